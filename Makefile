@@ -1,0 +1,83 @@
+# tenon: `make help` lists the targets. Files are found by globs: a new one needs no line here.
+
+CC      ?= cc
+BUILD   ?= build
+PREFIX  ?= /usr/local
+OPT     ?= -O3 -g
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Werror
+# -ffp-contract=off: a fused multiply-add stands where the source says so and nowhere else.
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
+LDLIBS_ALL := -lm -pthread $(LDFLAGS)
+
+ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+# The program is built for the baseline of its architecture; only these files may assume more.
+ISA_x86_avx2   := -mavx2 -mfma
+ISA_x86_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512
+OTHER   := $(if $(filter x86_64,$(ARCH)),core/kernels/arm_%.c,core/kernels/x86_%.c)
+
+LIB_SRC := $(filter-out $(OTHER),$(wildcard core/*.c core/ops/*.c core/kernels/*.c data/*.c data/tasks/*.c nn/*.c optim/*.c))
+APP_SRC := $(wildcard apps/*.c)
+EXAMPLES := $(patsubst apps/examples/%.c,$(BUILD)/examples/%,$(wildcard apps/examples/*.c))
+TEST_SRC := $(wildcard tests/*/test_*.c)
+HELP_SRC := $(filter-out tests/main.c,$(wildcard tests/*.c))
+ifdef ONLY
+TEST_SRC := $(foreach o,$(ONLY),tests/$(dir $o)test_$(notdir $o).c)
+endif
+
+# Everything is compiled twice for the tests: as it is, and with tn_real = double (suffix 64).
+obj      = $(patsubst %.c,$(BUILD)/obj$1/%.o,$2)
+LIB      := $(BUILD)/libtenon.a
+LIB64    := $(BUILD)/libtenon64.a
+TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/%.c,$(BUILD)/tests64/%,$(TEST_SRC))
+
+all: $(BUILD)/tenon $(LIB) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and the examples
+
+$(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
+	$(CC) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(LDLIBS_ALL)
+$(LIB): $(call obj,,$(LIB_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+$(LIB64): $(call obj,64,$(LIB_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/main.c $(HELP_SRC)) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+$(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/main.c $(HELP_SRC)) $(LIB64)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+$(BUILD)/obj64/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+
+test: $(TESTS) $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape
+	@BUILD=$(BUILD) sh tests/run.sh $(TESTS)
+
+SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
+asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
+	$(MAKE) test CC=clang BUILD=$(BUILD)/asan OPT="$(SANITIZE) -fsanitize=address,undefined" LDFLAGS="-fsanitize=address,undefined"
+tsan: ## the tests under ThreadSanitizer (clang)
+	$(MAKE) test CC=clang BUILD=$(BUILD)/tsan OPT="$(SANITIZE) -fsanitize=thread" LDFLAGS="-fsanitize=thread"
+
+install: all ## program, library and headers under PREFIX (and DESTDIR)
+	install -D -m 755 $(BUILD)/tenon $(DESTDIR)$(PREFIX)/bin/tenon
+	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libtenon.a
+	for h in core/core.h core/op.h core/ops.def core/errors.def data/data.h nn/nn.h optim/optim.h; do \
+	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/tenon/$$h || exit 1; done
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+.PHONY: all test asan tsan install clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

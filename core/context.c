@@ -1,0 +1,71 @@
+/* context.c - threads, seed and kernels on one object. */
+#include "core/context.h"
+#include "core/op.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+/* The CPUs this process may use; a container's limit shows here as an affinity mask. */
+static int usable_cpus(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set))
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}
+
+tn_context *tn_context_new(const tn_options *options)
+{
+    tn_options o = options ? *options : (tn_options){ 0 };
+    tn_context *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->seed = o.seed;
+    c->kernels = tn_kernels_select(o.isa);
+    c->pool = c->kernels ? tn_pool_new(o.threads > 0 ? o.threads : usable_cpus()) : NULL;
+    if (!c->pool) {
+        tn_context_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void tn_context_free(tn_context *c)
+{
+    if (!c)
+        return;
+    tn_pool_free(c->pool);
+    free(c);
+}
+
+int tn_context_threads(const tn_context *c)
+{
+    return tn_pool_threads(c->pool);
+}
+
+uint64_t tn_context_seed(const tn_context *c)
+{
+    return c->seed;
+}
+
+const char *tn_context_isa(const tn_context *c)
+{
+    return c->kernels->isa;
+}
+
+const tn_kernels *tn_kernels_of(const tn_context *c)
+{
+    return c->kernels;
+}
+
+void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg)
+{
+    tn_pool_run(c->pool, n, body, arg);
+}
+
+void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes)
+{
+    return tn_pool_memory(c->pool, thread, slot, bytes);
+}

@@ -1,0 +1,146 @@
+/* core.h - tensors, a tape that differentiates whatever ran on it, and the ops.
+
+       tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
+       tn_tape    *t = tn_tape_new(c);
+       tn_tensor  *y = tn_relu(t, tn_linear(t, x, w, b, TN_OUT_IN));
+       if (tn_backward(t, tn_sum(t, y))) puts(tn_tape_error(t));
+       tn_tape_reset(t);
+
+   Ownership: what an op returns belongs to its tape and lives until tn_tape_reset (or a rewind
+   past it); nobody frees it. Tensors made by tn_tensor_new belong to the caller. Four verbs say
+   who owns what: _new makes, _free ends (and accepts NULL), _reset empties, _close ends a file.
+   Errors: the first mistake sticks to the tape and later calls on it do nothing; tn_tape_error
+   says what it was. Calls that end something return 0 or a negative TN_E* of errors.def.
+   Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
+   MLP, V vocabulary, R LoRA rank, N rows. Memory sizes are size_t, dimensions int64_t. */
+#ifndef TN_CORE_H
+#define TN_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef TN_DOUBLE /* the test build: the same program in double, so that gradients can be checked */
+typedef double tn_real;
+#else
+typedef float tn_real;
+#endif
+
+/* ---- errors ---- */
+
+enum {
+    TN_OK = 0,
+#define ERR(name, number, meaning) name = number,
+#include "errors.def"
+#undef ERR
+};
+
+typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0 } */
+
+/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code. */
+int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+const char *tn_strerror(int code);
+
+/* ---- context: threads, seed, kernels ---- */
+
+typedef struct tn_context tn_context;
+
+typedef struct tn_options {
+    int threads;     /* 0: as many as there are CPUs for us; results do not depend on it */
+    uint64_t seed;   /* key of every random number */
+    const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, else the best the CPU has */
+} tn_options;
+
+/* NULL when memory is out, or the CPU does not have the instruction set asked for. */
+tn_context *tn_context_new(const tn_options *options);
+void tn_context_free(tn_context *c);
+int tn_context_threads(const tn_context *c);
+uint64_t tn_context_seed(const tn_context *c);
+const char *tn_context_isa(const tn_context *c);
+
+/* ---- tensors: up to four dimensions, row-major, contiguous ---- */
+
+enum { TN_MAX_RANK = 4 };
+
+typedef enum tn_dtype {
+    TN_REAL, /* tn_real: all that is computed */
+    TN_I32,  /* token ids, targets, lengths */
+    TN_BF16, /* frozen weights only: read by matrix products and embed */
+    TN_F16   /* the same */
+} tn_dtype;
+
+typedef struct tn_tensor {
+    tn_dtype dtype;
+    int rank;                 /* 1..4; a scalar is (1) */
+    int64_t dim[TN_MAX_RANK]; /* unused ones are 1 */
+    union { void *data; tn_real *x; int32_t *i; }; /* the values */
+    tn_real *g;               /* TN_REAL: the gradient, same shape, valid while has_grad */
+    bool wants_grad;          /* somebody wants the gradient; freezing a weight clears it */
+    bool has_grad;            /* false: the gradient is zero (nothing was added since) */
+    unsigned char place;      /* internal: who owns the memory */
+} tn_tensor;
+
+/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory. */
+tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
+void tn_tensor_free(tn_tensor *a);
+void tn_tensor_freeze(tn_tensor *a);           /* clears wants_grad and gives the gradient's memory back */
+int64_t tn_tensor_count(const tn_tensor *a);   /* number of elements */
+size_t tn_dtype_size(tn_dtype dtype);          /* bytes of one element */
+/* "(2,3)" into out (at least 64 bytes), which is returned. */
+char *tn_tensor_shape(const tn_tensor *a, char *out);
+
+/* ---- the tape ---- */
+
+typedef struct tn_tape tn_tape;
+typedef struct tn_mark { size_t nodes, block, used; } tn_mark;
+
+tn_tape *tn_tape_new(tn_context *c); /* NULL: no memory */
+void tn_tape_free(tn_tape *t);
+void tn_tape_reset(tn_tape *t);      /* forgets nodes, results and the error; keeps the memory */
+tn_mark tn_tape_mark(const tn_tape *t);
+void tn_tape_rewind(tn_tape *t, tn_mark m); /* forgets what came after the mark */
+/* What went wrong first, as "matmul: shapes do not fit: (2,3) (1,4)"; NULL: nothing did. */
+const char *tn_tape_error(const tn_tape *t);
+int tn_tape_code(const tn_tape *t);
+tn_context *tn_tape_context(const tn_tape *t);
+/* Training (a new tape's state): nodes are kept, dropout is active and draws its numbers for
+   `draw`, which must differ from one micro-batch to the next. */
+void tn_tape_train(tn_tape *t, uint64_t draw);
+void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
+size_t tn_tape_memory(const tn_tape *t); /* the most bytes that tensors and gradients ever took */
+/* An input of the step, in the tape's memory, without a gradient; the caller fills it. */
+tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);
+
+/* Adds d loss / d w into the gradient of every tensor that wants one. loss has one element.
+   Refuses (TN_ENONFINITE) a loss that is not finite before it touches a gradient. */
+int tn_backward(tn_tape *t, tn_tensor *loss);
+
+/* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */
+
+uint64_t tn_stream(const char *name); /* the stream of a parameter, a layer, an epoch: FNV-1a */
+uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
+double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index); /* (0,1) */
+double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
+/* Fills x[0..n) with U(-bound, bound) or N(0, std^2), from draw 0 of the stream. */
+void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream);
+void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream);
+
+/* ---- functions whose bits do not depend on libm or the CPU (libm's double ones do) ---- */
+
+double tn_exp(double x); /* relative error < 1e-15 */
+double tn_log(double x);
+double tn_cos(double x); /* |x| < 1e5 */
+double tn_power(double x, int64_t n); /* x^n, by squaring */
+
+/* ---- ops: each a row of ops.def, which says formula and shapes ---- */
+
+typedef enum tn_layout {
+    TN_OUT_IN, /* a weight stored (out,in), as torch.nn.Linear: y = x W^T */
+    TN_IN_OUT  /* a weight stored (in,out), as GPT-2's Conv1D:  y = x W   */
+} tn_layout;
+
+#define OP(name, args) tn_tensor *tn_##name args;
+#include "ops.def"
+#undef OP
+
+#endif

@@ -1,0 +1,82 @@
+/* functions.c - exp, log and cos in double from additions and multiplications alone. libm's give
+   other bits on CPUs with a fused multiply-add (glibc 2.36), and what is made from them (initial
+   weights, cosine schedules) must be the same everywhere. */
+#include "core/core.h"
+
+#include <math.h>
+#include <string.h>
+
+static double from_bits(uint64_t u)
+{
+    double x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* exp(x) = 2^k exp(r), |r| <= ln(2)/2; exp(r) by its Taylor series to r^13 / 13! (< 1e-17). */
+double tn_exp(double x)
+{
+    if (!(x > -745.2))
+        return x != x ? x : 0;
+    if (x > 709.79)
+        return INFINITY;
+    double k = floor(x * 1.4426950408889634 + 0.5);
+    double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+    double sum = 1;
+    for (int i = 13; i >= 1; i--)
+        sum = 1 + sum * r / i;
+    int half = (int)k / 2, rest = (int)k - half;
+    return sum * from_bits((uint64_t)(half + 1023) << 52) * from_bits((uint64_t)(rest + 1023) << 52);
+}
+
+/* log(x) = e ln(2) + 2 atanh(z), z = (m-1)/(m+1), x = m 2^e, sqrt(1/2) <= m < sqrt(2). */
+double tn_log(double x)
+{
+    if (!(x > 0))
+        return x == 0 ? -INFINITY : NAN;
+    if (x == INFINITY)
+        return x;
+    int e;
+    double m = frexp(x, &e);
+    if (m < 0.7071067811865476) {
+        m *= 2;
+        e--;
+    }
+    double z = (m - 1) / (m + 1), q = z * z, sum = 0;
+    for (int i = 21; i >= 3; i -= 2)
+        sum = (sum + 1.0 / i) * q;
+    return e * 6.93147180369123816490e-01 + (2 * (z + z * sum) + e * 1.90821492927058770002e-10);
+}
+
+/* cos(x) with x = k pi/2 + r, |r| <= pi/4; cos(r) and sin(r) by their Taylor series (< 1e-17). */
+double tn_cos(double x)
+{
+    double k = floor(x * 0.6366197723675814 + 0.5);
+    double r = ((x - k * 1.57079632673412561417) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    double q = -r * r, c = 1, s = 1;
+    for (int i = 18; i >= 2; i -= 2) {
+        c = 1 + c * q / (i * (i - 1));
+        s = 1 + s * q / (i * (i + 1));
+    }
+    switch ((int64_t)k & 3) {
+    case 0:
+        return c;
+    case 1:
+        return -(s * r);
+    case 2:
+        return -c;
+    default:
+        return s * r;
+    }
+}
+
+double tn_power(double x, int64_t n)
+{
+    double base = n < 0 ? 1 / x : x, result = 1;
+    for (uint64_t k = n < 0 ? -(uint64_t)n : (uint64_t)n; k; k >>= 1) {
+        if (k & 1)
+            result *= base;
+        base *= base;
+    }
+    return result;
+}

@@ -1,0 +1,56 @@
+/* kernels.h - the arithmetic that has a version per instruction set. Every function is pure and
+   runs on the calling thread. scalar.c is complete and is the definition: in f32 every other file
+   gives the same bits, because vectors lie across outputs, reductions use 16 virtual lanes combined
+   by a fixed tree ((l and l+8), (l and l+4), (l and l+2), (l and l+1)), and fused multiply-adds stand
+   in the same places. Internal header. */
+#ifndef TN_KERNELS_H
+#define TN_KERNELS_H
+
+#include "core/core.h"
+
+enum { TN_KC = 384 }; /* length of one chain of multiply-adds in a product: part of the definition */
+
+typedef struct tn_kernels {
+    const char *isa;
+    /* One tile of a product: c[i][j] = (start ? start[i][j] : 0) + sum_k a[i][k] b[k][j] for rows x
+       cols of the tile, one fma chain over ascending k < depth from 0, then one addition.
+       a: element (i,k) at a[i*ars + k*acs]. b: row k at b + k*brs, tile_cols long whatever cols is.
+       start may be c itself. Any number of rows; cols <= tile_cols, depth <= TN_KC. */
+    void (*tile)(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars, ptrdiff_t acs,
+                 const tn_real *b, ptrdiff_t brs, const tn_real *start, ptrdiff_t start_stride,
+                 tn_real *c, ptrdiff_t ldc);
+    int tile_cols;
+    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols. */
+    void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs, tn_real *panel);
+
+    tn_real (*sum)(int64_t n, const tn_real *x);
+    tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
+    tn_real (*max)(int64_t n, const tn_real *x);   /* -inf for n = 0; NaN is passed over */
+    tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
+    /* y = exp(x - shift), returns the sum of y. exp: 0 below -87.3, relative error < 2e-7. x may be y */
+    tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
+    void (*axpy)(int64_t n, tn_real a, const tn_real *x, tn_real *y); /* y = fma(a, x, y) */
+    void (*scale)(int64_t n, tn_real a, tn_real *x);                  /* x = a x */
+    void (*gelu)(int64_t n, const tn_real *x, tn_real *y);            /* tanh form */
+    /* dx = beta dx + dy gelu'(x); beta 0 does not read dx */
+    void (*gelu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
+    /* y = (x - mean) rstd w + b (b may be NULL) */
+    void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w, const tn_real *b,
+                 tn_real *y);
+    /* dx = beta dx + rstd (dy w - m1 - (x - mean) rstd m2), m1 = mean(dy w), m2 = mean(dy w (x - mean) rstd) */
+    void (*norm_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
+                      const tn_real *w, tn_real beta, tn_real *dx);
+    tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
+} tn_kernels;
+
+/* The kernels named, or NULL if the CPU (or this build) has none of that name. NULL asks for the
+   best. select.c alone asks the CPU. */
+const tn_kernels *tn_kernels_select(const char *isa);
+const tn_kernels *tn_kernels_of(const tn_context *c);
+
+extern const tn_kernels tn_kernels_scalar;
+#if defined __x86_64__ && !defined TN_DOUBLE
+extern const tn_kernels tn_kernels_avx2, tn_kernels_avx512;
+#endif
+
+#endif

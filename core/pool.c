@@ -1,0 +1,201 @@
+/* pool.c - threads that share the indices of a loop. A run publishes one job; whoever is awake joins
+   it and takes the next index until none is left. The caller works too and waits only for those who
+   joined, so a worker that sleeps, or is kept off its CPU, delays nobody. */
+#include "core/context.h"
+#include "core/op.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Looks at a flag before a thread sleeps: about 50 us, ten times what waking a sleeper takes. */
+enum { SPINS = 2000 };
+
+typedef struct job {
+    int64_t n;
+    void (*body)(void *arg, int64_t i, int thread);
+    void *arg;
+} job;
+
+typedef struct worker {
+    tn_pool *pool;
+    pthread_t id;
+    int thread; /* 1 .. threads-1; the caller of tn_pool_run is 0 */
+} worker;
+
+typedef struct block { void *data; size_t bytes; } block;
+
+struct tn_pool {
+    int threads;
+    int started;            /* workers that exist */
+    worker *workers;        /* (threads - 1) */
+    block *memory;          /* (threads, TN_SLOTS) */
+    bool running;           /* the caller is inside a run; only the caller looks at it */
+
+    pthread_mutex_t lock;   /* guards job, open, stop and changes of the two atomics below */
+    pthread_cond_t wake;    /* a round has begun */
+    pthread_cond_t left;    /* the last worker has left a round */
+    job job;
+    bool open, stop;        /* the round may be joined; the pool ends */
+    atomic_uint round;      /* counts the runs */
+    atomic_int joined;      /* workers inside the present round */
+    _Atomic int64_t next;   /* the first index that nobody has taken */
+};
+
+static void relax(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+static void take_indices(tn_pool *p, job j, int thread)
+{
+    int64_t i;
+    while ((i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < j.n)
+        j.body(j.arg, i, thread);
+}
+
+/* Waits for a round other than `seen`, takes part in it if it is still open. False: the pool ends. */
+static bool next_round(tn_pool *p, unsigned *seen, int thread)
+{
+    for (int i = 0; i < SPINS && atomic_load(&p->round) == *seen; i++)
+        relax();
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->round) == *seen)
+        pthread_cond_wait(&p->wake, &p->lock);
+    *seen = atomic_load(&p->round);
+    bool stop = p->stop, join = p->open;
+    job j = p->job;
+    if (join)
+        atomic_fetch_add(&p->joined, 1);
+    pthread_mutex_unlock(&p->lock);
+    if (!join)
+        return !stop;
+    take_indices(p, j, thread);
+    pthread_mutex_lock(&p->lock);
+    if (atomic_fetch_sub(&p->joined, 1) == 1)
+        pthread_cond_signal(&p->left);
+    pthread_mutex_unlock(&p->lock);
+    return true;
+}
+
+static void *work(void *arg)
+{
+    worker *w = arg;
+    unsigned seen = 0;
+    while (next_round(w->pool, &seen, w->thread))
+        ;
+    return NULL;
+}
+
+static void begin_round(tn_pool *p, job j, bool stop)
+{
+    pthread_mutex_lock(&p->lock);
+    p->job = j;
+    p->stop = stop;
+    p->open = !stop;
+    atomic_store(&p->next, 0);
+    atomic_fetch_add(&p->round, 1);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void end_round(tn_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->open = false;
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < SPINS && atomic_load(&p->joined); i++)
+        relax();
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->joined))
+        pthread_cond_wait(&p->left, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* The number of the calling thread: a worker's own, 0 for anybody else. */
+static int calling_thread(const tn_pool *p)
+{
+    pthread_t self = pthread_self();
+    for (int i = 0; i < p->started; i++)
+        if (pthread_equal(self, p->workers[i].id))
+            return p->workers[i].thread;
+    return 0;
+}
+
+void tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg)
+{
+    int thread = calling_thread(p);
+    if (n <= 1 || p->threads == 1 || thread > 0 || p->running) {
+        for (int64_t i = 0; i < n; i++)
+            body(arg, i, thread);
+        return;
+    }
+    p->running = true;
+    begin_round(p, (job){ n, body, arg }, false);
+    take_indices(p, (job){ n, body, arg }, 0);
+    end_round(p);
+    p->running = false;
+}
+
+tn_pool *tn_pool_new(int threads)
+{
+    tn_pool *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->threads = threads > 0 ? threads : 1;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->left, NULL);
+    p->workers = calloc((size_t)p->threads, sizeof *p->workers);
+    p->memory = calloc((size_t)p->threads * TN_SLOTS, sizeof *p->memory);
+    bool ok = p->workers && p->memory;
+    for (int i = 0; ok && i < p->threads - 1; i++) {
+        worker *w = &p->workers[i];
+        w->pool = p;
+        w->thread = i + 1;
+        ok = !pthread_create(&w->id, NULL, work, w);
+        p->started += ok;
+    }
+    if (ok)
+        return p;
+    tn_pool_free(p);
+    return NULL;
+}
+
+void tn_pool_free(tn_pool *p)
+{
+    if (!p)
+        return;
+    begin_round(p, (job){ 0 }, true);
+    for (int i = 0; i < p->started; i++)
+        pthread_join(p->workers[i].id, NULL);
+    for (int i = 0; p->memory && i < p->threads * TN_SLOTS; i++)
+        free(p->memory[i].data);
+    pthread_cond_destroy(&p->left);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
+    free(p->memory);
+    free(p->workers);
+    free(p);
+}
+
+int tn_pool_threads(const tn_pool *p)
+{
+    return p->threads;
+}
+
+void *tn_pool_memory(tn_pool *p, int thread, int slot, size_t bytes)
+{
+    block *b = &p->memory[thread * TN_SLOTS + slot];
+    if (bytes <= b->bytes && b->data)
+        return b->data;
+    size_t rounded = (bytes / 64 + 1) * 64;
+    free(b->data);
+    b->data = rounded > bytes ? aligned_alloc(64, rounded) : NULL;
+    b->bytes = b->data ? rounded : 0;
+    return b->data;
+}

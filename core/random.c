@@ -1,0 +1,61 @@
+/* random.c - counter-based random numbers: Philox 4x32-10 of Salmon et al., "Parallel random numbers:
+   as easy as 1, 2, 3" (SC 2011). There is no generator to carry along or to restore: number `index`
+   of draw `draw` of a stream is a function of these and the seed. */
+#include "core/core.h"
+
+#include <math.h>
+
+uint64_t tn_stream(const char *name)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, 64 bits */
+    for (const unsigned char *s = (const unsigned char *)name; *s; s++)
+        h = (h ^ *s) * 0x100000001b3u;
+    return h;
+}
+
+/* Ten rounds over the counter v under the 64-bit key k. */
+static void philox(uint32_t v[4], uint64_t k)
+{
+    uint32_t k0 = (uint32_t)k, k1 = (uint32_t)(k >> 32);
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xd2511f53u * v[0], b = (uint64_t)0xcd9e8d57u * v[2];
+        v[0] = (uint32_t)(b >> 32) ^ v[1] ^ k0;
+        v[1] = (uint32_t)b;
+        v[2] = (uint32_t)(a >> 32) ^ v[3] ^ k1;
+        v[3] = (uint32_t)a;
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+}
+
+uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
+{
+    uint32_t v[4] = { (uint32_t)(index >> 2), draw, (uint32_t)stream, (uint32_t)(stream >> 32) };
+    philox(v, seed);
+    return v[index & 3];
+}
+
+double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
+{
+    return (tn_random(seed, stream, draw, index) + 0.5) * 0x1p-32;
+}
+
+/* Box and Muller: numbers 2i and 2i+1 make normal i. */
+double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
+{
+    double u = tn_random_uniform(seed, stream, draw, 2 * index);
+    double v = tn_random_uniform(seed, stream, draw, 2 * index + 1);
+    return sqrt(-2 * tn_log(u)) * tn_cos(6.283185307179586 * v);
+}
+
+void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (tn_real)(bound * (2 * tn_random_uniform(seed, stream, 0, (uint64_t)i) - 1));
+}
+
+void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (tn_real)(std * tn_random_normal(seed, stream, 0, (uint64_t)i));
+}

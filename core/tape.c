@@ -1,0 +1,297 @@
+/* tape.c - ops run at once and are written down; backward walks what was written from the end. */
+#include "core/arena.h"
+#include "core/context.h"
+#include "core/op.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* tn_tensor.place: who owns the memory of values and gradient. */
+enum { LEAF, RESULT, SPENT }; /* caller or input; tape; tape, but an op consumed it */
+
+struct tn_tape {
+    tn_context *context;
+    tn_error error;
+    tn_arena results;     /* tensors and what ops keep for backward */
+    tn_arena temporary;   /* emptied after every forward and backward */
+    tn_buffers gradients; /* of results */
+    tn_node *nodes;
+    size_t count, room;
+    uint64_t draw;
+    bool training;
+};
+
+const tn_op *const tn_ops[] = {
+#define OP(name, args) &tn_op_##name,
+#include "core/ops.def"
+#undef OP
+    NULL
+};
+
+tn_tape *tn_tape_new(tn_context *c)
+{
+    tn_tape *t = calloc(1, sizeof *t);
+    if (t) {
+        t->context = c;
+        t->training = true;
+    }
+    return t;
+}
+
+void tn_tape_free(tn_tape *t)
+{
+    if (!t)
+        return;
+    tn_arena_free(&t->results);
+    tn_arena_free(&t->temporary);
+    tn_buffers_free(&t->gradients);
+    free(t->nodes);
+    free(t);
+}
+
+void tn_tape_reset(tn_tape *t)
+{
+    tn_tape_rewind(t, (tn_mark){ 0 });
+    tn_buffers_give_all(&t->gradients);
+    t->error = (tn_error){ 0 };
+}
+
+tn_mark tn_tape_mark(const tn_tape *t)
+{
+    return (tn_mark){ .nodes = t->count, .block = t->results.block, .used = t->results.used };
+}
+
+void tn_tape_rewind(tn_tape *t, tn_mark m)
+{
+    t->count = m.nodes;
+    tn_arena_rewind(&t->results, m.block, m.used);
+}
+
+const char *tn_tape_error(const tn_tape *t)
+{
+    return t->error.code ? t->error.text : NULL;
+}
+
+int tn_tape_code(const tn_tape *t)
+{
+    return t->error.code;
+}
+
+tn_context *tn_tape_context(const tn_tape *t)
+{
+    return t->context;
+}
+
+void tn_tape_train(tn_tape *t, uint64_t draw)
+{
+    t->training = true;
+    t->draw = draw;
+}
+
+void tn_tape_eval(tn_tape *t)
+{
+    t->training = false;
+}
+
+size_t tn_tape_memory(const tn_tape *t)
+{
+    return t->results.high + t->temporary.high + t->gradients.bytes;
+}
+
+/* ---- errors ---- */
+
+int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, what);
+    vsnprintf(text, sizeof text, what, args);
+    va_end(args);
+    return tn_fail(&t->error, code, "%s: %s", op->name, text);
+}
+
+int tn_refuse_shapes(tn_tape *t, const tn_node *n)
+{
+    char text[64 * TN_MAX_INPUTS + 1] = "", shape[64];
+    size_t used = 0;
+    for (int i = 0; i < n->op->inputs; i++)
+        if (n->in[i])
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s", tn_tensor_shape(n->in[i], shape));
+    return tn_refuse(t, n->op, TN_ESHAPE, "shapes do not fit:%s", text);
+}
+
+static void *checked(tn_tape *t, void *memory)
+{
+    if (!memory)
+        tn_fail(&t->error, TN_ENOMEM, "out of memory for a tensor");
+    return memory;
+}
+
+void *tn_keep(tn_tape *t, size_t bytes)
+{
+    return checked(t, tn_arena_take(&t->results, bytes));
+}
+
+void *tn_temporary(tn_tape *t, size_t bytes)
+{
+    return checked(t, tn_arena_take(&t->temporary, bytes));
+}
+
+/* ---- forward ---- */
+
+/* The operands are there, of a type the op takes, and not consumed. */
+static int check_operands(tn_tape *t, const tn_node *n)
+{
+    const tn_op *op = n->op;
+    for (int i = 0; i < op->inputs; i++) {
+        const tn_tensor *a = n->in[i];
+        bool ids = op->ids >> i & 1, frozen = op->frozen >> i & 1;
+        if (!a && !(op->optional >> i & 1))
+            return tn_refuse(t, op, TN_EARG, "operand %d is missing", i + 1);
+        if (!a)
+            continue;
+        if (a->place == SPENT)
+            return tn_refuse(t, op, TN_ESTATE, "operand %d was consumed by an earlier op", i + 1);
+        if (ids != (a->dtype == TN_I32))
+            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1, ids ? "integers" : "real numbers");
+        if (!ids && a->dtype != TN_REAL && !frozen)
+            return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
+    }
+    return 0;
+}
+
+/* Memory for the result's values: its own, or operand 0's. */
+static int place_result(tn_tape *t, const tn_node *n)
+{
+    tn_tensor *a = n->in[0], *out = n->out;
+    bool share = n->op->view || (n->op->consumes && a->place == RESULT);
+    size_t bytes = (size_t)tn_tensor_count(out) * sizeof(tn_real);
+    out->x = share ? a->x : tn_keep(t, bytes);
+    if (out->x && n->op->consumes && share)
+        a->place = SPENT;
+    else if (out->x && n->op->consumes)
+        memcpy(out->x, a->x, bytes);
+    return t->error.code;
+}
+
+static int push(tn_tape *t, const tn_node *n)
+{
+    if (t->count == t->room) {
+        size_t room = t->room ? 2 * t->room : 256;
+        tn_node *nodes = checked(t, realloc(t->nodes, room * sizeof *nodes));
+        if (!nodes)
+            return t->error.code;
+        t->nodes = nodes;
+        t->room = room;
+    }
+    t->nodes[t->count++] = *n;
+    return 0;
+}
+
+tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
+{
+    if (t->error.code)
+        return NULL;
+    tn_node n = { .op = op, .attr = attr, .draw = t->draw, .training = t->training };
+    for (int i = 0; i < op->inputs; i++)
+        n.in[i] = in[i];
+    if (check_operands(t, &n))
+        return NULL;
+    for (int i = 0; i < op->inputs; i++)
+        n.wanted = n.wanted || (t->training && n.in[i] && n.in[i]->wants_grad);
+    n.out = tn_keep(t, sizeof *n.out);
+    if (!n.out)
+        return NULL;
+    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted, .place = RESULT };
+    if (op->shape(t, &n, n.out) || place_result(t, &n))
+        return NULL;
+    op->forward(t, &n);
+    tn_arena_rewind(&t->temporary, 0, 0);
+    if (t->error.code || (n.wanted && push(t, &n)))
+        return NULL;
+    return n.out;
+}
+
+tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
+{
+    tn_tensor *a = t->error.code ? NULL : tn_keep(t, sizeof *a);
+    if (!a)
+        return NULL;
+    *a = (tn_tensor){ .dtype = dtype, .place = LEAF };
+    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
+    a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
+    return a->data ? a : NULL;
+}
+
+/* ---- backward ---- */
+
+/* The gradient buffer of a tensor that wants one; a result's is taken from the pool when backward
+   first reaches it. */
+static tn_real *gradient(tn_tape *t, tn_tensor *a)
+{
+    if (!a->g && a->place != LEAF)
+        a->g = checked(t, tn_buffers_take(&t->gradients, (size_t)tn_tensor_count(a) * sizeof(tn_real)));
+    return a->g;
+}
+
+tn_real *tn_grad(tn_tape *t, const tn_node *n, int i, tn_real *beta)
+{
+    tn_tensor *a = n->in[i];
+    if (!a || !a->wants_grad || !gradient(t, a))
+        return NULL;
+    *beta = a->has_grad ? 1 : 0;
+    a->has_grad = true;
+    return a->g;
+}
+
+void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
+{
+    tn_tensor *a = n->in[i], *out = n->out;
+    if (!a || !a->wants_grad)
+        return;
+    if (a->place != LEAF && !a->has_grad) {
+        a->g = out->g;
+        a->has_grad = true;
+        out->g = NULL;
+        return;
+    }
+    tn_real beta, *g = tn_grad(t, n, i, &beta);
+    for (int64_t k = 0, count = g ? tn_tensor_count(out) : 0; k < count; k++)
+        g[k] = beta != 0 ? g[k] + out->g[k] : out->g[k];
+}
+
+/* Gives the gradient of a result back once its producer is done with it. */
+static void release(tn_tape *t, tn_tensor *a)
+{
+    if (a->g)
+        tn_buffers_give(&t->gradients, a->g);
+    a->g = NULL;
+    a->has_grad = false;
+}
+
+int tn_backward(tn_tape *t, tn_tensor *loss)
+{
+    if (t->error.code)
+        return t->error.code;
+    if (!loss || tn_tensor_count(loss) != 1)
+        return tn_fail(&t->error, TN_ESHAPE, "backward: the loss must have one element");
+    if (!isfinite(loss->x[0]))
+        return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g", (double)loss->x[0]);
+    if (!loss->wants_grad || loss->place == LEAF)
+        return tn_fail(&t->error, TN_ESTATE, "backward: nothing that the loss depends on wants a gradient");
+    if (!gradient(t, loss))
+        return t->error.code;
+    loss->g[0] = 1;
+    loss->has_grad = true;
+    for (size_t i = t->count; i-- > 0 && !t->error.code;) {
+        const tn_node *n = &t->nodes[i];
+        if (n->out->has_grad)
+            n->op->backward(t, n);
+        tn_arena_rewind(&t->temporary, 0, 0);
+        release(t, n->out);
+    }
+    return t->error.code;
+}

@@ -1,0 +1,109 @@
+/* tensor.c - tensors that belong to the caller, and what shapes say. */
+#include "core/arena.h"
+#include "core/op.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+size_t tn_dtype_size(tn_dtype dtype)
+{
+    return dtype == TN_REAL ? sizeof(tn_real) : dtype == TN_I32 ? sizeof(int32_t) : 2;
+}
+
+int64_t tn_tensor_count(const tn_tensor *a)
+{
+    return a->dim[0] * a->dim[1] * a->dim[2] * a->dim[3];
+}
+
+int64_t tn_cols(const tn_tensor *a)
+{
+    return a->dim[a->rank - 1];
+}
+
+int64_t tn_rows(const tn_tensor *a)
+{
+    return tn_tensor_count(a) / tn_cols(a);
+}
+
+bool tn_same_shape(const tn_tensor *a, const tn_tensor *b)
+{
+    bool same = a->rank == b->rank;
+    for (int i = 0; i < TN_MAX_RANK; i++)
+        same = same && a->dim[i] == b->dim[i];
+    return same;
+}
+
+void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
+{
+    int64_t dim[TN_MAX_RANK] = { d0, d1, d2, d3 };
+    out->rank = rank;
+    for (int i = 0; i < TN_MAX_RANK; i++)
+        out->dim[i] = i < rank ? dim[i] : 1;
+}
+
+void tn_like(tn_tensor *out, const tn_tensor *a)
+{
+    tn_shape_of(out, a->rank, a->dim[0], a->dim[1], a->dim[2], a->dim[3]);
+}
+
+char *tn_tensor_shape(const tn_tensor *a, char *out)
+{
+    int n = 0;
+    for (int i = 0; i < a->rank; i++)
+        n += snprintf(out + n, 64 - (size_t)n, "%s%lld", i ? "," : "(", (long long)a->dim[i]);
+    snprintf(out + n, 64 - (size_t)n, ")");
+    return out;
+}
+
+static size_t bytes_of(const tn_tensor *a)
+{
+    return (size_t)tn_tensor_count(a) * tn_dtype_size(a->dtype);
+}
+
+/* Dimensions from 1 to 2^40 whose product stays below 2^40 elements. */
+static bool shape_is_sane(int rank, const int64_t dim[])
+{
+    int64_t count = 1, most = (int64_t)1 << 40;
+    for (int i = 0; i < rank; i++) {
+        if (dim[i] < 1 || dim[i] > most / count)
+            return false;
+        count *= dim[i];
+    }
+    return rank >= 1 && rank <= TN_MAX_RANK;
+}
+
+tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
+{
+    tn_tensor *a = shape_is_sane(rank, dim) ? calloc(1, sizeof *a) : NULL;
+    if (!a)
+        return NULL;
+    a->dtype = dtype;
+    a->rank = rank;
+    for (int i = 0; i < TN_MAX_RANK; i++)
+        a->dim[i] = i < rank ? dim[i] : 1;
+    a->data = tn_block_new(bytes_of(a));
+    a->wants_grad = wants_grad && dtype == TN_REAL;
+    if (a->wants_grad)
+        a->g = tn_block_new(bytes_of(a));
+    if (!a->data || (a->wants_grad && !a->g)) {
+        tn_tensor_free(a);
+        return NULL;
+    }
+    return a;
+}
+
+void tn_tensor_freeze(tn_tensor *a)
+{
+    tn_block_free(a->g, bytes_of(a));
+    a->g = NULL;
+    a->wants_grad = a->has_grad = false;
+}
+
+void tn_tensor_free(tn_tensor *a)
+{
+    if (!a)
+        return;
+    tn_tensor_freeze(a);
+    tn_block_free(a->data, bytes_of(a));
+    free(a);
+}

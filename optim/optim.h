@@ -1,0 +1,157 @@
+/* optim.h - optimizers behind one interface, schedules, and checkpoints of a run.
+
+       tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), &(tn_optim_options){ .lr = 1e-2 }, &e);
+       for (int64_t k = 1; k <= steps; k++) {
+           ... tn_backward ...
+           if (tn_optim_step(o)) puts(tn_optim_error(o)->text);
+       }
+
+   What an optimizer updates is a unit: one weight, or the two factors of a LoRA layer with their
+   scale, found by name (x.lora_A.weight with x.lora_B.weight), never by position. An optimizer is
+   one file and one row of optim.def; command line, help, state files, memory report and tests follow.
+   Ownership: a tn_optim owns its state, not the params. Errors: tn_optim_step returns a negative
+   TN_E* and leaves weights and state as they were. */
+#ifndef TN_OPTIM_H
+#define TN_OPTIM_H
+
+#include "../nn/nn.h"
+
+/* ---- for people who write optimizers ---- */
+
+enum { TN_MAX_HYPER = 12, TN_MAX_SLOTS = 10 };
+
+/* Shape and type of a state block. The r x r algebra and the scalars are kept in double. */
+typedef enum tn_slot_kind {
+    TN_SLOT_NONE,   /* ends a list */
+    TN_LIKE_X,      /* tn_real, like each weight of the unit (two blocks for a pair: .A and .B) */
+    TN_LIKE_A,      /* tn_real, like lora_A (R,in) */
+    TN_LIKE_B,      /* tn_real, like lora_B (out,R) */
+    TN_R_BY_R,      /* double, (R,R) */
+    TN_SCALAR       /* double */
+} tn_slot_kind;
+
+typedef struct tn_factor { /* one weight of a unit, row-major */
+    const char *name;
+    int64_t rows, cols, n; /* n = rows cols; a vector has rows 1 */
+    tn_real *x;            /* the weight, updated in place */
+    const tn_real *g;      /* its gradient, already clipped where clipping applies */
+    bool decays;           /* weight decay falls on it */
+    bool transposed;       /* a matrix stored (in,out) */
+} tn_factor;
+
+typedef struct tn_unit {
+    int factors;           /* 1: a weight in f[0]. 2: a LoRA pair, f[0] = lora_A (R,in), f[1] = lora_B (out,R) */
+    tn_factor f[2];
+    double s;              /* scale of the pair */
+    int64_t r, in, out;    /* of the pair */
+    int64_t t;             /* number of this step for this unit, from 1; state starts as zeros */
+    void *slot[TN_MAX_SLOTS][2]; /* state, in the order of .slots; TN_LIKE_X: [0] of f[0], [1] of f[1]; others [0] */
+    double lr;             /* of this step, after schedule */
+    const double *h;       /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
+    double global;         /* sum over all units of what .measure returned */
+    char *memory;          /* scratch of `scratch` bytes, 64-byte aligned, garbage on entry; the first-pass
+                              scratch of a unit is kept for its second pass when .keeps_scratch */
+} tn_unit;
+
+typedef struct tn_hyper { const char *name; double value; const char *help; } tn_hyper;
+typedef struct tn_slot { const char *name; tn_slot_kind kind; } tn_slot;
+
+typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product for which T? */
+    TN_INVARIANT_NONE,     /* signed permutations only */
+    TN_INVARIANT_ROTATION, /* orthogonal T */
+    TN_INVARIANT_FULL      /* every invertible T */
+} tn_claim;
+
+typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or own rule */
+
+typedef struct tn_optim_def {
+    const char *name, *title, *paper;
+    const char *update;                 /* the update in one line, for tables */
+    const char *cost;                   /* time beyond reading weight, gradient and state once */
+    tn_hyper hyper[TN_MAX_HYPER];       /* hyper[0] is lr; a NULL name ends the list */
+    tn_slot slots[TN_MAX_SLOTS];        /* state; TN_SLOT_NONE ends the list */
+    bool pairs;                         /* wants LoRA pairs; what is not a pair goes to AdamW */
+    bool keeps_scratch;                 /* what measure left in unit->memory must reach step */
+    size_t (*scratch)(const tn_unit *u);  /* bytes of u->memory; NULL: none */
+    double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order */
+    int (*step)(tn_unit *u);              /* one unit; 0, or a negative TN_E* before anything was written */
+    const char *(*check)(const double *h); /* what is wrong with the hyper-parameters, or NULL */
+    tn_claim claims;
+    const char *claims_when;            /* settings under which the claim holds; NULL: always */
+    tn_clip clip;
+    const char *decay;                  /* name of the hyper-parameter that --weight-decay sets; NULL: none */
+} tn_optim_def;
+
+extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
+const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
+
+/* ---- for people who train ---- */
+
+typedef enum tn_schedule_kind { TN_CONSTANT, TN_LINEAR, TN_COSINE, TN_WSD, TN_INVERSE_SQRT } tn_schedule_kind;
+
+typedef struct tn_schedule { /* rate of step k = 1..steps: lr k/w up to k = w, then by kind */
+    tn_schedule_kind kind;
+    int64_t steps, warmup;
+    double min;        /* rate at the end, absolute (linear, cosine, wsd) */
+    int64_t decay;     /* wsd: the last `decay` steps fall linearly */
+} tn_schedule;
+
+double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
+/* The kind of that name ("inverse-sqrt"), or -1. */
+int tn_schedule_find(const char *name);
+
+typedef struct tn_optim tn_optim;
+
+typedef struct tn_optim_options {
+    double lr;                 /* 0: the optimizer's default */
+    const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL */
+    double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
+    bool decay_all;            /* decay on biases and norms too, not on matrices alone */
+    double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
+                                  for optimizers that clip by their own rule (which refuse a value) */
+    tn_schedule schedule;
+    /* Registers a definition that is not in optim.def: tn_optim_new takes any tn_optim_def. */
+} tn_optim_options;
+
+/* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with
+   rank > min(in, out) for optimizers of pairs, half a pair. NULL and an error then. */
+tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o, tn_error *e);
+void tn_optim_free(tn_optim *o);
+/* One step with the gradients in the params, which are zero afterwards. A gradient that is not finite
+   refuses the whole step and names the weight; nothing has changed then. */
+int tn_optim_step(tn_optim *o);
+const tn_error *tn_optim_error(const tn_optim *o);
+int64_t tn_optim_steps(const tn_optim *o);      /* steps done */
+double tn_optim_lr(const tn_optim *o);          /* rate of the last step */
+double tn_optim_grad_norm(const tn_optim *o);   /* global norm of the raw gradients of the last step */
+size_t tn_optim_state_bytes(const tn_optim *o);
+const tn_optim_def *tn_optim_definition(const tn_optim *o);
+double tn_optim_hyper(const tn_optim *o, const char *name); /* NaN: no such setting */
+
+/* State blocks by name, for files: "<slot>.<weight>", e.g. "m.transformer...lora_A.weight"; pair blocks
+   carry the name of the layer. Fills one block, returns false past the end. */
+typedef struct tn_state_block { char name[256]; bool real; int64_t n; void *data; } tn_state_block; /* real: tn_real, else double */
+bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out);
+void tn_optim_set_steps(tn_optim *o, int64_t steps); /* after its state was filled from a file */
+
+/* ---- checkpoints: OUT/checkpoint-N with weights, state, position; exact, atomic, checksummed ---- */
+
+typedef struct tn_run_state { /* what resuming needs besides weights and optimizer state */
+    int64_t step;              /* steps done */
+    int64_t batches;           /* micro-batches taken from the loader */
+    double best;               /* best validation loss so far; NaN: none */
+    uint64_t options_hash;     /* of all options that change numbers; a resume with others is refused */
+    int64_t tokens;            /* tokens trained on */
+} tn_run_state;
+
+/* Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all but the
+   newest `keep`. */
+int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
+                       tn_error *e);
+/* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
+   damaged one is refused by its checksums, with the one before named. */
+int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
+/* Step of the newest complete checkpoint below folder; -1: none. */
+int64_t tn_checkpoint_newest(const char *folder);
+
+#endif

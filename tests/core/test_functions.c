@@ -1,0 +1,41 @@
+/* exp, log and cos against libm's long double, over their whole range. */
+#include "tests/tests.h"
+
+#include <math.h>
+
+static double relative(double ours, long double exact)
+{
+    return exact == 0 ? fabs(ours) : (double)fabsl((ours - exact) / exact);
+}
+
+START_TEST(against_long_double)
+{
+    double worst_exp = 0, worst_log = 0, worst_cos = 0;
+    for (uint64_t i = 0; i < 200000; i++) {
+        double u = tn_random_uniform(1, 2, 3, i), x = 1400 * u - 700, y = 200 * u - 100;
+        worst_exp = fmax(worst_exp, relative(tn_exp(x), expl((long double)x)));
+        double p = exp(x / 2);
+        if (fabs(p - 1) > 1e-3)
+            worst_log = fmax(worst_log, relative(tn_log(p), logl((long double)p)));
+        worst_cos = fmax(worst_cos, fabs(tn_cos(y) - (double)cosl((long double)y)));
+    }
+    ck_assert_double_le(worst_exp, 1e-15);
+    ck_assert_double_le(worst_log, 1e-15);
+    ck_assert_double_le(worst_cos, 5e-16);
+}
+END_TEST
+
+START_TEST(edges)
+{
+    ck_assert(tn_exp(-INFINITY) == 0 && tn_exp(INFINITY) == INFINITY && tn_exp(0) == 1 && isnan(tn_exp(NAN)));
+    ck_assert(tn_log(0) == -INFINITY && tn_log(1) == 0 && isnan(tn_log(-1)) && tn_log(INFINITY) == INFINITY);
+    ck_assert(tn_cos(0) == 1 && fabs(tn_log(1 + 0x1p-40) * 0x1p40 - 1) < 1e-12);
+    ck_assert(tn_power(2, 10) == 1024 && tn_power(0.5, 0) == 1 && tn_power(2, -3) == 0.125);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, against_long_double);
+    tcase_add_test(c, edges);
+}

@@ -1,0 +1,133 @@
+/* The tape: what is kept, who owns what, how gradients add up, and that the first mistake sticks. */
+#include "core/op.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <string.h>
+
+static tn_tensor *weight(int rank, int64_t d0, int64_t d1, bool wants)
+{
+    tn_tensor *a = tn_tensor_new(TN_REAL, rank, (int64_t[]){ d0, d1 }, wants);
+    for (int64_t i = 0; i < tn_tensor_count(a); i++)
+        a->x[i] = (tn_real)(i + 1) / 4;
+    return a;
+}
+
+/* d/da sum(a * a) = 2 a, by an operand used twice; a second backward adds the same again. */
+START_TEST(gradients_add_up)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *a = weight(2, 2, 3, true);
+    tn_tensor *loss = tn_sum(t, tn_mul(t, a, a));
+    for (int pass = 1; pass <= 2; pass++) {
+        ck_assert_int_eq(tn_backward(t, loss), 0);
+        for (int i = 0; i < 6; i++)
+            ck_assert_double_eq((double)a->g[i], pass * 2 * (double)a->x[i]);
+    }
+    tn_tensor_free(a);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(first_mistake_sticks)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *a = weight(2, 2, 3, true), *b = weight(2, 1, 4, true);
+    tn_tensor *loss = tn_sum(t, tn_relu(t, tn_matmul(t, a, b)));
+    ck_assert_ptr_null(loss);
+    ck_assert_str_eq(tn_tape_error(t), "matmul: shapes do not fit: (2,3) (1,4)");
+    ck_assert_int_eq(tn_tape_code(t), TN_ESHAPE);
+    ck_assert_ptr_null(tn_add(t, a, a));
+    ck_assert_int_eq(tn_backward(t, loss), TN_ESHAPE);
+    tn_tape_reset(t);
+    ck_assert_ptr_null(tn_tape_error(t));
+    ck_assert_ptr_nonnull(tn_add(t, a, a));
+    tn_tensor_free(a);
+    tn_tensor_free(b);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(backward_refuses)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *a = weight(2, 2, 2, true), *fixed = weight(1, 1, 1, false);
+    ck_assert_int_eq(tn_backward(t, tn_add(t, a, a)), TN_ESHAPE);
+    tn_tape_reset(t);
+    ck_assert_int_eq(tn_backward(t, tn_scale(t, fixed, 2)), TN_ESTATE);
+    tn_tape_reset(t);
+    a->x[1] = (tn_real)INFINITY;
+    ck_assert_int_eq(tn_backward(t, tn_sum(t, a)), TN_ENONFINITE);
+    ck_assert(!a->has_grad);
+    tn_tape_reset(t);
+    ck_assert_ptr_null(tn_mul(t, a, NULL));
+    ck_assert_str_eq(tn_tape_error(t), "mul: operand 2 is missing");
+    tn_tensor_free(a);
+    tn_tensor_free(fixed);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+/* Steps of the same shape take no more memory, and evaluation between marks leaves nothing. */
+START_TEST(memory_is_used_again)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *a = weight(2, 40, 50, true);
+    size_t first = 0;
+    for (int step = 0; step < 20; step++) {
+        tn_tape_train(t, (uint64_t)step);
+        tn_tensor *h = tn_relu(t, tn_mul(t, a, a));
+        ck_assert_int_eq(tn_backward(t, tn_sum(t, h)), 0);
+        tn_mark m = tn_tape_mark(t);
+        tn_tape_eval(t);
+        tn_tensor *same = tn_sum(t, tn_add(t, h, a));
+        ck_assert(!same->wants_grad);
+        tn_tape_rewind(t, m);
+        tn_tape_reset(t);
+        if (step == 0)
+            first = tn_tape_memory(t);
+    }
+    ck_assert_uint_eq(tn_tape_memory(t), first);
+    ck_assert_uint_ge(first, 40 * 50 * 3 * sizeof(tn_real));
+    tn_tensor_free(a);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+/* lora takes over its first operand: using that operand again is refused, a weight is copied. */
+START_TEST(consumed_operands)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *y = weight(2, 2, 3, true), *x = weight(2, 2, 4, true);
+    tn_tensor *a = weight(2, 1, 4, true), *b = weight(2, 3, 1, true);
+    tn_real before = y->x[0];
+    ck_assert_ptr_nonnull(tn_lora(t, y, x, a, b, 1, 0, 0, 0));
+    ck_assert_double_eq((double)y->x[0], (double)before);
+    tn_tensor *h = tn_add(t, y, y);
+    ck_assert_ptr_nonnull(tn_lora(t, h, x, a, b, 1, 0, 0, 0));
+    ck_assert_ptr_null(tn_relu(t, h));
+    ck_assert_str_eq(tn_tape_error(t), "relu: operand 1 was consumed by an earlier op");
+    for (tn_tensor **w = (tn_tensor *[]){ y, x, a, b, NULL }; *w; w++)
+        tn_tensor_free(*w);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, gradients_add_up);
+    tcase_add_test(c, first_mistake_sticks);
+    tcase_add_test(c, backward_refuses);
+    tcase_add_test(c, memory_is_used_again);
+    tcase_add_test(c, consumed_operands);
+}
