@@ -24,6 +24,7 @@
 char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e);
 /* Writes beside the target, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
+int tn_folder_make(const char *path, tn_error *e); /* one that is there already is fine */
 /* "folder/name" in new memory, to be freed; NULL without memory. */
 char *tn_path_join(const char *folder, const char *name);
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start); /* FNV-1a; start 0: the usual basis */
@@ -221,5 +222,11 @@ const tn_task *tn_task_find(const char *name); /* NULL: there is none */
 /* Record `index` of a split ("train", "valid" or "test"). A record belongs to the split that the hash
    of its prompt names (80, 10, 10 %), so that no prompt is ever in two splits. */
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index, tn_record *out);
+
+/* ---- base text ---- */
+
+/* Record `index` of the text that a base model is trained on before any task: made-up records of
+   other domains in the tasks' form, under 250 characters; short_only: under 90. */
+void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *out);
 
 #endif

@@ -1,0 +1,116 @@
+/* convert.c - numbers between tn_real and the floating types of a file.
+
+   A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
+#include "data/data.h"
+
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the machine must be, as files are");
+
+/* 16 bits: sign, exponent, fraction, as IEEE 754 arranges them. */
+typedef struct half { int exponent, fraction; } half;
+
+static const half f16 = { .exponent = 5, .fraction = 10 };
+static const half bf16 = { .exponent = 8, .fraction = 7 };
+
+/* To nearest, ties to even; past the largest number: infinity. */
+static uint16_t to_half(double x, half h)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint64_t sign = bits >> 63 << 15, fraction = bits & ((1ull << 52) - 1);
+    int exponent = (int)(bits >> 52 & 0x7FF), bias = (1 << (h.exponent - 1)) - 1;
+    uint64_t infinity = ((1ull << h.exponent) - 1) << h.fraction;
+    if (exponent == 0x7FF && fraction) /* NaN, made quiet */
+        infinity |= 1ull << (h.fraction - 1) | fraction >> (52 - h.fraction);
+    if (exponent == 0x7FF)
+        return (uint16_t)(sign | infinity);
+    /* Below the smallest normal number the exponent stays at 1 and digits are lost instead. */
+    int e = exponent - 1023 + bias, lost = 52 - h.fraction;
+    if (e < 1) {
+        lost += 1 - e;
+        e = 1;
+    }
+    if (lost > 54) /* less than half of the smallest number; also the denormals of double */
+        return (uint16_t)sign;
+    uint64_t digits = fraction | 1ull << 52, kept = digits >> lost, middle = 1ull << (lost - 1);
+    uint64_t rest = digits & (2 * middle - 1);
+    kept += rest > middle || (rest == middle && kept & 1);
+    /* The leading 1 of a normal number, and a carry out of the rounding, add to the exponent. */
+    uint64_t result = ((uint64_t)(e - 1) << h.fraction) + kept;
+    return (uint16_t)(sign | (result < infinity ? result : infinity));
+}
+
+static double from_half(uint16_t x, half h)
+{
+    int top = (1 << h.exponent) - 1, bias = top >> 1, exponent = x >> h.fraction & top;
+    uint64_t sign = (uint64_t)(x >> 15) << 63, fraction = x & ((1u << h.fraction) - 1);
+    uint64_t wide = exponent == top ? 0x7FF : (uint64_t)(exponent - bias + 1023);
+    if (!exponent && !fraction)
+        wide = 0;
+    /* Denormals are normal numbers of double: shift until the leading 1 drops out. */
+    if (!exponent && fraction) {
+        for (wide++; !(fraction >> h.fraction); wide--)
+            fraction <<= 1;
+        fraction &= (1u << h.fraction) - 1;
+    }
+    uint64_t bits = sign | wide << 52 | fraction << (52 - h.fraction);
+    double out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+static void halves_to(half h, const tn_real *from, int64_t n, unsigned char *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t x = to_half((double)from[i], h);
+        memcpy(to + 2 * i, &x, sizeof x);
+    }
+}
+
+static void halves_from(half h, const unsigned char *from, int64_t n, tn_real *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t x;
+        memcpy(&x, from + 2 * i, sizeof x);
+        to[i] = (tn_real)from_half(x, h);
+    }
+}
+
+void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to)
+{
+    unsigned char *out = to;
+    for (int64_t i = 0; type == TN_FILE_F64 && i < n; i++)
+        memcpy(out + 8 * i, &(double){ (double)from[i] }, 8);
+    for (int64_t i = 0; type == TN_FILE_F32 && i < n; i++)
+        memcpy(out + 4 * i, &(float){ (float)from[i] }, 4);
+    if (type == TN_FILE_F16 || type == TN_FILE_BF16)
+        halves_to(type == TN_FILE_F16 ? f16 : bf16, from, n, out);
+}
+
+void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to)
+{
+    const unsigned char *in = from;
+    for (int64_t i = 0; type == TN_FILE_F64 && i < n; i++) {
+        double x;
+        memcpy(&x, in + 8 * i, sizeof x);
+        to[i] = (tn_real)x;
+    }
+    for (int64_t i = 0; type == TN_FILE_F32 && i < n; i++) {
+        float x;
+        memcpy(&x, in + 4 * i, sizeof x);
+        to[i] = (tn_real)x;
+    }
+    if (type == TN_FILE_F16 || type == TN_FILE_BF16)
+        halves_from(type == TN_FILE_F16 ? f16 : bf16, in, n, to);
+}
+
+const char *tn_file_type_name(tn_file_type type)
+{
+    static const char *const names[] = {
+#define TYPE(name, bytes) #name,
+        TN_FILE_TYPES(TYPE)
+#undef TYPE
+    };
+    return type < TN_FILE_OTHER ? names[type] : "another type";
+}

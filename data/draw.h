@@ -1,0 +1,27 @@
+/* draw.h - random choices for made-up records (internal).
+
+       tn_draws d = tn_draws_new(seed, "lookup", index);
+       uint32_t pairs = 3 + tn_draw(&d, 4);
+
+   A record's choices are a stream of their own, so that a record is a function of (seed, maker,
+   index) alone. */
+#ifndef TN_DRAW_H
+#define TN_DRAW_H
+
+#include "data/data.h"
+
+typedef struct tn_draws { uint64_t seed, stream, used; } tn_draws;
+
+tn_draws tn_draws_new(uint64_t seed, const char *maker, uint64_t index);
+uint32_t tn_draw(tn_draws *d, uint32_t n); /* 0 .. n-1 */
+/* Chooses `take` of `slots` slots, always slot 0. Half the time in ascending order. */
+void tn_draw_slots(tn_draws *d, int slots, int take, int *order);
+
+enum { TN_WORD = 24 }; /* room for a word */
+/* A word that nobody has seen: so many syllables, lower case, at most five letters each. */
+void tn_draw_word(tn_draws *d, int syllables, char out[TN_WORD]);
+
+/* Appends to a record's text; what does not fit is left out. */
+void tn_put(char out[TN_TASK_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

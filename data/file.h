@@ -1,0 +1,22 @@
+/* file.h - inside data/: mapping a file, and writing one piece by piece.
+
+       tn_writer w = tn_writer_open(path, e);
+       tn_writer_add(&w, bytes, n);
+       return tn_writer_close(&w);
+*/
+#ifndef TN_FILE_H
+#define TN_FILE_H
+
+#include "data/data.h"
+
+/* A regular file of at least `least` > 0 bytes, read-only; ended by munmap. NULL: refused. */
+const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *e);
+
+/* Everything goes to PATH.tmp, which closing flushes and renames to PATH, or removes if anything
+   went wrong: the first mistake sticks to the error. */
+typedef struct tn_writer { const char *path; char *temp; int fd; tn_error *e; } tn_writer;
+tn_writer tn_writer_open(const char *path, tn_error *e);
+void tn_writer_add(tn_writer *w, const void *bytes, size_t n);
+int tn_writer_close(tn_writer *w);
+
+#endif

@@ -1,0 +1,17 @@
+/* json.h - inside data/: what a parsed document is made of. */
+#ifndef TN_JSON_H
+#define TN_JSON_H
+
+#include "data/data.h"
+
+enum { TN_JSON_DEPTH = 64 };
+
+typedef struct tn_document {
+    tn_json root; /* first, so that its address is the document's */
+    struct tn_json_block *blocks; /* all other values */
+    const char *path;
+    int64_t line;  /* of the file, when the text is one line of it, else 0 */
+    char memory[]; /* the path, then the strings */
+} tn_document;
+
+#endif

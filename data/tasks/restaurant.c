@@ -1,0 +1,147 @@
+/* restaurant.c - a meaning representation, slot by slot, to its one sentence:
+
+       name[The Golden Curry], food[Indian], family[yes], near[Cafe Rouge] =>
+        The Golden Curry is an Indian restaurant near Cafe Rouge that welcomes families.
+
+   In the manner of the E2E challenge (Novikova, Dusek, Rieser 2017), with one right answer: the
+   slots speak in the order of the table, whatever their order in the prompt. Two to five slots
+   stand beside the name; half the names are made of syllables, so that they must be copied. */
+#include "data/draw.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME, PRICE, FOOD, AREA, NEAR, FAMILY, SLOTS, VALUE = 64 };
+
+static const struct slot {
+    const char *key, *phrase; /* * stands for the value */
+    const char *values[13];   /* empty: a name */
+} slots[SLOTS] = {
+    [NAME] = { "name", " *", { NULL } },
+    [PRICE] = { "price", " *", { "cheap", "moderate", "expensive", "affordable", "pricey" } },
+    [FOOD] = { "food", " *", { "Indian", "Italian", "French", "Chinese", "Japanese", "Greek",
+                               "Thai", "English", "Spanish", "Turkish", "Korean", "vegan" } },
+    [AREA] = { "area", " in the *", { "riverside", "city centre", "old town", "harbour", "suburbs",
+                                      "market hall", "north end", "theatre row" } },
+    [NEAR] = { "near", " near *", { NULL } },
+    [FAMILY] = { "family", NULL, { "yes", "no" } },
+};
+
+/* What a slot says. */
+static void say(int slot, const char *value, char out[TN_TASK_TEXT])
+{
+    if (slot == FAMILY)
+        tn_put(out, "%s", !strcmp(value, "yes") ? " that welcomes families" : " for adults only");
+    else
+        tn_put(out, "%.*s%s", (int)strcspn(slots[slot].phrase, "*"), slots[slot].phrase, value);
+}
+
+static void draw_name(tn_draws *d, char out[VALUE])
+{
+    static const char *const first[] = { "Golden", "Blue", "Wild", "Rusty", "Silver", "Hungry",
+                                         "Green", "Old", "Lucky", "Royal", "Spicy", "Happy" };
+    static const char *const second[] = { "Curry", "Fork", "Spoon", "Anchor", "Olive", "Plough",
+                                          "Crown", "Lantern", "Swan", "Pepper", "Kettle", "Bell" };
+    static const struct { const char *before; int syllables; } made[] = {
+        { "", 3 }, { "", 2 }, { "Cafe ", 2 }, { "Bar ", 2 }
+    };
+    enum { FIRST = sizeof first / sizeof *first, SECOND = sizeof second / sizeof *second };
+    if (tn_draw(d, 2)) {
+        const char *the = tn_draw(d, 2) ? "The " : "", *adjective = first[tn_draw(d, FIRST)];
+        snprintf(out, VALUE, "%s%s %s", the, adjective, second[tn_draw(d, SECOND)]);
+        return;
+    }
+    const uint32_t kind = tn_draw(d, 4);
+    char word[TN_WORD];
+    tn_draw_word(d, made[kind].syllables, word);
+    word[0] = (char)toupper((unsigned char)word[0]);
+    snprintf(out, VALUE, "%s%s", made[kind].before, word);
+}
+
+static void draw_value(tn_draws *d, int slot, char out[VALUE])
+{
+    uint32_t n = 0;
+    while (slots[slot].values[n] != NULL)
+        n++;
+    if (n == 0)
+        draw_name(d, out);
+    else
+        snprintf(out, VALUE, "%s", slots[slot].values[tn_draw(d, n)]);
+}
+
+/* The sentence of the slots that have a value. */
+static void sentence(char value[SLOTS][VALUE], char out[TN_TASK_TEXT])
+{
+    const char *kind = *value[PRICE] ? value[PRICE] : *value[FOOD] ? value[FOOD] : "restaurant";
+    say(NAME, value[NAME], out);
+    tn_put(out, strchr("aeiouAEIOU", *kind) ? " is an" : " is a");
+    for (int s = PRICE; s < SLOTS; s++) {
+        if (s == AREA)
+            tn_put(out, " restaurant");
+        if (*value[s])
+            say(s, value[s], out);
+    }
+    tn_put(out, ".");
+}
+
+static void record(uint64_t seed, uint64_t index, tn_record *out)
+{
+    tn_draws d = tn_draws_new(seed, "restaurant", index);
+    char value[SLOTS][VALUE] = { "" };
+    int order[SLOTS];
+    const int n = 3 + (int)tn_draw(&d, 4);
+    tn_draw_slots(&d, SLOTS, n, order);
+    *out = (tn_record){ "", "" };
+    for (int i = 0; i < n; i++) {
+        draw_value(&d, order[i], value[order[i]]);
+        tn_put(out->prompt, "%s%s[%s]", i ? ", " : "", slots[order[i]].key, value[order[i]]);
+    }
+    tn_put(out->prompt, " =>");
+    sentence(value, out->completion);
+}
+
+/* The value of a slot in a prompt; false: it is not there. */
+static bool find_value(const char *prompt, int slot, char out[VALUE])
+{
+    char opening[16];
+    snprintf(opening, sizeof opening, "%s[", slots[slot].key);
+    const char *at = strstr(prompt, opening);
+    if (at == NULL)
+        return false;
+    at += strlen(opening);
+    snprintf(out, VALUE, "%.*s", (int)strcspn(at, "]"), at);
+    return true;
+}
+
+/* Whether the phrase stands in the answer and ends where a word ends. */
+static bool says(const char *answer, const char *phrase)
+{
+    for (const char *at = answer; (at = strstr(at, phrase)) != NULL; at++) {
+        if (!isalnum((unsigned char)at[strlen(phrase)]))
+            return true;
+    }
+    return false;
+}
+
+static tn_score score(const tn_record *r, const char *answer)
+{
+    int present = 0, right = 0;
+    for (int s = 0; s < SLOTS; s++) {
+        char value[VALUE], phrase[TN_TASK_TEXT] = "";
+        if (!find_value(r->prompt, s, value))
+            continue;
+        say(s, value, phrase);
+        present++;
+        right += says(answer, phrase);
+    }
+    return (tn_score){ .exact = !strcmp(answer, r->completion),
+                       .parts = present ? (double)right / present : 0 };
+}
+
+const tn_task tn_task_restaurant = {
+    .name = "restaurant",
+    .title = "a list of facts about a restaurant to its one sentence",
+    .record = record,
+    .score = score,
+};

@@ -1,0 +1,53 @@
+/* scratch.h - a folder for a test's files, removed at its end.
+
+       scratch s;
+       scratch_open(&s);
+       FILE *f = fopen(scratch_path(&s, "a.json"), "w"); ...
+       scratch_close(&s);
+*/
+#ifndef TN_SCRATCH_H
+#define TN_SCRATCH_H
+
+#include <check.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct scratch { char folder[256], path[512]; } scratch;
+
+static inline void scratch_open(scratch *s)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(s->folder, sizeof s->folder, "%s/tenon-XXXXXX", tmp ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(s->folder));
+}
+
+/* The path of a file in the folder, valid until the next call. */
+static inline const char *scratch_path(scratch *s, const char *name)
+{
+    snprintf(s->path, sizeof s->path, "%s/%s", s->folder, name);
+    return s->path;
+}
+
+static inline const char *scratch_write(scratch *s, const char *name, const void *bytes, size_t n)
+{
+    FILE *f = fopen(scratch_path(s, name), "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
+    ck_assert_int_eq(fclose(f), 0);
+    return s->path;
+}
+
+static inline int scratch_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static inline void scratch_close(scratch *s)
+{
+    nftw(s->folder, scratch_remove, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+#endif
