@@ -50,8 +50,8 @@ struct tn_op {
     unsigned optional;      /* bit i: operand i may be NULL */
     unsigned ids;           /* bit i: operand i is TN_I32 (and has no gradient) */
     unsigned frozen;        /* bit i: operand i may have a type other than TN_REAL */
-    unsigned rows;          /* bit i: dim[0] of operand i and of out counts rows that do not see each other;
-                               an operand of another rank than operand 0 is shared by all rows */
+    unsigned rows;          /* bit i: dim[0] of operand i, and of out, counts rows that do not see each
+                               other (a real operand of one dimension is shared by all rows instead) */
     /* Checks the operands' shapes and the attributes; writes rank and dim of out. Returns what
        tn_refuse returned, or 0. */
     int (*shape)(tn_tape *t, const tn_node *n, tn_tensor *out);
@@ -111,5 +111,8 @@ void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i
    memory. */
 enum { TN_SLOT_GEMM, TN_SLOT_OP, TN_SLOT_OP2, TN_SLOTS };
 void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes);
+/* What the CPU could do at most: rounds of multiply-adds in the registers of the context's instruction
+   set, on the calling thread. Returns the operations done, two a multiply-add. */
+double tn_peak(const tn_context *c, int64_t rounds);
 
 #endif

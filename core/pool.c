@@ -1,6 +1,6 @@
-/* pool.c - threads that share the indices of a loop. A run publishes one job; whoever is awake joins
-   it and takes the next index until none is left. The caller works too and waits only for those who
-   joined, so a worker that sleeps, or is kept off its CPU, delays nobody. */
+/* pool.c - threads that share the indices of a loop. A run publishes one job; whoever is awake
+   joins it and takes the next index until none is left. The caller works too and waits only for
+   those who joined, so a worker that sleeps, or is kept off its CPU, delays nobody. */
 #include "core/context.h"
 #include "core/op.h"
 
@@ -58,7 +58,7 @@ static void take_indices(tn_pool *p, job j, int thread)
         j.body(j.arg, i, thread);
 }
 
-/* Waits for a round other than `seen`, takes part in it if it is still open. False: the pool ends. */
+/* Waits for a round other than `seen` and takes part if it is still open. False: the pool ends. */
 static bool next_round(tn_pool *p, unsigned *seen, int thread)
 {
     for (int i = 0; i < SPINS && atomic_load(&p->round) == *seen; i++)

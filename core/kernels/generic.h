@@ -1,0 +1,294 @@
+/* generic.h - every kernel that is not a product, written once. Each file of kernels includes it
+   and is compiled for its own instruction set: a block of 16 lanes is then one or two vectors. All
+   rounding is written out (fma where it is meant, nothing else is fused), so every file gives the
+   same bits. Internal header. */
+#ifndef TN_GENERIC_H
+#define TN_GENERIC_H
+
+#include "core/kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+/* ---- exp and log ---- */
+
+#ifdef TN_DOUBLE /* only the tests compute in double: libm will do */
+
+static inline tn_real fused(tn_real a, tn_real b, tn_real c)
+{
+    return fma(a, b, c);
+}
+
+static inline tn_real exponential(tn_real x)
+{
+    return exp(x);
+}
+
+static tn_real k_log(tn_real x)
+{
+    return log(x);
+}
+
+#else
+
+static inline tn_real fused(tn_real a, tn_real b, tn_real c)
+{
+    return fmaf(a, b, c);
+}
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline float of_bits(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* e^x = 2^k e^r with k = round(x / ln 2), so |r| <= 0.347, where the Taylor polynomial of degree 7
+   is off by 6e-9. ln 2 is split in two (the first part has 9 bits: k times it is exact). 2^k comes
+   in two factors, because 2^128 is no float and e^88.7 is. */
+static inline float exponential(float x)
+{
+    const float shifter = 12582912.0f; /* 1.5 * 2^23: the sum ends in an integer */
+    float low = x < -88.0f ? -88.0f : x;
+    float y = low > 89.0f ? 89.0f : low; /* NaN passes both */
+    float shifted = fused(y, 1.44269504f, shifter);
+    float k = shifted - shifter;
+    float r = fused(k, 2.12194440e-4f, fused(k, -0.693359375f, y));
+    float p = fused(1.0f / 5040, r, 1.0f / 720);
+    p = fused(p, r, 1.0f / 120);
+    p = fused(p, r, 1.0f / 24);
+    p = fused(p, r, 1.0f / 6);
+    p = fused(p, r, 0.5f);
+    p = fused(p, r, 1.0f);
+    p = fused(p, r, 1.0f);
+    uint32_t power = bits_of(shifted) - bits_of(shifter);
+    uint32_t half = (power + 512) / 2 - 256; /* power / 2 rounded down, also below 0 */
+    p = p * of_bits((half + 127) << 23) * of_bits((power - half + 127) << 23);
+    return x < -87.3f ? 0.0f : p;
+}
+
+/* log(2^k m) = k ln 2 + log(1 + f) with m = 1 + f in [sqrt(1/2), sqrt(2)). With s = f/(2 + f),
+   log(1 + f) = f - (f^2/2 - s (f^2/2 + R)), R = 2 (s^2/3 + s^4/5 + s^6/7 + ...): the arrangement
+   of FreeBSD's e_log.c, which is as accurate near 1 as elsewhere. */
+static float k_log(float x)
+{
+    if (!(x > 0) || x > 3.4028234e38f)
+        return x == 0 ? -INFINITY : x < 0 ? NAN : x;
+    bool tiny = x < 1.17549435e-38f;
+    uint32_t u = bits_of(tiny ? x * 8388608.0f : x); /* 2^23 */
+    uint32_t above = u - bits_of(0.70710677f);
+    float k = (float)((int32_t)above >> 23) - (tiny ? 23.0f : 0.0f);
+    float f = of_bits(bits_of(0.70710677f) + (above & 0x7fffff)) - 1.0f;
+    float s = f / (2.0f + f), z = s * s, half = 0.5f * f * f;
+    float r = fused(z, 2.0f / 11, 2.0f / 9);
+    r = fused(r, z, 2.0f / 7);
+    r = fused(r, z, 2.0f / 5);
+    r = fused(r, z, 2.0f / 3) * z;
+    float rest = half - fused(s, half + r, k * -2.12194440e-4f);
+    return fused(k, 0.693359375f, f - rest);
+}
+
+#endif
+
+/* ---- sums: element i goes to lane i mod 16, and the lanes are added by a fixed tree ---- */
+
+static inline tn_real fold(tn_real s[LANES])
+{
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++)
+            s[l] += s[l + half];
+    return s[0];
+}
+
+/* The last n < 16 elements of x, filled up with a value that does not change the result. */
+static inline void last(tn_real out[LANES], int64_t n, const tn_real *x, tn_real fill)
+{
+    for (int l = 0; l < LANES; l++)
+        out[l] = l < n ? x[l] : fill;
+}
+
+static inline void sum_block(const tn_real *x, tn_real s[LANES])
+{
+    for (int l = 0; l < LANES; l++)
+        s[l] += x[l];
+}
+
+static tn_real k_sum(int64_t n, const tn_real *x)
+{
+    tn_real s[LANES] = { 0 }, tail[LANES];
+    for (; n >= LANES; n -= LANES, x += LANES)
+        sum_block(x, s);
+    last(tail, n, x, 0);
+    sum_block(tail, s);
+    return fold(s);
+}
+
+static inline void dot_block(const tn_real *x, const tn_real *y, tn_real s[LANES])
+{
+    for (int l = 0; l < LANES; l++)
+        s[l] = fused(x[l], y[l], s[l]);
+}
+
+static tn_real k_dot(int64_t n, const tn_real *x, const tn_real *y)
+{
+    tn_real s[LANES] = { 0 }, tail_x[LANES], tail_y[LANES];
+    for (; n >= LANES; n -= LANES, x += LANES, y += LANES)
+        dot_block(x, y, s);
+    last(tail_x, n, x, 0);
+    last(tail_y, n, y, 0);
+    dot_block(tail_x, tail_y, s);
+    return fold(s);
+}
+
+static inline void max_block(const tn_real *x, tn_real s[LANES])
+{
+    for (int l = 0; l < LANES; l++)
+        s[l] = x[l] > s[l] ? x[l] : s[l];
+}
+
+static tn_real k_max(int64_t n, const tn_real *x)
+{
+    tn_real s[LANES], tail[LANES];
+    last(s, 0, x, -INFINITY);
+    for (; n >= LANES; n -= LANES, x += LANES)
+        max_block(x, s);
+    last(tail, n, x, -INFINITY);
+    max_block(tail, s);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++)
+            s[l] = s[l + half] > s[l] ? s[l + half] : s[l];
+    return s[0];
+}
+
+static inline void square_block(const tn_real *x, tn_real shift, tn_real s[LANES])
+{
+    for (int l = 0; l < LANES; l++)
+        s[l] = fused(x[l] - shift, x[l] - shift, s[l]);
+}
+
+static tn_real k_square_sum(int64_t n, const tn_real *x, tn_real shift)
+{
+    tn_real s[LANES] = { 0 }, tail[LANES];
+    for (; n >= LANES; n -= LANES, x += LANES)
+        square_block(x, shift, s);
+    last(tail, n, x, shift);
+    square_block(tail, shift, s);
+    return fold(s);
+}
+
+/* In place and then summed: twice as fast as one pass, which compilers do not vectorise as well. */
+static tn_real k_exp_sum(int64_t n, const tn_real *x, tn_real shift, tn_real *y)
+{
+    if (x != y)
+        memcpy(y, x, (size_t)n * sizeof *y);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = exponential(y[i] - shift);
+    return k_sum(n, y);
+}
+
+/* ---- elementwise ---- */
+
+static void k_axpy(int64_t n, tn_real a, const tn_real *x, tn_real *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = fused(a, x[i], y[i]);
+}
+
+static void k_scale(int64_t n, tn_real a, tn_real *x)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= a;
+}
+
+/* gelu(x) = x/2 (1 + tanh u) = x / (1 + exp(-2u)) with u = sqrt(2/pi) (x + 0.044715 x^3). */
+static const tn_real gelu_linear = (tn_real)1.5957691216057308;  /* 2 sqrt(2/pi) */
+static const tn_real gelu_cubic = (tn_real)0.07135481627260025;  /* 2 sqrt(2/pi) 0.044715 */
+static const tn_real gelu_square = (tn_real)0.21406444881780075; /* three times that */
+
+static void k_gelu(int64_t n, const tn_real *x, tn_real *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        tn_real two_u = x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear);
+        y[i] = x[i] / (1 + exponential(-two_u));
+    }
+}
+
+/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and x is held
+   there, lest 0 meets infinity. */
+static inline tn_real gelu_slope(tn_real x)
+{
+    tn_real low = x < -12 ? -12 : x;
+    tn_real v = low > 12 ? 12 : low;
+    tn_real two_u = v * fused(gelu_cubic * v, v, gelu_linear);
+    tn_real s = 1 / (1 + exponential(-two_u));
+    tn_real slope = fused(gelu_square * v, v, gelu_linear);
+    return fused(v * s * (1 - s), slope, s);
+}
+
+static void k_gelu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
+{
+    if (beta == 0)
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * gelu_slope(x[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = fused(beta, dx[i], dy[i] * gelu_slope(x[i]));
+}
+
+/* ---- normalisation of one row ---- */
+
+static void k_norm(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
+                   const tn_real *b, tn_real *y)
+{
+    if (b)
+        for (int64_t i = 0; i < n; i++)
+            y[i] = fused((x[i] - mean) * rstd, w[i], b[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * rstd * w[i];
+}
+
+/* Adds dy w to s and dy w (x - mean) rstd to t. */
+static inline void norm_block(const tn_real *x, const tn_real *dy, const tn_real *w, tn_real mean,
+                              tn_real rstd, tn_real s[LANES], tn_real t[LANES])
+{
+    for (int l = 0; l < LANES; l++) {
+        tn_real g = dy[l] * w[l];
+        s[l] += g;
+        t[l] = fused(g, (x[l] - mean) * rstd, t[l]);
+    }
+}
+
+static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
+                        const tn_real *w, tn_real beta, tn_real *dx)
+{
+    tn_real s[LANES] = { 0 }, t[LANES] = { 0 }, tail_x[LANES], tail_dy[LANES], tail_w[LANES];
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        norm_block(x + i, dy + i, w + i, mean, rstd, s, t);
+    last(tail_x, n - i, x + i, mean);
+    last(tail_dy, n - i, dy + i, 0);
+    last(tail_w, n - i, w + i, 0);
+    norm_block(tail_x, tail_dy, tail_w, mean, rstd, s, t);
+    tn_real m1 = fold(s) / (tn_real)n, m2 = fold(t) / (tn_real)n;
+    for (i = 0; i < n; i++) {
+        tn_real rest = fused((x[i] - mean) * rstd, -m2, fused(dy[i], w[i], -m1));
+        dx[i] = beta == 0 ? rstd * rest : fused(beta, dx[i], rstd * rest);
+    }
+}
+
+#define TN_GENERIC_KERNELS                                                                        \
+    .sum = k_sum, .dot = k_dot, .max = k_max, .square_sum = k_square_sum, .exp_sum = k_exp_sum,   \
+    .axpy = k_axpy, .scale = k_scale, .gelu = k_gelu, .gelu_back = k_gelu_back, .norm = k_norm,   \
+    .norm_back = k_norm_back, .log = k_log
+
+#endif

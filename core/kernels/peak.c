@@ -1,0 +1,39 @@
+/* peak.c - the plain version, and which one a context's instruction set has. */
+#include "core/kernels/peak.h"
+#include "core/op.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef TN_DOUBLE
+#define FMA fma
+#else
+#define FMA fmaf
+#endif
+
+enum { CHAINS = 12 }; /* enough to hide the latency of one behind the others */
+
+double tn_peak_scalar(int64_t rounds)
+{
+    tn_real sum[CHAINS] = { 0 }, all = 0;
+    for (int64_t k = 0; k < rounds; k++)
+        for (int i = 0; i < CHAINS; i++)
+            sum[i] = FMA(sum[i], (tn_real)0.999, (tn_real)0.5);
+    for (int i = 0; i < CHAINS; i++)
+        all += sum[i];
+    volatile tn_real used = all; /* or the compiler leaves the loop out */
+    (void)used;
+    return 2.0 * CHAINS * (double)rounds;
+}
+
+double tn_peak(const tn_context *c, int64_t rounds)
+{
+#if defined __x86_64__ && !defined TN_DOUBLE
+    if (!strcmp(tn_context_isa(c), "avx512"))
+        return tn_peak_avx512(rounds);
+    if (!strcmp(tn_context_isa(c), "avx2"))
+        return tn_peak_avx2(rounds);
+#endif
+    (void)c;
+    return tn_peak_scalar(rounds);
+}

@@ -1,0 +1,34 @@
+/* scalar.c - the kernels in plain C: complete, for any machine; the definition of every bit. */
+#include "core/kernels/generic.h"
+
+enum { TILE_COLS = 16 };
+
+static void tile(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars,
+                 ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
+                 ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        tn_real s[TILE_COLS] = { 0 };
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t j = 0; j < cols; j++)
+                s[j] = fused(a[i * ars + k * acs], b[k * brs + j], s[j]);
+        for (int64_t j = 0; j < cols; j++)
+            c[i * ldc + j] = (start ? start[i * start_stride + j] : 0) + s[j];
+    }
+}
+
+static void pack(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
+                 tn_real *panel)
+{
+    for (int64_t k = 0; k < depth; k++)
+        for (int64_t j = 0; j < TILE_COLS; j++)
+            panel[k * TILE_COLS + j] = j < cols ? b[k * brs + j * bcs] : 0;
+}
+
+const tn_kernels tn_kernels_scalar = {
+    .isa = "scalar",
+    .tile = tile,
+    .tile_cols = TILE_COLS,
+    .pack = pack,
+    TN_GENERIC_KERNELS,
+};

@@ -1,0 +1,51 @@
+/* select.c - which kernels this CPU can run. Nothing else asks the CPU. */
+#include "core/kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct choice {
+    const tn_kernels *kernels;
+    bool (*runs)(void); /* the CPU has it and the system saves its registers */
+} choice;
+
+static bool always(void)
+{
+    return true;
+}
+
+#if defined __x86_64__ && !defined TN_DOUBLE
+
+static bool has_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+#endif
+
+static const choice choices[] = { /* best first */
+#if defined __x86_64__ && !defined TN_DOUBLE
+    { .kernels = &tn_kernels_avx512, .runs = has_avx512 },
+    { .kernels = &tn_kernels_avx2, .runs = has_avx2 },
+#endif
+    { .kernels = &tn_kernels_scalar, .runs = always },
+};
+
+const tn_kernels *tn_kernels_select(const char *isa)
+{
+    const char *name = isa ? isa : getenv("TN_ISA");
+#ifdef TN_DOUBLE
+    name = isa; /* one version only: the environment's choice is for the float build */
+#endif
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if ((!name || !strcmp(name, choices[i].kernels->isa)) && choices[i].runs())
+            return choices[i].kernels;
+    return NULL;
+}

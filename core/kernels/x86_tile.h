@@ -1,0 +1,140 @@
+/* x86_tile.h - the tile of a product and the packing of its panels, for a vector of WIDTH floats.
+   Included by the x86 files after they have named their vector, its functions, and how many rows
+   of 1, 2 and 3 vectors their registers hold (ROWS_1 to ROWS_3). Internal header. */
+#ifndef TN_X86_TILE_H
+#define TN_X86_TILE_H
+
+#include "core/kernels/kernels.h"
+
+#include <immintrin.h>
+
+enum { TILE_COLS = 3 * WIDTH, TILE_ROWS = 8 };
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* What all strips of a tile share. */
+typedef struct tile_shape {
+    int64_t depth;
+    ptrdiff_t ars, acs, brs, start_stride, ldc;
+    bool full; /* the last vector has WIDTH columns: masked stores cost 12 cycles each on Zen */
+    mask last; /* which lanes of it are columns */
+} tile_shape;
+
+/* One row: c = start + s. */
+ALWAYS_INLINE void finish_row(const int vectors, const tile_shape *t, const vector s[3],
+                              const float *start, float *c)
+{
+    for (int v = 0; v < vectors; v++) {
+        const int64_t at = v * WIDTH;
+        bool whole = v < vectors - 1 || t->full;
+        vector from = !start ? zero() : whole ? load(start + at) : load_some(start + at, t->last);
+        if (whole)
+            store(c + at, add(from, s[v]));
+        else
+            store_some(c + at, t->last, add(from, s[v]));
+    }
+}
+
+/* `rows` rows of `vectors` vectors, both known to the compiler: the sums stay in registers. */
+ALWAYS_INLINE void strip(const int rows, const int vectors, const tile_shape *t, const float *a,
+                         const float *b, const float *start, float *c)
+{
+    vector s[TILE_ROWS][3];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++)
+            s[i][v] = zero();
+    for (int64_t k = 0; k < t->depth; k++, a += t->acs, b += t->brs) {
+        vector row[3];
+        for (int v = 0; v < vectors; v++)
+            row[v] = load(b + v * WIDTH);
+        for (int i = 0; i < rows; i++) {
+            vector x = all(a[i * t->ars]);
+            for (int v = 0; v < vectors; v++)
+                s[i][v] = multiply_add(x, row[v], s[i][v]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        finish_row(vectors, t, s[i], start ? start + i * t->start_stride : NULL, c + i * t->ldc);
+}
+
+/* All rows of a tile of `vectors` vectors: strips of `full` rows, then of 4, 2, 1. */
+ALWAYS_INLINE void strips(const int full, const int vectors, int64_t rows, const tile_shape *t,
+                          const float *a, const float *b, const float *start, float *c)
+{
+    while (rows > 0) {
+        int done = rows >= full ? full : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+        if (rows >= full)
+            strip(full, vectors, t, a, b, start, c);
+        else if (rows >= 4)
+            strip(4, vectors, t, a, b, start, c);
+        else if (rows >= 2)
+            strip(2, vectors, t, a, b, start, c);
+        else
+            strip(1, vectors, t, a, b, start, c);
+        rows -= done;
+        a += done * t->ars;
+        c += done * t->ldc;
+        if (start)
+            start += done * t->start_stride;
+    }
+}
+
+static void tile(int64_t rows, int64_t cols, int64_t depth, const float *a, ptrdiff_t ars,
+                 ptrdiff_t acs, const float *b, ptrdiff_t brs, const float *start,
+                 ptrdiff_t start_stride, float *c, ptrdiff_t ldc)
+{
+    int64_t vectors = (cols + WIDTH - 1) / WIDTH, last = cols - (vectors - 1) * WIDTH;
+    tile_shape t = { depth, ars, acs, brs, start_stride, ldc, last == WIDTH, mask_of(last) };
+    if (vectors == 3)
+        strips(ROWS_3, 3, rows, &t, a, b, start, c);
+    else if (vectors == 2)
+        strips(ROWS_2, 2, rows, &t, a, b, start, c);
+    else if (vectors == 1)
+        strips(ROWS_1, 1, rows, &t, a, b, start, c);
+}
+
+/* out[k][j] = b[j*bcs + k] for 8 x 8 elements: three rounds of exchanges, of 1, 2 and 4. */
+static inline void transpose_8x8(const float *b, ptrdiff_t bcs, float *out)
+{
+    __m256 r[8], s[8];
+    for (int j = 0; j < 8; j++)
+        r[j] = _mm256_loadu_ps(b + j * bcs);
+    for (int j = 0; j < 8; j += 2) {
+        s[j] = _mm256_unpacklo_ps(r[j], r[j + 1]);
+        s[j + 1] = _mm256_unpackhi_ps(r[j], r[j + 1]);
+    }
+    for (int j = 0; j < 8; j += 4) {
+        r[j] = _mm256_shuffle_ps(s[j], s[j + 2], 0x44);
+        r[j + 1] = _mm256_shuffle_ps(s[j], s[j + 2], 0xee);
+        r[j + 2] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0x44);
+        r[j + 3] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0xee);
+    }
+    for (int k = 0; k < 4; k++) {
+        _mm256_storeu_ps(out + k * TILE_COLS, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
+        _mm256_storeu_ps(out + (k + 4) * TILE_COLS, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
+    }
+}
+
+static void pack(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, ptrdiff_t bcs,
+                 float *panel)
+{
+    int64_t done_k = 0, done_j = 0; /* what the fast ways have filled: a rectangle */
+    if (bcs == 1 && cols == TILE_COLS) {
+        for (; done_k < depth; done_k++)
+            for (int v = 0; v < 3; v++)
+                store(panel + done_k * TILE_COLS + v * WIDTH, load(b + done_k * brs + v * WIDTH));
+        return;
+    }
+    if (brs == 1) {
+        done_k = depth & ~(int64_t)7;
+        done_j = cols & ~(int64_t)7;
+        for (int64_t j = 0; j < done_j; j += 8)
+            for (int64_t k = 0; k < done_k; k += 8)
+                transpose_8x8(b + j * bcs + k, bcs, panel + k * TILE_COLS + j);
+    }
+    for (int64_t k = 0; k < depth; k++)
+        for (int64_t j = k < done_k ? done_j : 0; j < TILE_COLS; j++)
+            panel[k * TILE_COLS + j] = j < cols ? b[k * brs + j * bcs] : 0;
+}
+
+#endif

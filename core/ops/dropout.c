@@ -1,0 +1,100 @@
+/* dropout.c - y = a m / (1-p), m ~ Bernoulli(1-p); without training y = a.
+
+   Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014), scaled
+   when training. m is not stored: element i is kept when random number i of (seed, stream, draw) is
+   not below p 2^32, so that backward finds the same m. */
+#include "core/ops/ops.h"
+
+typedef struct job {
+    uint64_t seed, stream;
+    uint32_t draw, below; /* numbers below this one drop their element */
+    int64_t count;
+    const tn_real *x;
+    tn_real factor, beta; /* 1/(1-p) */
+    tn_real *y;
+} job;
+
+bool tn_drops(const tn_node *n, double p)
+{
+    return n->training && p > 0;
+}
+
+int tn_refuse_rate(tn_tape *t, const tn_node *n, double p)
+{
+    if (p >= 0 && p < 1)
+        return 0;
+    return tn_refuse(t, n->op, TN_EARG, "the rate is %g, expected 0 <= p < 1", p);
+}
+
+static void drop_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    int64_t to = tn_min(j->count, (task + 1) * TN_CHUNK);
+    for (int64_t i = task * TN_CHUNK; i < to; i++) {
+        bool kept = tn_random(j->seed, j->stream, j->draw, (uint64_t)i) >= j->below;
+        tn_put(&j->y[i], j->beta, kept ? j->factor * j->x[i] : 0);
+    }
+}
+
+static void copy_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    int64_t to = tn_min(j->count, (task + 1) * TN_CHUNK);
+    for (int64_t i = task * TN_CHUNK; i < to; i++)
+        tn_put(&j->y[i], j->beta, j->x[i]);
+}
+
+void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, const tn_real *x, tn_real beta,
+             tn_real *y)
+{
+    tn_context *c = tn_tape_context(t);
+    job j = { .seed = tn_context_seed(c), .stream = stream, .draw = (uint32_t)n->draw,
+              .below = (uint32_t)(p * 0x1p32), .count = count, .x = x, .factor = (tn_real)(1 / (1 - p)),
+              .beta = beta, .y = y };
+    tn_parallel_for(c, tn_tasks(count, TN_CHUNK), tn_drops(n, p) ? drop_chunk : copy_chunk, &j);
+}
+
+static int dropout_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    tn_like(out, n->in[0]);
+    return tn_refuse_rate(t, n, n->attr.r[0]);
+}
+
+static void dropout_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(a), a->x, 0, n->out->x);
+}
+
+/* y = a m / (1-p) */
+static void dropout_backward(tn_tape *t, const tn_node *n)
+{
+    if (!tn_drops(n, n->attr.r[0])) {
+        tn_grad_pass(t, n, 0);
+        return;
+    }
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(n->out), n->out->g, beta, da);
+}
+
+const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,
+    .shape = dropout_shape, .forward = dropout_forward, .backward = dropout_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 } }, .attr = { .r = { 0.5 }, .u = 1 } },
+        { .in = { { 3, 5 } }, .attr = { .r = { 0 }, .u = 1 } },
+        { .in = { { 2, 3, 17 } }, .attr = { .r = { 0.1 }, .u = 2 } },
+        { .in = { { 2, 3, 2, 5 } }, .attr = { .r = { 0.9 }, .u = 3 } },
+        { .in = { { 1024, 768 } }, .attr = { .r = { 0.1 }, .u = 4 }, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 } }, .attr = { .r = { 1 } } }, "dropout: the rate is 1, expected 0 <= p < 1" },
+        { { .in = { { 2, 3 } }, .attr = { .r = { -0.5 } } }, "dropout: the rate is -0.5, expected 0 <= p < 1" },
+        { .text = "" } } };
+
+tn_tensor *tn_dropout(tn_tape *t, tn_tensor *a, double p, uint64_t stream)
+{
+    return tn_apply(t, &tn_op_dropout, (tn_tensor *[]){ a }, (tn_attr){ .r = { p }, .u = stream });
+}

@@ -1,0 +1,300 @@
+/* elementwise.c - add, mul, scale, relu, gelu.
+
+       add:   y = a + b              da = dy            db = dy, summed over rows when b is one row
+       mul:   y = a b                da = dy b          db = dy a
+       scale: y = s a                da = s dy
+       relu:  y = max(a, 0)          da = dy where a > 0
+       gelu:  y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
+              Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415; the tanh form of GPT-2.
+
+   Work is cut into pieces of TN_CHUNK elements. */
+#include "core/ops/ops.h"
+
+typedef struct job {
+    const tn_kernels *kernels;
+    int64_t count, cols;      /* elements; columns of b: b[i % cols] belongs to element i */
+    const tn_real *a, *b, *dy;
+    tn_real s, beta;
+    tn_real *y;               /* the result, or the gradient that is written */
+} job;
+
+static void run(tn_tape *t, job j, void (*body)(void *arg, int64_t i, int thread))
+{
+    j.kernels = tn_kernels_on(t);
+    tn_parallel_for(tn_tape_context(t), tn_tasks(j.count, TN_CHUNK), body, &j);
+}
+
+static int64_t end(const job *j, int64_t i)
+{
+    return tn_min(j->count, (i + 1) * TN_CHUNK);
+}
+
+static int same_as_input(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    (void)t;
+    tn_like(out, n->in[0]);
+    return 0;
+}
+
+/* ---- add ---- */
+
+static int add_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1];
+    bool row = b->rank == 1 && b->dim[0] == tn_cols(a);
+    if (!row && !tn_same_shape(a, b))
+        return tn_refuse_shapes(t, n);
+    tn_like(out, a);
+    return 0;
+}
+
+static void add_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    int64_t to = end(j, task), part;
+    for (int64_t i = task * TN_CHUNK; i < to; i += part) {
+        int64_t col = i % j->cols;
+        part = tn_min(j->cols - col, to - i);
+        for (int64_t k = 0; k < part; k++)
+            j->y[i + k] = j->a[i + k] + j->b[col + k];
+    }
+}
+
+static void add_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1];
+    run(t, (job){ .count = tn_tensor_count(a), .cols = tn_tensor_count(b), .a = a->x, .b = b->x, .y = n->out->x },
+        add_chunk);
+}
+
+static void pass_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+        tn_put(&j->y[i], j->beta, j->dy[i]);
+}
+
+/* y = a + b. a's comes last: it may take the memory of dy over. */
+static void add_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
+    tn_real beta, *db = tn_grad(t, n, 1, &beta); // b's shape
+    if (db && tn_same_shape(a, b))
+        run(t, (job){ .count = tn_tensor_count(a), .dy = out->g, .beta = beta, .y = db }, pass_chunk);
+    else if (db)
+        tn_sum_columns(t, tn_rows(a), tn_cols(a), out->g, beta, db);
+    tn_grad_pass(t, n, 0);
+}
+
+const tn_op tn_op_add = { .name = "add", .inputs = 2, .rows = 3,
+    .shape = add_shape, .forward = add_forward, .backward = add_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 }, { 1 } } },
+        { .in = { { 3, 5 }, { 3, 5 } } },
+        { .in = { { 2, 3, 7 }, { 7 } } },
+        { .in = { { 300, 3 }, { 3 } } },
+        { .in = { { 2, 1, 2, 3 }, { 2, 1, 2, 3 } }, .same = 2 },
+        { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
+        { .in = { { 1024, 768 }, { 768 } }, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 2, 4 } } }, "add: shapes do not fit: (2,3) (2,4)" },
+        { { .in = { { 2, 3 }, { 2 } } }, "add: shapes do not fit: (2,3) (2)" },
+        { { .in = { { 2, 3 } } }, "add: operand 2 is missing" },
+        { .text = "" } } };
+
+tn_tensor *tn_add(tn_tape *t, tn_tensor *a, tn_tensor *b)
+{
+    return tn_apply(t, &tn_op_add, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
+}
+
+/* ---- mul ---- */
+
+static int mul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    if (!tn_same_shape(n->in[0], n->in[1]))
+        return tn_refuse_shapes(t, n);
+    tn_like(out, n->in[0]);
+    return 0;
+}
+
+static void mul_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+        tn_put(&j->y[i], j->beta, j->a[i] * j->b[i]);
+}
+
+static void mul_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1];
+    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .b = b->x, .y = n->out->x }, mul_chunk);
+}
+
+/* y = a b */
+static void mul_backward(tn_tape *t, const tn_node *n)
+{
+    for (int i = 0; i < 2; i++) {
+        const tn_tensor *other = n->in[1 - i];
+        tn_real beta, *g = tn_grad(t, n, i, &beta);
+        if (g)
+            run(t, (job){ .count = tn_tensor_count(other), .a = n->out->g, .b = other->x, .beta = beta, .y = g },
+                mul_chunk);
+    }
+}
+
+const tn_op tn_op_mul = { .name = "mul", .inputs = 2, .rows = 3,
+    .shape = mul_shape, .forward = mul_forward, .backward = mul_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 }, { 1 } } },
+        { .in = { { 3, 5 }, { 3, 5 } } },
+        { .in = { { 2, 3, 7 }, { 2, 3, 7 } } },
+        { .in = { { 5, 3 }, { 5, 3 } }, .same = 2 },
+        { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 3, 2 } } }, "mul: shapes do not fit: (2,3) (3,2)" },
+        { .text = "" } } };
+
+tn_tensor *tn_mul(tn_tape *t, tn_tensor *a, tn_tensor *b)
+{
+    return tn_apply(t, &tn_op_mul, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
+}
+
+/* ---- scale ---- */
+
+static void scale_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+        tn_put(&j->y[i], j->beta, j->s * j->a[i]);
+}
+
+static void scale_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .s = (tn_real)n->attr.r[0], .y = n->out->x }, scale_chunk);
+}
+
+/* y = s a */
+static void scale_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *out = n->out;
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        run(t, (job){ .count = tn_tensor_count(out), .a = out->g, .s = (tn_real)n->attr.r[0], .beta = beta, .y = da },
+            scale_chunk);
+}
+
+const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
+    .shape = same_as_input, .forward = scale_forward, .backward = scale_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 } }, .attr = { .r = { 3 } } },
+        { .in = { { 3, 5 } }, .attr = { .r = { -0.125 } } },
+        { .in = { { 2, 3, 7 } }, .attr = { .r = { 0 } } },
+        { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { 1.7 } } },
+        { .in = { { 1024, 768 } }, .attr = { .r = { 0.3 } }, .bench = true },
+        { .in = { { 0 } } } } };
+
+tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
+{
+    return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } });
+}
+
+/* ---- relu ---- */
+
+static void relu_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+        j->y[i] = j->a[i] < 0 ? 0 : j->a[i]; /* a NaN stays one */
+}
+
+static void relu_back_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+        tn_put(&j->y[i], j->beta, j->a[i] > 0 ? j->dy[i] : 0);
+}
+
+static void relu_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .y = n->out->x }, relu_chunk);
+}
+
+/* y = max(a, 0) */
+static void relu_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .dy = n->out->g, .beta = beta, .y = da },
+            relu_back_chunk);
+}
+
+static const tn_sample unary_samples[] = {
+    { .in = { { 1 } } },
+    { .in = { { 3, 5 } } },
+    { .in = { { 2, 3, 17 } } },
+    { .in = { { 2, 1, 3, 2 } } },
+    { .in = { { 1024, 3072 } }, .bench = true },
+    { .in = { { 0 } } } };
+
+const tn_op tn_op_relu = { .name = "relu", .inputs = 1, .rows = 1,
+    .shape = same_as_input, .forward = relu_forward, .backward = relu_backward,
+    .samples = unary_samples };
+
+tn_tensor *tn_relu(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_relu, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}
+
+/* ---- gelu ---- */
+
+static void gelu_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    int64_t from = task * TN_CHUNK;
+    j->kernels->gelu(end(j, task) - from, j->a + from, j->y + from);
+}
+
+static void gelu_back_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    int64_t from = task * TN_CHUNK;
+    j->kernels->gelu_back(end(j, task) - from, j->a + from, j->dy + from, j->beta, j->y + from);
+}
+
+static void gelu_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .y = n->out->x }, gelu_chunk);
+}
+
+/* y = gelu(a) */
+static void gelu_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .dy = n->out->g, .beta = beta, .y = da },
+            gelu_back_chunk);
+}
+
+const tn_op tn_op_gelu = { .name = "gelu", .inputs = 1, .rows = 1,
+    .shape = same_as_input, .forward = gelu_forward, .backward = gelu_backward,
+    .samples = unary_samples };
+
+tn_tensor *tn_gelu(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_gelu, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}

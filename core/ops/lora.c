@@ -1,0 +1,194 @@
+/* lora.c - a low-rank addition to a column block of a linear layer's output, in place.
+
+       Y[:, col : col+out] += s h B^T,  h = drop(X) A^T        X (N,in), A (R,in), B (out,R)
+
+       with D = dY[:, col : col+out]:
+       dB += s D^T h    dh = s D B    dA += dh^T drop(X)    dX += drop'(dh A)
+
+   Hu et al., "LoRA: low-rank adaptation of large language models", arXiv:2106.09685. s is multiplied
+   into the narrow matrices (N,R) alone. drop(X) is computed again in backward, never kept. */
+#include "core/ops/ops.h"
+
+typedef struct sizes { int64_t rows, in, out, rank, width, col; } sizes; /* width: of Y */
+
+static sizes sizes_of(const tn_node *n)
+{
+    const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
+    return (sizes){ .rows = tn_rows(x), .in = tn_cols(x), .out = b->dim[0], .rank = a->dim[0],
+                    .width = tn_cols(y), .col = n->attr.i[0] };
+}
+
+static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
+    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] || tn_rows(x) != tn_rows(y))
+        return tn_refuse_shapes(t, n);
+    sizes z = sizes_of(n);
+    if (z.col < 0 || z.out > z.width || z.col > z.width - z.out)
+        return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
+                         (long long)z.col, (long long)(z.col + z.out), (long long)z.width);
+    if (x == y)
+        return tn_refuse(t, n->op, TN_EARG, "y and x are the same tensor, but y is consumed");
+    tn_like(out, y);
+    return tn_refuse_rate(t, n, n->attr.r[1]);
+}
+
+/* drop(X): X itself, or a temporary copy. NULL: no memory. */
+static const tn_real *dropped(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *x = n->in[1];
+    int64_t count = tn_tensor_count(x);
+    if (!tn_drops(n, n->attr.r[1]))
+        return x->x;
+    tn_real *d = tn_temporary(t, (size_t)count * sizeof *d);
+    if (d)
+        tn_drop(t, n, n->attr.r[1], n->attr.u, count, x->x, 0, d);
+    return d;
+}
+
+static void lora_forward(tn_tape *t, tn_node *n)
+{
+    sizes z = sizes_of(n);
+    const tn_real *x = dropped(t, n);                                      // (N,in)
+    size_t bytes = (size_t)(z.rows * z.rank) * sizeof(tn_real);
+    tn_real *h = n->wanted ? tn_keep(t, bytes) : tn_temporary(t, bytes);   // (N,R)
+    if (!x || !h)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = z.rows, .n = z.rank, .k = z.in,
+        .a = x, .ars = z.in, .acs = 1,
+        .b = n->in[2]->x, .brs = 1, .bcs = z.in,                           // A^T (in,R)
+        .c = h, .ldc = z.rank });
+    tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], h);
+    tn_multiply(t, n, &(tn_product){
+        .m = z.rows, .n = z.out, .k = z.rank,
+        .a = h, .ars = z.rank, .acs = 1,
+        .b = n->in[3]->x, .brs = 1, .bcs = z.rank,                         // B^T (R,out)
+        .c = n->out->x + z.col, .ldc = z.width, .add = true });
+    n->saved = h;
+}
+
+/* s h = s drop(X) A^T, from which Y += (s h) B^T: dB += D^T (s h) */
+static void lora_db(tn_tape *t, const tn_node *n, sizes z)
+{
+    tn_real beta, *db = tn_grad(t, n, 3, &beta); // (out,R)
+    if (!db)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = z.out, .n = z.rank, .k = z.rows,
+        .a = n->out->g + z.col, .ars = 1, .acs = z.width,
+        .b = n->saved, .brs = z.rank, .bcs = 1,
+        .c = db, .ldc = z.rank, .add = beta != 0 });
+}
+
+/* h = drop(X) A^T: dA += dh^T drop(X) */
+static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+{
+    const tn_real *x = n->in[2]->wants_grad ? dropped(t, n) : NULL;
+    tn_real beta, *da = x ? tn_grad(t, n, 2, &beta) : NULL; // (R,in)
+    if (!da)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = z.rank, .n = z.in, .k = z.rows,
+        .a = dh, .ars = 1, .acs = z.rank,
+        .b = x, .brs = z.in, .bcs = 1,
+        .c = da, .ldc = z.in, .add = beta != 0 });
+}
+
+/* h = drop(X) A^T: dX += drop'(dh A) */
+static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+{
+    bool drops = tn_drops(n, n->attr.r[1]);
+    size_t bytes = (size_t)(z.rows * z.in) * sizeof(tn_real);
+    tn_real beta, *dx = tn_grad(t, n, 1, &beta);                  // (N,in)
+    tn_real *plain = dx && drops ? tn_temporary(t, bytes) : dx;   // before drop'
+    if (!plain)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = z.rows, .n = z.in, .k = z.rank,
+        .a = dh, .ars = z.rank, .acs = 1,
+        .b = n->in[2]->x, .brs = z.in, .bcs = 1,                  // A (R,in)
+        .c = plain, .ldc = z.in, .add = !drops && beta != 0 });
+    if (drops)
+        tn_drop(t, n, n->attr.r[1], n->attr.u, z.rows * z.in, plain, beta, dx);
+}
+
+/* Y += s drop(X) A^T B^T. Y's comes last: it takes the memory of dY over. */
+static void lora_backward(tn_tape *t, const tn_node *n)
+{
+    sizes z = sizes_of(n);
+    lora_db(t, n, z);
+    if (n->in[1]->wants_grad || n->in[2]->wants_grad) {
+        tn_real *dh = tn_temporary(t, (size_t)(z.rows * z.rank) * sizeof *dh); // (N,R)
+        if (!dh)
+            return;
+        tn_multiply(t, n, &(tn_product){
+            .m = z.rows, .n = z.rank, .k = z.out,
+            .a = n->out->g + z.col, .ars = z.width, .acs = 1,
+            .b = n->in[3]->x, .brs = z.rank, .bcs = 1,                         // B (out,R)
+            .c = dh, .ldc = z.rank });
+        tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], dh);
+        lora_da(t, n, z, dh);
+        lora_dx(t, n, z, dh);
+    }
+    tn_grad_pass(t, n, 0);
+}
+
+/* A block of zeros beside `beside`, `cols` wide; NULL when cols is 0. */
+static tn_tensor *zeros(tn_tape *t, const tn_tensor *beside, int64_t cols)
+{
+    int64_t dim[TN_MAX_RANK] = { beside->dim[0], beside->dim[1], beside->dim[2], beside->dim[3] };
+    dim[beside->rank - 1] = cols;
+    tn_tensor *a = cols ? tn_tape_input(t, TN_REAL, beside->rank, dim) : NULL;
+    for (int64_t i = 0; a && i < tn_tensor_count(a); i++)
+        a->x[i] = 0;
+    return a;
+}
+
+static tn_tensor *lora_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    tn_tensor *y = in[0], *x = tn_dropout(t, in[1], attr.r[1], attr.u);
+    tn_tensor *h = tn_linear(t, x, in[2], NULL, TN_OUT_IN);
+    tn_tensor *d = tn_scale(t, tn_linear(t, h, in[3], NULL, TN_OUT_IN), attr.r[0]);
+    if (!d)
+        return NULL;
+    tn_tensor *before = zeros(t, d, attr.i[0]);
+    tn_tensor *after = zeros(t, d, tn_cols(y) - attr.i[0] - tn_cols(d));
+    if (before)
+        d = tn_concat(t, before, d);
+    if (after)
+        d = tn_concat(t, d, after);
+    return tn_add(t, y, d);
+}
+
+const tn_op tn_op_lora = { .name = "lora", .inputs = 4, .rows = 3, .consumes = true,
+    .shape = lora_shape, .forward = lora_forward, .backward = lora_backward, .reference = lora_reference,
+    .samples = (const tn_sample[]){
+        { .in = { { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 } }, .attr = { .r = { 2 } } },
+        { .in = { { 3, 7 }, { 3, 5 }, { 2, 5 }, { 7, 2 } }, .attr = { .r = { 0.5 } } },
+        { .in = { { 3, 9 }, { 3, 5 }, { 1, 5 }, { 4, 1 } }, .attr = { .i = { 3 }, .r = { 0.5 } } },
+        { .in = { { 2, 3, 9 }, { 2, 3, 5 }, { 3, 5 }, { 3, 3 } }, .attr = { .i = { 6 }, .r = { 4 } } },
+        { .in = { { 5, 9 }, { 5, 8 }, { 3, 8 }, { 3, 3 } }, .attr = { .i = { 6 }, .r = { 4, 0.25 }, .u = 7 } },
+        { .in = { { 300, 2 }, { 300, 2 }, { 1, 2 }, { 2, 1 } }, .attr = { .r = { 1, 0.5 }, .u = 8 } },
+        { .in = { { 1024, 2304 }, { 1024, 768 }, { 8, 768 }, { 768, 8 } }, .attr = { .i = { 768 }, .r = { 2 } },
+          .bench = true },
+        { .in = { { 1024, 768 }, { 1024, 768 }, { 4, 768 }, { 768, 4 } }, .attr = { .r = { 2, 0.1 }, .u = 9 },
+          .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 4 }, { 2, 3 }, { 1, 4 }, { 4, 1 } } }, "lora: shapes do not fit: (2,4) (2,3) (1,4) (4,1)" },
+        { { .in = { { 2, 4 }, { 3, 3 }, { 1, 3 }, { 4, 1 } } }, "lora: shapes do not fit: (2,4) (3,3) (1,3) (4,1)" },
+        { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 3, 1 } }, .attr = { .i = { 2 } } },
+          "lora: columns 2 to 5 do not lie in a width of 4" },
+        { { .in = { { 2, 3 }, { 2, 3 }, { 1, 3 }, { 3, 1 } }, .same = 2 },
+          "lora: y and x are the same tensor, but y is consumed" },
+        { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 4, 1 } }, .attr = { .r = { 1, 1.5 } } },
+          "lora: the rate is 1.5, expected 0 <= p < 1" },
+        { .text = "" } } };
+
+tn_tensor *tn_lora(tn_tape *t, tn_tensor *y, tn_tensor *x, tn_tensor *a, tn_tensor *b, double s, int64_t col, double p,
+                   uint64_t stream)
+{
+    return tn_apply(t, &tn_op_lora, (tn_tensor *[]){ y, x, a, b },
+                    (tn_attr){ .i = { col }, .r = { s, p }, .u = stream });
+}

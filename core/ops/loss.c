@@ -1,0 +1,368 @@
+/* loss.c - cross-entropy, by itself and together with the output layer.
+
+       loss = 1/M sum over rows with target >= 0 of  (log sum exp z) - z[target]
+       dz   = dloss / M (softmax(z) - onehot(target));  0 in the other rows
+
+   M is the number of those rows, or `tokens` when that is positive (attr.i[0]). With m = max z the
+   loss of a row is (m - z[target]) + log(sum exp(z - m)). Losses are added in the order of rows, in
+   double.
+
+   linear_xent: z = X W^T is made for a chunk of rows at a time, of the rows that count alone. Its
+   forward makes what backward needs at once, for dloss = 1, so that logits are computed once:
+       dX = dz W   dW = dz^T X */
+#include "core/ops/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct job {
+    const tn_kernels *kernels;
+    int64_t rows, cols, a_task;
+    const tn_real *z;
+    const int32_t *targets;
+    tn_real *max, *sum;  /* (N) of exp(z - max) */
+    tn_real *loss;       /* (N) */
+    tn_real *memory;     /* (threads,V) */
+    tn_real weight, beta;
+    tn_real *dz;
+} job;
+
+static job job_of(tn_tape *t, const int32_t *targets, int64_t rows, int64_t cols)
+{
+    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols, .a_task = tn_rows_a_task(cols),
+                  .targets = targets };
+}
+
+static void run(tn_tape *t, job *j, void (*body)(void *arg, int64_t i, int thread))
+{
+    tn_parallel_for(tn_tape_context(t), tn_tasks(j->rows, j->a_task), body, j);
+}
+
+/* Targets below the number of classes; as many as rows. */
+static int check_targets(tn_tape *t, const tn_node *n, const tn_tensor *targets, int64_t rows, int64_t classes)
+{
+    if (tn_tensor_count(targets) != rows)
+        return tn_refuse_shapes(t, n);
+    for (int64_t i = 0; i < rows; i++)
+        if (targets->i[i] >= classes)
+            return tn_refuse(t, n->op, TN_EARG, "target %d at position %lld, expected less than %lld", targets->i[i],
+                             (long long)i, (long long)classes);
+    return 0;
+}
+
+static int64_t rows_that_count(const tn_tensor *targets)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < tn_tensor_count(targets); i++)
+        count += targets->i[i] >= 0;
+    return count;
+}
+
+/* 1 / M */
+static double weight_of(const tn_node *n, int64_t rows)
+{
+    int64_t tokens = n->attr.i[0] > 0 ? n->attr.i[0] : rows;
+    return tokens > 0 ? 1 / (double)tokens : 0;
+}
+
+/* The loss of a row from its maximum, its sum of exponentials and its target's logit. */
+static tn_real row_loss(const tn_kernels *k, tn_real max, tn_real sum, tn_real target)
+{
+    return sum == 0 ? (tn_real)INFINITY : (max - target) + k->log(sum);
+}
+
+/* ---- cross_entropy: z, targets ---- */
+
+static int cross_entropy_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *z = n->in[0];
+    tn_shape_of(out, 1, 1, 1, 1, 1);
+    return check_targets(t, n, n->in[1], tn_rows(z), tn_cols(z));
+}
+
+static void loss_rows(void *arg, int64_t task, int thread)
+{
+    const job *j = arg;
+    tn_real *e = j->memory + thread * j->cols; // (V)
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        const tn_real *z = j->z + r * j->cols; // (V)
+        j->loss[r] = 0;
+        if (j->targets[r] < 0)
+            continue;
+        tn_real max = j->kernels->max(j->cols, z);
+        j->max[r] = max == -(tn_real)INFINITY ? 0 : max;
+        j->sum[r] = j->kernels->exp_sum(j->cols, z, j->max[r], e);
+        j->loss[r] = row_loss(j->kernels, j->max[r], j->sum[r], z[j->targets[r]]);
+    }
+}
+
+/* max, sum (2,N): kept for backward. */
+static void cross_entropy_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *z = n->in[0], *targets = n->in[1];
+    job j = job_of(t, targets->i, tn_rows(z), tn_cols(z));
+    size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
+    j.z = z->x;
+    j.max = tn_keep(t, (size_t)(2 * j.rows) * sizeof *j.max);
+    j.loss = tn_temporary(t, (size_t)j.rows * sizeof *j.loss);
+    j.memory = tn_temporary(t, threads * (size_t)j.cols * sizeof *j.memory);
+    if (!j.max || !j.loss || !j.memory)
+        return;
+    j.sum = j.max + j.rows;
+    n->saved = j.max;
+    run(t, &j, loss_rows);
+    double loss = 0;
+    for (int64_t r = 0; r < j.rows; r++)
+        loss += (double)j.loss[r];
+    n->out->x[0] = (tn_real)(loss * weight_of(n, rows_that_count(targets)));
+}
+
+static void dz_rows(void *arg, int64_t task, int thread)
+{
+    const job *j = arg;
+    tn_real *e = j->memory + thread * j->cols; // (V)
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        bool counts = j->targets[r] >= 0;
+        tn_real *dz = j->dz + r * j->cols;     // (V)
+        if (!counts && j->beta == 0)
+            memset(dz, 0, (size_t)j->cols * sizeof *dz);
+        if (!counts)
+            continue;
+        j->kernels->exp_sum(j->cols, j->z + r * j->cols, j->max[r], e);
+        tn_real factor = j->weight / j->sum[r];
+        for (int64_t c = 0; c < j->cols; c++)
+            tn_put(&dz[c], j->beta, factor * e[c]);
+        dz[j->targets[r]] -= j->weight;
+    }
+}
+
+/* loss = 1/M sum (log sum exp z) - z[target] */
+static void cross_entropy_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *z = n->in[0], *targets = n->in[1];
+    job j = job_of(t, targets->i, tn_rows(z), tn_cols(z));
+    size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
+    j.z = z->x;
+    j.max = n->saved;
+    j.sum = j.max + j.rows;
+    j.weight = n->out->g[0] * (tn_real)weight_of(n, rows_that_count(targets));
+    j.memory = tn_temporary(t, threads * (size_t)j.cols * sizeof *j.memory);
+    j.dz = j.memory ? tn_grad(t, n, 0, &j.beta) : NULL; // (N,V)
+    if (j.dz)
+        run(t, &j, dz_rows);
+}
+
+const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids = 2,
+    .shape = cross_entropy_shape, .forward = cross_entropy_forward, .backward = cross_entropy_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1, 1 }, { 1 } }, .ids = 1 },
+        { .in = { { 3, 5 }, { 3 } }, .ids = 5 },
+        { .in = { { 2, 3, 7 }, { 2, 3 } }, .ids = 7, .negative_ids = true },
+        { .in = { { 4, 3 }, { 4 } }, .attr = { .i = { 9 } }, .ids = 3 },
+        { .in = { { 30, 2 }, { 30 } }, .ids = 2, .negative_ids = true },
+        { .in = { { 256, 10007 }, { 256 } }, .ids = 10007, .negative_ids = true, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 3 } }, .ids = 3 }, "cross_entropy: shapes do not fit: (2,3) (3)" },
+        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: target 1 at position 0, expected less than 1" },
+        { .text = "" } } };
+
+tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *targets, int64_t tokens)
+{
+    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, targets }, (tn_attr){ .i = { tokens } });
+}
+
+/* ---- linear_xent: x, w, targets ---- */
+
+enum { LOGITS = 6 << 20 }; /* numbers in a chunk of logits, about: 25 MB in float */
+
+typedef struct kept {
+    int64_t count;      /* rows that count */
+    int64_t *index;     /* (count), which rows these are */
+    tn_real *dx, *dw;   /* (count,C), (V,C) for dloss = 1; NULL: not wanted */
+} kept;
+
+static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *x = n->in[0], *w = n->in[1];
+    if (w->rank != 2 || w->dim[1] != tn_cols(x))
+        return tn_refuse_shapes(t, n);
+    tn_shape_of(out, 1, 1, 1, 1, 1);
+    return check_targets(t, n, n->in[2], tn_rows(x), w->dim[0]);
+}
+
+/* Rows of a chunk: a function of V, and of whether dW is wanted, whose sum over tokens is cut here. */
+static int64_t chunk_rows(int64_t vocab, bool dw)
+{
+    int64_t least = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / least * least;
+    return rows > least ? rows : least;
+}
+
+/* Room for what backward needs, and which rows count. NULL: no memory. */
+static kept *new_kept(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *x = n->in[0], *w = n->in[1], *targets = n->in[2];
+    bool dx = n->wanted && x->wants_grad, dw = n->wanted && w->wants_grad;
+    kept *k = tn_keep(t, sizeof *k);
+    if (!k)
+        return NULL;
+    k->count = rows_that_count(targets);
+    k->index = tn_keep(t, (size_t)k->count * sizeof *k->index);
+    k->dx = dx ? tn_keep(t, (size_t)(k->count * tn_cols(x)) * sizeof(tn_real)) : NULL;
+    k->dw = dw ? tn_keep(t, (size_t)tn_tensor_count(w) * sizeof(tn_real)) : NULL;
+    if (!k->index || (dx && !k->dx) || (dw && !k->dw))
+        return NULL;
+    int64_t next = 0;
+    for (int64_t i = 0; i < tn_tensor_count(targets); i++)
+        if (targets->i[i] >= 0)
+            k->index[next++] = i;
+    return k;
+}
+
+/* Losses of the rows of z, and z = dz unless j->dz is NULL. */
+static void chunk_loss(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        tn_real *z = j->memory + r * j->cols;  // (V)
+        tn_real max = j->kernels->max(j->cols, z), target = z[j->targets[r]];
+        max = max == -(tn_real)INFINITY ? 0 : max;
+        tn_real sum = j->kernels->exp_sum(j->cols, z, max, z);
+        j->loss[r] = row_loss(j->kernels, max, sum, target);
+        if (!j->dz)
+            continue;
+        j->kernels->scale(j->cols, j->weight / sum, z);
+        z[j->targets[r]] -= j->weight;
+    }
+}
+
+typedef struct chunk {
+    int64_t from, rows, width;  /* rows [from, from+rows) of those that count; C */
+    const tn_real *w;           /* (V,C) */
+    tn_real *x;                 /* (rows,C), gathered */
+    int32_t *targets;           /* (rows) */
+    job j;                      /* j.memory: z (rows,V) */
+} chunk;
+
+/* z = X W^T for the rows of the chunk, their losses, and dX = dz W, dW += dz^T X. */
+static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
+{
+    const tn_tensor *x = n->in[0], *targets = n->in[2];
+    int64_t vocab = c->j.cols, width = c->width;
+    for (int64_t i = 0; i < c->rows; i++) {
+        int64_t row = k->index[c->from + i];
+        memcpy(c->x + i * width, x->x + row * width, (size_t)width * sizeof *c->x);
+        c->targets[i] = targets->i[row];
+    }
+    tn_multiply(t, n, &(tn_product){ .m = c->rows, .n = vocab, .k = width, .a = c->x, .ars = width, .acs = 1,
+        .b = c->w, .brs = 1, .bcs = width, .c = c->j.memory, .ldc = vocab });
+    c->j.rows = c->rows;
+    run(t, &c->j, chunk_loss);
+    c->j.loss += c->rows;
+    if (k->dx)
+        tn_multiply(t, n, &(tn_product){ .m = c->rows, .n = width, .k = vocab, .a = c->j.dz, .ars = vocab, .acs = 1,
+            .b = c->w, .brs = width, .bcs = 1, .c = k->dx + c->from * width, .ldc = width });
+    if (k->dw)
+        tn_multiply(t, n, &(tn_product){ .m = vocab, .n = width, .k = c->rows, .a = c->j.dz, .ars = 1, .acs = vocab,
+            .b = c->x, .brs = width, .bcs = 1, .c = k->dw, .ldc = width, .add = c->from > 0 });
+}
+
+static void linear_xent_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *x = n->in[0], *w = n->in[1];
+    int64_t vocab = w->dim[0], width = w->dim[1];
+    kept *k = new_kept(t, n);
+    if (!k)
+        return;
+    n->saved = k;
+    int64_t rows = tn_min(chunk_rows(vocab, k->dw != NULL), tn_rows(x));
+    chunk c = { .width = width, .w = tn_values(t, w), .j = job_of(t, NULL, 0, vocab) };
+    c.x = tn_temporary(t, (size_t)(rows * width) * sizeof *c.x);
+    c.targets = tn_temporary(t, (size_t)rows * sizeof *c.targets);
+    c.j.memory = tn_temporary(t, (size_t)(rows * vocab) * sizeof *c.j.memory);
+    tn_real *loss = tn_temporary(t, (size_t)k->count * sizeof *loss);
+    if (!c.w || !c.x || !c.targets || !c.j.memory || !loss)
+        return;
+    c.j.targets = c.targets;
+    c.j.loss = loss;
+    c.j.dz = k->dx || k->dw ? c.j.memory : NULL;
+    c.j.weight = (tn_real)weight_of(n, k->count);
+    if (k->dw && k->count == 0)
+        memset(k->dw, 0, (size_t)(vocab * width) * sizeof *k->dw);
+    for (; c.from < k->count; c.from += rows) {
+        c.rows = tn_min(rows, k->count - c.from);
+        run_chunk(t, n, k, &c);
+    }
+    double sum = 0;
+    for (int64_t i = 0; i < k->count; i++)
+        sum += (double)loss[i];
+    n->out->x[0] = (tn_real)(sum * weight_of(n, k->count));
+}
+
+typedef struct scaling {
+    int64_t rows, cols, a_task;
+    const int64_t *index;    /* row r goes to row index[r]; NULL: to row r */
+    const tn_real *from;     /* (rows,cols) */
+    tn_real s, beta, *to;
+} scaling;
+
+static void scale_rows(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const scaling *j = arg;
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        tn_real *to = j->to + (j->index ? j->index[r] : r) * j->cols;
+        for (int64_t c = 0; c < j->cols; c++)
+            tn_put(&to[c], j->beta, j->s * j->from[r * j->cols + c]);
+    }
+}
+
+/* loss = cross_entropy(x W^T); the gradients for dloss = 1 are there */
+static void linear_xent_backward(tn_tape *t, const tn_node *n)
+{
+    const kept *k = n->saved;
+    const tn_tensor *x = n->in[0], *w = n->in[1];
+    scaling j = { .rows = k->count, .cols = w->dim[1], .a_task = tn_rows_a_task(w->dim[1]), .index = k->index,
+                  .from = k->dx, .s = n->out->g[0] };
+    j.to = tn_grad(t, n, 0, &j.beta);  // (N,C)
+    if (j.to && j.beta == 0)
+        memset(j.to, 0, (size_t)tn_tensor_count(x) * sizeof *j.to);
+    if (j.to)
+        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), scale_rows, &j);
+    j.rows = w->dim[0];
+    j.index = NULL;
+    j.from = k->dw;
+    j.to = tn_grad(t, n, 1, &j.beta);  // (V,C)
+    if (j.to)
+        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), scale_rows, &j);
+}
+
+static tn_tensor *linear_xent_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    return tn_cross_entropy(t, tn_linear(t, in[0], in[1], NULL, TN_OUT_IN), in[2], attr.i[0]);
+}
+
+const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, .frozen = 2,
+    .shape = linear_xent_shape, .forward = linear_xent_forward, .backward = linear_xent_backward,
+    .reference = linear_xent_reference,
+    .samples = (const tn_sample[]){
+        { .in = { { 1, 1 }, { 1, 1 }, { 1 } }, .ids = 1 },
+        { .in = { { 3, 5 }, { 7, 5 }, { 3 } }, .ids = 7 },
+        { .in = { { 2, 3, 4 }, { 5, 4 }, { 2, 3 } }, .ids = 5, .negative_ids = true },
+        { .in = { { 4, 3 }, { 2, 3 }, { 4 } }, .attr = { .i = { 9 } }, .ids = 2, .negative_ids = true },
+        { .in = { { 4, 4 }, { 4, 4 }, { 4 } }, .ids = 4, .same = 2 },
+        { .in = { { 1, 3 }, { 2, 3 }, { 1 } }, .ids = 1, .negative_ids = true },
+        { .in = { { 400, 64 }, { 50304, 64 }, { 400 } }, .ids = 50304, .negative_ids = true, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 4, 2 }, { 2 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,2) (2)" },
+        { { .in = { { 2, 3 }, { 4, 3 }, { 3 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,3) (3)" },
+        { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .ids = 6 },
+          "linear_xent: target 5 at position 0, expected less than 4" },
+        { .text = "" } } };
+
+tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *targets, int64_t tokens)
+{
+    return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, targets }, (tn_attr){ .i = { tokens } });
+}

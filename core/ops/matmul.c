@@ -1,0 +1,189 @@
+/* matmul.c - matrix products.
+
+       matmul: C = A B                       dA = dC B^T   dB = A^T dC
+       linear: Y = X W^T + b, W (out,in)     dX = dY W     dW = dY^T X   db = sum over rows of dY
+               Y = X W   + b, W (in,out)     dX = dY W^T   dW = X^T dY
+
+   gemm.h says in which order the sums are taken. */
+#include "core/ops/ops.h"
+
+/* ---- matmul ---- */
+
+static int matmul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1];
+    if (a->rank != 2 || b->rank != 2 || a->dim[1] != b->dim[0])
+        return tn_refuse_shapes(t, n);
+    tn_shape_of(out, 2, a->dim[0], b->dim[1], 1, 1);
+    return 0;
+}
+
+static void matmul_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1]; // (M,K) (K,N)
+    tn_multiply(t, n, &(tn_product){
+        .m = a->dim[0], .n = b->dim[1], .k = a->dim[1],
+        .a = a->x, .ars = a->dim[1], .acs = 1,
+        .b = b->x, .brs = b->dim[1], .bcs = 1,
+        .c = n->out->x, .ldc = b->dim[1] });
+}
+
+/* C = A B */
+static void matmul_backward(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *a = n->in[0], *b = n->in[1];
+    const tn_real *dc = n->out->g;                // (M,N)
+    int64_t rows = a->dim[0], inner = a->dim[1], cols = b->dim[1];
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);  // (M,K)
+    if (da)
+        tn_multiply(t, n, &(tn_product){
+            .m = rows, .n = inner, .k = cols,
+            .a = dc, .ars = cols, .acs = 1,
+            .b = b->x, .brs = 1, .bcs = cols,     // B^T (N,K)
+            .c = da, .ldc = inner, .add = beta != 0 });
+    tn_real *db = tn_grad(t, n, 1, &beta);        // (K,N)
+    if (db)
+        tn_multiply(t, n, &(tn_product){
+            .m = inner, .n = cols, .k = rows,
+            .a = a->x, .ars = 1, .acs = inner,    // A^T (K,M)
+            .b = dc, .brs = cols, .bcs = 1,
+            .c = db, .ldc = cols, .add = beta != 0 });
+}
+
+const tn_op tn_op_matmul = { .name = "matmul", .inputs = 2, .rows = 1,
+    .shape = matmul_shape, .forward = matmul_forward, .backward = matmul_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1, 1 }, { 1, 1 } } },
+        { .in = { { 3, 5 }, { 5, 7 } } },
+        { .in = { { 1, 17 }, { 17, 3 } } },
+        { .in = { { 19, 2 }, { 2, 1 } } },
+        { .in = { { 6, 6 }, { 6, 6 } }, .same = 2 },
+        { .in = { { 256, 768 }, { 768, 768 } }, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 1, 4 } } }, "matmul: shapes do not fit: (2,3) (1,4)" },
+        { { .in = { { 2, 3, 4 }, { 4, 2 } } }, "matmul: shapes do not fit: (2,3,4) (4,2)" },
+        { .text = "" } } };
+
+tn_tensor *tn_matmul(tn_tape *t, tn_tensor *a, tn_tensor *b)
+{
+    return tn_apply(t, &tn_op_matmul, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
+}
+
+/* ---- linear: x, w, b?; attr.i[0] is the layout of w ---- */
+
+static bool out_in(const tn_node *n)
+{
+    return n->attr.i[0] == TN_OUT_IN;
+}
+
+static int64_t outputs(const tn_node *n)
+{
+    return n->in[1]->dim[out_in(n) ? 0 : 1];
+}
+
+static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const tn_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    if (w->rank != 2 || w->dim[out_in(n) ? 1 : 0] != tn_cols(x))
+        return tn_refuse_shapes(t, n);
+    if (b && (b->rank != 1 || b->dim[0] != outputs(n)))
+        return tn_refuse_shapes(t, n);
+    tn_like(out, x);
+    out->dim[x->rank - 1] = outputs(n);
+    return 0;
+}
+
+static void linear_forward(tn_tape *t, tn_node *n)
+{
+    const tn_tensor *x = n->in[0], *b = n->in[2]; // (N,in) (out)?
+    int64_t in = tn_cols(x), width = outputs(n);
+    const tn_real *w = tn_values(t, n->in[1]);    // (out,in) or (in,out)
+    if (!w)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = tn_rows(x), .n = width, .k = in,
+        .a = x->x, .ars = in, .acs = 1,
+        .b = w, .brs = out_in(n) ? 1 : width, .bcs = out_in(n) ? in : 1,
+        .c = n->out->x, .ldc = width, .bias = b ? b->x : NULL });
+}
+
+/* dX = dY W (out,in), or dY W^T (in,out) */
+static void linear_dx(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dx)
+{
+    int64_t in = tn_cols(n->in[0]), width = outputs(n);
+    const tn_real *w = tn_values(t, n->in[1]);
+    if (!w)
+        return;
+    tn_multiply(t, n, &(tn_product){
+        .m = tn_rows(n->in[0]), .n = in, .k = width,
+        .a = n->out->g, .ars = width, .acs = 1,
+        .b = w, .brs = out_in(n) ? in : 1, .bcs = out_in(n) ? 1 : width,
+        .c = dx, .ldc = in, .add = beta != 0 });
+}
+
+/* dW = dY^T X (out,in), or X^T dY (in,out): the left factor's rows are its columns in memory */
+static void linear_dw(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dw)
+{
+    int64_t in = tn_cols(n->in[0]), width = outputs(n);
+    const tn_real *x = n->in[0]->x, *dy = n->out->g; // (N,in) (N,out)
+    int64_t m = out_in(n) ? width : in, cols = out_in(n) ? in : width;
+    tn_multiply(t, n, &(tn_product){
+        .m = m, .n = cols, .k = tn_rows(n->in[0]),
+        .a = out_in(n) ? dy : x, .ars = 1, .acs = m,
+        .b = out_in(n) ? x : dy, .brs = cols, .bcs = 1,
+        .c = dw, .ldc = cols, .add = beta != 0 });
+}
+
+/* Y = X W^T + b, or X W + b */
+static void linear_backward(tn_tape *t, const tn_node *n)
+{
+    tn_real beta, *dx = tn_grad(t, n, 0, &beta);
+    if (dx)
+        linear_dx(t, n, beta, dx);
+    tn_real *dw = tn_grad(t, n, 1, &beta);
+    if (dw)
+        linear_dw(t, n, beta, dw);
+    tn_real *db = tn_grad(t, n, 2, &beta);
+    if (db)
+        tn_sum_columns(t, tn_rows(n->out), outputs(n), n->out->g, beta, db);
+}
+
+static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    tn_tensor *x = in[0], *w = attr.i[0] == TN_OUT_IN ? tn_transposed(t, in[1]) : in[1];
+    tn_tensor *rows = tn_reshape(t, x, 2, (int64_t[]){ tn_rows(x), tn_cols(x) });
+    tn_tensor *y = tn_matmul(t, rows, w);
+    if (in[2])
+        y = tn_add(t, y, in[2]);
+    if (!y)
+        return NULL;
+    int64_t dim[TN_MAX_RANK] = { x->dim[0], x->dim[1], x->dim[2], x->dim[3] };
+    dim[x->rank - 1] = tn_cols(y);
+    return tn_reshape(t, y, x->rank, dim);
+}
+
+const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .frozen = 2, .rows = 1,
+    .shape = linear_shape, .forward = linear_forward, .backward = linear_backward, .reference = linear_reference,
+    .samples = (const tn_sample[]){
+        { .in = { { 1, 1 }, { 1, 1 }, { 1 } } },
+        { .in = { { 3, 5 }, { 7, 5 }, { 7 } } },
+        { .in = { { 3, 5 }, { 5, 7 }, { 7 } }, .attr = { .i = { TN_IN_OUT } } },
+        { .in = { { 2, 3, 5 }, { 2, 5 } } },
+        { .in = { { 2, 3, 5 }, { 5, 2 } }, .attr = { .i = { TN_IN_OUT } } },
+        { .in = { { 5 }, { 5, 5 }, { 5 } } },
+        { .in = { { 4, 4 }, { 4, 4 } }, .same = 2 },
+        { .in = { { 300, 2 }, { 3, 2 }, { 3 } } },
+        { .in = { { 256, 768 }, { 3072, 768 }, { 3072 } }, .bench = true },
+        { .in = { { 256, 768 }, { 768, 2304 }, { 2304 } }, .attr = { .i = { TN_IN_OUT } }, .bench = true },
+        { .in = { { 0 } } } },
+    .refusals = (const tn_refusal[]){
+        { { .in = { { 2, 3 }, { 3, 4 } } }, "linear: shapes do not fit: (2,3) (3,4)" },
+        { { .in = { { 2, 3 }, { 4, 3 }, { 3 } } }, "linear: shapes do not fit: (2,3) (4,3) (3)" },
+        { { .in = { { 2, 3 }, { 4, 3 } }, .attr = { .i = { TN_IN_OUT } } }, "linear: shapes do not fit: (2,3) (4,3)" },
+        { .text = "" } } };
+
+tn_tensor *tn_linear(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *b, tn_layout l)
+{
+    return tn_apply(t, &tn_op_linear, (tn_tensor *[]){ x, w, b }, (tn_attr){ .i = { l } });
+}

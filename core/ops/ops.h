@@ -1,0 +1,70 @@
+/* ops.h - what the files of core/ops/ share. Internal header.
+
+       tn_multiply(t, n, &(tn_product){ .m = ... });      a product; no memory sticks to the tape
+       const tn_real *w = tn_values(t, n->in[1]);         values of a weight of any type
+
+   Ownership: what comes back is temporary memory of the tape. Errors stick to the tape. */
+#ifndef TN_OPS_H
+#define TN_OPS_H
+
+#include "core/gemm.h"
+#include "core/kernels/kernels.h"
+#include "core/op.h"
+
+enum {
+    TN_CHUNK = 16384,     /* elements a task of an elementwise op takes */
+    TN_TOKEN_BLOCK = 256  /* rows in one partial sum over tokens: part of the definition */
+};
+
+static inline int64_t tn_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many rows of `cols` elements make a task: at least one, at most about TN_CHUNK elements. */
+static inline int64_t tn_rows_a_task(int64_t cols)
+{
+    return cols >= TN_CHUNK ? 1 : TN_CHUNK / (cols > 0 ? cols : 1);
+}
+
+static inline int64_t tn_tasks(int64_t count, int64_t a_task)
+{
+    return (count + a_task - 1) / a_task;
+}
+
+/* *y = beta *y + v for beta 0 or 1; what *y held does not matter when beta is 0. */
+static inline void tn_put(tn_real *y, tn_real beta, tn_real v)
+{
+    *y = beta == 0 ? v : *y + v;
+}
+
+const tn_kernels *tn_kernels_on(const tn_tape *t); /* of the tape's context */
+
+/* Runs the product on all threads; tn_no_memory says on the tape that memory is out. */
+void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p);
+void tn_no_memory(tn_tape *t, const tn_node *n);
+
+/* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL: no
+   memory. tn_widen converts n elements from element `from` on. */
+const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
+void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to);
+
+/* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero; the
+   sums of fixed blocks of TN_TOKEN_BLOCK rows are added in order. */
+typedef void tn_rows_sum(const void *arg, int64_t from, int64_t to, tn_real *sum);
+void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg, tn_real beta,
+                 tn_real *y);
+/* The same for the plain sums of the columns of x (rows,cols). */
+void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y);
+
+/* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of `stream`:
+   the same m whenever it is asked for. Without training, or with p 0, m / (1-p) is 1. */
+void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, const tn_real *x, tn_real beta,
+             tn_real *y);
+bool tn_drops(const tn_node *n, double p);
+int tn_refuse_rate(tn_tape *t, const tn_node *n, double p); /* unless 0 <= p < 1 */
+
+/* The transpose of a matrix by ops, column by column: for references of tiny samples. */
+tn_tensor *tn_transposed(tn_tape *t, tn_tensor *a);
+
+#endif

@@ -1,0 +1,122 @@
+/* reduce.c - sum and mean of all elements. Blocks of TN_CHUNK elements are summed by themselves, in
+   tn_real; their sums are added in order, in double.
+
+       sum:  y = sum a      da = dy
+       mean: y = sum a / n  da = dy / n */
+#include "core/ops/ops.h"
+
+typedef struct job {
+    const tn_kernels *kernels;
+    int64_t count;
+    const tn_real *a;
+    tn_real *part;     /* (blocks) */
+    tn_real s, beta, *da;
+} job;
+
+static int64_t size_of_chunk(const job *j, int64_t i)
+{
+    return tn_min(TN_CHUNK, j->count - i * TN_CHUNK);
+}
+
+static int scalar_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    (void)t;
+    (void)n;
+    tn_shape_of(out, 1, 1, 1, 1, 1);
+    return 0;
+}
+
+static void sum_chunk(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    j->part[i] = j->kernels->sum(size_of_chunk(j, i), j->a + i * TN_CHUNK);
+}
+
+/* out = the sum / divisor */
+static void reduce(tn_tape *t, tn_node *n, int64_t divisor)
+{
+    job j = { .kernels = tn_kernels_on(t), .count = tn_tensor_count(n->in[0]), .a = n->in[0]->x };
+    int64_t blocks = tn_tasks(j.count, TN_CHUNK);
+    j.part = tn_temporary(t, (size_t)blocks * sizeof *j.part);
+    if (!j.part)
+        return;
+    tn_parallel_for(tn_tape_context(t), blocks, sum_chunk, &j);
+    double sum = 0;
+    for (int64_t i = 0; i < blocks; i++)
+        sum += (double)j.part[i];
+    n->out->x[0] = (tn_real)(sum / (double)divisor);
+}
+
+static void spread_chunk(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    tn_real *da = j->da + i * TN_CHUNK;
+    for (int64_t k = 0, count = size_of_chunk(j, i); k < count; k++)
+        tn_put(&da[k], j->beta, j->s);
+}
+
+/* every element of da gets dy / divisor */
+static void spread(tn_tape *t, const tn_node *n, int64_t divisor)
+{
+    job j = { .count = tn_tensor_count(n->in[0]), .s = n->out->g[0] / (tn_real)divisor };
+    j.da = tn_grad(t, n, 0, &j.beta);
+    if (j.da)
+        tn_parallel_for(tn_tape_context(t), tn_tasks(j.count, TN_CHUNK), spread_chunk, &j);
+}
+
+static const tn_sample samples[] = {
+    { .in = { { 1 } } },
+    { .in = { { 3, 5 } } },
+    { .in = { { 2, 3, 17 } } },
+    { .in = { { 2, 1, 3, 2 } } },
+    { .in = { { 1024, 769 } }, .bench = true },
+    { .in = { { 0 } } } };
+
+/* ---- sum ---- */
+
+static void sum_forward(tn_tape *t, tn_node *n)
+{
+    reduce(t, n, 1);
+}
+
+static void sum_backward(tn_tape *t, const tn_node *n)
+{
+    spread(t, n, 1);
+}
+
+const tn_op tn_op_sum = { .name = "sum", .inputs = 1,
+    .shape = scalar_shape, .forward = sum_forward, .backward = sum_backward, .samples = samples };
+
+tn_tensor *tn_sum(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_sum, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}
+
+/* ---- mean ---- */
+
+static void mean_forward(tn_tape *t, tn_node *n)
+{
+    reduce(t, n, tn_tensor_count(n->in[0]));
+}
+
+static void mean_backward(tn_tape *t, const tn_node *n)
+{
+    spread(t, n, tn_tensor_count(n->in[0]));
+}
+
+static tn_tensor *mean_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    (void)attr;
+    return tn_scale(t, tn_sum(t, in[0]), 1 / (double)tn_tensor_count(in[0]));
+}
+
+const tn_op tn_op_mean = { .name = "mean", .inputs = 1,
+    .shape = scalar_shape, .forward = mean_forward, .backward = mean_backward, .reference = mean_reference,
+    .samples = samples };
+
+tn_tensor *tn_mean(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_mean, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}

@@ -1,0 +1,135 @@
+/* shared.c - what the ops share: products on the tape, frozen weights, sums over tokens. */
+#include "core/ops/ops.h"
+
+#include <string.h>
+
+const tn_kernels *tn_kernels_on(const tn_tape *t)
+{
+    return tn_kernels_of(tn_tape_context(t));
+}
+
+void tn_no_memory(tn_tape *t, const tn_node *n)
+{
+    tn_refuse(t, n->op, TN_ENOMEM, "out of memory");
+}
+
+void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
+{
+    if (tn_gemm(tn_tape_context(t), p))
+        tn_no_memory(t, n);
+}
+
+/* ---- frozen weights ---- */
+
+static float from_bits(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent, 10 mantissa bits. */
+static float from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
+    if (e == 0)
+        return (sign ? -1.0f : 1.0f) * (float)m * 0x1p-24f;
+    return from_bits(sign | (e == 31 ? 255 : e + 112) << 23 | m << 13);
+}
+
+void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
+{
+    if (a->dtype == TN_REAL) {
+        memcpy(to, a->x + from, (size_t)n * sizeof *to);
+        return;
+    }
+    const uint16_t *h = (const uint16_t *)a->data + from;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h[i] << 16) : from_f16(h[i]);
+}
+
+typedef struct widening { const tn_tensor *a; tn_real *to; } widening;
+
+static void widen_chunk(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    const widening *w = arg;
+    int64_t from = i * TN_CHUNK;
+    tn_widen(w->a, from, tn_min(TN_CHUNK, tn_tensor_count(w->a) - from), w->to + from);
+}
+
+const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
+{
+    if (a->dtype == TN_REAL)
+        return a->x;
+    int64_t count = tn_tensor_count(a);
+    widening w = { .a = a, .to = tn_temporary(t, (size_t)count * sizeof(tn_real)) };
+    if (w.to)
+        tn_parallel_for(tn_tape_context(t), tn_tasks(count, TN_CHUNK), widen_chunk, &w);
+    return w.to;
+}
+
+/* ---- sums over tokens ---- */
+
+typedef struct token_sum {
+    int64_t rows, cols;
+    tn_rows_sum *body;
+    const void *arg;
+    tn_real *part; /* (blocks,cols) */
+} token_sum;
+
+static void sum_block(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    const token_sum *s = arg;
+    tn_real *part = s->part + i * s->cols; // (cols)
+    memset(part, 0, (size_t)s->cols * sizeof *part);
+    s->body(s->arg, i * TN_TOKEN_BLOCK, tn_min(s->rows, (i + 1) * TN_TOKEN_BLOCK), part);
+}
+
+void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg, tn_real beta,
+                 tn_real *y)
+{
+    int64_t blocks = tn_tasks(rows, TN_TOKEN_BLOCK);
+    token_sum s = { .rows = rows, .cols = cols, .body = body, .arg = arg };
+    s.part = tn_temporary(t, (size_t)(blocks * cols) * sizeof *s.part);
+    if (!s.part)
+        return;
+    tn_parallel_for(tn_tape_context(t), blocks, sum_block, &s);
+    if (beta == 0)
+        memset(y, 0, (size_t)cols * sizeof *y);
+    for (int64_t i = 0; i < blocks; i++)
+        tn_kernels_on(t)->axpy(cols, 1, s.part + i * cols, y);
+}
+
+typedef struct columns { const tn_kernels *kernels; int64_t cols; const tn_real *x; } columns;
+
+static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
+{
+    const columns *c = arg;
+    for (int64_t r = from; r < to; r++)
+        c->kernels->axpy(c->cols, 1, c->x + r * c->cols, sum);
+}
+
+void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y)
+{
+    columns c = { .kernels = tn_kernels_on(t), .cols = cols, .x = x };
+    tn_sum_rows(t, rows, cols, add_rows, &c, beta, y);
+}
+
+/* ---- references ---- */
+
+tn_tensor *tn_transposed(tn_tape *t, tn_tensor *a)
+{
+    if (!a || a->rank != 2)
+        return NULL;
+    int64_t rows = a->dim[0], cols = a->dim[1];
+    tn_tensor *flat = tn_reshape(t, a, 2, (int64_t[]){ 1, rows * cols });
+    tn_tensor *result = NULL; // (cols, rows of a so far)
+    for (int64_t r = 0; r < rows; r++) {
+        tn_tensor *row = tn_slice(t, flat, r * cols, (r + 1) * cols);
+        tn_tensor *column = tn_reshape(t, row, 2, (int64_t[]){ cols, 1 });
+        result = result ? tn_concat(t, result, column) : column;
+    }
+    return result;
+}

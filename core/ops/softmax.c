@@ -1,0 +1,84 @@
+/* softmax.c - y = exp(a - max a) / sum over the last dimension; a row all -inf gives 0.
+
+       da = y (dy - sum(y dy)) */
+#include "core/ops/ops.h"
+
+#include <math.h>
+
+typedef struct job {
+    const tn_kernels *kernels;
+    int64_t rows, cols, a_task;
+    const tn_real *a, *y, *dy;
+    tn_real beta, *to; /* y, or da */
+} job;
+
+static job job_of(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *a = n->in[0];
+    return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(a), .cols = tn_cols(a),
+                  .a_task = tn_rows_a_task(tn_cols(a)), .a = a->x, .y = n->out->x, .dy = n->out->g };
+}
+
+static int softmax_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    (void)t;
+    tn_like(out, n->in[0]);
+    return 0;
+}
+
+static void softmax_rows(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        const tn_real *a = j->a + r * j->cols; // (C)
+        tn_real *y = j->to + r * j->cols;      // (C)
+        tn_real max = j->kernels->max(j->cols, a);
+        tn_real sum = j->kernels->exp_sum(j->cols, a, max == -(tn_real)INFINITY ? 0 : max, y);
+        if (sum != 0)
+            j->kernels->scale(j->cols, 1 / sum, y);
+    }
+}
+
+static void softmax_forward(tn_tape *t, tn_node *n)
+{
+    job j = job_of(t, n);
+    j.to = n->out->x;
+    tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), softmax_rows, &j);
+}
+
+static void da_rows(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+        const tn_real *y = j->y + r * j->cols, *dy = j->dy + r * j->cols;
+        tn_real *da = j->to + r * j->cols, dot = j->kernels->dot(j->cols, y, dy);
+        for (int64_t c = 0; c < j->cols; c++)
+            tn_put(&da[c], j->beta, y[c] * (dy[c] - dot));
+    }
+}
+
+/* y = softmax(a) */
+static void softmax_backward(tn_tape *t, const tn_node *n)
+{
+    job j = job_of(t, n);
+    j.to = tn_grad(t, n, 0, &j.beta);
+    if (j.to)
+        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), da_rows, &j);
+}
+
+const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1,
+    .shape = softmax_shape, .forward = softmax_forward, .backward = softmax_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 } } },
+        { .in = { { 3, 5 } } },
+        { .in = { { 2, 3, 17 } } },
+        { .in = { { 40, 2 } } },
+        { .in = { { 1024, 1024 } }, .bench = true },
+        { .in = { { 0 } } } } };
+
+tn_tensor *tn_softmax(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_softmax, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}
