@@ -13,6 +13,8 @@ ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 # The program is built for the baseline of its architecture; only these files may assume more.
 ISA_x86_avx2   := -mavx2 -mfma
 ISA_x86_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512
+ISA_x86_peak_avx2 := $(ISA_x86_avx2)
+ISA_x86_peak_avx512 := $(ISA_x86_avx512)
 OTHER   := $(if $(filter x86_64,$(ARCH)),core/kernels/arm_%.c,core/kernels/x86_%.c)
 
 LIB_SRC := $(filter-out $(OTHER),$(wildcard core/*.c core/ops/*.c core/kernels/*.c data/*.c data/tasks/*.c nn/*.c optim/*.c))
@@ -33,32 +35,60 @@ TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/
 all: $(BUILD)/tenon $(LIB) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and the examples
 
 $(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
-	$(CC) -o $@ $^ $(LDLIBS_ALL)
+	@$(CC) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDLIBS_ALL)
+	@$(CC) -o $@ $^ $(LDLIBS_ALL)
 $(LIB): $(call obj,,$(LIB_SRC))
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 $(LIB64): $(call obj,64,$(LIB_SRC))
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
+# Tests of apps/ may use the program's other files.
+$(BUILD)/apps.a: $(call obj,,$(filter-out apps/tenon.c,$(APP_SRC)))
+	@rm -f $@
+	@ar rcs $@ $^
+$(BUILD)/apps64.a: $(call obj,64,$(filter-out apps/tenon.c,$(APP_SRC)))
+	@rm -f $@
+	@ar rcs $@ $^
+LINK_TEST = @mkdir -p $(@D); $(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+$(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/main.c $(HELP_SRC)) $(BUILD)/apps.a $(LIB)
+	$(LINK_TEST)
+$(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
+	$(LINK_TEST)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/main.c $(HELP_SRC)) $(LIB)
-	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+	$(LINK_TEST)
 $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/main.c $(HELP_SRC)) $(LIB64)
-	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+	$(LINK_TEST)
 
 $(BUILD)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@mkdir -p $(@D); echo "  CC $<"
+	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -c -o $@ $<
 $(BUILD)/obj64/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@mkdir -p $(@D); echo "  CC $<"
+	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
 
 test: $(TESTS) $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape
 	@BUILD=$(BUILD) sh tests/run.sh $(TESTS)
+
+bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it
+	@$(BUILD)/tenon bench peak && $(BUILD)/tenon bench matmul && $(BUILD)/tenon bench ops
+demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: two minutes, no network
+	@$(BUILD)/tenon demo
+
+# The bundled model, remade byte for byte: short records first, until copying is learnt, then all.
+BASE  := $(BUILD)/base
+PRETRAIN := $(BUILD)/tenon train --overwrite --progress lines --steps-per-report 100 --fine-tune-type full \
+    --learning-rate 2e-3 --opt beta2=0.98 --weight-decay 0.02 --max-grad-norm 1 --seed 1
+base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (ten minutes); compare with data/bundled/base
+	@mkdir -p $(BASE)
+	$(BUILD)/examples/base_text 45000 1 short > $(BASE)/short.jsonl
+	$(BUILD)/examples/base_text 53000 2 > $(BASE)/all.jsonl
+	$(PRETRAIN) --model data/bundled/start --tokenizer chars --data $(BASE)/short.jsonl --output-dir $(BASE)/first \
+	    --iters 1400 --batch-size 32 --lr-scheduler constant --warmup-steps 100
+	$(PRETRAIN) --model $(BASE)/first --data $(BASE)/all.jsonl --output-dir $(BASE)/base --save-dtype bf16 \
+	    --iters 3260 --batch-size 16 --lr-scheduler wsd --warmup-steps 20 --lr-decay-steps 1864 --lr-min 6e-5
 
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
@@ -77,7 +107,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test asan tsan install clean help
+.PHONY: all test bench demo base asan tsan install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

@@ -118,7 +118,8 @@ void tn_arena_free(tn_arena *a)
 void *tn_buffers_take(tn_buffers *p, size_t bytes)
 {
     tn_buffer *fit = NULL, *largest = NULL;
-    for (tn_buffer *b = p->list; b < p->list + p->count; b++) {
+    for (size_t i = 0; i < p->count; i++) {
+        tn_buffer *b = &p->list[i];
         if (b->taken)
             continue;
         if (b->size >= bytes && (!fit || b->size < fit->size))

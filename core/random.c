@@ -28,24 +28,45 @@ static void philox(uint32_t v[4], uint64_t k)
     }
 }
 
+/* The block of four numbers that holds number `index`. */
+static void block_of(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index, uint32_t v[4])
+{
+    v[0] = (uint32_t)(index >> 2);
+    v[1] = draw;
+    v[2] = (uint32_t)stream;
+    v[3] = (uint32_t)(stream >> 32);
+    philox(v, seed);
+}
+
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
-    uint32_t v[4] = { (uint32_t)(index >> 2), draw, (uint32_t)stream, (uint32_t)(stream >> 32) };
-    philox(v, seed);
+    uint32_t v[4];
+    block_of(seed, stream, draw, index, v);
     return v[index & 3];
+}
+
+/* The middle of the number's share of (0,1). */
+static double share(uint32_t number)
+{
+    return (number + 0.5) * 0x1p-32;
 }
 
 double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
-    return (tn_random(seed, stream, draw, index) + 0.5) * 0x1p-32;
+    return share(tn_random(seed, stream, draw, index));
 }
 
-/* Box and Muller: numbers 2i and 2i+1 make normal i. */
+static double box_muller(double u, double v)
+{
+    return sqrt(-2 * tn_log(u)) * tn_cos(6.283185307179586 * v);
+}
+
+/* Numbers 2i and 2i+1 make normal i; they lie in one block. */
 double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
-    double u = tn_random_uniform(seed, stream, draw, 2 * index);
-    double v = tn_random_uniform(seed, stream, draw, 2 * index + 1);
-    return sqrt(-2 * tn_log(u)) * tn_cos(6.283185307179586 * v);
+    uint32_t v[4];
+    block_of(seed, stream, draw, 2 * index, v);
+    return box_muller(share(v[2 * index & 3]), share(v[(2 * index & 3) + 1]));
 }
 
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream)

@@ -29,6 +29,7 @@ typedef struct tn_param {
 
 tn_params *tn_params_new(tn_context *c);
 void tn_params_free(tn_params *p);
+tn_context *tn_params_context(const tn_params *p); /* the one it was made with */
 /* A new weight, zero-filled, trained. NULL once memory is out or the name is taken (see error). */
 tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[]);
 int64_t tn_params_count(const tn_params *p);
@@ -54,7 +55,7 @@ typedef struct tn_adapter { /* one adapter on (a column block of) a linear layer
 } tn_adapter;
 
 typedef struct tn_linear_layer {
-    const char *name;    /* without ".weight" */
+    const char *name;    /* of w, as the params have it: "....weight" */
     tn_tensor *w, *b;    /* b may be NULL */
     tn_layout layout;
     tn_adapter *lora;     /* list; NULL: none */
@@ -111,9 +112,27 @@ struct tn_model {
     tn_adapter *adapters;  /* every adapter, for freeing */
     struct tn_lora_options *lora; /* how they were made; NULL: none */
     char *source;          /* folder it was read from; NULL: none */
+    int64_t stored;        /* numbers in the weight files it is built for; 0: random weights */
 };
 
 extern const tn_family *const tn_families[]; /* ended by NULL */
+
+/* For build(). A size of the config from 1 to `most`, or what it is otherwise. */
+int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most, tn_error *e);
+/* Refuses a switch that has another value ("true", "gelu_new") than the one that is computed. */
+void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e);
+/* Refuses a config of far more numbers than the weight files hold, before memory is taken for it. */
+int tn_config_fits(const tn_model *m, const tn_json *config, int64_t numbers, tn_error *e);
+/* For hidden(). Positions of ids (B,T) i32: 0.. T-1, or, with a cache, those that follow each row. */
+tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
+/* Attention of one layer, as the op; with a cache the keys and values are stored there, and the
+   queries see all that their row has. */
+tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k, tn_tensor *v,
+                     tn_cache *cache);
+/* For target(). The whole layer; or its outputs [col, col+width), whose name is the layer's and ".BLOCK". */
+tn_target tn_target_layer(tn_linear_layer *l);
+tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width);
+
 /* Reads folder/config.json and the weights beside it; without model.safetensors the weights are
    random, from the context's seed. NULL and an error otherwise. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
@@ -145,7 +164,7 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
    blocks are written as one adapter on c_attn of rank (number of blocks) R whose lora_B has zero blocks. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* W += s B A in double, then the adapters are gone. */
+/* W += s B A in double, then the adapters are gone: m->params is a new set, with the same weights. */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
 /* ---- generation ---- */

@@ -1,0 +1,195 @@
+/* adapter_save.c - writing adapters as PEFT reads them.
+
+   PEFT knows one adapter a layer, over all of its outputs. Those on column blocks are put together:
+   A' their A below each other, B' with their B side by side, each in the rows of its block and zero
+   elsewhere. B' A' is the same function; its rank is the sum R', and alpha' = s R'. */
+#include "nn/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The shortest end of an adapted layer's path that matches adapted layers only ("c_attn"). */
+static const char *short_name(const tn_model *m, const char *path)
+{
+    for (const char *end = path + strlen(path); end > path; end--) {
+        bool only = end[-1] == '.';
+        tn_target t;
+        for (int64_t i = 0; only && m->family->target(m, i, &t); i++)
+            only = t.layer->lora || t.block || !tn_target_matches(t.name, end, strlen(end));
+        if (only)
+            return end;
+    }
+    return path;
+}
+
+void tn_lora_names(const tn_model *m, const char *quote, tn_text *out)
+{
+    tn_target t;
+    tn_text found = { 0 }; /* ",c_attn,mlp.c_proj," */
+    tn_text_add(&found, ",");
+    for (int64_t i = 0; m->family->target(m, i, &t); i++) {
+        char key[sizeof t.name + 2];
+        if (t.block || !t.layer->lora)
+            continue;
+        snprintf(key, sizeof key, ",%s,", short_name(m, t.name));
+        if (found.failed || strstr(found.s, key))
+            continue;
+        tn_text_add(&found, "%s", key + 1);
+        tn_text_add(out, "%s%s%.*s%s", out->n ? "," : "", quote, (int)strlen(key) - 2, key + 1,
+                    quote);
+    }
+    out->failed = out->failed || found.failed;
+    tn_text_free(&found);
+}
+
+typedef struct joined { /* the adapters of one layer as one */
+    char name_a[256], name_b[256];
+    tn_real *a, *b; /* (R',in), (out,R') */
+} joined;
+
+static int64_t joined_rank(const tn_linear_layer *l)
+{
+    int64_t rank = 0;
+    for (const tn_adapter *a = l->lora; a; a = a->next)
+        rank += a->a->dim[0];
+    return rank;
+}
+
+static bool join(const tn_target *t, int64_t rank, joined *j)
+{
+    snprintf(j->name_a, sizeof j->name_a, "%s%s.lora_A.weight", TN_PEFT_PREFIX, t->name);
+    snprintf(j->name_b, sizeof j->name_b, "%s%s.lora_B.weight", TN_PEFT_PREFIX, t->name);
+    j->a = calloc((size_t)(rank * t->in), sizeof *j->a);
+    j->b = calloc((size_t)(t->width * rank), sizeof *j->b);
+    if (!j->a || !j->b)
+        return false;
+    int64_t from = 0;
+    for (const tn_adapter *a = t->layer->lora; a; a = a->next) {
+        int64_t R = a->a->dim[0];
+        memcpy(j->a + from * t->in, a->a->x, (size_t)(R * t->in) * sizeof *j->a);
+        for (int64_t o = 0; o < a->b->dim[0]; o++)
+            memcpy(j->b + (a->col + o) * rank + from, a->b->x + o * R, (size_t)R * sizeof *j->b);
+        from += R;
+    }
+    return true;
+}
+
+/* The factors of all layers; returns how many layers, or stops at an error. */
+static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_file_type type,
+                        tn_error *e)
+{
+    int64_t n = 0;
+    tn_target t;
+    for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
+        if (t.block || !t.layer->lora)
+            continue;
+        joined *j = &all[n];
+        int64_t rank = joined_rank(t.layer);
+        if (!join(&t, rank, j))
+            tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
+        entries[2 * n] = (tn_entry){
+            .name = j->name_a, .type = type, .rank = 2, .dim = { rank, t.in }, .real = j->a
+        };
+        entries[2 * n + 1] = (tn_entry){
+            .name = j->name_b, .type = type, .rank = 2, .dim = { t.width, rank }, .real = j->b
+        };
+        tn_numbers_check(j->name_a, j->a, rank * t.in, type, e);
+        tn_numbers_check(j->name_b, j->b, rank * t.width, type, e);
+        n++;
+    }
+    return n;
+}
+
+static void save_factors(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
+{
+    tn_target t;
+    size_t layers = 0;
+    while (m->family->target(m, (int64_t)layers, &t))
+        layers++;
+    joined *all = calloc(layers, sizeof *all);
+    tn_entry *entries = calloc(2 * layers, sizeof *entries);
+    char *path = tn_path_join(folder, "adapter_model.safetensors");
+    int64_t n = 0;
+    if (all && entries && path)
+        n = join_all(m, all, entries, type, e);
+    else
+        tn_fail(e, TN_ENOMEM, "%s: out of memory for the adapters", folder);
+    if (!e->code)
+        tn_safetensors_write(path, entries, 2 * n, (const char *const[]){ "format", "pt", NULL },
+                             e);
+    for (size_t i = 0; all && i < layers; i++) {
+        free(all[i].a);
+        free(all[i].b);
+    }
+    free(all);
+    free(entries);
+    free(path);
+}
+
+/* "LAYER": VALUE of the layers whose rank (or, alpha, s R') is not that of the first. */
+static void add_pattern(const tn_model *m, const char *key, bool alpha, double first, tn_text *out)
+{
+    const char *comma = "";
+    tn_target t;
+    tn_text_add(out, "  \"%s\": {", key);
+    for (int64_t i = 0; m->family->target(m, i, &t); i++) {
+        if (t.block || !t.layer->lora)
+            continue;
+        double value = (double)joined_rank(t.layer) * (alpha ? t.layer->lora->s : 1);
+        if (value == first)
+            continue;
+        tn_text_add(out, "%s\n    \"%s\": %.15g", comma, t.name, value);
+        comma = ",";
+    }
+    tn_text_add(out, "%s},\n", comma[0] ? "\n  " : "");
+}
+
+/* All that PEFT asks for, keys in order. */
+static void write_config(const tn_model *m, tn_text *out)
+{
+    tn_target t;
+    int64_t i = 0;
+    while (m->family->target(m, i, &t) && (t.block || !t.layer->lora))
+        i++;
+    double rank = (double)joined_rank(t.layer), alpha = t.layer->lora->s * rank;
+    bool in_out = t.layer->layout == TN_IN_OUT;
+    tn_text_add(out, "{\n");
+    add_pattern(m, "alpha_pattern", true, alpha, out);
+    tn_text_add(out, "  \"auto_mapping\": null,\n  \"base_model_name_or_path\": ");
+    if (m->source)
+        tn_text_quote(out, m->source, strlen(m->source));
+    else
+        tn_text_add(out, "null");
+    tn_text_add(out, ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": %s,\n",
+                in_out ? "true" : "false");
+    tn_text_add(out, "  \"inference_mode\": true,\n  \"init_lora_weights\": true,\n");
+    tn_text_add(out, "  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n");
+    tn_text_add(out, "  \"lora_alpha\": %.15g,\n  \"lora_dropout\": %.15g,\n", alpha,
+                m->lora->dropout);
+    tn_text_add(out, "  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %.0f,\n",
+                rank);
+    add_pattern(m, "rank_pattern", false, rank, out);
+    tn_text names = { 0 };
+    tn_lora_names(m, "\"", &names);
+    tn_text_add(out, "  \"revision\": null,\n  \"target_modules\": [%s],\n",
+                names.s ? names.s : "");
+    tn_text_add(
+        out,
+        "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": false\n}\n");
+    out->failed = out->failed || names.failed;
+    tn_text_free(&names);
+}
+
+int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
+{
+    if (!m->adapters)
+        return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
+    if (tn_folder_make(folder, e))
+        return e->code;
+    save_factors(m, folder, type, e);
+    tn_text text = { 0 };
+    if (!e->code)
+        write_config(m, &text);
+    return tn_text_save(&text, folder, "adapter_config.json", e);
+}

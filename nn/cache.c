@@ -1,0 +1,88 @@
+/* cache.c - keys and values of the positions seen so far, and attention over them. */
+#include "core/op.h"
+#include "nn/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room)
+{
+    tn_cache *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    const int64_t dim[] = { rows, room, m->kv_heads * m->head_size };
+    c->layers = m->layers;
+    c->room = room;
+    c->k = calloc((size_t)m->layers, sizeof *c->k);
+    c->v = calloc((size_t)m->layers, sizeof *c->v);
+    c->start = tn_tensor_new(TN_I32, 1, &rows, false);
+    bool complete = c->k && c->v && c->start;
+    for (int64_t i = 0; i < m->layers && complete; i++) {
+        c->k[i] = tn_tensor_new(TN_REAL, 3, dim, false);
+        c->v[i] = tn_tensor_new(TN_REAL, 3, dim, false);
+        complete = c->k[i] && c->v[i];
+    }
+    if (complete)
+        return c;
+    tn_cache_free(c);
+    return NULL;
+}
+
+void tn_cache_free(tn_cache *c)
+{
+    if (!c)
+        return;
+    for (int64_t i = 0; i < c->layers; i++) {
+        tn_tensor_free(c->k ? c->k[i] : NULL);
+        tn_tensor_free(c->v ? c->v[i] : NULL);
+    }
+    tn_tensor_free(c->start);
+    free(c->k);
+    free(c->v);
+    free(c);
+}
+
+tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache)
+{
+    tn_tensor *p = ids ? tn_tape_input(t, TN_I32, ids->rank, ids->dim) : NULL; // (B,T)
+    if (!p)
+        return NULL;
+    int64_t T = ids->dim[1];
+    for (int64_t b = 0; b < ids->dim[0]; b++) {
+        int64_t start = cache ? cache->start->i[b] : 0;
+        if (start + T > m->positions) {
+            tn_refuse(t, &tn_op_embed, TN_ESHAPE, "%lld positions; the model has %lld",
+                      (long long)(start + T), (long long)m->positions);
+            return NULL;
+        }
+        for (int64_t i = 0; i < T; i++)
+            p->i[b * T + i] = (int32_t)(start + i);
+    }
+    return p;
+}
+
+/* Columns [from, from + width) of x (B,T,...), which follow what each row of the cache has. */
+static void append(const tn_cache *c, tn_tensor *to, const tn_tensor *x, int64_t from)
+{
+    int64_t T = x->dim[1], cols = x->dim[2], width = to->dim[2];
+    for (int64_t b = 0; b < x->dim[0]; b++) {
+        for (int64_t i = 0; i < T; i++) {
+            tn_real *row = to->x + (b * c->room + c->start->i[b] + i) * width;
+            memcpy(row, x->x + (b * T + i) * cols + from, (size_t)width * sizeof *row);
+        }
+    }
+}
+
+tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
+                     tn_tensor *v, tn_cache *cache)
+{
+    if (!cache || tn_tape_code(t))
+        return tn_attention(t, q, k, v, NULL, m->heads, m->kv_heads);
+    int64_t queries = m->heads * m->head_size, keys = m->kv_heads * m->head_size;
+    bool fused = q == k; /* one tensor holds q|k|v */
+    append(cache, cache->k[layer], k, fused ? queries : 0);
+    append(cache, cache->v[layer], v, fused ? queries + keys : 0);
+    q = fused ? tn_slice(t, q, 0, queries) : q; // (B,T,H D)
+    return tn_attention(t, q, cache->k[layer], cache->v[layer], cache->start, m->heads,
+                        m->kv_heads);
+}

@@ -1,0 +1,39 @@
+/* config.c - reading config.json: what every family does with it. */
+#include "nn/nn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
+                       tn_error *e)
+{
+    int64_t n = otherwise;
+    char expected[80];
+    tn_json_get_int(config, key, &n, e);
+    if (e->code || (n >= 1 && n <= most))
+        return e->code ? otherwise : n;
+    snprintf(expected, sizeof expected, "an integer from 1 to %lld, not %lld", (long long)most,
+             (long long)n);
+    tn_json_refuse(tn_json_find(config, key), expected, e);
+    return otherwise;
+}
+
+void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e)
+{
+    const tn_json *v = tn_json_find(config, key);
+    char expected[160];
+    if (e->code || !v || v->kind == TN_NULL || (v->text && !strcmp(v->text, value)))
+        return;
+    snprintf(expected, sizeof expected, "%s%s%.40s", value, v->text ? ", not " : "",
+             v->text ? v->text : "");
+    tn_json_refuse(v, expected, e);
+}
+
+int tn_config_fits(const tn_model *m, const tn_json *config, int64_t numbers, tn_error *e)
+{
+    char expected[160];
+    snprintf(expected, sizeof expected,
+             "sizes that fit the weights beside it: it describes %lld numbers, they are %lld",
+             (long long)numbers, (long long)m->stored);
+    return m->stored && numbers / 2 > m->stored ? tn_json_refuse(config, expected, e) : e->code;
+}

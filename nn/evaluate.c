@@ -1,0 +1,139 @@
+/* evaluate.c - loss per token, its standard error, and rows answered exactly, without gradients.
+
+   With L_r the sum of -log p over the n_r counted targets of row r of R: loss l = sum L / sum n, a
+   ratio of two sums over rows, whose standard error is, to first order,
+   sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
+#include "core/op.h"
+#include "nn/nn.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 128 }; /* targets whose logits are held at a time */
+
+typedef struct scored { /* a target that counts */
+    int32_t place;  /* in the batch: row T + time */
+    int32_t target;
+    bool best;      /* is it the argmax? */
+    double loss;    /* -log p */
+} scored;
+
+typedef struct chunk { const tn_tensor *logits; scored *s; } chunk; /* logits (N,V) of s[0..N) */
+
+static void score(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    const chunk *c = arg;
+    scored *s = &c->s[i];
+    int64_t V = c->logits->dim[1], best = 0;
+    const tn_real *z = c->logits->x + i * V;
+    double sum = 0;
+    for (int64_t k = 1; k < V; k++)
+        best = z[k] > z[best] ? k : best;
+    for (int64_t k = 0; k < V; k++)
+        sum += tn_exp((double)z[k] - (double)z[best]);
+    s->loss = tn_log(sum) + (double)z[best] - (double)z[s->target];
+    s->best = best == s->target;
+}
+
+/* Scores n targets of hidden states h (B T,C), at most CHUNK at a time. */
+static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, int64_t n)
+{
+    for (int64_t from = 0; from < n && !tn_tape_code(t); from += CHUNK) {
+        tn_mark mark = tn_tape_mark(t);
+        int64_t N = n - from < CHUNK ? n - from : CHUNK;
+        tn_tensor *places = tn_tape_input(t, TN_I32, 1, &N);
+        for (int64_t i = 0; i < N && places; i++)
+            places->i[i] = s[from + i].place;
+        tn_tensor *z = tn_linear(t, tn_embed(t, h, places), m->head, NULL, TN_OUT_IN); // (N,V)
+        if (z)
+            tn_parallel_for(tn_tape_context(t), N, score, &(chunk){ z, s + from });
+        tn_tape_rewind(t, mark);
+    }
+}
+
+/* The targets of a batch that count, scored. NULL when memory is out or the tape holds an error. */
+static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
+{
+    int64_t N = b->rows * b->width, n = 0;
+    scored *s = calloc((size_t)N, sizeof *s);
+    tn_tensor *ids = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width }); // (B,T)
+    if (!s || !ids) {
+        free(s);
+        return NULL;
+    }
+    memcpy(ids->i, b->ids, (size_t)N * sizeof *ids->i);
+    for (int64_t i = 0; i < N; i++) {
+        if (b->targets[i] >= m->vocab)
+            tn_refuse(t, &tn_op_cross_entropy, TN_EARG, "target %d; the vocabulary has %lld",
+                      b->targets[i], (long long)m->vocab);
+        if (b->targets[i] >= 0)
+            s[n++] = (scored){ .place = (int32_t)i, .target = b->targets[i] };
+    }
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                              // (B,T,C)
+    if (h)
+        score_all(m, t, tn_reshape(t, h, 2, (int64_t[]){ N, m->width }), s, n);
+    if (!tn_tape_code(t))
+        return s;
+    free(s);
+    return NULL;
+}
+
+typedef struct sums { double l, ll, ln, nn; } sums; /* over rows: L, L^2, L n, n^2 */
+
+/* Adds the rows of a batch, in order. */
+static void add_batch(const tn_batch *b, const scored *s, sums *sum, tn_eval *out)
+{
+    for (int64_t r = 0, k = 0; r < b->rows; r++) {
+        double loss = 0;
+        int64_t n = 0, best = 0;
+        for (; k < b->tokens && s[k].place < (r + 1) * b->width; k++, n++) {
+            loss += s[k].loss;
+            best += s[k].best;
+        }
+        out->tokens += n;
+        out->rows += n > 0;
+        out->exact += n > 0 && best == n;
+        sum->l += loss;
+        sum->ll += loss * loss;
+        sum->ln += loss * (double)n;
+        sum->nn += (double)n * (double)n;
+    }
+}
+
+static int finish(const sums *s, tn_eval *out, tn_error *e)
+{
+    double n = (double)out->tokens, R = (double)out->rows;
+    if (!out->tokens)
+        return tn_fail(e, TN_EARG, "evaluation: no token counts");
+    out->loss = s->l / n;
+    double spread = s->ll - 2 * out->loss * s->ln + out->loss * out->loss * s->nn;
+    out->error = out->rows > 1 ? sqrt(fmax(spread, 0) * R / (R - 1)) / n : 0;
+    if (!isfinite(out->loss))
+        return tn_fail(e, TN_ENONFINITE, "evaluation: the loss is %g", out->loss);
+    return 0;
+}
+
+int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
+                tn_error *e)
+{
+    const tn_batch *b = NULL;
+    sums sum = { 0 };
+    *out = (tn_eval){ 0 };
+    tn_tape_reset(t);
+    tn_tape_eval(t);
+    tn_loader_seek(l, 0);
+    for (int64_t i = 0; !e->code && (!batches || i < batches) && (b = tn_loader_next(l)); i++) {
+        scored *s = score_batch(m, t, b);
+        if (s)
+            add_batch(b, s, &sum, out);
+        else
+            tn_fail(e, tn_tape_code(t) ? tn_tape_code(t) : TN_ENOMEM, "evaluation: %s",
+                    tn_tape_error(t) ? tn_tape_error(t) : "out of memory");
+        free(s);
+        tn_tape_reset(t);
+    }
+    tn_loader_seek(l, 0);
+    return e->code ? e->code : finish(&sum, out, e);
+}

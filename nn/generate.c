@@ -1,0 +1,242 @@
+/* generate.c - continuing prompts, all rows at once, with a key/value cache.
+
+   Rows of different length are padded on the right for the first pass: causal attention never looks
+   there, and the cache overwrites what the padding left. Every row then has its own position. A row
+   that has ended repeats its last position, which changes nothing, until all have. */
+#include "core/op.h"
+#include "nn/cache.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct row { /* of the batch */
+    int64_t seen;    /* positions in the cache */
+    int32_t last;    /* token that comes next into the model */
+    bool ended;
+} row;
+
+typedef struct choice { double weight; int32_t id; } choice;
+
+typedef struct run {
+    const tn_model *m;
+    const tn_sampling *s;
+    tn_tape *t;
+    tn_cache *cache;
+    int64_t rows;
+    row *row;
+    choice *choices; /* V */
+} run;
+
+/* ---- choosing a token ---- */
+
+static int32_t largest(const tn_real *z, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        best = z[i] > z[best] ? i : best;
+    return (int32_t)best;
+}
+
+/* Likelier first; the lower id among equals. */
+static int by_weight(const void *a, const void *b)
+{
+    const choice *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* How many of the likeliest choices stay: top-k, then the fewest whose share reaches top-p. */
+static int64_t cut(const tn_sampling *s, const choice *c, int64_t n)
+{
+    int64_t k = s->top_k > 0 && s->top_k < n ? s->top_k : n, kept = 0;
+    double sum = 0, share = 0;
+    if (!(s->top_p > 0 && s->top_p < 1))
+        return k;
+    for (int64_t i = 0; i < k; i++)
+        sum += c[i].weight;
+    while (kept < k && share < s->top_p * sum)
+        share += c[kept++].weight;
+    return kept;
+}
+
+/* Token of a row from its logits; u in (0,1) decides. */
+static int32_t sample(const run *r, const tn_real *z, double u)
+{
+    int64_t V = r->m->vocab, kept;
+    int32_t best = largest(z, V);
+    if (r->s->temperature == 0)
+        return best;
+    for (int64_t i = 0; i < V; i++)
+        r->choices[i] =
+            (choice){ tn_exp(((double)z[i] - (double)z[best]) / r->s->temperature), (int32_t)i };
+    qsort(r->choices, (size_t)V, sizeof *r->choices, by_weight);
+    kept = cut(r->s, r->choices, V);
+    double sum = 0, share = 0;
+    for (int64_t i = 0; i < kept; i++)
+        sum += r->choices[i].weight;
+    for (int64_t i = 0; i < kept; i++) {
+        share += r->choices[i].weight;
+        if (share >= u * sum)
+            return r->choices[i].id;
+    }
+    return r->choices[kept - 1].id;
+}
+
+/* The number that decides about the token at a position of a row. */
+static double draw(const tn_sampling *s, int64_t r, int64_t position)
+{
+    char name[64];
+    snprintf(name, sizeof name, "generate.%lld", (long long)r);
+    return tn_random_uniform(s->seed, tn_stream(name), 0, (uint64_t)position);
+}
+
+/* ---- running the model ---- */
+
+/* Logits (B,V) of what follows position last[b] of each row of ids (B,T). NULL: see the tape. */
+static tn_tensor *next_logits(const run *r, tn_tensor *ids, tn_tensor *last)
+{
+    tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache);                    // (B,T,C)
+    if (!h)
+        return NULL;
+    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] });       // (B T,C)
+    return tn_linear(r->t, tn_embed(r->t, h, last), r->m->head, NULL, TN_OUT_IN);      // (B,V)
+}
+
+/* All prompts at once. */
+static tn_tensor *first_pass(const run *r, const int32_t *const prompts[], const int64_t length[],
+                             int64_t T)
+{
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T });        // (B,T)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                        // (B)
+    if (!ids || !last)
+        return NULL;
+    memset(ids->i, 0, (size_t)(r->rows * T) * sizeof *ids->i);
+    for (int64_t b = 0; b < r->rows; b++) {
+        memcpy(ids->i + b * T, prompts[b], (size_t)length[b] * sizeof *ids->i);
+        last->i[b] = (int32_t)(b * T + length[b] - 1);
+        r->cache->start->i[b] = 0;
+        r->row[b] = (row){ .seen = length[b], .last = prompts[b][length[b] - 1] };
+    }
+    return next_logits(r, ids, last);
+}
+
+/* One token more in each row that goes on. */
+static tn_tensor *next_pass(const run *r)
+{
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, 1 });        // (B,1)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                        // (B)
+    if (!ids || !last)
+        return NULL;
+    for (int64_t b = 0; b < r->rows; b++) {
+        r->row[b].seen += !r->row[b].ended;
+        r->cache->start->i[b] = (int32_t)(r->row[b].seen - 1);
+        ids->i[b] = r->row[b].last;
+        last->i[b] = (int32_t)b;
+    }
+    return next_logits(r, ids, last);
+}
+
+/* ---- the loop ---- */
+
+typedef struct output {
+    int32_t *const *out;
+    int64_t *made;
+    void (*each)(void *arg, int64_t row, int32_t token);
+    void *arg;
+} output;
+
+/* Chooses a token for each row that goes on. Returns how many still do, or a negative TN_E*. */
+static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn_error *e)
+{
+    int64_t going = 0, V = r->m->vocab;
+    for (int64_t b = 0; b < r->rows; b++) {
+        row *w = &r->row[b];
+        const tn_real *z = logits->x + b * V;
+        if (w->ended)
+            continue;
+        if (!isfinite(z[largest(z, V)]))
+            return tn_fail(e, TN_ENONFINITE, "generation: the logits of row %lld are not finite",
+                           (long long)b);
+        int32_t token = sample(r, z, draw(r->s, b, w->seen));
+        w->ended = token == r->s->stop;
+        if (w->ended)
+            continue;
+        o->out[b][o->made[b]++] = token;
+        if (o->each)
+            o->each(o->arg, b, token);
+        /* A row that goes on keeps the token for the next pass. */
+        w->ended = o->made[b] == r->s->max_tokens || w->seen == r->m->positions;
+        w->last = w->ended ? w->last : token;
+        going += !w->ended;
+    }
+    return going;
+}
+
+static int check(const tn_model *m, int64_t rows, const int64_t length[], const tn_sampling *s,
+                 tn_error *e)
+{
+    if (!(s->temperature >= 0) || !isfinite(s->temperature))
+        return tn_fail(e, TN_EARG, "temperature %g; expected 0 (greedy) or more", s->temperature);
+    if (s->top_k < 0)
+        return tn_fail(e, TN_EARG, "top-k %lld; expected 0 (off) or more", (long long)s->top_k);
+    if (!(s->top_p >= 0 && s->top_p <= 1))
+        return tn_fail(e, TN_EARG, "top-p %g; expected 0 to 1", s->top_p);
+    for (int64_t b = 0; b < rows; b++)
+        if (length[b] < 1 || length[b] > m->positions)
+            return tn_fail(e, TN_EARG,
+                           "prompt %lld has %lld tokens; expected 1 to %lld, the model's positions",
+                           (long long)b + 1, (long long)length[b], (long long)m->positions);
+    return e->code;
+}
+
+static int64_t longest(int64_t rows, const int64_t length[])
+{
+    int64_t T = 1;
+    for (int64_t b = 0; b < rows; b++)
+        T = length[b] > T ? length[b] : T;
+    return T;
+}
+
+static void generate(const run *r, const int32_t *const ids[], const int64_t length[],
+                     const output *o, tn_error *e)
+{
+    tn_tape_eval(r->t);
+    tn_tensor *logits = first_pass(r, ids, length, longest(r->rows, length)); // (B,V)
+    while (logits && choose(r, logits, o, e) > 0) {
+        tn_tape_reset(r->t);
+        logits = next_pass(r);
+    }
+    if (!logits)
+        tn_fail(e, tn_tape_code(r->t), "%s", tn_tape_error(r->t));
+}
+
+int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
+                const tn_sampling *s, int32_t *const out[], int64_t made[],
+                void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e)
+{
+    if (check(m, rows, length, s, e))
+        return e->code;
+    for (int64_t b = 0; b < rows; b++)
+        made[b] = 0;
+    if (rows < 1 || s->max_tokens < 1)
+        return 0;
+    int64_t T = longest(rows, length);
+    int64_t room = s->max_tokens < m->positions - T ? T + s->max_tokens : m->positions;
+    run r = { .m = m, .s = s, .rows = rows,
+              .t = tn_tape_new(m->context),
+              .cache = tn_cache_new(m, rows, room),
+              .row = calloc((size_t)rows, sizeof(row)),
+              .choices = calloc((size_t)m->vocab, sizeof(choice)) };
+    if (r.t && r.cache && r.row && r.choices)
+        generate(&r, ids, length, &(output){ out, made, each, arg }, e);
+    else
+        tn_fail(e, TN_ENOMEM, "generation: out of memory");
+    tn_tape_free(r.t);
+    tn_cache_free(r.cache);
+    free(r.row);
+    free(r.choices);
+    return e->code;
+}

@@ -1,0 +1,63 @@
+/* layers.c - plain structs of weights, and how each is run. */
+#include "nn/nn.h"
+
+#include <stdio.h>
+
+/* The weight "NAME.WHAT"; NULL once the params hold an error. */
+static tn_param *add(tn_params *p, const char *name, const char *what, int rank, int64_t d0,
+                     int64_t d1)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s.%s", name, what);
+    return tn_params_add(p, full, rank, (int64_t[]){ d0, d1 }) ? tn_params_find(p, full) : NULL;
+}
+
+static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)
+{
+    tn_param *a = add(p, name, "weight", 2, d0, d1);
+    if (a && std > 0)
+        tn_fill_normal(a->w->x, d0 * d1, std, tn_context_seed(tn_params_context(p)),
+                       tn_stream(a->name));
+    return a;
+}
+
+tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
+                                    tn_layout l, bool bias, double std)
+{
+    bool transposed = l == TN_IN_OUT;
+    tn_param *w = add_normal(p, name, transposed ? in : out, transposed ? out : in, std);
+    tn_param *b = bias ? add(p, name, "bias", 1, out, 1) : NULL;
+    if (!w || (bias && !b))
+        return (tn_linear_layer){ 0 };
+    w->transposed = transposed;
+    return (tn_linear_layer){ .name = w->name, .w = w->w, .b = b ? b->w : NULL, .layout = l };
+}
+
+tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps)
+{
+    tn_param *w = add(p, name, "weight", 1, width, 1), *b = add(p, name, "bias", 1, width, 1);
+    if (!w || !b)
+        return (tn_norm_layer){ 0 };
+    for (int64_t i = 0; i < width; i++)
+        w->w->x[i] = 1;
+    return (tn_norm_layer){ .w = w->w, .b = b->w, .eps = eps };
+}
+
+tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width, double std)
+{
+    tn_param *w = add_normal(p, name, rows, width, std);
+    return w ? w->w : NULL;
+}
+
+tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
+{
+    tn_tensor *y = tn_linear(t, x, l->w, l->b, l->layout); // (...,out)
+    for (const tn_adapter *a = l->lora; a; a = a->next)
+        y = tn_lora(t, y, x, a->a, a->b, a->s, a->col, a->dropout, a->stream);
+    return y;
+}
+
+tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t, tn_tensor *x)
+{
+    return tn_layer_norm(t, x, l->w, l->b, l->eps);
+}

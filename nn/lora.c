@@ -1,0 +1,255 @@
+/* lora.c - adapters on layers found by name, and merging them: W = W0 + s B A, s = alpha / R.
+   Hu et al., arXiv:2106.09685; names, start and scale as PEFT has them. */
+#include "nn/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- names ---- */
+
+/* The name of a layer is its weight's without ".weight". */
+static tn_target named(tn_linear_layer *l, const char *block)
+{
+    tn_target t = { .layer = l, .block = block != NULL };
+    int n = (int)(strlen(l->name) - strlen(".weight"));
+    t.in = l->w->dim[l->layout == TN_IN_OUT ? 0 : 1];
+    snprintf(t.name, sizeof t.name, "%.*s%s%s", n, l->name, block ? "." : "", block ? block : "");
+    return t;
+}
+
+tn_target tn_target_layer(tn_linear_layer *l)
+{
+    tn_target t = named(l, NULL);
+    t.width = l->w->dim[l->layout == TN_IN_OUT ? 1 : 0];
+    return t;
+}
+
+tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width)
+{
+    tn_target t = named(l, block);
+    t.col = col;
+    t.width = width;
+    return t;
+}
+
+bool tn_target_matches(const char *path, const char *name, size_t length)
+{
+    size_t n = strlen(path);
+    return length && n >= length && !memcmp(path + n - length, name, length) &&
+           (n == length || path[n - length - 1] == '.');
+}
+
+/* Bytes of the first name of a list, without the spaces around it; *names moves there. */
+static size_t first_name(const char **names)
+{
+    *names += strspn(*names, " ,");
+    size_t n = strcspn(*names, ",");
+    while (n && (*names)[n - 1] == ' ')
+        n--;
+    return n;
+}
+
+static bool is_all_linear(const char *name, size_t length)
+{
+    return length == strlen("all-linear") && !memcmp(name, "all-linear", length);
+}
+
+static bool is_wanted(const tn_target *t, const char *names)
+{
+    for (size_t n; (n = first_name(&names)) > 0; names += n)
+        if (is_all_linear(names, n) ? !t->block : tn_target_matches(t->name, names, n))
+            return true;
+    return false;
+}
+
+/* Every name must match something. Returns the number of targets wanted. */
+static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
+{
+    tn_target t;
+    int64_t count = 0;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        count += is_wanted(&t, names);
+    for (size_t n; (n = first_name(&names)) > 0; names += n) {
+        bool found = is_all_linear(names, n);
+        for (int64_t i = 0; !found && m->family->target(m, i, &t); i++)
+            found = tn_target_matches(t.name, names, n);
+        if (!found && m->family->target(m, 0, &t))
+            tn_fail(e, TN_EARG, "target \"%.*s\" matches no layer; expected the end of a path "
+                    "such as %s, or \"all-linear\"", (int)n, names, t.name);
+    }
+    if (!count)
+        tn_fail(e, TN_EARG, "no layer is named as a target");
+    return e->code ? 0 : count;
+}
+
+/* ---- adapters ---- */
+
+int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e)
+{
+    if (m->adapters)
+        return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
+    m->adapters = calloc((size_t)adapters, sizeof *m->adapters);
+    m->lora = malloc(sizeof *m->lora);
+    char *targets = strdup(o->targets);
+    if (m->lora) {
+        *m->lora = *o;
+        m->lora->targets = targets;
+    }
+    if (!m->adapters || !m->lora || !targets) {
+        free(m->lora ? NULL : targets);
+        return tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
+    }
+    tn_params_freeze(m->params, "*");
+    return 0;
+}
+
+/* The factor NAME.WHAT.weight */
+static tn_tensor *add_factor(tn_model *m, const char *name, const char *what, int64_t rows,
+                             int64_t cols, double s)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s.%s.weight", name, what);
+    tn_tensor *w = tn_params_add(m->params, full, 2, (int64_t[]){ rows, cols });
+    if (w)
+        tn_params_find(m->params, full)->lora_scale = s;
+    return w;
+}
+
+tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
+                        tn_error *e)
+{
+    tn_adapter *a = m->adapters;
+    while (a->a)
+        a++;
+    tn_tensor *A = add_factor(m, t->name, "lora_A", rank, t->in, s);
+    tn_tensor *B = add_factor(m, t->name, "lora_B", t->width, rank, s);
+    if (!A || !B) {
+        tn_fail(e, tn_params_error(m->params)->code, "%s", tn_params_error(m->params)->text);
+        return NULL;
+    }
+    *a = (tn_adapter){
+        .a = A, .b = B, .s = s, .dropout = dropout, .col = t->col, .stream = tn_stream(t->name)
+    };
+    tn_adapter **end = &t->layer->lora;
+    while (*end)
+        end = &(*end)->next;
+    *end = a;
+    return a;
+}
+
+static int check_options(const tn_lora_options *o, tn_error *e)
+{
+    if (o->rank < 1 || o->rank > 1 << 16)
+        return tn_fail(e, TN_EARG, "LoRA rank %lld; expected 1 to 65536", (long long)o->rank);
+    if (!(o->alpha > 0) || !isfinite(o->alpha))
+        return tn_fail(e, TN_EARG, "LoRA alpha %g; expected a number above 0", o->alpha);
+    if (!(o->dropout >= 0 && o->dropout < 1))
+        return tn_fail(e, TN_EARG, "LoRA dropout %g; expected at least 0 and below 1", o->dropout);
+    return e->code;
+}
+
+int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
+{
+    tn_lora_options named_ones = *o;
+    if (!named_ones.targets)
+        named_ones.targets = m->family->lora_targets;
+    const char *names = named_ones.targets;
+    int64_t count = check_options(o, e) ? 0 : count_targets(m, names, e);
+    if (e->code || tn_lora_room(m, count, &named_ones, e))
+        return e->code;
+    tn_target t;
+    for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
+        if (!is_wanted(&t, names))
+            continue;
+        tn_adapter *a = tn_lora_put(m, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e);
+        char full[256];
+        snprintf(full, sizeof full, "%s.lora_A.weight", t.name);
+        if (a)
+            tn_fill_uniform(a->a->x, o->rank * t.in, 1 / sqrt((double)t.in),
+                            tn_context_seed(m->context), tn_stream(full));
+    }
+    if (e->code)
+        tn_lora_drop(m, e);
+    return e->code;
+}
+
+/* A set with the names of all weights but the factors, to which the weights can then move. */
+static tn_params *prepare_without_factors(const tn_model *m, tn_error *e)
+{
+    tn_params *p = tn_params_new(m->context);
+    for (int64_t i = 0; p && i < tn_params_count(m->params); i++)
+        if (tn_params_at(m->params, i)->lora_scale == 0)
+            tn_params_add(p, tn_params_at(m->params, i)->name, 1, (int64_t[]){ 1 });
+    if (p && !tn_params_error(p)->code)
+        return p;
+    tn_params_free(p);
+    tn_fail(e, TN_ENOMEM, "out of memory to take the adapters off");
+    return NULL;
+}
+
+/* Takes the adapters off: the other weights move, with their names and addresses; the rest ends. */
+static void move_to(tn_model *m, tn_params *p)
+{
+    tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        t.layer->lora = NULL;
+    for (int64_t i = 0, k = 0; i < tn_params_count(m->params); i++) {
+        tn_param *from = tn_params_at(m->params, i), weight = *from;
+        if (weight.lora_scale != 0)
+            continue;
+        *from = *tn_params_at(p, k);
+        *tn_params_at(p, k++) = weight;
+    }
+    tn_params_free(m->params);
+    m->params = p;
+    free(m->adapters);
+    if (m->lora)
+        free((char *)m->lora->targets);
+    free(m->lora);
+    m->adapters = NULL;
+    m->lora = NULL;
+}
+
+int tn_lora_drop(tn_model *m, tn_error *e)
+{
+    tn_params *p = prepare_without_factors(m, e);
+    if (p)
+        move_to(m, p);
+    return e->code;
+}
+
+/* W += s B A, W stored (out,in) or (in,out). */
+static void merge(const tn_linear_layer *l, const tn_adapter *a)
+{
+    int64_t in = a->a->dim[1], out = a->b->dim[0], rank = a->a->dim[0];
+    bool in_out = l->layout == TN_IN_OUT;
+    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* steps of output, input */
+    for (int64_t o = 0; o < out; o++) {
+        for (int64_t i = 0; i < in; i++) {
+            double sum = 0;
+            for (int64_t r = 0; r < rank; r++)
+                sum += (double)a->b->x[o * rank + r] * (double)a->a->x[r * in + i];
+            tn_real *w = l->w->x + (a->col + o) * row + i * col;
+            *w = (tn_real)((double)*w + a->s * sum);
+        }
+    }
+}
+
+int tn_lora_merge(tn_model *m, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    if (!m->adapters)
+        return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
+    tn_params *p = prepare_without_factors(m, e);
+    if (!p)
+        return e->code;
+    tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        for (const tn_adapter *a = t.block ? NULL : t.layer->lora; a; a = a->next)
+            merge(t.layer, a);
+    move_to(m, p);
+    return 0;
+}

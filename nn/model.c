@@ -1,0 +1,127 @@
+/* model.c - what is the same for every model family. */
+#include "nn/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const tn_family *const tn_families[] = {
+#define FAMILY(name) &tn_family_##name,
+#include "nn/models.def"
+#undef FAMILY
+    NULL
+};
+
+static const tn_family *find_family(const tn_json *config, tn_error *e)
+{
+    const char *type = NULL;
+    char expected[256] = "one of";
+    tn_json_get_string(config, "model_type", &type, e);
+    for (const tn_family *const *f = tn_families; *f && !e->code; f++) {
+        if (type && !strcmp((*f)->type, type))
+            return *f;
+        size_t n = strlen(expected);
+        snprintf(expected + n, sizeof expected - n, " \"%s\"", (*f)->type);
+    }
+    size_t n = strlen(expected);
+    snprintf(expected + n, sizeof expected - n, ", not \"%s\"", type ? type : "");
+    tn_json_refuse(type ? tn_json_find(config, "model_type") : config,
+                   type ? expected : "a model_type in it", e);
+    return NULL;
+}
+
+/* eos_token_id is one id or a list, whose first counts; one outside the vocabulary cannot occur. */
+static void read_end(tn_model *m, const tn_json *config, tn_error *e)
+{
+    const tn_json *v = tn_json_find(config, "eos_token_id");
+    int64_t end = m->end;
+    if (v && v->kind == TN_ARRAY)
+        v = tn_json_at(v, 0);
+    if (v && v->kind == TN_NULL)
+        end = -1;
+    else if (v && (!tn_json_int(v, &end) || end < 0))
+        tn_json_refuse(v, "a token id or a list of them", e);
+    m->end = end < m->vocab ? (int32_t)end : -1;
+}
+
+static void build(tn_model *m, const tn_json *config, tn_error *e)
+{
+    const tn_json *packed = tn_json_find(config, "quantization_config");
+    if (packed && packed->kind != TN_NULL)
+        tn_json_refuse(packed, "null: packed weights are not read", e);
+    if (e->code || m->family->build(m, config, e))
+        return;
+    const tn_error *p = tn_params_error(m->params);
+    if (p->code)
+        tn_fail(e, p->code, "%s", p->text);
+    read_end(m, config, e);
+}
+
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e)
+{
+    if (!e->code && config->kind != TN_OBJECT)
+        tn_json_refuse(config, "an object", e);
+    const tn_family *family = e->code ? NULL : find_family(config, e);
+    if (!family)
+        return NULL;
+    tn_model *m = malloc(sizeof *m);
+    if (m) {
+        *m = *start;
+        m->family = family;
+        m->context = c;
+        m->params = tn_params_new(c);
+    }
+    if (!m || !m->params)
+        tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    else
+        build(m, config, e);
+    if (!e->code)
+        return m;
+    tn_model_free(m);
+    return NULL;
+}
+
+tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
+                       tn_error *e)
+{
+    tn_model *m = tn_model_make(c, config, &(tn_model){ .tied = true, .vocab = vocab }, e);
+    if (m && (vocab > 0 || end >= 0))
+        m->end = end;
+    return m;
+}
+
+void tn_model_free(tn_model *m)
+{
+    if (!m)
+        return;
+    m->family->free(m->impl);
+    tn_params_free(m->params);
+    free(m->adapters);
+    if (m->lora)
+        free((char *)m->lora->targets);
+    free(m->lora);
+    free(m->source);
+    free(m);
+}
+
+/* Numbers of a batch (B,T) as an input of the step. */
+static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
+{
+    tn_tensor *a = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
+    if (a)
+        memcpy(a->i, values, (size_t)(b->rows * b->width) * sizeof *values);
+    return a;
+}
+
+tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens)
+{
+    tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->targets); // (B,T)
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
+    return tn_linear_xent(t, h, m->head, targets, tokens);
+}
+
+tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)
+{
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
+    return tn_linear(t, h, m->head, NULL, TN_OUT_IN);                         // (B,T,V)
+}

@@ -1,0 +1,35 @@
+/* model.h - how models are made, for the files of nn/. Internal header. */
+#ifndef TN_MODEL_H
+#define TN_MODEL_H
+
+#include "nn/nn.h"
+
+#define TN_PEFT_PREFIX "base_model.model."
+
+#define FAMILY(name) extern const tn_family tn_family_##name;
+#include "nn/models.def"
+#undef FAMILY
+
+/* The model of a config; `start` holds what is known already: vocab and end (if vocab > 0), tied
+   (where the config does not say), stored. NULL and an error otherwise. */
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e);
+
+/* An adapter on a target, with its two factors in the params: A and B are zero, B (out,R). NULL:
+   see the params' error. Room for m->adapters must be there (tn_lora_room). */
+int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
+tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
+                        tn_error *e);
+int tn_lora_drop(tn_model *m, tn_error *e); /* takes all adapters off, unmerged */
+/* As in PEFT: the path equals the name or ends with "." and the name. */
+bool tn_target_matches(const char *path, const char *name, size_t length);
+
+/* The shortest ends of paths that match the adapted layers and no other, each once, between quotes,
+   separated by commas: "c_attn","mlp.c_proj". */
+void tn_lora_names(const tn_model *m, const char *quote, tn_text *out);
+
+/* Writes the text to a file of the folder, and frees it. */
+int tn_text_save(tn_text *text, const char *folder, const char *name, tn_error *e);
+/* Refuses numbers that are not finite as this type. */
+int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e);
+
+#endif

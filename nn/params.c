@@ -1,0 +1,154 @@
+/* params.c - a named set of weights, in the order they were added. */
+#include "nn/nn.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tn_params {
+    tn_context *context;
+    tn_param **all; /* each its own memory: a tn_param keeps its address */
+    int64_t count, room;
+    tn_error error;
+};
+
+tn_params *tn_params_new(tn_context *c)
+{
+    tn_params *p = calloc(1, sizeof *p);
+    if (p)
+        p->context = c;
+    return p;
+}
+
+static void free_param(tn_param *a)
+{
+    if (!a)
+        return;
+    free((char *)a->name);
+    tn_tensor_free(a->w);
+    free(a);
+}
+
+void tn_params_free(tn_params *p)
+{
+    if (!p)
+        return;
+    for (int64_t i = 0; i < p->count; i++)
+        free_param(p->all[i]);
+    free(p->all);
+    free(p);
+}
+
+static bool make_room(tn_params *p)
+{
+    if (p->count < p->room)
+        return true;
+    int64_t room = p->room ? 2 * p->room : 64;
+    tn_param **all = realloc(p->all, (size_t)room * sizeof(tn_param *));
+    if (!all)
+        return false;
+    p->all = all;
+    p->room = room;
+    return true;
+}
+
+tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[])
+{
+    if (p->error.code)
+        return NULL;
+    if (tn_params_find(p, name)) {
+        tn_fail(&p->error, TN_EARG, "%s: there is a weight of this name already", name);
+        return NULL;
+    }
+    tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;
+    if (a) {
+        a->name = strdup(name);
+        a->w = tn_tensor_new(TN_REAL, rank, dim, true);
+    }
+    if (!a || !a->name || !a->w) {
+        free_param(a);
+        tn_fail(&p->error, TN_ENOMEM, "%s: out of memory for this weight", name);
+        return NULL;
+    }
+    p->all[p->count++] = a;
+    return a->w;
+}
+
+tn_context *tn_params_context(const tn_params *p)
+{
+    return p->context;
+}
+
+int64_t tn_params_count(const tn_params *p)
+{
+    return p->count;
+}
+
+tn_param *tn_params_at(const tn_params *p, int64_t i)
+{
+    return i >= 0 && i < p->count ? p->all[i] : NULL;
+}
+
+tn_param *tn_params_find(const tn_params *p, const char *name)
+{
+    for (int64_t i = 0; i < p->count; i++)
+        if (!strcmp(p->all[i]->name, name))
+            return p->all[i];
+    return NULL;
+}
+
+int64_t tn_params_freeze(tn_params *p, const char *pattern)
+{
+    int64_t matched = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        if (fnmatch(pattern, p->all[i]->name, 0))
+            continue;
+        matched++;
+        tn_tensor_freeze(p->all[i]->w);
+    }
+    return matched;
+}
+
+static int64_t count_numbers(const tn_params *p, bool trained_only)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < p->count; i++)
+        if (p->all[i]->w->wants_grad || !trained_only)
+            n += tn_tensor_count(p->all[i]->w);
+    return n;
+}
+
+int64_t tn_params_trained(const tn_params *p)
+{
+    return count_numbers(p, true);
+}
+
+int64_t tn_params_size(const tn_params *p)
+{
+    return count_numbers(p, false);
+}
+
+void tn_params_clear(tn_params *p)
+{
+    for (int64_t i = 0; i < p->count; i++)
+        p->all[i]->w->has_grad = false;
+}
+
+const tn_error *tn_params_error(const tn_params *p)
+{
+    return &p->error;
+}
+
+uint64_t tn_params_hash(const tn_params *p, bool trained_only)
+{
+    uint64_t h = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        const tn_param *a = p->all[i];
+        if (trained_only && !a->w->wants_grad)
+            continue;
+        h = tn_hash64(a->name, strlen(a->name) + 1, h);
+        h = tn_hash64(a->w->dim, (size_t)a->w->rank * sizeof a->w->dim[0], h);
+        h = tn_hash64(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
+    }
+    return h;
+}

@@ -1,0 +1,180 @@
+/* test_evaluate.c - one pass over data against losses and logits of each row alone. */
+#include "nn/nn.h"
+#include "tests/fixtures.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char text[] =
+    "{\"prompt\":\"abc\",\"completion\":\"defgh\"}\n{\"prompt\":\"a\",\"completion\":\"b\"}\n"
+    "{\"prompt\":\"hhhh\",\"completion\":\"aabbccdd\"}\n{\"text\":\"abcdefgh\"}\n{\"prompt\":"
+    "\"ca\",\"completion\":\"h\"}\n";
+
+typedef struct fixture {
+    tn_context *c;
+    tn_tape *t;
+    tn_model *m;
+    tn_tokenizer *k;
+    tn_dataset *d;
+    char *folder;
+    tn_error e;
+} fixture;
+
+static fixture open_fixture(void)
+{
+    fixture f = { .c = tn_context_new(&(tn_options){ .threads = 2, .seed = 3 }),
+                  .folder = temporary() };
+    put_file(f.folder, "data.jsonl", text);
+    char *path = tn_path_join(f.folder, "data.jsonl");
+    f.t = tn_tape_new(f.c);
+    f.m = tn_model_open(f.c, GOLDEN "tiny_models/gpt2", &f.e);
+    f.k = tn_tokenizer_chars("abcdefgh", 8, &f.e);
+    f.d = tn_dataset_jsonl(path, f.k, &(tn_data_options){ .max_length = 32 }, &f.e);
+    must(&f.e);
+    free(path);
+    return f;
+}
+
+static void close_fixture(fixture *f)
+{
+    tn_dataset_free(f->d);
+    tn_tokenizer_free(f->k);
+    tn_model_free(f->m);
+    tn_tape_free(f->t);
+    tn_context_free(f->c);
+    discard(f->folder);
+}
+
+static tn_loader *open_loader(fixture *f, int64_t batch)
+{
+    tn_loader *l =
+        tn_loader_new(f->d, &(tn_loader_options){ .batch = batch, .in_order = true }, &f->e);
+    must(&f->e);
+    return l;
+}
+
+/* Are all targets of this one row the argmax? */
+static bool is_exact(fixture *f, const tn_batch *b)
+{
+    tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, b->width });
+    memcpy(ids->i, b->ids, (size_t)b->width * sizeof *ids->i);
+    const tn_tensor *z = tn_model_logits(f->m, f->t, ids);
+    for (int64_t i = 0; i < b->width; i++)
+        for (int64_t v = 0; b->targets[i] >= 0 && v < 64; v++)
+            if (z->x[i * 64 + v] > z->x[i * 64 + b->targets[i]])
+                return false;
+    return true;
+}
+
+/* The same figures from every row alone, by the loss op. */
+static tn_eval by_rows(fixture *f, int64_t most)
+{
+    double L[16], n[16], sum = 0, spread = 0;
+    tn_eval out = { 0 };
+    tn_loader *l = open_loader(f, 1);
+    tn_tape_train(f->t, 0);
+    const tn_batch *b;
+    while (out.rows < most && (b = tn_loader_next(l))) {
+        n[out.rows] = (double)b->tokens;
+        L[out.rows] = (double)tn_model_loss(f->m, f->t, b, 0)->x[0] * (double)b->tokens;
+        out.exact += is_exact(f, b);
+        tn_tape_reset(f->t);
+        sum += L[out.rows++];
+        out.tokens += b->tokens;
+    }
+    double N = (double)out.tokens, R = (double)out.rows;
+    out.loss = sum / N;
+    for (int64_t r = 0; r < out.rows; r++)
+        spread += (L[r] - out.loss * n[r]) * (L[r] - out.loss * n[r]);
+    out.error = sqrt(spread * R / (R - 1)) / N;
+    tn_loader_free(l);
+    return out;
+}
+
+/* Pushes the model towards one token, so that some rows are answered exactly. */
+static void favour(fixture *f, int32_t token)
+{
+    tn_tensor *w = tn_params_find(f->m->params, "transformer.wte.weight")->w;
+    tn_tensor *b = tn_params_find(f->m->params, "transformer.ln_f.bias")->w;
+    for (int i = 0; i < 32; i++)
+        b->x[i] += 100 * w->x[token * 32 + i];
+}
+
+START_TEST(figures_are_those_of_single_rows)
+{
+    static const struct { int64_t batch, batches, rows; } runs[] = {
+        { 1, 0, 5 }, { 2, 0, 5 }, { 5, 0, 5 }, { 8, 0, 5 }, { 2, 2, 4 }, { 1, 3, 3 },
+    };
+    fixture f = open_fixture();
+    double tolerance = sizeof(tn_real) == 8 ? 1e-12 : 1e-5;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        tn_eval found, expected = by_rows(&f, runs[i].rows);
+        tn_loader *l = open_loader(&f, runs[i].batch);
+        for (int again = 0; again < 2; again++) {
+            tn_evaluate(f.m, f.t, l, runs[i].batches, &found, &f.e);
+            must(&f.e);
+            ck_assert_int_eq(found.rows, expected.rows);
+            ck_assert_int_eq(found.tokens, expected.tokens);
+            ck_assert_int_eq(found.exact, expected.exact);
+            ck_assert_double_eq_tol(found.loss, expected.loss, tolerance * expected.loss);
+            ck_assert_double_eq_tol(found.error, expected.error, 10 * tolerance);
+        }
+        tn_loader_free(l);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(exact_rows_are_counted)
+{
+    fixture f = open_fixture();
+    tn_eval found;
+    put_file(f.folder, "h.jsonl",
+             "{\"prompt\":\"a\",\"completion\":\"hhh\"}\n{\"prompt\":\"b\",\"completion\":\"hg\"}\n"
+             "{\"prompt\":\"hh\",\"completion\":\"hhhhhhhh\"}\n");
+    char *path = tn_path_join(f.folder, "h.jsonl");
+    tn_dataset_free(f.d);
+    /* Cut before the end token, which is not "h". */
+    f.d = tn_dataset_jsonl(path, f.k, &(tn_data_options){ .max_length = 4 }, &f.e);
+    must(&f.e);
+    favour(&f, 7);
+    tn_loader *l = open_loader(&f, 2);
+    tn_evaluate(f.m, f.t, l, 0, &found, &f.e);
+    must(&f.e);
+    ck_assert_int_eq(found.rows, 3);
+    ck_assert_int_eq(found.exact, by_rows(&f, 3).exact);
+    ck_assert_int_eq(found.exact, 2);
+    tn_loader_free(l);
+    free(path);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(errors_come_through)
+{
+    fixture f = open_fixture();
+    tn_eval found;
+    tn_loader *l = open_loader(&f, 2);
+    tn_params_find(f.m->params, "transformer.ln_f.bias")->w->x[3] = (tn_real)INFINITY;
+    tn_evaluate(f.m, f.t, l, 0, &found, &f.e);
+    must_fail(&f.e, TN_ENONFINITE, "evaluation: the loss is");
+    f.m->positions = 3;
+    tn_evaluate(f.m, f.t, l, 0, &found, &f.e);
+    must_fail(&f.e, TN_ESHAPE, "the model has 3");
+    f.m->positions = 32;
+    f.m->vocab = 4;
+    tn_evaluate(f.m, f.t, l, 0, &found, &f.e);
+    must_fail(&f.e, TN_EARG, "the vocabulary has 4");
+    tn_loader_free(l);
+    close_fixture(&f);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, figures_are_those_of_single_rows);
+    tcase_add_test(c, exact_rows_are_counted);
+    tcase_add_test(c, errors_come_through);
+}

@@ -1,0 +1,262 @@
+/* test_generate.c - the cache against computing everything again, rows in a batch, and sampling. */
+#include "nn/nn.h"
+#include "tests/fixtures.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 64, ROWS = 4, MOST = 20 };
+
+typedef struct fixture { tn_context *c; tn_tape *t; tn_model *m; tn_error e; } fixture;
+
+static fixture open_fixture(void)
+{
+    fixture f = { .c = tn_context_new(&(tn_options){ .threads = 2, .seed = 3 }) };
+    f.t = tn_tape_new(f.c);
+    f.m = tn_model_open(f.c, GOLDEN "tiny_models/gpt2", &f.e);
+    tn_adapter_open(f.m, GOLDEN "tiny_models/gpt2", &f.e);
+    must(&f.e);
+    return f;
+}
+
+static void close_fixture(fixture *f)
+{
+    tn_model_free(f->m);
+    tn_tape_free(f->t);
+    tn_context_free(f->c);
+}
+
+static const int32_t prompt[ROWS][12] = { { 5 }, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, { 60, 3, 60 }, { 9, 9, 9, 9 } };
+static const int32_t *const prompts[ROWS] = { prompt[0], prompt[1], prompt[2], prompt[3] };
+static const int64_t lengths[ROWS] = { 1, 12, 3, 4 };
+
+typedef struct result { int32_t ids[ROWS][MOST]; int64_t made[ROWS]; } result;
+
+static result generate(fixture *f, int64_t rows, int64_t first, const tn_sampling *s)
+{
+    result r = { 0 };
+    int32_t *const out[ROWS] = { r.ids[0], r.ids[1], r.ids[2], r.ids[3] };
+    tn_generate(f->m, rows, prompts + first, lengths + first, s, out, r.made, NULL, NULL, &f->e);
+    must(&f->e);
+    return r;
+}
+
+/* Logits of the last position, from the whole sequence. */
+static void last_logits(fixture *f, const int32_t *ids, int64_t n, tn_real out[V])
+{
+    tn_tensor *in = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, n });
+    memcpy(in->i, ids, (size_t)n * sizeof *ids);
+    tn_tensor *z = tn_model_logits(f->m, f->t, in);
+    ck_assert_msg(z != NULL, "%s", tn_tape_error(f->t));
+    memcpy(out, z->x + (n - 1) * V, V * sizeof *out);
+    tn_tape_reset(f->t);
+}
+
+START_TEST(greedy_is_the_argmax_of_everything_computed_again)
+{
+    fixture f = open_fixture();
+    result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    for (int b = 0; b < ROWS; b++) {
+        int32_t ids[64];
+        int64_t n = lengths[b];
+        memcpy(ids, prompts[b], (size_t)n * sizeof *ids);
+        ck_assert_int_eq(r.made[b], MOST);
+        for (int k = 0; k < MOST; k++) {
+            tn_real z[V];
+            last_logits(&f, ids, n, z);
+            for (int v = 0; v < V; v++)
+                ck_assert_msg(z[v] <= z[r.ids[b][k]], "row %d, token %d", b, k);
+            ids[n++] = r.ids[b][k];
+        }
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+static const tn_sampling settings[] = {
+    { .max_tokens = MOST, .stop = -1 },
+    { .max_tokens = MOST, .stop = -1, .temperature = 1, .seed = 1 },
+    { .max_tokens = MOST, .stop = -1, .temperature = 0.7, .seed = 2, .top_k = 5 },
+    { .max_tokens = MOST, .stop = -1, .temperature = 1.3, .seed = 3, .top_p = 0.8 },
+    { .max_tokens = MOST, .stop = 9, .temperature = 2, .seed = 4 },
+};
+
+/* Greedy: every row alone gives what it gives in the batch. Sampling: the first row (numbers are
+   drawn by row), and twice the same. */
+START_TEST(rows_do_not_depend_on_each_other)
+{
+    fixture f = open_fixture();
+    const tn_sampling *s = &settings[_i];
+    result all = generate(&f, ROWS, 0, s), again = generate(&f, ROWS, 0, s);
+    ck_assert_mem_eq(&all, &again, sizeof all);
+    for (int b = 0; b < (s->temperature > 0 ? 1 : ROWS); b++) {
+        result one = generate(&f, 1, b, s);
+        ck_assert_int_eq(one.made[0], all.made[b]);
+        ck_assert_mem_eq(one.ids[0], all.ids[b], sizeof one.ids[0]);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+/* A shorter run is the start of a longer one. */
+START_TEST(tokens_do_not_depend_on_how_many_follow)
+{
+    fixture f = open_fixture();
+    tn_sampling s = settings[1];
+    result longer = generate(&f, ROWS, 0, &s);
+    s.max_tokens = 5;
+    result shorter = generate(&f, ROWS, 0, &s);
+    for (int b = 0; b < ROWS; b++)
+        ck_assert_mem_eq(longer.ids[b], shorter.ids[b], 5 * sizeof(int32_t));
+    close_fixture(&f);
+}
+END_TEST
+
+/* Whatever ends one row leaves the others alone. */
+START_TEST(rows_stop_at_the_end_token)
+{
+    fixture f = open_fixture();
+    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    int32_t stop = free_run.ids[1][4];
+    result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = stop });
+    for (int b = 0; b < ROWS; b++) {
+        int64_t n = 0;
+        while (n < MOST && free_run.ids[b][n] != stop)
+            n++;
+        ck_assert_int_eq(r.made[b], n);
+        ck_assert_mem_eq(r.ids[b], free_run.ids[b], (size_t)n * sizeof *r.ids[b]);
+    }
+    ck_assert_int_le(r.made[1], 4);
+    close_fixture(&f);
+}
+END_TEST
+
+/* 32 positions: a prompt of 12 tokens is followed by 20 that are fed back, and one more. */
+START_TEST(rows_stop_where_positions_end)
+{
+    fixture f = open_fixture();
+    int32_t ids[2][64] = { { 0 } };
+    int32_t *const out[] = { ids[0], ids[1] };
+    int64_t made[2];
+    tn_generate(f.m, 2, prompts, lengths, &(tn_sampling){ .max_tokens = 64, .stop = -1 }, out, made, NULL, NULL, &f.e);
+    must(&f.e);
+    ck_assert(made[0] == 32 && made[1] == 21);
+    int32_t whole[33] = { 1 };
+    tn_generate(f.m, 1, &(const int32_t *){ whole }, &(int64_t){ 32 }, &(tn_sampling){ .max_tokens = 5, .stop = -1 }, out,
+                made, NULL, NULL, &f.e);
+    must(&f.e);
+    ck_assert_int_eq(made[0], 1);
+    close_fixture(&f);
+}
+END_TEST
+
+/* How often each token comes first, against softmax(z / temperature) cut to top-k and top-p. */
+static const struct { double temperature, top_p; int64_t top_k; } cuts[] = {
+    { 1, 1, 0 }, { 0.5, 0, 0 }, { 1, 0, 3 }, { 1, 0.6, 0 }, { 2, 0.5, 10 },
+};
+
+static void expected_shares(const tn_real *z, int cut, double share[V])
+{
+    bool used[V] = { false };
+    double sum = 0, kept = 0, all = 0;
+    for (int v = 0; v < V; v++)
+        share[v] = exp((double)z[v] / cuts[cut].temperature);
+    for (int pass = 0; pass < 2; pass++) {
+        memset(used, 0, sizeof used);
+        kept = 0;
+        for (int k = 0; k < (cuts[cut].top_k ? cuts[cut].top_k : V); k++) {
+            int best = -1;
+            for (int v = 0; v < V; v++)
+                best = !used[v] && (best < 0 || share[v] > share[best]) ? v : best;
+            if (pass && cuts[cut].top_p > 0 && kept >= cuts[cut].top_p * all)
+                break;
+            used[best] = true;
+            kept += share[best];
+        }
+        all = kept;
+    }
+    for (int v = 0; v < V; v++)
+        sum += used[v] ? share[v] : 0;
+    for (int v = 0; v < V; v++)
+        share[v] = used[v] ? share[v] / sum : 0;
+}
+
+START_TEST(samples_have_the_right_shares)
+{
+    enum { DRAWS = 4000 };
+    fixture f = open_fixture();
+    tn_real z[V];
+    double share[V];
+    int64_t count[V] = { 0 };
+    last_logits(&f, prompts[2], lengths[2], z);
+    expected_shares(z, _i, share);
+    for (uint64_t seed = 0; seed < DRAWS; seed++) {
+        tn_sampling s = { .temperature = cuts[_i].temperature, .top_p = cuts[_i].top_p, .top_k = cuts[_i].top_k,
+                          .seed = seed, .max_tokens = 1, .stop = -1 };
+        count[generate(&f, 1, 2, &s).ids[0][0]]++;
+    }
+    for (int v = 0; v < V; v++) {
+        double sigma = sqrt(share[v] * (1 - share[v]) / DRAWS), found = (double)count[v] / DRAWS;
+        ck_assert_msg(fabs(found - share[v]) <= 5 * sigma, "token %d: share %g, expected %g", v, found, share[v]);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+static void collect(void *arg, int64_t row, int32_t token)
+{
+    result *r = arg;
+    r->ids[row][r->made[row]++] = token;
+}
+
+START_TEST(every_token_is_reported_as_it_comes)
+{
+    fixture f = open_fixture();
+    result r = { 0 }, seen = { 0 };
+    int32_t *const out[ROWS] = { r.ids[0], r.ids[1], r.ids[2], r.ids[3] };
+    tn_sampling s = { .temperature = 1, .seed = 1, .max_tokens = MOST, .stop = 3 };
+    tn_generate(f.m, ROWS, prompts, lengths, &s, out, r.made, collect, &seen, &f.e);
+    must(&f.e);
+    ck_assert_mem_eq(&r, &seen, sizeof r);
+    close_fixture(&f);
+}
+END_TEST
+
+static const struct { tn_sampling s; int64_t length; const char *text; } refused[] = {
+    { { .max_tokens = 1 }, 0, "prompt 1 has 0 tokens; expected 1 to 32" },
+    { { .max_tokens = 1 }, 33, "prompt 1 has 33 tokens; expected 1 to 32" },
+    { { .max_tokens = 1, .temperature = -1 }, 1, "temperature -1" },
+    { { .max_tokens = 1, .temperature = NAN }, 1, "temperature" },
+    { { .max_tokens = 1, .top_k = -1 }, 1, "top-k -1" },
+    { { .max_tokens = 1, .top_p = 1.5 }, 1, "top-p 1.5" },
+};
+
+START_TEST(wrong_settings_are_refused)
+{
+    fixture f = open_fixture();
+    int32_t ids[33] = { 0 }, token;
+    int64_t made;
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &refused[_i].length, &refused[_i].s, &(int32_t *){ &token }, &made,
+                NULL, NULL, &f.e);
+    must_fail(&f.e, TN_EARG, refused[_i].text);
+    ids[0] = V;
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
+                &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
+    ck_assert_msg(f.e.code && strstr(f.e.text, "embed"), "%s", f.e.text);
+    close_fixture(&f);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, greedy_is_the_argmax_of_everything_computed_again);
+    tcase_add_loop_test(c, rows_do_not_depend_on_each_other, 0, sizeof settings / sizeof *settings);
+    tcase_add_test(c, tokens_do_not_depend_on_how_many_follow);
+    tcase_add_test(c, rows_stop_at_the_end_token);
+    tcase_add_test(c, rows_stop_where_positions_end);
+    tcase_add_loop_test(c, samples_have_the_right_shares, 0, sizeof cuts / sizeof *cuts);
+    tcase_add_test(c, every_token_is_reported_as_it_comes);
+    tcase_add_loop_test(c, wrong_settings_are_refused, 0, sizeof refused / sizeof *refused);
+}

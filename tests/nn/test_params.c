@@ -1,0 +1,132 @@
+/* test_params.c - the named set of weights. */
+#include "nn/nn.h"
+#include "tests/tests.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static tn_params *three(tn_context *c)
+{
+    tn_params *p = tn_params_new(c);
+    tn_params_add(p, "h.0.weight", 2, (int64_t[]){ 2, 3 });
+    tn_params_add(p, "h.0.bias", 1, (int64_t[]){ 3 });
+    tn_params_add(p, "head.weight", 2, (int64_t[]){ 4, 2 });
+    return p;
+}
+
+START_TEST(keeps_the_order_and_finds_by_name)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    ck_assert_ptr_eq(tn_params_context(p), c);
+    ck_assert_int_eq(tn_params_count(p), 3);
+    ck_assert_str_eq(tn_params_at(p, 1)->name, "h.0.bias");
+    ck_assert_ptr_null(tn_params_at(p, 3));
+    ck_assert_ptr_null(tn_params_at(p, -1));
+    ck_assert_ptr_eq(tn_params_find(p, "head.weight"), tn_params_at(p, 2));
+    ck_assert_ptr_null(tn_params_find(p, "head"));
+    ck_assert_int_eq(tn_params_size(p), 17);
+    ck_assert_int_eq(tn_params_trained(p), 17);
+    for (int i = 0; i < 6; i++)
+        ck_assert(tn_params_at(p, 0)->w->x[i] == 0);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(an_entry_keeps_its_address)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    const tn_param *first = tn_params_at(p, 0);
+    for (int i = 0; i < 300; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "more.%d", i);
+        ck_assert_ptr_nonnull(tn_params_add(p, name, 1, (int64_t[]){ 1 }));
+    }
+    ck_assert_ptr_eq(tn_params_at(p, 0), first);
+    ck_assert_ptr_eq(tn_params_find(p, "more.299"), tn_params_at(p, 302));
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(freezes_by_pattern)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    ck_assert_int_eq(tn_params_freeze(p, "*.bias"), 1);
+    ck_assert_int_eq(tn_params_trained(p), 14);
+    ck_assert(!tn_params_find(p, "h.0.bias")->w->wants_grad);
+    ck_assert_ptr_null(tn_params_find(p, "h.0.bias")->w->g);
+    ck_assert_int_eq(tn_params_freeze(p, "nothing.*"), 0);
+    ck_assert_int_eq(tn_params_freeze(p, "*"), 3);
+    ck_assert_int_eq(tn_params_trained(p), 0);
+    ck_assert_int_eq(tn_params_size(p), 17);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(refuses_a_name_twice)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    ck_assert_ptr_null(tn_params_add(p, "h.0.bias", 1, (int64_t[]){ 3 }));
+    ck_assert_int_eq(tn_params_error(p)->code, TN_EARG);
+    ck_assert_str_eq(tn_params_error(p)->text, "h.0.bias: there is a weight of this name already");
+    ck_assert_ptr_null(
+        tn_params_add(p, "fine", 1, (int64_t[]){ 3 })); /* the first mistake sticks */
+    ck_assert_int_eq(tn_params_count(p), 3);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(hash_sees_names_shapes_and_bytes)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c), *q = three(c);
+    ck_assert(tn_params_hash(p, false) == tn_params_hash(q, false));
+    tn_params_freeze(q, "*.bias");
+    ck_assert(tn_params_hash(p, false) == tn_params_hash(q, false));
+    ck_assert(tn_params_hash(p, true) != tn_params_hash(q, true));
+    uint64_t trained = tn_params_hash(q, true);
+    tn_params_find(q, "h.0.bias")->w->x[1] = 1;
+    ck_assert(tn_params_hash(q, true) == trained);
+    ck_assert(tn_params_hash(p, false) != tn_params_hash(q, false));
+    tn_params *r = tn_params_new(c);
+    tn_params_add(r, "h.0.weight", 2, (int64_t[]){ 3, 2 });
+    tn_params *s = tn_params_new(c);
+    tn_params_add(s, "h.0.weight", 2, (int64_t[]){ 2, 3 });
+    ck_assert(tn_params_hash(r, false) != tn_params_hash(s, false));
+    tn_params_free(p);
+    tn_params_free(q);
+    tn_params_free(r);
+    tn_params_free(s);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(clear_makes_every_gradient_zero)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    tn_params_at(p, 0)->w->has_grad = true;
+    tn_params_clear(p);
+    ck_assert(!tn_params_at(p, 0)->w->has_grad);
+    tn_params_free(p);
+    tn_params_free(NULL);
+    tn_context_free(c);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, keeps_the_order_and_finds_by_name);
+    tcase_add_test(c, an_entry_keeps_its_address);
+    tcase_add_test(c, freezes_by_pattern);
+    tcase_add_test(c, refuses_a_name_twice);
+    tcase_add_test(c, hash_sees_names_shapes_and_bytes);
+    tcase_add_test(c, clear_makes_every_gradient_zero);
+}
