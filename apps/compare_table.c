@@ -1,0 +1,179 @@
+/* compare_table.c - what a study writes: runs.jsonl, curves.jsonl, table.csv, the terminal's table.
+ */
+#include "apps/compare.h"
+#include "apps/show.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int study_open(study *y, tn_error *e)
+{
+    static const char *const names[3] = { "runs.jsonl", "curves.jsonl", "table.csv" };
+    for (int i = 0; i < 3; i++)
+        if (!(y->paths[i] = tn_path_join(y->o->out, names[i])))
+            return tn_fail(e, TN_ENOMEM, "%s: out of memory", y->o->out);
+    y->runs = fopen(y->paths[0], "w");
+    y->curves = y->runs ? fopen(y->paths[1], "w") : NULL;
+    if (!y->curves)
+        tn_fail(e, TN_EIO, "%s: cannot write: %s", y->paths[y->runs ? 1 : 0], strerror(errno));
+    return e->code;
+}
+
+void study_close(study *y)
+{
+    if (y->runs)
+        fclose(y->runs);
+    if (y->curves)
+        fclose(y->curves);
+    for (int i = 0; i < 3; i++)
+        free(y->paths[i]);
+    free(y->cells);
+    *y = (study){ 0 };
+}
+
+/* Writes a line, which is freed, and sees that it arrived. */
+static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
+{
+    if (line->failed)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    else if (fwrite(line->s, 1, line->n, f) != line->n || fflush(f))
+        tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
+    tn_text_free(line);
+}
+
+static void add_name(const study *y, const cell *c, tn_text *out)
+{
+    tn_text_add(out, "{\"optimizer\":\"%s\",\"learning_rate\":%g,\"seed\":%lld",
+                y->names[c->optimizer], c->lr, (long long)c->seed);
+}
+
+void study_record(study *y, const cell *c, tn_error *e)
+{
+    tn_text line = { 0 };
+    add_name(y, c, &line);
+    json_real(&line, "valid_loss", c->diverged ? (double)NAN : c->valid.loss, 9);
+    json_real(&line, "valid_stderr", c->valid.error, 4);
+    json_real(&line, "test_loss", c->diverged || !c->test.rows ? (double)NAN : c->test.loss, 9);
+    json_real(&line, "test_stderr", c->test.error, 4);
+    json_real(&line, "train_loss", c->train, 9);
+    json_real(&line, "seconds_per_step", c->seconds, 4);
+    tn_text_add(
+        &line, ",\"test_exact\":%lld,\"test_rows\":%lld,\"state_bytes\":%zu,\"diverged_at\":%lld",
+        (long long)c->test.exact, (long long)c->test.rows, c->state, (long long)c->diverged);
+    tn_text_add(&line, ",\"start\":\"%016llx\",\"batches\":\"%016llx\"}\n",
+                (unsigned long long)c->start, (unsigned long long)c->batches);
+    write_line(y->runs, y->paths[0], &line, e);
+}
+
+void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
+{
+    tn_text line = { 0 };
+    add_name(y, c, &line);
+    tn_text_add(&line, ",\"split\":\"%s\",\"step\":%lld", event->evaluated ? "valid" : "train",
+                (long long)event->step);
+    json_real(&line, "loss", event->evaluated ? event->valid.loss : event->loss, 9);
+    if (!event->evaluated)
+        json_real(&line, "grad_norm", event->grad_norm, 6);
+    tn_text_add(&line, "}\n");
+    write_line(y->curves, y->paths[1], &line, e);
+}
+
+void study_line(const study *y, const cell *c)
+{
+    printf("%-12s lr %-8g seed %-3lld ", y->names[c->optimizer], c->lr, (long long)c->seed);
+    if (c->diverged)
+        printf("not finite at step %lld", (long long)c->diverged);
+    else
+        printf("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
+    if (c->test.rows && !c->diverged)
+        printf("  test %.4f", c->test.loss);
+    if (c->test.rows && c->records && !c->diverged)
+        printf("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
+    printf("  %.3g ms a step  start %08llx batches %08llx\n", 1000 * c->seconds,
+           (unsigned long long)c->start >> 32, (unsigned long long)c->batches >> 32);
+    fflush(stdout);
+}
+
+/* A number, or a dash of the same width where there is none. */
+static void print_number(double x, double scale, const char *format)
+{
+    char text[SHOWN];
+    const int width = snprintf(text, sizeof text, format, scale * (isnan(x) ? 0 : x));
+    printf("%-*s", width, isnan(x) ? "-" : text);
+}
+
+/* The rates of an optimizer with their losses, the chosen one marked. */
+static void print_rates(const study *y, int k)
+{
+    double rates[MOST_RATES];
+    const int n = study_rates(y, k, rates);
+    const double best = study_choice(y, k);
+    printf("%-12s", y->names[k]);
+    for (int i = 0; i < n; i++) {
+        const summary s = study_summary(y, k, rates[i]);
+        if (isfinite(s.valid))
+            printf("  %s%g: %.4f", rates[i] == best ? "*" : "", rates[i], s.valid);
+        else
+            printf("  %g: diverged", rates[i]);
+    }
+    printf("\n");
+}
+
+void study_table(const study *y)
+{
+    char state[SHOWN];
+    printf("\n%-12s %-9s %-20s %-10s %-8s %-10s %s\n", "optimizer", "rate", "valid loss",
+           "test loss", "exact", "ms a step", "state");
+    for (int k = 0; k < y->optimizers; k++) {
+        const double lr = study_choice(y, k);
+        const summary s = study_summary(y, k, lr);
+        if (!isfinite(s.valid)) {
+            printf("%-12s no rate of its grid stayed finite\n", y->names[k]);
+            continue;
+        }
+        printf("%-12s %-9g %.4f +- %-10.4f ", y->names[k], lr, s.valid, s.spread);
+        print_number(s.test, 1, "%-10.4f ");
+        print_number(s.exact, 100, "%5.1f %%  ");
+        printf("%-10.3g %s\n", 1000 * s.seconds, show_bytes((double)s.state, state));
+    }
+    printf("\nvalidation loss of every rate (* chosen)\n");
+    for (int k = 0; k < y->optimizers; k++)
+        print_rates(y, k);
+}
+
+int study_csv(const study *y, tn_error *e)
+{
+    tn_text out = { 0 };
+    tn_text_add(&out,
+                "optimizer,learning_rate,seed,chosen,valid_loss,valid_stderr,test_loss,test_exact,"
+                "test_rows,"
+                "train_loss,seconds_per_step,state_bytes,diverged_at,start,batches\n");
+    for (int64_t i = 0; i < y->count; i++) {
+        const cell *c = &y->cells[i];
+        const bool tested = c->test.rows && !c->diverged;
+        if (!c->done)
+            continue;
+        tn_text_add(&out, "%s,%g,%lld,%d,", y->names[c->optimizer], c->lr, (long long)c->seed,
+                    c->lr == study_choice(y, c->optimizer));
+        if (c->diverged)
+            tn_text_add(&out, ",,");
+        else
+            tn_text_add(&out, "%.6f,%.6f,", c->valid.loss, c->valid.error);
+        if (tested)
+            tn_text_add(&out, "%.6f,%lld,%lld,", c->test.loss, (long long)c->test.exact,
+                        (long long)c->test.rows);
+        else
+            tn_text_add(&out, ",,,");
+        tn_text_add(&out, "%.6f,%.5f,%zu,%lld,%016llx,%016llx\n", c->train, c->seconds, c->state,
+                    (long long)c->diverged, (unsigned long long)c->start,
+                    (unsigned long long)c->batches);
+    }
+    if (out.failed)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", y->paths[2]);
+    else
+        tn_file_write(y->paths[2], out.s, out.n, e);
+    tn_text_free(&out);
+    return e->code;
+}

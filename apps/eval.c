@@ -1,0 +1,56 @@
+/* eval.c - tenon eval: loss and perplexity, and on a task how often the answer is exactly right. */
+#include "apps/score.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_loss(const options *o, const tn_eval *v)
+{
+    const double perplexity = tn_exp(v->loss);
+    printf("data        %s\n", o->task ? o->task : o->data);
+    printf("tokens      %lld in %lld rows\n", (long long)v->tokens, (long long)v->rows);
+    printf("loss        %.6f +- %.6f\n", v->loss, v->error);
+    printf("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+}
+
+static int evaluate(const setup *s, const options *o, part which, const char *split, tn_error *e)
+{
+    tn_eval v;
+    task_score score;
+    tn_loader *l = tn_loader_new(
+        s->data[which], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
+    if (l && !tn_evaluate(s->model, s->tape, l, 0, &v, e))
+        print_loss(o, &v);
+    tn_loader_free(l);
+    if (e->code || !s->task)
+        return e->code;
+    const tn_data_facts facts = tn_dataset_facts(s->data[which]);
+    if (score_task(s, o, split, facts.records + facts.skipped, &score, e))
+        return e->code;
+    printf("exact       %lld of %lld (%.1f %%), by single steps %lld\n", (long long)score.exact,
+           (long long)score.records, 100.0 * (double)score.exact / (double)score.records,
+           (long long)v.exact);
+    printf("parts       %.4f\n", score.parts);
+    return 0;
+}
+
+int command_eval(const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    const char *split = o->split ? o->split : "test";
+    const part which = !strcmp(split, "train") ? PART_TRAIN
+        : !strcmp(split, "valid")              ? PART_VALID
+                                               : PART_TEST;
+    if (!o->model)
+        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
+    if (!o->data == !o->task)
+        return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
+    setup_model(&s, o, (uint64_t)o->seed, e);
+    setup_data(&s, o, which, e);
+    if (!e->code && !s.data[which])
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, split);
+    if (!e->code)
+        evaluate(&s, o, which, split, e);
+    setup_close(&s);
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* options_help.c - --help, values as text, and the nearest of some names. */
+#include "apps/options_set.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELP_COLUMN = 34, NAME_MOST = 40 };
+
+/* One line: short alias, name, value, help, default. */
+static void help_line(const option *row, tn_text *out)
+{
+    char left[160], name[64], brief[8] = "   ";
+    for (const char *s = row->alias; *s; s = strchr(s, ',') ? strchr(s, ',') + 1 : "")
+        if (!s[1] || s[1] == ',')
+            snprintf(brief, sizeof brief, "-%c,", *s);
+    const bool choice = strchr(row->value, '|') && strlen(row->value) > 14;
+    const bool on = row->kind == OPTION_FLAG && *row->def;
+    snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
+             option_dashed(row->name, name), choice ? "NAME" : row->value);
+    tn_text_add(out, "%-*s %s", HELP_COLUMN, left, row->help);
+    if (choice)
+        tn_text_add(out, ": %s", row->value);
+    if (*row->def)
+        tn_text_add(out, " [%s]", row->def);
+    tn_text_add(out, "\n");
+}
+
+void options_help(const command *c, tn_text *out)
+{
+    tn_text_add(out, "tenon %s%s%s [options] - %s\n", c->name, *c->arguments ? " " : "",
+                c->arguments, c->help);
+    for (int needed = 1; needed >= 0; needed--)
+        for (int i = 0; i < OPTIONS; i++) {
+            const option *row = &options_table[i];
+            if (strchr(row->commands, c->letter) &&
+                word_in(row->name, strlen(row->name), c->needs, ',') == (needed == 1))
+                help_line(row, out);
+        }
+    tn_text_add(out,
+                "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. [default]\n");
+}
+
+/* The shortest text that is read as exactly this number. */
+static void add_real(double x, tn_text *out)
+{
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    tn_text_add(out, "%s", text);
+}
+
+void options_value(const options *o, int i, tn_text *out)
+{
+    const option *row = &options_table[i];
+    const void *field = (const char *)o + row->offset;
+    const double real = row->kind == OPTION_REAL ? *(const double *)field : 0;
+    if (row->kind == OPTION_TEXT && *(const char *const *)field)
+        tn_text_add(out, "%s", *(const char *const *)field);
+    else if (row->kind == OPTION_COUNT && (o->given[i] || *row->def))
+        tn_text_add(out, "%lld", (long long)*(const int64_t *)field);
+    else if (row->kind == OPTION_REAL && !isnan(real))
+        add_real(real, out);
+    else if (row->kind == OPTION_FLAG)
+        tn_text_add(out, "%s", *(const bool *)field ? "true" : "false");
+}
+
+/* Edit distance of a and b, insertions, deletions and exchanges at one each. */
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MOST + 1];
+    const int n = (int)strlen(b);
+    if (n > NAME_MOST || strlen(a) > NAME_MOST)
+        return NAME_MOST;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            const char x = a[i - 1] == '-' ? '_' : a[i - 1], y = b[j - 1] == '-' ? '_' : b[j - 1];
+            int best = corner + (x != y);
+            corner = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[n];
+}
+
+const char *nearest_name(const char *word, const char *const *names, int n)
+{
+    const char *best = NULL;
+    int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
+    for (int i = 0; i < n; i++) {
+        if (!names[i])
+            continue;
+        const int d = distance(word, names[i]);
+        if (d <= least && (!best || d < least)) {
+            best = names[i];
+            least = d;
+        }
+    }
+    return best;
+}

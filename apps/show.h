@@ -1,0 +1,28 @@
+/* show.h - numbers as people read them: 1,240   3.6 MB   6m12s; and what the process and its
+   machine are.
+
+       char text[SHOWN];
+       printf("%s tokens\n", show_count(facts.tokens, text));
+
+   Each writes into out (SHOWN bytes) and returns it. */
+#ifndef TN_APP_SHOW_H
+#define TN_APP_SHOW_H
+
+#include "data/data.h"
+
+enum { SHOWN = 48 };
+
+char *show_count(int64_t n, char *out);
+char *show_bytes(double bytes, char *out);
+char *show_time(double seconds, char *out);
+double now_seconds(void);       /* of a clock that never goes back */
+double memory_peak(void);       /* bytes of this process at its largest */
+double memory_free(void);       /* bytes that the machine has to spare */
+void machine_cpu(char *out, size_t room); /* name of the CPU */
+/* A name as JSON text, or a number that is null when it is not finite. */
+void json_text(tn_text *out, const char *key, const char *value);
+void json_real(tn_text *out, const char *key, double value, int digits);
+/* A shell word: quoted when it needs it. */
+void show_word(const char *word, tn_text *out);
+
+#endif

@@ -1,0 +1,145 @@
+/* tenon.c - the program: finds the command, runs it, says what went wrong.
+
+   Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
+#include "apps/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+    int command_##name(const options *o, tn_error *e);
+#include "apps/commands.def"
+#undef COMMAND
+
+const command commands[] = {
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+    { letter, #name, synonyms, arguments, most, needs, help, command_##name },
+#include "apps/commands.def"
+#undef COMMAND
+    { .name = NULL }
+};
+
+/* The only global that changes: a signal asked the program to stop. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (stop_asked)
+        _exit(130);
+    stop_asked = 1;
+}
+
+void signals_catch(void)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool signals_stop(void)
+{
+    return stop_asked != 0;
+}
+
+/* Is the word the name of the command, or among its comma-separated synonyms? */
+static bool is_command(const command *c, const char *word)
+{
+    const size_t n = strlen(word);
+    if (!strcmp(word, c->name))
+        return true;
+    for (const char *s = strstr(c->synonyms, word); n && s; s = strstr(s + 1, word))
+        if ((s == c->synonyms || s[-1] == ',') && (!s[n] || s[n] == ','))
+            return true;
+    return false;
+}
+
+const command *command_find(const char *name)
+{
+    for (const command *c = commands; c->name; c++)
+        if (is_command(c, name))
+            return c;
+    return NULL;
+}
+
+static void print_help(void)
+{
+    printf("tenon - trains and fine-tunes language models on the CPU\n\nusage: tenon COMMAND "
+           "[options]\n\n");
+    for (const command *c = commands; c->name; c++)
+        printf("  %-12s %s\n", c->name, c->help);
+    printf("\ntenon COMMAND --help lists a command's options; tenon --version says how this was "
+           "built.\n");
+}
+
+static void print_version(void)
+{
+    tn_context *c = tn_context_new(&(tn_options){ 0 });
+    printf("tenon %s, compiler %s, kernels %s, threads %d\n", TENON_VERSION, __VERSION__,
+           c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
+    tn_context_free(c);
+}
+
+static int unknown_command(const char *word, tn_error *e)
+{
+    const char *names[32];
+    int n = 0;
+    for (; commands[n].name && n < 32; n++)
+        names[n] = commands[n].name;
+    const char *near = nearest_name(word, names, n);
+    return tn_fail(e, APP_USAGE, "\"%.60s\": unknown command; %s%s", word,
+                   near ? "did you mean " : "see tenon --help", near ? near : "");
+}
+
+static int run_command(const command *c, int argc, char **argv, tn_error *e)
+{
+    options o;
+    int status = 0;
+    const int code = options_parse(&o, c, argc, argv, e);
+    if (code == APP_HELP) {
+        tn_text help = { 0 };
+        options_help(c, &help);
+        printf("%s", help.failed ? "" : help.s);
+        tn_text_free(&help);
+    } else if (!code) {
+        status = c->run(&o, e);
+    }
+    options_free(&o);
+    return status;
+}
+
+/* What was printed must have arrived. */
+static void check_output(tn_error *e)
+{
+    errno = 0;
+    if (fflush(stdout) || ferror(stdout))
+        tn_fail(e, TN_EIO, "standard output: %s", errno ? strerror(errno) : "a write failed");
+}
+
+int main(int argc, char **argv)
+{
+    tn_error e = { 0 };
+    int status = 0;
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file too large are errors of the write */
+    signal(SIGXFSZ, SIG_IGN);
+    const char *word = argc > 1 ? argv[1] : "";
+    const command *c = command_find(word);
+    if (c)
+        status = run_command(c, argc, argv, &e);
+    else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
+        print_help();
+    else if (!strcmp(word, "--version"))
+        print_version();
+    else if (!*word)
+        tn_fail(&e, APP_USAGE, "a command is missing; see tenon --help");
+    else
+        unknown_command(word, &e);
+    check_output(&e);
+    if (!e.code)
+        return status;
+    fprintf(stderr, "tenon: %s\n", e.text);
+    return e.code == APP_USAGE ? 2 : 1;
+}

@@ -1,0 +1,32 @@
+/* apps.h - what the tests of the program share: a folder to work in, and running `tenon` there.
+
+       place p = place_make();
+       ck_assert_int_eq(tenon(&p, "train --model m --data t.txt"), 0);
+       place_has(&p, "out", "saved");
+       place_end(&p);
+
+   The program is $BUILD/tenon (build/tenon by default). All paths are relative to the folder, which is
+   the working directory until place_end. Standard output and error of the last run are in the files
+   out and err. */
+#ifndef TN_TESTS_APPS_H
+#define TN_TESTS_APPS_H
+
+#include <stdbool.h>
+
+typedef struct place {
+    char folder[64], program[1024], before[1024]; /* before: the working directory to return to */
+} place;
+
+/* A new temporary folder with a tiny model and data: m/config.json, t.txt, r.jsonl. */
+place place_make(void);
+void place_end(place *p);
+/* Runs the program with arguments as a shell reads them. Returns its exit status. */
+int tenon(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Runs a shell command; $T is the program. Returns its exit status. */
+int shell(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Fails unless the file contains the text. */
+void place_has(const place *p, const char *file, const char *text);
+/* Text of a file, to be freed. */
+char *place_read(const char *file);
+
+#endif

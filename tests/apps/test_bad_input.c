@@ -1,0 +1,240 @@
+/* Bad input, a row each: what is done to good files, the command, and the line it must answer with.
+   There are m (a config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl.
+ */
+#include "tests/apps.h"
+#include "tests/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct row {
+    const char *prepare;   /* a shell command */
+    const char *arguments;
+    int status;
+    const char *line;      /* part of the one line on standard error */
+    bool begins;           /* the run begins before it fails, so that its folder is there */
+} row;
+
+#define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
+#define TRAIN_O "train --model o --iters 2 -o x --data "
+#define SET(file, from, to) "sed -i 's/" from "/" to "/' " file
+
+static const row rows[] = {
+    /* model folders */
+    { "", "train --model none --data t.txt --iters 2 -o x", 1, "none: No such file or directory",
+      false },
+    { "", "train --model t.txt --data t.txt -o x", 1, "t.txt: not a folder", false },
+    { "mkdir e", "generate --model e --prompt a", 1,
+      "e: config.json and model.safetensors are missing", false },
+    { "rm o/config.json", "generate --model o --prompt a", 1, "config.json is missing", false },
+    { ": >m/config.json", TRAIN_M "--data t.txt", 1, "m/config.json", false },
+    { "head -c 60 m/config.json >c; mv c m/config.json", TRAIN_M "--data t.txt", 1, "m/config.json",
+      false },
+    { SET("m/config.json", "n_head\": 2", "n_head\": \"2\""), TRAIN_M "--data t.txt", 1,
+      "/n_head is a string, expected an integer", false },
+    { SET("m/config.json", "n_head\": 2", "n_head\": 2, \"n_head\": 2"), TRAIN_M "--data t.txt", 1,
+      "n_head", false },
+    { SET("m/config.json", "gpt2", "gpt9"), TRAIN_M "--data t.txt", 1, "gpt9", false },
+    { SET("m/config.json", "n_head\": 2", "n_head\": 3"), TRAIN_M "--data t.txt", 1, "n_embd",
+      false },
+    { SET("m/config.json", "n_layer\": 2", "n_layer\": 1000000000000"), TRAIN_M "--data t.txt", 1,
+      "n_layer", false },
+    { SET("m/config.json", "n_layer\": 2", "n_layer\": -2"), TRAIN_M "--data t.txt", 1, "n_layer",
+      false },
+    { SET("m/config.json", "n_embd\": 16", "n_embd\": 16.5"), TRAIN_M "--data t.txt", 1, "/n_embd",
+      false },
+    { SET("m/config.json", "gelu_new", "silu"), TRAIN_M "--data t.txt", 1,
+      "/activation_function is", false },
+    { "printf '{\"a\":%0100d' 0 | tr 0 '[' >m/config.json", TRAIN_M "--data t.txt", 1, "deep",
+      false },
+    { "printf '{\"a\":\"\\377\"}' >m/config.json", TRAIN_M "--data t.txt", 1, "UTF-8", false },
+    { "rm o/model.safetensors; : >o/pytorch_model.bin", TRAIN_O "r.jsonl", 1,
+      "weights in pytorch_model.bin", false },
+
+    /* weights */
+    { ": >o/model.safetensors", TRAIN_O "r.jsonl", 1, "o/model.safetensors: 0 bytes", false },
+    { "head -c 5000 o/model.safetensors >c; mv c o/model.safetensors", TRAIN_O "r.jsonl", 1,
+      "o/model.safetensors", false },
+    { "printf '\\377\\377\\377\\377\\377\\377\\377\\377' | dd of=o/model.safetensors bs=1 "
+      "conv=notrunc 2>c",
+      TRAIN_O "r.jsonl", 1, "o/model.safetensors", false },
+    { "echo more >>o/model.safetensors", TRAIN_O "r.jsonl", 1, "o/model.safetensors", false },
+    { SET("o/config.json", "n_positions\": 64", "n_positions\": 32"), TRAIN_O "r.jsonl", 1,
+      "wpe.weight", false },
+    { SET("o/config.json", "n_layer\": 2", "n_layer\": 3"), TRAIN_O "r.jsonl", 1, "is missing",
+      false },
+    { SET("o/config.json", "n_layer\": 2", "n_layer\": 1"), TRAIN_O "r.jsonl", 1,
+      "has no place in the model", false },
+    { "printf '\\000\\000\\300\\177' | dd of=o/model.safetensors bs=1 conv=notrunc "
+      "seek=$(($(stat -c %s o/model.safetensors) - 4)) 2>c",
+      TRAIN_O "r.jsonl", 1, "finite", false },
+
+    /* tokenizers */
+    { "rm o/tokenizer.json", TRAIN_O "r.jsonl", 1, "o: no tokenizer.json", false },
+    { "head -c 200 o/tokenizer.json >c; mv c o/tokenizer.json", TRAIN_O "r.jsonl", 1,
+      "o/tokenizer.json", false },
+    { SET("o/tokenizer.json", "\"BPE\"", "\"WordPiece\""), TRAIN_O "r.jsonl", 1, "WordPiece",
+      false },
+    { "cp o/tokenizer*.json m; " SET("m/config.json", "size\": 97", "size\": 9"),
+      "train --model m --iters 2 -o x --data r.jsonl", 1, "m: vocab_size is 9; expected at least",
+      false },
+    { "", TRAIN_O "r.jsonl --tokenizer bytes", 2, "has its own tokenizer.json", false },
+
+    /* data */
+    { "", TRAIN_M "--data none.txt", 1, "none.txt: cannot open", false },
+    { ": >e.txt", TRAIN_M "--data e.txt", 1, "e.txt: an empty text", false },
+    { "echo short >s.txt", TRAIN_M "--data s.txt", 1, "s.txt: a text of", false },
+    { "printf 'ab\\377cd' >u.txt", TRAIN_M "--data u.txt", 1, "u.txt: byte 2: malformed UTF-8",
+      false },
+    { "echo '{\"text\":\"caf\xc3\xa9\"}' >v.jsonl", TRAIN_O "v.jsonl", 1, "v.jsonl:1: ", false },
+    { "echo '{\"text\":' >>r.jsonl", TRAIN_O "r.jsonl", 1, "r.jsonl:24: ", false },
+    { "echo '{\"prompt\":7,\"completion\":\"\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1,
+      "r.jsonl:24: \"prompt\" is not a string", false },
+    { "echo '{\"txt\":\"a\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1, "r.jsonl:24: ", false },
+    { "echo '{\"text\":\"1\",\"text\":\"2\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1,
+      "r.jsonl:24: found the key \"text\" again", false },
+    { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl", false },
+    { "", TRAIN_O "r.jsonl --max-seq-length 4", 1, "r.jsonl: all 23 records were skipped", false },
+    { "mkdir d", TRAIN_O "d", 1, "d/train.jsonl: cannot open", false },
+    { "cp r.jsonl r.csv", TRAIN_O "r.csv", 2,
+      "r.csv: expected a .txt, a .jsonl, a folder or task:NAME", false },
+    { "mkfifo p.txt", TRAIN_M "--data p.txt", 1, "p.txt: a folder or device", false },
+    { "", TRAIN_M "--data task:lokup", 2, "task \"lokup\": unknown; did you mean lookup", false },
+    { "", TRAIN_M "--data task:lookup:0", 2, "expected task:NAME or task:NAME:COUNT", false },
+
+    /* options */
+    { "", "", 2, "a command is missing", false },
+    { "", "trian", 2, "\"trian\": unknown command; did you mean train", false },
+    { "", TRAIN_M "--data t.txt --batch-sise 2", 2,
+      "--batch-sise: unknown option; did you mean --batch-size?", false },
+    { "", TRAIN_M "--data", 2, "--data: a value is missing", false },
+    { "", "train --data t.txt -o x", 2, "--model is missing", false },
+    { "", "train --model m -o x", 2, "--data is missing", false },
+    { "", "train --model m --data t.txt", 2, "--output-dir is missing", false },
+    { "printf 'seed = 1\\nsead = 2\\n' >c", TRAIN_M "--data t.txt --config c", 1,
+      "c:2: sead: unknown option; did you mean --seed?", false },
+    { "", TRAIN_M "--data t.txt --epochs 1", 2, "--iters and --epochs: expected one of them",
+      false },
+    { "", TRAIN_M "--data t.txt --warmup-steps 3", 2,
+      "--warmup-steps 3: expected at most the 2 steps", false },
+    { "", TRAIN_M "--data t.txt --lr-decay-steps 1", 2,
+      "--lr-decay-steps: only for --lr-scheduler wsd", false },
+    { "", TRAIN_M "--data t.txt --lr-scheduler wsd --lr-decay-steps 3", 2,
+      "--lr-decay-steps 3: expected at most", false },
+    { "", TRAIN_M "--data t.txt --lr-min 1", 2, "--lr-min 1: expected at most the learning rate",
+      false },
+    { "", TRAIN_M "--data t.txt --lora-rank 2", 2, "--lora-rank: only for --fine-tune-type lora",
+      false },
+    { "", TRAIN_M "--data t.txt --max-seq-length 65", 2,
+      "--max-seq-length 65: expected at most the model's 64", false },
+    { "", TRAIN_O "r.jsonl --target-modules v_proj", 1, "v_proj", false },
+    { "", TRAIN_O "r.jsonl --lora-rank 99 --optimizer lora-rite", 1, "rank", false },
+    { "", TRAIN_O "r.jsonl --max-grad-norm 1 --optimizer lora-rite", 2, "clip", false },
+    { "", TRAIN_O "r.jsonl --opt beta3=1", 2, "beta3", false },
+    { "", TRAIN_O "r.jsonl --opt beta1=2", 2, "beta1", false },
+    { "", TRAIN_O "r.jsonl --optimizer lora-write", 2,
+      "optimizer \"lora-write\": unknown; did you mean lora-rite", false },
+
+    /* output */
+    { "", "train --model o --data r.jsonl -o /proc/x/y", 1, "/proc/x: cannot make the folder",
+      false },
+    { ": >f", "train --model o --data r.jsonl -o f", 1, "f: a file; expected a folder", false },
+    { "", TRAIN_O "r.jsonl --resume", 1, "x: no complete checkpoint", false },
+    { "mkdir x; ln -s /dev/full x/log.jsonl", TRAIN_O "r.jsonl", 1,
+      "x/log.jsonl: cannot write: No space left", true },
+    { "ulimit -f 8", TRAIN_O "r.jsonl --fine-tune-type full", 1, "File too large", true },
+    { "", "task lookup --count 500 >/dev/full", 1, "standard output: ", false },
+
+    /* other commands */
+    { "", "generate --model o --prompt a --adapter-path none", 1, "none", false },
+    { SET("a/adapter_model.safetensors", "h.1", "h.7"),
+      "generate --model o --prompt 1 --adapter-path a", 1, "a/adapter_model", false },
+    { SET("a/adapter_config.json", "\"r\": *8", "\"r\": 4"),
+      "generate --model o --prompt 1 --adapter-path a", 1, "lora_", false },
+    { "", "generate --model a --prompt 1", 1, "a: a LoRA adapter; expected a model folder", false },
+    { "cp o/tokenizer*.json m", "generate --model m --prompt 1", 1,
+      "m: no model.safetensors; expected trained weights", false },
+    { "", "generate --model o", 2, "--prompt is missing", false },
+    { "", "generate --model o --prompt XYZ", 1, "--prompt: byte 0: U+0058 is not in the vocabulary",
+      false },
+    { "", "generate --model o --prompt $(printf '%070d' 0)", 1,
+      "--prompt: 70 tokens; expected fewer than the model's 64", false },
+    { "", "eval --model o --data r.jsonl --task lookup", 2,
+      "--data or --task: expected one of them", false },
+    { "", "eval --model o --data r.jsonl --split valid", 2, "has no valid part", false },
+    { "", "compare --model o --data r.jsonl --out x", 2, "expected validation data too", true },
+    { "", "compare --model o --data r.jsonl --out x --lr-grid 1:2", 2,
+      "--lr-grid \"1:2\": expected LO:HI:logN", false },
+    { "", "inspect none", 1, "none: cannot open", false },
+    { "", "inspect --data r.jsonl", 2, "expected --model or --tokenizer", false },
+    { "", "optimizers adamm", 2, "did you mean adam", false },
+    { "", "task lokup", 2, "did you mean lookup", false },
+};
+
+START_TEST(is_refused_with_one_line)
+{
+    place p = place_make();
+    const row *r = &rows[_i];
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"),
+                     0);
+    if (strstr(r->arguments, " a"))
+        ck_assert_int_eq(tenon(&p, "train --model o --data r.jsonl --iters 1 -o a"), 0);
+    const int status =
+        shell(&p, "%s\n>out 2>err \"$T\" %s", *r->prepare ? r->prepare : ":", r->arguments);
+    place_has(&p, "err", r->line);
+    ck_assert_int_eq(status, r->status);
+    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && grep -q '^tenon: ' err"), 0);
+    ck_assert_int_eq(shell(&p,
+                           "test -z \"$(find x -name '*.tmp' -o -name '*.safetensors' ! -path "
+                           "'*checkpoint-*' 2>c)\""),
+                     0);
+    ck_assert_int_eq(shell(&p, "test -e x"), r->begins ? 0 : 1);
+    place_end(&p);
+}
+END_TEST
+
+/* The same commands with nothing wrong: so it is the fault that is refused. */
+static const char *const sound[] = { TRAIN_M "--data t.txt",
+                                     TRAIN_M "--data task:lookup --iters 3 --overwrite",
+                                     TRAIN_O "r.jsonl",
+                                     "generate --model o --prompt 1 --adapter-path a" };
+
+START_TEST(good_input_is_accepted)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model o --data r.jsonl --iters 1 -o a"), 0);
+    ck_assert_int_eq(tenon(&p, "%s", sound[_i]), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A byte changed anywhere in a checkpoint is noticed; the one before is named. */
+START_TEST(a_damaged_checkpoint_is_refused)
+{
+    place p = place_make();
+    const char *how =
+        "train --model m --tokenizer chars --data t.txt --iters 4 --save-every 2 -o o";
+    ck_assert_int_eq(tenon(&p, "%s", how), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "f=$(ls -S o/checkpoint-4/* | head -1); n=$(($(stat -c %%s $f) / 8 * %d)); "
+              "dd if=/dev/urandom of=$f bs=1 count=8 seek=$n conv=notrunc 2>c",
+              _i),
+        0);
+    ck_assert_int_eq(tenon(&p, "%s --resume", how), 1);
+    place_has(&p, "err", "checkpoint-4");
+    place_has(&p, "err", "checkpoint-2");
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    if (sizeof(tn_real) == sizeof(double))
+        return; /* there is one program, in float */
+    tcase_add_loop_test(c, is_refused_with_one_line, 0, sizeof rows / sizeof *rows);
+    tcase_add_loop_test(c, good_input_is_accepted, 0, sizeof sound / sizeof *sound);
+    tcase_add_loop_test(c, a_damaged_checkpoint_is_refused, 0, 8);
+}

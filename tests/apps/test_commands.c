@@ -1,0 +1,161 @@
+/* Every command: its help, and what it prints when it is used as a user would. */
+#include "apps/options.h"
+#include "tests/apps.h"
+#include "tests/tests.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct row { char letter; const char *name, *synonyms; } row;
+
+static const row rows[] = {
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) { letter, #name, synonyms },
+#include "apps/commands.def"
+#undef COMMAND
+};
+
+enum { COMMANDS = sizeof rows / sizeof *rows };
+
+typedef struct flag { const char *name, *commands; } flag;
+
+static const flag flags[] = {
+#define TEXT(name, alias, value, def, commands, class, help) { #name, commands },
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help) { #name, commands },
+#define REAL(name, alias, value, def, lo, hi, commands, class, help) { #name, commands },
+#define FLAG(name, alias, def, commands, class, help) { #name, commands },
+#define LIST(name, alias, value, commands, class, help) { #name, commands },
+#include "apps/options.def"
+#undef TEXT
+#undef COUNT
+#undef REAL
+#undef FLAG
+#undef LIST
+};
+
+START_TEST(help_lists_every_option)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "%s --help", rows[_i].name), 0);
+    ck_assert_int_eq(shell(&p, "test $(wc -l <out) -le 60 && test ! -s err"), 0);
+    for (int k = 0; k < OPTIONS; k++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s ", flags[k].name);
+        for (char *s = name; *s; s++)
+            *s = *s == '_' ? '-' : *s;
+        if (strchr(flags[k].commands, rows[_i].letter))
+            place_has(&p, "out", name);
+    }
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(synonyms_are_commands)
+{
+    place p = place_make();
+    for (const char *s = rows[_i].synonyms; *s;
+         s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
+        char expected[64];
+        ck_assert_int_eq(tenon(&p, "%.*s --help", (int)strcspn(s, ","), s), 0);
+        snprintf(expected, sizeof expected, "tenon %s ", rows[_i].name);
+        place_has(&p, "out", expected);
+    }
+    place_end(&p);
+}
+END_TEST
+
+typedef struct use { const char *arguments; const char *expected; } use;
+
+static const use uses[] = {
+    { "--help", "train" },
+    { "--version", "tenon 0." },
+    { "optimizers", "lora-rite" },
+    { "optimizers adamw", "--weight-decay sets" },
+    { "task", "restaurant" },
+    { "task arithmetic --count 2 --split test", "{\"prompt\":\"" },
+    { "inspect o", "transformer.h.1.mlp.c_proj.weight" },
+    { "inspect o/model.safetensors", "tensors" },
+    { "inspect m/config.json", "n_embd" },
+    { "inspect --data r.jsonl --model o", "1 + 4 =" },
+    { "inspect --data t.txt --tokenizer bytes --max-seq-length 8", "with     The quick" },
+    { "generate --model o --prompt 'The quick' --max-tokens 5 --temp 0", "The quick" },
+    { "generate --model o -p A -p B --max-tokens 3", "---" },
+    { "generate --model o -p '' --max-tokens 3", "" },
+    { "eval --model o --data t.txt", "perplexity" },
+    { "eval --model o --data r.jsonl", "23 rows" },
+    { "eval --model o --task lookup --count 7", "of 7" },
+    { "train --model o --data r.jsonl --dry-run", "nothing was written" },
+    { "compare --model o --task lookup --out c --optimizers sgd,lora-rite --lr-grid 1e-3,1e-2 --iters 2 --count 5",
+      "* chosen" },
+};
+
+/* A model with all printable characters: made from a task, whose tokenizer has them. */
+static void make_model(const place *p)
+{
+    ck_assert_int_eq(
+        tenon(p, "train --model m --data task:arithmetic --tokenizer chars -o o --iters 3"), 0);
+}
+
+START_TEST(does_what_it_is_for)
+{
+    place p = place_make();
+    make_model(&p);
+    const int status = tenon(&p, "%s", uses[_i].arguments);
+    place_has(&p, "err", "");
+    ck_assert_int_eq(status, 0);
+    place_has(&p, "out", uses[_i].expected);
+    ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* Greedy answers are exactly right as often as every single step is: a model that knows its task.
+ */
+START_TEST(both_ways_to_score_agree)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(shell(&p, "\"$T\" task arithmetic --count 30 --split test >k.jsonl"), 0);
+    ck_assert_int_eq(
+        tenon(&p,
+              "train --model o --data k.jsonl -o f --fine-tune-type full --iters 300 --lr 1e-2"),
+        0);
+    ck_assert_int_eq(tenon(&p, "eval --model f --task arithmetic --count 30"), 0);
+    ck_assert_int_eq(
+        shell(&p, "awk '/^exact/ { ok = $2 == $NF && $2 > 0 && $2 < 30 } END { exit !ok }' out"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* All runs of a study stand on the same start and the same batches, and an edge extends the grid.
+ */
+START_TEST(a_study_is_fair)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(
+        tenon(&p,
+              "compare --model o --task lookup --out c --optimizers adamw,lora-rite --seeds 2 "
+              "--lr-grid 1e-9:1e-8:log2 --iters 3 --count 5"),
+        0);
+    ck_assert_int_eq(shell(&p, "test $(cut -d, -f3,14,15 c/table.csv | sort -u | wc -l) = 3"),
+                     0); /* 2 seeds, head */
+    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) -gt 10"),
+                     0); /* more than 2 x 2 x 2 runs */
+    ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd"), 1);
+    place_has(&p, "err", "--overwrite");
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    if (sizeof(tn_real) == sizeof(double))
+        return; /* there is one program, in float */
+    tcase_add_loop_test(c, help_lists_every_option, 0, COMMANDS);
+    tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
+    tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
+    tcase_add_test(c, both_ways_to_score_agree);
+    tcase_add_test(c, a_study_is_fair);
+}

@@ -1,0 +1,279 @@
+/* Pictures of curves: ticks, the lines of the terminal, and an SVG that an XML reader takes. */
+#include "tests/tests.h"
+
+#include "apps/axis.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS = 72, MANY = 100000, FEW = 200 };
+
+static const curves_style styles[] = { CURVES_ASCII, CURVES_BRAILLE, CURVES_COLOUR };
+
+/* Numbers of every kind in which a chart could trip: y of point i in shape `kind`. */
+enum { FALLING, CONSTANT, NOT_FINITE, MIXED, HUGE, TINY, NEGATIVE, KINDS };
+static double shape(int kind, int64_t i)
+{
+    double x = (double)i;
+    switch (kind) {
+    case FALLING: return 3 * exp(-x / 40) + 0.01 * (1 + sin(x));
+    case CONSTANT: return 2.5;
+    case NOT_FINITE: return i % 2 ? NAN : INFINITY;
+    case MIXED: return i % 7 ? x : i % 2 ? NAN : -INFINITY;
+    case HUGE: return i % 3 ? 1e300 : x * 1e90;
+    case TINY: return 1e-9 * (1 + x);
+    default: return -x;
+    }
+}
+
+static void fill(int kind, int64_t n, double *x, double *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)(i + 1);
+        y[i] = shape(kind, i);
+    }
+}
+
+START_TEST(ticks)
+{
+    static const struct { double low, high; bool log; int most; const char *labels; } row[] = {
+        { 0, 250, false, 6, "0 50 100 150 200 250" },
+        { 1, 400, false, 5, "100 200 300 400" },
+        { -0.3, 0.35, false, 5, "-0.2 0 0.2" },
+        { 2.31, 2.34, false, 5, "2.31 2.32 2.33 2.34" },
+        { 0.02, 3, true, 9, "0.02 0.05 0.1 0.2 0.5 1 2" },
+        { 0.0004, 300, true, 6, "0.001 0.01 0.1 1 10 100" },
+        { 1e-8, 1e8, true, 6, "1e-06 0.001 1 1000 1e+06" },
+        { 3.1, 4.2, true, 5, "3.5 4" },
+        { 5, 5, false, 5, "4.5 5 5.5" },
+        { 2e6, 8e6, false, 4, "2e+06 4e+06 6e+06 8e+06" },
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        axis a = axis_new(row[i].low, row[i].high, row[i].log, row[i].most);
+        tn_text all = { 0 };
+        char label[AXIS_LABEL];
+        for (int j = 0; j < a.ticks; j++) {
+            axis_label(&a, j, label);
+            tn_text_add(&all, "%s%s", j ? " " : "", label);
+        }
+        ck_assert_str_eq(all.s, row[i].labels);
+        tn_text_free(&all);
+    }
+}
+END_TEST
+
+START_TEST(places)
+{
+    axis a = axis_new(0.01, 100, true, 5), b = axis_new(-1, 3, false, 5);
+    ck_assert_double_eq_tol(axis_place(&a, 1), 0.5, 1e-12);
+    ck_assert_double_eq_tol(axis_place(&a, 10), 0.75, 1e-12);
+    ck_assert_double_eq_tol(axis_place(&b, 0), 0.25, 1e-12);
+    ck_assert_double_eq(axis_place(&b, 99), 1);
+    average c = { .keep = 0.9 };
+    for (int i = 0; i < 5; i++)
+        ck_assert_double_eq_tol(average_next(&c, 7), 7, 1e-12);
+    ck_assert_double_eq_tol(average_next(&c, 8), 7 + 0.1 / (1 - pow(0.9, 6)), 1e-12);
+}
+END_TEST
+
+/* Columns a line takes on a terminal; ends behind its newline. */
+static int columns(const char **s)
+{
+    int n = 0;
+    for (; **s != '\n'; (*s)++) {
+        ck_assert_int_ne(**s, 0);
+        if (**s == '\x1b')
+            *s += strcspn(*s, "m");
+        else if (((unsigned char)**s & 0xc0) != 0x80)
+            n++;
+    }
+    (*s)++;
+    return n;
+}
+
+START_TEST(terminal_lines_are_equally_wide)
+{
+    double x[FEW], y[KINDS][FEW];
+    curve k[KINDS];
+    for (int i = 0; i < KINDS; i++) {
+        fill(i, FEW, x, y[i]);
+        k[i] = (curve){ "a name of some length, \xc3\xa9", x, y[i], i == TINY ? 1 : FEW };
+    }
+    for (int count = 0; count <= KINDS; count++)
+        for (int log = 0; log < 2; log++)
+            for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
+                chart c = { "t\xc3\xaftle", "step", "loss", k, count, log, count % 2 ? 0 : 0.9 };
+                tn_text out = { 0 };
+                curves_text(&c, styles[i], &out);
+                int lines = 0;
+                for (const char *s = out.s; *s; lines++)
+                    ck_assert_int_eq(columns(&s), COLUMNS);
+                ck_assert_int_ge(lines, 15);
+                tn_text_free(&out);
+            }
+}
+END_TEST
+
+/* A straight line from corner to corner, and its mirror image. */
+START_TEST(terminal_shows_the_points)
+{
+    double x[] = { 0, 60 }, up[] = { 0, 10 }, down[] = { 10, 0 };
+    curve k[] = { { "up", x, up, 2 }, { "down", x, down, 2 } };
+    chart c = { .curves = k, .count = 2 };
+    tn_text out = { 0 };
+    curves_text(&c, CURVES_ASCII, &out);
+    const char *first = out.s + (COLUMNS + 1), *last = out.s + 12 * (COLUMNS + 1);
+    ck_assert_int_eq(first[10], 'b');
+    ck_assert_int_eq(first[69], 'a');
+    ck_assert_int_eq(last[10], 'a');
+    ck_assert_int_eq(last[69], 'b');
+    ck_assert_int_eq(first[71], 'a');
+    ck_assert_int_eq(last[71], 'b');
+    ck_assert_ptr_nonnull(strstr(out.s, "a up  b down"));
+    out.n = 0;
+    curves_text(&(chart){ .curves = k, .count = 1 }, CURVES_BRAILLE, &out);
+    ck_assert_ptr_nonnull(strstr(out.s, "┤⣀")); /* both dots of the foot are lowest */
+    ck_assert_ptr_nonnull(strstr(out.s, "⠊ a\n")); /* the head: next to highest, highest */
+    tn_text_free(&out);
+}
+END_TEST
+
+START_TEST(style_follows_the_locale)
+{
+    static const struct { const char *all, *lang; curves_style style; } row[] = {
+        { "C", "en_GB.UTF-8", CURVES_ASCII },
+        { "", "en_GB.UTF-8", CURVES_BRAILLE },
+        { "C.utf8", "C", CURVES_BRAILLE },
+        { "", "", CURVES_ASCII },
+    };
+    unsetenv("LC_CTYPE");
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        setenv("LC_ALL", row[i].all, 1);
+        setenv("LANG", row[i].lang, 1);
+        ck_assert_int_eq(curves_style_of(-1), row[i].style); /* no terminal: no colours */
+    }
+}
+END_TEST
+
+/* Numbers of a path stay inside the view box: M and L are followed by a place. */
+static void check_path(const char *d, double width, double height)
+{
+    for (; *d != '"'; d++) {
+        ck_assert_int_ne(*d, 0);
+        if (*d != 'M' && *d != 'L')
+            continue;
+        char *end;
+        double x = strtod(d + 1, &end), y = strtod(end, NULL);
+        ck_assert(x >= 0 && x <= width && y >= 0 && y <= height);
+    }
+}
+
+/* Reads one document as XML: tags balanced, attributes quoted, no bare & or < in text. */
+static void check_svg(const char *s)
+{
+    const char *open[16];
+    double width = 0, height = 0;
+    int depth = 0, elements = 0;
+    for (; *s; s++) {
+        ck_assert_int_ne(*s, '>'); /* inside text it is escaped */
+        if (*s == '&')
+            ck_assert(!strncmp(s, "&amp;", 5) || !strncmp(s, "&lt;", 4) || !strncmp(s, "&gt;", 4) ||
+                      !strncmp(s, "&quot;", 6));
+        if (*s != '<')
+            continue;
+        const char *name = s + 1 + (s[1] == '/');
+        size_t n = strcspn(name, " />");
+        if (s[1] == '/') {
+            ck_assert_int_gt(depth, 0);
+            ck_assert(!strncmp(open[--depth], name, n));
+            ck_assert_int_eq(name[n], '>');
+            s = name + n;
+            continue;
+        }
+        if (!strncmp(name, "svg", n)) {
+            const char *box = strstr(name, "viewBox");
+            ck_assert_int_eq(sscanf(box, "viewBox=\"0 0 %lf %lf\"", &width, &height), 2);
+        }
+        if (!strncmp(name, "path", n))
+            check_path(strstr(name, "d=\"M") ? strstr(name, " d=\"") + 4 : "\"", width, height);
+        for (s = name + n; *s != '>'; s++) {
+            ck_assert(*s && *s != '<');
+            if (*s == '"')
+                s += 1 + strcspn(s + 1, "\"<");
+            ck_assert_int_ne(*s, '<');
+        }
+        ck_assert_int_lt(depth, 16);
+        open[depth] = name;
+        depth += s[-1] != '/';
+        elements++;
+    }
+    ck_assert_int_eq(depth, 0);
+    ck_assert_int_gt(elements, 10);
+}
+
+START_TEST(svg_is_xml_within_its_box)
+{
+    double x[FEW], y[KINDS][FEW];
+    curve k[KINDS];
+    for (int i = 0; i < KINDS; i++) {
+        fill(i, FEW, x, y[i]);
+        k[i] = (curve){ "<&\">\n\xc3\xa9", x, y[i], FEW - i };
+    }
+    for (int first = 0; first < KINDS; first++) {
+        chart c[2] = { { "a < b & c", "x", "\"y\"", k + first, KINDS - first, false, 0.9 },
+                       { "log", "x", NULL, k + first, 1, true, 0 } };
+        tn_text out = { 0 };
+        curves_svg(c, 2, &out);
+        check_svg(out.s);
+        ck_assert_ptr_nonnull(strstr(out.s, "&lt;&amp;&quot;&gt; \xc3\xa9</text>"));
+        tn_text_free(&out);
+    }
+}
+END_TEST
+
+START_TEST(svg_stays_small)
+{
+    double *x = malloc(MANY * sizeof *x), *y = malloc(MANY * sizeof *y);
+    curve k[CURVES_MOST + 1];
+    fill(FALLING, MANY, x, y);
+    y[MANY / 2] = 9; /* one point of 100,000 that must be seen */
+    for (int i = 0; i <= CURVES_MOST; i++)
+        k[i] = (curve){ "<<<<<<<<<<<<<<<<<<<<<<<<<<<<", x, y, MANY };
+    chart c[4];
+    for (int i = 0; i < 4; i++)
+        c[i] = (chart){ "title", "step", "loss", k, 6, i % 2, 0.95 };
+    static const struct { int charts, curves; } row[] = { { 1, 1 }, { 1, 17 }, { 2, 5 }, { 4, 6 } };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        for (int j = 0; j < 4; j++)
+            c[j].count = row[i].curves;
+        tn_text out = { 0 };
+        curves_svg(c, row[i].charts, &out);
+        ck_assert_uint_le(out.n, 40000);
+        check_svg(out.s);
+        double top = 1e9; /* of the first line: the outlier at the right height */
+        for (const char *s = strstr(strstr(out.s, " thin\""), "M"); *s != '"'; s++)
+            if (*s == 'L' || *s == 'M') {
+                char *end;
+                strtod(s + 1, &end);
+                top = fmin(top, strtod(end, NULL));
+            }
+        ck_assert_double_eq_tol(top, 48 + 272 * 0.1, 0.11); /* 9 of 0..10 */
+        tn_text_free(&out);
+    }
+    free(x);
+    free(y);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, ticks);
+    tcase_add_test(c, places);
+    tcase_add_test(c, terminal_lines_are_equally_wide);
+    tcase_add_test(c, terminal_shows_the_points);
+    tcase_add_test(c, style_follows_the_locale);
+    tcase_add_test(c, svg_is_xml_within_its_box);
+    tcase_add_test(c, svg_stays_small);
+}
