@@ -49,6 +49,7 @@ typedef struct tn_unit {
     double lr;             /* of this step, after schedule */
     const double *h;       /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
     double global;         /* sum over all units of what .measure returned */
+    bool wide;             /* the context's kernels are vector ones: see linalg.h; changes no bit */
     char *memory;          /* scratch of `scratch` bytes, 64-byte aligned, garbage on entry; the first-pass
                               scratch of a unit is kept for its second pass when .keeps_scratch */
 } tn_unit;
@@ -149,7 +150,8 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
                        tn_error *e);
 /* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
-   damaged one is refused by its checksums, with the one before named. */
+   damaged one is refused by its checksums, with the one before named. r->options_hash says on entry
+   which options the run has; 0 accepts any. Nothing has changed when it fails. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
 /* Step of the newest complete checkpoint below folder; -1: none. */
 int64_t tn_checkpoint_newest(const char *folder);

@@ -1,0 +1,31 @@
+/* adamw.c - Adam with decoupled weight decay. Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2,
+   as in torch.optim.AdamW. What the optimizers of LoRA pairs leave over is trained by it.
+
+       x' = (1 - eta lambda) x_{t-1}                               (1)   on weights that decay
+       (2) to (5) of adam.c, with g_t = g and x' in the place of x_{t-1}
+
+   Cost: one pass. State: m and v, like each weight.
+   Claims: nothing but signed permutations of the rank, as Adam.
+   Trap: eta in (1) is the scheduled rate. */
+#include "optim/adam.h"
+
+static int step(tn_unit *u)
+{
+    return tn_adam_step(u, 0, 1 - u->lr * u->h[TN_ADAM_DECAY]); /* (1) */
+}
+
+const tn_optim_def tn_optim_adamw = {
+    .name = "adamw", .title = "Adam with decoupled weight decay", .paper = "arXiv:1711.05101",
+    .update = "x *= 1 - lr wd; then as Adam without L2",
+    .cost = "none",
+    .hyper = {
+        { "lr", 1e-3, "learning rate eta" },
+        { "beta1", 0.9, "decay of the first moment" },
+        { "beta2", 0.999, "decay of the second moment" },
+        { "eps", 1e-8, "added to the root of the second moment" },
+        { "weight_decay", 1e-2, "decoupled: the weight shrinks by lr times this" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
+    .step = step, .check = tn_adam_check,
+    .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};

@@ -1,0 +1,226 @@
+/* optim.c - one step of a run: check all gradients, clip, let every unit measure, let every unit
+   step. What is not a LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own
+   default settings but at the schedule's rate. */
+#include "optim/optim.h"
+#include "core/op.h"
+#include "optim/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
+{
+    bool own = o->def->clip == TN_CLIP_OWN;
+    if (own && wanted > 0)
+        return tn_fail(
+            e, TN_EARG,
+            "%s: clipping the raw gradients would break its invariance; it clips by its own "
+            "rule (setting clip), so the global limit must be off",
+            o->def->name);
+    o->max_norm = wanted < 0 ? (own ? 0 : 1) : wanted;
+    return TN_OK;
+}
+
+tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
+                       tn_error *e)
+{
+    tn_optim *o = e->code ? NULL : calloc(1, sizeof *o);
+    if (!o) {
+        tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
+        return NULL;
+    }
+    o->params = p;
+    o->context = tn_params_context(p);
+    o->def = def;
+    o->schedule = options->schedule;
+    const tn_optim_options none = { .weight_decay = -1 };
+    if (tn_settings_read(def, options, o->hyper, e) ||
+        tn_settings_read(tn_optim_find("adamw"), &none, o->fallback, e) ||
+        choose_clipping(o, options->max_grad_norm, e) || tn_table_fill(o, options, e)) {
+        tn_optim_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void tn_optim_free(tn_optim *o)
+{
+    if (!o)
+        return;
+    tn_table_free(o);
+    free(o);
+}
+
+/* Sum of the squares of one piece, in double: eight lanes, added by a fixed tree. */
+static void square_piece(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    tn_optim *o = arg;
+    const tn_piece *p = &o->pieces[i];
+    const tn_real *g = o->members[p->member].unit.f[p->factor].g + p->from;
+    double s[8] = { 0 };
+    int64_t k = 0;
+    for (; k + 8 <= p->n; k += 8)
+        for (int l = 0; l < 8; l++)
+            s[l] += (double)g[k + l] * (double)g[k + l];
+    for (; k < p->n; k++)
+        s[k % 8] += (double)g[k] * (double)g[k];
+    o->sums[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static void scale_piece(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    tn_optim *o = arg;
+    const tn_piece *p = &o->pieces[i];
+    tn_real *g = o->members[p->member].w[p->factor]->g + p->from, c = (tn_real)o->clip;
+    for (int64_t k = 0; k < p->n; k++)
+        g[k] *= c;
+}
+
+static char *memory_of(const tn_optim *o, const tn_member *m, int thread)
+{
+    return m->def->keeps_scratch ? m->unit.memory
+                                 : (char *)o->scratch + o->scratch_shared * (size_t)thread;
+}
+
+static void measure_unit(void *arg, int64_t i, int thread)
+{
+    tn_optim *o = arg;
+    tn_member *m = &o->members[i];
+    m->unit.memory = memory_of(o, m, thread);
+    o->sums[i] = m->def->measure ? m->def->measure(&m->unit) : 0;
+}
+
+static void step_unit(void *arg, int64_t i, int thread)
+{
+    tn_optim *o = arg;
+    tn_member *m = &o->members[i];
+    m->unit.memory = memory_of(o, m, thread);
+    o->codes[i] = m->def->step(&m->unit);
+}
+
+static double sum_in_order(const double *s, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += s[i];
+    return sum;
+}
+
+/* A weight that nothing was added to has gradient zero: its memory must say so. */
+static void fill_missing_gradients(tn_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++)
+        for (int k = 0; k < o->members[i].unit.factors; k++) {
+            tn_tensor *w = o->members[i].w[k];
+            if (!w->has_grad)
+                memset(w->g, 0, (size_t)tn_tensor_count(w) * sizeof *w->g);
+            w->has_grad = true;
+        }
+}
+
+/* Norm of all gradients; refuses the first weight whose gradient is not finite. */
+static int check_gradients(tn_optim *o)
+{
+    tn_parallel_for(o->context, o->piece_count, square_piece, o);
+    for (int64_t i = 0; i < o->piece_count; i++)
+        if (!isfinite(o->sums[i])) {
+            const tn_piece *p = &o->pieces[i];
+            return tn_fail(&o->error, TN_ENONFINITE,
+                           "step %lld: the gradient of %s is not finite; nothing was changed",
+                           (long long)o->steps + 1, o->members[p->member].unit.f[p->factor].name);
+        }
+    o->norm = sqrt(sum_in_order(o->sums, o->piece_count));
+    return TN_OK;
+}
+
+/* As torch's clip_grad_norm_. */
+static void clip_gradients(tn_optim *o)
+{
+    o->clip = o->max_norm > 0 ? o->max_norm / (o->norm + 1e-6) : 1;
+    if (o->clip < 1)
+        tn_parallel_for(o->context, o->piece_count, scale_piece, o);
+}
+
+static int measure_units(tn_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++) {
+        o->members[i].unit.t = o->steps + 1;
+        o->members[i].unit.lr = o->lr;
+    }
+    tn_parallel_for(o->context, o->count, measure_unit, o);
+    double global = sum_in_order(o->sums, o->count);
+    if (!isfinite(global))
+        return tn_fail(&o->error, TN_ENONFINITE,
+                       "step %lld: the gradients are too large for %s; nothing was changed",
+                       (long long)o->steps + 1, o->def->name);
+    for (int64_t i = 0; i < o->count; i++)
+        o->members[i].unit.global = global;
+    return TN_OK;
+}
+
+int tn_optim_step(tn_optim *o)
+{
+    o->error = (tn_error){ 0 };
+    o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
+    fill_missing_gradients(o);
+    if (check_gradients(o))
+        return o->error.code;
+    clip_gradients(o);
+    if (measure_units(o))
+        return o->error.code;
+    tn_parallel_for(o->context, o->count, step_unit, o);
+    for (int64_t i = 0; i < o->count; i++)
+        if (o->codes[i])
+            return tn_fail(&o->error, o->codes[i], "step %lld: %s could not step %s: %s",
+                           (long long)o->steps + 1, o->members[i].def->name,
+                           o->members[i].unit.f[0].name, tn_strerror(o->codes[i]));
+    tn_params_clear(o->params);
+    o->steps++;
+    return TN_OK;
+}
+
+const tn_error *tn_optim_error(const tn_optim *o)
+{
+    return &o->error;
+}
+
+int64_t tn_optim_steps(const tn_optim *o)
+{
+    return o->steps;
+}
+
+void tn_optim_set_steps(tn_optim *o, int64_t steps)
+{
+    o->steps = steps;
+}
+
+double tn_optim_lr(const tn_optim *o)
+{
+    return o->lr;
+}
+
+double tn_optim_grad_norm(const tn_optim *o)
+{
+    return o->norm;
+}
+
+size_t tn_optim_state_bytes(const tn_optim *o)
+{
+    return o->state_bytes;
+}
+
+const tn_optim_def *tn_optim_definition(const tn_optim *o)
+{
+    return o->def;
+}
+
+double tn_optim_hyper(const tn_optim *o, const char *name)
+{
+    for (int i = 0; i < TN_MAX_HYPER && o->def->hyper[i].name; i++)
+        if (!strcmp(o->def->hyper[i].name, name))
+            return o->hyper[i];
+    return NAN;
+}

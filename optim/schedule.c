@@ -1,0 +1,49 @@
+/* schedule.c - the learning rate of step k = 1 .. steps. The warm-up of w steps rises to the full
+   rate at k = w and wastes no step at rate 0; after it the schedules are those of Transformers'
+   get_scheduler at its step k - 1, so that step w + 1 has the full rate too. */
+#include "optim/optim.h"
+
+#include <math.h>
+#include <string.h>
+
+static double between(double from, double to, double share)
+{
+    return from + (to - from) * (share < 0 ? 0 : share > 1 ? 1 : share);
+}
+
+double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
+{
+    if (k <= s->warmup)
+        return lr * (double)k / (double)s->warmup;
+    int64_t done = k - 1 - s->warmup, all = s->steps - s->warmup; /* steps after the warm-up */
+    int64_t falling;
+    double share = all > 0 ? (double)done / (double)all : 1;
+    share = share > 1 ? 1 : share;
+    double scale = s->warmup > 0 ? (double)s->warmup : 10000; /* Transformers' default */
+    switch (s->kind) {
+    case TN_LINEAR:
+        return between(lr, s->min, share);
+    case TN_COSINE:
+        return between(s->min, lr, 0.5 * (1 + tn_cos(3.141592653589793 * share)));
+    case TN_WSD:
+        falling = k - 1 - (s->steps - s->decay);
+        return s->decay > 0 ? between(lr, s->min, (double)falling / (double)s->decay) : lr;
+    case TN_INVERSE_SQRT:
+        return lr / sqrt(((double)done + scale) / scale);
+    default:
+        return lr;
+    }
+}
+
+int tn_schedule_find(const char *name)
+{
+    static const char *const names[] = { [TN_CONSTANT] = "constant",
+                                         [TN_LINEAR] = "linear",
+                                         [TN_COSINE] = "cosine",
+                                         [TN_WSD] = "wsd",
+                                         [TN_INVERSE_SQRT] = "inverse-sqrt" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return (int)i;
+    return -1;
+}

@@ -1,0 +1,111 @@
+/* settings.c - the list of optimizers, and hyper-parameters by name. */
+#include "optim/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIM(name) extern const tn_optim_def tn_optim_##name;
+#include "optim/optim.def"
+#undef OPTIM
+
+const tn_optim_def *const tn_optims[] = {
+#define OPTIM(name) &tn_optim_##name,
+#include "optim/optim.def"
+#undef OPTIM
+    NULL
+};
+
+const tn_optim_def *tn_optim_find(const char *name)
+{
+    for (const tn_optim_def *const *d = tn_optims; *d; d++)
+        if (!strcmp((*d)->name, name))
+            return *d;
+    return NULL;
+}
+
+static int find(const tn_optim_def *def, const char *name, size_t length)
+{
+    for (int i = 0; i < TN_MAX_HYPER && def->hyper[i].name; i++)
+        if (strlen(def->hyper[i].name) == length && !strncmp(def->hyper[i].name, name, length))
+            return i;
+    return -1;
+}
+
+/* Letters to insert, remove or replace to get from a (n letters) to b: Levenshtein's distance. */
+static int distance(const char *a, size_t n, const char *b)
+{
+    enum { MOST = 64 };
+    int row[MOST + 1];
+    size_t m = strlen(b);
+    if (n > MOST || m > MOST)
+        return MOST;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int corner = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int replaced = corner + (a[i - 1] != b[j - 1]),
+                shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            corner = row[j];
+            row[j] = replaced < shorter + 1 ? replaced : shorter + 1;
+        }
+    }
+    return row[m];
+}
+
+static const char *nearest(const tn_optim_def *def, const char *name, size_t length)
+{
+    const char *best = def->hyper[0].name;
+    for (int i = 1; i < TN_MAX_HYPER && def->hyper[i].name; i++)
+        if (distance(name, length, def->hyper[i].name) < distance(name, length, best))
+            best = def->hyper[i].name;
+    return best;
+}
+
+static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e)
+{
+    const char *equals = strchr(text, '=');
+    size_t length = equals ? (size_t)(equals - text) : strlen(text);
+    int i = find(def, text, length);
+    if (i < 0)
+        return tn_fail(e, TN_EARG, "%s has no setting \"%.*s\"; the nearest is \"%s\"", def->name,
+                       (int)(length < 64 ? length : 64), text, nearest(def, text, length));
+    char *end = NULL;
+    double value = equals ? strtod(equals + 1, &end) : NAN;
+    if (!equals || end == equals + 1 || *end || !isfinite(value))
+        return tn_fail(e, TN_EARG, "%s: \"%s\" is no setting; expected %s=NUMBER", def->name, text,
+                       def->hyper[i].name);
+    h[i] = value;
+    return TN_OK;
+}
+
+static int set_decay(const tn_optim_def *def, double value, double *h, tn_error *e)
+{
+    if (!(value >= 0))
+        return TN_OK;
+    if (def->decay) {
+        h[find(def, def->decay, strlen(def->decay))] = value;
+        return TN_OK;
+    }
+    return value > 0 ? tn_fail(e, TN_EARG, "%s has no weight decay", def->name) : TN_OK;
+}
+
+int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
+                     tn_error *e)
+{
+    for (int i = 0; i < TN_MAX_HYPER && def->hyper[i].name; i++)
+        h[i] = def->hyper[i].value;
+    if (options->lr != 0)
+        h[0] = options->lr;
+    set_decay(def, options->weight_decay, h, e);
+    for (const char *const *s = options->set; s && *s && !e->code; s++)
+        set(def, *s, h, e);
+    if (e->code)
+        return e->code;
+    if (!(h[0] > 0 && isfinite(h[0])))
+        return tn_fail(e, TN_EARG, "%s: lr is %g; expected a number above 0", def->name, h[0]);
+    const char *wrong = def->check ? def->check(h) : NULL;
+    return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : TN_OK;
+}

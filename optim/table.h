@@ -1,0 +1,49 @@
+/* table.h - what a tn_optim holds: its units, who steps each, and their state. Internal header. */
+#ifndef TN_TABLE_H
+#define TN_TABLE_H
+
+#include "optim/optim.h"
+
+typedef struct tn_member { /* a unit of the run */
+    tn_unit unit;
+    const tn_optim_def *def; /* the optimizer, or AdamW for what is not a pair */
+    tn_tensor *w[2];         /* the weights of unit.f */
+    char *layer;             /* common part of a pair's names; NULL: a single weight */
+} tn_member;
+
+typedef struct tn_piece {
+    int64_t member;
+    int factor;
+    int64_t from, n;
+} tn_piece; /* of a gradient */
+
+struct tn_optim {
+    tn_params *params;
+    tn_context *context;
+    const tn_optim_def *def;
+    double hyper[TN_MAX_HYPER];    /* of def */
+    double fallback[TN_MAX_HYPER]; /* of AdamW: its defaults */
+    double max_norm;               /* of the raw gradients; 0: no clipping */
+    tn_schedule schedule;
+    tn_member *members;
+    int64_t count;
+    tn_piece *pieces;              /* fixed blocks of every gradient, in order */
+    int64_t piece_count;
+    double *sums;                  /* one a piece, or one a member */
+    int *codes;                    /* one a member */
+    void *state, *scratch;
+    size_t state_room, state_bytes, scratch_room;
+    size_t scratch_shared;         /* bytes a thread, at the start of scratch */
+    tn_error error;
+    int64_t steps;
+    double lr, norm, clip;         /* of the last step */
+};
+
+/* Finds the units among the trained weights and takes memory for all that a step needs. */
+int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
+void tn_table_free(tn_optim *o);
+/* Hyper-parameters of def: defaults, then options. */
+int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
+                     tn_error *e);
+
+#endif

@@ -1,0 +1,360 @@
+/* test_invariance.c - A -> A T, B -> B T^-T: what moves in the product and what must not. Every
+   setting, limit and figure is of tests/golden/invariance.json, made with NumPy; its problem is
+   rebuilt from closed formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
+#include "tests/fixtures.h"
+#include "tests/optim_problem.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEPS = 50, RANK = 4, MOST = 20 };
+
+typedef double square[RANK][RANK];
+
+static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
+                       p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
+
+typedef struct setting { const char *key, *name; } setting; /* of the file; ours */
+
+static const setting optimizers[] = {
+    { "rite_code", "lora-rite" },
+    { "rite_code_noclip", "lora-rite" },
+    { "rite_code_escape", "lora-rite" },
+    { "rite_code_skip1.35", "lora-rite" },
+    { "rite_code_skip0.75", "lora-rite" },
+    { "rite_code_all", "lora-rite" },
+    { "rite_rawclip", "lora-rite" },
+    { "scaledgd_d0", "scaled-gd" },
+    { "scaledgd_d1e-6", "scaled-gd" },
+    { "scaledadamw_d0_jacobi", "scaled-adam" },
+    { "scaledadamw_gs", "scaled-adam" },
+    { "sgd", "sgd" },
+    { "sgd_momentum", "sgd" },
+    { "adam", "adam" },
+    { "adamw", "adamw" },
+};
+
+/* ---- the problem ---- */
+
+static double a0(int i, int j)
+{
+    return 0.5 * sin(1 + 2 * i + 3 * j + 0.7 * i * j);
+}
+
+static double b0(int i, int j)
+{
+    return 0.4 * cos(2 + 2 * i + 3 * j + 0.9 * i * j);
+}
+
+static double y(int i, int j)
+{
+    return cos(0.7 * i + 1.3 * j + 0.61 * i * j);
+}
+
+static double noise(int k, int i, int j)
+{
+    return 0.3 * sin(1 + 1.1 * i + 2.3 * j + 0.53 * i * j + 0.77 * k + 0.29 * k * i - 0.17 * k * j);
+}
+
+static void rotation(int r, square q, double from, double by)
+{
+    for (int i = 0; i < r; i++)
+        for (int j = 0; j < r; j++)
+            q[i][j] = i == j;
+    int p = 0;
+    for (int a = 0; a < r; a++)
+        for (int b = a + 1; b < r; b++, p++) {
+            double c = cos(from + by * p), s = sin(from + by * p);
+            for (int i = 0; i < r; i++) {
+                double u = q[i][a], v = q[i][b];
+                q[i][a] = c * u + s * v;
+                q[i][b] = -s * u + c * v;
+            }
+        }
+}
+
+/* T and T^-T of this name: c<x> scaling, rot, perm, k<x> condition number x. */
+static void transform(const char *name, int r, square t, square u)
+{
+    square r1, r2;
+    rotation(r, r1, 0.5, 0.7);
+    rotation(r, r2, 1.1, 0.4);
+    double x = name[0] == 'c' || name[0] == 'k' ? strtod(name + 1, NULL) : 1;
+    for (int i = 0; i < r; i++)
+        for (int j = 0; j < r; j++) {
+            t[i][j] = u[i][j] = 0;
+            if (name[0] == 'c' && i == j) {
+                t[i][j] = x;
+                u[i][j] = 1 / x;
+            } else if (name[0] == 'r') {
+                t[i][j] = u[i][j] = r1[i][j];
+            } else if (name[0] == 'p' && j == (i + 1) % r) {
+                t[i][j] = u[i][j] = i % 2 ? -1 : 1;
+            }
+            for (int k = 0; k < r && name[0] == 'k'; k++) {
+                double d = pow(x, 0.5 - k / (r - 1.0));
+                t[i][j] += r1[i][k] * d * r2[k][j];
+                u[i][j] += r1[i][k] / d * r2[k][j];
+            }
+        }
+}
+
+/* Pair i of p starts from (A0 T, B0 T^-T). */
+static void start(problem *p, int i, bool zero, const char *name)
+{
+    const pair_size *s = &p->size[i];
+    int r = (int)s->r;
+    square t, u;
+    transform(name, r, t, u);
+    for (int k = 0; k < s->out; k++)
+        for (int j = 0; j < r; j++) {
+            double sum = 0;
+            for (int l = 0; l < r && !zero; l++)
+                sum += a0(k, l) * t[l][j];
+            p->b[i]->x[k * r + j] = (tn_real)sum;
+        }
+    for (int k = 0; k < s->in; k++)
+        for (int j = 0; j < r; j++) {
+            double sum = 0;
+            for (int l = 0; l < r; l++)
+                sum += b0(k, l) * u[l][j];
+            p->a[i]->x[j * s->in + k] = (tn_real)sum;
+        }
+}
+
+/* Sets the gradients of step k (0: without noise) and returns the loss there, over all pairs. */
+static double gradients(problem *p, int k)
+{
+    double target[MOST * MOST], loss = 0;
+    for (int i = 0; i < p->pairs; i++) {
+        for (int j = 0; j < p->size[i].out; j++)
+            for (int l = 0; l < p->size[i].in; l++)
+                target[j * p->size[i].in + l] = y(j, l) - (k ? noise(k, j, l) : 0);
+        loss += problem_gradients(p, i, target, 1);
+    }
+    return loss;
+}
+
+/* All gradients times min(1, 1 / their norm), as a trainer would do it in front of the optimizer.
+ */
+static void clip_raw(problem *p)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < 2 * p->pairs; i++) {
+        const tn_tensor *w = tn_params_at(p->params, i)->w;
+        for (int64_t k = 0; k < tn_tensor_count(w); k++)
+            sum += (double)w->g[k] * (double)w->g[k];
+    }
+    for (int64_t i = 0; i < 2 * p->pairs && sum > 1; i++) {
+        tn_tensor *w = tn_params_at(p->params, i)->w;
+        for (int64_t k = 0; k < tn_tensor_count(w); k++)
+            w->g[k] = (tn_real)((double)w->g[k] / sqrt(sum));
+    }
+}
+
+/* ---- the file ---- */
+
+static const char *text(const tn_json *o, const char *key)
+{
+    tn_error e = { 0 };
+    const char *s = "";
+    tn_json_get_string(o, key, &s, &e);
+    must(&e);
+    return s;
+}
+
+/* NaN: not there. */
+static double number(const tn_json *o, const char *key)
+{
+    tn_error e = { 0 };
+    double x = NAN;
+    tn_json_get_real(o, key, &x, &e);
+    must(&e);
+    return x;
+}
+
+static const setting *setting_of(const char *key)
+{
+    for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++)
+        if (!strcmp(optimizers[i].key, key))
+            return &optimizers[i];
+    return NULL;
+}
+
+/* The settings of the file in our words. */
+static void settings_of(const tn_json *o, char *out, size_t room)
+{
+    int n = 0;
+    *out = 0;
+    for (const tn_json *m = o->child; m; m = m->next) {
+        const char *key = !strcmp(m->key, "wd") ? "weight_decay" : m->key;
+        if (!strcmp(key, "order"))
+            n += snprintf(out + n, room - (size_t)n, "gauss_seidel=%d ", m->text[0] == 'g');
+        else if (m->kind == TN_BOOL && strcmp(key, "clamp"))
+            n += snprintf(out + n, room - (size_t)n, "%s=%d ", key, m->text[0] == 't');
+        else if (m->kind == TN_NUMBER && strcmp(key, "raw_clip_global_norm"))
+            n += snprintf(out + n, room - (size_t)n, "%s=%s ", key, m->text);
+    }
+}
+
+static void begin(problem *p, const tn_json *root, const tn_json *row, const char *t)
+{
+    const char *which = text(row, "problem"), *key = text(row, "opt");
+    pair_size size[2] = { strcmp(which, "P2") ? p1 : p2, p2 };
+    problem_new(p, strcmp(which, "P1+P2") ? 1 : 2, size, 5);
+    for (int i = 0; i < p->pairs; i++)
+        start(p, i, !strcmp(text(row, "start"), "zero"), t);
+    char settings[512];
+    settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), settings, sizeof settings);
+    problem_optimizer(p, setting_of(key)->name, settings, 0);
+}
+
+static void advance(problem *p, const tn_json *row, int k)
+{
+    gradients(p, k);
+    if (!strcmp(text(row, "opt"), "rite_rawclip"))
+        clip_raw(p);
+    problem_step(p);
+}
+
+/* Largest difference of a product of the two runs. */
+static double deviation(const problem *p, const problem *q)
+{
+    double most = 0;
+    for (int i = 0; i < p->pairs; i++) {
+        double a[MOST * MOST], b[MOST * MOST];
+        problem_product(p, i, a);
+        problem_product(q, i, b);
+        for (int64_t k = 0; k < p->size[i].out * p->size[i].in; k++)
+            most = fabs(a[k] - b[k]) > most ? fabs(a[k] - b[k]) : most;
+    }
+    return most;
+}
+
+static const bool f32 = sizeof(tn_real) == sizeof(float);
+
+static void check_cell(const tn_json *root, const tn_json *cell)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s %s %s %s", text(cell, "opt"), text(cell, "problem"),
+             text(cell, "start"), text(cell, "T"));
+    const char *class = text(cell, "class");
+    double min1 = number(cell, "min1"), min50 = number(cell, "min50");
+    double limit = number(cell, f32 ? "limit32" : "limit64"), most = 0;
+    if (!strcmp(class, "free"))
+        return;
+    problem p, q;
+    begin(&p, root, cell, "c1");
+    begin(&q, root, cell, text(cell, "T"));
+    for (int k = 1; k <= (isnan(min1) ? STEPS : 1); k++) {
+        advance(&p, cell, k);
+        advance(&q, cell, k);
+        double now = deviation(&p, &q);
+        most = now > most ? now : most;
+    }
+    if (!strcmp(class, "invariant"))
+        ck_assert_msg(isnan(limit) || most <= limit, "%s: the product moved by %g, limit %g", name,
+                      most, limit);
+    else
+        ck_assert_msg(most >= (isnan(min1) ? min50 : min1), "%s: the product moved by %g only",
+                      name, most);
+    if (tn_json_find(cell, "golden") && !f32)
+        ck_assert_msg(fabs(most / number(cell, "dev50") - 1) < 0.01,
+                      "%s: the product moved by %g, expected %g", name, most,
+                      number(cell, "dev50"));
+    problem_free(&p);
+    problem_free(&q);
+}
+
+static void check_base(const tn_json *root, const tn_json *base)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s %s %s", text(base, "opt"), text(base, "problem"),
+             text(base, "start"));
+    double limit = f32 ? 1e-4 : 1e-9 * (1 + number(base, "amp"));
+    problem p;
+    begin(&p, root, base, "c1");
+    int64_t n;
+    double *loss = read_numbers(base, "loss", &n);
+    static const int at[] = { 0, 1, 10, 50 };
+    ck_assert_int_eq(n, 4);
+    for (int k = 0, next = 0; k <= STEPS; k++) {
+        if (k)
+            advance(&p, base, k);
+        if (k < at[next])
+            continue;
+        double got = gradients(&p, 0);
+        ck_assert_msg(fabs(got - loss[next]) <= limit * loss[next],
+                      "%s: loss after %d steps %.13g, expected %.13g", name, k, got, loss[next]);
+        next++;
+    }
+    const pair_size *s = &p.size[0];
+    double got[4] = { (double)p.b[0]->x[0], (double)p.b[0]->x[s->out * s->r - 1],
+                      (double)p.a[0]->x[0], (double)p.a[0]->x[s->r * s->in - 1] };
+    static const char *const corner[] = { "A00", "Alast", "B00", "Blast" };
+    for (int i = 0; i < 4; i++)
+        ck_assert_msg(fabs(got[i] - number(base, corner[i])) <= limit * (1 + fabs(got[i])),
+                      "%s: %s is %.13g, expected %.13g", name, corner[i], got[i],
+                      number(base, corner[i]));
+    free(loss);
+    problem_free(&p);
+}
+
+static void each(const char *list, void (*check)(const tn_json *root, const tn_json *row),
+                 int expected)
+{
+    tn_error e = { 0 };
+    const tn_json *root = tn_json_read(GOLDEN "invariance.json", &e);
+    must(&e);
+    int ours = 0, others = 0;
+    for (const tn_json *row = tn_json_find(root, list)->child; row; row = row->next) {
+        bool known = setting_of(text(row, "opt")) != NULL;
+        ours += known;
+        others += !known;
+        if (known)
+            check(root, row);
+    }
+    printf("invariance: %d %s of our optimizers, %d of others\n", ours, list, others);
+    ck_assert_int_eq(ours, expected);
+    tn_json_free(root);
+}
+
+START_TEST(problem_is_rebuilt)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 17; i++)
+        for (int j = 0; j < 4; j++) {
+            sum += a0(i, j);
+            squares += a0(i, j) * a0(i, j);
+        }
+    ck_assert_double_eq_tol(sum, 0.407294320960758, 1e-12);
+    ck_assert_double_eq_tol(squares, 8.68879553336163, 1e-12);
+    sum = 0;
+    for (int i = 0; i < 17; i++)
+        for (int j = 0; j < 11; j++)
+            sum += noise(50, i, j);
+    ck_assert_double_eq_tol(sum, 5.91010128434549, 1e-11);
+}
+END_TEST
+
+START_TEST(plain_runs)
+{
+    each("bases", check_base, 60);
+}
+END_TEST
+
+START_TEST(cells)
+{
+    each("cells", check_cell, 420);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, problem_is_rebuilt);
+    tcase_add_test(c, plain_runs);
+    tcase_add_test(c, cells);
+}

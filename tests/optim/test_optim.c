@@ -1,0 +1,393 @@
+/* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state,
+ * claims. */
+#include "optim/optim.h"
+#include "tests/fixtures.h"
+#include "tests/optim_problem.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static tn_params *some(tn_context *c, const char *const names[], const int64_t dims[][3])
+{
+    tn_params *p = tn_params_new(c);
+    for (int i = 0; names[i]; i++) {
+        tn_tensor *w = tn_params_add(p, names[i], (int)dims[i][0], &dims[i][1]);
+        ck_assert_ptr_nonnull(w);
+        tn_fill_uniform(w->x, tn_tensor_count(w), 0.5, 1, tn_stream(names[i]));
+    }
+    return p;
+}
+
+static void set_gradients(tn_params *p, int64_t k)
+{
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        tn_tensor *w = tn_params_at(p, i)->w;
+        for (int64_t j = 0; j < tn_tensor_count(w) && w->wants_grad; j++)
+            w->g[j] = (tn_real)sin((double)(tn_stream(tn_params_at(p, i)->name) % 97) +
+                                   (double)(7 * k + 3 * j));
+        w->has_grad = w->wants_grad;
+    }
+}
+
+static tn_optim *optimizer(tn_params *p, const char *name, const char *const *set)
+{
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(p, tn_optim_find(name),
+                               &(tn_optim_options){ .set = set, .weight_decay = -1 }, &e);
+    must(&e);
+    return o;
+}
+
+START_TEST(pairs_are_found_by_name_in_any_order)
+{
+    static const char *const one[] = {
+        "x.lora_A.weight", "x.lora_B.weight", "y.lora_A.weight", "y.lora_B.weight", "b", NULL
+    };
+    static const char *const two[] = { "y.lora_B.weight", "b", "x.lora_B.weight", "y.lora_A.weight",
+                                       "x.lora_A.weight", NULL };
+    static const int64_t d1[][3] = { { 2, 2, 4 }, { 2, 4, 2 }, { 2, 2, 4 }, { 2, 4, 2 }, { 1, 3 } };
+    static const int64_t d2[][3] = { { 2, 4, 2 }, { 1, 3 }, { 2, 4, 2 }, { 2, 2, 4 }, { 2, 2, 4 } };
+    tn_context *c = tn_context_new(NULL);
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        tn_params *p = some(c, one, d1), *q = some(c, two, d2);
+        tn_optim *o = optimizer(p, (*def)->name, NULL), *u = optimizer(q, (*def)->name, NULL);
+        for (int k = 0; k < 5; k++) {
+            set_gradients(p, k);
+            set_gradients(q, k);
+            ck_assert_int_eq(tn_optim_step(o), 0);
+            ck_assert_int_eq(tn_optim_step(u), 0);
+        }
+        double close =
+            sizeof(tn_real) == sizeof(float) ? 1e-5 : 1e-13; /* sums over units change order */
+        for (int i = 0; one[i]; i++) {
+            const tn_tensor *a = tn_params_find(p, one[i])->w, *b = tn_params_find(q, one[i])->w;
+            for (int64_t k = 0; k < tn_tensor_count(a); k++)
+                ck_assert_msg(fabs((double)(a->x[k] - b->x[k])) < close, "%s: %s differs",
+                              (*def)->name, one[i]);
+        }
+        tn_optim_free(o);
+        tn_optim_free(u);
+        tn_params_free(p);
+        tn_params_free(q);
+    }
+    tn_context_free(c);
+}
+END_TEST
+
+static void refused(tn_params *p, const char *name, const tn_optim_options *o, int code,
+                    const char *part)
+{
+    tn_error e = { 0 };
+    ck_assert_ptr_null(tn_optim_new(p, tn_optim_find(name), o, &e));
+    must_fail(&e, code, part);
+}
+
+START_TEST(what_is_no_pair_is_refused)
+{
+    static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", NULL };
+    static const int64_t good[][3] = { { 2, 2, 4 }, { 2, 4, 2 } },
+                         bad[][3] = { { 2, 2, 4 }, { 2, 4, 3 } };
+    static const int64_t wide[][3] = { { 2, 5, 9 }, { 2, 4, 5 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_optim_options o = { .weight_decay = -1 };
+    tn_params *p = some(c, names, good);
+    tn_params_freeze(p, "*lora_B*");
+    refused(p, "lora-rite", &o, TN_EARG,
+            "x.lora_A.weight: its partner x.lora_B.weight is not trained; lora-rite needs both");
+    tn_params_free(p);
+    p = some(c, names, good);
+    tn_params_freeze(p, "*lora_A*");
+    refused(p, "scaled-gd", &o, TN_EARG,
+            "x.lora_B.weight: its partner x.lora_A.weight is not trained");
+    tn_optim *single = optimizer(p, "adamw", NULL); /* a plain optimizer does not mind */
+    tn_optim_free(single);
+    tn_params_free(p);
+    p = some(c, names, bad);
+    refused(p, "lora-rite", &o, TN_ESHAPE,
+            "x: lora_A is (2,4) and lora_B (4,3); expected (R,in) and (out,R)");
+    tn_params_free(p);
+    p = some(c, names, wide);
+    refused(p, "lora-rite", &o, TN_ESHAPE, "x: rank 5 is above min(in, out) = min(9, 4)");
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(settings_by_name)
+{
+    static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    static const struct {
+        const char *name, *set;
+        double decay, norm;
+        const char *part;
+    } wrong[] = {
+        { "lora-rite", "beta=0.5", -1, -1,
+          "lora-rite has no setting \"beta\"; the nearest is \"beta1\"" },
+        { "lora-rite", "weightdecay=1", -1, -1, "the nearest is \"weight_decay\"" },
+        { "sgd", "momentun=0.9", -1, -1, "the nearest is \"momentum\"" },
+        { "sgd", "momentum", -1, -1, "\"momentum\" is no setting; expected momentum=NUMBER" },
+        { "sgd", "momentum=", -1, -1, "expected momentum=NUMBER" },
+        { "sgd", "momentum=0.9x", -1, -1, "expected momentum=NUMBER" },
+        { "sgd", "momentum=nan", -1, -1, "expected momentum=NUMBER" },
+        { "sgd", "momentum=1", -1, -1, "sgd: momentum must be at least 0 and below 1" },
+        { "sgd", "nesterov=1", -1, -1, "nesterov needs a momentum" },
+        { "adam", "beta2=1", -1, -1, "beta1 and beta2" },
+        { "adamw", "eps=0", -1, -1, "eps must be above 0" },
+        { "adamw", "lr=-1", -1, -1, "adamw: lr is -1; expected a number above 0" },
+        { "scaled-gd", "delta=-1", -1, -1, "delta must be at least 0" },
+        { "scaled-adam", "weight_decay=-1", -1, -1, "weight_decay must be at least 0" },
+        { "lora-rite", "clip=-1", -1, -1, "clip, skip, cap" },
+        { "lora-rite", "lr=1", -1, 1, "would break its invariance" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refused(p, wrong[i].name,
+                &(tn_optim_options){ .set = (const char *[]){ wrong[i].set, NULL },
+                                     .weight_decay = wrong[i].decay,
+                                     .max_grad_norm = wrong[i].norm },
+                TN_EARG, wrong[i].part);
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(
+        p, tn_optim_find("lora-rite"),
+        &(tn_optim_options){ .lr = 0.5,
+                             .weight_decay = 0.25,
+                             .max_grad_norm = -1,
+                             .set = (const char *[]){ "beta1=0.75", "escape=1", NULL } },
+        &e);
+    must(&e);
+    ck_assert(tn_optim_hyper(o, "lr") == 0.5);
+    ck_assert(tn_optim_hyper(o, "beta1") == 0.75);
+    ck_assert(tn_optim_hyper(o, "beta2") == 0.999);
+    ck_assert(tn_optim_hyper(o, "escape") == 1);
+    ck_assert(tn_optim_hyper(o, "weight_decay") == 0.25);
+    ck_assert(tn_optim_hyper(o, "skip") == 0);
+    ck_assert(isnan(tn_optim_hyper(o, "nothing")));
+    ck_assert_ptr_eq(tn_optim_definition(o), tn_optim_find("lora-rite"));
+    tn_optim_free(o);
+    ck_assert_ptr_null(tn_optim_find("adamax"));
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+/* A bias, a norm and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults.
+ */
+START_TEST(what_is_left_over_goes_to_adamw)
+{
+    static const char *const names[] = { "x.lora_A.weight", "bias", "x.lora_B.weight",
+                                         "head.weight", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 4 }, { 1, 6 }, { 2, 4, 2 }, { 2, 3, 5 } };
+    static const char *const others[] = { "bias", "head.weight", NULL };
+    static const int64_t other_dims[][3] = { { 1, 6 }, { 2, 3, 5 } };
+    tn_context *c = tn_context_new(NULL);
+    static const char *const pair_names[] = { "lora-rite", "scaled-gd", "scaled-adam" };
+    for (int i = 0; i < 3; i++) {
+        tn_params *p = some(c, names, dims), *q = some(c, others, other_dims);
+        tn_error e = { 0 };
+        tn_schedule schedule = { .kind = TN_LINEAR, .steps = 6, .warmup = 2 };
+        tn_optim *o = tn_optim_new(
+            p, tn_optim_find(pair_names[i]),
+            &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5, .schedule = schedule }, &e);
+        tn_optim *u = tn_optim_new(
+            q, tn_optim_find("adamw"),
+            &(tn_optim_options){ .lr = 0.1, .weight_decay = -1, .schedule = schedule }, &e);
+        must(&e);
+        for (int k = 0; k < 6; k++) {
+            set_gradients(p, k);
+            set_gradients(q, k);
+            ck_assert_int_eq(tn_optim_step(o), 0);
+            ck_assert_int_eq(tn_optim_step(u), 0);
+        }
+        for (int k = 0; k < 2; k++) {
+            const tn_tensor *a = tn_params_find(p, others[k])->w,
+                            *b = tn_params_find(q, others[k])->w;
+            ck_assert_mem_eq(a->x, b->x, (size_t)tn_tensor_count(a) * sizeof *a->x);
+        }
+        tn_optim_free(o);
+        tn_optim_free(u);
+        tn_params_free(p);
+        tn_params_free(q);
+    }
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(decay_falls_on_matrices)
+{
+    static const char *const names[] = { "w", "b", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 3 }, { 1, 3 } };
+    tn_context *c = tn_context_new(NULL);
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (int everywhere = 0; everywhere < 2 && (*def)->decay && !(*def)->pairs; everywhere++) {
+            tn_params *p = some(c, names, dims), *before = some(c, names, dims);
+            tn_error e = { 0 };
+            tn_optim *o = tn_optim_new(p, *def, &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5,
+                                                                     .decay_all = everywhere }, &e);
+            must(&e);
+            ck_assert_int_eq(tn_optim_step(o), 0); /* no gradient at all: decay alone */
+            for (int i = 0; i < 2; i++)
+                for (int k = 0; k < 3; k++) {
+                    double x = (double)tn_params_at(p, i)->w->x[k],
+                           x0 = (double)tn_params_at(before, i)->w->x[k];
+                    ck_assert_msg((x != x0) == (i == 0 || everywhere), "%s: %s", (*def)->name,
+                                  names[i]);
+                    ck_assert(fabs(x) <= fabs(x0) || !strcmp((*def)->name, "adam"));
+                }
+            tn_optim_free(o);
+            tn_params_free(p);
+            tn_params_free(before);
+        }
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(state_is_named_and_counted)
+{
+    static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 5 }, { 2, 4, 2 }, { 1, 3 } };
+    static const struct {
+        const char *name;
+        size_t reals, doubles;
+        int blocks;
+        const char *one;
+    } want[] = {
+        { "sgd", 21, 0, 3, "v.bias" },
+        { "adam", 42, 0, 6, "m.x.lora_B.weight" },
+        { "adamw", 42, 0, 6, "v.x.lora_A.weight" },
+        { "scaled-gd", 6, 0, 2, "m.bias" }, /* of the fallback */
+        { "scaled-adam", 42, 0, 6, "m.x.lora_A.weight" },
+        { "lora-rite", 42, 18, 12, "v.B.x" },
+    };
+    tn_context *c = tn_context_new(NULL);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        tn_params *p = some(c, names, dims);
+        tn_optim *o = optimizer(p, want[i].name, NULL);
+        tn_state_block b;
+        int blocks = 0;
+        bool found = false;
+        size_t bytes = 0;
+        for (; tn_optim_state(o, blocks, &b); blocks++) {
+            found = found || !strcmp(b.name, want[i].one);
+            bytes += (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double));
+            ck_assert_uint_eq((uintptr_t)b.data % 64, 0);
+            for (int64_t k = 0; k < b.n; k++) /* state starts as zeros */
+                ck_assert(b.real ? ((tn_real *)b.data)[k] == 0 : ((double *)b.data)[k] == 0);
+        }
+        ck_assert_int_eq(blocks, want[i].blocks);
+        ck_assert_msg(found, "%s has no block %s", want[i].name, want[i].one);
+        ck_assert_uint_eq(bytes,
+                          want[i].reals * sizeof(tn_real) + want[i].doubles * sizeof(double));
+        ck_assert_uint_eq(tn_optim_state_bytes(o), bytes);
+        tn_optim_free(o);
+        tn_params_free(p);
+    }
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(a_step_ends_with_zero_gradients_and_counts)
+{
+    static const char *const names[] = { "w", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 3 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    tn_error e = { 0 };
+    tn_optim *o =
+        tn_optim_new(p, tn_optim_find("sgd"),
+                     &(tn_optim_options){
+                         .lr = 2, .weight_decay = -1, .schedule = { TN_CONSTANT, 10, 4, 0, 0 } },
+                     &e);
+    must(&e);
+    tn_tensor *w = tn_params_at(p, 0)->w;
+    for (int i = 0; i < 6; i++)
+        w->g[i] = (tn_real)(i == 0 ? 3 : i == 1 ? 4 : 0);
+    w->has_grad = true;
+    ck_assert_int_eq(tn_optim_step(o), 0);
+    ck_assert(!w->has_grad);
+    ck_assert(tn_optim_lr(o) == 0.5);
+    ck_assert(tn_optim_grad_norm(o) == 5);
+    ck_assert_int_eq(tn_optim_steps(o), 1);
+    double x = (double)w->x[0];
+    ck_assert_int_eq(tn_optim_step(o), 0); /* what is left in w->g counts for nothing */
+    ck_assert((double)w->x[0] == x);
+    ck_assert(tn_optim_grad_norm(o) == 0);
+    ck_assert_int_eq(tn_optim_error(o)->code, 0);
+    tn_optim_free(o);
+    tn_optim_free(NULL);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+/* ---- every optimizer's claim, kept and (a smaller one) broken ---- */
+
+/* Largest change of the product over 20 steps when the pair starts in the basis T. */
+static double moved(const tn_optim_def *def, double t[2][2])
+{
+    double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
+    double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
+                       { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
+    problem p[2];
+    for (int k = 0; k < 2; k++) {
+        golden_problem(&p[k], false, 0);
+        problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
+    }
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].b[0]->x[2 * i + j] = (tn_real)((double)p[0].b[0]->x[2 * i] * t[0][j] +
+                                                (double)p[0].b[0]->x[2 * i + 1] * t[1][j]);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
+                                                (double)p[0].a[0]->x[4 + i] * u[1][j]);
+    for (int step = 0; step < 20; step++) {
+        double z[2][20];
+        for (int k = 0; k < 2; k++) {
+            golden_gradients(&p[k]);
+            problem_step(&p[k]);
+            problem_product(&p[k], 0, z[k]);
+        }
+        for (int i = 0; i < 20; i++)
+            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
+    }
+    problem_free(&p[0]);
+    problem_free(&p[1]);
+    return most;
+}
+
+START_TEST(claims_hold_and_no_larger_one_does)
+{
+    double permutation[2][2] = { { 0, -1 }, { 1, 0 } },
+           rotation[2][2] = { { 0.6, 0.8 }, { -0.8, 0.6 } };
+    double any[2][2] = { { 2, 1 }, { -0.5, 0.7 } };
+    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        double p = moved(*def, permutation), r = moved(*def, rotation), a = moved(*def, any);
+        tn_claim claim = (*def)->claims;
+        ck_assert_msg(p < exact, "%s: a permutation moves the product by %g", (*def)->name, p);
+        ck_assert_msg((r < exact) == (claim >= TN_INVARIANT_ROTATION),
+                      "%s: a rotation moves the product by %g", (*def)->name, r);
+        ck_assert_msg((a < exact) == (claim == TN_INVARIANT_FULL),
+                      "%s: a change of basis moves the product by %g", (*def)->name, a);
+        ck_assert_msg(claim == TN_INVARIANT_FULL || a > 1e-3, "%s: hardly moves at all: %g",
+                      (*def)->name, a);
+    }
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, pairs_are_found_by_name_in_any_order);
+    tcase_add_test(c, what_is_no_pair_is_refused);
+    tcase_add_test(c, settings_by_name);
+    tcase_add_test(c, what_is_left_over_goes_to_adamw);
+    tcase_add_test(c, decay_falls_on_matrices);
+    tcase_add_test(c, state_is_named_and_counted);
+    tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
+    tcase_add_test(c, claims_hold_and_no_larger_one_does);
+}

@@ -1,0 +1,198 @@
+/* test_properties.c - what must hold of the optimizers by their definition, whatever the numbers.
+   Resuming is in test_checkpoint.c. */
+#include "tests/fixtures.h"
+#include "tests/optim_problem.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the plain optimizers written once more ---- */
+
+typedef struct plain {
+    const char *name, *settings;
+    double l2, decay, mu;
+    bool nesterov, adam;
+} plain;
+
+START_TEST(semantics_of_torch)
+{
+    static const plain all[] = {
+        { "sgd", "lr=0.1", 0, 0, 0, false, false },
+        { "sgd", "lr=0.1 momentum=0.9 weight_decay=0.1", 0.1, 0, 0.9, false, false },
+        { "sgd", "lr=0.1 momentum=0.9 nesterov=1 weight_decay=0.1", 0.1, 0, 0.9, true, false },
+        { "adam", "lr=0.1 weight_decay=0.1", 0.1, 0, 0, false, true },
+        { "adamw", "lr=0.1 weight_decay=0.1", 0, 0.1, 0, false, true },
+    };
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        const plain *o = &all[k];
+        problem p;
+        problem_pair(&p, 1, 1, 1, 1, false);
+        problem_optimizer(&p, o->name, o->settings, 0);
+        double x = (double)p.b[0]->x[0], m = 0, v = 0;
+        for (int t = 1; t <= 50; t++) {
+            double raw = normal(5, t);
+            p.b[0]->g[0] = (tn_real)raw;
+            p.b[0]->has_grad = true;
+            problem_step(&p);
+            x *= 1 - 0.1 * o->decay;
+            double g = raw + o->l2 * x;
+            if (o->adam) {
+                m = 0.9 * m + 0.1 * g;
+                v = 0.999 * v + 0.001 * g * g;
+                x -= 0.1 * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
+            } else {
+                m = o->mu * m + g;
+                x -= 0.1 * (o->nesterov ? g + o->mu * m : m);
+            }
+            ck_assert_msg(fabs((double)p.b[0]->x[0] - x) < limit_of(1e-13, 1e-5),
+                          "%s %s: step %d: %.17g, expected %.17g", o->name, o->settings, t,
+                          (double)p.b[0]->x[0], x);
+        }
+        problem_free(&p);
+    }
+}
+END_TEST
+
+/* ---- ScaledGD ---- */
+
+START_TEST(scaled_gd_moves_the_product_by_projections)
+{
+    enum { M = 9, N = 7, R = 3 };
+    problem p;
+    problem_pair(&p, M, N, R, 1, false);
+    problem_optimizer(&p, "scaled-gd", "lr=0.1 delta=0", 0);
+    double *g = normals(M * N, 1), *a = problem_factor(&p, true), *b = problem_factor(&p, false),
+           before[M * N], after[M * N];
+    double *pa = projector(M, R, a), *pb = projector(N, R, b), left[M * N], right[M * N];
+    multiply(M, M, N, pa, g, false, left);
+    multiply(M, N, N, g, pb, false, right);
+    problem_product(&p, 0, before);
+    problem_set_gradient(&p, g);
+    problem_step(&p);
+    problem_product(&p, 0, after);
+    double *a1 = problem_factor(&p, true), *b1 = problem_factor(&p, false), da[M * R], db[N * R],
+           cross[M * N];
+    for (int i = 0; i < M * R; i++)
+        da[i] = a1[i] - a[i];
+    for (int i = 0; i < N * R; i++)
+        db[i] = b1[i] - b[i];
+    multiply(M, R, N, da, db, true, cross); /* eta^2 ~gA ~gB^T */
+    double slope = 0, squares = 0;
+    for (int i = 0; i < M * N; i++) {
+        double first = (after[i] - before[i] - cross[i]) / -0.1; /* P_A G + G P_B */
+        ck_assert_double_eq_tol(first, left[i] + right[i], limit_of(1e-12, 2e-5));
+        slope += g[i] * first;
+        squares += left[i] * left[i] + right[i] * right[i];
+    }
+    ck_assert_double_eq_tol(slope / squares, 1, limit_of(1e-12, 1e-5));
+    double *all[] = { g, a, b, pa, pb, a1, b1 };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- threads, refusals ---- */
+
+/* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
+static uint64_t run_threads(const tn_optim_def *def, int threads, const char *isa)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = threads, .isa = isa });
+    tn_params *p = tn_params_new(c);
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < 2; k++) {
+            char name[32] = "0.lora_A.weight";
+            name[0] = (char)('0' + i);
+            name[7] = "AB"[k];
+            int64_t r = 3 + i % 3, in = 130 + i, out = 300 - 7 * i;
+            tn_tensor *w =
+                tn_params_add(p, name, 2, k ? (int64_t[]){ out, r } : (int64_t[]){ r, in });
+            tn_fill_normal(w->x, tn_tensor_count(w), 0.1, 1, tn_stream(name));
+        }
+    tn_params_add(p, "long", 1, (int64_t[]){ 100000 });
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(
+        p, def, &(tn_optim_options){ .lr = 0.01, .weight_decay = 0.1, .max_grad_norm = -1 }, &e);
+    must(&e);
+    for (int t = 0; t < 8; t++) {
+        for (int64_t i = 0; i < tn_params_count(p); i++) {
+            tn_tensor *w = tn_params_at(p, i)->w;
+            tn_fill_normal(w->g, tn_tensor_count(w), 0.1, (uint64_t)t, (uint64_t)i);
+            w->has_grad = true;
+        }
+        ck_assert_msg(tn_optim_step(o) == 0, "%s", tn_optim_error(o)->text);
+    }
+    uint64_t h = tn_params_hash(p, false);
+    tn_state_block b;
+    for (int64_t i = 0; tn_optim_state(o, i, &b); i++)
+        h = tn_hash64(b.data, (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double)), h);
+    tn_optim_free(o);
+    tn_params_free(p);
+    tn_context_free(c);
+    return h;
+}
+
+START_TEST(threads_and_vectors_change_no_bit)
+{
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        uint64_t one = run_threads(*def, 1, NULL);
+        for (int threads = 2; threads <= 7; threads++)
+            ck_assert_msg(run_threads(*def, threads, NULL) == one, "%s on %d threads", (*def)->name,
+                          threads);
+        ck_assert_msg(run_threads(*def, 2, "scalar") == one, "%s without vectors", (*def)->name);
+    }
+}
+END_TEST
+
+START_TEST(a_gradient_that_is_not_finite_is_refused_as_a_whole)
+{
+    static const double bad[] = { NAN, INFINITY, -INFINITY };
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (int k = 0; k < 6; k++) {
+            problem p;
+            problem_new(&p, 2, (pair_size[]){ { 7, 5, 2, 2 }, { 6, 9, 3, 2 } }, 4);
+            problem_optimizer(&p, (*def)->name, "", 0);
+            double target[54] = { 1, 2, 3 };
+            for (int t = 0; t < 3; t++) {
+                for (int i = 0; i < 2; i++) {
+                    tn_fill_normal(p.a[i]->x, 2, 0.5, (uint64_t)t, 9);
+                    problem_gradients(&p, i, target, 1);
+                }
+                if (t == 2)
+                    (k % 2 ? p.b[1] : p.a[0])->g[4] = (tn_real)bad[k / 2];
+                uint64_t before = tn_params_hash(p.params, false);
+                tn_state_block b;
+                for (int64_t i = 0; tn_optim_state(p.optim, i, &b); i++)
+                    before = tn_hash64(
+                        b.data, (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double)), before);
+                int code = tn_optim_step(p.optim);
+                ck_assert_int_eq(code, t == 2 ? TN_ENONFINITE : 0);
+                if (t < 2)
+                    continue;
+                uint64_t after = tn_params_hash(p.params, false);
+                for (int64_t i = 0; tn_optim_state(p.optim, i, &b); i++)
+                    after = tn_hash64(
+                        b.data, (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double)), after);
+                ck_assert_msg(after == before, "%s changed something", (*def)->name);
+                ck_assert_ptr_nonnull(strstr(tn_optim_error(p.optim)->text,
+                                             k % 2 ? "gradient of layer1.lora_B.weight"
+                                                   : "gradient of layer0.lora_A.weight"));
+                ck_assert_int_eq(tn_optim_steps(p.optim), 2);
+                for (int i = 0; i < 2; i++)
+                    problem_gradients(&p, i, target, 1);
+                problem_step(&p); /* and goes on */
+            }
+            problem_free(&p);
+        }
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, semantics_of_torch);
+    tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
+    tcase_add_test(c, threads_and_vectors_change_no_bit);
+    tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
+}

@@ -1,0 +1,60 @@
+/* optim_problem.h - LoRA pairs with a least squares loss, driven through tn_optim_step: what the
+   tests of the optimizers share.
+
+       problem p;
+       problem_new(&p, 2, sizes, 7);                 weights registered in an order shuffled by 7
+       problem_optimizer(&p, "lora-rite", "lr=0.1 clip=0", -1);
+       problem_gradients(&p, i, target, 1);          of 1/2 ||s B A - target||^2, for each pair i
+       problem_step(&p); */
+#ifndef TN_OPTIM_PROBLEM_H
+#define TN_OPTIM_PROBLEM_H
+
+#include "optim/optim.h"
+
+enum { MAX_PAIRS = 4 };
+
+typedef struct pair_size { int64_t out, in, r; double s; } pair_size;
+
+typedef struct problem {
+    tn_context *context;
+    tn_params *params;
+    tn_optim *optim;
+    int pairs;
+    pair_size size[MAX_PAIRS];
+    tn_tensor *a[MAX_PAIRS], *b[MAX_PAIRS]; /* lora_A (R,in), lora_B (out,R) */
+} problem;
+
+void problem_new(problem *p, int pairs, const pair_size *size, uint64_t shuffle);
+void problem_free(problem *p);
+/* settings: "name=value name=value". max_grad_norm as in the options. An error fails the test. */
+void problem_optimizer(problem *p, const char *name, const char *settings, double max_grad_norm);
+/* As that, returning what tn_optim_new says. */
+tn_optim *problem_try(problem *p, const tn_optim_def *def, const char *settings,
+                      double max_grad_norm, tn_schedule schedule, tn_error *e);
+void problem_step(problem *p);
+/* Gradients of pair i for the loss 1/2 scale ||s B A - target||^2, target (out,in); returns it. */
+double problem_gradients(problem *p, int i, const double *target, double scale);
+/* B A of pair i into out (out,in). */
+void problem_product(const problem *p, int i, double *out);
+/* The problem of the golden rows: 5 x 4, rank 2, s 1.5. */
+void golden_problem(problem *p, bool zero, uint64_t shuffle);
+double golden_gradients(problem *p); /* returns the loss */
+
+/* ---- linear algebra for checks: A = lora_B (m,r), B = lora_A^T (n,r) as in the papers ---- */
+
+double limit_of(double in_double, double in_float);  /* that of this build */
+/* One pair with normal factors of size 0.3; lora_B zero if asked for. */
+void problem_pair(problem *p, int64_t out, int64_t in, int64_t r, double s, bool zero);
+/* G (out,in) = dL/dW gives gA = s G B and gB = s G^T A. */
+void problem_set_gradient(problem *p, const double *g);
+double *problem_factor(const problem *p, bool a);    /* A or B, in new memory */
+double normal(uint64_t stream, int64_t i);
+double *normals(int64_t n, uint64_t stream);         /* in new memory */
+/* Tall x (n,r) = q rr with orthonormal columns q, by Gram and Schmidt twice. */
+void orthonormalise(int64_t n, int64_t r, const double *x, double *q, double *rr);
+/* out (n,m) = x (n,r) y (r,m), or y^T if y is (m,r). */
+void multiply(int64_t n, int64_t r, int64_t m, const double *x, const double *y, bool yt,
+              double *out);
+double *projector(int64_t n, int64_t r, const double *x); /* (n,n) on x's columns, in new memory */
+
+#endif
