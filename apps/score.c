@@ -16,6 +16,7 @@ static int prepare(const setup *s, answers *a, int64_t r, int64_t most, tn_error
 {
     int64_t room = 0;
     const char *prompt = a->record[r].prompt;
+    a->length[r] = 0; /* tn_encode appends */
     tn_error inner = { 0 };
     if (tn_encode(s->tokenizer, prompt, strlen(prompt), &a->ids[r], &a->length[r], &room, NULL,
                   &inner))

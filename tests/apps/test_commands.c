@@ -109,8 +109,8 @@ START_TEST(does_what_it_is_for)
 }
 END_TEST
 
-/* Greedy answers are exactly right as often as every single step is: a model that knows its task.
- */
+/* Greedy answers are exactly right as often as every single step is: a model that knows its task,
+   asked more questions than are answered in one batch. */
 START_TEST(both_ways_to_score_agree)
 {
     place p = place_make();
@@ -120,9 +120,9 @@ START_TEST(both_ways_to_score_agree)
         tenon(&p,
               "train --model o --data k.jsonl -o f --fine-tune-type full --iters 300 --lr 1e-2"),
         0);
-    ck_assert_int_eq(tenon(&p, "eval --model f --task arithmetic --count 30"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model f --task arithmetic --count 75"), 0);
     ck_assert_int_eq(
-        shell(&p, "awk '/^exact/ { ok = $2 == $NF && $2 > 0 && $2 < 30 } END { exit !ok }' out"),
+        shell(&p, "awk '/^exact/ { ok = $2 == $NF && $2 > 0 && $2 < 75 } END { exit !ok }' out"),
         0);
     place_end(&p);
 }
