@@ -28,10 +28,9 @@ static void philox(uint32_t v[4], uint64_t k)
     }
 }
 
-/* The block of four numbers that holds number `index`. */
-static void block_of(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index, uint32_t v[4])
+void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t block, uint32_t v[4])
 {
-    v[0] = (uint32_t)(index >> 2);
+    v[0] = (uint32_t)block;
     v[1] = draw;
     v[2] = (uint32_t)stream;
     v[3] = (uint32_t)(stream >> 32);
@@ -41,7 +40,7 @@ static void block_of(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t ind
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
     uint32_t v[4];
-    block_of(seed, stream, draw, index, v);
+    tn_random_four(seed, stream, draw, index >> 2, v);
     return v[index & 3];
 }
 
@@ -65,7 +64,7 @@ static double box_muller(double u, double v)
 double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
     uint32_t v[4];
-    block_of(seed, stream, draw, 2 * index, v);
+    tn_random_four(seed, stream, draw, index >> 1, v);
     return box_muller(share(v[2 * index & 3]), share(v[(2 * index & 3) + 1]));
 }
 
@@ -77,6 +76,10 @@ void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_
 
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; i < n; i++)
-        x[i] = (tn_real)(std * tn_random_normal(seed, stream, 0, (uint64_t)i));
+    for (int64_t i = 0; i < n; i += 2) {
+        uint32_t v[4];
+        tn_random_four(seed, stream, 0, (uint64_t)i >> 1, v);
+        for (int k = 0; k < 2 && i + k < n; k++)
+            x[i + k] = (tn_real)(std * box_muller(share(v[2 * k]), share(v[2 * k + 1])));
+    }
 }

@@ -31,9 +31,11 @@ static void drop_chunk(void *arg, int64_t task, int thread)
     (void)thread;
     const job *j = arg;
     int64_t to = tn_min(j->count, (task + 1) * TN_CHUNK);
-    for (int64_t i = task * TN_CHUNK; i < to; i++) {
-        bool kept = tn_random(j->seed, j->stream, j->draw, (uint64_t)i) >= j->below;
-        tn_put(&j->y[i], j->beta, kept ? j->factor * j->x[i] : 0);
+    for (int64_t i = task * TN_CHUNK; i < to; i += 4) {
+        uint32_t random[4];
+        tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
+        for (int64_t k = 0; k < tn_min(4, to - i); k++)
+            tn_put(&j->y[i + k], j->beta, random[k] >= j->below ? j->factor * j->x[i + k] : 0);
     }
 }
 
