@@ -1,6 +1,7 @@
 /* ops.c - see ops.h. */
 #include "tests/ops.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +77,14 @@ void call_free(call *c)
 
 void call_clear(const call *c)
 {
-    for (int i = 0; i < c->op->inputs; i++)
-        if (c->in[i])
-            c->in[i]->has_grad = false;
+    for (int i = 0; i < c->op->inputs; i++) {
+        tn_tensor *a = c->in[i];
+        if (!a)
+            continue;
+        a->has_grad = false;
+        for (int64_t k = 0; a->g && k < tn_tensor_count(a); k++)
+            a->g[k] = (tn_real)NAN;
+    }
 }
 
 tn_tensor *call_loss(const call *c, tn_tape *t, bool plain, tn_tensor **out)
@@ -143,4 +149,28 @@ int64_t samples_of(const tn_op *op)
     while (op->samples && op->samples[n].in[0][0])
         n++;
     return n;
+}
+
+bench bench_new(void)
+{
+    bench b = { .c = tn_context_new(&(tn_options){ .threads = 2, .seed = 3 }) };
+    b.t = b.c ? tn_tape_new(b.c) : NULL;
+    ck_assert_ptr_nonnull(b.t);
+    return b;
+}
+
+void bench_free(bench b)
+{
+    tn_tape_free(b.t);
+    tn_context_free(b.c);
+}
+
+tn_tensor *tensor(int rank, const int64_t dim[], const double *values, bool wants)
+{
+    tn_tensor *a = tn_tensor_new(TN_REAL, rank, dim, wants);
+    ck_assert_ptr_nonnull(a);
+    tn_fill_uniform(a->x, tn_tensor_count(a), 1, 11, (uint64_t)tn_tensor_count(a));
+    for (int64_t i = 0; values && i < tn_tensor_count(a); i++)
+        a->x[i] = (tn_real)values[i];
+    return a;
 }

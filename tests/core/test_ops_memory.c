@@ -1,0 +1,241 @@
+/* How ops deal with memory: weights in bf16 and f16, both layouts, masks that are not stored, work that
+   is cut into pieces, and what the streamed ops never hold. */
+#include "tests/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- frozen weights: the same bits as their values in tn_real ---- */
+
+typedef struct half { tn_dtype type; uint16_t bits; double value; } half;
+
+static const half halves[] = {
+    { TN_BF16, 0x3f80, 1 }, { TN_BF16, 0xc049, -3.140625 }, { TN_BF16, 0x0001, 0x1p-133 },
+    { TN_BF16, 0x7f80, INFINITY },
+    { TN_F16, 0x3c00, 1 }, { TN_F16, 0xc248, -3.140625 }, { TN_F16, 0x0001, 0x1p-24 }, { TN_F16, 0x83ff, -0x3ffp-24 },
+    { TN_F16, 0x0400, 0x1p-14 }, { TN_F16, 0x7bff, 65504 }, { TN_F16, 0xfc00, -INFINITY },
+};
+
+START_TEST(half_has_its_value)
+{
+    bench b = bench_new();
+    tn_tensor *w = tn_tensor_new(halves[_i].type, 2, DIM(1, 1), false), *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    memcpy(w->data, &halves[_i].bits, 2);
+    ck_assert_double_eq((double)tn_embed(b.t, w, id)->x[0], halves[_i].value);
+    tn_tensor_free(w);
+    tn_tensor_free(id);
+    bench_free(b);
+}
+END_TEST
+
+/* Operand i of the call becomes a frozen weight of random bits; returned is one of the same values. */
+static tn_tensor *freeze(call *c, int i, tn_dtype type, tn_tape *t)
+{
+    tn_tensor *real = c->in[i], *w = tn_tensor_new(type, real->rank, real->dim, false);
+    int64_t count = tn_tensor_count(w);
+    tn_tensor *ids = tn_tensor_new(TN_I32, 1, DIM(real->dim[0]), false);
+    for (int64_t k = 0; k < count; k++) /* exponents from 2^-3 to 1 */
+        ((uint16_t *)w->data)[k] = (uint16_t)((tn_random(1, 1, 0, (uint64_t)k) & (type == TN_BF16 ? 0x81ff : 0x8fff)) |
+                                              (type == TN_BF16 ? 0x3e00 : 0x3000));
+    for (int32_t k = 0; k < real->dim[0]; k++)
+        ids->i[k] = k;
+    memcpy(real->x, tn_embed(t, w, ids)->x, (size_t)count * sizeof *real->x);
+    real->wants_grad = false;
+    c->in[i] = w;
+    tn_tensor_free(ids);
+    return real;
+}
+
+START_TEST(frozen_weight_gives_the_same_bits)
+{
+    const tn_op *op = tn_ops[_i];
+    bench b = bench_new();
+    for (int i = 0; i < op->inputs; i++)
+        for (int k = 0; op->frozen >> i & 1 && k < samples_of(op); k++) {
+            if (op->samples[k].bench || op->samples[k].same)
+                continue;
+            call c = call_new(op, &op->samples[k], k, 0);
+            tn_tensor *real = freeze(&c, i, k % 2 ? TN_BF16 : TN_F16, b.t), *frozen = c.in[i];
+            numbers with_half = call_numbers(&c, b.t, false);
+            c.in[i] = real;
+            numbers with_real = call_numbers(&c, b.t, false);
+            ck_assert_int_eq(with_half.count, with_real.count);
+            ck_assert_mem_eq(with_half.x, with_real.x, (size_t)with_half.count * sizeof(tn_real));
+            free(with_half.x);
+            free(with_real.x);
+            tn_tensor_free(frozen);
+            call_free(&c);
+        }
+    bench_free(b);
+}
+END_TEST
+
+/* A layout is only a way to store W: the same bits for x W^T and x W, forward and backward. */
+START_TEST(layouts_give_the_same_bits)
+{
+    enum { N = 300, IN = 400, OUT = 70 };
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(N, IN), NULL, true), *w = tensor(2, DIM(OUT, IN), NULL, true);
+    tn_tensor *v = tensor(2, DIM(IN, OUT), NULL, true);
+    tn_real *dx = malloc(sizeof *dx * N * IN);
+    for (int64_t i = 0; i < OUT * IN; i++)
+        v->x[i % IN * OUT + i / IN] = w->x[i];
+    tn_tensor *y = tn_linear(b.t, x, w, NULL, TN_OUT_IN), *z = tn_linear(b.t, x, v, NULL, TN_IN_OUT);
+    ck_assert_mem_eq(y->x, z->x, sizeof(tn_real) * N * OUT);
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, y, y))), 0);
+    memcpy(dx, x->g, sizeof *dx * N * IN);
+    x->has_grad = false;
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, z, z))), 0);
+    ck_assert_mem_eq(dx, x->g, sizeof *dx * N * IN);
+    int64_t same = 0;
+    for (int64_t i = 0; i < OUT * IN; i++)
+        same += !memcmp(&w->g[i], &v->g[i % IN * OUT + i / IN], sizeof *w->g);
+    ck_assert_int_eq(same, OUT * IN);
+    free(dx);
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(v);
+    bench_free(b);
+}
+END_TEST
+
+/* ---- dropout ---- */
+
+START_TEST(dropout_drops_its_share)
+{
+    enum { N = 100000 };
+    const double p = 0.3;
+    bench b = bench_new();
+    tn_tensor *ones = tensor(1, DIM(N), NULL, false);
+    for (int i = 0; i < N; i++)
+        ones->x[i] = 1;
+    tn_tape_train(b.t, 1);
+    tn_tensor *first = tn_dropout(b.t, ones, p, 5), *again = tn_dropout(b.t, ones, p, 5);
+    tn_tensor *stream = tn_dropout(b.t, ones, p, 6);
+    tn_tape_train(b.t, 2);
+    tn_tensor *draw = tn_dropout(b.t, ones, p, 5);
+    int64_t kept = 0, with_stream = 0, with_draw = 0;
+    for (int i = 0; i < N; i++) {
+        kept += first->x[i] != 0;
+        with_stream += first->x[i] != 0 && stream->x[i] != 0;
+        with_draw += first->x[i] != 0 && draw->x[i] != 0;
+        if (first->x[i] != 0)
+            ck_assert_msg(fabs((double)first->x[i] - 1 / (1 - p)) < 1e-6, "element %d: %g", i, (double)first->x[i]);
+    }
+    ck_assert_mem_eq(first->x, again->x, N * sizeof(tn_real));
+    ck_assert_double_eq_tol((double)kept / N, 1 - p, 0.006); /* four standard deviations */
+    ck_assert_double_eq_tol((double)with_stream / N, (1 - p) * (1 - p), 0.007);
+    ck_assert_double_eq_tol((double)with_draw / N, (1 - p) * (1 - p), 0.007);
+    tn_tape_eval(b.t);
+    ck_assert_mem_eq(tn_dropout(b.t, ones, p, 5)->x, ones->x, N * sizeof(tn_real));
+    tn_tensor_free(ones);
+    bench_free(b);
+}
+END_TEST
+
+/* ---- work that is cut into pieces ---- */
+
+START_TEST(sum_of_many)
+{
+    enum { N = 50001 };
+    bench b = bench_new();
+    tn_tensor *a = tensor(1, DIM(N), NULL, true);
+    for (int i = 0; i < N; i++)
+        a->x[i] = (tn_real)(i % 7);
+    tn_tensor *sum = tn_sum(b.t, a);
+    ck_assert_double_eq((double)sum->x[0], 150003); /* 7143 times 0 + 1 + ... + 6 */
+    ck_assert_int_eq(tn_backward(b.t, sum), 0);
+    int64_t ones = 0;
+    for (int i = 0; i < N; i++)
+        ones += a->g[i] == 1;
+    ck_assert_int_eq(ones, N);
+    tn_tensor_free(a);
+    bench_free(b);
+}
+END_TEST
+
+static double distance(const tn_real *a, const tn_real *b, int64_t count)
+{
+    double most = 0, largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        most = fmax(most, fabs((double)(a[i] - b[i])));
+        largest = fmax(largest, fabs((double)b[i]));
+    }
+    return most / largest;
+}
+
+/* Rows enough for two chunks of logits, some of which do not count: the plain composition's numbers. */
+START_TEST(linear_xent_in_chunks)
+{
+    enum { N = 900, V = 20000, C = 3 };
+    bench b = bench_new();
+    tn_tensor *x[2], *w[2], *targets = tn_tensor_new(TN_I32, 1, DIM(N), false);
+    for (int i = 0; i < 2; i++) {
+        x[i] = tensor(2, DIM(N, C), NULL, true);
+        w[i] = tensor(2, DIM(V, C), NULL, true);
+    }
+    for (int i = 0; i < N; i++)
+        targets->i[i] = i % 5 ? i * 22 : -1;
+    tn_tensor *fused = tn_linear_xent(b.t, x[0], w[0], targets, 0);
+    tn_tensor *plain = tn_cross_entropy(b.t, tn_linear(b.t, x[1], w[1], NULL, TN_OUT_IN), targets, 0);
+    double tolerance = sizeof(tn_real) == 8 ? 1e-13 : 2e-6;
+    ck_assert_double_lt(distance(fused->x, plain->x, 1), tolerance);
+    ck_assert_int_eq(tn_backward(b.t, tn_add(b.t, fused, plain)), 0);
+    ck_assert_double_lt(distance(x[0]->g, x[1]->g, N * C), tolerance);
+    ck_assert_double_lt(distance(w[0]->g, w[1]->g, V * C), tolerance);
+    for (int i = 0; i < 2; i++) {
+        tn_tensor_free(x[i]);
+        tn_tensor_free(w[i]);
+    }
+    tn_tensor_free(targets);
+    bench_free(b);
+}
+END_TEST
+
+/* ---- what is not held ---- */
+
+/* 8 MB for a (T,T) of each of 2 heads in float: far more than the operands and results. */
+START_TEST(attention_holds_no_scores)
+{
+    enum { T = 1024 };
+    bench b = bench_new();
+    tn_tensor *x = tensor(3, DIM(1, T, 3 * 8), NULL, true);
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_attention(b.t, x, x, x, NULL, 2, 2))), 0);
+    ck_assert_int_lt((int64_t)tn_tape_memory(b.t), 1 << 20);
+    tn_tensor_free(x);
+    bench_free(b);
+}
+END_TEST
+
+/* The logits of 1,024 rows would be 82 MB in float; a chunk is at most about 26. */
+START_TEST(linear_xent_holds_no_logits)
+{
+    enum { N = 1024, V = 20000 };
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(N, 2), NULL, true), *w = tensor(2, DIM(V, 2), NULL, true);
+    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(N), false);
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, targets, 0);
+    ck_assert_int_eq(tn_backward(b.t, loss), 0);
+    ck_assert_int_lt((int64_t)tn_tape_memory(b.t), (int64_t)(8 << 20) * (int64_t)sizeof(tn_real));
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(targets);
+    bench_free(b);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    int ops = 0;
+    while (tn_ops[ops])
+        ops++;
+    tcase_add_loop_test(c, half_has_its_value, 0, sizeof halves / sizeof *halves);
+    tcase_add_loop_test(c, frozen_weight_gives_the_same_bits, 0, ops);
+    tcase_add_test(c, layouts_give_the_same_bits);
+    tcase_add_test(c, dropout_drops_its_share);
+    tcase_add_test(c, sum_of_many);
+    tcase_add_test(c, linear_xent_in_chunks);
+    tcase_add_test(c, attention_holds_no_scores);
+    tcase_add_test(c, linear_xent_holds_no_logits);
+}

@@ -1,0 +1,230 @@
+/* The numbers that ops compute: worked out by hand, and where they are huge, missing or all the same. */
+#include "tests/ops.h"
+
+#include <math.h>
+
+/* ---- by hand: what gradients against differences cannot tell ---- */
+
+static void expect(const char *what, const tn_tensor *a, const double want[])
+{
+    ck_assert_msg(a != NULL, "%s: refused", what);
+    for (int64_t i = 0; i < tn_tensor_count(a); i++)
+        ck_assert_msg(fabs((double)a->x[i] - want[i]) < 1e-6, "%s: element %ld is %.9g, expected %.9g", what, (long)i,
+                      (double)a->x[i], want[i]);
+}
+
+#define VALUES(...) ((const double[]){ __VA_ARGS__ })
+
+START_TEST(plain_ops_by_hand)
+{
+    bench b = bench_new();
+    tn_tensor *a = tensor(2, DIM(2, 2), VALUES(1, -2, 3, 4), false);
+    tn_tensor *c = tensor(2, DIM(2, 2), VALUES(5, 6, -7, 8), false);
+    tn_tensor *row = tensor(1, DIM(2), VALUES(10, 20), false), *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    id->i[0] = 1;
+    expect("add", tn_add(b.t, a, c), VALUES(6, 4, -4, 12));
+    expect("add a row", tn_add(b.t, a, row), VALUES(11, 18, 13, 24));
+    expect("mul", tn_mul(b.t, a, c), VALUES(5, -12, -21, 32));
+    expect("scale", tn_scale(b.t, a, -0.5), VALUES(-0.5, 1, -1.5, -2));
+    expect("relu", tn_relu(b.t, a), VALUES(1, 0, 3, 4));
+    expect("gelu", tn_gelu(b.t, a), VALUES(0.8411919906, -0.0454023059, 2.9963627, 3.9999297541));
+    expect("sum", tn_sum(b.t, a), VALUES(6));
+    expect("mean", tn_mean(b.t, a), VALUES(1.5));
+    expect("matmul", tn_matmul(b.t, a, c), VALUES(19, -10, -13, 50));
+    expect("linear (out,in)", tn_linear(b.t, a, c, row, TN_OUT_IN), VALUES(3, -3, 49, 31));
+    expect("linear (in,out)", tn_linear(b.t, a, c, row, TN_IN_OUT), VALUES(29, 10, -3, 70));
+    expect("embed", tn_embed(b.t, a, id), VALUES(3, 4));
+    expect("slice", tn_slice(b.t, a, 1, 2), VALUES(-2, 4));
+    expect("concat", tn_concat(b.t, a, c), VALUES(1, -2, 5, 6, 3, 4, -7, 8));
+    expect("reshape", tn_reshape(b.t, a, 1, DIM(4)), VALUES(1, -2, 3, 4));
+    tn_tensor_free(a);
+    tn_tensor_free(c);
+    tn_tensor_free(row);
+    tn_tensor_free(id);
+    bench_free(b);
+}
+END_TEST
+
+/* Mean 3 and variance 3.5 of 1 2 3 6: with eps 0.5 the divisor is 2. */
+START_TEST(layer_norm_by_hand)
+{
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(1, 4), VALUES(1, 2, 3, 6), false), *w = tensor(1, DIM(4), VALUES(1, 2, 3, 4), false);
+    tn_tensor *bias = tensor(1, DIM(4), VALUES(0, 0, 10, 10), false);
+    expect("layer_norm", tn_layer_norm(b.t, x, w, NULL, 0.5), VALUES(-1, -1, 0, 6));
+    expect("layer_norm with bias", tn_layer_norm(b.t, x, w, bias, 0.5), VALUES(-1, -1, 10, 16));
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(bias);
+    bench_free(b);
+}
+END_TEST
+
+/* Three rows of equal logits, of which two count: log 4 each. */
+START_TEST(loss_divides_by_tokens)
+{
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(3, 1), VALUES(0, 0, 0), false), *w = tensor(2, DIM(4, 1), VALUES(1, 2, 3, 4), false);
+    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(3), false), *z = tn_linear(b.t, x, w, NULL, TN_OUT_IN);
+    targets->i[1] = -1;
+    expect("cross_entropy", tn_cross_entropy(b.t, z, targets, 0), VALUES(1.3862943611));
+    expect("cross_entropy of 8", tn_cross_entropy(b.t, z, targets, 8), VALUES(2 * 1.3862943611 / 8));
+    expect("linear_xent of 8", tn_linear_xent(b.t, x, w, targets, 8), VALUES(2 * 1.3862943611 / 8));
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(targets);
+    bench_free(b);
+}
+END_TEST
+
+/* ---- softmax and cross-entropy ---- */
+
+enum { WIDTH = 4 };
+
+typedef struct extreme { double z[WIDTH], p[WIDTH], loss; } extreme; /* loss: of target 0 */
+
+static const extreme extremes[] = {
+    { { 0, 0, 0, 0 }, { 0.25, 0.25, 0.25, 0.25 }, 1.3862943611198906 },
+    { { 1e4, -1e4, -1e4, -1e4 }, { 1, 0, 0, 0 }, 0 },
+    { { -1e4, 1e4, 1e4, -1e4 }, { 0, 0.5, 0.5, 0 }, 20000.693147180559945 },
+    { { 3e38, -3e38, -3e38, -3e38 }, { 1, 0, 0, 0 }, 0 },
+    { { 1, -INFINITY, 1, 1 }, { 1 / 3., 0, 1 / 3., 1 / 3. }, 1.0986122886681098 },
+    { { -INFINITY, 0, 0, 0 }, { 0, 1 / 3., 1 / 3., 1 / 3. }, INFINITY },
+    { { -INFINITY, -INFINITY, -INFINITY, -INFINITY }, { 0, 0, 0, 0 }, INFINITY },
+};
+
+START_TEST(extreme_logits)
+{
+    const extreme *e = &extremes[_i];
+    bench b = bench_new();
+    tn_tensor *z = tensor(2, DIM(1, WIDTH), e->z, true), *target = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    tn_tensor *p = tn_softmax(b.t, z);
+    for (int i = 0; i < WIDTH; i++)
+        ck_assert_double_eq_tol((double)p->x[i], e->p[i], 1e-6);
+    tn_tensor *loss = tn_cross_entropy(b.t, z, target, 0);
+    if (isinf(e->loss)) {
+        ck_assert_double_eq((double)loss->x[0], INFINITY);
+        ck_assert_int_eq(tn_backward(b.t, loss), TN_ENONFINITE);
+        ck_assert(!z->has_grad);
+    } else {
+        ck_assert_double_eq_tol((double)loss->x[0], e->loss, 1e-6 * (1 + e->loss));
+        ck_assert_int_eq(tn_backward(b.t, loss), 0);
+        for (int i = 0; i < WIDTH; i++)
+            ck_assert_double_eq_tol((double)z->g[i], e->p[i] - (i == 0), 1e-6);
+    }
+    tn_tensor_free(z);
+    tn_tensor_free(target);
+    bench_free(b);
+}
+END_TEST
+
+/* A NaN stays in its row, and reaches it. */
+START_TEST(nan_comes_from_nan)
+{
+    bench b = bench_new();
+    const double z[2 * WIDTH] = { 1, NAN, 2, 3, 1, 2, 3, 4 };
+    tn_tensor *a = tensor(2, DIM(2, WIDTH), z, false), *w = tensor(1, DIM(WIDTH), NULL, false);
+    tn_tensor *results[] = { tn_softmax(b.t, a), tn_layer_norm(b.t, a, w, NULL, 1e-5) };
+    for (int r = 0; r < 2; r++)
+        for (int i = 0; i < WIDTH; i++) {
+            ck_assert(isnan(results[r]->x[i]));
+            ck_assert(isfinite(results[r]->x[WIDTH + i]));
+        }
+    ck_assert(isnan(tn_relu(b.t, a)->x[1]));
+    ck_assert(isnan(tn_gelu(b.t, a)->x[1]));
+    tn_tensor_free(a);
+    tn_tensor_free(w);
+    bench_free(b);
+}
+END_TEST
+
+START_TEST(long_rows_sum_to_one)
+{
+    bench b = bench_new();
+    tn_tensor *a = tensor(2, DIM(1, 100000), NULL, false), *one = tensor(2, DIM(1, 1), NULL, false);
+    double sum = 0;
+    tn_tensor *p = tn_softmax(b.t, a);
+    for (int64_t i = 0; i < 100000; i++)
+        sum += (double)p->x[i];
+    ck_assert_double_eq_tol(sum, 1, 1e-6);
+    ck_assert_double_eq((double)tn_softmax(b.t, one)->x[0], 1);
+    tn_tensor_free(a);
+    tn_tensor_free(one);
+    bench_free(b);
+}
+END_TEST
+
+START_TEST(no_row_counts)
+{
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(2, 3), NULL, true), *w = tensor(2, DIM(5, 3), NULL, true);
+    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(2), false);
+    targets->i[0] = targets->i[1] = -1;
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, targets, 0);
+    loss = tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), targets, 0));
+    ck_assert_double_eq((double)loss->x[0], 0);
+    ck_assert_int_eq(tn_backward(b.t, loss), 0);
+    for (int i = 0; i < 15; i++)
+        ck_assert(w->g[i] == 0 && (i >= 6 || x->g[i] == 0));
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(targets);
+    bench_free(b);
+}
+END_TEST
+
+/* ---- layer norm and attention ---- */
+
+START_TEST(norm_without_variance)
+{
+    bench b = bench_new();
+    const double same[] = { 7, 7, 7, 7 }, w[] = { 1, 2, 3, 4 };
+    tn_tensor *x = tensor(2, DIM(1, WIDTH), same, true), *weight = tensor(1, DIM(WIDTH), w, true);
+    tn_tensor *y = tn_layer_norm(b.t, x, weight, weight, 1e-5);
+    for (int i = 0; i < WIDTH; i++)
+        ck_assert_double_eq((double)y->x[i], w[i]);
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, y, y))), 0);
+    for (int i = 0; i < WIDTH; i++)
+        ck_assert(isfinite(x->g[i]) && isfinite(weight->g[i]));
+    tn_tensor_free(x);
+    tn_tensor_free(weight);
+    bench_free(b);
+}
+END_TEST
+
+/* Scores of 1e4 and more: each query copies the value of the key it agrees with most. */
+START_TEST(attention_of_huge_scores)
+{
+    enum { T = 150 };
+    bench b = bench_new();
+    tn_tensor *q = tensor(3, DIM(1, T, 1), NULL, true), *k = tensor(3, DIM(1, T, 1), NULL, true);
+    tn_tensor *v = tensor(3, DIM(1, T, 1), NULL, true);
+    for (int i = 0; i < T; i++) {
+        q->x[i] = 1000;
+        k->x[i] = (tn_real)(i % 2 ? 10 * i : -10 * i); /* the last odd key wins */
+    }
+    tn_tensor *o = tn_attention(b.t, q, k, v, NULL, 1, 1);
+    for (int i = 1; i < T; i++)
+        ck_assert_double_eq_tol((double)o->x[i], (double)v->x[i % 2 ? i : i - 1], 1e-6);
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, o)), 0);
+    for (int i = 0; i < T; i++)
+        ck_assert(isfinite(q->g[i]) && isfinite(k->g[i]) && isfinite(v->g[i]));
+    tn_tensor_free(q);
+    tn_tensor_free(k);
+    tn_tensor_free(v);
+    bench_free(b);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, plain_ops_by_hand);
+    tcase_add_test(c, layer_norm_by_hand);
+    tcase_add_test(c, loss_divides_by_tokens);
+    tcase_add_loop_test(c, extreme_logits, 0, sizeof extremes / sizeof *extremes);
+    tcase_add_test(c, nan_comes_from_nan);
+    tcase_add_test(c, long_rows_sum_to_one);
+    tcase_add_test(c, no_row_counts);
+    tcase_add_test(c, norm_without_variance);
+    tcase_add_test(c, attention_of_huge_scores);
+}
