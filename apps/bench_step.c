@@ -44,9 +44,11 @@ static tn_model *new_model(const options *o, tn_context *c, tn_error *e)
 
 static void add_lora(const options *o, tn_model *m, tn_error *e)
 {
-    if (e->code || !strcmp(o->mode, "full"))
+    char mode[64];
+    option_dashed(o->mode, mode);
+    if (e->code || !strcmp(mode, "full"))
         return;
-    const char *targets = !strcmp(o->mode, "lora-all") ? "all-linear" : "c_attn.q,c_attn.v";
+    const char *targets = !strcmp(mode, "lora-all") ? "all-linear" : "c_attn.q,c_attn.v";
     tn_lora_options lora = { .rank = o->lora_rank, .alpha = o->lora_alpha, .targets = targets };
     tn_lora_add(m, &lora, e);
 }

@@ -6,7 +6,17 @@
 
 enum { CONFIG_MOST = 1 << 20 };
 
-/* "name = value\n" of row i; nothing for what is not set. */
+/* "name = value\n", quoted where a config file would read the value as something else. */
+static void add_line(const char *name, const char *value, tn_text *out)
+{
+    const size_t n = strlen(value);
+    const bool plain = !strpbrk(value, "#\"'") && !strchr(" \t", value[0]) &&
+        !strchr(" \t", value[n ? n - 1 : 0]);
+    const char *quote = plain ? "" : strchr(value, '"') ? "'" : "\"";
+    tn_text_add(out, "%s = %s%s%s\n", name, quote, value, quote);
+}
+
+/* The lines of row i; nothing for what is not set. */
 static void add_option(const options *o, int i, tn_text *out)
 {
     char name[64];
@@ -15,11 +25,11 @@ static void add_option(const options *o, int i, tn_text *out)
     option_dashed(row->name, name);
     options_value(o, i, &value);
     if (value.n)
-        tn_text_add(out, "%s = %s\n", name, value.s);
+        add_line(name, value.s, out);
     if (row->kind == OPTION_LIST) {
         const char *const *list = (const char *const *)((const char *)o + row->offset);
         for (int k = 0; list[k]; k++)
-            tn_text_add(out, "%s = %s\n", name, list[k]);
+            add_line(name, list[k], out);
     }
     tn_text_free(&value);
 }

@@ -137,7 +137,7 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
     bool fits = true;
     switch (row->kind) {
     case OPTION_TEXT:
-        fits = row->value[0] < 'a' || word_in(text, strlen(text), row->value, '|');
+        fits = *text && (row->value[0] < 'a' || word_in(text, strlen(text), row->value, '|'));
         *(const char **)field = text;
         break;
     case OPTION_COUNT:

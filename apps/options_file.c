@@ -21,12 +21,13 @@ static char *trimmed(char *s)
     return s;
 }
 
-/* A # at the start or behind a blank, outside quotes, begins a comment. */
+/* A # at the start or behind a blank begins a comment, except in a quoted value. */
 static void cut_comment(char *line)
 {
     char quote = 0;
     for (char *s = line; *s; s++) {
-        if (quote ? *s == quote : *s == '"' || *s == '\'')
+        const bool begins = !quote && s > line && strchr(" \t=:", s[-1]);
+        if (quote ? *s == quote : begins && (*s == '"' || *s == '\''))
             quote = quote ? 0 : *s;
         else if (!quote && *s == '#' && (s == line || s[-1] == ' ' || s[-1] == '\t')) {
             *s = 0;

@@ -22,10 +22,12 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
 static int make_schedule(run *r, tn_error *e)
 {
     const options *o = r->o;
+    char name[64];
     if (e->code)
         return e->code;
+    option_dashed(o->lr_scheduler, name); /* inverse_sqrt is inverse-sqrt */
     r->schedule =
-        (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(o->lr_scheduler),
+        (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(name),
                        .steps = r->steps,
                        .warmup = o->warmup_steps < 0 ? r->steps * 3 / 100 : o->warmup_steps,
                        .min = o->lr_min,

@@ -119,6 +119,8 @@ static const bad bads[] = {
     { "train", { "--lr-scheduler", "cosin" }, "expected constant|linear|cosine|wsd|inverse-sqrt" },
     { "train", { "--resume=maybe" }, "--resume: \"maybe\"; expected true or false" },
     { "train", { "--no-batch-size" }, "only switches can be negated" },
+    { "train", { "--data", "" }, "--data: \"\"; expected PATH" },
+    { "compare", { "--progress", "none" }, "--progress is an option of train, not of compare" },
     { "train", { "model" }, "\"model\": expected an option" },
     { "optimizers", { "a", "b" }, "\"b\": expected an option" },
 };
@@ -142,6 +144,8 @@ static const file files[] = {
     { "batch_size: 8", OPT_batch_size, "8", false },
     { "# all\n\n  batch-size=8 # rows\r\n", OPT_batch_size, "8", false },
     { "model = \"a # b\"\n", OPT_model, "a # b", false },
+    { "model = bob's # a\n", OPT_model, "bob's", false },
+    { "model = 'it is \"so\" # here'\n", OPT_model, "it is \"so\" # here", false },
     { "data: task:lookup\n", OPT_data, "task:lookup", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },
