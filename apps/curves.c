@@ -31,8 +31,9 @@ curves_style curves_style_of(int fd)
         locale = getenv(name[i]);
     if (!locale || (!strcasestr(locale, "utf-8") && !strcasestr(locale, "utf8")))
         return CURVES_ASCII;
-    const char *plain = getenv("NO_COLOR");
-    return isatty(fd) && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
+    const char *plain = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    const bool dumb = !terminal || !strcmp(terminal, "dumb");
+    return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
 }
 
 /* Writes text from column `col` to at most `end`; returns the column behind it. A character takes

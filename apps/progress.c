@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -11,8 +12,10 @@
 
 progress_mode progress_mode_of(const options *o)
 {
+    const char *terminal = getenv("TERM");
+    const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
     if (!strcmp(o->progress, "auto"))
-        return isatty(STDOUT_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
+        return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
     return !strcmp(o->progress, "bar")  ? PROGRESS_BAR
         : !strcmp(o->progress, "lines") ? PROGRESS_LINES
         : !strcmp(o->progress, "json")  ? PROGRESS_JSON
@@ -24,8 +27,10 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
 {
     if (record->failed)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
-    if (!e->code && p->mode == PROGRESS_JSON)
+    if (!e->code && p->mode == PROGRESS_JSON) {
         printf("%s", record->s);
+        fflush(stdout); /* who reads this through a pipe wants each record as it comes */
+    }
     if (!e->code && p->log &&
         (fwrite(record->s, 1, record->n, p->log) != record->n || fflush(p->log)))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
@@ -33,22 +38,35 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
     return e->code;
 }
 
+/* The options of train that are set, as members of an object. */
+static void add_config(const options *o, tn_text *out)
+{
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        tn_text value = { 0 };
+        if (strchr(row->commands, 't'))
+            options_value(o, i, &value);
+        if (value.n && row->kind == OPTION_TEXT)
+            json_text(out, row->name, value.s);
+        else if (value.n)
+            tn_text_add(out, ",\"%s\":%s", row->name, value.s);
+        tn_text_free(&value);
+    }
+    for (int k = 0; o->opt[k]; k++) {
+        tn_text_add(out, "%s", k ? "," : ",\"opt\":[");
+        tn_text_quote(out, o->opt[k], strlen(o->opt[k]));
+    }
+    tn_text_add(out, "%s", o->opt[0] ? "]" : "");
+}
+
 /* Version, options, seed and machine: the log's first record. */
 static int write_header(progress *p, const run *r, tn_error *e)
 {
-    tn_text out = { 0 }, value = { 0 };
+    tn_text out = { 0 };
     struct utsname host;
     char cpu[128];
     tn_text_add(&out, "{\"tenon\":\"%s\",\"config\":{\"command\":\"train\"", TENON_VERSION);
-    for (int i = 0; i < OPTIONS; i++) {
-        value.n = 0;
-        if (strchr(options_table[i].commands, 't'))
-            options_value(r->o, i, &value);
-        if (value.n && options_table[i].kind == OPTION_TEXT)
-            json_text(&out, options_table[i].name, value.s);
-        else if (value.n)
-            tn_text_add(&out, ",\"%s\":%s", options_table[i].name, value.s);
-    }
+    add_config(r->o, &out);
     tn_text_add(&out, "},\"seed\":%lld", (long long)r->o->seed);
     json_text(&out, "host", uname(&host) ? "" : host.nodename);
     machine_cpu(cpu, sizeof cpu);
@@ -56,7 +74,6 @@ static int write_header(progress *p, const run *r, tn_error *e)
     json_text(&out, "isa", tn_context_isa(r->s->context));
     tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld}\n", tn_context_threads(r->s->context),
                 (long long)r->state.step + 1);
-    tn_text_free(&value);
     return write_record(p, &out, e);
 }
 

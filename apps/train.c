@@ -72,7 +72,7 @@ static int load_checkpoint(job *j, const tn_text *facts)
         else if (j->r.state.step > j->r.steps)
             tn_fail(
                 e, APP_USAGE,
-                "--iters: the checkpoint is after step %lld; expected at least as many steps than "
+                "--iters: the checkpoint is after step %lld; expected at least as many steps as "
                 "the %lld asked for",
                 (long long)j->r.state.step, (long long)j->r.steps);
     }
@@ -122,6 +122,8 @@ static void print_resume(const options *o)
         show_word(o->argv[i], &line);
         tn_text_add(&line, " ");
     }
+    if (o->overwrite && o->config) /* which may say overwrite = true */
+        tn_text_add(&line, "--no-overwrite ");
     printf("to continue: %s--resume\n", line.failed ? "" : line.s);
     tn_text_free(&line);
 }

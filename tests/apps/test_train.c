@@ -226,6 +226,45 @@ START_TEST(config_used_repeats_the_run)
 }
 END_TEST
 
+/* A name that a config file could misread comes back as it was. */
+START_TEST(config_used_quotes_what_needs_it)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "cp t.txt 'a # b.txt'"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "train --model m --tokenizer chars --data 'a # b.txt' --iters 2 -o o"), 0);
+    ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
+    same_folders(&p, "o", "r");
+    place_end(&p);
+}
+END_TEST
+
+/* Underscores stand for dashes in the names of schedules too. */
+START_TEST(a_schedule_has_two_spellings)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --data t.txt --iters 9 --warmup-steps 2";
+    ck_assert_int_eq(tenon(&p, "%s -o o --lr-scheduler inverse-sqrt", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --lr-scheduler inverse_sqrt", how), 0);
+    ck_assert_int_eq(shell(&p, "cmp o/model.safetensors r/model.safetensors"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A reader of a pipe has each record when it is made, not when the run ends. */
+START_TEST(records_come_at_once)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o --iters 1000000 "
+              "--steps-per-report 1000000 --valid-split 0 --progress json >q 2>err & "
+              "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
 /* N accumulated batches are one batch of N times the rows, to rounding: tokens are weighed alike.
  */
 START_TEST(accumulation_is_a_larger_batch)
@@ -258,8 +297,9 @@ START_TEST(the_log_says_what_happened)
     ck_assert_int_eq(
         tenon(&p,
               "train --model m --tokenizer chars --data t.txt --iters 20 -o o --steps-per-report 5 "
-              "--steps-per-eval 10"),
+              "--steps-per-eval 10 --opt beta1=0.8 --opt eps=1e-6"),
         0);
+    place_has(&p, "o/log.jsonl", "\"opt\":[\"beta1=0.8\",\"eps=1e-6\"]");
     place_has(&p, "o/log.jsonl", "{\"tenon\":");
     place_has(&p, "o/log.jsonl", "\"iters\":20");
     ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"train\",\"step\":' o/log.jsonl) = 5"),
@@ -287,6 +327,9 @@ void tests(TCase *c)
     tcase_add_loop_test(c, resuming_with_other_options_names_them, 0,
                         sizeof others / sizeof *others);
     tcase_add_test(c, config_used_repeats_the_run);
+    tcase_add_test(c, config_used_quotes_what_needs_it);
+    tcase_add_test(c, a_schedule_has_two_spellings);
+    tcase_add_test(c, records_come_at_once);
     tcase_add_test(c, accumulation_is_a_larger_batch);
     tcase_add_test(c, the_log_says_what_happened);
 }
