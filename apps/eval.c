@@ -13,7 +13,7 @@ static void print_loss(const options *o, const tn_eval *v)
     printf("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
 }
 
-static int evaluate(const setup *s, const options *o, part which, const char *split, tn_error *e)
+static int evaluate(const setup *s, const options *o, part which, tn_error *e)
 {
     tn_eval v;
     task_score score;
@@ -25,7 +25,7 @@ static int evaluate(const setup *s, const options *o, part which, const char *sp
     if (e->code || !s->task)
         return e->code;
     const tn_data_facts facts = tn_dataset_facts(s->data[which]);
-    if (score_task(s, o, split, facts.records + facts.skipped, &score, e))
+    if (score_task(s, o, facts.records + facts.skipped, &score, e))
         return e->code;
     printf("exact       %lld of %lld (%.1f %%), by single steps %lld\n", (long long)score.exact,
            (long long)score.records, 100.0 * (double)score.exact / (double)score.records,
@@ -37,20 +37,20 @@ static int evaluate(const setup *s, const options *o, part which, const char *sp
 int command_eval(const options *o, tn_error *e)
 {
     setup s = { 0 };
-    const char *split = o->split ? o->split : "test";
-    const part which = !strcmp(split, "train") ? PART_TRAIN
-        : !strcmp(split, "valid")              ? PART_VALID
-                                               : PART_TEST;
+    options asked = *o;
+    if (!o->split)
+        asked.split = "test";
+    const part which = part_find(asked.split);
     if (!o->model)
         return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
     if (!o->data == !o->task)
         return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
     setup_model(&s, o, (uint64_t)o->seed, e);
-    setup_data(&s, o, which, e);
+    setup_data(&s, &asked, which, e);
     if (!e->code && !s.data[which])
-        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, split);
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
     if (!e->code)
-        evaluate(&s, o, which, split, e);
+        evaluate(&s, &asked, which, e);
     setup_close(&s);
     return 0;
 }

@@ -83,17 +83,16 @@ static void print_rows(const setup *s, const options *o, const batch *b)
 
 static int generate(setup *s, const options *o, batch *b, tn_error *e)
 {
-    int64_t most = o->max_tokens;
+    const int64_t positions = s->model->positions;
+    const int64_t most = o->max_tokens < positions ? o->max_tokens : positions;
     for (; o->prompt[b->rows] && !e->code; b->rows++) {
         const int64_t r = b->rows;
         if (encode_prompt(s, o->prompt[r], b, r, e))
             continue;
-        const int64_t room = s->model->positions - b->length[r];
-        if (room < 1)
+        if (b->length[r] >= positions)
             return tn_fail(e, TN_EARG,
                            "--prompt: %lld tokens; expected fewer than the model's %lld",
-                           (long long)b->length[r], (long long)s->model->positions);
-        most = most < room ? most : room;
+                           (long long)b->length[r], (long long)positions);
     }
     for (int64_t r = 0; r < b->rows && !e->code; r++)
         if (!(b->out[r] = malloc((size_t)most * sizeof *b->out[r])))

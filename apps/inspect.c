@@ -132,52 +132,61 @@ static void print_tokens(const tn_tokenizer *k, const int32_t *ids, int64_t n)
         printf("... %lld more", (long long)(n - SHOWN_TOKENS));
 }
 
-static int print_data(const options *o, part which, tn_error *e)
+static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count)
 {
-    tn_tokenizer *k = o->tokenizer ? tokenizer_from_data(o, e)
-        : o->model                 ? tn_tokenizer_open(o->model, e)
-                                   : NULL;
-    if (!k)
-        return tn_fail(e, APP_USAGE,
-                       "--data: expected --model or --tokenizer beside it, to make tokens");
-    tn_dataset *d = data_part(o, which, k, o->max_seq_length > 0 ? o->max_seq_length : 2048, e);
-    if (d) {
-        const tn_data_facts f = tn_dataset_facts(d);
-        const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
-        printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped\n",
-               (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
-               (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
-        for (int64_t i = 0; i < f.records && i < count; i++) {
-            int64_t length, prompt;
-            const int32_t *ids = tn_dataset_record(d, i, &length, &prompt);
-            printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ",
-                   (long long)i, (long long)length, (long long)prompt);
-            print_tokens(k, ids, prompt);
-            printf("\n  with     ");
-            print_tokens(k, ids + prompt, length - prompt);
-            printf("\n");
-        }
+    const tn_data_facts f = tn_dataset_facts(d);
+    printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped\n",
+           (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
+           (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
+    for (int64_t i = 0; i < f.records && i < count; i++) {
+        int64_t length, prompt;
+        const int32_t *ids = tn_dataset_record(d, i, &length, &prompt);
+        printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
+               (long long)length, (long long)prompt);
+        print_tokens(k, ids, prompt);
+        printf("\n  with     ");
+        print_tokens(k, ids + prompt, length - prompt);
+        printf("\n");
     }
-    tn_dataset_free(d);
-    tn_tokenizer_free(k);
+}
+
+/* Records as a training run of the model would see them; without a model, its tokenizer does. */
+static int print_data(const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    const part which = part_find(o->split);
+    if (o->model) {
+        setup_model(&s, o, 0, e);
+        setup_data(&s, o, which, e);
+    } else if (o->tokenizer) {
+        const int64_t length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
+        s.tokenizer = tokenizer_from_data(o, e);
+        s.data[which] = s.tokenizer ? data_part(o, which, s.tokenizer, length, e) : NULL;
+    } else {
+        tn_fail(e, APP_USAGE, "--data: expected --model or --tokenizer beside it, to make tokens");
+    }
+    if (!e->code && !s.data[which])
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, o->split);
+    if (!e->code)
+        print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS);
+    setup_close(&s);
     return e->code;
 }
 
 int command_inspect(const options *o, tn_error *e)
 {
     struct stat st;
-    const char *split = o->split ? o->split : "train";
-    if (o->data) {
-        print_data(o,
-                   !strcmp(split, "train")       ? PART_TRAIN
-                       : !strcmp(split, "valid") ? PART_VALID
-                                                 : PART_TEST,
-                   e);
-        return 0;
-    }
     const char *path = o->arguments ? o->argument[0] : o->model;
     const size_t n = path ? strlen(path) : 0;
-    if (!path)
+    options asked = *o;
+    asked.model = path;
+    if (!o->split)
+        asked.split = "train";
+    if (o->arguments && o->model)
+        tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model, path);
+    else if (o->data)
+        print_data(&asked, e);
+    else if (!path)
         tn_fail(
             e, APP_USAGE,
             "a path is missing; expected a folder, a .safetensors, or --data FILE --model FOLDER");

@@ -34,7 +34,7 @@ typedef struct setup {
 
 /* The model folder of the options, its tokenizer (or one made from the data) and its adapter. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
-/* One part of the data. A text has no test part but half of its end in `compare`; a single .jsonl
+/* One part of the data; --split says that it is read alone. A text has no test part but half of its end in `compare`; a single .jsonl
    is all one part. What is not there stays NULL. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);
 /* Puts LoRA on, or leaves all weights trained; makes the tape. */
@@ -51,6 +51,7 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
 /* The data set of a part; NULL: there is none, or e is set. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
+part part_find(const char *name); /* "train", "valid" or "test" */
 /* Hash of all tokens of a data set. */
 uint64_t data_hash(const tn_dataset *d);
 

@@ -29,16 +29,15 @@ static int prepare(const setup *s, answers *a, int64_t r, int64_t most, tn_error
     return 0;
 }
 
-/* Room for the longest answer, end token included; no more than the model has. */
-static int64_t longest_answer(const setup *s, const answers *a, int64_t rows)
+/* Tokens of the longest right answer, end token included: what goes on beyond it is wrong. */
+static int64_t longest_answer(const answers *a, int64_t rows)
 {
-    int64_t most = 1, prompt = 1;
+    int64_t most = 1;
     for (int64_t r = 0; r < rows; r++) {
         const int64_t answer = (int64_t)strlen(a->record[r].completion) + 1;
         most = answer > most ? answer : most;
-        prompt = a->length[r] > prompt ? a->length[r] : prompt;
     }
-    return most < s->model->positions - prompt ? most : s->model->positions - prompt;
+    return most < TN_TASK_TEXT ? most : TN_TASK_TEXT;
 }
 
 static int score_rows(const setup *s, answers *a, int64_t rows, task_score *out, tn_error *e)
@@ -47,7 +46,7 @@ static int score_rows(const setup *s, answers *a, int64_t rows, task_score *out,
         prepare(s, a, r, TN_TASK_TEXT, e);
     if (e->code)
         return e->code;
-    const tn_sampling greedy = { .max_tokens = longest_answer(s, a, rows),
+    const tn_sampling greedy = { .max_tokens = longest_answer(a, rows),
                                  .stop = tn_tokenizer_end(s->tokenizer) };
     if (tn_generate(s->model, rows, (const int32_t *const *)a->ids, a->length, &greedy, a->out,
                     a->made, NULL, NULL, e))
@@ -66,7 +65,7 @@ static int score_rows(const setup *s, answers *a, int64_t rows, task_score *out,
     return e->code;
 }
 
-int score_task(const setup *s, const options *o, const char *split, int64_t count, task_score *out,
+int score_task(const setup *s, const options *o, int64_t count, task_score *out,
                tn_error *e)
 {
     *out = (task_score){ 0 };
@@ -76,7 +75,7 @@ int score_task(const setup *s, const options *o, const char *split, int64_t coun
     for (int64_t at = 0; at < count && !e->code; at += AT_ONCE) {
         const int64_t rows = count - at < AT_ONCE ? count - at : AT_ONCE;
         for (int64_t r = 0; r < rows; r++)
-            tn_task_record(s->task, (uint64_t)o->seed, split, (uint64_t)(at + r), &a->record[r]);
+            tn_task_record(s->task, (uint64_t)o->seed, o->split, (uint64_t)(at + r), &a->record[r]);
         score_rows(s, a, rows, out, e);
         for (int64_t r = 0; r < rows; r++) {
             free(a->ids[r]);

@@ -10,7 +10,7 @@ typedef struct task_score {
 } task_score;
 
 /* Generates an answer to records 0 .. count-1 of the split, `batch` at a time. */
-int score_task(const setup *s, const options *o, const char *split, int64_t count, task_score *out,
+int score_task(const setup *s, const options *o, int64_t count, task_score *out,
                tn_error *e);
 
 #endif

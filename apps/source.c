@@ -16,6 +16,14 @@ static bool ends(const char *path, const char *suffix)
     return n > k && !strcmp(path + n - k, suffix);
 }
 
+part part_find(const char *name)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (!strcmp(name, part_names[i]))
+            return (part)i;
+    return PARTS;
+}
+
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
 {
     char name[64];
@@ -23,7 +31,7 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
     if (!o->task && (!o->data || strncmp(o->data, "task:", 5)))
         return NULL;
     const char *text = o->task ? o->task : o->data + 5;
-    const char *colon = strchr(text, ':');
+    const char *colon = o->task ? NULL : strchr(text, ':');
     const size_t n = colon ? (size_t)(colon - text) : strlen(text);
     snprintf(name, sizeof name, "%.*s", n > 60 ? 60 : (int)n, text);
     if (colon && (!read_count(colon + 1, count) || *count < 1)) {
@@ -42,12 +50,13 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
     return task;
 }
 
-/* How many records of a task a part has: as many fresh ones as the steps take. */
+/* How many records of a task a part has: for training as many fresh ones as the steps take. A part
+   that was asked for alone has what was said, by --count or in task:NAME:COUNT. */
 static int64_t task_count(const options *o, part which, int64_t said)
 {
     int64_t n;
-    if (which != PART_TRAIN)
-        return o->count > 0 ? o->count : TASK_EVALUATED;
+    if (which != PART_TRAIN || o->split)
+        return o->count > 0 ? o->count : o->split && said > 0 ? said : TASK_EVALUATED;
     if (said > 0)
         return said;
     if (o->iters <= 0 || __builtin_mul_overflow(o->iters, o->batch_size, &n) ||
