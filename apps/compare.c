@@ -69,16 +69,34 @@ static void pick_settings(const options *o, const char *name, const char *set[MA
     set[kept] = NULL;
 }
 
+static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *e)
+{
+    const char *set[MAX_LIST + 1];
+    const char *name = y->names[c->optimizer];
+    pick_settings(y->o, name, set);
+    return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
+}
+
+/* Opens every run of a seed once: what an optimizer refuses is said before the first has run. */
+static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
+{
+    for (int64_t i = 0; i < y->count && !e->code; i++) {
+        run r;
+        if (y->cells[i].seed != seed)
+            continue;
+        open_cell(&r, y, s, &y->cells[i], e);
+        run_close(&r);
+    }
+    return e->code;
+}
+
 /* Trains and evaluates a cell. A run whose numbers stop being finite is a result, not an error. */
 static int run_cell(study *y, setup *s, cell *c, tn_error *e)
 {
     run r;
-    const char *set[MAX_LIST + 1];
     tn_error inner = { 0 };
     watch w = { y, c, &inner };
-    pick_settings(y->o, y->names[c->optimizer], set);
-    if (run_open(&r, s, y->o,
-                 &(recipe){ .optimizer = y->names[c->optimizer], .lr = c->lr, .set = set }, e)) {
+    if (open_cell(&r, y, s, c, e)) {
         run_close(&r);
         return e->code;
     }
@@ -130,11 +148,11 @@ static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
         if (!start)
             tn_fail(e, TN_ENOMEM, "a copy of the starting weights: out of memory");
     }
-    if (!e->code) {
+    if (!e->code)
         copy_weights(s.model->params, start, false);
-        if (first)
-            progress_setup(&s, y->o);
-    }
+    if (!e->code && first && !try_cells(y, &s, seed, e) && !output_make(y->o->out, false, e) &&
+        !study_open(y, e))
+        progress_setup(&s, y->o);
     for (int64_t i = 0; i < y->count && !e->code && !signals_stop(); i++) {
         cell *c = &y->cells[i];
         if (c->done || c->seed != seed)
@@ -177,16 +195,31 @@ static int check_options(const options *o, tn_error *e)
     return e->code;
 }
 
+/* Every --opt NAME.K=V must name an optimizer of the study. */
+static int check_settings(const study *y, tn_error *e)
+{
+    for (int i = 0; y->o->opt[i] && !e->code; i++) {
+        const char *text = y->o->opt[i];
+        const size_t n = strcspn(text, ".=");
+        bool known = text[n] != '.';
+        for (int k = 0; k < y->optimizers && !known; k++)
+            known = strlen(y->names[k]) == n && !strncmp(text, y->names[k], n);
+        if (!known)
+            tn_fail(e, APP_USAGE, "--opt %.80s: \"%.*s\" is not among the optimizers of this study",
+                    text, n > 60 ? 60 : (int)n, text);
+    }
+    return e->code;
+}
+
 int command_compare(const options *o, tn_error *e)
 {
     study y = { .o = o };
-    if (check_options(o, e) || study_fill(&y, e)) {
+    if (check_options(o, e) || study_fill(&y, e) || check_settings(&y, e)) {
         study_close(&y);
         return 1;
     }
     signals_catch();
-    if (!output_make(o->out, false, e) && !study_open(&y, e))
-        run_study(&y, e);
+    run_study(&y, e);
     if (!e->code && !signals_stop())
         printf("\nwritten: %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2]);
     study_close(&y);

@@ -177,8 +177,9 @@ static double beyond(const study *y, int optimizer, int first)
     const double best = study_choice(y, optimizer);
     if (n < 2 || n - first >= 2 * EXTENSIONS || n == MOST_RATES)
         return 0;
+    const double lower = rounded(rates[0] * rates[0] / rates[1]);
     if (best == rates[0])
-        return rounded(rates[0] * rates[0] / rates[1]);
+        return lower >= y->o->lr_min ? lower : 0; /* no schedule falls to a higher rate */
     return best == rates[n - 1] ? rounded(best * best / rates[n - 2]) : 0;
 }
 

@@ -113,7 +113,9 @@ static void print_rates(const study *y, int k)
     printf("%-12s", y->names[k]);
     for (int i = 0; i < n; i++) {
         const summary s = study_summary(y, k, rates[i]);
-        if (isfinite(s.valid))
+        if (!s.runs)
+            printf("  %g: not run", rates[i]);
+        else if (isfinite(s.valid))
             printf("  %s%g: %.4f", rates[i] == best ? "*" : "", rates[i], s.valid);
         else
             printf("  %g: diverged", rates[i]);
@@ -130,7 +132,8 @@ void study_table(const study *y)
         const double lr = study_choice(y, k);
         const summary s = study_summary(y, k, lr);
         if (!isfinite(s.valid)) {
-            printf("%-12s no rate of its grid stayed finite\n", y->names[k]);
+            printf("%-12s %s\n", y->names[k],
+                   s.runs ? "no rate of its grid stayed finite" : "no run was finished");
             continue;
         }
         printf("%-12s %-9g %.4f +- %-10.4f ", y->names[k], lr, s.valid, s.spread);

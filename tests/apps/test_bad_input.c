@@ -17,6 +17,7 @@ typedef struct row {
 
 #define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
 #define TRAIN_O "train --model o --iters 2 -o x --data "
+#define COMPARE "compare --model o --data d --iters 1 --lr-grid 1e-3 --out x "
 #define SET(file, from, to) "sed -i 's/" from "/" to "/' " file
 
 static const row rows[] = {
@@ -139,6 +140,9 @@ static const row rows[] = {
     { "", "train --model o --data r.jsonl -o /proc/x/y", 1, "/proc/x: cannot make the folder",
       false },
     { ": >f", "train --model o --data r.jsonl -o f", 1, "f: a file; expected a folder", false },
+    { "", "train --model o --data r.jsonl --overwrite -o ./o", 2,
+      "--output-dir ./o: the folder of --model", false },
+    { "", "train --model o --data r.jsonl -o ''", 2, "--output-dir: \"\"; expected DIR", false },
     { "", TRAIN_O "r.jsonl --resume", 1, "x: no complete checkpoint", false },
     { "mkdir x; ln -s /dev/full x/log.jsonl", TRAIN_O "r.jsonl", 1,
       "x/log.jsonl: cannot write: No space left", true },
@@ -162,11 +166,18 @@ static const row rows[] = {
     { "", "eval --model o --data r.jsonl --task lookup", 2,
       "--data or --task: expected one of them", false },
     { "", "eval --model o --data r.jsonl --split valid", 2, "has no valid part", false },
-    { "", "compare --model o --data r.jsonl --out x", 2, "expected validation data too", true },
+    { "", "eval --model o --task lookup:5", 2, "task \"lookup:5\": unknown", false },
+    { "", "compare --model o --data r.jsonl --out x", 2, "expected validation data too", false },
+    { "", COMPARE "--optimizers adamw --opt adam.beta1=0.5", 2,
+      "\"adam\" is not among the optimizers of this study", false },
+    { "mkdir d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl",
+      COMPARE "--optimizers adamw,lora-rite --max-grad-norm 1", 2, "clip", false },
     { "", "compare --model o --data r.jsonl --out x --lr-grid 1:2", 2,
       "--lr-grid \"1:2\": expected LO:HI:logN", false },
     { "", "inspect none", 1, "none: cannot open", false },
     { "", "inspect --data r.jsonl", 2, "expected --model or --tokenizer", false },
+    { "", "inspect o --data r.jsonl --split valid", 2, "has no valid part", false },
+    { "", "inspect o --model o", 2, "--model o: expected no PATH beside it", false },
     { "", "optimizers adamm", 2, "did you mean adam", false },
     { "", "task lokup", 2, "did you mean lookup", false },
 };

@@ -84,6 +84,10 @@ static const use uses[] = {
     { "eval --model o --data t.txt", "perplexity" },
     { "eval --model o --data r.jsonl", "23 rows" },
     { "eval --model o --task lookup --count 7", "of 7" },
+    { "eval --model o --task lookup --split train --count 7", "of 7" },
+    { "eval --model o --data task:lookup:7 --split valid", "of 7" },
+    { "inspect o --data task:lookup:7", "7 records" },
+    { "inspect o --data t.txt", "record 0: 65 tokens" },
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
     { "compare --model o --task lookup --out c --optimizers sgd,lora-rite --lr-grid 1e-3,1e-2 --iters 2 --count 5",
       "* chosen" },
@@ -128,6 +132,38 @@ START_TEST(both_ways_to_score_agree)
 }
 END_TEST
 
+/* A prompt's continuation does not depend on a longer one beside it. */
+START_TEST(prompts_do_not_shorten_each_other)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(tenon(&p, "generate --model o --temp 0 -p 2 -n 60"), 0);
+    ck_assert_int_eq(shell(&p, "mv out alone"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "generate --model o --temp 0 -p 2 -n 60 -p $(printf '%%050d' 0)"), 0);
+    ck_assert_int_eq(
+        shell(&p, "head -c $(stat -c %%s alone) out | cmp alone - && test $(wc -c <alone) -gt 50"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* Nor does an answer: with 40 positions, a batch of this task has prompts of up to 35. */
+START_TEST(long_prompts_do_not_cut_other_answers)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "sed -i 's/n_positions\": 64/n_positions\": 40/' m/config.json"), 0);
+    make_model(&p);
+    ck_assert_int_eq(shell(&p, "\"$T\" task arithmetic --count 30 --split test >k.jsonl"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "train --model o --data k.jsonl -o f --fine-tune-type full --iters 300 --lr 1e-2"),
+        0);
+    ck_assert_int_eq(tenon(&p, "eval --model f --task arithmetic --count 30"), 0);
+    ck_assert_int_eq(shell(&p, "awk '/^exact/ { ok = $2 > 5 } END { exit !ok }' out"), 0);
+    place_end(&p);
+}
+END_TEST
+
 /* All runs of a study stand on the same start and the same batches, and an edge extends the grid.
  */
 START_TEST(a_study_is_fair)
@@ -149,6 +185,21 @@ START_TEST(a_study_is_fair)
 }
 END_TEST
 
+/* A grid is not extended to rates below --lr-min, which no schedule could fall to. */
+START_TEST(a_grid_ends_at_the_least_rate)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(
+        tenon(&p,
+              "compare --model o --task lookup --out c --optimizers sgd --lr-min 1e29 "
+              "--lr-grid 1e29,1e30 --iters 2 --count 5"),
+        0);
+    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 3"), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
@@ -157,5 +208,8 @@ void tests(TCase *c)
     tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
     tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
     tcase_add_test(c, both_ways_to_score_agree);
+    tcase_add_test(c, prompts_do_not_shorten_each_other);
+    tcase_add_test(c, long_prompts_do_not_cut_other_answers);
     tcase_add_test(c, a_study_is_fair);
+    tcase_add_test(c, a_grid_ends_at_the_least_rate);
 }
