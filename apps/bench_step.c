@@ -44,11 +44,10 @@ static tn_model *new_model(const options *o, tn_context *c, tn_error *e)
 
 static void add_lora(const options *o, tn_model *m, tn_error *e)
 {
-    char mode[64];
-    option_dashed(o->mode, mode);
-    if (e->code || !strcmp(mode, "full"))
+    if (e->code || !strcmp(o->mode, "full"))
         return;
-    const char *targets = !strcmp(mode, "lora-all") ? "all-linear" : "c_attn.q,c_attn.v";
+    const bool all = strstr(o->mode, "all") != NULL; /* lora-all, lora_all */
+    const char *targets = all ? "all-linear" : "c_attn.q,c_attn.v";
     tn_lora_options lora = { .rank = o->lora_rank, .alpha = o->lora_alpha, .targets = targets };
     tn_lora_add(m, &lora, e);
 }

@@ -183,7 +183,8 @@ int command_inspect(const options *o, tn_error *e)
     if (!o->split)
         asked.split = "train";
     if (o->arguments && o->model)
-        tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model, path);
+        tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model,
+                path);
     else if (o->data)
         print_data(&asked, e);
     else if (!path)

@@ -34,8 +34,8 @@ typedef struct setup {
 
 /* The model folder of the options, its tokenizer (or one made from the data) and its adapter. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
-/* One part of the data; --split says that it is read alone. A text has no test part but half of its end in `compare`; a single .jsonl
-   is all one part. What is not there stays NULL. */
+/* One part of the data; --split says that it is read alone. A text has no test part but half of its
+   end in `compare`; a single .jsonl is all one part. What is not there stays NULL. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);
 /* Puts LoRA on, or leaves all weights trained; makes the tape. */
 int setup_train(setup *s, const options *o, tn_error *e);

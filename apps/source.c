@@ -6,7 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TASK_EVALUATED = 500, TASK_EPOCH = 10000 }; /* records, where nothing says how many */
+enum { /* records of a task, where nothing says how many */
+    TASK_EVALUATED = 500,
+    TASK_EPOCH = 10000,
+    TASK_MOST = 1000000 /* they are made before the first step: seconds, a few hundred MB */
+};
 
 static const char *const part_names[PARTS] = { "train", "valid", "test" };
 
@@ -50,8 +54,8 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
     return task;
 }
 
-/* How many records of a task a part has: for training as many fresh ones as the steps take. A part
-   that was asked for alone has what was said, by --count or in task:NAME:COUNT. */
+/* How many records of a task a part has: for training as many fresh ones as the steps take, up to a
+   limit. A part that was asked for alone has what --count or task:NAME:COUNT says. */
 static int64_t task_count(const options *o, part which, int64_t said)
 {
     int64_t n;
@@ -62,7 +66,7 @@ static int64_t task_count(const options *o, part which, int64_t said)
     if (o->iters <= 0 || __builtin_mul_overflow(o->iters, o->batch_size, &n) ||
         __builtin_mul_overflow(n, o->grad_accumulation_steps, &n))
         return TASK_EPOCH;
-    return n;
+    return n < TASK_MOST ? n : TASK_MOST;
 }
 
 /* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless told.

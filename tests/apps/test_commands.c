@@ -156,7 +156,8 @@ START_TEST(long_prompts_do_not_cut_other_answers)
     make_model(&p);
     ck_assert_int_eq(shell(&p, "\"$T\" task arithmetic --count 30 --split test >k.jsonl"), 0);
     ck_assert_int_eq(
-        tenon(&p, "train --model o --data k.jsonl -o f --fine-tune-type full --iters 300 --lr 1e-2"),
+        tenon(&p,
+              "train --model o --data k.jsonl -o f --fine-tune-type full --iters 300 --lr 1e-2"),
         0);
     ck_assert_int_eq(tenon(&p, "eval --model f --task arithmetic --count 30"), 0);
     ck_assert_int_eq(shell(&p, "awk '/^exact/ { ok = $2 > 5 } END { exit !ok }' out"), 0);

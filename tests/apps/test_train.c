@@ -257,8 +257,8 @@ START_TEST(records_come_at_once)
     place p = place_make();
     ck_assert_int_eq(
         shell(&p,
-              "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o --iters 1000000 "
-              "--steps-per-report 1000000 --valid-split 0 --progress json >q 2>err & "
+              "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
+              "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >q 2>err & "
               "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
         0);
     place_end(&p);
