@@ -181,8 +181,7 @@ static bool take_memory(tn_optim *o)
     o->scratch = tn_block_new(o->scratch_room + ALIGN);
     o->pieces = calloc((size_t)o->piece_count + 1, sizeof *o->pieces);
     o->sums = calloc((size_t)sums + 1, sizeof *o->sums);
-    o->codes = calloc((size_t)o->count + 1, sizeof *o->codes);
-    if (!o->state || !o->scratch || !o->pieces || !o->sums || !o->codes)
+    if (!o->state || !o->scratch || !o->pieces || !o->sums)
         return false;
     lay_out_state(o, o->state);
     lay_out_scratch(o, o->scratch, &o->scratch_shared);
@@ -218,7 +217,6 @@ void tn_table_free(tn_optim *o)
     free(o->members);
     free(o->pieces);
     free(o->sums);
-    free(o->codes);
     if (o->state)
         tn_block_free(o->state, o->state_room + ALIGN);
     if (o->scratch)

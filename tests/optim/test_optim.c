@@ -324,6 +324,51 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
 }
 END_TEST
 
+/* ---- a definition without a row of its own ---- */
+
+/* x -= lr; refuses gradients above 1. */
+static double measure_below_one(tn_unit *u)
+{
+    return u->f[0].g[0] > 1 ? HUGE_VAL : 0;
+}
+
+static void descend(tn_unit *u)
+{
+    for (int64_t i = 0; i < u->f[0].n; i++)
+        u->f[0].x[i] -= (tn_real)u->lr;
+}
+
+static const tn_optim_def steady = {
+    .name = "steady", .hyper = { { "lr", 0.5, "learning rate" } },
+    .measure = measure_below_one, .step = descend,
+};
+
+START_TEST(what_measure_refuses_moves_nothing)
+{
+    static const char *const names[] = { "w", "x", NULL };
+    static const int64_t dims[][3] = { { 1, 2 }, { 1, 2 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(p, &steady, &(tn_optim_options){ .weight_decay = -1 }, &e);
+    must(&e);
+    for (int wrong = 1; wrong >= 0; wrong--) {
+        double x = (double)tn_params_at(p, 0)->w->x[0];
+        set_gradients(p, 1);
+        tn_params_at(p, 1)->w->g[0] = (tn_real)(wrong ? 2 : 0.5);
+        ck_assert_int_eq(tn_optim_step(o), wrong ? TN_ENONFINITE : 0);
+        ck_assert_double_eq_tol((double)tn_params_at(p, 0)->w->x[0], wrong ? x : x - 0.5, 1e-6);
+        ck_assert_int_eq(tn_optim_steps(o), !wrong);
+        if (wrong)
+            ck_assert_str_eq(tn_optim_error(o)->text,
+                             "step 1: the gradients are too large for steady; nothing was changed");
+    }
+    tn_optim_free(o);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 /* ---- every optimizer's claim, kept and (a smaller one) broken ---- */
 
 /* Largest change of the product over 20 steps when the pair starts in the basis T. */
@@ -389,5 +434,6 @@ void tests(TCase *c)
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, state_is_named_and_counted);
     tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
+    tcase_add_test(c, what_measure_refuses_moves_nothing);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);
 }
