@@ -36,7 +36,7 @@ int64_t tn_params_count(const tn_params *p);
 tn_param *tn_params_at(const tn_params *p, int64_t i);      /* in the order they were added */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: not there */
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias"), and frees
-   the gradients. A frozen weight must not be written any more. Returns how many matched. */
+   the gradients: an optimizer made before still points there. Returns how many matched. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
 int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);    /* numbers in all */
@@ -86,7 +86,6 @@ typedef struct tn_target {
 
 typedef struct tn_family { /* a row of models.def */
     const char *type;         /* model_type in config.json */
-    const char *architecture; /* e.g. "GPT2LMHeadModel" */
     const char *lora_targets; /* PEFT's default */
     /* Builds the model of this config (random weights) into m; refuses what it does not know. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);

@@ -3,10 +3,12 @@
 #include "tests/fixtures.h"
 #include "tests/tests.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double F32_STEP = sizeof(tn_real) == sizeof(float) ? 0 : 0x1p-24;
 
@@ -147,6 +149,7 @@ START_TEST(sharded_models_open)
     char *folder = temporary();
     tn_model *m = new_model(c, "{" SMALL "}");
     int64_t n = list(m, entries);
+    int here = open(".", O_RDONLY);
     put_file(folder, "config.json", "{" SMALL "}");
     put_file(folder, "model.safetensors.index.json", index);
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
@@ -165,6 +168,14 @@ START_TEST(sharded_models_open)
     put_file(folder, "model.safetensors.index.json", "{\"weight_map\":{\"x\":\"../a.safetensors\"}}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "/weight_map/x");
+    ck_assert_int_eq(chdir(folder), 0); /* the folder one stands in */
+    put_file(".", "model.safetensors.index.json", index);
+    write_tensors(".", "a.safetensors", entries, 1);
+    again = open_model(c, "");
+    check_same(m, again, TN_FILE_F32);
+    tn_model_free(again);
+    ck_assert_int_eq(fchdir(here), 0);
+    close(here);
     tn_model_free(m);
     discard(folder);
     tn_context_free(c);
@@ -177,6 +188,8 @@ static const struct { const char *config, *text; } configs[] = {
     { "{" SMALL ",\"activation_function\":null,\"n_inner\":null}", NULL },
     { "{" SMALL ",\"scale_attn_weights\":true,\"a key of tomorrow\":{\"x\":[1]},\"eos_token_id\":null}", NULL },
     { "{" SMALL ",\"eos_token_id\":50256,\"attn_pdrop\":0.5,\"n_ctx\":7,\"torch_dtype\":\"float16\"}", NULL },
+    { "{" SMALL ",\"activation_function\":\"gelu_pytorch_tanh\"}", NULL },
+    { "{" SMALL ",\"activation_function\":\"gelu\"}", "expected gelu_new, not gelu" },
     { "[]", "expected an object" },
     { "{}", "a model_type in it" },
     { "{\"model_type\":\"bert\"}", "/model_type is a string, expected one of \"gpt2\", not \"bert\"" },
@@ -213,6 +226,35 @@ START_TEST(configs_are_read_strictly)
     ck_assert((m != NULL) == (configs[_i].text == NULL));
     ck_assert(!m || m->end == -1);
     tn_model_free(m);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
+/* The tanh form goes by two names; saved, it has that of GPT-2. */
+START_TEST(the_other_name_of_gelu_is_the_same_function)
+{
+    static const int32_t token[] = { 1, 4, 2 };
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    tn_tape *t = tn_tape_new(c);
+    char *folder = temporary();
+    tn_model *m[] = { new_model(c, "{" SMALL ",\"activation_function\":\"gelu_new\"}"),
+                      new_model(c, "{" SMALL ",\"activation_function\":\"gelu_pytorch_tanh\"}") };
+    tn_tensor *ids = tn_tape_input(t, TN_I32, 2, (int64_t[]){ 1, 3 });
+    memcpy(ids->i, token, sizeof token);
+    tn_tensor *one = tn_model_logits(m[0], t, ids), *other = tn_model_logits(m[1], t, ids);
+    ck_assert_mem_eq(one->x, other->x, 15 * sizeof *one->x);
+    tn_model_save(m[1], folder, TN_FILE_F32, &e);
+    char *path = tn_path_join(folder, "config.json");
+    const tn_json *config = tn_json_read(path, &e);
+    must(&e);
+    ck_assert_str_eq(tn_json_find(config, "activation_function")->text, "gelu_new");
+    tn_json_free(config);
+    free(path);
+    tn_model_free(m[0]);
+    tn_model_free(m[1]);
+    tn_tape_free(t);
     discard(folder);
     tn_context_free(c);
 }
@@ -390,6 +432,7 @@ void tests(TCase *c)
     tcase_add_test(c, random_weights_without_a_file);
     tcase_add_test(c, sharded_models_open);
     tcase_add_loop_test(c, configs_are_read_strictly, 0, sizeof configs / sizeof *configs);
+    tcase_add_test(c, the_other_name_of_gelu_is_the_same_function);
     tcase_add_loop_test(c, weights_must_fit_the_config, 0, sizeof weights / sizeof *weights);
     tcase_add_test(c, sizes_are_checked_against_the_files);
     tcase_add_test(c, folders_that_are_none_are_refused);
