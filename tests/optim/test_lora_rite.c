@@ -206,6 +206,45 @@ START_TEST(rite_moves_under_gradients_of_rank_one)
 }
 END_TEST
 
+/* A pair of rank 3 whose third direction is dead in both factors, turned so that no column shows it,
+   moves as the pair of rank 2 does that is left of it. */
+START_TEST(rite_drops_dead_directions)
+{
+    static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };
+    static const char *const settings[] = { "lr=0.02 clip=0", "lr=0.02 escape=1" };
+    for (int k = 0; k < 2; k++) {
+        problem two, three;
+        problem_pair(&two, 9, 7, 2, 1.5, false);
+        problem_pair(&three, 9, 7, 3, 1.5, false);
+        problem_optimizer(&two, "lora-rite", settings[k], 0);
+        problem_optimizer(&three, "lora-rite", settings[k], 0);
+        const tn_real *a = two.a[0]->x, *b = two.b[0]->x;
+        for (int j = 0; j < 3; j++) {
+            for (int i = 0; i < 7; i++)
+                three.a[0]->x[j * 7 + i] =
+                    (tn_real)((double)a[i] * turn[0][j] + (double)a[7 + i] * turn[1][j]);
+            for (int i = 0; i < 9; i++)
+                three.b[0]->x[i * 3 + j] =
+                    (tn_real)((double)b[2 * i] * turn[0][j] + (double)b[2 * i + 1] * turn[1][j]);
+        }
+        for (int t = 1; t <= 50; t++) {
+            double *g = normals(63, (uint64_t)t), left[63], whole[63];
+            problem_set_gradient(&two, g);
+            problem_set_gradient(&three, g);
+            problem_step(&two);
+            problem_step(&three);
+            problem_product(&two, 0, left);
+            problem_product(&three, 0, whole);
+            for (int i = 0; i < 63; i++)
+                ck_assert_double_eq_tol(whole[i], left[i], limit_of(1e-10, 1e-4));
+            free(g);
+        }
+        problem_free(&two);
+        problem_free(&three);
+    }
+}
+END_TEST
+
 /* ---- with other bases, written once more and naively from its equations ---- */
 
 enum { GRAM_SCHMIDT, FLIPPED, POLAR };
@@ -215,8 +254,7 @@ typedef struct moments {
     double m[ROWS * RANK], v[RANK * RANK], q_old[ROWS * RANK];
 } moments; /* q_old: of the partner */
 
-/* x^-1/2 (or x^1/2) of a symmetric positive x (RANK,RANK) by Newton's iteration of Denman and
- * Beavers. */
+/* x^-1 (RANK,RANK) by Gauss and Jordan. */
 static void invert(const double *x, double *out)
 {
     double a[RANK][2 * RANK];
@@ -238,6 +276,7 @@ static void invert(const double *x, double *out)
             out[i * RANK + j] = a[i][RANK + j] / a[i][i];
 }
 
+/* x^1/2 and x^-1/2 of a symmetric positive x by Newton's iteration of Denman and Beavers. */
 static void roots(const double *x, double *root, double *inverse)
 {
     memcpy(root, x, RANK * RANK * sizeof *x);
@@ -383,5 +422,6 @@ void tests(TCase *c)
     tcase_add_test(c, rite_does_not_see_the_scale_of_the_loss);
     tcase_add_test(c, rite_first_step_is_proportional_to_s);
     tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
+    tcase_add_test(c, rite_drops_dead_directions);
     tcase_add_test(c, rite_is_the_same_in_every_basis);
 }
