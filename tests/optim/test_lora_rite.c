@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a rate that moves nothing and rank 1, V is the bias-corrected average of ||g||^2 / (||y||^2
- * rows). */
+/* With a rate that moves nothing and rank 1, V is the bias-corrected average of
+   ||g||^2 / (||y||^2 rows). 1 - 0.99 alone costs two digits. */
 START_TEST(average_is_adams_corrected_one)
 {
     problem p;
@@ -56,8 +56,7 @@ START_TEST(rite_rests_the_other_factor_at_a_zero_start)
 }
 END_TEST
 
-/* A dB^T = -lr Q_A M^T where M has orthogonal columns of length sqrt(n): its square is lr^2 n P_A.
- */
+/* A dB^T = -lr Q_A M^T where M has orthogonal columns of length sqrt(n): its square is lr^2 n P_A. */
 static void check_singular_values(const char *settings, double close)
 {
     enum { M = 9, N = 7, R = 3 };
@@ -156,7 +155,7 @@ START_TEST(rite_does_not_see_the_scale_of_the_loss)
         run_scaled("lr=0.02 clip=0 eps=1e-15", 1, 2, 30, one);
         run_scaled("lr=0.02 clip=0 eps=1e-15", pow(1e3, k), 2, 30, other);
         for (int i = 0; i < 63; i++)
-            ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-9, 1e-4));
+            ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-9, 1e-5));
     }
     run_scaled("lr=0.02 clip=0.01 eps=1e-6", 1e3, 2, 30, other); /* with clipping and eps it does */
     double most = 0;
@@ -236,7 +235,7 @@ START_TEST(rite_drops_dead_directions)
             problem_product(&two, 0, left);
             problem_product(&three, 0, whole);
             for (int i = 0; i < 63; i++)
-                ck_assert_double_eq_tol(whole[i], left[i], limit_of(1e-10, 1e-4));
+                ck_assert_double_eq_tol(whole[i], left[i], limit_of(1e-10, 1e-5));
             free(g);
         }
         problem_free(&two);
@@ -403,10 +402,10 @@ START_TEST(rite_is_the_same_in_every_basis)
     for (int kind = GRAM_SCHMIDT; kind <= POLAR; kind++) {
         naive_run(kind, 50, other);
         for (int i = 0; i < ROWS * COLS; i++) {
-            ck_assert_double_eq_tol(ours[i], other[i], limit_of(1e-10, 1e-4));
+            ck_assert_double_eq_tol(ours[i], other[i], limit_of(1e-10, 1e-5));
             ck_assert_double_eq_tol(plain_qr[i], other[i],
                                     kind == FLIPPED ? limit_of(1e-13, 1e-6)
-                                                    : limit_of(1e-10, 1e-4));
+                                                    : limit_of(1e-10, 1e-5));
         }
     }
     problem_free(&p);

@@ -1,5 +1,5 @@
 /* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state,
- * claims. */
+   claims. */
 #include "optim/optim.h"
 #include "tests/fixtures.h"
 #include "tests/optim_problem.h"
@@ -175,8 +175,7 @@ START_TEST(settings_by_name)
 }
 END_TEST
 
-/* A bias, a norm and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults.
- */
+/* A bias and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults. */
 START_TEST(what_is_left_over_goes_to_adamw)
 {
     static const char *const names[] = { "x.lora_A.weight", "bias", "x.lora_B.weight",

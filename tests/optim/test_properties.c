@@ -82,7 +82,7 @@ START_TEST(scaled_gd_moves_the_product_by_projections)
     double slope = 0, squares = 0;
     for (int i = 0; i < M * N; i++) {
         double first = (after[i] - before[i] - cross[i]) / -0.1; /* P_A G + G P_B */
-        ck_assert_double_eq_tol(first, left[i] + right[i], limit_of(1e-12, 2e-5));
+        ck_assert_double_eq_tol(first, left[i] + right[i], limit_of(1e-13, 1e-5));
         slope += g[i] * first;
         squares += left[i] * left[i] + right[i] * right[i];
     }
