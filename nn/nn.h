@@ -24,7 +24,6 @@ typedef struct tn_param {
     const char *name;  /* "transformer.h.0.attn.c_attn.weight", "...c_attn.lora_A.weight" */
     tn_tensor *w;      /* w->wants_grad: it is trained */
     double lora_scale; /* s of the layer a factor belongs to; 0: not a LoRA factor */
-    bool transposed;   /* a matrix stored (in,out), as GPT-2's; else (out,in) */
 } tn_param;
 
 tn_params *tn_params_new(tn_context *c);

@@ -37,7 +37,6 @@ typedef struct tn_factor { /* one weight of a unit, row-major */
     tn_real *x;            /* the weight, updated in place */
     const tn_real *g;      /* its gradient, already clipped where clipping applies */
     bool decays;           /* weight decay falls on it */
-    bool transposed;       /* a matrix stored (in,out) */
 } tn_factor;
 
 typedef struct tn_unit {

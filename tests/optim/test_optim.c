@@ -342,6 +342,39 @@ static const tn_optim_def steady = {
     .measure = measure_below_one, .step = descend,
 };
 
+static const tn_optim_def mixed = {
+    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .step = descend, .pairs = true,
+    .slots = { { "s", TN_SCALAR }, { "a", TN_LIKE_A }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B },
+               { "x", TN_LIKE_X } },
+};
+
+START_TEST(slots_of_every_kind)
+{
+    static const char *const names[] = { "x.lora_B.weight", "x.lora_A.weight", NULL };
+    static const int64_t dims[][3] = { { 2, 4, 2 }, { 2, 2, 5 } };
+    static const struct { const char *name; int64_t n; bool real; } want[] = {
+        { "s.x", 1, false }, { "a.x.lora_A.weight", 10, true }, { "rr.x", 4, false },
+        { "b.x.lora_B.weight", 8, true }, { "x.x.lora_A.weight", 10, true },
+        { "x.x.lora_B.weight", 8, true } };
+    enum { BLOCKS = sizeof want / sizeof *want };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(p, &mixed, &(tn_optim_options){ .weight_decay = -1 }, &e);
+    must(&e);
+    tn_state_block b;
+    for (int i = 0; i < BLOCKS; i++) {
+        ck_assert(tn_optim_state(o, i, &b));
+        ck_assert_str_eq(b.name, want[i].name);
+        ck_assert(b.n == want[i].n && b.real == want[i].real);
+    }
+    ck_assert(!tn_optim_state(o, BLOCKS, &b));
+    tn_optim_free(o);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(what_measure_refuses_moves_nothing)
 {
     static const char *const names[] = { "w", "x", NULL };
@@ -433,6 +466,7 @@ void tests(TCase *c)
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, state_is_named_and_counted);
     tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
+    tcase_add_test(c, slots_of_every_kind);
     tcase_add_test(c, what_measure_refuses_moves_nothing);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);
 }
