@@ -364,6 +364,30 @@ START_TEST(weights_must_fit_the_config)
 }
 END_TEST
 
+/* As Transformers, whose GPT-2 is tied unless its config says otherwise. */
+START_TEST(a_head_that_repeats_the_embedding_is_tied)
+{
+    tn_entry entries[64];
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary();
+    tn_model *m = new_model(c, "{" SMALL "}");
+    int64_t n = list(m, entries);
+    add_head(entries, &n);
+    write_tensors(folder, "model.safetensors", entries, n);
+    for (int said = 0; said < 2; said++) {
+        put_file(folder, "config.json",
+                 said ? "{" SMALL ",\"tie_word_embeddings\":false}" : "{" SMALL "}");
+        tn_model *again = open_model(c, folder);
+        ck_assert_int_eq(again->tied, !said);
+        ck_assert_int_eq(tn_params_count(again->params), n - !said);
+        tn_model_free(again);
+    }
+    tn_model_free(m);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
 /* A config that asks for more than the files hold is refused before memory is taken for it. */
 START_TEST(sizes_are_checked_against_the_files)
 {
@@ -434,6 +458,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, configs_are_read_strictly, 0, sizeof configs / sizeof *configs);
     tcase_add_test(c, the_other_name_of_gelu_is_the_same_function);
     tcase_add_loop_test(c, weights_must_fit_the_config, 0, sizeof weights / sizeof *weights);
+    tcase_add_test(c, a_head_that_repeats_the_embedding_is_tied);
     tcase_add_test(c, sizes_are_checked_against_the_files);
     tcase_add_test(c, folders_that_are_none_are_refused);
     tcase_add_test(c, what_cannot_be_saved_is_refused);
