@@ -1,5 +1,4 @@
-/* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state,
-   claims. */
+/* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state. */
 #include "optim/optim.h"
 #include "tests/fixtures.h"
 #include "tests/optim_problem.h"
@@ -342,39 +341,6 @@ static const tn_optim_def steady = {
     .measure = measure_below_one, .step = descend,
 };
 
-static const tn_optim_def mixed = {
-    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .step = descend, .pairs = true,
-    .slots = { { "s", TN_SCALAR }, { "a", TN_LIKE_A }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B },
-               { "x", TN_LIKE_X } },
-};
-
-START_TEST(slots_of_every_kind)
-{
-    static const char *const names[] = { "x.lora_B.weight", "x.lora_A.weight", NULL };
-    static const int64_t dims[][3] = { { 2, 4, 2 }, { 2, 2, 5 } };
-    static const struct { const char *name; int64_t n; bool real; } want[] = {
-        { "s.x", 1, false }, { "a.x.lora_A.weight", 10, true }, { "rr.x", 4, false },
-        { "b.x.lora_B.weight", 8, true }, { "x.x.lora_A.weight", 10, true },
-        { "x.x.lora_B.weight", 8, true } };
-    enum { BLOCKS = sizeof want / sizeof *want };
-    tn_context *c = tn_context_new(NULL);
-    tn_params *p = some(c, names, dims);
-    tn_error e = { 0 };
-    tn_optim *o = tn_optim_new(p, &mixed, &(tn_optim_options){ .weight_decay = -1 }, &e);
-    must(&e);
-    tn_state_block b;
-    for (int i = 0; i < BLOCKS; i++) {
-        ck_assert(tn_optim_state(o, i, &b));
-        ck_assert_str_eq(b.name, want[i].name);
-        ck_assert(b.n == want[i].n && b.real == want[i].real);
-    }
-    ck_assert(!tn_optim_state(o, BLOCKS, &b));
-    tn_optim_free(o);
-    tn_params_free(p);
-    tn_context_free(c);
-}
-END_TEST
-
 START_TEST(what_measure_refuses_moves_nothing)
 {
     static const char *const names[] = { "w", "x", NULL };
@@ -401,62 +367,6 @@ START_TEST(what_measure_refuses_moves_nothing)
 }
 END_TEST
 
-/* ---- every optimizer's claim, kept and (a smaller one) broken ---- */
-
-/* Largest change of the product over 20 steps when the pair starts in the basis T. */
-static double moved(const tn_optim_def *def, double t[2][2])
-{
-    double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
-    double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
-                       { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
-    problem p[2];
-    for (int k = 0; k < 2; k++) {
-        golden_problem(&p[k], false, 0);
-        problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
-    }
-    for (int i = 0; i < 5; i++)
-        for (int j = 0; j < 2; j++)
-            p[1].b[0]->x[2 * i + j] = (tn_real)((double)p[0].b[0]->x[2 * i] * t[0][j] +
-                                                (double)p[0].b[0]->x[2 * i + 1] * t[1][j]);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 2; j++)
-            p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
-                                                (double)p[0].a[0]->x[4 + i] * u[1][j]);
-    for (int step = 0; step < 20; step++) {
-        double z[2][20];
-        for (int k = 0; k < 2; k++) {
-            golden_gradients(&p[k]);
-            problem_step(&p[k]);
-            problem_product(&p[k], 0, z[k]);
-        }
-        for (int i = 0; i < 20; i++)
-            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
-    }
-    problem_free(&p[0]);
-    problem_free(&p[1]);
-    return most;
-}
-
-START_TEST(claims_hold_and_no_larger_one_does)
-{
-    double permutation[2][2] = { { 0, -1 }, { 1, 0 } },
-           rotation[2][2] = { { 0.6, 0.8 }, { -0.8, 0.6 } };
-    double any[2][2] = { { 2, 1 }, { -0.5, 0.7 } };
-    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
-    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
-        double p = moved(*def, permutation), r = moved(*def, rotation), a = moved(*def, any);
-        tn_claim claim = (*def)->claims;
-        ck_assert_msg(p < exact, "%s: a permutation moves the product by %g", (*def)->name, p);
-        ck_assert_msg((r < exact) == (claim >= TN_INVARIANT_ROTATION),
-                      "%s: a rotation moves the product by %g", (*def)->name, r);
-        ck_assert_msg((a < exact) == (claim == TN_INVARIANT_FULL),
-                      "%s: a change of basis moves the product by %g", (*def)->name, a);
-        ck_assert_msg(claim == TN_INVARIANT_FULL || a > 1e-3, "%s: hardly moves at all: %g",
-                      (*def)->name, a);
-    }
-}
-END_TEST
-
 void tests(TCase *c)
 {
     tcase_add_test(c, pairs_are_found_by_name_in_any_order);
@@ -466,7 +376,5 @@ void tests(TCase *c)
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, state_is_named_and_counted);
     tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
-    tcase_add_test(c, slots_of_every_kind);
     tcase_add_test(c, what_measure_refuses_moves_nothing);
-    tcase_add_test(c, claims_hold_and_no_larger_one_does);
 }
