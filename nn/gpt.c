@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct block {
     tn_norm_layer ln_1, ln_2;
@@ -92,6 +93,16 @@ static void add_block(tn_model *m, gpt *g, int64_t i, double std)
     b->mlp_proj = tn_linear_layer_new(p, path(s, i, "mlp.c_proj"), F, C, TN_IN_OUT, true, back);
 }
 
+/* Two names of one function: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+static void require_gelu(const tn_json *config, tn_error *e)
+{
+    static const char key[] = "activation_function";
+    const char *name = "gelu_new";
+    tn_json_get_string(config, key, &name, e);
+    if (strcmp(name, "gelu_pytorch_tanh"))
+        tn_config_require(config, key, "gelu_new", e);
+}
+
 /* Sizes, with the defaults of Transformers. What this file does not compute is refused. */
 static int read_config(tn_model *m, gpt *g, const tn_json *config, tn_error *e)
 {
@@ -106,7 +117,7 @@ static int read_config(tn_model *m, gpt *g, const tn_json *config, tn_error *e)
     g->eps = 1e-5;
     tn_json_get_real(config, "layer_norm_epsilon", &g->eps, e);
     tn_json_get_bool(config, "tie_word_embeddings", &m->tied, e);
-    tn_config_require(config, "activation_function", "gelu_new", e);
+    require_gelu(config, e);
     tn_config_require(config, "scale_attn_weights", "true", e);
     tn_config_require(config, "scale_attn_by_inverse_layer_idx", "false", e);
     tn_config_require(config, "add_cross_attention", "false", e);
@@ -198,7 +209,6 @@ static void config(const tn_model *m, tn_text *out)
 
 const tn_family tn_family_gpt = {
     .type = "gpt2",
-    .architecture = "GPT2LMHeadModel",
     .lora_targets = "c_attn",
     .build = build,
     .hidden = hidden,

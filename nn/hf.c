@@ -103,11 +103,25 @@ static void refuse_folder(const char *folder, tn_error *e)
                 tn_folder_has(folder, "model.safetensors") ? " is" : " and model.safetensors are");
 }
 
+/* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding. */
+static bool is_tied(const tn_weights *w)
+{
+    const tn_safetensors *file;
+    const tn_entry *head = tn_weights_find(w, HEAD, &file);
+    bool tied = !head;
+    for (int64_t f = 0; f < w->count && !tied; f++)
+        for (int64_t i = 0; i < tn_safetensors_count(w->files[f]) && !tied; i++) {
+            const tn_entry *a = tn_safetensors_at(w->files[f], i);
+            tied = a != head && a->type == head->type && a->size == head->size &&
+                   !memcmp(a->bytes, head->bytes, a->size);
+        }
+    return tied;
+}
+
 static tn_model *open_model(tn_context *c, const char *folder, const tn_json *config,
                             const tn_weights *w, tn_error *e)
 {
-    const tn_safetensors *file;
-    tn_model start = { .stored = tn_weights_numbers(w), .tied = !tn_weights_find(w, HEAD, &file) };
+    tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w) };
     tn_model *m = tn_model_make(c, config, &start, e);
     if (m && w->count)
         read_weights(m, w, e);

@@ -24,12 +24,11 @@ static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t 
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
                                     tn_layout l, bool bias, double std)
 {
-    bool transposed = l == TN_IN_OUT;
-    tn_param *w = add_normal(p, name, transposed ? in : out, transposed ? out : in, std);
+    bool in_out = l == TN_IN_OUT;
+    tn_param *w = add_normal(p, name, in_out ? in : out, in_out ? out : in, std);
     tn_param *b = bias ? add(p, name, "bias", 1, out, 1) : NULL;
     if (!w || (bias && !b))
         return (tn_linear_layer){ 0 };
-    w->transposed = transposed;
     return (tn_linear_layer){ .name = w->name, .w = w->w, .b = b ? b->w : NULL, .layout = l };
 }
 

@@ -90,17 +90,19 @@ int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_err
 {
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
-    m->adapters = calloc((size_t)adapters, sizeof *m->adapters);
-    m->lora = malloc(sizeof *m->lora);
+    tn_adapter *room = calloc((size_t)adapters, sizeof *room);
+    tn_lora_options *kept = malloc(sizeof *kept);
     char *targets = strdup(o->targets);
-    if (m->lora) {
-        *m->lora = *o;
-        m->lora->targets = targets;
-    }
-    if (!m->adapters || !m->lora || !targets) {
-        free(m->lora ? NULL : targets);
+    if (!room || !kept || !targets) {
+        free(room);
+        free(kept);
+        free(targets);
         return tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
     }
+    *kept = *o;
+    kept->targets = targets;
+    m->adapters = room;
+    m->lora = kept;
     tn_params_freeze(m->params, "*");
     return 0;
 }

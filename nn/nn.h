@@ -24,7 +24,6 @@ typedef struct tn_param {
     const char *name;  /* "transformer.h.0.attn.c_attn.weight", "...c_attn.lora_A.weight" */
     tn_tensor *w;      /* w->wants_grad: it is trained */
     double lora_scale; /* s of the layer a factor belongs to; 0: not a LoRA factor */
-    bool transposed;   /* a matrix stored (in,out), as GPT-2's; else (out,in) */
 } tn_param;
 
 tn_params *tn_params_new(tn_context *c);
@@ -36,7 +35,7 @@ int64_t tn_params_count(const tn_params *p);
 tn_param *tn_params_at(const tn_params *p, int64_t i);      /* in the order they were added */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: not there */
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias"), and frees
-   the gradients. A frozen weight must not be written any more. Returns how many matched. */
+   the gradients: an optimizer made before still points there. Returns how many matched. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
 int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);    /* numbers in all */
@@ -86,7 +85,6 @@ typedef struct tn_target {
 
 typedef struct tn_family { /* a row of models.def */
     const char *type;         /* model_type in config.json */
-    const char *architecture; /* e.g. "GPT2LMHeadModel" */
     const char *lora_targets; /* PEFT's default */
     /* Builds the model of this config (random weights) into m; refuses what it does not know. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);

@@ -37,9 +37,11 @@ static tn_safetensors *open_file(tn_weights *w, const char *folder, const char *
 /* The file of that name, if it is open already. */
 static tn_safetensors *opened(const tn_weights *w, const char *name)
 {
-    for (int64_t i = 0; i < w->count; i++)
-        if (!strcmp(strrchr(tn_safetensors_path(w->files[i]), '/') + 1, name))
+    for (int64_t i = 0; i < w->count; i++) {
+        const char *path = tn_safetensors_path(w->files[i]), *slash = strrchr(path, '/');
+        if (!strcmp(slash ? slash + 1 : path, name))
             return w->files[i];
+    }
     return NULL;
 }
 

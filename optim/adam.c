@@ -15,7 +15,7 @@
 
 #include <math.h>
 
-int tn_adam_step(tn_unit *u, double coupled, double shrink)
+void tn_adam_step(tn_unit *u, double coupled, double shrink)
 {
     const double *h = u->h;
     tn_real b1 = (tn_real)h[TN_ADAM_BETA1], a1 = (tn_real)(1 - h[TN_ADAM_BETA1]);
@@ -36,7 +36,6 @@ int tn_adam_step(tn_unit *u, double coupled, double shrink)
             x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps);     /* (5) */
         }
     }
-    return TN_OK;
 }
 
 const char *tn_adam_check(const double *h)
@@ -51,9 +50,9 @@ const char *tn_adam_check(const double *h)
     return NULL;
 }
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
-    return tn_adam_step(u, u->h[TN_ADAM_DECAY], 1);
+    tn_adam_step(u, u->h[TN_ADAM_DECAY], 1);
 }
 
 const tn_optim_def tn_optim_adam = {

@@ -9,9 +9,9 @@
    Trap: eta in (1) is the scheduled rate. */
 #include "optim/adam.h"
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
-    return tn_adam_step(u, 0, 1 - u->lr * u->h[TN_ADAM_DECAY]); /* (1) */
+    tn_adam_step(u, 0, 1 - u->lr * u->h[TN_ADAM_DECAY]); /* (1) */
 }
 
 const tn_optim_def tn_optim_adamw = {

@@ -131,10 +131,10 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
         !save_weights(temporary, p, e) && !save_moments(temporary, o, e) &&
         !save_state(temporary, o, r, e))
         tn_folder_replace(temporary, path, folder, e);
-    if (e->code && temporary)
-        tn_folder_remove(temporary);
-    else
+    if (!e->code)
         tn_checkpoint_prune(folder, r->step, keep, state_file);
+    else if (temporary)
+        tn_folder_remove(temporary);
     free(temporary);
     free(path);
     return e->code;

@@ -90,7 +90,8 @@ int tn_file_hash(const char *folder, const char *name, uint64_t *hash, tn_error 
 int tn_folder_flush(const char *path, tn_error *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
+    /* EINVAL: a file system that cannot flush folders, as some network ones. */
+    if (fd < 0 || (fsync(fd) && errno != EINVAL))
         tn_fail(e, TN_EIO, "%s: cannot flush this folder: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
@@ -142,14 +143,22 @@ static void remove_leftovers(const char *folder)
     closedir(d);
 }
 
+/* It becomes a leftover before its files go: what is cut short now is finished by the next save. */
+static void retire(const char *folder, int64_t step)
+{
+    char *path = tn_checkpoint_path(folder, step, ""),
+         *away = tn_checkpoint_path(folder, step, leftover);
+    if (path && away && !rename(path, away))
+        tn_folder_remove(away);
+    free(path);
+    free(away);
+}
+
 void tn_checkpoint_prune(const char *folder, int64_t newest, int keep, const char *file)
 {
     remove_leftovers(folder);
     int64_t n = newest;
-    for (int kept = 1; (n = tn_checkpoint_before(folder, n, file)) >= 0; kept++) {
-        char *path = kept < keep ? NULL : tn_checkpoint_path(folder, n, "");
-        if (path)
-            tn_folder_remove(path);
-        free(path);
-    }
+    for (int kept = 1; (n = tn_checkpoint_before(folder, n, file)) >= 0; kept++)
+        if (kept >= keep)
+            retire(folder, n);
 }

@@ -188,7 +188,7 @@ static void balance(tn_unit *u)
             u->f[i].x[j] = (tn_real)((double)u->f[i].x[j] * sqrt(norm[1 - i] / norm[i]));
 }
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
     page m = page_of(u);
     double norm = sqrt(u->global), most = u->h[CLIP];
@@ -201,7 +201,6 @@ static int step(tn_unit *u)
         move(u, i, &m);
     if (u->h[BALANCE] != 0)
         balance(u);
-    return TN_OK;
 }
 
 static const char *check(const double *h)

@@ -98,7 +98,7 @@ static void step_unit(void *arg, int64_t i, int thread)
     tn_optim *o = arg;
     tn_member *m = &o->members[i];
     m->unit.memory = memory_of(o, m, thread);
-    o->codes[i] = m->def->step(&m->unit);
+    m->def->step(&m->unit);
 }
 
 static double sum_in_order(const double *s, int64_t n)
@@ -172,11 +172,6 @@ int tn_optim_step(tn_optim *o)
     if (measure_units(o))
         return o->error.code;
     tn_parallel_for(o->context, o->count, step_unit, o);
-    for (int64_t i = 0; i < o->count; i++)
-        if (o->codes[i])
-            return tn_fail(&o->error, o->codes[i], "step %lld: %s could not step %s: %s",
-                           (long long)o->steps + 1, o->members[i].def->name,
-                           o->members[i].unit.f[0].name, tn_strerror(o->codes[i]));
     tn_params_clear(o->params);
     o->steps++;
     return TN_OK;

@@ -8,7 +8,8 @@
 
    What an optimizer updates is a unit: one weight, or the two factors of a LoRA layer with their
    scale, found by name (x.lora_A.weight with x.lora_B.weight), never by position. An optimizer is
-   one file and one row of optim.def; command line, help, state files, memory report and tests follow.
+   one file and one row of optim.def; command line, help, state files, memory report and tests
+   follow. tn_optim_new takes a definition that has no row there, too.
    Ownership: a tn_optim owns its state, not the params. Errors: tn_optim_step returns a negative
    TN_E* and leaves weights and state as they were. */
 #ifndef TN_OPTIM_H
@@ -36,7 +37,6 @@ typedef struct tn_factor { /* one weight of a unit, row-major */
     tn_real *x;            /* the weight, updated in place */
     const tn_real *g;      /* its gradient, already clipped where clipping applies */
     bool decays;           /* weight decay falls on it */
-    bool transposed;       /* a matrix stored (in,out) */
 } tn_factor;
 
 typedef struct tn_unit {
@@ -74,8 +74,9 @@ typedef struct tn_optim_def {
     bool pairs;                         /* wants LoRA pairs; what is not a pair goes to AdamW */
     bool keeps_scratch;                 /* what measure left in unit->memory must reach step */
     size_t (*scratch)(const tn_unit *u);  /* bytes of u->memory; NULL: none */
-    double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order */
-    int (*step)(tn_unit *u);              /* one unit; 0, or a negative TN_E* before anything was written */
+    double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order,
+                                             and a sum that is not finite refuses the whole step */
+    void (*step)(tn_unit *u);             /* second pass: one unit, which cannot fail */
     const char *(*check)(const double *h); /* what is wrong with the hyper-parameters, or NULL */
     tn_claim claims;
     const char *claims_when;            /* settings under which the claim holds; NULL: always */
@@ -111,7 +112,6 @@ typedef struct tn_optim_options {
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
                                   for optimizers that clip by their own rule (which refuse a value) */
     tn_schedule schedule;
-    /* Registers a definition that is not in optim.def: tn_optim_new takes any tn_optim_def. */
 } tn_optim_options;
 
 /* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with

@@ -50,7 +50,7 @@ static void descend(tn_unit *u, int i, const tn_real *restrict grad)
     }
 }
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
     int64_t rr = u->r * u->r;
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr }, *work = c[1] + rr;
@@ -65,7 +65,6 @@ static int step(tn_unit *u)
         tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);          /* (1) */
         descend(u, i, g);
     }
-    return TN_OK;
 }
 
 static const char *check(const double *h)

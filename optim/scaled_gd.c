@@ -10,8 +10,8 @@
    with a = 1 - eta lambda and b = eta if the decay comes before the step (the authors' Mistral
    file), or b = eta a if it comes after (their GPT-2 file, the default).
    Cost: two products of n r^2 a factor and one eigenproblem of size r. State: none.
-   Claims: at delta = 0 and lambda = 0 the product A B^T moves the same whatever basis the pair is
-   written in; with delta only rotations are harmless (decay on top changes neither).
+   Claims: at delta = 0 the product A B^T moves the same whatever basis the pair is written in; with
+   delta only rotations are harmless. The decay changes neither.
    Traps: an inverse that does not exist (delta = 0 and lora_B still zero) is the pseudo-inverse: no
    step along missing directions; the authors' files drop the preconditioner silently there. At tiny
    delta the second step moves lora_A by a fixed share of its size, however small eta is. */
@@ -26,7 +26,7 @@ static size_t scratch(const tn_unit *u)
     return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
     int64_t r = u->r, rr = r * r;
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr };
@@ -43,7 +43,6 @@ static int step(tn_unit *u)
         tn_tall_combine(tn_tall_of(u, i, u->f[i].g), k, tn_tall_of(u, i, u->f[i].x), l, work,
                         u->wide, u->f[i].x); /* (2) */
     }
-    return TN_OK;
 }
 
 static const char *check(const double *h)

@@ -14,7 +14,7 @@
 
 enum { LR, MOMENTUM, DAMPENING, NESTEROV, DECAY };
 
-static int step(tn_unit *u)
+static void step(tn_unit *u)
 {
     tn_real eta = (tn_real)u->lr, mu = (tn_real)u->h[MOMENTUM];
     tn_real fresh = (tn_real)(u->t == 1 ? 1 : 1 - u->h[DAMPENING]);
@@ -29,11 +29,10 @@ static int step(tn_unit *u)
         for (int64_t i = 0; i < f->n && mu != 0; i++) {
             tn_real g = grad[i] + lambda * x[i];                   /* (1) */
             v[i] = mu * v[i] + fresh * g;                          /* (2) */
-            tn_real d = nesterov ? g + mu * v[i] : v[i];      /* (3) */
+            tn_real d = nesterov ? g + mu * v[i] : v[i];           /* (3) */
             x[i] -= eta * d;                                       /* (4) */
         }
     }
-    return TN_OK;
 }
 
 static const char *check(const double *h)

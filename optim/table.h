@@ -30,7 +30,6 @@ struct tn_optim {
     tn_piece *pieces;              /* fixed blocks of every gradient, in order */
     int64_t piece_count;
     double *sums;                  /* one a piece, or one a member */
-    int *codes;                    /* one a member */
     void *state, *scratch;
     size_t state_room, state_bytes, scratch_room;
     size_t scratch_shared;         /* bytes a thread, at the start of scratch */

@@ -39,8 +39,7 @@ static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
                                 .n = n,
                                 .x = w->x,
                                 .g = w->g,
-                                .decays = decay_all || w->rank >= 2,
-                                .transposed = a->transposed };
+                                .decays = decay_all || w->rank >= 2 };
 }
 
 static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b, bool decay_all,
@@ -181,8 +180,7 @@ static bool take_memory(tn_optim *o)
     o->scratch = tn_block_new(o->scratch_room + ALIGN);
     o->pieces = calloc((size_t)o->piece_count + 1, sizeof *o->pieces);
     o->sums = calloc((size_t)sums + 1, sizeof *o->sums);
-    o->codes = calloc((size_t)o->count + 1, sizeof *o->codes);
-    if (!o->state || !o->scratch || !o->pieces || !o->sums || !o->codes)
+    if (!o->state || !o->scratch || !o->pieces || !o->sums)
         return false;
     lay_out_state(o, o->state);
     lay_out_scratch(o, o->scratch, &o->scratch_shared);
@@ -198,8 +196,9 @@ int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
     for (int64_t i = 0; i < tn_params_count(o->params) && !e->code; i++) {
         const tn_param *a = tn_params_at(o->params, i);
         if (strlen(a->name) > MOST_NAME)
-            tn_fail(e, TN_EARG, "%.60s...: the name of a weight has %zu letters; expected at most %d",
-                    a->name, strlen(a->name), MOST_NAME);
+            tn_fail(e, TN_EARG,
+                    "%.60s...: the name of a weight has %zu letters; expected at most %d", a->name,
+                    strlen(a->name), MOST_NAME);
         else if (a->w->wants_grad && add_unit(o, &o->members[o->count], a, options->decay_all, e)) {
             o->members[o->count].unit.wide = strcmp(tn_context_isa(o->context), "scalar") != 0;
             o->count++;
@@ -218,7 +217,6 @@ void tn_table_free(tn_optim *o)
     free(o->members);
     free(o->pieces);
     free(o->sums);
-    free(o->codes);
     if (o->state)
         tn_block_free(o->state, o->state_room + ALIGN);
     if (o->scratch)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /*   1. m <- beta m + (1 - beta) g      2. x <- x - lr sign(m)      */
-static int signum_step(tn_unit *u)
+static void signum_step(tn_unit *u)
 {
     const double beta = u->h[1];
     for (int k = 0; k < u->factors; k++) {
@@ -17,7 +17,6 @@ static int signum_step(tn_unit *u)
             u->f[k].x[i] -= (tn_real)(u->lr * (m[i] > 0 ? 1 : m[i] < 0 ? -1 : 0));     /* 2 */
         }
     }
-    return 0;
 }
 
 static const tn_optim_def signum = {

@@ -127,6 +127,34 @@ START_TEST(figures_are_those_of_single_rows)
 }
 END_TEST
 
+/* 8 rows of up to 31 targets in one batch. */
+START_TEST(targets_beyond_the_first_128_count)
+{
+    fixture f = open_fixture();
+    static const char letters[] = "abcdefghhgfedcbaaceghfdbbdfhgeca";
+    tn_text long_rows = { 0 };
+    for (int i = 0; i < 8; i++)
+        tn_text_add(&long_rows, "{\"text\":\"%.*s\"}\n", 30 - i, &letters[i]);
+    put_file(f.folder, "long.jsonl", long_rows.s);
+    char *path = tn_path_join(f.folder, "long.jsonl");
+    tn_dataset_free(f.d);
+    f.d = tn_dataset_jsonl(path, f.k, &(tn_data_options){ .max_length = 32 }, &f.e);
+    must(&f.e);
+    tn_eval found, expected = by_rows(&f, 8);
+    tn_loader *l = open_loader(&f, 8);
+    tn_evaluate(f.m, f.t, l, 0, &found, &f.e);
+    must(&f.e);
+    ck_assert_int_eq(found.tokens, expected.tokens);
+    ck_assert_int_gt(found.tokens, 128);
+    ck_assert_double_eq_tol(found.loss, expected.loss, sizeof(tn_real) == 8 ? 1e-12 : 1e-5);
+    ck_assert_double_eq_tol(found.error, expected.error, sizeof(tn_real) == 8 ? 1e-11 : 1e-5);
+    tn_loader_free(l);
+    tn_text_free(&long_rows);
+    free(path);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(exact_rows_are_counted)
 {
     fixture f = open_fixture();
@@ -175,6 +203,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, figures_are_those_of_single_rows);
+    tcase_add_test(c, targets_beyond_the_first_128_count);
     tcase_add_test(c, exact_rows_are_counted);
     tcase_add_test(c, errors_come_through);
 }

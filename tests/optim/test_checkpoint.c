@@ -122,6 +122,30 @@ START_TEST(resumes_exactly_after_every_step)
 }
 END_TEST
 
+/* A checkpoint whose removal is cut short (here, by a folder in it) is none any more, and goes with
+   the first save that can remove it. */
+START_TEST(a_removal_cut_short_is_finished)
+{
+    char *folder = temporary(), old[600], away[600], inside[600];
+    problem p;
+    make(&p, tn_optim_find("sgd"), 1);
+    save(&p, folder, 1, 1);
+    snprintf(old, sizeof old, "%s/checkpoint-1", folder);
+    snprintf(away, sizeof away, "%s/checkpoint-1.tmp", folder);
+    snprintf(inside, sizeof inside, "%s/checkpoint-1/stuck", folder);
+    ck_assert_int_eq(mkdir(inside, 0777), 0);
+    save(&p, folder, 2, 1);
+    ck_assert_int_ne(access(old, F_OK), 0);
+    ck_assert_int_eq(access(away, F_OK), 0);
+    snprintf(inside, sizeof inside, "%s/checkpoint-1.tmp/stuck", folder);
+    ck_assert_int_eq(rmdir(inside), 0);
+    save(&p, folder, 3, 1);
+    ck_assert_int_ne(access(away, F_OK), 0);
+    problem_free(&p);
+    discard(folder);
+}
+END_TEST
+
 START_TEST(keeps_the_newest)
 {
     char *folder = temporary(), leftover[600];
@@ -304,6 +328,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, resumes_exactly_after_every_step);
+    tcase_add_test(c, a_removal_cut_short_is_finished);
     tcase_add_test(c, keeps_the_newest);
     tcase_add_test(c, damaged_files_are_refused);
     tcase_add_test(c, a_missing_file_is_refused);

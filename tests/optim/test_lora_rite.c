@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a rate that moves nothing and rank 1, V is the bias-corrected average of ||g||^2 / (||y||^2
- * rows). */
+/* With a rate that moves nothing and rank 1, V is the bias-corrected average of
+   ||g||^2 / (||y||^2 rows). 1 - 0.99 alone costs two digits. */
 START_TEST(average_is_adams_corrected_one)
 {
     problem p;
@@ -56,8 +56,7 @@ START_TEST(rite_rests_the_other_factor_at_a_zero_start)
 }
 END_TEST
 
-/* A dB^T = -lr Q_A M^T where M has orthogonal columns of length sqrt(n): its square is lr^2 n P_A.
- */
+/* A dB^T = -lr Q_A M^T; M has orthogonal columns of length sqrt(n): the square is lr^2 n P_A. */
 static void check_singular_values(const char *settings, double close)
 {
     enum { M = 9, N = 7, R = 3 };
@@ -156,7 +155,7 @@ START_TEST(rite_does_not_see_the_scale_of_the_loss)
         run_scaled("lr=0.02 clip=0 eps=1e-15", 1, 2, 30, one);
         run_scaled("lr=0.02 clip=0 eps=1e-15", pow(1e3, k), 2, 30, other);
         for (int i = 0; i < 63; i++)
-            ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-9, 1e-4));
+            ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-9, 1e-5));
     }
     run_scaled("lr=0.02 clip=0.01 eps=1e-6", 1e3, 2, 30, other); /* with clipping and eps it does */
     double most = 0;
@@ -178,30 +177,28 @@ START_TEST(rite_first_step_is_proportional_to_s)
 }
 END_TEST
 
-START_TEST(rite_moves_under_gradients_of_rank_one)
+/* Of rank 1, with w = ||g||^2 / (||y||^2 rows), a first step has the length
+   lr ||g|| / ||y||^2 / (sqrt(w + eps_root) + eps). */
+START_TEST(eps_inside_and_outside_the_root)
 {
     problem p;
-    problem_pair(&p, 9, 7, 4, 2, false);
-    problem_optimizer(&p, "lora-rite", "lr=0.001", 0);
-    for (int t = 0; t < 200; t++) {
-        double g[63];
-        for (int i = 0; i < 9; i++)
-            for (int j = 0; j < 7; j++)
-                g[i * 7 + j] = normal(1, t * 9 + i) * normal(2, t * 7 + j);
-        double *a = problem_factor(&p, true), *b = problem_factor(&p, false), da = 0, db = 0;
-        problem_set_gradient(&p, g);
-        problem_step(&p);
-        double *a1 = problem_factor(&p, true), *b1 = problem_factor(&p, false);
-        for (int i = 0; i < 36; i++)
-            da += fabs(a1[i] - a[i]);
-        for (int i = 0; i < 28; i++)
-            db += fabs(b1[i] - b[i]);
-        ck_assert_msg(isfinite(da) && da > 0 && isfinite(db) && db > 0,
-                      "step %d: moved by %g and %g", t, da, db);
-        double *all[] = { a, b, a1, b1 };
-        for (int i = 0; i < 4; i++)
-            free(all[i]);
-    }
+    problem_pair(&p, 6, 5, 1, 1, false);
+    problem_optimizer(&p, "lora-rite", "lr=0.1 clip=0 eps=0.25 eps_root=0.5", 0);
+    double *g = normals(30, 1), *a = problem_factor(&p, true), *y = problem_factor(&p, false);
+    double gg = 0, yy = 0, moved = 0;
+    problem_set_gradient(&p, g);
+    for (int i = 0; i < 6; i++)
+        gg += (double)p.b[0]->g[i] * (double)p.b[0]->g[i];
+    for (int i = 0; i < 5; i++)
+        yy += y[i] * y[i];
+    problem_step(&p);
+    for (int i = 0; i < 6; i++)
+        moved += pow((double)p.b[0]->x[i] - a[i], 2);
+    double want = 0.1 * sqrt(gg) / yy / (sqrt(gg / yy / 6 + 0.5) + 0.25);
+    ck_assert_double_eq_tol(sqrt(moved) / want, 1, limit_of(1e-12, 1e-5));
+    free(g);
+    free(a);
+    free(y);
     problem_free(&p);
 }
 END_TEST
@@ -215,8 +212,7 @@ typedef struct moments {
     double m[ROWS * RANK], v[RANK * RANK], q_old[ROWS * RANK];
 } moments; /* q_old: of the partner */
 
-/* x^-1/2 (or x^1/2) of a symmetric positive x (RANK,RANK) by Newton's iteration of Denman and
- * Beavers. */
+/* x^-1 (RANK,RANK) by Gauss and Jordan. */
 static void invert(const double *x, double *out)
 {
     double a[RANK][2 * RANK];
@@ -238,6 +234,7 @@ static void invert(const double *x, double *out)
             out[i * RANK + j] = a[i][RANK + j] / a[i][i];
 }
 
+/* x^1/2 and x^-1/2 of a symmetric positive x by Newton's iteration of Denman and Beavers. */
 static void roots(const double *x, double *root, double *inverse)
 {
     memcpy(root, x, RANK * RANK * sizeof *x);
@@ -364,10 +361,10 @@ START_TEST(rite_is_the_same_in_every_basis)
     for (int kind = GRAM_SCHMIDT; kind <= POLAR; kind++) {
         naive_run(kind, 50, other);
         for (int i = 0; i < ROWS * COLS; i++) {
-            ck_assert_double_eq_tol(ours[i], other[i], limit_of(1e-10, 1e-4));
+            ck_assert_double_eq_tol(ours[i], other[i], limit_of(1e-10, 1e-5));
             ck_assert_double_eq_tol(plain_qr[i], other[i],
                                     kind == FLIPPED ? limit_of(1e-13, 1e-6)
-                                                    : limit_of(1e-10, 1e-4));
+                                                    : limit_of(1e-10, 1e-5));
         }
     }
     problem_free(&p);
@@ -382,6 +379,6 @@ void tests(TCase *c)
     tcase_add_test(c, rite_second_step_moves_by_a_fixed_share);
     tcase_add_test(c, rite_does_not_see_the_scale_of_the_loss);
     tcase_add_test(c, rite_first_step_is_proportional_to_s);
-    tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
+    tcase_add_test(c, eps_inside_and_outside_the_root);
     tcase_add_test(c, rite_is_the_same_in_every_basis);
 }

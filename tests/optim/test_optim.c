@@ -1,5 +1,4 @@
-/* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state,
- * claims. */
+/* test_optim.c - the table of units: pairs by name, settings, refusals, the fallback, state. */
 #include "optim/optim.h"
 #include "tests/fixtures.h"
 #include "tests/optim_problem.h"
@@ -175,8 +174,7 @@ START_TEST(settings_by_name)
 }
 END_TEST
 
-/* A bias, a norm and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults.
- */
+/* A bias and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults. */
 START_TEST(what_is_left_over_goes_to_adamw)
 {
     static const char *const names[] = { "x.lora_A.weight", "bias", "x.lora_B.weight",
@@ -324,59 +322,48 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
 }
 END_TEST
 
-/* ---- every optimizer's claim, kept and (a smaller one) broken ---- */
+/* ---- a definition without a row of its own ---- */
 
-/* Largest change of the product over 20 steps when the pair starts in the basis T. */
-static double moved(const tn_optim_def *def, double t[2][2])
+/* x -= lr; refuses gradients above 1. */
+static double measure_below_one(tn_unit *u)
 {
-    double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
-    double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
-                       { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
-    problem p[2];
-    for (int k = 0; k < 2; k++) {
-        golden_problem(&p[k], false, 0);
-        problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
-    }
-    for (int i = 0; i < 5; i++)
-        for (int j = 0; j < 2; j++)
-            p[1].b[0]->x[2 * i + j] = (tn_real)((double)p[0].b[0]->x[2 * i] * t[0][j] +
-                                                (double)p[0].b[0]->x[2 * i + 1] * t[1][j]);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 2; j++)
-            p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
-                                                (double)p[0].a[0]->x[4 + i] * u[1][j]);
-    for (int step = 0; step < 20; step++) {
-        double z[2][20];
-        for (int k = 0; k < 2; k++) {
-            golden_gradients(&p[k]);
-            problem_step(&p[k]);
-            problem_product(&p[k], 0, z[k]);
-        }
-        for (int i = 0; i < 20; i++)
-            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
-    }
-    problem_free(&p[0]);
-    problem_free(&p[1]);
-    return most;
+    return u->f[0].g[0] > 1 ? HUGE_VAL : 0;
 }
 
-START_TEST(claims_hold_and_no_larger_one_does)
+static void descend(tn_unit *u)
 {
-    double permutation[2][2] = { { 0, -1 }, { 1, 0 } },
-           rotation[2][2] = { { 0.6, 0.8 }, { -0.8, 0.6 } };
-    double any[2][2] = { { 2, 1 }, { -0.5, 0.7 } };
-    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
-    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
-        double p = moved(*def, permutation), r = moved(*def, rotation), a = moved(*def, any);
-        tn_claim claim = (*def)->claims;
-        ck_assert_msg(p < exact, "%s: a permutation moves the product by %g", (*def)->name, p);
-        ck_assert_msg((r < exact) == (claim >= TN_INVARIANT_ROTATION),
-                      "%s: a rotation moves the product by %g", (*def)->name, r);
-        ck_assert_msg((a < exact) == (claim == TN_INVARIANT_FULL),
-                      "%s: a change of basis moves the product by %g", (*def)->name, a);
-        ck_assert_msg(claim == TN_INVARIANT_FULL || a > 1e-3, "%s: hardly moves at all: %g",
-                      (*def)->name, a);
+    for (int64_t i = 0; i < u->f[0].n; i++)
+        u->f[0].x[i] -= (tn_real)u->lr;
+}
+
+static const tn_optim_def steady = {
+    .name = "steady", .hyper = { { "lr", 0.5, "learning rate" } },
+    .measure = measure_below_one, .step = descend,
+};
+
+START_TEST(what_measure_refuses_moves_nothing)
+{
+    static const char *const names[] = { "w", "x", NULL };
+    static const int64_t dims[][3] = { { 1, 2 }, { 1, 2 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(p, &steady, &(tn_optim_options){ .weight_decay = -1 }, &e);
+    must(&e);
+    for (int wrong = 1; wrong >= 0; wrong--) {
+        double x = (double)tn_params_at(p, 0)->w->x[0];
+        set_gradients(p, 1);
+        tn_params_at(p, 1)->w->g[0] = (tn_real)(wrong ? 2 : 0.5);
+        ck_assert_int_eq(tn_optim_step(o), wrong ? TN_ENONFINITE : 0);
+        ck_assert_double_eq_tol((double)tn_params_at(p, 0)->w->x[0], wrong ? x : x - 0.5, 1e-6);
+        ck_assert_int_eq(tn_optim_steps(o), !wrong);
+        if (wrong)
+            ck_assert_str_eq(tn_optim_error(o)->text,
+                             "step 1: the gradients are too large for steady; nothing was changed");
     }
+    tn_optim_free(o);
+    tn_params_free(p);
+    tn_context_free(c);
 }
 END_TEST
 
@@ -389,5 +376,5 @@ void tests(TCase *c)
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, state_is_named_and_counted);
     tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
-    tcase_add_test(c, claims_hold_and_no_larger_one_does);
+    tcase_add_test(c, what_measure_refuses_moves_nothing);
 }

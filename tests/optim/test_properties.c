@@ -82,7 +82,7 @@ START_TEST(scaled_gd_moves_the_product_by_projections)
     double slope = 0, squares = 0;
     for (int i = 0; i < M * N; i++) {
         double first = (after[i] - before[i] - cross[i]) / -0.1; /* P_A G + G P_B */
-        ck_assert_double_eq_tol(first, left[i] + right[i], limit_of(1e-12, 2e-5));
+        ck_assert_double_eq_tol(first, left[i] + right[i], limit_of(1e-13, 1e-5));
         slope += g[i] * first;
         squares += left[i] * left[i] + right[i] * right[i];
     }
@@ -91,6 +91,77 @@ START_TEST(scaled_gd_moves_the_product_by_projections)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     problem_free(&p);
+}
+END_TEST
+
+/* ---- lack of rank ---- */
+
+START_TEST(rite_moves_under_gradients_of_rank_one)
+{
+    problem p;
+    problem_pair(&p, 9, 7, 4, 2, false);
+    problem_optimizer(&p, "lora-rite", "lr=0.001", 0);
+    for (int t = 0; t < 200; t++) {
+        double g[63];
+        for (int i = 0; i < 9; i++)
+            for (int j = 0; j < 7; j++)
+                g[i * 7 + j] = normal(1, t * 9 + i) * normal(2, t * 7 + j);
+        double *a = problem_factor(&p, true), *b = problem_factor(&p, false), da = 0, db = 0;
+        problem_set_gradient(&p, g);
+        problem_step(&p);
+        double *a1 = problem_factor(&p, true), *b1 = problem_factor(&p, false);
+        for (int i = 0; i < 36; i++)
+            da += fabs(a1[i] - a[i]);
+        for (int i = 0; i < 28; i++)
+            db += fabs(b1[i] - b[i]);
+        ck_assert_msg(isfinite(da) && da > 0 && isfinite(db) && db > 0,
+                      "step %d: moved by %g and %g", t, da, db);
+        double *all[] = { a, b, a1, b1 };
+        for (int i = 0; i < 4; i++)
+            free(all[i]);
+    }
+    problem_free(&p);
+}
+END_TEST
+
+/* A pair of rank 3 whose third direction is dead in both factors, turned so that no column shows
+   it, moves as the pair of rank 2 does that is left of it. */
+START_TEST(dead_directions_are_dropped)
+{
+    static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };
+    static const struct { const char *name, *settings; } runs[] = {
+        { "lora-rite", "lr=0.02 clip=0" }, { "lora-rite", "lr=0.02 escape=1" },
+        { "scaled-gd", "lr=0.002 delta=0" } };
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        problem two, three;
+        problem_pair(&two, 9, 7, 2, 1.5, false);
+        problem_pair(&three, 9, 7, 3, 1.5, false);
+        problem_optimizer(&two, runs[k].name, runs[k].settings, 0);
+        problem_optimizer(&three, runs[k].name, runs[k].settings, 0);
+        const tn_real *a = two.a[0]->x, *b = two.b[0]->x;
+        for (int j = 0; j < 3; j++) {
+            for (int i = 0; i < 7; i++)
+                three.a[0]->x[j * 7 + i] =
+                    (tn_real)((double)a[i] * turn[0][j] + (double)a[7 + i] * turn[1][j]);
+            for (int i = 0; i < 9; i++)
+                three.b[0]->x[i * 3 + j] =
+                    (tn_real)((double)b[2 * i] * turn[0][j] + (double)b[2 * i + 1] * turn[1][j]);
+        }
+        for (int t = 1; t <= 50; t++) {
+            double *g = normals(63, (uint64_t)t), left[63], whole[63];
+            problem_set_gradient(&two, g);
+            problem_set_gradient(&three, g);
+            problem_step(&two);
+            problem_step(&three);
+            problem_product(&two, 0, left);
+            problem_product(&three, 0, whole);
+            for (int i = 0; i < 63; i++)
+                ck_assert_double_eq_tol(whole[i], left[i], limit_of(1e-10, 1e-5));
+            free(g);
+        }
+        problem_free(&two);
+        problem_free(&three);
+    }
 }
 END_TEST
 
@@ -189,10 +260,69 @@ START_TEST(a_gradient_that_is_not_finite_is_refused_as_a_whole)
 }
 END_TEST
 
+/* ---- every optimizer's claim, kept and (a smaller one) broken ---- */
+
+/* Largest change of the product over 20 steps when the pair starts in the basis T. */
+static double moved(const tn_optim_def *def, double t[2][2])
+{
+    double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
+    double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
+                       { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
+    problem p[2];
+    for (int k = 0; k < 2; k++) {
+        golden_problem(&p[k], false, 0);
+        problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
+    }
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].b[0]->x[2 * i + j] = (tn_real)((double)p[0].b[0]->x[2 * i] * t[0][j] +
+                                                (double)p[0].b[0]->x[2 * i + 1] * t[1][j]);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
+                                                (double)p[0].a[0]->x[4 + i] * u[1][j]);
+    for (int step = 0; step < 20; step++) {
+        double z[2][20];
+        for (int k = 0; k < 2; k++) {
+            golden_gradients(&p[k]);
+            problem_step(&p[k]);
+            problem_product(&p[k], 0, z[k]);
+        }
+        for (int i = 0; i < 20; i++)
+            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
+    }
+    problem_free(&p[0]);
+    problem_free(&p[1]);
+    return most;
+}
+
+START_TEST(claims_hold_and_no_larger_one_does)
+{
+    double permutation[2][2] = { { 0, -1 }, { 1, 0 } },
+           rotation[2][2] = { { 0.6, 0.8 }, { -0.8, 0.6 } };
+    double any[2][2] = { { 2, 1 }, { -0.5, 0.7 } };
+    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        double p = moved(*def, permutation), r = moved(*def, rotation), a = moved(*def, any);
+        tn_claim claim = (*def)->claims;
+        ck_assert_msg(p < exact, "%s: a permutation moves the product by %g", (*def)->name, p);
+        ck_assert_msg((r < exact) == (claim >= TN_INVARIANT_ROTATION),
+                      "%s: a rotation moves the product by %g", (*def)->name, r);
+        ck_assert_msg((a < exact) == (claim == TN_INVARIANT_FULL),
+                      "%s: a change of basis moves the product by %g", (*def)->name, a);
+        ck_assert_msg(claim == TN_INVARIANT_FULL || a > 1e-3, "%s: hardly moves at all: %g",
+                      (*def)->name, a);
+    }
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, semantics_of_torch);
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
+    tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
+    tcase_add_test(c, dead_directions_are_dropped);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
+    tcase_add_test(c, claims_hold_and_no_larger_one_does);
 }

@@ -78,6 +78,9 @@ START_TEST(edges)
     ck_assert(tn_schedule_rate(&s, 2, 5) == 2);
     ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 10), 2 - 1.9 * 5 / 6, 1e-15);
     ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 1000), 0.1, 1e-15); /* past the end it stays */
+    s.kind = TN_COSINE;
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 14), 0.1, 1e-15); /* nor does it rise again */
+    s.kind = TN_LINEAR;
     s.warmup = 10;
     ck_assert(tn_schedule_rate(&s, 2, 10) == 2); /* nothing but warm-up */
     s = (tn_schedule){ .kind = TN_WSD, .steps = 10, .decay = 5 };

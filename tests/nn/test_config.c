@@ -1,0 +1,113 @@
+/* test_config.c - what config.json must say, and what follows from it. */
+#include "nn/nn.h"
+#include "tests/fixtures.h"
+#include "tests/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SMALL "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
+
+/* What config.json must say, or may say; NULL: accepted. */
+static const struct { const char *config, *text; } configs[] = {
+    { "{" SMALL "}", NULL },
+    { "{" SMALL ",\"activation_function\":null,\"n_inner\":null}", NULL },
+    { "{" SMALL ",\"scale_attn_weights\":true,\"a key of tomorrow\":{\"x\":[1]},\"eos_token_id\":null}", NULL },
+    { "{" SMALL ",\"eos_token_id\":50256,\"attn_pdrop\":0.5,\"n_ctx\":7,\"torch_dtype\":\"float16\"}", NULL },
+    { "{" SMALL ",\"activation_function\":\"gelu_pytorch_tanh\"}", NULL },
+    { "{" SMALL ",\"activation_function\":\"gelu\"}", "expected gelu_new, not gelu" },
+    { "[]", "expected an object" },
+    { "{}", "a model_type in it" },
+    { "{\"model_type\":\"bert\"}", "/model_type is a string, expected one of \"gpt2\", not \"bert\"" },
+    { "{\"model_type\":7}", "/model_type is a number" },
+    { "{" SMALL ",\"activation_function\":\"relu\"}", "/activation_function is a string, expected gelu_new, not relu" },
+    { "{" SMALL ",\"scale_attn_weights\":false}", "/scale_attn_weights is a boolean, expected true, not false" },
+    { "{" SMALL ",\"scale_attn_by_inverse_layer_idx\":true}", "/scale_attn_by_inverse_layer_idx" },
+    { "{" SMALL ",\"add_cross_attention\":true}", "/add_cross_attention" },
+    { "{" SMALL ",\"quantization_config\":{\"bits\":4}}", "/quantization_config" },
+    { "{" SMALL ",\"layer_norm_epsilon\":0}", "/layer_norm_epsilon is a number, expected more than 0" },
+    { "{" SMALL ",\"eos_token_id\":-2}", "/eos_token_id" },
+    { "{" SMALL ",\"eos_token_id\":\"x\"}", "/eos_token_id" },
+    { "{" SMALL ",\"n_inner\":0}", "/n_inner is a number, expected an integer from 1 to 1048576, not 0" },
+    { "{" SMALL ",\"n_inner\":2.5}", "/n_inner is a number, expected an integer" },
+    { "{" SMALL ",\"tie_word_embeddings\":\"yes\"}", "/tie_word_embeddings is a string, expected true or false" },
+    { "{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":3}", "expected an n_embd that is a multiple of n_head" },
+    { "{\"model_type\":\"gpt2\",\"n_head\":0}", "/n_head is a number, expected an integer from 1" },
+    { "{\"model_type\":\"gpt2\",\"n_embd\":99999999}", "/n_embd" },
+    { "{\"model_type\":\"gpt2\",\"n_layer\":-1}", "/n_layer" },
+    { "{" SMALL ",\"n_embd\":8}", "config.json" },
+    { "{" SMALL, "config.json" },
+};
+
+START_TEST(configs_are_read_strictly)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary();
+    put_file(folder, "config.json", configs[_i].config);
+    tn_model *m = tn_model_open(c, folder, &e);
+    if (configs[_i].text)
+        must_fail(&e, TN_EFORMAT, configs[_i].text);
+    must(&e);
+    ck_assert((m != NULL) == (configs[_i].text == NULL));
+    ck_assert(!m || m->end == -1);
+    tn_model_free(m);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
+/* The tanh form goes by two names; saved, it has that of GPT-2. */
+START_TEST(the_other_name_of_gelu_is_the_same_function)
+{
+    static const char *const texts[] = { "{" SMALL ",\"activation_function\":\"gelu_new\"}",
+                                         "{" SMALL ",\"activation_function\":\"gelu_pytorch_tanh\"}" };
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    tn_tape *t = tn_tape_new(c);
+    char *folder = temporary(), *path = tn_path_join(folder, "config.json");
+    tn_model *m[2];
+    tn_tensor *ids = tn_tape_input(t, TN_I32, 2, (int64_t[]){ 1, 3 }), *logits[2]; // (1,3), (1,3,5)
+    memcpy(ids->i, (int32_t[]){ 1, 4, 2 }, 3 * sizeof *ids->i);
+    for (int i = 0; i < 2; i++) {
+        put_file(folder, "config.json", texts[i]);
+        m[i] = tn_model_open(c, folder, &e);
+        must(&e);
+        logits[i] = tn_model_logits(m[i], t, ids);
+    }
+    ck_assert_mem_eq(logits[0]->x, logits[1]->x, 15 * sizeof *logits[0]->x);
+    tn_model_save(m[1], folder, TN_FILE_F32, &e);
+    const tn_json *config = tn_json_read(path, &e);
+    must(&e);
+    ck_assert_str_eq(tn_json_find(config, "activation_function")->text, "gelu_new");
+    tn_json_free(config);
+    free(path);
+    tn_model_free(m[0]);
+    tn_model_free(m[1]);
+    tn_tape_free(t);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
+/* A config that asks for more than the files hold is refused before memory is taken for it. */
+START_TEST(sizes_are_checked_against_the_files)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary();
+    copy_file(GOLDEN "tiny_models/gpt2", folder, "model.safetensors");
+    put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":65536,\"n_head\":16,\"n_layer\":4000}");
+    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    must_fail(&e, TN_EFORMAT, "they are 28544");
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, configs_are_read_strictly, 0, sizeof configs / sizeof *configs);
+    tcase_add_test(c, the_other_name_of_gelu_is_the_same_function);
+    tcase_add_test(c, sizes_are_checked_against_the_files);
+}

@@ -1,0 +1,38 @@
+/* test_units.c - the names and sizes of state, for every kind of slot. */
+#include "tests/fixtures.h"
+#include "tests/optim_problem.h"
+#include "tests/tests.h"
+
+static const tn_optim_def mixed = {
+    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .pairs = true,
+    .slots = { { "s", TN_SCALAR }, { "a", TN_LIKE_A }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B },
+               { "x", TN_LIKE_X } },
+};
+
+START_TEST(slots_of_every_kind)
+{
+    static const struct { const char *name; int64_t n; bool real; } want[] = {
+        { "s.layer0", 1, false }, { "a.layer0.lora_A.weight", 10, true },
+        { "rr.layer0", 4, false }, { "b.layer0.lora_B.weight", 8, true },
+        { "x.layer0.lora_A.weight", 10, true }, { "x.layer0.lora_B.weight", 8, true } };
+    enum { BLOCKS = sizeof want / sizeof *want };
+    tn_error e = { 0 };
+    problem p;
+    problem_pair(&p, 4, 5, 2, 1, false);
+    p.optim = problem_try(&p, &mixed, "", -1, (tn_schedule){ 0 }, &e);
+    must(&e);
+    tn_state_block b;
+    for (int i = 0; i < BLOCKS; i++) {
+        ck_assert(tn_optim_state(p.optim, i, &b));
+        ck_assert_str_eq(b.name, want[i].name);
+        ck_assert(b.n == want[i].n && b.real == want[i].real);
+    }
+    ck_assert(!tn_optim_state(p.optim, BLOCKS, &b));
+    problem_free(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, slots_of_every_kind);
+}
