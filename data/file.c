@@ -80,7 +80,7 @@ char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
     return bytes;
 }
 
-const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *e)
+const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e)
 {
     int fd = open_regular(path, size, e);
     if (fd < 0)
@@ -88,10 +88,18 @@ const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *
     void *map = MAP_FAILED;
     if (*size < least)
         tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at least %zu", path, *size, least);
+    else if (*size > most)
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, *size, most);
     else if ((map = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
         refused(path, "map", e);
     close(fd);
     return map == MAP_FAILED ? NULL : map;
+}
+
+void tn_file_pass(const void *map, size_t from, size_t to)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = from - from % page;
+    madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
 tn_writer tn_writer_open(const char *path, tn_error *e)

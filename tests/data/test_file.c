@@ -89,7 +89,7 @@ START_TEST(refuses_to_read)
     ck_assert_ptr_null(tn_file_read(r->path, 1000, &n, &e));
     is_refused(&e, r->code, r->path, r->why);
     e = (tn_error){ 0 };
-    ck_assert_ptr_null(tn_file_map(r->path, 1, &n, &e));
+    ck_assert_ptr_null(tn_file_map(r->path, 1, 1000, &n, &e));
     is_refused(&e, r->code, r->path, r->why);
 }
 END_TEST
@@ -121,11 +121,14 @@ START_TEST(keeps_to_sizes)
     ck_assert_ptr_null(tn_file_read(path, 4, &n, &e));
     is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at most 4");
     e = (tn_error){ 0 };
-    const void *map = tn_file_map(path, 5, &n, &e);
+    const void *map = tn_file_map(path, 5, 5, &n, &e);
     ck_assert_mem_eq(map, "12345", 5);
     munmap((void *)map, n);
-    ck_assert_ptr_null(tn_file_map(path, 6, &n, &e));
+    ck_assert_ptr_null(tn_file_map(path, 6, 9, &n, &e));
     is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at least 6");
+    e = (tn_error){ 0 };
+    ck_assert_ptr_null(tn_file_map(path, 1, 4, &n, &e));
+    is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at most 4");
     scratch_close(&s);
 }
 END_TEST
