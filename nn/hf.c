@@ -108,6 +108,8 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
 {
     const tn_safetensors *file;
     tn_model start = { .stored = tn_weights_numbers(w), .tied = !tn_weights_find(w, HEAD, &file) };
+    if (w->count && !start.stored)
+        tn_fail(e, TN_EFORMAT, "%s: no number in its weight files; expected a model's", folder);
     tn_model *m = tn_model_make(c, config, &start, e);
     if (m && w->count)
         read_weights(m, w, e);

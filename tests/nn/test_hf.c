@@ -332,6 +332,11 @@ START_TEST(sizes_are_checked_against_the_files)
     put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":65536,\"n_head\":16,\"n_layer\":4000}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "they are 28544");
+    e = (tn_error){ 0 };
+    write_tensors(folder, "model.safetensors", NULL, 0);
+    put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":32,\"n_head\":2,\"n_layer\":2}");
+    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    must_fail(&e, TN_EFORMAT, "no number in its weight files");
     discard(folder);
     tn_context_free(c);
 }
