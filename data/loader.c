@@ -90,7 +90,8 @@ void tn_loader_free(tn_loader *l)
 
 void tn_loader_seek(tn_loader *l, int64_t index)
 {
-    l->index = index > 0 ? index : 0;
+    const int64_t last = INT64_MAX / l->o.batch - 1; /* rows are counted in 64 bits, too */
+    l->index = index < 0 ? 0 : index < last ? index : last;
 }
 
 /* ---- the order of an epoch ---- */

@@ -234,6 +234,18 @@ START_TEST(stream_training)
 }
 END_TEST
 
+/* However far away: a batch like any other. */
+START_TEST(far_away)
+{
+    tn_dataset *d = make_records(10, 9, 1);
+    tn_loader *l = make_loader(d, 4, 1, false);
+    tn_loader_seek(l, INT64_MAX);
+    check_batch(d, tn_loader_next(l));
+    tn_loader_free(l);
+    tn_dataset_free(d);
+}
+END_TEST
+
 START_TEST(refused)
 {
     static const int64_t batches[] = { 0, -1, INT64_MIN, INT64_MAX };
@@ -266,6 +278,7 @@ void tests(TCase *c)
     tcase_add_test(c, in_order);
     tcase_add_test(c, stream_in_order);
     tcase_add_test(c, stream_training);
+    tcase_add_test(c, far_away);
     tcase_add_loop_test(c, refused, 0, 4);
     tcase_add_test(c, pinned);
 }
