@@ -152,15 +152,16 @@ typedef struct tn_data_options {
     bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
 } tn_data_options;
 
-/* Data sets are read from files of at most 1 GiB, with a tokenizer of at most 65536 ids: an id is
-   kept in two bytes, so that a data set takes at most twice the bytes of its file. */
+/* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so that a
+   data set takes at most twice its file. */
+
 /* A text file as one stream. from and to are fractions of its bytes (0, 0.9: the first 90 %), moved
    back to a character boundary. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
 /* One JSON object a line (of at most 32 MiB), each {"text"} or {"prompt","completion"}; the end token
-   is appended. A record that is wrong is an error with its line. A record without a token that carries loss after
-   the cut is skipped and counted; if none is left, that is an error. */
+   is appended. A record that is wrong is an error with its line. A record without a token that carries
+   loss after the cut is skipped and counted; if none is left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Records first .. first+count-1 of a task's split. */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first, int64_t count,
