@@ -267,8 +267,24 @@ START_TEST(hashes)
 }
 END_TEST
 
+START_TEST(folders)
+{
+    scratch s;
+    tn_error e = { 0 };
+    struct stat st;
+    scratch_open(&s);
+    ck_assert_int_eq(tn_folder_make(scratch_path(&s, "new"), &e), 0);
+    ck_assert(!stat(s.path, &st) && S_ISDIR(st.st_mode));
+    ck_assert_int_eq(tn_folder_make(s.path, &e), 0); /* it is there */
+    ck_assert_int_eq(tn_folder_make(scratch_path(&s, "none/new"), &e), TN_EIO);
+    is_refused(&e, TN_EIO, s.path, "cannot make this folder: No such file");
+    scratch_close(&s);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, folders);
     tcase_add_test(c, writes_and_reads);
     tcase_add_test(c, writes_into_the_current_folder);
     tcase_add_test(c, overwrites_what_a_save_left);

@@ -165,6 +165,9 @@ static const struct refusal {
     { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"TemplateProcessing\","
             "\"single\":[{\"SpecialToken\":{\"id\":\"<e>\"}}],\"special_tokens\":{}}", NULL, NULL,
       "/post_processor is \"Templ" },
+    { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"Roberta\"}", NULL, NULL,
+      "/post_processor is \"Roberta\"; expected null or ByteLevel" },
+    { NULL, "\"decoder\":{}", NULL, NULL, "/decoder is an object, expected an object with a \"type\"" },
     { NULL, "\"decoder\":7", NULL, NULL, "/decoder is a number" },
     { NULL, NULL, "\"type\":\"Unigram\",\"vocab\":{}", NULL, "/model/type is \"Unigram\"; expected BPE" },
     { NULL, NULL, "\"vocab\":{\"a\":0},\"merges\":[\"a b\"]", NULL, "/model/merges has 1 merges; expected" },
