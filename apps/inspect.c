@@ -116,10 +116,14 @@ static int print_folder(const char *folder, tn_error *e)
 
 /* ---- data ---- */
 
-/* The text of tokens, with everything that is not printable ASCII as an escape. */
-static void print_tokens(const tn_tokenizer *k, const int32_t *ids, int64_t n)
+/* The text of n ids of a record, from its id `from` on, with control characters as escapes. */
+static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
+                         int64_t n)
 {
-    for (int64_t i = 0; i < n && i < SHOWN_TOKENS; i++) {
+    int32_t ids[SHOWN_TOKENS];
+    const int64_t shown = n < SHOWN_TOKENS ? n : SHOWN_TOKENS;
+    tn_dataset_ids(d, record, from, shown, ids);
+    for (int64_t i = 0; i < shown; i++) {
         tn_text text = { 0 };
         tn_decode(k, &ids[i], 1, &text);
         if (!text.n)
@@ -139,13 +143,13 @@ static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t co
            (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
            (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
     for (int64_t i = 0; i < f.records && i < count; i++) {
-        int64_t length, prompt;
-        const int32_t *ids = tn_dataset_record(d, i, &length, &prompt);
+        int64_t prompt = 0;
+        const int64_t length = tn_dataset_record(d, i, &prompt);
         printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
                (long long)length, (long long)prompt);
-        print_tokens(k, ids, prompt);
+        print_tokens(k, d, i, 0, prompt);
         printf("\n  with     ");
-        print_tokens(k, ids + prompt, length - prompt);
+        print_tokens(k, d, i, prompt, length - prompt);
         printf("\n");
     }
 }

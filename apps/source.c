@@ -134,10 +134,15 @@ uint64_t data_hash(const tn_dataset *d)
     const int64_t records = tn_dataset_facts(d).records;
     uint64_t hash = tn_hash64(&records, sizeof records, 0);
     for (int64_t i = 0; i < records; i++) {
-        int64_t size[2];
-        const int32_t *ids = tn_dataset_record(d, i, &size[0], &size[1]);
+        int64_t prompt = 0;
+        const int64_t length = tn_dataset_record(d, i, &prompt);
+        const int64_t size[2] = { length, prompt };
         hash = tn_hash64(size, sizeof size, hash);
-        hash = tn_hash64(ids, (size_t)size[0] * sizeof *ids, hash);
+        for (int64_t at = 0; at < length; at++) {
+            int32_t id;
+            tn_dataset_ids(d, i, at, 1, &id);
+            hash = tn_hash64(&id, sizeof id, hash);
+        }
     }
     return hash;
 }

@@ -152,13 +152,16 @@ typedef struct tn_data_options {
     bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
 } tn_data_options;
 
+/* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so that a
+   data set takes at most twice its file. */
+
 /* A text file as one stream. from and to are fractions of its bytes (0, 0.9: the first 90 %), moved
    back to a character boundary. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* One JSON object a line, each {"text"} or {"prompt","completion"}; the end token is appended. A
-   record that is wrong is an error with its line. A record without a token that carries loss after
-   the cut is skipped and counted; if none is left, that is an error. */
+/* One JSON object a line (of at most 32 MiB), each {"text"} or {"prompt","completion"}; the end token
+   is appended. A record that is wrong is an error with its line. A record without a token that carries
+   loss after the cut is skipped and counted; if none is left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Records first .. first+count-1 of a task's split. */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first, int64_t count,
@@ -173,8 +176,11 @@ typedef struct tn_data_facts {
     int64_t unknown;              /* characters left out */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
-/* Record i: its ids (prompt and completion and end token) and how many of the first carry no loss. */
-const int32_t *tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *length, int64_t *prompt);
+/* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry
+   no loss. */
+int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
+/* Copies n ids of record i, from its id `from` on. */
+void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 
 /* ---- batches ---- */
 

@@ -1,14 +1,15 @@
 /* dataset.h - a data set's insides, for the loader and the makers (internal).
 
-   All token ids stand in one array. Records are its pieces start[i] .. start[i+1]; a stream is one
-   piece, of which record i is the window [i T, i T + T + 1), overlapping the next one by a token. */
+   All token ids stand in one array, in two bytes each. Records are its pieces start[i] .. start[i+1];
+   a stream is one piece, of which record i is the window [i T, i T + T + 1), overlapping the next
+   one by a token. The file is mapped, and what was read of it is given back as the ids grow. */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
 
 #include "data/data.h"
 
 struct tn_dataset {
-    int32_t *ids;
+    uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a stream */
     int64_t *prompt;     /* (records): tokens at the beginning that carry no loss */
@@ -17,7 +18,14 @@ struct tn_dataset {
     tn_data_facts facts;
 };
 
-enum { TN_LONGEST_FILE = 1 << 30 }; /* bytes of a data file */
+enum {
+    TN_LONGEST_FILE = 1 << 30, /* bytes of a data file */
+    TN_AT_ONCE = 1 << 20,      /* bytes that are read before they are given back */
+};
+
+typedef struct tn_piece { const uint16_t *ids; int64_t length, prompt; } tn_piece;
+
+tn_piece tn_dataset_piece(const tn_dataset *d, int64_t i); /* record i */
 
 /* What is being made, and from what. */
 typedef struct tn_maker {
@@ -28,9 +36,11 @@ typedef struct tn_maker {
 
 typedef struct tn_span { const char *s; size_t n; } tn_span;
 
-tn_dataset *tn_dataset_start(const tn_data_options *o, tn_error *e);
-/* Encodes some text behind the tokens there are. */
-int tn_dataset_encode(tn_maker m, tn_span text, tn_error *e);
+tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
+/* Room for `more` ids behind those there are. */
+int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
+/* Encodes a text's bytes from `at` on behind the ids there are. */
+int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e);
 /* Hands a finished data set on; ends it if there is an error, or no record was left. */
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e);
 /* Adds the place to an error that happened there: "PATH:LINE: MESSAGE", without a line for 0. */

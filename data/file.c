@@ -19,12 +19,31 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
+/* A signal may interrupt these on some file systems; then they are called again. */
+static int open_file(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int flush(int fd)
+{
+    int failed;
+    do
+        failed = fsync(fd);
+    while (failed && errno == EINTR);
+    return failed;
+}
+
 /* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
 static int open_regular(const char *path, size_t *size, tn_error *e)
 {
     if (e->code)
         return -1;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0) {
         refused(path, "open", e);
         return -1;
@@ -80,7 +99,7 @@ char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
     return bytes;
 }
 
-const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *e)
+const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e)
 {
     int fd = open_regular(path, size, e);
     if (fd < 0)
@@ -88,10 +107,18 @@ const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *
     void *map = MAP_FAILED;
     if (*size < least)
         tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at least %zu", path, *size, least);
+    else if (*size > most)
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, *size, most);
     else if ((map = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
         refused(path, "map", e);
     close(fd);
     return map == MAP_FAILED ? NULL : map;
+}
+
+void tn_file_pass(const void *map, size_t from, size_t to)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = from - from % page;
+    madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
 tn_writer tn_writer_open(const char *path, tn_error *e)
@@ -113,7 +140,7 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
     }
     memcpy(w.temp, path, n);
     memcpy(w.temp + n, ".tmp", sizeof ".tmp");
-    w.fd = open(w.temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    w.fd = open_file(w.temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK);
     if (w.fd < 0)
         refused(path, "write", e);
     return w;
@@ -144,9 +171,9 @@ static void flush_folder(const tn_writer *w)
         *slash = 0;
     else
         strcpy(folder, ".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_file(folder, O_RDONLY | O_DIRECTORY);
     /* EINVAL: a file system that cannot flush folders, as some network ones. */
-    if (fd < 0 || (fsync(fd) && errno != EINVAL))
+    if (fd < 0 || (flush(fd) && errno != EINVAL))
         refused(w->path, "flush the folder of", w->e);
     if (fd >= 0)
         close(fd);
@@ -157,9 +184,9 @@ int tn_writer_close(tn_writer *w)
     tn_error *e = w->e;
     if (w->fd >= 0) {
         /* A flush that fails is final: what could not be written may be dropped by now. */
-        if (!e->code && fsync(w->fd))
+        if (!e->code && flush(w->fd))
             refused(w->path, "flush", e);
-        if (close(w->fd) && !e->code)
+        if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
             refused(w->path, "close", e);
         if (!e->code && rename(w->temp, w->path))
             refused(w->path, "replace", e);

@@ -9,8 +9,10 @@
 
 #include "data/data.h"
 
-/* A regular file of at least `least` > 0 bytes, read-only; ended by munmap. NULL: refused. */
-const void *tn_file_map(const char *path, size_t least, size_t *size, tn_error *e);
+/* A regular file of `least` > 0 to `most` bytes, read-only; ended by munmap. NULL: refused. */
+const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e);
+/* Gives the memory of a mapped file's bytes from..to back; read again, they come from the file. */
+void tn_file_pass(const void *map, size_t from, size_t to);
 
 /* Everything goes to PATH.tmp, which closing flushes and renames to PATH, or removes if anything
    went wrong: the first mistake sticks to the error. */

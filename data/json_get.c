@@ -129,8 +129,9 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
         snprintf(line, sizeof line, ":%lld", (long long)d->line);
     tn_text where = { 0 };
     add_pointer(&where, v);
-    tn_fail(e, TN_EFORMAT, "%s%s: %s is %s, expected %s", d->path, line,
-            where.n ? where.s : "the top value", kinds[v->kind], expected);
+    tn_fail(e, where.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s", d->path, line,
+            where.failed ? "a value" : where.n ? where.s : "the top value", kinds[v->kind],
+            expected);
     tn_text_free(&where);
     return e->code;
 }

@@ -16,7 +16,6 @@
 enum { GROUP = 10 }; /* batches that are sorted together */
 
 typedef struct row { int64_t length, place, record; } row;
-typedef struct piece { const int32_t *tokens; int64_t length, prompt; } piece; /* a row's record */
 
 struct tn_loader {
     const tn_dataset *d;
@@ -25,7 +24,7 @@ struct tn_loader {
     int64_t index;                    /* of the next batch */
     int64_t epoch;                    /* that `order` holds; -1: none yet */
     row *order;                       /* (records); training on records only */
-    piece *pieces;                    /* (batch) */
+    tn_piece *pieces;                 /* (batch) */
     int32_t *ids, *targets;           /* (batch, longest row) */
     tn_batch batch;
 };
@@ -39,9 +38,9 @@ static int64_t below(uint64_t seed, uint64_t stream, int64_t epoch, int64_t i, i
 
 static int64_t longest_row(const tn_dataset *d)
 {
-    int64_t longest = 0, length = 0, prompt = 0;
+    int64_t longest = 0;
     for (int64_t i = 0; i < (d->facts.stream ? 1 : d->facts.records); i++) {
-        tn_dataset_record(d, i, &length, &prompt);
+        const int64_t length = tn_dataset_piece(d, i).length;
         longest = length > longest ? length : longest;
     }
     return longest - 1; /* inputs end before the last token */
@@ -91,7 +90,8 @@ void tn_loader_free(tn_loader *l)
 
 void tn_loader_seek(tn_loader *l, int64_t index)
 {
-    l->index = index > 0 ? index : 0;
+    const int64_t last = INT64_MAX / l->o.batch - 1; /* rows are counted in 64 bits, too */
+    l->index = index < 0 ? 0 : index < last ? index : last;
 }
 
 /* ---- the order of an epoch ---- */
@@ -116,11 +116,8 @@ static void swap_rows(row *a, row *b, int64_t n)
 static void make_order(tn_loader *l, int64_t epoch)
 {
     const int64_t n = l->d->facts.records, batch = l->o.batch;
-    int64_t prompt = 0;
-    for (int64_t i = 0; i < n; i++) {
-        l->order[i].record = i;
-        tn_dataset_record(l->d, i, &l->order[i].length, &prompt);
-    }
+    for (int64_t i = 0; i < n; i++)
+        l->order[i] = (row){ .length = tn_dataset_piece(l->d, i).length, .record = i };
     for (int64_t i = n; i-- > 1;)
         swap_rows(l->order + i, l->order + below(l->o.seed, l->permute, epoch, i, i + 1), 1);
     for (int64_t i = 0; i < n; i++)
@@ -142,32 +139,27 @@ static void make_order(tn_loader *l, int64_t epoch)
 /* ---- batches ---- */
 
 /* What row p of the run shows. */
-static piece find_piece(tn_loader *l, int64_t p)
+static tn_piece find_piece(tn_loader *l, int64_t p)
 {
     const tn_dataset *d = l->d;
-    piece out = { .tokens = d->ids, .length = d->window + 1 };
-    if (d->facts.stream && !l->o.in_order) {
-        out.tokens += below(l->o.seed, l->start, 0, p, d->n - d->window);
-        return out;
-    }
-    int64_t record = p;
-    if (!l->o.in_order) {
-        if (l->epoch != p / d->facts.records)
-            make_order(l, p / d->facts.records);
-        record = l->order[p % d->facts.records].record;
-    }
-    out.tokens = tn_dataset_record(d, record, &out.length, &out.prompt);
-    return out;
+    if (l->o.in_order)
+        return tn_dataset_piece(d, p);
+    if (d->facts.stream)
+        return (tn_piece){ d->ids + below(l->o.seed, l->start, 0, p, d->n - d->window),
+                           d->window + 1, 0 };
+    if (l->epoch != p / d->facts.records)
+        make_order(l, p / d->facts.records);
+    return tn_dataset_piece(d, l->order[p % d->facts.records].record);
 }
 
 /* Writes a row's inputs and targets, `width` of each, and counts the targets. */
-static int64_t put_row(piece p, int64_t width, int32_t *ids, int32_t *targets)
+static int64_t put_row(tn_piece p, int64_t width, int32_t *ids, int32_t *targets)
 {
     int64_t tokens = 0;
     for (int64_t t = 0; t < width; t++) {
         const bool counts = t + 1 < p.length && t + 1 >= p.prompt;
-        ids[t] = t + 1 < p.length ? p.tokens[t] : 0;
-        targets[t] = counts ? p.tokens[t + 1] : -1;
+        ids[t] = t + 1 < p.length ? p.ids[t] : 0;
+        targets[t] = counts ? p.ids[t + 1] : -1;
         tokens += counts;
     }
     return tokens;

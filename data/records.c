@@ -1,8 +1,10 @@
 /* records.c - data sets of records: a JSONL file, or the split of a task. */
 #include "data/dataset.h"
+#include "data/file.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Room for one record more: its prompt length and the start of the one after it. */
 static int reserve(tn_dataset *d, tn_error *e)
@@ -22,31 +24,21 @@ static int reserve(tn_dataset *d, tn_error *e)
     return TN_OK;
 }
 
-static int append_end(tn_dataset *d, int32_t end, tn_error *e)
-{
-    if (d->n == d->room) {
-        int32_t *ids = realloc(d->ids, (size_t)(2 * d->room + 64) * sizeof *ids);
-        if (ids == NULL)
-            return tn_fail(e, TN_ENOMEM, "data set: out of memory");
-        d->ids = ids;
-        d->room = 2 * d->room + 64;
-    }
-    d->ids[d->n++] = end;
-    return TN_OK;
-}
-
 /* Encodes a record behind the last one; *masked: how many tokens its prompt has. */
 static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t *masked,
                          tn_error *e)
 {
     const int64_t first = m.d->n;
     tn_error inner = { 0 };
-    if (tn_dataset_encode(m, prompt, &inner))
+    if (tn_dataset_encode(m, prompt, 0, &inner))
         return tn_fail(e, inner.code, "in the prompt: %s", inner.text);
     *masked = m.o->no_mask ? 0 : m.d->n - first;
-    if (tn_dataset_encode(m, completion, &inner))
+    if (tn_dataset_encode(m, completion, 0, &inner))
         return tn_fail(e, inner.code, "in the text: %s", inner.text);
-    return tn_tokenizer_end(m.k) < 0 ? TN_OK : append_end(m.d, tn_tokenizer_end(m.k), e);
+    const int32_t end = tn_tokenizer_end(m.k);
+    if (end >= 0 && !tn_dataset_reserve(m.d, 1, e))
+        m.d->ids[m.d->n++] = (uint16_t)end;
+    return e->code;
 }
 
 /* Appends one record: cut at max_length, left out when nothing that carries loss remains. */
@@ -111,6 +103,9 @@ static int read_object(tn_maker m, const tn_json *object, tn_error *e)
     return e->code;
 }
 
+/* Bounds what one line takes while it is parsed: its text and its strings. */
+enum { LONGEST_LINE = 32 << 20 };
+
 /* One line without its end. */
 static int read_line(tn_maker m, const char *path, int64_t line, tn_span text, tn_error *e)
 {
@@ -118,6 +113,9 @@ static int read_line(tn_maker m, const char *path, int64_t line, tn_span text, t
     if (text.n == 0)
         return tn_fail(e, TN_EFORMAT, "%s:%lld: an empty line; expected a JSON object", path,
                        (long long)line);
+    if (text.n > LONGEST_LINE)
+        return tn_fail(e, TN_EFORMAT, "%s:%lld: a line of %zu bytes; expected at most %d", path,
+                       (long long)line, text.n, LONGEST_LINE);
     const tn_json *object = tn_json_parse(text.s, text.n, path, line, e);
     if (object != NULL && read_object(m, object, &inner))
         tn_dataset_fail(path, line, &inner, e);
@@ -125,10 +123,11 @@ static int read_line(tn_maker m, const char *path, int64_t line, tn_span text, t
     return e->code;
 }
 
-/* Lines end in LF or CRLF; a byte order mark at the beginning is passed over. */
+/* The lines of a mapped file. They end in LF or CRLF; a byte order mark at the beginning is passed
+   over. */
 static int read_lines(tn_maker m, const char *path, tn_span text, tn_error *e)
 {
-    size_t at = text.n >= 3 && !memcmp(text.s, "\xEF\xBB\xBF", 3) ? 3 : 0;
+    size_t passed = 0, at = text.n >= 3 && !memcmp(text.s, "\xEF\xBB\xBF", 3) ? 3 : 0;
     if (at == text.n)
         return tn_fail(e, TN_EFORMAT, "%s:1: an empty file; expected a JSON object a line", path);
     for (int64_t line = 1; at < text.n; line++) {
@@ -138,6 +137,10 @@ static int read_lines(tn_maker m, const char *path, tn_span text, tn_error *e)
         if (read_line(m, path, line, (tn_span){ start, kept }, e))
             return e->code;
         at += length + (newline != NULL);
+        if (at - passed >= TN_AT_ONCE) {
+            tn_file_pass(text.s, passed, at);
+            passed = at;
+        }
     }
     return TN_OK;
 }
@@ -145,14 +148,13 @@ static int read_lines(tn_maker m, const char *path, tn_span text, tn_error *e)
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e)
 {
-    tn_dataset *d = tn_dataset_start(o, e);
-    if (d == NULL)
-        return NULL;
     size_t size = 0;
-    char *text = tn_file_read(path, TN_LONGEST_FILE, &size, e);
-    if (text != NULL)
+    tn_dataset *d = tn_dataset_start(k, o, e);
+    const char *text = d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);
+    if (text != NULL) {
         read_lines((tn_maker){ d, k, o }, path, (tn_span){ text, size }, e);
-    free(text);
+        munmap((void *)text, size);
+    }
     return tn_dataset_finish(d, path, e);
 }
 
@@ -178,7 +180,7 @@ tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, 
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
                             tn_error *e)
 {
-    tn_dataset *d = tn_dataset_start(o, e);
+    tn_dataset *d = tn_dataset_start(k, o, e);
     const tn_task *t = tn_task_find(task);
     if (d == NULL)
         return NULL;

@@ -189,7 +189,7 @@ static void check_places(tn_safetensors *s, tn_error *e)
 static void read_file(tn_safetensors *s, tn_error *e)
 {
     uint64_t n;
-    s->map = tn_file_map(s->path, sizeof n, &s->size, e);
+    s->map = tn_file_map(s->path, sizeof n, SIZE_MAX, &s->size, e);
     if (!s->map)
         return;
     memcpy(&n, s->map, sizeof n);

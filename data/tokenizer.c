@@ -170,28 +170,41 @@ static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *
     return TN_OK;
 }
 
+int64_t tn_walk_next(tn_walk *w, int32_t *out)
+{
+    while (w->at < w->end && !w->e->code) {
+        uint32_t code = 0;
+        const char *s = w->text + w->at;
+        const size_t bytes = tn_utf8_read(s, w->end - w->at, &code);
+        const int64_t given = bytes == 0 ? 0 : encode_one(w->k, s, bytes, code, out);
+        if (bytes == 0)
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", w->at);
+        else if (given == 0 && w->skipped == NULL)
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: U+%04X is not in the vocabulary", w->at,
+                    (unsigned)code);
+        else if (given == 0)
+            ++*w->skipped;
+        w->at += bytes;
+        if (given > 0)
+            return given;
+    }
+    return 0;
+}
+
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e)
 {
-    if (e->code || grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */
+    if (e->code || length == 0)
         return e->code;
+    if (grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */
+        return e->code;
+    tn_walk w = { .k = k, .text = text, .end = length, .skipped = skipped, .e = e };
     int64_t end = *n;
-    for (size_t at = 0; at < length;) {
-        uint32_t code = 0;
-        const size_t bytes = tn_utf8_read(text + at, length - at, &code);
-        if (bytes == 0)
-            return tn_fail(e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", at);
-        const int64_t given = encode_one(k, text + at, bytes, code, *ids + end);
-        if (given == 0 && skipped == NULL)
-            return tn_fail(e, TN_EFORMAT, "byte %zu: U+%04X is not in the vocabulary", at,
-                           (unsigned)code);
-        if (given == 0)
-            ++*skipped;
+    for (int64_t given; (given = tn_walk_next(&w, *ids + end)) > 0;)
         end += given;
-        at += bytes;
-    }
-    *n = end;
-    return TN_OK;
+    if (!e->code)
+        *n = end;
+    return e->code;
 }
 
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out)

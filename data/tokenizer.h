@@ -28,6 +28,18 @@ bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id);
 /* The last step: names the end token (end_text NULL: none), which takes id `end`, and sorts. */
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e);
 
+/* A text, character by character. skipped: as for tn_encode. */
+typedef struct tn_walk {
+    const tn_tokenizer *k;
+    const char *text;
+    size_t at, end; /* the bytes to come */
+    int64_t *skipped;
+    tn_error *e;
+} tn_walk;
+
+/* The ids of the next character that has some, at most one a byte; 0: at the end, or refused. */
+int64_t tn_walk_next(tn_walk *w, int32_t *out);
+
 /* GPT-2's byte-level alphabet: printable bytes are themselves, the 68 others U+0100 and up. */
 uint32_t tn_byte_letter(uint32_t b);
 

@@ -60,7 +60,8 @@ static bool is_bare_template(const tn_json *post)
 {
     const tn_json *single = tn_json_find(post, "single");
     const tn_json *tokens = tn_json_find(post, "special_tokens");
-    return single != NULL && single->count == 1 && tokens != NULL && tokens->count == 0;
+    return tn_json_find(tn_json_at(single, 0), "Sequence") != NULL && single->count == 1
+        && tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
 }
 
 /* Normalizer, pre-tokenizer, post-processor and decoder: both supported pipelines and no other. */
@@ -222,7 +223,8 @@ static int check_config(reader r, const tn_tokenizer *k)
         eos = tn_json_find(eos, "content");
     if (!is_null(eos) && eos->kind != TN_STRING)
         tn_json_refuse(eos, "a string", r.e);
-    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text)))
+    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text)
+                               || strlen(eos->text) != eos->length))
         refuse(r, "/eos_token", eos->text, "the added token of tokenizer.json");
     tn_json_free(root);
     return r.e->code;

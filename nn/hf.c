@@ -122,6 +122,8 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
                             const tn_weights *w, tn_error *e)
 {
     tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w) };
+    if (w->count && !start.stored)
+        tn_fail(e, TN_EFORMAT, "%s: no number in its weight files; expected a model's", folder);
     tn_model *m = tn_model_make(c, config, &start, e);
     if (m && w->count)
         read_weights(m, w, e);

@@ -122,8 +122,9 @@ int main(int argc, char **argv)
         tn_tape_reset(t);
     }
     if (!e.code) {
-        int32_t ids[T] = { tn_dataset_record(data, 0, &(int64_t){ 0 }, &(int64_t){ 0 })[0] };
+        int32_t ids[T] = { 0 };
         tn_text out = { 0 };
+        tn_dataset_ids(data, 0, 0, 1, ids);
         gpt_sample(&m, t, ids, 1);
         tn_decode(tok, ids, T, &out);
         printf("%.*s\n", (int)out.n, out.s ? out.s : "");

@@ -3,6 +3,8 @@
 #include "tests/tests.h"
 
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 typedef struct set { scratch s; tn_tokenizer *k; tn_dataset *d; tn_error e; } set;
 
@@ -27,12 +29,14 @@ static void close_set(set *t)
 START_TEST(windows)
 {
     set t;
-    int64_t length, prompt;
+    int32_t ids[2];
+    int64_t prompt;
     open_text(&t, "0123456789", 0, 1, (tn_data_options){ .max_length = 3 });
     tn_data_facts f = tn_dataset_facts(t.d);
     ck_assert(f.stream && f.records == 3 && f.tokens == 10 && f.loss_tokens == 9);
-    const int32_t *ids = tn_dataset_record(t.d, 1, &length, &prompt);
-    ck_assert(length == 4 && prompt == 0 && ids[0] == '3' && ids[3] == '6');
+    ck_assert(tn_dataset_record(t.d, 1, &prompt) == 4 && prompt == 0);
+    tn_dataset_ids(t.d, 1, 2, 2, ids);
+    ck_assert(ids[0] == '5' && ids[1] == '6');
     close_set(&t);
     open_text(&t, "012345678", 0, 1, (tn_data_options){ .max_length = 3 }); /* one token less */
     ck_assert_int_eq(tn_dataset_facts(t.d).records, 2);
@@ -68,11 +72,110 @@ START_TEST(malformed_text)
 {
     set t;
     open_text(&t, "0123456789\xFF", 0.5, 1, (tn_data_options){ .max_length = 3 });
-    ck_assert_ptr_nonnull(strstr(t.e.text, "a.txt: from byte 5 on: byte 5: malformed UTF-8"));
+    ck_assert_ptr_nonnull(strstr(t.e.text, "a.txt: byte 10: malformed UTF-8; expected text"));
     close_set(&t);
     open_text(&t, "", 0, 1, (tn_data_options){ .max_length = 3 });
     ck_assert_int_eq(t.e.code, TN_EFORMAT);
     close_set(&t);
+}
+END_TEST
+
+/* Longer than what is read at a time, with a character across every place where a piece may end. */
+START_TEST(long_text)
+{
+    enum { SIZE = 5 << 20, PART = 1000 };
+    char *text = malloc(SIZE + 1);
+    set t;
+    for (int i = 0; i < SIZE; i++)
+        text[i] = "\xF0\x9F\x99\x82x"[i % 5]; /* four bytes and one */
+    text[SIZE] = 0;
+    open_text(&t, text, 0, 1, (tn_data_options){ .max_length = PART });
+    ck_assert_msg(t.d != NULL, "%s", t.e.text);
+    ck_assert_int_eq(tn_dataset_facts(t.d).tokens, SIZE);
+    int wrong = 0;
+    for (int64_t i = 0; i < tn_dataset_facts(t.d).records; i++) {
+        int32_t ids[PART];
+        tn_dataset_ids(t.d, i, 0, PART, ids);
+        for (int64_t j = 0; j < PART; j++)
+            wrong += ids[j] != (unsigned char)text[i * PART + j];
+    }
+    ck_assert_int_eq(wrong, 0);
+    close_set(&t);
+    text[SIZE - 2] = (char)0xFF;
+    open_text(&t, text, 0, 1, (tn_data_options){ .max_length = PART });
+    ck_assert_ptr_nonnull(strstr(t.e.text, "a.txt: byte 5242875: malformed UTF-8"));
+    close_set(&t);
+    free(text);
+}
+END_TEST
+
+#ifndef TN_DEBUG
+static int64_t peak(void)
+{
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    return use.ru_maxrss * INT64_C(1024);
+}
+
+/* Twice the file, and a little. */
+START_TEST(memory)
+{
+    enum { SIZE = 16 << 20, LINE = 256, SLACK = 6 << 20 };
+    static const char start[] = "{\"text\":\"", end[] = "\"}\n";
+    tn_error e = { 0 };
+    scratch s;
+    char line[LINE + 1];
+    scratch_open(&s);
+    memset(line, 'a', LINE);
+    memcpy(line, start, sizeof start - 1);
+    memcpy(line + LINE - sizeof end + 1, end, sizeof end - 1);
+    FILE *f = fopen(scratch_path(&s, "a"), "wb");
+    for (int i = 0; i < SIZE / LINE; i++)
+        fwrite(line, 1, LINE, f);
+    ck_assert_int_eq(fclose(f), 0);
+    tn_tokenizer *k = tn_tokenizer_bytes(&e);
+    const int64_t before = peak();
+    const tn_data_options o = { .max_length = LINE };
+    tn_dataset *d = _i ? tn_dataset_jsonl(s.path, k, &o, &e)
+                       : tn_dataset_text(s.path, k, 0, 1, &o, &e);
+    ck_assert_msg(d != NULL, "%s", e.text);
+    ck_assert_int_le(peak() - before, 2 * SIZE + SLACK);
+    tn_dataset_free(d);
+    tn_tokenizer_free(k);
+    scratch_close(&s);
+}
+END_TEST
+
+#endif
+
+/* Ids are kept in 16 bits: 65536 of them, and not one more. */
+START_TEST(vocabulary)
+{
+    tn_text t = { 0 };
+    tn_error e = { 0 };
+    int32_t last;
+    for (uint32_t c = 0x20000; c < 0x2FFFF + (uint32_t)_i; c++) {
+        const char s[4] = { (char)0xF0, (char)(0x80 | c >> 12), (char)(0x80 | (c >> 6 & 63)),
+                            (char)(0x80 | (c & 63)) };
+        tn_text_bytes(&t, s, 4);
+    }
+    tn_tokenizer *k = tn_tokenizer_chars(t.s, t.n, &e);
+    scratch s;
+    scratch_open(&s);
+    tn_dataset *d = tn_dataset_text(scratch_write(&s, "a.txt", t.s, t.n), k, 0, 1,
+                                    &(tn_data_options){ .max_length = 65534 }, &e);
+    ck_assert_int_eq(tn_tokenizer_size(k), 65536 + _i);
+    if (_i) {
+        ck_assert_str_eq(e.text, "a tokenizer of 65537 ids; expected at most 65536");
+    } else {
+        tn_dataset_ids(d, 0, 65534, 1, &last);
+        ck_assert_int_eq(last, 65534);
+    }
+    ck_assert((d == NULL) == _i);
+    tn_dataset_free(d);
+    tn_tokenizer_free(k);
+    tn_text_free(&t);
+    scratch_close(&s);
 }
 END_TEST
 
@@ -128,12 +231,14 @@ START_TEST(record)
 {
     static const char text[] = "{\"completion\":\"cd\",\"prompt\":\"ab\"}\n";
     set t;
-    int64_t length, prompt;
+    int32_t ids[5];
+    int64_t prompt;
     open_lines(&t, text, strlen(text), &(tn_data_options){ .max_length = 9 });
-    const int32_t *ids = tn_dataset_record(t.d, 0, &length, &prompt);
     tn_text out = { 0 };
-    ck_assert(length == 5 && prompt == 2 && ids[4] == tn_tokenizer_end(t.k));
-    tn_decode(t.k, ids, length, &out);
+    ck_assert(tn_dataset_record(t.d, 0, &prompt) == 5 && prompt == 2);
+    tn_dataset_ids(t.d, 0, 0, 5, ids);
+    ck_assert_int_eq(ids[4], tn_tokenizer_end(t.k));
+    tn_decode(t.k, ids, 5, &out);
     ck_assert_str_eq(out.s, "abcd");
     tn_text_free(&out);
     close_set(&t);
@@ -141,8 +246,8 @@ START_TEST(record)
 END_TEST
 
 static const struct bad { const char *text, *error; } bads[] = {
-    { "", "a.jsonl:1: an empty file; expected a JSON object a line" },
-    { "\xEF\xBB\xBF", "a.jsonl:1: an empty file" },
+    { "", "a.jsonl: 0 bytes; expected at least 1" },
+    { "\xEF\xBB\xBF", "a.jsonl:1: an empty file; expected a JSON object a line" },
     { "{\"text\":\"a\"}\n\n{\"text\":\"a\"}\n", "a.jsonl:2: an empty line; expected a JSON object" },
     { "{\"text\":\"a\"}\n{\"text\":\"a\"}\n\r\n", "a.jsonl:3: an empty line" },
     { "{\"text\":\"a\"}\n{\"text\":\"\"}\n", "a.jsonl:2: \"text\" is empty; expected some text" },
@@ -191,17 +296,50 @@ START_TEST(many)
     enum { RECORDS = 1000 };
     tn_text lines = { 0 };
     set t;
-    int64_t length, prompt;
+    int64_t prompt;
     for (int i = 0; i < RECORDS; i++)
         tn_text_add(&lines, "{\"prompt\":\"%.*s\",\"completion\":\"%c\"}\n", i % 9, "abcdefghi",
                     'a' + i % 10);
     open_lines(&t, lines.s, lines.n, &(tn_data_options){ .max_length = 20 });
     ck_assert_int_eq(tn_dataset_facts(t.d).records, RECORDS);
     for (int i = 0; i < RECORDS; i++) {
-        const int32_t *ids = tn_dataset_record(t.d, i, &length, &prompt);
-        ck_assert(length == i % 9 + 2 && prompt == i % 9);
-        ck_assert_int_eq(ids[prompt] - (i % 10), ids[length - 1] - 12); /* 'a' is 2, the end 14 */
+        int32_t ids[2]; /* 'a' is 2, the end 14 */
+        ck_assert(tn_dataset_record(t.d, i, &prompt) == i % 9 + 2 && prompt == i % 9);
+        tn_dataset_ids(t.d, i, prompt, 2, ids);
+        ck_assert(ids[0] == 2 + i % 10 && ids[1] == 14);
     }
+    tn_text_free(&lines);
+    close_set(&t);
+}
+END_TEST
+
+/* Lines that cross what is given back at a time; a line that is too long. */
+START_TEST(long_lines)
+{
+    enum { LINE = 1500000, LINES = 4, LONGEST = 32 << 20 };
+    tn_text lines = { 0 };
+    char *text = malloc(LINE + 1);
+    set t;
+    for (int i = 0; i < LINES; i++) {
+        memset(text, 'a' + i, LINE);
+        text[LINE] = 0;
+        tn_text_add(&lines, "{\"text\":\"%s\"}\n", text);
+    }
+    open_lines(&t, lines.s, lines.n, &(tn_data_options){ .max_length = 2 * LINE });
+    ck_assert_int_eq(tn_dataset_facts(t.d).records, LINES);
+    for (int i = 0; i < LINES; i++) {
+        int32_t ids[2];
+        int64_t prompt;
+        ck_assert_int_eq(tn_dataset_record(t.d, i, &prompt), LINE + 1);
+        tn_dataset_ids(t.d, i, LINE - 1, 2, ids);
+        ck_assert(ids[0] == 2 + i && ids[1] == 14);
+    }
+    tn_dataset_free(t.d);
+    scratch_write(&t.s, "a.jsonl", "{\"text\":\"a\"}\n", 13);
+    ck_assert_int_eq(truncate(t.s.path, 13 + LONGEST + 1), 0);
+    t.d = tn_dataset_jsonl(t.s.path, t.k, &(tn_data_options){ .max_length = 9 }, &t.e);
+    ck_assert_ptr_nonnull(strstr(t.e.text, "a.jsonl:2: a line of 33554433 bytes; expected at most"));
+    free(text);
     tn_text_free(&lines);
     close_set(&t);
 }
@@ -214,12 +352,14 @@ START_TEST(task)
     const tn_data_options o = { .max_length = 256 };
     tn_dataset *d = tn_dataset_task("lookup", 5, "valid", 10, 20, k, &o, &e);
     tn_record r;
-    int64_t length, prompt;
+    int32_t ids[TN_TASK_TEXT];
+    int64_t prompt;
     ck_assert_int_eq(tn_dataset_facts(d).records, 20);
     ck_assert_int_eq(tn_task_record(tn_task_find("lookup"), 5, "valid", 13, &r), 0);
-    const int32_t *ids = tn_dataset_record(d, 3, &length, &prompt);
+    const int64_t length = tn_dataset_record(d, 3, &prompt);
     ck_assert_int_eq(prompt, (int64_t)strlen(r.prompt));
     ck_assert_int_eq(length, prompt + (int64_t)strlen(r.completion) + 1);
+    tn_dataset_ids(d, 3, 0, length, ids);
     ck_assert_int_eq(ids[prompt + 1], r.completion[1]);
     tn_dataset_free(d);
     ck_assert_ptr_null(tn_dataset_task("nothing", 5, "valid", 0, 1, k, &o, &e));
@@ -239,10 +379,16 @@ void tests(TCase *c)
     tcase_add_test(c, windows);
     tcase_add_loop_test(c, fractions, 0, 20);
     tcase_add_test(c, malformed_text);
+    tcase_add_test(c, long_text);
+#ifndef TN_DEBUG /* sanitizers keep what was freed */
+    tcase_add_loop_test(c, memory, 0, 2);
+#endif
+    tcase_add_loop_test(c, vocabulary, 0, 2);
     tcase_add_loop_test(c, good, 0, sizeof goods / sizeof *goods);
     tcase_add_test(c, record);
     tcase_add_loop_test(c, bad, 0, sizeof bads / sizeof *bads);
     tcase_add_test(c, zero_byte);
     tcase_add_test(c, many);
+    tcase_add_test(c, long_lines);
     tcase_add_test(c, task);
 }

@@ -89,7 +89,7 @@ START_TEST(refuses_to_read)
     ck_assert_ptr_null(tn_file_read(r->path, 1000, &n, &e));
     is_refused(&e, r->code, r->path, r->why);
     e = (tn_error){ 0 };
-    ck_assert_ptr_null(tn_file_map(r->path, 1, &n, &e));
+    ck_assert_ptr_null(tn_file_map(r->path, 1, 1000, &n, &e));
     is_refused(&e, r->code, r->path, r->why);
 }
 END_TEST
@@ -121,11 +121,14 @@ START_TEST(keeps_to_sizes)
     ck_assert_ptr_null(tn_file_read(path, 4, &n, &e));
     is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at most 4");
     e = (tn_error){ 0 };
-    const void *map = tn_file_map(path, 5, &n, &e);
+    const void *map = tn_file_map(path, 5, 5, &n, &e);
     ck_assert_mem_eq(map, "12345", 5);
     munmap((void *)map, n);
-    ck_assert_ptr_null(tn_file_map(path, 6, &n, &e));
+    ck_assert_ptr_null(tn_file_map(path, 6, 9, &n, &e));
     is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at least 6");
+    e = (tn_error){ 0 };
+    ck_assert_ptr_null(tn_file_map(path, 1, 4, &n, &e));
+    is_refused(&e, TN_EFORMAT, path, "5 bytes; expected at most 4");
     scratch_close(&s);
 }
 END_TEST
@@ -264,8 +267,24 @@ START_TEST(hashes)
 }
 END_TEST
 
+START_TEST(folders)
+{
+    scratch s;
+    tn_error e = { 0 };
+    struct stat st;
+    scratch_open(&s);
+    ck_assert_int_eq(tn_folder_make(scratch_path(&s, "new"), &e), 0);
+    ck_assert(!stat(s.path, &st) && S_ISDIR(st.st_mode));
+    ck_assert_int_eq(tn_folder_make(s.path, &e), 0); /* it is there */
+    ck_assert_int_eq(tn_folder_make(scratch_path(&s, "none/new"), &e), TN_EIO);
+    is_refused(&e, TN_EIO, s.path, "cannot make this folder: No such file");
+    scratch_close(&s);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, folders);
     tcase_add_test(c, writes_and_reads);
     tcase_add_test(c, writes_into_the_current_folder);
     tcase_add_test(c, overwrites_what_a_save_left);

@@ -160,6 +160,14 @@ static const struct refusal {
     { NULL, "\"decoder\":{\"type\":\"ByteLevel\"}", NULL, NULL, "/decoder is \"ByteLevel\"; expected Fuse" },
     { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"TemplateProcessing\","
             "\"single\":[1,2],\"special_tokens\":{\"<s>\":1}}", NULL, NULL, "/post_processor is \"Templ" },
+    { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"TemplateProcessing\","
+            "\"single\":[{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{}}", NULL, NULL, NULL },
+    { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"TemplateProcessing\","
+            "\"single\":[{\"SpecialToken\":{\"id\":\"<e>\"}}],\"special_tokens\":{}}", NULL, NULL,
+      "/post_processor is \"Templ" },
+    { NULL, "\"decoder\":{\"type\":\"Fuse\"},\"post_processor\":{\"type\":\"Roberta\"}", NULL, NULL,
+      "/post_processor is \"Roberta\"; expected null or ByteLevel" },
+    { NULL, "\"decoder\":{}", NULL, NULL, "/decoder is an object, expected an object with a \"type\"" },
     { NULL, "\"decoder\":7", NULL, NULL, "/decoder is a number" },
     { NULL, NULL, "\"type\":\"Unigram\",\"vocab\":{}", NULL, "/model/type is \"Unigram\"; expected BPE" },
     { NULL, NULL, "\"vocab\":{\"a\":0},\"merges\":[\"a b\"]", NULL, "/model/merges has 1 merges; expected" },
@@ -180,6 +188,7 @@ static const struct refusal {
     { "{\"id\":2,\"content\":\"<e>\",\"special\":true},{\"id\":3,\"content\":\"<f>\",\"special\":true}", NULL, NULL,
       NULL, "expected an array of one added token" },
     { NULL, NULL, NULL, "{\"eos_token\":\"</s>\"}", "/eos_token is \"</s>\"; expected the added token" },
+    { NULL, NULL, NULL, "{\"eos_token\":\"<e>\\u0000\"}", "/eos_token is \"<e>\"; expected the added" },
     { NULL, NULL, NULL, "{\"eos_token\":3}", "/eos_token is a number, expected a string" },
     { NULL, NULL, NULL, "{", "tokenizer_config.json" },
 };

@@ -3,6 +3,7 @@
 #include "tests/fixtures.h"
 #include "tests/tests.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,13 @@ START_TEST(sizes_are_checked_against_the_files)
     put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":65536,\"n_head\":16,\"n_layer\":4000}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "they are 28544");
+    e = (tn_error){ 0 };
+    char path[600];
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    ck_assert_int_eq(tn_safetensors_write(path, NULL, 0, NULL, &e), 0);
+    put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":32,\"n_head\":2,\"n_layer\":2}");
+    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    must_fail(&e, TN_EFORMAT, "no number in its weight files");
     discard(folder);
     tn_context_free(c);
 }
