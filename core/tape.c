@@ -10,7 +10,12 @@
 #include <string.h>
 
 /* tn_tensor.place: who owns the memory of values and gradient. */
-enum { LEAF, RESULT, SPENT }; /* caller or input; tape; tape, but an op consumed it */
+enum {
+    LEAF,   /* the caller, or an input */
+    RESULT, /* the tape; nothing has read it yet, so that an op may take its memory over */
+    READ,   /* the tape; an op has read it, may read it again in backward, or shares the memory */
+    SPENT   /* the tape; an op consumed it */
+};
 
 struct tn_tape {
     tn_context *context;
@@ -163,17 +168,20 @@ static int check_operands(tn_tape *t, const tn_node *n)
     return 0;
 }
 
-/* Memory for the result's values: its own, or operand 0's. */
+/* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. */
 static int place_result(tn_tape *t, const tn_node *n)
 {
     tn_tensor *a = n->in[0], *out = n->out;
+    for (int i = 1; i < n->op->inputs; i++)
+        if (n->in[i] && n->in[i]->place == RESULT)
+            n->in[i]->place = READ;
     bool share = n->op->view || (n->op->consumes && a->place == RESULT);
     size_t bytes = (size_t)tn_tensor_count(out) * sizeof(tn_real);
     out->x = share ? a->x : tn_keep(t, bytes);
-    if (out->x && n->op->consumes && share)
-        a->place = SPENT;
-    else if (out->x && n->op->consumes)
+    if (out->x && n->op->consumes && !share)
         memcpy(out->x, a->x, bytes);
+    if (a->place != LEAF)
+        a->place = n->op->consumes ? SPENT : READ;
     return t->error.code;
 }
 
@@ -205,7 +213,8 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
     n.out = tn_keep(t, sizeof *n.out);
     if (!n.out)
         return NULL;
-    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted, .place = RESULT };
+    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
+                          .place = op->view || op->reads_result ? READ : RESULT };
     if (op->shape(t, &n, n.out) || place_result(t, &n))
         return NULL;
     op->forward(t, &n);

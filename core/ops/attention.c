@@ -223,7 +223,7 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     }
 }
 
-/* C (rows of C) += A^T B: sums over the queries of a tile; A has ld TILE. */
+/* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. */
 static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t m, int64_t k, view b, view c)
 {
     if (c.x)
@@ -278,6 +278,8 @@ static void attention_backward(tn_tape *t, const tn_node *n)
         return;
     j.dq = (view){ tn_grad(t, n, 0, &j.zero_q), j.q.ld };
     if (packed(n)) {
+        if (!j.dq.x)
+            return; /* no memory */
         j.zero_k = j.zero_v = j.zero_q;
         j.dk = (view){ j.dq.x + (j.k.x - j.q.x), j.k.ld };
         j.dv = (view){ j.dq.x + (j.v.x - j.q.x), j.v.ld };
@@ -339,6 +341,7 @@ static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr
 }
 
 const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8, .ids = 8, .rows = 15,
+    .reads_result = true,
     .shape = attention_shape, .forward = attention_forward, .backward = attention_backward,
     .reference = attention_reference,
     .samples = (const tn_sample[]){
