@@ -215,12 +215,18 @@ static void relu_chunk(void *arg, int64_t task, int thread)
         j->y[i] = j->a[i] < 0 ? 0 : j->a[i]; /* a NaN stays one */
 }
 
+/* dy is read whether it counts or not: compilers then choose without a branch, which costs 15 ns
+   when it is guessed wrong. */
 static void relu_back_chunk(void *arg, int64_t task, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->a[i] > 0 ? j->dy[i] : 0);
+    const tn_real *a = j->a, *dy = j->dy;
+    tn_real *y = j->y, beta = j->beta;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++) {
+        tn_real d = dy[i];
+        tn_put(&y[i], beta, a[i] > 0 ? d : 0);
+    }
 }
 
 static void relu_forward(tn_tape *t, tn_node *n)
