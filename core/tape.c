@@ -2,6 +2,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/op.h"
+#include "core/ops/ops.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -268,8 +269,8 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
         return;
     }
     tn_real beta, *g = tn_grad(t, n, i, &beta);
-    for (int64_t k = 0, count = g ? tn_tensor_count(out) : 0; k < count; k++)
-        g[k] = beta != 0 ? g[k] + out->g[k] : out->g[k];
+    if (g)
+        tn_pass(t, tn_tensor_count(out), out->g, beta, g);
 }
 
 /* Gives the gradient of a result back once its producer is done with it. */

@@ -68,21 +68,13 @@ static void add_forward(tn_tape *t, tn_node *n)
         add_chunk);
 }
 
-static void pass_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->dy[i]);
-}
-
 /* y = a + b. a's comes last: it may take the memory of dy over. */
 static void add_backward(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
     tn_real beta, *db = tn_grad(t, n, 1, &beta); // b's shape
     if (db && tn_same_shape(a, b))
-        run(t, (job){ .count = tn_tensor_count(a), .dy = out->g, .beta = beta, .y = db }, pass_chunk);
+        tn_pass(t, tn_tensor_count(a), out->g, beta, db);
     else if (db)
         tn_sum_columns(t, tn_rows(a), tn_cols(a), out->g, beta, db);
     tn_grad_pass(t, n, 0);
