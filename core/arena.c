@@ -22,7 +22,8 @@ void *tn_block_new(size_t bytes)
         void *small = aligned_alloc(ALIGN, bytes);
         return small ? memset(small, 0, bytes) : NULL;
     }
-    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (large == MAP_FAILED)
         return NULL;
     madvise(large, bytes, MADV_HUGEPAGE);

@@ -125,7 +125,8 @@ int tn_refuse_shapes(tn_tape *t, const tn_node *n)
     size_t used = 0;
     for (int i = 0; i < n->op->inputs; i++)
         if (n->in[i])
-            used += (size_t)snprintf(text + used, sizeof text - used, " %s", tn_tensor_shape(n->in[i], shape));
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s",
+                                     tn_tensor_shape(n->in[i], shape));
     return tn_refuse(t, n->op, TN_ESHAPE, "shapes do not fit:%s", text);
 }
 
@@ -162,7 +163,8 @@ static int check_operands(tn_tape *t, const tn_node *n)
         if (a->place == SPENT)
             return tn_refuse(t, op, TN_ESTATE, "operand %d was consumed by an earlier op", i + 1);
         if (ids != (a->dtype == TN_I32))
-            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1, ids ? "integers" : "real numbers");
+            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1,
+                             ids ? "integers" : "real numbers");
         if (!ids && a->dtype != TN_REAL && !frozen)
             return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
     }
@@ -231,7 +233,8 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim
     if (!a)
         return NULL;
     *a = (tn_tensor){ .dtype = dtype, .place = LEAF };
-    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
+    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1,
+                rank > 3 ? dim[3] : 1);
     a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
     return a->data ? a : NULL;
 }
@@ -242,8 +245,9 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim
    first reaches it. */
 static tn_real *gradient(tn_tape *t, tn_tensor *a)
 {
+    size_t bytes = (size_t)tn_tensor_count(a) * sizeof(tn_real);
     if (!a->g && a->place != LEAF)
-        a->g = checked(t, tn_buffers_take(&t->gradients, (size_t)tn_tensor_count(a) * sizeof(tn_real)));
+        a->g = checked(t, tn_buffers_take(&t->gradients, bytes));
     return a->g;
 }
 
@@ -291,7 +295,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
     if (!isfinite(loss->x[0]))
         return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g", (double)loss->x[0]);
     if (!loss->wants_grad || loss->place == LEAF)
-        return tn_fail(&t->error, TN_ESTATE, "backward: nothing that the loss depends on wants a gradient");
+        return tn_fail(&t->error, TN_ESTATE,
+                       "backward: nothing that the loss depends on wants a gradient");
     if (!gradient(t, loss))
         return t->error.code;
     loss->g[0] = 1;

@@ -21,7 +21,8 @@ static sizes sizes_of(const tn_node *n)
 static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
-    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] || tn_rows(x) != tn_rows(y))
+    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] ||
+        tn_rows(x) != tn_rows(y))
         return tn_refuse_shapes(t, n);
     sizes z = sizes_of(n);
     if (z.col < 0 || z.out > z.width || z.col > z.width - z.out)
@@ -42,7 +43,8 @@ static const tn_real *dropped(tn_tape *t, const tn_node *n)
         return x->x;
     tn_real *d = tn_temporary(t, (size_t)count * sizeof *d);
     if (d)
-        tn_drop(t, n, n->attr.r[1], n->attr.u, count, (tn_masked){ .x = x->x, .y = d }, (tn_masked){ 0 });
+        tn_drop(t, n, n->attr.r[1], n->attr.u, count, (tn_masked){ .x = x->x, .y = d },
+                (tn_masked){ 0 });
     return d;
 }
 
@@ -95,7 +97,8 @@ static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, co
 }
 
 /* h = x A^T: dx = beta dx + dh A */
-static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, tn_real beta, tn_real *dx)
+static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, tn_real beta,
+                    tn_real *dx)
 {
     tn_multiply(t, n, &(tn_product){
         .m = z.rows, .n = z.in, .k = z.rank,
