@@ -132,7 +132,8 @@ static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
         c->kernels->axpy(c->cols, 1, c->x + r * c->cols, sum);
 }
 
-void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y)
+void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta,
+                    tn_real *y)
 {
     columns c = { .kernels = tn_kernels_on(t), .cols = cols, .x = x };
     tn_sum_rows(t, rows, cols, add_rows, &c, beta, y);
