@@ -22,7 +22,8 @@ void *tn_block_new(size_t bytes)
         void *small = aligned_alloc(ALIGN, bytes);
         return small ? memset(small, 0, bytes) : NULL;
     }
-    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (large == MAP_FAILED)
         return NULL;
     madvise(large, bytes, MADV_HUGEPAGE);
@@ -56,7 +57,8 @@ static bool make_room(void **list, size_t count, size_t *room, size_t entry)
 
 enum { BLOCK = 64 << 20 }; /* address space; only pages that are touched are memory */
 
-static bool arena_grow(tn_arena *a, size_t bytes)
+/* A new block behind the last, before which `start` bytes are in use. */
+static bool arena_grow(tn_arena *a, size_t bytes, size_t start)
 {
     void *list = a->blocks;
     if (!make_room(&list, a->count, &a->room, sizeof *a->blocks))
@@ -66,7 +68,6 @@ static bool arena_grow(tn_arena *a, size_t bytes)
     char *base = tn_block_new(size);
     if (!base)
         return false;
-    size_t start = a->count ? a->blocks[a->count - 1].start + a->blocks[a->count - 1].size : 0;
     a->blocks[a->count++] = (tn_block){ base, size, start };
     return true;
 }
@@ -78,13 +79,14 @@ void *tn_arena_take(tn_arena *a, size_t bytes)
     if (bytes > SIZE_MAX / 2)
         return NULL;
     bytes = round_up(bytes + !bytes, ALIGN);
+    size_t start = 0;
     while (a->block < a->count && bytes > a->blocks[a->block].size - a->used) {
-        size_t start = a->blocks[a->block].start + a->used;
+        start = a->blocks[a->block].start + a->used;
         if (++a->block < a->count)
             a->blocks[a->block].start = start;
         a->used = 0;
     }
-    if (a->block == a->count && !arena_grow(a, bytes))
+    if (a->block == a->count && !arena_grow(a, bytes, start))
         return NULL;
     tn_block *b = &a->blocks[a->block];
     char *piece = b->base + a->used;

@@ -60,7 +60,8 @@ const tn_kernels *tn_kernels_of(const tn_context *c)
     return c->kernels;
 }
 
-void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg)
+void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
+                     void *arg)
 {
     tn_pool_run(c->pool, n, body, arg);
 }

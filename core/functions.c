@@ -26,7 +26,8 @@ double tn_exp(double x)
     for (int i = 13; i >= 1; i--)
         sum = 1 + sum * r / i;
     int half = (int)k / 2, rest = (int)k - half;
-    return sum * from_bits((uint64_t)(half + 1023) << 52) * from_bits((uint64_t)(rest + 1023) << 52);
+    return sum * from_bits((uint64_t)(half + 1023) << 52) *
+           from_bits((uint64_t)(rest + 1023) << 52);
 }
 
 /* log(x) = e ln(2) + 2 atanh(z), z = (m-1)/(m+1), x = m 2^e, sqrt(1/2) <= m < sqrt(2). */
@@ -52,7 +53,8 @@ double tn_log(double x)
 double tn_cos(double x)
 {
     double k = floor(x * 0.6366197723675814 + 0.5);
-    double r = ((x - k * 1.57079632673412561417) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    double r = ((x - k * 1.57079632673412561417) - k * 6.07710050630396597660e-11) -
+               k * 2.02226624879595063154e-21;
     double q = -r * r, c = 1, s = 1;
     for (int i = 18; i >= 2; i -= 2) {
         c = 1 + c * q / (i * (i - 1));

@@ -62,8 +62,9 @@ struct tn_op {
     const tn_sample *samples;   /* ended by a sample without operand 0 */
     const tn_refusal *refusals; /* may be NULL */
     bool view;              /* out shares operand 0's memory: forward gets out->x set already */
-    bool consumes;          /* the same, unless operand 0 is a leaf (then it is copied); operand 0 is
-                               spent afterwards, and its gradient is out's */
+    bool consumes;          /* the same, but operand 0 is copied if it is a leaf or anything else reads
+                               its values; it is spent afterwards, and its gradient is out's */
+    bool reads_result;      /* backward reads out->x, which no later op may then take over */
 };
 
 /* Every op of ops.def, ended by NULL. */

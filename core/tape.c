@@ -2,6 +2,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/op.h"
+#include "core/ops/ops.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -10,7 +11,12 @@
 #include <string.h>
 
 /* tn_tensor.place: who owns the memory of values and gradient. */
-enum { LEAF, RESULT, SPENT }; /* caller or input; tape; tape, but an op consumed it */
+enum {
+    LEAF,   /* the caller, or an input */
+    RESULT, /* the tape; nothing has read it yet, so that an op may take its memory over */
+    READ,   /* the tape; an op has read it, may read it again in backward, or shares the memory */
+    SPENT   /* the tape; an op consumed it */
+};
 
 struct tn_tape {
     tn_context *context;
@@ -119,7 +125,8 @@ int tn_refuse_shapes(tn_tape *t, const tn_node *n)
     size_t used = 0;
     for (int i = 0; i < n->op->inputs; i++)
         if (n->in[i])
-            used += (size_t)snprintf(text + used, sizeof text - used, " %s", tn_tensor_shape(n->in[i], shape));
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s",
+                                     tn_tensor_shape(n->in[i], shape));
     return tn_refuse(t, n->op, TN_ESHAPE, "shapes do not fit:%s", text);
 }
 
@@ -156,24 +163,28 @@ static int check_operands(tn_tape *t, const tn_node *n)
         if (a->place == SPENT)
             return tn_refuse(t, op, TN_ESTATE, "operand %d was consumed by an earlier op", i + 1);
         if (ids != (a->dtype == TN_I32))
-            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1, ids ? "integers" : "real numbers");
+            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1,
+                             ids ? "integers" : "real numbers");
         if (!ids && a->dtype != TN_REAL && !frozen)
             return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
     }
     return 0;
 }
 
-/* Memory for the result's values: its own, or operand 0's. */
+/* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. */
 static int place_result(tn_tape *t, const tn_node *n)
 {
     tn_tensor *a = n->in[0], *out = n->out;
+    for (int i = 1; i < n->op->inputs; i++)
+        if (n->in[i] && n->in[i]->place == RESULT)
+            n->in[i]->place = READ;
     bool share = n->op->view || (n->op->consumes && a->place == RESULT);
     size_t bytes = (size_t)tn_tensor_count(out) * sizeof(tn_real);
     out->x = share ? a->x : tn_keep(t, bytes);
-    if (out->x && n->op->consumes && share)
-        a->place = SPENT;
-    else if (out->x && n->op->consumes)
+    if (out->x && n->op->consumes && !share)
         memcpy(out->x, a->x, bytes);
+    if (a->place != LEAF)
+        a->place = n->op->consumes ? SPENT : READ;
     return t->error.code;
 }
 
@@ -205,7 +216,8 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
     n.out = tn_keep(t, sizeof *n.out);
     if (!n.out)
         return NULL;
-    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted, .place = RESULT };
+    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
+                          .place = op->view || op->reads_result ? READ : RESULT };
     if (op->shape(t, &n, n.out) || place_result(t, &n))
         return NULL;
     op->forward(t, &n);
@@ -221,7 +233,8 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim
     if (!a)
         return NULL;
     *a = (tn_tensor){ .dtype = dtype, .place = LEAF };
-    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
+    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1,
+                rank > 3 ? dim[3] : 1);
     a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
     return a->data ? a : NULL;
 }
@@ -232,8 +245,9 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim
    first reaches it. */
 static tn_real *gradient(tn_tape *t, tn_tensor *a)
 {
+    size_t bytes = (size_t)tn_tensor_count(a) * sizeof(tn_real);
     if (!a->g && a->place != LEAF)
-        a->g = checked(t, tn_buffers_take(&t->gradients, (size_t)tn_tensor_count(a) * sizeof(tn_real)));
+        a->g = checked(t, tn_buffers_take(&t->gradients, bytes));
     return a->g;
 }
 
@@ -259,8 +273,8 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
         return;
     }
     tn_real beta, *g = tn_grad(t, n, i, &beta);
-    for (int64_t k = 0, count = g ? tn_tensor_count(out) : 0; k < count; k++)
-        g[k] = beta != 0 ? g[k] + out->g[k] : out->g[k];
+    if (g)
+        tn_pass(t, tn_tensor_count(out), out->g, beta, g);
 }
 
 /* Gives the gradient of a result back once its producer is done with it. */
@@ -281,7 +295,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
     if (!isfinite(loss->x[0]))
         return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g", (double)loss->x[0]);
     if (!loss->wants_grad || loss->place == LEAF)
-        return tn_fail(&t->error, TN_ESTATE, "backward: nothing that the loss depends on wants a gradient");
+        return tn_fail(&t->error, TN_ESTATE,
+                       "backward: nothing that the loss depends on wants a gradient");
     if (!gradient(t, loss))
         return t->error.code;
     loss->g[0] = 1;

@@ -48,10 +48,12 @@ void tn_like(tn_tensor *out, const tn_tensor *a)
 
 char *tn_tensor_shape(const tn_tensor *a, char *out)
 {
-    int n = 0;
-    for (int i = 0; i < a->rank; i++)
-        n += snprintf(out + n, 64 - (size_t)n, "%s%lld", i ? "," : "(", (long long)a->dim[i]);
-    snprintf(out + n, 64 - (size_t)n, ")");
+    enum { ROOM = 64 };
+    size_t n = 0;
+    for (int i = 0; i < a->rank && n < ROOM; i++)
+        n += (size_t)snprintf(out + n, ROOM - n, "%s%lld", i ? "," : "(", (long long)a->dim[i]);
+    if (n < ROOM)
+        snprintf(out + n, ROOM - n, ")");
     return out;
 }
 
@@ -64,12 +66,14 @@ static size_t bytes_of(const tn_tensor *a)
 static bool shape_is_sane(int rank, const int64_t dim[])
 {
     int64_t count = 1, most = (int64_t)1 << 40;
+    if (rank < 1 || rank > TN_MAX_RANK)
+        return false;
     for (int i = 0; i < rank; i++) {
         if (dim[i] < 1 || dim[i] > most / count)
             return false;
         count *= dim[i];
     }
-    return rank >= 1 && rank <= TN_MAX_RANK;
+    return true;
 }
 
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)

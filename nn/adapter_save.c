@@ -86,8 +86,10 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
             continue;
         joined *j = &all[n];
         int64_t rank = joined_rank(t.layer);
-        if (!join(&t, rank, j))
+        if (!join(&t, rank, j)) {
             tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
+            break;
+        }
         entries[2 * n] = (tn_entry){
             .name = j->name_a, .type = type, .rank = 2, .dim = { rank, t.in }, .real = j->a
         };

@@ -20,7 +20,8 @@ typedef struct tn_kernels {
                  const tn_real *b, ptrdiff_t brs, const tn_real *start, ptrdiff_t start_stride,
                  tn_real *c, ptrdiff_t ldc);
     int tile_cols;
-    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols. */
+    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols; one of
+       brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs, tn_real *panel);
 
     tn_real (*sum)(int64_t n, const tn_real *x);

@@ -7,6 +7,7 @@
 #include "core/kernels/kernels.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 enum { TILE_COLS = 3 * WIDTH, TILE_ROWS = 8 };
 
@@ -115,26 +116,41 @@ static inline void transpose_8x8(const float *b, ptrdiff_t bcs, float *out)
     }
 }
 
+/* Rows as they lie, 3 vectors each; the lanes beyond the columns are zero. */
+static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, float *panel)
+{
+    mask m[3];
+    for (int v = 0; v < 3; v++) {
+        int64_t left = cols - v * WIDTH;
+        m[v] = mask_of(left < 0 ? 0 : left < WIDTH ? left : WIDTH);
+    }
+    for (int64_t k = 0; k < depth; k++, b += brs, panel += TILE_COLS)
+        for (int v = 0; v < 3; v++)
+            store(panel + v * WIDTH, load_some(b + v * WIDTH, m[v]));
+}
+
+/* Columns that lie in a row each: squares of 8 x 8, then what is left at the ends. */
+static void pack_columns(int64_t depth, int64_t cols, const float *b, ptrdiff_t bcs, float *panel)
+{
+    int64_t done_k = depth & ~(int64_t)7, done_j = cols & ~(int64_t)7;
+    if (cols < TILE_COLS)
+        memset(panel, 0, (size_t)(depth * TILE_COLS) * sizeof *panel);
+    for (int64_t j = 0; j < done_j; j += 8)
+        for (int64_t k = 0; k < done_k; k += 8)
+            transpose_8x8(b + j * bcs + k, bcs, panel + k * TILE_COLS + j);
+    for (int64_t k = 0; k < depth; k++)
+        for (int64_t j = k < done_k ? done_j : 0; j < cols; j++)
+            panel[k * TILE_COLS + j] = b[k + j * bcs];
+}
+
+/* One of brs and bcs is 1. */
 static void pack(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, ptrdiff_t bcs,
                  float *panel)
 {
-    int64_t done_k = 0, done_j = 0; /* what the fast ways have filled: a rectangle */
-    if (bcs == 1 && cols == TILE_COLS) {
-        for (; done_k < depth; done_k++)
-            for (int v = 0; v < 3; v++)
-                store(panel + done_k * TILE_COLS + v * WIDTH, load(b + done_k * brs + v * WIDTH));
-        return;
-    }
-    if (brs == 1) {
-        done_k = depth & ~(int64_t)7;
-        done_j = cols & ~(int64_t)7;
-        for (int64_t j = 0; j < done_j; j += 8)
-            for (int64_t k = 0; k < done_k; k += 8)
-                transpose_8x8(b + j * bcs + k, bcs, panel + k * TILE_COLS + j);
-    }
-    for (int64_t k = 0; k < depth; k++)
-        for (int64_t j = k < done_k ? done_j : 0; j < TILE_COLS; j++)
-            panel[k * TILE_COLS + j] = j < cols ? b[k * brs + j * bcs] : 0;
+    if (bcs == 1)
+        pack_rows(depth, cols, b, brs, panel);
+    else
+        pack_columns(depth, cols, b, bcs, panel);
 }
 
 #endif

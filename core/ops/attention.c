@@ -118,7 +118,8 @@ static void multiply(job *j, int thread, const tn_product *p)
 
 /* One row of scores, of which `seen` columns count, into exp(S - m'); the rest of the tile becomes 0.
    Brings m, l and (unless this is the first tile) o up to the new maximum. */
-static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_real *m, tn_real *l, tn_real *o)
+static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_real *m, tn_real *l,
+                       tn_real *o)
 {
     const tn_kernels *k = j->kernels;
     k->scale(seen, j->scale, s);
@@ -135,7 +136,8 @@ static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_re
 }
 
 /* The o of `rows` queries from all the keys they see; the first is at position `at`. */
-static void forward_tile(job *j, int thread, view q, view k, view v, view o, int64_t rows, int64_t at, tn_real *logs)
+static void forward_tile(job *j, int thread, view q, view k, view v, view o, int64_t rows,
+                         int64_t at, tn_real *logs)
 {
     tn_real *s = j->memory + thread * j->piece, m[TILE], l[TILE]; // s (TILE,TILE)
     for (int64_t i = 0; i < rows; i++)
@@ -146,7 +148,8 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
             .b = k.x + from * k.ld, .brs = 1, .bcs = k.ld, .c = s, .ldc = TILE });
         for (int64_t i = 0; i < rows; i++) {
             int64_t seen = tn_min(keys, at + i + 1 - from);
-            stream_row(j, seen > 0 ? seen : 0, from == 0, s + i * TILE, &m[i], &l[i], o.x + i * o.ld);
+            stream_row(j, seen > 0 ? seen : 0, from == 0, s + i * TILE, &m[i], &l[i],
+                       o.x + i * o.ld);
         }
         multiply(j, thread, &(tn_product){ .m = rows, .n = j->size, .k = keys, .a = s, .ars = TILE, .acs = 1,
             .b = v.x + from * v.ld, .brs = v.ld, .bcs = 1, .c = o.x, .ldc = o.ld, .add = from > 0 });
@@ -213,7 +216,8 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     for (int64_t r = 0; r < rows; r++, p += TILE, ds += TILE) {
         int64_t seen = h->at + i + r + 1 - c;
         seen = seen < 0 ? 0 : tn_min(keys, seen);
-        tn_real dot = j->kernels->dot(j->size, h->dout.x + (i + r) * h->dout.ld, h->o.x + (i + r) * h->o.ld);
+        tn_real dot = j->kernels->dot(j->size, h->dout.x + (i + r) * h->dout.ld,
+                                      h->o.x + (i + r) * h->o.ld);
         j->kernels->scale(seen, j->scale, p);
         j->kernels->exp_sum(seen, p, h->logs[i + r], p);
         for (int64_t k = 0; k < seen; k++)
@@ -223,8 +227,9 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     }
 }
 
-/* C (rows of C) += A^T B: sums over the queries of a tile; A has ld TILE. */
-static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t m, int64_t k, view b, view c)
+/* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. */
+static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t m,
+                        int64_t k, view b, view c)
 {
     if (c.x)
         multiply(j, thread, &(tn_product){ .m = m, .n = j->size, .k = k,
@@ -278,6 +283,8 @@ static void attention_backward(tn_tape *t, const tn_node *n)
         return;
     j.dq = (view){ tn_grad(t, n, 0, &j.zero_q), j.q.ld };
     if (packed(n)) {
+        if (!j.dq.x)
+            return; /* no memory */
         j.zero_k = j.zero_v = j.zero_q;
         j.dk = (view){ j.dq.x + (j.k.x - j.q.x), j.k.ld };
         j.dv = (view){ j.dq.x + (j.v.x - j.q.x), j.v.ld };
@@ -339,6 +346,7 @@ static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr
 }
 
 const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8, .ids = 8, .rows = 15,
+    .reads_result = true,
     .shape = attention_shape, .forward = attention_forward, .backward = attention_backward,
     .reference = attention_reference,
     .samples = (const tn_sample[]){
@@ -369,5 +377,6 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8,
 tn_tensor *tn_attention(tn_tape *t, tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *start, int64_t heads,
                         int64_t kv_heads)
 {
-    return tn_apply(t, &tn_op_attention, (tn_tensor *[]){ q, k, v, start }, (tn_attr){ .i = { heads, kv_heads } });
+    return tn_apply(t, &tn_op_attention, (tn_tensor *[]){ q, k, v, start },
+                    (tn_attr){ .i = { heads, kv_heads } });
 }

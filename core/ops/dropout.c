@@ -1,7 +1,7 @@
 /* dropout.c - y = a m / (1-p), m ~ Bernoulli(1-p); without training y = a.
 
-   Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014), scaled
-   when training. m is not stored: element i is kept when random number i of (seed, stream, draw) is
+   Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15
+   (2014), scaled when training. m is not stored: element i is kept when random number i of (seed, stream, draw) is
    not below p 2^32, so that backward finds the same m. */
 #include "core/ops/ops.h"
 
@@ -9,9 +9,8 @@ typedef struct job {
     uint64_t seed, stream;
     uint32_t draw, below; /* numbers below this one drop their element */
     int64_t count;
-    const tn_real *x;
-    tn_real factor, beta; /* 1/(1-p) */
-    tn_real *y;
+    tn_real factor;       /* 1/(1-p) */
+    tn_masked of[2];
 } job;
 
 bool tn_drops(const tn_node *n, double p)
@@ -34,28 +33,24 @@ static void drop_chunk(void *arg, int64_t task, int thread)
     for (int64_t i = task * TN_CHUNK; i < to; i += 4) {
         uint32_t random[4];
         tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
-        for (int64_t k = 0; k < tn_min(4, to - i); k++)
-            tn_put(&j->y[i + k], j->beta, random[k] >= j->below ? j->factor * j->x[i + k] : 0);
+        for (const tn_masked *m = j->of; m < j->of + 2; m++)
+            for (int64_t k = 0; m->y && k < tn_min(4, to - i); k++)
+                tn_put(&m->y[i + k], m->beta, random[k] >= j->below ? j->factor * m->x[i + k] : 0);
     }
 }
 
-static void copy_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    int64_t to = tn_min(j->count, (task + 1) * TN_CHUNK);
-    for (int64_t i = task * TN_CHUNK; i < to; i++)
-        tn_put(&j->y[i], j->beta, j->x[i]);
-}
-
-void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, const tn_real *x, tn_real beta,
-             tn_real *y)
+void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, tn_masked first,
+             tn_masked second)
 {
     tn_context *c = tn_tape_context(t);
     job j = { .seed = tn_context_seed(c), .stream = stream, .draw = (uint32_t)n->draw,
-              .below = (uint32_t)(p * 0x1p32), .count = count, .x = x, .factor = (tn_real)(1 / (1 - p)),
-              .beta = beta, .y = y };
-    tn_parallel_for(c, tn_tasks(count, TN_CHUNK), tn_drops(n, p) ? drop_chunk : copy_chunk, &j);
+              .below = (uint32_t)(p * 0x1p32), .count = count, .factor = (tn_real)(1 / (1 - p)),
+              .of = { first, second } };
+    if (tn_drops(n, p))
+        tn_parallel_for(c, tn_tasks(count, TN_CHUNK), drop_chunk, &j);
+    for (int i = 0; i < 2 && !tn_drops(n, p); i++)
+        if (j.of[i].y)
+            tn_pass(t, count, j.of[i].x, j.of[i].beta, j.of[i].y);
 }
 
 static int dropout_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -67,7 +62,8 @@ static int dropout_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static void dropout_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0];
-    tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(a), a->x, 0, n->out->x);
+    tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(a),
+            (tn_masked){ .x = a->x, .y = n->out->x }, (tn_masked){ 0 });
 }
 
 /* y = a m / (1-p) */
@@ -79,7 +75,8 @@ static void dropout_backward(tn_tape *t, const tn_node *n)
     }
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
     if (da)
-        tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(n->out), n->out->g, beta, da);
+        tn_drop(t, n, n->attr.r[0], n->attr.u, tn_tensor_count(n->out),
+                (tn_masked){ n->out->g, beta, da }, (tn_masked){ 0 });
 }
 
 const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,

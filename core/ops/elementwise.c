@@ -68,21 +68,13 @@ static void add_forward(tn_tape *t, tn_node *n)
         add_chunk);
 }
 
-static void pass_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->dy[i]);
-}
-
 /* y = a + b. a's comes last: it may take the memory of dy over. */
 static void add_backward(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
     tn_real beta, *db = tn_grad(t, n, 1, &beta); // b's shape
     if (db && tn_same_shape(a, b))
-        run(t, (job){ .count = tn_tensor_count(a), .dy = out->g, .beta = beta, .y = db }, pass_chunk);
+        tn_pass(t, tn_tensor_count(a), out->g, beta, db);
     else if (db)
         tn_sum_columns(t, tn_rows(a), tn_cols(a), out->g, beta, db);
     tn_grad_pass(t, n, 0);
@@ -215,12 +207,18 @@ static void relu_chunk(void *arg, int64_t task, int thread)
         j->y[i] = j->a[i] < 0 ? 0 : j->a[i]; /* a NaN stays one */
 }
 
+/* dy is read whether it counts or not: compilers then choose without a branch, which costs 15 ns
+   when it is guessed wrong. */
 static void relu_back_chunk(void *arg, int64_t task, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->a[i] > 0 ? j->dy[i] : 0);
+    const tn_real *a = j->a, *dy = j->dy;
+    tn_real *y = j->y, beta = j->beta;
+    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++) {
+        tn_real d = dy[i];
+        tn_put(&y[i], beta, a[i] > 0 ? d : 0);
+    }
 }
 
 static void relu_forward(tn_tape *t, tn_node *n)

@@ -21,7 +21,8 @@ static sizes sizes_of(const tn_node *n)
 static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
-    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] || tn_rows(x) != tn_rows(y))
+    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] ||
+        tn_rows(x) != tn_rows(y))
         return tn_refuse_shapes(t, n);
     sizes z = sizes_of(n);
     if (z.col < 0 || z.out > z.width || z.col > z.width - z.out)
@@ -42,7 +43,8 @@ static const tn_real *dropped(tn_tape *t, const tn_node *n)
         return x->x;
     tn_real *d = tn_temporary(t, (size_t)count * sizeof *d);
     if (d)
-        tn_drop(t, n, n->attr.r[1], n->attr.u, count, x->x, 0, d);
+        tn_drop(t, n, n->attr.r[1], n->attr.u, count, (tn_masked){ .x = x->x, .y = d },
+                (tn_masked){ 0 });
     return d;
 }
 
@@ -81,11 +83,10 @@ static void lora_db(tn_tape *t, const tn_node *n, sizes z)
         .c = db, .ldc = z.rank, .add = beta != 0 });
 }
 
-/* h = drop(X) A^T: dA += dh^T drop(X) */
-static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+/* h = x A^T: dA += dh^T x */
+static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, const tn_real *x)
 {
-    const tn_real *x = n->in[2]->wants_grad ? dropped(t, n) : NULL;
-    tn_real beta, *da = x ? tn_grad(t, n, 2, &beta) : NULL; // (R,in)
+    tn_real beta, *da = tn_grad(t, n, 2, &beta); // (R,in)
     if (!da)
         return;
     tn_multiply(t, n, &(tn_product){
@@ -95,22 +96,33 @@ static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
         .c = da, .ldc = z.in, .add = beta != 0 });
 }
 
-/* h = drop(X) A^T: dX += drop'(dh A) */
-static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+/* h = x A^T: dx = beta dx + dh A */
+static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, tn_real beta,
+                    tn_real *dx)
 {
-    bool drops = tn_drops(n, n->attr.r[1]);
-    size_t bytes = (size_t)(z.rows * z.in) * sizeof(tn_real);
-    tn_real beta, *dx = tn_grad(t, n, 1, &beta);                  // (N,in)
-    tn_real *plain = dx && drops ? tn_temporary(t, bytes) : dx;   // before drop'
-    if (!plain)
-        return;
     tn_multiply(t, n, &(tn_product){
         .m = z.rows, .n = z.in, .k = z.rank,
         .a = dh, .ars = z.rank, .acs = 1,
-        .b = n->in[2]->x, .brs = z.in, .bcs = 1,                  // A (R,in)
-        .c = plain, .ldc = z.in, .add = !drops && beta != 0 });
-    if (drops)
-        tn_drop(t, n, n->attr.r[1], n->attr.u, z.rows * z.in, plain, beta, dx);
+        .b = n->in[2]->x, .brs = z.in, .bcs = 1, // A (R,in)
+        .c = dx, .ldc = z.in, .add = beta != 0 });
+}
+
+/* h = x A^T with x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
+static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+{
+    const tn_tensor *x = n->in[1];
+    size_t bytes = (size_t)(z.rows * z.in) * sizeof(tn_real);
+    tn_masked to_x = { 0 }, again = { .x = x->x };            // (N,in)
+    tn_real *plain = x->wants_grad ? tn_temporary(t, bytes) : NULL;
+    if (plain) {
+        lora_dx(t, n, z, dh, 0, plain);
+        to_x.x = plain;
+        to_x.y = tn_grad(t, n, 1, &to_x.beta);
+    }
+    again.y = n->in[2]->wants_grad ? tn_temporary(t, bytes) : NULL;
+    tn_drop(t, n, n->attr.r[1], n->attr.u, z.rows * z.in, to_x, again);
+    if (again.y)
+        lora_da(t, n, z, dh, again.y);
 }
 
 /* Y += s drop(X) A^T B^T. Y's comes last: it takes the memory of dY over. */
@@ -128,8 +140,14 @@ static void lora_backward(tn_tape *t, const tn_node *n)
             .b = n->in[3]->x, .brs = z.rank, .bcs = 1,                         // B (out,R)
             .c = dh, .ldc = z.rank });
         tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], dh);
-        lora_da(t, n, z, dh);
-        lora_dx(t, n, z, dh);
+        if (tn_drops(n, n->attr.r[1])) {
+            lora_dropped(t, n, z, dh);
+        } else {
+            lora_da(t, n, z, dh, n->in[1]->x);
+            tn_real beta, *dx = tn_grad(t, n, 1, &beta); // (N,in)
+            if (dx)
+                lora_dx(t, n, z, dh, beta, dx);
+        }
     }
     tn_grad_pass(t, n, 0);
 }

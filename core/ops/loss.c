@@ -39,7 +39,8 @@ static void run(tn_tape *t, job *j, void (*body)(void *arg, int64_t i, int threa
 }
 
 /* Targets below the number of classes; as many as rows. */
-static int check_targets(tn_tape *t, const tn_node *n, const tn_tensor *targets, int64_t rows, int64_t classes)
+static int check_targets(tn_tape *t, const tn_node *n, const tn_tensor *targets, int64_t rows,
+                         int64_t classes)
 {
     if (tn_tensor_count(targets) != rows)
         return tn_refuse_shapes(t, n);
@@ -169,7 +170,8 @@ const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids =
 
 tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *targets, int64_t tokens)
 {
-    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, targets }, (tn_attr){ .i = { tokens } });
+    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, targets },
+                    (tn_attr){ .i = { tokens } });
 }
 
 /* ---- linear_xent: x, w, targets ---- */
@@ -362,7 +364,9 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
           "linear_xent: target 5 at position 0, expected less than 4" },
         { .text = "" } } };
 
-tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *targets, int64_t tokens)
+tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *targets,
+                          int64_t tokens)
 {
-    return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, targets }, (tn_attr){ .i = { tokens } });
+    return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, targets },
+                    (tn_attr){ .i = { tokens } });
 }

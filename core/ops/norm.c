@@ -71,7 +71,8 @@ static void dx_rows(void *arg, int64_t task, int thread)
     const job *j = arg;
     for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
         int64_t at = r * j->cols;
-        j->kernels->norm_back(j->cols, j->x + at, j->dy + at, j->mean[r], j->rstd[r], j->w, j->beta, j->y + at);
+        j->kernels->norm_back(j->cols, j->x + at, j->dy + at, j->mean[r], j->rstd[r], j->w,
+                              j->beta, j->y + at);
     }
 }
 

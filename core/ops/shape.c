@@ -11,7 +11,8 @@ static int reshape_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const int64_t *d = n->attr.i;
     char from[64], to[64];
     if (rank < 1 || rank > TN_MAX_RANK)
-        return tn_refuse(t, n->op, TN_EARG, "%d dimensions, expected 1 to %d", rank, (int)TN_MAX_RANK);
+        return tn_refuse(t, n->op, TN_EARG, "%d dimensions, expected 1 to %d", rank,
+                         (int)TN_MAX_RANK);
     tn_shape_of(out, rank, d[0], d[1], d[2], d[3]);
     int64_t left = tn_tensor_count(n->in[0]);
     bool fits = true;

@@ -19,6 +19,27 @@ void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
         tn_no_memory(t, n);
 }
 
+/* ---- gradients that are passed on ---- */
+
+typedef struct passing { int64_t count; const tn_real *x; tn_real beta, *y; } passing;
+
+static void pass_chunk(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const passing *j = arg;
+    int64_t from = task * TN_CHUNK, count = tn_min(TN_CHUNK, j->count - from);
+    const tn_real *x = j->x + from;
+    tn_real *y = j->y + from, beta = j->beta;
+    for (int64_t i = 0; i < count; i++)
+        tn_put(&y[i], beta, x[i]);
+}
+
+void tn_pass(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y)
+{
+    passing j = { .count = count, .x = x, .beta = beta, .y = y };
+    tn_parallel_for(tn_tape_context(t), tn_tasks(count, TN_CHUNK), pass_chunk, &j);
+}
+
 /* ---- frozen weights ---- */
 
 static float from_bits(uint32_t u)
@@ -111,7 +132,8 @@ static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
         c->kernels->axpy(c->cols, 1, c->x + r * c->cols, sum);
 }
 
-void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y)
+void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta,
+                    tn_real *y)
 {
     columns c = { .kernels = tn_kernels_on(t), .cols = cols, .x = x };
     tn_sum_rows(t, rows, cols, add_rows, &c, beta, y);

@@ -68,7 +68,7 @@ static void softmax_backward(tn_tape *t, const tn_node *n)
         tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), da_rows, &j);
 }
 
-const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1,
+const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_result = true,
     .shape = softmax_shape, .forward = softmax_forward, .backward = softmax_backward,
     .samples = (const tn_sample[]){
         { .in = { { 1 } } },

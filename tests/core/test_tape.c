@@ -123,6 +123,91 @@ START_TEST(consumed_operands)
 }
 END_TEST
 
+/* Results whose values somebody else still reads: lora must take a copy of them. *other is what else
+   enters the loss, or NULL. */
+static tn_tensor *kept_by_its_op(tn_tape *t, tn_tensor *a, tn_tensor **other)
+{
+    (void)other;
+    return tn_softmax(t, a);
+}
+
+static tn_tensor *kept_by_attention(tn_tape *t, tn_tensor *a, tn_tensor **other)
+{
+    (void)other;
+    return tn_attention(t, a, a, a, NULL, 1, 1);
+}
+
+static tn_tensor *used_before(tn_tape *t, tn_tensor *a, tn_tensor **other)
+{
+    tn_tensor *h = tn_scale(t, a, 2);
+    *other = tn_mul(t, h, h);
+    return h;
+}
+
+static tn_tensor *seen_by_a_view(tn_tape *t, tn_tensor *a, tn_tensor **other)
+{
+    tn_tensor *h = tn_scale(t, a, 2);
+    *other = tn_reshape(t, h, 1, (int64_t[]){ tn_tensor_count(h) });
+    return h;
+}
+
+static tn_tensor *view_of_a_leaf(tn_tape *t, tn_tensor *a, tn_tensor **other)
+{
+    (void)other;
+    return tn_reshape(t, a, 2, (int64_t[]){ 2, 6 });
+}
+
+static tn_tensor *(*const shared[])(tn_tape *t, tn_tensor *a, tn_tensor **other) = {
+    kept_by_its_op, kept_by_attention, used_before, seen_by_a_view, view_of_a_leaf };
+
+/* The loss and a's gradient, with the result itself consumed or a fresh copy of it. */
+static double consume(tn_tape *t, int kind, bool fresh, tn_tensor *const w[4])
+{
+    tn_tensor *a = w[0], *other = NULL, *y = shared[kind](t, a, &other);
+    a->has_grad = false;
+    y = tn_lora(t, fresh ? tn_scale(t, y, 1) : y, w[1], w[2], w[3], 3, 0, 0, 0);
+    tn_tensor *loss = tn_sum(t, tn_mul(t, y, y));
+    if (other)
+        loss = tn_add(t, loss, tn_sum(t, tn_mul(t, other, other)));
+    ck_assert_int_eq(tn_backward(t, loss), 0);
+    return (double)loss->x[0];
+}
+
+START_TEST(shared_results_are_not_overwritten)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *a = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 6 }, true), *x = weight(2, 2, 3, true);
+    tn_tensor *w[4] = { a, x, weight(2, 1, 3, true), weight(2, 2, 1, true) };
+    tn_real want[12], before[12];
+    tn_fill_uniform(a->x, 12, 1, 1, 1);
+    memcpy(before, a->x, sizeof before);
+    double loss = consume(t, _i, true, w);
+    memcpy(want, a->g, sizeof want);
+    ck_assert_double_eq(consume(t, _i, false, w), loss);
+    ck_assert_mem_eq(a->g, want, sizeof want);
+    ck_assert_mem_eq(a->x, before, sizeof before);
+    for (int i = 0; i < 4; i++)
+        tn_tensor_free(w[i]);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+/* As many digits as a message has room for, and no byte more. */
+START_TEST(shapes_fit_their_room)
+{
+    char text[128], after[64];
+    memset(text, 'x', sizeof text);
+    memset(after, 'x', sizeof after);
+    tn_tensor a = { .rank = 4, .dim = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN } };
+    ck_assert_str_eq(tn_tensor_shape(&a, text), "(-9223372036854775808,-9223372036854775808,-9223372036854775808");
+    ck_assert_mem_eq(text + 64, after, sizeof after);
+    a = (tn_tensor){ .rank = 2, .dim = { 2, 3 } };
+    ck_assert_str_eq(tn_tensor_shape(&a, text), "(2,3)");
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, gradients_add_up);
@@ -130,4 +215,6 @@ void tests(TCase *c)
     tcase_add_test(c, backward_refuses);
     tcase_add_test(c, memory_is_used_again);
     tcase_add_test(c, consumed_operands);
+    tcase_add_loop_test(c, shared_results_are_not_overwritten, 0, sizeof shared / sizeof *shared);
+    tcase_add_test(c, shapes_fit_their_room);
 }

@@ -1,0 +1,136 @@
+/* Every op while memory runs out: each block that its forward and backward ask for is refused once.
+   The tape says so, nothing is lost, and after a reset the same call gives the same bits. */
+#include "core/gemm.h"
+#include "tests/ops.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Blocks that are still given; the next one is refused, those after it are given again. */
+static atomic_long left = -1;
+
+static bool refused(void)
+{
+    return atomic_fetch_sub(&left, 1) == 0;
+}
+
+/* The two functions that core/ takes blocks from, in front of the system's. */
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    void *block;
+    return refused() || posix_memalign(&block, alignment, size) ? NULL : block;
+}
+
+void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
+{
+    if (refused()) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, size, protection, flags, file, offset);
+}
+
+/* Forward and backward of sum(y y), of operands that are results themselves, so that their gradients
+   take memory too: 0, or the code of what went wrong. */
+static int run(const call *c, tn_tape *t)
+{
+    tn_tensor *in[TN_MAX_INPUTS];
+    tn_tape_train(t, 1);
+    for (int i = 0; i < c->op->inputs; i++)
+        in[i] = call_is_first(c, i) ? tn_scale(t, c->in[i], 1) : c->in[i] == c->in[0] ? in[0] : c->in[i];
+    tn_tensor *y = tn_apply(t, c->op, in, c->attr);
+    tn_tensor *loss = y ? tn_sum(t, tn_mul(t, y, y)) : NULL;
+    return loss ? tn_backward(t, loss) : tn_tape_code(t);
+}
+
+/* The call with block n refused, on a context that has none yet; false: it asks for n at most. */
+static bool run_without(const call *c, long n, const tn_real *want, size_t bytes)
+{
+    bench b = bench_new();
+    call_clear(c);
+    atomic_store(&left, n);
+    int code = run(c, b.t);
+    bool was_refused = atomic_exchange(&left, -1) < 0;
+    ck_assert_msg(code == (was_refused ? TN_ENOMEM : 0), "%s: without block %ld: %d, %s", c->name, n, code,
+                  tn_tape_error(b.t));
+    ck_assert(!was_refused || strstr(tn_tape_error(b.t), "out of memory"));
+    tn_tape_reset(b.t);
+    call_clear(c);
+    ck_assert_int_eq(run(c, b.t), 0);
+    tn_real *g = call_gradients(c);
+    ck_assert_msg(!memcmp(g, want, bytes), "%s: other gradients after block %ld was refused", c->name, n);
+    free(g);
+    bench_free(b);
+    return was_refused;
+}
+
+START_TEST(op_without_memory)
+{
+    const tn_op *op = tn_ops[_i];
+    for (int i = 0; i < samples_of(op); i++) {
+        if (op->samples[i].bench)
+            continue;
+        call c = call_new(op, &op->samples[i], i, 0);
+        bench b = bench_new();
+        numbers all = call_numbers(&c, b.t, false);
+        size_t bytes = (size_t)(all.count - all.out) * sizeof(tn_real); /* of the gradients */
+        tn_tape_reset(b.t);
+        call_clear(&c);
+        ck_assert_int_eq(run(&c, b.t), 0);
+        tn_real *want = call_gradients(&c);
+        long n = 0;
+        while (run_without(&c, n, want, bytes))
+            n++;
+        ck_assert_int_ge(n, 3); /* results, gradients, and the sum's temporary memory */
+        free(want);
+        free(all.x);
+        bench_free(b);
+        call_free(&c);
+    }
+}
+END_TEST
+
+/* A product says so itself, on all threads and inside a body. */
+START_TEST(product_without_memory)
+{
+    enum { N = 100 };
+    tn_real *x = calloc(N * N, sizeof *x);
+    for (int threads = 1; threads <= 2; threads++)
+        for (int here = 0; here < 2; here++) {
+            tn_context *c = tn_context_new(&(tn_options){ .threads = threads });
+            tn_product p = { .m = N, .n = N, .k = N, .a = x, .ars = N, .acs = 1, .b = x, .brs = N, .bcs = 1,
+                             .c = x, .ldc = N };
+            atomic_store(&left, 0);
+            ck_assert_int_eq(here ? tn_gemm_here(c, 0, &p) : tn_gemm(c, &p), TN_ENOMEM);
+            atomic_store(&left, -1);
+            ck_assert_int_eq(here ? tn_gemm_here(c, 0, &p) : tn_gemm(c, &p), TN_OK);
+            tn_context_free(c);
+        }
+    free(x);
+}
+END_TEST
+
+START_TEST(tensor_without_memory)
+{
+    for (long n = 0; n < 2; n++) { /* values, gradient */
+        atomic_store(&left, n);
+        ck_assert_ptr_null(tn_tensor_new(TN_REAL, 1, DIM(3), true));
+    }
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    int ops = 0;
+    while (tn_ops[ops])
+        ops++;
+    tcase_add_loop_test(c, op_without_memory, 0, ops);
+    tcase_add_test(c, product_without_memory);
+    tcase_add_test(c, tensor_without_memory);
+}
