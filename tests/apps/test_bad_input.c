@@ -101,7 +101,7 @@ static const row rows[] = {
       "r.jsonl:24: \"completion\" is empty", false },
     { "echo '{\"text\":\"1\",\"text\":\"2\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1,
       "r.jsonl:24: found the key \"text\" again", false },
-    { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl:1: an empty file", false },
+    { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl: 0 bytes; expected at least 1", false },
     { "", TRAIN_O "r.jsonl --max-seq-length 4", 1, "r.jsonl: all 23 records were skipped", false },
     { "mkdir d", TRAIN_O "d", 1, "d/train.jsonl: cannot open", false },
     { "cp r.jsonl r.csv", TRAIN_O "r.csv", 2,
