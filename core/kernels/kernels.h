@@ -23,6 +23,9 @@ typedef struct tn_kernels {
     /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols; one of
        brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs, tn_real *panel);
+    /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */
+    void (*turn)(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
+                 ptrdiff_t ts);
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);

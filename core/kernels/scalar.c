@@ -25,10 +25,19 @@ static void pack(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, p
             panel[k * TILE_COLS + j] = j < cols ? b[k * brs + j * bcs] : 0;
 }
 
+static void turn(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
+                 ptrdiff_t ts)
+{
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < rows; i++)
+            to[j * ts + i] = from[i * fs + j];
+}
+
 const tn_kernels tn_kernels_scalar = {
     .isa = "scalar",
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .turn = turn,
     TN_GENERIC_KERNELS,
 };

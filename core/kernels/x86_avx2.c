@@ -63,6 +63,7 @@ const tn_kernels tn_kernels_avx2 = {
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .turn = turn,
     TN_GENERIC_KERNELS,
 };
 

@@ -62,6 +62,7 @@ const tn_kernels tn_kernels_avx512 = {
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .turn = turn,
     TN_GENERIC_KERNELS,
 };
 

@@ -94,12 +94,12 @@ static void tile(int64_t rows, int64_t cols, int64_t depth, const float *a, ptrd
         strips(ROWS_1, 1, rows, &t, a, b, start, c);
 }
 
-/* out[k][j] = b[j*bcs + k] for 8 x 8 elements: three rounds of exchanges, of 1, 2 and 4. */
-static inline void transpose_8x8(const float *b, ptrdiff_t bcs, float *out)
+/* to[j*ts + i] = from[i*fs + j] for 8 x 8 elements: three rounds of exchanges, of 1, 2 and 4. */
+static inline void turn_8x8(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
 {
     __m256 r[8], s[8];
     for (int j = 0; j < 8; j++)
-        r[j] = _mm256_loadu_ps(b + j * bcs);
+        r[j] = _mm256_loadu_ps(from + j * fs);
     for (int j = 0; j < 8; j += 2) {
         s[j] = _mm256_unpacklo_ps(r[j], r[j + 1]);
         s[j + 1] = _mm256_unpackhi_ps(r[j], r[j + 1]);
@@ -111,8 +111,8 @@ static inline void transpose_8x8(const float *b, ptrdiff_t bcs, float *out)
         r[j + 3] = _mm256_shuffle_ps(s[j + 1], s[j + 3], 0xee);
     }
     for (int k = 0; k < 4; k++) {
-        _mm256_storeu_ps(out + k * TILE_COLS, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
-        _mm256_storeu_ps(out + (k + 4) * TILE_COLS, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
+        _mm256_storeu_ps(to + k * ts, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
+        _mm256_storeu_ps(to + (k + 4) * ts, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
     }
 }
 
@@ -129,28 +129,30 @@ static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs
             store(panel + v * WIDTH, load_some(b + v * WIDTH, m[v]));
 }
 
-/* Columns that lie in a row each: squares of 8 x 8, then what is left at the ends. */
-static void pack_columns(int64_t depth, int64_t cols, const float *b, ptrdiff_t bcs, float *panel)
+/* Squares of 8 x 8, then what is left at the ends. */
+static void turn(int64_t rows, int64_t cols, const float *from, ptrdiff_t fs, float *to,
+                 ptrdiff_t ts)
 {
-    int64_t done_k = depth & ~(int64_t)7, done_j = cols & ~(int64_t)7;
-    if (cols < TILE_COLS)
-        memset(panel, 0, (size_t)(depth * TILE_COLS) * sizeof *panel);
-    for (int64_t j = 0; j < done_j; j += 8)
-        for (int64_t k = 0; k < done_k; k += 8)
-            transpose_8x8(b + j * bcs + k, bcs, panel + k * TILE_COLS + j);
-    for (int64_t k = 0; k < depth; k++)
-        for (int64_t j = k < done_k ? done_j : 0; j < cols; j++)
-            panel[k * TILE_COLS + j] = b[k + j * bcs];
+    int64_t square_rows = rows & ~(int64_t)7, square_cols = cols & ~(int64_t)7;
+    for (int64_t i = 0; i < square_rows; i += 8)
+        for (int64_t j = 0; j < square_cols; j += 8)
+            turn_8x8(from + i * fs + j, fs, to + j * ts + i, ts);
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = j < square_cols ? square_rows : 0; i < rows; i++)
+            to[j * ts + i] = from[i * fs + j];
 }
 
 /* One of brs and bcs is 1. */
 static void pack(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, ptrdiff_t bcs,
                  float *panel)
 {
-    if (bcs == 1)
+    if (bcs == 1) {
         pack_rows(depth, cols, b, brs, panel);
-    else
-        pack_columns(depth, cols, b, bcs, panel);
+        return;
+    }
+    if (cols < TILE_COLS)
+        memset(panel, 0, (size_t)(depth * TILE_COLS) * sizeof *panel);
+    turn(cols, depth, b, bcs, panel, TILE_COLS);
 }
 
 #endif
