@@ -81,14 +81,20 @@ demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: t
 BASE  := $(BUILD)/base
 PRETRAIN := $(BUILD)/tenon train --overwrite --progress lines --steps-per-report 100 --fine-tune-type full \
     --learning-rate 2e-3 --opt beta2=0.98 --weight-decay 0.02 --max-grad-norm 1 --seed 1
-base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (ten minutes); compare with data/bundled/base
+TASK_PROMPTS = for t in restaurant arithmetic lookup; do for s in train valid test; do \
+    $(BUILD)/tenon task $$t --split $$s --count 20000; done; done | sed 's/,"completion".*//' | sort -u
+base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (a quarter of an hour) and compare it with data/bundled/base
 	@mkdir -p $(BASE)
 	$(BUILD)/examples/base_text 45000 1 short > $(BASE)/short.jsonl
 	$(BUILD)/examples/base_text 53000 2 > $(BASE)/all.jsonl
+	@$(TASK_PROMPTS) > $(BASE)/tasks.txt
+	@cat $(BASE)/short.jsonl $(BASE)/all.jsonl | sed 's/,"completion".*//' | sort -u | comm -12 - $(BASE)/tasks.txt | wc -l | \
+	    sed "s/$$/ of `wc -l < $(BASE)/tasks.txt` prompts of the tasks are in the text/"
 	$(PRETRAIN) --model data/bundled/start --tokenizer chars --data $(BASE)/short.jsonl --output-dir $(BASE)/first \
 	    --iters 1400 --batch-size 32 --lr-scheduler constant --warmup-steps 100
 	$(PRETRAIN) --model $(BASE)/first --data $(BASE)/all.jsonl --output-dir $(BASE)/base --save-dtype bf16 \
 	    --iters 3260 --batch-size 16 --lr-scheduler wsd --warmup-steps 20 --lr-decay-steps 1864 --lr-min 6e-5
+	cmp $(BASE)/base/model.safetensors data/bundled/base/model.safetensors && echo "the same as data/bundled/base"
 
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)

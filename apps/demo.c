@@ -12,39 +12,73 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STEPS = 160, EVERY = 16, TESTED = 500, SHOWN_PROMPTS = 2, FACTOR = 10 };
+enum { STEPS = 200, RESCALED_STEPS = 40, SHOWN_PROMPTS = 2, FACTOR = 10 };
 
-/* One run. The rates are those that the grid of data/bundled/compare/ chose on validation data. */
+#define GRID "data/bundled/compare/table.csv"
+
+/* One run. */
 typedef struct leg {
     const char *optimizer;
+    const char *const *set;      /* its settings, ended by NULL */
     double lr;
-    bool rescaled;               /* starts from (10 A, B / 10) */
+    bool rescaled;               /* starts from (10 A, B / 10), and stops after RESCALED_STEPS */
     double x[STEPS + 1], loss[STEPS + 1];  /* training loss after each step */
     double vx[STEPS], valid[STEPS];        /* validation loss */
     int64_t n, nv;
     double seconds;              /* a step */
-    tn_eval test;
+    tn_eval last, test;          /* of the trained model: on validation and on test records */
     size_t state;
     uint64_t start, batches;     /* hashes of the weights and of the batches */
     char answer[SHOWN_PROMPTS][TN_TASK_TEXT];
 } leg;
 
-static const struct { const char *optimizer; double lr; } contenders[] = {
-    { "sgd", 0.3 }, { "adam", 1e-2 }, { "adamw", 1e-2 }, { "scaled-adam", 1e-2 }, { "lora-rite", 1e-2 },
+static const struct { const char *optimizer; const char *set[2]; } contenders[] = {
+    { "sgd", { "momentum=0.9" } }, { "adam", { 0 } }, { "adamw", { 0 } }, { "scaled-adam", { 0 } },
+    { "lora-rite", { 0 } },
 };
 enum { CONTENDERS = sizeof contenders / sizeof *contenders };
 
-/* The options of `tenon train` for these runs, so that anybody can repeat one from the command line. */
+/* The rate that the committed grid chose for this optimizer on validation data. */
+static double chosen_rate(const char *optimizer, const char *grid)
+{
+    size_t n = strlen(optimizer);
+    double lr = NAN;
+    for (const char *line = grid; line; line = (line = strchr(line, '\n')) ? line + 1 : NULL) {
+        double rate;
+        int chosen;
+        if (!strncmp(line, optimizer, n) &&
+            sscanf(line + n, ",%lf,%*d,%d", &rate, &chosen) == 2 && chosen)
+            lr = rate;
+    }
+    return lr;
+}
+
+static int choose_rates(leg *legs, tn_error *e)
+{
+    size_t size;
+    char *grid = tn_file_read(GRID, 1 << 20, &size, e);
+    for (int i = 0; i < CONTENDERS && grid; i++) {
+        legs[i] = (leg){ .optimizer = contenders[i].optimizer, .set = contenders[i].set };
+        legs[i].lr = chosen_rate(legs[i].optimizer, grid);
+        if (isnan(legs[i].lr))
+            tn_fail(e, TN_EFORMAT, GRID ": no chosen rate of %s", legs[i].optimizer);
+    }
+    free(grid);
+    return e->code;
+}
+
+/* The options of `tenon train` for these runs: anybody can repeat one from the command line. */
 static int demo_options(options *o, const options *asked, tn_error *e)
 {
-    static const char *const line[] = { "tenon", "train", "--model=data/bundled/base", "--data=task:restaurant",
-        "--output-dir=build/demo", "--target-modules=all-linear", "--lora-rank=8", "--lora-alpha=16", "--iters=160",
-        "--batch-size=8", "--lr-scheduler=linear", "--warmup-steps=10", "--steps-per-eval=16", "--val-batches=8",
-        "--seed=1", NULL };
+    static const char *const line[] = { "tenon", "train", "--model=data/bundled/base",
+        "--data=task:restaurant", "--output-dir=build/demo", "--target-modules=all-linear",
+        "--lora-rank=8", "--lora-alpha=16", "--batch-size=8", "--lr-scheduler=linear",
+        "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=8", "--seed=3", NULL };
     int n = 0;
     while (line[n])
         n++;
     int code = options_parse(o, command_find("train"), n, (char **)(uintptr_t)line, e);
+    o->iters = STEPS;
     o->threads = asked->threads;
     return code;
 }
@@ -72,7 +106,7 @@ static int note(void *arg, run *r, const run_event *event)
         l->x[l->n] = (double)event->step;
         l->loss[l->n++] = event->loss;
     }
-    return signals_stop() ? 130 : 0;
+    return signals_stop() || (l->rescaled && l->n >= RESCALED_STEPS);
 }
 
 /* What the model says to the first prompts of the test split. */
@@ -84,10 +118,11 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
         int64_t n = 0, room = 0, count = 0;
         tn_task_record(s->task, s->seed, "test", i, &r);
         tn_encode(s->tokenizer, r.prompt, strlen(r.prompt), &ids, &n, &room, NULL, e);
-        tn_sampling greedy = { .max_tokens = s->model->positions - n, .stop = tn_tokenizer_end(s->tokenizer) };
+        tn_sampling greedy = { .max_tokens = s->model->positions - n,
+                               .stop = tn_tokenizer_end(s->tokenizer) };
         if (!e->code)
-            tn_generate(s->model, 1, (const int32_t *const[]){ ids }, &n, &greedy, (int32_t *const[]){ made }, &count,
-                        NULL, NULL, e);
+            tn_generate(s->model, 1, (const int32_t *const[]){ ids }, &n, &greedy,
+                        (int32_t *const[]){ made }, &count, NULL, NULL, e);
         tn_text out = { 0 };
         tn_decode(s->tokenizer, made, count, &out);
         snprintf(answer[i], TN_TASK_TEXT, "%.*s", (int)out.n, out.s ? out.s : "");
@@ -97,16 +132,16 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
     return e->code;
 }
 
-static int test_leg(setup *s, leg *l, const options *o, tn_error *e)
+static void score(setup *s, part p, int64_t batches, const options *o, tn_eval *out, tn_error *e)
 {
-    tn_loader *in = tn_loader_new(s->data[PART_TEST], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
+    tn_loader_options how = { .batch = o->batch_size, .in_order = true };
+    tn_loader *in = tn_loader_new(s->data[p], &how, e);
     if (in)
-        tn_evaluate(s->model, s->tape, in, 0, &l->test, e);
+        tn_evaluate(s->model, s->tape, in, batches, out, e);
     tn_loader_free(in);
-    return answer_prompts(s, l->answer, e);
 }
 
-/* optimizer NULL: the base as it is, scored. */
+/* optimizer NULL: the base as it is, scored. Not 0: an error, or a signal asked to stop. */
 static int run_leg(leg *l, const options *o, tn_error *e)
 {
     setup s = { 0 };
@@ -118,30 +153,34 @@ static int run_leg(leg *l, const options *o, tn_error *e)
         setup_train(&s, o, e);
         if (!e->code && l->rescaled)
             rescale(s.model->params);
-        run_open(&r, &s, o, &(recipe){ .optimizer = l->optimizer, .lr = l->lr }, e);
+        run_open(&r, &s, o, &(recipe){ .optimizer = l->optimizer, .lr = l->lr, .set = l->set }, e);
     }
     if (!e->code && l->optimizer) {
         l->start = tn_params_hash(s.model->params, false);
         l->batches = tn_loader_hash(r.loader, r.steps);
         l->state = tn_optim_state_bytes(r.optim);
-        double from = now_seconds();
-        if (run_go(&r, note, l, e) && !e->code)
-            tn_fail(e, TN_ESTATE, "interrupted");
-        l->seconds = (now_seconds() - from) / STEPS;
+        run_go(&r, note, l, e);
+        l->seconds = r.seconds / (double)l->n;
     }
-    if (!e->code && !l->rescaled)
-        test_leg(&s, l, o, e);
+    if (!e->code && !signals_stop() && !l->rescaled) {
+        score(&s, PART_VALID, o->val_batches, o, &l->last, e);
+        score(&s, PART_TEST, 0, o, &l->test, e);
+        answer_prompts(&s, l->answer, e);
+    }
     run_close(&r);
     setup_close(&s);
-    return e->code;
+    return e->code || signals_stop();
 }
 
 static void print_row(const leg *l)
 {
     char state[SHOWN];
-    printf("%-12s %8g %10.4f %9.1f %% %10.3f %10s  %016llx %016llx\n", l->optimizer ? l->optimizer : "(base)", l->lr,
-           l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows, l->seconds,
-           show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
+    printf("%-12s %10.4f %10.4f %5.1f %%", l->optimizer ? l->optimizer : "(base)", l->last.loss,
+           l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
+    if (l->optimizer)
+        printf(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
+               show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
+    puts("");
     fflush(stdout);
 }
 
@@ -160,16 +199,16 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e
     for (int i = 0; i < CONTENDERS; i++)
         learning[i] = (curve){ legs[i]->optimizer, legs[i]->vx, legs[i]->valid, legs[i]->nv };
     const leg *plain[2] = { legs[1], legs[4] }, *scaled[2] = { adam, rite };
-    const char *names[] = { "adam", "adam, 10 A and B/10", "lora-rite", "lora-rite, 10 A and B/10" };
+    const char *names[] = { "adam", "adam, x 10", "lora-rite", "lora-rite, x 10" };
     for (int i = 0; i < 4; i++) {
         const leg *l = i % 2 ? scaled[i / 2] : plain[i / 2];
-        other[i] = (curve){ names[i], l->x, l->loss, l->n };
+        other[i] = (curve){ names[i], l->x, l->loss, RESCALED_STEPS };
     }
     chart charts[] = {
-        { .title = "restaurant: validation loss", .x = "step", .y = "nats a token", .curves = learning,
-          .count = CONTENDERS, .log_y = true },
-        { .title = "the same start by other factors: training loss", .x = "step", .y = "nats a token",
-          .curves = other, .count = 4, .log_y = true } };
+        { .title = "restaurant: validation loss", .x = "step", .y = "nats a token",
+          .curves = learning, .count = CONTENDERS, .log_y = true },
+        { .title = "the same start written as 10 A, B/10 (x 10): training loss", .x = "step",
+          .y = "nats a token", .curves = other, .count = 4, .log_y = true } };
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < 2; i++)
         curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
@@ -178,7 +217,8 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e
         tn_fail(e, TN_ENOMEM, "the curves: out of memory");
     else
         printf("\n%s\n", text.s);
-    if (!e->code && !tn_file_write("build/demo/report.svg", svg.s, svg.n, e))
+    if (!tn_folder_make("build", e) && !tn_folder_make("build/demo", e) &&
+        !tn_file_write("build/demo/report.svg", svg.s, svg.n, e))
         printf("curves: build/demo/report.svg\n");
     tn_text_free(&text);
     tn_text_free(&svg);
@@ -190,38 +230,38 @@ static void print_answers(const leg *base, const leg *best, const options *o)
     for (uint64_t i = 0; i < SHOWN_PROMPTS; i++) {
         tn_record r;
         tn_task_record(tn_task_find("restaurant"), (uint64_t)o->seed, "test", i, &r);
-        printf("\n  prompt  %s\n  wanted %s\n  base   %s\n  %s %s\n", r.prompt, r.completion, base->answer[i],
-               best->optimizer, best->answer[i]);
+        printf("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
+               r.completion, base->answer[i], best->optimizer, best->answer[i]);
     }
 }
 
 /* All runs, in order; legs has CONTENDERS + 3 places: base, contenders, the two rescaled. */
 static int run_all(leg *legs, const options *o, tn_error *e)
 {
-    printf("%-12s %8s %10s %11s %10s %10s  %-16s %-16s\n", "optimizer", "rate", "test loss", "exact", "s a step",
-           "state", "start", "batches");
-    if (!run_leg(&legs[0], o, e))
-        print_row(&legs[0]);
+    printf("rates: chosen by `tenon compare` on validation data, " GRID "\n"
+           "       (data/bundled/README.md has the command)\n\n");
+    printf("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
+           "exact", "rate", "s a step", "state", "start", "batches");
     leg *best = &legs[1];
-    for (int i = 0; i < CONTENDERS && !e->code; i++) {
-        leg *l = &legs[1 + i];
-        *l = (leg){ .optimizer = contenders[i].optimizer, .lr = contenders[i].lr };
-        if (!run_leg(l, o, e))
-            print_row(l);
+    for (leg *l = legs; l <= legs + CONTENDERS; l++) {
+        if (run_leg(l, o, e))
+            return e->code;
+        print_row(l);
         if (l->test.exact > best->test.exact)
             best = l;
     }
     leg *adam = &legs[1 + CONTENDERS], *rite = adam + 1;
-    *adam = (leg){ .optimizer = legs[2].optimizer, .lr = legs[2].lr, .rescaled = true };
-    *rite = (leg){ .optimizer = legs[5].optimizer, .lr = legs[5].lr, .rescaled = true };
-    if (!e->code)
-        print_answers(&legs[0], best, o);
-    if (e->code || run_leg(adam, o, e) || run_leg(rite, o, e))
+    *adam = (leg){ .optimizer = "adam", .lr = legs[2].lr, .rescaled = true };
+    *rite = (leg){ .optimizer = "lora-rite", .lr = legs[5].lr, .rescaled = true };
+    print_answers(&legs[0], best, o);
+    if (run_leg(adam, o, e) || run_leg(rite, o, e))
         return e->code;
     draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, e);
-    double apart_adam = largest_difference(&legs[2], adam), apart_rite = largest_difference(&legs[5], rite);
-    printf("the same start by other factors (10 A, B/10), largest difference of the training loss:\n"
-           "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite, apart_adam / apart_rite);
+    double apart_adam = largest_difference(&legs[2], adam);
+    double apart_rite = largest_difference(&legs[5], rite);
+    printf("the same start written as 10 A, B/10: largest difference of the training loss\n"
+           "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite,
+           apart_adam / apart_rite);
     return e->code;
 }
 
@@ -232,8 +272,8 @@ int command_demo(const options *asked, tn_error *e)
     signals_catch();
     if (!legs)
         tn_fail(e, TN_ENOMEM, "the demo: out of memory");
-    else if (!demo_options(&o, asked, e))
+    else if (!demo_options(&o, asked, e) && !choose_rates(legs + 1, e))
         run_all(legs, &o, e);
     free(legs);
-    return 0;
+    return signals_stop() ? 130 : 0;
 }
