@@ -9,7 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const results[] = { "model.safetensors", "adapter_model.safetensors", NULL };
+/* What a run leaves when it is done; a folder with one of the first two holds a finished run. */
+static const char *const results[] = { "model.safetensors", "adapter_model.safetensors",
+                                       "adapter_config.json", "config.json", "tokenizer.json",
+                                       "tokenizer_config.json", NULL };
+enum { WEIGHTS = 2 };
 
 static bool there(const char *folder, const char *name)
 {
@@ -34,7 +38,7 @@ int output_check(const options *o, tn_error *e)
     if (o->resume && step < 0)
         return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
                        o->output_dir);
-    for (int i = 0; results[i] && !o->resume && !o->overwrite; i++)
+    for (int i = 0; i < WEIGHTS && !o->resume && !o->overwrite; i++)
         if (there(o->output_dir, results[i]))
             return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
                            o->output_dir, results[i]);

@@ -27,10 +27,8 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
 {
     if (record->failed)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
-    if (!e->code && p->mode == PROGRESS_JSON) {
-        printf("%s", record->s);
-        fflush(stdout); /* who reads this through a pipe wants each record as it comes */
-    }
+    if (!e->code && p->mode == PROGRESS_JSON)
+        fputs(record->s, stderr); /* for a program that watches the run: nothing else is there */
     if (!e->code && p->log &&
         (fwrite(record->s, 1, record->n, p->log) != record->n || fflush(p->log)))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));

@@ -13,10 +13,13 @@ int tn_fail(tn_error *e, int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(e->text, sizeof e->text, format, args);
     va_end(args);
-    /* One line, whatever a file or a name put into it. */
-    for (char *s = e->text; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 127)
+    /* One line, whatever a file or a name put into it: no controls, of ASCII or of U+0080..U+009F. */
+    for (unsigned char *s = (unsigned char *)e->text; *s; s++) {
+        if (*s < ' ' || *s == 127)
             *s = '?';
+        if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
+            s[0] = s[1] = '?';
+    }
     return code;
 }
 

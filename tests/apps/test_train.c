@@ -172,6 +172,7 @@ START_TEST(a_finished_run_is_kept)
     ck_assert_int_eq(shell(&p, "rm r/model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r", how), 1);
     place_has(&p, "err", "holds a run stopped after step 3; --resume continues it, --overwrite");
+    ck_assert_int_eq(shell(&p, "touch r/adapter_config.json r/adapter_model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
     same_folders(&p, "o", "r");
     ck_assert_int_eq(tenon(&p, "%s -o r --resume --overwrite", how), 2);
@@ -258,7 +259,7 @@ START_TEST(records_come_at_once)
     ck_assert_int_eq(
         shell(&p,
               "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
-              "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >q 2>err & "
+              "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
               "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
         0);
     place_end(&p);
@@ -274,12 +275,12 @@ START_TEST(accumulation_is_a_larger_batch)
                       "--lr 0.1 --progress json";
     ck_assert_int_eq(tenon(&p, "%s --batch-size 23 -o a", how), 0);
     ck_assert_int_eq(shell(&p,
-                           "grep '\"step\":1,' out | sed "
+                           "grep '\"step\":1,' err | sed "
                            "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >one"),
                      0);
     ck_assert_int_eq(tenon(&p, "%s --batch-size 1 --grad-accumulation-steps 23 -o b", how), 0);
     ck_assert_int_eq(shell(&p,
-                           "grep '\"step\":1,' out | sed "
+                           "grep '\"step\":1,' err | sed "
                            "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >two"),
                      0);
     ck_assert_int_eq(
