@@ -22,7 +22,7 @@ static void print_table(void)
         printf("%-14s %-8g %-20s %s\n", d->name, d->hyper[0].value, claim_names[d->claims],
                d->title);
     }
-    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-1 "
+    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
            "leave its\n"
            "steps on the product unchanged.\n");
 }

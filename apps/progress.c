@@ -82,7 +82,7 @@ int progress_open(progress *p, const run *r, const char *path, bool append, tn_e
         return e->code;
     if (path && !(p->log = fopen(path, append ? "a" : "w")))
         return tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
-    p->start = p->reported = now_seconds();
+    p->start = now_seconds();
     return write_header(p, r, e);
 }
 
@@ -148,8 +148,8 @@ static void print_step(progress *p, const run *r, const run_event *event, double
 static int show_step(progress *p, const run *r, const run_event *event, tn_error *e)
 {
     const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
-    const double now = now_seconds(), elapsed = now - p->start;
-    const double rate = (double)(p->tokens - p->reported_tokens) / (now - p->reported + 1e-9);
+    const double elapsed = now_seconds() - p->start;
+    const double rate = (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
     const double rows = (double)(r->state.batches * r->o->batch_size);
     tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
@@ -166,7 +166,7 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
     json_real(&out, "eta_s", eta < 0 ? (double)NAN : eta, 4);
     json_real(&out, "rss_mb", memory_peak() / 1e6, 5);
     tn_text_add(&out, "}\n");
-    p->reported = now;
+    p->reported = r->seconds;
     p->reported_tokens = p->tokens;
     return write_record(p, &out, e);
 }

@@ -80,7 +80,8 @@ typedef struct tn_tensor {
     unsigned char place;      /* internal: who owns the memory */
 } tn_tensor;
 
-/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory. */
+/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory,
+   or a shape with a dimension below 1. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
 void tn_tensor_free(tn_tensor *a);
 void tn_tensor_freeze(tn_tensor *a);           /* clears wants_grad and gives the gradient's memory back */
@@ -108,7 +109,8 @@ tn_context *tn_tape_context(const tn_tape *t);
 void tn_tape_train(tn_tape *t, uint64_t draw);
 void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
 size_t tn_tape_memory(const tn_tape *t); /* the most bytes that tensors and gradients ever took */
-/* An input of the step, in the tape's memory, without a gradient; the caller fills it. */
+/* An input of the step, in the tape's memory, without a gradient; the caller fills it. Refuses
+   dimensions below 1. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);
 
 /* Adds d loss / d w into the gradient of every tensor that wants one. loss has one element.

@@ -229,6 +229,9 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
 
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
 {
+    if (!t->error.code && !tn_shape_is_sane(rank, dim))
+        tn_fail(&t->error, TN_ESHAPE, "input: expected 1 to %d dimensions from 1, at most 2^40 numbers",
+                TN_MAX_RANK);
     tn_tensor *a = t->error.code ? NULL : tn_keep(t, sizeof *a);
     if (!a)
         return NULL;

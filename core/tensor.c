@@ -62,8 +62,7 @@ static size_t bytes_of(const tn_tensor *a)
     return (size_t)tn_tensor_count(a) * tn_dtype_size(a->dtype);
 }
 
-/* Dimensions from 1 to 2^40 whose product stays below 2^40 elements. */
-static bool shape_is_sane(int rank, const int64_t dim[])
+bool tn_shape_is_sane(int rank, const int64_t dim[])
 {
     int64_t count = 1, most = (int64_t)1 << 40;
     if (rank < 1 || rank > TN_MAX_RANK)
@@ -78,7 +77,7 @@ static bool shape_is_sane(int rank, const int64_t dim[])
 
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
 {
-    tn_tensor *a = shape_is_sane(rank, dim) ? calloc(1, sizeof *a) : NULL;
+    tn_tensor *a = tn_shape_is_sane(rank, dim) ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     a->dtype = dtype;

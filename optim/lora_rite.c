@@ -7,6 +7,10 @@
    before the step. b1, b2 = beta (1 - beta^(t-1)) / (1 - beta^t), whose average is Adam's corrected
    one.
 
+   The numbers are this file's, in the order of the paper's Algorithm 1: basis (1), unmagnified gradient
+   (2), change of basis (4), second moment carried over (5), escaped mass (6), added up (7), inverse
+   root (8), first moment (9), update (10). Skip, (3), cap and (11) are the authors' code alone.
+
        Y^T Y = E diag(w) E^T,  T = E diag(w)^-1/2  (0 where w is 0)      (1)  Q = Y T: basis of Y
        U = g T;  if rms(U) > skip, U = 0                                 (2)  unmagnified gradient
        U = U min(1, clip / sqrt(sum over all factors of ||U||^2))        (3)

@@ -108,6 +108,8 @@ int main(int argc, char **argv)
     tn_dataset *data = tn_dataset_text(path, tok, 0, 1, &(tn_data_options){ .max_length = T }, &e);
     tn_loader *in = tn_loader_new(data, &(tn_loader_options){ .batch = B, .seed = 1 }, &e);
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
+    if (!c)
+        return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_params *p = tn_params_new(c);
     tn_tape *t = tn_tape_new(c);
     gpt m = gpt_new(p, tok ? tn_tokenizer_size(tok) : 1);

@@ -51,6 +51,8 @@ int main(void)
 {
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
+    if (!c)
+        return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_params *p = tn_params_new(c);
     mlp m = mlp_new(p);
     tn_optim *o = tn_optim_new(p, tn_optim_find("sgd"),
@@ -60,19 +62,19 @@ int main(void)
     tn_tensor *arm = tn_tensor_new(TN_I32, 1, (int64_t[]){ N }, false);
     tn_tape *t = tn_tape_new(c);
     spirals(x->x, arm->i);
-    for (int step = 1; o && step <= STEPS; step++) {
+    for (int step = 1; !e.code && step <= STEPS; step++) {
         tn_tensor *scores = mlp_forward(&m, t, x);
         tn_tensor *loss = tn_cross_entropy(t, scores, arm, 0);
-        if (tn_backward(t, loss) || tn_optim_step(o))
-            break;
-        if (step % 500 == 0)
+        if (tn_backward(t, loss))
+            tn_fail(&e, tn_tape_code(t), "%s", tn_tape_error(t));
+        else if (tn_optim_step(o))
+            e = *tn_optim_error(o);
+        else if (step % 500 == 0)
             printf("step %4d  loss %.4f  %d of %d right\n", step, (double)loss->x[0], right(scores, arm->i), N);
         tn_tape_reset(t);
     }
-    const char *wrong = e.code ? e.text : tn_tape_error(t) ? tn_tape_error(t) : tn_optim_error(o)->text;
-    if (*wrong)
-        fprintf(stderr, "mlp: %s\n", wrong);
-    tn_tape_free(t), tn_tensor_free(x), tn_tensor_free(arm), tn_optim_free(o), tn_params_free(p);
-    tn_context_free(c);
-    return *wrong != 0;
+    if (e.code)
+        fprintf(stderr, "mlp: %s\n", e.text);
+    tn_tape_free(t), tn_tensor_free(x), tn_tensor_free(arm), tn_optim_free(o), tn_params_free(p), tn_context_free(c);
+    return e.code != 0;
 }

@@ -2,7 +2,7 @@
    arXiv:1802.04434), written here and used like any other. It fits a straight line.
 
        build/examples/own_optimizer */
-#include "../../optim/optim.h"
+#include "optim/optim.h"
 
 #include <stdio.h>
 
@@ -31,6 +31,8 @@ int main(void)
 {
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
+    if (!c)
+        return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_tape *t = tn_tape_new(c);
     tn_params *p = tn_params_new(c);
     tn_tensor *line = tn_params_add(p, "line", 2, (int64_t[]){ 1, 2 }); /* slope, intercept */

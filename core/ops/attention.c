@@ -275,7 +275,7 @@ static void backward_task(void *arg, int64_t task, int thread)
     }
 }
 
-/* o = softmax(q k^T / sqrt(D)) v */
+/* of o = softmax(q k^T / sqrt(D)) v: dq, dk and dv as at the top */
 static void attention_backward(tn_tape *t, const tn_node *n)
 {
     job j = job_of(t, n, 2 * TILE * TILE);

@@ -74,6 +74,23 @@ START_TEST(backward_refuses)
 }
 END_TEST
 
+static const struct { int rank; int64_t dim[TN_MAX_RANK]; } odd_inputs[] = {
+    { 2, { 2, 0 } }, { 2, { 2, -3 } }, { 0, { 1 } }, { 5, { 1, 1, 1, 1 } },
+    { 2, { INT64_MAX, INT64_MAX } },
+};
+
+/* A shape that no tensor has is refused before anything is computed with it. */
+START_TEST(inputs_have_sane_shapes)
+{
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    ck_assert_ptr_null(tn_tape_input(t, TN_REAL, odd_inputs[_i].rank, odd_inputs[_i].dim));
+    ck_assert_int_eq(tn_tape_code(t), TN_ESHAPE);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
 /* Steps of the same shape take no more memory, and evaluation between marks leaves nothing. */
 START_TEST(memory_is_used_again)
 {
@@ -213,6 +230,7 @@ void tests(TCase *c)
     tcase_add_test(c, gradients_add_up);
     tcase_add_test(c, first_mistake_sticks);
     tcase_add_test(c, backward_refuses);
+    tcase_add_loop_test(c, inputs_have_sane_shapes, 0, sizeof odd_inputs / sizeof *odd_inputs);
     tcase_add_test(c, memory_is_used_again);
     tcase_add_test(c, consumed_operands);
     tcase_add_loop_test(c, shared_results_are_not_overwritten, 0, sizeof shared / sizeof *shared);

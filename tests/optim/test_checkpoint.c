@@ -37,7 +37,7 @@ static void make(problem *p, const tn_optim_def *def, int threads)
     p->optim =
         tn_optim_new(p->params, def,
                      &(tn_optim_options){ .lr = 0.02,
-                                          .weight_decay = 0.01,
+                                          .weight_decay = def->decay ? 0.01 : -1,
                                           .max_grad_norm = -1,
                                           .set = strcmp(def->name, "sgd") ? NULL : momentum },
                      &e);

@@ -185,7 +185,7 @@ static uint64_t run_threads(const tn_optim_def *def, int threads, const char *is
     tn_params_add(p, "long", 1, (int64_t[]){ 100000 });
     tn_error e = { 0 };
     tn_optim *o = tn_optim_new(
-        p, def, &(tn_optim_options){ .lr = 0.01, .weight_decay = 0.1, .max_grad_norm = -1 }, &e);
+        p, def, &(tn_optim_options){ .lr = 0.01, .weight_decay = def->decay ? 0.1 : -1, .max_grad_norm = -1 }, &e);
     must(&e);
     for (int t = 0; t < 8; t++) {
         for (int64_t i = 0; i < tn_params_count(p); i++) {

@@ -1,0 +1,41 @@
+/* The examples do what their heads say: each runs and ends well. */
+#include "tests/apps.h"
+#include "tests/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct { const char *run, *printed; } examples[] = {
+    { "mlp", "256 of 256 right" },
+    { "own_optimizer", "slope 2.0" },
+    { "gpt t.txt", "step 600  loss" },
+    { "base_text 3 1 short", "{\"prompt\":" },
+};
+
+START_TEST(runs_and_ends_well)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "\"$(dirname \"$T\")\"/examples/%s >out 2>err", examples[_i].run), 0);
+    place_has(&p, "out", examples[_i].printed);
+    ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
+    place_end(&p);
+}
+END_TEST
+
+static const char *const refusing[] = { "mlp", "own_optimizer", "gpt t.txt" };
+
+/* Where there is no context there is an exit status, not a crash. */
+START_TEST(ends_without_a_context)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "TN_ISA=none \"$(dirname \"$T\")\"/examples/%s >out", refusing[_i]), 1);
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_set_timeout(c, 300);
+    tcase_add_loop_test(c, runs_and_ends_well, 0, sizeof examples / sizeof *examples);
+    tcase_add_loop_test(c, ends_without_a_context, 0, sizeof refusing / sizeof *refusing);
+}
