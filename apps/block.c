@@ -22,10 +22,11 @@ double gradient_bytes(const tn_params *p)
 static void model_line(const setup *s, const options *o)
 {
     const tn_model *m = s->model;
+    const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
     char count[SHOWN];
     printf("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s%s\n", o->model,
            m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
-           show_count(tn_params_size(m->params), count), m->tied ? "  (tied embedding)" : "",
+           show_count(base, count), m->tied ? "  (tied embedding)" : "",
            s->random ? "  random weights" : "");
     printf("tokens     %s, vocabulary %lld, rows of at most %lld\n",
            tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
@@ -35,7 +36,7 @@ static void model_line(const setup *s, const options *o)
 static void trained_line(const setup *s, const options *o)
 {
     const tn_params *p = s->model->params;
-    const double share = 100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p);
+    const double share = 100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
     char count[SHOWN];
     show_count(tn_params_trained(p), count);
     if (s->full)

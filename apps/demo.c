@@ -205,9 +205,9 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e
         other[i] = (curve){ names[i], l->x, l->loss, RESCALED_STEPS };
     }
     chart charts[] = {
-        { .title = "restaurant: validation loss", .x = "step", .y = "nats a token",
+        { .title = "validation loss", .x = "step", .y = "nats a token",
           .curves = learning, .count = CONTENDERS, .log_y = true },
-        { .title = "the same start written as 10 A, B/10 (x 10): training loss", .x = "step",
+        { .title = "training loss; x 10: from 10 A, B/10", .x = "step",
           .y = "nats a token", .curves = other, .count = 4, .log_y = true } };
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < 2; i++)
@@ -247,8 +247,8 @@ static int run_all(leg *legs, const options *o, tn_error *e)
         if (run_leg(l, o, e))
             return e->code;
         print_row(l);
-        if (l->test.exact > best->test.exact)
-            best = l;
+        if (l->optimizer && l->last.loss < best->last.loss)
+            best = l; /* by validation loss: the test records choose nothing */
     }
     leg *adam = &legs[1 + CONTENDERS], *rite = adam + 1;
     *adam = (leg){ .optimizer = "adam", .lr = legs[2].lr, .rescaled = true };

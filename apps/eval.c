@@ -27,10 +27,10 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
     const tn_data_facts facts = tn_dataset_facts(s->data[which]);
     if (score_task(s, o, facts.records + facts.skipped, &score, e))
         return e->code;
-    printf("exact       %lld of %lld (%.1f %%), by single steps %lld\n", (long long)score.exact,
+    printf("exact       %lld of %lld (%.1f %%), teacher-forced %lld\n", (long long)score.exact,
            (long long)score.records, 100.0 * (double)score.exact / (double)score.records,
            (long long)v.exact);
-    printf("parts       %.4f\n", score.parts);
+    printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
     return 0;
 }
 

@@ -38,7 +38,8 @@ void options_help(const command *c, tn_text *out)
                 help_line(row, out);
         }
     tn_text_add(out,
-                "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. [default]\n");
+                "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
+                "default. `tenon optimizers NAME` lists what --opt sets, and its defaults.\n");
 }
 
 /* The shortest text that is read as exactly this number. */

@@ -105,10 +105,10 @@ const char *tn_tape_error(const tn_tape *t);
 int tn_tape_code(const tn_tape *t);
 tn_context *tn_tape_context(const tn_tape *t);
 /* Training (a new tape's state): nodes are kept, dropout is active and draws its numbers for
-   `draw`, which must differ from one micro-batch to the next. */
+   `draw`, whose low 32 bits must differ from one micro-batch to the next. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
 void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
-size_t tn_tape_memory(const tn_tape *t); /* the most bytes that tensors and gradients ever took */
+size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients took, each at its most */
 /* An input of the step, in the tape's memory, without a gradient; the caller fills it. Refuses
    dimensions below 1. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);

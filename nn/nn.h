@@ -1,7 +1,6 @@
 /* nn.h - parameters, layers, LoRA and models.
 
        tn_model *m = tn_model_open(c, "gpt2", &e);           a Hugging Face folder
-       tn_params_freeze(m->params, "*");
        tn_lora_add(m, &(tn_lora_options){ .rank = 8, .alpha = 16, .targets = "c_attn" }, &e);
        tn_tensor *loss = tn_model_loss(m, t, batch, 0);
        if (tn_backward(t, loss)) ...

@@ -1,6 +1,7 @@
 /* optim.h - optimizers behind one interface, schedules, and checkpoints of a run.
 
-       tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), &(tn_optim_options){ .lr = 1e-2 }, &e);
+       tn_optim_options how = { .lr = 1e-2, .weight_decay = -1, .max_grad_norm = -1 };  -1: its default
+       tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), &how, &e);
        for (int64_t k = 1; k <= steps; k++) {
            ... tn_backward ...
            if (tn_optim_step(o)) puts(tn_optim_error(o)->text);

@@ -100,12 +100,12 @@ END_TEST
 START_TEST(product_without_memory)
 {
     enum { N = 100 };
-    tn_real *x = calloc(N * N, sizeof *x);
+    tn_real *x = calloc(N * N, sizeof *x), *y = calloc(N * N, sizeof *y);
     for (int threads = 1; threads <= 2; threads++)
         for (int here = 0; here < 2; here++) {
             tn_context *c = tn_context_new(&(tn_options){ .threads = threads });
             tn_product p = { .m = N, .n = N, .k = N, .a = x, .ars = N, .acs = 1, .b = x, .brs = N, .bcs = 1,
-                             .c = x, .ldc = N };
+                             .c = y, .ldc = N };
             atomic_store(&left, 0);
             ck_assert_int_eq(here ? tn_gemm_here(c, 0, &p) : tn_gemm(c, &p), TN_ENOMEM);
             atomic_store(&left, -1);
@@ -113,6 +113,7 @@ START_TEST(product_without_memory)
             tn_context_free(c);
         }
     free(x);
+    free(y);
 }
 END_TEST
 
