@@ -131,12 +131,12 @@ static int measure(trial *t, const options *o, tn_error *e)
     if (e->code)
         return e->code;
     double median = bench_median(whole, n), tokens = (double)t->batch.tokens;
-    printf("tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.1f med %.1f max %.1f |",
+    printf("tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.4g med %.4g max %.4g |",
            tn_context_isa(t->context), (long long)o->layers, (long long)o->width,
            (long long)t->batch.rows, (long long)t->batch.width, o->mode,
            tn_context_threads(t->context), 1e3 * whole[0], 1e3 * median, 1e3 * whole[n - 1]);
     for (int i = 0; i < 3; i++)
-        printf(" %s %.1f", part_names[i], 1e3 * bench_median(part[i], n));
+        printf(" %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
     printf(" | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
            tokens / whole[0], bench_memory(), loss);
     return 0;
