@@ -26,8 +26,9 @@ typedef struct progress {
     progress_mode mode;
     FILE *log;              /* NULL: none */
     const char *path;
-    double start, reported; /* seconds: of this session, of the last report */
-    int64_t steps, tokens;  /* of this session */
+    double start;           /* seconds: when this process began to train */
+    double reported;        /* seconds spent in steps at the last report */
+    int64_t steps, tokens;  /* of this process */
     int64_t reported_tokens;
     double smooth, weight;  /* running mean of the losses, and how much of it there is yet */
     bool open_line;         /* a bar stands on the terminal's line */
