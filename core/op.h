@@ -59,7 +59,8 @@ struct tn_op {
     void (*backward)(tn_tape *t, const tn_node *n);  /* out->g in, tn_grad of each wanted operand out */
     /* Plain composition of other ops that computes the same; NULL for ops that are plain. */
     tn_tensor *(*reference)(tn_tape *t, tn_tensor *const in[], tn_attr attr);
-    const tn_sample *samples;   /* ended by a sample without operand 0 */
+    const tn_sample *samples;   /* ended by a sample without operand 0. The tests want four small ones,
+                                   a bench one, and each optional operand present and absent */
     const tn_refusal *refusals; /* may be NULL */
     bool view;              /* out shares operand 0's memory: forward gets out->x set already */
     bool consumes;          /* the same, but operand 0 is copied if it is a leaf or anything else reads

@@ -221,8 +221,8 @@ static const char *check(const double *h)
 const tn_optim_def tn_optim_lora_rite = {
     .name = "lora-rite", .title = "LoRA-RITE, invariant adaptive matrix preconditioning",
     .paper = "arXiv:2410.20625",
-    .update = "U = g R^-1; V, M: averages of U^T U / rows and U V^-1/2, carried along with the "
-              "basis; X -= lr M R^-T",
+    .update = "U = g T, Y T orthonormal; V, M: averages of U^T U / rows and U V^-1/2, carried along "
+              "with the basis; X -= lr M T^T",
     .cost = "O((m + n) r^2 + r^3)",
     .hyper = {
         { "lr", 1e-3, "learning rate eta" },

@@ -116,6 +116,7 @@ int main(int argc, char **argv)
     tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), &(tn_optim_options){ .lr = 3e-3, .max_grad_norm = 1,
         .weight_decay = 0.1, .schedule = { .kind = TN_COSINE, .steps = STEPS, .warmup = 20 } }, &e);
     for (int step = 1; !e.code && step <= STEPS; step++) {
+        tn_tape_train(t, (uint64_t)step); /* dropout, if you add some, draws anew each step */
         tn_tensor *loss = gpt_loss(&m, t, tn_loader_next(in));
         if (tn_backward(t, loss) || tn_optim_step(o))
             tn_fail(&e, TN_ESTATE, "%s", tn_tape_error(t) ? tn_tape_error(t) : tn_optim_error(o)->text);
