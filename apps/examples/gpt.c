@@ -100,6 +100,9 @@ static void gpt_sample(const gpt *m, tn_tape *t, int32_t *ids, int64_t n)
 
 int main(int argc, char **argv)
 {
+    tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
+    if (!c)
+        return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_error e = { 0 };
     const char *path = argc > 1 ? argv[1] : "README.md";
     size_t size = 0;
@@ -107,9 +110,6 @@ int main(int argc, char **argv)
     tn_tokenizer *tok = tn_tokenizer_chars(text, size, &e);
     tn_dataset *data = tn_dataset_text(path, tok, 0, 1, &(tn_data_options){ .max_length = T }, &e);
     tn_loader *in = tn_loader_new(data, &(tn_loader_options){ .batch = B, .seed = 1 }, &e);
-    tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
-    if (!c)
-        return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_params *p = tn_params_new(c);
     tn_tape *t = tn_tape_new(c);
     gpt m = gpt_new(p, tok ? tn_tokenizer_size(tok) : 1);
