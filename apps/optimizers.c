@@ -6,11 +6,16 @@
 #include <string.h>
 
 static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
+                                           [TN_INVARIANT_SCALE] = "scale",
                                            [TN_INVARIANT_ROTATION] = "rotations",
+                                           [TN_INVARIANT_BOTH] = "scale and rotations",
                                            [TN_INVARIANT_FULL] = "every invertible T" };
 static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
-                                          [TN_LIKE_A] = "like lora_A",
                                           [TN_LIKE_B] = "like lora_B",
+                                          [TN_ROWS] = "a number a row",
+                                          [TN_COLS] = "a number a column",
+                                          [TN_ROW_SQUARE] = "rows x rows, double",
+                                          [TN_COL_SQUARE] = "columns x columns, double",
                                           [TN_R_BY_R] = "R x R, double",
                                           [TN_SCALAR] = "a number, double" };
 
@@ -34,7 +39,9 @@ static void print_one(const tn_optim_def *d)
     printf("update      %s\n", d->update);
     printf("cost        %s\n", d->cost);
     printf("units       %s\n",
-           d->pairs ? "LoRA pairs; what is no pair goes to adamw" : "single weights");
+           d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
+           : d->matrices ? "single matrices; vectors go to adamw"
+                         : "single weights");
     printf("invariance  %s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
            d->claims_when ? d->claims_when : "");
     printf("clipping    %s\n", d->clip == TN_CLIP_OWN ? "its own rule; --max-grad-norm is refused"
@@ -44,6 +51,11 @@ static void print_one(const tn_optim_def *d)
     printf("\nsettings (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
         printf("  %-14s %-10g %s\n", d->hyper[i].name, d->hyper[i].value, d->hyper[i].help);
+    for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
+        printf("%s  preset=%-13s %s\n", i ? "" : "\npresets (--opt preset=NAME)\n",
+               d->presets[i].name, d->presets[i].settings);
+    if (d->departs)
+        printf("\ndeparts from the authors' code\n  %s\n", d->departs);
     printf("\nstate\n");
     for (int i = 0; i < TN_MAX_SLOTS && d->slots[i].kind != TN_SLOT_NONE; i++)
         printf("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);

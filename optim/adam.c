@@ -7,7 +7,10 @@
        m^ = m_t / (1 - beta1^t),   v^ = v_t / (1 - beta2^t)        (4)
        x_t = x_{t-1} - eta m^ / (sqrt(v^) + eps)                   (5)
 
-   Cost: one pass. State: m and v, like each weight.
+   AMSGrad (Reddi et al., ICLR 2018) puts the largest v so far in the place of v_t in (4):
+       w_t = max(w_{t-1}, v_t)                                     (6)
+
+   Cost: one pass. State: m and v, like each weight; with AMSGrad w, too.
    Claims: nothing but signed permutations of the rank; the square in (3) looks at single entries.
    Trap: sqrt(v^) is sqrt(v_t) / sqrt(1 - beta2^t), and eps is added after that; files that add it
    before (scaled_adam.c) are off by a factor in eps. */
@@ -15,27 +18,39 @@
 
 #include <math.h>
 
-void tn_adam_step(tn_unit *u, double coupled, double shrink)
+enum { AMSGRAD = TN_ADAM_DECAY + 1 };
+
+void tn_adam_step(const tn_unit *u, int k, tn_adam how)
 {
     const double *h = u->h;
+    const tn_factor *f = &u->f[k];
     tn_real b1 = (tn_real)h[TN_ADAM_BETA1], a1 = (tn_real)(1 - h[TN_ADAM_BETA1]);
     tn_real b2 = (tn_real)h[TN_ADAM_BETA2], a2 = (tn_real)(1 - h[TN_ADAM_BETA2]);
-    tn_real eta = (tn_real)(u->lr / (1 - tn_power(h[TN_ADAM_BETA1], u->t)));          /* (4), m^ */
+    tn_real eta = (tn_real)(how.rate / (1 - tn_power(h[TN_ADAM_BETA1], u->t)));       /* (4), m^ */
     tn_real root = (tn_real)(1 / sqrt(1 - tn_power(h[TN_ADAM_BETA2], u->t)));         /* (4), v^ */
-    tn_real eps = (tn_real)h[TN_ADAM_EPS];
-    for (int k = 0; k < u->factors; k++) {
-        const tn_factor *f = &u->f[k];
-        tn_real *restrict x = f->x, *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
-        const tn_real *restrict grad = f->g;
-        tn_real lambda = (tn_real)(f->decays ? coupled : 0);
-        tn_real keep = (tn_real)(f->decays ? shrink : 1);
-        for (int64_t i = 0; i < f->n; i++) {
-            tn_real g = grad[i] + lambda * x[i];                                      /* (1) */
-            m[i] = b1 * m[i] + a1 * g;                                                /* (2) */
-            v[i] = b2 * v[i] + a2 * (g * g);                                          /* (3) */
-            x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps);     /* (5) */
-        }
+    tn_real eps = (tn_real)h[TN_ADAM_EPS], lambda = (tn_real)(f->decays ? how.coupled : 0);
+    tn_real keep = (tn_real)(f->decays ? how.shrink : 1);
+    tn_real *restrict x = f->x, *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
+    tn_real *restrict top = how.top;
+    const tn_real *restrict grad = how.g;
+    for (int64_t i = 0; i < f->n && !top; i++) {
+        tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
+        m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
+        v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
+        x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps);         /* (5) */
     }
+    for (int64_t i = 0; i < f->n && top; i++) {
+        tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
+        m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
+        v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
+        top[i] = v[i] > top[i] ? v[i] : top[i];                                       /* (6) */
+        x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(top[i]) * root + eps);       /* (5) */
+    }
+}
+
+tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate)
+{
+    return (tn_adam){ .g = g, .rate = rate, .shrink = 1 - rate * u->h[TN_ADAM_DECAY] };
 }
 
 const char *tn_adam_check(const double *h)
@@ -50,9 +65,17 @@ const char *tn_adam_check(const double *h)
     return NULL;
 }
 
+static bool needs(const tn_unit *u, int slot, int k)
+{
+    (void)k;
+    return slot < 2 || u->h[AMSGRAD] != 0;
+}
+
 static void step(tn_unit *u)
 {
-    tn_adam_step(u, u->h[TN_ADAM_DECAY], 1);
+    for (int k = 0; k < u->factors; k++)
+        tn_adam_step(u, k, (tn_adam){ .g = u->f[k].g, .rate = u->lr, .shrink = 1,
+                                      .coupled = u->h[TN_ADAM_DECAY], .top = u->slot[2][k] });
 }
 
 const tn_optim_def tn_optim_adam = {
@@ -65,8 +88,9 @@ const tn_optim_def tn_optim_adam = {
         { "beta2", 0.999, "decay of the second moment" },
         { "eps", 1e-8, "added to the root of the second moment" },
         { "weight_decay", 0, "L2: added to the gradient, times the weight" },
+        { "amsgrad", 0, "1: the largest second moment so far stands in the root" },
     },
-    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
     .step = step, .check = tn_adam_check,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -1,14 +1,25 @@
-/* adam.h - the elementwise step that adam.c and adamw.c share. Internal header. */
+/* adam.h - the elementwise step of Adam, for adam.c, adamw.c and all that hand AdamW another gradient
+   or rate. Internal header. */
 #ifndef TN_ADAM_H
 #define TN_ADAM_H
 
 #include "optim/optim.h"
 
-enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY }; /* order of .hyper */
+enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY }; /* first of .hyper */
 
-/* Equations (1) to (5) of adam.c on every weight of u. `coupled` is lambda in (1); `shrink`
-   multiplies the weight first. Both fall only on weights that decay. */
-void tn_adam_step(tn_unit *u, double coupled, double shrink);
+typedef struct tn_adam {
+    const tn_real *g;        /* the gradient */
+    double rate;             /* eta */
+    double coupled, shrink;  /* lambda of (1); what the weight is multiplied by first; both only for
+                                weights that decay */
+    tn_real *top;            /* AMSGrad's largest v, or NULL */
+} tn_adam;
+
+/* Equations (1) to (5) of adam.c for factor k of u, whose first two slots are m and v. */
+void tn_adam_step(const tn_unit *u, int k, tn_adam how);
+/* AdamW on g at a rate, with the weight decay of u->h. */
+tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate);
+/* What is wrong with the first five settings. */
 const char *tn_adam_check(const double *h);
 
 #endif

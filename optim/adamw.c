@@ -2,16 +2,28 @@
    as in torch.optim.AdamW. What the optimizers of LoRA pairs leave over is trained by it.
 
        x' = (1 - eta lambda) x_{t-1}                               (1)   on weights that decay
-       (2) to (5) of adam.c, with g_t = g and x' in the place of x_{t-1}
+       (2) to (6) of adam.c, with g_t = g and x' in the place of x_{t-1}
 
-   Cost: one pass. State: m and v, like each weight.
+   Cost: one pass. State: as Adam.
    Claims: nothing but signed permutations of the rank, as Adam.
    Trap: eta in (1) is the scheduled rate. */
 #include "optim/adam.h"
 
+enum { AMSGRAD = TN_ADAM_DECAY + 1 };
+
+static bool needs(const tn_unit *u, int slot, int k)
+{
+    (void)k;
+    return slot < 2 || u->h[AMSGRAD] != 0;
+}
+
 static void step(tn_unit *u)
 {
-    tn_adam_step(u, 0, 1 - u->lr * u->h[TN_ADAM_DECAY]); /* (1) */
+    for (int k = 0; k < u->factors; k++) {
+        tn_adam how = tn_adamw(u, u->f[k].g, u->lr); /* (1) */
+        how.top = u->slot[2][k];
+        tn_adam_step(u, k, how);
+    }
 }
 
 const tn_optim_def tn_optim_adamw = {
@@ -24,8 +36,9 @@ const tn_optim_def tn_optim_adamw = {
         { "beta2", 0.999, "decay of the second moment" },
         { "eps", 1e-8, "added to the root of the second moment" },
         { "weight_decay", 1e-2, "decoupled: the weight shrinks by lr times this" },
+        { "amsgrad", 0, "1: the largest second moment so far stands in the root" },
     },
-    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
     .step = step, .check = tn_adam_check,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -79,25 +79,26 @@ static void scale_piece(void *arg, int64_t i, int thread)
         g[k] *= c;
 }
 
-static char *memory_of(const tn_optim *o, const tn_member *m, int thread)
+/* Unit i as `thread` runs it. */
+static tn_member *member_on(tn_optim *o, int64_t i, int thread)
 {
-    return m->def->keeps_scratch ? m->unit.memory
-                                 : (char *)o->scratch + o->scratch_shared * (size_t)thread;
+    tn_member *m = &o->members[i];
+    m->unit.thread = thread;
+    if (!m->def->keeps_scratch)
+        m->unit.memory = (char *)o->scratch + o->scratch_shared * (size_t)thread;
+    return m;
 }
 
 static void measure_unit(void *arg, int64_t i, int thread)
 {
     tn_optim *o = arg;
-    tn_member *m = &o->members[i];
-    m->unit.memory = memory_of(o, m, thread);
+    tn_member *m = member_on(o, i, thread);
     o->sums[i] = m->def->measure ? m->def->measure(&m->unit) : 0;
 }
 
 static void step_unit(void *arg, int64_t i, int thread)
 {
-    tn_optim *o = arg;
-    tn_member *m = &o->members[i];
-    m->unit.memory = memory_of(o, m, thread);
+    tn_member *m = member_on(arg, i, thread);
     m->def->step(&m->unit);
 }
 

@@ -20,16 +20,19 @@
 
 /* ---- for people who write optimizers ---- */
 
-enum { TN_MAX_HYPER = 12, TN_MAX_SLOTS = 10 };
+enum { TN_MAX_HYPER = 14, TN_MAX_SLOTS = 10, TN_MAX_PRESETS = 6 };
 
-/* Shape and type of a state block. The r x r algebra and the scalars are kept in double. */
+/* Shape and type of a state block. Small algebra and scalars are kept in double. */
 typedef enum tn_slot_kind {
     TN_SLOT_NONE,   /* ends a list */
     TN_LIKE_X,      /* tn_real, like each weight of the unit (two blocks for a pair: .A and .B) */
-    TN_LIKE_A,      /* tn_real, like lora_A (R,in) */
-    TN_LIKE_B,      /* tn_real, like lora_B (out,R) */
-    TN_R_BY_R,      /* double, (R,R) */
-    TN_SCALAR       /* double */
+    TN_LIKE_B,      /* tn_real, like lora_B (out,R); a single weight has none */
+    TN_ROWS,        /* tn_real, one number a row of each weight */
+    TN_COLS,        /* tn_real, one number a column of each weight */
+    TN_ROW_SQUARE,  /* double, (rows,rows) of each weight */
+    TN_COL_SQUARE,  /* double, (cols,cols) of each weight */
+    TN_R_BY_R,      /* double, (R,R), one block a pair */
+    TN_SCALAR       /* double, one block a unit */
 } tn_slot_kind;
 
 typedef struct tn_factor { /* one weight of a unit, row-major */
@@ -46,22 +49,28 @@ typedef struct tn_unit {
     double s;              /* scale of the pair */
     int64_t r, in, out;    /* of the pair */
     int64_t t;             /* number of this step for this unit, from 1; state starts as zeros */
-    void *slot[TN_MAX_SLOTS][2]; /* state, in the order of .slots; TN_LIKE_X: [0] of f[0], [1] of f[1]; others [0] */
+    void *slot[TN_MAX_SLOTS][2]; /* state, in the order of .slots; what each weight has: [0] of f[0], [1] of
+                                    f[1]; TN_LIKE_B, TN_R_BY_R, TN_SCALAR: [0]; NULL: .needs said no */
     double lr;             /* of this step, after schedule */
     const double *h;       /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
     double global;         /* sum over all units of what .measure returned */
     bool wide;             /* the context's kernels are vector ones: see linalg.h; changes no bit */
+    tn_context *context;   /* and the number of the thread that runs this unit, */
+    int thread;            /* for matrix products inside a step */
     char *memory;          /* scratch of `scratch` bytes, 64-byte aligned, garbage on entry; the first-pass
                               scratch of a unit is kept for its second pass when .keeps_scratch */
 } tn_unit;
 
 typedef struct tn_hyper { const char *name; double value; const char *help; } tn_hyper;
 typedef struct tn_slot { const char *name; tn_slot_kind kind; } tn_slot;
+typedef struct tn_preset { const char *name, *settings; } tn_preset; /* "order=1 delta=0.01" */
 
 typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product for which T? */
-    TN_INVARIANT_NONE,     /* signed permutations only */
-    TN_INVARIANT_ROTATION, /* orthogonal T */
-    TN_INVARIANT_FULL      /* every invertible T */
+    TN_INVARIANT_NONE = 0,     /* signed permutations only */
+    TN_INVARIANT_SCALE = 1,    /* T = c I */
+    TN_INVARIANT_ROTATION = 2, /* orthogonal T */
+    TN_INVARIANT_BOTH = 3,     /* c times an orthogonal T */
+    TN_INVARIANT_FULL = 7      /* every invertible T */
 } tn_claim;
 
 typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or own rule */
@@ -70,9 +79,13 @@ typedef struct tn_optim_def {
     const char *name, *title, *paper;
     const char *update;                 /* the update in one line, for tables */
     const char *cost;                   /* time beyond reading weight, gradient and state once */
+    const char *departs;                /* from the authors' code: where and why; NULL: nowhere */
     tn_hyper hyper[TN_MAX_HYPER];       /* hyper[0] is lr; a NULL name ends the list */
+    tn_preset presets[TN_MAX_PRESETS];  /* settings by one name: preset=NAME; a NULL name ends the list */
     tn_slot slots[TN_MAX_SLOTS];        /* state; TN_SLOT_NONE ends the list */
+    bool (*needs)(const tn_unit *u, int slot, int k); /* u->slot[slot][k] is used under u->h; NULL: all are */
     bool pairs;                         /* wants LoRA pairs; what is not a pair goes to AdamW */
+    bool matrices;                      /* wants matrices; vectors go to AdamW */
     bool keeps_scratch;                 /* what measure left in unit->memory must reach step */
     size_t (*scratch)(const tn_unit *u);  /* bytes of u->memory; NULL: none */
     double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order,
@@ -107,7 +120,8 @@ typedef struct tn_optim tn_optim;
 
 typedef struct tn_optim_options {
     double lr;                 /* 0: the optimizer's default */
-    const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL */
+    const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL.
+                                  "preset=NAME" stands for the settings of that preset */
     double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
     bool decay_all;            /* decay on biases and norms too, not on matrices alone */
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off

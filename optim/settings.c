@@ -2,6 +2,7 @@
 #include "optim/table.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +65,28 @@ static const char *nearest(const tn_optim_def *def, const char *name, size_t len
     return best;
 }
 
+static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e);
+
+/* "preset=NAME": the settings that the name stands for, one after the other. */
+static int set_preset(const tn_optim_def *def, const char *name, double *h, tn_error *e)
+{
+    char list[256], *rest = list;
+    int i = 0;
+    while (i < TN_MAX_PRESETS && def->presets[i].name && strcmp(def->presets[i].name, name))
+        i++;
+    if (i == TN_MAX_PRESETS || !def->presets[i].name)
+        return tn_fail(e, TN_EARG, "%s has no preset \"%.64s\"; `tenon optimizers %s` lists them",
+                       def->name, name, def->name);
+    snprintf(list, sizeof list, "%s", def->presets[i].settings);
+    for (char *one; !e->code && (one = strtok_r(rest, " ", &rest)) != NULL;)
+        set(def, one, h, e);
+    return e->code;
+}
+
 static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e)
 {
+    if (!strncmp(text, "preset=", 7))
+        return set_preset(def, text + 7, h, e);
     const char *equals = strchr(text, '=');
     size_t length = equals ? (size_t)(equals - text) : strlen(text);
     int i = find(def, text, length);

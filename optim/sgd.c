@@ -6,7 +6,7 @@
        d_t = g_t + mu v_t (Nesterov), v_t, or g_t without momentum (3)
        x_t = x_{t-1} - eta d_t                                     (4)
 
-   Cost: one pass. State: v, like each weight (unused without momentum).
+   Cost: one pass. State: v, like each weight; none without momentum.
    Claims: rotations of the rank change nothing, because (1) to (4) are linear and a rotation
    carries through; a scaling c turns the steps of the two factors into 1/c^2 and c^2 of themselves.
    Trap: the dampening tau does not touch the first step. */
@@ -35,6 +35,12 @@ static void step(tn_unit *u)
     }
 }
 
+static bool needs(const tn_unit *u, int slot, int k)
+{
+    (void)slot, (void)k;
+    return u->h[MOMENTUM] != 0;
+}
+
 static const char *check(const double *h)
 {
     if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
@@ -58,7 +64,7 @@ const tn_optim_def tn_optim_sgd = {
         { "nesterov", 0, "1: look ahead along the momentum" },
         { "weight_decay", 0, "L2: added to the gradient, times the weight" },
     },
-    .slots = { { "v", TN_LIKE_X } },
+    .slots = { { "v", TN_LIKE_X } }, .needs = needs,
     .step = step, .check = check,
     .claims = TN_INVARIANT_ROTATION, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -76,12 +76,13 @@ static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
                : ends_with(a->name, suffix[0]) ? 0
                : ends_with(a->name, suffix[1]) ? 1
                                                : -1;
+    bool falls_back = o->def->pairs || (o->def->matrices && a->w->rank < 2);
     *m = (tn_member){ 0 };
     if (half < 0) {
         set_factor(m, 0, a, decay_all);
         m->unit.factors = 1;
-        m->def = o->def->pairs ? tn_optim_find("adamw") : o->def;
-        m->unit.h = o->def->pairs ? o->fallback : o->hyper;
+        m->def = falls_back ? tn_optim_find("adamw") : o->def;
+        m->unit.h = falls_back ? o->fallback : o->hyper;
         return true;
     }
     m->layer = strndup(a->name, strlen(a->name) - strlen(suffix[half]));
@@ -99,24 +100,41 @@ static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
     return false;
 }
 
-/* Bytes of block k of a slot; 0: there is no such block. */
-static size_t slot_bytes(const tn_member *m, const tn_slot *slot, int k)
+/* How many numbers of which type a block of state has. */
+typedef struct extent { int64_t n; bool real, of_weight; } extent; /* of_weight: else of the unit */
+
+/* Block k of slot s; n = 0: there is no such block. */
+static extent extent_of(const tn_member *m, int s, int k)
 {
     const tn_unit *u = &m->unit;
-    switch (slot->kind) {
+    const tn_factor *f = &u->f[k];
+    if (k >= u->factors || (m->def->needs && !m->def->needs(u, s, k)))
+        return (extent){ 0 };
+    switch (m->def->slots[s].kind) {
     case TN_LIKE_X:
-        return k < u->factors ? (size_t)u->f[k].n * sizeof(tn_real) : 0;
-    case TN_LIKE_A:
-        return k ? 0 : (size_t)u->f[0].n * sizeof(tn_real);
+        return (extent){ f->n, true, true };
     case TN_LIKE_B:
-        return k || u->factors < 2 ? 0 : (size_t)u->f[1].n * sizeof(tn_real);
+        return (extent){ k ? 0 : u->f[1].n, true, true };
+    case TN_ROWS:
+        return (extent){ f->rows, true, true };
+    case TN_COLS:
+        return (extent){ f->cols, true, true };
+    case TN_ROW_SQUARE:
+        return (extent){ f->rows * f->rows, false, true };
+    case TN_COL_SQUARE:
+        return (extent){ f->cols * f->cols, false, true };
     case TN_R_BY_R:
-        return k ? 0 : (size_t)(u->r * u->r) * sizeof(double);
+        return (extent){ k ? 0 : u->r * u->r, false, false };
     case TN_SCALAR:
-        return k ? 0 : sizeof(double);
+        return (extent){ k ? 0 : 1, false, false };
     default:
-        return 0;
+        return (extent){ 0 };
     }
+}
+
+static size_t bytes_of(extent e)
+{
+    return (size_t)e.n * (e.real ? sizeof(tn_real) : sizeof(double));
 }
 
 /* Hands out `state`; without memory yet (NULL) it only counts. */
@@ -127,7 +145,7 @@ static void lay_out_state(tn_optim *o, char *state)
         tn_member *m = &o->members[i];
         for (int s = 0; s < TN_MAX_SLOTS && m->def->slots[s].kind; s++)
             for (int k = 0; k < 2; k++) {
-                size_t bytes = slot_bytes(m, &m->def->slots[s], k);
+                size_t bytes = bytes_of(extent_of(m, s, k));
                 m->unit.slot[s][k] = state && bytes ? state + o->state_room : NULL;
                 o->state_room += aligned(bytes);
                 o->state_bytes += bytes;
@@ -200,6 +218,7 @@ int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
                     "%.60s...: the name of a weight has %zu letters; expected at most %d", a->name,
                     strlen(a->name), MOST_NAME);
         else if (a->w->wants_grad && add_unit(o, &o->members[o->count], a, options->decay_all, e)) {
+            o->members[o->count].unit.context = o->context;
             o->members[o->count].unit.wide = strcmp(tn_context_isa(o->context), "scalar") != 0;
             o->count++;
         }
@@ -223,6 +242,13 @@ void tn_table_free(tn_optim *o)
         tn_block_free(o->scratch, o->scratch_room + ALIGN);
 }
 
+/* A block of a weight carries its name, one of a pair that of its layer. */
+static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, int k)
+{
+    int factor = slot->kind == TN_LIKE_B ? 1 : k;
+    return e.of_weight || !m->layer ? m->unit.f[factor].name : m->layer;
+}
+
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)
 {
     for (int64_t j = 0; j < o->count; j++) {
@@ -230,17 +256,13 @@ bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)
         for (int s = 0; s < TN_MAX_SLOTS && m->def->slots[s].kind; s++)
             for (int k = 0; k < 2; k++) {
                 const tn_slot *slot = &m->def->slots[s];
-                size_t bytes = slot_bytes(m, slot, k);
-                if (!bytes || i-- > 0)
+                extent e = extent_of(m, s, k);
+                if (!e.n || i-- > 0)
                     continue;
-                out->real =
-                    slot->kind == TN_LIKE_X || slot->kind == TN_LIKE_A || slot->kind == TN_LIKE_B;
-                out->n = (int64_t)(bytes / (out->real ? sizeof(tn_real) : sizeof(double)));
+                out->real = e.real;
+                out->n = e.n;
                 out->data = m->unit.slot[s][k];
-                const char *of = !out->real && m->layer
-                                     ? m->layer
-                                     : m->unit.f[slot->kind == TN_LIKE_B ? 1 : k].name;
-                snprintf(out->name, sizeof out->name, "%s.%s", slot->name, of);
+                snprintf(out->name, sizeof out->name, "%s.%s", slot->name, name_of(m, slot, e, k));
                 return true;
             }
     }

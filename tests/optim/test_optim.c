@@ -249,25 +249,26 @@ START_TEST(state_is_named_and_counted)
     static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias", NULL };
     static const int64_t dims[][3] = { { 2, 2, 5 }, { 2, 4, 2 }, { 1, 3 } };
     static const struct {
-        const char *name;
+        const char *name, *set;
         size_t reals, doubles;
         int blocks;
         const char *one;
     } want[] = {
-        { "sgd", 21, 0, 3, "v.bias" },
-        { "adam", 42, 0, 6, "m.x.lora_B.weight" },
-        { "adamw", 42, 0, 6, "v.x.lora_A.weight" },
-        { "scaled-gd", 6, 0, 2, "m.bias" }, /* of the fallback */
-        { "scaled-adam", 42, 0, 6, "m.x.lora_A.weight" },
-        { "lora-rite", 42, 18, 12, "v.B.x" },
+        { "sgd", NULL, 0, 0, 0, NULL },
+        { "sgd", "momentum=0.9", 21, 0, 3, "v.bias" },
+        { "adam", NULL, 42, 0, 6, "m.x.lora_B.weight" },
+        { "adamw", NULL, 42, 0, 6, "v.x.lora_A.weight" },
+        { "scaled-gd", NULL, 6, 0, 2, "m.bias" }, /* of the fallback */
+        { "scaled-adam", NULL, 42, 0, 6, "m.x.lora_A.weight" },
+        { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         tn_params *p = some(c, names, dims);
-        tn_optim *o = optimizer(p, want[i].name, NULL);
+        tn_optim *o = optimizer(p, want[i].name, (const char *const[]){ want[i].set, NULL });
         tn_state_block b;
         int blocks = 0;
-        bool found = false;
+        bool found = !want[i].one;
         size_t bytes = 0;
         for (; tn_optim_state(o, blocks, &b); blocks++) {
             found = found || !strcmp(b.name, want[i].one);

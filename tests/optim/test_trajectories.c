@@ -13,7 +13,7 @@
 /* The part of a settings string that is the same word in the file and here. */
 static const char *const same[] = { "lr",    "momentum", "dampening", "nesterov", "weight_decay",
                                     "beta1", "beta2",    "eps",       "delta",    "clip",
-                                    "skip",  "cap",      "escape",    "balance" };
+                                    "skip",  "cap",      "escape",    "balance",  "amsgrad" };
 
 typedef struct family {
     const char *key, *algo; /* of the file; algo NULL: any */
@@ -26,6 +26,8 @@ static const family families[] = {
     { "torch_sgd", NULL, "sgd", "", { "buf" } },
     { "torch_adam", NULL, "adam", "", { "m", "v" } },
     { "torch_adamw", NULL, "adamw", "", { "m", "v" } },
+    { "torch_amsgrad", "adam", "adam", "", { "m", "v", "vmax" } },
+    { "torch_amsgrad", "adamw", "adamw", "", { "m", "v", "vmax" } },
     { "riem_gpt2", "sgdr", "scaled-gd", " decay_after=1", { NULL } },
     { "riem_mistral", "sgdr", "scaled-gd", " decay_after=0", { NULL } },
     { "riem_gpt2", "adamwr", "scaled-adam", "", { "m", "v" } },
@@ -367,7 +369,7 @@ START_TEST(all_runs)
 {
     char *folder = assets("golden/trajectories");
     if (folder)
-        ck_assert_int_eq(every_case(folder).ours, 77);
+        ck_assert_int_eq(every_case(folder).ours, 79);
     free(folder);
 }
 END_TEST

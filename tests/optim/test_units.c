@@ -3,18 +3,30 @@
 #include "tests/optim_problem.h"
 #include "tests/tests.h"
 
+/* Of slot "half" only lora_B has a block. */
+static bool needs(const tn_unit *u, int slot, int k)
+{
+    return slot != 8 || (k == 1 && u->h[0] > 0);
+}
+
 static const tn_optim_def mixed = {
-    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .pairs = true,
-    .slots = { { "s", TN_SCALAR }, { "a", TN_LIKE_A }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B },
-               { "x", TN_LIKE_X } },
+    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .pairs = true, .needs = needs,
+    .slots = { { "s", TN_SCALAR }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B }, { "x", TN_LIKE_X },
+               { "row", TN_ROWS }, { "col", TN_COLS }, { "rows", TN_ROW_SQUARE },
+               { "cols", TN_COL_SQUARE }, { "half", TN_ROWS } },
 };
 
 START_TEST(slots_of_every_kind)
 {
-    static const struct { const char *name; int64_t n; bool real; } want[] = {
-        { "s.layer0", 1, false }, { "a.layer0.lora_A.weight", 10, true },
-        { "rr.layer0", 4, false }, { "b.layer0.lora_B.weight", 8, true },
-        { "x.layer0.lora_A.weight", 10, true }, { "x.layer0.lora_B.weight", 8, true } };
+    static const struct { const char *name; int64_t n; bool real; } want[] = { /* lora_A (2,5), lora_B (4,2) */
+        { "s.layer0", 1, false }, { "rr.layer0", 4, false },
+        { "b.layer0.lora_B.weight", 8, true },
+        { "x.layer0.lora_A.weight", 10, true }, { "x.layer0.lora_B.weight", 8, true },
+        { "row.layer0.lora_A.weight", 2, true }, { "row.layer0.lora_B.weight", 4, true },
+        { "col.layer0.lora_A.weight", 5, true }, { "col.layer0.lora_B.weight", 2, true },
+        { "rows.layer0.lora_A.weight", 4, false }, { "rows.layer0.lora_B.weight", 16, false },
+        { "cols.layer0.lora_A.weight", 25, false }, { "cols.layer0.lora_B.weight", 4, false },
+        { "half.layer0.lora_B.weight", 4, true } };
     enum { BLOCKS = sizeof want / sizeof *want };
     tn_error e = { 0 };
     problem p;
