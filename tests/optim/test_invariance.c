@@ -17,25 +17,28 @@ typedef double square[RANK][RANK];
 static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
                        p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
 
-typedef struct setting { const char *key, *name; } setting; /* of the file; ours */
+/* Of the file; ours; settings that the file says in another way. */
+typedef struct setting { const char *key, *name, *extra; } setting;
 
 static const setting optimizers[] = {
-    { "rite_code", "lora-rite" },
-    { "rite_code_noclip", "lora-rite" },
-    { "rite_code_escape", "lora-rite" },
-    { "rite_code_skip1.35", "lora-rite" },
-    { "rite_code_skip0.75", "lora-rite" },
-    { "rite_code_all", "lora-rite" },
-    { "rite_rawclip", "lora-rite" },
-    { "scaledgd_d0", "scaled-gd" },
-    { "scaledgd_d1e-6", "scaled-gd" },
-    { "scaledadamw_d0_jacobi", "scaled-adam" },
-    { "scaledadamw_gs", "scaled-adam" },
-    { "sgd", "sgd" },
-    { "sgd_momentum", "sgd" },
-    { "adam", "adam" },
-    { "adamw", "adamw" },
+    { "rite_code", "lora-rite", NULL },
+    { "rite_code_noclip", "lora-rite", NULL },
+    { "rite_code_escape", "lora-rite", NULL },
+    { "rite_code_skip1.35", "lora-rite", NULL },
+    { "rite_code_skip0.75", "lora-rite", NULL },
+    { "rite_code_all", "lora-rite", NULL },
+    { "rite_rawclip", "lora-rite", NULL },
+    { "scaledgd_d0", "scaled-gd", NULL },
+    { "scaledgd_d1e-6", "scaled-gd", NULL },
+    { "scaledadamw_d0_jacobi", "scaled-adam", "gauss_seidel=0" },
+    { "scaledadamw_gs", "scaled-adam", "gauss_seidel=1" },
+    { "sgd", "sgd", NULL },
+    { "sgd_momentum", "sgd", NULL },
+    { "adam", "adam", NULL },
+    { "adamw", "adamw", NULL },
 };
+
+enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
 
 /* ---- the problem ---- */
 
@@ -178,26 +181,37 @@ static double number(const tn_json *o, const char *key)
 
 static const setting *setting_of(const char *key)
 {
-    for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++)
+    for (size_t i = 0; i < SETTINGS; i++)
         if (!strcmp(optimizers[i].key, key))
             return &optimizers[i];
     return NULL;
 }
 
-/* The settings of the file in our words. */
-static void settings_of(const tn_json *o, char *out, size_t room)
+static bool has(const tn_optim_def *def, const char *name)
 {
+    int i = 0;
+    while (i < TN_MAX_HYPER && def->hyper[i].name && strcmp(def->hyper[i].name, name))
+        i++;
+    return i < TN_MAX_HYPER && def->hyper[i].name;
+}
+
+/* The settings of the file in our words. */
+static void settings_of(const tn_json *o, const setting *ours, char *out, size_t room)
+{
+    static const char *const renamed[][2] = { { "wd", "weight_decay" }, { "reg", "delta" } };
     int n = 0;
-    *out = 0;
     for (const tn_json *m = o->child; m; m = m->next) {
-        const char *key = !strcmp(m->key, "wd") ? "weight_decay" : m->key;
-        if (!strcmp(key, "order"))
-            n += snprintf(out + n, room - (size_t)n, "gauss_seidel=%d ", m->text[0] == 'g');
-        else if (m->kind == TN_BOOL && strcmp(key, "clamp"))
+        const char *key = m->key;
+        for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+            key = strcmp(key, renamed[i][0]) ? key : renamed[i][1];
+        if (!has(tn_optim_find(ours->name), key))
+            continue;
+        if (m->kind == TN_BOOL)
             n += snprintf(out + n, room - (size_t)n, "%s=%d ", key, m->text[0] == 't');
-        else if (m->kind == TN_NUMBER && strcmp(key, "raw_clip_global_norm"))
+        else if (m->kind == TN_NUMBER)
             n += snprintf(out + n, room - (size_t)n, "%s=%s ", key, m->text);
     }
+    snprintf(out + n, room - (size_t)n, "%s", ours->extra ? ours->extra : "");
 }
 
 static void begin(problem *p, const tn_json *root, const tn_json *row, const char *t)
@@ -208,7 +222,8 @@ static void begin(problem *p, const tn_json *root, const tn_json *row, const cha
     for (int i = 0; i < p->pairs; i++)
         start(p, i, !strcmp(text(row, "start"), "zero"), t);
     char settings[512];
-    settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), settings, sizeof settings);
+    settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), setting_of(key), settings,
+                sizeof settings);
     problem_optimizer(p, setting_of(key)->name, settings, 0);
 }
 
@@ -303,22 +318,26 @@ static void check_base(const tn_json *root, const tn_json *base)
     problem_free(&p);
 }
 
+/* Every row of a list; each of our settings must be met at least `least` times. */
 static void each(const char *list, void (*check)(const tn_json *root, const tn_json *row),
-                 int expected)
+                 int least)
 {
     tn_error e = { 0 };
     const tn_json *root = tn_json_read(GOLDEN "invariance.json", &e);
     must(&e);
-    int ours = 0, others = 0;
+    int met[SETTINGS] = { 0 }, ours = 0, others = 0;
     for (const tn_json *row = tn_json_find(root, list)->child; row; row = row->next) {
-        bool known = setting_of(text(row, "opt")) != NULL;
-        ours += known;
-        others += !known;
-        if (known)
-            check(root, row);
+        const setting *known = setting_of(text(row, "opt"));
+        ours += known != NULL;
+        others += known == NULL;
+        if (!known)
+            continue;
+        met[known - optimizers]++;
+        check(root, row);
     }
     printf("invariance: %d %s of our optimizers, %d of others\n", ours, list, others);
-    ck_assert_int_eq(ours, expected);
+    for (size_t i = 0; i < SETTINGS; i++)
+        ck_assert_msg(met[i] >= least, "%s has %d %s", optimizers[i].key, met[i], list);
     tn_json_free(root);
 }
 
@@ -342,13 +361,13 @@ END_TEST
 
 START_TEST(plain_runs)
 {
-    each("bases", check_base, 60);
+    each("bases", check_base, 2);
 }
 END_TEST
 
 START_TEST(cells)
 {
-    each("cells", check_cell, 420);
+    each("cells", check_cell, 14);
 }
 END_TEST
 
