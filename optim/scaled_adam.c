@@ -85,8 +85,8 @@ const tn_optim_def tn_optim_scaled_adam = {
     .name = "scaled-adam", .title = "Riemannian preconditioned AdamW", .paper = "arXiv:2402.02347",
     .update = "AdamW on gA (B^T B + delta I)^-1 and gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "GPT-2 file: it stacks two layers in one tensor; here each pair is its own. Where no "
-               "inverse exists: the pseudo-inverse (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where no "
+               "inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
         { "lr", 1e-3, "learning rate eta" },
         { "beta1", 0.9, "decay of the first moment" },

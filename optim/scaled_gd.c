@@ -10,9 +10,9 @@
        A = (1 - eta lambda) A,   B = (1 - eta lambda) B            (3)   on weights that decay
 
    What differs:
-   - a = 1 - eta lambda and b = eta a in (2): the decay comes after the step (decay_after 1: the GPT-2
-     file); b = eta: it comes with it (0: Mistral, Mix-of-Show, torch.optim.SGD under PEFT); or
-     a = 1, b = eta and (3) before (1): it comes before all (-1: Object_Generation);
+   - a = 1 - eta lambda and b = eta a in (2): the decay comes after the step (decay_after 1: the
+     GPT-2 file); b = eta: it comes with it (0: Mistral, Mix-of-Show, torch.optim.SGD under PEFT);
+     or a = 1, b = eta and (3) before (1): it comes before all (-1: Object_Generation);
    - where there is no inverse: the pseudo-inverse, the identity, or the identity if the norm of the
      Gram matrix is at most 1e-6 (fallback 0, 1, 2).
 
@@ -81,8 +81,8 @@ const tn_optim_def tn_optim_scaled_gd = {
     .paper = "arXiv:2402.02347",
     .update = "A -= lr gA (B^T B + delta I)^-1; B -= lr gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "GPT-2 file: it stacks two layers in one tensor; here each pair is its own. Where no "
-               "inverse exists: the pseudo-inverse (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where no "
+               "inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
         { "lr", 2e-2, "learning rate eta" },
         { "delta", 1e-6, "added to the diagonal of the Gram matrices" },

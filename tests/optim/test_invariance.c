@@ -36,6 +36,9 @@ static const setting optimizers[] = {
     { "sgd_momentum", "sgd", NULL },
     { "adam", "adam", NULL },
     { "adamw", "adamw", NULL },
+    { "projgd_x0", "lora-pro", "split=0" },
+    { "projgd_half", "lora-pro", "split=1" },
+    { "lorapro_sylvester", "lora-pro", "split=2" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

@@ -142,8 +142,54 @@ START_TEST(decay_before_all_is_a_step_from_the_decayed_pair)
 }
 END_TEST
 
+/* ---- LoRA-Pro ---- */
+
+/* s (dA B^T + A dB^T). */
+static void first_order(const moved *o, double *out)
+{
+    double second[M * N];
+    multiply(M, R, N, o->da, o->b, true, out);
+    multiply(M, R, N, o->a, o->db, true, second);
+    for (int i = 0; i < M * N; i++)
+        out[i] = o->s * (out[i] + second[i]);
+}
+
+/* P_A G + G P_B - P_A G P_B: what of G lies in the tangent space of the products at A B^T. */
+static void tangent(const moved *o, double *out)
+{
+    double *pa = projector(M, R, o->a), *pb = projector(N, R, o->b), left[M * N], both[M * N];
+    multiply(M, M, N, pa, o->g, false, left);
+    multiply(M, N, N, left, pb, false, both);
+    multiply(M, N, N, o->g, pb, false, out);
+    for (int i = 0; i < M * N; i++)
+        out[i] += left[i] - both[i];
+    free(pa);
+    free(pb);
+}
+
+START_TEST(lora_pro_moves_along_the_projected_gradient)
+{
+    for (int split = 0; split < 3; split++) {
+        char settings[64];
+        snprintf(settings, sizeof settings, "lr=1 delta=0 split=%d", split);
+        problem p;
+        moved o;
+        double got[M * N], want[M * N];
+        pair_with(&p, "lora-pro", settings);
+        step_once(&p, &o);
+        first_order(&o, got);
+        tangent(&o, want);
+        for (int i = 0; i < M * N; i++)
+            got[i] = -got[i];
+        same(settings, M * N, got, want, limit_of(1e-12, 1e-5));
+        problem_free(&p);
+    }
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, where_there_is_no_inverse);
     tcase_add_test(c, decay_before_all_is_a_step_from_the_decayed_pair);
+    tcase_add_test(c, lora_pro_moves_along_the_projected_gradient);
 }
