@@ -18,12 +18,12 @@
 
    The moments of the optimizer stay as they are. Invariant optimizers move the product as if
    nothing had happened; the others step from the point where both factors weigh the same.
-   Cost: two products of n r^2 a factor, two eigenproblems of size r (balora=2: three). State: none.
+   Cost: two products of n r^2 a factor, two or three eigenproblems of size r. State: none.
    Departs: the authors decompose the factors, here their Gram matrices are, so directions of the
    product below 1e-8 of the largest are not told from zero; for (5), (6) they take 10 Newton-Schulz
    steps.
-   Trap: where the product lacks rank the authors' form sets the missing directions of both factors to
-   zero, where they stay for ever; here such a pair is left as it is. */
+   Trap: where the product lacks rank the authors' form sets the missing directions of both factors
+   to zero, where they stay for ever; here such a pair is left as it is. */
 #include "optim/balora.h"
 
 #include "optim/preconditioner.h"

@@ -187,6 +187,32 @@ START_TEST(lora_pro_moves_along_the_projected_gradient)
 }
 END_TEST
 
+/* ---- lora_B alone: the best approximation of G that it can move along is G P_B ---- */
+
+START_TEST(half_a_step_projects_on_the_rows)
+{
+    static const struct { const char *name, *settings; } all[] = {
+        { "lorafa", "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" } }; /* no Adam is left of it */
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        problem p;
+        moved o;
+        double got[M * N], want[M * N];
+        pair_with(&p, all[k].name, all[k].settings);
+        step_once(&p, &o);
+        for (int i = 0; i < N * R; i++)
+            ck_assert(o.db[i] == 0);
+        first_order(&o, got);
+        double *pb = projector(N, R, o.b);
+        multiply(M, N, N, o.g, pb, false, want);
+        for (int i = 0; i < M * N; i++)
+            want[i] = -want[i];
+        same(all[k].name, M * N, got, want, limit_of(1e-6, 1e-5));
+        free(pb);
+        problem_free(&p);
+    }
+}
+END_TEST
+
 /* ---- BaLoRA ---- */
 
 /* X^T Y, (r,r), of tall matrices (n,r). */
@@ -329,6 +355,7 @@ void tests(TCase *c)
     tcase_add_test(c, where_there_is_no_inverse);
     tcase_add_test(c, decay_before_all_is_a_step_from_the_decayed_pair);
     tcase_add_test(c, lora_pro_moves_along_the_projected_gradient);
+    tcase_add_test(c, half_a_step_projects_on_the_rows);
     tcase_add_test(c, balora_balances_after_every_optimizer);
     tcase_add_test(c, balora_keeps_invariant_runs);
     tcase_add_test(c, balora_2_goes_to_the_nearest_balanced_pair);

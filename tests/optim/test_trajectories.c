@@ -41,6 +41,7 @@ static const family families[] = {
     { "riem_peft", "adamw", "scaled-adam", "preset=peft", { "m", "v" } },
     { "balora", "sgd", "sgd", "balora=1", { "B A" } },
     { "balora_best", "adamw", "adamw", "balora=2", { "m", "v" } },
+    { "lorafa", NULL, "lorafa", "", { "m", "v" } },
     { "balora_rite", NULL, "lora-rite", "balora=1", { "B A" } },
 };
 
@@ -390,7 +391,7 @@ START_TEST(all_runs)
 {
     char *folder = assets("golden/trajectories");
     if (folder)
-        ck_assert_int_ge(every_case(folder).ours, 88);
+        ck_assert_int_ge(every_case(folder).ours, 89);
     free(folder);
 }
 END_TEST
