@@ -272,6 +272,8 @@ START_TEST(state_is_named_and_counted)
         { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
         { "lora-pro", NULL, 6, 0, 2, "m.bias" },
         { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
+        { "altlora", NULL, 42, 0, 6, "old.x.lora_A.weight" },
+        { "altlora-plus", NULL, 60, 0, 8, "old.x.lora_B.weight" },
         { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
     };
     tn_context *c = tn_context_new(NULL);
