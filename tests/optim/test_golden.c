@@ -22,6 +22,7 @@ static const row rows[] = {
     { "Adam", "adam", "lr=0.05" },
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
     { "LoRA-Pro SGD X=0", "lora-pro", "lr=0.05 delta=0 split=0" },
+    { "RefLoRA + SGD", "reflora", "lr=0.05 adamw=0 warmup_steps=0" },
     { "LoRA-Pro SGD X=Sylv", "lora-pro", "lr=0.05 delta=0 split=2" },
 };
 

@@ -274,6 +274,9 @@ START_TEST(state_is_named_and_counted)
         { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
         { "altlora", NULL, 42, 0, 6, "old.x.lora_A.weight" },
         { "altlora-plus", NULL, 60, 0, 8, "old.x.lora_B.weight" },
+        { "reflora", NULL, 42, 0, 6, "m.x.lora_A.weight" },
+        { "reflora", "adamw=0", 6, 0, 2, "m.bias" },
+        { "reflora-s", NULL, 42, 0, 6, "v.x.lora_B.weight" },
         { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
     };
     tn_context *c = tn_context_new(NULL);
