@@ -107,3 +107,11 @@ const char *nearest_name(const char *word, const char *const *names, int n)
     }
     return best;
 }
+
+int unknown_name(const char *what, const char *word, const char *const *names, int n,
+                 const char *place, tn_error *e)
+{
+    const char *near = nearest_name(word, names, n);
+    return tn_fail(e, APP_USAGE, "%s \"%.60s\": unknown; %s %s%s", what, word,
+                   near ? "did you mean" : "see", near ? near : place, near ? "?" : "");
+}

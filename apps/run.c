@@ -76,10 +76,8 @@ const tn_optim_def *find_optimizer(const char *name, tn_error *e)
     int n = 0;
     for (; tn_optims[n] && n < 64; n++)
         names[n] = tn_optims[n]->name;
-    const char *near = def ? NULL : nearest_name(name, names, n);
     if (!def)
-        tn_fail(e, APP_USAGE, "optimizer \"%.60s\": unknown; %s%s", name,
-                near ? "did you mean " : "see tenon optimizers", near ? near : "");
+        unknown_name("optimizer", name, names, n, "tenon optimizers", e);
     return def;
 }
 

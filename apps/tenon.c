@@ -89,9 +89,7 @@ static int unknown_command(const char *word, tn_error *e)
     int n = 0;
     for (; commands[n].name && n < 32; n++)
         names[n] = commands[n].name;
-    const char *near = nearest_name(word, names, n);
-    return tn_fail(e, APP_USAGE, "\"%.60s\": unknown command; %s%s", word,
-                   near ? "did you mean " : "see tenon --help", near ? near : "");
+    return unknown_name("command", word, names, n, "tenon --help", e);
 }
 
 static int run_command(const command *c, int argc, char **argv, tn_error *e)

@@ -107,12 +107,12 @@ static const row rows[] = {
     { "cp r.jsonl r.csv", TRAIN_O "r.csv", 2,
       "r.csv: expected a .txt, a .jsonl, a folder or task:NAME", false },
     { "mkfifo p.txt", TRAIN_M "--data p.txt", 1, "p.txt: a folder or device", false },
-    { "", TRAIN_M "--data task:lokup", 2, "task \"lokup\": unknown; did you mean lookup", false },
+    { "", TRAIN_M "--data task:lokup", 2, "task \"lokup\": unknown; did you mean lookup?", false },
     { "", TRAIN_M "--data task:lookup:0", 2, "expected task:NAME or task:NAME:COUNT", false },
 
     /* options */
     { "", "", 2, "a command is missing", false },
-    { "", "trian", 2, "\"trian\": unknown command; did you mean train", false },
+    { "", "trian", 2, "command \"trian\": unknown; did you mean train?", false },
     { "", TRAIN_M "--data t.txt --batch-sise 2", 2,
       "--batch-sise: unknown option; did you mean --batch-size?", false },
     { "", TRAIN_M "--data", 2, "--data: a value is missing", false },
@@ -149,7 +149,7 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --opt beta1=2", 2,
       "beta1 and beta2 must be", false },
     { "", TRAIN_O "r.jsonl --optimizer lora-write", 2,
-      "optimizer \"lora-write\": unknown; did you mean lora-rite", false },
+      "optimizer \"lora-write\": unknown; did you mean lora-rite?", false },
 
     /* output */
     { "", "train --model o --data r.jsonl -o /proc/x/y", 1, "/proc/x: cannot make the folder",
@@ -199,7 +199,7 @@ static const row rows[] = {
     { "", "inspect --data r.jsonl", 2, "expected --model or --tokenizer", false },
     { "", "inspect o --data r.jsonl --split valid", 2, "has no valid part", false },
     { "", "inspect o --model o", 2, "--model o: expected no PATH beside it", false },
-    { "", "optimizers adamm", 2, "did you mean adam", false },
+    { "", "optimizers adamm", 2, "did you mean adam?", false },
     { "", "task lookup --count 0", 2, "--count: \"0\"; expected a whole number from 1", false },
 };
 
