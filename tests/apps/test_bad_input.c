@@ -18,6 +18,7 @@ typedef struct row {
 #define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
 #define TRAIN_O "train --model o --iters 2 -o x --data "
 #define COMPARE "compare --model o --data d --iters 1 --lr-grid 1e-3 --out x "
+#define TWO_PARTS "mkdir d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl"
 #define SET(file, from, to) "sed -i 's/" from "/" to "/' " file
 
 static const row rows[] = {
@@ -143,7 +144,7 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --lora-rank 99 --optimizer lora-rite", 1,
       "rank 99 is above min(in, out)", false },
     { "", TRAIN_O "r.jsonl --max-grad-norm 1 --optimizer lora-rite", 2,
-      "it clips by its own rule", false },
+      "--max-grad-norm 1: lora-rite clips by its own rule", false },
     { "", TRAIN_O "r.jsonl --opt beta3=1", 2,
       "adamw has no setting \"beta3\"", false },
     { "", TRAIN_O "r.jsonl --opt beta1=2", 2,
@@ -190,9 +191,12 @@ static const row rows[] = {
     { "", "compare --model o --data r.jsonl --out x", 2, "expected validation data too", false },
     { "", COMPARE "--optimizers adamw --opt adam.beta1=0.5", 2,
       "\"adam\" is not among the optimizers of this study", false },
-    { "mkdir d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl",
-      COMPARE "--optimizers adamw,lora-rite --max-grad-norm 1", 2,
-      "it clips by its own rule", false },
+    { TWO_PARTS, COMPARE "--optimizers adamw,lora-rite --opt lora-rite.beta1=x", 2,
+      "lora-rite: \"beta1=x\" is no setting; expected beta1=NUMBER", false },
+    { TWO_PARTS "; mkdir -p x/curves.jsonl", COMPARE "--optimizers adamw", 1,
+      "x/curves.jsonl: cannot write: Is a directory", true },
+    { TWO_PARTS "; mkdir x; ln -s /dev/full x/curves.jsonl", COMPARE "--optimizers adamw", 1,
+      "x/curves.jsonl: cannot write: No space left", true },
     { "", "compare --model o --data r.jsonl --out x --lr-grid 1:2", 2,
       "--lr-grid \"1:2\": expected LO:HI:logN", false },
     { "", "inspect none", 1, "none: cannot open", false },
