@@ -116,6 +116,7 @@ static const row rows[] = {
     { "", "trian", 2, "command \"trian\": unknown; did you mean train?", false },
     { "", TRAIN_M "--data t.txt --batch-sise 2", 2,
       "--batch-sise: unknown option; did you mean --batch-size?", false },
+    { "export TN_ISA=mmx", TRAIN_M "--data t.txt", 2, "TN_ISA is \"mmx\"; expected scalar", false },
     { "", TRAIN_M "--data", 2, "--data: a value is missing", false },
     { "", "train --data t.txt -o x", 2, "--model is missing", false },
     { "", "train --model m -o x", 2, "--data is missing", false },
