@@ -58,10 +58,9 @@ static const row rows[] = {
     /* weights */
     { ": >o/model.safetensors", TRAIN_O "r.jsonl", 1, "o/model.safetensors: 0 bytes", false },
     { "head -c 5000 o/model.safetensors >c; mv c o/model.safetensors", TRAIN_O "r.jsonl", 1,
-      "data_offsets [192,3264]; expected in [0,", false },
-    { "printf '\\377\\377\\377\\377\\377\\377\\377\\377' | dd of=o/model.safetensors bs=1 "
-      "conv=notrunc 2>c",
-      TRAIN_O "r.jsonl", 1, "o/model.safetensors: a header of 18446744073709551615 bytes", false },
+      "data_offsets [192,3264]; expected in [0,2440]; the file may be cut short", false },
+    { "head -c 200 o/model.safetensors >c; mv c o/model.safetensors", TRAIN_O "r.jsonl", 1,
+      "a header of 2552 bytes; expected at most 192; the file may be cut short", false },
     { "echo more >>o/model.safetensors", TRAIN_O "r.jsonl", 1, "the file's end", false },
     { SET("o/config.json", "n_positions\": 64", "n_positions\": 32"), TRAIN_O "r.jsonl", 1,
       "wpe.weight\" is (64,16); expected (32,16)", false },
