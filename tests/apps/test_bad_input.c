@@ -162,6 +162,9 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --resume --overwrite", 2,
       "--resume and --overwrite: expected one of them", false },
     { "", TRAIN_O "r.jsonl --resume", 1, "x: no complete checkpoint", false },
+    { "\"$T\" " TRAIN_M "--data t.txt >c; rm x/model.safetensors; echo >>x/checkpoint-2/model.safetensors",
+      TRAIN_M "--data t.txt --resume", 1,
+      "remove checkpoint-2 to resume an older one, or start anew with --overwrite", true },
     { "mkdir x; ln -s /dev/full x/log.jsonl", TRAIN_O "r.jsonl", 1,
       "x/log.jsonl: cannot write: No space left", true },
     { "ulimit -f 8", TRAIN_O "r.jsonl --fine-tune-type full", 1, "File too large", true },
@@ -260,7 +263,7 @@ START_TEST(a_damaged_checkpoint_is_refused)
               _i),
         0);
     ck_assert_int_eq(tenon(&p, "%s --resume", how), 1);
-    place_has(&p, "err", "checkpoint-4");
+    place_has(&p, "err", "remove checkpoint-4");
     place_has(&p, "err", "checkpoint-2");
     place_end(&p);
 }
