@@ -36,6 +36,8 @@ static const setting optimizers[] = {
     { "sgd_momentum", "sgd", NULL },
     { "adam", "adam", NULL },
     { "adamw", "adamw", NULL },
+    { "lion", "lion", NULL },
+    { "lion_wd", "lion", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

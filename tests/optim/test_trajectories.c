@@ -33,6 +33,7 @@ static const family families[] = {
       "lora-rite",
       " eps_root=1e-12",
       { NULL } }, /* the square of its eps */
+    { "lion", NULL, "lion", "", { "m" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
