@@ -23,6 +23,7 @@ static const row rows[] = {
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
     { "Lion", "lion", "lr=0.05" },
     { "Lion wd=.1", "lion", "lr=0.05 weight_decay=0.1" },
+    { "LAMB wd=.01", "lamb", "lr=0.05 weight_decay=0.01" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -38,6 +38,8 @@ static const setting optimizers[] = {
     { "adamw", "adamw", NULL },
     { "lion", "lion", NULL },
     { "lion_wd", "lion", NULL },
+    { "lamb", "lamb", NULL },
+    { "lamb_eps1e-15", "lamb", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

@@ -262,6 +262,7 @@ START_TEST(state_is_named_and_counted)
         { "scaled-adam", NULL, 42, 0, 6, "m.x.lora_A.weight" },
         { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
         { "lion", NULL, 21, 0, 3, "m.x.lora_A.weight" },
+        { "lamb", NULL, 42, 0, 6, "v.bias" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

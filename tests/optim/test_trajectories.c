@@ -34,6 +34,8 @@ static const family families[] = {
       " eps_root=1e-12",
       { NULL } }, /* the square of its eps */
     { "lion", NULL, "lion", "", { "m" } },
+    { "lamb", NULL, "lamb", "", { NULL } },
+    { "lamb_nobias", NULL, "lamb", " bias_correction=0", { "m", "v" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
