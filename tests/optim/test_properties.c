@@ -165,6 +165,28 @@ START_TEST(dead_directions_are_dropped)
 }
 END_TEST
 
+/* ---- RMSprop ---- */
+
+/* Under constant gradients the variance is zero, and its rounding falls on either side of that. */
+START_TEST(centred_rmsprop_stays_finite_under_constant_gradients)
+{
+    problem p;
+    problem_pair(&p, 9, 7, 3, 1, false);
+    problem_optimizer(&p, "rmsprop", "lr=1e-9 alpha=0.5 centered=1", 0);
+    double *g = normals(27, 1);
+    for (int t = 0; t < 100; t++) {
+        for (int i = 0; i < 27; i++)
+            p.b[0]->g[i] = (tn_real)g[i];
+        p.b[0]->has_grad = true;
+        problem_step(&p);
+    }
+    for (int i = 0; i < 27; i++)
+        ck_assert(isfinite((double)p.b[0]->x[i]));
+    free(g);
+    problem_free(&p);
+}
+END_TEST
+
 /* ---- threads, refusals ---- */
 
 /* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
@@ -321,6 +343,7 @@ void tests(TCase *c)
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
     tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
     tcase_add_test(c, dead_directions_are_dropped);
+    tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);

@@ -36,6 +36,7 @@ static const family families[] = {
     { "lion", NULL, "lion", "", { "m" } },
     { "lamb", NULL, "lamb", "", { NULL } },
     { "lamb_nobias", NULL, "lamb", " bias_correction=0", { "m", "v" } },
+    { "torch_rmsprop", NULL, "rmsprop", "", { "square_avg", "grad_avg", "buf" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
