@@ -24,6 +24,7 @@ static const row rows[] = {
     { "Lion", "lion", "lr=0.05" },
     { "Lion wd=.1", "lion", "lr=0.05 weight_decay=0.1" },
     { "LAMB wd=.01", "lamb", "lr=0.05 weight_decay=0.01" },
+    { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -40,6 +40,7 @@ static const setting optimizers[] = {
     { "lion_wd", "lion", NULL },
     { "lamb", "lamb", NULL },
     { "lamb_eps1e-15", "lamb", NULL },
+    { "loraplus", "loraplus", "lr=0.005 ratio=16" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

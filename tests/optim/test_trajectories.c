@@ -37,6 +37,7 @@ static const family families[] = {
     { "lamb", NULL, "lamb", "", { NULL } },
     { "lamb_nobias", NULL, "lamb", " bias_correction=0", { "m", "v" } },
     { "torch_rmsprop", NULL, "rmsprop", "", { "square_avg", "grad_avg", "buf" } },
+    { "loraplus", NULL, "loraplus", "", { "m", "v" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
