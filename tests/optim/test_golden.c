@@ -25,6 +25,8 @@ static const row rows[] = {
     { "Lion wd=.1", "lion", "lr=0.05 weight_decay=0.1" },
     { "LAMB wd=.01", "lamb", "lr=0.05 weight_decay=0.01" },
     { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
+    { "Adafactor", "adafactor", "lr=0.05" },
+    { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -41,6 +41,7 @@ static const setting optimizers[] = {
     { "lamb", "lamb", NULL },
     { "lamb_eps1e-15", "lamb", NULL },
     { "loraplus", "loraplus", "lr=0.005 ratio=16" },
+    { "adafactor", "adafactor", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
