@@ -21,6 +21,12 @@ static const row rows[] = {
     { "SGD m=.9 nest wd=.1", "sgd", "lr=0.05 momentum=0.9 nesterov=1 weight_decay=0.1" },
     { "Adam", "adam", "lr=0.05" },
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
+    { "Lion", "lion", "lr=0.05" },
+    { "Lion wd=.1", "lion", "lr=0.05 weight_decay=0.1" },
+    { "LAMB wd=.01", "lamb", "lr=0.05 weight_decay=0.01" },
+    { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
+    { "Adafactor", "adafactor", "lr=0.05" },
+    { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

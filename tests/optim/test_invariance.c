@@ -36,6 +36,12 @@ static const setting optimizers[] = {
     { "sgd_momentum", "sgd", NULL },
     { "adam", "adam", NULL },
     { "adamw", "adamw", NULL },
+    { "lion", "lion", NULL },
+    { "lion_wd", "lion", NULL },
+    { "lamb", "lamb", NULL },
+    { "lamb_eps1e-15", "lamb", NULL },
+    { "loraplus", "loraplus", "lr=0.005 ratio=16" },
+    { "adafactor", "adafactor", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

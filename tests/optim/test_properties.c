@@ -165,6 +165,57 @@ START_TEST(dead_directions_are_dropped)
 }
 END_TEST
 
+/* ---- RMSprop ---- */
+
+/* Under constant gradients the variance is zero, and its rounding falls on either side of that. */
+START_TEST(centred_rmsprop_stays_finite_under_constant_gradients)
+{
+    problem p;
+    problem_pair(&p, 9, 7, 3, 1, false);
+    problem_optimizer(&p, "rmsprop", "lr=1e-9 alpha=0.5 centered=1", 0);
+    double *g = normals(27, 1);
+    for (int t = 0; t < 100; t++) {
+        for (int i = 0; i < 27; i++)
+            p.b[0]->g[i] = (tn_real)g[i];
+        p.b[0]->has_grad = true;
+        problem_step(&p);
+    }
+    for (int i = 0; i < 27; i++)
+        ck_assert(isfinite((double)p.b[0]->x[i]));
+    free(g);
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- nothing to divide by ---- */
+
+static void stays_finite(const char *name, const char *settings, bool zero)
+{
+    problem p;
+    golden_problem(&p, zero, 0);
+    problem_optimizer(&p, name, settings, 0);
+    for (int t = 0; t < 9; t++) { /* three steps without a gradient, three with, three without */
+        golden_gradients(&p);
+        for (int i = 0; i < 10 && t / 3 != 1; i++)
+            p.b[0]->g[i] = p.a[0]->g[i % 8] = 0;
+        problem_step(&p);
+        for (int i = 0; i < 10; i++)
+            ck_assert_msg(isfinite((double)p.b[0]->x[i]) && isfinite((double)p.a[0]->x[i % 8]),
+                          "%s %s: step %d", name, settings, t + 1);
+    }
+    problem_free(&p);
+}
+
+START_TEST(zero_gradients_and_factors_leave_finite_weights)
+{
+    for (int zero = 0; zero < 2; zero++) {
+        for (const tn_optim_def *const *def = tn_optims; *def; def++)
+            stays_finite((*def)->name, "", zero);
+        stays_finite("adafactor", "eps1=1e-30", zero);
+    }
+}
+END_TEST
+
 /* ---- threads, refusals ---- */
 
 /* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
@@ -321,6 +372,8 @@ void tests(TCase *c)
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
     tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
     tcase_add_test(c, dead_directions_are_dropped);
+    tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
+    tcase_add_test(c, zero_gradients_and_factors_leave_finite_weights);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);

@@ -33,6 +33,12 @@ static const family families[] = {
       "lora-rite",
       " eps_root=1e-12",
       { NULL } }, /* the square of its eps */
+    { "lion", NULL, "lion", "", { "m" } },
+    { "lamb", NULL, "lamb", "", { NULL } },
+    { "lamb_nobias", NULL, "lamb", " bias_correction=0", { "m", "v" } },
+    { "torch_rmsprop", NULL, "rmsprop", "", { "square_avg", "grad_avg", "buf" } },
+    { "loraplus", NULL, "loraplus", "", { "m", "v" } },
+    { "torch_adafactor", NULL, "adafactor", "", { "row_var", "col_var" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
@@ -116,22 +122,27 @@ static void compare_weight(run *r, const char *what, int pair, int mark, const t
     free(want);
 }
 
-/* Block "slot.of" of the optimizer's state in double. */
-static double *state(run *r, const char *slot, const char *of)
+/* Block "slot.of" of the optimizer's state. */
+static tn_state_block block(run *r, const char *slot, const char *of)
 {
     char name[128];
     snprintf(name, sizeof name, "%s.%s", slot, of);
     tn_state_block b;
-    for (int64_t i = 0; tn_optim_state(r->p.optim, i, &b); i++) {
-        if (strcmp(b.name, name))
-            continue;
-        double *out = calloc((size_t)b.n, sizeof *out);
-        for (int64_t k = 0; k < b.n; k++)
-            out[k] = b.real ? (double)((const tn_real *)b.data)[k] : ((const double *)b.data)[k];
-        return out;
-    }
+    for (int64_t i = 0; tn_optim_state(r->p.optim, i, &b); i++)
+        if (!strcmp(b.name, name))
+            return b;
     ck_abort_msg("no state block %s", name);
-    return NULL;
+    return b;
+}
+
+/* The same in double. */
+static double *state(run *r, const char *slot, const char *of)
+{
+    tn_state_block b = block(r, slot, of);
+    double *out = calloc((size_t)b.n, sizeof *out);
+    for (int64_t k = 0; k < b.n; k++)
+        out[k] = b.real ? (double)((const tn_real *)b.data)[k] : ((const double *)b.data)[k];
+    return out;
 }
 
 static bool compare_elementwise(run *r, const family *f, int pair, int mark)
@@ -145,9 +156,9 @@ static bool compare_elementwise(run *r, const family *f, int pair, int mark)
             if (!want)
                 continue;
             snprintf(of, sizeof of, "layer%d.lora_%c.weight", pair, i ? 'B' : 'A');
-            double *got = state(r, tn_optim_definition(r->p.optim)->slots[k].name, of);
-            compare(r, what, pair, mark, tn_tensor_count(i ? r->p.b[pair] : r->p.a[pair]), got,
-                    want);
+            const char *slot = tn_optim_definition(r->p.optim)->slots[k].name;
+            double *got = state(r, slot, of);
+            compare(r, what, pair, mark, block(r, slot, of).n, got, want);
             free(got);
             free(want);
             any = true;
