@@ -24,6 +24,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 HELP_SRC := $(filter-out tests/main.c,$(wildcard tests/*.c))
 ifdef ONLY
 TEST_SRC := $(foreach o,$(ONLY),tests/$(dir $o)test_$(notdir $o).c)
+$(foreach t,$(TEST_SRC),$(if $(wildcard $t),,$(error there is no $t to run; expected ONLY=folder/name)))
 endif
 
 # Everything is compiled twice for the tests: as it is, and with tn_real = double (suffix 64).

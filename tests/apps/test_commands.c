@@ -38,6 +38,7 @@ START_TEST(help_lists_every_option)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "%s --help", rows[_i].name), 0);
     ck_assert_int_eq(shell(&p, "test $(wc -l <out) -le 60 && test ! -s err"), 0);
+    ck_assert_int_ne(shell(&p, "grep -q '[{}]' out"), 0);
     for (int k = 0; k < OPTIONS; k++) {
         char name[80];
         snprintf(name, sizeof name, "%s ", flags[k].name);
@@ -69,6 +70,8 @@ typedef struct use { const char *arguments; const char *expected; } use;
 static const use uses[] = {
     { "--help", "train" },
     { "--version", "tenon 0." },
+    { "eval --help", "which split (unset: test):" }, /* what the option means to this command */
+    { "bench --help", "tokens a row (unset: 256)\n" },
     { "optimizers", "lora-rite" },
     { "optimizers adamw", "--weight-decay sets" },
     { "task", "restaurant" },
