@@ -117,6 +117,8 @@ static int run_command(const command *c, int argc, char **argv, tn_error *e)
     if (code == APP_HELP) {
         tn_text help = { 0 };
         options_help(c, &help);
+        if (strchr(options_table[OPT_optimizer].commands, c->letter))
+            optimizers_help(&help);
         printf("%s", help.failed ? "" : help.s);
         tn_text_free(&help);
     } else if (!code) {
