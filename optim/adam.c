@@ -10,6 +10,12 @@
    AMSGrad (Reddi et al., ICLR 2018) puts the largest v so far in the place of v_t in (4):
        w_t = max(w_{t-1}, v_t)                                     (6)
 
+   Others use this step for AdamW's variants: with (1 - eta lambda) x_{t-1} in the place of x_{t-1},
+   or x_t (1 - eta lambda) after the step; with eps not bias corrected, as in older files, or with
+   no correction at all:
+       x_t = x_{t-1} - eta sqrt(1 - beta2^t) / (1 - beta1^t) m_t / (sqrt(v_t) + eps)    (7)
+       x_t = x_{t-1} - eta m_t / (sqrt(v_t) + eps)                                      (8)
+
    Cost: one pass. State: m and v, like each weight; with AMSGrad w, too.
    Claims: nothing but signed permutations of the rank; the square in (3) looks at single entries.
    Trap: sqrt(v^) is sqrt(v_t) / sqrt(1 - beta2^t), and eps is added after that; files that add it
@@ -26,10 +32,18 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
     const tn_factor *f = &u->f[k];
     tn_real b1 = (tn_real)h[TN_ADAM_BETA1], a1 = (tn_real)(1 - h[TN_ADAM_BETA1]);
     tn_real b2 = (tn_real)h[TN_ADAM_BETA2], a2 = (tn_real)(1 - h[TN_ADAM_BETA2]);
-    tn_real eta = (tn_real)(how.rate / (1 - tn_power(h[TN_ADAM_BETA1], u->t)));       /* (4), m^ */
-    tn_real root = (tn_real)(1 / sqrt(1 - tn_power(h[TN_ADAM_BETA2], u->t)));         /* (4), v^ */
+    double c1 = 1 - tn_power(h[TN_ADAM_BETA1], u->t), c2 = 1 - tn_power(h[TN_ADAM_BETA2], u->t);
+    double rate = how.rate, correct = 1;                                              /* (8) */
+    if (how.bias == TN_BIAS_CORRECTED) {
+        rate = how.rate / c1;                                                         /* (4), m^ */
+        correct = 1 / sqrt(c2);                                                       /* (4), v^ */
+    } else if (how.bias == TN_BIAS_BUT_EPS) {
+        rate = how.rate * sqrt(c2) / c1;                                              /* (7) */
+    }
+    tn_real eta = (tn_real)rate, root = (tn_real)correct;
     tn_real eps = (tn_real)h[TN_ADAM_EPS], lambda = (tn_real)(f->decays ? how.coupled : 0);
     tn_real keep = (tn_real)(f->decays ? how.shrink : 1);
+    tn_real after = (tn_real)(f->decays ? 1 - how.fade : 1);
     tn_real *restrict x = f->x, *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
     tn_real *restrict top = how.top;
     const tn_real *restrict grad = how.g;
@@ -37,14 +51,14 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
         tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
         m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
         v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
-        x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps);         /* (5) */
+        x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps)); /* (5) */
     }
     for (int64_t i = 0; i < f->n && top; i++) {
         tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
         m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
         v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
         top[i] = v[i] > top[i] ? v[i] : top[i];                                       /* (6) */
-        x[i] = keep * x[i] - eta * m[i] / ((tn_real)sqrt(top[i]) * root + eps);       /* (5) */
+        x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(top[i]) * root + eps)); /* (5) */
     }
 }
 

@@ -46,7 +46,7 @@ typedef struct tn_factor { /* one weight of a unit, row-major */
 typedef struct tn_unit {
     int factors;           /* 1: a weight in f[0]. 2: a LoRA pair, f[0] = lora_A (R,in), f[1] = lora_B (out,R) */
     tn_factor f[2];
-    double s;              /* scale of the pair */
+    double s;              /* scale of the pair; 1 if its layer has none */
     int64_t r, in, out;    /* of the pair */
     int64_t t;             /* number of this step for this unit, from 1; state starts as zeros */
     void *slot[TN_MAX_SLOTS][2]; /* state, in the order of .slots; what each weight has: [0] of f[0], [1] of

@@ -1,29 +1,34 @@
 /* scaled_adam.c - Riemannian preconditioned AdamW for LoRA. Zhang and Pilanci, arXiv:2402.02347,
-   ICML 2024; the form of the authors' GPT-2 and Mistral files.
+   ICML 2024. The authors' four files and PEFT's create_riemannian_optimizer all differ; the presets
+   name them, the default is the GPT-2 file.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For a factor X
    with the partner Y and the gradient g:
 
-       ~g = g (Y^T Y + delta I)^-1                                 (1)
-       m_t = beta1 m_{t-1} + (1 - beta1) ~g                        (2)
-       v_t = beta2 v_{t-1} + (1 - beta2) ~g^2                      (3)
-       X' = X_{t-1} - eta_t m_t / (sqrt(v_t) + eps)                (4)
-       X_t = (1 - eta lambda) X'                                   (5)   on weights that decay
+       C = (Y^T Y + delta I)^-1                                    (1)
+       ~g = g C                                                    (2)
+       m_t = beta1 m_{t-1} + (1 - beta1) ~g                        (3)
+       v_t = beta2 v_{t-1} + (1 - beta2) ~g^2                      (4)
+       X' = X_{t-1} - eta_t m_t / (sqrt(v_t) + eps)                (5)
+       X_t = (1 - eta lambda) X'                                   (6)   on weights that decay
 
-   eta_t = eta sqrt(1 - beta2^t) / (1 - beta1^t), or eta without bias correction (the Mistral file).
-   Order: Gauss-Seidel as in both files: B = lora_A first, then A with the new B in (1); or Jacobi
-   as in the paper: both preconditioners at the old point. The gradients are of the old point in
-   either. Cost: two products of n r^2 a factor and one eigenproblem of size r. State: m and v, like
-   each weight. Claims: nothing but signed permutations, even at delta = 0: (3) looks at single
-   entries. Traps: the moments are of the preconditioned gradient, not the other way round; eps is
-   not bias corrected; where the Gram matrix is singular at delta = 0 the pseudo-inverse stands. */
-#include "optim/linalg.h"
-#include "optim/optim.h"
+   What differs:
+   - eta_t = eta sqrt(1 - beta2^t) / (1 - beta1^t), or eta, or torch's form, in which sqrt(v_t) is
+     divided by sqrt(1 - beta2^t) before eps is added (bias_correction 1, 0, 2);
+   - (6), or (1 - eta lambda) X_{t-1} in the place of X_{t-1} (decay_after 1, 0);
+   - B = lora_A first, then A with the new B in (1), or, as in the paper, both C at the old point
+     (gauss_seidel 1, 0); the gradients are of the old point in either;
+   - where there is no inverse: the pseudo-inverse, the identity, or the identity if ||Y^T Y|| is at
+     most 1e-6 (fallback 0, 1, 2).
+
+   Cost: two products of n r^2 a factor and one eigenproblem of size r. State: m and v, like each
+   weight. Claims: nothing but signed permutations, even at delta = 0: (4) looks at single entries.
+   Traps: the moments are of the preconditioned gradient, not the other way round; (5) divides the
+   size of C out again, so a nearly singular Gram matrix turns the step but does not lengthen it. */
+#include "optim/adam.h"
 #include "optim/preconditioner.h"
 
-#include <math.h>
-
-enum { LR, BETA1, BETA2, EPS, DELTA, DECAY, GAUSS_SEIDEL, BIAS_CORRECTION };
+enum { DELTA = TN_ADAM_DECAY + 1, GAUSS_SEIDEL, BIAS_CORRECTION, DECAY_AFTER, FALLBACK };
 
 static size_t scratch(const tn_unit *u)
 {
@@ -32,22 +37,18 @@ static size_t scratch(const tn_unit *u)
            (size_t)(n * u->r) * sizeof(tn_real);
 }
 
-/* (2) to (5) for factor i with the preconditioned gradient ~g. */
-static void descend(tn_unit *u, int i, const tn_real *restrict grad)
+/* (3) to (6) for factor i with the preconditioned gradient ~g. */
+static void descend(tn_unit *u, int i, const tn_real *g)
 {
     const double *h = u->h;
-    const tn_factor *f = &u->f[i];
-    tn_real *restrict x = f->x, *restrict m = u->slot[0][i], *restrict v = u->slot[1][i];
-    tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]), eps = (tn_real)h[EPS];
-    tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    double corrected = u->lr * sqrt(1 - tn_power(h[BETA2], u->t)) / (1 - tn_power(h[BETA1], u->t));
-    tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? corrected : u->lr);
-    tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
-    for (int64_t j = 0; j < f->n; j++) {
-        m[j] = b1 * m[j] + a1 * grad[j];                                    /* (2) */
-        v[j] = b2 * v[j] + a2 * (grad[j] * grad[j]);                        /* (3) */
-        x[j] = keep * (x[j] - eta * m[j] / ((tn_real)sqrt(v[j]) + eps));    /* (4), (5) */
-    }
+    bool after = h[DECAY_AFTER] != 0;
+    double lost = u->lr * h[TN_ADAM_DECAY];
+    tn_bias bias = h[BIAS_CORRECTION] == 0   ? TN_BIAS_KEPT
+                   : h[BIAS_CORRECTION] == 1 ? TN_BIAS_BUT_EPS
+                                             : TN_BIAS_CORRECTED;
+    tn_adam_step(u, i, (tn_adam){ .g = g, .rate = u->lr, .bias = bias,       /* (3), (4), (5) */
+                                  .shrink = after ? 1 : 1 - lost,
+                                  .fade = after ? lost : 0 });               /* (6) */
 }
 
 static void step(tn_unit *u)
@@ -56,41 +57,55 @@ static void step(tn_unit *u)
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr }, *work = c[1] + rr;
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
     bool old = u->h[GAUSS_SEIDEL] == 0;
+    tn_singular instead = (tn_singular)u->h[FALLBACK];
     for (int i = 0; i < 2 && old; i++)
-        tn_preconditioner(u, 1 - i, u->h[DELTA], work, c[i]);
+        tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]);    /* (1) */
     for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
         tn_tall grad = tn_tall_of(u, i, u->f[i].g);
         if (!old)
-            tn_preconditioner(u, 1 - i, u->h[DELTA], work, c[i]);
-        tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);          /* (1) */
+            tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]);
+        tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);           /* (2) */
         descend(u, i, g);
     }
 }
 
 static const char *check(const double *h)
 {
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[DELTA] >= 0 && h[DECAY] >= 0))
-        return "delta and weight_decay must be at least 0";
-    return NULL;
+    if (!(h[DELTA] >= 0))
+        return "delta must be at least 0";
+    if (h[BIAS_CORRECTION] != 0 && h[BIAS_CORRECTION] != 1 && h[BIAS_CORRECTION] != 2)
+        return "bias_correction must be 0, 1 or 2";
+    if (h[FALLBACK] != TN_PSEUDO_INVERSE && h[FALLBACK] != TN_IDENTITY &&
+        h[FALLBACK] != TN_IDENTITY_IF_SMALL)
+        return "fallback must be 0, 1 or 2";
+    return tn_adam_check(h);
 }
 
 const tn_optim_def tn_optim_scaled_adam = {
     .name = "scaled-adam", .title = "Riemannian preconditioned AdamW", .paper = "arXiv:2402.02347",
     .update = "AdamW on gA (B^T B + delta I)^-1 and gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where no "
+               "inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
         { "lr", 1e-3, "learning rate eta" },
         { "beta1", 0.9, "decay of the first moment" },
         { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment, not bias corrected" },
+        { "eps", 1e-6, "added to the root of the second moment" },
+        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
         { "delta", 1e-6, "added to the diagonal of the Gram matrices" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this, after the step" },
-        { "gauss_seidel", 1, "1: lora_A first, then lora_B by the new one (authors); 0: both old" },
-        { "bias_correction", 1, "1: as Adam (GPT-2 file); 0: none (Mistral file)" },
+        { "gauss_seidel", 1, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
+        { "bias_correction", 1, "1: but for eps (GPT-2 file); 0: none (Mistral file); 2: as torch" },
+        { "decay_after", 1, "1: decay after the step (authors); 0: before it (torch)" },
+        { "fallback", 0, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
+                         "at a Gram norm up to 1e-6" },
+    },
+    .presets = {
+        { "gpt2", "beta2=0.98 fallback=1" },
+        { "mistral", "bias_correction=0 fallback=1" },
+        { "mix-of-show", "beta2=0.98 delta=0 bias_correction=0 fallback=1" },
+        { "object-generation", "eps=1e-8 gauss_seidel=0 bias_correction=2 fallback=2" },
+        { "peft", "eps=1e-8 delta=0.01 gauss_seidel=0 bias_correction=2 decay_after=0" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
     .pairs = true, .scratch = scratch, .step = step, .check = check,

@@ -53,7 +53,7 @@ static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
     u->r = u->f[0].rows;
     u->in = u->f[0].cols;
     u->out = u->f[1].rows;
-    u->s = a->lora_scale;
+    u->s = a->lora_scale != 0 ? a->lora_scale : 1;
     m->def = o->def;
     u->h = o->hyper;
     if (u->f[1].cols != u->r)

@@ -27,6 +27,8 @@ static const row rows[] = {
     { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
     { "Adafactor", "adafactor", "lr=0.05" },
     { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
+    { "LoRA-Pro SGD X=0", "lora-pro", "lr=0.05 delta=0 split=0" },
+    { "LoRA-Pro SGD X=Sylv", "lora-pro", "lr=0.05 delta=0 split=2" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -42,6 +42,9 @@ static const setting optimizers[] = {
     { "lamb_eps1e-15", "lamb", NULL },
     { "loraplus", "loraplus", "lr=0.005 ratio=16" },
     { "adafactor", "adafactor", NULL },
+    { "projgd_x0", "lora-pro", "split=0" },
+    { "projgd_half", "lora-pro", "split=1" },
+    { "lorapro_sylvester", "lora-pro", "split=2" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
