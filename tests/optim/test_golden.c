@@ -21,6 +21,7 @@ static const row rows[] = {
     { "SGD m=.9 nest wd=.1", "sgd", "lr=0.05 momentum=0.9 nesterov=1 weight_decay=0.1" },
     { "Adam", "adam", "lr=0.05" },
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
+    { "RITE paper", "lora-rite-paper", "lr=0.05" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

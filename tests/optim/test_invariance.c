@@ -36,6 +36,7 @@ static const setting optimizers[] = {
     { "sgd_momentum", "sgd", NULL },
     { "adam", "adam", NULL },
     { "adamw", "adamw", NULL },
+    { "rite_paper", "lora-rite-paper", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

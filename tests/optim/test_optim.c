@@ -261,6 +261,7 @@ START_TEST(state_is_named_and_counted)
         { "scaled-gd", NULL, 6, 0, 2, "m.bias" }, /* of the fallback */
         { "scaled-adam", NULL, 42, 0, 6, "m.x.lora_A.weight" },
         { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
+        { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
