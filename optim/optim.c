@@ -17,7 +17,7 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
         return tn_fail(
             e, TN_EARG,
             "%s: clipping the raw gradients would break its invariance; it clips by its own "
-            "rule (setting clip), so max_grad_norm must be 0",
+            "rule or not at all, so max_grad_norm must be 0",
             o->def->name);
     o->max_norm = wanted < 0 ? (own ? 0 : 1) : wanted;
     return TN_OK;

@@ -73,7 +73,7 @@ typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product 
     TN_INVARIANT_FULL = 7      /* every invertible T */
 } tn_claim;
 
-typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or own rule */
+typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or refused: an own rule, or none */
 
 typedef struct tn_optim_def {
     const char *name, *title, *paper;

@@ -45,6 +45,7 @@ static const setting optimizers[] = {
     { "projgd_x0", "lora-pro", "split=0" },
     { "projgd_half", "lora-pro", "split=1" },
     { "lorapro_sylvester", "lora-pro", "split=2" },
+    { "rite_paper", "lora-rite-paper", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

@@ -270,6 +270,7 @@ START_TEST(state_is_named_and_counted)
         { "loraplus", NULL, 42, 0, 6, "m.x.lora_B.weight" },
         { "adafactor", NULL, 19, 0, 6, "C.x.lora_B.weight" }, /* 7 + 6 of matrices, 6 of the bias */
         { "lora-pro", NULL, 6, 0, 2, "m.bias" },
+        { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
