@@ -27,6 +27,10 @@ static const row rows[] = {
     { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
     { "Adafactor", "adafactor", "lr=0.05" },
     { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
+    { "Muon rms", "muon", "lr=0.05 match_rms=1" },
+    { "Muon rms wd=.1", "muon", "lr=0.05 match_rms=1 weight_decay=0.1" },
+    { "Muon orig (PEFT)", "muon", "lr=0.05" },
+    { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

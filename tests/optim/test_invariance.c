@@ -42,6 +42,8 @@ static const setting optimizers[] = {
     { "lamb_eps1e-15", "lamb", NULL },
     { "loraplus", "loraplus", "lr=0.005 ratio=16" },
     { "adafactor", "adafactor", NULL },
+    { "muon_rms", "muon", "match_rms=1" },
+    { "muon_orig", "muon", "match_rms=0" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

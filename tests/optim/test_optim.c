@@ -269,6 +269,7 @@ START_TEST(state_is_named_and_counted)
         { "rmsprop", "momentum=0.5", 42, 0, 6, "b.x.lora_A.weight" },
         { "loraplus", NULL, 42, 0, 6, "m.x.lora_B.weight" },
         { "adafactor", NULL, 19, 0, 6, "C.x.lora_B.weight" }, /* 7 + 6 of matrices, 6 of the bias */
+        { "muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
