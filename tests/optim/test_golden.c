@@ -31,6 +31,8 @@ static const row rows[] = {
     { "Muon rms wd=.1", "muon", "lr=0.05 match_rms=1 weight_decay=0.1" },
     { "Muon orig (PEFT)", "muon", "lr=0.05" },
     { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
+    { "Shampoo 2-sided 1e-4", "shampoo", "lr=0.05 eps=1e-4" },
+    { "Shampoo r-side 1e-4", "shampoo", "lr=0.05 eps=1e-4 max_side=2" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -44,6 +44,8 @@ static const setting optimizers[] = {
     { "adafactor", "adafactor", NULL },
     { "muon_rms", "muon", "match_rms=1" },
     { "muon_orig", "muon", "match_rms=0" },
+    { "shampoo_2side", "shampoo", NULL },
+    { "shampoo_rside", "shampoo", "max_side=4" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
