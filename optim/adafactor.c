@@ -28,14 +28,19 @@ enum { LR, BETA2_DECAY, EPS1, EPS2, D, DECAY };
 
 static size_t scratch(const tn_unit *u)
 {
-    return (size_t)u->f[0].cols * sizeof(double) + (size_t)u->f[0].n * sizeof(tn_real);
+    size_t most = 0;
+    for (const tn_factor *f = u->f; f < u->f + u->factors; f++) {
+        size_t bytes = (size_t)f->cols * sizeof(double) + (size_t)f->n * sizeof(tn_real);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
-/* (3) and (4); returns the mean of R. sums: one a column. */
-static double row_and_column_means(const tn_unit *u, double w, double *restrict sums)
+/* (3) and (4) for factor k; returns the mean of R. sums: one a column. */
+static double row_and_column_means(const tn_unit *u, int k, double w, double *restrict sums)
 {
-    const tn_factor *f = &u->f[0];
-    tn_real *restrict r = u->slot[0][0], *restrict c = u->slot[1][0];
+    const tn_factor *f = &u->f[k];
+    tn_real *restrict r = u->slot[0][k], *restrict c = u->slot[1][k];
     double total = 0;
     for (int64_t j = 0; j < f->cols; j++)
         sums[j] = 0;
@@ -53,10 +58,10 @@ static double row_and_column_means(const tn_unit *u, double w, double *restrict 
 }
 
 /* (5) and (6). */
-static void whiten(const tn_unit *u, double mean, double eps1, tn_real *restrict out)
+static void whiten(const tn_unit *u, int k, double mean, double eps1, tn_real *restrict out)
 {
-    const tn_factor *f = &u->f[0];
-    const tn_real *restrict r = u->slot[0][0], *restrict c = u->slot[1][0];
+    const tn_factor *f = &u->f[k];
+    const tn_real *restrict r = u->slot[0][k], *restrict c = u->slot[1][k];
     tn_real least = (tn_real)(eps1 * eps1);
     for (int64_t i = 0; i < f->rows; i++) {
         tn_real share = (tn_real)((double)r[i] / (mean > eps1 ? mean : eps1));
@@ -69,10 +74,10 @@ static void whiten(const tn_unit *u, double mean, double eps1, tn_real *restrict
     }
 }
 
-static void step(tn_unit *u)
+static void step_factor(tn_unit *u, int k)
 {
     const double *h = u->h;
-    const tn_factor *f = &u->f[0];
+    const tn_factor *f = &u->f[k];
     double epsilon = sizeof(tn_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON;
     double eps1 = h[EPS1] > 0 ? h[EPS1] : epsilon, n = (double)f->n, t = (double)u->t;
     double *sums = (double *)u->memory;
@@ -81,12 +86,18 @@ static void step(tn_unit *u)
     double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t);                        /* (1) */
     double size = sqrt(tn_sum_squares(x, f->n) / n);
     double alpha = rho * (size > h[EPS2] ? size : h[EPS2]);                        /* (2) */
-    whiten(u, row_and_column_means(u, w, sums), eps1, d);
+    whiten(u, k, row_and_column_means(u, k, w, sums), eps1, d);
     double over = sqrt(tn_sum_squares(d, f->n) / n) / h[D];
     tn_real rate = (tn_real)(alpha / (over > 1 ? over : 1));
     tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
     for (int64_t i = 0; i < f->n; i++)
         x[i] = keep * x[i] - rate * d[i];                                          /* (7) */
+}
+
+static void step(tn_unit *u)
+{
+    for (int k = 0; k < u->factors; k++)
+        step_factor(u, k);
 }
 
 static const char *check(const double *h)

@@ -24,21 +24,22 @@ enum { LR, BETA1, BETA2, EPS, DECAY, BIAS_CORRECTION, CLAMP };
 
 static size_t scratch(const tn_unit *u)
 {
-    return (size_t)u->f[0].n * sizeof(tn_real);
+    int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n;
+    return (size_t)n * sizeof(tn_real);
 }
 
-/* (1) to (4). */
-static void direction(const tn_unit *u, tn_real *restrict out)
+/* (1) to (4) for factor k. */
+static void direction(const tn_unit *u, int k, tn_real *restrict out)
 {
     const double *h = u->h;
-    const tn_factor *f = &u->f[0];
+    const tn_factor *f = &u->f[k];
     bool corrected = h[BIAS_CORRECTION] != 0;
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]);
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
     tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power(h[BETA1], u->t)) : 1);         /* (3) */
     tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power(h[BETA2], u->t)) : 1);    /* (3) */
     tn_real eps = (tn_real)h[EPS], lambda = (tn_real)(f->decays ? h[DECAY] : 0);
-    tn_real *restrict m = u->slot[0][0], *restrict v = u->slot[1][0];
+    tn_real *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
     const tn_real *restrict g = f->g, *restrict x = f->x;
     for (int64_t i = 0; i < f->n; i++) {
         m[i] = b1 * m[i] + a1 * g[i];                                                      /* (1) */
@@ -49,16 +50,18 @@ static void direction(const tn_unit *u, tn_real *restrict out)
 
 static void step(tn_unit *u)
 {
-    const tn_factor *f = &u->f[0];
-    tn_real *restrict d = (tn_real *)u->memory, *restrict x = f->x;
-    direction(u, d);
-    double size = sqrt(tn_sum_squares(x, f->n)), length = sqrt(tn_sum_squares(d, f->n));
-    if (u->h[CLAMP] > 0 && size > u->h[CLAMP])
-        size = u->h[CLAMP];
-    double q = size > 0 && length > 0 ? size / length : 1;                                 /* (5) */
-    tn_real rate = (tn_real)(u->lr * q);
-    for (int64_t i = 0; i < f->n; i++)
-        x[i] -= rate * d[i];                                                               /* (6) */
+    tn_real *restrict d = (tn_real *)u->memory;
+    for (int k = 0; k < u->factors; k++) {
+        const tn_factor *f = &u->f[k];
+        direction(u, k, d);
+        double size = sqrt(tn_sum_squares(f->x, f->n)), length = sqrt(tn_sum_squares(d, f->n));
+        if (u->h[CLAMP] > 0 && size > u->h[CLAMP])
+            size = u->h[CLAMP];
+        double q = size > 0 && length > 0 ? size / length : 1;                             /* (5) */
+        tn_real rate = (tn_real)(u->lr * q), *restrict x = f->x;
+        for (int64_t i = 0; i < f->n; i++)
+            x[i] -= rate * d[i];                                                           /* (6) */
+    }
 }
 
 static const char *check(const double *h)

@@ -18,16 +18,18 @@ enum { LR, BETA1, BETA2, DECAY };
 static void step(tn_unit *u)
 {
     const double *h = u->h;
-    const tn_factor *f = &u->f[0];
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]), eta = (tn_real)u->lr;
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
-    tn_real *restrict x = f->x, *restrict m = u->slot[0][0];
-    const tn_real *restrict g = f->g;
-    for (int64_t i = 0; i < f->n; i++) {
-        tn_real c = b1 * m[i] + a1 * g[i];                         /* (1) */
-        x[i] = keep * x[i] - eta * (tn_real)((c > 0) - (c < 0));   /* (2) */
-        m[i] = b2 * m[i] + a2 * g[i];                              /* (3) */
+    for (int k = 0; k < u->factors; k++) {
+        const tn_factor *f = &u->f[k];
+        tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
+        tn_real *restrict x = f->x, *restrict m = u->slot[0][k];
+        const tn_real *restrict g = f->g;
+        for (int64_t i = 0; i < f->n; i++) {
+            tn_real c = b1 * m[i] + a1 * g[i];                         /* (1) */
+            x[i] = keep * x[i] - eta * (tn_real)((c > 0) - (c < 0));   /* (2) */
+            m[i] = b2 * m[i] + a2 * g[i];                              /* (3) */
+        }
     }
 }
 

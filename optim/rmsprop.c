@@ -19,29 +19,35 @@
 
 enum { LR, ALPHA, EPS, CENTERED, MOMENTUM, DECAY };
 
-static void step(tn_unit *u)
+static void step_factor(tn_unit *u, int k)
 {
     const double *h = u->h;
-    const tn_factor *f = &u->f[0];
+    const tn_factor *f = &u->f[k];
     tn_real alpha = (tn_real)h[ALPHA], fresh = (tn_real)(1 - h[ALPHA]), eps = (tn_real)h[EPS];
     tn_real eta = (tn_real)u->lr, mu = (tn_real)h[MOMENTUM];
     tn_real lambda = (tn_real)(f->decays ? h[DECAY] : 0);
-    tn_real *restrict x = f->x, *restrict v = u->slot[0][0];
-    tn_real *restrict a = u->slot[1][0], *restrict b = u->slot[2][0];
+    tn_real *restrict x = f->x, *restrict v = u->slot[0][k];
+    tn_real *restrict a = u->slot[1][k], *restrict b = u->slot[2][k];
     const tn_real *restrict grad = f->g;
     for (int64_t i = 0; i < f->n; i++) {
-        tn_real g = grad[i] + lambda * x[i];                       /* (1) */
-        v[i] = alpha * v[i] + fresh * (g * g);                     /* (2) */
+        tn_real g = grad[i] + lambda * x[i];                            /* (1) */
+        v[i] = alpha * v[i] + fresh * (g * g);                          /* (2) */
         tn_real square = v[i];
         if (a) {
-            a[i] = alpha * a[i] + fresh * g;                       /* (3) */
+            a[i] = alpha * a[i] + fresh * g;                            /* (3) */
             square -= a[i] * a[i];
         }
         tn_real d = g / ((tn_real)sqrt(square > 0 ? square : 0) + eps); /* (4) */
         if (b)
-            d = b[i] = mu * b[i] + d;                              /* (5) */
-        x[i] -= eta * d;                                           /* (6) */
+            d = b[i] = mu * b[i] + d;                                   /* (5) */
+        x[i] -= eta * d;                                                /* (6) */
     }
+}
+
+static void step(tn_unit *u)
+{
+    for (int k = 0; k < u->factors; k++)
+        step_factor(u, k);
 }
 
 static bool needs(const tn_unit *u, int slot, int k)

@@ -30,6 +30,12 @@ static const row rows[] = {
     { "LoRA-Pro SGD X=0", "lora-pro", "lr=0.05 delta=0 split=0" },
     { "LoRA-Pro SGD X=Sylv", "lora-pro", "lr=0.05 delta=0 split=2" },
     { "RITE paper", "lora-rite-paper", "lr=0.05" },
+    { "Muon rms", "muon", "lr=0.05 match_rms=1" },
+    { "Muon rms wd=.1", "muon", "lr=0.05 match_rms=1 weight_decay=0.1" },
+    { "Muon orig (PEFT)", "muon", "lr=0.05" },
+    { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
+    { "Shampoo 2-sided 1e-4", "shampoo", "lr=0.05 eps=1e-4" },
+    { "Shampoo r-side 1e-4", "shampoo", "lr=0.05 eps=1e-4 max_side=2" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

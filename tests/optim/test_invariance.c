@@ -46,6 +46,10 @@ static const setting optimizers[] = {
     { "projgd_half", "lora-pro", "split=1" },
     { "lorapro_sylvester", "lora-pro", "split=2" },
     { "rite_paper", "lora-rite-paper", NULL },
+    { "muon_rms", "muon", "match_rms=1" },
+    { "muon_orig", "muon", "match_rms=0" },
+    { "shampoo_2side", "shampoo", NULL },
+    { "shampoo_rside", "shampoo", "max_side=4" },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

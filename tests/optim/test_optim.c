@@ -271,6 +271,10 @@ START_TEST(state_is_named_and_counted)
         { "adafactor", NULL, 19, 0, 6, "C.x.lora_B.weight" }, /* 7 + 6 of matrices, 6 of the bias */
         { "lora-pro", NULL, 6, 0, 2, "m.bias" },
         { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
+        { "muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
+        { "shampoo", NULL, 6, 49, 6, "L.x.lora_B.weight" },
+        { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
+        { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

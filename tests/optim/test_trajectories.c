@@ -44,6 +44,10 @@ static const family families[] = {
     { "riem_objgen", "adamw", "scaled-adam", "preset=object-generation", { "m", "v" } },
     { "riem_peft", "sgd", "scaled-gd", "preset=peft", { NULL } },
     { "riem_peft", "adamw", "scaled-adam", "preset=peft", { "m", "v" } },
+    { "torch_muon", NULL, "muon", "", { "buf" } },
+    { "torch_muon_bf16", NULL, "muon", "", { "buf" } },
+    { "muon", NULL, "muon", " eps_added=1", { "buf" } },
+    { "shampoo", NULL, "shampoo", "", { "pre_cond_0", "pre_cond_1" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
@@ -73,6 +77,11 @@ static void settings_of(const tn_json *item, const family *f, char *out, size_t 
     const tn_json *bias = tn_json_find(s, "correct_bias");
     if (bias)
         snprintf(out + n, room - (size_t)n, "bias_correction=%s", bias->text);
+        n += snprintf(out + n, room - (size_t)n, "bias_correction=%s ", bias->text);
+    const tn_json *adjust = tn_json_find(s, "adjust");
+    if (adjust && adjust->kind == TN_STRING && !strcmp(adjust->text, "match_rms_adamw"))
+        n += snprintf(out + n, room - (size_t)n, "match_rms=1 ");
+    snprintf(out + n, room - (size_t)n, "%s", f->extra);
 }
 
 static double real_of(const tn_json *object, const char *key, double otherwise)
@@ -317,7 +326,7 @@ static void one_case(const char *folder, const tn_json *index, const tn_json *it
     tn_error e = { 0 };
     run r = { .scale = real_of(item, "g_scale", 0),
               .limit = real_of(item, "suggested_abs_tol", 0) };
-    if (sizeof(tn_real) == sizeof(float))
+    if (sizeof(tn_real) == sizeof(float) && r.limit < 2e-3)
         r.limit = 2e-3;
     const char *file = NULL;
     tn_json_get_string(item, "file", &file, &e);
