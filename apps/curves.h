@@ -26,7 +26,7 @@ typedef struct chart {
     double smooth; /* in (0,1): a running average that keeps this much of itself from point to point
                       is drawn thick over the thin points (terminal: instead of them); 0: none */
     bool log_x;
-    bool dots;         /* SVG: every point is marked */
+    bool dots;         /* SVG: every point is marked, if there is room for all */
     int nested;        /* SVG: of so many curves in turn the first is the widest, so that all are seen
                           where they coincide */
     double x_range[2], y_range[2]; /* points outside are not shown; { 0 }: all are */

@@ -199,7 +199,8 @@ static void put_panel(const panel *p, int count, tn_text *out)
     for (int j = 0; j < count; j++)
         put_line(p, &p->c->curves[j], j, p->c->smooth > 0 ? SMOOTH : THICK, out);
     for (int j = 0; j < count && p->c->dots; j++)
-        put_line(p, &p->c->curves[j], j, DOTS, out);
+        if (p->c->curves[j].n <= p->points)
+            put_line(p, &p->c->curves[j], j, DOTS, out);
     put_legend(p, count, out);
 }
 
@@ -213,9 +214,11 @@ static int64_t bytes_of(const chart *c, int n, int64_t points)
 {
     int64_t sum = 0;
     for (int i = 0; i < n; i++) {
-        const int times = 1 + (c[i].smooth > 0) + c[i].dots;
-        for (int j = 0; j < shown(&c[i]); j++)
-            sum += times * POINT * (c[i].curves[j].n < points ? c[i].curves[j].n : points);
+        for (int j = 0; j < shown(&c[i]); j++) {
+            const int64_t most = c[i].curves[j].n;
+            const int times = 1 + (c[i].smooth > 0) + (c[i].dots && most <= points);
+            sum += times * POINT * (most < points ? most : points);
+        }
         for (int j = 0; j < c[i].contour_count; j++)
             sum += POINT * (c[i].contours[j].n < points ? c[i].contours[j].n : points);
     }
@@ -228,8 +231,9 @@ static int64_t points_of(const chart *c, int n)
     int64_t points = LEAST, room = ROOM - PANEL_BYTES * n;
     for (int i = 0; i < n; i++)
         room -= shown(&c[i]) * CURVE_BYTES;
-    while (points < ROOM && bytes_of(c, n, points + 1) <= room)
-        points++;
+    for (int64_t more = points; more < ROOM; more++)
+        if (bytes_of(c, n, more) <= room)
+            points = more;
     return points;
 }
 
