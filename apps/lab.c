@@ -1,4 +1,4 @@
-/* lab.c - tenon lab: experiments for a lecture, each drawn in the terminal and as SVG in seconds. */
+/* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab.h"
 
 #include <stdio.h>
@@ -62,7 +62,8 @@ static int choose_all(lab *l, const experiment *x, tn_error *e)
         for (int k = 0; k < l->count; k++)
             there = there || !strcmp(l->chosen[k].def->name, names[i]);
         if (!there && l->count == LAB_MOST)
-            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d, with %s", LAB_MOST, x->always);
+            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d, with %s", LAB_MOST,
+                    x->always);
         else if (!there)
             choose(&l->chosen[l->count++], l->o, names[i]);
     }

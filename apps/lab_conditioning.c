@@ -1,10 +1,11 @@
-/* lab_conditioning.c - matrix sensing: find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>. Tong, Ma
-   and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient descent",
-   arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
+/* lab_conditioning.c - matrix sensing: find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>.
+   Tong, Ma and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient
+   descent", arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
 
-   As there: A_i normal with variance 1/m, singular values of X* evenly spaced, here from 1 to 1/kappa;
-   the start is spectral, the R leading singular pairs of sum_i <A_i, X*> A_i, each factor with the roots
-   of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for gradient descent. */
+   As there: A_i normal with variance 1/m, singular values of X* evenly spaced, here from 1 to
+   1/kappa; the start is spectral, the R leading singular pairs of sum_i <A_i, X*> A_i, each factor
+   with the roots of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for
+   gradient descent. */
 #include "apps/lab.h"
 
 #include <math.h>
@@ -217,9 +218,10 @@ int lab_conditioning(const lab *l, tn_error *e)
     descent *all = calloc((size_t)l->count, sizeof *all);
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with "
-           "random\nmatrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for sgd, as "
-           "in\narXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n%s.\n\nsteps to a relative error of %g (at: the error after %d steps, above that)\n",
+    printf("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
+           "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
+           "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n%s.\n\n"
+           "steps to a relative error of %g (at: the error after %d steps, above that)\n",
            N, N, R, M, STEPS / 5, lab_rates, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {
         print_table(l, all, rate);

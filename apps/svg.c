@@ -30,8 +30,8 @@ typedef struct layout { /* of a chart; the plot is at (left, top) from the chart
 
 static const layout wide = { .columns = 1, .width = WIDTH, .height = 380, .left = 64, .top = 48,
                              .plot_w = 536, .plot_h = 272, .ticks_x = 7, .ticks_y = 6 };
-static const layout small = { .columns = 2, .width = WIDTH / 2, .height = 284, .left = 60, .top = 48,
-                              .plot_w = 300, .plot_h = 184, .ticks_x = 6, .ticks_y = 5,
+static const layout small = { .columns = 2, .width = WIDTH / 2, .height = 284, .left = 60,
+                              .top = 48, .plot_w = 300, .plot_h = 184, .ticks_x = 6, .ticks_y = 5,
                               .legend_below = true };
 
 typedef struct panel {
@@ -156,7 +156,8 @@ static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text 
         tn_text_add(out, "axis");
     else
         tn_text_add(out, "c%d", j % COLOURS);
-    tn_text_add(out, "%s", j < 0 ? "\"" : how == DOTS ? dotted : how == THIN ? " thin\"" : " thick\"");
+    tn_text_add(out, "%s",
+                j < 0 ? "\"" : how == DOTS ? dotted : how == THIN ? " thin\"" : " thick\"");
     if (p->c->nested > 0 && how == THICK)
         tn_text_add(out, " style=\"stroke-width:%g\"",
                     2 + 1.5 * (p->c->nested - 1 - j % p->c->nested));

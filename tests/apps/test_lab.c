@@ -45,7 +45,11 @@ static double number_of(const char *beginning, int k)
 /* The last three columns: 10 A, B/10; rotated; A T, B T^-T. Something moves, too. */
 START_TEST(invariance_is_exact_for_those_that_claim_it)
 {
-    static const struct { const char *line; int loss; int class[3]; } rows[] = {
+    static const struct {
+        const char *line;
+        int loss;
+        int class[3];
+    } rows[] = {
         { "lora-rite ", 2, { EXACT, EXACT, EXACT } },
         { "scaled-gd delta=0 ", 3, { EXACT, EXACT, EXACT } },
         { "sgd ", 2, { APART, EXACT, APART } },
@@ -59,7 +63,8 @@ START_TEST(invariance_is_exact_for_those_that_claim_it)
             char word[64];
             word_of(rows[i].line, rows[i].loss + 1 + k, word);
             const bool diverges = !strcmp(word, "diverges");
-            const double apart = diverges ? INFINITY : number_of(rows[i].line, rows[i].loss + 1 + k);
+            const double apart =
+                diverges ? INFINITY : number_of(rows[i].line, rows[i].loss + 1 + k);
             if (rows[i].class[k] == EXACT)
                 ck_assert_msg(apart < 1e-4 && apart > 0, "%s%d: %s", rows[i].line, k, word);
             else
@@ -70,23 +75,33 @@ START_TEST(invariance_is_exact_for_those_that_claim_it)
 }
 END_TEST
 
-/* sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1): what is printed as the formula, and what
-   happens at every rate, to three digits. */
+/* sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1): what is printed as the formula, and
+   what happens at every rate, to three digits. */
 START_TEST(second_step_of_lora_rite)
 {
-    static const struct { const char *line; double a, b; } rows[] = {
-        { "64, 64 ", 64, 64 }, { "11, 17 ", 11, 17 }, { "24, 96 ", 24, 96 }, { "96, 24 ", 96, 24 },
+    static const struct {
+        const char *line;
+        double a, b;
+    } rows[] = {
+        { "64, 64 ", 64, 64 },
+        { "11, 17 ", 11, 17 },
+        { "24, 96 ", 24, 96 },
+        { "96, 24 ", 96, 24 },
     };
-    static const struct { const char *options; double beta1, beta2; } runs[] = {
+    static const struct {
+        const char *options;
+        double beta1, beta2;
+    } runs[] = {
         { "", 0.9, 0.999 },
-        { "--opt lora-rite.beta1=0.5 --opt lora-rite.beta2=0.9 --seed 3 --learning-rate 1", 0.5, 0.9 },
+        { "--opt lora-rite.beta1=0.5 --opt lora-rite.beta2=0.9 --seed 3 --learning-rate 1", 0.5,
+          0.9 },
     };
     place p = place_make();
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         ck_assert_int_eq(tenon(&p, "lab first-steps %s", runs[k].options), 0);
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            const double expected = sqrt(rows[i].b / rows[i].a) * sqrt(1 + runs[k].beta2) /
-                (1 + runs[k].beta1);
+            const double expected =
+                sqrt(rows[i].b / rows[i].a) * sqrt(1 + runs[k].beta2) / (1 + runs[k].beta1);
             for (int column = 2; column < 6; column++)
                 ck_assert_double_eq_tol(number_of(rows[i].line, column) / expected, 1, 5e-4);
         }
@@ -119,7 +134,8 @@ START_TEST(init_scale_is_flat_for_invariant_ones)
     double low = INFINITY, high = 0;
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
         for (int column = 2; column < 4; column++)
-            ck_assert_double_eq_tol(number_of(scales[i], column) / number_of("1 ", column), 1, 1e-3);
+            ck_assert_double_eq_tol(number_of(scales[i], column) / number_of("1 ", column), 1,
+                                    1e-3);
         low = fmin(low, number_of(scales[i], 1));
         high = fmax(high, number_of(scales[i], 1));
     }
@@ -134,14 +150,16 @@ START_TEST(only_scaled_gd_does_not_mind_the_condition)
 {
     place p = place_make();
     for (int seed = 0; seed < 2; seed++) {
-        ck_assert_int_eq(tenon(&p, "lab conditioning --optimizers scaled-gd,sgd --seed %d", seed), 0);
+        ck_assert_int_eq(tenon(&p, "lab conditioning --optimizers scaled-gd,sgd --seed %d", seed),
+                         0);
         const double steps = number_of("scaled-gd delta=0 ", 3);
         ck_assert_double_gt(steps, 10);
         for (int column = 4; column < 8; column++)
             ck_assert_double_le(number_of("scaled-gd delta=0 ", column), 2 * steps);
         char word[64];
         ck_assert_double_ge(number_of("sgd ", 3), 3 * number_of("sgd ", 2));
-        ck_assert_str_eq(word_of("sgd ", 8, word), "at"); /* at E, at E, at E: kappa 100 and above */
+        ck_assert_str_eq(word_of("sgd ", 8, word),
+                         "at"); /* at E, at E, at E: kappa 100 and above */
         ck_assert_double_gt(number_of("sgd ", 9), 1e-4);
     }
     place_end(&p);
@@ -159,7 +177,8 @@ START_TEST(paths_have_sgd_and_adam)
     ck_assert_int_eq(shell(&p, "sed 's/[(),]//g' out >c && mv c out"), 0);
     const double a[2] = { number_of("sgd ", 6), number_of("lora-rite ", 6) };
     const double b[2] = { number_of("sgd ", 7), number_of("lora-rite ", 7) };
-    ck_assert_double_eq_tol(b[0] * b[0] - a[0] * a[0], 3.6 * 3.6 - 1.2 * 1.2, 0.2); /* its flow keeps that */
+    ck_assert_double_eq_tol(b[0] * b[0] - a[0] * a[0], 3.6 * 3.6 - 1.2 * 1.2,
+                            0.2);                  /* its flow keeps that */
     ck_assert_double_eq_tol(b[1] / a[1], 3, 0.01); /* both factors by the same share */
     place_end(&p);
 }
@@ -180,7 +199,8 @@ START_TEST(pictures_are_small_sound_and_the_same_again)
         ck_assert_uint_le(strlen(text), LARGEST);
         free(text);
     }
-    ck_assert_int_eq(shell(&p, "test $(awk '{ print length }' out | sort -n | tail -1) -le 130"), 0);
+    ck_assert_int_eq(shell(&p, "test $(awk '{ print length }' out | sort -n | tail -1) -le 130"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -199,15 +219,19 @@ START_TEST(the_table_of_the_chapter_is_of_this_program)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "optimizers --markdown"), 0);
-    ck_assert_int_eq(shell(&p,
-                           "sed -n '/^<!-- made by: tenon optimizers --markdown -->$/,/^<!-- end -->$/p' "
-                           "'%s/optim/README.md' | sed '1d;$d' | cmp - out",
-                           p.before),
+    ck_assert_int_eq(
+        shell(&p,
+              "sed -n '/^<!-- made by: tenon optimizers --markdown -->$/,/^<!-- end -->$/p' "
+              "'%s/optim/README.md' | sed '1d;$d' | cmp - out",
+              p.before),
+        0);
+    ck_assert_int_eq(shell(&p, "test $(grep -o ' | ' out | wc -l) = $((7 * ($(wc -l <out) - 1)))"),
                      0);
-    ck_assert_int_eq(shell(&p, "test $(grep -o ' | ' out | wc -l) = $((7 * ($(wc -l <out) - 1)))"), 0);
-    ck_assert_int_eq(shell(&p, "cd '%s/optim' && ls $(sed -n 's/.*](\\([a-z_0-9]*.c\\)).*/\\1/p' %s/out) >/dev/null",
-                           p.before, p.folder),
-                     0);
+    ck_assert_int_eq(
+        shell(&p,
+              "cd '%s/optim' && ls $(sed -n 's/.*](\\([a-z_0-9]*.c\\)).*/\\1/p' %s/out) >/dev/null",
+              p.before, p.folder),
+        0);
     place_end(&p);
 }
 END_TEST
@@ -220,10 +244,13 @@ START_TEST(lists_are_complete_and_narrow)
         place_has(&p, "out", names[i]);
     ck_assert_int_eq(shell(&p, "test $(wc -l <out) = %d", EXPERIMENTS), 0);
     ck_assert_int_eq(tenon(&p, "optimizers"), 0);
-    ck_assert_int_eq(shell(&p, "test $(awk '{ print length }' out | sort -n | tail -1) -le 100"), 0);
+    ck_assert_int_eq(shell(&p, "test $(awk '{ print length }' out | sort -n | tail -1) -le 100"),
+                     0);
     ck_assert_int_eq(tenon(&p, "train --help"), 0);
-    ck_assert_int_eq(shell(&p, "sed '1,/^settings of the optimizers/d' out >s; test $(awk '{ print length }' "
-                               "s | sort -n | tail -1) -le 100"), 0);
+    ck_assert_int_eq(
+        shell(&p, "sed '1,/^settings of the optimizers/d' out >s; test $(awk '{ print length }' "
+                  "s | sort -n | tail -1) -le 100"),
+        0);
     ck_assert_int_eq(shell(&p, "tr -s ' \\n' '  ' <s >one"), 0);
     for (int i = 0; tn_optims[i]; i++)
         for (int k = 0; k < TN_MAX_HYPER && tn_optims[i]->hyper[k].name; k++) {
