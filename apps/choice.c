@@ -12,8 +12,7 @@ static int all_names(const char **names, int most)
     return n;
 }
 
-int choice_names(const options *o, const char *otherwise, const char **names, int most,
-                 tn_error *e)
+int choice_names(const options *o, const char *otherwise, const char **names, int most, tn_error *e)
 {
     const char *list = o->optimizers ? o->optimizers : otherwise;
     int count = list ? 0 : all_names(names, most);

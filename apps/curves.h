@@ -16,22 +16,21 @@
 
 enum { CURVES_MOST = 16 }; /* curves of a chart; more are left out */
 
-typedef struct curve { const char *name; const double *x, *y; int64_t n; } curve; /* in this order */
+typedef struct curve { const char *name; const double *x, *y; int64_t n; } curve;
 
 typedef struct chart {
     const char *title, *x, *y; /* y, x: names of the axes; may be NULL */
     const curve *curves;
     int count;
-    bool log_y;
+    bool log_x, log_y;
     double smooth; /* in (0,1): a running average that keeps this much of itself from point to point
                       is drawn thick over the thin points (terminal: instead of them); 0: none */
-    bool log_x;
-    bool dots;         /* SVG: every point is marked */
-    int nested;        /* SVG: of so many curves in turn the first is the widest, so that all are seen
-                          where they coincide */
     double x_range[2], y_range[2]; /* points outside are not shown; { 0 }: all are */
-    const curve *contours; /* thin lines behind the curves, without names */
+    const curve *contours;         /* thin lines behind the curves, without names */
     int contour_count;
+    bool dots;  /* SVG: every point is marked, if there is room for all */
+    int nested; /* SVG: of so many curves in turn the first is the widest, so that all are seen where
+                   they coincide; 0: all are alike */
 } chart;
 
 typedef enum curves_style {

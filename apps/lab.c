@@ -1,4 +1,4 @@
-/* lab.c - tenon lab: experiments for a lecture, each drawn in the terminal and as SVG in seconds. */
+/* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab.h"
 
 #include <stdio.h>
@@ -12,9 +12,9 @@ static const experiment experiments[] = {
     { "first-steps", "how far each factor moves in its first ten steps from lora_B = 0",
       "sgd,adam,scaled-gd,lora-rite", NULL, lab_first_steps },
     { "init-scale", "loss at the end against the size lora_A starts with",
-      "sgd,adam,scaled-gd,scaled-adam,lora-rite", NULL, lab_init_scale },
+      "sgd,adam,scaled-gd,lora-rite,scaled-adam", NULL, lab_init_scale },
     { "conditioning", "ScaledGD against gradient descent on matrix sensing, condition 1 to 10,000",
-      "scaled-gd,sgd", NULL, lab_conditioning },
+      "scaled-gd,sgd,lora-rite,adam", NULL, lab_conditioning },
     { "paths", "paths on two losses of two numbers, with contour lines",
       "scaled-gd,lora-rite", "sgd,adam", lab_paths },
 };
@@ -28,9 +28,7 @@ static const experiment *find_experiment(const char *name, tn_error *e)
         if (!strcmp(name, names[i]))
             return &experiments[i];
     }
-    const char *near = nearest_name(name, names, EXPERIMENTS);
-    tn_fail(e, APP_USAGE, "experiment \"%.60s\": unknown; %s%s", name,
-            near ? "did you mean " : "see tenon lab", near ? near : "");
+    unknown_name("experiment", name, names, EXPERIMENTS, "tenon lab", e);
     return NULL;
 }
 
@@ -54,22 +52,38 @@ static void choose(lab_choice *c, const options *o, const char *name)
 
 static int choose_all(lab *l, const experiment *x, tn_error *e)
 {
-    const char *names[LAB_MOST], *always[LAB_MOST];
+    const char *names[2 * LAB_MOST];
     const options none = { 0 };
-    const int n = choice_names(l->o, x->optimizers, names, LAB_MOST, e);
-    const int kept = x->always ? choice_names(&none, x->always, always, LAB_MOST, e) : 0;
+    int n = x->always ? choice_names(&none, x->always, names, LAB_MOST, e) : 0;
+    n += choice_names(l->o, x->optimizers, names + n, LAB_MOST, e);
     choice_check(l->o, names, n, e);
-    for (int i = 0; i < kept + n && !e->code; i++) {
-        const char *name = i < kept ? always[i] : names[i - kept];
+    for (int i = 0; i < n && !e->code; i++) {
         bool there = false;
         for (int k = 0; k < l->count; k++)
-            there = there || !strcmp(l->chosen[k].def->name, name);
+            there = there || !strcmp(l->chosen[k].def->name, names[i]);
         if (!there && l->count == LAB_MOST)
-            return tn_fail(e, APP_USAGE, "--optimizers: expected at most %d, with %s", LAB_MOST,
-                           x->always);
-        if (!there)
-            choose(&l->chosen[l->count++], l->o, name);
+            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d, with %s", LAB_MOST,
+                    x->always);
+        else if (!there)
+            choose(&l->chosen[l->count++], l->o, names[i]);
     }
+    return e->code;
+}
+
+static void nothing(void *arg, const lab_state *now)
+{
+    (void)arg, (void)now;
+}
+
+/* What an optimizer refuses is said before the first has run. */
+static int try_all(const lab *l, tn_error *e)
+{
+    const double one = 1;
+    const lab_target target = { 1, &one };
+    const lab_task t = { .out = 1, .in = 1, .r = 1, .a = &one, .b = &one, .loss = lab_squares,
+                         .problem = &target };
+    for (int i = 0; i < l->count && !e->code; i++)
+        lab_run(l, &l->chosen[i], 1, &t, nothing, NULL, e);
     return e->code;
 }
 
@@ -104,7 +118,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
                                      : tn_context_new(&(tn_options){ .threads = (int)o->threads });
     if (!e->code && !l->context)
         tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
-    if (!e->code) {
+    if (!e->code && !try_all(l, e)) {
         printf("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
         x->run(l, e);
     }

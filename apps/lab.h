@@ -1,13 +1,13 @@
-/* lab.h - what the experiments of `tenon lab` share: the chosen optimizers, a run of one of them on a
-   problem small enough to see through, and the pictures.
+/* lab.h - what the experiments of `tenon lab` share: the chosen optimizers, a run of one of them on
+   a problem small enough to see through, and the pictures.
 
-       lab_task t = { .out = 17, .in = 11, .r = 4, .a = A, .b = B, .loss = lab_squares, .problem = &y };
+       lab_task t = { .out = 17, .in = 11, .r = 4, .a = A, .b = B, .loss = ..., .problem = &y };
        double lr = lab_rate(l, &l->chosen[k], &t, e);
        lab_run(l, &l->chosen[k], lr, &t, each, arg, e);
        lab_show(l, charts, n, LAB_GRID, e);
 
-   Letters as in the papers: the product is A B^T with A = lora_B (out,r) and B = lora_A^T (in,r), its
-   scale 1. Errors stick to e; a run whose numbers stop being finite just ends. */
+   Letters as in the papers: the product is A B^T with A = lora_B (out,r) and B = lora_A^T (in,r),
+   its scale 1. Errors stick to e; a run whose numbers stop being finite just ends. */
 #ifndef TN_APP_LAB_H
 #define TN_APP_LAB_H
 

@@ -1,10 +1,11 @@
-/* lab_conditioning.c - matrix sensing: find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>. Tong, Ma
-   and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient descent",
-   arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
+/* lab_conditioning.c - matrix sensing: find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>.
+   Tong, Ma and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient
+   descent", arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
 
-   As there: A_i normal with variance 1/m, singular values of X* evenly spaced, here from 1 to 1/kappa;
-   the start is spectral, the R leading singular pairs of sum_i <A_i, X*> A_i, each factor with the roots
-   of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for gradient descent. */
+   As there: A_i normal with variance 1/m, singular values of X* evenly spaced, here from 1 to
+   1/kappa; the start is spectral, the R leading singular pairs of sum_i <A_i, X*> A_i, each factor
+   with the roots of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for
+   gradient descent. */
 #include "apps/lab.h"
 
 #include <math.h>
@@ -31,12 +32,14 @@ typedef struct descent {
     int kappa;                                     /* that now runs */
 } descent;
 
+/* In four lanes, which is twice as fast; n is a multiple of four. */
 static double dot(const double *x, const double *y, int n)
 {
-    double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += x[i] * y[i];
-    return sum;
+    double sum[4] = { 0 };
+    for (int i = 0; i < n; i += 4)
+        for (int k = 0; k < 4; k++)
+            sum[k] += x[i + k] * y[i + k];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 /* 1/2 sum_i (<A_i, z> - seen_i)^2 */
@@ -145,7 +148,9 @@ static void note(void *arg, const lab_state *now)
 static double rate_of(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e)
 {
     const bool theirs = !strcmp(how->def->name, "scaled-gd") || !strcmp(how->def->name, "sgd");
-    return theirs && isnan(l->o->learning_rate) ? 0.5 : lab_rate(l, how, t, e);
+    lab_task brief = *t;
+    brief.steps = STEPS / 5;
+    return theirs && isnan(l->o->learning_rate) ? 0.5 : lab_rate(l, how, &brief, e);
 }
 
 static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_error *e)
@@ -213,11 +218,11 @@ int lab_conditioning(const lab *l, tn_error *e)
     descent *all = calloc((size_t)l->count, sizeof *all);
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with "
-           "random\nmatrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for sgd, as "
-           "in\narXiv:2005.08898; for others at kappa 1 the best of 1e-4, 3e-4, ... 1; --learning-rate "
-           "sets one.\n\nsteps to a relative error of %g (at: the error after %d steps, above that)\n",
-           N, N, R, M, close_enough, STEPS);
+    printf("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
+           "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
+           "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n%s.\n\n"
+           "steps to a relative error of %g (at: the error after %d steps, above that)\n",
+           N, N, R, M, STEPS / 5, lab_rates, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {
         print_table(l, all, rate);
         show(l, all, e);

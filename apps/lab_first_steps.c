@@ -1,8 +1,8 @@
-/* lab_first_steps.c - from A = lora_B = 0, as LoRA begins, under one gradient of the product that stays
-   the same: how far each factor moves a step, measured in its own size.
+/* lab_first_steps.c - from A = lora_B = 0, as LoRA begins, under one gradient of the product that
+   stays the same: how far each factor moves a step, measured in its own size.
 
-   An invariant optimizer divides the second factor's step by the size of the first, which at step 2 is
-   the rate itself. LoRA-RITE then moves B, whatever the rate, by
+   An invariant optimizer divides the second factor's step by the size of the first, which at step 2
+   is the rate itself. LoRA-RITE then moves B, whatever the rate, by
 
        ||dB|| / ||B|| = sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1)
 
@@ -17,7 +17,8 @@
 
 enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
 
-static const struct shape { int out, in; } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 }, { 96, 24 } };
+static const struct shape { int out, in; } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 },
+                                                        { 96, 24 } };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 typedef struct motion {
@@ -56,7 +57,8 @@ static void note(void *arg, const lab_state *now)
             m->by[f][now->step - 1] = size > 0 ? sqrt(moved / size) : (double)NAN;
         memcpy(m->before[f], x[f], (size_t)n[f] * sizeof *x[f]);
     }
-    const double beta1 = tn_optim_hyper(now->optim, "beta1"), beta2 = tn_optim_hyper(now->optim, "beta2");
+    const double beta1 = tn_optim_hyper(now->optim, "beta1");
+    const double beta2 = tn_optim_hyper(now->optim, "beta2");
     m->expected = sqrt((double)m->at.in / m->at.out * (1 + beta2)) / (1 + beta1);
 }
 
@@ -124,8 +126,8 @@ int lab_first_steps(const lab *l, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
     printf("A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
            "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
-           "||change|| / ||factor before|| in step\n%-10s", shapes[0].out, R, shapes[0].in, R,
-           most, "  rate");
+           "||change|| / ||factor before|| in step\n%-10s",
+           shapes[0].out, R, shapes[0].in, R, most, "  rate");
     for (int k = 1; k <= STEPS; k++)
         printf(" %7d", k);
     printf("\n");

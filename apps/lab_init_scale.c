@@ -1,5 +1,5 @@
-/* lab_init_scale.c - from A = lora_B = 0 every size of B = lora_A describes the same function; the loss at
-   the end depends on it all the same, unless the optimizer is invariant to scale. */
+/* lab_init_scale.c - from A = lora_B = 0 every size of B = lora_A describes the same function; the
+   loss at the end depends on it all the same, unless the optimizer is invariant to scale. */
 #include "apps/lab.h"
 
 #include <math.h>
@@ -61,8 +61,8 @@ int lab_init_scale(const lab *l, tn_error *e)
     scan s[LAB_MOST] = { 0 };
     curve curves[LAB_MOST];
     double most = 0;
-    printf("loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale x the "
-           "same numbers.\n%s,\nat scale 1.\n\n",
+    printf("loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
+           "the same numbers. Rates are chosen at scale 1.\n%s.\n\n",
            STEPS, OUT, R, IN, R, lab_rates);
     for (int i = 0; i < l->count && !e->code; i++) {
         run_scales(l, &l->chosen[i], &s[i], e);
@@ -75,7 +75,7 @@ int lab_init_scale(const lab *l, tn_error *e)
     printf("\n");
     print_table(l, s);
     const chart c = { .title = "loss after 20 steps", .x = "scale of lora_A's start",
-                      .curves = curves, .count = l->count, .log_x = true, .nested = l->count,
+                      .curves = curves, .count = l->count, .log_x = true, .nested = 2,
                       .y_range = { 0, 5 * most } };
     return lab_show(l, &c, 1, LAB_WIDE, e);
 }

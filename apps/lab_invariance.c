@@ -1,5 +1,5 @@
-/* lab_invariance.c - the same product written by four pairs of factors, which an invariant optimizer
-   trains as if they were one. */
+/* lab_invariance.c - the same product written by four pairs of factors, which an invariant
+   optimizer trains as if they were one. */
 #include "apps/lab.h"
 
 #include <math.h>

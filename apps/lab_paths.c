@@ -1,13 +1,13 @@
-/* lab_paths.c - paths on two losses of two numbers. The first is a factorisation, w = a b; LoRA pairs
-   with r = out = in = 1. The second, Rosenbrock's valley, is no pair, so that optimizers of pairs
-   are not there. */
+/* lab_paths.c - paths on two losses of two numbers. The first is a factorisation, w = a b: a LoRA
+   pair with r = out = in = 1. The second, Rosenbrock's valley, is no pair, so that optimizers of
+   pairs are not there. */
 #include "apps/lab.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_STEPS = 150, CONTOURS = 8, CONTOUR_POINTS = 101, PLACES = 2 * CONTOURS };
+enum { MOST_STEPS = 100, CONTOURS = 8, CONTOUR_POINTS = 61, PLACES = 2 * CONTOURS };
 
 typedef struct contour { double x[CONTOUR_POINTS], y[CONTOUR_POINTS]; } contour;
 
@@ -17,7 +17,8 @@ typedef struct place { /* where paths run */
     int steps;
     bool pair;
     double (*loss)(const void *problem, const double *z, double *g);
-    int (*contours)(const struct place *p, double level, contour *out); /* pieces of a level; at most 2 */
+    /* Writes the pieces of a level, at most 2; returns how many. */
+    int (*contours)(const struct place *p, double level, contour *out);
     int level_count;
     double levels[CONTOURS];
 } place;
@@ -130,14 +131,15 @@ static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error
             printf("  %-24s not there: no LoRA pair\n", l->chosen[i].label);
             continue;
         }
-        run_path(l, &l->chosen[i], at, &s->paths[n], e);
-        s->curves[n] = (curve){ l->chosen[i].def->name, s->paths[n].x, s->paths[n].y, at->steps + 1 };
-        n++;
+        path *p = &s->paths[n];
+        run_path(l, &l->chosen[i], at, p, e);
+        s->curves[n++] = (curve){ l->chosen[i].def->name, p->x, p->y, at->steps + 1 };
     }
     for (int k = 0; k < at->level_count; k++) {
-        const int pieces = at->contours(at, at->levels[k], &s->contours[lines]);
-        for (int i = 0; i < pieces; i++, lines++)
-            s->lines[lines] = (curve){ "", s->contours[lines].x, s->contours[lines].y, CONTOUR_POINTS };
+        const int end = lines + at->contours(at, at->levels[k], &s->contours[lines]);
+        for (; lines < end; lines++)
+            s->lines[lines] = (curve){ .x = s->contours[lines].x, .y = s->contours[lines].y,
+                                       .n = CONTOUR_POINTS };
     }
     *c = (chart){ .title = at->title, .x = at->x, .y = at->y, .curves = s->curves, .count = n,
                   .dots = true, .x_range = { at->x_range[0], at->x_range[1] },

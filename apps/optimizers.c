@@ -34,8 +34,8 @@ static void print_table(void)
         const tn_optim_def *d = tn_optims[i];
         printf("%-16s %-7g %-10s %.63s\n", d->name, d->hyper[0].value, brief[d->claims], d->title);
     }
-    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T leave its\n"
-           "steps on the product unchanged; both: scale and rotations.\n");
+    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
+           "leave its\nsteps on the product unchanged; both: scale and rotations.\n");
 }
 
 /* ---- in Markdown ---- */

@@ -30,8 +30,8 @@ typedef struct layout { /* of a chart; the plot is at (left, top) from the chart
 
 static const layout wide = { .columns = 1, .width = WIDTH, .height = 380, .left = 64, .top = 48,
                              .plot_w = 536, .plot_h = 272, .ticks_x = 7, .ticks_y = 6 };
-static const layout small = { .columns = 2, .width = WIDTH / 2, .height = 284, .left = 60, .top = 48,
-                              .plot_w = 300, .plot_h = 184, .ticks_x = 6, .ticks_y = 5,
+static const layout small = { .columns = 2, .width = WIDTH / 2, .height = 284, .left = 60,
+                              .top = 48, .plot_w = 300, .plot_h = 184, .ticks_x = 6, .ticks_y = 5,
                               .legend_below = true };
 
 typedef struct panel {
@@ -156,7 +156,8 @@ static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text 
         tn_text_add(out, "axis");
     else
         tn_text_add(out, "c%d", j % COLOURS);
-    tn_text_add(out, "%s", j < 0 ? "\"" : how == DOTS ? dotted : how == THIN ? " thin\"" : " thick\"");
+    tn_text_add(out, "%s",
+                j < 0 ? "\"" : how == DOTS ? dotted : how == THIN ? " thin\"" : " thick\"");
     if (p->c->nested > 0 && how == THICK)
         tn_text_add(out, " style=\"stroke-width:%g\"",
                     2 + 1.5 * (p->c->nested - 1 - j % p->c->nested));
@@ -199,7 +200,8 @@ static void put_panel(const panel *p, int count, tn_text *out)
     for (int j = 0; j < count; j++)
         put_line(p, &p->c->curves[j], j, p->c->smooth > 0 ? SMOOTH : THICK, out);
     for (int j = 0; j < count && p->c->dots; j++)
-        put_line(p, &p->c->curves[j], j, DOTS, out);
+        if (p->c->curves[j].n <= p->points)
+            put_line(p, &p->c->curves[j], j, DOTS, out);
     put_legend(p, count, out);
 }
 
@@ -213,9 +215,11 @@ static int64_t bytes_of(const chart *c, int n, int64_t points)
 {
     int64_t sum = 0;
     for (int i = 0; i < n; i++) {
-        const int times = 1 + (c[i].smooth > 0) + c[i].dots;
-        for (int j = 0; j < shown(&c[i]); j++)
-            sum += times * POINT * (c[i].curves[j].n < points ? c[i].curves[j].n : points);
+        for (int j = 0; j < shown(&c[i]); j++) {
+            const int64_t most = c[i].curves[j].n;
+            const int times = 1 + (c[i].smooth > 0) + (c[i].dots && most <= points);
+            sum += times * POINT * (most < points ? most : points);
+        }
         for (int j = 0; j < c[i].contour_count; j++)
             sum += POINT * (c[i].contours[j].n < points ? c[i].contours[j].n : points);
     }
@@ -228,8 +232,9 @@ static int64_t points_of(const chart *c, int n)
     int64_t points = LEAST, room = ROOM - PANEL_BYTES * n;
     for (int i = 0; i < n; i++)
         room -= shown(&c[i]) * CURVE_BYTES;
-    while (points < ROOM && bytes_of(c, n, points + 1) <= room)
-        points++;
+    for (int64_t more = points; more < ROOM; more++)
+        if (bytes_of(c, n, more) <= room)
+            points = more;
     return points;
 }
 
