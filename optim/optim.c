@@ -3,6 +3,7 @@
    default settings but at the schedule's rate. */
 #include "optim/optim.h"
 #include "core/op.h"
+#include "optim/balora.h"
 #include "optim/norm.h"
 #include "optim/table.h"
 
@@ -71,13 +72,18 @@ static void scale_piece(void *arg, int64_t i, int thread)
         g[k] *= c;
 }
 
+static char *shared_memory(const tn_optim *o, int thread)
+{
+    return (char *)o->scratch + o->scratch_shared * (size_t)thread;
+}
+
 /* Unit i as `thread` runs it. */
 static tn_member *member_on(tn_optim *o, int64_t i, int thread)
 {
     tn_member *m = &o->members[i];
     m->unit.thread = thread;
     if (!m->def->keeps_scratch)
-        m->unit.memory = (char *)o->scratch + o->scratch_shared * (size_t)thread;
+        m->unit.memory = shared_memory(o, thread);
     return m;
 }
 
@@ -90,8 +96,11 @@ static void measure_unit(void *arg, int64_t i, int thread)
 
 static void step_unit(void *arg, int64_t i, int thread)
 {
-    tn_member *m = member_on(arg, i, thread);
+    tn_optim *o = arg;
+    tn_member *m = member_on(o, i, thread);
     m->def->step(&m->unit);
+    if (tn_table_balances(o, &m->unit) && fmod((double)m->unit.t, o->hyper[TN_BALORA_EVERY]) == 0)
+        tn_balora(&m->unit, o->hyper[TN_BALORA] == 2, shared_memory(o, thread));
 }
 
 static double sum_in_order(const double *s, int64_t n)
@@ -207,8 +216,6 @@ const tn_optim_def *tn_optim_definition(const tn_optim *o)
 
 double tn_optim_hyper(const tn_optim *o, const char *name)
 {
-    for (int i = 0; i < TN_MAX_HYPER && o->def->hyper[i].name; i++)
-        if (!strcmp(o->def->hyper[i].name, name))
-            return o->hyper[i];
-    return NAN;
+    int i = tn_settings_find(o->def, name, strlen(name));
+    return i < 0 ? NAN : o->hyper[i];
 }

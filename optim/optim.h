@@ -32,7 +32,7 @@ typedef enum tn_slot_kind {
     TN_ROW_SQUARE,  /* double, (rows,rows) of each weight */
     TN_COL_SQUARE,  /* double, (cols,cols) of each weight */
     TN_R_BY_R,      /* double, (R,R), one block a pair */
-    TN_SCALAR       /* double, one block a unit */
+    TN_SCALAR       /* double, one block a pair; one block each weight if the optimizer knows no pairs */
 } tn_slot_kind;
 
 typedef struct tn_factor { /* one weight of a unit, row-major */
@@ -43,14 +43,14 @@ typedef struct tn_factor { /* one weight of a unit, row-major */
     bool decays;           /* weight decay falls on it */
 } tn_factor;
 
-typedef struct tn_unit {
+typedef struct tn_unit {  /* a step does all its factors: balora makes pairs for every optimizer */
     int factors;           /* 1: a weight in f[0]. 2: a LoRA pair, f[0] = lora_A (R,in), f[1] = lora_B (out,R) */
     tn_factor f[2];
     double s;              /* scale of the pair; 1 if its layer has none */
     int64_t r, in, out;    /* of the pair */
     int64_t t;             /* number of this step for this unit, from 1; state starts as zeros */
     void *slot[TN_MAX_SLOTS][2]; /* state, in the order of .slots; what each weight has: [0] of f[0], [1] of
-                                    f[1]; TN_LIKE_B, TN_R_BY_R, TN_SCALAR: [0]; NULL: .needs said no */
+                                    f[1]; of a pair TN_LIKE_B, TN_R_BY_R, TN_SCALAR: [0]; NULL: .needs said no */
     double lr;             /* of this step, after schedule */
     const double *h;       /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
     double global;         /* sum over all units of what .measure returned */
@@ -101,6 +101,8 @@ typedef struct tn_optim_def {
 extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
 const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
 
+extern const tn_hyper tn_optim_common[]; /* settings of every optimizer, ended by a NULL name */
+
 /* ---- for people who train ---- */
 
 typedef enum tn_schedule_kind { TN_CONSTANT, TN_LINEAR, TN_COSINE, TN_WSD, TN_INVERSE_SQRT } tn_schedule_kind;
@@ -121,7 +123,9 @@ typedef struct tn_optim tn_optim;
 typedef struct tn_optim_options {
     double lr;                 /* 0: the optimizer's default */
     const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL.
-                                  "preset=NAME" stands for the settings of that preset */
+                                  "preset=NAME" stands for the settings of that preset. Every optimizer
+                                  also has those of tn_optim_common: "balora=1" balances each LoRA pair
+                                  after its step (balora.c), "balora_every=N" after every N-th only */
     double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
     bool decay_all;            /* decay on biases and norms too, not on matrices alone */
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off

@@ -85,8 +85,8 @@ const tn_optim_def tn_optim_scaled_adam = {
     .name = "scaled-adam", .title = "Riemannian preconditioned AdamW", .paper = "arXiv:2402.02347",
     .update = "AdamW on gA (B^T B + delta I)^-1 and gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where no "
-               "inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
+               "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
         { "lr", 1e-3, "learning rate eta" },
         { "beta1", 0.9, "decay of the first moment" },
@@ -95,7 +95,7 @@ const tn_optim_def tn_optim_scaled_adam = {
         { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
         { "delta", 1e-6, "added to the diagonal of the Gram matrices" },
         { "gauss_seidel", 1, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
-        { "bias_correction", 1, "1: but for eps (GPT-2 file); 0: none (Mistral file); 2: as torch" },
+        { "bias_correction", 1, "1: but for eps (GPT-2 file); 0: none (Mistral); 2: as torch" },
         { "decay_after", 1, "1: decay after the step (authors); 0: before it (torch)" },
         { "fallback", 0, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
                          "at a Gram norm up to 1e-6" },

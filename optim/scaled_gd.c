@@ -81,8 +81,8 @@ const tn_optim_def tn_optim_scaled_gd = {
     .paper = "arXiv:2402.02347",
     .update = "A -= lr gA (B^T B + delta I)^-1; B -= lr gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where no "
-               "inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
+               "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
         { "lr", 2e-2, "learning rate eta" },
         { "delta", 1e-6, "added to the diagonal of the Gram matrices" },

@@ -25,11 +25,25 @@ const tn_optim_def *tn_optim_find(const char *name)
     return NULL;
 }
 
-static int find(const tn_optim_def *def, const char *name, size_t length)
+const tn_hyper tn_optim_common[] = {
+    { "balora", 0, "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
+    { "balora_every", 1, "steps from one balancing to the next" },
+    { 0 },
+};
+
+/* Setting i of TN_SETTINGS, whose name is NULL if there is none. */
+static tn_hyper setting(const tn_optim_def *def, int i)
 {
-    for (int i = 0; i < TN_MAX_HYPER && def->hyper[i].name; i++)
-        if (strlen(def->hyper[i].name) == length && !strncmp(def->hyper[i].name, name, length))
+    return i < TN_MAX_HYPER ? def->hyper[i] : tn_optim_common[i - TN_MAX_HYPER];
+}
+
+int tn_settings_find(const tn_optim_def *def, const char *name, size_t length)
+{
+    for (int i = 0; i < TN_SETTINGS; i++) {
+        const char *own = setting(def, i).name;
+        if (own && strlen(own) == length && !strncmp(own, name, length))
             return i;
+    }
     return -1;
 }
 
@@ -59,9 +73,11 @@ static int distance(const char *a, size_t n, const char *b)
 static const char *nearest(const tn_optim_def *def, const char *name, size_t length)
 {
     const char *best = def->hyper[0].name;
-    for (int i = 1; i < TN_MAX_HYPER && def->hyper[i].name; i++)
-        if (distance(name, length, def->hyper[i].name) < distance(name, length, best))
-            best = def->hyper[i].name;
+    for (int i = 1; i < TN_SETTINGS; i++) {
+        const char *own = setting(def, i).name;
+        if (own && distance(name, length, own) < distance(name, length, best))
+            best = own;
+    }
     return best;
 }
 
@@ -89,7 +105,7 @@ static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e
         return set_preset(def, text + 7, h, e);
     const char *equals = strchr(text, '=');
     size_t length = equals ? (size_t)(equals - text) : strlen(text);
-    int i = find(def, text, length);
+    int i = tn_settings_find(def, text, length);
     if (i < 0)
         return tn_fail(e, TN_EARG, "%s has no setting \"%.*s\"; the nearest is \"%s\"", def->name,
                        (int)(length < 64 ? length : 64), text, nearest(def, text, length));
@@ -97,7 +113,7 @@ static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e
     double value = equals ? strtod(equals + 1, &end) : NAN;
     if (!equals || end == equals + 1 || *end || !isfinite(value))
         return tn_fail(e, TN_EARG, "%s: \"%s\" is no setting; expected %s=NUMBER", def->name, text,
-                       def->hyper[i].name);
+                       setting(def, i).name);
     h[i] = value;
     return TN_OK;
 }
@@ -107,17 +123,26 @@ static int set_decay(const tn_optim_def *def, double value, double *h, tn_error 
     if (!(value >= 0))
         return TN_OK;
     if (def->decay) {
-        h[find(def, def->decay, strlen(def->decay))] = value;
+        h[tn_settings_find(def, def->decay, strlen(def->decay))] = value;
         return TN_OK;
     }
     return value > 0 ? tn_fail(e, TN_EARG, "%s has no weight decay", def->name) : TN_OK;
 }
 
+static const char *check_common(const double *h)
+{
+    if (h[TN_BALORA] != 0 && h[TN_BALORA] != 1 && h[TN_BALORA] != 2)
+        return "balora must be 0, 1 or 2";
+    if (!(h[TN_BALORA_EVERY] >= 1 && h[TN_BALORA_EVERY] == floor(h[TN_BALORA_EVERY])))
+        return "balora_every must be a whole number above 0";
+    return NULL;
+}
+
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e)
 {
-    for (int i = 0; i < TN_MAX_HYPER && def->hyper[i].name; i++)
-        h[i] = def->hyper[i].value;
+    for (int i = 0; i < TN_SETTINGS; i++)
+        h[i] = setting(def, i).value;
     if (options->lr != 0)
         h[0] = options->lr;
     set_decay(def, options->weight_decay, h, e);
@@ -128,5 +153,7 @@ int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, d
     if (!(h[0] > 0 && isfinite(h[0])))
         return tn_fail(e, TN_EARG, "%s: lr is %g; expected a number above 0", def->name, h[0]);
     const char *wrong = def->check ? def->check(h) : NULL;
+    if (!wrong)
+        wrong = check_common(h);
     return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : TN_OK;
 }

@@ -4,6 +4,9 @@
 
 #include "optim/optim.h"
 
+/* Values of settings: those of the definition, then those that every optimizer has. */
+enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_SETTINGS };
+
 typedef struct tn_member { /* a unit of the run */
     tn_unit unit;
     const tn_optim_def *def; /* the optimizer, or AdamW for what is not a pair */
@@ -21,8 +24,8 @@ struct tn_optim {
     tn_params *params;
     tn_context *context;
     const tn_optim_def *def;
-    double hyper[TN_MAX_HYPER];    /* of def */
-    double fallback[TN_MAX_HYPER]; /* of AdamW: its defaults */
+    double hyper[TN_SETTINGS];     /* of def */
+    double fallback[TN_SETTINGS];  /* of AdamW: its defaults */
     double max_norm;               /* of the raw gradients; 0: no clipping */
     tn_schedule schedule;
     tn_member *members;
@@ -41,8 +44,12 @@ struct tn_optim {
 /* Finds the units among the trained weights and takes memory for all that a step needs. */
 int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
 void tn_table_free(tn_optim *o);
-/* Hyper-parameters of def: defaults, then options. */
+/* Whether unit u of o, a pair or not, is balanced by balora.c. */
+bool tn_table_balances(const tn_optim *o, const tn_unit *u);
+/* Settings of def: defaults, then options. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e);
+/* Place of a setting among the TN_SETTINGS; -1: def has none of that name. */
+int tn_settings_find(const tn_optim_def *def, const char *name, size_t length);
 
 #endif

@@ -1,6 +1,7 @@
 /* units.c - which weights belong together, and the memory of their state. Pairs are found by name:
    LAYER.lora_A.weight (R,in) with LAYER.lora_B.weight (out,R). */
 #include "core/arena.h"
+#include "optim/balora.h"
 #include "optim/table.h"
 
 #include <stdio.h>
@@ -42,6 +43,17 @@ static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
                                 .decays = decay_all || w->rank >= 2 };
 }
 
+bool tn_table_balances(const tn_optim *o, const tn_unit *u)
+{
+    return o->hyper[TN_BALORA] != 0 && u->factors == 2;
+}
+
+/* Who wants LoRA weights as pairs; NULL: nobody. */
+static const char *pairs_for(const tn_optim *o)
+{
+    return o->def->pairs ? o->def->name : o->hyper[TN_BALORA] != 0 ? "balora" : NULL;
+}
+
 static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b, bool decay_all,
                     tn_error *e)
 {
@@ -63,7 +75,7 @@ static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
         return tn_fail(e, TN_ESHAPE,
                        "%s: rank %lld is above min(in, out) = min(%lld, %lld), which %s cannot use",
                        m->layer, (long long)u->r, (long long)u->in, (long long)u->out,
-                       o->def->name);
+                       pairs_for(o));
     return TN_OK;
 }
 
@@ -72,7 +84,7 @@ static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
 static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all, tn_error *e)
 {
     static const char *const suffix[] = { ".lora_A.weight", ".lora_B.weight" };
-    int half = !o->def->pairs                  ? -1
+    int half = !pairs_for(o)                   ? -1
                : ends_with(a->name, suffix[0]) ? 0
                : ends_with(a->name, suffix[1]) ? 1
                                                : -1;
@@ -91,7 +103,7 @@ static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
         tn_fail(e, TN_ENOMEM, "%s: out of memory", a->name);
     else if (!other)
         tn_fail(e, TN_EARG, "%s: its partner %s%s is not trained; %s needs both", a->name, m->layer,
-                suffix[1 - half], o->def->name);
+                suffix[1 - half], pairs_for(o));
     else if (half == 0)
         add_pair(o, m, a, other, decay_all, e);
     if (half == 0 && !e->code)
@@ -125,8 +137,8 @@ static extent extent_of(const tn_member *m, int s, int k)
         return (extent){ f->cols * f->cols, false, true };
     case TN_R_BY_R:
         return (extent){ k ? 0 : u->r * u->r, false, false };
-    case TN_SCALAR:
-        return (extent){ k ? 0 : 1, false, false };
+    case TN_SCALAR: /* optimizers that know no pairs have one of each weight, in a pair too */
+        return (extent){ k && m->def->pairs ? 0 : 1, false, !m->def->pairs };
     default:
         return (extent){ 0 };
     }
@@ -162,6 +174,8 @@ static size_t lay_out_scratch(tn_optim *o, char *scratch, size_t *shared)
         const tn_member *m = &o->members[i];
         size_t bytes =
             m->def->scratch && !m->def->keeps_scratch ? aligned(m->def->scratch(&m->unit)) : 0;
+        *shared = bytes > *shared ? bytes : *shared;
+        bytes = tn_table_balances(o, &m->unit) ? aligned(tn_balance_bytes(&m->unit)) : 0;
         *shared = bytes > *shared ? bytes : *shared;
     }
     size_t room = *shared * (size_t)tn_context_threads(o->context);

@@ -103,6 +103,10 @@ START_TEST(what_is_no_pair_is_refused)
             "x.lora_B.weight: its partner x.lora_A.weight is not trained");
     tn_optim *single = optimizer(p, "adamw", NULL); /* a plain optimizer does not mind */
     tn_optim_free(single);
+    refused(p, "adamw",
+            &(tn_optim_options){ .weight_decay = -1,
+                                 .set = (const char *[]){ "balora=1", NULL } },
+            TN_EARG, "its partner x.lora_A.weight is not trained; balora needs both");
     tn_params_free(p);
     p = some(c, names, bad);
     refused(p, "lora-rite", &o, TN_ESHAPE,
@@ -143,6 +147,9 @@ START_TEST(settings_by_name)
         { "scaled-adam", "weight_decay=-1", -1, -1, "weight_decay must be at least 0" },
         { "lora-rite", "clip=-1", -1, -1, "clip, skip, cap" },
         { "lora-rite", "lr=1", -1, 1, "would break its invariance" },
+        { "sgd", "balora=3", -1, -1, "sgd: balora must be 0, 1 or 2" },
+        { "sgd", "balora_every=1.5", -1, -1, "balora_every must be a whole number above 0" },
+        { "sgd", "balor=1", -1, -1, "sgd has no setting \"balor\"; the nearest is \"balora\"" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refused(p, wrong[i].name,
@@ -156,7 +163,7 @@ START_TEST(settings_by_name)
         &(tn_optim_options){ .lr = 0.5,
                              .weight_decay = 0.25,
                              .max_grad_norm = -1,
-                             .set = (const char *[]){ "beta1=0.75", "escape=1", NULL } },
+                             .set = (const char *[]){ "beta1=0.75", "escape=1", "balora=2", NULL } },
         &e);
     must(&e);
     ck_assert(tn_optim_hyper(o, "lr") == 0.5);
@@ -165,6 +172,8 @@ START_TEST(settings_by_name)
     ck_assert(tn_optim_hyper(o, "escape") == 1);
     ck_assert(tn_optim_hyper(o, "weight_decay") == 0.25);
     ck_assert(tn_optim_hyper(o, "skip") == 0);
+    ck_assert(tn_optim_hyper(o, "balora") == 2);
+    ck_assert(tn_optim_hyper(o, "balora_every") == 1);
     ck_assert(isnan(tn_optim_hyper(o, "nothing")));
     ck_assert_ptr_eq(tn_optim_definition(o), tn_optim_find("lora-rite"));
     tn_optim_free(o);
@@ -275,6 +284,8 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", NULL, 6, 49, 6, "L.x.lora_B.weight" },
         { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
+        { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
+        { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

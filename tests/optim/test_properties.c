@@ -250,7 +250,7 @@ END_TEST
 /* ---- threads, refusals ---- */
 
 /* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
-static uint64_t run_threads(const tn_optim_def *def, int threads, const char *isa)
+static uint64_t run_threads(const tn_optim_def *def, int threads, const char *isa, const char *set)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = threads, .isa = isa });
     tn_params *p = tn_params_new(c);
@@ -267,7 +267,12 @@ static uint64_t run_threads(const tn_optim_def *def, int threads, const char *is
     tn_params_add(p, "long", 1, (int64_t[]){ 100000 });
     tn_error e = { 0 };
     tn_optim *o = tn_optim_new(
-        p, def, &(tn_optim_options){ .lr = 0.01, .weight_decay = def->decay ? 0.1 : -1, .max_grad_norm = -1 }, &e);
+        p, def,
+        &(tn_optim_options){ .lr = 0.01,
+                             .set = (const char *const[]){ set, NULL },
+                             .weight_decay = def->decay ? 0.1 : -1,
+                             .max_grad_norm = -1 },
+        &e);
     must(&e);
     for (int t = 0; t < 8; t++) {
         for (int64_t i = 0; i < tn_params_count(p); i++) {
@@ -290,11 +295,18 @@ static uint64_t run_threads(const tn_optim_def *def, int threads, const char *is
 START_TEST(threads_and_vectors_change_no_bit)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {
-        uint64_t one = run_threads(*def, 1, NULL);
+        uint64_t one = run_threads(*def, 1, NULL, NULL),
+                 balanced = run_threads(*def, 1, NULL, "balora=2");
         for (int threads = 2; threads <= 7; threads++)
-            ck_assert_msg(run_threads(*def, threads, NULL) == one, "%s on %d threads", (*def)->name,
-                          threads);
-        ck_assert_msg(run_threads(*def, 2, "scalar") == one, "%s without vectors", (*def)->name);
+            ck_assert_msg(run_threads(*def, threads, NULL, NULL) == one, "%s on %d threads",
+                          (*def)->name, threads);
+        ck_assert_msg(run_threads(*def, 2, "scalar", NULL) == one, "%s without vectors",
+                      (*def)->name);
+        ck_assert(balanced != one);
+        ck_assert_msg(run_threads(*def, 7, NULL, "balora=2") == balanced,
+                      "%s on 7 threads with balora", (*def)->name);
+        ck_assert_msg(run_threads(*def, 2, "scalar", "balora=2") == balanced,
+                      "%s with balora, without vectors", (*def)->name);
     }
 }
 END_TEST

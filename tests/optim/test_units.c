@@ -44,7 +44,34 @@ START_TEST(slots_of_every_kind)
 }
 END_TEST
 
+/* An optimizer of single weights, for which balora makes pairs, has its numbers of each weight. */
+static const tn_optim_def single = {
+    .name = "single", .hyper = { { "lr", 0.5, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
+};
+
+START_TEST(a_scalar_of_each_weight)
+{
+    tn_error e = { 0 };
+    problem p;
+    problem_pair(&p, 4, 5, 2, 1, false);
+    for (int k = 0; k < 2; k++) {
+        p.optim = problem_try(&p, &single, k ? "balora=1" : "", -1, (tn_schedule){ 0 }, &e);
+        must(&e);
+        tn_state_block b;
+        for (int i = 0; i < 2; i++) {
+            ck_assert(tn_optim_state(p.optim, i, &b) && b.n == 1 && !b.real);
+            ck_assert_str_eq(b.name, i ? "s.layer0.lora_B.weight" : "s.layer0.lora_A.weight");
+        }
+        ck_assert(!tn_optim_state(p.optim, 2, &b));
+        tn_optim_free(p.optim);
+        p.optim = NULL;
+    }
+    problem_free(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, slots_of_every_kind);
+    tcase_add_test(c, a_scalar_of_each_weight);
 }
