@@ -22,6 +22,7 @@ static const row rows[] = {
     { "Adam", "adam", "lr=0.05" },
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
     { "RITE paper", "lora-rite-paper", "lr=0.05" },
+    { "LoRA-Muon beta=.9", "lora-muon", "lr=0.05 beta=0.9" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -37,6 +37,8 @@ static const setting optimizers[] = {
     { "adam", "adam", NULL },
     { "adamw", "adamw", NULL },
     { "rite_paper", "lora-rite-paper", NULL },
+    { "lora_muon_b0", "lora-muon", NULL },
+    { "lora_muon_b.9", "lora-muon", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

@@ -262,6 +262,8 @@ START_TEST(state_is_named_and_counted)
         { "scaled-adam", NULL, 42, 0, 6, "m.x.lora_A.weight" },
         { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
         { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
+        { "lora-muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
+        { "lora-muon", "beta=0", 6, 0, 2, "v.bias" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
