@@ -39,6 +39,7 @@ static const setting optimizers[] = {
     { "rite_paper", "lora-rite-paper", NULL },
     { "lora_muon_b0", "lora-muon", NULL },
     { "lora_muon_b.9", "lora-muon", NULL },
+    { "lora_tsd", "lora-tsd", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

@@ -264,6 +264,7 @@ START_TEST(state_is_named_and_counted)
         { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
         { "lora-muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
         { "lora-muon", "beta=0", 6, 0, 2, "v.bias" },
+        { "lora-tsd", NULL, 6, 0, 2, "m.bias" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
