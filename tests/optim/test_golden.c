@@ -36,6 +36,7 @@ static const row rows[] = {
     { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
     { "Shampoo 2-sided 1e-4", "shampoo", "lr=0.05 eps=1e-4" },
     { "Shampoo r-side 1e-4", "shampoo", "lr=0.05 eps=1e-4 max_side=2" },
+    { "LoRA-Muon beta=.9", "lora-muon", "lr=0.05 beta=0.9" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

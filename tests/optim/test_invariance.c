@@ -50,6 +50,9 @@ static const setting optimizers[] = {
     { "muon_orig", "muon", "match_rms=0" },
     { "shampoo_2side", "shampoo", NULL },
     { "shampoo_rside", "shampoo", "max_side=4" },
+    { "lora_muon_b0", "lora-muon", NULL },
+    { "lora_muon_b.9", "lora-muon", NULL },
+    { "lora_tsd", "lora-tsd", NULL },
 };
 
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };

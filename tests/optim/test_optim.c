@@ -286,6 +286,9 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
         { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
         { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
+        { "lora-muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
+        { "lora-muon", "beta=0", 6, 0, 2, "v.bias" },
+        { "lora-tsd", NULL, 6, 0, 2, "m.bias" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
