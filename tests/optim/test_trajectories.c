@@ -36,7 +36,7 @@ static const family families[] = {
       { NULL } }, /* the square of its eps */
     { "lion", NULL, "lion", "", { "m" } },
     { "lamb", NULL, "lamb", "", { NULL } },
-    { "lamb_nobias", NULL, "lamb", " bias_correction=0", { "m", "v" } },
+    { "lamb_nobias", NULL, "lamb", "bias_correction=0", { "m", "v" } },
     { "torch_rmsprop", NULL, "rmsprop", "", { "square_avg", "grad_avg", "buf" } },
     { "loraplus", NULL, "loraplus", "", { "m", "v" } },
     { "torch_adafactor", NULL, "adafactor", "", { "row_var", "col_var" } },
@@ -47,7 +47,7 @@ static const family families[] = {
     { "riem_peft", "adamw", "scaled-adam", "preset=peft", { "m", "v" } },
     { "torch_muon", NULL, "muon", "", { "buf" } },
     { "torch_muon_bf16", NULL, "muon", "", { "buf" } },
-    { "muon", NULL, "muon", " eps_added=1", { "buf" } },
+    { "muon", NULL, "muon", "eps_added=1", { "buf" } },
     { "shampoo", NULL, "shampoo", "", { "pre_cond_0", "pre_cond_1" } },
     { "balora", "sgd", "sgd", "balora=1", { "B A" } },
     { "balora_best", "adamw", "adamw", "balora=2", { "m", "v" } },
@@ -81,12 +81,10 @@ static void settings_of(const tn_json *item, const family *f, char *out, size_t 
     }
     const tn_json *bias = tn_json_find(s, "correct_bias");
     if (bias)
-        snprintf(out + n, room - (size_t)n, "bias_correction=%s", bias->text);
         n += snprintf(out + n, room - (size_t)n, "bias_correction=%s ", bias->text);
     const tn_json *adjust = tn_json_find(s, "adjust");
     if (adjust && adjust->kind == TN_STRING && !strcmp(adjust->text, "match_rms_adamw"))
-        n += snprintf(out + n, room - (size_t)n, "match_rms=1 ");
-    snprintf(out + n, room - (size_t)n, "%s", f->extra);
+        snprintf(out + n, room - (size_t)n, "match_rms=1");
 }
 
 static double real_of(const tn_json *object, const char *key, double otherwise)
@@ -140,8 +138,6 @@ static void compare_weight(run *r, const char *what, int pair, int mark, const t
     free(want);
 }
 
-/* Block "slot.of" of the optimizer's state. */
-static tn_state_block block(run *r, const char *slot, const char *of)
 /* out (n,m) = x (n,r) y (r,m), each perhaps stored transposed. */
 static double *product(const double *x, bool xt, const double *y, bool yt, int64_t n, int64_t r,
                        int64_t m)
@@ -168,8 +164,8 @@ static void compare_product(run *r, int pair, int mark)
         free(all[k]);
 }
 
-/* Block "slot.of" of the optimizer's state in double. */
-static double *state(run *r, const char *slot, const char *of)
+/* Block "slot.of" of the optimizer's state. */
+static tn_state_block block(run *r, const char *slot, const char *of)
 {
     char name[128];
     snprintf(name, sizeof name, "%s.%s", slot, of);
