@@ -273,6 +273,7 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", NULL, 6, 49, 6, "L.x.lora_B.weight" },
         { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
+        { "stable-lora", NULL, 42, 1, 7, "ended.x" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

@@ -218,6 +218,28 @@ START_TEST(shampoo_of_one_number)
 }
 END_TEST
 
+/* ---- Stable-LoRA ---- */
+
+/* Without gradients only the shrinking moves lora_A, here of twice as many numbers as lora_B. */
+START_TEST(stable_lora_shrinks_until_lora_b_has_grown)
+{
+    static const double size_of_b[] = { 0, 0.49, 0.51, 0.49, 0 }; /* in that of lora_A, step by step */
+    problem p;
+    problem_pair(&p, 4, 8, 2, 1, true);
+    problem_optimizer(&p, "stable-lora", "lr=0.1 shrink=0.25", 0);
+    for (int t = 0; t < 5; t++) {
+        double x = (double)p.a[0]->x[3], square = 0;
+        for (int i = 0; i < 16; i++)
+            square += (double)p.a[0]->x[i] * (double)p.a[0]->x[i];
+        p.b[0]->x[5] = (tn_real)(size_of_b[t] * sqrt(square));
+        problem_step(&p);
+        ck_assert_msg(fabs((double)p.a[0]->x[3] - (t < 2 ? 0.75 * x : x)) < limit_of(1e-15, 1e-7),
+                      "step %d: from %g to %g", t + 1, x, (double)p.a[0]->x[3]);
+    }
+    problem_free(&p);
+}
+END_TEST
+
 /* ---- nothing to divide by ---- */
 
 static void stays_finite(const char *name, const char *settings, bool zero)
@@ -405,6 +427,7 @@ void tests(TCase *c)
     tcase_add_test(c, dead_directions_are_dropped);
     tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
     tcase_add_test(c, shampoo_of_one_number);
+    tcase_add_test(c, stable_lora_shrinks_until_lora_b_has_grown);
     tcase_add_test(c, zero_gradients_and_factors_leave_finite_weights);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);

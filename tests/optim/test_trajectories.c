@@ -43,6 +43,7 @@ static const family families[] = {
     { "torch_muon_bf16", NULL, "muon", "", { "buf" } },
     { "muon", NULL, "muon", " eps_added=1", { "buf" } },
     { "shampoo", NULL, "shampoo", "", { "pre_cond_0", "pre_cond_1" } },
+    { "stable_lora", NULL, "stable-lora", "", { "m", "v" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
