@@ -274,6 +274,7 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
         { "stable-lora", NULL, 42, 1, 7, "ended.x" },
+        { "sgd-sai", NULL, 21, 3, 6, "q.x.lora_A.weight" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

@@ -44,6 +44,7 @@ static const family families[] = {
     { "muon", NULL, "muon", " eps_added=1", { "buf" } },
     { "shampoo", NULL, "shampoo", "", { "pre_cond_0", "pre_cond_1" } },
     { "stable_lora", NULL, "stable-lora", "", { "m", "v" } },
+    { "sgd_sai", NULL, "sgd-sai", " wait=0", { "buf", "gsnr" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
