@@ -12,7 +12,8 @@ static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
                                            [TN_INVARIANT_ROTATION] = "rotations",
                                            [TN_INVARIANT_BOTH] = "scale and rotations",
-                                           [TN_INVARIANT_FULL] = "every invertible T" };
+                                           [TN_INVARIANT_FULL] = "every invertible T",
+                                           [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
 static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
                                           [TN_LIKE_B] = "like lora_B",
                                           [TN_ROWS] = "a number a row",

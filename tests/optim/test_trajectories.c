@@ -53,6 +53,8 @@ static const family families[] = {
     { "balora_best", "adamw", "adamw", "balora=2", { "m", "v" } },
     { "lorafa", NULL, "lorafa", "", { "m", "v" } },
     { "balora_rite", NULL, "lora-rite", "balora=1", { "B A" } },
+    { "stable_lora", NULL, "stable-lora", "", { "m", "v" } },
+    { "sgd_sai", NULL, "sgd-sai", "wait=0", { "buf", "gsnr" } },
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
