@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS = 100, INDENT = 16 };
+enum { COLUMNS = 100, INDENT = 18 };
 
 static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
@@ -101,8 +101,11 @@ static int print_markdown(const options *o, tn_error *e)
     };
     tn_text out = { 0 };
     tn_context *c = bench_context(NULL, 1, e);
-    tn_text_add(&out, "| name | update | state | cost | invariance | rate | paper | departs from the "
-                      "authors' code |\n|---|---|---|---|---|---|---|---|\n");
+    tn_text_add(&out,
+                "| name | update | state, bytes a number of a pair (%lld x %lld, r %lld) | cost | "
+                "invariance | rate | paper | departs from the authors' code |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                (long long)o->width, (long long)o->width, (long long)o->lora_rank);
     for (int i = 0; tn_optims[i] && !e->code; i++)
         add_row(files[i], tn_optims[i], state_of(c, o, tn_optims[i], e), &out);
     if (out.failed)
@@ -133,7 +136,8 @@ void optimizers_help(tn_text *out)
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         char text[400];
-        int column = INDENT;
+        const int name = 2 + (int)strlen(d->name);
+        int column = name > INDENT ? name : INDENT;
         tn_text_add(out, "  %-*s", INDENT - 2, d->name);
         for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
             const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;
