@@ -319,6 +319,8 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
         { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
+        { "altlora", NULL, 42, 0, 6, "old.x.lora_A.weight" },
+        { "altlora-plus", NULL, 60, 0, 8, "old.x.lora_B.weight" },
         { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
         { "lora-muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
         { "lora-muon", "beta=0", 6, 0, 2, "v.bias" },
