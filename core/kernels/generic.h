@@ -53,9 +53,9 @@ static inline float of_bits(uint32_t u)
 }
 
 /* e^x = 2^k e^r with k = round(x / ln 2), so |r| <= 0.347, where the Taylor polynomial of degree 7
-   is off by 6e-9. ln 2 is split in two (the first part has 9 bits: k times it is exact). k stands in
-   the low bits of `shifted`, and goes from there into the exponent. The first x whose e^x is no
-   float is 88.7228394. */
+   is off by 6e-9. ln 2 is split in two (the first part has 9 bits: k times it is exact). The low
+   bits of `shifted` are k; moved up, they go into the exponent. The first x whose e^x is no float
+   is 88.7228394. */
 static inline float exponential(float x)
 {
     const float shifter = 12582912.0f; /* 1.5 * 2^23: the sum ends in an integer */
