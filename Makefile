@@ -24,6 +24,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 HELP_SRC := $(filter-out tests/main.c,$(wildcard tests/*.c))
 ifdef ONLY
 TEST_SRC := $(foreach o,$(ONLY),tests/$(dir $o)test_$(notdir $o).c)
+$(foreach t,$(TEST_SRC),$(if $(wildcard $t),,$(error there is no $t to run; expected ONLY=folder/name)))
 endif
 
 # Everything is compiled twice for the tests: as it is, and with tn_real = double (suffix 64).
@@ -77,6 +78,13 @@ bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops
 demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: two minutes, no network
 	@$(BUILD)/tenon demo
 
+TABLE := <!-- made by: tenon optimizers --markdown -->
+figures: $(BUILD)/tenon ## remake the pictures optim/lab-*.svg and the table of optim/README.md
+	@for e in `$(BUILD)/tenon lab | cut -d ' ' -f 1`; do \
+	    echo optim/lab-$$e.svg; $(BUILD)/tenon lab $$e --svg optim/lab-$$e.svg >/dev/null || exit 1; done
+	@$(BUILD)/tenon optimizers --markdown > $(BUILD)/table.md
+	@sed -i -e '/^$(TABLE)$$/,/^<!-- end -->$$/{//!d}' -e '/^$(TABLE)$$/r $(BUILD)/table.md' optim/README.md
+
 # The bundled model, remade byte for byte: short records first, until copying is learnt, then all.
 BASE  := $(BUILD)/base
 PRETRAIN := $(BUILD)/tenon train --overwrite --progress lines --steps-per-report 100 --fine-tune-type full \
@@ -113,7 +121,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test bench demo base asan tsan install clean help
+.PHONY: all test bench demo figures base asan tsan install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

@@ -70,30 +70,41 @@ axis axis_new(double low, double high, bool log, int most)
     return a;
 }
 
+static bool shows(double v, bool log, const double range[2])
+{
+    return fabs(v) < largest && (!log || v > 1 / largest) &&
+        (!(range[0] < range[1]) || (v >= range[0] && v <= range[1]));
+}
+
 bool axis_shows(const chart *c, const curve *k, int64_t i)
 {
-    double x = k->x[i], y = k->y[i];
-    return fabs(x) < largest && fabs(y) < largest && (!c->log_y || y > 1 / largest);
+    return shows(k->x[i], c->log_x, c->x_range) && shows(k->y[i], c->log_y, c->y_range);
+}
+
+/* Widens the ranges of x and y to all points of a curve that are shown. */
+static void widen(const chart *c, const curve *k, double low[2], double high[2])
+{
+    for (int64_t i = 0; i < k->n; i++) {
+        double v[2] = { k->x[i], k->y[i] };
+        for (int d = 0; d < 2 && axis_shows(c, k, i); d++) {
+            low[d] = v[d] < low[d] ? v[d] : low[d];
+            high[d] = v[d] > high[d] ? v[d] : high[d];
+        }
+    }
 }
 
 void axis_pair(const chart *c, int most_x, int most_y, axis *x, axis *y)
 {
     double low[2] = { INFINITY, INFINITY }, high[2] = { -INFINITY, -INFINITY };
     for (int j = 0; j < c->count; j++)
-        for (int64_t i = 0; i < c->curves[j].n; i++) {
-            if (!axis_shows(c, &c->curves[j], i))
-                continue;
-            double v[2] = { c->curves[j].x[i], c->curves[j].y[i] };
-            for (int d = 0; d < 2; d++) {
-                low[d] = v[d] < low[d] ? v[d] : low[d];
-                high[d] = v[d] > high[d] ? v[d] : high[d];
-            }
-        }
+        widen(c, &c->curves[j], low, high);
+    for (int j = 0; j < c->contour_count; j++)
+        widen(c, &c->contours[j], low, high);
     if (low[0] > high[0]) { /* nothing to show */
-        low[0] = 0, high[0] = 1;
+        low[0] = c->log_x ? 0.1 : 0, high[0] = 1;
         low[1] = c->log_y ? 0.1 : 0, high[1] = 1;
     }
-    *x = axis_new(low[0], high[0], false, most_x);
+    *x = axis_new(low[0], high[0], c->log_x, most_x);
     *y = axis_new(low[1], high[1], c->log_y, most_y);
     if (!c->log_y && y->ticks > 1) {
         double step = y->tick[1] - y->tick[0];

@@ -12,6 +12,7 @@
 
 #include "apps/options.h"
 #include "core/op.h"
+#include "nn/nn.h"
 
 enum { BENCH_RUNS = 5 };
 
@@ -31,6 +32,8 @@ int bench_peak(const options *o, tn_error *e);
 int bench_matmul(const options *o, tn_error *e);
 int bench_ops(const options *o, tn_error *e);
 int bench_step(const options *o, tn_error *e);
+/* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
+tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);
 
 #endif

@@ -9,8 +9,8 @@ enum { WARM_UP = 3, STEPS = 20 };
 
 typedef struct cost { double seconds, bytes; } cost; /* of a step; of the state, a trained number */
 
-/* Pairs of factors (R,C) and (C,R), as lora layers have them. */
-static tn_params *new_pairs(tn_context *c, const options *o, tn_error *e)
+/* Factors (R,C) and (C,R), as lora layers have them. */
+tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
 {
     tn_params *p = tn_params_new(c);
     if (!p) {
@@ -49,7 +49,7 @@ static cost cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_e
 {
     cost out = { 0 };
     double seconds[STEPS];
-    tn_params *p = new_pairs(c, o, e);
+    tn_params *p = bench_pairs(c, o, e);
     tn_optim *optim = tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1,
                                                               .max_grad_norm = -1 }, e);
     for (int64_t k = -WARM_UP; k < STEPS && !e->code; k++) {

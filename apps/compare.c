@@ -54,26 +54,11 @@ static int evaluate_part(const setup *s, const options *o, part which, tn_eval *
     return e->code;
 }
 
-/* The settings of --opt for this optimizer: "k=v", or "NAME.k=v" with its name. */
-static void pick_settings(const options *o, const char *name, const char *set[MAX_LIST + 1])
-{
-    const size_t n = strlen(name);
-    int kept = 0;
-    for (int i = 0; o->opt[i]; i++) {
-        const char *dot = strchr(o->opt[i], '.'), *equals = strchr(o->opt[i], '=');
-        if (!dot || !equals || dot > equals)
-            set[kept++] = o->opt[i];
-        else if ((size_t)(dot - o->opt[i]) == n && !strncmp(o->opt[i], name, n))
-            set[kept++] = dot + 1;
-    }
-    set[kept] = NULL;
-}
-
 static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *e)
 {
     const char *set[MAX_LIST + 1];
     const char *name = y->names[c->optimizer];
-    pick_settings(y->o, name, set);
+    choice_settings(y->o, name, set);
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
@@ -195,26 +180,10 @@ static int check_options(const options *o, tn_error *e)
     return e->code;
 }
 
-/* Every --opt NAME.K=V must name an optimizer of the study. */
-static int check_settings(const study *y, tn_error *e)
-{
-    for (int i = 0; y->o->opt[i] && !e->code; i++) {
-        const char *text = y->o->opt[i];
-        const size_t n = strcspn(text, ".=");
-        bool known = text[n] != '.';
-        for (int k = 0; k < y->optimizers && !known; k++)
-            known = strlen(y->names[k]) == n && !strncmp(text, y->names[k], n);
-        if (!known)
-            tn_fail(e, APP_USAGE, "--opt %.80s: \"%.*s\" is not among the optimizers of this study",
-                    text, n > 60 ? 60 : (int)n, text);
-    }
-    return e->code;
-}
-
 int command_compare(const options *o, tn_error *e)
 {
     study y = { .o = o };
-    if (check_options(o, e) || study_fill(&y, e) || check_settings(&y, e)) {
+    if (check_options(o, e) || study_fill(&y, e) || choice_check(o, y.names, y.optimizers, e)) {
         study_close(&y);
         return 1;
     }

@@ -7,11 +7,11 @@
 #ifndef TN_APP_COMPARE_H
 #define TN_APP_COMPARE_H
 
-#include "apps/run.h"
+#include "apps/choice.h"
 
 #include <stdio.h>
 
-enum { MOST_OPTIMIZERS = 32, MOST_RATES = 64, EXTENSIONS = 3 };
+enum { MOST_RATES = 64, EXTENSIONS = 3 };
 
 typedef struct cell {
     int optimizer;   /* of the study's list */

@@ -104,19 +104,7 @@ static int fill_grid(study *y, int optimizer, tn_error *e)
 
 int study_fill(study *y, tn_error *e)
 {
-    const char *list = y->o->optimizers;
-    for (int i = 0; !list && tn_optims[i] && i < MOST_OPTIMIZERS; i++)
-        y->names[y->optimizers++] = tn_optims[i]->name;
-    for (const char *s = list ? list : ""; *s && y->optimizers < MOST_OPTIMIZERS;) {
-        char name[64];
-        const size_t n = strcspn(s, ",");
-        snprintf(name, sizeof name, "%.*s", n < 60 ? (int)n : 60, s);
-        const tn_optim_def *def = find_optimizer(name, e);
-        if (!def)
-            return e->code;
-        y->names[y->optimizers++] = def->name;
-        s += n + (s[n] == ',');
-    }
+    y->optimizers = choice_names(y->o, NULL, y->names, MOST_OPTIMIZERS, e);
     for (int k = 0; k < y->optimizers && !e->code; k++)
         fill_grid(y, k, e);
     return e->code;

@@ -59,7 +59,7 @@ static int put(picture *p, int row, int col, int end, int colour, const char *s)
 
 static int colour_of(int j)
 {
-    return 1 + j % COLOURS;
+    return j < 0 ? 0 : 1 + j % COLOURS;
 }
 
 static void put_axes(picture *p, const chart *c, const axis *x, const axis *y)
@@ -101,19 +101,22 @@ static void dot(picture *p, int x, int y, int j)
     p->owner[row][col] = (unsigned char)(j + 1);
 }
 
-/* A straight line of dots from a to b. */
+/* A straight line of dots from a to b; of a contour every third. */
 static void line(picture *p, const int a[2], const int b[2], int j)
 {
     int dx = b[0] - a[0], dy = b[1] - a[1];
     int n = abs(dx) > abs(dy) ? abs(dx) : abs(dy);
-    for (int i = 0; i <= n; i++)
-        dot(p, a[0] + (n ? dx * i / n : 0), a[1] + (n ? dy * i / n : 0), j);
+    for (int i = 0; i <= n; i++) {
+        int x = a[0] + (n ? dx * i / n : 0), y = a[1] + (n ? dy * i / n : 0);
+        if (j >= 0 || (x + y) % 3 == 0)
+            dot(p, x, y, j);
+    }
 }
 
-/* Draws curve j; returns the row where it ends, or -1 if it has no point. */
-static int draw(picture *p, const chart *c, int j, const axis *x, const axis *y)
+/* Draws a curve as number j (-1: a contour); returns the row where it ends, or -1 if it has no
+   point. */
+static int draw(picture *p, const chart *c, const curve *k, int j, const axis *x, const axis *y)
 {
-    const curve *k = &c->curves[j];
     int across = p->style == CURVES_ASCII ? 1 : 2, down = p->style == CURVES_ASCII ? 1 : 4;
     average smooth = { .keep = c->smooth };
     bool pen = false;
@@ -121,7 +124,7 @@ static int draw(picture *p, const chart *c, int j, const axis *x, const axis *y)
     for (int64_t i = 0; i < k->n; i++) {
         bool shown = axis_shows(c, k, i);
         if (shown) {
-            double v = c->smooth > 0 ? average_next(&smooth, k->y[i]) : k->y[i];
+            double v = c->smooth > 0 && j >= 0 ? average_next(&smooth, k->y[i]) : k->y[i];
             int to[2] = { (int)lround(axis_place(x, k->x[i]) * (PLOT_W * across - 1)),
                           (int)lround((1 - axis_place(y, v)) * (PLOT_H * down - 1)) };
             line(p, pen ? last : to, to, j);
@@ -154,7 +157,7 @@ static void put_dots(picture *p)
             int j = p->owner[r][col] - 1;
             if (!bits)
                 continue;
-            char letter[2] = { (char)('a' + j), 0 };
+            char letter[2] = { j < 0 ? '.' : (char)('a' + j), 0 };
             char braille[4] = { '\xe2', (char)(0xa0 | bits >> 6), (char)(0x80 | (bits & 63)), 0 };
             put(p, TOP + r, LABEL + 1 + col, WIDTH, colour_of(j),
                 p->style == CURVES_ASCII ? letter : braille);
@@ -204,8 +207,10 @@ void curves_text(const chart *c, curves_style style, tn_text *out)
     int count = c->count < CURVES_MOST ? c->count : CURVES_MOST;
     axis_pair(c, 6, 5, &x, &y);
     put_axes(p, c, &x, &y);
+    for (int i = 0; i < c->contour_count; i++)
+        draw(p, c, &c->contours[i], -1, &x, &y);
     for (int j = 0; j < count; j++) {
-        int end = draw(p, c, j, &x, &y);
+        int end = draw(p, c, &c->curves[j], j, &x, &y);
         if (end >= 0)
             put_letter(p, j, end);
     }

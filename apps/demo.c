@@ -239,9 +239,11 @@ static void print_answers(const leg *base, const leg *best, const options *o)
 static int run_all(leg *legs, const options *o, tn_error *e)
 {
     printf("rates: chosen by `tenon compare` on validation data, " GRID "\n"
-           "       (data/bundled/README.md has the command)\n\n");
+           "       (data/bundled/README.md has the command)\n"
+           "start, batches: hashes of the first weights and of what they learn from; the same in "
+           "every row\n\n");
     printf("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
-           "exact", "rate", "s a step", "state", "start", "batches");
+           "exact", "rate", "s/step", "state", "start", "batches");
     leg *best = &legs[1];
     for (leg *l = legs; l <= legs + CONTENDERS; l++) {
         if (run_leg(l, o, e))

@@ -1,15 +1,19 @@
 /* optimizers.c - tenon optimizers: a table of all, or every fact of one, read from its definition.
  */
+#include "apps/bench.h"
 #include "apps/run.h"
 
 #include <stdio.h>
 #include <string.h>
 
+enum { COLUMNS = 100, INDENT = 18 };
+
 static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
                                            [TN_INVARIANT_ROTATION] = "rotations",
                                            [TN_INVARIANT_BOTH] = "scale and rotations",
-                                           [TN_INVARIANT_FULL] = "every invertible T" };
+                                           [TN_INVARIANT_FULL] = "every invertible T",
+                                           [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
 static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
                                           [TN_LIKE_B] = "like lora_B",
                                           [TN_ROWS] = "a number a row",
@@ -21,15 +25,132 @@ static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
 
 static void print_table(void)
 {
-    printf("%-14s %-8s %-20s %s\n", "name", "lr", "invariance", "what it is");
+    static const char *const brief[] = { [TN_INVARIANT_NONE] = "none",
+                                         [TN_INVARIANT_SCALE] = "scale",
+                                         [TN_INVARIANT_ROTATION] = "rotations",
+                                         [TN_INVARIANT_BOTH] = "both",
+                                         [TN_INVARIANT_FULL] = "every T",
+                                         [TN_INVARIANT_UNSIGNED] = "unsigned" };
+    printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
-        printf("%-14s %-8g %-20s %s\n", d->name, d->hyper[0].value, claim_names[d->claims],
-               d->title);
+        printf("%-16s %-7g %-10s %.63s\n", d->name, d->hyper[0].value, brief[d->claims], d->title);
     }
     printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
-           "leave its\n"
-           "steps on the product unchanged.\n");
+           "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+           "rotations.\n");
+}
+
+/* ---- in Markdown ---- */
+
+/* Text of a table's cell; outside of code the signs of Markdown are escaped, too. */
+static void cell(tn_text *out, const char *s, bool code)
+{
+    for (; *s; s++)
+        tn_text_add(out, "%s%c", *s == '|' || (!code && strchr("*_<[`", *s)) ? "\\" : "", *s);
+}
+
+static void paper(tn_text *out, const char *s)
+{
+    static const char archive[] = "arXiv:";
+    const bool known = s && !strncmp(s, archive, sizeof archive - 1) && !strpbrk(s, " ,;");
+    if (known)
+        tn_text_add(out, "[%s](https://arxiv.org/abs/%s)", s, s + sizeof archive - 1);
+    else
+        cell(out, s ? s : "-", false);
+}
+
+/* Bytes of state for every trained number of a pair. */
+static double state_of(tn_context *c, const options *o, const tn_optim_def *d, tn_error *e)
+{
+    options one = *o;
+    one.pairs = 1;
+    tn_params *p = bench_pairs(c, &one, e);
+    tn_optim *optim = tn_optim_new(
+        p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
+    double bytes = 0;
+    if (!e->code)
+        bytes = (double)tn_optim_state_bytes(optim) / (double)tn_params_trained(p);
+    tn_optim_free(optim);
+    tn_params_free(p);
+    return bytes;
+}
+
+static void add_row(const char *file, const tn_optim_def *d, double bytes, tn_text *out)
+{
+    tn_text_add(out, "| [%s](%s.c) | `", d->name, file);
+    cell(out, d->update, true);
+    tn_text_add(out, "` | %.3g | ", bytes);
+    cell(out, d->cost, false);
+    tn_text_add(out, " | %s", claim_names[d->claims]);
+    if (d->claims_when) {
+        tn_text_add(out, ", if ");
+        cell(out, d->claims_when, false);
+    }
+    tn_text_add(out, " | %g | ", d->hyper[0].value);
+    paper(out, d->paper);
+    tn_text_add(out, " | ");
+    cell(out, d->departs ? d->departs : "-", false);
+    tn_text_add(out, " |\n");
+}
+
+static int print_markdown(const options *o, tn_error *e)
+{
+    static const char *const files[] = {
+#define OPTIM(name) #name,
+#include "optim/optim.def"
+#undef OPTIM
+    };
+    tn_text out = { 0 };
+    tn_context *c = bench_context(NULL, 1, e);
+    tn_text_add(&out,
+                "| name | update | state, bytes a number of a pair (%lld x %lld, r %lld) | cost | "
+                "invariance | rate | paper | departs from the authors' code |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                (long long)o->width, (long long)o->width, (long long)o->lora_rank);
+    for (int i = 0; tn_optims[i] && !e->code; i++)
+        add_row(files[i], tn_optims[i], state_of(c, o, tn_optims[i], e), &out);
+    if (out.failed)
+        tn_fail(e, TN_ENOMEM, "the table: out of memory");
+    if (!e->code)
+        printf("%s", out.s);
+    tn_text_free(&out);
+    tn_context_free(c);
+    return e->code;
+}
+
+/* ---- for train --help ---- */
+
+/* Adds a word, on a new line when it does not fit; returns the column behind it. */
+static int wrapped(tn_text *out, int column, const char *word, int n)
+{
+    if (column + 1 + n > COLUMNS) {
+        tn_text_add(out, "\n%*s", INDENT, "");
+        column = INDENT;
+    }
+    tn_text_add(out, " %.*s", n, word);
+    return column + 1 + n;
+}
+
+void optimizers_help(tn_text *out)
+{
+    tn_text_add(out, "\nsettings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)\n");
+    for (int i = 0; tn_optims[i]; i++) {
+        const tn_optim_def *d = tn_optims[i];
+        char text[400];
+        const int name = 2 + (int)strlen(d->name);
+        int column = name > INDENT ? name : INDENT;
+        tn_text_add(out, "  %-*s", INDENT - 2, d->name);
+        for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
+            const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;
+            const tn_hyper *h = &d->hyper[k];
+            snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
+                     k ? h->help : "", k ? ")" : "", last ? "" : ",");
+            for (const char *s = text; *s; s += strcspn(s, " "), s += *s == ' ')
+                column = wrapped(out, column, s, (int)strcspn(s, " "));
+        }
+        tn_text_add(out, "\n");
+    }
 }
 
 static void print_one(const tn_optim_def *d)
@@ -65,10 +186,14 @@ static void print_one(const tn_optim_def *d)
 
 int command_optimizers(const options *o, tn_error *e)
 {
-    if (!o->arguments) {
+    if (o->arguments && o->markdown)
+        tn_fail(e, APP_USAGE, "--markdown: expected no NAME beside it");
+    else if (o->markdown)
+        print_markdown(o, e);
+    else if (!o->arguments)
         print_table();
+    if (!o->arguments || e->code)
         return 0;
-    }
     const tn_optim_def *d = find_optimizer(o->argument[0], e);
     if (d)
         print_one(d);

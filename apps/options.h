@@ -98,6 +98,10 @@ void options_value(const options *o, int i, tn_text *out);
 char *option_dashed(const char *name, char *out);
 /* The entry nearest to `word`, NULL when none is near; names[i] for i < n, NULL entries skipped. */
 const char *nearest_name(const char *word, const char *const *names, int n);
+/* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`, or, where
+   none is near, `see PLACE`. */
+int unknown_name(const char *what, const char *word, const char *const *names, int n,
+                 const char *place, tn_error *e);
 /* A number as the options read it: "1e-3"; counts take k (1,000) and M (1,000,000). */
 bool read_real(const char *text, double *out);
 bool read_count(const char *text, int64_t *out);

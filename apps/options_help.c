@@ -7,8 +7,24 @@
 
 enum { HELP_COLUMN = 34, NAME_MOST = 40 };
 
+/* The help without the {LETTERS:TEXT} of other commands. */
+static void add_help(const char *help, char letter, tn_text *out)
+{
+    bool shown = true;
+    for (const char *s = help; *s; s++)
+        if (*s == '{') {
+            const char *text = strchr(s, ':');
+            shown = memchr(s, letter, (size_t)(text - s)) != NULL;
+            s = text;
+        } else if (*s == '}') {
+            shown = true;
+        } else if (shown) {
+            tn_text_bytes(out, s, 1);
+        }
+}
+
 /* One line: short alias, name, value, help, default. */
-static void help_line(const option *row, tn_text *out)
+static void help_line(const option *row, char letter, tn_text *out)
 {
     char left[160], name[64], brief[8] = "   ";
     for (const char *s = row->alias; *s; s = strchr(s, ',') ? strchr(s, ',') + 1 : "")
@@ -18,7 +34,8 @@ static void help_line(const option *row, tn_text *out)
     const bool on = row->kind == OPTION_FLAG && *row->def;
     snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
              option_dashed(row->name, name), choice ? "NAME" : row->value);
-    tn_text_add(out, "%-*s %s", HELP_COLUMN, left, row->help);
+    tn_text_add(out, "%-*s ", HELP_COLUMN, left);
+    add_help(row->help, letter, out);
     if (choice)
         tn_text_add(out, ": %s", row->value);
     if (*row->def)
@@ -35,11 +52,14 @@ void options_help(const command *c, tn_text *out)
             const option *row = &options_table[i];
             if (strchr(row->commands, c->letter) &&
                 word_in(row->name, strlen(row->name), c->needs, ',') == (needed == 1))
-                help_line(row, out);
+                help_line(row, c->letter, out);
         }
     tn_text_add(out,
                 "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
-                "default. `tenon optimizers NAME` lists what --opt sets, and its defaults.\n");
+                "default.%s\n",
+                strchr(options_table[OPT_opt].commands, c->letter)
+                    ? " `tenon optimizers NAME` lists what --opt sets, and its defaults."
+                    : "");
 }
 
 /* The shortest text that is read as exactly this number. */
@@ -106,4 +126,12 @@ const char *nearest_name(const char *word, const char *const *names, int n)
         }
     }
     return best;
+}
+
+int unknown_name(const char *what, const char *word, const char *const *names, int n,
+                 const char *place, tn_error *e)
+{
+    const char *near = nearest_name(word, names, n);
+    return tn_fail(e, APP_USAGE, "%s \"%.60s\": unknown; %s %s%s", what, word,
+                   near ? "did you mean" : "see", near ? near : place, near ? "?" : "");
 }

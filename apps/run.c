@@ -61,8 +61,9 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                                     .max_grad_norm =
                                         isnan(o->max_grad_norm) ? -1 : o->max_grad_norm,
                                     .schedule = r->schedule };
-    if (o->weight_decay >= 0 && !def->decay)
-        return tn_fail(e, APP_USAGE, "--weight-decay: %s has none", def->name);
+    if (o->max_grad_norm > 0 && def->clip == TN_CLIP_OWN)
+        return tn_fail(e, APP_USAGE, "--max-grad-norm %g: %s clips by its own rule, --opt clip; "
+                       "expected 0", o->max_grad_norm, def->name);
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)
         e->code = APP_USAGE;
@@ -76,10 +77,8 @@ const tn_optim_def *find_optimizer(const char *name, tn_error *e)
     int n = 0;
     for (; tn_optims[n] && n < 64; n++)
         names[n] = tn_optims[n]->name;
-    const char *near = def ? NULL : nearest_name(name, names, n);
     if (!def)
-        tn_fail(e, APP_USAGE, "optimizer \"%.60s\": unknown; %s%s", name,
-                near ? "did you mean " : "see tenon optimizers", near ? near : "");
+        unknown_name("optimizer", name, names, n, "tenon optimizers", e);
     return def;
 }
 

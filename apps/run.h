@@ -85,6 +85,8 @@ typedef struct run_event {
 
 /* NULL and an error that names the nearest: there is none of that name. */
 const tn_optim_def *find_optimizer(const char *name, tn_error *e);
+/* The settings of every optimizer, with default and meaning. */
+void optimizers_help(tn_text *out);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
 /* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,

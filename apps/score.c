@@ -17,10 +17,8 @@ static int prepare(const setup *s, answers *a, int64_t r, int64_t most, tn_error
     int64_t room = 0;
     const char *prompt = a->record[r].prompt;
     a->length[r] = 0; /* tn_encode appends */
-    tn_error inner = { 0 };
-    if (tn_encode(s->tokenizer, prompt, strlen(prompt), &a->ids[r], &a->length[r], &room, NULL,
-                  &inner))
-        return tn_fail(e, inner.code, "task %s: %s", s->task->name, inner.text);
+    if (tn_encode(s->tokenizer, prompt, strlen(prompt), &a->ids[r], &a->length[r], &room, NULL, e))
+        return e->code;
     if (a->length[r] >=
         s->model->positions) /* longer than the model can read: cut, and likely wrong */
         a->length[r] = s->model->positions - 1;

@@ -88,8 +88,7 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
     s->random = !has_weights(o->model);
     s->context = tn_context_new(&(tn_options){ .threads = (int)o->threads, .seed = seed });
     if (!s->context)
-        return tn_fail(e, TN_EARG,
-                       "no memory for threads, or no CPU for the instructions that TN_ISA names");
+        return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
     if (!o->tokenizer)
         s->model = tn_model_open(s->context, o->model, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(o, e);

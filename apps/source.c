@@ -47,10 +47,8 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
     int known = 0;
     for (; tn_tasks[known] && known < 64; known++)
         names[known] = tn_tasks[known]->name;
-    const char *near = task ? NULL : nearest_name(name, names, known);
     if (!task)
-        tn_fail(e, APP_USAGE, "task \"%s\": unknown; %s%s", name,
-                near ? "did you mean " : "see tenon task --help", near ? near : "");
+        unknown_name("task", name, names, known, "tenon task", e);
     return task;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,8 +76,23 @@ static void print_help(void)
            "built.\n");
 }
 
-static void print_version(void)
+/* $TN_ISA must name what this CPU can run: nothing else is taken in its place. */
+static int check_isa(tn_error *e)
 {
+    const char *isa = getenv("TN_ISA");
+    tn_context *c = isa ? tn_context_new(&(tn_options){ .threads = 1 }) : NULL;
+    if (isa && !c)
+        tn_fail(e, APP_USAGE,
+                "TN_ISA is \"%.40s\"; expected scalar, or avx2 or avx512 on a CPU that has it",
+                isa);
+    tn_context_free(c);
+    return e->code;
+}
+
+static void print_version(tn_error *e)
+{
+    if (check_isa(e))
+        return;
     tn_context *c = tn_context_new(&(tn_options){ 0 });
     printf("tenon %s, compiler %s, kernels %s, threads %d\n", TENON_VERSION, __VERSION__,
            c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
@@ -89,19 +105,21 @@ static int unknown_command(const char *word, tn_error *e)
     int n = 0;
     for (; commands[n].name && n < 32; n++)
         names[n] = commands[n].name;
-    const char *near = nearest_name(word, names, n);
-    return tn_fail(e, APP_USAGE, "\"%.60s\": unknown command; %s%s", word,
-                   near ? "did you mean " : "see tenon --help", near ? near : "");
+    return unknown_name("command", word, names, n, "tenon --help", e);
 }
 
 static int run_command(const command *c, int argc, char **argv, tn_error *e)
 {
     options o;
     int status = 0;
+    if (check_isa(e))
+        return status;
     const int code = options_parse(&o, c, argc, argv, e);
     if (code == APP_HELP) {
         tn_text help = { 0 };
         options_help(c, &help);
+        if (strchr(options_table[OPT_optimizer].commands, c->letter))
+            optimizers_help(&help);
         printf("%s", help.failed ? "" : help.s);
         tn_text_free(&help);
     } else if (!code) {
@@ -132,7 +150,7 @@ int main(int argc, char **argv)
     else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
         print_help();
     else if (!strcmp(word, "--version"))
-        print_version();
+        print_version(&e);
     else if (!*word)
         tn_fail(&e, APP_USAGE, "a command is missing; see tenon --help");
     else

@@ -53,6 +53,16 @@ static int on_event(void *arg, run *r, const run_event *event)
     return j->e->code || signals_stop();
 }
 
+/* What to do about a damaged checkpoint, added to what is wrong with it. */
+static void add_way_out(const options *o, tn_error *e)
+{
+    const size_t n = strlen(e->text);
+    if (e->code == TN_EFORMAT || e->code == TN_EIO)
+        snprintf(e->text + n, sizeof e->text - n,
+                 "; remove checkpoint-%lld to resume an older one, or start anew with --overwrite",
+                 (long long)tn_checkpoint_newest(o->output_dir));
+}
+
 /* Where a run that is resumed stands. Its starting weights must still be in place. */
 static int load_checkpoint(job *j, const tn_text *facts)
 {
@@ -62,7 +72,9 @@ static int load_checkpoint(job *j, const tn_text *facts)
     if (!used)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", j->o->output_dir);
     if (!config_check(&j->r, facts, used, e) &&
-        !tn_checkpoint_load(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, e)) {
+        tn_checkpoint_load(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, e))
+        add_way_out(j->o, e);
+    if (!e->code) {
         j->saved = j->r.state.step;
         if (j->r.state.options_hash != hash)
             tn_fail(

@@ -43,22 +43,19 @@ static int open_regular(const char *path, size_t *size, tn_error *e)
 {
     if (e->code)
         return -1;
-    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
-    if (fd < 0) {
-        refused(path, "open", e);
-        return -1;
-    }
     struct stat st;
-    if (fstat(fd, &st))
+    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
         tn_fail(e, TN_EIO, "%s: a folder or device; expected a file", path);
-    if (e->code) {
-        close(fd);
-        return -1;
+    if (!e->code) {
+        *size = (size_t)st.st_size;
+        return fd;
     }
-    *size = (size_t)st.st_size;
-    return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error *e)

@@ -8,6 +8,8 @@
 
 enum { MOST_HEADER = 100000000 };
 
+static const char cut[] = "; the file may be cut short";
+
 struct tn_safetensors {
     char *path;
     const unsigned char *map;
@@ -107,8 +109,9 @@ static void read_entry(const tn_safetensors *s, const tn_json *tensor, tn_entry 
         return;
     size_t room = s->size - s->start;
     if (at[0] > at[1] || (uint64_t)at[1] > room) {
-        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\": data_offsets [%lld,%lld]; expected in [0,%zu]",
-                s->path, t->name, (long long)at[0], (long long)at[1], room);
+        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\": data_offsets [%lld,%lld]; expected in [0,%zu]%s",
+                s->path, t->name, (long long)at[0], (long long)at[1], room,
+                at[0] > at[1] ? "" : cut);
         return;
     }
     t->bytes = s->map + s->start + at[0];
@@ -194,9 +197,10 @@ static void read_file(tn_safetensors *s, tn_error *e)
         return;
     memcpy(&n, s->map, sizeof n);
     if (n > MOST_HEADER || n > s->size - sizeof n) {
-        tn_fail(e, TN_EFORMAT, "%s: a header of %llu bytes; expected at most %zu", s->path,
+        tn_fail(e, TN_EFORMAT, "%s: a header of %llu bytes; expected at most %zu%s", s->path,
                 (unsigned long long)n,
-                s->size - sizeof n < MOST_HEADER ? s->size - sizeof n : MOST_HEADER);
+                s->size - sizeof n < MOST_HEADER ? s->size - sizeof n : MOST_HEADER,
+                n > MOST_HEADER ? "" : cut);
         return;
     }
     s->start = sizeof n + (size_t)n;

@@ -214,3 +214,13 @@ void tn_inverse_root(int64_t r, const double *gram, double *work, double *t)
             t[i * r + k] = f * e[k * r + i];
     }
 }
+
+void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double *work, double *out)
+{
+    double *a = work, *e = a + r * r, *w = e + r * r, least = tn_gram_cut(r) * size;
+    memcpy(a, gram, (size_t)(r * r) * sizeof *a);
+    tn_eigen(r, a, w, w + r, e);
+    for (int64_t k = 0; k < r; k++)
+        w[k] = w[k] > least ? 1 / sqrt(w[k]) : 0;
+    tn_from_eigen(r, w, e, a, out);
+}

@@ -43,5 +43,8 @@ double tn_gram_cut(int64_t r);
 /* t with t t^T = gram^+: X t is an orthonormal basis of X's columns, t the pseudo-inverse of the R
    that belongs to it. Directions under the cut are zero columns of t. work: 2 r r + 4 r doubles. */
 void tn_inverse_root(int64_t r, const double *gram, double *work, double *t);
+/* out = gram^-1/2, symmetric: X out is the polar factor msign(X) of X with X^T X = gram. Eigenvalues
+   up to tn_gram_cut times `size` count as zero. work: 2 r r + 4 r doubles. */
+void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double *work, double *out);
 
 #endif

@@ -4,6 +4,7 @@
 #include "optim/optim.h"
 #include "core/op.h"
 #include "optim/balora.h"
+#include "optim/norm.h"
 #include "optim/table.h"
 
 #include <math.h>
@@ -17,7 +18,7 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
         return tn_fail(
             e, TN_EARG,
             "%s: clipping the raw gradients would break its invariance; it clips by its own "
-            "rule (setting clip), so max_grad_norm must be 0",
+            "rule or not at all, so max_grad_norm must be 0",
             o->def->name);
     o->max_norm = wanted < 0 ? (own ? 0 : 1) : wanted;
     return TN_OK;
@@ -53,21 +54,12 @@ void tn_optim_free(tn_optim *o)
     free(o);
 }
 
-/* Sum of the squares of one piece, in double: eight lanes, added by a fixed tree. */
 static void square_piece(void *arg, int64_t i, int thread)
 {
     (void)thread;
     tn_optim *o = arg;
     const tn_piece *p = &o->pieces[i];
-    const tn_real *g = o->members[p->member].unit.f[p->factor].g + p->from;
-    double s[8] = { 0 };
-    int64_t k = 0;
-    for (; k + 8 <= p->n; k += 8)
-        for (int l = 0; l < 8; l++)
-            s[l] += (double)g[k + l] * (double)g[k + l];
-    for (; k < p->n; k++)
-        s[k % 8] += (double)g[k] * (double)g[k];
-    o->sums[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    o->sums[i] = tn_sum_squares(o->members[p->member].unit.f[p->factor].g + p->from, p->n);
 }
 
 static void scale_piece(void *arg, int64_t i, int thread)

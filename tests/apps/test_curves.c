@@ -1,4 +1,5 @@
 /* Pictures of curves: ticks, the lines of the terminal, and an SVG that an XML reader takes. */
+#include "tests/svg.h"
 #include "tests/tests.h"
 
 #include "apps/axis.h"
@@ -104,7 +105,9 @@ START_TEST(terminal_lines_are_equally_wide)
     for (int count = 0; count <= KINDS; count++)
         for (int log = 0; log < 2; log++)
             for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
-                chart c = { "t\xc3\xaftle", "step", "loss", k, count, log, count % 2 ? 0 : 0.9 };
+                chart c = { .title = "t\xc3\xaftle", .x = "step", .y = "loss", .curves = k,
+                            .count = count, .log_y = log, .smooth = count % 2 ? 0 : 0.9,
+                            .log_x = log, .contours = k, .contour_count = count };
                 tn_text out = { 0 };
                 curves_text(&c, styles[i], &out);
                 int lines = 0;
@@ -157,62 +160,6 @@ START_TEST(style_follows_the_locale)
 }
 END_TEST
 
-/* Numbers of a path stay inside the view box: M and L are followed by a place. */
-static void check_path(const char *d, double width, double height)
-{
-    for (; *d != '"'; d++) {
-        ck_assert_int_ne(*d, 0);
-        if (*d != 'M' && *d != 'L')
-            continue;
-        char *end;
-        double x = strtod(d + 1, &end), y = strtod(end, NULL);
-        ck_assert(x >= 0 && x <= width && y >= 0 && y <= height);
-    }
-}
-
-/* Reads one document as XML: tags balanced, attributes quoted, no bare & or < in text. */
-static void check_svg(const char *s)
-{
-    const char *open[16];
-    double width = 0, height = 0;
-    int depth = 0, elements = 0;
-    for (; *s; s++) {
-        ck_assert_int_ne(*s, '>'); /* inside text it is escaped */
-        if (*s == '&')
-            ck_assert(!strncmp(s, "&amp;", 5) || !strncmp(s, "&lt;", 4) || !strncmp(s, "&gt;", 4) ||
-                      !strncmp(s, "&quot;", 6));
-        if (*s != '<')
-            continue;
-        const char *name = s + 1 + (s[1] == '/');
-        size_t n = strcspn(name, " />");
-        if (s[1] == '/') {
-            ck_assert_int_gt(depth, 0);
-            ck_assert(!strncmp(open[--depth], name, n));
-            ck_assert_int_eq(name[n], '>');
-            s = name + n;
-            continue;
-        }
-        if (!strncmp(name, "svg", n)) {
-            const char *box = strstr(name, "viewBox");
-            ck_assert_int_eq(sscanf(box, "viewBox=\"0 0 %lf %lf\"", &width, &height), 2);
-        }
-        if (!strncmp(name, "path", n))
-            check_path(strstr(name, "d=\"M") ? strstr(name, " d=\"") + 4 : "\"", width, height);
-        for (s = name + n; *s != '>'; s++) {
-            ck_assert(*s && *s != '<');
-            if (*s == '"')
-                s += 1 + strcspn(s + 1, "\"<");
-            ck_assert_int_ne(*s, '<');
-        }
-        ck_assert_int_lt(depth, 16);
-        open[depth] = name;
-        depth += s[-1] != '/';
-        elements++;
-    }
-    ck_assert_int_eq(depth, 0);
-    ck_assert_int_gt(elements, 10);
-}
-
 START_TEST(svg_is_xml_within_its_box)
 {
     double x[FEW], y[KINDS][FEW];
@@ -222,11 +169,15 @@ START_TEST(svg_is_xml_within_its_box)
         k[i] = (curve){ "<&\">\n\xc3\xa9", x, y[i], FEW - i };
     }
     for (int first = 0; first < KINDS; first++) {
-        chart c[2] = { { "a < b & c", "x", "\"y\"", k + first, KINDS - first, false, 0.9 },
-                       { "log", "x", NULL, k + first, 1, true, 0 } };
+        chart c[2] = { { .title = "a < b & c", .x = "x", .y = "\"y\"", .curves = k + first,
+                         .count = KINDS - first, .smooth = 0.9, .contours = k, .contour_count = 2 },
+                       { .title = "log", .x = "x", .curves = k + first, .count = 1, .log_x = true,
+                         .log_y = true, .dots = true, .nested = 3 } };
         tn_text out = { 0 };
         curves_svg(c, 2, &out);
         check_svg(out.s);
+        curves_svg_grid(c, 2, &out);
+        check_svg(strstr(out.s, "</svg>") + 7);
         ck_assert_ptr_nonnull(strstr(out.s, "&lt;&amp;&quot;&gt; \xc3\xa9</text>"));
         tn_text_free(&out);
     }
@@ -243,7 +194,8 @@ START_TEST(svg_stays_small)
         k[i] = (curve){ "<<<<<<<<<<<<<<<<<<<<<<<<<<<<", x, y, MANY };
     chart c[4];
     for (int i = 0; i < 4; i++)
-        c[i] = (chart){ "title", "step", "loss", k, 6, i % 2, 0.95 };
+        c[i] = (chart){ .title = "title", .x = "step", .y = "loss", .curves = k, .count = 6,
+                        .log_y = i % 2, .smooth = 0.95 };
     static const struct { int charts, curves; } row[] = { { 1, 1 }, { 1, 17 }, { 2, 5 }, { 4, 6 } };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         for (int j = 0; j < 4; j++)
@@ -267,6 +219,71 @@ START_TEST(svg_stays_small)
 }
 END_TEST
 
+static int count_of(const char *s, const char *word)
+{
+    int n = 0;
+    for (; (s = strstr(s, word)) != NULL; s++)
+        n++;
+    return n;
+}
+
+/* Points outside a range leave a gap and do not widen the axes; dots mark all points or none. */
+START_TEST(ranges_contours_and_dots)
+{
+    double x[] = { 0.01, 1, 100, 1000 }, y[] = { 1, 2, 3, 999 }, z[] = { 3, 2, 1, 1 };
+    curve k[] = { { "up", x, y, 4 }, { "down", x, z, 3 } };
+    chart c = { .curves = k, .count = 1, .log_x = true, .y_range = { 0, 10 }, .dots = true,
+                .nested = 2, .contours = k + 1, .contour_count = 1 };
+    axis ax, ay;
+    axis_pair(&c, 6, 5, &ax, &ay);
+    ck_assert_double_eq(ax.high, 100);
+    ck_assert_double_eq(ay.high, 3);
+    ck_assert_double_eq_tol(axis_place(&ax, 1), 0.5, 1e-12);
+    tn_text out = { 0 };
+    curves_svg(&c, 1, &out);
+    ck_assert_ptr_nonnull(strstr(out.s, "c0 thick\" style=\"stroke-width:3.5\" d=\"M64.0 320.0L332.0 "
+                                        "184.0L600.0 48.0\""));
+    ck_assert_ptr_nonnull(strstr(out.s, "d=\"M64.0 320.0h0M332.0 184.0h0M600.0 48.0h0\""));
+    ck_assert_ptr_nonnull(strstr(out.s, "\"axis\" d=\"M64.0 48.0L332.0 184.0L600.0 320.0\""));
+    ck_assert_int_eq(count_of(out.s, "grid\" d"), 0); /* contours take its place */
+    out.n = 0;
+    curves_text(&c, CURVES_ASCII, &out);
+    ck_assert_int_eq(count_of(out.s, "b down"), 0);
+    ck_assert_int_gt(count_of(out.s, "."), 5);
+    double *far = calloc(MANY, sizeof *far);
+    k[0] = (curve){ "many", far, far, MANY };
+    c.log_x = false;
+    out.n = 0;
+    curves_svg(&c, 1, &out);
+    ck_assert_uint_le(out.n, 40000);
+    ck_assert_int_eq(count_of(out.s, "h0"), 0);
+    free(far);
+    tn_text_free(&out);
+}
+END_TEST
+
+/* Eight small charts, two beside each other, each with its own names. */
+START_TEST(a_grid_of_charts)
+{
+    double x[FEW], y[FEW];
+    curve k[4];
+    chart c[8];
+    fill(FALLING, FEW, x, y);
+    for (int i = 0; i < 4; i++)
+        k[i] = (curve){ "curve", x, y, FEW };
+    for (int i = 0; i < 8; i++)
+        c[i] = (chart){ .title = "one", .x = "step", .y = "loss", .curves = k, .count = 4 };
+    tn_text out = { 0 };
+    curves_svg_grid(c, 8, &out);
+    check_svg(out.s);
+    ck_assert_uint_le(out.n, 40000);
+    ck_assert_int_eq(count_of(out.s, ">one<"), 8);
+    ck_assert_int_eq(count_of(out.s, ">curve<"), 32);
+    ck_assert_ptr_nonnull(strstr(out.s, "viewBox=\"0 0 760 1296\"")); /* 4 x (284 + 2 x 20) */
+    tn_text_free(&out);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, ticks);
@@ -276,4 +293,6 @@ void tests(TCase *c)
     tcase_add_test(c, style_follows_the_locale);
     tcase_add_test(c, svg_is_xml_within_its_box);
     tcase_add_test(c, svg_stays_small);
+    tcase_add_test(c, ranges_contours_and_dots);
+    tcase_add_test(c, a_grid_of_charts);
 }

@@ -181,7 +181,8 @@ START_TEST(reads_config_files)
 }
 END_TEST
 
-/* Every default stands within its own limits and words, and every letter is a command's. */
+/* Every default stands within its own limits and words, every letter is a command's, and what a help
+   says to some commands only is said to ones that have the option. */
 START_TEST(has_a_sound_table)
 {
     const option *row = &options_table[_i];
@@ -195,6 +196,9 @@ START_TEST(has_a_sound_table)
             known = known || c->letter == *s;
         ck_assert_msg(known, "%s: letter %c", row->name, *s);
     }
+    for (const char *s = row->help; (s = strchr(s, '{')) != NULL;)
+        for (s++; *s != ':'; s++)
+            ck_assert_msg(*s && strchr(row->commands, *s), "%s: %s", row->name, row->help);
     for (int k = 0; k < _i; k++)
         for (const char *s = row->commands; *s; s++)
             ck_assert_msg(option_find(row->name, strlen(row->name), *s) == _i,

@@ -21,9 +21,23 @@ static const row rows[] = {
     { "SGD m=.9 nest wd=.1", "sgd", "lr=0.05 momentum=0.9 nesterov=1 weight_decay=0.1" },
     { "Adam", "adam", "lr=0.05" },
     { "AdamW wd=.1", "adamw", "lr=0.05 weight_decay=0.1" },
+    { "Lion", "lion", "lr=0.05" },
+    { "Lion wd=.1", "lion", "lr=0.05 weight_decay=0.1" },
+    { "LAMB wd=.01", "lamb", "lr=0.05 weight_decay=0.01" },
+    { "LoRA+ x16 (A fast)", "loraplus", "lr=0.005 ratio=16" },
+    { "Adafactor", "adafactor", "lr=0.05" },
+    { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
     { "LoRA-Pro SGD X=0", "lora-pro", "lr=0.05 delta=0 split=0" },
     { "RefLoRA + SGD", "reflora", "lr=0.05 adamw=0 warmup_steps=0" },
     { "LoRA-Pro SGD X=Sylv", "lora-pro", "lr=0.05 delta=0 split=2" },
+    { "RITE paper", "lora-rite-paper", "lr=0.05" },
+    { "Muon rms", "muon", "lr=0.05 match_rms=1" },
+    { "Muon rms wd=.1", "muon", "lr=0.05 match_rms=1 weight_decay=0.1" },
+    { "Muon orig (PEFT)", "muon", "lr=0.05" },
+    { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
+    { "Shampoo 2-sided 1e-4", "shampoo", "lr=0.05 eps=1e-4" },
+    { "Shampoo r-side 1e-4", "shampoo", "lr=0.05 eps=1e-4 max_side=2" },
+    { "LoRA-Muon beta=.9", "lora-muon", "lr=0.05 beta=0.9" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -184,6 +184,13 @@ static void check_root(int64_t r, int64_t rank, double scale, double spread)
     for (int64_t i = 0; i < r * r; i++)
         ck_assert_msg(fabs(b[i] - gram[i]) <= 1e-9 * top, "r %d rank %d: %g", (int)r, (int)rank,
                       b[i] - gram[i]);
+    tn_symmetric_inverse_root(r, gram, top, work, a);
+    tn_small_ab(r, a, a, b); /* its square is t t^T */
+    for (int64_t i = 0; i < r * r; i++) {
+        double off = fabs(b[i] - inverse[i]) / (1e-9 * tn_small_trace(r, inverse) + 1e-300);
+        ck_assert_msg(off <= 1 && a[i] == a[i % r * r + i / r], "r %d rank %d: symmetric root",
+                      (int)r, (int)rank);
+    }
     free(x);
     free(gram);
     free(t);

@@ -166,6 +166,139 @@ START_TEST(dead_directions_are_dropped)
 }
 END_TEST
 
+/* ---- RMSprop ---- */
+
+/* Under constant gradients the variance is zero, and its rounding falls on either side of that. */
+START_TEST(centred_rmsprop_stays_finite_under_constant_gradients)
+{
+    problem p;
+    problem_pair(&p, 9, 7, 3, 1, false);
+    problem_optimizer(&p, "rmsprop", "lr=1e-9 alpha=0.5 centered=1", 0);
+    double *g = normals(27, 1);
+    for (int t = 0; t < 100; t++) {
+        for (int i = 0; i < 27; i++)
+            p.b[0]->g[i] = (tn_real)g[i];
+        p.b[0]->has_grad = true;
+        problem_step(&p);
+    }
+    for (int i = 0; i < 27; i++)
+        ck_assert(isfinite((double)p.b[0]->x[i]));
+    free(g);
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- Shampoo ---- */
+
+/* A weight of one number: both sums are the same. */
+START_TEST(shampoo_of_one_number)
+{
+    static const struct { const char *settings; int interval; bool whitened; } runs[] = {
+        { "lr=0.1 eps=0.5", 1, true }, { "lr=0.1 eps=0.5 interval=3", 3, true },
+        { "lr=0.1 max_side=0", 1, false } };
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        problem p;
+        problem_pair(&p, 1, 1, 1, 1, false);
+        problem_optimizer(&p, "shampoo", runs[k].settings, 0);
+        double x = (double)p.b[0]->x[0], sum = 0.5, root = 1;
+        for (int t = 1; t <= 10; t++) {
+            double g = normal(5, t);
+            p.b[0]->g[0] = (tn_real)g;
+            p.b[0]->has_grad = true;
+            problem_step(&p);
+            sum += g * g;
+            if (runs[k].whitened && (t - 1) % runs[k].interval == 0)
+                root = sqrt(sum);
+            x -= 0.1 * g / root;
+            ck_assert_msg(fabs((double)p.b[0]->x[0] - x) < limit_of(1e-13, 1e-5),
+                          "%s: step %d: %.17g, expected %.17g", runs[k].settings, t,
+                          (double)p.b[0]->x[0], x);
+        }
+        problem_free(&p);
+    }
+}
+END_TEST
+
+/* ---- Stable-LoRA ---- */
+
+/* Without gradients only the shrinking moves lora_A, here of twice as many numbers as lora_B. */
+START_TEST(stable_lora_shrinks_until_lora_b_has_grown)
+{
+    static const double size_of_b[] = { 0, 0.49, 0.51, 0.49, 0 }; /* in that of lora_A, step by step */
+    problem p;
+    problem_pair(&p, 4, 8, 2, 1, true);
+    problem_optimizer(&p, "stable-lora", "lr=0.1 shrink=0.25", 0);
+    for (int t = 0; t < 5; t++) {
+        double x = (double)p.a[0]->x[3], square = 0;
+        for (int i = 0; i < 16; i++)
+            square += (double)p.a[0]->x[i] * (double)p.a[0]->x[i];
+        p.b[0]->x[5] = (tn_real)(size_of_b[t] * sqrt(square));
+        problem_step(&p);
+        ck_assert_msg(fabs((double)p.a[0]->x[3] - (t < 2 ? 0.75 * x : x)) < limit_of(1e-15, 1e-7),
+                      "step %d: from %g to %g", t + 1, x, (double)p.a[0]->x[3]);
+    }
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- SGD-SaI ---- */
+
+/* From lora_B = 0 the first gradient of lora_A is zero: its rate is set at step 2, or never. */
+START_TEST(sgd_sai_waits_for_a_gradient)
+{
+    for (int wait = 0; wait < 2; wait++) {
+        problem p;
+        golden_problem(&p, true, 0);
+        problem_optimizer(&p, "sgd-sai", wait ? "lr=0.1" : "lr=0.1 wait=0", 0);
+        for (int t = 1; t <= 2; t++) {
+            golden_gradients(&p);
+            double sum = 0, squares = 0, x[8], g[8];
+            for (int i = 0; i < 8; i++) {
+                x[i] = (double)p.a[0]->x[i];
+                g[i] = (double)p.a[0]->g[i];
+                sum += g[i];
+                squares += g[i] * g[i];
+            }
+            double q = wait && t > 1 ? sqrt(squares / ((squares - sum * sum / 8) / 7)) : 0;
+            problem_step(&p);
+            for (int i = 0; i < 8; i++)
+                ck_assert_double_eq_tol((double)p.a[0]->x[i], x[i] - 0.1 * q * g[i],
+                                        limit_of(1e-7, 1e-6)); /* its eps */
+        }
+        problem_free(&p);
+    }
+}
+END_TEST
+
+/* ---- nothing to divide by ---- */
+
+static void stays_finite(const char *name, const char *settings, bool zero)
+{
+    problem p;
+    golden_problem(&p, zero, 0);
+    problem_optimizer(&p, name, settings, 0);
+    for (int t = 0; t < 9; t++) { /* three steps without a gradient, three with, three without */
+        golden_gradients(&p);
+        for (int i = 0; i < 10 && t / 3 != 1; i++)
+            p.b[0]->g[i] = p.a[0]->g[i % 8] = 0;
+        problem_step(&p);
+        for (int i = 0; i < 10; i++)
+            ck_assert_msg(isfinite((double)p.b[0]->x[i]) && isfinite((double)p.a[0]->x[i % 8]),
+                          "%s %s: step %d", name, settings, t + 1);
+    }
+    problem_free(&p);
+}
+
+START_TEST(zero_gradients_and_factors_leave_finite_weights)
+{
+    for (int zero = 0; zero < 2; zero++) {
+        for (const tn_optim_def *const *def = tn_optims; *def; def++)
+            stays_finite((*def)->name, "", zero);
+        stays_finite("adafactor", "eps1=1e-30", zero);
+    }
+}
+END_TEST
+
 /* ---- threads, refusals ---- */
 
 /* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
@@ -312,6 +445,7 @@ static double moved(const tn_optim_def *def, const double t[2][2])
 START_TEST(claims_hold_and_no_larger_one_does)
 {
     static const struct { const char *name; double t[2][2]; tn_claim claim; } kinds[] = {
+        { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
         { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
         { "a scaling", { { 3, 0 }, { 0, 3 } }, TN_INVARIANT_SCALE },
         { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
@@ -321,7 +455,10 @@ START_TEST(claims_hold_and_no_larger_one_does)
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
             double by = moved(*def, kinds[i].t);
-            bool claimed = ((*def)->claims & kinds[i].claim) == kinds[i].claim;
+            tn_claim kind = kinds[i].claim, claims = (*def)->claims;
+            bool claimed =
+                kind == TN_INVARIANT_UNSIGNED || /* all claim at least that */
+                (claims != TN_INVARIANT_UNSIGNED && (claims & kind) == kind);
             ck_assert_msg(claimed ? by < exact : by > 1e-3, "%s: %s moves the product by %g",
                           (*def)->name, kinds[i].name, by);
         }
@@ -334,6 +471,11 @@ void tests(TCase *c)
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
     tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
     tcase_add_test(c, dead_directions_are_dropped);
+    tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
+    tcase_add_test(c, shampoo_of_one_number);
+    tcase_add_test(c, stable_lora_shrinks_until_lora_b_has_grown);
+    tcase_add_test(c, sgd_sai_waits_for_a_gradient);
+    tcase_add_test(c, zero_gradients_and_factors_leave_finite_weights);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);

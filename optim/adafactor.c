@@ -1,0 +1,131 @@
+/* adafactor.c - Adam's second moment as the product of a column and a row. Shazeer and Stern,
+   arXiv:1804.04235, ICML 2018, Algorithms 4 to 6; details as in torch.optim.Adafactor.
+
+   For a weight X (n,m) with the gradient G:
+
+       w = t^-0.8,   rho = min(eta, 1 / sqrt(t))                   (1)   -0.8: beta2_decay
+       alpha = max(eps2, rms(X_{t-1})) rho                         (2)
+       R_t = (1 - w) R_{t-1} + w G^2 1_m / m                       (3)   (n): means of rows
+       C_t = (1 - w) C_{t-1} + w 1_n^T G^2 / n                     (4)   (m): means of columns
+       V = R_t C_t / max(mean(R_t), eps1)                          (5)
+       U = G / sqrt(max(V, eps1^2))                                (6)
+       X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1, rms(U)/d) (7)   lambda on weights that decay
+
+   Cost: three passes. State: R and C, one number a row and one a column.
+   Claims: a scaling c of the rank turns G into G / c and leaves (6) alone, and (2) makes the step
+   follow c; exact while both factors are larger than eps2. Rotations break it: (5) looks at entries.
+   Traps: at t = 1, w = 1 and the zeros that the state starts from count for nothing. A weight that
+   is zero, as lora_B at the start, grows by eps2 rho a step at most and so is slow for long. (1) is
+   a schedule of its own: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the
+   paper's eps1 = 1e-30 is zero in single precision: 0/0 in (6) is 0. */
+#include "optim/norm.h"
+#include "optim/optim.h"
+
+#include <float.h>
+#include <math.h>
+
+enum { LR, BETA2_DECAY, EPS1, EPS2, D, DECAY };
+
+static size_t scratch(const tn_unit *u)
+{
+    size_t most = 0;
+    for (const tn_factor *f = u->f; f < u->f + u->factors; f++) {
+        size_t bytes = (size_t)f->cols * sizeof(double) + (size_t)f->n * sizeof(tn_real);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* (3) and (4) for factor k; returns the mean of R. sums: one a column. */
+static double row_and_column_means(const tn_unit *u, int k, double w, double *restrict sums)
+{
+    const tn_factor *f = &u->f[k];
+    tn_real *restrict r = u->slot[0][k], *restrict c = u->slot[1][k];
+    double total = 0;
+    for (int64_t j = 0; j < f->cols; j++)
+        sums[j] = 0;
+    for (int64_t i = 0; i < f->rows; i++) {
+        const tn_real *restrict g = f->g + i * f->cols;
+        for (int64_t j = 0; j < f->cols; j++)
+            sums[j] += (double)g[j] * (double)g[j];
+        double mean = tn_sum_squares(g, f->cols) / (double)f->cols;
+        r[i] = (tn_real)((1 - w) * (double)r[i] + w * mean);                       /* (3) */
+        total += (double)r[i];
+    }
+    for (int64_t j = 0; j < f->cols; j++)
+        c[j] = (tn_real)((1 - w) * (double)c[j] + w * sums[j] / (double)f->rows);  /* (4) */
+    return total / (double)f->rows;
+}
+
+/* (5) and (6). */
+static void whiten(const tn_unit *u, int k, double mean, double eps1, tn_real *restrict out)
+{
+    const tn_factor *f = &u->f[k];
+    const tn_real *restrict r = u->slot[0][k], *restrict c = u->slot[1][k];
+    tn_real least = (tn_real)(eps1 * eps1);
+    for (int64_t i = 0; i < f->rows; i++) {
+        tn_real share = (tn_real)((double)r[i] / (mean > eps1 ? mean : eps1));
+        for (int64_t j = 0; j < f->cols; j++) {
+            tn_real v = share * c[j];                                              /* (5) */
+            v = v > least ? v : least;
+            out[i * f->cols + j] =
+                v > 0 ? f->g[i * f->cols + j] / (tn_real)sqrt(v) : 0;              /* (6) */
+        }
+    }
+}
+
+static void step_factor(tn_unit *u, int k)
+{
+    const double *h = u->h;
+    const tn_factor *f = &u->f[k];
+    double epsilon = sizeof(tn_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON;
+    double eps1 = h[EPS1] > 0 ? h[EPS1] : epsilon, n = (double)f->n, t = (double)u->t;
+    double *sums = (double *)u->memory;
+    tn_real *restrict d = (tn_real *)(sums + f->cols), *restrict x = f->x;
+    double w = tn_exp(h[BETA2_DECAY] * tn_log(t));                                 /* (1) */
+    double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t);                        /* (1) */
+    double size = sqrt(tn_sum_squares(x, f->n) / n);
+    double alpha = rho * (size > h[EPS2] ? size : h[EPS2]);                        /* (2) */
+    whiten(u, k, row_and_column_means(u, k, w, sums), eps1, d);
+    double over = sqrt(tn_sum_squares(d, f->n) / n) / h[D];
+    tn_real rate = (tn_real)(alpha / (over > 1 ? over : 1));
+    tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
+    for (int64_t i = 0; i < f->n; i++)
+        x[i] = keep * x[i] - rate * d[i];                                          /* (7) */
+}
+
+static void step(tn_unit *u)
+{
+    for (int k = 0; k < u->factors; k++)
+        step_factor(u, k);
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[BETA2_DECAY] <= 0))
+        return "beta2_decay must be at most 0";
+    if (!(h[EPS1] >= 0 && h[EPS2] >= 0 && h[DECAY] >= 0))
+        return "eps1, eps2 and weight_decay must be at least 0";
+    return h[D] > 0 ? NULL : "d must be above 0";
+}
+
+const tn_optim_def tn_optim_adafactor = {
+    .name = "adafactor", .title = "Adam's second moment as a column times a row",
+    .paper = "arXiv:1804.04235",
+    .update = "v = R C / mean(R), moving averages of the rows and columns of g^2; "
+              "x -= lr rms(x) g / sqrt(v), its rms at most d",
+    .cost = "three passes",
+    .departs = "torch keeps a second moment of vectors in full; here vectors go to AdamW",
+    .hyper = {
+        { "lr", 1e-2, "learning rate eta: share of its size that a weight moves by" },
+        { "beta2_decay", -0.8, "a new gradient counts t to this power" },
+        { "eps1", 0, "floor of the roots; 0: the epsilon of the weights' type" },
+        { "eps2", 1e-3, "no weight counts as smaller than this" },
+        { "d", 1, "largest rms of the direction" },
+        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+    },
+    .slots = { { "R", TN_ROWS }, { "C", TN_COLS } },
+    .matrices = true, .scratch = scratch, .step = step, .check = check,
+    .claims = TN_INVARIANT_SCALE, .claims_when = "eps2=0", .clip = TN_CLIP_GLOBAL,
+    .decay = "weight_decay",
+};

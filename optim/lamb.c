@@ -1,0 +1,96 @@
+/* lamb.c - Adam's direction, made as long as the weight it moves. You et al., arXiv:1904.00962,
+   ICLR 2020, Algorithm 2; a layer is one weight, so each factor of a LoRA pair has its own length.
+
+       m_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
+       v_t = beta2 v_{t-1} + (1 - beta2) g_t^2                     (2)
+       m^ = m_t / (1 - beta1^t),   v^ = v_t / (1 - beta2^t)        (3)
+       u_t = m^ / (sqrt(v^) + eps) + lambda x_{t-1}                (4)   lambda on weights that decay
+       q = phi(||x_{t-1}||) / ||u_t||, or 1 if either norm is 0    (5)
+       x_t = x_{t-1} - eta q u_t                                   (6)
+
+   phi(z) = z, or min(z, clamp) if clamp is above 0.
+   Cost: one pass, two norms. State: m and v, like each weight.
+   Claims: a scaling c of the rank turns g into g / c and leaves (4) alone, and (5) makes the step
+   follow c; exact for eps -> 0 without decay while neither factor is zero. Rotations break it, as
+   they break Adam.
+   Traps: from lora_B = 0 its first step has q = 1, whatever the scale. Two libraries leave (3) out
+   and clamp at 10; that is bias_correction=0 clamp=10. */
+#include "optim/norm.h"
+#include "optim/optim.h"
+
+#include <math.h>
+
+enum { LR, BETA1, BETA2, EPS, DECAY, BIAS_CORRECTION, CLAMP };
+
+static size_t scratch(const tn_unit *u)
+{
+    int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n;
+    return (size_t)n * sizeof(tn_real);
+}
+
+/* (1) to (4) for factor k. */
+static void direction(const tn_unit *u, int k, tn_real *restrict out)
+{
+    const double *h = u->h;
+    const tn_factor *f = &u->f[k];
+    bool corrected = h[BIAS_CORRECTION] != 0;
+    tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]);
+    tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
+    tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power(h[BETA1], u->t)) : 1);         /* (3) */
+    tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power(h[BETA2], u->t)) : 1);    /* (3) */
+    tn_real eps = (tn_real)h[EPS], lambda = (tn_real)(f->decays ? h[DECAY] : 0);
+    tn_real *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
+    const tn_real *restrict g = f->g, *restrict x = f->x;
+    for (int64_t i = 0; i < f->n; i++) {
+        m[i] = b1 * m[i] + a1 * g[i];                                                      /* (1) */
+        v[i] = b2 * v[i] + a2 * (g[i] * g[i]);                                             /* (2) */
+        out[i] = first * m[i] / ((tn_real)sqrt(v[i]) * second + eps) + lambda * x[i];      /* (4) */
+    }
+}
+
+static void step(tn_unit *u)
+{
+    tn_real *restrict d = (tn_real *)u->memory;
+    for (int k = 0; k < u->factors; k++) {
+        const tn_factor *f = &u->f[k];
+        direction(u, k, d);
+        double size = sqrt(tn_sum_squares(f->x, f->n)), length = sqrt(tn_sum_squares(d, f->n));
+        if (u->h[CLAMP] > 0 && size > u->h[CLAMP])
+            size = u->h[CLAMP];
+        double q = size > 0 && length > 0 ? size / length : 1;                             /* (5) */
+        tn_real rate = (tn_real)(u->lr * q), *restrict x = f->x;
+        for (int64_t i = 0; i < f->n; i++)
+            x[i] -= rate * d[i];                                                           /* (6) */
+    }
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
+        return "beta1 and beta2 must be at least 0 and below 1";
+    if (!(h[EPS] > 0))
+        return "eps must be above 0";
+    if (!(h[DECAY] >= 0 && h[CLAMP] >= 0))
+        return "weight_decay and clamp must be at least 0";
+    return NULL;
+}
+
+const tn_optim_def tn_optim_lamb = {
+    .name = "lamb", .title = "Adam's direction at the length of the weight",
+    .paper = "arXiv:1904.00962",
+    .update = "u = Adam's direction + wd x; x -= lr ||x|| u / ||u||",
+    .cost = "two norms",
+    .hyper = {
+        { "lr", 1e-2, "learning rate eta: share of its size that a weight moves by" },
+        { "beta1", 0.9, "decay of the first moment" },
+        { "beta2", 0.999, "decay of the second moment" },
+        { "eps", 1e-6, "added to the root of the second moment" },
+        { "weight_decay", 0, "this times the weight is part of the direction" },
+        { "bias_correction", 1, "1: moments as in Adam; 0: as they are" },
+        { "clamp", 0, "no weight counts as larger than this; 0: no limit" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
+    .scratch = scratch, .step = step, .check = check,
+    .claims = TN_INVARIANT_SCALE, .claims_when = "weight_decay=0 eps=1e-15",
+    .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};

@@ -1,0 +1,58 @@
+/* lion.c - the sign of an interpolated momentum, found by a search over programs. Chen et al.,
+   arXiv:2302.06675, NeurIPS 2023, Algorithm 2.
+
+       c_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
+       x_t = x_{t-1} - eta (sign(c_t) + lambda x_{t-1})            (2)   lambda on weights that decay
+       m_t = beta2 m_{t-1} + (1 - beta2) g_t                       (3)
+
+   Cost: one pass. State: m, like each weight; half of Adam's.
+   Claims: nothing but signed permutations of the rank; every entry moves by eta, whatever the
+   gradient's size or basis.
+   Traps: sign(0) = 0, which rests lora_A at the first step from lora_B = 0, where its gradient is
+   exactly zero. The momentum in (1) is the old one. There is no bias correction: c_1 is small, but
+   its sign is not. The authors take rates 3 to 10 times below AdamW's, and decays as much above. */
+#include "optim/optim.h"
+
+enum { LR, BETA1, BETA2, DECAY };
+
+static void step(tn_unit *u)
+{
+    const double *h = u->h;
+    tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]), eta = (tn_real)u->lr;
+    tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
+    for (int k = 0; k < u->factors; k++) {
+        const tn_factor *f = &u->f[k];
+        tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
+        tn_real *restrict x = f->x, *restrict m = u->slot[0][k];
+        const tn_real *restrict g = f->g;
+        for (int64_t i = 0; i < f->n; i++) {
+            tn_real c = b1 * m[i] + a1 * g[i];                         /* (1) */
+            x[i] = keep * x[i] - eta * (tn_real)((c > 0) - (c < 0));   /* (2) */
+            m[i] = b2 * m[i] + a2 * g[i];                              /* (3) */
+        }
+    }
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
+        return "beta1 and beta2 must be at least 0 and below 1";
+    if (!(h[DECAY] >= 0))
+        return "weight_decay must be at least 0";
+    return NULL;
+}
+
+const tn_optim_def tn_optim_lion = {
+    .name = "lion", .title = "sign of an interpolated momentum", .paper = "arXiv:2302.06675",
+    .update = "x -= lr (sign(beta1 m + (1 - beta1) g) + wd x); m: moving average of g by beta2",
+    .cost = "none",
+    .hyper = {
+        { "lr", 3e-4, "learning rate eta: what every entry moves by" },
+        { "beta1", 0.9, "share of the old momentum in the step" },
+        { "beta2", 0.99, "decay of the momentum" },
+        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+    },
+    .slots = { { "m", TN_LIKE_X } },
+    .step = step, .check = check,
+    .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};

@@ -1,0 +1,47 @@
+/* loraplus.c - AdamW with a faster lora_B. Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354, ICML 2024.
+
+   In LoRA's letters the product is B A: A = lora_A (r,n), random at the start, B = lora_B (m,r),
+   zero at the start; g the gradient of each.
+
+       A_t = AdamW(A_{t-1}, g_A, eta)                              (1)
+       B_t = AdamW(B_{t-1}, g_B, ratio eta)                        (2)
+
+   The steps are (1) to (5) of adam.c after (1) of adamw.c, whose decay is lambda times the rate of
+   that factor.
+   Cost: one pass. State: as Adam.
+   Claims: nothing but signed permutations of the rank, as Adam.
+   Traps: the ratio belongs to the factor that starts at zero; for widths n the paper wants the rate
+   of A to fall as 1/n and that of B to stay. About 16 is its advice for random A and zero B; 2 to 4
+   are reported for Llama. Both rates follow the schedule. */
+#include "optim/adam.h"
+
+enum { RATIO = TN_ADAM_DECAY + 1 };
+
+static void step(tn_unit *u)
+{
+    tn_adam_step(u, 0, tn_adamw(u, u->f[0].g, u->lr));                     /* (1) */
+    tn_adam_step(u, 1, tn_adamw(u, u->f[1].g, u->h[RATIO] * u->lr));       /* (2) */
+}
+
+static const char *check(const double *h)
+{
+    return h[RATIO] > 0 ? tn_adam_check(h) : "ratio must be above 0";
+}
+
+const tn_optim_def tn_optim_loraplus = {
+    .name = "loraplus", .title = "AdamW with a faster lora_B", .paper = "arXiv:2402.12354",
+    .update = "AdamW at lr on lora_A and at lr ratio on lora_B",
+    .cost = "none",
+    .departs = "theirs trains biases at lr ratio and embeddings at 1e-6; here what is no pair has lr",
+    .hyper = {
+        { "lr", 2e-4, "learning rate eta of lora_A" },
+        { "beta1", 0.9, "decay of the first moment" },
+        { "beta2", 0.999, "decay of the second moment" },
+        { "eps", 1e-8, "added to the root of the second moment" },
+        { "weight_decay", 0, "decoupled: a factor shrinks by its rate times this" },
+        { "ratio", 16, "rate of lora_B, in that of lora_A" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
+    .pairs = true, .step = step, .check = check,
+    .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};

@@ -1,0 +1,149 @@
+/* muon.c - momentum, orthogonalised. Jordan et al., kellerjordan.github.io/posts/muon, 2024; as
+   torch.optim.Muon, and at AdamW's rates as in Moonlight, Liu et al., arXiv:2502.16982.
+
+   For a weight X (m,n) with the gradient G:
+
+       B_t = mu B_{t-1} + (1 - mu) G                               (1)
+       U = (1 - mu) G + mu B_t (Nesterov), or B_t                  (2)
+       O = U / max(||U||, eps), or U / (||U|| + eps)               (3)
+       S = O O^T,   O = a O + (b S + c S S) O,   ns_steps times    (4)
+       X_t = (1 - eta lambda) X_{t-1} - eta scale O                (5)   lambda on weights that decay
+
+   (4) is Newton and Schulz's iteration with a, b, c = 3.4445, -4.7750, 2.0315: singular values from
+   0.01 to 1 are between 0.68 and 1.13 after five rounds, not at 1. S is on the smaller side of O.
+   scale = sqrt(max(1, m/n)); with match_rms 0.2 sqrt(max(m,n)), for a step of AdamW's rms.
+   Cost: ns_steps (2 m n s + s^3) multiply-adds with s = min(m,n): for 768 x 3072 and five rounds
+   20 G, 0.5 s on one core. State: B, like each weight.
+   Claims: rotations of the rank carry through (4); a scaling of one factor does not reach its step.
+   Traps: the first scale depends on which way a factor lies: lora_B (m,r) gets sqrt(m/r), lora_A
+   (r,n) gets 1. lora_A rests at the first step from lora_B = 0, since U = 0 gives O = 0. Embeddings
+   are matrices here, while Jordan leaves them and the output layer to Adam. */
+#include "core/gemm.h"
+#include "optim/norm.h"
+#include "optim/optim.h"
+
+#include <math.h>
+
+enum { LR, MOMENTUM, NESTEROV, MATCH_RMS, NS_STEPS, EPS, EPS_ADDED, DECAY };
+
+static int64_t smaller_side(const tn_factor *f)
+{
+    return f->rows < f->cols ? f->rows : f->cols;
+}
+
+static size_t scratch(const tn_unit *u)
+{
+    int64_t most = 0;
+    for (int k = 0; k < u->factors; k++) {
+        int64_t s = smaller_side(&u->f[k]), n = 2 * u->f[k].n + 2 * s * s;
+        most = n > most ? n : most;
+    }
+    return (size_t)most * sizeof(tn_real);
+}
+
+/* c (m,n) = a b, or c + a b; an operand is row-major (m,k), (k,n), or the transpose of what lies
+   there. false: no memory for it. */
+static bool multiply(const tn_unit *u, int64_t m, int64_t n, int64_t k, const tn_real *a, bool at,
+                     const tn_real *b, bool bt, bool add, tn_real *c)
+{
+    tn_product p = { .m = m, .n = n, .k = k, .c = c, .ldc = n, .add = add };
+    p.a = a, p.ars = at ? 1 : k, p.acs = at ? m : 1;
+    p.b = b, p.brs = bt ? 1 : n, p.bcs = bt ? k : 1;
+    return tn_gemm_here(u->context, u->thread, &p) == TN_OK;
+}
+
+/* One round of (4) from o, of the shape of f, into out. small: twice (s,s). */
+static bool newton_schulz(const tn_unit *u, const tn_factor *f, const tn_real *restrict o,
+                          tn_real *restrict small, tn_real *restrict out)
+{
+    const tn_real a = (tn_real)3.4445, b = (tn_real)-4.7750, c = (tn_real)2.0315;
+    int64_t s = smaller_side(f);
+    tn_real *restrict gram = small, *restrict poly = small + s * s;
+    bool wide = f->rows <= f->cols;
+    if (!multiply(u, s, s, f->n / s, o, !wide, o, wide, false, gram) || /* O O^T or O^T O */
+        !multiply(u, s, s, s, gram, false, gram, false, false, poly))
+        return false;
+    for (int64_t i = 0; i < s * s; i++)
+        poly[i] = b * gram[i] + c * poly[i];
+    for (int64_t i = 0; i < f->n; i++)
+        out[i] = a * o[i];
+    return wide ? multiply(u, s, f->cols, s, poly, false, o, false, true, out)
+                : multiply(u, f->rows, s, s, o, false, poly, false, true, out);
+}
+
+/* (1) to (3) for factor k. */
+static void momentum(const tn_unit *u, int k, tn_real *restrict out)
+{
+    const tn_factor *f = &u->f[k];
+    tn_real mu = (tn_real)u->h[MOMENTUM], fresh = (tn_real)(1 - u->h[MOMENTUM]);
+    tn_real *restrict b = u->slot[0][k];
+    const tn_real *restrict g = f->g;
+    bool nesterov = u->h[NESTEROV] != 0;
+    for (int64_t i = 0; i < f->n; i++) {
+        b[i] = mu * b[i] + fresh * g[i];                           /* (1) */
+        out[i] = nesterov ? fresh * g[i] + mu * b[i] : b[i];       /* (2) */
+    }
+    double size = sqrt(tn_sum_squares(out, f->n)), eps = u->h[EPS];
+    tn_real share = (tn_real)(1 / (u->h[EPS_ADDED] != 0 ? size + eps : size > eps ? size : eps));
+    for (int64_t i = 0; i < f->n; i++)
+        out[i] *= share;                                           /* (3) */
+}
+
+/* A matrix whose products find no memory keeps its place; the forward pass has taken that before. */
+static void step_factor(tn_unit *u, int k)
+{
+    const tn_factor *f = &u->f[k];
+    tn_real *o[2] = { (tn_real *)u->memory, (tn_real *)u->memory + f->n }, *small = o[1] + f->n;
+    int rounds = (int)u->h[NS_STEPS];
+    momentum(u, k, o[0]);
+    for (int n = 0; n < rounds; n++)
+        if (!newton_schulz(u, f, o[n % 2], small, o[1 - n % 2]))   /* (4) */
+            return;
+    double rows = (double)f->rows, cols = (double)f->cols;
+    double scale = u->h[MATCH_RMS] != 0 ? 0.2 * sqrt(fmax(rows, cols)) : sqrt(fmax(1, rows / cols));
+    tn_real eta = (tn_real)(u->lr * scale), *restrict x = f->x, *restrict d = o[rounds % 2];
+    tn_real keep = (tn_real)(f->decays ? 1 - u->lr * u->h[DECAY] : 1);
+    for (int64_t i = 0; i < f->n; i++)
+        x[i] = keep * x[i] - eta * d[i];                           /* (5) */
+}
+
+static void step(tn_unit *u)
+{
+    for (int k = 0; k < u->factors; k++)
+        step_factor(u, k);
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
+        return "momentum must be at least 0 and below 1";
+    if (!(h[NS_STEPS] >= 1 && h[NS_STEPS] <= 100))
+        return "ns_steps must be at least 1 and at most 100";
+    return h[EPS] > 0 && h[DECAY] >= 0 ? NULL : "eps must be above 0, weight_decay at least 0";
+}
+
+const tn_optim_def tn_optim_muon = {
+    .name = "muon", .title = "momentum, orthogonalised",
+    .paper = "kellerjordan.github.io/posts/muon",
+    .update = "m = momentum m + (1 - momentum) g; x -= lr scale orthogonal(m), by Newton-Schulz",
+    .cost = "five rounds of 2 m n s + s^3 multiply-adds, s = min(m, n)",
+    .departs = "theirs and torch's run Newton-Schulz in bfloat16, this one in the weights' type",
+    .hyper = {
+        { "lr", 2e-2, "learning rate eta" },
+        { "momentum", 0.95, "decay of the momentum mu" },
+        { "nesterov", 1, "1: look ahead along the momentum" },
+        { "match_rms", 0, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols))" },
+        { "ns_steps", 5, "rounds of Newton-Schulz" },
+        { "eps", 1e-7, "floor of the norm that momentum is divided by" },
+        { "eps_added", 0, "1: eps is added to that norm (Jordan); 0: its floor (torch)" },
+        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+    },
+    .presets = {
+        { "keller", "lr=0.02 weight_decay=0 match_rms=0 eps_added=1" },
+        { "torch", "lr=0.001 weight_decay=0.1 match_rms=0 eps_added=0" },
+        { "moonlight", "lr=0.001 weight_decay=0.1 match_rms=1 eps_added=1" },
+    },
+    .slots = { { "m", TN_LIKE_X } },
+    .matrices = true, .scratch = scratch, .step = step, .check = check,
+    .claims = TN_INVARIANT_ROTATION, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};

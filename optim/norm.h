@@ -1,0 +1,10 @@
+/* norm.h - the size of a weight or a gradient. Internal header. */
+#ifndef TN_NORM_H
+#define TN_NORM_H
+
+#include "core/core.h"
+
+/* Sum of squares, in double and in a fixed order. */
+double tn_sum_squares(const tn_real *x, int64_t n);
+
+#endif

@@ -1,0 +1,87 @@
+/* rmsprop.c - gradients over the root of their mean square. Tieleman and Hinton, Lecture 6.5 of
+   "Neural Networks for Machine Learning", 2012; centred as in Graves, arXiv:1308.0850, with eps and
+   the momentum where torch.optim.RMSprop has them.
+
+       g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
+       v_t = alpha v_{t-1} + (1 - alpha) g_t^2                     (2)
+       a_t = alpha a_{t-1} + (1 - alpha) g_t, or 0 uncentred       (3)
+       d_t = g_t / (sqrt(v_t - a_t^2) + eps)                       (4)
+       b_t = mu b_{t-1} + d_t                                      (5)
+       x_t = x_{t-1} - eta b_t                                     (6)
+
+   Cost: one pass. State: v, like each weight; a if centred, b with momentum.
+   Claims: nothing but signed permutations of the rank; (2) looks at single entries.
+   Traps: there is no bias correction, so the first step is 1 / sqrt(1 - alpha) times as long as
+   later ones. v_t - a_t^2 is a variance and cannot be negative, but its rounding can. */
+#include "optim/optim.h"
+
+#include <math.h>
+
+enum { LR, ALPHA, EPS, CENTERED, MOMENTUM, DECAY };
+
+static void step_factor(tn_unit *u, int k)
+{
+    const double *h = u->h;
+    const tn_factor *f = &u->f[k];
+    tn_real alpha = (tn_real)h[ALPHA], fresh = (tn_real)(1 - h[ALPHA]), eps = (tn_real)h[EPS];
+    tn_real eta = (tn_real)u->lr, mu = (tn_real)h[MOMENTUM];
+    tn_real lambda = (tn_real)(f->decays ? h[DECAY] : 0);
+    tn_real *restrict x = f->x, *restrict v = u->slot[0][k];
+    tn_real *restrict a = u->slot[1][k], *restrict b = u->slot[2][k];
+    const tn_real *restrict grad = f->g;
+    for (int64_t i = 0; i < f->n; i++) {
+        tn_real g = grad[i] + lambda * x[i];                            /* (1) */
+        v[i] = alpha * v[i] + fresh * (g * g);                          /* (2) */
+        tn_real square = v[i];
+        if (a) {
+            a[i] = alpha * a[i] + fresh * g;                            /* (3) */
+            square -= a[i] * a[i];
+        }
+        tn_real d = g / ((tn_real)sqrt(square > 0 ? square : 0) + eps); /* (4) */
+        if (b)
+            d = b[i] = mu * b[i] + d;                                   /* (5) */
+        x[i] -= eta * d;                                                /* (6) */
+    }
+}
+
+static void step(tn_unit *u)
+{
+    for (int k = 0; k < u->factors; k++)
+        step_factor(u, k);
+}
+
+static bool needs(const tn_unit *u, int slot, int k)
+{
+    (void)k;
+    return slot == 0 || u->h[slot == 1 ? CENTERED : MOMENTUM] != 0;
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[ALPHA] >= 0 && h[ALPHA] < 1 && h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
+        return "alpha and momentum must be at least 0 and below 1";
+    if (!(h[EPS] > 0))
+        return "eps must be above 0";
+    if (!(h[DECAY] >= 0))
+        return "weight_decay must be at least 0";
+    return NULL;
+}
+
+const tn_optim_def tn_optim_rmsprop = {
+    .name = "rmsprop", .title = "gradients over the root of their mean square",
+    .paper = "Tieleman and Hinton, Lecture 6.5, 2012",
+    .update = "v: moving average of g^2; x -= lr g / (sqrt(v) + eps)",
+    .cost = "none",
+    .departs = "torch takes the root of v - a^2 as it is, NaN where rounding made it negative",
+    .hyper = {
+        { "lr", 1e-3, "learning rate eta" },
+        { "alpha", 0.99, "decay of the mean square" },
+        { "eps", 1e-8, "added to the root of the mean square" },
+        { "centered", 0, "1: the variance in the place of the mean square" },
+        { "momentum", 0, "decay of the sum of steps mu; 0: none" },
+        { "weight_decay", 0, "L2: added to the gradient, times the weight" },
+    },
+    .slots = { { "v", TN_LIKE_X }, { "a", TN_LIKE_X }, { "b", TN_LIKE_X } }, .needs = needs,
+    .step = step, .check = check,
+    .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};
