@@ -419,7 +419,7 @@ START_TEST(all_runs)
 {
     char *folder = assets("golden/trajectories");
     if (folder)
-        ck_assert_int_ge(every_case(folder).ours, 98);
+        ck_assert_int_ge(every_case(folder).ours, 116);
     free(folder);
 }
 END_TEST
