@@ -12,7 +12,8 @@ static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
                                            [TN_INVARIANT_ROTATION] = "rotations",
                                            [TN_INVARIANT_BOTH] = "scale and rotations",
-                                           [TN_INVARIANT_FULL] = "every invertible T" };
+                                           [TN_INVARIANT_FULL] = "every invertible T",
+                                           [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
 static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
                                           [TN_LIKE_B] = "like lora_B",
                                           [TN_ROWS] = "a number a row",
@@ -28,14 +29,16 @@ static void print_table(void)
                                          [TN_INVARIANT_SCALE] = "scale",
                                          [TN_INVARIANT_ROTATION] = "rotations",
                                          [TN_INVARIANT_BOTH] = "both",
-                                         [TN_INVARIANT_FULL] = "every T" };
+                                         [TN_INVARIANT_FULL] = "every T",
+                                         [TN_INVARIANT_UNSIGNED] = "unsigned" };
     printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         printf("%-16s %-7g %-10s %.63s\n", d->name, d->hyper[0].value, brief[d->claims], d->title);
     }
     printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
-           "leave its\nsteps on the product unchanged; both: scale and rotations.\n");
+           "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+           "rotations.\n");
 }
 
 /* ---- in Markdown ---- */
