@@ -22,7 +22,8 @@ typedef struct operands { tn_tensor *a, *b, *c; } operands;
 static tn_product product(layout l, int64_t m, int64_t n, int64_t k, const operands *x)
 {
     if (l == DW)
-        return (tn_product){ n, k, m, x->a->x, 1, n, x->b->x, k, 1, x->c->x, k, false, NULL };
+        return (tn_product){ .m = n, .n = k, .k = m, .a = x->a->x, .ars = 1, .acs = n,
+                             .b = x->b->x, .brs = k, .bcs = 1, .c = x->c->x, .ldc = k };
     return (tn_product){ .m = m, .n = n, .k = k, .a = x->a->x, .ars = l == TN ? 1 : k,
                          .acs = l == TN ? m : 1, .b = x->b->x, .brs = l == NT ? 1 : n,
                          .bcs = l == NT ? k : 1, .c = x->c->x, .ldc = n };

@@ -9,13 +9,15 @@ enum { OUT = 17, IN = 11, R = 4, STEPS = 20, SCALES = 13, ONE = SCALES / 2 };
 
 typedef struct scan {
     double scale[SCALES], loss[SCALES]; /* NaN: it diverged */
-    double rate;
+    double rate, start; /* start: loss there */
     int at;
 } scan;
 
 static void note(void *arg, const lab_state *now)
 {
     scan *s = arg;
+    if (!now->step)
+        s->start = now->loss;
     if (now->step == STEPS)
         s->loss[s->at] = now->loss;
 }
@@ -72,7 +74,7 @@ int lab_init_scale(const lab *l, tn_error *e)
     }
     if (e->code)
         return e->code;
-    printf("\n");
+    printf("\nloss, %g at the start\n", s[0].start);
     print_table(l, s);
     const chart c = { .title = "loss after 20 steps", .x = "scale of lora_A's start",
                       .curves = curves, .count = l->count, .log_x = true, .nested = 2,

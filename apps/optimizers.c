@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS = 100, INDENT = 16 };
+enum { COLUMNS = 100, INDENT = 18 };
 
 static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
                                            [TN_INVARIANT_ROTATION] = "rotations",
                                            [TN_INVARIANT_BOTH] = "scale and rotations",
-                                           [TN_INVARIANT_FULL] = "every invertible T" };
+                                           [TN_INVARIANT_FULL] = "every invertible T",
+                                           [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
 static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
                                           [TN_LIKE_B] = "like lora_B",
                                           [TN_ROWS] = "a number a row",
@@ -28,14 +29,16 @@ static void print_table(void)
                                          [TN_INVARIANT_SCALE] = "scale",
                                          [TN_INVARIANT_ROTATION] = "rotations",
                                          [TN_INVARIANT_BOTH] = "both",
-                                         [TN_INVARIANT_FULL] = "every T" };
+                                         [TN_INVARIANT_FULL] = "every T",
+                                         [TN_INVARIANT_UNSIGNED] = "unsigned" };
     printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         printf("%-16s %-7g %-10s %.63s\n", d->name, d->hyper[0].value, brief[d->claims], d->title);
     }
     printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
-           "leave its\nsteps on the product unchanged; both: scale and rotations.\n");
+           "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+           "rotations.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -100,8 +103,11 @@ static int print_markdown(const options *o, tn_error *e)
     };
     tn_text out = { 0 };
     tn_context *c = bench_context(NULL, 1, e);
-    tn_text_add(&out, "| name | update | state | cost | invariance | rate | paper | departs from the "
-                      "authors' code |\n|---|---|---|---|---|---|---|---|\n");
+    tn_text_add(&out,
+                "| name | update | state, bytes a number of a pair (%lld x %lld, r %lld) | cost | "
+                "invariance | rate | paper | departs from the authors' code |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                (long long)o->width, (long long)o->width, (long long)o->lora_rank);
     for (int i = 0; tn_optims[i] && !e->code; i++)
         add_row(files[i], tn_optims[i], state_of(c, o, tn_optims[i], e), &out);
     if (out.failed)
@@ -132,7 +138,8 @@ void optimizers_help(tn_text *out)
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         char text[400];
-        int column = INDENT;
+        const int name = 2 + (int)strlen(d->name);
+        int column = name > INDENT ? name : INDENT;
         tn_text_add(out, "  %-*s", INDENT - 2, d->name);
         for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
             const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;

@@ -83,7 +83,8 @@ static int check_isa(tn_error *e)
     tn_context *c = isa ? tn_context_new(&(tn_options){ .threads = 1 }) : NULL;
     if (isa && !c)
         tn_fail(e, APP_USAGE,
-                "TN_ISA is \"%.40s\"; expected scalar, or avx2 or avx512 on a CPU that has it", isa);
+                "TN_ISA is \"%.40s\"; expected scalar, or avx2 or avx512 on a CPU that has it",
+                isa);
     tn_context_free(c);
     return e->code;
 }

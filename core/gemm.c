@@ -22,6 +22,7 @@ enum {
     TASK_PANELS = 8,    /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
     TASK_ROWS = 64,     /* rows of a task are a multiple of this */
     SMALL = 1 << 18,    /* multiply-adds, about 5 us: not worth waking a thread */
+    HEIGHT = 16,        /* rows that pass over a panel of a triangle together */
     FEW_ROWS = 16       /* of A: packing B does not pay (1 row: 24 GB/s instead of 15) */
 };
 
@@ -30,6 +31,7 @@ typedef struct plan {
     const tn_kernels *kernels;
     tn_product p;
     int64_t width;      /* columns of a panel */
+    int64_t height;     /* rows that pass over a panel together */
     int64_t depth;      /* length of a chain */
     int64_t rows, cols; /* of a task */
     int64_t across;     /* tasks side by side */
@@ -44,6 +46,11 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int64_t parts(int64_t n, int64_t size)
 {
     return (n + size - 1) / size;
@@ -53,6 +60,7 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
 {
     const tn_kernels *kernels = tn_kernels_of(c);
     plan w = { .c = c, .kernels = kernels, .p = *p, .width = kernels->tile_cols };
+    w.height = p->triangle != TN_NO_TRIANGLE && w.width > HEIGHT ? HEIGHT : w.width;
     w.depth = p->acs != 1 && least(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
     w.cols = TASK_PANELS * w.width;
     w.across = parts(p->n, w.cols);
@@ -85,25 +93,34 @@ static void pack_panels(const plan *w, int64_t k, int64_t depth, int64_t j, int6
                              packed + n * depth);
 }
 
-/* Adds what the block [k, k+depth) gives to C from (i, j) on: rows <= width rows, cols columns. */
+/* Adds what the block [k, k+depth) gives to C from (i, j) on: rows <= height rows, cols columns. Of
+   a triangle it takes what the longest of these rows needs, perhaps no k at all. (Attention at T 64
+   takes 0.7 of its time so.) */
 static void multiply_block(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
                            int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
 {
     const tn_product *p = &w->p;
-    const tn_real *a = p->a + i * p->ars + k * p->acs;
+    int64_t edge = i + p->edge, first = 0, end = depth; /* of the block's k */
+    if (p->triangle == TN_A_UPPER)
+        first = least(most(edge - k, 0), depth);
+    if (p->triangle == TN_A_LOWER)
+        end = most(least(edge + rows - k, depth), 0);
+    if (p->triangle == TN_C_LOWER)
+        cols = least(edge + rows - j, cols);
+    const tn_real *a = p->a + i * p->ars + (k + first) * p->acs;
     ptrdiff_t ars = p->ars, acs = p->acs;
     if (w->turn_a) {
-        w->kernels->turn(depth, rows, a, acs, turned_a, depth);
+        w->kernels->turn(end - first, rows, a, acs, turned_a, depth);
         a = turned_a;
         ars = depth;
         acs = 1;
     }
     for (int64_t n = 0; n < cols; n += w->width) {
         tn_real *c = p->c + i * p->ldc + j + n;
-        const tn_real *b = panel_in_place(w, k, j + n);
+        const tn_real *b = panel_in_place(w, k + first, j + n);
         const tn_real *start = k > 0 || p->add ? c : p->bias ? p->bias + j + n : NULL;
-        w->kernels->tile(rows, least(w->width, cols - n), depth, a, ars, acs,
-                         b ? b : packed + n * depth, b ? p->brs : w->width,
+        w->kernels->tile(rows, least(w->width, cols - n), end - first, a, ars, acs,
+                         b ? b : packed + n * depth + first * w->width, b ? p->brs : w->width,
                          start, start == c ? p->ldc : 0, c, p->ldc);
     }
 }
@@ -124,8 +141,8 @@ static void task(void *arg, int64_t t, int thread)
     for (int64_t k = 0; k < p->k; k += w->depth) {
         int64_t depth = least(w->depth, p->k - k);
         pack_panels(w, k, depth, j, cols, packed);
-        for (int64_t i = first; i < end; i += w->width)
-            multiply_block(w, i, least(w->width, end - i), j, cols, k, depth, packed, turned_a);
+        for (int64_t i = first; i < end; i += w->height)
+            multiply_block(w, i, least(w->height, end - i), j, cols, k, depth, packed, turned_a);
     }
 }
 

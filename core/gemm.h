@@ -4,6 +4,14 @@
 
 #include "core/core.h"
 
+/* What need not be computed, beyond the diagonal i + edge. Blocks of it are passed over. */
+typedef enum tn_triangle {
+    TN_NO_TRIANGLE,
+    TN_A_LOWER, /* A[i][k] is 0 for k > i + edge */
+    TN_A_UPPER, /* A[i][k] is 0 for k < i + edge */
+    TN_C_LOWER  /* C[i][j] is not wanted for j > i + edge: it is left as it is, or not */
+} tn_triangle;
+
 typedef struct tn_product {
     int64_t m, n, k;                 /* C (m,n) = start + A (m,k) B (k,n) */
     const tn_real *a; int64_t ars, acs; /* element (i,k) of A at a[i*ars + k*acs]; one of the two is 1 */
@@ -11,6 +19,7 @@ typedef struct tn_product {
     tn_real *c; int64_t ldc;         /* row i of C at c + i*ldc */
     bool add;                        /* start is C itself; else zero, or the row `bias` */
     const tn_real *bias;             /* (n) or NULL: every row of C starts from it; not with add */
+    tn_triangle triangle; int64_t edge;
 } tn_product;
 
 /* The order of sums is the definition: C[i][j] = start + s_0 + s_1 + ..., left to right, where s_b is

@@ -1,26 +1,26 @@
-/* lora_pro.c - LoRA-Pro without momentum: gradient descent along the projection of the full gradient
-   on what a LoRA pair can move. Wang et al., arXiv:2407.18242, ICLR 2025, Theorems 2.1 to 2.3.
+/* lora_pro.c - LoRA-Pro without momentum: descent along the projection of the full gradient on what
+   a LoRA pair can move. Wang et al., arXiv:2407.18242, ICLR 2025.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), here with
    G = dL/dW, so g_A = s G B and g_B = s G^T A.
 
        C_A = (B^T B + delta I)^-1,   C_B = (A^T A + delta I)^-1    (1)
        f_A = g_A C_A / s^2,   f_B = g_B C_B / s^2                  (2)
-       K = C_B A^T f_A                                             (3)  so A K = P_A f_A, B K^T = P_B f_B
+       K = C_B A^T f_A                                             (3)   A K = P_A f_A
        A = A - eta (f_A - A (K + X)),   B = B - eta (f_B + B X^T)  (4)
 
-   Whatever X is, s (dA B^T + A dB^T) = -eta (P_A G + G P_B - P_A G P_B), the orthogonal projection of
-   G on the tangent space of the products (P_A, P_B: projectors on the columns of A and B). X decides
-   how the two factors share what both can do:
+   With the projectors P_A, P_B on the columns of A and B and delta = 0, for every X
+   s (dA B^T + A dB^T) = -eta (P_A G + G P_B - P_A G P_B), the orthogonal projection of G on the
+   tangent space of the products. X says how the two factors share what both can do:
 
        split 0   X = 0: all of it is B's
        split 1   X = -K / 2: half each (default)                   (5)
        split 2   A^T A X + X B^T B = -K B^T B                      (6)
 
-   (6), the paper's, makes dA and dB as near as possible to g_A and g_B. It is solved in the eigenbases
-   of A^T A (eigenvalues a_i) and B^T B (b_j), where X_ij = -K_ij b_j / (a_i + b_j).
+   (6), the paper's, makes dA and dB as near as possible to g_A and g_B. It is solved in the
+   eigenbases of A^T A (eigenvalues a_i) and B^T B (b_j): X_ij = -K_ij b_j / (a_i + b_j).
 
-   Cost: three products of n r^2 a factor and two (split 2: four) eigenproblems of size r. State: none.
+   Cost: three products of n r^2 a factor, two eigenproblems of size r (split 2: four). State: none.
    Claims: at delta = 0, splits 0 and 1 move the product the same whatever basis the pair is written
    in; (6) compares lengths of A and B, so split 2 bears rotations alone.
    Traps: as scaled_gd.c; f_A is the least squares step in A, larger than g_A by 1 / |B|^2. */
@@ -35,7 +35,8 @@ static size_t scratch(const tn_unit *u)
 }
 
 /* (6): X from K. room: 5 r r + 5 r doubles. */
-static void published_split(const tn_unit *u, const double *k, double *work, double *room, double *x)
+static void published_split(const tn_unit *u, const double *k, double *work, double *room,
+                            double *x)
 {
     int64_t r = u->r, rr = r * r;
     double *e[2] = { room, room + rr }, *t = e[1] + rr, *spare = t + rr;
@@ -91,7 +92,8 @@ static const char *check(const double *h)
 }
 
 const tn_optim_def tn_optim_lora_pro = {
-    .name = "lora-pro", .title = "LoRA-Pro, projected gradient descent", .paper = "arXiv:2407.18242",
+    .name = "lora-pro", .title = "LoRA-Pro, projected gradient descent",
+    .paper = "arXiv:2407.18242",
     .update = "s (dA B^T + A dB^T) = -lr P_T(G), G's projection on the tangent space of products",
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "no full-size Adam moments (their Algorithm 1 keeps m x n ones); the even split "
@@ -99,7 +101,7 @@ const tn_optim_def tn_optim_lora_pro = {
     .hyper = {
         { "lr", 2e-2, "learning rate eta" },
         { "delta", 1e-8, "added to the diagonal of the Gram matrices" },
-        { "split", 1, "who moves where both factors can, 0: lora_A; 1: half each; 2: the paper's X" },
+        { "split", 1, "who moves where both can, 0: lora_A; 1: half each; 2: the paper's X" },
         { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
     },
     .pairs = true, .scratch = scratch, .step = step, .check = check,

@@ -70,7 +70,8 @@ typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product 
     TN_INVARIANT_SCALE = 1,    /* T = c I */
     TN_INVARIANT_ROTATION = 2, /* orthogonal T */
     TN_INVARIANT_BOTH = 3,     /* c times an orthogonal T */
-    TN_INVARIANT_FULL = 7      /* every invertible T */
+    TN_INVARIANT_FULL = 7,     /* every invertible T */
+    TN_INVARIANT_UNSIGNED = 8  /* less than none of these: permutations without signs */
 } tn_claim;
 
 typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or refused: an own rule, or none */

@@ -123,14 +123,15 @@ static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_re
 {
     const tn_kernels *k = j->kernels;
     k->scale(seen, j->scale, s);
-    tn_real max = k->max(seen, s), factor;
+    tn_real max = k->max(seen, s), factor = 1;
     if (max < *m)
         max = *m;
     tn_real shift = max == -(tn_real)INFINITY ? 0 : max; /* all -inf: exp gives zeros, l stays 0 */
-    k->exp_sum(1, m, shift, &factor);
-    if (!first && factor != 1)
+    if (!first)
+        k->exp_sum(1, m, shift, &factor);
+    if (factor != 1)
         k->scale(j->size, factor, o);
-    *l = (first ? 0 : *l * factor) + k->exp_sum(seen, s, shift, s);
+    *l = *l * factor + k->exp_sum(seen, s, shift, s);
     *m = max;
     memset(s + seen, 0, (size_t)(TILE - seen) * sizeof *s);
 }
@@ -140,19 +141,23 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
                          int64_t at, tn_real *logs)
 {
     tn_real *s = j->memory + thread * j->piece, m[TILE], l[TILE]; // s (TILE,TILE)
-    for (int64_t i = 0; i < rows; i++)
+    for (int64_t i = 0; i < rows; i++) {
         m[i] = -(tn_real)INFINITY;
+        l[i] = 0;
+    }
     for (int64_t from = 0; from < at + rows; from += TILE) {
         int64_t keys = tn_min(TILE, at + rows - from);
         multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size, .a = q.x, .ars = q.ld, .acs = 1,
-            .b = k.x + from * k.ld, .brs = 1, .bcs = k.ld, .c = s, .ldc = TILE });
+            .b = k.x + from * k.ld, .brs = 1, .bcs = k.ld, .c = s, .ldc = TILE,
+            .triangle = TN_C_LOWER, .edge = at - from });
         for (int64_t i = 0; i < rows; i++) {
             int64_t seen = tn_min(keys, at + i + 1 - from);
             stream_row(j, seen > 0 ? seen : 0, from == 0, s + i * TILE, &m[i], &l[i],
                        o.x + i * o.ld);
         }
         multiply(j, thread, &(tn_product){ .m = rows, .n = j->size, .k = keys, .a = s, .ars = TILE, .acs = 1,
-            .b = v.x + from * v.ld, .brs = v.ld, .bcs = 1, .c = o.x, .ldc = o.ld, .add = from > 0 });
+            .b = v.x + from * v.ld, .brs = v.ld, .bcs = 1, .c = o.x, .ldc = o.ld, .add = from > 0,
+            .triangle = TN_A_LOWER, .edge = at - from });
     }
     for (int64_t i = 0; i < rows; i++) {
         if (l[i] != 0)
@@ -209,10 +214,12 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
 {
     multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size,
         .a = h->q.x + i * h->q.ld, .ars = h->q.ld, .acs = 1,
-        .b = h->k.x + c * h->k.ld, .brs = 1, .bcs = h->k.ld, .c = p, .ldc = TILE });
+        .b = h->k.x + c * h->k.ld, .brs = 1, .bcs = h->k.ld, .c = p, .ldc = TILE,
+        .triangle = TN_C_LOWER, .edge = h->at + i - c });
     multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size,
         .a = h->dout.x + i * h->dout.ld, .ars = h->dout.ld, .acs = 1,
-        .b = h->v.x + c * h->v.ld, .brs = 1, .bcs = h->v.ld, .c = ds, .ldc = TILE });
+        .b = h->v.x + c * h->v.ld, .brs = 1, .bcs = h->v.ld, .c = ds, .ldc = TILE,
+        .triangle = TN_C_LOWER, .edge = h->at + i - c });
     for (int64_t r = 0; r < rows; r++, p += TILE, ds += TILE) {
         int64_t seen = h->at + i + r + 1 - c;
         seen = seen < 0 ? 0 : tn_min(keys, seen);
@@ -227,14 +234,16 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     }
 }
 
-/* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. */
-static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t m,
+/* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. Query 0
+   of the tile sees key `edge` last. */
+static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t edge, int64_t m,
                         int64_t k, view b, view c)
 {
     if (c.x)
         multiply(j, thread, &(tn_product){ .m = m, .n = j->size, .k = k,
             .a = a, .ars = transposed ? 1 : TILE, .acs = transposed ? TILE : 1,
-            .b = b.x, .brs = b.ld, .bcs = 1, .c = c.x, .ldc = c.ld, .add = true });
+            .b = b.x, .brs = b.ld, .bcs = 1, .c = c.x, .ldc = c.ld, .add = true,
+            .triangle = transposed ? TN_A_UPPER : TN_A_LOWER, .edge = transposed ? -edge : edge });
 }
 
 /* What keys [c, c+TILE) add to the gradients of one query head and of its key/value head. */
@@ -244,10 +253,11 @@ static void backward_keys(job *j, int thread, const head *h, int64_t c)
     int64_t first = c > h->at ? (c - h->at) / TILE * TILE : 0; /* the first tile that sees key c */
     for (int64_t i = first; i < j->queries; i += TILE) {
         int64_t rows = tn_min(TILE, j->queries - i), keys = tn_min(TILE, h->at + i + rows - c);
+        int64_t edge = h->at + i - c;
         make_tile(j, thread, h, i, rows, c, keys, p, ds);
-        add_product(j, thread, true, p, keys, rows, columns(h->dout, i, 0), columns(h->dv, c, 0));
-        add_product(j, thread, true, ds, keys, rows, columns(h->q, i, 0), columns(h->dk, c, 0));
-        add_product(j, thread, false, ds, rows, keys, columns(h->k, c, 0), columns(h->dq, i, 0));
+        add_product(j, thread, true, p, edge, keys, rows, columns(h->dout, i, 0), columns(h->dv, c, 0));
+        add_product(j, thread, true, ds, edge, keys, rows, columns(h->q, i, 0), columns(h->dk, c, 0));
+        add_product(j, thread, false, ds, edge, rows, keys, columns(h->k, c, 0), columns(h->dq, i, 0));
     }
 }
 

@@ -75,6 +75,33 @@ START_TEST(invariance_is_exact_for_those_that_claim_it)
 }
 END_TEST
 
+/* Every optimizer of the table, under the settings of its claim: what it claims is no further off
+   than rounding takes it, what it does not claim is. */
+START_TEST(every_claim_is_seen)
+{
+    const tn_optim_def *d = tn_optims[_i];
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "lab invariance --optimizers %s", d->name), 0);
+    ck_assert_int_eq(shell(&p, "sed -i 's/diverges/1e99/g' out"), 0);
+    const char *when = d->claims_when ? d->claims_when : "";
+    int first = d->claims_when ? 4 : 3; /* name, settings, rate, loss */
+    for (; *when; when++)
+        first += *when == ' ';
+    char name[64];
+    snprintf(name, sizeof name, "%s ", d->name);
+    const double rounding = number_of(name, first + 3);
+    static const tn_claim needed[3] = { TN_INVARIANT_SCALE, TN_INVARIANT_ROTATION,
+                                        TN_INVARIANT_FULL };
+    for (int k = 0; k < 3; k++) {
+        const double apart = number_of(name, first + k);
+        const bool claimed = (d->claims & needed[k]) == needed[k];
+        ck_assert_msg(claimed ? apart <= 30 * rounding + 1e-5 : apart > 1e-3,
+                      "%s, column %d: %g, rounding %g", d->name, k, apart, rounding);
+    }
+    place_end(&p);
+}
+END_TEST
+
 /* sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1): what is printed as the formula, and
    what happens at every rate, to three digits. */
 START_TEST(second_step_of_lora_rite)
@@ -268,6 +295,10 @@ void tests(TCase *c)
     if (sizeof(tn_real) == sizeof(double))
         return; /* there is one program, in float */
     tcase_add_test(c, invariance_is_exact_for_those_that_claim_it);
+    int optimizers = 0;
+    while (tn_optims[optimizers])
+        optimizers++;
+    tcase_add_loop_test(c, every_claim_is_seen, 0, optimizers);
     tcase_add_test(c, second_step_of_lora_rite);
     tcase_add_test(c, first_steps_of_adam_follow_the_rate);
     tcase_add_test(c, init_scale_is_flat_for_invariant_ones);

@@ -167,6 +167,46 @@ START_TEST(random_shapes)
 }
 END_TEST
 
+static bool beyond(const tn_product *p, int64_t i, int64_t kj)
+{
+    return p->triangle == TN_A_UPPER ? kj < i + p->edge : kj > i + p->edge;
+}
+
+/* Zeros of A may be passed over, and what is not wanted of C: the rest is as defined. */
+START_TEST(triangles)
+{
+    tn_context *contexts[MAX_CONTEXTS];
+    int n = open_contexts(contexts);
+    for (uint64_t r = 0; r < SHAPES; r++) {
+        tn_product p = random_product(r);
+        p.triangle = (tn_triangle)(TN_A_LOWER + r % 3);
+        p.edge = (int64_t)(tn_random(12, 0, 0, r) % 120) - 40;
+        example e = { 0 };
+        p.a = e.a = random_reals((size_t)((p.m + 2) * (p.k + 2)), 3 * r);
+        p.b = e.b = random_reals((size_t)((p.k + 2) * (p.n + 2)), 3 * r + 1);
+        p.add = r % 2;
+        for (int64_t i = 0; i < p.m && p.triangle != TN_C_LOWER; i++)
+            for (int64_t k = 0; k < p.k; k++)
+                if (beyond(&p, i, k))
+                    e.a[i * p.ars + k * p.acs] = 0;
+        describe(&e, p, r);
+        for (int c = (int)(r / 2 % 4); c < n; c += 4) { /* one number of threads per shape */
+            memcpy(e.c, e.before, e.size * sizeof *e.c);
+            e.p.c = e.c + GUARD;
+            ck_assert_int_eq(tn_gemm(contexts[c], &e.p), TN_OK);
+            for (int64_t i = 0; i < p.m && p.triangle == TN_C_LOWER; i++)
+                for (int64_t j = 0; j < p.n; j++)
+                    if (beyond(&p, i, j))
+                        e.p.c[i * p.ldc + j] = e.after[GUARD + i * p.ldc + j];
+            check_same(&e, tn_context_isa(contexts[c]), tn_context_threads(contexts[c]));
+        }
+        free(e.a), free(e.b), free(e.before), free(e.after), free(e.c);
+    }
+    for (int i = 0; i < n; i++)
+        tn_context_free(contexts[i]);
+}
+END_TEST
+
 /* A product whose result is known without arithmetic: every integer is exact. */
 START_TEST(matrix_of_ones)
 {
@@ -222,6 +262,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, random_shapes);
+    tcase_add_test(c, triangles);
     tcase_add_test(c, matrix_of_ones);
     tcase_add_test(c, inside_a_body);
 }

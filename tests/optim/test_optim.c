@@ -150,6 +150,16 @@ START_TEST(settings_by_name)
         { "sgd", "balora=3", -1, -1, "sgd: balora must be 0, 1 or 2" },
         { "sgd", "balora_every=1.5", -1, -1, "balora_every must be a whole number above 0" },
         { "sgd", "balor=1", -1, -1, "sgd has no setting \"balor\"; the nearest is \"balora\"" },
+        { "lion", "beta1=1", -1, -1, "beta1 and beta2" },
+        { "lamb", "clamp=-1", -1, -1, "weight_decay and clamp must be at least 0" },
+        { "rmsprop", "alpha=1", -1, -1, "alpha and momentum" },
+        { "loraplus", "ratio=0", -1, -1, "ratio must be above 0" },
+        { "adafactor", "beta2_decay=0.8", -1, -1, "beta2_decay must be at most 0" },
+        { "adafactor", "d=0", -1, -1, "d must be above 0" },
+        { "muon", "ns_steps=0", -1, -1, "ns_steps must be at least 1" },
+        { "shampoo", "interval=0", -1, -1, "interval at least 1" },
+        { "stable-lora", "shrink=1", -1, -1, "shrink must be at least 0 and below 1" },
+        { "sgd-sai", "eps=0", -1, -1, "eps must be above 0" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refused(p, wrong[i].name,
@@ -178,6 +188,30 @@ START_TEST(settings_by_name)
     ck_assert_ptr_eq(tn_optim_definition(o), tn_optim_find("lora-rite"));
     tn_optim_free(o);
     ck_assert_ptr_null(tn_optim_find("adamax"));
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(presets_are_settings_that_pass)
+{
+    static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = some(c, names, dims);
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (int i = 0; i < TN_MAX_PRESETS && (*def)->presets[i].name; i++) {
+            char set[64];
+            snprintf(set, sizeof set, "preset=%s", (*def)->presets[i].name);
+            tn_optim_free(optimizer(p, (*def)->name, (const char *const[]){ set, NULL }));
+        }
+    tn_optim *o = optimizer(p, "muon", (const char *const[]){ "preset=moonlight", NULL });
+    ck_assert(tn_optim_hyper(o, "match_rms") == 1);
+    ck_assert(tn_optim_hyper(o, "lr") == 0.001);
+    tn_optim_free(o);
+    refused(p, "muon", &(tn_optim_options){ .set = (const char *[]){ "preset=jordan", NULL },
+                                            .weight_decay = -1 },
+            TN_EARG, "muon has no preset \"jordan\"");
     tn_params_free(p);
     tn_context_free(c);
 }
@@ -285,10 +319,14 @@ START_TEST(state_is_named_and_counted)
         { "shampoo", "interval=10", 6, 98, 10, "root_R.x.lora_A.weight" },
         { "shampoo", "max_side=2", 6, 8, 4, "R.x.lora_B.weight" },
         { "lorafa", NULL, 22, 0, 4, "v.x.lora_B.weight" },
+        { "altlora", NULL, 42, 0, 6, "old.x.lora_A.weight" },
+        { "altlora-plus", NULL, 60, 0, 8, "old.x.lora_B.weight" },
         { "adamw", "balora=1", 42, 0, 6, "v.x.lora_A.weight" },
         { "lora-muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
         { "lora-muon", "beta=0", 6, 0, 2, "v.bias" },
         { "lora-tsd", NULL, 6, 0, 2, "m.bias" },
+        { "stable-lora", NULL, 42, 1, 7, "ended.x" },
+        { "sgd-sai", NULL, 21, 3, 6, "q.x.lora_A.weight" },
     };
     tn_context *c = tn_context_new(NULL);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -401,6 +439,7 @@ void tests(TCase *c)
     tcase_add_test(c, pairs_are_found_by_name_in_any_order);
     tcase_add_test(c, what_is_no_pair_is_refused);
     tcase_add_test(c, settings_by_name);
+    tcase_add_test(c, presets_are_settings_that_pass);
     tcase_add_test(c, what_is_left_over_goes_to_adamw);
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, state_is_named_and_counted);

@@ -156,7 +156,8 @@ START_TEST(dead_directions_are_dropped)
     static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };
     static const struct { const char *name, *settings; } runs[] = {
         { "lora-rite", "lr=0.02 clip=0" }, { "lora-rite", "lr=0.02 escape=1" },
-        { "scaled-gd", "lr=0.002 delta=0" } };
+        { "scaled-gd", "lr=0.002 delta=0" }, { "lora-pro", "lr=0.002 delta=0" },
+        { "lora-pro", "lr=0.002 delta=0 split=2" }, { "altlora", "lr=0.002 delta=0" } };
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         problem two, three;
         problem_pair(&two, 9, 7, 2, 1.5, false);
@@ -237,6 +238,57 @@ START_TEST(shampoo_of_one_number)
             ck_assert_msg(fabs((double)p.b[0]->x[0] - x) < limit_of(1e-13, 1e-5),
                           "%s: step %d: %.17g, expected %.17g", runs[k].settings, t,
                           (double)p.b[0]->x[0], x);
+        }
+        problem_free(&p);
+    }
+}
+END_TEST
+
+/* ---- Stable-LoRA ---- */
+
+/* Without gradients only the shrinking moves lora_A, here of twice as many numbers as lora_B. */
+START_TEST(stable_lora_shrinks_until_lora_b_has_grown)
+{
+    static const double size_of_b[] = { 0, 0.49, 0.51, 0.49, 0 }; /* in that of lora_A, step by step */
+    problem p;
+    problem_pair(&p, 4, 8, 2, 1, true);
+    problem_optimizer(&p, "stable-lora", "lr=0.1 shrink=0.25", 0);
+    for (int t = 0; t < 5; t++) {
+        double x = (double)p.a[0]->x[3], square = 0;
+        for (int i = 0; i < 16; i++)
+            square += (double)p.a[0]->x[i] * (double)p.a[0]->x[i];
+        p.b[0]->x[5] = (tn_real)(size_of_b[t] * sqrt(square));
+        problem_step(&p);
+        ck_assert_msg(fabs((double)p.a[0]->x[3] - (t < 2 ? 0.75 * x : x)) < limit_of(1e-15, 1e-7),
+                      "step %d: from %g to %g", t + 1, x, (double)p.a[0]->x[3]);
+    }
+    problem_free(&p);
+}
+END_TEST
+
+/* ---- SGD-SaI ---- */
+
+/* From lora_B = 0 the first gradient of lora_A is zero: its rate is set at step 2, or never. */
+START_TEST(sgd_sai_waits_for_a_gradient)
+{
+    for (int wait = 0; wait < 2; wait++) {
+        problem p;
+        golden_problem(&p, true, 0);
+        problem_optimizer(&p, "sgd-sai", wait ? "lr=0.1" : "lr=0.1 wait=0", 0);
+        for (int t = 1; t <= 2; t++) {
+            golden_gradients(&p);
+            double sum = 0, squares = 0, x[8], g[8];
+            for (int i = 0; i < 8; i++) {
+                x[i] = (double)p.a[0]->x[i];
+                g[i] = (double)p.a[0]->g[i];
+                sum += g[i];
+                squares += g[i] * g[i];
+            }
+            double q = wait && t > 1 ? sqrt(squares / ((squares - sum * sum / 8) / 7)) : 0;
+            problem_step(&p);
+            for (int i = 0; i < 8; i++)
+                ck_assert_double_eq_tol((double)p.a[0]->x[i], x[i] - 0.1 * q * g[i],
+                                        limit_of(1e-7, 1e-6)); /* its eps */
         }
         problem_free(&p);
     }
@@ -418,6 +470,7 @@ static double moved(const tn_optim_def *def, const double t[2][2])
 START_TEST(claims_hold_and_no_larger_one_does)
 {
     static const struct { const char *name; double t[2][2]; tn_claim claim; } kinds[] = {
+        { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
         { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
         { "a scaling", { { 3, 0 }, { 0, 3 } }, TN_INVARIANT_SCALE },
         { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
@@ -427,7 +480,10 @@ START_TEST(claims_hold_and_no_larger_one_does)
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
             double by = moved(*def, kinds[i].t);
-            bool claimed = ((*def)->claims & kinds[i].claim) == kinds[i].claim;
+            tn_claim kind = kinds[i].claim, claims = (*def)->claims;
+            bool claimed =
+                kind == TN_INVARIANT_UNSIGNED || /* all claim at least that */
+                (claims != TN_INVARIANT_UNSIGNED && (claims & kind) == kind);
             ck_assert_msg(claimed ? by < exact : by > 1e-3, "%s: %s moves the product by %g",
                           (*def)->name, kinds[i].name, by);
         }
@@ -443,6 +499,8 @@ void tests(TCase *c)
     tcase_add_test(c, dead_directions_are_dropped);
     tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
     tcase_add_test(c, shampoo_of_one_number);
+    tcase_add_test(c, stable_lora_shrinks_until_lora_b_has_grown);
+    tcase_add_test(c, sgd_sai_waits_for_a_gradient);
     tcase_add_test(c, zero_gradients_and_factors_leave_finite_weights);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);

@@ -1,0 +1,81 @@
+/* sgd_sai.c - gradient descent whose rates are set by the first gradient. Xu et al., "No More Adam",
+   arXiv:2412.11768; as in the authors' sgd_sai.py.
+
+       q = ||g_1|| / (std(g_1) + eps)                              (1)   of each weight, once
+       m_t = g_1 if t = 1, else mu m_{t-1} + (1 - mu) g_t          (2)
+       x_t = (1 - eta lambda) x_{t-1} - eta q m_t                  (3)   lambda on weights that decay
+
+   std is about the mean and divides by n - 1; that of one number is 0. With `wait`, a weight's time
+   begins with its first gradient that is not zero.
+   Cost: one pass. State: m, like each weight, and q.
+   Claims: permutations of the rank without signs; a sign changes the mean in (1), rotations change
+   it as well, and the steps do not follow a scaling.
+   Traps: without `wait` as in the authors' file lora_A never moves from lora_B = 0, where its first
+   gradient is zero and so is q. Entries of mean zero have q = sqrt(n): larger weights get larger
+   rates. Entries that are all alike, or only one, have q = ||g_1|| / eps, which is too much for any
+   rate. Another version of that file (1.0.4) divides every q by the largest. */
+#include "optim/norm.h"
+#include "optim/optim.h"
+
+#include <math.h>
+
+enum { LR, MOMENTUM, EPS, WAIT, DECAY };
+
+static double ratio(const tn_real *g, int64_t n, double eps)
+{
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += (double)g[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        squares += ((double)g[i] - mean) * ((double)g[i] - mean);
+    double std = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
+    return sqrt(tn_sum_squares(g, n)) / (std + eps);                       /* (1) */
+}
+
+static void step(tn_unit *u)
+{
+    const double *h = u->h;
+    for (int k = 0; k < u->factors; k++) {
+        const tn_factor *f = &u->f[k];
+        tn_real *restrict x = f->x, *restrict m = u->slot[0][k];
+        const tn_real *restrict g = f->g;
+        double *q = u->slot[1][k];
+        bool first = u->t == 1 || (h[WAIT] != 0 && *q == 0);
+        if (first)
+            *q = ratio(g, f->n, h[EPS]);
+        tn_real mu = (tn_real)(first ? 0 : h[MOMENTUM]), fresh = 1 - mu;
+        tn_real rate = (tn_real)(u->lr * *q);
+        tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
+        for (int64_t i = 0; i < f->n; i++) {
+            m[i] = mu * m[i] + fresh * g[i];                               /* (2) */
+            x[i] = keep * x[i] - rate * m[i];                              /* (3) */
+        }
+    }
+}
+
+static const char *check(const double *h)
+{
+    if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
+        return "momentum must be at least 0 and below 1";
+    if (!(h[EPS] > 0))
+        return "eps must be above 0";
+    return h[DECAY] >= 0 ? NULL : "weight_decay must be at least 0";
+}
+
+const tn_optim_def tn_optim_sgd_sai = {
+    .name = "sgd-sai", .title = "gradient descent with rates set by the first gradient",
+    .paper = "arXiv:2412.11768",
+    .update = "q = ||g_1|| / std(g_1), once; m: moving average of g; x -= lr q m",
+    .cost = "none",
+    .departs = "theirs takes q from step 1 even if that gradient is zero, as lora_A's is: wait=0",
+    .hyper = {
+        { "lr", 1e-2, "learning rate eta" },
+        { "momentum", 0.9, "decay of the momentum mu" },
+        { "eps", 1e-8, "added to the standard deviation" },
+        { "wait", 1, "1: a weight begins with its first gradient that is not zero; 0: at step 1" },
+        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "q", TN_SCALAR } },
+    .step = step, .check = check,
+    .claims = TN_INVARIANT_UNSIGNED, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+};
