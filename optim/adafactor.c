@@ -9,7 +9,7 @@
        C_t = (1 - w) C_{t-1} + w 1_n^T G^2 / n                     (4)   (m): means of columns
        V = R_t C_t / max(mean(R_t), eps1)                          (5)
        U = G / sqrt(max(V, eps1^2))                                (6)
-       X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1, rms(U)/d) (7)   lambda on weights that decay
+       X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1,rms(U)/d)  (7)   lambda on weights that decay
 
    Cost: three passes. State: R and C, one number a row and one a column.
    Claims: a scaling c of the rank turns G into G / c and leaves (6) alone, and (2) makes the step
