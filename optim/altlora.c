@@ -14,7 +14,7 @@
    has 10), or both in every step, lora_A first and lora_B with the new lora_A (0).
    For X = A and delta = 0, s (g C / s^2) B^T is G P_B, the best approximation of G = dL/dW that A
    can move along, and M T B^T is M B_old^T P_B: the momentum, too, is projected.
-   Cost: three products of n r^2 and one eigenproblem of size r for the factor that moves. State: M
+   Cost: four products of n r^2 and one eigenproblem of size r for the factor that moves. State: M
    and the partner's last value, like each weight.
    Claims: at delta = 0 the product moves the same whatever basis the pair is written in; with delta
    rotations are harmless.

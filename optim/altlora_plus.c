@@ -10,7 +10,7 @@
        X' = X_{t-1} - eta / (1 - beta1^t) D / (sqrt(V_t) + eps)    (7)
        X_t = (1 - eta lambda) X'                                   (8)   on weights that decay
 
-   Cost: four products of n r^2 and one eigenproblem of size r for the factor that moves. State: M,
+   Cost: five products of n r^2 and one eigenproblem of size r for the factor that moves. State: M,
    V and the partner's last value, like each weight.
    Claims: nothing but signed permutations: (6) looks at single entries.
    Traps: V has no bias correction, so the first steps are up to 1 / sqrt(1 - beta2) times Adam's,

@@ -14,8 +14,9 @@
    balora=2 (BestProjectionCallback): of all balanced pairs the nearest to the one at hand,
 
        N = K^T A^T A + L^T B^T B,   O = N (N^T N)^-1/2             (5)
-       O = O (3 I - O^T O) / 2                                     (6)   twice: O loses no digit
+       O = O (3 I - O^T O) / 2                                     (6)   four times
 
+   where (6) brings back the digits that squaring N lost.
    The moments of the optimizer stay as they are. Invariant optimizers move the product as if
    nothing had happened; the others step from the point where both factors weigh the same.
    Cost: two products of n r^2 a factor, two or three eigenproblems of size r. State: none.
@@ -82,8 +83,8 @@ bool tn_balance_of(const tn_unit *u, char *memory, tn_balance *out)
     return true;
 }
 
-/* O of (5) and (6). */
-static void nearest_rotation(int64_t r, const tn_balance *b, double *o)
+/* O of (5) and (6); false: N is singular. */
+static bool nearest_rotation(int64_t r, const tn_balance *b, double *o)
 {
     int64_t rr = r * r;
     double *n = b->work, *t = n + rr, *e = t + rr, *spare = e + rr, *w = spare + rr;
@@ -92,18 +93,20 @@ static void nearest_rotation(int64_t r, const tn_balance *b, double *o)
     for (int64_t j = 0; j < rr; j++)
         n[j] += t[j];
     tn_small_atb(r, n, n, t);
-    tn_eigen(r, t, w, w + r, e);
+    if (!regular(r, t, w, e))
+        return false;
     for (int64_t k = 0; k < r; k++)
         w[k] = 1 / sqrt(w[k]);
     tn_from_eigen(r, w, e, spare, t);
     tn_small_ab(r, n, t, o);                                               /* (5) */
-    for (int turn = 0; turn < 2; turn++) {
+    for (int turn = 0; turn < 4; turn++) {
         tn_small_atb(r, o, o, t);
         for (int64_t j = 0; j < rr; j++)
             t[j] = (j % (r + 1) ? 0 : 1.5) - 0.5 * t[j];
         memcpy(n, o, (size_t)rr * sizeof *n);
         tn_small_ab(r, n, t, o);                                           /* (6) */
     }
+    return true;
 }
 
 void tn_balora(const tn_unit *u, bool nearest, char *memory)
@@ -115,8 +118,8 @@ void tn_balora(const tn_unit *u, bool nearest, char *memory)
     double *o = b.work + 4 * rr + 4 * r;
     for (int64_t j = 0; j < rr; j++)
         o[j] = j % (r + 1) ? 0 : 1;
-    if (nearest)
-        nearest_rotation(r, &b, o);
+    if (nearest && !nearest_rotation(r, &b, o))
+        return;
     for (int i = 0; i < 2; i++)
         tn_small_atb(r, i ? b.k : b.l, o, b.gram[i]);
     for (int i = 0; i < 2; i++) {

@@ -116,6 +116,33 @@ void problem_product(const problem *p, int i, double *out)
         }
 }
 
+void problem_descend(problem *p, int steps)
+{
+    int64_t n = p->size[0].out * p->size[0].in;
+    double *target = calloc((size_t)n, sizeof *target);
+    for (int k = 0; k < steps; k++) {
+        uint64_t noise = 2 + (uint64_t)tn_optim_steps(p->optim);
+        for (int64_t i = 0; i < n; i++)
+            target[i] = normal(1, i) + 0.1 * normal(noise, i);
+        problem_gradients(p, 0, target, 1);
+        problem_step(p);
+    }
+    free(target);
+}
+
+double problem_difference(const problem *p, const problem *q)
+{
+    int64_t n = p->size[0].out * p->size[0].in;
+    double *x = calloc((size_t)n, sizeof *x), *y = calloc((size_t)n, sizeof *y), most = 0;
+    problem_product(p, 0, x);
+    problem_product(q, 0, y);
+    for (int64_t i = 0; i < n; i++)
+        most = fabs(x[i] - y[i]) > most ? fabs(x[i] - y[i]) : most;
+    free(x);
+    free(y);
+    return most;
+}
+
 void golden_problem(problem *p, bool zero, uint64_t shuffle)
 {
     problem_new(p, 1, &(pair_size){ .out = 5, .in = 4, .r = 2, .s = 1.5 }, shuffle);

@@ -36,6 +36,10 @@ void problem_step(problem *p);
 double problem_gradients(problem *p, int i, const double *target, double scale);
 /* B A of pair i into out (out,in). */
 void problem_product(const problem *p, int i, double *out);
+/* This many steps of a problem of one pair on a quadratic with a minimum that is noisy. */
+void problem_descend(problem *p, int steps);
+/* Largest difference of the products of two problems of one pair. */
+double problem_difference(const problem *p, const problem *q);
 /* The problem of the golden rows: 5 x 4, rank 2, s 1.5. */
 void golden_problem(problem *p, bool zero, uint64_t shuffle);
 double golden_gradients(problem *p); /* returns the loss */

@@ -226,7 +226,7 @@ static const row rows[] = {
     { "", "inspect o --model o", 2, "--model o: expected no PATH beside it", false },
     { "", "optimizers adam --markdown", 2, "--markdown: expected no NAME", false },
     { "", "lab invarience", 2, "experiment \"invarience\": unknown; did you mean invariance?", false },
-    { "", "lab paths --svg none/x.svg", 1, "none/x.svg: cannot write", false },
+    { "", "lab paths --svg none/x.svg", 1, "none/x.svg: cannot write: No such file", false },
     { "", "lab paths --optimizers adam,,sgd", 2, "optimizer \"\": unknown", false },
     { "", "lab paths --optimizers sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd", 2, "expected at most 8", false },
     { "", "lab paths --optimizers scaled-gd,lora-rite,adamw,lion,lamb,rmsprop,loraplus", 2,

@@ -28,6 +28,7 @@ static const row rows[] = {
     { "Adafactor", "adafactor", "lr=0.05" },
     { "Adafactor wd=.1", "adafactor", "lr=0.05 weight_decay=0.1" },
     { "LoRA-Pro SGD X=0", "lora-pro", "lr=0.05 delta=0 split=0" },
+    { "RefLoRA + SGD", "reflora", "lr=0.05 adamw=0 warmup_steps=0" },
     { "LoRA-Pro SGD X=Sylv", "lora-pro", "lr=0.05 delta=0 split=2" },
     { "RITE paper", "lora-rite-paper", "lr=0.05" },
     { "Muon rms", "muon", "lr=0.05 match_rms=1" },

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* With a rate that moves nothing, rank 1 and a partner of length 1, V is the bias-corrected average
-   of ||g||^2 / rows. Adam's average is written as a weighted mean: its 1 - beta and 1 - beta^t would
+   of ||g||^2 / rows. Adam's average is written as a weighted mean: 1 - beta and 1 - beta^t would
    lose the digits that are looked for. */
 START_TEST(average_is_adams_corrected_one)
 {

@@ -1,5 +1,5 @@
-/* test_pairs.c - what the optimizers of LoRA pairs do in one step, by their papers' theorems. In
-   the papers' letters: A = lora_B (m,r), B = lora_A^T (n,r), G = dL/dW, gA = s G B, gB = s G^T A. */
+/* test_pairs.c - what the optimizers of LoRA pairs do, by their papers' theorems. In the papers'
+   letters: A = lora_B (m,r), B = lora_A^T (n,r), G = dL/dW, gA = s G B, gB = s G^T A. */
 #include "tests/fixtures.h"
 #include "tests/optim_problem.h"
 #include "tests/tests.h"
@@ -216,140 +216,120 @@ START_TEST(half_a_step_projects_on_the_rows)
 }
 END_TEST
 
-/* ---- BaLoRA ---- */
-
-/* X^T Y, (r,r), of tall matrices (n,r). */
-static void gram(int64_t n, int64_t r, const double *x, const double *y, double *out)
+/* X Y^T Y X^T, (n,n), of X (n,R) and Y (k,R). */
+static void sandwich(int64_t n, int64_t k, const double *x, const double *y, double *out)
 {
-    for (int64_t i = 0; i < r; i++)
-        for (int64_t j = 0; j < r; j++) {
-            out[i * r + j] = 0;
-            for (int64_t k = 0; k < n; k++)
-                out[i * r + j] += x[k * r + i] * y[k * r + j];
-        }
+    double *cross = calloc((size_t)(n * k), sizeof *cross);
+    multiply(n, R, k, x, y, true, cross);
+    multiply(n, k, n, cross, cross, true, out);
+    free(cross);
 }
 
-/* As many steps of this optimizer on a noisy quadratic; p is left where it ends. */
-static void descend(problem *p, const char *name, const char *settings, int from, int to)
+/* With dB = -gB S and dA = -gA S^-1, S A^T A S = B^T B says dB A^T A dB^T = gB B^T B gB^T and
+   dA B^T B dA^T = gA A^T A gA^T. */
+START_TEST(reflora_steps_by_the_geometric_mean)
 {
-    if (!from)
-        pair_with(p, name, settings);
-    for (int t = from; t < to; t++) {
-        double target[M * N];
-        for (int i = 0; i < M * N; i++)
-            target[i] = normal(1, i) + 0.1 * normal(2 + (uint64_t)t, i);
-        problem_gradients(p, 0, target, 1);
-        problem_step(p);
-    }
+    problem p;
+    moved o;
+    double got[M * M], want[M * M], down = 0;
+    pair_with(&p, "reflora", "lr=1 adamw=0 warmup_steps=0");
+    step_once(&p, &o);
+    sandwich(N, M, o.db, o.a, got);
+    sandwich(N, N, o.gb, o.b, want);
+    same("S A^T A S", N * N, got, want, limit_of(1e-11, 1e-4));
+    sandwich(M, N, o.da, o.b, got);
+    sandwich(M, M, o.ga, o.a, want);
+    same("S^-1 B^T B S^-1", M * M, got, want, limit_of(1e-11, 1e-4));
+    for (int i = 0; i < N * R; i++)
+        down += o.db[i] * o.gb[i];
+    ck_assert_double_lt(down, 0);
+    problem_free(&p);
 }
+END_TEST
 
-static double largest_difference(const problem *p, const problem *q)
+/* Every third step from the third on: the rest are the plain optimizer's. */
+START_TEST(reflora_waits_for_its_turn)
 {
-    double x[M * N], y[M * N], most = 0;
-    problem_product(p, 0, x);
-    problem_product(q, 0, y);
-    for (int i = 0; i < M * N; i++)
-        most = fabs(x[i] - y[i]) > most ? fabs(x[i] - y[i]) : most;
-    return most;
-}
-
-/* Every optimizer: steps without balancing are those of the optimizer to the bit, one with it keeps
-   the product and makes A^T A and B^T B equal. */
-START_TEST(balora_balances_after_every_optimizer)
-{
-    for (const tn_optim_def *const *def = tn_optims; *def; def++)
-        for (int kind = 1; kind <= 2; kind++) {
-            char settings[64];
-            snprintf(settings, sizeof settings, "lr=0.01 balora=%d balora_every=3", kind);
-            problem p, q;
-            descend(&p, (*def)->name, settings, 0, 2);
-            descend(&q, (*def)->name, "lr=0.01", 0, 2);
-            ck_assert_msg(tn_params_hash(p.params, false) == tn_params_hash(q.params, false),
-                          "%s: something moved before the third step", (*def)->name);
-            descend(&p, (*def)->name, "", 2, 3);
-            descend(&q, (*def)->name, "", 2, 3);
-            double off = largest_difference(&p, &q), a[M * R], b[N * R], ga[R * R], gb[R * R];
-            ck_assert_msg(off < limit_of(1e-13, 1e-5), "%s: the product moved by %g", (*def)->name,
-                          off);
-            take(&p, a, b);
-            gram(M, R, a, a, ga);
-            gram(N, R, b, b, gb);
-            same((*def)->name, R * R, ga, gb, limit_of(1e-11, 1e-4));
+    static const char *const names[] = { "reflora", "reflora-s" };
+    for (int k = 0; k < 2; k++) {
+        problem p, q;
+        int differ = 0;
+        for (int t = 1; t <= 6; t++) {
+            pair_with(&p, names[k], "lr=0.1 adamw=0 warmup_steps=2 interval=3");
+            pair_with(&q, "sgd", "lr=0.1");
+            for (int from = 1; from <= t; from++) { /* the plain optimizer does step t from there */
+                double target[M * N] = { 1, 2, 3 };
+                if (from == t)
+                    for (int i = 0; i < M * R; i++)
+                        q.b[0]->x[i] = p.b[0]->x[i];
+                if (from == t)
+                    for (int i = 0; i < N * R; i++)
+                        q.a[0]->x[i] = p.a[0]->x[i];
+                problem_gradients(&p, 0, target, 1);
+                problem_gradients(&q, 0, target, 1);
+                problem_step(&p);
+                problem_step(&q);
+            }
+            if (tn_params_hash(p.params, false) != tn_params_hash(q.params, false))
+                differ += 1 << t;
             problem_free(&p);
             problem_free(&q);
         }
-}
-END_TEST
-
-START_TEST(balora_keeps_invariant_runs)
-{
-    static const struct { const char *name, *plain, *balanced; bool same; } runs[] = {
-        { "lora-rite", "lr=0.02", "lr=0.02 balora=1", true },
-        { "lora-rite", "lr=0.02", "lr=0.02 balora=2 balora_every=7", true },
-        { "scaled-gd", "lr=0.02 delta=0", "lr=0.02 delta=0 balora=1", true },
-        { "adamw", "lr=0.02", "lr=0.02 balora=1", false } };
-    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
-        problem p, q;
-        descend(&p, runs[i].name, runs[i].plain, 0, 50);
-        descend(&q, runs[i].name, runs[i].balanced, 0, 50);
-        double off = largest_difference(&p, &q);
-        ck_assert_msg(runs[i].same ? off < limit_of(1e-9, 1e-4) : off > 0.1,
-                      "%s with %s: the product differs by %g", runs[i].name, runs[i].balanced, off);
-        problem_free(&p);
-        problem_free(&q);
+        ck_assert_int_eq(differ, k ? 1 << 2 | 1 << 5 : 1 << 3 | 1 << 6);
     }
 }
 END_TEST
 
-/* A O is nearest to A (and B O to B) when (A O)^T A + (B O)^T B is symmetric and positive. */
-START_TEST(balora_2_goes_to_the_nearest_balanced_pair)
+START_TEST(both_forms_of_reflora_s_move_the_product_alike)
 {
     problem p, q;
-    double a[M * R], b[N * R], before_a[M * R], before_b[N * R], n[R * R], other[R * R];
-    descend(&p, "sgd", "lr=0.01 balora=2", 0, 1);
-    descend(&q, "sgd", "lr=0.01", 0, 1);
-    take(&p, a, b);
-    take(&q, before_a, before_b);
-    gram(M, R, a, before_a, n);
-    gram(N, R, b, before_b, other);
-    for (int i = 0; i < R * R; i++)
-        n[i] += other[i];
-    for (int i = 0; i < R; i++)
-        for (int j = 0; j < R; j++)
-            ck_assert_double_eq_tol(n[i * R + j], n[j * R + i], limit_of(1e-12, 1e-5));
-    double minor = n[0] * n[4] - n[1] * n[3];
-    double det = n[2] * (n[3] * n[7] - n[4] * n[6]) - n[5] * (n[0] * n[7] - n[1] * n[6]) +
-                 n[8] * minor;
-    ck_assert(n[0] > 0 && minor > 0 && det > 0);
+    pair_with(&p, "reflora-s", "lr=0.02 adamw=0 warmup_steps=0");
+    pair_with(&q, "reflora-s", "lr=0.02 adamw=0 warmup_steps=0 rescale=0");
+    problem_descend(&p, 50);
+    problem_descend(&q, 50);
+    ck_assert_double_le(problem_difference(&p, &q), limit_of(1e-12, 1e-4));
     problem_free(&p);
     problem_free(&q);
 }
 END_TEST
 
-/* lora_B zero, or a direction that both factors lack: nothing is balanced, nothing dies. */
-START_TEST(balora_leaves_products_that_lack_rank)
+/* ---- starts that lack rank ---- */
+
+/* columns: how many of lora_B, and of lora_A if `both`, are not zero at the start. Returns the size
+   of the product after five steps. */
+static double size_after(const char *name, const char *settings, int columns, bool both)
 {
-    for (int zero = 0; zero < 2; zero++)
-        for (int kind = 1; kind <= 2; kind++) {
-            problem p;
-            char settings[64];
-            snprintf(settings, sizeof settings, "lr=1 balora=%d", kind);
-            pair_with(&p, "sgd", settings);
-            for (int i = 0; i < M * R; i++)
-                p.b[0]->x[i] *= (tn_real)(zero ? 0 : i % R < 2);
-            for (int i = 0; i < N * R && !zero; i++)
-                p.a[0]->x[i] *= (tn_real)(i / N < 2);
-            uint64_t before = tn_params_hash(p.params, false);
-            problem_step(&p); /* no gradient */
-            ck_assert(tn_params_hash(p.params, false) == before);
-            descend(&p, "sgd", settings, 1, 5);
-            double a[M * R], b[N * R], sum = 0;
-            take(&p, a, b);
-            for (int i = 0; i < M * R; i++)
-                sum += fabs(a[i]);
-            ck_assert(isfinite(sum) && sum > 0);
-            problem_free(&p);
-        }
+    problem p;
+    double product[M * N], size = 0;
+    pair_with(&p, name, settings);
+    for (int i = 0; i < M * R; i++)
+        p.b[0]->x[i] *= (tn_real)(i % R < columns);
+    for (int i = 0; i < N * R && both; i++)
+        p.a[0]->x[i] *= (tn_real)(i / N < columns);
+    problem_step(&p); /* no gradient */
+    problem_descend(&p, 5);
+    problem_product(&p, 0, product);
+    for (int i = 0; i < M * N; i++)
+        size += fabs(product[i]);
+    problem_free(&p);
+    return size;
+}
+
+START_TEST(a_start_without_full_rank_neither_explodes_nor_dies)
+{
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        const char *runs[] = { "", (*def)->claims_when, "warmup_steps=0" };
+        bool refactors = tn_optim_find("reflora") == *def || tn_optim_find("reflora-s") == *def;
+        runs[1] = runs[1] ? runs[1] : "";
+        for (int k = 0; (*def)->pairs && k < (refactors ? 3 : 2); k++)
+            for (int columns = 0; columns < R; columns++)
+                for (int both = 0; both <= (columns > 0); both++) {
+                    double size = size_after((*def)->name, runs[k], columns, both);
+                    ck_assert_msg(isfinite(size) && size > 0 && size < 1e4,
+                                  "%s %s: %d columns of %s: the product has size %g", (*def)->name,
+                                  runs[k], columns, both ? "both" : "lora_B", size);
+                }
+    }
 }
 END_TEST
 
@@ -359,8 +339,8 @@ void tests(TCase *c)
     tcase_add_test(c, decay_before_all_is_a_step_from_the_decayed_pair);
     tcase_add_test(c, lora_pro_moves_along_the_projected_gradient);
     tcase_add_test(c, half_a_step_projects_on_the_rows);
-    tcase_add_test(c, balora_balances_after_every_optimizer);
-    tcase_add_test(c, balora_keeps_invariant_runs);
-    tcase_add_test(c, balora_2_goes_to_the_nearest_balanced_pair);
-    tcase_add_test(c, balora_leaves_products_that_lack_rank);
+    tcase_add_test(c, reflora_steps_by_the_geometric_mean);
+    tcase_add_test(c, reflora_waits_for_its_turn);
+    tcase_add_test(c, both_forms_of_reflora_s_move_the_product_alike);
+    tcase_add_test(c, a_start_without_full_rank_neither_explodes_nor_dies);
 }

@@ -55,6 +55,31 @@ START_TEST(semantics_of_torch)
 }
 END_TEST
 
+/* AMSGrad: at beta2 = 0.5 the second moment falls at every other step, its largest value does not. */
+START_TEST(amsgrad_keeps_the_largest)
+{
+    static const char *const names[] = { "adam", "adamw" };
+    for (int k = 0; k < 2; k++) {
+        problem p;
+        problem_pair(&p, 1, 1, 1, 1, false);
+        problem_optimizer(&p, names[k], "lr=0.1 beta2=0.5 weight_decay=0 amsgrad=1", 0);
+        double x = (double)p.b[0]->x[0], m = 0, v = 0, top = 0;
+        for (int t = 1; t <= 20; t++) {
+            double g = normal(5, t);
+            p.b[0]->g[0] = (tn_real)g;
+            p.b[0]->has_grad = true;
+            problem_step(&p);
+            m = 0.9 * m + 0.1 * g;
+            v = 0.5 * v + 0.5 * g * g;
+            top = fmax(top, v);
+            x -= 0.1 * (m / (1 - pow(0.9, t))) / (sqrt(top / (1 - pow(0.5, t))) + 1e-8);
+            ck_assert_double_eq_tol((double)p.b[0]->x[0], x, limit_of(1e-13, 1e-5));
+        }
+        problem_free(&p);
+    }
+}
+END_TEST
+
 /* ---- ScaledGD ---- */
 
 START_TEST(scaled_gd_moves_the_product_by_projections)
@@ -468,6 +493,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, semantics_of_torch);
+    tcase_add_test(c, amsgrad_keeps_the_largest);
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
     tcase_add_test(c, rite_moves_under_gradients_of_rank_one);
     tcase_add_test(c, dead_directions_are_dropped);

@@ -54,6 +54,10 @@ static const family families[] = {
     { "lorafa", NULL, "lorafa", "", { "m", "v" } },
     { "altlora", "", "altlora", "preset=class", { "m" } },
     { "altlora", "plus", "altlora-plus", "preset=class", { "m", "v" } },
+    { "reflora", "sgd", "reflora", "adamw=0", { NULL } },
+    { "reflora", "adamw", "reflora", "", { "m", "v" } },
+    { "reflora_s", "sgd", "reflora-s", "adamw=0", { NULL } },
+    { "reflora_s", "adamw", "reflora-s", "", { "m", "v" } },
     { "balora_rite", NULL, "lora-rite", "balora=1", { "B A" } },
     { "stable_lora", NULL, "stable-lora", "", { "m", "v" } },
     { "sgd_sai", NULL, "sgd-sai", "wait=0", { "buf", "gsnr" } },
@@ -415,7 +419,7 @@ START_TEST(all_runs)
 {
     char *folder = assets("golden/trajectories");
     if (folder)
-        ck_assert_int_ge(every_case(folder).ours, 94);
+        ck_assert_int_ge(every_case(folder).ours, 116);
     free(folder);
 }
 END_TEST

@@ -1,0 +1,101 @@
+/* reflora.c - RefLoRA: the optimizer inside sees the gradients of the balanced pair. Zhang et al.,
+   arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
+
+   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient of each.
+
+       S A^T A S = B^T B,   S symmetric and positive               (1)
+       ~g_A = g_A S^-1,   ~g_B = g_B S                             (2)
+       A, B: a step of AdamW, or of gradient descent, on ~g        (3)
+
+   S is the geometric mean of (A^T A)^-1 and B^T B. With K, L of balora.c, for which A K and B L are
+   balanced, S = K K^T and S^-1 = L L^T: gradient descent on ~g_A, ~g_B is a step of A K, B L, taken
+   back to the basis of A, B. The first warmup_steps steps have the plain gradients, and so have all
+   but every interval-th of the rest.
+
+   Cost: two products of n r^2 a factor and two eigenproblems of size r. State: m and v, like each
+   weight; none with gradient descent.
+   Claims: with gradient descent and no warm-up the product moves the same whatever basis the pair
+   is written in; AdamW looks at single entries, so with it nothing but signed permutations.
+   Trap: at the zero start (1) has no solution. Where the product lacks rank the gradients are
+   plain, whatever warmup_steps says. */
+#include "optim/reflora.h"
+
+#include "optim/balora.h"
+#include "optim/preconditioner.h"
+
+#include <math.h>
+
+bool tn_reflora_turn(const tn_unit *u, int64_t steps)
+{
+    double since = (double)steps - u->h[TN_REFLORA_WARMUP];
+    return since >= 0 && fmod(since, u->h[TN_REFLORA_INTERVAL]) == 0;
+}
+
+void tn_reflora_descend(const tn_unit *u, int i, const tn_real *g)
+{
+    const tn_factor *f = &u->f[i];
+    tn_real eta = (tn_real)u->lr, keep = (tn_real)(f->decays ? 1 - u->lr * u->h[TN_ADAM_DECAY] : 1);
+    if (u->h[TN_REFLORA_ADAMW] != 0)
+        tn_adam_step(u, i, tn_adamw(u, g, u->lr));
+    for (int64_t j = 0; j < f->n && u->h[TN_REFLORA_ADAMW] == 0; j++)
+        f->x[j] = keep * f->x[j] - eta * g[j];
+}
+
+bool tn_reflora_needs(const tn_unit *u, int slot, int k)
+{
+    (void)slot, (void)k;
+    return u->h[TN_REFLORA_ADAMW] != 0;
+}
+
+const char *tn_reflora_check(const double *h)
+{
+    double warmup = h[TN_REFLORA_WARMUP], interval = h[TN_REFLORA_INTERVAL];
+    if (!(warmup >= 0 && warmup == floor(warmup) && interval >= 1 && interval == floor(interval)))
+        return "warmup_steps and interval must be whole numbers, interval at least 1";
+    return tn_adam_check(h);
+}
+
+static size_t scratch(const tn_unit *u)
+{
+    return tn_balance_bytes(u) +
+           (size_t)((u->in > u->out ? u->in : u->out) * u->r) * sizeof(tn_real);
+}
+
+static void step(tn_unit *u)
+{
+    tn_real *g = (tn_real *)(u->memory + tn_balance_bytes(u));
+    tn_balance b;
+    bool balanced = tn_reflora_turn(u, u->t - 1) && tn_balance_of(u, u->memory, &b);
+    if (balanced) {
+        tn_small_atb(u->r, b.k, b.k, b.gram[0]); /* S of (1) */
+        tn_small_atb(u->r, b.l, b.l, b.gram[1]); /* its inverse */
+    }
+    for (int i = 0; i < 2; i++) {
+        tn_tall grad = tn_tall_of(u, i, u->f[i].g);
+        if (balanced)
+            tn_tall_combine(grad, b.gram[i], grad, NULL, b.work, u->wide, g); /* (2) */
+        tn_reflora_descend(u, i, balanced ? g : u->f[i].g);                   /* (3) */
+    }
+}
+
+const tn_optim_def tn_optim_reflora = {
+    .name = "reflora", .title = "RefLoRA, gradients of the balanced pair",
+    .paper = "arXiv:2505.18877",
+    .update = "AdamW on gA S^-1 and gB S, where S A^T A S = B^T B",
+    .cost = "O((m + n) r^2 + r^3)",
+    .departs = "plain gradients where the product lacks rank; theirs divides by eps there",
+    .hyper = {
+        { "lr", 1e-3, "learning rate eta" },
+        { "beta1", 0.9, "decay of the first moment" },
+        { "beta2", 0.999, "decay of the second moment" },
+        { "eps", 1e-8, "added to the root of the second moment" },
+        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
+        { "adamw", 1, "the optimizer inside, 1: AdamW; 0: gradient descent" },
+        { "warmup_steps", 100, "steps with the plain gradients before the first other one" },
+        { "interval", 1, "steps from one with balanced gradients to the next" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
+    .pairs = true, .scratch = scratch, .step = step, .check = tn_reflora_check,
+    .claims = TN_INVARIANT_FULL, .claims_when = "adamw=0 warmup_steps=0", .clip = TN_CLIP_GLOBAL,
+    .decay = "weight_decay",
+};

@@ -1,0 +1,110 @@
+/* reflora_s.c - RefLoRA-S: RefLoRA with a number for its matrix; both factors are kept at the same
+   norm. Zhang et al., arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
+
+   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient of each, m and v the
+   moments of AdamW.
+
+       A, B: a step of AdamW, or of gradient descent, on g         (1)
+       p = sqrt(||A|| / ||B||)                                     (2)
+       B = p B,  A = A / p                                         (3)
+       m_B = m_B / p,  v_B = v_B / p^2,  m_A = p m_A,  v_A = p^2 v_A  (4)
+
+   (4) turns the moments into those of the gradients at the new point. (2) to (4) come after step
+   number warmup_steps and every interval-th from there on; at warmup_steps = 0 before the first
+   step, too, which then has
+
+       g_B / p,   p g_A                                            (5)
+
+   The form that leaves the pair alone (rescale 0) is the same for gradient descent but not for
+   AdamW. In the place of (2) to (5) the step has
+
+       g_B ||B|| / ||A||,   g_A ||A|| / ||B||                      (6)
+
+   Cost: one more pass over weights and moments. State: as reflora.c.
+   Claims: with gradient descent and no warm-up, scalings and rotations of the pair change nothing
+   in the product; AdamW bears only signed permutations.
+   Trap: nothing happens while a factor is zero, so at the zero start lora_A keeps its norm for the
+   first step. */
+#include "optim/reflora.h"
+
+#include <math.h>
+
+enum { RESCALE = TN_REFLORA_INTERVAL + 1 };
+
+static size_t scratch(const tn_unit *u)
+{
+    return (size_t)((u->in > u->out ? u->in : u->out) * u->r) * sizeof(tn_real);
+}
+
+static double norm(const tn_factor *f)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < f->n; j++)
+        sum += (double)f->x[j] * (double)f->x[j];
+    return sqrt(sum);
+}
+
+static void scale(tn_real *x, int64_t n, double by)
+{
+    for (int64_t j = 0; j < n && x; j++)
+        x[j] = (tn_real)((double)x[j] * by);
+}
+
+/* ||A|| / ||B||; 1: one of them is zero. */
+static double ratio(const tn_unit *u)
+{
+    double b = norm(&u->f[0]), a = norm(&u->f[1]);
+    return a > 0 && b > 0 ? a / b : 1;
+}
+
+/* Returns p. */
+static double refactor(const tn_unit *u)
+{
+    double p = sqrt(ratio(u));                                                 /* (2) */
+    for (int i = 0; i < 2; i++) {
+        double by = i ? 1 / p : p;
+        scale(u->f[i].x, u->f[i].n, by);                                       /* (3) */
+        scale(u->slot[0][i], u->f[i].n, 1 / by);                               /* (4) */
+        scale(u->slot[1][i], u->f[i].n, 1 / (by * by));
+    }
+    return p;
+}
+
+static void step(tn_unit *u)
+{
+    bool rescale = u->h[RESCALE] != 0;
+    double by = 1; /* of g_A; g_B is divided by it */
+    if (!rescale && tn_reflora_turn(u, u->t - 1))
+        by = ratio(u);                                                         /* (6) */
+    else if (rescale && u->t == 1 && tn_reflora_turn(u, 0))
+        by = refactor(u);                                                      /* (5) */
+    tn_real *g = (tn_real *)u->memory;
+    for (int i = 0; i < 2; i++) {
+        for (int64_t j = 0; j < u->f[i].n; j++)
+            g[j] = (tn_real)((double)u->f[i].g[j] * (i ? by : 1 / by));
+        tn_reflora_descend(u, i, g);                                           /* (1) */
+    }
+    if (rescale && tn_reflora_turn(u, u->t))
+        refactor(u);
+}
+
+const tn_optim_def tn_optim_reflora_s = {
+    .name = "reflora-s", .title = "RefLoRA-S, factors of equal norm", .paper = "arXiv:2505.18877",
+    .update = "AdamW; then B *= p, A /= p with p = sqrt(|A| / |B|), and the moments with them",
+    .cost = "O((m + n) r)",
+    .hyper = {
+        { "lr", 1e-3, "learning rate eta" },
+        { "beta1", 0.9, "decay of the first moment" },
+        { "beta2", 0.999, "decay of the second moment" },
+        { "eps", 1e-8, "added to the root of the second moment" },
+        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
+        { "adamw", 1, "the optimizer inside, 1: AdamW; 0: gradient descent" },
+        { "warmup_steps", 100, "steps before the factors are first brought to one norm" },
+        { "interval", 1, "steps from one time to the next" },
+        { "rescale", 1, "1: the pair and its moments (authors); 0: the gradients alone" },
+    },
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
+    .pairs = true, .scratch = scratch, .step = step, .check = tn_reflora_check,
+    .claims = TN_INVARIANT_BOTH, .claims_when = "adamw=0 warmup_steps=0", .clip = TN_CLIP_GLOBAL,
+    .decay = "weight_decay",
+};

@@ -1,0 +1,79 @@
+/* test_settings.c - every setting of every optimizer of the table: it changes a run, and what is
+   out of its range is refused. Settings by name are in test_optim.c. */
+#include "tests/optim_mixed.h"
+#include "tests/tests.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A hash of two runs, from a usual start and from lora_B = 0; 0: these settings are refused. */
+static uint64_t outcome(const tn_optim_def *def, const char *settings)
+{
+    uint64_t hash = 0;
+    for (int zero = 0; zero < 2 && legal(def, settings); zero++) {
+        problem p;
+        mixed_part(&p, (size){ 9, 7, 3 }, 0, 0, (scale){ 1, !zero });
+        run(&p, def, settings, 6);
+        hash = 31 * hash + tn_params_hash(p.params, false);
+        problem_free(&p);
+    }
+    return hash;
+}
+
+/* Does this setting change a run, be it beside a preset or another setting that it needs? */
+static bool alive(const tn_optim_def *def, const char *name)
+{
+    char context[TEXT], both[2 * TEXT];
+    for (int k = 0; variant(def, k, context); k++) {
+        uint64_t plain = outcome(def, context);
+        for (int j = 0; j < VALUES && plain; j++) {
+            snprintf(both, sizeof both, "%s %s=%g", context, name, values[j]);
+            uint64_t other = outcome(def, both);
+            if (other && other != plain)
+                return true;
+        }
+    }
+    return false;
+}
+
+START_TEST(every_setting_does_something)
+{
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (int i = 0; setting(*def, i); i++)
+            ck_assert_msg(alive(*def, setting(*def, i)->name), "%s: setting %s changes nothing",
+                          (*def)->name, setting(*def, i)->name);
+}
+END_TEST
+
+/* Settings that take any number: switches, whose help says what 1 means, and those that are negative
+   already. */
+static bool takes_any(const tn_optim_def *def, const tn_hyper *h)
+{
+    static const char *const any[][2] = { { "sgd", "dampening" } }; /* as torch */
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        if (!strcmp(any[i][0], def->name) && !strcmp(any[i][1], h->name))
+            return true;
+    return h->value < 0 || strstr(h->help, "1:");
+}
+
+START_TEST(settings_out_of_range_are_refused)
+{
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (int i = 0; setting(*def, i); i++) {
+            const tn_hyper *h = setting(*def, i);
+            char settings[TEXT];
+            snprintf(settings, sizeof settings, "%s=-1", h->name);
+            ck_assert_msg(takes_any(*def, h) || !legal(*def, settings), "%s: %s", (*def)->name,
+                          settings);
+            snprintf(settings, sizeof settings, "%s=1", h->name);
+            bool decay = !strncmp(h->name, "beta", 4) || !strcmp(h->name, "momentum");
+            ck_assert_msg(!decay || !legal(*def, settings), "%s: %s", (*def)->name, settings);
+        }
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, every_setting_does_something);
+    tcase_add_test(c, settings_out_of_range_are_refused);
+}
