@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_STEPS = 100, CONTOURS = 8, CONTOUR_POINTS = 61, PLACES = 2 * CONTOURS };
+enum { MOST_STEPS = 100, CONTOURS = 8, CONTOUR_POINTS = 81, PLACES = 2 * CONTOURS };
 
 typedef struct contour { double x[CONTOUR_POINTS], y[CONTOUR_POINTS]; } contour;
 
