@@ -117,6 +117,8 @@ const tn_optim_def tn_optim_lora_rite = {
     .update = "U = g T, Y T orthonormal; V, M: averages of U^T U / rows and U V^-1/2, carried "
               "along with the basis; X -= lr M T^T",
     .cost = "O((m + n) r^2 + r^3)",
+    .departs = "eigenvalues of V below 0 count as 0 (theirs: NaN, then no step at all); bases from "
+               "Gram matrices; skip is off unless asked for",
     .hyper = {
         { "lr", 1e-3, "learning rate eta" },
         { "beta1", 0.9, "decay of the first moment" },
