@@ -153,6 +153,11 @@ void optimizers_help(tn_text *out)
     }
 }
 
+static void print_setting(const tn_hyper *h)
+{
+    printf("  %-14s %-10g %s\n", h->name, h->value, h->help);
+}
+
 static void print_one(const tn_optim_def *d)
 {
     printf("%s - %s\n\n", d->name, d->title);
@@ -171,13 +176,16 @@ static void print_one(const tn_optim_def *d)
            d->decay ? d->decay : "");
     printf("\nsettings (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
-        printf("  %-14s %-10g %s\n", d->hyper[i].name, d->hyper[i].value, d->hyper[i].help);
+        print_setting(&d->hyper[i]);
+    printf("  of every optimizer:\n");
+    for (const tn_hyper *h = tn_optim_common; h->name; h++)
+        print_setting(h);
     for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
         printf("%s  preset=%-13s %s\n", i ? "" : "\npresets (--opt preset=NAME)\n",
                d->presets[i].name, d->presets[i].settings);
     if (d->departs)
         printf("\ndeparts from the authors' code\n  %s\n", d->departs);
-    printf("\nstate\n");
+    printf("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
     for (int i = 0; i < TN_MAX_SLOTS && d->slots[i].kind != TN_SLOT_NONE; i++)
         printf("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
     if (d->slots[0].kind == TN_SLOT_NONE)
