@@ -32,7 +32,14 @@ static const experiment *find_experiment(const char *name, tn_error *e)
     return NULL;
 }
 
-/* The settings under which the optimizer's claim holds, then those of --opt. */
+/* "k=v" and "k=w" set the same. */
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+    return strcspn(b, "=") == n && !strncmp(a, b, n);
+}
+
+/* The settings under which the optimizer's claim holds, and those of --opt. */
 static void choose(lab_choice *c, const options *o, const char *name)
 {
     const char *asked[MAX_LIST + 1];
@@ -43,8 +50,15 @@ static void choose(lab_choice *c, const options *o, const char *name)
     for (char *s; n < TN_MAX_HYPER && (s = strtok_r(rest, " ", &rest)) != NULL;)
         c->set[n++] = s;
     choice_settings(o, name, asked);
-    for (int i = 0; asked[i]; i++)
-        c->set[n++] = asked[i];
+    c->claims = true;
+    for (int i = 0, needed = n; asked[i]; i++) {
+        int k = 0;
+        while (k < needed && !same_name(asked[i], c->set[k]))
+            k++;
+        c->claims = c->claims && (k == needed || !strcmp(asked[i], c->set[k]));
+        n += k == needed;
+        c->set[k < needed ? k : n - 1] = asked[i];
+    }
     int used = snprintf(c->label, sizeof c->label, "%s", name);
     for (int i = 0; i < n && used < LAB_LABEL; i++)
         used += snprintf(c->label + used, (size_t)(LAB_LABEL - used), " %s", c->set[i]);
@@ -132,6 +146,8 @@ int command_lab(const options *o, tn_error *e)
     for (int i = 0; i < EXPERIMENTS && !o->arguments; i++)
         printf("%-13s %s\n", experiments[i].name, experiments[i].help);
     const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
+    if (!x && !e->code && o->svg)
+        tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);
     if (x)
         run_experiment(x, o, e);
     return 0;

@@ -20,6 +20,7 @@ typedef struct lab_choice { /* an optimizer, under the settings of its claim and
     const tn_optim_def *def;
     const char *set[TN_MAX_HYPER + MAX_LIST + 1];
     char claim[128];        /* text of the first ones */
+    bool claims;            /* --opt changes none of those that the claim needs */
     char label[LAB_LABEL];  /* name and settings */
 } lab_choice;
 

@@ -117,7 +117,7 @@ static void print_row(const lab_choice *c, const trial *t)
             printf(" %11s", "diverges");
         else
             printf(" %11.1e", t->apart[w]);
-    printf("  %s\n", claim(c->def));
+    printf("  %s\n", c->claims ? claim(c->def) : "-");
 }
 
 int lab_invariance(const lab *l, tn_error *e)

@@ -34,11 +34,13 @@ static void print_table(void)
     printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
-        printf("%-16s %-7g %-10s %.63s\n", d->name, d->hyper[0].value, brief[d->claims], d->title);
+        const char *star = d->claims_when ? "*" : "";
+        printf("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
+               (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
     printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
            "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
-           "rotations.\n");
+           "rotations;\n*: under settings that NAME's page has.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -170,7 +172,7 @@ static void print_one(const tn_optim_def *d)
                          : "single weights");
     printf("invariance  %s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
            d->claims_when ? d->claims_when : "");
-    printf("clipping    %s\n", d->clip == TN_CLIP_OWN ? "its own rule; --max-grad-norm is refused"
+    printf("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
                                                       : "--max-grad-norm, 1 unless told");
     printf("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
            d->decay ? d->decay : "");

@@ -113,7 +113,8 @@ size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and grad
    dimensions below 1. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);
 
-/* Adds d loss / d w into the gradient of every tensor that wants one. loss has one element.
+/* Adds d loss / d w into the gradient of every tensor that wants one; gradients are zero again after
+   tn_optim_step (or tn_params_clear). loss has one element.
    Refuses (TN_ENONFINITE) a loss that is not finite before it touches a gradient. */
 int tn_backward(tn_tape *t, tn_tensor *loss);
 

@@ -3,7 +3,7 @@
 
        tn_tall y = { u->f[0].x, u->in, r, true };
        tn_tall_gram(y, y, work, wide, gram);             Y^T Y
-       tn_inverse_root(r, gram, cut, small, t);          Y T has orthonormal columns
+       tn_inverse_root(r, gram, work, t);                Y T has orthonormal columns
 
    Sums run in a fixed order, so no bit depends on `wide`, the CPU or the thread. */
 #ifndef TN_LINALG_H

@@ -1,5 +1,5 @@
 /* lora_muon.c - LoRA-Muon: momentum and steepest descent in the spectral norm, in the metric of the
-   factors. arXiv:2606.12921.
+   factors. Cesista, Crowson, Simal and Biderman, arXiv:2606.12921.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For A with the
    gradient g, and for B with the roles exchanged, both by values from before the step:
@@ -86,5 +86,5 @@ const tn_optim_def tn_optim_lora_muon = {
     },
     .slots = { { "m", TN_LIKE_X } }, .needs = needs,
     .pairs = true, .scratch = scratch, .step = step, .check = check,
-    .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_OWN,
+    .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED,
 };

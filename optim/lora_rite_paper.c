@@ -82,5 +82,5 @@ const tn_optim_def tn_optim_lora_rite_paper = {
         { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR },
     },
     .pairs = true, .scratch = tn_rite_scratch, .step = step, .check = check,
-    .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_OWN,
+    .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED,
 };

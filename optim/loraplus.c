@@ -6,7 +6,7 @@
        A_t = AdamW(A_{t-1}, g_A, eta)                              (1)
        B_t = AdamW(B_{t-1}, g_B, ratio eta)                        (2)
 
-   The steps are (1) to (5) of adam.c after (1) of adamw.c, whose decay is lambda times the rate of
+   The steps are (2) to (5) of adam.c after (1) of adamw.c, whose decay is lambda times the rate of
    that factor.
    Cost: one pass. State: as Adam.
    Claims: nothing but signed permutations of the rank, as Adam.

@@ -13,14 +13,13 @@
 
 static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
 {
-    bool own = o->def->clip == TN_CLIP_OWN;
-    if (own && wanted > 0)
-        return tn_fail(
-            e, TN_EARG,
-            "%s: clipping the raw gradients would break its invariance; it clips by its own "
-            "rule or not at all, so max_grad_norm must be 0",
-            o->def->name);
-    o->max_norm = wanted < 0 ? (own ? 0 : 1) : wanted;
+    bool refused = o->def->clip == TN_CLIP_REFUSED;
+    if (refused && wanted > 0)
+        return tn_fail(e, TN_EARG,
+                       "%s: clipping the raw gradients would break its invariance; max_grad_norm "
+                       "must be 0",
+                       o->def->name);
+    o->max_norm = wanted < 0 ? (refused ? 0 : 1) : wanted;
     return TN_OK;
 }
 

@@ -74,7 +74,7 @@ typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product 
     TN_INVARIANT_UNSIGNED = 8  /* less than none of these: permutations without signs */
 } tn_claim;
 
-typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_OWN } tn_clip; /* raw-gradient clipping allowed; or refused: an own rule, or none */
+typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_REFUSED } tn_clip; /* of raw gradients: allowed; or refused */
 
 typedef struct tn_optim_def {
     const char *name, *title, *paper;
@@ -130,7 +130,7 @@ typedef struct tn_optim_options {
     double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
     bool decay_all;            /* decay on biases and norms too, not on matrices alone */
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
-                                  for optimizers that clip by their own rule (which refuse a value) */
+                                  for optimizers that refuse it */
     tn_schedule schedule;
 } tn_optim_options;
 
@@ -170,7 +170,8 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
                        tn_error *e);
 /* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
-   damaged one is refused by its checksums, with the one before named. r->options_hash says on entry
+   damaged one is refused by its checksums ("...: its checksum is X, expected Y; the file is damaged;
+   the one before is checkpoint-2"). r->options_hash says on entry
    which options the run has; 0 accepts any. Nothing has changed when it fails. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
 /* Step of the newest complete checkpoint below folder; -1: none. */

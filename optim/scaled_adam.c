@@ -1,6 +1,6 @@
 /* scaled_adam.c - Riemannian preconditioned AdamW for LoRA. Zhang and Pilanci, arXiv:2402.02347,
    ICML 2024. The authors' four files and PEFT's create_riemannian_optimizer all differ; the presets
-   name them, the default is the GPT-2 file.
+   name them. The default is the GPT-2 file with Adam's betas and the pseudo-inverse.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For a factor X
    with the partner Y and the gradient g:
@@ -63,7 +63,7 @@ static void step(tn_unit *u)
     for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
         tn_tall grad = tn_tall_of(u, i, u->f[i].g);
         if (!old)
-            tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]);
+            tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]); /* (1) */
         tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);           /* (2) */
         descend(u, i, g);
     }

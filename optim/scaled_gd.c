@@ -1,6 +1,6 @@
 /* scaled_gd.c - Riemannian preconditioned gradient descent for LoRA. Zhang and Pilanci,
    arXiv:2402.02347, ICML 2024. The authors' four files and PEFT's create_riemannian_optimizer all
-   differ; the presets name them, the default is the GPT-2 file.
+   differ; the presets name them. The default is the GPT-2 file with the pseudo-inverse.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient
    of each. Both preconditioners are taken at the old point:
@@ -84,7 +84,7 @@ const tn_optim_def tn_optim_scaled_gd = {
     .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
                "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
-        { "lr", 2e-2, "learning rate eta" },
+        { "lr", 2e-2, "learning rate eta: the authors' for GPT-2 medium; a small model wants about 2" },
         { "delta", 1e-6, "added to the diagonal of the Gram matrices" },
         { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
         { "decay_after", 1, "1: decay after the step (GPT-2 file); 0: with it (Mistral file); -1: "

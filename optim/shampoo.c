@@ -122,15 +122,16 @@ static const char *check(const double *h)
 {
     if (!(h[EPS] > 0))
         return "eps must be above 0";
-    if (!(h[MAX_SIDE] >= 0 && h[INTERVAL] >= 1 && h[INTERVAL] < 1e9))
-        return "max_side must be at least 0, interval at least 1";
+    if (!(h[MAX_SIDE] >= 0 && h[INTERVAL] >= 1 && h[INTERVAL] < 1e9 &&
+          h[INTERVAL] == floor(h[INTERVAL])))
+        return "max_side must be at least 0, interval a whole number and at least 1";
     return h[DECAY] >= 0 ? NULL : "weight_decay must be at least 0";
 }
 
 const tn_optim_def tn_optim_shampoo = {
     .name = "shampoo", .title = "gradients whitened from both sides", .paper = "arXiv:1802.09568",
     .update = "L += g g^T; R += g^T g; x -= lr L^-1/4 g R^-1/4",
-    .cost = "O(m n (m + n) + m^3 + n^3)",
+    .cost = "O(m n (m + n) + m^3 + n^3), of sides up to max_side",
     .departs = "long sides are left alone, where the paper keeps a diagonal and theirs cuts blocks",
     .hyper = {
         { "lr", 5e-2, "learning rate eta" },

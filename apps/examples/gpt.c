@@ -3,6 +3,9 @@
 
        make && build/examples/gpt README.md
 
+   Not to forget: tn_tape_train before a step (or no gradient is kept), tn_tape_reset after it (or memory
+   grows), and one look at tn_tape_error: the first mistake sticks.
+
    Shapes: B rows, T positions, C channels, V tokens. */
 #include "core/core.h"
 #include "data/data.h"

@@ -152,7 +152,7 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --lora-rank 99 --optimizer lora-rite", 1,
       "rank 99 is above min(in, out)", false },
     { "", TRAIN_O "r.jsonl --max-grad-norm 1 --optimizer lora-rite", 2,
-      "--max-grad-norm 1: lora-rite clips by its own rule", false },
+      "--max-grad-norm 1: clipping raw gradients breaks the invariance of lora-rite", false },
     { "", TRAIN_O "r.jsonl --opt beta3=1", 2,
       "adamw has no setting \"beta3\"", false },
     { "", TRAIN_O "r.jsonl --opt beta1=2", 2,

@@ -157,7 +157,7 @@ START_TEST(settings_by_name)
         { "adafactor", "beta2_decay=0.8", -1, -1, "beta2_decay must be at most 0" },
         { "adafactor", "d=0", -1, -1, "d must be above 0" },
         { "muon", "ns_steps=0", -1, -1, "ns_steps must be at least 1" },
-        { "shampoo", "interval=0", -1, -1, "interval at least 1" },
+        { "shampoo", "interval=1.5", -1, -1, "interval a whole number and at least 1" },
         { "stable-lora", "shrink=1", -1, -1, "shrink must be at least 0 and below 1" },
         { "sgd-sai", "eps=0", -1, -1, "eps must be above 0" },
     };
