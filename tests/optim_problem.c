@@ -143,6 +143,15 @@ double problem_difference(const problem *p, const problem *q)
     return most;
 }
 
+uint64_t state_hash(const tn_params *p, tn_optim *o)
+{
+    uint64_t h = tn_params_hash(p, false);
+    tn_state_block b;
+    for (int64_t i = 0; tn_optim_state(o, i, &b); i++)
+        h = tn_hash64(b.data, (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double)), h);
+    return h;
+}
+
 void golden_problem(problem *p, bool zero, uint64_t shuffle)
 {
     problem_new(p, 1, &(pair_size){ .out = 5, .in = 4, .r = 2, .s = 1.5 }, shuffle);

@@ -40,6 +40,8 @@ void problem_product(const problem *p, int i, double *out);
 void problem_descend(problem *p, int steps);
 /* Largest difference of the products of two problems of one pair. */
 double problem_difference(const problem *p, const problem *q);
+/* Of all weights and of the optimizer's state. */
+uint64_t state_hash(const tn_params *p, tn_optim *o);
 /* The problem of the golden rows: 5 x 4, rank 2, s 1.5. */
 void golden_problem(problem *p, bool zero, uint64_t shuffle);
 double golden_gradients(problem *p); /* returns the loss */

@@ -2,7 +2,7 @@
    setting, limit and figure is of tests/golden/invariance.json, made with NumPy; its problem is
    rebuilt from closed formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
 #include "tests/fixtures.h"
-#include "tests/optim_problem.h"
+#include "tests/optim_closed.h"
 #include "tests/tests.h"
 
 #include <math.h>
@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 50, RANK = 4, MOST = 20 };
-
-typedef double square[RANK][RANK];
+enum { STEPS = 50, MOST = 20 };
 
 static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
                        p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
@@ -64,105 +62,6 @@ static const setting optimizers[] = {
 enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
 
 /* ---- the problem ---- */
-
-static double a0(int i, int j)
-{
-    return 0.5 * sin(1 + 2 * i + 3 * j + 0.7 * i * j);
-}
-
-static double b0(int i, int j)
-{
-    return 0.4 * cos(2 + 2 * i + 3 * j + 0.9 * i * j);
-}
-
-static double y(int i, int j)
-{
-    return cos(0.7 * i + 1.3 * j + 0.61 * i * j);
-}
-
-static double noise(int k, int i, int j)
-{
-    return 0.3 * sin(1 + 1.1 * i + 2.3 * j + 0.53 * i * j + 0.77 * k + 0.29 * k * i - 0.17 * k * j);
-}
-
-static void rotation(int r, square q, double from, double by)
-{
-    for (int i = 0; i < r; i++)
-        for (int j = 0; j < r; j++)
-            q[i][j] = i == j;
-    int p = 0;
-    for (int a = 0; a < r; a++)
-        for (int b = a + 1; b < r; b++, p++) {
-            double c = cos(from + by * p), s = sin(from + by * p);
-            for (int i = 0; i < r; i++) {
-                double u = q[i][a], v = q[i][b];
-                q[i][a] = c * u + s * v;
-                q[i][b] = -s * u + c * v;
-            }
-        }
-}
-
-/* T and T^-T of this name: c<x> scaling, rot, perm, k<x> condition number x. */
-static void transform(const char *name, int r, square t, square u)
-{
-    square r1, r2;
-    rotation(r, r1, 0.5, 0.7);
-    rotation(r, r2, 1.1, 0.4);
-    double x = name[0] == 'c' || name[0] == 'k' ? strtod(name + 1, NULL) : 1;
-    for (int i = 0; i < r; i++)
-        for (int j = 0; j < r; j++) {
-            t[i][j] = u[i][j] = 0;
-            if (name[0] == 'c' && i == j) {
-                t[i][j] = x;
-                u[i][j] = 1 / x;
-            } else if (name[0] == 'r') {
-                t[i][j] = u[i][j] = r1[i][j];
-            } else if (name[0] == 'p' && j == (i + 1) % r) {
-                t[i][j] = u[i][j] = i % 2 ? -1 : 1;
-            }
-            for (int k = 0; k < r && name[0] == 'k'; k++) {
-                double d = pow(x, 0.5 - k / (r - 1.0));
-                t[i][j] += r1[i][k] * d * r2[k][j];
-                u[i][j] += r1[i][k] / d * r2[k][j];
-            }
-        }
-}
-
-/* Pair i of p starts from (A0 T, B0 T^-T). */
-static void start(problem *p, int i, bool zero, const char *name)
-{
-    const pair_size *s = &p->size[i];
-    int r = (int)s->r;
-    square t, u;
-    transform(name, r, t, u);
-    for (int k = 0; k < s->out; k++)
-        for (int j = 0; j < r; j++) {
-            double sum = 0;
-            for (int l = 0; l < r && !zero; l++)
-                sum += a0(k, l) * t[l][j];
-            p->b[i]->x[k * r + j] = (tn_real)sum;
-        }
-    for (int k = 0; k < s->in; k++)
-        for (int j = 0; j < r; j++) {
-            double sum = 0;
-            for (int l = 0; l < r; l++)
-                sum += b0(k, l) * u[l][j];
-            p->a[i]->x[j * s->in + k] = (tn_real)sum;
-        }
-}
-
-/* Sets the gradients of step k (0: without noise) and returns the loss there, over all pairs. */
-static double gradients(problem *p, int k)
-{
-    double target[MOST * MOST], loss = 0;
-    for (int i = 0; i < p->pairs; i++) {
-        for (int j = 0; j < p->size[i].out; j++)
-            for (int l = 0; l < p->size[i].in; l++)
-                target[j * p->size[i].in + l] = y(j, l) - (k ? noise(k, j, l) : 0);
-        loss += problem_gradients(p, i, target, 1);
-    }
-    return loss;
-}
 
 /* All gradients times min(1, 1 / their norm), as a trainer would do it in front of the optimizer.
  */
@@ -243,7 +142,7 @@ static void begin(problem *p, const tn_json *root, const tn_json *row, const cha
     pair_size size[2] = { strcmp(which, "P2") ? p1 : p2, p2 };
     problem_new(p, strcmp(which, "P1+P2") ? 1 : 2, size, 5);
     for (int i = 0; i < p->pairs; i++)
-        start(p, i, !strcmp(text(row, "start"), "zero"), t);
+        closed_start(p, i, !strcmp(text(row, "start"), "zero"), t);
     char settings[512];
     settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), setting_of(key), settings,
                 sizeof settings);
@@ -252,7 +151,7 @@ static void begin(problem *p, const tn_json *root, const tn_json *row, const cha
 
 static void advance(problem *p, const tn_json *row, int k)
 {
-    gradients(p, k);
+    closed_gradients(p, k);
     if (!strcmp(text(row, "opt"), "rite_rawclip"))
         clip_raw(p);
     problem_step(p);
@@ -332,7 +231,7 @@ static void check_base(const tn_json *root, const tn_json *base)
             advance(&p, base, k);
         if (k < at[next])
             continue;
-        double got = gradients(&p, 0);
+        double got = closed_gradients(&p, 0);
         ck_assert_msg(fabs(got - loss[next]) <= limit * loss[next],
                       "%s: loss after %d steps %.13g, expected %.13g", name, k, got, loss[next]);
         next++;
@@ -373,15 +272,15 @@ START_TEST(problem_is_rebuilt)
     double sum = 0, squares = 0;
     for (int i = 0; i < 17; i++)
         for (int j = 0; j < 4; j++) {
-            sum += a0(i, j);
-            squares += a0(i, j) * a0(i, j);
+            sum += closed_a(i, j);
+            squares += closed_a(i, j) * closed_a(i, j);
         }
     ck_assert_double_eq_tol(sum, 0.407294320960758, 1e-12);
     ck_assert_double_eq_tol(squares, 8.68879553336163, 1e-12);
     sum = 0;
     for (int i = 0; i < 17; i++)
         for (int j = 0; j < 11; j++)
-            sum += noise(50, i, j);
+            sum += closed_noise(50, i, j);
     ck_assert_double_eq_tol(sum, 5.91010128434549, 1e-11);
 }
 END_TEST

@@ -1,6 +1,5 @@
 /* test_pairs.c - what the optimizers of LoRA pairs do, by their papers' theorems. In the papers'
    letters: A = lora_B (m,r), B = lora_A^T (n,r), G = dL/dW, gA = s G B, gB = s G^T A. */
-#include "tests/fixtures.h"
 #include "tests/optim_problem.h"
 #include "tests/tests.h"
 
@@ -295,44 +294,6 @@ END_TEST
 
 /* ---- starts that lack rank ---- */
 
-/* columns: how many of lora_B, and of lora_A if `both`, are not zero at the start. Returns the size
-   of the product after five steps. */
-static double size_after(const char *name, const char *settings, int columns, bool both)
-{
-    problem p;
-    double product[M * N], size = 0;
-    pair_with(&p, name, settings);
-    for (int i = 0; i < M * R; i++)
-        p.b[0]->x[i] *= (tn_real)(i % R < columns);
-    for (int i = 0; i < N * R && both; i++)
-        p.a[0]->x[i] *= (tn_real)(i / N < columns);
-    problem_step(&p); /* no gradient */
-    problem_descend(&p, 5);
-    problem_product(&p, 0, product);
-    for (int i = 0; i < M * N; i++)
-        size += fabs(product[i]);
-    problem_free(&p);
-    return size;
-}
-
-START_TEST(a_start_without_full_rank_neither_explodes_nor_dies)
-{
-    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
-        const char *runs[] = { "", (*def)->claims_when, "warmup_steps=0" };
-        bool refactors = tn_optim_find("reflora") == *def || tn_optim_find("reflora-s") == *def;
-        runs[1] = runs[1] ? runs[1] : "";
-        for (int k = 0; (*def)->pairs && k < (refactors ? 3 : 2); k++)
-            for (int columns = 0; columns < R; columns++)
-                for (int both = 0; both <= (columns > 0); both++) {
-                    double size = size_after((*def)->name, runs[k], columns, both);
-                    ck_assert_msg(isfinite(size) && size > 0 && size < 1e4,
-                                  "%s %s: %d columns of %s: the product has size %g", (*def)->name,
-                                  runs[k], columns, both ? "both" : "lora_B", size);
-                }
-    }
-}
-END_TEST
-
 void tests(TCase *c)
 {
     tcase_add_test(c, where_there_is_no_inverse);
@@ -342,5 +303,4 @@ void tests(TCase *c)
     tcase_add_test(c, reflora_steps_by_the_geometric_mean);
     tcase_add_test(c, reflora_waits_for_its_turn);
     tcase_add_test(c, both_forms_of_reflora_s_move_the_product_alike);
-    tcase_add_test(c, a_start_without_full_rank_neither_explodes_nor_dies);
 }

@@ -1,0 +1,68 @@
+/* test_claims.c - A -> A T, B -> B T^-T: the T that an optimizer claims leave its product where it was,
+   the others move it. Figures made elsewhere are in test_invariance.c. */
+#include "tests/optim_problem.h"
+#include "tests/tests.h"
+
+#include <math.h>
+
+/* Largest change of the product over 20 steps when the pair starts in the basis T. */
+static double moved(const tn_optim_def *def, const double t[2][2])
+{
+    double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
+    double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
+                       { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
+    problem p[2];
+    for (int k = 0; k < 2; k++) {
+        golden_problem(&p[k], false, 0);
+        problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
+    }
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].b[0]->x[2 * i + j] = (tn_real)((double)p[0].b[0]->x[2 * i] * t[0][j] +
+                                                (double)p[0].b[0]->x[2 * i + 1] * t[1][j]);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++)
+            p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
+                                                (double)p[0].a[0]->x[4 + i] * u[1][j]);
+    for (int step = 0; step < 20; step++) {
+        double z[2][20];
+        for (int k = 0; k < 2; k++) {
+            golden_gradients(&p[k]);
+            problem_step(&p[k]);
+            problem_product(&p[k], 0, z[k]);
+        }
+        for (int i = 0; i < 20; i++)
+            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
+    }
+    problem_free(&p[0]);
+    problem_free(&p[1]);
+    return most;
+}
+
+START_TEST(claims_hold_and_no_larger_one_does)
+{
+    static const struct { const char *name; double t[2][2]; tn_claim claim; } kinds[] = {
+        { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
+        { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
+        { "a scaling", { { 3, 0 }, { 0, 3 } }, TN_INVARIANT_SCALE },
+        { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
+        { "a change of basis", { { 2, 1 }, { -0.5, 0.7 } }, TN_INVARIANT_FULL },
+    };
+    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
+    for (const tn_optim_def *const *def = tn_optims; *def; def++)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+            double by = moved(*def, kinds[i].t);
+            tn_claim kind = kinds[i].claim, claims = (*def)->claims;
+            bool claimed =
+                kind == TN_INVARIANT_UNSIGNED || /* all claim at least that */
+                (claims != TN_INVARIANT_UNSIGNED && (claims & kind) == kind);
+            ck_assert_msg(claimed ? by < exact : by > 1e-3, "%s: %s moves the product by %g",
+                          (*def)->name, kinds[i].name, by);
+        }
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, claims_hold_and_no_larger_one_does);
+}

@@ -1,0 +1,23 @@
+/* optim_named.h - weights by name and shape, for what the optimizers make of names.
+
+       static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias", NULL };
+       static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 }, { 1, 3 } };   rank, sides
+       tn_params *p = named(context, names, dims);
+       tn_optim *o = named_optimizer(p, "sgd", (const char *const[]){ "momentum=0.9", NULL });
+       named_gradients(p, 1);
+       ck_assert_int_eq(tn_optim_step(o), 0); */
+#ifndef TN_OPTIM_NAMED_H
+#define TN_OPTIM_NAMED_H
+
+#include "optim/optim.h"
+
+tn_params *named(tn_context *c, const char *const names[], const int64_t dims[][3]);
+/* Of step k, for all that is trained; they depend on the names, not on their order. */
+void named_gradients(tn_params *p, int64_t k);
+/* With these settings; an error fails the test. */
+tn_optim *named_optimizer(tn_params *p, const char *name, const char *const *set);
+/* The optimizer refuses these weights or options with this code and a text that contains `part`. */
+void named_refused(tn_params *p, const char *name, const tn_optim_options *o, int code,
+                   const char *part);
+
+#endif
