@@ -117,22 +117,18 @@ void run_close(run *r)
    finite, else the one with the largest number. */
 static int refuse_loss(const run *r, const char *what, tn_error *e)
 {
-    const char *name = "", *largest = "";
+    const char *name = tn_params_not_finite(r->s->model->params), *largest = "";
     double most = 0;
-    for (int64_t i = 0; i < tn_params_count(r->s->model->params) && !*name; i++) {
+    for (int64_t i = 0; i < tn_params_count(r->s->model->params) && !name; i++) {
         const tn_param *p = tn_params_at(r->s->model->params, i);
         const int64_t n = p->w->dtype == TN_REAL ? tn_tensor_count(p->w) : 0;
-        for (int64_t k = 0; k < n && !*name; k++) {
-            const double x = fabs((double)p->w->x[k]);
-            if (!isfinite(x))
-                name = p->name;
-            if (x > most) {
-                most = x;
+        for (int64_t k = 0; k < n; k++)
+            if (fabs((double)p->w->x[k]) > most) {
+                most = fabs((double)p->w->x[k]);
                 largest = p->name;
             }
-        }
     }
-    if (*name)
+    if (name)
         return tn_fail(e, TN_ENONFINITE, "step %lld: %s; the weight %s is not finite",
                        (long long)r->state.step + 1, what, name);
     return tn_fail(

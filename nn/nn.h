@@ -40,6 +40,8 @@ int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);    /* numbers in all */
 void tn_params_clear(tn_params *p);            /* every gradient becomes zero */
 const tn_error *tn_params_error(const tn_params *p);
+/* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
+const char *tn_params_not_finite(const tn_params *p);
 uint64_t tn_params_hash(const tn_params *p, bool trained_only); /* of names, shapes and bytes */
 
 /* ---- layers: plain structs of weights, which the params own ---- */

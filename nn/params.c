@@ -2,6 +2,7 @@
 #include "nn/nn.h"
 
 #include <fnmatch.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,18 @@ void tn_params_clear(tn_params *p)
 const tn_error *tn_params_error(const tn_params *p)
 {
     return &p->error;
+}
+
+const char *tn_params_not_finite(const tn_params *p)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        const tn_tensor *w = p->all[i]->w;
+        int64_t n = w->dtype == TN_REAL ? tn_tensor_count(w) : 0;
+        for (int64_t k = 0; k < n; k++)
+            if (!isfinite(w->x[k]))
+                return p->all[i]->name;
+    }
+    return NULL;
 }
 
 uint64_t tn_params_hash(const tn_params *p, bool trained_only)

@@ -121,6 +121,10 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
 {
     if (e->code)
         return e->code;
+    const char *broken = tn_params_not_finite(p);
+    if (broken)
+        return tn_fail(e, TN_ENONFINITE, "%s: step %lld left the weight %s not finite; the checkpoint "
+                       "was not written", folder, (long long)r->step, broken);
     char *temporary = tn_checkpoint_path(folder, r->step, ".tmp"),
          *path = tn_checkpoint_path(folder, r->step, "");
     if (!temporary || !path)

@@ -54,6 +54,9 @@ double tn_small_trace(int64_t r, const double *a)
     return sum;
 }
 
+/* Beside a largest entry near 1 what has this square is zero; 2 / (its square) overflows below. */
+static const double least_square = 1e-290;
+
 /* e = (1 - beta v v^T) e, where v begins at `from`. sums: r doubles. */
 static void reflect(int64_t r, int64_t from, double beta, const double *restrict v,
                     double *restrict sums, double *restrict e)
@@ -77,7 +80,7 @@ static void tridiagonalise(int64_t r, double *restrict a, double *restrict e, do
         for (int64_t i = k + 2; i < r; i++)
             tail += a[i * r + k] * a[i * r + k];
         off[k] = head;
-        if (tail == 0)
+        if (tail < least_square)
             continue; /* it is tridiagonal here */
         size = sqrt(head * head + tail);
         off[k] = head > 0 ? -size : size;
@@ -166,9 +169,27 @@ static bool negligible(double off, double above, double below)
     return fabs(off) <= DBL_EPSILON / 2 * (fabs(above) + fabs(below));
 }
 
+/* a times a power of two that brings its largest entry near 1, so that squares neither vanish nor
+   overflow; returns what undoes it. Powers of two cost no digit. */
+static double scale_to_one(int64_t r, double *a)
+{
+    double largest = 0;
+    int exponent;
+    for (int64_t j = 0; j < r * r; j++)
+        largest = fabs(a[j]) > largest ? fabs(a[j]) : largest;
+    if (!(largest > 0 && isfinite(largest)))
+        return 1;
+    frexp(largest, &exponent);
+    exponent = exponent < -1000 ? -1000 : exponent; /* 2^1000 is finite, and so is what it undoes */
+    double by = ldexp(1, -exponent);
+    for (int64_t j = 0; j < r * r; j++)
+        a[j] *= by;
+    return 1 / by;
+}
+
 void tn_eigen(int64_t r, double *a, double *w, double *work, double *e)
 {
-    double *off = work, *v = off + r, *p = v + r;
+    double *off = work, *v = off + r, *p = v + r, unit = scale_to_one(r, a);
     memset(e, 0, (size_t)(r * r) * sizeof *e);
     for (int64_t i = 0; i < r; i++)
         e[i * r + i] = 1;
@@ -183,6 +204,8 @@ void tn_eigen(int64_t r, double *a, double *w, double *work, double *e)
                 break;
             ql_step(r, first, last, w, off, e);
         }
+    for (int64_t i = 0; i < r; i++)
+        w[i] *= unit;
     sort_ascending(r, w, e);
 }
 

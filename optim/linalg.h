@@ -33,7 +33,7 @@ void tn_small_symmetric(int64_t r, double *a); /* a = (a + a^T) / 2 */
 double tn_small_trace(int64_t r, const double *a);
 
 /* Symmetric a = sum over k of w[k] e_k e_k^T, w ascending, e_k row k of e. a is destroyed;
-   work: 3 r doubles. The largest entry is 0 or between 1e-140 and 1e140. */
+   work: 3 r doubles. */
 void tn_eigen(int64_t r, double *a, double *w, double *work, double *e);
 /* out = sum over k of f[k] e_k e_k^T. work: (r,r). */
 void tn_from_eigen(int64_t r, const double *f, const double *e, double *work, double *out);

@@ -166,7 +166,7 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all but the
-   newest `keep`. */
+   newest `keep`. Refuses (TN_ENONFINITE) weights that are not finite: nobody could go on from them. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
                        tn_error *e);
 /* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a

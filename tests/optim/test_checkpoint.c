@@ -285,6 +285,10 @@ START_TEST(a_save_that_fails_says_so)
     snprintf(path, sizeof path, "%s/none/below", folder);
     tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e);
     must_fail(&e, TN_EIO, "cannot make this folder");
+    p.b[0]->x[3] = (tn_real)NAN; /* nobody could go on from it */
+    tn_checkpoint_save(folder, p.params, p.optim, &r, 2, &e);
+    must_fail(&e, TN_ENONFINITE, "step 1 left the weight layer0.lora_B.weight not finite");
+    ck_assert_int_eq(tn_checkpoint_newest(folder), -1);
     problem_free(&p);
     discard(folder);
 }

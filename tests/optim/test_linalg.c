@@ -118,9 +118,34 @@ START_TEST(eigen_that_are_known)
     eigen_of(6, path, w, e);
     for (int k = 0; k < 6; k++)
         ck_assert_double_eq_tol(w[k], 2 - 2 * cos((k + 1) * acos(-1) / 7), 4e-15);
-    double tiny[4] = { 2e-140, 1e-140, 1e-140, 2e-140 };
-    eigen_of(2, tiny, w, e);
-    ck_assert_double_eq_tol(w[1] * 1e140, 3, 1e-12);
+}
+END_TEST
+
+/* Entries whose squares vanish or overflow, alone beside larger ones and all alike. */
+START_TEST(eigen_at_the_ends_of_double)
+{
+    double w[3], e[9];
+    for (double x = 1e-300; x < 1e-130; x *= 3) {
+        double corner[9] = { 1, 0, x, 0, 1, 0, x, 0, 1 };
+        eigen_of(3, corner, w, e);
+        for (int k = 0; k < 3; k++)
+            ck_assert_msg(fabs(w[k] - 1) < 1e-15, "%g in the corner: eigenvalue %g", x, w[k]);
+        for (int k = 0; k < 9; k++)
+            ck_assert(isfinite(e[k]));
+    }
+    for (double x = 1e-300; x < 1e300; x *= 1e7) {
+        double two[4] = { 2 * x, x, x, 2 * x }, alike[9], t[9], work[30];
+        eigen_of(2, two, w, e);
+        ck_assert_double_eq_tol(w[0] / x, 1, 1e-14);
+        ck_assert_double_eq_tol(w[1] / x, 3, 1e-14);
+        for (int k = 0; k < 9; k++)
+            alike[k] = x;
+        tn_inverse_root(3, alike, work, t); /* (t t^T) of x ones is ones / (9 x) */
+        double sum = 0;
+        for (int k = 0; k < 3; k++)
+            sum += t[k] * t[3 + k];
+        ck_assert_msg(fabs(sum * 9 * x - 1) < 1e-13, "all %g: t t^T is %g", x, sum);
+    }
 }
 END_TEST
 
@@ -282,6 +307,7 @@ void tests(TCase *c)
 {
     tcase_add_test(c, eigen_of_every_kind);
     tcase_add_test(c, eigen_that_are_known);
+    tcase_add_test(c, eigen_at_the_ends_of_double);
     tcase_add_test(c, small_products);
     tcase_add_test(c, inverse_root_is_the_pseudo_inverse);
     tcase_add_test(c, tall_products);
