@@ -23,6 +23,12 @@ static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
                                           [TN_R_BY_R] = "R x R, double",
                                           [TN_SCALAR] = "a number, double" };
 
+/* What a claim holds from, to be read behind claims_when. */
+static const char *start_of(const tn_optim_def *d)
+{
+    return d->claims_nonzero ? ", from factors that are not zero" : "";
+}
+
 static void print_table(void)
 {
     static const char *const brief[] = { [TN_INVARIANT_NONE] = "none",
@@ -89,7 +95,7 @@ static void add_row(const char *file, const tn_optim_def *d, double bytes, tn_te
         tn_text_add(out, ", if ");
         cell(out, d->claims_when, false);
     }
-    tn_text_add(out, " | %g | ", d->hyper[0].value);
+    tn_text_add(out, "%s | %g | ", start_of(d), d->hyper[0].value);
     paper(out, d->paper);
     tn_text_add(out, " | ");
     cell(out, d->departs ? d->departs : "-", false);
@@ -170,8 +176,8 @@ static void print_one(const tn_optim_def *d)
            d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
            : d->matrices ? "single matrices; vectors go to adamw"
                          : "single weights");
-    printf("invariance  %s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
-           d->claims_when ? d->claims_when : "");
+    printf("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
+           d->claims_when ? d->claims_when : "", start_of(d));
     printf("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
                                                       : "--max-grad-norm, 1 unless told");
     printf("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",

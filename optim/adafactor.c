@@ -126,6 +126,6 @@ const tn_optim_def tn_optim_adafactor = {
     },
     .slots = { { "R", TN_ROWS }, { "C", TN_COLS } },
     .matrices = true, .scratch = scratch, .step = step, .check = check,
-    .claims = TN_INVARIANT_SCALE, .claims_when = "eps2=0", .clip = TN_CLIP_GLOBAL,
-    .decay = "weight_decay",
+    .claims = TN_INVARIANT_SCALE, .claims_when = "eps2=0", .claims_nonzero = true,
+    .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

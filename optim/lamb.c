@@ -92,5 +92,5 @@ const tn_optim_def tn_optim_lamb = {
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
     .scratch = scratch, .step = step, .check = check,
     .claims = TN_INVARIANT_SCALE, .claims_when = "weight_decay=0 eps=1e-15",
-    .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
+    .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -95,6 +95,7 @@ typedef struct tn_optim_def {
     const char *(*check)(const double *h); /* what is wrong with the hyper-parameters, or NULL */
     tn_claim claims;
     const char *claims_when;            /* settings under which the claim holds; NULL: always */
+    bool claims_nonzero;                /* the claim needs two factors that are not zero */
     tn_clip clip;
     const char *decay;                  /* name of the hyper-parameter that --weight-decay sets; NULL: none */
 } tn_optim_def;

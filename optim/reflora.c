@@ -15,7 +15,8 @@
    Cost: two products of n r^2 a factor and two eigenproblems of size r. State: m and v, like each
    weight; none with gradient descent.
    Claims: with gradient descent and no warm-up the product moves the same whatever basis the pair
-   is written in; AdamW looks at single entries, so with it nothing but signed permutations.
+   is written in, while neither factor is zero; AdamW looks at single entries, so with it nothing but
+   signed permutations.
    Trap: at the zero start (1) has no solution. Where the product lacks rank the gradients are
    plain, whatever warmup_steps says. */
 #include "optim/reflora.h"
@@ -96,6 +97,6 @@ const tn_optim_def tn_optim_reflora = {
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
     .pairs = true, .scratch = scratch, .step = step, .check = tn_reflora_check,
-    .claims = TN_INVARIANT_FULL, .claims_when = "adamw=0 warmup_steps=0", .clip = TN_CLIP_GLOBAL,
-    .decay = "weight_decay",
+    .claims = TN_INVARIANT_FULL, .claims_when = "adamw=0 warmup_steps=0",
+    .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

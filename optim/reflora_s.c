@@ -22,7 +22,7 @@
 
    Cost: one more pass over weights and moments. State: as reflora.c.
    Claims: with gradient descent and no warm-up, scalings and rotations of the pair change nothing
-   in the product; AdamW bears only signed permutations.
+   in the product while neither factor is zero; AdamW bears only signed permutations.
    Trap: nothing happens while a factor is zero, so at the zero start lora_A keeps its norm for the
    first step. */
 #include "optim/reflora.h"
@@ -105,6 +105,6 @@ const tn_optim_def tn_optim_reflora_s = {
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
     .pairs = true, .scratch = scratch, .step = step, .check = tn_reflora_check,
-    .claims = TN_INVARIANT_BOTH, .claims_when = "adamw=0 warmup_steps=0", .clip = TN_CLIP_GLOBAL,
-    .decay = "weight_decay",
+    .claims = TN_INVARIANT_BOTH, .claims_when = "adamw=0 warmup_steps=0",
+    .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

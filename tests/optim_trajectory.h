@@ -1,6 +1,5 @@
-/* optim_trajectory.h - one run of trajectories.json: what it starts from, its gradients, and what it
-   is compared with after `mark` steps. Weights of pair i are compared within the file's limit; what
-   is not free to differ of the state, too.
+/* optim_trajectory.h - one run of trajectories.json: its start, its gradients, and the comparison of
+   a pair with the file after `mark` steps, within the file's limit.
 
        trajectory r;
        trajectory_start(&r, folder, item, "lion", "beta1=0.5");

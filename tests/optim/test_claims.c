@@ -5,15 +5,32 @@
 
 #include <math.h>
 
-/* Largest change of the product over 20 steps when the pair starts in the basis T. */
-static double moved(const tn_optim_def *def, const double t[2][2])
+static const struct basis { const char *name; double t[2][2]; tn_claim claim; } bases[] = {
+    { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
+    { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
+    { "a scaling", { { 3, 0 }, { 0, 3 } }, TN_INVARIANT_SCALE },
+    { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
+    { "a change of basis", { { 2, 1 }, { -0.5, 0.7 } }, TN_INVARIANT_FULL },
+};
+
+enum { BASES = sizeof bases / sizeof *bases };
+
+static bool claimed(const tn_optim_def *def, const struct basis *b)
+{
+    return b->claim == TN_INVARIANT_UNSIGNED || /* all claim at least that */
+           (def->claims != TN_INVARIANT_UNSIGNED && (def->claims & b->claim) == b->claim);
+}
+
+/* Largest change of the product over 20 steps when the pair starts in the basis T, with lora_B = 0 if
+   asked for. size: the largest number of the product. */
+static double moved(const tn_optim_def *def, const double t[2][2], bool zero, double *size)
 {
     double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
     double u[2][2] = { { t[1][1] / det, -t[1][0] / det },
                        { -t[0][1] / det, t[0][0] / det } }; /* T^-T */
     problem p[2];
     for (int k = 0; k < 2; k++) {
-        golden_problem(&p[k], false, 0);
+        golden_problem(&p[k], zero, 0);
         problem_optimizer(&p[k], def->name, def->claims_when ? def->claims_when : "", 0);
     }
     for (int i = 0; i < 5; i++)
@@ -24,6 +41,7 @@ static double moved(const tn_optim_def *def, const double t[2][2])
         for (int j = 0; j < 2; j++)
             p[1].a[0]->x[4 * j + i] = (tn_real)((double)p[0].a[0]->x[i] * u[0][j] +
                                                 (double)p[0].a[0]->x[4 + i] * u[1][j]);
+    *size = 0;
     for (int step = 0; step < 20; step++) {
         double z[2][20];
         for (int k = 0; k < 2; k++) {
@@ -31,8 +49,10 @@ static double moved(const tn_optim_def *def, const double t[2][2])
             problem_step(&p[k]);
             problem_product(&p[k], 0, z[k]);
         }
-        for (int i = 0; i < 20; i++)
-            most = fabs(z[0][i] - z[1][i]) > most ? fabs(z[0][i] - z[1][i]) : most;
+        for (int i = 0; i < 20; i++) {
+            most = fmax(most, fabs(z[0][i] - z[1][i]));
+            *size = fmax(*size, fabs(z[0][i]));
+        }
     }
     problem_free(&p[0]);
     problem_free(&p[1]);
@@ -41,28 +61,32 @@ static double moved(const tn_optim_def *def, const double t[2][2])
 
 START_TEST(claims_hold_and_no_larger_one_does)
 {
-    static const struct { const char *name; double t[2][2]; tn_claim claim; } kinds[] = {
-        { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
-        { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
-        { "a scaling", { { 3, 0 }, { 0, 3 } }, TN_INVARIANT_SCALE },
-        { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
-        { "a change of basis", { { 2, 1 }, { -0.5, 0.7 } }, TN_INVARIANT_FULL },
-    };
-    double exact = sizeof(tn_real) == sizeof(float) ? 2e-5 : 1e-11;
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-            double by = moved(*def, kinds[i].t);
-            tn_claim kind = kinds[i].claim, claims = (*def)->claims;
-            bool claimed =
-                kind == TN_INVARIANT_UNSIGNED || /* all claim at least that */
-                (claims != TN_INVARIANT_UNSIGNED && (claims & kind) == kind);
-            ck_assert_msg(claimed ? by < exact : by > 1e-3, "%s: %s moves the product by %g",
-                          (*def)->name, kinds[i].name, by);
+        for (int i = 0; i < BASES; i++) {
+            double size, by = moved(*def, bases[i].t, false, &size);
+            ck_assert_msg(claimed(*def, &bases[i]) ? by < limit_of(1e-11, 2e-5) : by > 1e-3,
+                          "%s: %s moves the product by %g", (*def)->name, bases[i].name, by);
         }
+}
+END_TEST
+
+/* From lora_B = 0 a claim that needs two factors is broken, or kept by a product that stays zero. */
+START_TEST(claims_from_the_zero_start)
+{
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        double size = 0, most = 0;
+        for (int i = 0; i < BASES; i++)
+            if (claimed(*def, &bases[i]))
+                most = fmax(most, moved(*def, bases[i].t, true, &size));
+        ck_assert_msg((*def)->claims_nonzero ? most >= 1e-3 * size
+                                             : size > 0 && most < limit_of(1e-11, 2e-5),
+                      "%s: the product, of size %g, moves by %g", (*def)->name, size, most);
+    }
 }
 END_TEST
 
 void tests(TCase *c)
 {
     tcase_add_test(c, claims_hold_and_no_larger_one_does);
+    tcase_add_test(c, claims_from_the_zero_start);
 }
