@@ -18,8 +18,8 @@
        X = X - eta (M T^T min(1, cap / rms(M)) + lambda X)               (9)
        A = A sqrt(b/a), B = B sqrt(a/b), a = ||A|| + 1e-6, b likewise    (10) if balance
 
-   The algebra is in rite.c, under numbers of its own, which fit the paper's form as well: (4) is (3)
-   and (4) there, (6) to (9) are (5) to (8).
+   The numbers are this file's, in the order of Algorithm 1. The algebra is in rite.c, under others,
+   which fit the paper's form as well: (4) is (3) and (4) there, (6) to (9) are (5) to (8).
    Cost: five products of (m + n) r^2 and four eigenproblems of size r a pair; the authors' file
    takes about 15. State: D = M T^T, the factor before the step, V, T (r,r) and rho of each factor.
    Claims: A -> A S, B -> B S^-T changes nothing in A B^T, for every invertible S.

@@ -1,3 +1,5 @@
+/* test_dataset.c - records and texts: what is read of each form, which tokens count, what is refused
+   and at which line. */
 #include "data/data.h"
 #include "tests/data/scratch.h"
 #include "tests/tests.h"
