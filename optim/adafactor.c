@@ -100,15 +100,6 @@ static void step(tn_unit *u)
         step_factor(u, k);
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA2_DECAY] <= 0))
-        return "beta2_decay must be at most 0";
-    if (!(h[EPS1] >= 0 && h[EPS2] >= 0 && h[DECAY] >= 0))
-        return "eps1, eps2 and weight_decay must be at least 0";
-    return h[D] > 0 ? NULL : "d must be above 0";
-}
-
 const tn_optim_def tn_optim_adafactor = {
     .name = "adafactor", .title = "Adam's second moment as a column times a row",
     .paper = "arXiv:1804.04235",
@@ -117,15 +108,15 @@ const tn_optim_def tn_optim_adafactor = {
     .cost = "three passes",
     .departs = "torch keeps a second moment of vectors in full; here vectors go to AdamW",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta: share of its size that a weight moves by" },
-        { "beta2_decay", -0.8, "a new gradient counts t to this power" },
-        { "eps1", 0, "floor of the roots; 0: the epsilon of the weights' type" },
-        { "eps2", 1e-3, "no weight counts as smaller than this" },
-        { "d", 1, "largest rms of the direction" },
-        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta: share of its size that a weight moves by" },
+        { "beta2_decay", -0.8, TN_TO_0, "a new gradient counts t to this power" },
+        { "eps1", 0, TN_FROM_0, "floor of the roots; 0: the epsilon of the weights' type" },
+        { "eps2", 1e-3, TN_FROM_0, "no weight counts as smaller than this" },
+        { "d", 1, TN_ABOVE_0, "largest rms of the direction" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .slots = { { "R", TN_ROWS }, { "C", TN_COLS } },
-    .matrices = true, .scratch = scratch, .step = step, .check = check,
+    .matrices = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_SCALE, .claims_when = "eps2=0", .claims_nonzero = true,
     .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

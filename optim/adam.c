@@ -67,18 +67,6 @@ tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate)
     return (tn_adam){ .g = g, .rate = rate, .shrink = 1 - rate * u->h[TN_ADAM_DECAY] };
 }
 
-const char *tn_adam_check(const double *h)
-{
-    double beta1 = h[TN_ADAM_BETA1], beta2 = h[TN_ADAM_BETA2];
-    if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[TN_ADAM_EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[TN_ADAM_DECAY] >= 0))
-        return "weight_decay must be at least 0";
-    return NULL;
-}
-
 static bool needs(const tn_unit *u, int slot, int k)
 {
     (void)k;
@@ -97,14 +85,14 @@ const tn_optim_def tn_optim_adam = {
     .update = "m, v: moving averages of g + wd x and its square; x -= lr m^ / (sqrt(v^) + eps)",
     .cost = "none",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-8, "added to the root of the second moment" },
-        { "weight_decay", 0, "L2: added to the gradient, times the weight" },
-        { "amsgrad", 0, "1: the largest second moment so far stands in the root" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
+        { "amsgrad", 0, TN_SWITCH, "1: the largest second moment so far stands in the root" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
-    .step = step, .check = tn_adam_check,
+    .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -27,7 +27,5 @@ typedef struct tn_adam {
 void tn_adam_step(const tn_unit *u, int k, tn_adam how);
 /* AdamW on g at a rate, with the weight decay of u->h. */
 tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate);
-/* What is wrong with the first five settings. */
-const char *tn_adam_check(const double *h);
 
 #endif

@@ -81,17 +81,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1))
-        return "beta1 must be at least 0 and below 1";
-    if (!(h[DELTA] >= 0 && h[DECAY] >= 0))
-        return "delta and weight_decay must be at least 0";
-    if (!(h[ALTERNATE] >= 0 && h[ALTERNATE] < 1e9))
-        return "alternate must be at least 0 and below 1e9";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_altlora = {
     .name = "altlora", .title = "AltLoRA, alternating projections", .paper = "arXiv:2505.12455",
     .update = "by turns: M = beta1 M Y_old^T Y C + (1 - beta1) g C, C = (Y^T Y + delta I)^-1; "
@@ -99,20 +88,20 @@ const tn_optim_def tn_optim_altlora = {
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "as the paper: s^2 in (3), turns of one step (theirs: scale_free=0 alternate=10)",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta" },
-        { "beta1", 0.9, "decay of the momentum" },
-        { "delta", 1e-5, "added to the diagonal of the Gram matrices" },
-        { "weight_decay", 0, "decoupled: the factor shrinks by lr times this, after the step" },
-        { "alternate", 1, "steps of lora_B, then as many of lora_A; 0: both in every step" },
-        { "bias_correction", 1, "1: of the momentum; 0: none" },
-        { "scale_free", 1, "1: divide by the pair's s^2 (paper); 0: do not (authors' file)" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the momentum" },
+        { "delta", 1e-5, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factor shrinks by lr times this, after the step" },
+        { "alternate", 1, TN_WHOLE, "steps of lora_B, then as many of lora_A; 0: both in every step" },
+        { "bias_correction", 1, TN_SWITCH, "1: of the momentum; 0: none" },
+        { "scale_free", 1, TN_SWITCH, "1: divide by the pair's s^2 (paper); 0: do not (authors' file)" },
     },
     .presets = {
         { "trainer", "alternate=10 scale_free=0" },
         { "class", "delta=1e-3 alternate=0 scale_free=0" },
     },
     .slots = { { "m", TN_LIKE_X }, { "old", TN_LIKE_X } },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .claims_when = "delta=0", .clip = TN_CLIP_GLOBAL,
     .decay = "weight_decay",
 };

@@ -75,19 +75,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[DELTA] >= 0 && h[DECAY] >= 0))
-        return "delta and weight_decay must be at least 0";
-    if (!(h[ALTERNATE] >= 0 && h[ALTERNATE] < 1e9))
-        return "alternate must be at least 0 and below 1e9";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_altlora_plus = {
     .name = "altlora-plus", .title = "AltLoRA+, AltLoRA with a second moment",
     .paper = "arXiv:2505.12455",
@@ -96,22 +83,22 @@ const tn_optim_def tn_optim_altlora_plus = {
     .departs = "as the paper: s^2 in (3), the moment carried along, turns of one step (theirs: "
                "scale_free=0 carry=0 alternate=10)",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment" },
-        { "delta", 1e-5, "added to the diagonal of the Gram matrices" },
-        { "weight_decay", 0, "decoupled: the factor shrinks by lr times this, after the step" },
-        { "alternate", 1, "steps of lora_B, then as many of lora_A; 0: both in every step" },
-        { "bias_correction", 1, "1: of the first moment; 0: none" },
-        { "scale_free", 1, "1: divide by the pair's s^2 (paper); 0: do not (authors' file)" },
-        { "carry", 1, "1: the first moment that is kept is carried along; 0: not (authors' file)" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
+        { "delta", 1e-5, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factor shrinks by lr times this, after the step" },
+        { "alternate", 1, TN_WHOLE, "steps of lora_B, then as many of lora_A; 0: both in every step" },
+        { "bias_correction", 1, TN_SWITCH, "1: of the first moment; 0: none" },
+        { "scale_free", 1, TN_SWITCH, "1: divide by the pair's s^2 (paper); 0: do not (authors' file)" },
+        { "carry", 1, TN_SWITCH, "1: the first moment that is kept is carried along; 0: not (authors' file)" },
     },
     .presets = {
         { "trainer", "eps=1e-4 alternate=10 scale_free=0 carry=0" },
         { "class", "delta=1e-3 alternate=0 scale_free=0 carry=0" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "old", TN_LIKE_X } },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

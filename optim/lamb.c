@@ -64,33 +64,22 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[DECAY] >= 0 && h[CLAMP] >= 0))
-        return "weight_decay and clamp must be at least 0";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_lamb = {
     .name = "lamb", .title = "Adam's direction at the length of the weight",
     .paper = "arXiv:1904.00962",
     .update = "u = Adam's direction + wd x; x -= lr ||x|| u / ||u||",
     .cost = "two norms",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta: share of its size that a weight moves by" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment" },
-        { "weight_decay", 0, "this times the weight is part of the direction" },
-        { "bias_correction", 1, "1: moments as in Adam; 0: as they are" },
-        { "clamp", 0, "no weight counts as larger than this; 0: no limit" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta: share of its size that a weight moves by" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "this times the weight is part of the direction" },
+        { "bias_correction", 1, TN_SWITCH, "1: moments as in Adam; 0: as they are" },
+        { "clamp", 0, TN_FROM_0, "no weight counts as larger than this; 0: no limit" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
-    .scratch = scratch, .step = step, .check = check,
+    .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_SCALE, .claims_when = "weight_decay=0 eps=1e-15",
     .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -33,26 +33,17 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[DECAY] >= 0))
-        return "weight_decay must be at least 0";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_lion = {
     .name = "lion", .title = "sign of an interpolated momentum", .paper = "arXiv:2302.06675",
     .update = "x -= lr (sign(beta1 m + (1 - beta1) g) + wd x); m: moving average of g by beta2",
     .cost = "none",
     .hyper = {
-        { "lr", 3e-4, "learning rate eta: what every entry moves by" },
-        { "beta1", 0.9, "share of the old momentum in the step" },
-        { "beta2", 0.99, "decay of the momentum" },
-        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+        { "lr", 3e-4, TN_ABOVE_0, "learning rate eta: what every entry moves by" },
+        { "beta1", 0.9, TN_SHARE, "share of the old momentum in the step" },
+        { "beta2", 0.99, TN_SHARE, "decay of the momentum" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .slots = { { "m", TN_LIKE_X } },
-    .step = step, .check = check,
+    .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -68,11 +68,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    return h[BETA] >= 0 && h[BETA] < 1 ? NULL : "beta must be at least 0 and below 1";
-}
-
 const tn_optim_def tn_optim_lora_muon = {
     .name = "lora-muon", .title = "LoRA-Muon, spectral steepest descent with momentum",
     .paper = "arXiv:2606.12921",
@@ -81,10 +76,10 @@ const tn_optim_def tn_optim_lora_muon = {
     .departs = "from the paper: without its split weight decay and its rebalancing of the factors, "
                "for which there is nothing to compare with",
     .hyper = {
-        { "lr", 5e-2, "learning rate eta" },
-        { "beta", 0.9, "decay of the momentum; 0: none" },
+        { "lr", 5e-2, TN_ABOVE_0, "learning rate eta" },
+        { "beta", 0.9, TN_SHARE, "decay of the momentum; 0: none" },
     },
     .slots = { { "m", TN_LIKE_X } }, .needs = needs,
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED,
 };

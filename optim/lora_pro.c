@@ -82,15 +82,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[DELTA] >= 0 && h[DECAY] >= 0))
-        return "delta and weight_decay must be at least 0";
-    if (h[SPLIT] != 0 && h[SPLIT] != 1 && h[SPLIT] != 2)
-        return "split must be 0, 1 or 2";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_lora_pro = {
     .name = "lora-pro", .title = "LoRA-Pro, projected gradient descent",
     .paper = "arXiv:2407.18242",
@@ -99,12 +90,12 @@ const tn_optim_def tn_optim_lora_pro = {
     .departs = "no full-size Adam moments (their Algorithm 1 keeps m x n ones); the even split "
                "instead of (6), which costs the invariance",
     .hyper = {
-        { "lr", 2e-2, "learning rate eta" },
-        { "delta", 1e-8, "added to the diagonal of the Gram matrices" },
-        { "split", 1, "who moves where both can, 0: lora_A; 1: half each; 2: the paper's X" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
+        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
+        { "delta", 1e-8, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "split", 1, TN_0_TO_2, "who moves where both can, 0: lora_A; 1: half each; 2: the paper's X" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
     },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .claims_when = "delta=0", .clip = TN_CLIP_GLOBAL,
     .decay = "weight_decay",
 };

@@ -102,17 +102,6 @@ static void step(tn_unit *u)
         tn_rite_balance(u);                                                 /* (10) */
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1 && h[BETA2] >= 0 && h[BETA2] < 1))
-        return "beta1 and beta2 must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[CLIP] >= 0 && h[SKIP] >= 0 && h[CAP] >= 0 && h[DECAY] >= 0 && h[EPS_ROOT] >= 0))
-        return "clip, skip, cap, weight_decay and eps_root must be at least 0";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_lora_rite = {
     .name = "lora-rite", .title = "LoRA-RITE, invariant adaptive matrix preconditioning",
     .paper = "arXiv:2410.20625",
@@ -122,17 +111,17 @@ const tn_optim_def tn_optim_lora_rite = {
     .departs = "eigenvalues of V below 0 count as 0 (theirs: NaN, then no step at all); bases from "
                "Gram matrices; skip is off unless asked for",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment" },
-        { "clip", 1, "limit of the global norm of the unmagnified gradients; 0: off" },
-        { "skip", 0, "a factor whose unmagnified gradient has a larger rms rests; 0: off" },
-        { "cap", 0, "limit of the rms of the first moment; 0: off" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
-        { "escape", 0, "1: add the mass that a change of basis lost" },
-        { "balance", 0, "1: give both factors the same norm after the step" },
-        { "eps_root", 0, "added under the root (a third-party port: eps^2)" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
+        { "clip", 1, TN_FROM_0, "limit of the global norm of the unmagnified gradients; 0: off" },
+        { "skip", 0, TN_FROM_0, "a factor whose unmagnified gradient has a larger rms rests; 0: off" },
+        { "cap", 0, TN_FROM_0, "limit of the rms of the first moment; 0: off" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+        { "escape", 0, TN_SWITCH, "1: add the mass that a change of basis lost" },
+        { "balance", 0, TN_SWITCH, "1: give both factors the same norm after the step" },
+        { "eps_root", 0, TN_FROM_0, "added under the root (a third-party port: eps^2)" },
     },
     .slots = {
         { "d", TN_LIKE_X }, { "old", TN_LIKE_X },
@@ -141,6 +130,6 @@ const tn_optim_def tn_optim_lora_rite = {
         { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR },
     },
     .pairs = true, .keeps_scratch = true, .scratch = tn_rite_scratch,
-    .measure = measure, .step = step, .check = check,
+    .measure = measure, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED, .decay = "weight_decay",
 };

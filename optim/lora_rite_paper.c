@@ -54,15 +54,6 @@ static void step(tn_unit *u)
         tn_rite_move(u, i, &m, 1, u->lr);                                   /* (8) */
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[BETA1] >= 0 && h[BETA1] < 1))
-        return "beta1 must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_lora_rite_paper = {
     .name = "lora-rite-paper", .title = "LoRA-RITE, Algorithm 1 of the paper",
     .paper = "arXiv:2410.20625",
@@ -71,9 +62,9 @@ const tn_optim_def tn_optim_lora_rite_paper = {
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "from the paper: eps is added to the root of V + rho I, for V = 0",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "eps", 1e-6, "added to the root of the second moment" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
     },
     .slots = {
         { "d", TN_LIKE_X }, { "old", TN_LIKE_X },
@@ -81,6 +72,6 @@ const tn_optim_def tn_optim_lora_rite_paper = {
         { "t.A", TN_R_BY_R }, { "t.B", TN_R_BY_R },
         { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR },
     },
-    .pairs = true, .scratch = tn_rite_scratch, .step = step, .check = check,
+    .pairs = true, .scratch = tn_rite_scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED,
 };

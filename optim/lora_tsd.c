@@ -130,21 +130,15 @@ static void step(tn_unit *u)
         move(u, i, &m);                                                     /* (3) */
 }
 
-static const char *check(const double *h)
-{
-    bool whole = h[ROUNDS] >= 1 && h[ROUNDS] <= 100 && h[ROUNDS] == floor(h[ROUNDS]);
-    return whole ? NULL : "rounds must be a whole number from 1 to 100";
-}
-
 const tn_optim_def tn_optim_lora_tsd = {
     .name = "lora-tsd", .title = "LoRA-TSD, spectral descent in the tangent space",
     .paper = "arXiv:2609.02734",
     .update = "X = P_T(G); rounds times X = P_T(msign(X)); dA = X (B^T)^+, dB^T = A^+ (X - dA B^T)",
     .cost = "O((m + n) r^2 + rounds r^3)",
     .hyper = {
-        { "lr", 5e-2, "learning rate eta" },
-        { "rounds", 3, "projections after msign; more bring the singular values nearer to 1" },
+        { "lr", 5e-2, TN_ABOVE_0, "learning rate eta" },
+        { "rounds", 3, TN_1_TO_100, "projections after msign; more bring the singular values nearer to 1" },
     },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_GLOBAL,
 };

@@ -50,25 +50,20 @@ static void step(tn_unit *u)
                                                                      : TN_BIAS_KEPT });
 }
 
-static const char *check(const double *h)
-{
-    return h[DELTA] >= 0 ? tn_adam_check(h) : "delta must be at least 0";
-}
-
 const tn_optim_def tn_optim_lorafa = {
     .name = "lorafa", .title = "LoRA-FA, lora_A frozen", .paper = "arXiv:2308.03303",
     .update = "AdamW on gA (B^T B + delta I)^-1 / s^2; B does not move",
     .cost = "O((m + n) r^2 + r^3)",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment, not bias corrected" },
-        { "weight_decay", 0, "decoupled: lora_B shrinks by lr times this, after the step" },
-        { "delta", 1e-8, "added to the diagonal of the Gram matrix" },
-        { "bias_correction", 1, "1: as Adam, but for eps; 0: none" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment, not bias corrected" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: lora_B shrinks by lr times this, after the step" },
+        { "delta", 1e-8, TN_FROM_0, "added to the diagonal of the Gram matrix" },
+        { "bias_correction", 1, TN_SWITCH, "1: as Adam, but for eps; 0: none" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = needs,
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -23,25 +23,20 @@ static void step(tn_unit *u)
     tn_adam_step(u, 1, tn_adamw(u, u->f[1].g, u->h[RATIO] * u->lr));       /* (2) */
 }
 
-static const char *check(const double *h)
-{
-    return h[RATIO] > 0 ? tn_adam_check(h) : "ratio must be above 0";
-}
-
 const tn_optim_def tn_optim_loraplus = {
     .name = "loraplus", .title = "AdamW with a faster lora_B", .paper = "arXiv:2402.12354",
     .update = "AdamW at lr on lora_A and at lr ratio on lora_B",
     .cost = "none",
     .departs = "theirs trains biases at lr ratio and embeddings at 1e-6; here what is no pair has lr",
     .hyper = {
-        { "lr", 2e-4, "learning rate eta of lora_A" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-8, "added to the root of the second moment" },
-        { "weight_decay", 0, "decoupled: a factor shrinks by its rate times this" },
-        { "ratio", 16, "rate of lora_B, in that of lora_A" },
+        { "lr", 2e-4, TN_ABOVE_0, "learning rate eta of lora_A" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: a factor shrinks by its rate times this" },
+        { "ratio", 16, TN_ABOVE_0, "rate of lora_B, in that of lora_A" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
-    .pairs = true, .step = step, .check = check,
+    .pairs = true, .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

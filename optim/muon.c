@@ -113,15 +113,6 @@ static void step(tn_unit *u)
         step_factor(u, k);
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
-        return "momentum must be at least 0 and below 1";
-    if (!(h[NS_STEPS] >= 1 && h[NS_STEPS] <= 100))
-        return "ns_steps must be at least 1 and at most 100";
-    return h[EPS] > 0 && h[DECAY] >= 0 ? NULL : "eps must be above 0, weight_decay at least 0";
-}
-
 const tn_optim_def tn_optim_muon = {
     .name = "muon", .title = "momentum, orthogonalised",
     .paper = "kellerjordan.github.io/posts/muon",
@@ -129,14 +120,14 @@ const tn_optim_def tn_optim_muon = {
     .cost = "five rounds of 2 m n s + s^3 multiply-adds, s = min(m, n)",
     .departs = "theirs and torch's run Newton-Schulz in bfloat16, this one in the weights' type",
     .hyper = {
-        { "lr", 2e-2, "learning rate eta" },
-        { "momentum", 0.95, "decay of the momentum mu" },
-        { "nesterov", 1, "1: look ahead along the momentum" },
-        { "match_rms", 0, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols))" },
-        { "ns_steps", 5, "rounds of Newton-Schulz" },
-        { "eps", 1e-7, "floor of the norm that momentum is divided by" },
-        { "eps_added", 0, "1: eps is added to that norm (Jordan); 0: its floor (torch)" },
-        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
+        { "momentum", 0.95, TN_SHARE, "decay of the momentum mu" },
+        { "nesterov", 1, TN_SWITCH, "1: look ahead along the momentum" },
+        { "match_rms", 0, TN_SWITCH, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols))" },
+        { "ns_steps", 5, TN_1_TO_100, "rounds of Newton-Schulz" },
+        { "eps", 1e-7, TN_ABOVE_0, "floor of the norm that momentum is divided by" },
+        { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: its floor (torch)" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .presets = {
         { "keller", "lr=0.02 weight_decay=0 match_rms=0 eps_added=1" },
@@ -144,6 +135,6 @@ const tn_optim_def tn_optim_muon = {
         { "moonlight", "lr=0.001 weight_decay=0.1 match_rms=1 eps_added=1" },
     },
     .slots = { { "m", TN_LIKE_X } },
-    .matrices = true, .scratch = scratch, .step = step, .check = check,
+    .matrices = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_ROTATION, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -61,7 +61,22 @@ typedef struct tn_unit {  /* a step does all its factors: balora makes pairs for
                               scratch of a unit is kept for its second pass when .keeps_scratch */
 } tn_unit;
 
-typedef struct tn_hyper { const char *name; double value; const char *help; } tn_hyper;
+/* Which values a setting may have. All are finite. */
+typedef enum tn_range {
+    TN_ANY,
+    TN_ABOVE_0,
+    TN_FROM_0,   /* 0 or above */
+    TN_TO_0,     /* 0 or below */
+    TN_SHARE,    /* 0 or above, below 1 */
+    TN_SWITCH,   /* 0, 1 */
+    TN_0_TO_2,   /* 0, 1, 2 */
+    TN_SIGN,     /* -1, 0, 1 */
+    TN_COUNT,    /* 1, 2, ... 1e9 */
+    TN_WHOLE,    /* 0, 1, ... 1e9 */
+    TN_1_TO_100  /* 1, 2, ... 100 */
+} tn_range;
+
+typedef struct tn_hyper { const char *name; double value; tn_range range; const char *help; } tn_hyper;
 typedef struct tn_slot { const char *name; tn_slot_kind kind; } tn_slot;
 typedef struct tn_preset { const char *name, *settings; } tn_preset; /* "order=1 delta=0.01" */
 
@@ -92,7 +107,8 @@ typedef struct tn_optim_def {
     double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order,
                                              and a sum that is not finite refuses the whole step */
     void (*step)(tn_unit *u);             /* second pass: one unit, which cannot fail */
-    const char *(*check)(const double *h); /* what is wrong with the hyper-parameters, or NULL */
+    const char *(*check)(const double *h); /* what is wrong between settings that each are in range, or
+                                              NULL; no .check: nothing */
     tn_claim claims;
     const char *claims_when;            /* settings under which the claim holds; NULL: always */
     bool claims_nonzero;                /* the claim needs two factors that are not zero */

@@ -48,14 +48,6 @@ bool tn_reflora_needs(const tn_unit *u, int slot, int k)
     return u->h[TN_REFLORA_ADAMW] != 0;
 }
 
-const char *tn_reflora_check(const double *h)
-{
-    double warmup = h[TN_REFLORA_WARMUP], interval = h[TN_REFLORA_INTERVAL];
-    if (!(warmup >= 0 && warmup == floor(warmup) && interval >= 1 && interval == floor(interval)))
-        return "warmup_steps and interval must be whole numbers, interval at least 1";
-    return tn_adam_check(h);
-}
-
 static size_t scratch(const tn_unit *u)
 {
     return tn_balance_bytes(u) +
@@ -86,17 +78,17 @@ const tn_optim_def tn_optim_reflora = {
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "plain gradients where the product lacks rank; theirs divides by eps there",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-8, "added to the root of the second moment" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
-        { "adamw", 1, "the optimizer inside, 1: AdamW; 0: gradient descent" },
-        { "warmup_steps", 100, "steps with the plain gradients before the first other one" },
-        { "interval", 1, "steps from one with balanced gradients to the next" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+        { "adamw", 1, TN_SWITCH, "the optimizer inside, 1: AdamW; 0: gradient descent" },
+        { "warmup_steps", 100, TN_WHOLE, "steps with the plain gradients before the first other one" },
+        { "interval", 1, TN_COUNT, "steps from one with balanced gradients to the next" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
-    .pairs = true, .scratch = scratch, .step = step, .check = tn_reflora_check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .claims_when = "adamw=0 warmup_steps=0",
     .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

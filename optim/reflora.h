@@ -12,8 +12,7 @@ enum { TN_REFLORA_ADAMW = TN_ADAM_DECAY + 1, TN_REFLORA_WARMUP, TN_REFLORA_INTER
 bool tn_reflora_turn(const tn_unit *u, int64_t steps);
 /* AdamW of adamw.c on g for factor i, or x = (1 - eta lambda) x - eta g. */
 void tn_reflora_descend(const tn_unit *u, int i, const tn_real *g);
-/* .needs and .check of both. */
+/* .needs of both. */
 bool tn_reflora_needs(const tn_unit *u, int slot, int k);
-const char *tn_reflora_check(const double *h);
 
 #endif

@@ -56,17 +56,6 @@ static bool needs(const tn_unit *u, int slot, int k)
     return slot == 0 || u->h[slot == 1 ? CENTERED : MOMENTUM] != 0;
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[ALPHA] >= 0 && h[ALPHA] < 1 && h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
-        return "alpha and momentum must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[DECAY] >= 0))
-        return "weight_decay must be at least 0";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_rmsprop = {
     .name = "rmsprop", .title = "gradients over the root of their mean square",
     .paper = "Tieleman and Hinton, Lecture 6.5, 2012",
@@ -74,14 +63,14 @@ const tn_optim_def tn_optim_rmsprop = {
     .cost = "none",
     .departs = "torch takes the root of v - a^2 as it is, NaN where rounding made it negative",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "alpha", 0.99, "decay of the mean square" },
-        { "eps", 1e-8, "added to the root of the mean square" },
-        { "centered", 0, "1: the variance in the place of the mean square" },
-        { "momentum", 0, "decay of the sum of steps mu; 0: none" },
-        { "weight_decay", 0, "L2: added to the gradient, times the weight" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "alpha", 0.99, TN_SHARE, "decay of the mean square" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the root of the mean square" },
+        { "centered", 0, TN_SWITCH, "1: the variance in the place of the mean square" },
+        { "momentum", 0, TN_SHARE, "decay of the sum of steps mu; 0: none" },
+        { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
     },
     .slots = { { "v", TN_LIKE_X }, { "a", TN_LIKE_X }, { "b", TN_LIKE_X } }, .needs = needs,
-    .step = step, .check = check,
+    .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -69,18 +69,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[DELTA] >= 0))
-        return "delta must be at least 0";
-    if (h[BIAS_CORRECTION] != 0 && h[BIAS_CORRECTION] != 1 && h[BIAS_CORRECTION] != 2)
-        return "bias_correction must be 0, 1 or 2";
-    if (h[FALLBACK] != TN_PSEUDO_INVERSE && h[FALLBACK] != TN_IDENTITY &&
-        h[FALLBACK] != TN_IDENTITY_IF_SMALL)
-        return "fallback must be 0, 1 or 2";
-    return tn_adam_check(h);
-}
-
 const tn_optim_def tn_optim_scaled_adam = {
     .name = "scaled-adam", .title = "Riemannian preconditioned AdamW", .paper = "arXiv:2402.02347",
     .update = "AdamW on gA (B^T B + delta I)^-1 and gB (A^T A + delta I)^-1",
@@ -88,16 +76,16 @@ const tn_optim_def tn_optim_scaled_adam = {
     .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
                "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-6, "added to the root of the second moment" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
-        { "delta", 1e-6, "added to the diagonal of the Gram matrices" },
-        { "gauss_seidel", 1, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
-        { "bias_correction", 1, "1: but for eps (GPT-2 file); 0: none (Mistral); 2: as torch" },
-        { "decay_after", 1, "1: decay after the step (authors); 0: before it (torch)" },
-        { "fallback", 0, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+        { "delta", 1e-6, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "gauss_seidel", 1, TN_SWITCH, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
+        { "bias_correction", 1, TN_0_TO_2, "1: but for eps (GPT-2 file); 0: none (Mistral); 2: as torch" },
+        { "decay_after", 1, TN_SWITCH, "1: decay after the step (authors); 0: before it (torch)" },
+        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
                          "at a Gram norm up to 1e-6" },
     },
     .presets = {
@@ -108,6 +96,6 @@ const tn_optim_def tn_optim_scaled_adam = {
         { "peft", "eps=1e-8 delta=0.01 gauss_seidel=0 bias_correction=2 decay_after=0" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -62,20 +62,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[DELTA] >= 0))
-        return "delta must be at least 0";
-    if (!(h[DECAY] >= 0))
-        return "weight_decay must be at least 0";
-    if (h[DECAY_AFTER] != -1 && h[DECAY_AFTER] != 0 && h[DECAY_AFTER] != 1)
-        return "decay_after must be -1, 0 or 1";
-    if (h[FALLBACK] != TN_PSEUDO_INVERSE && h[FALLBACK] != TN_IDENTITY &&
-        h[FALLBACK] != TN_IDENTITY_IF_SMALL)
-        return "fallback must be 0, 1 or 2";
-    return NULL;
-}
-
 const tn_optim_def tn_optim_scaled_gd = {
     .name = "scaled-gd", .title = "Riemannian preconditioned gradient descent",
     .paper = "arXiv:2402.02347",
@@ -84,12 +70,12 @@ const tn_optim_def tn_optim_scaled_gd = {
     .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
                "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
     .hyper = {
-        { "lr", 2e-2, "learning rate eta: the authors' for GPT-2 medium; a small model wants about 2" },
-        { "delta", 1e-6, "added to the diagonal of the Gram matrices" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
-        { "decay_after", 1, "1: decay after the step (GPT-2 file); 0: with it (Mistral file); -1: "
+        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta: the authors' for GPT-2 medium; a small model wants about 2" },
+        { "delta", 1e-6, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+        { "decay_after", 1, TN_SIGN, "1: decay after the step (GPT-2 file); 0: with it (Mistral file); -1: "
                             "before all (Object_Generation)" },
-        { "fallback", 0, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
+        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
                          "at a Gram norm up to 1e-6" },
     },
     .presets = {
@@ -99,7 +85,7 @@ const tn_optim_def tn_optim_scaled_gd = {
         { "object-generation", "decay_after=-1 fallback=2" },
         { "peft", "delta=0.01 decay_after=0" },
     },
-    .pairs = true, .scratch = scratch, .step = step, .check = check,
+    .pairs = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .claims_when = "delta=0", .clip = TN_CLIP_GLOBAL,
     .decay = "weight_decay",
 };

@@ -1,6 +1,7 @@
 /* settings.c - the list of optimizers, and hyper-parameters by name. */
 #include "optim/table.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ const tn_optim_def *tn_optim_find(const char *name)
 }
 
 const tn_hyper tn_optim_common[] = {
-    { "balora", 0, "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
-    { "balora_every", 1, "steps from one balancing to the next" },
+    { "balora", 0, TN_0_TO_2, "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
+    { "balora_every", 1, TN_COUNT, "steps from one balancing to the next" },
     { 0 },
 };
 
@@ -129,13 +130,37 @@ static int set_decay(const tn_optim_def *def, double value, double *h, tn_error 
     return value > 0 ? tn_fail(e, TN_EARG, "%s has no weight decay", def->name) : TN_OK;
 }
 
-static const char *check_common(const double *h)
+/* DBL_TRUE_MIN is the first number above 0, 1 - DBL_EPSILON / 2 the last below 1. */
+static const struct {
+    double least, most;
+    bool whole;
+    const char *text;
+} ranges[] = {
+    [TN_ANY] = { -DBL_MAX, DBL_MAX, false, "a number" },
+    [TN_ABOVE_0] = { DBL_TRUE_MIN, DBL_MAX, false, "a number above 0" },
+    [TN_FROM_0] = { 0, DBL_MAX, false, "a number of at least 0" },
+    [TN_TO_0] = { -DBL_MAX, 0, false, "a number of at most 0" },
+    [TN_SHARE] = { 0, 1 - DBL_EPSILON / 2, false, "a number of at least 0 and below 1" },
+    [TN_SWITCH] = { 0, 1, true, "0 or 1" },
+    [TN_0_TO_2] = { 0, 2, true, "0, 1 or 2" },
+    [TN_SIGN] = { -1, 1, true, "-1, 0 or 1" },
+    [TN_COUNT] = { 1, 1e9, true, "a whole number from 1 to 1e9" },
+    [TN_WHOLE] = { 0, 1e9, true, "a whole number from 0 to 1e9" },
+    [TN_1_TO_100] = { 1, 100, true, "a whole number from 1 to 100" },
+};
+
+static int check(const tn_optim_def *def, const double *h, tn_error *e)
 {
-    if (h[TN_BALORA] != 0 && h[TN_BALORA] != 1 && h[TN_BALORA] != 2)
-        return "balora must be 0, 1 or 2";
-    if (!(h[TN_BALORA_EVERY] >= 1 && h[TN_BALORA_EVERY] == floor(h[TN_BALORA_EVERY])))
-        return "balora_every must be a whole number above 0";
-    return NULL;
+    for (int i = 0; i < TN_SETTINGS && !e->code; i++) {
+        tn_hyper s = setting(def, i);
+        bool inside = h[i] >= ranges[s.range].least && h[i] <= ranges[s.range].most;
+        bool broken = ranges[s.range].whole && h[i] != floor(h[i]);
+        if (s.name && (!inside || broken))
+            tn_fail(e, TN_EARG, "%s: %s is %g; expected %s", def->name, s.name, h[i],
+                    ranges[s.range].text);
+    }
+    const char *wrong = def->check && !e->code ? def->check(h) : NULL;
+    return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : e->code;
 }
 
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
@@ -148,12 +173,5 @@ int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, d
     set_decay(def, options->weight_decay, h, e);
     for (const char *const *s = options->set; s && *s && !e->code; s++)
         set(def, *s, h, e);
-    if (e->code)
-        return e->code;
-    if (!(h[0] > 0 && isfinite(h[0])))
-        return tn_fail(e, TN_EARG, "%s: lr is %g; expected a number above 0", def->name, h[0]);
-    const char *wrong = def->check ? def->check(h) : NULL;
-    if (!wrong)
-        wrong = check_common(h);
-    return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : TN_OK;
+    return e->code ? e->code : check(def, h, e);
 }

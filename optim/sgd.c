@@ -43,12 +43,8 @@ static bool needs(const tn_unit *u, int slot, int k)
 
 static const char *check(const double *h)
 {
-    if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
-        return "momentum must be at least 0 and below 1";
     if (h[NESTEROV] != 0 && !(h[MOMENTUM] > 0 && h[DAMPENING] == 0))
         return "nesterov needs a momentum above 0 and no dampening";
-    if (!(h[DECAY] >= 0))
-        return "weight_decay must be at least 0";
     return NULL;
 }
 
@@ -58,11 +54,11 @@ const tn_optim_def tn_optim_sgd = {
     .update = "v = momentum v + (1 - dampening) g; x -= lr v",
     .cost = "none",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta" },
-        { "momentum", 0, "decay of the momentum mu; 0: none" },
-        { "dampening", 0, "share of the gradient kept out of the momentum, tau" },
-        { "nesterov", 0, "1: look ahead along the momentum" },
-        { "weight_decay", 0, "L2: added to the gradient, times the weight" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
+        { "momentum", 0, TN_SHARE, "decay of the momentum mu; 0: none" },
+        { "dampening", 0, TN_ANY, "share of the gradient kept out of the momentum, tau" },
+        { "nesterov", 0, TN_SWITCH, "1: look ahead along the momentum" },
+        { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
     },
     .slots = { { "v", TN_LIKE_X } }, .needs = needs,
     .step = step, .check = check,

@@ -53,15 +53,6 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[MOMENTUM] >= 0 && h[MOMENTUM] < 1))
-        return "momentum must be at least 0 and below 1";
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    return h[DECAY] >= 0 ? NULL : "weight_decay must be at least 0";
-}
-
 const tn_optim_def tn_optim_sgd_sai = {
     .name = "sgd-sai", .title = "gradient descent with rates set by the first gradient",
     .paper = "arXiv:2412.11768",
@@ -69,13 +60,13 @@ const tn_optim_def tn_optim_sgd_sai = {
     .cost = "none",
     .departs = "theirs takes q from step 1 even if that gradient is zero, as lora_A's is: wait=0",
     .hyper = {
-        { "lr", 1e-2, "learning rate eta" },
-        { "momentum", 0.9, "decay of the momentum mu" },
-        { "eps", 1e-8, "added to the standard deviation" },
-        { "wait", 1, "1: a weight begins with its first gradient that is not zero; 0: at step 1" },
-        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+        { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
+        { "momentum", 0.9, TN_SHARE, "decay of the momentum mu" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the standard deviation" },
+        { "wait", 1, TN_SWITCH, "1: a weight begins with its first gradient that is not zero; 0: at step 1" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .slots = { { "m", TN_LIKE_X }, { "q", TN_SCALAR } },
-    .step = step, .check = check,
+    .step = step,
     .claims = TN_INVARIANT_UNSIGNED, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

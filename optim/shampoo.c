@@ -118,30 +118,20 @@ static void step(tn_unit *u)
     }
 }
 
-static const char *check(const double *h)
-{
-    if (!(h[EPS] > 0))
-        return "eps must be above 0";
-    if (!(h[MAX_SIDE] >= 0 && h[INTERVAL] >= 1 && h[INTERVAL] < 1e9 &&
-          h[INTERVAL] == floor(h[INTERVAL])))
-        return "max_side must be at least 0, interval a whole number and at least 1";
-    return h[DECAY] >= 0 ? NULL : "weight_decay must be at least 0";
-}
-
 const tn_optim_def tn_optim_shampoo = {
     .name = "shampoo", .title = "gradients whitened from both sides", .paper = "arXiv:1802.09568",
     .update = "L += g g^T; R += g^T g; x -= lr L^-1/4 g R^-1/4",
     .cost = "O(m n (m + n) + m^3 + n^3), of sides up to max_side",
     .departs = "long sides are left alone, where the paper keeps a diagonal and theirs cuts blocks",
     .hyper = {
-        { "lr", 5e-2, "learning rate eta" },
-        { "eps", 1e-4, "start of the sums, and floor of their eigenvalues" },
-        { "max_side", DEFAULT_SIDE, "longest side that is whitened" },
-        { "interval", 1, "steps from one computation of the roots to the next" },
-        { "weight_decay", 0, "decoupled: the weight shrinks by lr times this" },
+        { "lr", 5e-2, TN_ABOVE_0, "learning rate eta" },
+        { "eps", 1e-4, TN_ABOVE_0, "start of the sums, and floor of their eigenvalues" },
+        { "max_side", DEFAULT_SIDE, TN_WHOLE, "longest side that is whitened" },
+        { "interval", 1, TN_COUNT, "steps from one computation of the roots to the next" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .slots = { { "L", TN_ROW_SQUARE }, { "R", TN_COL_SQUARE },
                { "root_L", TN_ROW_SQUARE }, { "root_R", TN_COL_SQUARE } }, .needs = needs,
-    .matrices = true, .scratch = scratch, .step = step, .check = check,
+    .matrices = true, .scratch = scratch, .step = step,
     .claims = TN_INVARIANT_ROTATION, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

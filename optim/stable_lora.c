@@ -33,26 +33,20 @@ static void step(tn_unit *u)
     tn_adam_step(u, 1, tn_adamw(u, b->g, u->lr));                          /* (3) */
 }
 
-static const char *check(const double *h)
-{
-    return h[SHRINK] >= 0 && h[SHRINK] < 1 ? tn_adam_check(h)
-                                           : "shrink must be at least 0 and below 1";
-}
-
 const tn_optim_def tn_optim_stable_lora = {
     .name = "stable-lora", .title = "AdamW that shrinks lora_A until lora_B has grown",
     .paper = "arXiv:2603.05204",
     .update = "lora_A *= 1 - shrink while ||lora_A|| >= (in / out) ||lora_B||; then AdamW",
     .cost = "two norms",
     .hyper = {
-        { "lr", 1e-3, "learning rate eta" },
-        { "beta1", 0.9, "decay of the first moment" },
-        { "beta2", 0.999, "decay of the second moment" },
-        { "eps", 1e-8, "added to the root of the second moment" },
-        { "weight_decay", 0, "decoupled: the factors shrink by lr times this" },
-        { "shrink", 1e-3, "share of lora_A taken off a step, at first" },
+        { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
+        { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
+        { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
+        { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+        { "shrink", 1e-3, TN_SHARE, "share of lora_A taken off a step, at first" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "ended", TN_SCALAR } },
-    .pairs = true, .step = step, .check = check,
+    .pairs = true, .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

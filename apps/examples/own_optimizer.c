@@ -22,7 +22,8 @@ static void signum_step(tn_unit *u)
 static const tn_optim_def signum = {
     .name = "signum", .title = "sign descent with momentum", .paper = "arXiv:1802.04434",
     .update = "m <- beta m + (1 - beta) g; x <- x - lr sign(m)", .cost = "none",
-    .hyper = { { "lr", 1e-2, "learning rate" }, { "beta", 0.9, "decay of the mean gradient" } },
+    .hyper = { { "lr", 1e-2, TN_ABOVE_0, "learning rate" },
+               { "beta", 0.9, TN_SHARE, "decay of the mean gradient" } },
     .slots = { { "m", TN_LIKE_X } },
     .step = signum_step,
 };

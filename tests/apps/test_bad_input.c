@@ -156,7 +156,7 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --opt beta3=1", 2,
       "adamw has no setting \"beta3\"", false },
     { "", TRAIN_O "r.jsonl --opt beta1=2", 2,
-      "beta1 and beta2 must be", false },
+      "adamw: beta1 is 2; expected a number of at least 0 and below 1", false },
     { "", TRAIN_O "r.jsonl --optimizer lora-write", 2,
       "optimizer \"lora-write\": unknown; did you mean lora-rite?", false },
 

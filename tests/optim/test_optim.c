@@ -182,7 +182,7 @@ static void descend(tn_unit *u)
 }
 
 static const tn_optim_def steady = {
-    .name = "steady", .hyper = { { "lr", 0.5, "learning rate" } },
+    .name = "steady", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } },
     .measure = measure_below_one, .step = descend,
 };
 

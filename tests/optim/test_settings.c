@@ -28,28 +28,32 @@ START_TEST(settings_by_name)
         { "sgd", "momentum=", -1, -1, "expected momentum=NUMBER" },
         { "sgd", "momentum=0.9x", -1, -1, "expected momentum=NUMBER" },
         { "sgd", "momentum=nan", -1, -1, "expected momentum=NUMBER" },
-        { "sgd", "momentum=1", -1, -1, "sgd: momentum must be at least 0 and below 1" },
+        { "sgd", "momentum=1", -1, -1, "sgd: momentum is 1; expected a number of at least 0 and below 1" },
         { "sgd", "nesterov=1", -1, -1, "nesterov needs a momentum" },
-        { "adam", "beta2=1", -1, -1, "beta1 and beta2" },
-        { "adamw", "eps=0", -1, -1, "eps must be above 0" },
+        { "adam", "beta2=1", -1, -1, "beta2 is 1; expected a number of at least 0 and below 1" },
+        { "adamw", "eps=0", -1, -1, "eps is 0; expected a number above 0" },
         { "adamw", "lr=-1", -1, -1, "adamw: lr is -1; expected a number above 0" },
-        { "scaled-gd", "delta=-1", -1, -1, "delta must be at least 0" },
-        { "scaled-adam", "weight_decay=-1", -1, -1, "weight_decay must be at least 0" },
-        { "lora-rite", "clip=-1", -1, -1, "clip, skip, cap" },
+        { "scaled-gd", "delta=-1", -1, -1, "delta is -1; expected a number of at least 0" },
+        { "scaled-adam", "weight_decay=-1", -1, -1, "weight_decay is -1; expected a number of at least 0" },
+        { "lora-rite", "clip=-1", -1, -1, "clip is -1; expected a number of at least 0" },
         { "lora-rite", "lr=1", -1, 1, "would break its invariance" },
-        { "sgd", "balora=3", -1, -1, "sgd: balora must be 0, 1 or 2" },
-        { "sgd", "balora_every=1.5", -1, -1, "balora_every must be a whole number above 0" },
+        { "sgd", "balora=3", -1, -1, "sgd: balora is 3; expected 0, 1 or 2" },
+        { "sgd", "balora_every=1.5", -1, -1, "balora_every is 1.5; expected a whole number from 1 to 1e9" },
         { "sgd", "balor=1", -1, -1, "sgd has no setting \"balor\"; the nearest is \"balora\"" },
-        { "lion", "beta1=1", -1, -1, "beta1 and beta2" },
-        { "lamb", "clamp=-1", -1, -1, "weight_decay and clamp must be at least 0" },
-        { "rmsprop", "alpha=1", -1, -1, "alpha and momentum" },
-        { "loraplus", "ratio=0", -1, -1, "ratio must be above 0" },
-        { "adafactor", "beta2_decay=0.8", -1, -1, "beta2_decay must be at most 0" },
-        { "adafactor", "d=0", -1, -1, "d must be above 0" },
-        { "muon", "ns_steps=0", -1, -1, "ns_steps must be at least 1" },
-        { "shampoo", "interval=1.5", -1, -1, "interval a whole number and at least 1" },
-        { "stable-lora", "shrink=1", -1, -1, "shrink must be at least 0 and below 1" },
-        { "sgd-sai", "eps=0", -1, -1, "eps must be above 0" },
+        { "lion", "beta1=1", -1, -1, "beta1 is 1; expected a number of at least 0 and below 1" },
+        { "lamb", "clamp=-1", -1, -1, "clamp is -1; expected a number of at least 0" },
+        { "rmsprop", "alpha=1", -1, -1, "alpha is 1; expected a number of at least 0 and below 1" },
+        { "loraplus", "ratio=0", -1, -1, "ratio is 0; expected a number above 0" },
+        { "adafactor", "beta2_decay=0.8", -1, -1, "beta2_decay is 0.8; expected a number of at most 0" },
+        { "adafactor", "d=0", -1, -1, "d is 0; expected a number above 0" },
+        { "muon", "ns_steps=0", -1, -1, "ns_steps is 0; expected a whole number from 1 to 100" },
+        { "shampoo", "interval=1.5", -1, -1, "interval is 1.5; expected a whole number from 1 to 1e9" },
+        { "stable-lora", "shrink=1", -1, -1, "shrink is 1; expected a number of at least 0 and below 1" },
+        { "sgd-sai", "eps=0", -1, -1, "eps is 0; expected a number above 0" },
+        { "lora-tsd", "rounds=101", -1, -1, "rounds is 101; expected a whole number from 1 to 100" },
+        { "altlora", "alternate=0.5", -1, -1, "expected a whole number from 0 to 1e9" },
+        { "scaled-gd", "decay_after=-2", -1, -1, "decay_after is -2; expected -1, 0 or 1" },
+        { "lamb", "bias_correction=2", -1, -1, "bias_correction is 2; expected 0 or 1" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         named_refused(p, wrong[i].name,
@@ -153,29 +157,37 @@ START_TEST(every_setting_does_something)
 }
 END_TEST
 
-/* Settings that take any number: switches, whose help says what 1 means, and those that are negative
-   already. */
-static bool takes_any(const tn_optim_def *def, const tn_hyper *h)
-{
-    static const char *const any[][2] = { { "sgd", "dampening" } }; /* as torch */
-    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
-        if (!strcmp(any[i][0], def->name) && !strcmp(any[i][1], h->name))
-            return true;
-    return h->value < 0 || strstr(h->help, "1:");
-}
+/* For each range the nearest values outside of it, and some inside. */
+static const struct {
+    const char *outside[4], *inside[4];
+} edges[] = {
+    [TN_ANY] = { { NULL }, { "-1e300", "0.5" } },
+    [TN_ABOVE_0] = { { "0", "-1" }, { "1e-300", "1e300" } },
+    [TN_FROM_0] = { { "-5e-324" }, { "0", "1e300" } },
+    [TN_TO_0] = { { "5e-324" }, { "0", "-1e300" } },
+    [TN_SHARE] = { { "1", "-5e-324" }, { "0", "0.99999999999999989" } },
+    [TN_SWITCH] = { { "-1", "2", "0.5" }, { "0", "1" } },
+    [TN_0_TO_2] = { { "-1", "3", "1.5" }, { "0", "1", "2" } },
+    [TN_SIGN] = { { "-2", "2", "0.5" }, { "-1", "0", "1" } },
+    [TN_COUNT] = { { "0", "1000000001", "1.5" }, { "1", "1e9" } },
+    [TN_WHOLE] = { { "-1", "1000000001", "0.5" }, { "0", "1e9" } },
+    [TN_1_TO_100] = { { "0", "101", "1.5" }, { "1", "100" } },
+};
 
 START_TEST(settings_out_of_range_are_refused)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (int i = 0; setting(*def, i); i++) {
             const tn_hyper *h = setting(*def, i);
-            char settings[TEXT];
-            snprintf(settings, sizeof settings, "%s=-1", h->name);
-            ck_assert_msg(takes_any(*def, h) || !legal(*def, settings), "%s: %s", (*def)->name,
-                          settings);
-            snprintf(settings, sizeof settings, "%s=1", h->name);
-            bool decay = !strncmp(h->name, "beta", 4) || !strcmp(h->name, "momentum");
-            ck_assert_msg(!decay || !legal(*def, settings), "%s: %s", (*def)->name, settings);
+            const char *with = strcmp(h->name, "nesterov") ? "" : "momentum=0.5 "; /* sgd's wants one */
+            for (int k = 0; k < 4; k++) {
+                const char *out = edges[h->range].outside[k], *in = edges[h->range].inside[k];
+                char settings[TEXT];
+                snprintf(settings, sizeof settings, "%s=%s", h->name, out ? out : "nan");
+                ck_assert_msg(!legal(*def, settings), "%s: %s", (*def)->name, settings);
+                snprintf(settings, sizeof settings, "%s%s=%s", with, h->name, in ? in : "");
+                ck_assert_msg(!in || legal(*def, settings), "%s: %s", (*def)->name, settings);
+            }
         }
 }
 END_TEST

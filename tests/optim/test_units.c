@@ -199,7 +199,7 @@ static bool needs(const tn_unit *u, int slot, int k)
 }
 
 static const tn_optim_def mixed = {
-    .name = "mixed", .hyper = { { "lr", 0.5, "learning rate" } }, .pairs = true, .needs = needs,
+    .name = "mixed", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .pairs = true, .needs = needs,
     .slots = { { "s", TN_SCALAR }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B }, { "x", TN_LIKE_X },
                { "row", TN_ROWS }, { "col", TN_COLS }, { "rows", TN_ROW_SQUARE },
                { "cols", TN_COL_SQUARE }, { "half", TN_ROWS } },
@@ -235,7 +235,7 @@ END_TEST
 
 /* An optimizer of single weights, for which balora makes pairs, has its numbers of each weight. */
 static const tn_optim_def single = {
-    .name = "single", .hyper = { { "lr", 0.5, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
+    .name = "single", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
 };
 
 START_TEST(a_scalar_of_each_weight)
