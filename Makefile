@@ -23,8 +23,8 @@ EXAMPLES := $(patsubst apps/examples/%.c,$(BUILD)/examples/%,$(wildcard apps/exa
 TEST_SRC := $(wildcard tests/*/test_*.c)
 HELP_SRC := $(filter-out tests/main.c,$(wildcard tests/*.c))
 ifdef ONLY
-TEST_SRC := $(foreach o,$(ONLY),tests/$(dir $o)test_$(notdir $o).c)
-$(foreach t,$(TEST_SRC),$(if $(wildcard $t),,$(error there is no $t to run; expected ONLY=folder/name)))
+TEST_SRC := $(foreach o,$(ONLY),$(or $(wildcard tests/$o/test_*.c),tests/$(dir $o)test_$(notdir $o).c))
+$(foreach t,$(TEST_SRC),$(if $(wildcard $t),,$(error there is no $t to run; expected ONLY=folder/name or ONLY=folder)))
 endif
 
 # Everything is compiled twice for the tests: as it is, and with tn_real = double (suffix 64).
@@ -70,7 +70,7 @@ $(BUILD)/obj64/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"
 	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
 
-test: $(TESTS) $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape
+test: $(TESTS) $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@BUILD=$(BUILD) sh tests/run.sh $(TESTS)
 
 bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it

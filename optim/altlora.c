@@ -27,12 +27,22 @@
 enum { LR, BETA1, DELTA, DECAY, ALTERNATE, BIAS_CORRECTION, SCALE_FREE };
 enum { M, OLD }; /* slots */
 
-int64_t tn_altlora_turn(const tn_unit *u, int i, int64_t alternate)
+/* How often factor i has moved after step u->t, f steps a turn; 0: it rests in that step. */
+static int64_t turn(const tn_unit *u, int i, int64_t f)
 {
-    if (!alternate)
+    if (!f)
         return u->t;
-    int64_t block = (u->t - 1) / alternate;
-    return block % 2 == i ? 0 : block / 2 * alternate + (u->t - 1) % alternate + 1;
+    int64_t block = (u->t - 1) / f;
+    return block % 2 == i ? 0 : block / 2 * f + (u->t - 1) % f + 1;
+}
+
+void tn_altlora_step(tn_unit *u, double alternate, void (*move)(tn_unit *u, int i, int64_t t))
+{
+    for (int i = 0; i < 2; i++) {
+        int64_t t = turn(u, i, (int64_t)alternate);
+        if (t)
+            move(u, i, t);
+    }
 }
 
 void tn_altlora_transport(const tn_unit *u, int i, double delta, void *const *old, double *work,
@@ -52,7 +62,7 @@ static size_t scratch(const tn_unit *u)
     return (3 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
-static void move(tn_unit *u, int i, int64_t turn)
+static void move(tn_unit *u, int i, int64_t turns)
 {
     const double *h = u->h;
     int64_t rr = u->r * u->r;
@@ -66,7 +76,7 @@ static void move(tn_unit *u, int i, int64_t turn)
     tn_real *restrict x = u->f[i].x, *restrict m = u->slot[M][i];
     tn_tall_combine(tn_tall_of(u, i, u->f[i].g), c, tn_tall_of(u, i, m), t, work, u->wide,
                     m);                                                     /* (3) */
-    tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, turn)) : u->lr);
+    tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, turns)) : u->lr);
     tn_real keep = (tn_real)(u->f[i].decays ? 1 - u->lr * h[DECAY] : 1);
     for (int64_t j = 0; j < u->f[i].n; j++)
         x[j] = keep * (x[j] - eta * m[j]);                                  /* (4), (5) */
@@ -74,11 +84,7 @@ static void move(tn_unit *u, int i, int64_t turn)
 
 static void step(tn_unit *u)
 {
-    for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
-        int64_t turn = tn_altlora_turn(u, i, (int64_t)u->h[ALTERNATE]);
-        if (turn)
-            move(u, i, turn);
-    }
+    tn_altlora_step(u, u->h[ALTERNATE], move);
 }
 
 const tn_optim_def tn_optim_altlora = {

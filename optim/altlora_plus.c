@@ -25,9 +25,8 @@ enum { M, V, OLD }; /* slots */
 
 static size_t scratch(const tn_unit *u)
 {
-    int64_t n = u->in > u->out ? u->in : u->out;
     return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
-           2 * (size_t)(n * u->r) * sizeof(tn_real);
+           2 * tn_unit_bytes(u);
 }
 
 /* (5) to (8) for factor i. */
@@ -68,11 +67,7 @@ static void move(tn_unit *u, int i, int64_t turn)
 
 static void step(tn_unit *u)
 {
-    for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
-        int64_t turn = tn_altlora_turn(u, i, (int64_t)u->h[ALTERNATE]);
-        if (turn)
-            move(u, i, turn);
-    }
+    tn_altlora_step(u, u->h[ALTERNATE], move);
 }
 
 const tn_optim_def tn_optim_altlora_plus = {

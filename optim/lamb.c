@@ -22,12 +22,6 @@
 
 enum { LR, BETA1, BETA2, EPS, DECAY, BIAS_CORRECTION, CLAMP };
 
-static size_t scratch(const tn_unit *u)
-{
-    int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n;
-    return (size_t)n * sizeof(tn_real);
-}
-
 /* (1) to (4) for factor k. */
 static void direction(const tn_unit *u, int k, tn_real *restrict out)
 {
@@ -54,7 +48,7 @@ static void step(tn_unit *u)
     for (int k = 0; k < u->factors; k++) {
         const tn_factor *f = &u->f[k];
         direction(u, k, d);
-        double size = sqrt(tn_sum_squares(f->x, f->n)), length = sqrt(tn_sum_squares(d, f->n));
+        double size = tn_norm(f->x, f->n), length = tn_norm(d, f->n);
         if (u->h[CLAMP] > 0 && size > u->h[CLAMP])
             size = u->h[CLAMP];
         double q = size > 0 && length > 0 ? size / length : 1;                             /* (5) */
@@ -79,7 +73,7 @@ const tn_optim_def tn_optim_lamb = {
         { "clamp", 0, TN_FROM_0, "no weight counts as larger than this; 0: no limit" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
-    .scratch = scratch, .step = step,
+    .scratch = tn_unit_bytes, .step = step,
     .claims = TN_INVARIANT_SCALE, .claims_when = "weight_decay=0 eps=1e-15",
     .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

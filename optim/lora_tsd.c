@@ -28,7 +28,6 @@
    always some if 2 r is above min(m, n). */
 #include "optim/basis.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { LR, ROUNDS };

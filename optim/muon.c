@@ -83,7 +83,7 @@ static void momentum(const tn_unit *u, int k, tn_real *restrict out)
         b[i] = mu * b[i] + fresh * g[i];                           /* (1) */
         out[i] = nesterov ? fresh * g[i] + mu * b[i] : b[i];       /* (2) */
     }
-    double size = sqrt(tn_sum_squares(out, f->n)), eps = u->h[EPS];
+    double size = tn_norm(out, f->n), eps = u->h[EPS];
     tn_real share = (tn_real)(1 / (u->h[EPS_ADDED] != 0 ? size + eps : size > eps ? size : eps));
     for (int64_t i = 0; i < f->n; i++)
         out[i] *= share;                                           /* (3) */

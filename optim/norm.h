@@ -6,5 +6,6 @@
 
 /* Sum of squares, in double and in a fixed order. */
 double tn_sum_squares(const tn_real *x, int64_t n);
+double tn_norm(const tn_real *x, int64_t n); /* its root */
 
 #endif

@@ -116,6 +116,9 @@ typedef struct tn_optim_def {
     const char *decay;                  /* name of the hyper-parameter that --weight-decay sets; NULL: none */
 } tn_optim_def;
 
+/* Bytes of the unit's larger weight, for copies in u->memory: a .scratch by itself. */
+size_t tn_unit_bytes(const tn_unit *u);
+
 extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
 const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
 

@@ -50,8 +50,7 @@ bool tn_reflora_needs(const tn_unit *u, int slot, int k)
 
 static size_t scratch(const tn_unit *u)
 {
-    return tn_balance_bytes(u) +
-           (size_t)((u->in > u->out ? u->in : u->out) * u->r) * sizeof(tn_real);
+    return tn_balance_bytes(u) + tn_unit_bytes(u);
 }
 
 static void step(tn_unit *u)

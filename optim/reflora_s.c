@@ -25,24 +25,12 @@
    in the product while neither factor is zero; AdamW bears only signed permutations.
    Trap: nothing happens while a factor is zero, so at the zero start lora_A keeps its norm for the
    first step. */
+#include "optim/norm.h"
 #include "optim/reflora.h"
 
 #include <math.h>
 
 enum { RESCALE = TN_REFLORA_INTERVAL + 1 };
-
-static size_t scratch(const tn_unit *u)
-{
-    return (size_t)((u->in > u->out ? u->in : u->out) * u->r) * sizeof(tn_real);
-}
-
-static double norm(const tn_factor *f)
-{
-    double sum = 0;
-    for (int64_t j = 0; j < f->n; j++)
-        sum += (double)f->x[j] * (double)f->x[j];
-    return sqrt(sum);
-}
 
 static void scale(tn_real *x, int64_t n, double by)
 {
@@ -53,7 +41,7 @@ static void scale(tn_real *x, int64_t n, double by)
 /* ||A|| / ||B||; 1: one of them is zero. */
 static double ratio(const tn_unit *u)
 {
-    double b = norm(&u->f[0]), a = norm(&u->f[1]);
+    double b = tn_norm(u->f[0].x, u->f[0].n), a = tn_norm(u->f[1].x, u->f[1].n);
     return a > 0 && b > 0 ? a / b : 1;
 }
 
@@ -104,7 +92,7 @@ const tn_optim_def tn_optim_reflora_s = {
         { "rescale", 1, TN_SWITCH, "1: the pair and its moments (authors); 0: the gradients alone" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
-    .pairs = true, .scratch = scratch, .step = step,
+    .pairs = true, .scratch = tn_unit_bytes, .step = step,
     .claims = TN_INVARIANT_BOTH, .claims_when = "adamw=0 warmup_steps=0",
     .claims_nonzero = true, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -20,6 +20,8 @@
    Both factors have a V and a D; those of X belong to the basis of Y. */
 #include "optim/rite.h"
 
+#include "optim/norm.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -132,12 +134,8 @@ void tn_rite_move(const tn_unit *u, int i, const tn_rite *m, double keep, double
 void tn_rite_balance(const tn_unit *u)
 {
     double norm[2];
-    for (int i = 0; i < 2; i++) {
-        double sum = 0;
-        for (int64_t j = 0; j < u->f[i].n; j++)
-            sum += (double)u->f[i].x[j] * (double)u->f[i].x[j];
-        norm[i] = sqrt(sum) + 1e-6;
-    }
+    for (int i = 0; i < 2; i++)
+        norm[i] = tn_norm(u->f[i].x, u->f[i].n) + 1e-6;
     for (int i = 0; i < 2; i++)
         for (int64_t j = 0; j < u->f[i].n; j++)
             u->f[i].x[j] = (tn_real)((double)u->f[i].x[j] * sqrt(norm[1 - i] / norm[i]));

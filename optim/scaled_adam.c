@@ -32,9 +32,8 @@ enum { DELTA = TN_ADAM_DECAY + 1, GAUSS_SEIDEL, BIAS_CORRECTION, DECAY_AFTER, FA
 
 static size_t scratch(const tn_unit *u)
 {
-    int64_t n = u->in > u->out ? u->in : u->out;
     return (2 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
-           (size_t)(n * u->r) * sizeof(tn_real);
+           tn_unit_bytes(u);
 }
 
 /* (3) to (6) for factor i with the preconditioned gradient ~g. */

@@ -29,7 +29,7 @@ static double ratio(const tn_real *g, int64_t n, double eps)
     for (int64_t i = 0; i < n; i++)
         squares += ((double)g[i] - mean) * ((double)g[i] - mean);
     double std = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
-    return sqrt(tn_sum_squares(g, n)) / (std + eps);                       /* (1) */
+    return tn_norm(g, n) / (std + eps);                       /* (1) */
 }
 
 static void step(tn_unit *u)

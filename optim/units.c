@@ -15,6 +15,12 @@ static size_t aligned(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+size_t tn_unit_bytes(const tn_unit *u)
+{
+    int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n; /* 0 in the f[1] of a single weight */
+    return (size_t)n * sizeof(tn_real);
+}
+
 static bool ends_with(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);
