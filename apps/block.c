@@ -46,8 +46,10 @@ static void trained_line(const setup *s, const options *o)
                (long long)o->lora_rank, o->lora_alpha,
                o->target_modules ? o->target_modules : s->model->family->lora_targets, count,
                share);
+    if (o->lora_dropout > 0)
+        printf(", dropout %g before it", o->lora_dropout);
     printf(", dropout %g%s\n", o->dropout,
-           o->dropout > 0 ? "" : " (a config's own dropout is ignored)");
+           o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
 }
 
 static void data_line(const setup *s, const options *o, part which, const char *name)

@@ -81,6 +81,10 @@ static int choose_all(lab *l, const experiment *x, tn_error *e)
         else if (!there)
             choose(&l->chosen[l->count++], l->o, names[i]);
     }
+    l->width = (int)strlen("optimizer");
+    for (int i = 0; i < l->count; i++)
+        if ((int)strlen(l->chosen[i].label) > l->width)
+            l->width = (int)strlen(l->chosen[i].label);
     return e->code;
 }
 

@@ -30,6 +30,7 @@ typedef struct lab {
     uint64_t seed;
     lab_choice chosen[LAB_MOST];
     int count;
+    int width; /* of a column of labels */
 } lab;
 
 typedef struct experiment {

@@ -178,12 +178,12 @@ static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_e
 
 static void print_table(const lab *l, const descent *all, const double *rate)
 {
-    printf("%-24s %6s", "optimizer", "rate");
+    printf("%-*s %6s", l->width, "optimizer", "rate");
     for (int k = 0; k < KAPPAS; k++)
         printf("  kappa %-6g", kappas[k]);
     printf("\n");
     for (int i = 0; i < l->count; i++) {
-        printf("%-24s %6g", l->chosen[i].label, rate[i]);
+        printf("%-*s %6g", l->width, l->chosen[i].label, rate[i]);
         for (int k = 0; k < KAPPAS; k++) {
             char text[32];
             snprintf(text, sizeof text, "%d", all[i].reached[k]);

@@ -68,7 +68,7 @@ int lab_init_scale(const lab *l, tn_error *e)
            STEPS, OUT, R, IN, R, lab_rates);
     for (int i = 0; i < l->count && !e->code; i++) {
         run_scales(l, &l->chosen[i], &s[i], e);
-        printf("%-24s rate %g\n", l->chosen[i].label, s[i].rate);
+        printf("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
         curves[i] = (curve){ l->chosen[i].def->name, s[i].scale, s[i].loss, SCALES };
         most = fmax(most, s[i].loss[ONE]);
     }

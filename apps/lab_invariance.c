@@ -109,9 +109,9 @@ static const char *claim(const tn_optim_def *d)
                                                 : "-";
 }
 
-static void print_row(const lab_choice *c, const trial *t)
+static void print_row(int width, const lab_choice *c, const trial *t)
 {
-    printf("%-20s %6g %9.4g", c->label, t->rate, t->loss[PLAIN][STEPS]);
+    printf("%-*s %6g %9.4g", width, c->label, t->rate, t->loss[PLAIN][STEPS]);
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         if (isnan(t->loss[w][STEPS]))
             printf(" %11s", "diverges");
@@ -131,14 +131,14 @@ int lab_invariance(const lab *l, tn_error *e)
            "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
            "by 1e-7 of their size, which large rates amplify\n",
            OUT, R, IN, R, STEPS, lab_rates);
-    printf("%-20s %6s %9s", "optimizer", "rate", "last loss");
+    printf("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         printf(" %11s", writings[w].name);
     printf("  claims\n");
     for (int i = 0; i < l->count && !e->code; i++) {
         if (run_writings(l, &l->chosen[i], &t[i], e))
             break;
-        print_row(&l->chosen[i], &t[i]);
+        print_row(l->width, &l->chosen[i], &t[i]);
         for (int w = 0; w < DRAWN; w++)
             curves[i][w] = (curve){ writings[w].name, t[i].x, t[i].loss[w], STEPS + 1 };
         charts[i] = (chart){ .title = l->chosen[i].label, .x = "step", .y = "loss",

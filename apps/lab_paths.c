@@ -107,7 +107,7 @@ static int run_path(const lab *l, const lab_choice *how, const place *at, path *
     p->loss = (double)NAN;
     lab_run(l, how, rate, &t, note, p, e);
     const bool ends = !isnan(p->x[at->steps]);
-    printf("  %-24s rate %-6g ", how->label, rate);
+    printf("  %-*s rate %-6g ", l->width, how->label, rate);
     if (ends)
         printf("loss %-9.3g at (%.3g, %.3g)\n", p->loss, p->x[at->steps], p->y[at->steps]);
     else
@@ -128,7 +128,7 @@ static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error
     printf("%s from (%g, %g), %d steps\n", at->title, at->start[0], at->start[1], at->steps);
     for (int i = 0; i < l->count && !e->code; i++) {
         if (l->chosen[i].def->pairs && !at->pair) {
-            printf("  %-24s not there: no LoRA pair\n", l->chosen[i].label);
+            printf("  %-*s not there: no LoRA pair\n", l->width, l->chosen[i].label);
             continue;
         }
         path *p = &s->paths[n];

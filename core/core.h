@@ -122,7 +122,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss);
 
 uint64_t tn_stream(const char *name); /* the stream of a parameter, a layer, an epoch: FNV-1a */
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
-/* Numbers 4 block .. 4 block + 3 at the cost of one. */
+/* Numbers 4 block .. 4 block + 3 at the cost of one; of block the low 32 bits count, so a draw of a
+   stream has 2^34 numbers. */
 void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t block, uint32_t out[4]);
 double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index); /* (0,1) */
 double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);

@@ -200,7 +200,7 @@ START_TEST(paths_have_sgd_and_adam)
     ck_assert_double_lt(number_of("sgd ", 4), 1e-3);
     ck_assert_double_lt(number_of("adam beta1=0.8 ", 5), 1e-2);
     ck_assert_double_lt(number_of("lora-rite ", 4), 1e-2);
-    place_has(&p, "out", "lora-rite                not there: no LoRA pair");
+    place_has(&p, "out", "lora-rite      not there: no LoRA pair");
     ck_assert_int_eq(shell(&p, "sed 's/[(),]//g' out >c && mv c out"), 0);
     const double a[2] = { number_of("sgd ", 6), number_of("lora-rite ", 6) };
     const double b[2] = { number_of("sgd ", 7), number_of("lora-rite ", 7) };
