@@ -66,6 +66,7 @@ int options_read(options *o, const command *c, tn_error *e)
     bool before[OPTIONS];
     size_t size;
     memcpy(before, o->given, sizeof before);
+    before[OPT_iters] = before[OPT_epochs] = before[OPT_iters] || before[OPT_epochs]; /* one thing */
     o->file = tn_file_read(o->config, CONFIG_MOST, &size, e);
     if (!o->file)
         return e->code;

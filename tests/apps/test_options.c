@@ -149,7 +149,8 @@ static const file files[] = {
     { "data: task:lookup\n", OPT_data, "task:lookup", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },
-    { "seed = 5\n", OPT_seed, "7", false }, /* the command line says 7 */
+    { "seed = 5\n", OPT_seed, "7", false }, /* the command line says 7, */
+    { "iters = 5\n", OPT_iters, "", false }, /* and --epochs */
     { "batch-size = 8\nbatch-size = 9\n", 0, "c:2: batch-size is set a second time", true },
     { "a\n", 0, "c:1: \"a\"; expected name = value", true },
     { "\n\nlearning-rat = 1\n", 0, "c:3: learning-rat: unknown option; did you mean --learning-rate?", true },
@@ -168,7 +169,9 @@ START_TEST(reads_config_files)
     ck_assert_int_eq(chdir(folder), 0);
     ck_assert_int_eq(tn_file_write("c", f->text, strlen(f->text), &e), 0);
     tn_text got =
-        parse("train", (const char *const[WORDS]){ "--config", "c", "--seed", "7" }, f->row, &code);
+        parse("train", (const char *const[WORDS]){ "--config", "c", "--seed", "7",
+                                                          "--epochs", "2" },
+              f->row, &code);
     ck_assert_int_eq(code, f->fails ? TN_EFORMAT : 0);
     if (f->fails)
         ck_assert_msg(strstr(got.s, f->expected) != NULL, "%s", got.s);
