@@ -10,7 +10,8 @@ CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-err
 LDLIBS_ALL := -lm -pthread $(LDFLAGS)
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-# The program is built for the baseline of its architecture; only these files may assume more.
+# The program is built for the baseline of its architecture; only these files may assume more (and two
+# functions of optim/tall.c, which say so).
 ISA_x86_avx2   := -mavx2 -mfma
 ISA_x86_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512
 ISA_x86_peak_avx2 := $(ISA_x86_avx2)

@@ -98,7 +98,7 @@ static void leading_pairs(double *x, double *a, double *b)
     }
 }
 
-/* x (N,R) with columns made orthonormal, by Gram and Schmidt twice. */
+/* The rows of x made orthonormal, by Gram and Schmidt twice. */
 static void orthonormal(const lab *l, const char *stream, double x[R][N])
 {
     lab_normal(l, stream, 1, R * N, x[0]);

@@ -188,7 +188,7 @@ int option_unknown(const char *name, size_t n, const command *c, const char *whe
     for (int i = 0; i < OPTIONS; i++)
         names[i] = strchr(options_table[i].commands, c->letter) ? options_table[i].name : NULL;
     snprintf(word, sizeof word, "%.*s", n > 60 ? 60 : (int)n, name);
-    const char *nearest = nearest_name(word, names, OPTIONS);
+    const char *nearest = tn_nearest(word, names, OPTIONS);
     for (const command *other = commands; other->name; other++)
         if (option_find(name, n, other->letter) >= 0)
             return tn_fail(e, code, "%s%s is an option of %s, not of %s", where, word, other->name,

@@ -96,8 +96,6 @@ void options_help(const command *c, tn_text *out);
 void options_value(const options *o, int i, tn_text *out);
 /* The name with dashes into out (64 bytes), which is returned. */
 char *option_dashed(const char *name, char *out);
-/* The entry nearest to `word`, NULL when none is near; names[i] for i < n, NULL entries skipped. */
-const char *nearest_name(const char *word, const char *const *names, int n);
 /* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`, or, where
    none is near, `see PLACE`. */
 int unknown_name(const char *what, const char *word, const char *const *names, int n,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN = 34, NAME_MOST = 40 };
+enum { HELP_COLUMN = 34 };
 
 /* The help without the {LETTERS:TEXT} of other commands. */
 static void add_help(const char *help, char letter, tn_text *out)
@@ -89,49 +89,10 @@ void options_value(const options *o, int i, tn_text *out)
         tn_text_add(out, "%s", *(const bool *)field ? "true" : "false");
 }
 
-/* Edit distance of a and b, insertions, deletions and exchanges at one each. */
-static int distance(const char *a, const char *b)
-{
-    int row[NAME_MOST + 1];
-    const int n = (int)strlen(b);
-    if (n > NAME_MOST || strlen(a) > NAME_MOST)
-        return NAME_MOST;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            const char x = a[i - 1] == '-' ? '_' : a[i - 1], y = b[j - 1] == '-' ? '_' : b[j - 1];
-            int best = corner + (x != y);
-            corner = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[n];
-}
-
-const char *nearest_name(const char *word, const char *const *names, int n)
-{
-    const char *best = NULL;
-    int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
-    for (int i = 0; i < n; i++) {
-        if (!names[i])
-            continue;
-        const int d = distance(word, names[i]);
-        if (d <= least && (!best || d < least)) {
-            best = names[i];
-            least = d;
-        }
-    }
-    return best;
-}
-
 int unknown_name(const char *what, const char *word, const char *const *names, int n,
                  const char *place, tn_error *e)
 {
-    const char *near = nearest_name(word, names, n);
+    const char *near = tn_nearest(word, names, n);
     return tn_fail(e, APP_USAGE, "%s \"%.60s\": unknown; %s %s%s", what, word,
                    near ? "did you mean" : "see", near ? near : place, near ? "?" : "");
 }

@@ -74,20 +74,15 @@ static int load_checkpoint(job *j, const tn_text *facts)
     if (!config_check(&j->r, facts, used, e) &&
         tn_checkpoint_load(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, e))
         add_way_out(j->o, e);
-    if (!e->code) {
-        j->saved = j->r.state.step;
-        if (j->r.state.options_hash != hash)
-            tn_fail(
-                e, TN_ESTATE,
+    if (!e->code && j->r.state.options_hash != hash)
+        tn_fail(e, TN_ESTATE,
                 "%s: the checkpoint was made with other options than %s says; expected the same",
                 j->o->output_dir, used);
-        else if (j->r.state.step > j->r.steps)
-            tn_fail(
-                e, APP_USAGE,
-                "--iters: the checkpoint is after step %lld; expected at least as many steps as "
-                "the %lld asked for",
-                (long long)j->r.state.step, (long long)j->r.steps);
-    }
+    if (!e->code && j->r.state.step > j->r.steps)
+        tn_fail(e, APP_USAGE, "--resume: %lld steps asked for; expected at least the %lld that the "
+                "checkpoint has", (long long)j->r.steps, (long long)j->r.state.step);
+    if (!e->code)
+        j->saved = j->r.state.step;
     free(used);
     return e->code;
 }

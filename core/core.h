@@ -12,7 +12,7 @@
    Errors: the first mistake sticks to the tape and later calls on it do nothing; tn_tape_error
    says what it was. Calls that end something return 0 or a negative TN_E* of errors.def.
    Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
-   MLP, V vocabulary, R LoRA rank, N rows. Memory sizes are size_t, dimensions int64_t. */
+   MLP, V vocabulary, R LoRA rank, N rows, S keys; M, K, N in products, (M,K) (K,N). Memory sizes are size_t, dimensions int64_t. */
 #ifndef TN_CORE_H
 #define TN_CORE_H
 
@@ -51,7 +51,8 @@ typedef struct tn_options {
     const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, else the best the CPU has */
 } tn_options;
 
-/* NULL when memory is out, or the CPU does not have the instruction set asked for. */
+/* NULL when memory or threads are not to be had, or the CPU has not the instruction set asked for (or
+   no CPU has: $TN_ISA is no name). */
 tn_context *tn_context_new(const tn_options *options);
 void tn_context_free(tn_context *c);
 int tn_context_threads(const tn_context *c);

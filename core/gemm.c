@@ -60,6 +60,7 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
 {
     const tn_kernels *kernels = tn_kernels_of(c);
     plan w = { .c = c, .kernels = kernels, .p = *p, .width = kernels->tile_cols };
+    /* Tiles are as high as wide; of a triangle lower ones waste less. */
     w.height = p->triangle != TN_NO_TRIANGLE && w.width > HEIGHT ? HEIGHT : w.width;
     w.depth = p->acs != 1 && least(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
     w.cols = TASK_PANELS * w.width;
@@ -94,8 +95,8 @@ static void pack_panels(const plan *w, int64_t k, int64_t depth, int64_t j, int6
 }
 
 /* Adds what the block [k, k+depth) gives to C from (i, j) on: rows <= height rows, cols columns. Of
-   a triangle it takes what the longest of these rows needs, perhaps no k at all. (Attention at T 64
-   takes 0.7 of its time so.) */
+   a triangle it takes what the longest of these rows needs, perhaps no k at all. (So attention at
+   T 64 takes 0.7 of the time.) */
 static void multiply_block(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
                            int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
 {

@@ -29,13 +29,17 @@ int tn_folder_make(const char *path, tn_error *e); /* one that is there already 
 char *tn_path_join(const char *folder, const char *name);
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start); /* FNV-1a; start 0: the usual basis */
 
-/* ---- a growing text, for writers ---- */
+/* ---- a growing text, for writers; names ---- */
 
 typedef struct tn_text { char *s; size_t n, room; bool failed; } tn_text; /* starts as { 0 } */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
 void tn_text_quote(tn_text *t, const char *s, size_t n); /* as a JSON string, quotes included */
 void tn_text_free(tn_text *t);
+/* The one of names[0..n) that takes the fewest changes of a letter to become `word`, dashes and
+   underscores alike; NULL entries are passed over. NULL: none is near (one change, and one more for
+   every three letters). */
+const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
 

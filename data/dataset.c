@@ -102,7 +102,7 @@ int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
-        tn_fail(e, TN_EFORMAT, "%s: all %lld records were skipped; expected one with text within "
+        tn_fail(e, TN_EFORMAT, "%s: all records were skipped (%lld); expected one with text within "
                 "max_length", place, (long long)d->facts.skipped);
     if (e->code) {
         tn_dataset_free(d);

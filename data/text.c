@@ -80,3 +80,44 @@ void tn_text_free(tn_text *t)
     free(t->s);
     *t = (tn_text){ 0 };
 }
+
+enum { NAME_MOST = 64 };
+
+/* Letters to insert, remove or replace to get from a to b: Levenshtein's distance. */
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MOST + 1];
+    int n = (int)strlen(b);
+    if (n > NAME_MOST || strlen(a) > NAME_MOST)
+        return NAME_MOST;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            char x = a[i - 1] == '-' ? '_' : a[i - 1], y = b[j - 1] == '-' ? '_' : b[j - 1];
+            int best = corner + (x != y);
+            corner = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[n];
+}
+
+const char *tn_nearest(const char *word, const char *const *names, int n)
+{
+    const char *best = NULL;
+    int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
+    for (int i = 0; i < n; i++) {
+        if (!names[i])
+            continue;
+        int d = distance(word, names[i]);
+        if (d <= least && (!best || d < least)) {
+            best = names[i];
+            least = d;
+        }
+    }
+    return best;
+}

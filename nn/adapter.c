@@ -49,7 +49,7 @@ static void check_switches(const tn_json *json, tn_error *e)
     for (size_t i = 0; start && start->kind == TN_STRING && i < sizeof bases / sizeof *bases; i++)
         if (!strncmp(start->text, bases[i], strlen(bases[i])))
             tn_json_refuse(start,
-                           "true: the base weights belong to this start were changed with it", e);
+                           "true: the base weights that belong to this start were changed with it", e);
 }
 
 static int read_config(config *c, tn_error *e)

@@ -28,7 +28,8 @@ typedef struct tn_param {
 tn_params *tn_params_new(tn_context *c);
 void tn_params_free(tn_params *p);
 tn_context *tn_params_context(const tn_params *p); /* the one it was made with */
-/* A new weight, zero-filled, trained. NULL once memory is out or the name is taken (see error). */
+/* A new weight, zero-filled, trained. NULL once memory is out, the name is
+   taken or a dimension is below 1 (see error). */
 tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[]);
 int64_t tn_params_count(const tn_params *p);
 tn_param *tn_params_at(const tn_params *p, int64_t i);      /* in the order they were added */

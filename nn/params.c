@@ -1,6 +1,8 @@
 /* params.c - a named set of weights, in the order they were added. */
 #include "nn/nn.h"
 
+#include "core/op.h"
+
 #include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
@@ -59,6 +61,11 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
         return NULL;
     if (tn_params_find(p, name)) {
         tn_fail(&p->error, TN_EARG, "%s: there is a weight of this name already", name);
+        return NULL;
+    }
+    if (!tn_shape_is_sane(rank, dim)) {
+        tn_fail(&p->error, TN_ESHAPE,
+                "%s: expected 1 to %d dimensions from 1, at most 2^40 numbers", name, TN_MAX_RANK);
         return NULL;
     }
     tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;

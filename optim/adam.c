@@ -47,18 +47,14 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
     tn_real *restrict x = f->x, *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
     tn_real *restrict top = how.top;
     const tn_real *restrict grad = how.g;
-    for (int64_t i = 0; i < f->n && !top; i++) {
+    for (int64_t i = 0; i < f->n; i++) {
         tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
         m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
         v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
-        x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(v[i]) * root + eps)); /* (5) */
-    }
-    for (int64_t i = 0; i < f->n && top; i++) {
-        tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
-        m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
-        v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
-        top[i] = v[i] > top[i] ? v[i] : top[i];                                       /* (6) */
-        x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(top[i]) * root + eps)); /* (5) */
+        tn_real most = v[i];
+        if (top)
+            most = top[i] = v[i] > top[i] ? v[i] : top[i];                            /* (6) */
+        x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(most) * root + eps)); /* (5) */
     }
 }
 

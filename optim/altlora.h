@@ -9,7 +9,7 @@
    alternate 0: both in every step; f: f steps of lora_B, f of lora_A, and so on. */
 void tn_altlora_step(tn_unit *u, double alternate, void (*move)(tn_unit *u, int i, int64_t t));
 /* (1) and (2) of altlora.c for factor i, c and t (r,r); old: the partners of the last time, which
-   become those of this one. work: tn_preconditioner_work(r). */
+   become those of this one. work: tn_preconditioner_work(r) + r r. */
 void tn_altlora_transport(const tn_unit *u, int i, double delta, void *const *old, double *work,
                           double *c, double *t);
 

@@ -58,8 +58,8 @@ static void move(tn_unit *u, int i, int64_t turn)
     for (int64_t j = 0; j < rr; j++) {
         c[j] /= u->h[SCALE_FREE] != 0 ? u->s * u->s : 1;
         t[j] *= u->h[BETA1];
-        fresh[j] = j % (r + 1) ? 0 : 1 - u->h[BETA1];
     }
+    tn_small_diagonal(r, 1 - u->h[BETA1], fresh);
     tn_tall_combine(grad, c, grad, NULL, work, u->wide, g);                /* (3) */
     tn_tall_combine(m, t, tn_tall_of(u, i, g), fresh, work, u->wide, d);   /* (4) */
     descend(u, i, turn, g, d);

@@ -116,8 +116,7 @@ void tn_balora(const tn_unit *u, bool nearest, char *memory)
     if (!tn_balance_of(u, memory, &b))
         return;
     double *o = b.work + 4 * rr + 4 * r;
-    for (int64_t j = 0; j < rr; j++)
-        o[j] = j % (r + 1) ? 0 : 1;
+    tn_small_diagonal(r, 1, o);
     if (nearest && !nearest_rotation(r, &b, o))
         return;
     for (int i = 0; i < 2; i++)

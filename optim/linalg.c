@@ -46,6 +46,12 @@ void tn_small_symmetric(int64_t r, double *a)
             a[i * r + j] = a[j * r + i] = 0.5 * (a[i * r + j] + a[j * r + i]);
 }
 
+void tn_small_diagonal(int64_t r, double d, double *out)
+{
+    for (int64_t j = 0; j < r * r; j++)
+        out[j] = j % (r + 1) ? 0 : d;
+}
+
 double tn_small_trace(int64_t r, const double *a)
 {
     double sum = 0;

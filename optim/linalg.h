@@ -30,6 +30,7 @@ void tn_small_ab(int64_t r, const double *a, const double *b, double *out);
 void tn_small_atb(int64_t r, const double *a, const double *b, double *out);
 void tn_small_abt(int64_t r, const double *a, const double *b, double *out);
 void tn_small_symmetric(int64_t r, double *a); /* a = (a + a^T) / 2 */
+void tn_small_diagonal(int64_t r, double d, double *out); /* out = d I */
 double tn_small_trace(int64_t r, const double *a);
 
 /* Symmetric a = sum over k of w[k] e_k e_k^T, w ascending, e_k row k of e. a is destroyed;

@@ -60,10 +60,9 @@ static void step(tn_unit *u)
         tn_basis_gram(u, m, y, m, y, work, zz);
         tn_symmetric_inverse_root(r, zz, tn_small_trace(r, zz), work, k);            /* (3) */
         tn_basis_back(r, y, k, y, work, k);
-        for (int64_t j = 0; j < rr; j++) {
+        for (int64_t j = 0; j < rr; j++)
             k[j] *= -0.5 * u->lr;
-            l[j] = j % (r + 1) == 0;
-        }
+        tn_small_diagonal(r, 1, l);
         tn_tall_combine(m, k, x, l, work, u->wide, u->f[i].x);              /* (4), (4') */
     }
 }

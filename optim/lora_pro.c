@@ -20,7 +20,8 @@
    (6), the paper's, makes dA and dB as near as possible to g_A and g_B. It is solved in the
    eigenbases of A^T A (eigenvalues a_i) and B^T B (b_j): X_ij = -K_ij b_j / (a_i + b_j).
 
-   Cost: three products of n r^2 a factor, two eigenproblems of size r (split 2: four). State: none.
+   Cost: three products of n r^2 a factor, one of m r^2 a pair, two eigenproblems of size r (split 2: one
+   more product a factor, four eigenproblems). State: none.
    Claims: at delta = 0, splits 0 and 1 move the product the same whatever basis the pair is written
    in; (6) compares lengths of A and B, so split 2 bears rotations alone.
    Traps: as scaled_gd.c; f_A is the least squares step in A, larger than g_A by 1 / |B|^2. */
@@ -72,10 +73,11 @@ static void step(tn_unit *u)
         x[j] = u->h[SPLIT] == 0 ? 0 : -0.5 * k[j];                             /* (5) */
     for (int i = 0; i < 2; i++) {
         double keep = u->f[i].decays ? 1 - u->lr * u->h[DECAY] : 1, *l = room;
+        tn_small_diagonal(r, keep, l);
         for (int64_t j = 0; j < rr; j++) {
-            int64_t turned = j % r * r + j / r;
+            double shared = i ? k[j] + x[j] : -x[j % r * r + j / r]; /* K + X, -X^T */
             c[i][j] *= -eta;                                                   /* (2) */
-            l[j] = eta * (i ? k[j] + x[j] : -x[turned]) + (j % (r + 1) ? 0 : keep);
+            l[j] += eta * shared;
         }
         tn_tall_combine(tn_tall_of(u, i, u->f[i].g), c[i], tn_tall_of(u, i, u->f[i].x), l, work,
                         u->wide, u->f[i].x);                                   /* (4) */

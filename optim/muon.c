@@ -89,7 +89,8 @@ static void momentum(const tn_unit *u, int k, tn_real *restrict out)
         out[i] *= share;                                           /* (3) */
 }
 
-/* A matrix whose products find no memory keeps its place; the forward pass has taken that before. */
+/* A matrix whose products find no memory stays as it is. (They find some: the forward pass, which
+   takes more, came before.) */
 static void step_factor(tn_unit *u, int k)
 {
     const tn_factor *f = &u->f[k];

@@ -4,7 +4,7 @@
        tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), &how, &e);
        for (int64_t k = 1; k <= steps; k++) {
            ... tn_backward ...
-           if (tn_optim_step(o)) puts(tn_optim_error(o)->text);
+           if (tn_optim_step(o)) { puts(tn_optim_error(o)->text); tn_params_clear(m->params); }
        }
 
    What an optimizer updates is a unit: one weight, or the two factors of a LoRA layer with their
@@ -12,7 +12,7 @@
    one file and one row of optim.def; command line, help, state files, memory report and tests
    follow. tn_optim_new takes a definition that has no row there, too.
    Ownership: a tn_optim owns its state, not the params. Errors: tn_optim_step returns a negative
-   TN_E* and leaves weights and state as they were. */
+   TN_E* and leaves weights, state and gradients as they were: tn_params_clear drops the latter. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H
 
@@ -25,7 +25,7 @@ enum { TN_MAX_HYPER = 14, TN_MAX_SLOTS = 10, TN_MAX_PRESETS = 6 };
 /* Shape and type of a state block. Small algebra and scalars are kept in double. */
 typedef enum tn_slot_kind {
     TN_SLOT_NONE,   /* ends a list */
-    TN_LIKE_X,      /* tn_real, like each weight of the unit (two blocks for a pair: .A and .B) */
+    TN_LIKE_X,      /* tn_real, like each weight of the unit (two blocks for a pair) */
     TN_LIKE_B,      /* tn_real, like lora_B (out,R); a single weight has none */
     TN_ROWS,        /* tn_real, one number a row of each weight */
     TN_COLS,        /* tn_real, one number a column of each weight */
@@ -55,8 +55,8 @@ typedef struct tn_unit {  /* a step does all its factors: balora makes pairs for
     const double *h;       /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
     double global;         /* sum over all units of what .measure returned */
     bool wide;             /* the context's kernels are vector ones: see linalg.h; changes no bit */
-    tn_context *context;   /* and the number of the thread that runs this unit, */
-    int thread;            /* for matrix products inside a step */
+    tn_context *context;   /* for matrix products inside a step, */
+    int thread;            /* with the number of the thread that runs this unit */
     char *memory;          /* scratch of `scratch` bytes, 64-byte aligned, garbage on entry; the first-pass
                               scratch of a unit is kept for its second pass when .keeps_scratch */
 } tn_unit;
@@ -81,7 +81,8 @@ typedef struct tn_slot { const char *name; tn_slot_kind kind; } tn_slot;
 typedef struct tn_preset { const char *name, *settings; } tn_preset; /* "order=1 delta=0.01" */
 
 typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product for which T? */
-    TN_INVARIANT_NONE = 0,     /* signed permutations only */
+    TN_INVARIANT_NONE = 0,     /* signed permutations only; the next four are sets of bits: scale,
+                                  rotations, the rest */
     TN_INVARIANT_SCALE = 1,    /* T = c I */
     TN_INVARIANT_ROTATION = 2, /* orthogonal T */
     TN_INVARIANT_BOTH = 3,     /* c times an orthogonal T */
@@ -107,8 +108,8 @@ typedef struct tn_optim_def {
     double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order,
                                              and a sum that is not finite refuses the whole step */
     void (*step)(tn_unit *u);             /* second pass: one unit, which cannot fail */
-    const char *(*check)(const double *h); /* what is wrong between settings that each are in range, or
-                                              NULL; no .check: nothing */
+    const char *(*check)(const double *h); /* what is wrong with the combination, each setting being in
+                                              range, or NULL; no .check: nothing */
     tn_claim claims;
     const char *claims_when;            /* settings under which the claim holds; NULL: always */
     bool claims_nonzero;                /* the claim needs two factors that are not zero */
@@ -158,8 +159,9 @@ typedef struct tn_optim_options {
    rank > min(in, out) for optimizers of pairs, half a pair. NULL and an error then. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o, tn_error *e);
 void tn_optim_free(tn_optim *o);
-/* One step with the gradients in the params, which are zero afterwards. A gradient that is not finite
-   refuses the whole step and names the weight; nothing has changed then. */
+/* One step with the gradients in the params, which are zero after it. A gradient that is not finite
+   refuses the whole step and names the weight; nothing has changed then, and the gradients are still
+   there: tn_params_clear before the next tn_backward, or it adds to them. */
 int tn_optim_step(tn_optim *o);
 const tn_error *tn_optim_error(const tn_optim *o);
 int64_t tn_optim_steps(const tn_optim *o);      /* steps done */

@@ -25,7 +25,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SQUARES = 12 }; /* (r,r) matrices of the page */
+enum { SQUARES = 12 }; /* (r,r) matrices of the scratch */
 
 tn_rite tn_rite_of(const tn_unit *u)
 {

@@ -16,7 +16,7 @@
    - where there is no inverse: the pseudo-inverse, the identity, or the identity if the norm of the
      Gram matrix is at most 1e-6 (fallback 0, 1, 2).
 
-   Cost: two products of n r^2 a factor and one eigenproblem of size r. State: none.
+   Cost: three products of n r^2 a factor and one eigenproblem of size r. State: none.
    Claims: at delta = 0 the product A B^T moves the same whatever basis the pair is written in; with
    delta only rotations are harmless. The decay changes neither.
    Traps: the pseudo-inverse (delta = 0 and lora_B still zero) makes no step along missing
@@ -53,10 +53,9 @@ static void step(tn_unit *u)
     for (int i = 0; i < 2; i++) {
         double a = u->f[i].decays && after >= 0 ? 1 - u->lr * u->h[DECAY] : 1;
         double b = after > 0 ? u->lr * a : u->lr;
-        for (int64_t j = 0; j < rr; j++) {
+        for (int64_t j = 0; j < rr; j++)
             k[j] = -b * c[i][j];
-            l[j] = j % (r + 1) ? 0 : a;
-        }
+        tn_small_diagonal(r, a, l);
         tn_tall_combine(tn_tall_of(u, i, u->f[i].g), k, tn_tall_of(u, i, u->f[i].x), l, work,
                         u->wide, u->f[i].x); /* (2) */
     }

@@ -48,38 +48,19 @@ int tn_settings_find(const tn_optim_def *def, const char *name, size_t length)
     return -1;
 }
 
-/* Letters to insert, remove or replace to get from a (n letters) to b: Levenshtein's distance. */
-static int distance(const char *a, size_t n, const char *b)
+static int unknown(const tn_optim_def *def, const char *name, size_t length, tn_error *e)
 {
-    enum { MOST = 64 };
-    int row[MOST + 1];
-    size_t m = strlen(b);
-    if (n > MOST || m > MOST)
-        return MOST;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int corner = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            int replaced = corner + (a[i - 1] != b[j - 1]),
-                shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            corner = row[j];
-            row[j] = replaced < shorter + 1 ? replaced : shorter + 1;
-        }
-    }
-    return row[m];
-}
-
-static const char *nearest(const tn_optim_def *def, const char *name, size_t length)
-{
-    const char *best = def->hyper[0].name;
-    for (int i = 1; i < TN_SETTINGS; i++) {
-        const char *own = setting(def, i).name;
-        if (own && distance(name, length, own) < distance(name, length, best))
-            best = own;
-    }
-    return best;
+    const char *names[TN_SETTINGS];
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
+    for (int i = 0; i < TN_SETTINGS; i++)
+        names[i] = setting(def, i).name;
+    const char *near = tn_nearest(word, names, TN_SETTINGS);
+    if (near)
+        return tn_fail(e, TN_EARG, "%s has no setting \"%s\"; the nearest is \"%s\"", def->name,
+                       word, near);
+    return tn_fail(e, TN_EARG, "%s has no setting \"%s\"; `tenon optimizers %s` lists them",
+                   def->name, word, def->name);
 }
 
 static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e);
@@ -108,8 +89,7 @@ static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e
     size_t length = equals ? (size_t)(equals - text) : strlen(text);
     int i = tn_settings_find(def, text, length);
     if (i < 0)
-        return tn_fail(e, TN_EARG, "%s has no setting \"%.*s\"; the nearest is \"%s\"", def->name,
-                       (int)(length < 64 ? length : 64), text, nearest(def, text, length));
+        return unknown(def, text, length, e);
     char *end = NULL;
     double value = equals ? strtod(equals + 1, &end) : NAN;
     if (!equals || end == equals + 1 || *end || !isfinite(value))

@@ -22,8 +22,8 @@ enum { SHRINK = TN_ADAM_DECAY + 1 };
 static void step(tn_unit *u)
 {
     const tn_factor *a = &u->f[0], *b = &u->f[1];
-    double *ended = u->slot[2][0], size = tn_norm(a->x, a->n);
-    if (size < (double)a->n / (double)b->n * tn_norm(b->x, b->n))
+    double *ended = u->slot[2][0], ratio = (double)a->n / (double)b->n;
+    if (*ended == 0 && tn_norm(a->x, a->n) < ratio * tn_norm(b->x, b->n))
         *ended = 1;
     for (int64_t i = 0; i < a->n && *ended == 0; i++)
         a->x[i] *= (tn_real)(1 - u->h[SHRINK]);                            /* (1) */

@@ -3,8 +3,9 @@
 
        make && build/examples/gpt README.md
 
-   Not to forget: tn_tape_train before a step (or no gradient is kept), tn_tape_reset after it (or memory
-   grows), and one look at tn_tape_error: the first mistake sticks.
+   Not to forget: tn_tape_reset after a step (or memory grows), tn_tape_train before it (or dropout
+   repeats itself, and after tn_tape_eval no gradient is kept), and one look at tn_tape_error: the
+   first mistake sticks.
 
    Shapes: B rows, T positions, C channels, V tokens. */
 #include "core/core.h"

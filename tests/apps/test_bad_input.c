@@ -105,7 +105,7 @@ static const row rows[] = {
     { "echo '{\"prompt\":\"1\",\"completion\":\"\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1,
       "r.jsonl:24: \"completion\" is empty", false },
     { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl: 0 bytes; expected at least 1", false },
-    { "", TRAIN_O "r.jsonl --max-seq-length 4", 1, "r.jsonl: all 23 records were skipped", false },
+    { "", TRAIN_O "r.jsonl --max-seq-length 4", 1, "r.jsonl: all records were skipped (23)", false },
     { "mkdir d", TRAIN_O "d", 1, "d/train.jsonl: cannot open", false },
     { "cp r.jsonl r.csv", TRAIN_O "r.csv", 2,
       "r.csv: expected a .txt, a .jsonl, a folder or task:NAME", false },

@@ -23,6 +23,8 @@ START_TEST(settings_by_name)
         { "lora-rite", "beta=0.5", -1, -1,
           "lora-rite has no setting \"beta\"; the nearest is \"beta1\"" },
         { "lora-rite", "weightdecay=1", -1, -1, "the nearest is \"weight_decay\"" },
+        { "lora-rite", "temperature=1", -1, -1,
+          "no setting \"temperature\"; `tenon optimizers lora-rite` lists them" },
         { "sgd", "momentun=0.9", -1, -1, "the nearest is \"momentum\"" },
         { "sgd", "momentum", -1, -1, "\"momentum\" is no setting; expected momentum=NUMBER" },
         { "sgd", "momentum=", -1, -1, "expected momentum=NUMBER" },
