@@ -41,9 +41,6 @@ static int make_schedule(run *r, tn_error *e)
         return tn_fail(e, APP_USAGE,
                        "--lr-decay-steps %lld: expected at most the %lld steps after warm-up",
                        (long long)r->schedule.decay, (long long)(r->steps - r->schedule.warmup));
-    if (o->lr_min > r->lr)
-        return tn_fail(e, APP_USAGE, "--lr-min %g: expected at most the learning rate %g",
-                       o->lr_min, r->lr);
     return 0;
 }
 
@@ -54,7 +51,7 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
     const options *o = r->o;
     if (e->code)
         return e->code;
-    const tn_optim_options made = { .lr = r->lr,
+    const tn_optim_options made = { .lr = isnan(how->lr) ? 0 : how->lr,
                                     .set = how->set,
                                     .weight_decay = isnan(o->weight_decay) ? -1 : o->weight_decay,
                                     .decay_all = !strcmp(o->weight_decay_on, "all"),
@@ -67,7 +64,11 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)
         e->code = APP_USAGE;
-    return e->code;
+    if (e->code)
+        return e->code;
+    r->lr = tn_optim_hyper(r->optim, "lr");
+    return o->lr_min > r->lr ? tn_fail(e, APP_USAGE, "--lr-min %g: expected at most the learning "
+                                       "rate %g", o->lr_min, r->lr) : 0;
 }
 
 const tn_optim_def *find_optimizer(const char *name, tn_error *e)
@@ -90,7 +91,6 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     const tn_optim_def *def = find_optimizer(how->optimizer, e);
     if (!def)
         return e->code;
-    r->lr = isnan(how->lr) ? def->hyper[0].value : how->lr;
     r->steps = count_steps(s, o, e);
     make_schedule(r, e);
     make_optim(r, how, def, e);

@@ -299,7 +299,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
         return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g", (double)loss->x[0]);
     if (!loss->wants_grad || loss->place == LEAF)
         return tn_fail(&t->error, TN_ESTATE,
-                       "backward: nothing that the loss depends on wants a gradient");
+                       "backward: nothing that the loss depends on wants a gradient%s",
+                       t->training ? "" : "; the tape is in evaluation, tn_tape_train ends that");
     if (!gradient(t, loss))
         return t->error.code;
     loss->g[0] = 1;

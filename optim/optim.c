@@ -26,6 +26,8 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e)
 {
+    if (!def)
+        tn_fail(e, TN_EARG, "no optimizer is given; tn_optim_find knows those of tn_optims");
     tn_optim *o = e->code ? NULL : calloc(1, sizeof *o);
     if (!o) {
         tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
@@ -111,15 +113,20 @@ static double sum_in_order(const double *s, int64_t n)
 }
 
 /* A weight that nothing was added to has gradient zero: its memory must say so. */
-static void fill_missing_gradients(tn_optim *o)
+static int fill_missing_gradients(tn_optim *o)
 {
     for (int64_t i = 0; i < o->count; i++)
         for (int k = 0; k < o->members[i].unit.factors; k++) {
             tn_tensor *w = o->members[i].w[k];
+            if (!w->g)
+                return tn_fail(&o->error, TN_ESTATE,
+                               "%s: frozen after the optimizer was made; expected before",
+                               o->members[i].unit.f[k].name);
             if (!w->has_grad)
                 memset(w->g, 0, (size_t)tn_tensor_count(w) * sizeof *w->g);
             w->has_grad = true;
         }
+    return TN_OK;
 }
 
 /* Norm of all gradients; refuses the first weight whose gradient is not finite. */
@@ -166,8 +173,7 @@ int tn_optim_step(tn_optim *o)
 {
     o->error = (tn_error){ 0 };
     o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
-    fill_missing_gradients(o);
-    if (check_gradients(o))
+    if (fill_missing_gradients(o) || check_gradients(o))
         return o->error.code;
     clip_gradients(o);
     if (measure_units(o))

@@ -143,11 +143,13 @@ int tn_schedule_find(const char *name);
 typedef struct tn_optim tn_optim;
 
 typedef struct tn_optim_options {
-    double lr;                 /* 0: the optimizer's default */
+    double lr;                 /* 0: the optimizer's default, or the preset's */
     const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL.
-                                  "preset=NAME" stands for the settings of that preset. Every optimizer
-                                  also has those of tn_optim_common: "balora=1" balances each LoRA pair
-                                  after its step (balora.c), "balora_every=N" after every N-th only */
+                                  "preset=NAME" stands for the settings of that preset; all others
+                                  and the fields here prevail over it. What a field here says is not
+                                  to be said again. Every optimizer also has those of tn_optim_common:
+                                  "balora=1" balances each LoRA pair after its step (balora.c),
+                                  "balora_every=N" after every N-th only */
     double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
     bool decay_all;            /* decay on biases and norms too, not on matrices alone */
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
@@ -156,7 +158,7 @@ typedef struct tn_optim_options {
 } tn_optim_options;
 
 /* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with
-   rank > min(in, out) for optimizers of pairs, half a pair. NULL and an error then. */
+   rank > min(in, out) for optimizers of pairs, half a pair, no definition. NULL and an error then. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o, tn_error *e);
 void tn_optim_free(tn_optim *o);
 /* One step with the gradients in the params, which are zero after it. A gradient that is not finite

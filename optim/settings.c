@@ -63,11 +63,34 @@ static int unknown(const tn_optim_def *def, const char *name, size_t length, tn_
                    def->name, word, def->name);
 }
 
-static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e);
+static const char *const preset = "preset=";
+
+static bool is_preset(const char *text)
+{
+    return !strncmp(text, preset, strlen(preset));
+}
+
+static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e)
+{
+    const char *equals = strchr(text, '=');
+    size_t length = equals ? (size_t)(equals - text) : strlen(text);
+    int i = tn_settings_find(def, text, length);
+    if (i < 0)
+        return unknown(def, text, length, e);
+    char *end = NULL;
+    bool number = equals && strchr("+-.0123456789", equals[1]) && !strpbrk(equals, "xX");
+    double value = number ? strtod(equals + 1, &end) : NAN;
+    if (!number || end == equals + 1 || *end || !isfinite(value))
+        return tn_fail(e, TN_EARG, "%s: \"%s\" is no setting; expected %s=NUMBER", def->name, text,
+                       setting(def, i).name);
+    h[i] = value;
+    return TN_OK;
+}
 
 /* "preset=NAME": the settings that the name stands for, one after the other. */
-static int set_preset(const tn_optim_def *def, const char *name, double *h, tn_error *e)
+static int set_preset(const tn_optim_def *def, const char *text, double *h, tn_error *e)
 {
+    const char *name = text + strlen(preset);
     char list[256], *rest = list;
     int i = 0;
     while (i < TN_MAX_PRESETS && def->presets[i].name && strcmp(def->presets[i].name, name))
@@ -81,33 +104,17 @@ static int set_preset(const tn_optim_def *def, const char *name, double *h, tn_e
     return e->code;
 }
 
-static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e)
+/* A setting that tn_optim_options has a field for. Nobody may say it twice. */
+static int set_field(const tn_optim_def *def, const char *name, double value,
+                     const tn_optim_options *options, double *h, tn_error *e)
 {
-    if (!strncmp(text, "preset=", 7))
-        return set_preset(def, text + 7, h, e);
-    const char *equals = strchr(text, '=');
-    size_t length = equals ? (size_t)(equals - text) : strlen(text);
-    int i = tn_settings_find(def, text, length);
-    if (i < 0)
-        return unknown(def, text, length, e);
-    char *end = NULL;
-    double value = equals ? strtod(equals + 1, &end) : NAN;
-    if (!equals || end == equals + 1 || *end || !isfinite(value))
-        return tn_fail(e, TN_EARG, "%s: \"%s\" is no setting; expected %s=NUMBER", def->name, text,
-                       setting(def, i).name);
-    h[i] = value;
+    size_t length = strlen(name);
+    for (const char *const *s = options->set; s && *s; s++)
+        if (!strncmp(*s, name, length) && (*s)[length] == '=')
+            return tn_fail(e, TN_EARG, "%s: \"%s\" beside %s of %g; expected one of them", def->name,
+                           *s, name, value);
+    h[tn_settings_find(def, name, length)] = value;
     return TN_OK;
-}
-
-static int set_decay(const tn_optim_def *def, double value, double *h, tn_error *e)
-{
-    if (!(value >= 0))
-        return TN_OK;
-    if (def->decay) {
-        h[tn_settings_find(def, def->decay, strlen(def->decay))] = value;
-        return TN_OK;
-    }
-    return value > 0 ? tn_fail(e, TN_EARG, "%s has no weight decay", def->name) : TN_OK;
 }
 
 /* DBL_TRUE_MIN is the first number above 0, 1 - DBL_EPSILON / 2 the last below 1. */
@@ -143,15 +150,25 @@ static int check(const tn_optim_def *def, const double *h, tn_error *e)
     return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : e->code;
 }
 
+/* Defaults, then presets, then what was said by itself. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e)
 {
+    static const char *const none[] = { NULL };
+    const char *const *said = options->set ? options->set : none;
     for (int i = 0; i < TN_SETTINGS; i++)
         h[i] = setting(def, i).value;
-    if (options->lr != 0)
-        h[0] = options->lr;
-    set_decay(def, options->weight_decay, h, e);
-    for (const char *const *s = options->set; s && *s && !e->code; s++)
-        set(def, *s, h, e);
+    for (const char *const *s = said; *s && !e->code; s++)
+        if (is_preset(*s))
+            set_preset(def, *s, h, e);
+    if (options->lr != 0 && !e->code)
+        set_field(def, "lr", options->lr, options, h, e);
+    if (options->weight_decay >= 0 && def->decay && !e->code)
+        set_field(def, def->decay, options->weight_decay, options, h, e);
+    if (options->weight_decay > 0 && !def->decay)
+        tn_fail(e, TN_EARG, "%s has no weight decay", def->name);
+    for (const char *const *s = said; *s && !e->code; s++)
+        if (!is_preset(*s))
+            set(def, *s, h, e);
     return e->code ? e->code : check(def, h, e);
 }

@@ -231,7 +231,10 @@ static const row rows[] = {
     { "", "lab paths --optimizers sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd", 2, "expected at most 8", false },
     { "", "lab paths --optimizers scaled-gd,lora-rite,adamw,lion,lamb,rmsprop,loraplus", 2,
       "expected at most 8, with sgd,adam", false },
-    { "", "lab paths --opt lora-rite.lr=-1", 2, "lr is -1; expected a number above 0", false },
+    { "", "lab paths --opt lora-rite.lr=1", 2, "expected rates by --learning-rate", false },
+    { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; expected a number above 0", false },
+    { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
+      "\"lr=1\" beside lr of 0.1; expected one of them", false },
     { "", "optimizers adam sgd", 2, "\"sgd\": expected an option", false },
     { "", "task lookup --count 0", 2, "--count: \"0\"; expected a whole number from 1", false },
 };

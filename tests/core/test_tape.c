@@ -60,6 +60,12 @@ START_TEST(backward_refuses)
     ck_assert_int_eq(tn_backward(t, tn_add(t, a, a)), TN_ESHAPE);
     tn_tape_reset(t);
     ck_assert_int_eq(tn_backward(t, tn_scale(t, fixed, 2)), TN_ESTATE);
+    ck_assert_ptr_null(strstr(tn_tape_error(t), "evaluation"));
+    tn_tape_reset(t);
+    tn_tape_eval(t);
+    ck_assert_int_eq(tn_backward(t, tn_sum(t, a)), TN_ESTATE);
+    ck_assert_ptr_nonnull(strstr(tn_tape_error(t), "the tape is in evaluation"));
+    tn_tape_train(t, 0);
     tn_tape_reset(t);
     a->x[1] = (tn_real)INFINITY;
     ck_assert_int_eq(tn_backward(t, tn_sum(t, a)), TN_ENONFINITE);

@@ -65,6 +65,10 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
     ck_assert((double)w->x[0] == x);
     ck_assert(tn_optim_grad_norm(o) == 0);
     ck_assert_int_eq(tn_optim_error(o)->code, 0);
+    tn_params_freeze(p, "*");
+    ck_assert_int_eq(tn_optim_step(o), TN_ESTATE);
+    ck_assert_str_eq(tn_optim_error(o)->text,
+                     "w: frozen after the optimizer was made; expected before");
     tn_optim_free(o);
     tn_optim_free(NULL);
     tn_params_free(p);

@@ -30,6 +30,11 @@ START_TEST(settings_by_name)
         { "sgd", "momentum=", -1, -1, "expected momentum=NUMBER" },
         { "sgd", "momentum=0.9x", -1, -1, "expected momentum=NUMBER" },
         { "sgd", "momentum=nan", -1, -1, "expected momentum=NUMBER" },
+        { "sgd", "momentum=0x1", -1, -1, "expected momentum=NUMBER" },
+        { "sgd", "momentum= 0", -1, -1, "expected momentum=NUMBER" },
+        { "adamw", "weight_decay=0.5", 0.9, -1,
+          "\"weight_decay=0.5\" beside weight_decay of 0.9; expected one of them" },
+        { "lora-muon", "beta=0.5", 0.9, -1, "lora-muon has no weight decay" },
         { "sgd", "momentum=1", -1, -1, "sgd: momentum is 1; expected a number of at least 0 and below 1" },
         { "sgd", "nesterov=1", -1, -1, "nesterov needs a momentum" },
         { "adam", "beta2=1", -1, -1, "beta2 is 1; expected a number of at least 0 and below 1" },
@@ -105,6 +110,18 @@ START_TEST(presets_are_settings_that_pass)
     ck_assert(tn_optim_hyper(o, "match_rms") == 1);
     ck_assert(tn_optim_hyper(o, "lr") == 0.001);
     tn_optim_free(o);
+    tn_error e = { 0 };
+    o = tn_optim_new(p, tn_optim_find("muon"),
+                     &(tn_optim_options){ .lr = 0.5, .weight_decay = 0.25, .max_grad_norm = -1,
+                                          .set = (const char *[]){ "match_rms=0", "preset=moonlight",
+                                                                   NULL } }, &e);
+    must(&e);
+    ck_assert(tn_optim_hyper(o, "lr") == 0.5);
+    ck_assert(tn_optim_hyper(o, "weight_decay") == 0.25);
+    ck_assert(tn_optim_hyper(o, "match_rms") == 0);
+    tn_optim_free(o);
+    ck_assert_ptr_null(tn_optim_new(p, tn_optim_find("moon"), &(tn_optim_options){ 0 }, &e));
+    ck_assert_ptr_nonnull(strstr(e.text, "no optimizer is given"));
     named_refused(p, "muon", &(tn_optim_options){ .set = (const char *[]){ "preset=jordan", NULL },
                                             .weight_decay = -1 },
             TN_EARG, "muon has no preset \"jordan\"");
