@@ -135,7 +135,7 @@ static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
     }
     if (!e->code)
         copy_weights(s.model->params, start, false);
-    if (!e->code && first && !try_cells(y, &s, seed, e) && !output_make(y->o->out, false, e) &&
+    if (!e->code && first && !try_cells(y, &s, seed, e) && !output_make(y->o->out, e) &&
         !study_open(y, e))
         progress_setup(&s, y->o);
     for (int64_t i = 0; i < y->count && !e->code && !signals_stop(); i++) {

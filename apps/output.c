@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,7 +93,7 @@ static void remove_run(const char *folder)
         closedir(dir);
 }
 
-int output_make(const char *folder, bool overwrite, tn_error *e)
+int output_make(const char *folder, tn_error *e)
 {
     if (e->code)
         return e->code;
@@ -112,9 +114,24 @@ int output_make(const char *folder, bool overwrite, tn_error *e)
             break;
     }
     free(path);
-    if (!e->code && overwrite)
-        remove_run(folder);
     return e->code;
+}
+
+int output_take(const options *o, tn_error *e)
+{
+    int folder = output_make(o->output_dir, e) ? -1 : open(o->output_dir, O_RDONLY | O_CLOEXEC);
+    if (!e->code && folder < 0)
+        tn_fail(e, TN_EIO, "%s: cannot open: %s", o->output_dir, strerror(errno));
+    if (folder >= 0 && flock(folder, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        tn_fail(e, TN_ESTATE, "%s: another run is writing there; expected another folder",
+                o->output_dir);
+    if (!e->code && o->overwrite)
+        remove_run(o->output_dir);
+    if (!e->code)
+        return folder;
+    if (folder >= 0)
+        close(folder);
+    return -1;
 }
 
 int output_save(const setup *s, const options *o, tn_error *e)
@@ -123,9 +140,11 @@ int output_save(const setup *s, const options *o, tn_error *e)
                               : !strcmp(o->save_dtype, "f16") ? TN_FILE_F16 : TN_FILE_F32;
     if (e->code)
         return e->code;
-    if (!s->full)
-        return tn_adapter_save(s->model, o->output_dir, type, e);
-    if (!tn_tokenizer_save(s->tokenizer, o->output_dir, e))
+    if (s->full || o->tokenizer) /* a base model has its own, unless it was made from the data */
+        tn_tokenizer_save(s->tokenizer, o->output_dir, e);
+    if (!e->code && s->full)
         tn_model_save(s->model, o->output_dir, type, e);
+    if (!e->code && !s->full)
+        tn_adapter_save(s->model, o->output_dir, type, e);
     return e->code;
 }

@@ -9,9 +9,11 @@
 
 /* Refuses a folder that holds a run, unless it is to be continued or replaced. */
 int output_check(const options *o, tn_error *e);
-/* Makes the folder (and those above it); for --overwrite removes result and checkpoints of before.
- */
-int output_make(const char *folder, bool overwrite, tn_error *e);
+/* Makes the folder (and those above it). */
+int output_make(const char *folder, tn_error *e);
+/* Makes the folder of a run and takes it for this process, until the descriptor that is returned is
+   closed; for --overwrite removes result and checkpoints of before. -1: e says why. */
+int output_take(const options *o, tn_error *e);
 /* The trained adapter, or the model with its tokenizer. */
 int output_save(const setup *s, const options *o, tn_error *e);
 

@@ -75,13 +75,28 @@ static int write_header(progress *p, const run *r, tn_error *e)
     return write_record(p, &out, e);
 }
 
+/* Cuts off a line that a full disk or a kill left unfinished. */
+static void cut_half_line(FILE *log)
+{
+    fseek(log, 0, SEEK_END);
+    long end = ftell(log), at = end;
+    for (char last = 0; at > 0 && last != '\n'; at -= last != '\n') {
+        fseek(log, at - 1, SEEK_SET);
+        last = (char)fgetc(log);
+    }
+    if (at != end && ftruncate(fileno(log), at))
+        return; /* the line stays; the next one says what is wrong with the disk */
+}
+
 int progress_open(progress *p, const run *r, const char *path, bool append, tn_error *e)
 {
     *p = (progress){ .mode = progress_mode_of(r->o), .path = path };
     if (e->code)
         return e->code;
-    if (path && !(p->log = fopen(path, append ? "a" : "w")))
+    if (path && !(p->log = fopen(path, append ? "a+" : "w")))
         return tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
+    if (p->log && append)
+        cut_half_line(p->log);
     p->start = now_seconds();
     return write_header(p, r, e);
 }

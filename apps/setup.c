@@ -36,8 +36,10 @@ static int check_folder(const char *folder, tn_error *e)
     return 0;
 }
 
+/* A model without a tokenizer has that of its adapter, made when that was trained. */
 static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
+    const char *folder = o->model;
     if (o->tokenizer && has(o->model, "tokenizer.json")) {
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own tokenizer.json", o->tokenizer,
                 o->model);
@@ -45,14 +47,16 @@ static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
     }
     if (o->tokenizer)
         return tokenizer_from_data(o, e);
-    if (has(o->model, "config.json") && !has(o->model, "tokenizer.json")) {
+    if (o->adapter_path && !has(folder, "tokenizer.json") && has(o->adapter_path, "tokenizer.json"))
+        folder = o->adapter_path;
+    if (has(folder, "config.json") && !has(folder, "tokenizer.json")) {
         tn_fail(e, TN_EIO,
                 "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model "
                 "is trained",
                 o->model);
         return NULL;
     }
-    return tn_tokenizer_open(o->model, e);
+    return tn_tokenizer_open(folder, e);
 }
 
 /* A model with random weights whose vocabulary is the tokenizer's. */

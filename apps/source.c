@@ -108,6 +108,13 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
     const tn_task *task = data_task(o, &count, e);
     if (e->code)
         return NULL;
+    double usual; /* which stands in every config.used */
+    if (read_real(options_table[OPT_valid_split].def, &usual) && o->valid_split != usual &&
+        (task || !ends(o->data, ".txt"))) {
+        tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; expected a folder with train.jsonl and "
+                "valid.jsonl");
+        return NULL;
+    }
     if (task)
         return tn_dataset_task(task->name, (uint64_t)o->seed, part_names[which], 0,
                                task_count(o, which, count), k, &d, e);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { KEEP = 3, PROBES = 2 }; /* checkpoints kept; steps of a dry run */
 
@@ -15,6 +16,7 @@ typedef struct job {
     run r;
     progress p;
     const options *o;
+    int folder;    /* the output folder, taken; -1: not */
     int64_t saved; /* step of the newest checkpoint; -1: none */
     tn_error *e;
 } job;
@@ -109,10 +111,9 @@ static int begin(job *j)
     tn_text facts = { 0 };
     config_facts(&j->r, &facts);
     j->r.state.options_hash = config_hash(&j->r, &facts);
-    if (j->o->resume)
+    j->folder = output_take(j->o, j->e);
+    if (j->o->resume && !j->e->code)
         load_checkpoint(j, &facts);
-    else
-        output_make(j->o->output_dir, j->o->overwrite, j->e);
     if (!j->e->code)
         write_used(j, &facts);
     tn_text_free(&facts);
@@ -193,7 +194,7 @@ static int probe(job *j)
 
 int command_train(const options *o, tn_error *e)
 {
-    job j = { .o = o, .e = e, .saved = -1 };
+    job j = { .o = o, .e = e, .folder = -1, .saved = -1 };
     int status = 1;
     if (check_options(o, e))
         return status;
@@ -207,5 +208,7 @@ int command_train(const options *o, tn_error *e)
         status = o->dry_run ? probe(&j) : train(&j);
     run_close(&j.r);
     setup_close(&j.s);
+    if (j.folder >= 0)
+        close(j.folder);
     return status;
 }

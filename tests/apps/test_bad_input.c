@@ -233,6 +233,7 @@ static const row rows[] = {
       "expected at most 8, with sgd,adam", false },
     { "", "lab paths --opt lora-rite.lr=1", 2, "expected rates by --learning-rate", false },
     { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; expected a number above 0", false },
+    { "", TRAIN_O "r.jsonl --valid-split 0.2", 2, "--valid-split: only for a .txt", false },
     { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
       "\"lr=1\" beside lr of 0.1; expected one of them", false },
     { "", "optimizers adam sgd", 2, "\"sgd\": expected an option", false },

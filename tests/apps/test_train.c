@@ -313,6 +313,46 @@ START_TEST(the_log_says_what_happened)
 }
 END_TEST
 
+/* A line that a full disk or a kill left unfinished is not glued to the next. */
+START_TEST(a_resumed_log_has_whole_lines)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4"), 0);
+    ck_assert_int_eq(shell(&p, "rm -r o/model.safetensors o/checkpoint-12 && "
+                               "printf '{\"split\":\"tra' >>o/log.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4 --resume"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\":' o/log.jsonl) = 2"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(a_folder_has_one_run_at_a_time)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "mkdir o && flock -n o \"$T\" " FULL " -o o >out 2>err"), 1);
+    place_has(&p, "err", "tenon: o: another run is writing there; expected another folder");
+    ck_assert_int_eq(shell(&p, "test -z \"$(ls o)\""), 0);
+    ck_assert_int_eq(tenon(&p, FULL " -o o"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A tokenizer made from the data belongs to the adapter of a base that has none. */
+START_TEST(an_adapter_brings_its_tokenizer)
+{
+    place p = place_make();
+    make_base(&p);
+    ck_assert_int_eq(tenon(&p, LORA " -o o"), 0);
+    ck_assert_int_eq(shell(&p, "test ! -e o/tokenizer.json && rm b/tokenizer*.json"), 0);
+    ck_assert_int_eq(tenon(&p, LORA " -o o2 --tokenizer chars"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --adapter-path o2 --data r.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "generate --model b --adapter-path o2 --prompt 1 -n 3"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl"), 1);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
@@ -333,4 +373,7 @@ void tests(TCase *c)
     tcase_add_test(c, records_come_at_once);
     tcase_add_test(c, accumulation_is_a_larger_batch);
     tcase_add_test(c, the_log_says_what_happened);
+    tcase_add_test(c, a_resumed_log_has_whole_lines);
+    tcase_add_test(c, a_folder_has_one_run_at_a_time);
+    tcase_add_test(c, an_adapter_brings_its_tokenizer);
 }
