@@ -163,7 +163,7 @@ void optimizers_help(tn_text *out)
 
 static void print_setting(const tn_hyper *h)
 {
-    printf("  %-14s %-10g %s\n", h->name, h->value, h->help);
+    printf("  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
 }
 
 static void print_one(const tn_optim_def *d)
@@ -182,7 +182,7 @@ static void print_one(const tn_optim_def *d)
                                                       : "--max-grad-norm, 1 unless told");
     printf("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
            d->decay ? d->decay : "");
-    printf("\nsettings (--opt NAME=VALUE; lr: --learning-rate)\n");
+    printf("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
         print_setting(&d->hyper[i]);
     printf("  of every optimizer:\n");

@@ -123,6 +123,7 @@ size_t tn_unit_bytes(const tn_unit *u);
 extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
 const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
 
+const char *tn_range_text(tn_range range); /* "at least 0 and below 1" */
 extern const tn_hyper tn_optim_common[]; /* settings of every optimizer, ended by a NULL name */
 
 /* ---- for people who train ---- */

@@ -123,18 +123,23 @@ static const struct {
     bool whole;
     const char *text;
 } ranges[] = {
-    [TN_ANY] = { -DBL_MAX, DBL_MAX, false, "a number" },
-    [TN_ABOVE_0] = { DBL_TRUE_MIN, DBL_MAX, false, "a number above 0" },
-    [TN_FROM_0] = { 0, DBL_MAX, false, "a number of at least 0" },
-    [TN_TO_0] = { -DBL_MAX, 0, false, "a number of at most 0" },
-    [TN_SHARE] = { 0, 1 - DBL_EPSILON / 2, false, "a number of at least 0 and below 1" },
+    [TN_ANY] = { -DBL_MAX, DBL_MAX, false, "any number" },
+    [TN_ABOVE_0] = { DBL_TRUE_MIN, DBL_MAX, false, "above 0" },
+    [TN_FROM_0] = { 0, DBL_MAX, false, "at least 0" },
+    [TN_TO_0] = { -DBL_MAX, 0, false, "at most 0" },
+    [TN_SHARE] = { 0, 1 - DBL_EPSILON / 2, false, "at least 0 and below 1" },
     [TN_SWITCH] = { 0, 1, true, "0 or 1" },
     [TN_0_TO_2] = { 0, 2, true, "0, 1 or 2" },
     [TN_SIGN] = { -1, 1, true, "-1, 0 or 1" },
-    [TN_COUNT] = { 1, 1e9, true, "a whole number from 1 to 1e9" },
-    [TN_WHOLE] = { 0, 1e9, true, "a whole number from 0 to 1e9" },
-    [TN_1_TO_100] = { 1, 100, true, "a whole number from 1 to 100" },
+    [TN_COUNT] = { 1, 1e9, true, "whole, from 1 to 1e9" },
+    [TN_WHOLE] = { 0, 1e9, true, "whole, from 0 to 1e9" },
+    [TN_1_TO_100] = { 1, 100, true, "whole, from 1 to 100" },
 };
+
+const char *tn_range_text(tn_range range)
+{
+    return ranges[range].text;
+}
 
 static int check(const tn_optim_def *def, const double *h, tn_error *e)
 {
@@ -143,7 +148,7 @@ static int check(const tn_optim_def *def, const double *h, tn_error *e)
         bool inside = h[i] >= ranges[s.range].least && h[i] <= ranges[s.range].most;
         bool broken = ranges[s.range].whole && h[i] != floor(h[i]);
         if (s.name && (!inside || broken))
-            tn_fail(e, TN_EARG, "%s: %s is %g; expected %s", def->name, s.name, h[i],
+            tn_fail(e, TN_EARG, "%s: %s is %g; it must be %s", def->name, s.name, h[i],
                     ranges[s.range].text);
     }
     const char *wrong = def->check && !e->code ? def->check(h) : NULL;

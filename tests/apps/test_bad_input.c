@@ -156,7 +156,7 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --opt beta3=1", 2,
       "adamw has no setting \"beta3\"", false },
     { "", TRAIN_O "r.jsonl --opt beta1=2", 2,
-      "adamw: beta1 is 2; expected a number of at least 0 and below 1", false },
+      "adamw: beta1 is 2; it must be at least 0 and below 1", false },
     { "", TRAIN_O "r.jsonl --optimizer lora-write", 2,
       "optimizer \"lora-write\": unknown; did you mean lora-rite?", false },
 
@@ -232,7 +232,7 @@ static const row rows[] = {
     { "", "lab paths --optimizers scaled-gd,lora-rite,adamw,lion,lamb,rmsprop,loraplus", 2,
       "expected at most 8, with sgd,adam", false },
     { "", "lab paths --opt lora-rite.lr=1", 2, "expected rates by --learning-rate", false },
-    { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; expected a number above 0", false },
+    { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; it must be above 0", false },
     { "", TRAIN_O "r.jsonl --valid-split 0.2", 2, "--valid-split: only for a .txt", false },
     { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
       "\"lr=1\" beside lr of 0.1; expected one of them", false },

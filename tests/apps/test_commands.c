@@ -76,6 +76,7 @@ static const use uses[] = {
     { "bench --help", "tokens a row (unset: 256)\n" },
     { "optimizers", "lora-rite" },
     { "optimizers adamw", "--weight-decay sets" },
+    { "optimizers adamw", "beta2           0.999    at least 0 and below 1  decay of" },
     { "optimizers --markdown", "| [lora-rite](lora_rite.c) | `" },
     { "lab", "conditioning " },
     { "lab paths", "from (1.2, 3.6)" },
