@@ -57,17 +57,13 @@ static void data_line(const setup *s, const options *o, part which, const char *
     if (!s->data[which])
         return;
     const tn_data_facts f = tn_dataset_facts(s->data[which]);
-    char records[SHOWN], tokens[SHOWN], counted[SHOWN];
+    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN];
     show_count(f.records, records);
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
-    printf("%-10s %s  %s %s, %s tokens, %s in the loss", name, o->task ? o->task : o->data, records,
-           f.stream ? "windows" : "records", tokens, counted);
-    if (f.truncated)
-        printf(", %lld cut at %lld", (long long)f.truncated, (long long)setup_length(s, o));
-    if (f.skipped)
-        printf(", %lld skipped", (long long)f.skipped);
-    printf("\n");
+    printf("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
+           records, f.stream ? "windows" : "records", tokens, counted,
+           show_cuts(&f, setup_length(s, o), cuts));
 }
 
 void progress_setup(const setup *s, const options *o)

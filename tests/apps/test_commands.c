@@ -92,6 +92,7 @@ static const use uses[] = {
     { "generate --model o -p '' --max-tokens 3", "" },
     { "eval --model o --data t.txt", "perplexity" },
     { "eval --model o --data r.jsonl", "23 rows" },
+    { "eval --model o --data r.jsonl --max-seq-length 9", "10 rows, 10 cut at 9, 13 skipped\n" },
     { "eval --model o --task lookup --count 7", "of 7" },
     { "eval --model o --task lookup --split train --count 7", "of 7" },
     { "eval --model o --data task:lookup:7 --split valid", "of 7" },
