@@ -87,6 +87,8 @@ void progress_block(const run *r)
     const double state = (double)tn_optim_state_bytes(r->optim);
     printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
            r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    if (tn_optim_definition(r->optim)->pairs && r->s->full)
+        printf("           there are no LoRA pairs: every weight goes to adamw\n");
     printf("memory     weights %s + gradients %s + optimizer %s, and activations, of %s free\n",
            show_bytes(weight_bytes(p), a), show_bytes(gradient_bytes(p), b), show_bytes(state, c),
            show_bytes(memory_free(), d));
