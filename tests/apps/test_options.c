@@ -156,7 +156,8 @@ static const file files[] = {
     { "\n\nlearning-rat = 1\n", 0, "c:3: learning-rat: unknown option; did you mean --learning-rate?", true },
     { "prompt = a\n", 0, "c:1: prompt is an option of generate, not of train", true },
     { "batch-size = many\n", 0, "c:1: batch-size: \"many\"; expected a whole number", true },
-    { "config = other\n", 0, "c:1: config", true },
+    { "\xEF\xBB\xBF" "batch-size = 8\n", OPT_batch_size, "8", false },
+    { "config = other\n", 0, "c:1: config: expected no config file inside another", true },
 };
 
 START_TEST(reads_config_files)
