@@ -109,6 +109,8 @@ static const bad bads[] = {
     { "train", { "--batch-size", "" }, "expected a whole number from 1" },
     { "train", { "--seed", "99999999999999999999" }, "expected a whole number" },
     { "train", { "--seed", "9223372036854775807k" }, "expected a whole number" },
+    { "train", { "--seed", "9000000000000000001" }, "expected a whole number from 0 to 9e+18" },
+    { "train", { "--lora-alpha", "0" }, "expected a number from 1e-06 to 1000000" },
     { "train", { "--lr", "nan" }, "--learning-rate: \"nan\"; expected a number" },
     { "train", { "--lr", "inf" }, "expected a number" },
     { "train", { "--lr", "1e999" }, "expected a number" },
