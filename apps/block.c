@@ -57,17 +57,13 @@ static void data_line(const setup *s, const options *o, part which, const char *
     if (!s->data[which])
         return;
     const tn_data_facts f = tn_dataset_facts(s->data[which]);
-    char records[SHOWN], tokens[SHOWN], counted[SHOWN];
+    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN];
     show_count(f.records, records);
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
-    printf("%-10s %s  %s %s, %s tokens, %s in the loss", name, o->task ? o->task : o->data, records,
-           f.stream ? "windows" : "records", tokens, counted);
-    if (f.truncated)
-        printf(", %lld cut at %lld", (long long)f.truncated, (long long)setup_length(s, o));
-    if (f.skipped)
-        printf(", %lld skipped", (long long)f.skipped);
-    printf("\n");
+    printf("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
+           records, f.stream ? "windows" : "records", tokens, counted,
+           show_cuts(&f, setup_length(s, o), cuts));
 }
 
 void progress_setup(const setup *s, const options *o)
@@ -91,6 +87,8 @@ void progress_block(const run *r)
     const double state = (double)tn_optim_state_bytes(r->optim);
     printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
            r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    if (tn_optim_definition(r->optim)->pairs && r->s->full)
+        printf("           there are no LoRA pairs: every weight goes to adamw\n");
     printf("memory     weights %s + gradients %s + optimizer %s, and activations, of %s free\n",
            show_bytes(weight_bytes(p), a), show_bytes(gradient_bytes(p), b), show_bytes(state, c),
            show_bytes(memory_free(), d));

@@ -123,6 +123,19 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     return e->code;
 }
 
+/* Which optimizers want LoRA pairs and find none. */
+static void pairs_line(const study *y, const setup *s)
+{
+    const char *begin = "           there are no LoRA pairs: every weight goes to adamw under ";
+    bool said = false;
+    for (int k = 0; k < y->optimizers && s->full; k++)
+        if (tn_optim_find(y->names[k])->pairs) {
+            printf("%s%s", said ? ", " : begin, y->names[k]);
+            said = true;
+        }
+    printf("%s", said ? "\n" : "");
+}
+
 /* Runs all cells of a seed that are not done, each from the same weights. */
 static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
 {
@@ -136,8 +149,10 @@ static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
     if (!e->code)
         copy_weights(s.model->params, start, false);
     if (!e->code && first && !try_cells(y, &s, seed, e) && !output_make(y->o->out, e) &&
-        !study_open(y, e))
+        !study_open(y, s.full, e)) {
         progress_setup(&s, y->o);
+        pairs_line(y, &s);
+    }
     for (int64_t i = 0; i < y->count && !e->code && !signals_stop(); i++) {
         cell *c = &y->cells[i];
         if (c->done || c->seed != seed)
@@ -190,7 +205,7 @@ int command_compare(const options *o, tn_error *e)
     signals_catch();
     run_study(&y, e);
     if (!e->code && !signals_stop())
-        printf("\nwritten: %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2]);
+        printf("\nwritten: %s, %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2], y.paths[3]);
     study_close(&y);
     return signals_stop() ? 130 : 0;
 }

@@ -2,8 +2,8 @@
    batches.
 
    A cell is one run. A rate is chosen per optimizer by the mean validation loss over seeds; while
-   the best rate is the first or last of its grid, the grid is extended (at most EXTENSIONS a side).
- */
+   the best rate is the first or last of its grid, and the last step out was not for nothing, the
+   grid is extended, at most 2 x EXTENSIONS times. */
 #ifndef TN_APP_COMPARE_H
 #define TN_APP_COMPARE_H
 
@@ -35,7 +35,7 @@ typedef struct study {
     cell *cells;
     int64_t count, room;
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
-    char *paths[3];      /* of runs.jsonl, curves.jsonl, table.csv */
+    char *paths[4];      /* of runs.jsonl, curves.jsonl, table.csv, config.used */
 } study;
 
 /* What all seeds of one optimizer and rate gave. */
@@ -57,7 +57,7 @@ summary study_summary(const study *y, int optimizer, double lr);
 double study_choice(const study *y, int optimizer); /* the rate with the lowest validation loss */
 
 /* compare_table.c */
-int study_open(study *y, tn_error *e);
+int study_open(study *y, bool full, tn_error *e); /* full: all weights are trained, not LoRA */
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
 void study_line(const study *y, const cell *c);

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A further rate must lower the validation loss by this share of it, or none is tried beyond it: the
+   losses of rates so small or so alike that nothing changes differ by their last digits alone. */
+#define LITTLE 1e-5
+
 /* ---- cells ---- */
 
 static int add_cells(study *y, int optimizer, double lr, tn_error *e)
@@ -53,52 +57,70 @@ static double rounded(double x)
     return strtod(text, NULL);
 }
 
-/* n rates from lo to hi at equal ratios. */
-static void log_grid(double lo, double hi, int n, double out[])
+/* The first rates of an optimizer, and the steps at their ends. */
+typedef struct grid {
+    double rate[MOST_RATES];
+    int n;
+    double lo, hi; /* of n rates at equal ratios; lo 0: the rates are a list */
+} grid;
+
+/* Rate i of n at equal ratios, lo being the first and hi the last; i may lie beyond them. */
+static double log_rate(double lo, double hi, int n, int i)
 {
-    for (int i = 0; i < n; i++)
-        out[i] = rounded(n > 1 ? lo * tn_exp(tn_log(hi / lo) * i / (n - 1)) : lo);
+    return rounded(i ? lo * tn_exp(tn_log(hi / lo) * i / (n - 1)) : lo);
 }
 
-/* "LO:HI:logN" or "X,Y,Z" into out; returns how many rates, 0 if it is neither. */
-static int read_grid(const char *text, double out[MOST_RATES])
+static void log_grid(double lo, double hi, int n, grid *g)
+{
+    *g = (grid){ .n = n, .lo = lo, .hi = hi };
+    for (int i = 0; i < n; i++)
+        g->rate[i] = log_rate(lo, hi, n, i);
+}
+
+/* "LO:HI:logN" or "X,Y,Z" into g; g->n is 0 if it is neither. */
+static void read_grid(const char *text, grid *g)
 {
     char word[64], lo[32], hi[32];
     int64_t n;
-    int count = 0;
     double from, to;
+    *g = (grid){ 0 };
     if (sscanf(text, "%31[^:]:%31[^:]:log%31s", lo, hi, word) == 3) {
-        if (!read_real(lo, &from) || !read_real(hi, &to) || !read_count(word, &n) || from <= 0 ||
-            to <= from || n < 2 || n > MOST_RATES / 2)
-            return 0;
-        log_grid(from, to, (int)n, out);
-        return (int)n;
+        if (read_real(lo, &from) && read_real(hi, &to) && read_count(word, &n) && from > 0 &&
+            to > from && n >= 2 && n <= MOST_RATES / 2)
+            log_grid(from, to, (int)n, g);
+        return;
     }
     for (const char *s = text; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
-        snprintf(word, sizeof word, "%.*s", (int)(strcspn(s, ",") < 60 ? strcspn(s, ",") : 60), s);
-        if (count == MOST_RATES / 2 || !read_real(word, &out[count]) || out[count] <= 0)
-            return 0;
-        count++;
+        const int length = (int)strcspn(s, ",");
+        snprintf(word, sizeof word, "%.*s", length < 60 ? length : 60, s);
+        if (g->n == MOST_RATES / 2 || !read_real(word, &g->rate[g->n]) || g->rate[g->n] <= 0) {
+            g->n = 0;
+            return;
+        }
+        g->n++;
     }
-    return count;
+}
+
+static void first_grid(const study *y, int optimizer, grid *g)
+{
+    const double usual = tn_optim_find(y->names[optimizer])->hyper[0].value;
+    if (y->o->lr_grid)
+        read_grid(y->o->lr_grid, g);
+    else
+        log_grid(usual / 10, usual * 10, 5, g);
 }
 
 static int fill_grid(study *y, int optimizer, tn_error *e)
 {
-    double rates[MOST_RATES];
-    const double usual = tn_optim_find(y->names[optimizer])->hyper[0].value;
-    int n = 5;
-    if (y->o->lr_grid)
-        n = read_grid(y->o->lr_grid, rates);
-    else
-        log_grid(usual / 10, usual * 10, n, rates);
-    if (!n)
+    grid g;
+    first_grid(y, optimizer, &g);
+    if (!g.n)
         return tn_fail(
             e, APP_USAGE,
             "--lr-grid \"%.80s\": expected LO:HI:logN or rates with commas between, at most %d",
             y->o->lr_grid, MOST_RATES / 2);
-    for (int i = 0; i < n; i++)
-        add_cells(y, optimizer, rates[i], e);
+    for (int i = 0; i < g.n; i++)
+        add_cells(y, optimizer, g.rate[i], e);
     return e->code;
 }
 
@@ -156,28 +178,48 @@ double study_choice(const study *y, int optimizer)
     return best;
 }
 
-/* The rate beyond the edge where the best of an optimizer lies; 0: it lies inside, or often enough.
- */
-static double beyond(const study *y, int optimizer, int first)
+/* Has the trial of a further rate shown that this edge is no better than the rate before it? */
+static bool is_flat(const study *y, int optimizer, double edge, double before)
 {
+    const double loss = study_summary(y, optimizer, edge).valid;
+    const double other = study_summary(y, optimizer, before).valid;
+    return isfinite(other) && other - loss <= LITTLE * other;
+}
+
+/* The rate beyond the edge where the best of an optimizer lies; 0: it lies inside, or far enough out,
+   or the last step out changed little. */
+static double beyond(const study *y, int optimizer)
+{
+    grid g;
     double rates[MOST_RATES];
     const int n = study_rates(y, optimizer, rates);
     const double best = study_choice(y, optimizer);
-    if (n < 2 || n - first >= 2 * EXTENSIONS || n == MOST_RATES)
+    int below = 0, above = 0; /* of the rates, which are not among the first */
+    first_grid(y, optimizer, &g);
+    qsort(g.rate, (size_t)g.n, sizeof *g.rate, by_value);
+    for (int i = 0; i < n; i++) {
+        below += rates[i] < g.rate[0];
+        above += rates[i] > g.rate[g.n - 1];
+    }
+    if (n < 2 || below + above >= 2 * EXTENSIONS || n == MOST_RATES)
         return 0;
-    const double lower = rounded(rates[0] * rates[0] / rates[1]);
-    if (best == rates[0])
+    const double *low = rates + below, *high = rates + n - 2 - above; /* pairs of first rates */
+    if (best == rates[0] && !(below && is_flat(y, optimizer, best, rates[1]))) {
+        const double lower = g.lo > 0 ? log_rate(g.lo, g.hi, g.n, -1 - below)
+                                      : log_rate(low[0], low[1], 2, -1 - below);
         return lower >= y->o->lr_min ? lower : 0; /* no schedule falls to a higher rate */
-    return best == rates[n - 1] ? rounded(best * best / rates[n - 2]) : 0;
+    }
+    if (best == rates[n - 1] && !(above && is_flat(y, optimizer, best, rates[n - 2])))
+        return g.lo > 0 ? log_rate(g.lo, g.hi, g.n, g.n + above)
+                        : log_rate(high[0], high[1], 2, 2 + above);
+    return 0;
 }
 
 int study_extend(study *y, tn_error *e)
 {
-    double rates[MOST_RATES];
     int added = 0;
     for (int k = 0; k < y->optimizers && !e->code; k++) {
-        const int first = y->o->lr_grid ? read_grid(y->o->lr_grid, rates) : 5;
-        const double lr = beyond(y, k, first);
+        const double lr = beyond(y, k);
         if (lr > 0) {
             add_cells(y, k, lr, e);
             added++;

@@ -1,6 +1,7 @@
-/* compare_table.c - what a study writes: runs.jsonl, curves.jsonl, table.csv, the terminal's table.
- */
+/* compare_table.c - what a study writes: runs.jsonl, curves.jsonl, table.csv, config.used, the
+   terminal's table. */
 #include "apps/compare.h"
+#include "apps/config.h"
 #include "apps/show.h"
 
 #include <errno.h>
@@ -8,17 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-int study_open(study *y, tn_error *e)
+/* What the study was told, for its folder. */
+static int write_used(const study *y, bool full, tn_error *e)
 {
-    static const char *const names[3] = { "runs.jsonl", "curves.jsonl", "table.csv" };
-    for (int i = 0; i < 3; i++)
+    tn_text told = { 0 };
+    config_told(y->o, "compare", full, &told);
+    if (told.failed)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", y->paths[3]);
+    else
+        tn_file_write(y->paths[3], told.s, told.n, e);
+    tn_text_free(&told);
+    return e->code;
+}
+
+int study_open(study *y, bool full, tn_error *e)
+{
+    static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
+    for (int i = 0; i < 4; i++)
         if (!(y->paths[i] = tn_path_join(y->o->out, names[i])))
             return tn_fail(e, TN_ENOMEM, "%s: out of memory", y->o->out);
     y->runs = fopen(y->paths[0], "w");
     y->curves = y->runs ? fopen(y->paths[1], "w") : NULL;
     if (!y->curves)
-        tn_fail(e, TN_EIO, "%s: cannot write: %s", y->paths[y->runs ? 1 : 0], strerror(errno));
-    return e->code;
+        return tn_fail(e, TN_EIO, "%s: cannot write: %s", y->paths[y->runs ? 1 : 0],
+                       strerror(errno));
+    return write_used(y, full, e);
 }
 
 void study_close(study *y)
@@ -27,7 +42,7 @@ void study_close(study *y)
         fclose(y->runs);
     if (y->curves)
         fclose(y->curves);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         free(y->paths[i]);
     free(y->cells);
     *y = (study){ 0 };
@@ -49,19 +64,30 @@ static void add_name(const study *y, const cell *c, tn_text *out)
                 y->names[c->optimizer], c->lr, (long long)c->seed);
 }
 
+/* Was the run scored on test data? */
+static bool is_tested(const cell *c)
+{
+    return c->test.rows && !c->diverged;
+}
+
 void study_record(study *y, const cell *c, tn_error *e)
 {
     tn_text line = { 0 };
     add_name(y, c, &line);
-    json_real(&line, "valid_loss", c->diverged ? (double)NAN : c->valid.loss, 9);
-    json_real(&line, "valid_stderr", c->valid.error, 4);
-    json_real(&line, "test_loss", c->diverged || !c->test.rows ? (double)NAN : c->test.loss, 9);
-    json_real(&line, "test_stderr", c->test.error, 4);
+    if (!c->diverged) {
+        json_real(&line, "valid_loss", c->valid.loss, 9);
+        json_real(&line, "valid_stderr", c->valid.error, 4);
+    }
+    if (is_tested(c)) {
+        json_real(&line, "test_loss", c->test.loss, 9);
+        json_real(&line, "test_stderr", c->test.error, 4);
+        tn_text_add(&line, ",\"test_exact\":%lld,\"test_rows\":%lld", (long long)c->test.exact,
+                    (long long)c->test.rows);
+    }
     json_real(&line, "train_loss", c->train, 9);
     json_real(&line, "seconds_per_step", c->seconds, 4);
-    tn_text_add(
-        &line, ",\"test_exact\":%lld,\"test_rows\":%lld,\"state_bytes\":%zu,\"diverged_at\":%lld",
-        (long long)c->test.exact, (long long)c->test.rows, c->state, (long long)c->diverged);
+    tn_text_add(&line, ",\"state_bytes\":%zu,\"diverged_at\":%lld", c->state,
+                (long long)c->diverged);
     tn_text_add(&line, ",\"start\":\"%016llx\",\"batches\":\"%016llx\"}\n",
                 (unsigned long long)c->start, (unsigned long long)c->batches);
     write_line(y->runs, y->paths[0], &line, e);
@@ -80,16 +106,36 @@ void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
     write_line(y->curves, y->paths[1], &line, e);
 }
 
+typedef struct widths { int name, rate, seed; } widths; /* of columns, in letters */
+
+/* As wide as the longest name, rate and seed of the study, or as most studies need. */
+static widths columns(const study *y)
+{
+    widths w = { 12, 9, 3 };
+    for (int64_t i = 0; i < y->count; i++) {
+        const cell *c = &y->cells[i];
+        const int name = (int)strlen(y->names[c->optimizer]);
+        const int rate = snprintf(NULL, 0, "%g", c->lr);
+        const int seed = snprintf(NULL, 0, "%lld", (long long)c->seed);
+        w.name = name > w.name ? name : w.name;
+        w.rate = rate > w.rate ? rate : w.rate;
+        w.seed = seed > w.seed ? seed : w.seed;
+    }
+    return w;
+}
+
 void study_line(const study *y, const cell *c)
 {
-    printf("%-12s lr %-8g seed %-3lld ", y->names[c->optimizer], c->lr, (long long)c->seed);
+    const widths w = columns(y);
+    printf("%-*s lr %-*g seed %-*lld ", w.name, y->names[c->optimizer], w.rate, c->lr, w.seed,
+           (long long)c->seed);
     if (c->diverged)
         printf("not finite at step %lld", (long long)c->diverged);
     else
         printf("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
-    if (c->test.rows && !c->diverged)
+    if (is_tested(c))
         printf("  test %.4f", c->test.loss);
-    if (c->test.rows && c->records && !c->diverged)
+    if (is_tested(c) && c->records)
         printf("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
     printf("  %.3g ms a step  start %08llx batches %08llx\n", 1000 * c->seconds,
            (unsigned long long)c->start >> 32, (unsigned long long)c->batches >> 32);
@@ -110,7 +156,7 @@ static void print_rates(const study *y, int k)
     double rates[MOST_RATES];
     const int n = study_rates(y, k, rates);
     const double best = study_choice(y, k);
-    printf("%-12s", y->names[k]);
+    printf("%-*s", columns(y).name, y->names[k]);
     for (int i = 0; i < n; i++) {
         const summary s = study_summary(y, k, rates[i]);
         if (!s.runs)
@@ -123,24 +169,34 @@ static void print_rates(const study *y, int k)
     printf("\n");
 }
 
+/* The row of an optimizer: its best rate and what came of it. */
+static void print_row(const study *y, int k, widths w)
+{
+    char state[SHOWN], valid[SHOWN];
+    const double lr = study_choice(y, k);
+    const summary s = study_summary(y, k, lr);
+    printf("%-*s ", w.name, y->names[k]);
+    if (!isfinite(s.valid)) {
+        printf("%s\n", s.runs ? "no rate of its grid stayed finite" : "no run was finished");
+        return;
+    }
+    snprintf(valid, sizeof valid, "%.4f +- %.4f", s.valid, s.spread);
+    printf("%-*g %-20s ", w.rate, lr, valid);
+    print_number(s.test, 1, "%-10.4f ");
+    print_number(s.exact, 100, "%5.1f %%  ");
+    printf("%-10.3g %s\n", 1000 * s.seconds, show_bytes((double)s.state, state));
+}
+
 void study_table(const study *y)
 {
-    char state[SHOWN];
-    printf("\n%-12s %-9s %-20s %-10s %-8s %-10s %s\n", "optimizer", "rate", "valid loss",
-           "test loss", "exact", "ms a step", "state");
-    for (int k = 0; k < y->optimizers; k++) {
-        const double lr = study_choice(y, k);
-        const summary s = study_summary(y, k, lr);
-        if (!isfinite(s.valid)) {
-            printf("%-12s %s\n", y->names[k],
-                   s.runs ? "no rate of its grid stayed finite" : "no run was finished");
-            continue;
-        }
-        printf("%-12s %-9g %.4f +- %-10.4f ", y->names[k], lr, s.valid, s.spread);
-        print_number(s.test, 1, "%-10.4f ");
-        print_number(s.exact, 100, "%5.1f %%  ");
-        printf("%-10.3g %s\n", 1000 * s.seconds, show_bytes((double)s.state, state));
-    }
+    const widths w = columns(y);
+    printf("\n%-*s %-*s %-20s %-10s %-8s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
+           "valid loss", "test loss", "exact", "ms a step", "state");
+    for (int k = 0; k < y->optimizers; k++)
+        print_row(y, k, w);
+    printf("+-: %s\n", y->o->seeds > 1 ? "standard deviation over the seeds (of a run: standard "
+                                         "error over the rows)"
+                                       : "standard error over the rows");
     printf("\nvalidation loss of every rate (* chosen)\n");
     for (int k = 0; k < y->optimizers; k++)
         print_rates(y, k);
@@ -155,7 +211,6 @@ int study_csv(const study *y, tn_error *e)
                 "train_loss,seconds_per_step,state_bytes,diverged_at,start,batches\n");
     for (int64_t i = 0; i < y->count; i++) {
         const cell *c = &y->cells[i];
-        const bool tested = c->test.rows && !c->diverged;
         if (!c->done)
             continue;
         tn_text_add(&out, "%s,%g,%lld,%d,", y->names[c->optimizer], c->lr, (long long)c->seed,
@@ -164,7 +219,7 @@ int study_csv(const study *y, tn_error *e)
             tn_text_add(&out, ",,");
         else
             tn_text_add(&out, "%.6f,%.6f,", c->valid.loss, c->valid.error);
-        if (tested)
+        if (is_tested(c))
             tn_text_add(&out, "%.6f,%lld,%lld,", c->test.loss, (long long)c->test.exact,
                         (long long)c->test.rows);
         else

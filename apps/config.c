@@ -34,11 +34,20 @@ static void add_option(const options *o, int i, tn_text *out)
     tn_text_free(&value);
 }
 
-/* Does row i say something about this run? Those of LoRA do not where all weights are trained. */
-static bool speaks(const run *r, int i, option_class most)
+/* Does row i say something about what a command did? Those of LoRA do not where all weights are
+   trained. */
+static bool speaks(int i, char letter, bool full, option_class most)
 {
     const option *row = &options_table[i];
-    return strchr(row->commands, 't') && row->class <= most && !(r->s->full && option_of_lora(i));
+    return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
+}
+
+/* The lines of all rows that speak. */
+static void add_options(const options *o, char letter, bool full, option_class most, tn_text *out)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (speaks(i, letter, full, most))
+            add_option(o, i, out);
 }
 
 void config_facts(const run *r, tn_text *out)
@@ -53,21 +62,22 @@ void config_facts(const run *r, tn_text *out)
                 (unsigned long long)data_hash(r->s->data[PART_TRAIN]));
 }
 
+void config_told(const options *o, const char *name, bool full, tn_text *out)
+{
+    tn_text_add(out, "# what made this folder; a config file of tenon %s\n", name);
+    add_options(o, command_find(name)->letter, full, FILES, out);
+}
+
 void config_text(const run *r, const tn_text *facts, tn_text *out)
 {
-    tn_text_add(out, "# what made this folder; a config file of tenon train\n");
-    for (int i = 0; i < OPTIONS; i++)
-        if (speaks(r, i, FILES))
-            add_option(r->o, i, out);
+    config_told(r->o, "train", r->s->full, out);
     tn_text_bytes(out, facts->s, facts->n);
 }
 
 uint64_t config_hash(const run *r, const tn_text *facts)
 {
     tn_text text = { 0 };
-    for (int i = 0; i < OPTIONS; i++)
-        if (speaks(r, i, NUMBERS))
-            add_option(r->o, i, &text);
+    add_options(r->o, 't', r->s->full, NUMBERS, &text);
     tn_text_bytes(&text, facts->s, facts->n);
     const uint64_t hash = text.failed ? 0 : tn_hash64(text.s, text.n, 0);
     tn_text_free(&text);
@@ -111,7 +121,7 @@ int config_check(const run *r, const tn_text *facts, const char *path, tn_error 
     for (int i = 0; theirs && ours.s && i < OPTIONS; i++) {
         char name[64];
         option_dashed(options_table[i].name, name);
-        if (speaks(r, i, NUMBERS))
+        if (speaks(i, 't', r->s->full, NUMBERS))
             compare_lines(theirs, ours.s, name, &differ);
     }
     for (int i = 0; theirs && ours.s && i < 4; i++)

@@ -56,6 +56,9 @@ static double chosen_rate(const char *optimizer, const char *grid)
 static int choose_rates(leg *legs, tn_error *e)
 {
     size_t size;
+    if (access(GRID, F_OK))
+        return tn_fail(e, TN_EIO,
+                       GRID ": cannot open; expected to run in the folder of tenon's source");
     char *grid = tn_file_read(GRID, 1 << 20, &size, e);
     for (int i = 0; i < CONTENDERS && grid; i++) {
         legs[i] = (leg){ .optimizer = contenders[i].optimizer, .set = contenders[i].set };

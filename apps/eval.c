@@ -1,14 +1,19 @@
 /* eval.c - tenon eval: loss and perplexity, and on a task how often the answer is exactly right. */
 #include "apps/score.h"
+#include "apps/show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-static void print_loss(const options *o, const tn_eval *v)
+static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
 {
+    char cuts[SHOWN];
     const double perplexity = tn_exp(v->loss);
     printf("data        %s\n", o->task ? o->task : o->data);
-    printf("tokens      %lld in %lld rows\n", (long long)v->tokens, (long long)v->rows);
+    printf("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
+           show_cuts(f, setup_length(s, o), cuts));
     printf("loss        %.6f +- %.6f\n", v->loss, v->error);
     printf("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
 }
@@ -17,14 +22,14 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
 {
     tn_eval v;
     task_score score;
+    const tn_data_facts facts = tn_dataset_facts(s->data[which]);
     tn_loader *l = tn_loader_new(
         s->data[which], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
     if (l && !tn_evaluate(s->model, s->tape, l, 0, &v, e))
-        print_loss(o, &v);
+        print_loss(s, o, &facts, &v);
     tn_loader_free(l);
     if (e->code || !s->task)
         return e->code;
-    const tn_data_facts facts = tn_dataset_facts(s->data[which]);
     if (score_task(s, o, facts.records + facts.skipped, &score, e))
         return e->code;
     printf("exact       %lld of %lld (%.1f %%), teacher-forced %lld\n", (long long)score.exact,
@@ -32,6 +37,19 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
            (long long)v.exact);
     printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
     return 0;
+}
+
+/* Where a folder has no test.jsonl and nobody named a split: that others can be read. */
+static void hint_split(const options *o, tn_error *e)
+{
+    struct stat st;
+    char *path = NULL;
+    if (o->data && !o->split && e->code == TN_EIO)
+        path = tn_path_join(o->data, "test.jsonl");
+    const size_t n = strlen(e->text);
+    if (path && stat(path, &st) && !stat(o->data, &st) && S_ISDIR(st.st_mode))
+        snprintf(e->text + n, sizeof e->text - n, "; --split valid reads valid.jsonl");
+    free(path);
 }
 
 int command_eval(const options *o, tn_error *e)
@@ -47,6 +65,7 @@ int command_eval(const options *o, tn_error *e)
         return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
     setup_model(&s, o, (uint64_t)o->seed, e);
     setup_data(&s, &asked, which, e);
+    hint_split(o, e);
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
     if (!e->code)

@@ -177,11 +177,26 @@ static int print_data(const options *o, tn_error *e)
     return e->code;
 }
 
+/* A file by its name; one of another name is read as safetensors, and may be something else. */
+static int print_other(const char *path, tn_error *e)
+{
+    const size_t n = strlen(path);
+    tn_error inner = { 0 };
+    if (n > 5 && !strcmp(path + n - 5, ".json"))
+        return print_json(path, e);
+    if (n > 12 && !strcmp(path + n - 12, ".safetensors"))
+        return print_safetensors(path, e);
+    if (print_safetensors(path, &inner) == TN_EFORMAT)
+        return tn_fail(e, TN_EFORMAT, "%s: expected a folder, a .safetensors file, or --data FILE "
+                       "--model FOLDER", path);
+    *e = inner;
+    return e->code;
+}
+
 int command_inspect(const options *o, tn_error *e)
 {
     struct stat st;
     const char *path = o->arguments ? o->argument[0] : o->model;
-    const size_t n = path ? strlen(path) : 0;
     options asked = *o;
     asked.model = path;
     if (!o->split)
@@ -197,9 +212,7 @@ int command_inspect(const options *o, tn_error *e)
             "a path is missing; expected a folder, a .safetensors, or --data FILE --model FOLDER");
     else if (!stat(path, &st) && S_ISDIR(st.st_mode))
         print_folder(path, e);
-    else if (n > 5 && !strcmp(path + n - 5, ".json"))
-        print_json(path, e);
     else
-        print_safetensors(path, e);
+        print_other(path, e);
     return 0;
 }

@@ -141,8 +141,8 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
         *(const char **)field = text;
         break;
     case OPTION_COUNT:
-        fits = read_count(text, (int64_t *)field) && (double)*(int64_t *)field >= row->lo &&
-               (double)*(int64_t *)field <= row->hi;
+        fits = read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
+            *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are the same */
         break;
     case OPTION_REAL:
         fits = read_real(text, (double *)field) && *(double *)field >= row->lo &&

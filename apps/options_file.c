@@ -52,7 +52,9 @@ static int read_line(options *o, const command *c, char *line, int64_t number, c
     name = trimmed(name);
     char *value = trimmed(end + 1);
     const int i = option_find(name, strlen(name), c->letter);
-    if (i < 0 || i == OPT_config)
+    if (i == OPT_config)
+        return tn_fail(e, TN_EFORMAT, "%s%s: expected no config file inside another", where, name);
+    if (i < 0)
         return option_unknown(name, strlen(name), c, where, e);
     if (before[i]) /* the command line said so */
         return 0;
@@ -74,7 +76,8 @@ int options_read(options *o, const command *c, tn_error *e)
         return tn_fail(e, TN_EFORMAT, "%s: a zero byte at %zu; expected text", o->config,
                        strlen(o->file));
     int64_t number = 1;
-    for (char *line = o->file; line && !e->code; number++) {
+    const bool marked = !strncmp(o->file, "\xEF\xBB\xBF", 3); /* a byte order mark */
+    for (char *line = o->file + (marked ? 3 : 0); line && !e->code; number++) {
         char *next = strchr(line, '\n');
         if (next)
             *next++ = 0;

@@ -98,7 +98,7 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
 
 /* ---- signals (tenon.c) ---- */
 
-void signals_catch(void); /* from here on the first SIGINT or SIGTERM only sets the flag */
+void signals_catch(void); /* from here on the first SIGINT, SIGTERM or SIGHUP only sets the flag */
 bool signals_stop(void);  /* was there one? */
 
 #endif

@@ -46,6 +46,18 @@ char *show_time(double seconds, char *out)
     return out;
 }
 
+char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
+{
+    char *end = out;
+    *out = 0;
+    if (f->truncated)
+        end += snprintf(out, SHOWN, ", %lld cut at %lld", (long long)f->truncated,
+                        (long long)length);
+    if (f->skipped)
+        snprintf(end, (size_t)(out + SHOWN - end), ", %lld skipped", (long long)f->skipped);
+    return out;
+}
+
 double now_seconds(void)
 {
     struct timespec t;

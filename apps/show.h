@@ -15,6 +15,8 @@ enum { SHOWN = 48 };
 char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
 char *show_time(double seconds, char *out);
+/* ", 2 cut at 64, 1 skipped": the records that do not fit a row; nothing where all do. */
+char *show_cuts(const tn_data_facts *f, int64_t length, char *out);
 double now_seconds(void);       /* of a clock that never goes back */
 double memory_peak(void);       /* bytes of this process at its largest */
 double memory_free(void);       /* bytes that the machine has to spare */

@@ -37,8 +37,8 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
 void tn_text_quote(tn_text *t, const char *s, size_t n); /* as a JSON string, quotes included */
 void tn_text_free(tn_text *t);
 /* The one of names[0..n) that takes the fewest changes of a letter to become `word`, dashes and
-   underscores alike; NULL entries are passed over. NULL: none is near (one change, and one more for
-   every three letters). */
+   underscores alike, large letters and small ones too; NULL entries are passed over. NULL: none is
+   near (one change, and one more for every three letters). */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
@@ -65,7 +65,7 @@ void tn_json_free(const tn_json *root);
 const tn_json *tn_json_find(const tn_json *object, const char *key); /* NULL: absent, or not an object */
 const tn_json *tn_json_at(const tn_json *array, int64_t i);          /* NULL: not there */
 /* Typed members of an object. Absent or null: *value keeps what it had (the default). Another type,
-   or out of range: the error says where ("config.json: /n_head is a string, expected an integer"). */
+   or out of range: the error says where ("config.json: /n_head is a boolean, expected an integer"). */
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e);
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e);
 void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e);

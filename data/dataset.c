@@ -31,6 +31,8 @@ tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn
     tn_dataset *d = calloc(1, sizeof *d);
     if (d == NULL)
         tn_fail(e, TN_ENOMEM, "data set: out of memory");
+    else
+        d->window = o->max_length;
     return d;
 }
 
@@ -102,8 +104,9 @@ int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
-        tn_fail(e, TN_EFORMAT, "%s: all records were skipped (%lld); expected one with text within "
-                "max_length", place, (long long)d->facts.skipped);
+        tn_fail(e, TN_EFORMAT, "%s: all records were skipped (%lld); expected one with text to learn "
+                "in a row of at most %lld tokens", place, (long long)d->facts.skipped,
+                (long long)d->window);
     if (e->code) {
         tn_dataset_free(d);
         return NULL;
@@ -141,7 +144,6 @@ static int read_stream(tn_maker m, const char *path, const char *text, size_t fi
     }
     if (inner.code)
         return tn_dataset_fail(path, 0, &inner, e);
-    d->window = m.o->max_length;
     if (d->n <= d->window)
         return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld, one more "
                        "than a window", path, (long long)d->n, (long long)d->window + 1);

@@ -14,7 +14,7 @@ struct tn_dataset {
     int64_t *start;      /* (records + 1); NULL for a stream */
     int64_t *prompt;     /* (records): tokens at the beginning that carry no loss */
     int64_t record_room; /* records that start and prompt have room for */
-    int64_t window;      /* T of a stream */
+    int64_t window;      /* tokens of a row at most; T of a stream */
     tn_data_facts facts;
 };
 

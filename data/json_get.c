@@ -115,11 +115,27 @@ static void add_pointer(tn_text *t, const tn_json *v)
     }
 }
 
-int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
+enum { SHOWN_BYTES = 40 };
+
+/* What a value is: its kind, of a string also its text, which is cut between characters. */
+static void add_found(tn_text *t, const tn_json *v)
 {
     static const char *const kinds[] = { [TN_NULL] = "null",       [TN_BOOL] = "a boolean",
-                                         [TN_NUMBER] = "a number", [TN_STRING] = "a string",
+                                         [TN_NUMBER] = "a number", [TN_STRING] = "the string ",
                                          [TN_ARRAY] = "an array",  [TN_OBJECT] = "an object" };
+    tn_text_add(t, "%s", kinds[v->kind]);
+    if (v->kind != TN_STRING)
+        return;
+    size_t n = v->length < SHOWN_BYTES ? v->length : SHOWN_BYTES;
+    while (n < v->length && n > 0 && ((unsigned char)v->text[n] & 0xC0) == 0x80)
+        n--;
+    tn_text_quote(t, v->text, n);
+    if (n < v->length)
+        tn_text_add(t, "...");
+}
+
+int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
+{
     const tn_json *root = v;
     while (root->parent)
         root = root->parent;
@@ -127,11 +143,14 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
     char line[32] = "";
     if (d->line)
         snprintf(line, sizeof line, ":%lld", (long long)d->line);
-    tn_text where = { 0 };
+    tn_text where = { 0 }, found = { 0 };
     add_pointer(&where, v);
-    tn_fail(e, where.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s", d->path, line,
-            where.failed ? "a value" : where.n ? where.s : "the top value", kinds[v->kind],
-            expected);
+    add_found(&found, v);
+    tn_fail(e, where.failed || found.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s",
+            d->path, line,
+            where.failed ? "a value" : where.n ? where.s : "the top value",
+            found.failed ? "another" : found.s, expected);
     tn_text_free(&where);
+    tn_text_free(&found);
     return e->code;
 }

@@ -123,12 +123,22 @@ static int read_line(tn_maker m, const char *path, int64_t line, tn_span text, t
     return e->code;
 }
 
-/* The lines of a mapped file. They end in LF or CRLF; a byte order mark at the beginning is passed
-   over. */
+/* A text without the blank lines at its end. */
+static size_t without_blanks(tn_span text)
+{
+    size_t n = text.n;
+    while (n > 0 && memchr(" \t\r\n", text.s[n - 1], 4) != NULL)
+        n--;
+    return n;
+}
+
+/* The lines of a mapped file. They end in LF or CRLF; a byte order mark at the beginning and blank
+   lines at the end are passed over. */
 static int read_lines(tn_maker m, const char *path, tn_span text, tn_error *e)
 {
     size_t passed = 0, at = text.n >= 3 && !memcmp(text.s, "\xEF\xBB\xBF", 3) ? 3 : 0;
-    if (at == text.n)
+    text.n = without_blanks(text);
+    if (at >= text.n)
         return tn_fail(e, TN_EFORMAT, "%s:1: an empty file; expected a JSON object a line", path);
     for (int64_t line = 1; at < text.n; line++) {
         const char *start = text.s + at, *newline = memchr(start, '\n', text.n - at);

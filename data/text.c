@@ -83,6 +83,12 @@ void tn_text_free(tn_text *t)
 
 enum { NAME_MOST = 64 };
 
+/* A letter as names are compared: dashes are underscores, large letters small ones. */
+static char plain_letter(char c)
+{
+    return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 /* Letters to insert, remove or replace to get from a to b: Levenshtein's distance. */
 static int distance(const char *a, const char *b)
 {
@@ -96,8 +102,7 @@ static int distance(const char *a, const char *b)
         int corner = row[0];
         row[0] = i;
         for (int j = 1; j <= n; j++) {
-            char x = a[i - 1] == '-' ? '_' : a[i - 1], y = b[j - 1] == '-' ? '_' : b[j - 1];
-            int best = corner + (x != y);
+            int best = corner + (plain_letter(a[i - 1]) != plain_letter(b[j - 1]));
             corner = row[j];
             best = best < row[j] + 1 ? best : row[j] + 1;
             row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;

@@ -23,8 +23,6 @@ static const tn_family *find_family(const tn_json *config, tn_error *e)
         size_t n = strlen(expected);
         snprintf(expected + n, sizeof expected - n, " \"%s\"", (*f)->type);
     }
-    size_t n = strlen(expected);
-    snprintf(expected + n, sizeof expected - n, ", not \"%s\"", type ? type : "");
     tn_json_refuse(type ? tn_json_find(config, "model_type") : config,
                    type ? expected : "a model_type in it", e);
     return NULL;

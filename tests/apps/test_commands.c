@@ -93,12 +93,18 @@ static const use uses[] = {
     { "generate --model o -p '' --max-tokens 3", "" },
     { "eval --model o --data t.txt", "perplexity" },
     { "eval --model o --data r.jsonl", "23 rows" },
+    { "eval --model o --data r.jsonl --max-seq-length 9", "10 rows, 10 cut at 9, 13 skipped\n" },
     { "eval --model o --task lookup --count 7", "of 7" },
     { "eval --model o --task lookup --split train --count 7", "of 7" },
     { "eval --model o --data task:lookup:7 --split valid", "of 7" },
     { "inspect o --data task:lookup:7", "7 records" },
     { "inspect o --data t.txt", "record 0: 65 tokens" },
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
+    { "train --model o --data r.jsonl --dry-run --fine-tune-type full --optimizer lora-rite",
+      "there are no LoRA pairs: every weight goes to adamw\n" },
+    { "compare --model o --task lookup --out c --optimizers sgd,lora-rite,loraplus --lr-grid 1e-3 "
+      "--iters 1 --count 2 --fine-tune-type full",
+      "every weight goes to adamw under lora-rite, loraplus\n" },
     { "compare --model o --task lookup --out c --optimizers sgd,lora-rite --lr-grid 1e-3,1e-2 --iters 2 --count 5",
       "* chosen" },
 };
@@ -188,10 +194,56 @@ START_TEST(a_study_is_fair)
         0);
     ck_assert_int_eq(shell(&p, "test $(cut -d, -f3,14,15 c/table.csv | sort -u | wc -l) = 3"),
                      0); /* 2 seeds, head */
-    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) -gt 10"),
-                     0); /* more than 2 x 2 x 2 runs */
+    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 13"),
+                     0); /* 2 x 2 x 2 runs; a further rate of each changes nothing, and is the last */
+    place_has(&p, "out", "\n+-: standard deviation over the seeds");
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd"), 1);
     place_has(&p, "err", "--overwrite");
+    place_end(&p);
+}
+END_TEST
+
+/* Rates beyond a grid are its own steps: 3.162, 10, 31.62, ... without an error that grows. */
+START_TEST(a_grid_goes_on_in_its_steps)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(
+        tenon(&p,
+              "compare --model o --task lookup --out c --optimizers sgd --lr-grid 0.1:1:log3 "
+              "--iters 3 --count 5"),
+        0);
+    ck_assert_int_eq(
+        shell(&p, "cut -d, -f2 c/table.csv | tr -d '\n' | grep -q '^%s$'",
+              "learning_rate0.10.316213.1621031.62100"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* config.used makes the study again, and what there is no data for is not in its files. */
+START_TEST(a_study_can_be_repeated)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(
+        tenon(&p,
+              "compare --model o --task lookup --out c --optimizers sgd,lora-rite-paper --lr-grid "
+              "1e-05,2.345e-05 --iters 3 --count 5 --steps-per-eval 2 --seed 12345 --lora-rank 4"),
+        0);
+    ck_assert_int_eq(shell(&p, "test $(grep ' seed ' out | sed 's/ valid.*/|/' | awk '{ print "
+                               "length }' | sort -u | wc -l) = 1"),
+                     0); /* columns */
+    ck_assert_int_eq(tenon(&p, "compare --config c/config.used --out d"), 0);
+    ck_assert_int_eq(shell(&p, "for f in c d; do cut -d, -f1-10,12- $f/table.csv >$f.csv; done; "
+                               "cmp c.csv d.csv && cmp c/curves.jsonl d/curves.jsonl && "
+                               "cmp c/config.used d/config.used"),
+                     0);
+    ck_assert_int_eq(shell(&p, "mkdir f; cp r.jsonl f/train.jsonl; cp r.jsonl f/valid.jsonl"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "compare --model o --data f --out e --optimizers sgd --lr-grid 1 --iters 1"), 0);
+    ck_assert_int_eq(shell(&p, "grep -q valid_loss e/runs.jsonl && ! grep -q test_ e/runs.jsonl"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -222,5 +274,7 @@ void tests(TCase *c)
     tcase_add_test(c, prompts_do_not_shorten_each_other);
     tcase_add_test(c, long_prompts_do_not_cut_other_answers);
     tcase_add_test(c, a_study_is_fair);
+    tcase_add_test(c, a_grid_goes_on_in_its_steps);
+    tcase_add_test(c, a_study_can_be_repeated);
     tcase_add_test(c, a_grid_ends_at_the_least_rate);
 }

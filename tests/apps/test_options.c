@@ -109,6 +109,8 @@ static const bad bads[] = {
     { "train", { "--batch-size", "" }, "expected a whole number from 1" },
     { "train", { "--seed", "99999999999999999999" }, "expected a whole number" },
     { "train", { "--seed", "9223372036854775807k" }, "expected a whole number" },
+    { "train", { "--seed", "9000000000000000001" }, "expected a whole number from 0 to 9e+18" },
+    { "train", { "--lora-alpha", "0" }, "expected a number from 1e-06 to 1000000" },
     { "train", { "--lr", "nan" }, "--learning-rate: \"nan\"; expected a number" },
     { "train", { "--lr", "inf" }, "expected a number" },
     { "train", { "--lr", "1e999" }, "expected a number" },
@@ -156,7 +158,8 @@ static const file files[] = {
     { "\n\nlearning-rat = 1\n", 0, "c:3: learning-rat: unknown option; did you mean --learning-rate?", true },
     { "prompt = a\n", 0, "c:1: prompt is an option of generate, not of train", true },
     { "batch-size = many\n", 0, "c:1: batch-size: \"many\"; expected a whole number", true },
-    { "config = other\n", 0, "c:1: config", true },
+    { "\xEF\xBB\xBF" "batch-size = 8\n", OPT_batch_size, "8", false },
+    { "config = other\n", 0, "c:1: config: expected no config file inside another", true },
 };
 
 START_TEST(reads_config_files)

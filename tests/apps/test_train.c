@@ -93,7 +93,7 @@ END_TEST
 
 typedef struct stop { const char *signal; } stop;
 
-static const stop stops[] = { { "INT" }, { "TERM" } };
+static const stop stops[] = { { "INT" }, { "TERM" }, { "HUP" } };
 
 /* The first signal: the step is finished and saved, 130; the run goes on as if nothing had been. */
 START_TEST(a_signal_saves_and_stops)
@@ -115,6 +115,21 @@ START_TEST(a_signal_saves_and_stops)
     ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-300*' -delete"),
                      0);
     same_folders(&p, "o", "r");
+    place_end(&p);
+}
+END_TEST
+
+/* Under nohup a terminal that is closed stops nothing. */
+START_TEST(a_signal_that_was_ignored_stays_so)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "trap '' HUP; \"$T\" train --model m --tokenizer chars --data r.jsonl --iters 100 "
+              "-o r >out 2>err & pid=$!; "
+              "until grep -q '\"step\":20,' r/log.jsonl 2>/dev/null; do sleep 0.02; done; "
+              "kill -HUP $pid; wait $pid"),
+        0);
     place_end(&p);
 }
 END_TEST
@@ -361,6 +376,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, resuming_changes_no_bit, 0, KINDS);
     tcase_add_test(c, a_longer_run_continues_a_shorter_one);
     tcase_add_loop_test(c, a_signal_saves_and_stops, 0, sizeof stops / sizeof *stops);
+    tcase_add_test(c, a_signal_that_was_ignored_stays_so);
     tcase_add_test(c, a_second_signal_leaves_at_once);
     tcase_add_test(c, what_is_not_finite_stops_the_run);
     tcase_add_test(c, a_dry_run_writes_nothing);

@@ -199,6 +199,7 @@ static const struct good {
     { "{\"text\":\"abc\"}\n", 9, 0, 0, 1, 4, 3, 0, 0, 0 },
     { "{\"text\":\"abc\"}", 9, 0, 0, 1, 4, 3, 0, 0, 0 },
     { "\xEF\xBB\xBF{\"text\":\"abc\"}\r\n{\"text\":\"d\"}\r\n", 9, 0, 0, 2, 6, 4, 0, 0, 0 },
+    { "{\"text\":\"abc\"}\n{\"text\":\"d\"}\n\r\n \t\n", 9, 0, 0, 2, 6, 4, 0, 0, 0 },
     { "{\"prompt\":\"ab\",\"completion\":\"cde\"}\n", 9, 0, 0, 1, 6, 4, 0, 0, 0 },
     { "{\"prompt\":\"ab\",\"completion\":\"cde\",\"id\":7}\n", 9, 1, 0, 1, 6, 5, 0, 0, 0 },
     { "{\"prompt\":\"\",\"completion\":\"cde\"}\n", 9, 0, 0, 1, 4, 3, 0, 0, 0 },
@@ -251,7 +252,7 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "", "a.jsonl: 0 bytes; expected at least 1" },
     { "\xEF\xBB\xBF", "a.jsonl:1: an empty file; expected a JSON object a line" },
     { "{\"text\":\"a\"}\n\n{\"text\":\"a\"}\n", "a.jsonl:2: an empty line; expected a JSON object" },
-    { "{\"text\":\"a\"}\n{\"text\":\"a\"}\n\r\n", "a.jsonl:3: an empty line" },
+    { "\n \n", "a.jsonl:1: an empty file" },
     { "{\"text\":\"a\"}\n{\"text\":\"\"}\n", "a.jsonl:2: \"text\" is empty; expected some text" },
     { "{\"text\":\"a\"}\n{\"text\":7}\n", "a.jsonl:2: \"text\" is not a string; expected a string" },
     { "{\"text\":null}\n", "a.jsonl:1: \"text\" is not a string" },
@@ -270,7 +271,8 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"text\":\"aZ\"}\n", "a.jsonl:1: in the text: byte 1: U+005A is not in the vocabulary" },
     { "{\"prompt\":\"abc\",\"completion\":\"Z\"}\n", "a.jsonl:1: in the text: byte 0: U+005A" },
     { "{\"prompt\":\"Z\",\"completion\":\"a\"}\n", "a.jsonl:1: in the prompt: byte 0: U+005A" },
-    { "{\"prompt\":\"abcdef\",\"completion\":\"a\"}\n", "a.jsonl: all records were skipped (1); expected" },
+    { "{\"prompt\":\"abcdef\",\"completion\":\"a\"}\n", "a.jsonl: all records were skipped (1); expected one with "
+      "text to learn in a row of at most 5 tokens" },
 };
 
 START_TEST(bad)

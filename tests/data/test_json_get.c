@@ -26,7 +26,7 @@ static const row rows[] = {
     { INT, "over", NULL, "c.json: /over is a number, expected an integer of 64 bits" },
     { INT, "real", NULL, "c.json: /real is a number, expected an integer of 64 bits" },
     { INT, "exp", NULL, "/exp is a number, expected an integer" },
-    { INT, "s", NULL, "c.json: /s is a string, expected an integer" },
+    { INT, "s", NULL, "c.json: /s is the string \"hi\", expected an integer" },
     { INT, "t", NULL, "/t is a boolean, expected an integer" },
     { INT, "a", NULL, "/a is an array, expected an integer" },
     { INT, "o", NULL, "/o is an object, expected an integer" },
@@ -37,7 +37,7 @@ static const row rows[] = {
     { REAL, "absent", "-1", NULL },
     { REAL, "none", "-1", NULL },
     { REAL, "inf", NULL, "/inf is a number, expected a finite number" },
-    { REAL, "s", NULL, "/s is a string, expected a number" },
+    { REAL, "s", NULL, "/s is the string \"hi\", expected a number" },
     { BOOLEAN, "t", "true", NULL },
     { BOOLEAN, "f", "false", NULL },
     { BOOLEAN, "absent", "true", NULL },
@@ -46,7 +46,7 @@ static const row rows[] = {
     { STRING, "s", "hi", NULL },
     { STRING, "absent", "default", NULL },
     { STRING, "none", "default", NULL },
-    { STRING, "nul", NULL, "/nul is a string, expected a string without U+0000" },
+    { STRING, "nul", NULL, "/nul is the string \"a\\u0000b\", expected a string without U+0000" },
     { STRING, "i", NULL, "/i is a number, expected a string" },
 };
 
@@ -98,7 +98,7 @@ START_TEST(an_error_stops_getters)
     tn_json_get_int(v, "a", &i, &e);
     tn_json_get_int(v, "b", &i, &e);
     ck_assert_int_eq(i, 5);
-    ck_assert_str_eq(e.text, "c.json: /a is a string, expected an integer");
+    ck_assert_str_eq(e.text, "c.json: /a is the string \"x\", expected an integer");
     tn_json_free(v);
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(says_where)
     const tn_json *v = tn_json_parse(text, strlen(text), "c.jsonl", 7, &e);
     const tn_json *deep = tn_json_at(tn_json_find(tn_json_at(tn_json_find(v, "a"), 2), "deep/~"), 0);
     ck_assert_int_eq(tn_json_refuse(deep, "a number", &e), TN_EFORMAT);
-    ck_assert_str_eq(e.text, "c.jsonl:7: /a/2/deep~1~0/0 is a string, expected a number");
+    ck_assert_str_eq(e.text, "c.jsonl:7: /a/2/deep~1~0/0 is the string \"x\", expected a number");
     e = (tn_error){ 0 };
     tn_json_refuse(v, "an array", &e);
     ck_assert_str_eq(e.text, "c.jsonl:7: the top value is an object, expected an array");
@@ -138,6 +138,20 @@ START_TEST(says_where)
     tn_json_free(v);
     ck_assert_ptr_null(tn_json_parse("{\"a\":\n1,}", 9, "c.jsonl", 7, &e));
     ck_assert_msg(strstr(e.text, "c.jsonl:7: found '}'") != NULL, "%s", e.text);
+}
+END_TEST
+
+/* A long text is cut between characters. */
+START_TEST(long_strings)
+{
+    tn_error e = { 0 };
+    static const char euros[] = "[\"\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC"
+                                "\u20AC\u20AC\u20AC\u20AC\"]";
+    const tn_json *v = tn_json_parse(euros, sizeof euros - 1, "c.json", 0, &e);
+    tn_json_refuse(v->child, "a number", &e);
+    ck_assert_str_eq(e.text, "c.json: /0 is the string \"\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC"
+                             "\u20AC\u20AC\u20AC\u20AC\u20AC\u20AC\"..., expected a number");
+    tn_json_free(v);
 }
 END_TEST
 
@@ -165,5 +179,6 @@ void tests(TCase *c)
     tcase_add_test(c, an_error_stops_getters);
     tcase_add_test(c, finds);
     tcase_add_test(c, says_where);
+    tcase_add_test(c, long_strings);
     tcase_add_test(c, long_keys);
 }

@@ -93,7 +93,7 @@ static const row rows[] = {
     { A_WITH("\"I32\"", "[-2,-2]", "[0,16]"), 19, "/a/shape/0 is a number, expected an integer from 0" },
     { A_WITH("\"I32\"", "[2.0,2]", "[0,16]"), 19, "/a/shape/0 is a number, expected an integer" },
     { A_WITH("\"I32\"", "[2e0,2]", "[0,16]"), 19, "/a/shape/0 is a number, expected an integer" },
-    { A_WITH("\"I32\"", "[\"2\",2]", "[0,16]"), 19, "/a/shape/0 is a string, expected an integer" },
+    { A_WITH("\"I32\"", "[\"2\",2]", "[0,16]"), 19, "/a/shape/0 is the string \"2\", expected an integer" },
     { A_WITH("\"I32\"", "[[2],2]", "[0,16]"), 19, "/a/shape/0 is an array, expected an integer" },
     { A_WITH("\"I32\"", "4", "[0,16]"), 19, "/a/shape is a number, expected an array" },
     /* types: what we do not know is believed, what we know is checked */
@@ -123,7 +123,7 @@ static const row rows[] = {
     { META("{\"step\":3}"), 19, "/__metadata__/step is a number, expected a string" },
     { META("{\"a\":{}}"), 19, "/__metadata__/a is an object, expected a string" },
     { META("[]"), 19, "/__metadata__ is an array, expected an object" },
-    { META("\"pt\""), 19, "/__metadata__ is a string, expected an object" },
+    { META("\"pt\""), 19, "/__metadata__ is the string \"pt\", expected an object" },
 };
 
 START_TEST(headers)

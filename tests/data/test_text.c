@@ -44,6 +44,16 @@ START_TEST(grows)
 }
 END_TEST
 
+START_TEST(nearest)
+{
+    static const char *const names[] = { "adam", "ADAMW", "lora_rite", NULL, "Adam" };
+    ck_assert_str_eq(tn_nearest("adamW", names, 5), "ADAMW"); /* no letter apart, adam one */
+    ck_assert_str_eq(tn_nearest("LORA-RITE", names, 5), "lora_rite");
+    ck_assert_str_eq(tn_nearest("adim", names, 5), "adam");
+    ck_assert_ptr_null(tn_nearest("sgd", names, 5));
+}
+END_TEST
+
 START_TEST(lack_of_memory_sticks)
 {
     tn_text t = { 0 };
@@ -61,5 +71,6 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, quotes, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, grows);
+    tcase_add_test(c, nearest);
     tcase_add_test(c, lack_of_memory_sticks);
 }

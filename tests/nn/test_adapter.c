@@ -183,7 +183,7 @@ static const struct { const char *json, *text; int code; } refused[] = {
     { "{\"r\":4,\"init_lora_weights\":\"pissa_niter_16\"}", "/init_lora_weights", TN_EFORMAT },
     { "{\"r\":4,\"alpha_pattern\":{\".*c_attn\":2}}", "/alpha_pattern/.*c_attn", TN_EFORMAT },
     { "{\"r\":4,\"lora_alpha\":0}", "expected lora_alpha above 0", TN_EFORMAT },
-    { "{\"r\":4,\"lora_alpha\":\"8\"}", "/lora_alpha is a string", TN_EFORMAT },
+    { "{\"r\":4,\"lora_alpha\":\"8\"}", "/lora_alpha is the string \"8\", expected a number", TN_EFORMAT },
     { "{\"r\":4,\"lora_dropout\":1}", "/lora_dropout", TN_EFORMAT },
 };
 
