@@ -18,14 +18,18 @@ int choice_names(const options *o, const char *otherwise, const char **names, in
     int count = list ? 0 : all_names(names, most);
     for (const char *s = list ? list : ""; *s && !e->code;) {
         char name[64];
-        const size_t n = strcspn(s, ",");
+        s += strspn(s, " ");
+        const size_t whole = strcspn(s, ",");
+        size_t n = whole;
+        for (; n && s[n - 1] == ' '; n--)
+            ;
         snprintf(name, sizeof name, "%.*s", n < 60 ? (int)n : 60, s);
         const tn_optim_def *def = find_optimizer(name, e);
         if (def && count == most)
             tn_fail(e, APP_USAGE, "--optimizers: expected at most %d", most);
         else if (def)
             names[count++] = def->name;
-        s += n + (s[n] == ',');
+        s += whole + (s[whole] == ',');
     }
     return count;
 }

@@ -246,6 +246,7 @@ static const row rows[] = {
     { "", "lab paths --optimizers sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd,sgd", 2, "expected at most 8", false },
     { "", "lab paths --optimizers scaled-gd,lora-rite,adamw,lion,lamb,rmsprop,loraplus", 2,
       "expected at most 8, with sgd,adam", false },
+    { "", "lab paths --optimizers 'adam sgd'", 2, "optimizer \"adam sgd\": unknown", false },
     { "", "lab paths --opt lora-rite.lr=1", 2, "expected rates by --learning-rate", false },
     { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; it must be above 0", false },
     { "", TRAIN_O "r.jsonl --valid-split 0.2", 2, "--valid-split: only for a .txt", false },

@@ -157,7 +157,7 @@ START_TEST(init_scale_is_flat_for_invariant_ones)
 {
     static const char *const scales[] = { "0.001 ", "0.0316 ", "1 ", "31.6 ", "1e+03 " };
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "lab init-scale --optimizers adam,scaled-gd,lora-rite"), 0);
+    ck_assert_int_eq(tenon(&p, "lab init-scale --optimizers ' adam ,scaled-gd, lora-rite'"), 0);
     double low = INFINITY, high = 0;
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
         for (int column = 2; column < 4; column++)
