@@ -66,7 +66,7 @@ enum { TN_MAX_RANK = 4 };
 typedef enum tn_dtype {
     TN_REAL, /* tn_real: all that is computed */
     TN_I32,  /* token ids, targets, lengths */
-    TN_BF16, /* frozen weights only: read by matrix products and embed */
+    TN_BF16, /* frozen weights only: read by linear, linear_xent and embed */
     TN_F16   /* the same */
 } tn_dtype;
 

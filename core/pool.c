@@ -32,7 +32,7 @@ struct tn_pool {
     block *memory;          /* (threads, TN_SLOTS) */
     bool running;           /* the caller is inside a run; only the caller looks at it */
 
-    pthread_mutex_t lock;   /* guards job, open, stop and changes of the two atomics below */
+    pthread_mutex_t lock;   /* guards job, open, stop and changes of round and joined */
     pthread_cond_t wake;    /* a round has begun */
     pthread_cond_t left;    /* the last worker has left a round */
     job job;

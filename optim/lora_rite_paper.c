@@ -15,7 +15,7 @@
 
    U, P and M stay implicit: rite.c. (6) is taken as E diag(1 / (sqrt(max(l, 0) + rho) + eps)) E^T
    with the eigenvalues l of V, so that V = 0 has no infinite root.
-   Cost: as lora_rite.c, always with those of (4): six eigenproblems a pair. State: the same.
+   Cost: as lora_rite.c, with escape: eight eigenproblems a pair. State: the same.
    Claims: A -> A S, B -> B S^-T changes nothing in A B^T, for every invertible S.
    Checked against: golden values and invariance cells of a NumPy reference; code of the authors for
    this form does not exist.

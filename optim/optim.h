@@ -12,7 +12,8 @@
    one file and one row of optim.def; command line, help, state files, memory report and tests
    follow. tn_optim_new takes a definition that has no row there, too.
    Ownership: a tn_optim owns its state, not the params. Errors: tn_optim_step returns a negative
-   TN_E* and leaves weights, state and gradients as they were: tn_params_clear drops the latter. */
+   TN_E*, leaves weights and state as they were, and the gradients to be looked at: tn_params_clear
+   drops them. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H
 
@@ -96,7 +97,8 @@ typedef struct tn_optim_def {
     const char *name, *title, *paper;
     const char *update;                 /* the update in one line, for tables */
     const char *cost;                   /* time beyond reading weight, gradient and state once */
-    const char *departs;                /* from the authors' code: where and why; NULL: nowhere */
+    const char *departs;                /* from the authors' code, or says from what: where and why; NULL:
+                                           nowhere */
     tn_hyper hyper[TN_MAX_HYPER];       /* hyper[0] is lr; a NULL name ends the list */
     tn_preset presets[TN_MAX_PRESETS];  /* settings by one name: preset=NAME; a NULL name ends the list */
     tn_slot slots[TN_MAX_SLOTS];        /* state; TN_SLOT_NONE ends the list */

@@ -47,8 +47,8 @@ typedef struct tn_kernels {
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
 } tn_kernels;
 
-/* The kernels named, or NULL if the CPU (or this build) has none of that name. NULL asks for the
-   best. select.c alone asks the CPU. */
+/* The kernels named, or NULL if the CPU (or this build) has none of that name. NULL asks for
+   $TN_ISA, or for the best where that is not set. select.c alone asks the CPU. */
 const tn_kernels *tn_kernels_select(const char *isa);
 const tn_kernels *tn_kernels_of(const tn_context *c);
 
