@@ -3,9 +3,7 @@
 #include "apps/show.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
 {
@@ -42,14 +40,10 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
 /* Where a folder has no test.jsonl and nobody named a split: that others can be read. */
 static void hint_split(const options *o, tn_error *e)
 {
-    struct stat st;
-    char *path = NULL;
-    if (o->data && !o->split && e->code == TN_EIO)
-        path = tn_path_join(o->data, "test.jsonl");
     const size_t n = strlen(e->text);
-    if (path && stat(path, &st) && !stat(o->data, &st) && S_ISDIR(st.st_mode))
+    if (o->data && !o->split && e->code == TN_EIO && folder_has(o->data, ".") &&
+        !folder_has(o->data, "test.jsonl"))
         snprintf(e->text + n, sizeof e->text - n, "; --split valid reads valid.jsonl");
-    free(path);
 }
 
 int command_eval(const options *o, tn_error *e)

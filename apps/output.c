@@ -17,14 +17,6 @@ static const char *const results[] = { "model.safetensors", "adapter_model.safet
                                        "tokenizer_config.json", NULL };
 enum { WEIGHTS = 2 };
 
-static bool there(const char *folder, const char *name)
-{
-    char *path = tn_path_join(folder, name);
-    const bool found = path && !access(path, F_OK);
-    free(path);
-    return found;
-}
-
 int output_check(const options *o, tn_error *e)
 {
     struct stat st, model;
@@ -41,7 +33,7 @@ int output_check(const options *o, tn_error *e)
         return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
                        o->output_dir);
     for (int i = 0; i < WEIGHTS && !o->resume && !o->overwrite; i++)
-        if (there(o->output_dir, results[i]))
+        if (folder_has(o->output_dir, results[i]))
             return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
                            o->output_dir, results[i]);
     if (!o->resume && !o->overwrite && step >= 0)

@@ -32,6 +32,7 @@ typedef struct setup {
     bool full;               /* all weights are trained, not LoRA */
 } setup;
 
+bool folder_has(const char *folder, const char *name); /* a file of that name, or a folder */
 /* The model folder of the options, its tokenizer (or one made from the data) and its adapter. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
 /* One part of the data; --split says that it is read alone. A text has no test part but half of its

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool has(const char *folder, const char *name)
+bool folder_has(const char *folder, const char *name)
 {
     char *path = tn_path_join(folder, name);
     const bool there = path && !access(path, F_OK);
@@ -16,7 +16,8 @@ static bool has(const char *folder, const char *name)
 
 static bool has_weights(const char *folder)
 {
-    return has(folder, "model.safetensors") || has(folder, "model.safetensors.index.json");
+    return folder_has(folder, "model.safetensors") ||
+           folder_has(folder, "model.safetensors.index.json");
 }
 
 /* Refuses folders that look like models and are something else. */
@@ -25,10 +26,10 @@ static int check_folder(const char *folder, tn_error *e)
     static const char *const others[] = { "pytorch_model.bin", "pytorch_model.bin.index.json",
                                           "tf_model.h5", NULL };
     for (int i = 0; others[i] && !has_weights(folder); i++)
-        if (has(folder, others[i]))
+        if (folder_has(folder, others[i]))
             return tn_fail(e, TN_EFORMAT, "%s: weights in %s; expected model.safetensors", folder,
                            others[i]);
-    if (!has(folder, "config.json") && has(folder, "adapter_config.json"))
+    if (!folder_has(folder, "config.json") && folder_has(folder, "adapter_config.json"))
         return tn_fail(e, TN_EFORMAT,
                        "%s: a LoRA adapter; expected a model folder (give the adapter as "
                        "--adapter-path and its base as --model)",
@@ -40,16 +41,17 @@ static int check_folder(const char *folder, tn_error *e)
 static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
     const char *folder = o->model;
-    if (o->tokenizer && has(o->model, "tokenizer.json")) {
+    if (o->tokenizer && folder_has(o->model, "tokenizer.json")) {
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own tokenizer.json", o->tokenizer,
                 o->model);
         return NULL;
     }
     if (o->tokenizer)
         return tokenizer_from_data(o, e);
-    if (o->adapter_path && !has(folder, "tokenizer.json") && has(o->adapter_path, "tokenizer.json"))
+    if (o->adapter_path && !folder_has(folder, "tokenizer.json") &&
+        folder_has(o->adapter_path, "tokenizer.json"))
         folder = o->adapter_path;
-    if (has(folder, "config.json") && !has(folder, "tokenizer.json")) {
+    if (folder_has(folder, "config.json") && !folder_has(folder, "tokenizer.json")) {
         tn_fail(e, TN_EIO,
                 "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model "
                 "is trained",
