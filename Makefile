@@ -11,20 +11,20 @@ LDLIBS_ALL := -lm -pthread $(LDFLAGS)
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 # The program is built for the baseline of its architecture; only these files may assume more (and two
-# functions of optim/tall.c, which say so).
+# functions of optim/algebra/tall.c, which say so).
 ISA_x86_avx2   := -mavx2 -mfma
 ISA_x86_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512
 ISA_x86_peak_avx2 := $(ISA_x86_avx2)
 ISA_x86_peak_avx512 := $(ISA_x86_avx512)
 OTHER   := $(if $(filter x86_64,$(ARCH)),core/kernels/arm_%.c,core/kernels/x86_%.c)
 
-LIB_SRC := $(filter-out $(OTHER),$(wildcard core/*.c core/ops/*.c core/kernels/*.c data/*.c data/tasks/*.c nn/*.c optim/*.c))
-APP_SRC := $(wildcard apps/*.c)
+LIB_SRC := $(filter-out $(OTHER),$(foreach d,core data nn optim,$(wildcard $d/*.c $d/*/*.c)))
+APP_SRC := $(filter-out apps/examples/%,$(wildcard apps/*.c apps/*/*.c))
 EXAMPLES := $(patsubst apps/examples/%.c,$(BUILD)/examples/%,$(wildcard apps/examples/*.c))
-TEST_SRC := $(wildcard tests/*/test_*.c)
-HELP_SRC := $(filter-out tests/main.c,$(wildcard tests/*.c))
+TEST_SRC := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
+HELP_SRC := $(filter-out tests/support/main.c,$(wildcard tests/support/*.c))
 ifdef ONLY
-TEST_SRC := $(foreach o,$(ONLY),$(or $(wildcard tests/$o/test_*.c),tests/$(dir $o)test_$(notdir $o).c))
+TEST_SRC := $(foreach o,$(ONLY),$(or $(wildcard tests/$o/test_*.c tests/$o/*/test_*.c),tests/$(dir $o)test_$(notdir $o).c))
 $(foreach t,$(TEST_SRC),$(if $(wildcard $t),,$(error there is no $t to run; expected ONLY=folder/name or ONLY=folder)))
 endif
 
@@ -55,13 +55,13 @@ $(BUILD)/apps64.a: $(call obj,64,$(filter-out apps/tenon.c,$(APP_SRC)))
 	@rm -f $@
 	@ar rcs $@ $^
 LINK_TEST = @mkdir -p $(@D); $(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
-$(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/main.c $(HELP_SRC)) $(BUILD)/apps.a $(LIB)
+$(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps.a $(LIB)
 	$(LINK_TEST)
-$(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
+$(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
 	$(LINK_TEST)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/main.c $(HELP_SRC)) $(LIB)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(LIB)
 	$(LINK_TEST)
-$(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/main.c $(HELP_SRC)) $(LIB64)
+$(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(LIB64)
 	$(LINK_TEST)
 
 $(BUILD)/obj/%.o: %.c
@@ -72,7 +72,7 @@ $(BUILD)/obj64/%.o: %.c
 	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
 
 test: $(TESTS) $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
-	@BUILD=$(BUILD) sh tests/run.sh $(TESTS)
+	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)
 
 bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it
 	@$(BUILD)/tenon bench peak && $(BUILD)/tenon bench matmul && $(BUILD)/tenon bench ops
@@ -80,9 +80,9 @@ demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: t
 	@$(BUILD)/tenon demo
 
 TABLE := <!-- made by: tenon optimizers --markdown -->
-figures: $(BUILD)/tenon ## remake the pictures optim/lab-*.svg and the table of optim/README.md
+figures: $(BUILD)/tenon ## remake the pictures optim/figures/lab-*.svg and the table of optim/README.md
 	@for e in `$(BUILD)/tenon lab | cut -d ' ' -f 1`; do \
-	    echo optim/lab-$$e.svg; $(BUILD)/tenon lab $$e --svg optim/lab-$$e.svg >/dev/null || exit 1; done
+	    echo optim/figures/lab-$$e.svg; $(BUILD)/tenon lab $$e --svg optim/figures/lab-$$e.svg >/dev/null || exit 1; done
 	@$(BUILD)/tenon optimizers --markdown > $(BUILD)/table.md
 	@sed -i -e '/^$(TABLE)$$/,/^<!-- end -->$$/{//!d}' -e '/^$(TABLE)$$/r $(BUILD)/table.md' optim/README.md
 

@@ -1,7 +1,7 @@
 /* tenon.c - the program: finds the command, runs it, says what went wrong.
 
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
-#include "apps/run.h"
+#include "apps/run/run.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,13 +12,13 @@
 
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
     int command_##name(const options *o, tn_error *e);
-#include "apps/commands.def"
+#include "apps/commands/commands.def"
 #undef COMMAND
 
 const command commands[] = {
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
     { letter, #name, synonyms, arguments, most, needs, help, command_##name },
-#include "apps/commands.def"
+#include "apps/commands/commands.def"
 #undef COMMAND
     { .name = NULL }
 };

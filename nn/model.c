@@ -7,7 +7,7 @@
 
 const tn_family *const tn_families[] = {
 #define FAMILY(name) &tn_family_##name,
-#include "nn/models.def"
+#include "nn/families/families.def"
 #undef FAMILY
     NULL
 };

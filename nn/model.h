@@ -7,7 +7,7 @@
 #define TN_PEFT_PREFIX "base_model.model."
 
 #define FAMILY(name) extern const tn_family tn_family_##name;
-#include "nn/models.def"
+#include "nn/families/families.def"
 #undef FAMILY
 
 /* The model of a config; `start` holds what is known already: vocab and end (if vocab > 0), tied

@@ -85,7 +85,7 @@ typedef struct tn_target {
     bool block;            /* a column block: not part of "all-linear" */
 } tn_target;
 
-typedef struct tn_family { /* a row of models.def */
+typedef struct tn_family { /* a row of families.def */
     const char *type;         /* model_type in config.json */
     const char *lora_targets; /* PEFT's default */
     /* Builds the model of this config (random weights) into m; refuses what it does not know. */

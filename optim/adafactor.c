@@ -18,7 +18,7 @@
    is zero, as lora_B at the start, grows by eps2 rho a step at most and so is slow for long. (1) is
    a schedule of its own: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the
    paper's eps1 = 1e-30 is zero in single precision: 0/0 in (6) is 0. */
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
 #include <float.h>

@@ -3,7 +3,7 @@
 #ifndef TN_ALTLORA_H
 #define TN_ALTLORA_H
 
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 /* A step: move(u, i, t) for each factor i whose turn it is, lora_A before lora_B; t counts its moves.
    alternate 0: both in every step; f: f steps of lora_B, f of lora_A, and so on. */

@@ -27,7 +27,7 @@
    to zero, where they stay for ever; here such a pair is left as it is. */
 #include "optim/balora.h"
 
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 #include <math.h>
 #include <string.h>

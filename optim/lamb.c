@@ -15,7 +15,7 @@
    they break Adam.
    Traps: from lora_B = 0 its first step has q = 1, whatever the scale. Two libraries leave (3) out
    and clamp at 10; that is bias_correction=0 clamp=10. */
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
 #include <math.h>

@@ -21,7 +21,7 @@
    Traps: the inverse roots drop directions that are zero up to rounding, so a zero factor has msign
    0 for its partner; the second step then moves lora_A by a fixed share of its size whatever eta
    is. Clipping raw gradients breaks the claim and buys nothing, since (3) knows no size. */
-#include "optim/basis.h"
+#include "optim/algebra/basis.h"
 
 enum { LR, BETA };
 

@@ -25,7 +25,7 @@
    Claims: at delta = 0, splits 0 and 1 move the product the same whatever basis the pair is written
    in; (6) compares lengths of A and B, so split 2 bears rotations alone.
    Traps: as scaled_gd.c; f_A is the least squares step in A, larger than g_A by 1 / |B|^2. */
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 enum { LR, DELTA, SPLIT, DECAY };
 

@@ -26,7 +26,7 @@
    Traps: what dA and dB could share, Q_A K_11 Q_B^T, is all dA's. Three rounds leave the singular
    values of X between 0.8 and 1.1. Directions that are zero up to rounding are dropped: there are
    always some if 2 r is above min(m, n). */
-#include "optim/basis.h"
+#include "optim/algebra/basis.h"
 
 #include <string.h>
 

@@ -18,7 +18,7 @@
    Traps: eps is not bias corrected; the decay comes after the step. A lora_A that is zero would
    leave nothing to train. */
 #include "optim/adam.h"
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 enum { DELTA = TN_ADAM_DECAY + 1, BIAS_CORRECTION };
 

@@ -19,7 +19,7 @@
    (r,n) gets 1. lora_A rests at the first step from lora_B = 0, since U = 0 gives O = 0. Embeddings
    are matrices here, while Jordan leaves them and the output layer to Adam. */
 #include "core/gemm.h"
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
 #include <math.h>

@@ -22,7 +22,7 @@
 #include "optim/reflora.h"
 
 #include "optim/balora.h"
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 #include <math.h>
 

@@ -25,7 +25,7 @@
    in the product while neither factor is zero; AdamW bears only signed permutations.
    Trap: nothing happens while a factor is zero, so at the zero start lora_A keeps its norm for the
    first step. */
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 #include "optim/reflora.h"
 
 #include <math.h>

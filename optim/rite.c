@@ -20,7 +20,7 @@
    Both factors have a V and a D; those of X belong to the basis of Y. */
 #include "optim/rite.h"
 
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 
 #include <math.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #ifndef TN_RITE_H
 #define TN_RITE_H
 
-#include "optim/basis.h"
+#include "optim/algebra/basis.h"
 
 /* Slots of the state. TN_RITE_V + i and so on belong to factor i: 0 lora_A, 1 lora_B. */
 enum {

@@ -26,7 +26,7 @@
    Traps: the moments are of the preconditioned gradient, not the other way round; (5) divides the
    size of C out again, so a nearly singular Gram matrix turns the step but does not lengthen it. */
 #include "optim/adam.h"
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 enum { DELTA = TN_ADAM_DECAY + 1, GAUSS_SEIDEL, BIAS_CORRECTION, DECAY_AFTER, FALLBACK };
 

@@ -23,7 +23,7 @@
    directions; the identity makes one of the size of the gradient. At tiny delta the second step
    moves lora_A by a fixed share of its size, however small eta is. */
 #include "optim/optim.h"
-#include "optim/preconditioner.h"
+#include "optim/algebra/preconditioner.h"
 
 enum { LR, DELTA, DECAY, DECAY_AFTER, FALLBACK };
 

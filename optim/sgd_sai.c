@@ -14,7 +14,7 @@
    gradient is zero and so is q. Entries of mean zero have q = sqrt(n): larger weights get larger
    rates. Entries that are all alike, or only one, have q = ||g_1|| / eps, which is too much for any
    rate. Another version of that file (1.0.4) divides every q by the largest. */
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
 #include <math.h>

@@ -17,7 +17,7 @@
    Traps: the sums only grow, so the rate falls as 1 / sqrt(t) by itself. eps is absolute and rules
    where gradients are below its root. What libraries call Shampoo often has averages in (1) and (2),
    the length of another optimizer's step, or exponent -1/2 on both sides. */
-#include "optim/linalg.h"
+#include "optim/algebra/linalg.h"
 #include "optim/optim.h"
 
 #include <math.h>

@@ -15,7 +15,7 @@
    Traps: with lora_B = 0 (1) always holds at first; if lora_B never grows that far, A fades by
    shrink a step, whatever the learning rate. */
 #include "optim/adam.h"
-#include "optim/norm.h"
+#include "optim/algebra/norm.h"
 
 enum { SHRINK = TN_ADAM_DECAY + 1 };
 

@@ -1,6 +1,6 @@
 /* arithmetic.c - sums and differences in words: "twelve plus thirty-one =>" " forty-three".
    The numbers are 0 to 99 and no difference is negative. */
-#include "data/draw.h"
+#include "data/tasks/draw.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* lookup.c - a list of pairs, a key of it, its value: "kel: 42, rao: 17, mi: 93; rao =>" " 17". */
-#include "data/draw.h"
+#include "data/tasks/draw.h"
 
 #include <string.h>
 

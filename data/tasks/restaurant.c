@@ -6,7 +6,7 @@
    In the manner of the E2E challenge (Novikova, Dusek, Rieser 2017), with one right answer: the
    slots speak in the order of the table, whatever their order in the prompt. Two to five slots
    stand beside the name; half the names are made of syllables, so that they must be copied. */
-#include "data/draw.h"
+#include "data/tasks/draw.h"
 
 #include <ctype.h>
 #include <stdio.h>

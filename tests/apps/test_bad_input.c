@@ -1,8 +1,8 @@
 /* Bad input, a row each: what is done to good files, the command, and the line it must answer with.
    There are m (a config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl.
  */
-#include "tests/apps.h"
-#include "tests/tests.h"
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Every command: its help, and what it prints when it is used as a user would. */
-#include "apps/options.h"
-#include "tests/apps.h"
-#include "tests/tests.h"
+#include "apps/options/options.h"
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ typedef struct row { char letter; const char *name, *synonyms; } row;
 
 static const row rows[] = {
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) { letter, #name, synonyms },
-#include "apps/commands.def"
+#include "apps/commands/commands.def"
 #undef COMMAND
 };
 
@@ -25,7 +25,7 @@ static const flag flags[] = {
 #define REAL(name, alias, value, def, lo, hi, commands, class, help) { #name, commands },
 #define FLAG(name, alias, def, commands, class, help) { #name, commands },
 #define LIST(name, alias, value, commands, class, help) { #name, commands },
-#include "apps/options.def"
+#include "apps/options/options.def"
 #undef TEXT
 #undef COUNT
 #undef REAL

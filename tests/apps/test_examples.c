@@ -1,6 +1,6 @@
 /* The examples do what their heads say: each runs and ends well. */
-#include "tests/apps.h"
-#include "tests/tests.h"
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 static const struct { const char *run, *printed; } examples[] = {
     { "mlp", "256 of 256 right" },
     { "own_optimizer", "slope 2.0" },
-    { "gpt t.txt", "step 600  loss" },
+    { "own_gpt t.txt", "step 600  loss" },
     { "base_text 3 1 short", "{\"prompt\":" },
 };
 
@@ -22,7 +22,7 @@ START_TEST(runs_and_ends_well)
 }
 END_TEST
 
-static const char *const refusing[] = { "mlp", "own_optimizer", "gpt t.txt" };
+static const char *const refusing[] = { "mlp", "own_optimizer", "own_gpt t.txt" };
 
 /* Where there is no context there is an exit status, not a crash. */
 START_TEST(ends_without_a_context)

@@ -1,6 +1,6 @@
 /* The arena and the pool of gradients: pieces do not overlap, what is given back is used again. */
 #include "core/arena.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The sticky error: the first one stays, in one line without control characters. */
 #include "core/core.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* exp, log and cos against libm's long double, over their whole range. */
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 

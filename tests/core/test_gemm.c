@@ -3,7 +3,7 @@
 #include "core/context.h"
 #include "core/gemm.h"
 #include "core/op.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

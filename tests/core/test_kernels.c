@@ -1,6 +1,6 @@
 /* Every kernel against long double libm, and every ISA against scalar, bit for bit. */
 #include "core/kernels/kernels.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <float.h>
 #include <math.h>

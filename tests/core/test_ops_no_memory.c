@@ -1,7 +1,7 @@
 /* Every op while memory runs out: each block that its forward and backward ask for is refused once.
    The tape says so, nothing is lost, and after a reset the same call gives the same bits. */
 #include "core/gemm.h"
-#include "tests/ops.h"
+#include "tests/support/ops.h"
 
 #include <errno.h>
 #include <stdatomic.h>

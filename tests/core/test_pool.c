@@ -1,7 +1,7 @@
 /* The pool of threads: every index once, nested runs, memory, and many short lives. */
 #include "core/context.h"
 #include "core/op.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <sched.h>
 #include <stdatomic.h>

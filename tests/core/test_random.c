@@ -1,5 +1,5 @@
 /* Random numbers: the published vectors of Philox, and moments of what is drawn from it. */
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* The tape: what is kept, who owns what, how gradients add up, and that the first mistake sticks. */
 #include "core/op.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <string.h>

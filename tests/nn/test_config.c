@@ -1,7 +1,7 @@
 /* test_config.c - what config.json must say, and what follows from it. */
 #include "nn/nn.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* test_curves.c - whole trainings against PyTorch, step by step: losses, gradient norms, and what
    the weights have become. */
 #include "optim/optim.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

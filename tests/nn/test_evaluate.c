@@ -1,7 +1,7 @@
 /* test_evaluate.c - one pass over data against losses and logits of each row alone. */
 #include "nn/nn.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* test_generate.c - the cache against computing everything again, rows in a batch, and sampling. */
 #include "nn/nn.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* test_layers.c - making and running layers, without a model. */
 #include "nn/nn.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* test_lora.c - which layers are adapted, how an adapter starts, and merging. */
 #include "nn/nn.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_params.c - the named set of weights. */
 #include "nn/nn.h"
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include <stdio.h>
 #include <string.h>

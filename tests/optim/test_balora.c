@@ -1,8 +1,8 @@
 /* test_balora.c - balancing after a step: the product stays, A^T A = B^T B, invariant runs do not
    notice. A = lora_B (m,r), B = lora_A^T (n,r). */
-#include "tests/fixtures.h"
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* test_claims.c - A -> A T, B -> B T^-T: the T that an optimizer claims leave its product where it was,
    the others move it. Figures made elsewhere are in test_invariance.c. */
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 

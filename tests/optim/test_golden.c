@@ -1,8 +1,8 @@
 /* test_golden.c - 1, 2 and 10 steps of a problem in closed form against
    tests/golden/optimizers.txt and optimizers_extra.txt, which the papers' own code and NumPy references agree on. */
-#include "tests/fixtures.h"
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* test_invariance.c - A -> A T, B -> B T^-T: what moves in the product and what must not. Every
    setting, limit and figure is of tests/golden/invariance.json, made with NumPy; its problem is
    rebuilt from closed formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
-#include "tests/fixtures.h"
-#include "tests/optim_closed.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_closed.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* test_lora_muon.c - LoRA-Muon against LoRA-RITE, whose first step it is up to a constant. */
-#include "tests/fixtures.h"
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

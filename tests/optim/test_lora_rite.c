@@ -1,8 +1,8 @@
 /* test_lora_rite.c - closed forms of LoRA-RITE's first steps, what its runs must not depend on, and
    the whole method once more in other bases. */
-#include "tests/fixtures.h"
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

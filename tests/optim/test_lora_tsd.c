@@ -1,8 +1,8 @@
 /* test_lora_tsd.c - what a step of LoRA-TSD does to the product. */
-#include "optim/linalg.h"
-#include "tests/fixtures.h"
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "optim/algebra/linalg.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* test_rank.c - gradients and factors without full rank, or of nothing but zeros. */
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_scaled_gd.c - the paper's theorem on its first step. */
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <stdlib.h>
 

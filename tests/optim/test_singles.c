@@ -1,6 +1,6 @@
 /* test_singles.c - the optimizers of single weights, written once more in a few lines. */
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_stable_lora.c - how long lora_A shrinks. */
-#include "tests/optim_problem.h"
-#include "tests/tests.h"
+#include "tests/support/optim_problem.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /* test_textbook.c - the files of optim/ as pages of a textbook: every numbered equation at the top of
    an optimizer's file is named in its code, and no such file has more than 150 lines. */
 #include "optim/optim.h"
-#include "tests/fixtures.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
 
 #include <ctype.h>
 #include <stdio.h>

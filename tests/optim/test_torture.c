@@ -1,9 +1,9 @@
 /* test_torture.c - every optimizer of the table, its presets and settings under what training may
    do to them: ranks, zeros, lack of rank, sizes, resuming, orders, allocations. Written against the
    interface alone: a new row of optim.def is tested by what its definition says. */
-#include "tests/fixtures.h"
-#include "tests/optim_mixed.h"
-#include "tests/tests.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/optim_mixed.h"
+#include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdatomic.h>

@@ -1,0 +1,105 @@
+/* bench_matmul.c - tenon bench matmul: products as training has them, as a share of the peak. */
+#include "apps/bench/bench.h"
+#include "core/gemm.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { N_MOST = 3072, K_MOST = 3072, M_MOST = 4096 };
+
+static const int64_t rows[] = { 64, 256, 1024, 4096 }; /* M */
+static const struct { int64_t n, k; } shapes[] = { { 768, 768 }, { 2304, 768 }, { 3072, 768 },
+                                                   { 768, 3072 } };
+enum { SHAPES = sizeof shapes / sizeof *shapes, ROWS = sizeof rows / sizeof *rows };
+
+/* The same product with operands stored in the ways that occur; dW is the gradient of a weight,
+   with the sum over M: C (N,K) = A^T B, A (M,N), B (M,K). */
+typedef enum layout { NN, NT, TN, DW, LAYOUTS } layout;
+static const char *const layout_names[LAYOUTS] = { "NN", "NT", "TN", "dW" };
+
+typedef struct operands { tn_tensor *a, *b, *c; } operands;
+
+static tn_product product(layout l, int64_t m, int64_t n, int64_t k, const operands *x)
+{
+    if (l == DW)
+        return (tn_product){ .m = n, .n = k, .k = m, .a = x->a->x, .ars = 1, .acs = n,
+                             .b = x->b->x, .brs = k, .bcs = 1, .c = x->c->x, .ldc = k };
+    return (tn_product){ .m = m, .n = n, .k = k, .a = x->a->x, .ars = l == TN ? 1 : k,
+                         .acs = l == TN ? m : 1, .b = x->b->x, .brs = l == NT ? 1 : n,
+                         .bcs = l == NT ? k : 1, .c = x->c->x, .ldc = n };
+}
+
+/* GFLOP/s, the median of BENCH_RUNS after one that warms up. */
+static double rate_of(tn_context *c, const tn_product *p)
+{
+    double v[BENCH_RUNS];
+    double work = 2e-9 * (double)p->m * (double)p->n * (double)p->k;
+    double start = bench_now();
+    tn_gemm(c, p);
+    int calls = 1 + (int)(2e-3 / (bench_now() - start)); /* of one run: 2 ms or more */
+    for (int i = 0; i < BENCH_RUNS; i++) {
+        start = bench_now();
+        for (int j = 0; j < calls; j++)
+            tn_gemm(c, p);
+        v[i] = work * calls / (bench_now() - start);
+    }
+    return bench_median(v, BENCH_RUNS);
+}
+
+/* All products on one context. Without vectors only the smallest M: the others take minutes. */
+static void table(tn_context *c, bool all, const operands *x)
+{
+    double mean[LAYOUTS] = { 0 }, mean_rate[LAYOUTS] = { 0 };
+    double least[LAYOUTS] = { 9, 9, 9, 9 };
+    int cases = 0;
+    printf("\n%s, %d thread%s: GFLOP/s and share of the peak, measured before each line\n",
+           tn_context_isa(c), tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
+    printf("   M     N     K      peak");
+    for (int l = 0; l < LAYOUTS; l++)
+        printf("  %10s  ", layout_names[l]);
+    for (int i = 0; i < (all ? ROWS : 1); i++)
+        for (int s = 0; s < SHAPES; s++, cases++) {
+            double peak = bench_flops(c);
+            printf("\n%4d %5d %5d %9.1f", (int)rows[i], (int)shapes[s].n, (int)shapes[s].k, peak);
+            for (layout l = 0; l < LAYOUTS; l++) {
+                tn_product p = product(l, rows[i], shapes[s].n, shapes[s].k, x);
+                double rate = rate_of(c, &p), share = rate / peak;
+                printf("  %7.1f %3.0f %%", rate, 100 * share);
+                mean[l] += log(share);
+                mean_rate[l] += log(rate);
+                least[l] = share < least[l] ? share : least[l];
+            }
+            fflush(stdout);
+        }
+    printf("\n%-25s", "geometric mean");
+    for (int l = 0; l < LAYOUTS; l++)
+        printf("  %7.1f %3.0f %%", exp(mean_rate[l] / cases), 100 * exp(mean[l] / cases));
+    printf("\n%-25s", "smallest share");
+    for (int l = 0; l < LAYOUTS; l++)
+        printf("  %7s %3.0f %%", "", 100 * least[l]);
+    printf("\n");
+}
+
+int bench_matmul(const options *o, tn_error *e)
+{
+    operands x = { tn_tensor_new(TN_REAL, 2, (int64_t[]){ M_MOST, K_MOST }, false),
+                   tn_tensor_new(TN_REAL, 2, (int64_t[]){ M_MOST, N_MOST }, false),
+                   tn_tensor_new(TN_REAL, 2, (int64_t[]){ M_MOST, N_MOST }, false) };
+    if (!x.a || !x.b || !x.c)
+        tn_fail(e, TN_ENOMEM, "no memory for the operands");
+    int threads = bench_threads(o);
+    for (int i = 0; bench_isas[i] && !e->code; i++)
+        for (int t = 0; t < (threads > 1 ? 2 : 1) && !e->code; t++) {
+            tn_context *c = bench_context(bench_isas[i], t ? threads : 1, e);
+            if (!c)
+                continue;
+            tn_fill_normal(x.a->x, tn_tensor_count(x.a), 1, 1, 1);
+            tn_fill_normal(x.b->x, tn_tensor_count(x.b), 1, 1, 2);
+            table(c, i > 0, &x);
+            tn_context_free(c);
+        }
+    tn_tensor_free(x.a);
+    tn_tensor_free(x.b);
+    tn_tensor_free(x.c);
+    return e->code;
+}

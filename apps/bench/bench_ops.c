@@ -1,0 +1,159 @@
+/* bench_ops.c - tenon bench ops: every op's large sample, forward and backward. */
+#include "apps/bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { RUNS = 15 }; /* of a sample, at most */
+static const double enough = 0.5; /* seconds for one sample */
+
+/* Work of one call: operations, or bytes where they are what takes the time. */
+typedef struct work { double forward, backward; bool flops; } work;
+
+/* Multiply-adds of an op that is bound by them; 0: it is not. */
+static double products(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
+{
+    static const char *const dense[] = { "matmul", "linear", "linear_xent" };
+    for (size_t i = 0; i < sizeof dense / sizeof *dense; i++)
+        if (!strcmp(op->name, dense[i]))
+            return (double)tn_rows(in[0]) * (double)tn_tensor_count(in[1]);
+    if (!strcmp(op->name, "lora"))
+        return (double)tn_rows(in[1]) * (double)(tn_tensor_count(in[2]) + tn_tensor_count(in[3]));
+    if (!strcmp(op->name, "attention")) /* scores and their product with v, causal half */
+        return (double)tn_tensor_count(out) * (double)(in[1]->dim[1] + 1);
+    return 0;
+}
+
+/* Bytes of the operands and the result; of a table of which rows are picked, those rows. */
+static double bytes(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
+{
+    double sum = (double)tn_tensor_count(out) * sizeof(tn_real);
+    if (!strcmp(op->name, "embed"))
+        return 2 * sum;
+    for (int i = 0; i < op->inputs; i++)
+        if (in[i] && (i == 0 || in[i] != in[0]))
+            sum += (double)tn_tensor_count(in[i]) * (double)tn_dtype_size(in[i]->dtype);
+    return sum;
+}
+
+/* Backward does twice the work of forward: two products, or reading as much and writing as much.
+   linear_xent has its gradients ready after forward; a view moves nothing. */
+static work work_of(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
+{
+    double flops = 2 * products(op, in, out);
+    if (!strcmp(op->name, "linear_xent"))
+        return (work){ 3 * flops, 0, true };
+    double n = flops > 0 ? flops : bytes(op, in, out);
+    return (work){ op->view ? 0 : n, op->view ? 0 : 2 * n, flops > 0 };
+}
+
+static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_error *e)
+{
+    bool ids = op->ids >> i & 1;
+    int rank = 0;
+    while (rank < TN_MAX_RANK && s->in[i][rank])
+        rank++;
+    tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, rank, s->in[i], !ids);
+    if (!a) {
+        tn_fail(e, TN_ENOMEM, "%s: no memory for its operands", op->name);
+        return NULL;
+    }
+    int64_t n = tn_tensor_count(a), low = s->negative_ids ? -1 : 0;
+    uint64_t span = (uint64_t)(s->ids - low), stream = (uint64_t)i;
+    if (!ids)
+        tn_fill_normal(a->x, n, 0.5, 1, stream);
+    for (int64_t j = 0; ids && j < n; j++)
+        a->i[j] = (int32_t)(low + (int64_t)(tn_random(1, stream, 0, (uint64_t)j) % span));
+    return a;
+}
+
+typedef struct timing { double forward, backward; work work; } timing; /* seconds */
+
+/* Backward starts from the sum of the result: it includes writing ones into its gradient. */
+static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor *const in[])
+{
+    double forward[RUNS] = { 0 }, backward[RUNS] = { 0 };
+    timing out = { 0 };
+    int k = -1; /* the first run warms up */
+    for (double end = bench_now() + enough; !tn_tape_error(t) && k < RUNS; k++) {
+        double start = bench_now();
+        if (k > 0 && start > end)
+            break;
+        tn_tensor *y = tn_apply(t, op, in, s->attr);
+        double middle = bench_now();
+        tn_tensor *loss = y && tn_tensor_count(y) > 1 ? tn_sum(t, y) : y;
+        double again = bench_now();
+        tn_backward(t, loss);
+        if (k >= 0) {
+            forward[k] = middle - start;
+            backward[k] = bench_now() - again;
+        } else if (y) {
+            out.work = work_of(op, in, y);
+        }
+        tn_tape_reset(t);
+        for (int i = 0; i < op->inputs; i++)
+            if (in[i])
+                in[i]->has_grad = false;
+    }
+    out.forward = bench_median(forward, k > 0 ? k : 1);
+    out.backward = bench_median(backward, k > 0 ? k : 1);
+    return out;
+}
+
+static void print_part(double seconds, double amount)
+{
+    printf(" %9.1f", 1e6 * seconds);
+    if (amount > 0)
+        printf(" %8.1f", 1e-9 * amount / seconds);
+    else
+        printf(" %8s", "-");
+}
+
+static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t)
+{
+    char shape[64];
+    tn_text shapes = { 0 };
+    for (int i = 0; i < op->inputs; i++)
+        if (in[i] && (i == 0 || in[i] != in[0]))
+            tn_text_add(&shapes, "%s%s", i ? " " : "", tn_tensor_shape(in[i], shape));
+    printf("%-14s", op->name);
+    print_part(t->forward, t->work.forward);
+    print_part(t->backward, t->work.backward);
+    printf("  %-8s %s\n", t->work.flops ? "GFLOP/s" : "GB/s", shapes.s ? shapes.s : "");
+    tn_text_free(&shapes);
+}
+
+static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_error *e)
+{
+    tn_tensor *in[TN_MAX_INPUTS] = { NULL };
+    for (int i = 0; i < op->inputs && !e->code; i++)
+        if (s->in[i][0])
+            in[i] = s->same >> i & 1 ? in[0] : new_operand(op, s, i, e);
+    timing time = e->code ? (timing){ 0 } : time_op(t, op, s, in);
+    if (tn_tape_error(t))
+        tn_fail(e, tn_tape_code(t), "%s", tn_tape_error(t));
+    if (!e->code)
+        print_row(op, in, &time);
+    for (int i = 0; i < op->inputs; i++)
+        if (i == 0 || in[i] != in[0])
+            tn_tensor_free(in[i]);
+}
+
+int bench_ops(const options *o, tn_error *e)
+{
+    tn_context *c = bench_context(NULL, (int)o->threads, e);
+    tn_tape *t = c ? tn_tape_new(c) : NULL;
+    if (!t)
+        tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+    else
+        printf("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
+               tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);
+    printf("%-14s %9s %8s %9s %8s\n", "op", "fwd us", "rate", "bwd us", "rate");
+    for (int i = 0; tn_ops[i] && !e->code; i++)
+        for (const tn_sample *s = tn_ops[i]->samples; s && s->in[0][0] && !e->code; s++)
+            if (s->bench)
+                bench_sample(t, tn_ops[i], s, e);
+    tn_tape_free(t);
+    tn_context_free(c);
+    return e->code != 0;
+}

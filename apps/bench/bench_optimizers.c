@@ -1,0 +1,91 @@
+/* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs, beside Adam's. */
+#include "apps/bench/bench.h"
+#include "optim/optim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WARM_UP = 3, STEPS = 20 };
+
+typedef struct cost { double seconds, bytes; } cost; /* of a step; of the state, a trained number */
+
+/* Factors (R,C) and (C,R), as lora layers have them. */
+tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
+{
+    tn_params *p = tn_params_new(c);
+    if (!p) {
+        tn_fail(e, TN_ENOMEM, "no memory for the weights");
+        return NULL;
+    }
+    for (int64_t i = 0; i < 2 * o->pairs; i++) {
+        char name[64];
+        bool b = i % 2;
+        snprintf(name, sizeof name, "layer.%lld.lora_%c.weight", (long long)(i / 2), b ? 'B' : 'A');
+        int64_t dim[2] = { b ? o->width : o->lora_rank, b ? o->lora_rank : o->width };
+        tn_tensor *w = tn_params_add(p, name, 2, dim);
+        if (!w)
+            break;
+        tn_fill_normal(w->x, tn_tensor_count(w), 0.02, 1, tn_stream(name));
+        tn_params_find(p, name)->lora_scale = o->lora_alpha / (double)o->lora_rank;
+    }
+    if (tn_params_error(p)->code)
+        tn_fail(e, tn_params_error(p)->code, "%s", tn_params_error(p)->text);
+    return p;
+}
+
+/* Gradients as backward leaves them; another scale every step. */
+static void fill_gradients(tn_params *p, int64_t k)
+{
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        tn_tensor *w = tn_params_at(p, i)->w;
+        int64_t n = tn_tensor_count(w);
+        for (int64_t j = 0; j < n; j++)
+            w->g[j] = (tn_real)(1 + 0.1 * (double)k) * w->x[(j + k) % n];
+        w->has_grad = true;
+    }
+}
+
+static cost cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e)
+{
+    cost out = { 0 };
+    double seconds[STEPS];
+    tn_params *p = bench_pairs(c, o, e);
+    tn_optim *optim = tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1,
+                                                              .max_grad_norm = -1 }, e);
+    for (int64_t k = -WARM_UP; k < STEPS && !e->code; k++) {
+        fill_gradients(p, k + WARM_UP);
+        double start = bench_now();
+        if (tn_optim_step(optim))
+            tn_fail(e, tn_optim_error(optim)->code, "%s", tn_optim_error(optim)->text);
+        if (k >= 0)
+            seconds[k] = bench_now() - start;
+    }
+    if (!e->code) {
+        out.seconds = bench_median(seconds, STEPS);
+        out.bytes = (double)tn_optim_state_bytes(optim) / (double)tn_params_trained(p);
+    }
+    tn_optim_free(optim);
+    tn_params_free(p);
+    return out;
+}
+
+int bench_optimizers(const options *o, tn_error *e)
+{
+    tn_context *c = bench_context(NULL, (int)o->threads, e);
+    if (!c)
+        return tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+    cost adam = cost_of(c, tn_optim_find("adam"), o, e);
+    printf("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
+           (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
+    printf("%-14s %9s %9s %9s %14s %9s\n", "optimizer", "ms/step", "us/pair", "x adam",
+           "bytes/number", "x adam");
+    for (int i = 0; tn_optims[i] && !e->code; i++) {
+        const tn_optim_def *d = tn_optims[i];
+        cost k = cost_of(c, d, o, e);
+        printf("%-14s %9.3f %9.2f %9.2f %14.2f %9.2f\n", d->name, 1e3 * k.seconds,
+               1e6 * k.seconds / (double)o->pairs, k.seconds / adam.seconds, k.bytes,
+               k.bytes / adam.bytes);
+    }
+    tn_context_free(c);
+    return e->code != 0;
+}

@@ -1,0 +1,221 @@
+/* curves.c - a chart in the terminal: a grid of characters, filled in any order, then printed. */
+#include "apps/chart/axis.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LABEL = 9, PLOT_W = 60, PLOT_H = 12,
+    WIDTH = LABEL + 1 + PLOT_W + 2, /* labels, axis, plot, letters at the curves' ends */
+    TOP = 1, BOTTOM = TOP + PLOT_H, /* rows of the plot; then axis, ticks, legend */
+    HEIGHT = BOTTOM + 3 + CURVES_MOST,
+    COLOURS = 6
+};
+
+typedef struct cell { char utf8[5]; int8_t colour; } cell; /* colour 0: the terminal's own */
+
+typedef struct picture {
+    curves_style style;
+    int rows; /* used so far */
+    cell at[HEIGHT][WIDTH];
+    unsigned char dots[PLOT_H][PLOT_W], owner[PLOT_H][PLOT_W]; /* owner: curve + 1 */
+} picture;
+
+curves_style curves_style_of(int fd)
+{
+    static const char *const name[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    const char *locale = NULL;
+    for (int i = 0; i < 3 && !(locale && *locale); i++)
+        locale = getenv(name[i]);
+    if (!locale || (!strcasestr(locale, "utf-8") && !strcasestr(locale, "utf8")))
+        return CURVES_ASCII;
+    const char *plain = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    const bool dumb = !terminal || !strcmp(terminal, "dumb");
+    return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
+}
+
+/* Writes text from column `col` to at most `end`; returns the column behind it. A character takes
+   one cell; what the style cannot show becomes '?'. */
+static int put(picture *p, int row, int col, int end, int colour, const char *s)
+{
+    while (*s && col < end) {
+        size_t n = 1;
+        while (n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
+            n++;
+        bool plain = n == 1 && *s >= ' ' && *s <= '~';
+        bool shown = plain || (n > 1 && p->style != CURVES_ASCII);
+        cell *c = &p->at[row][col++];
+        memset(c->utf8, 0, sizeof c->utf8);
+        memcpy(c->utf8, shown ? s : "?", shown ? n : 1);
+        c->colour = (int8_t)colour;
+        s += n;
+    }
+    if (p->rows <= row)
+        p->rows = row + 1;
+    return col;
+}
+
+static int colour_of(int j)
+{
+    return j < 0 ? 0 : 1 + j % COLOURS;
+}
+
+static void put_axes(picture *p, const chart *c, const axis *x, const axis *y)
+{
+    bool ascii = p->style == CURVES_ASCII;
+    char label[AXIS_LABEL];
+    int col = put(p, 0, LABEL + 1, WIDTH, 0, c->title ? c->title : "");
+    if (c->y)
+        put(p, 0, put(p, 0, col, WIDTH, 0, c->title ? ", " : ""), WIDTH, 0, c->y);
+    for (int r = TOP; r < BOTTOM; r++)
+        put(p, r, LABEL, WIDTH, 0, ascii ? "|" : "│");
+    put(p, BOTTOM, LABEL, WIDTH, 0, ascii ? "+" : "└");
+    for (int j = 0; j < PLOT_W; j++)
+        put(p, BOTTOM, LABEL + 1 + j, WIDTH, 0, ascii ? "-" : "─");
+    for (int i = 0; i < y->ticks; i++) {
+        int row = BOTTOM - 1 - (int)(axis_place(y, y->tick[i]) * (PLOT_H - 1) + 0.5);
+        axis_label(y, i, label);
+        int n = (int)strlen(label);
+        put(p, row, n < LABEL - 1 ? LABEL - 1 - n : 0, LABEL - 1, 0, label);
+        put(p, row, LABEL, WIDTH, 0, ascii ? "+" : "┤");
+    }
+    for (int i = 0; i < x->ticks; i++) {
+        col = LABEL + 1 + (int)(axis_place(x, x->tick[i]) * (PLOT_W - 1) + 0.5);
+        axis_label(x, i, label);
+        put(p, BOTTOM, col, WIDTH, 0, ascii ? "+" : "┬");
+        put(p, BOTTOM + 1, col - (int)strlen(label) / 2, WIDTH, 0, label);
+    }
+    if (c->x)
+        put(p, BOTTOM + 1, 0, LABEL - 1, 0, c->x);
+}
+
+/* The dot at (x, y), counted in dots from the top left. ASCII has one dot a character. */
+static void dot(picture *p, int x, int y, int j)
+{
+    static const unsigned char bit[4][2] = { { 1, 8 }, { 2, 16 }, { 4, 32 }, { 64, 128 } };
+    bool ascii = p->style == CURVES_ASCII;
+    int row = ascii ? y : y / 4, col = ascii ? x : x / 2;
+    p->dots[row][col] |= bit[ascii ? 0 : y % 4][ascii ? 0 : x % 2];
+    p->owner[row][col] = (unsigned char)(j + 1);
+}
+
+/* A straight line of dots from a to b; of a contour every third. */
+static void line(picture *p, const int a[2], const int b[2], int j)
+{
+    int dx = b[0] - a[0], dy = b[1] - a[1];
+    int n = abs(dx) > abs(dy) ? abs(dx) : abs(dy);
+    for (int i = 0; i <= n; i++) {
+        int x = a[0] + (n ? dx * i / n : 0), y = a[1] + (n ? dy * i / n : 0);
+        if (j >= 0 || (x + y) % 3 == 0)
+            dot(p, x, y, j);
+    }
+}
+
+/* Draws a curve as number j (-1: a contour); returns the row where it ends, or -1 if it has no
+   point. */
+static int draw(picture *p, const chart *c, const curve *k, int j, const axis *x, const axis *y)
+{
+    int across = p->style == CURVES_ASCII ? 1 : 2, down = p->style == CURVES_ASCII ? 1 : 4;
+    average smooth = { .keep = c->smooth };
+    bool pen = false;
+    int last[2] = { 0, 0 }, end = -1;
+    for (int64_t i = 0; i < k->n; i++) {
+        bool shown = axis_shows(c, k, i);
+        if (shown) {
+            double v = c->smooth > 0 && j >= 0 ? average_next(&smooth, k->y[i]) : k->y[i];
+            int to[2] = { (int)lround(axis_place(x, k->x[i]) * (PLOT_W * across - 1)),
+                          (int)lround((1 - axis_place(y, v)) * (PLOT_H * down - 1)) };
+            line(p, pen ? last : to, to, j);
+            memcpy(last, to, sizeof last);
+            end = to[1] / down;
+        }
+        pen = shown;
+    }
+    return end;
+}
+
+/* The curve's letter at the right of its end, in the nearest row that is free. */
+static void put_letter(picture *p, int j, int row)
+{
+    for (int away = 0; away < PLOT_H; away++)
+        for (int side = -1; side <= 1; side += 2) {
+            int r = TOP + row + side * away;
+            if (r < TOP || r >= BOTTOM || p->at[r][WIDTH - 1].utf8[0])
+                continue;
+            put(p, r, WIDTH - 1, WIDTH, colour_of(j), (char[]){ (char)('a' + j), 0 });
+            return;
+        }
+}
+
+static void put_dots(picture *p)
+{
+    for (int r = 0; r < PLOT_H; r++)
+        for (int col = 0; col < PLOT_W; col++) {
+            unsigned bits = p->dots[r][col];
+            int j = p->owner[r][col] - 1;
+            if (!bits)
+                continue;
+            char letter[2] = { j < 0 ? '.' : (char)('a' + j), 0 };
+            char braille[4] = { '\xe2', (char)(0xa0 | bits >> 6), (char)(0x80 | (bits & 63)), 0 };
+            put(p, TOP + r, LABEL + 1 + col, WIDTH, colour_of(j),
+                p->style == CURVES_ASCII ? letter : braille);
+        }
+}
+
+static void put_legend(picture *p, const chart *c, int count)
+{
+    int row = BOTTOM + 2, col = LABEL + 1;
+    for (int j = 0; j < count; j++) {
+        int need = 4 + (int)strlen(c->curves[j].name);
+        if (col > LABEL + 1 && col + need > WIDTH) {
+            row++;
+            col = LABEL + 1;
+        }
+        col = put(p, row, col, WIDTH, colour_of(j), (char[]){ (char)('a' + j), ' ', 0 });
+        col = put(p, row, col, WIDTH, 0, c->curves[j].name) + 2;
+    }
+}
+
+static void print(const picture *p, tn_text *out)
+{
+    static const char *const paint[COLOURS + 1] = { "\x1b[0m",  "\x1b[34m", "\x1b[31m", "\x1b[32m",
+                                                    "\x1b[35m", "\x1b[33m", "\x1b[36m" };
+    for (int r = 0; r < p->rows; r++) {
+        int colour = 0;
+        for (int col = 0; col < WIDTH; col++) {
+            const cell *c = &p->at[r][col];
+            if (p->style == CURVES_COLOUR && c->colour != colour)
+                tn_text_add(out, "%s", paint[c->colour]);
+            colour = c->colour;
+            tn_text_add(out, "%s", c->utf8[0] ? c->utf8 : " ");
+        }
+        tn_text_add(out, "%s\n", p->style == CURVES_COLOUR && colour ? paint[0] : "");
+    }
+}
+
+void curves_text(const chart *c, curves_style style, tn_text *out)
+{
+    picture *p = calloc(1, sizeof *p);
+    if (!p) {
+        out->failed = true;
+        return;
+    }
+    p->style = style;
+    axis x, y;
+    int count = c->count < CURVES_MOST ? c->count : CURVES_MOST;
+    axis_pair(c, 6, 5, &x, &y);
+    put_axes(p, c, &x, &y);
+    for (int i = 0; i < c->contour_count; i++)
+        draw(p, c, &c->contours[i], -1, &x, &y);
+    for (int j = 0; j < count; j++) {
+        int end = draw(p, c, &c->curves[j], j, &x, &y);
+        if (end >= 0)
+            put_letter(p, j, end);
+    }
+    put_dots(p);
+    put_legend(p, c, count);
+    print(p, out);
+    free(p);
+}

@@ -1,0 +1,284 @@
+/* demo.c - tenon demo: the bundled model learns a task with LoRA under several optimizers, all from
+   the same start on the same batches, and is scored on records it never saw. Then the invariance:
+   the same start written with other factors (10 A, B / 10) is the same function, and LoRA-RITE
+   trains it as if nothing had changed; Adam does not. */
+#include "apps/chart/curves.h"
+#include "apps/run/run.h"
+#include "apps/run/show.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STEPS = 200, RESCALED_STEPS = 40, SHOWN_PROMPTS = 2, FACTOR = 10 };
+
+#define GRID "data/bundled/compare/table.csv"
+
+/* One run. */
+typedef struct leg {
+    const char *optimizer;
+    const char *const *set;      /* its settings, ended by NULL */
+    double lr;
+    bool rescaled;               /* starts from (10 A, B / 10), and stops after RESCALED_STEPS */
+    double x[STEPS + 1], loss[STEPS + 1];  /* training loss after each step */
+    double vx[STEPS], valid[STEPS];        /* validation loss */
+    int64_t n, nv;
+    double seconds;              /* a step */
+    tn_eval last, test;          /* of the trained model: on validation and on test records */
+    size_t state;
+    uint64_t start, batches;     /* hashes of the weights and of the batches */
+    char answer[SHOWN_PROMPTS][TN_TASK_TEXT];
+} leg;
+
+static const struct { const char *optimizer; const char *set[2]; } contenders[] = {
+    { "sgd", { "momentum=0.9" } }, { "adam", { 0 } }, { "adamw", { 0 } }, { "scaled-adam", { 0 } },
+    { "lora-rite", { 0 } },
+};
+enum { CONTENDERS = sizeof contenders / sizeof *contenders };
+
+/* The rate that the committed grid chose for this optimizer on validation data. */
+static double chosen_rate(const char *optimizer, const char *grid)
+{
+    size_t n = strlen(optimizer);
+    double lr = NAN;
+    for (const char *line = grid; line; line = (line = strchr(line, '\n')) ? line + 1 : NULL) {
+        double rate;
+        int chosen;
+        if (!strncmp(line, optimizer, n) &&
+            sscanf(line + n, ",%lf,%*d,%d", &rate, &chosen) == 2 && chosen)
+            lr = rate;
+    }
+    return lr;
+}
+
+static int choose_rates(leg *legs, tn_error *e)
+{
+    size_t size;
+    if (access(GRID, F_OK))
+        return tn_fail(e, TN_EIO,
+                       GRID ": cannot open; expected to run in the folder of tenon's source");
+    char *grid = tn_file_read(GRID, 1 << 20, &size, e);
+    for (int i = 0; i < CONTENDERS && grid; i++) {
+        legs[i] = (leg){ .optimizer = contenders[i].optimizer, .set = contenders[i].set };
+        legs[i].lr = chosen_rate(legs[i].optimizer, grid);
+        if (isnan(legs[i].lr))
+            tn_fail(e, TN_EFORMAT, GRID ": no chosen rate of %s", legs[i].optimizer);
+    }
+    free(grid);
+    return e->code;
+}
+
+/* The options of `tenon train` for these runs: anybody can repeat one from the command line. */
+static int demo_options(options *o, const options *asked, tn_error *e)
+{
+    static const char *const line[] = { "tenon", "train", "--model=data/bundled/base",
+        "--data=task:restaurant", "--output-dir=build/demo", "--target-modules=all-linear",
+        "--lora-rank=8", "--lora-alpha=16", "--batch-size=8", "--lr-scheduler=linear",
+        "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=8", "--seed=3", NULL };
+    int n = 0;
+    while (line[n])
+        n++;
+    int code = options_parse(o, command_find("train"), n, (char **)(uintptr_t)line, e);
+    o->iters = STEPS;
+    o->threads = asked->threads;
+    return code;
+}
+
+/* The same function by other factors: A becomes 10 A and B becomes B / 10. */
+static void rescale(tn_params *p)
+{
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        tn_param *q = tn_params_at(p, i);
+        bool a = q->lora_scale != 0 && strstr(q->name, ".lora_A.") != NULL;
+        tn_real c = (tn_real)(a ? FACTOR : 1.0 / FACTOR);
+        for (int64_t k = 0; q->lora_scale != 0 && k < tn_tensor_count(q->w); k++)
+            q->w->x[k] *= c;
+    }
+}
+
+static int note(void *arg, run *r, const run_event *event)
+{
+    leg *l = arg;
+    (void)r;
+    if (event->evaluated) {
+        l->vx[l->nv] = (double)event->step;
+        l->valid[l->nv++] = event->valid.loss;
+    } else {
+        l->x[l->n] = (double)event->step;
+        l->loss[l->n++] = event->loss;
+    }
+    return signals_stop() || (l->rescaled && l->n >= RESCALED_STEPS);
+}
+
+/* What the model says to the first prompts of the test split. */
+static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEXT], tn_error *e)
+{
+    for (uint64_t i = 0; i < SHOWN_PROMPTS && !e->code; i++) {
+        tn_record r;
+        int32_t *ids = NULL, made[TN_TASK_TEXT];
+        int64_t n = 0, room = 0, count = 0;
+        tn_task_record(s->task, s->seed, "test", i, &r);
+        tn_encode(s->tokenizer, r.prompt, strlen(r.prompt), &ids, &n, &room, NULL, e);
+        tn_sampling greedy = { .max_tokens = s->model->positions - n,
+                               .stop = tn_tokenizer_end(s->tokenizer) };
+        if (!e->code)
+            tn_generate(s->model, 1, (const int32_t *const[]){ ids }, &n, &greedy,
+                        (int32_t *const[]){ made }, &count, NULL, NULL, e);
+        tn_text out = { 0 };
+        tn_decode(s->tokenizer, made, count, &out);
+        snprintf(answer[i], TN_TASK_TEXT, "%.*s", (int)out.n, out.s ? out.s : "");
+        tn_text_free(&out);
+        free(ids);
+    }
+    return e->code;
+}
+
+static void score(setup *s, part p, int64_t batches, const options *o, tn_eval *out, tn_error *e)
+{
+    tn_loader_options how = { .batch = o->batch_size, .in_order = true };
+    tn_loader *in = tn_loader_new(s->data[p], &how, e);
+    if (in)
+        tn_evaluate(s->model, s->tape, in, batches, out, e);
+    tn_loader_free(in);
+}
+
+/* optimizer NULL: the base as it is, scored. Not 0: an error, or a signal asked to stop. */
+static int run_leg(leg *l, const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    run r = { 0 };
+    setup_model(&s, o, (uint64_t)o->seed, e);
+    for (part p = PART_TRAIN; p < PARTS; p++)
+        setup_data(&s, o, p, e);
+    if (l->optimizer) {
+        setup_train(&s, o, e);
+        if (!e->code && l->rescaled)
+            rescale(s.model->params);
+        run_open(&r, &s, o, &(recipe){ .optimizer = l->optimizer, .lr = l->lr, .set = l->set }, e);
+    }
+    if (!e->code && l->optimizer) {
+        l->start = tn_params_hash(s.model->params, false);
+        l->batches = tn_loader_hash(r.loader, r.steps);
+        l->state = tn_optim_state_bytes(r.optim);
+        run_go(&r, note, l, e);
+        l->seconds = r.seconds / (double)l->n;
+    }
+    if (!e->code && !signals_stop() && !l->rescaled) {
+        score(&s, PART_VALID, o->val_batches, o, &l->last, e);
+        score(&s, PART_TEST, 0, o, &l->test, e);
+        answer_prompts(&s, l->answer, e);
+    }
+    run_close(&r);
+    setup_close(&s);
+    return e->code || signals_stop();
+}
+
+static void print_row(const leg *l)
+{
+    char state[SHOWN];
+    printf("%-12s %10.4f %10.4f %5.1f %%", l->optimizer ? l->optimizer : "(base)", l->last.loss,
+           l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
+    if (l->optimizer)
+        printf(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
+               show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
+    puts("");
+    fflush(stdout);
+}
+
+/* The largest difference between the training losses of the two runs. */
+static double largest_difference(const leg *a, const leg *b)
+{
+    double most = 0;
+    for (int64_t i = 0; i < a->n && i < b->n; i++)
+        most = fmax(most, fabs(a->loss[i] - b->loss[i]));
+    return most;
+}
+
+static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e)
+{
+    curve learning[CONTENDERS], other[4];
+    for (int i = 0; i < CONTENDERS; i++)
+        learning[i] = (curve){ legs[i]->optimizer, legs[i]->vx, legs[i]->valid, legs[i]->nv };
+    const leg *plain[2] = { legs[1], legs[4] }, *scaled[2] = { adam, rite };
+    const char *names[] = { "adam", "adam, x 10", "lora-rite", "lora-rite, x 10" };
+    for (int i = 0; i < 4; i++) {
+        const leg *l = i % 2 ? scaled[i / 2] : plain[i / 2];
+        other[i] = (curve){ names[i], l->x, l->loss, RESCALED_STEPS };
+    }
+    chart charts[] = {
+        { .title = "validation loss", .x = "step", .y = "nats a token",
+          .curves = learning, .count = CONTENDERS, .log_y = true },
+        { .title = "training loss; x 10: from 10 A, B/10", .x = "step",
+          .y = "nats a token", .curves = other, .count = 4, .log_y = true } };
+    tn_text text = { 0 }, svg = { 0 };
+    for (int i = 0; i < 2; i++)
+        curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
+    curves_svg(charts, 2, &svg);
+    if (text.failed || svg.failed)
+        tn_fail(e, TN_ENOMEM, "the curves: out of memory");
+    else
+        printf("\n%s\n", text.s);
+    if (!tn_folder_make("build", e) && !tn_folder_make("build/demo", e) &&
+        !tn_file_write("build/demo/report.svg", svg.s, svg.n, e))
+        printf("curves: build/demo/report.svg\n");
+    tn_text_free(&text);
+    tn_text_free(&svg);
+    return e->code;
+}
+
+static void print_answers(const leg *base, const leg *best, const options *o)
+{
+    for (uint64_t i = 0; i < SHOWN_PROMPTS; i++) {
+        tn_record r;
+        tn_task_record(tn_task_find("restaurant"), (uint64_t)o->seed, "test", i, &r);
+        printf("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
+               r.completion, base->answer[i], best->optimizer, best->answer[i]);
+    }
+}
+
+/* All runs, in order; legs has CONTENDERS + 3 places: base, contenders, the two rescaled. */
+static int run_all(leg *legs, const options *o, tn_error *e)
+{
+    printf("rates: chosen by `tenon compare` on validation data, " GRID "\n"
+           "       (data/bundled/README.md has the command)\n"
+           "start, batches: hashes of the first weights and of what they learn from; the same in "
+           "every row\n\n");
+    printf("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
+           "exact", "rate", "s/step", "state", "start", "batches");
+    leg *best = &legs[1];
+    for (leg *l = legs; l <= legs + CONTENDERS; l++) {
+        if (run_leg(l, o, e))
+            return e->code;
+        print_row(l);
+        if (l->optimizer && l->last.loss < best->last.loss)
+            best = l; /* by validation loss: the test records choose nothing */
+    }
+    leg *adam = &legs[1 + CONTENDERS], *rite = adam + 1;
+    *adam = (leg){ .optimizer = "adam", .lr = legs[2].lr, .rescaled = true };
+    *rite = (leg){ .optimizer = "lora-rite", .lr = legs[5].lr, .rescaled = true };
+    print_answers(&legs[0], best, o);
+    if (run_leg(adam, o, e) || run_leg(rite, o, e))
+        return e->code;
+    draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, e);
+    double apart_adam = largest_difference(&legs[2], adam);
+    double apart_rite = largest_difference(&legs[5], rite);
+    printf("the same start written as 10 A, B/10: largest difference of the training loss\n"
+           "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite,
+           apart_adam / apart_rite);
+    return e->code;
+}
+
+int command_demo(const options *asked, tn_error *e)
+{
+    options o;
+    leg *legs = calloc(CONTENDERS + 3, sizeof *legs);
+    signals_catch();
+    if (!legs)
+        tn_fail(e, TN_ENOMEM, "the demo: out of memory");
+    else if (!demo_options(&o, asked, e) && !choose_rates(legs + 1, e))
+        run_all(legs, &o, e);
+    free(legs);
+    return signals_stop() ? 130 : 0;
+}

@@ -1,0 +1,69 @@
+/* eval.c - tenon eval: loss and perplexity, and on a task how often the answer is exactly right. */
+#include "apps/run/score.h"
+#include "apps/run/show.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
+{
+    char cuts[SHOWN];
+    const double perplexity = tn_exp(v->loss);
+    printf("data        %s\n", o->task ? o->task : o->data);
+    printf("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
+           show_cuts(f, setup_length(s, o), cuts));
+    printf("loss        %.6f +- %.6f\n", v->loss, v->error);
+    printf("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+}
+
+static int evaluate(const setup *s, const options *o, part which, tn_error *e)
+{
+    tn_eval v;
+    task_score score;
+    const tn_data_facts facts = tn_dataset_facts(s->data[which]);
+    tn_loader *l = tn_loader_new(
+        s->data[which], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
+    if (l && !tn_evaluate(s->model, s->tape, l, 0, &v, e))
+        print_loss(s, o, &facts, &v);
+    tn_loader_free(l);
+    if (e->code || !s->task)
+        return e->code;
+    if (score_task(s, o, facts.records + facts.skipped, &score, e))
+        return e->code;
+    printf("exact       %lld of %lld (%.1f %%), teacher-forced %lld\n", (long long)score.exact,
+           (long long)score.records, 100.0 * (double)score.exact / (double)score.records,
+           (long long)v.exact);
+    printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
+    return 0;
+}
+
+/* Where a folder has no test.jsonl and nobody named a split: that others can be read. */
+static void hint_split(const options *o, tn_error *e)
+{
+    const size_t n = strlen(e->text);
+    if (o->data && !o->split && e->code == TN_EIO && folder_has(o->data, ".") &&
+        !folder_has(o->data, "test.jsonl"))
+        snprintf(e->text + n, sizeof e->text - n, "; --split valid reads valid.jsonl");
+}
+
+int command_eval(const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    options asked = *o;
+    if (!o->split)
+        asked.split = "test";
+    const part which = part_find(asked.split);
+    if (!o->model)
+        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
+    if (!o->data == !o->task)
+        return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
+    setup_model(&s, o, (uint64_t)o->seed, e);
+    setup_data(&s, &asked, which, e);
+    hint_split(o, e);
+    if (!e->code && !s.data[which])
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
+    if (!e->code)
+        evaluate(&s, &asked, which, e);
+    setup_close(&s);
+    return 0;
+}

@@ -1,0 +1,137 @@
+/* generate.c - tenon generate: continues prompts, all of them in one batch. */
+#include "apps/run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct batch { /* prompts and their continuations */
+    int64_t rows;
+    int32_t *ids[MAX_LIST], *out[MAX_LIST];
+    int64_t length[MAX_LIST], made[MAX_LIST];
+} batch;
+
+enum { STDIN_MOST = 1 << 24 };
+
+/* All of standard input, without the last line's end. */
+static void read_stdin(tn_text *out, tn_error *e)
+{
+    char bytes[4096];
+    size_t n;
+    while ((n = fread(bytes, 1, sizeof bytes, stdin)) > 0 && out->n < STDIN_MOST)
+        tn_text_bytes(out, bytes, n);
+    if (ferror(stdin) || out->failed || out->n >= STDIN_MOST)
+        tn_fail(e, TN_EIO, "standard input: cannot be read, or more than %d bytes", STDIN_MOST);
+    if (out->n && out->s[out->n - 1] == '\n')
+        out->n--;
+}
+
+/* The ids of prompt r. An empty one begins with the end token, which stands between texts. */
+static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r, tn_error *e)
+{
+    tn_text text = { 0 };
+    tn_error inner = { 0 };
+    int64_t room = 0;
+    if (!strcmp(prompt, "-"))
+        read_stdin(&text, e);
+    else
+        tn_text_add(&text, "%s", prompt);
+    if (!e->code && !text.failed)
+        tn_encode(s->tokenizer, text.n ? text.s : "", text.n, &b->ids[r], &b->length[r], &room,
+                  NULL, &inner);
+    if (inner.code || text.failed)
+        tn_fail(e, text.failed ? TN_ENOMEM : inner.code, "--prompt: %s",
+                text.failed ? "out of memory" : inner.text);
+    tn_text_free(&text);
+    if (!e->code && !b->length[r]) {
+        const int32_t end = tn_tokenizer_end(s->tokenizer);
+        free(b->ids[r]);
+        b->ids[r] = malloc(sizeof end);
+        if (end < 0 || !b->ids[r])
+            return tn_fail(e, APP_USAGE,
+                           "--prompt: empty; expected text, because the model has no end token");
+        b->ids[r][0] = end;
+        b->length[r] = 1;
+    }
+    return e->code;
+}
+
+/* Shows the tokens of a single prompt as they come. */
+static void show_token(void *arg, int64_t row, int32_t token)
+{
+    const setup *s = arg;
+    tn_text text = { 0 };
+    (void)row;
+    tn_decode(s->tokenizer, &token, 1, &text);
+    fwrite(text.s, 1, text.n, stdout);
+    fflush(stdout);
+    tn_text_free(&text);
+}
+
+static void print_rows(const setup *s, const options *o, const batch *b)
+{
+    for (int64_t r = 0; r < b->rows; r++) {
+        tn_text text = { 0 };
+        tn_decode(s->tokenizer, b->ids[r], b->length[r], &text);
+        tn_decode(s->tokenizer, b->out[r], b->made[r], &text);
+        if (text.n)
+            fwrite(text.s, 1, text.n, stdout);
+        printf("\n%s", r + 1 < b->rows && o->prompt[r + 1] ? "---\n" : "");
+        tn_text_free(&text);
+    }
+}
+
+static int generate(setup *s, const options *o, batch *b, tn_error *e)
+{
+    const int64_t positions = s->model->positions;
+    const int64_t most = o->max_tokens < positions ? o->max_tokens : positions;
+    for (; o->prompt[b->rows] && !e->code; b->rows++) {
+        const int64_t r = b->rows;
+        if (encode_prompt(s, o->prompt[r], b, r, e))
+            continue;
+        if (b->length[r] >= positions)
+            return tn_fail(e, TN_EARG,
+                           "--prompt: %lld tokens; expected fewer than the model's %lld",
+                           (long long)b->length[r], (long long)positions);
+    }
+    for (int64_t r = 0; r < b->rows && !e->code; r++)
+        if (!(b->out[r] = malloc((size_t)most * sizeof *b->out[r])))
+            tn_fail(e, TN_ENOMEM, "%lld tokens: out of memory", (long long)most);
+    const tn_sampling how = { .temperature = o->temp,
+                              .top_k = o->top_k,
+                              .top_p = o->top_p,
+                              .seed = (uint64_t)o->seed,
+                              .max_tokens = most,
+                              .stop = tn_tokenizer_end(s->tokenizer) };
+    for (int64_t i = 0; i < b->length[0] && b->rows == 1 && !e->code; i++)
+        show_token(s, 0, b->ids[0][i]);
+    if (!e->code)
+        tn_generate(s->model, b->rows, (const int32_t *const *)b->ids, b->length, &how, b->out,
+                    b->made, b->rows == 1 ? show_token : NULL, s, e);
+    if (!e->code && b->rows > 1)
+        print_rows(s, o, b);
+    else if (!e->code)
+        printf("\n");
+    return e->code;
+}
+
+int command_generate(const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    batch b = { 0 };
+    if (!o->model)
+        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
+    if (!o->prompt[0])
+        return tn_fail(e, APP_USAGE,
+                       "--prompt is missing; expected a text, or - for standard input");
+    if (!setup_model(&s, o, (uint64_t)o->seed, e) && s.random)
+        tn_fail(e, TN_EFORMAT, "%s: no model.safetensors; expected trained weights", o->model);
+    if (!e->code)
+        generate(&s, o, &b, e);
+    for (int r = 0; r < MAX_LIST; r++) {
+        free(b.ids[r]);
+        free(b.out[r]);
+    }
+    setup_close(&s);
+    return 0;
+}

@@ -1,0 +1,218 @@
+/* inspect.c - tenon inspect: what a folder or file holds, told from its files alone. */
+#include "apps/run/run.h"
+#include "apps/run/show.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { SHOWN_RECORDS = 3, SHOWN_TOKENS = 200 };
+
+/* ---- safetensors ---- */
+
+static void print_entry(const tn_entry *entry)
+{
+    char shape[160] = "", bytes[SHOWN];
+    size_t n = 0;
+    for (int i = 0; i < entry->rank; i++)
+        n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? "," : "",
+                              (long long)entry->dim[i]);
+    printf("  %-56s %-5s (%s)  %s\n", entry->name, tn_file_type_name(entry->type), shape,
+           show_bytes((double)entry->size, bytes));
+}
+
+static int print_safetensors(const char *path, tn_error *e)
+{
+    char bytes[SHOWN], count[SHOWN];
+    int64_t numbers = 0;
+    double size = 0;
+    tn_safetensors *s = tn_safetensors_open(path, e);
+    if (!s)
+        return e->code;
+    for (int64_t i = 0; i < tn_safetensors_count(s); i++) {
+        numbers += tn_entry_count(tn_safetensors_at(s, i));
+        size += (double)tn_safetensors_at(s, i)->size;
+    }
+    printf("%s: %lld tensors, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
+           show_count(numbers, count), show_bytes(size, bytes));
+    for (int64_t i = 0; i < tn_safetensors_count(s); i++)
+        print_entry(tn_safetensors_at(s, i));
+    tn_safetensors_close(s);
+    return 0;
+}
+
+/* ---- JSON files ---- */
+
+/* The members of an object that are no longer than a line. */
+static int print_json(const char *path, tn_error *e)
+{
+    const tn_json *root = tn_json_read(path, e);
+    printf("%s%s\n", root ? path : "", root ? ":" : "");
+    for (const tn_json *v = root ? root->child : NULL; v; v = v->next) {
+        if (v->kind == TN_ARRAY || v->kind == TN_OBJECT)
+            printf("  %-30s %s of %lld\n", v->key ? v->key : "",
+                   v->kind == TN_ARRAY ? "array" : "object", (long long)v->count);
+        else
+            printf("  %-30s %.80s\n", v->key ? v->key : "", v->kind == TN_NULL ? "null" : v->text);
+    }
+    tn_json_free(root);
+    return e->code;
+}
+
+/* ---- folders ---- */
+
+static int print_tokenizer(const char *folder, tn_error *e)
+{
+    tn_tokenizer *k = tn_tokenizer_open(folder, e);
+    if (k)
+        printf("%s/tokenizer.json: %s, %lld tokens, end token %d\n", folder, tn_tokenizer_kind(k),
+               (long long)tn_tokenizer_size(k), tn_tokenizer_end(k));
+    tn_tokenizer_free(k);
+    return e->code;
+}
+
+static int print_file(const char *folder, const char *name, tn_error *e)
+{
+    const size_t n = strlen(name);
+    char *path = tn_path_join(folder, name);
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (n > 12 && !strcmp(name + n - 12, ".safetensors"))
+        print_safetensors(path, e);
+    else if (!strcmp(name, "tokenizer.json"))
+        print_tokenizer(folder, e);
+    else if (n > 5 && !strcmp(name + n - 5, ".json"))
+        print_json(path, e);
+    else
+        printf("%s\n", path);
+    free(path);
+    return e->code;
+}
+
+static int visible(const struct dirent *d)
+{
+    return d->d_name[0] != '.';
+}
+
+static int print_folder(const char *folder, tn_error *e)
+{
+    struct dirent **names;
+    const int n = scandir(folder, &names, visible, alphasort);
+    if (n < 0)
+        return tn_fail(e, TN_EIO, "%s: cannot be read; expected a folder", folder);
+    if (!n)
+        tn_fail(e, TN_EFORMAT, "%s: an empty folder; expected a model, an adapter or a checkpoint",
+                folder);
+    for (int i = 0; i < n; i++) {
+        if (!e->code)
+            print_file(folder, names[i]->d_name, e);
+        free(names[i]);
+    }
+    free(names);
+    return e->code;
+}
+
+/* ---- data ---- */
+
+/* The text of n ids of a record, from its id `from` on, with control characters as escapes. */
+static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
+                         int64_t n)
+{
+    int32_t ids[SHOWN_TOKENS];
+    const int64_t shown = n < SHOWN_TOKENS ? n : SHOWN_TOKENS;
+    tn_dataset_ids(d, record, from, shown, ids);
+    for (int64_t i = 0; i < shown; i++) {
+        tn_text text = { 0 };
+        tn_decode(k, &ids[i], 1, &text);
+        if (!text.n)
+            printf("<%d>", ids[i]);
+        for (size_t c = 0; c < text.n; c++)
+            printf(text.s[c] < ' ' ? "\\x%02x" : "%c", (unsigned char)text.s[c]);
+        tn_text_free(&text);
+    }
+    if (n > SHOWN_TOKENS)
+        printf("... %lld more", (long long)(n - SHOWN_TOKENS));
+}
+
+static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count)
+{
+    const tn_data_facts f = tn_dataset_facts(d);
+    printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped\n",
+           (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
+           (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
+    for (int64_t i = 0; i < f.records && i < count; i++) {
+        int64_t prompt = 0;
+        const int64_t length = tn_dataset_record(d, i, &prompt);
+        printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
+               (long long)length, (long long)prompt);
+        print_tokens(k, d, i, 0, prompt);
+        printf("\n  with     ");
+        print_tokens(k, d, i, prompt, length - prompt);
+        printf("\n");
+    }
+}
+
+/* Records as a training run of the model would see them; without a model, its tokenizer does. */
+static int print_data(const options *o, tn_error *e)
+{
+    setup s = { 0 };
+    const part which = part_find(o->split);
+    if (o->model) {
+        setup_model(&s, o, 0, e);
+        setup_data(&s, o, which, e);
+    } else if (o->tokenizer) {
+        const int64_t length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
+        s.tokenizer = tokenizer_from_data(o, e);
+        s.data[which] = s.tokenizer ? data_part(o, which, s.tokenizer, length, e) : NULL;
+    } else {
+        tn_fail(e, APP_USAGE, "--data: expected --model or --tokenizer beside it, to make tokens");
+    }
+    if (!e->code && !s.data[which])
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, o->split);
+    if (!e->code)
+        print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS);
+    setup_close(&s);
+    return e->code;
+}
+
+/* A file by its name; one of another name is read as safetensors, and may be something else. */
+static int print_other(const char *path, tn_error *e)
+{
+    const size_t n = strlen(path);
+    tn_error inner = { 0 };
+    if (n > 5 && !strcmp(path + n - 5, ".json"))
+        return print_json(path, e);
+    if (n > 12 && !strcmp(path + n - 12, ".safetensors"))
+        return print_safetensors(path, e);
+    if (print_safetensors(path, &inner) == TN_EFORMAT)
+        return tn_fail(e, TN_EFORMAT, "%s: expected a folder, a .safetensors file, or --data FILE "
+                       "--model FOLDER", path);
+    *e = inner;
+    return e->code;
+}
+
+int command_inspect(const options *o, tn_error *e)
+{
+    struct stat st;
+    const char *path = o->arguments ? o->argument[0] : o->model;
+    options asked = *o;
+    asked.model = path;
+    if (!o->split)
+        asked.split = "train";
+    if (o->arguments && o->model)
+        tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model,
+                path);
+    else if (o->data)
+        print_data(&asked, e);
+    else if (!path)
+        tn_fail(
+            e, APP_USAGE,
+            "a path is missing; expected a folder, a .safetensors, or --data FILE --model FOLDER");
+    else if (!stat(path, &st) && S_ISDIR(st.st_mode))
+        print_folder(path, e);
+    else
+        print_other(path, e);
+    return 0;
+}

@@ -1,0 +1,158 @@
+/* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
+#include "apps/lab/lab.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const experiment experiments[] = {
+    { "invariance", "one product, four ways to write it: who trains them all alike?",
+      "sgd,adam,scaled-gd,lora-rite", NULL, lab_invariance },
+    { "first-steps", "how far each factor moves in its first ten steps from lora_B = 0",
+      "sgd,adam,scaled-gd,lora-rite", NULL, lab_first_steps },
+    { "init-scale", "loss at the end against the size lora_A starts with",
+      "sgd,adam,scaled-gd,lora-rite,scaled-adam", NULL, lab_init_scale },
+    { "conditioning", "ScaledGD against gradient descent on matrix sensing, condition 1 to 10,000",
+      "scaled-gd,sgd,lora-rite,adam", NULL, lab_conditioning },
+    { "paths", "paths on two losses of two numbers, with contour lines",
+      "scaled-gd,lora-rite", "sgd,adam", lab_paths },
+};
+enum { EXPERIMENTS = sizeof experiments / sizeof *experiments };
+
+static const experiment *find_experiment(const char *name, tn_error *e)
+{
+    const char *names[EXPERIMENTS];
+    for (int i = 0; i < EXPERIMENTS; i++) {
+        names[i] = experiments[i].name;
+        if (!strcmp(name, names[i]))
+            return &experiments[i];
+    }
+    unknown_name("experiment", name, names, EXPERIMENTS, "tenon lab", e);
+    return NULL;
+}
+
+/* "k=v" and "k=w" set the same. */
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+    return strcspn(b, "=") == n && !strncmp(a, b, n);
+}
+
+/* The settings under which the optimizer's claim holds, and those of --opt. */
+static void choose(lab_choice *c, const options *o, const char *name)
+{
+    const char *asked[MAX_LIST + 1];
+    int n = 0;
+    *c = (lab_choice){ .def = tn_optim_find(name) };
+    snprintf(c->claim, sizeof c->claim, "%s", c->def->claims_when ? c->def->claims_when : "");
+    char *rest = c->claim;
+    for (char *s; n < TN_MAX_HYPER && (s = strtok_r(rest, " ", &rest)) != NULL;)
+        c->set[n++] = s;
+    choice_settings(o, name, asked);
+    c->claims = true;
+    for (int i = 0, needed = n; asked[i]; i++) {
+        int k = 0;
+        while (k < needed && !same_name(asked[i], c->set[k]))
+            k++;
+        c->claims = c->claims && (k == needed || !strcmp(asked[i], c->set[k]));
+        n += k == needed;
+        c->set[k < needed ? k : n - 1] = asked[i];
+    }
+    int used = snprintf(c->label, sizeof c->label, "%s", name);
+    for (int i = 0; i < n && used < LAB_LABEL; i++)
+        used += snprintf(c->label + used, (size_t)(LAB_LABEL - used), " %s", c->set[i]);
+}
+
+static int choose_all(lab *l, const experiment *x, tn_error *e)
+{
+    const char *names[2 * LAB_MOST];
+    const options none = { 0 };
+    int n = x->always ? choice_names(&none, x->always, names, LAB_MOST, e) : 0;
+    n += choice_names(l->o, x->optimizers, names + n, LAB_MOST, e);
+    choice_check(l->o, names, n, e);
+    for (int i = 0; i < n && !e->code; i++) {
+        bool there = false;
+        for (int k = 0; k < l->count; k++)
+            there = there || !strcmp(l->chosen[k].def->name, names[i]);
+        if (!there && l->count == LAB_MOST)
+            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d, with %s", LAB_MOST,
+                    x->always);
+        else if (!there)
+            choose(&l->chosen[l->count++], l->o, names[i]);
+    }
+    l->width = (int)strlen("optimizer");
+    for (int i = 0; i < l->count; i++)
+        if ((int)strlen(l->chosen[i].label) > l->width)
+            l->width = (int)strlen(l->chosen[i].label);
+    return e->code;
+}
+
+static void nothing(void *arg, const lab_state *now)
+{
+    (void)arg, (void)now;
+}
+
+/* What an optimizer refuses is said before the first has run. */
+static int try_all(const lab *l, tn_error *e)
+{
+    const double one = 1;
+    const lab_target target = { 1, &one };
+    const lab_task t = { .out = 1, .in = 1, .r = 1, .a = &one, .b = &one, .loss = lab_squares,
+                         .problem = &target };
+    for (int i = 0; i < l->count && !e->code; i++)
+        lab_run(l, &l->chosen[i], 1, &t, nothing, NULL, e);
+    return e->code;
+}
+
+int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e)
+{
+    tn_text text = { 0 }, svg = { 0 };
+    for (int i = 0; i < n; i++)
+        curves_text(&c[i], curves_style_of(STDOUT_FILENO), &text);
+    if (layout == LAB_GRID)
+        curves_svg_grid(c, n, &svg);
+    else
+        curves_svg(c, n, &svg);
+    if (text.failed || svg.failed)
+        tn_fail(e, TN_ENOMEM, "the curves: out of memory");
+    if (!e->code)
+        printf("\n%s", text.s);
+    if (!e->code && l->o->svg && !tn_file_write(l->o->svg, svg.s, svg.n, e))
+        printf("\nwritten: %s\n", l->o->svg);
+    tn_text_free(&text);
+    tn_text_free(&svg);
+    return e->code;
+}
+
+static int run_experiment(const experiment *x, const options *o, tn_error *e)
+{
+    lab *l = calloc(1, sizeof *l);
+    if (!l)
+        return tn_fail(e, TN_ENOMEM, "lab: out of memory");
+    l->o = o;
+    l->seed = (uint64_t)o->seed;
+    l->context = choose_all(l, x, e) ? NULL
+                                     : tn_context_new(&(tn_options){ .threads = (int)o->threads });
+    if (!e->code && !l->context)
+        tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+    if (!e->code && !try_all(l, e)) {
+        printf("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
+        x->run(l, e);
+    }
+    tn_context_free(l->context);
+    free(l);
+    return e->code;
+}
+
+int command_lab(const options *o, tn_error *e)
+{
+    for (int i = 0; i < EXPERIMENTS && !o->arguments; i++)
+        printf("%-13s %s\n", experiments[i].name, experiments[i].help);
+    const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
+    if (!x && !e->code && o->svg)
+        tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);
+    if (x)
+        run_experiment(x, o, e);
+    return 0;
+}

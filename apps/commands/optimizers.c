@@ -1,0 +1,217 @@
+/* optimizers.c - tenon optimizers: a table of all, or every fact of one, read from its definition.
+ */
+#include "apps/bench/bench.h"
+#include "apps/run/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { COLUMNS = 100, INDENT = 18 };
+
+static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
+                                           [TN_INVARIANT_SCALE] = "scale",
+                                           [TN_INVARIANT_ROTATION] = "rotations",
+                                           [TN_INVARIANT_BOTH] = "scale and rotations",
+                                           [TN_INVARIANT_FULL] = "every invertible T",
+                                           [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
+static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
+                                          [TN_LIKE_B] = "like lora_B",
+                                          [TN_ROWS] = "a number a row",
+                                          [TN_COLS] = "a number a column",
+                                          [TN_ROW_SQUARE] = "rows x rows, double",
+                                          [TN_COL_SQUARE] = "columns x columns, double",
+                                          [TN_R_BY_R] = "R x R, double",
+                                          [TN_SCALAR] = "a number, double" };
+
+/* What a claim holds from, to be read behind claims_when. */
+static const char *start_of(const tn_optim_def *d)
+{
+    return d->claims_nonzero ? ", from factors that are not zero" : "";
+}
+
+static void print_table(void)
+{
+    static const char *const brief[] = { [TN_INVARIANT_NONE] = "none",
+                                         [TN_INVARIANT_SCALE] = "scale",
+                                         [TN_INVARIANT_ROTATION] = "rotations",
+                                         [TN_INVARIANT_BOTH] = "both",
+                                         [TN_INVARIANT_FULL] = "every T",
+                                         [TN_INVARIANT_UNSIGNED] = "unsigned" };
+    printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
+    for (int i = 0; tn_optims[i]; i++) {
+        const tn_optim_def *d = tn_optims[i];
+        const char *star = d->claims_when ? "*" : "";
+        printf("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
+               (int)(10 - strlen(brief[d->claims])), star, d->title);
+    }
+    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
+           "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+           "rotations;\n*: under settings that NAME's page has.\n");
+}
+
+/* ---- in Markdown ---- */
+
+/* Text of a table's cell; outside of code the signs of Markdown are escaped, too. */
+static void cell(tn_text *out, const char *s, bool code)
+{
+    for (; *s; s++)
+        tn_text_add(out, "%s%c", *s == '|' || (!code && strchr("*_<[`", *s)) ? "\\" : "", *s);
+}
+
+static void paper(tn_text *out, const char *s)
+{
+    static const char archive[] = "arXiv:";
+    const bool known = s && !strncmp(s, archive, sizeof archive - 1) && !strpbrk(s, " ,;");
+    if (known)
+        tn_text_add(out, "[%s](https://arxiv.org/abs/%s)", s, s + sizeof archive - 1);
+    else
+        cell(out, s ? s : "-", false);
+}
+
+/* Bytes of state for every trained number of a pair. */
+static double state_of(tn_context *c, const options *o, const tn_optim_def *d, tn_error *e)
+{
+    options one = *o;
+    one.pairs = 1;
+    tn_params *p = bench_pairs(c, &one, e);
+    tn_optim *optim = tn_optim_new(
+        p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
+    double bytes = 0;
+    if (!e->code)
+        bytes = (double)tn_optim_state_bytes(optim) / (double)tn_params_trained(p);
+    tn_optim_free(optim);
+    tn_params_free(p);
+    return bytes;
+}
+
+static void add_row(const char *file, const tn_optim_def *d, double bytes, tn_text *out)
+{
+    tn_text_add(out, "| [%s](%s.c) | `", d->name, file);
+    cell(out, d->update, true);
+    tn_text_add(out, "` | %.3g | ", bytes);
+    cell(out, d->cost, false);
+    tn_text_add(out, " | %s", claim_names[d->claims]);
+    if (d->claims_when) {
+        tn_text_add(out, ", if ");
+        cell(out, d->claims_when, false);
+    }
+    tn_text_add(out, "%s | %g | ", start_of(d), d->hyper[0].value);
+    paper(out, d->paper);
+    tn_text_add(out, " | ");
+    cell(out, d->departs ? d->departs : "-", false);
+    tn_text_add(out, " |\n");
+}
+
+static int print_markdown(const options *o, tn_error *e)
+{
+    static const char *const files[] = {
+#define OPTIM(name) #name,
+#include "optim/optim.def"
+#undef OPTIM
+    };
+    tn_text out = { 0 };
+    tn_context *c = bench_context(NULL, 1, e);
+    tn_text_add(&out,
+                "| name | update | state, bytes a number of a pair (%lld x %lld, r %lld) | cost | "
+                "invariance | rate | paper | departs from the authors' code |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                (long long)o->width, (long long)o->width, (long long)o->lora_rank);
+    for (int i = 0; tn_optims[i] && !e->code; i++)
+        add_row(files[i], tn_optims[i], state_of(c, o, tn_optims[i], e), &out);
+    if (out.failed)
+        tn_fail(e, TN_ENOMEM, "the table: out of memory");
+    if (!e->code)
+        printf("%s", out.s);
+    tn_text_free(&out);
+    tn_context_free(c);
+    return e->code;
+}
+
+/* ---- for train --help ---- */
+
+/* Adds a word, on a new line when it does not fit; returns the column behind it. */
+static int wrapped(tn_text *out, int column, const char *word, int n)
+{
+    if (column + 1 + n > COLUMNS) {
+        tn_text_add(out, "\n%*s", INDENT, "");
+        column = INDENT;
+    }
+    tn_text_add(out, " %.*s", n, word);
+    return column + 1 + n;
+}
+
+void optimizers_help(tn_text *out)
+{
+    tn_text_add(out, "\nsettings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)\n");
+    for (int i = 0; tn_optims[i]; i++) {
+        const tn_optim_def *d = tn_optims[i];
+        char text[400];
+        const int name = 2 + (int)strlen(d->name);
+        int column = name > INDENT ? name : INDENT;
+        tn_text_add(out, "  %-*s", INDENT - 2, d->name);
+        for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
+            const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;
+            const tn_hyper *h = &d->hyper[k];
+            snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
+                     k ? h->help : "", k ? ")" : "", last ? "" : ",");
+            for (const char *s = text; *s; s += strcspn(s, " "), s += *s == ' ')
+                column = wrapped(out, column, s, (int)strcspn(s, " "));
+        }
+        tn_text_add(out, "\n");
+    }
+}
+
+static void print_setting(const tn_hyper *h)
+{
+    printf("  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
+}
+
+static void print_one(const tn_optim_def *d)
+{
+    printf("%s - %s\n\n", d->name, d->title);
+    printf("paper       %s\n", d->paper ? d->paper : "-");
+    printf("update      %s\n", d->update);
+    printf("cost        %s\n", d->cost);
+    printf("units       %s\n",
+           d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
+           : d->matrices ? "single matrices; vectors go to adamw"
+                         : "single weights");
+    printf("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
+           d->claims_when ? d->claims_when : "", start_of(d));
+    printf("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
+                                                      : "--max-grad-norm, 1 unless told");
+    printf("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
+           d->decay ? d->decay : "");
+    printf("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
+    for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
+        print_setting(&d->hyper[i]);
+    printf("  of every optimizer:\n");
+    for (const tn_hyper *h = tn_optim_common; h->name; h++)
+        print_setting(h);
+    for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
+        printf("%s  preset=%-13s %s\n", i ? "" : "\npresets (--opt preset=NAME)\n",
+               d->presets[i].name, d->presets[i].settings);
+    if (d->departs)
+        printf("\ndeparts from the authors' code\n  %s\n", d->departs);
+    printf("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
+    for (int i = 0; i < TN_MAX_SLOTS && d->slots[i].kind != TN_SLOT_NONE; i++)
+        printf("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
+    if (d->slots[0].kind == TN_SLOT_NONE)
+        printf("  none\n");
+}
+
+int command_optimizers(const options *o, tn_error *e)
+{
+    if (o->arguments && o->markdown)
+        tn_fail(e, APP_USAGE, "--markdown: expected no NAME beside it");
+    else if (o->markdown)
+        print_markdown(o, e);
+    else if (!o->arguments)
+        print_table();
+    if (!o->arguments || e->code)
+        return 0;
+    const tn_optim_def *d = find_optimizer(o->argument[0], e);
+    if (d)
+        print_one(d);
+    return 0;
+}

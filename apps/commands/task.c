@@ -1,0 +1,45 @@
+/* task.c - tenon task: records of a built-in task as JSONL, or the list of tasks. */
+#include "apps/run/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SHOWN_RECORDS = 10 };
+
+static void print_record(const tn_record *r, tn_error *e)
+{
+    tn_text line = { 0 };
+    tn_text_add(&line, "{\"prompt\":");
+    tn_text_quote(&line, r->prompt, strlen(r->prompt));
+    tn_text_add(&line, ",\"completion\":");
+    tn_text_quote(&line, r->completion, strlen(r->completion));
+    if (line.failed)
+        tn_fail(e, TN_ENOMEM, "a record: out of memory");
+    else
+        printf("%s}\n", line.s);
+    tn_text_free(&line);
+}
+
+int command_task(const options *o, tn_error *e)
+{
+    const char *split = o->split ? o->split : "train";
+    const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
+    tn_record r;
+    if (!o->arguments) {
+        for (int i = 0; tn_tasks[i]; i++)
+            printf("%-12s %s\n", tn_tasks[i]->name, tn_tasks[i]->title);
+        return 0;
+    }
+    options asked = *o;
+    int64_t none;
+    asked.task = o->argument[0];
+    const tn_task *task = data_task(&asked, &none, e);
+    for (int64_t i = 0; task && i < count && !e->code && !ferror(stdout); i++) {
+        const int code = tn_task_record(task, (uint64_t)o->seed, split, (uint64_t)i, &r);
+        if (code)
+            tn_fail(e, code, "task %s: %s", task->name, tn_strerror(code));
+        else
+            print_record(&r, e);
+    }
+    return 0;
+}

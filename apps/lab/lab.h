@@ -1,0 +1,85 @@
+/* lab.h - what the experiments of `tenon lab` share: the chosen optimizers, a run of one of them on
+   a problem small enough to see through, and the pictures.
+
+       lab_task t = { .out = 17, .in = 11, .r = 4, .a = A, .b = B, .loss = ..., .problem = &y };
+       double lr = lab_rate(l, &l->chosen[k], &t, e);
+       lab_run(l, &l->chosen[k], lr, &t, each, arg, e);
+       lab_show(l, charts, n, LAB_GRID, e);
+
+   Letters as in the papers: the product is A B^T with A = lora_B (out,r) and B = lora_A^T (in,r),
+   its scale 1. Errors stick to e; a run whose numbers stop being finite just ends. */
+#ifndef TN_APP_LAB_H
+#define TN_APP_LAB_H
+
+#include "apps/options/choice.h"
+#include "apps/chart/curves.h"
+
+enum { LAB_MOST = 8, LAB_LABEL = 40 };
+
+typedef struct lab_choice { /* an optimizer, under the settings of its claim and those of --opt */
+    const tn_optim_def *def;
+    const char *set[TN_MAX_HYPER + MAX_LIST + 1];
+    char claim[128];        /* text of the first ones */
+    bool claims;            /* --opt changes none of those that the claim needs */
+    char label[LAB_LABEL];  /* name and settings */
+} lab_choice;
+
+typedef struct lab {
+    const options *o;
+    tn_context *context;
+    uint64_t seed;
+    lab_choice chosen[LAB_MOST];
+    int count;
+    int width; /* of a column of labels */
+} lab;
+
+typedef struct experiment {
+    const char *name, *help;
+    const char *optimizers; /* comma-separated; what --optimizers replaces */
+    const char *always;     /* those that are there in any case; or NULL */
+    int (*run)(const lab *l, tn_error *e);
+} experiment;
+
+int lab_invariance(const lab *l, tn_error *e);
+int lab_first_steps(const lab *l, tn_error *e);
+int lab_init_scale(const lab *l, tn_error *e);
+int lab_conditioning(const lab *l, tn_error *e);
+int lab_paths(const lab *l, tn_error *e);
+
+typedef enum lab_layout { LAB_WIDE, LAB_GRID } lab_layout;
+
+/* The charts in the terminal, and in the file of --svg. */
+int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e);
+
+/* ---- a run (lab_run.c) ---- */
+
+typedef struct lab_task {
+    int64_t out, in, r;  /* of a pair; r 0: one weight Z (out,in) in place of the product */
+    const double *a, *b; /* start of A (out,r) and B (in,r); of Z in a */
+    /* The loss of the product z (out,in); writes its gradient into g. */
+    double (*loss)(const void *problem, const double *z, double *g);
+    const void *problem;
+    int steps;
+} lab_task;
+
+typedef struct lab_state { /* before a step; at last, after all */
+    int step;              /* steps done */
+    double loss;
+    const double *z;       /* the product */
+    const tn_real *a, *b;  /* lora_B (out,r), lora_A (r,in); Z in a */
+    const tn_optim *optim;
+} lab_state;
+
+/* Calls each(arg, now) for every step from 0 to t->steps, unless the loss stops being finite. */
+int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
+            void (*each)(void *arg, const lab_state *now), void *arg, tn_error *e);
+/* --learning-rate, or one that does well on this task, as lab_rates says. */
+double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
+extern const char lab_rates[];
+/* 1/2 ||z - problem||^2, problem: lab_target. */
+typedef struct lab_target { int64_t n; const double *y; } lab_target;
+double lab_squares(const void *problem, const double *z, double *g);
+/* Fills x with N(0, std^2), from a stream of the seed. */
+void lab_normal(const lab *l, const char *stream, double std, int64_t n, double *x);
+
+#endif

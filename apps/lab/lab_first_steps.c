@@ -1,0 +1,158 @@
+/* lab_first_steps.c - from A = lora_B = 0, as LoRA begins, under one gradient of the product that
+   stays the same: how far each factor moves a step, measured in its own size.
+
+   An invariant optimizer divides the second factor's step by the size of the first, which at step 2
+   is the rate itself. LoRA-RITE then moves B, whatever the rate, by
+
+       ||dB|| / ||B|| = sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1)
+
+   (the bias-corrected averages of one gradient seen once by the second moment, and of one of two by
+   the first). */
+#include "apps/lab/lab.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
+
+static const struct shape { int out, in; } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 },
+                                                        { 96, 24 } };
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+typedef struct motion {
+    struct shape at;
+    double x[STEPS], by[FACTORS][STEPS];        /* motion in step k + 1; NaN from zero */
+    tn_real before[FACTORS][LARGEST * R];
+    double expected;                            /* of B in step 2, by the formula */
+    char name[FACTORS][24];
+} motion;
+
+/* The gradient is the problem, whatever z is. */
+static double linear(const void *problem, const double *z, double *g)
+{
+    const lab_target *t = problem;
+    double sum = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        g[i] = t->y[i];
+        sum += g[i] * z[i];
+    }
+    return sum;
+}
+
+static void note(void *arg, const lab_state *now)
+{
+    motion *m = arg;
+    const tn_real *x[FACTORS] = { now->a, now->b };
+    const int n[FACTORS] = { m->at.out * R, m->at.in * R };
+    for (int f = 0; f < FACTORS; f++) {
+        double moved = 0, size = 0;
+        for (int i = 0; i < n[f]; i++) {
+            const double old = (double)m->before[f][i], d = (double)x[f][i] - old;
+            moved += d * d;
+            size += old * old;
+        }
+        if (now->step > 0)
+            m->by[f][now->step - 1] = size > 0 ? sqrt(moved / size) : (double)NAN;
+        memcpy(m->before[f], x[f], (size_t)n[f] * sizeof *x[f]);
+    }
+    const double beta1 = tn_optim_hyper(now->optim, "beta1");
+    const double beta2 = tn_optim_hyper(now->optim, "beta2");
+    m->expected = sqrt((double)m->at.in / m->at.out * (1 + beta2)) / (1 + beta1);
+}
+
+static int run_shape(const lab *l, const lab_choice *how, struct shape at, double rate, motion *m,
+                     tn_error *e)
+{
+    double g[LARGEST * LARGEST], a[LARGEST * R] = { 0 }, b[LARGEST * R];
+    const lab_target target = { at.out * at.in, g };
+    *m = (motion){ .at = at };
+    for (int k = 0; k < STEPS; k++) {
+        m->x[k] = k + 1;
+        m->by[A][k] = m->by[B][k] = (double)NAN;
+    }
+    lab_normal(l, "gradient", 1, target.n, g);
+    lab_normal(l, "B", 0.5, at.in * R, b);
+    return lab_run(l, how, rate,
+                   &(lab_task){ .out = at.out, .in = at.in, .r = R, .a = a, .b = b, .loss = linear,
+                                .problem = &target, .steps = STEPS },
+                   note, m, e);
+}
+
+static void print_motion(double rate, const motion *m)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%g", rate);
+    for (int f = 0; f < FACTORS; f++) {
+        printf("  %-6s %s", f ? "" : text, f ? "B" : "A");
+        for (int k = 0; k < STEPS; k++)
+            if (isnan(m->by[f][k]))
+                printf("       -");
+            else
+                printf(" %7.2g", m->by[f][k]);
+        printf("\n");
+    }
+}
+
+/* The formula beside what happens, for factors of several shapes. */
+static void print_formula(const lab *l, const lab_choice *how, const double *rates, tn_error *e)
+{
+    printf("\nB in step 2 of %s, by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
+           "%-24s %9s", how->label, "rows of A, of B", "formula");
+    for (int k = 0; k < RATES; k++)
+        printf("  rate %-6g", rates[k]);
+    printf("\n");
+    for (int i = 0; i < SHAPES && !e->code; i++) {
+        motion m = { 0 };
+        printf("%4d, %-18d", shapes[i].out, shapes[i].in);
+        for (int k = 0; k < RATES && !run_shape(l, how, shapes[i], rates[k], &m, e); k++) {
+            if (!k)
+                printf(" %9.4f", m.expected);
+            printf("  %-11.4f", m.by[B][1]);
+        }
+        printf("\n");
+    }
+}
+
+int lab_first_steps(const lab *l, tn_error *e)
+{
+    chart charts[LAB_MOST];
+    curve curves[LAB_MOST][RATES * FACTORS];
+    motion *motions = calloc((size_t)l->count * RATES, sizeof *motions);
+    const double most = isnan(l->o->learning_rate) ? 0.1 : l->o->learning_rate;
+    const double rates[RATES] = { most, most / 10, most / 100 };
+    if (!motions)
+        return tn_fail(e, TN_ENOMEM, "lab: out of memory");
+    printf("A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
+           "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
+           "||change|| / ||factor before|| in step\n%-10s",
+           shapes[0].out, R, shapes[0].in, R, most, "  rate");
+    for (int k = 1; k <= STEPS; k++)
+        printf(" %7d", k);
+    printf("\n");
+    for (int i = 0; i < l->count && !e->code; i++) {
+        const lab_choice *how = &l->chosen[i];
+        printf("%s\n", how->label);
+        for (int k = 0; k < RATES && !e->code; k++) {
+            motion *m = &motions[i * RATES + k];
+            if (run_shape(l, how, shapes[0], rates[k], m, e))
+                break;
+            print_motion(rates[k], m);
+            for (int f = 0; f < FACTORS; f++) {
+                snprintf(m->name[f], sizeof m->name[f], "%s, rate %g", f ? "B" : "A", rates[k]);
+                curves[i][(1 - f) * RATES + k] = (curve){ m->name[f], m->x, m->by[f], STEPS };
+            }
+        }
+        charts[i] = (chart){ .title = how->label, .x = "step", .y = "motion / size of the factor",
+                             .curves = curves[i], .count = RATES * FACTORS, .log_y = true,
+                             .nested = RATES };
+    }
+    for (int i = 0; i < l->count && !e->code; i++)
+        if (!strcmp(l->chosen[i].def->name, "lora-rite"))
+            print_formula(l, &l->chosen[i], rates, e);
+    if (!e->code)
+        lab_show(l, charts, l->count, LAB_GRID, e);
+    free(motions);
+    return e->code;
+}

@@ -1,0 +1,66 @@
+/* choice.c - see choice.h. */
+#include "apps/options/choice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int all_names(const char **names, int most)
+{
+    int n = 0;
+    for (; tn_optims[n] && n < most; n++)
+        names[n] = tn_optims[n]->name;
+    return n;
+}
+
+int choice_names(const options *o, const char *otherwise, const char **names, int most, tn_error *e)
+{
+    const char *list = o->optimizers ? o->optimizers : otherwise;
+    int count = list ? 0 : all_names(names, most);
+    for (const char *s = list ? list : ""; *s && !e->code;) {
+        char name[64];
+        s += strspn(s, " ");
+        const size_t whole = strcspn(s, ",");
+        size_t n = whole;
+        for (; n && s[n - 1] == ' '; n--)
+            ;
+        snprintf(name, sizeof name, "%.*s", n < 60 ? (int)n : 60, s);
+        const tn_optim_def *def = find_optimizer(name, e);
+        if (def && count == most)
+            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d", most);
+        else if (def)
+            names[count++] = def->name;
+        s += whole + (s[whole] == ',');
+    }
+    return count;
+}
+
+int choice_check(const options *o, const char *const *names, int n, tn_error *e)
+{
+    for (int i = 0; o->opt[i] && !e->code; i++) {
+        const char *text = o->opt[i];
+        const size_t length = strcspn(text, ".=");
+        bool known = text[length] != '.';
+        for (int k = 0; k < n && !known; k++)
+            known = strlen(names[k]) == length && !strncmp(text, names[k], length);
+        if (!known)
+            tn_fail(e, APP_USAGE, "--opt %.80s: \"%.*s\" is not among the optimizers of this study",
+                    text, length > 60 ? 60 : (int)length, text);
+        else if (!strncmp(text[length] == '.' ? text + length + 1 : text, "lr=", 3))
+            tn_fail(e, APP_USAGE, "--opt %.80s: expected rates by --learning-rate or --lr-grid", text);
+    }
+    return e->code;
+}
+
+void choice_settings(const options *o, const char *name, const char *set[MAX_LIST + 1])
+{
+    const size_t n = strlen(name);
+    int kept = 0;
+    for (int i = 0; o->opt[i]; i++) {
+        const char *dot = strchr(o->opt[i], '.'), *equals = strchr(o->opt[i], '=');
+        if (!dot || !equals || dot > equals)
+            set[kept++] = o->opt[i];
+        else if ((size_t)(dot - o->opt[i]) == n && !strncmp(o->opt[i], name, n))
+            set[kept++] = dot + 1;
+    }
+    set[kept] = NULL;
+}

@@ -1,0 +1,26 @@
+/* choice.h - the optimizers of --optimizers and their settings of --opt, for commands that run
+   several.
+
+       const char *names[MOST_OPTIMIZERS], *set[MAX_LIST + 1];
+       int n = choice_names(o, "sgd,adam", names, MOST_OPTIMIZERS, e);
+       choice_check(o, names, n, e);
+       choice_settings(o, names[0], set);
+
+   Errors: APP_USAGE, with the nearest name. */
+#ifndef TN_APP_CHOICE_H
+#define TN_APP_CHOICE_H
+
+#include "apps/run/run.h"
+
+enum { MOST_OPTIMIZERS = 64 };
+
+/* The names, as tn_optims has them, of --optimizers, or of the list `otherwise` (NULL: of all).
+   Returns how many; refuses more than `most`. */
+int choice_names(const options *o, const char *otherwise, const char **names, int most,
+                 tn_error *e);
+/* Refuses an --opt NAME.K=V whose NAME is not among the names. */
+int choice_check(const options *o, const char *const *names, int n, tn_error *e);
+/* The settings of --opt for this optimizer: "k=v", or "NAME.k=v" with its name; ended by NULL. */
+void choice_settings(const options *o, const char *name, const char *set[MAX_LIST + 1]);
+
+#endif

@@ -1,0 +1,255 @@
+/* options.c - reads the command line; options_file.c the config file, options_help.c prints. */
+#include "apps/options/options.h"
+#include "apps/options/options_set.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(options, name)
+
+const option options_table[OPTIONS] = {
+#define TEXT(name, alias, value, def, commands, class, help) \
+    { #name, alias, value, def, OPTION_TEXT, 0, 0, commands, class, help, FIELD(name) },
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help) \
+    { #name, alias, value, def, OPTION_COUNT, lo, hi, commands, class, help, FIELD(name) },
+#define REAL(name, alias, value, def, lo, hi, commands, class, help) \
+    { #name, alias, value, def, OPTION_REAL, lo, hi, commands, class, help, FIELD(name) },
+#define FLAG(name, alias, def, commands, class, help) \
+    { #name, alias, "", (def) ? "on" : "", OPTION_FLAG, 0, 0, commands, class, help, FIELD(name) },
+#define LIST(name, alias, value, commands, class, help) \
+    { #name, alias, value, "", OPTION_LIST, 0, 0, commands, class, help, FIELD(name) },
+#include "apps/options/options.def"
+#undef TEXT
+#undef COUNT
+#undef REAL
+#undef FLAG
+#undef LIST
+};
+
+char *option_dashed(const char *name, char *out)
+{
+    size_t n = 0;
+    for (; name[n] && n < 63; n++)
+        out[n] = name[n] == '_' ? '-' : name[n];
+    out[n] = 0;
+    return out;
+}
+
+/* Are the first n bytes of a the name b, dashes and underscores alike? */
+static bool same_name(const char *a, size_t n, const char *b, size_t length)
+{
+    if (n != length)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const char x = a[i] == '-' ? '_' : a[i], y = b[i] == '-' ? '_' : b[i];
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+bool word_in(const char *word, size_t n, const char *list, char separator)
+{
+    while (*list) {
+        const char *end = strchr(list, separator);
+        const size_t length = end ? (size_t)(end - list) : strlen(list);
+        if (same_name(word, n, list, length))
+            return true;
+        list += length + (end ? 1 : 0);
+    }
+    return false;
+}
+
+int option_find(const char *name, size_t n, char letter)
+{
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        if (strchr(row->commands, letter) &&
+            (same_name(name, n, row->name, strlen(row->name)) || word_in(name, n, row->alias, ',')))
+            return i;
+    }
+    return -1;
+}
+
+bool read_real(const char *text, double *out)
+{
+    char *end;
+    if (!strchr("+-.0123456789", *text) || strpbrk(text, "xX"))
+        return false;
+    *out = strtod(text, &end);
+    return end != text && !*end && isfinite(*out);
+}
+
+bool read_count(const char *text, int64_t *out)
+{
+    const char *s = text + (*text == '-' || *text == '+');
+    int64_t n = 0;
+    if (*s < '0' || *s > '9')
+        return false;
+    for (; *s >= '0' && *s <= '9'; s++)
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
+            return false;
+    const int64_t unit = *s == 'k' ? 1000 : *s == 'M' ? 1000000 : 1;
+    if (s[unit > 1] || __builtin_mul_overflow(n, unit, &n))
+        return false;
+    *out = *text == '-' ? -n : n;
+    return true;
+}
+
+static bool read_flag(const char *text, bool *out)
+{
+    *out = word_in(text, strlen(text), "true,yes,on,1", ',');
+    return *out || word_in(text, strlen(text), "false,no,off,0", ',');
+}
+
+/* Sticks what was expected of row i. `where` is "FILE:LINE: --" or "--". */
+static int refuse(int i, const char *text, const char *where, tn_error *e)
+{
+    const option *row = &options_table[i];
+    const int code = strcmp(where, "--") ? TN_EFORMAT : APP_USAGE;
+    char name[64];
+    option_dashed(row->name, name);
+    if (row->kind == OPTION_TEXT)
+        return tn_fail(e, code, "%s%s: \"%.80s\"; expected %s", where, name, text, row->value);
+    if (row->kind == OPTION_FLAG)
+        return tn_fail(e, code, "%s%s: \"%.80s\"; expected true or false", where, name, text);
+    return tn_fail(e, code, "%s%s: \"%.80s\"; expected a %snumber from %.7g to %.7g", where, name,
+                   text, row->kind == OPTION_COUNT ? "whole " : "", row->lo, row->hi);
+}
+
+static int set_list(options *o, int i, const char *text, const char *where, tn_error *e)
+{
+    const char **list = (const char **)((char *)o + options_table[i].offset);
+    for (int n = 0; n < MAX_LIST; n++)
+        if (!list[n]) {
+            list[n] = text;
+            return 0;
+        }
+    return tn_fail(e, APP_USAGE, "%s%s: given more than %d times", where, options_table[i].name,
+                   MAX_LIST);
+}
+
+int option_set(options *o, int i, const char *text, const char *where, tn_error *e)
+{
+    const option *row = &options_table[i];
+    void *field = (char *)o + row->offset;
+    bool fits = true;
+    switch (row->kind) {
+    case OPTION_TEXT:
+        fits = *text && (row->value[0] < 'a' || word_in(text, strlen(text), row->value, '|'));
+        *(const char **)field = text;
+        break;
+    case OPTION_COUNT:
+        fits = read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
+            *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are the same */
+        break;
+    case OPTION_REAL:
+        fits = read_real(text, (double *)field) && *(double *)field >= row->lo &&
+            *(double *)field <= row->hi;
+        break;
+    case OPTION_FLAG:
+        fits = read_flag(text, (bool *)field);
+        break;
+    case OPTION_LIST:
+        if (set_list(o, i, text, where, e))
+            return e->code;
+        break;
+    }
+    if (!fits)
+        return refuse(i, text, where, e);
+    o->given[i] = true;
+    return 0;
+}
+
+/* Every field gets its default, or the value that says "not set". */
+static void set_defaults(options *o)
+{
+    tn_error none = { 0 };
+    *o = (options){ 0 };
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        void *field = (char *)o + row->offset;
+        if (*row->def)
+            option_set(o, i, row->def, "--", &none);
+        else if (row->kind == OPTION_COUNT)
+            *(int64_t *)field = -1;
+        else if (row->kind == OPTION_REAL)
+            *(double *)field = (double)NAN;
+        o->given[i] = false;
+    }
+}
+
+int option_unknown(const char *name, size_t n, const command *c, const char *where, tn_error *e)
+{
+    const int code = strcmp(where, "--") ? TN_EFORMAT : APP_USAGE;
+    const char *names[OPTIONS];
+    char word[64], near[64];
+    for (int i = 0; i < OPTIONS; i++)
+        names[i] = strchr(options_table[i].commands, c->letter) ? options_table[i].name : NULL;
+    snprintf(word, sizeof word, "%.*s", n > 60 ? 60 : (int)n, name);
+    const char *nearest = tn_nearest(word, names, OPTIONS);
+    for (const command *other = commands; other->name; other++)
+        if (option_find(name, n, other->letter) >= 0)
+            return tn_fail(e, code, "%s%s is an option of %s, not of %s", where, word, other->name,
+                           c->name);
+    if (nearest)
+        return tn_fail(e, code, "%s%s: unknown option; did you mean --%s?", where, word,
+                       option_dashed(nearest, near));
+    return tn_fail(e, code, "%s%s: unknown option; see tenon %s --help", where, word, c->name);
+}
+
+/* One option at argv[k]. Returns how many words it took; e is set otherwise. */
+static int parse_option(options *o, const command *c, int k, tn_error *e)
+{
+    const char *name = o->argv[k] + 1 + (o->argv[k][1] == '-');
+    const char *equals = strchr(name, '=');
+    const size_t n = equals ? (size_t)(equals - name) : strlen(name);
+    int i = option_find(name, n, c->letter);
+    const char *value = equals ? equals + 1 : NULL;
+    if (i < 0 && !equals && n > 3 && !strncmp(name, "no", 2) &&
+        (name[2] == '-' || name[2] == '_')) {
+        i = option_find(name + 3, n - 3, c->letter);
+        if (i >= 0 && options_table[i].kind != OPTION_FLAG)
+            return tn_fail(e, APP_USAGE, "--%s: only switches can be negated", name);
+        value = "false";
+    }
+    if (i < 0)
+        return option_unknown(name, n, c, "--", e);
+    if (!value && options_table[i].kind == OPTION_FLAG)
+        value = "true";
+    const int words = value ? 1 : 2;
+    if (!value && k + 1 >= o->argc)
+        return tn_fail(e, APP_USAGE, "--%.60s: a value is missing; expected %s", name,
+                       options_table[i].value);
+    option_set(o, i, value ? value : o->argv[k + 1], "--", e);
+    return words;
+}
+
+int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e)
+{
+    set_defaults(o);
+    o->argc = argc;
+    o->argv = argv;
+    for (int k = 2; k < argc && !e->code;) {
+        if (!strcmp(argv[k], "--help") || !strcmp(argv[k], "-h"))
+            return APP_HELP;
+        if (argv[k][0] == '-' && argv[k][1]) {
+            k += parse_option(o, c, k, e);
+        } else if (o->arguments < c->most) {
+            o->argument[o->arguments++] = argv[k++];
+        } else {
+            tn_fail(e, APP_USAGE, "\"%.80s\": expected an option; see tenon %s --help", argv[k],
+                    c->name);
+        }
+    }
+    if (!e->code && o->config)
+        options_read(o, c, e);
+    return e->code;
+}
+
+void options_free(options *o)
+{
+    free(o->file);
+    o->file = NULL;
+}

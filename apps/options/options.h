@@ -1,0 +1,107 @@
+/* options.h - the command line and config files of every command, from one table (options.def).
+
+       options o;
+       tn_error e = { 0 };
+       if (options_parse(&o, command_find("train"), argc, argv, &e)) return usage(&e);
+       printf("%g\n", o.given[OPT_learning_rate] ? o.learning_rate : best);
+       options_free(&o);
+
+   Ownership: texts belong to argv or to the options, until options_free. Errors: tn_fail with
+   APP_USAGE for the command line (exit status 2), another code for the content of a file (1). */
+#ifndef TN_APP_OPTIONS_H
+#define TN_APP_OPTIONS_H
+
+#include "core/core.h"
+#include "data/data.h"
+
+#define TENON_VERSION "0.1"
+
+enum { APP_USAGE = -100, APP_HELP = -101, MAX_LIST = 16, MAX_ARGUMENTS = 4 };
+
+typedef enum option_kind {
+    OPTION_TEXT,
+    OPTION_COUNT,
+    OPTION_REAL,
+    OPTION_FLAG,
+    OPTION_LIST
+} option_kind;
+typedef enum option_class { NUMBERS, FILES, HOST } option_class; /* see options.def */
+
+enum { /* OPT_model, ...: rows of options_table */
+#define TEXT(name, alias, value, def, commands, class, help) OPT_##name,
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help) OPT_##name,
+#define REAL(name, alias, value, def, lo, hi, commands, class, help) OPT_##name,
+#define FLAG(name, alias, def, commands, class, help) OPT_##name,
+#define LIST(name, alias, value, commands, class, help) OPT_##name,
+#include "apps/options/options.def"
+#undef TEXT
+#undef COUNT
+#undef REAL
+#undef FLAG
+#undef LIST
+    OPTIONS
+};
+
+/* The values: a field of each row's name. An option that is not set has NULL, -1 or NaN, a list is
+   ended by NULL. */
+typedef struct options {
+#define TEXT(name, alias, value, def, commands, class, help) const char *name;
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help) int64_t name;
+#define REAL(name, alias, value, def, lo, hi, commands, class, help) double name;
+#define FLAG(name, alias, def, commands, class, help) bool name;
+#define LIST(name, alias, value, commands, class, help) const char *name[MAX_LIST + 1];
+#include "apps/options/options.def"
+#undef TEXT
+#undef COUNT
+#undef REAL
+#undef FLAG
+#undef LIST
+    bool given[OPTIONS];                    /* on the command line or in the config file */
+    const char *argument[MAX_ARGUMENTS + 1]; /* what is not an option, ended by NULL */
+    int arguments;
+    int argc;                               /* the command line, for the resume command */
+    char **argv;
+    char *file;                             /* text of the config file */
+} options;
+
+typedef struct option {
+    const char *name; /* with underscores */
+    const char *alias, *value, *def; /* alias: comma-separated */
+    option_kind kind;
+    double lo, hi;
+    const char *commands;
+    option_class class;
+    const char *help;
+    size_t offset; /* of the field */
+} option;
+
+typedef struct command {
+    char letter;
+    const char *name, *synonyms, *arguments;
+    int most; /* arguments */
+    const char *needs, *help;
+    int (*run)(const options *o, tn_error *e); /* exit status, unless e is set */
+} command;
+
+extern const option options_table[OPTIONS];
+extern const command commands[]; /* ended by a NULL name */
+
+const command *command_find(const char *name); /* by name or synonym; NULL: there is none */
+/* Reads argv[2..argc) and the config file. APP_HELP: help was asked for; others: e says why. */
+int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
+void options_free(options *o);
+/* Writes the help of a command, at most 60 lines. */
+void options_help(const command *c, tn_text *out);
+/* The value of row i, as it would be written in a config file; nothing for one that is not set. */
+void options_value(const options *o, int i, tn_text *out);
+/* The name with dashes into out (64 bytes), which is returned. */
+char *option_dashed(const char *name, char *out);
+/* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`, or, where
+   none is near, `see PLACE`. */
+int unknown_name(const char *what, const char *word, const char *const *names, int n,
+                 const char *place, tn_error *e);
+/* A number as the options read it: "1e-3"; counts take k (1,000) and M (1,000,000). */
+bool read_real(const char *text, double *out);
+bool read_count(const char *text, int64_t *out);
+
+#endif

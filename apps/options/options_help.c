@@ -1,0 +1,98 @@
+/* options_help.c - --help, values as text, and the nearest of some names. */
+#include "apps/options/options_set.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELP_COLUMN = 34 };
+
+/* The help without the {LETTERS:TEXT} of other commands. */
+static void add_help(const char *help, char letter, tn_text *out)
+{
+    bool shown = true;
+    for (const char *s = help; *s; s++)
+        if (*s == '{') {
+            const char *text = strchr(s, ':');
+            shown = memchr(s, letter, (size_t)(text - s)) != NULL;
+            s = text;
+        } else if (*s == '}') {
+            shown = true;
+        } else if (shown) {
+            tn_text_bytes(out, s, 1);
+        }
+}
+
+/* One line: short alias, name, value, help, default. */
+static void help_line(const option *row, char letter, tn_text *out)
+{
+    char left[160], name[64], brief[8] = "   ";
+    for (const char *s = row->alias; *s; s = strchr(s, ',') ? strchr(s, ',') + 1 : "")
+        if (!s[1] || s[1] == ',')
+            snprintf(brief, sizeof brief, "-%c,", *s);
+    const bool choice = strchr(row->value, '|') && strlen(row->value) > 14;
+    const bool on = row->kind == OPTION_FLAG && *row->def;
+    snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
+             option_dashed(row->name, name), choice ? "NAME" : row->value);
+    tn_text_add(out, "%-*s ", HELP_COLUMN, left);
+    add_help(row->help, letter, out);
+    if (choice)
+        tn_text_add(out, ": %s", row->value);
+    if (*row->def)
+        tn_text_add(out, " [%s]", row->def);
+    tn_text_add(out, "\n");
+}
+
+void options_help(const command *c, tn_text *out)
+{
+    tn_text_add(out, "tenon %s%s%s [options] - %s\n", c->name, *c->arguments ? " " : "",
+                c->arguments, c->help);
+    for (int needed = 1; needed >= 0; needed--)
+        for (int i = 0; i < OPTIONS; i++) {
+            const option *row = &options_table[i];
+            if (strchr(row->commands, c->letter) &&
+                word_in(row->name, strlen(row->name), c->needs, ',') == (needed == 1))
+                help_line(row, c->letter, out);
+        }
+    tn_text_add(out,
+                "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
+                "default.%s\n",
+                strchr(options_table[OPT_opt].commands, c->letter)
+                    ? " `tenon optimizers NAME` lists what --opt sets, and its defaults."
+                    : "");
+}
+
+/* The shortest text that is read as exactly this number. */
+static void add_real(double x, tn_text *out)
+{
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    tn_text_add(out, "%s", text);
+}
+
+void options_value(const options *o, int i, tn_text *out)
+{
+    const option *row = &options_table[i];
+    const void *field = (const char *)o + row->offset;
+    const double real = row->kind == OPTION_REAL ? *(const double *)field : 0;
+    if (row->kind == OPTION_TEXT && *(const char *const *)field)
+        tn_text_add(out, "%s", *(const char *const *)field);
+    else if (row->kind == OPTION_COUNT && (o->given[i] || *row->def))
+        tn_text_add(out, "%lld", (long long)*(const int64_t *)field);
+    else if (row->kind == OPTION_REAL && !isnan(real))
+        add_real(real, out);
+    else if (row->kind == OPTION_FLAG)
+        tn_text_add(out, "%s", *(const bool *)field ? "true" : "false");
+}
+
+int unknown_name(const char *what, const char *word, const char *const *names, int n,
+                 const char *place, tn_error *e)
+{
+    const char *near = tn_nearest(word, names, n);
+    return tn_fail(e, APP_USAGE, "%s \"%.60s\": unknown; %s %s%s", what, word,
+                   near ? "did you mean" : "see", near ? near : place, near ? "?" : "");
+}

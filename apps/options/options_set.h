@@ -1,0 +1,20 @@
+/* options_set.h - what the files of the options share: finding a row, setting its value. */
+#ifndef TN_APP_OPTIONS_SET_H
+#define TN_APP_OPTIONS_SET_H
+
+#include "apps/options/options.h"
+
+#include <stdio.h>
+
+/* Is the word (n bytes, dashes and underscores alike) in a list "a,b,c"? */
+bool word_in(const char *word, size_t n, const char *list, char separator);
+/* The row of that name or alias among the options of a command; -1: none. */
+int option_find(const char *name, size_t n, char letter);
+/* Sets row i from text. `where` stands before the name in messages: "--" or "FILE:LINE: ". */
+int option_set(options *o, int i, const char *text, const char *where, tn_error *e);
+/* Sticks the message for an unknown name, with the nearest one. */
+int option_unknown(const char *name, size_t n, const command *c, const char *where, tn_error *e);
+/* Reads o->config; what the command line gave stays. */
+int options_read(options *o, const command *c, tn_error *e);
+
+#endif

@@ -1,0 +1,103 @@
+/* block.c - the block of facts at the start of a run. */
+#include "apps/run/progress.h"
+#include "apps/run/show.h"
+
+
+
+double weight_bytes(const tn_params *p)
+{
+    double bytes = 0;
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        const tn_tensor *w = tn_params_at(p, i)->w;
+        bytes += (double)tn_tensor_count(w) * (double)tn_dtype_size(w->dtype);
+    }
+    return bytes;
+}
+
+double gradient_bytes(const tn_params *p)
+{
+    return (double)tn_params_trained(p) * (double)sizeof(tn_real);
+}
+
+static void model_line(const setup *s, const options *o)
+{
+    const tn_model *m = s->model;
+    const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
+    char count[SHOWN];
+    printf("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s%s\n", o->model,
+           m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
+           show_count(base, count), m->tied ? "  (tied embedding)" : "",
+           s->random ? "  random weights" : "");
+    printf("tokens     %s, vocabulary %lld, rows of at most %lld\n",
+           tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
+           (long long)setup_length(s, o));
+}
+
+static void trained_line(const setup *s, const options *o)
+{
+    const tn_params *p = s->model->params;
+    const double share = 100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
+    char count[SHOWN];
+    show_count(tn_params_trained(p), count);
+    if (s->full)
+        printf("training   all weights, %s numbers", count);
+    else
+        printf("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
+               (long long)o->lora_rank, o->lora_alpha,
+               o->target_modules ? o->target_modules : s->model->family->lora_targets, count,
+               share);
+    if (o->lora_dropout > 0)
+        printf(", dropout %g before it", o->lora_dropout);
+    printf(", dropout %g%s\n", o->dropout,
+           o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
+}
+
+static void data_line(const setup *s, const options *o, part which, const char *name)
+{
+    if (!s->data[which])
+        return;
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN];
+    show_count(f.records, records);
+    show_count(f.tokens, tokens);
+    show_count(f.loss_tokens, counted);
+    printf("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
+           records, f.stream ? "windows" : "records", tokens, counted,
+           show_cuts(&f, setup_length(s, o), cuts));
+}
+
+void progress_setup(const setup *s, const options *o)
+{
+    model_line(s, o);
+    trained_line(s, o);
+    data_line(s, o, PART_TRAIN, "data");
+    data_line(s, o, PART_VALID, "valid");
+    data_line(s, o, PART_TEST, "test");
+    if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).stream)
+        printf("           prompts %s the loss\n",
+               o->mask_prompt ? "are masked out of" : "count in");
+}
+
+void progress_block(const run *r)
+{
+    const options *o = r->o;
+    const tn_params *p = r->s->model->params;
+    char a[SHOWN], b[SHOWN], c[SHOWN], d[SHOWN];
+    progress_setup(r->s, o);
+    const double state = (double)tn_optim_state_bytes(r->optim);
+    printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
+           r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    if (tn_optim_definition(r->optim)->pairs && r->s->full)
+        printf("           there are no LoRA pairs: every weight goes to adamw\n");
+    printf("memory     weights %s + gradients %s + optimizer %s, and activations, of %s free\n",
+           show_bytes(weight_bytes(p), a), show_bytes(gradient_bytes(p), b), show_bytes(state, c),
+           show_bytes(memory_free(), d));
+    printf("plan       %lld steps x %lld rows", (long long)r->steps,
+           (long long)(o->batch_size * o->grad_accumulation_steps));
+    if (r->valid)
+        printf(", evaluation every %lld", (long long)o->steps_per_eval);
+    printf(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
+           tn_context_isa(r->s->context));
+    if (r->state.step)
+        printf("resumed    after step %lld\n", (long long)r->state.step);
+}

@@ -1,0 +1,136 @@
+/* config_used.c - config.used. */
+#include "apps/run/config_used.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_MOST = 1 << 20 };
+
+/* "name = value\n", quoted where a config file would read the value as something else. */
+static void add_line(const char *name, const char *value, tn_text *out)
+{
+    const size_t n = strlen(value);
+    const bool plain = !strpbrk(value, "#\"'") && !strchr(" \t", value[0]) &&
+        !strchr(" \t", value[n ? n - 1 : 0]);
+    const char *quote = plain ? "" : strchr(value, '"') ? "'" : "\"";
+    tn_text_add(out, "%s = %s%s%s\n", name, quote, value, quote);
+}
+
+/* The lines of row i; nothing for what is not set. */
+static void add_option(const options *o, int i, tn_text *out)
+{
+    char name[64];
+    tn_text value = { 0 };
+    const option *row = &options_table[i];
+    option_dashed(row->name, name);
+    options_value(o, i, &value);
+    if (value.n)
+        add_line(name, value.s, out);
+    if (row->kind == OPTION_LIST) {
+        const char *const *list = (const char *const *)((const char *)o + row->offset);
+        for (int k = 0; list[k]; k++)
+            add_line(name, list[k], out);
+    }
+    tn_text_free(&value);
+}
+
+/* Does row i say something about what a command did? Those of LoRA do not where all weights are
+   trained. */
+static bool speaks(int i, char letter, bool full, option_class most)
+{
+    const option *row = &options_table[i];
+    return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
+}
+
+/* The lines of all rows that speak. */
+static void add_options(const options *o, char letter, bool full, option_class most, tn_text *out)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (speaks(i, letter, full, most))
+            add_option(o, i, out);
+}
+
+void config_facts(const run *r, tn_text *out)
+{
+    const tn_schedule_kind kind = r->schedule.kind;
+    if (kind == TN_LINEAR || kind == TN_COSINE || kind == TN_WSD)
+        tn_text_add(out, "# steps = %lld\n", (long long)r->steps);
+    tn_text_add(out, "# warm-up = %lld\n", (long long)r->schedule.warmup);
+    tn_text_add(out, "# starting weights = %016llx\n",
+                (unsigned long long)tn_params_hash(r->s->model->params, false));
+    tn_text_add(out, "# training data = %016llx\n",
+                (unsigned long long)data_hash(r->s->data[PART_TRAIN]));
+}
+
+void config_told(const options *o, const char *name, bool full, tn_text *out)
+{
+    tn_text_add(out, "# what made this folder; a config file of tenon %s\n", name);
+    add_options(o, command_find(name)->letter, full, FILES, out);
+}
+
+void config_text(const run *r, const tn_text *facts, tn_text *out)
+{
+    config_told(r->o, "train", r->s->full, out);
+    tn_text_bytes(out, facts->s, facts->n);
+}
+
+uint64_t config_hash(const run *r, const tn_text *facts)
+{
+    tn_text text = { 0 };
+    add_options(r->o, 't', r->s->full, NUMBERS, &text);
+    tn_text_bytes(&text, facts->s, facts->n);
+    const uint64_t hash = text.failed ? 0 : tn_hash64(text.s, text.n, 0);
+    tn_text_free(&text);
+    return hash;
+}
+
+/* The lines of one name in a text, joined. */
+static void find_lines(const char *text, const char *name, tn_text *out)
+{
+    const size_t n = strlen(name);
+    for (const char *line = text; line && *line;) {
+        const char *end = strchr(line, '\n');
+        if (!strncmp(line, name, n) && !strncmp(line + n, " = ", 3))
+            tn_text_bytes(out, line, end ? (size_t)(end - line) + 1 : strlen(line));
+        line = end ? end + 1 : NULL;
+    }
+}
+
+/* Adds the name to the list of what differs if its lines in both texts do. */
+static void compare_lines(const char *theirs, const char *ours, const char *name, tn_text *differ)
+{
+    tn_text a = { 0 }, b = { 0 };
+    find_lines(theirs, name, &a);
+    find_lines(ours, name, &b);
+    if (a.n != b.n || (a.n && memcmp(a.s, b.s, a.n)))
+        tn_text_add(differ, "%s%s%s", differ->n ? ", " : "", *name == '#' ? "" : "--",
+                    name + 2 * (*name == '#'));
+    tn_text_free(&a);
+    tn_text_free(&b);
+}
+
+int config_check(const run *r, const tn_text *facts, const char *path, tn_error *e)
+{
+    static const char *const fact_names[] = { "# steps", "# warm-up", "# starting weights",
+                                              "# training data" };
+    size_t size;
+    char *theirs = tn_file_read(path, CONFIG_MOST, &size, e);
+    tn_text ours = { 0 }, differ = { 0 };
+    if (theirs)
+        config_text(r, facts, &ours);
+    for (int i = 0; theirs && ours.s && i < OPTIONS; i++) {
+        char name[64];
+        option_dashed(options_table[i].name, name);
+        if (speaks(i, 't', r->s->full, NUMBERS))
+            compare_lines(theirs, ours.s, name, &differ);
+    }
+    for (int i = 0; theirs && ours.s && i < 4; i++)
+        compare_lines(theirs, ours.s, fact_names[i], &differ);
+    if (differ.n)
+        tn_fail(e, APP_USAGE, "--resume: these differ from %s: %s; expected the same", path,
+                differ.s);
+    tn_text_free(&ours);
+    tn_text_free(&differ);
+    free(theirs);
+    return e->code;
+}

@@ -1,0 +1,208 @@
+/* progress.c - a line on the terminal as a run goes, and its records in log.jsonl. */
+#include "apps/run/progress.h"
+#include "apps/run/show.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+progress_mode progress_mode_of(const options *o)
+{
+    const char *terminal = getenv("TERM");
+    const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
+    if (!strcmp(o->progress, "auto"))
+        return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
+    return !strcmp(o->progress, "bar")  ? PROGRESS_BAR
+        : !strcmp(o->progress, "lines") ? PROGRESS_LINES
+        : !strcmp(o->progress, "json")  ? PROGRESS_JSON
+                                        : PROGRESS_NONE;
+}
+
+/* Writes one record where records go; the text is freed. */
+static int write_record(progress *p, tn_text *record, tn_error *e)
+{
+    if (record->failed)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
+    if (!e->code && p->mode == PROGRESS_JSON)
+        fputs(record->s, stderr); /* for a program that watches the run: nothing else is there */
+    if (!e->code && p->log &&
+        (fwrite(record->s, 1, record->n, p->log) != record->n || fflush(p->log)))
+        tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
+    tn_text_free(record);
+    return e->code;
+}
+
+/* The options of train that are set, as members of an object. */
+static void add_config(const options *o, tn_text *out)
+{
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        tn_text value = { 0 };
+        if (strchr(row->commands, 't'))
+            options_value(o, i, &value);
+        if (value.n && row->kind == OPTION_TEXT)
+            json_text(out, row->name, value.s);
+        else if (value.n)
+            tn_text_add(out, ",\"%s\":%s", row->name, value.s);
+        tn_text_free(&value);
+    }
+    for (int k = 0; o->opt[k]; k++) {
+        tn_text_add(out, "%s", k ? "," : ",\"opt\":[");
+        tn_text_quote(out, o->opt[k], strlen(o->opt[k]));
+    }
+    tn_text_add(out, "%s", o->opt[0] ? "]" : "");
+}
+
+/* Version, options, seed and machine: the log's first record. */
+static int write_header(progress *p, const run *r, tn_error *e)
+{
+    tn_text out = { 0 };
+    struct utsname host;
+    char cpu[128];
+    tn_text_add(&out, "{\"tenon\":\"%s\",\"config\":{\"command\":\"train\"", TENON_VERSION);
+    add_config(r->o, &out);
+    tn_text_add(&out, "},\"seed\":%lld", (long long)r->o->seed);
+    json_text(&out, "host", uname(&host) ? "" : host.nodename);
+    machine_cpu(cpu, sizeof cpu);
+    json_text(&out, "cpu", cpu);
+    json_text(&out, "isa", tn_context_isa(r->s->context));
+    tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld}\n", tn_context_threads(r->s->context),
+                (long long)r->state.step + 1);
+    return write_record(p, &out, e);
+}
+
+/* Cuts off a line that a full disk or a kill left unfinished. */
+static void cut_half_line(FILE *log)
+{
+    fseek(log, 0, SEEK_END);
+    long end = ftell(log), at = end;
+    for (char last = 0; at > 0 && last != '\n'; at -= last != '\n') {
+        fseek(log, at - 1, SEEK_SET);
+        last = (char)fgetc(log);
+    }
+    if (at != end && ftruncate(fileno(log), at))
+        return; /* the line stays; the next one says what is wrong with the disk */
+}
+
+int progress_open(progress *p, const run *r, const char *path, bool append, tn_error *e)
+{
+    *p = (progress){ .mode = progress_mode_of(r->o), .path = path };
+    if (e->code)
+        return e->code;
+    if (path && !(p->log = fopen(path, append ? "a+" : "w")))
+        return tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
+    if (p->log && append)
+        cut_half_line(p->log);
+    p->start = now_seconds();
+    return write_header(p, r, e);
+}
+
+/* Ends a bar's line, so that something else can be printed. */
+static void end_line(progress *p)
+{
+    if (p->open_line)
+        printf("\n");
+    p->open_line = false;
+}
+
+static int show_valid(progress *p, const run_event *event, tn_error *e)
+{
+    const tn_eval *v = &event->valid;
+    tn_text out = { 0 };
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
+        end_line(p);
+        printf("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step,
+               v->loss, v->error, tn_exp(v->loss), event->best ? "  best" : "");
+        fflush(stdout);
+    }
+    tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
+    json_real(&out, "loss", v->loss, 9);
+    json_real(&out, "stderr", v->error, 4);
+    json_real(&out, "ppl", tn_exp(v->loss), 6);
+    tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
+                event->best ? "true" : "false");
+    return write_record(p, &out, e);
+}
+
+/* Seconds that are left, by the tokens so far, evaluations included; negative before step 3. */
+static double time_left(const progress *p, const run *r, double elapsed)
+{
+    if (p->steps < 3)
+        return -1;
+    const double a_step = (double)p->tokens / (double)p->steps, rate = (double)p->tokens / elapsed;
+    return a_step * (double)(r->steps - r->state.step) / rate;
+}
+
+static void print_step(progress *p, const run *r, const run_event *event, double rate,
+                       double elapsed)
+{
+    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
+    const double eta = time_left(p, r, elapsed);
+    if (eta >= 0) {
+        const time_t at = time(NULL) + (time_t)eta;
+        struct tm local;
+        strftime(clock, sizeof clock, "%H:%M", localtime_r(&at, &local));
+        show_time(eta, left);
+    }
+    printf("%sstep %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  %s  %s",
+           p->mode == PROGRESS_BAR ? "\r" : "", (long long)event->step, (long long)r->steps,
+           event->loss, p->smooth / p->weight, event->lr, event->grad_norm,
+           show_count((int64_t)rate, speed), show_bytes(memory_peak(), memory),
+           show_time(elapsed, spent));
+    if (eta >= 0)
+        printf("  ETA %s (%s)", left, clock);
+    printf("%s", p->mode == PROGRESS_BAR ? "\033[K" : "\n");
+    p->open_line = p->mode == PROGRESS_BAR;
+    fflush(stdout);
+}
+
+static int show_step(progress *p, const run *r, const run_event *event, tn_error *e)
+{
+    const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
+    const double elapsed = now_seconds() - p->start;
+    const double rate = (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
+    const double rows = (double)(r->state.batches * r->o->batch_size);
+    tn_text out = { 0 };
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
+        print_step(p, r, event, rate, elapsed);
+    tn_text_add(&out, "{\"split\":\"train\",\"step\":%lld", (long long)event->step);
+    json_real(&out, "epoch", rows / (double)facts.records, 6);
+    json_real(&out, "loss", event->loss, 9);
+    json_real(&out, "learning_rate", event->lr, 9);
+    json_real(&out, "grad_norm", event->grad_norm, 9);
+    tn_text_add(&out, ",\"tokens\":%lld", (long long)r->state.tokens);
+    json_real(&out, "tok_per_s", rate, 5);
+    json_real(&out, "elapsed_s", elapsed, 6);
+    const double eta = time_left(p, r, elapsed);
+    json_real(&out, "eta_s", eta < 0 ? (double)NAN : eta, 4);
+    json_real(&out, "rss_mb", memory_peak() / 1e6, 5);
+    tn_text_add(&out, "}\n");
+    p->reported = r->seconds;
+    p->reported_tokens = p->tokens;
+    return write_record(p, &out, e);
+}
+
+int progress_event(progress *p, const run *r, const run_event *event, tn_error *e)
+{
+    if (event->evaluated)
+        return show_valid(p, event, e);
+    p->steps++;
+    p->tokens += event->tokens;
+    p->smooth = 0.9 * p->smooth + 0.1 * event->loss;
+    p->weight = 0.9 * p->weight + 0.1;
+    if (event->step % r->o->steps_per_report && event->step != 1 && event->step != r->steps)
+        return 0;
+    return show_step(p, r, event, e);
+}
+
+void progress_close(progress *p)
+{
+    end_line(p);
+    if (p->log)
+        fclose(p->log);
+    p->log = NULL;
+}

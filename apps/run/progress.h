@@ -1,0 +1,48 @@
+/* progress.h - what a run shows: the block at its start, a line as it goes, and log.jsonl.
+
+       progress p;
+       progress_open(&p, r, "out/log.jsonl", false, &e);     writes the log's header
+       progress_block(r);                                    facts before the first step
+       progress_event(&p, r, event, &e);                     after each step and evaluation
+       progress_close(&p);
+
+   Errors: a log that cannot be written. Times and speeds are for people: nothing depends on them.
+ */
+#ifndef TN_APP_PROGRESS_H
+#define TN_APP_PROGRESS_H
+
+#include "apps/run/run.h"
+
+#include <stdio.h>
+
+typedef enum progress_mode {
+    PROGRESS_NONE,
+    PROGRESS_LINES,
+    PROGRESS_BAR,
+    PROGRESS_JSON
+} progress_mode;
+
+typedef struct progress {
+    progress_mode mode;
+    FILE *log;              /* NULL: none */
+    const char *path;
+    double start;           /* seconds: when this process began to train */
+    double reported;        /* seconds spent in steps at the last report */
+    int64_t steps, tokens;  /* of this process */
+    int64_t reported_tokens;
+    double smooth, weight;  /* running mean of the losses, and how much of it there is yet */
+    bool open_line;         /* a bar stands on the terminal's line */
+} progress;
+
+progress_mode progress_mode_of(const options *o);
+int progress_open(progress *p, const run *r, const char *path, bool append, tn_error *e);
+void progress_block(const run *r);
+/* model, adapter and data lines alone, for `compare`. */
+void progress_setup(const setup *s, const options *o);
+int progress_event(progress *p, const run *r, const run_event *event, tn_error *e);
+void progress_close(progress *p);
+/* Bytes of all weights, and of the gradients of those that are trained. */
+double weight_bytes(const tn_params *p);
+double gradient_bytes(const tn_params *p);
+
+#endif

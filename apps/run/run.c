@@ -1,0 +1,222 @@
+/* run.c - one training run: steps of accumulated batches, evaluations, a callback after each. */
+#include "apps/run/run.h"
+#include "apps/run/show.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- how many steps, at which rate ---- */
+
+static int64_t count_steps(const setup *s, const options *o, tn_error *e)
+{
+    const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
+    const double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
+    if (o->iters > 0 && !isnan(o->epochs))
+        return tn_fail(e, APP_USAGE, "--iters and --epochs: expected one of them");
+    if (o->iters > 0)
+        return o->iters;
+    const double steps = ceil((isnan(o->epochs) ? 1 : o->epochs) * records / rows);
+    return steps > 1 ? (int64_t)steps : 1;
+}
+
+static int make_schedule(run *r, tn_error *e)
+{
+    const options *o = r->o;
+    char name[64];
+    if (e->code)
+        return e->code;
+    option_dashed(o->lr_scheduler, name); /* inverse_sqrt is inverse-sqrt */
+    r->schedule =
+        (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(name),
+                       .steps = r->steps,
+                       .warmup = o->warmup_steps < 0 ? r->steps * 3 / 100 : o->warmup_steps,
+                       .min = o->lr_min,
+                       .decay = o->lr_decay_steps < 0 ? r->steps / 5 : o->lr_decay_steps };
+    if (o->lr_decay_steps >= 0 && r->schedule.kind != TN_WSD)
+        return tn_fail(e, APP_USAGE, "--lr-decay-steps: only for --lr-scheduler wsd");
+    if (r->schedule.warmup > r->steps)
+        return tn_fail(e, APP_USAGE, "--warmup-steps %lld: expected at most the %lld steps",
+                       (long long)r->schedule.warmup, (long long)r->steps);
+    if (r->schedule.warmup + r->schedule.decay > r->steps && r->schedule.kind == TN_WSD)
+        return tn_fail(e, APP_USAGE,
+                       "--lr-decay-steps %lld: expected at most the %lld steps after warm-up",
+                       (long long)r->schedule.decay, (long long)(r->steps - r->schedule.warmup));
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_error *e)
+{
+    const options *o = r->o;
+    if (e->code)
+        return e->code;
+    const tn_optim_options made = { .lr = isnan(how->lr) ? 0 : how->lr,
+                                    .set = how->set,
+                                    .weight_decay = isnan(o->weight_decay) ? -1 : o->weight_decay,
+                                    .decay_all = !strcmp(o->weight_decay_on, "all"),
+                                    .max_grad_norm =
+                                        isnan(o->max_grad_norm) ? -1 : o->max_grad_norm,
+                                    .schedule = r->schedule };
+    if (o->max_grad_norm > 0 && def->clip == TN_CLIP_REFUSED)
+        return tn_fail(e, APP_USAGE, "--max-grad-norm %g: clipping raw gradients breaks the invariance "
+                       "of %s; expected 0", o->max_grad_norm, def->name);
+    r->optim = tn_optim_new(r->s->model->params, def, &made, e);
+    if (e->code == TN_EARG)
+        e->code = APP_USAGE;
+    if (e->code)
+        return e->code;
+    r->lr = tn_optim_hyper(r->optim, "lr");
+    return o->lr_min > r->lr ? tn_fail(e, APP_USAGE, "--lr-min %g: expected at most the learning "
+                                       "rate %g", o->lr_min, r->lr) : 0;
+}
+
+const tn_optim_def *find_optimizer(const char *name, tn_error *e)
+{
+    const tn_optim_def *def = tn_optim_find(name);
+    const char *names[64];
+    int n = 0;
+    for (; tn_optims[n] && n < 64; n++)
+        names[n] = tn_optims[n]->name;
+    if (!def)
+        unknown_name("optimizer", name, names, n, "tenon optimizers", e);
+    return def;
+}
+
+int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
+{
+    *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN } };
+    if (e->code)
+        return e->code;
+    const tn_optim_def *def = find_optimizer(how->optimizer, e);
+    if (!def)
+        return e->code;
+    r->steps = count_steps(s, o, e);
+    make_schedule(r, e);
+    make_optim(r, how, def, e);
+    r->loader = tn_loader_new(s->data[PART_TRAIN],
+                              &(tn_loader_options){ .batch = o->batch_size, .seed = s->seed }, e);
+    if (s->data[PART_VALID])
+        r->valid =
+            tn_loader_new(s->data[PART_VALID],
+                          &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
+    return e->code;
+}
+
+void run_close(run *r)
+{
+    tn_loader_free(r->valid);
+    tn_loader_free(r->loader);
+    tn_optim_free(r->optim);
+    *r = (run){ 0 };
+}
+
+/* ---- a step ---- */
+
+/* Says which weight the trouble of a loss that is not finite comes from: the first that is not
+   finite, else the one with the largest number. */
+static int refuse_loss(const run *r, const char *what, tn_error *e)
+{
+    const char *name = tn_params_not_finite(r->s->model->params), *largest = "";
+    double most = 0;
+    for (int64_t i = 0; i < tn_params_count(r->s->model->params) && !name; i++) {
+        const tn_param *p = tn_params_at(r->s->model->params, i);
+        const int64_t n = p->w->dtype == TN_REAL ? tn_tensor_count(p->w) : 0;
+        for (int64_t k = 0; k < n; k++)
+            if (fabs((double)p->w->x[k]) > most) {
+                most = fabs((double)p->w->x[k]);
+                largest = p->name;
+            }
+    }
+    if (name)
+        return tn_fail(e, TN_ENONFINITE, "step %lld: %s; the weight %s is not finite",
+                       (long long)r->state.step + 1, what, name);
+    return tn_fail(
+        e, TN_ENONFINITE,
+        "step %lld: %s; no weight was changed by this step (the largest, %.3g, is in %s)",
+        (long long)r->state.step + 1, what, most, largest);
+}
+
+/* Targets that count in the step's batches; the loader stands at the first of them again. */
+static int64_t count_tokens(run *r)
+{
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < r->o->grad_accumulation_steps; i++)
+        tokens += tn_loader_next(r->loader)->tokens;
+    tn_loader_seek(r->loader, r->state.batches);
+    return tokens;
+}
+
+/* Forward and backward of one batch, its loss divided by the tokens of the whole step. */
+static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, tn_error *e)
+{
+    tn_tape *t = r->s->tape;
+    const tn_batch *b = tn_loader_next(r->loader);
+    tn_tape_train(t, (uint64_t)number);
+    tn_tensor *loss = tn_model_loss(r->s->model, t, b, tokens);
+    const int code = tn_tape_error(t) ? tn_tape_code(t) : tn_backward(t, loss);
+    const double value = tn_tape_error(t) ? 0 : (double)loss->x[0];
+    if (code == TN_ENONFINITE)
+        refuse_loss(r, tn_tape_error(t), e);
+    else if (code)
+        tn_fail(e, code, "step %lld: %s", (long long)r->state.step + 1, tn_tape_error(t));
+    out->tokens += b->rows * b->width;
+    tn_tape_reset(t);
+    return value;
+}
+
+int run_step(run *r, run_event *out, tn_error *e)
+{
+    *out = (run_event){ .step = r->state.step + 1 };
+    tn_loader_seek(r->loader, r->state.batches);
+    const int64_t tokens = count_tokens(r);
+    for (int64_t i = 0; i < r->o->grad_accumulation_steps && !e->code; i++)
+        out->loss += add_batch(r, r->state.batches + i, tokens, out, e);
+    if (e->code)
+        return e->code;
+    if (tn_optim_step(r->optim))
+        return tn_fail(e, tn_optim_error(r->optim)->code, "step %lld: %s", (long long)out->step,
+                       tn_optim_error(r->optim)->text);
+    out->lr = tn_optim_lr(r->optim);
+    out->grad_norm = tn_optim_grad_norm(r->optim);
+    r->state.step++;
+    r->state.batches += r->o->grad_accumulation_steps;
+    r->state.tokens += out->tokens;
+    return 0;
+}
+
+static int evaluate(run *r, run_event *out, tn_error *e)
+{
+    *out = (run_event){ .evaluated = true, .step = r->state.step };
+    const int64_t batches = r->o->val_batches > 0 ? r->o->val_batches : 0;
+    if (tn_evaluate(r->s->model, r->s->tape, r->valid, batches, &out->valid, e))
+        return e->code;
+    out->best = isnan(r->state.best) || out->valid.loss < r->state.best;
+    if (out->best)
+        r->state.best = out->valid.loss;
+    return 0;
+}
+
+int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e)
+{
+    run_event step, valid;
+    int stop = 0;
+    if (r->valid && r->state.step == 0 && !evaluate(r, &valid, e))
+        stop = each(arg, r, &valid);
+    while (r->state.step < r->steps && !stop && !e->code) {
+        const double begun = now_seconds();
+        if (run_step(r, &step, e))
+            break;
+        r->seconds += now_seconds() - begun;
+        const bool due =
+            r->valid && (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
+        if (due &&
+            evaluate(r, &valid,
+                     e)) /* before each sees the step: a checkpoint then holds the best loss */
+            break;
+        stop = each(arg, r, &step);
+        if (due && !e->code)
+            stop |= each(arg, r, &valid);
+    }
+    return stop;
+}

@@ -1,0 +1,105 @@
+/* run.h - what train, compare and the demo share: opening what a run stands on, and one run.
+
+       setup s = { 0 };
+       run r = { 0 };
+       setup_model(&s, o, seed, &e);                     context, tokenizer, model
+       setup_data(&s, o, PART_TRAIN, &e);                ... PART_VALID, PART_TEST
+       setup_train(&s, o, &e);                           LoRA or all weights, tape
+       run_open(&r, &s, o, &(recipe){ .optimizer = "adamw" }, &e);
+       run_go(&r, each, arg, &e);
+       run_close(&r);
+       setup_close(&s);
+
+   Ownership: a setup owns what it opened, a run borrows the setup. Errors: every maker accepts an
+   error that is already set and then does nothing, so that calls can be chained. */
+#ifndef TN_APP_RUN_H
+#define TN_APP_RUN_H
+
+#include "apps/options/options.h"
+#include "optim/optim.h"
+
+typedef enum part { PART_TRAIN, PART_VALID, PART_TEST, PARTS } part;
+
+typedef struct setup {
+    uint64_t seed;           /* of weights, adapters, dropout and the order of the data */
+    tn_context *context;
+    tn_tokenizer *tokenizer;
+    tn_model *model;
+    tn_tape *tape;
+    tn_dataset *data[PARTS]; /* NULL: there is none */
+    const tn_task *task;     /* the data are a task's records; NULL: no */
+    bool random;             /* the weights are random */
+    bool full;               /* all weights are trained, not LoRA */
+} setup;
+
+bool folder_has(const char *folder, const char *name); /* a file of that name, or a folder */
+/* The model folder of the options, its tokenizer (or one made from the data) and its adapter. */
+int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
+/* One part of the data; --split says that it is read alone. A text has no test part but half of its
+   end in `compare`; a single .jsonl is all one part. What is not there stays NULL. */
+int setup_data(setup *s, const options *o, part which, tn_error *e);
+/* Puts LoRA on, or leaves all weights trained; makes the tape. */
+int setup_train(setup *s, const options *o, tn_error *e);
+void setup_close(setup *s);
+bool option_of_lora(int i); /* is row i of the options about LoRA only? */
+/* Tokens a row of this model may have, from the options. */
+int64_t setup_length(const setup *s, const options *o);
+/* A tokenizer made from the data, as --tokenizer says; NULL and an error otherwise. */
+tn_tokenizer *tokenizer_from_data(const options *o, tn_error *e);
+/* "task:NAME[:COUNT]" of --data, or --task. NULL: the data are files. *count: -1 unless it is said.
+ */
+const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
+/* The data set of a part; NULL: there is none, or e is set. */
+tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
+                      tn_error *e);
+part part_find(const char *name); /* "train", "valid" or "test" */
+/* Hash of all tokens of a data set. */
+uint64_t data_hash(const tn_dataset *d);
+
+/* ---- one run ---- */
+
+typedef struct recipe {
+    const char *optimizer;
+    double lr;              /* NaN: the optimizer's default */
+    const char *const *set; /* its settings, ended by NULL; or NULL */
+} recipe;
+
+typedef struct run {
+    setup *s;
+    const options *o;
+    tn_optim *optim;
+    tn_loader *loader, *valid; /* valid: NULL without validation data */
+    tn_schedule schedule;
+    int64_t steps;
+    double lr, seconds; /* seconds: spent in steps, evaluations aside */
+    tn_run_state state;
+} run;
+
+typedef struct run_event {
+    bool evaluated;  /* after an evaluation: valid and best; else after a step: the rest */
+    int64_t step;
+    double loss, lr, grad_norm;
+    int64_t tokens;  /* of this step, padding included */
+    tn_eval valid;
+    bool best;
+} run_event;
+
+/* NULL and an error that names the nearest: there is none of that name. */
+const tn_optim_def *find_optimizer(const char *name, tn_error *e);
+/* The settings of every optimizer, with default and meaning. */
+void optimizers_help(tn_text *out);
+int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
+void run_close(run *r);
+/* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,
+   when loss or gradient is not finite. */
+int run_step(run *r, run_event *out, tn_error *e);
+/* Steps and evaluations up to r->steps (before the first step, every --steps-per-eval, at the end).
+   each(arg, r, event) is called after each; another result than 0 ends the run, and is returned. */
+int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
+
+/* ---- signals (tenon.c) ---- */
+
+void signals_catch(void); /* from here on the first SIGINT, SIGTERM or SIGHUP only sets the flag */
+bool signals_stop(void);  /* was there one? */
+
+#endif

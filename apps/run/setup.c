@@ -1,0 +1,172 @@
+/* setup.c - opens what a run stands on: model, tokenizer, adapter. */
+#include "apps/run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool folder_has(const char *folder, const char *name)
+{
+    char *path = tn_path_join(folder, name);
+    const bool there = path && !access(path, F_OK);
+    free(path);
+    return there;
+}
+
+static bool has_weights(const char *folder)
+{
+    return folder_has(folder, "model.safetensors") ||
+           folder_has(folder, "model.safetensors.index.json");
+}
+
+/* Refuses folders that look like models and are something else. */
+static int check_folder(const char *folder, tn_error *e)
+{
+    static const char *const others[] = { "pytorch_model.bin", "pytorch_model.bin.index.json",
+                                          "tf_model.h5", NULL };
+    for (int i = 0; others[i] && !has_weights(folder); i++)
+        if (folder_has(folder, others[i]))
+            return tn_fail(e, TN_EFORMAT, "%s: weights in %s; expected model.safetensors", folder,
+                           others[i]);
+    if (!folder_has(folder, "config.json") && folder_has(folder, "adapter_config.json"))
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: a LoRA adapter; expected a model folder (give the adapter as "
+                       "--adapter-path and its base as --model)",
+                       folder);
+    return 0;
+}
+
+/* A model without a tokenizer has that of its adapter, made when that was trained. */
+static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
+{
+    const char *folder = o->model;
+    if (o->tokenizer && folder_has(o->model, "tokenizer.json")) {
+        tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own tokenizer.json", o->tokenizer,
+                o->model);
+        return NULL;
+    }
+    if (o->tokenizer)
+        return tokenizer_from_data(o, e);
+    if (o->adapter_path && !folder_has(folder, "tokenizer.json") &&
+        folder_has(o->adapter_path, "tokenizer.json"))
+        folder = o->adapter_path;
+    if (folder_has(folder, "config.json") && !folder_has(folder, "tokenizer.json")) {
+        tn_fail(e, TN_EIO,
+                "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model "
+                "is trained",
+                o->model);
+        return NULL;
+    }
+    return tn_tokenizer_open(folder, e);
+}
+
+/* A model with random weights whose vocabulary is the tokenizer's. */
+static tn_model *new_model(setup *s, const options *o, tn_error *e)
+{
+    char *path = tn_path_join(o->model, "config.json");
+    const tn_json *config = path ? tn_json_read(path, e) : NULL;
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", o->model);
+    tn_model *m = config ? tn_model_new(s->context, config, tn_tokenizer_size(s->tokenizer),
+                                        tn_tokenizer_end(s->tokenizer), e) : NULL;
+    tn_json_free(config);
+    free(path);
+    return m;
+}
+
+static int check_sizes(const setup *s, const options *o, tn_error *e)
+{
+    if (!e->code && s->model->vocab < tn_tokenizer_size(s->tokenizer))
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: vocab_size is %lld; expected at least the %lld tokens of its "
+                       "tokenizer",
+                       o->model, (long long)s->model->vocab,
+                       (long long)tn_tokenizer_size(s->tokenizer));
+    return e->code;
+}
+
+int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
+{
+    if (e->code || check_folder(o->model, e))
+        return e->code;
+    s->seed = seed;
+    s->random = !has_weights(o->model);
+    s->context = tn_context_new(&(tn_options){ .threads = (int)o->threads, .seed = seed });
+    if (!s->context)
+        return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
+    if (!o->tokenizer)
+        s->model = tn_model_open(s->context, o->model, e);
+    s->tokenizer = e->code ? NULL : open_tokenizer(o, e);
+    if (o->tokenizer && !e->code)
+        s->model = s->random ? new_model(s, o, e) : tn_model_open(s->context, o->model, e);
+    if (!check_sizes(s, o, e) && o->adapter_path)
+        tn_adapter_open(s->model, o->adapter_path, e);
+    if (!e->code) {
+        s->tape = tn_tape_new(s->context);
+        if (!s->tape)
+            tn_fail(e, TN_ENOMEM, "the tape: out of memory");
+    }
+    return e->code;
+}
+
+int64_t setup_length(const setup *s, const options *o)
+{
+    const int64_t most = s->model->positions;
+    if (o->max_seq_length > 0)
+        return o->max_seq_length;
+    return most < 2048 ? most : 2048;
+}
+
+int setup_data(setup *s, const options *o, part which, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    int64_t count;
+    const int64_t length = setup_length(s, o);
+    if (length > s->model->positions)
+        return tn_fail(e, APP_USAGE, "--max-seq-length %lld: expected at most the model's %lld",
+                       (long long)length, (long long)s->model->positions);
+    s->task = data_task(o, &count, e);
+    s->data[which] = e->code ? NULL : data_part(o, which, s->tokenizer, length, e);
+    return e->code;
+}
+
+bool option_of_lora(int i)
+{
+    return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||
+        i == OPT_target_modules;
+}
+
+int setup_train(setup *s, const options *o, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    s->full = o->fine_tune_type ? !strcmp(o->fine_tune_type, "full") : s->random;
+    s->model->dropout = o->dropout;
+    for (int i = 0; s->full && i < OPTIONS; i++) {
+        char name[64];
+        if (option_of_lora(i) && o->given[i])
+            return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
+                           option_dashed(options_table[i].name, name));
+    }
+    if (!s->full)
+        tn_lora_add(s->model,
+                    &(tn_lora_options){ .rank = o->lora_rank,
+                                        .alpha = o->lora_alpha,
+                                        .dropout = o->lora_dropout,
+                                        .targets = o->target_modules },
+                    e);
+    return e->code;
+}
+
+void setup_close(setup *s)
+{
+    for (int i = 0; i < PARTS; i++)
+        tn_dataset_free(s->data[i]);
+    tn_tape_free(s->tape);
+    tn_model_free(s->model);
+    tn_tokenizer_free(s->tokenizer);
+    tn_context_free(s->context);
+    *s = (setup){ 0 };
+}

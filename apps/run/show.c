@@ -1,0 +1,135 @@
+/* show.c - numbers, times and the machine as text. */
+#include "apps/run/show.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+char *show_count(int64_t n, char *out)
+{
+    char digits[24];
+    const int length = snprintf(digits, sizeof digits, "%lld", (long long)n);
+    size_t to = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && digits[i - 1] != '-' && (length - i) % 3 == 0)
+            out[to++] = ',';
+        out[to++] = digits[i];
+    }
+    out[to] = 0;
+    return out;
+}
+
+char *show_bytes(double bytes, char *out)
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+    int unit = 0;
+    for (; bytes >= 1000 && unit < 4; unit++)
+        bytes /= 1000;
+    snprintf(out, SHOWN, "%.*f %s", unit && bytes < 99.95, bytes, units[unit]);
+    return out;
+}
+
+char *show_time(double seconds, char *out)
+{
+    const long long s = (long long)(seconds + 0.5);
+    if (seconds < 10)
+        snprintf(out, SHOWN, "%.1fs", seconds);
+    else if (s < 60)
+        snprintf(out, SHOWN, "%llds", s);
+    else if (s < 3600)
+        snprintf(out, SHOWN, "%lldm%02llds", s / 60, s % 60);
+    else
+        snprintf(out, SHOWN, "%lldh%02lldm", s / 3600, s / 60 % 60);
+    return out;
+}
+
+char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
+{
+    char *end = out;
+    *out = 0;
+    if (f->truncated)
+        end += snprintf(out, SHOWN, ", %lld cut at %lld", (long long)f->truncated,
+                        (long long)length);
+    if (f->skipped)
+        snprintf(end, (size_t)(out + SHOWN - end), ", %lld skipped", (long long)f->skipped);
+    return out;
+}
+
+double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double memory_peak(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+/* The text behind `key` in the lines of a file of /proc, without the blanks before it. */
+static bool find_line(const char *path, const char *key, char *out, size_t room)
+{
+    char line[512];
+    FILE *f = fopen(path, "r");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key))) {
+            const char *value = line + strlen(key);
+            snprintf(out, room, "%s", value + strspn(value, " \t:"));
+            out[strcspn(out, "\n")] = 0;
+            found = true;
+        }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+double memory_free(void)
+{
+    char text[64];
+    return find_line("/proc/meminfo", "MemAvailable", text, sizeof text) ? strtod(text, NULL) * 1024
+                                                                         : 0;
+}
+
+void machine_cpu(char *out, size_t room)
+{
+    if (!find_line("/proc/cpuinfo", "model name", out, room))
+        snprintf(out, room, "unknown");
+}
+
+void json_text(tn_text *out, const char *key, const char *value)
+{
+    tn_text_add(out, ",\"%s\":", key);
+    tn_text_quote(out, value, strlen(value));
+}
+
+void json_real(tn_text *out, const char *key, double value, int digits)
+{
+    if (isfinite(value))
+        tn_text_add(out, ",\"%s\":%.*g", key, digits, value);
+    else
+        tn_text_add(out, ",\"%s\":null", key);
+}
+
+void show_word(const char *word, tn_text *out)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        tn_text_add(out, "%s", word);
+        return;
+    }
+    tn_text_add(out, "'");
+    for (; *word; word++)
+        if (*word == '\'')
+            tn_text_add(out, "'\\''");
+        else
+            tn_text_bytes(out, word, 1);
+    tn_text_add(out, "'");
+}

@@ -1,0 +1,236 @@
+/* file.c - reading, mapping and writing whole files.
+
+   A save must leave the old file or the new one at every instant, also when the power fails:
+   write beside the target, flush that, rename it over the target, flush the folder. */
+#include "data/formats/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int refused(const char *path, const char *what, tn_error *e)
+{
+    int code = errno == ENOMEM ? TN_ENOMEM : TN_EIO;
+    return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+/* A signal may interrupt these on some file systems; then they are called again. */
+static int open_file(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int flush(int fd)
+{
+    int failed;
+    do
+        failed = fsync(fd);
+    while (failed && errno == EINTR);
+    return failed;
+}
+
+/* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
+static int open_regular(const char *path, size_t *size, tn_error *e)
+{
+    if (e->code)
+        return -1;
+    struct stat st;
+    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st))
+        refused(path, "open", e);
+    else if (!S_ISREG(st.st_mode))
+        tn_fail(e, TN_EIO, "%s: a folder or device; expected a file", path);
+    if (!e->code) {
+        *size = (size_t)st.st_size;
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error *e)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(fd, bytes + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return refused(path, "read", e);
+        if (n == 0)
+            return tn_fail(e, TN_EIO, "%s: ended after %zu bytes; expected %zu", path, done, size);
+        done += (size_t)n;
+    }
+    return TN_OK;
+}
+
+char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
+{
+    size_t n;
+    int fd = open_regular(path, &n, e);
+    if (fd < 0)
+        return NULL;
+    char *bytes = NULL;
+    if (n > most)
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, n, most);
+    else if (!(bytes = malloc(n + 1)))
+        tn_fail(e, TN_ENOMEM, "%s: no memory for %zu bytes", path, n);
+    else
+        read_all(fd, bytes, n, path, e);
+    close(fd);
+    if (e->code) {
+        free(bytes);
+        return NULL;
+    }
+    bytes[n] = 0;
+    *size = n;
+    return bytes;
+}
+
+const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e)
+{
+    int fd = open_regular(path, size, e);
+    if (fd < 0)
+        return NULL;
+    void *map = MAP_FAILED;
+    if (*size < least)
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at least %zu", path, *size, least);
+    else if (*size > most)
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, *size, most);
+    else if ((map = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        refused(path, "map", e);
+    close(fd);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+void tn_file_pass(const void *map, size_t from, size_t to)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = from - from % page;
+    madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
+}
+
+tn_writer tn_writer_open(const char *path, tn_error *e)
+{
+    tn_writer w = { .path = path, .fd = -1, .e = e };
+    struct stat st;
+    if (e->code)
+        return w;
+    /* A rename would replace a link or a device by a file, which nobody means. */
+    if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+        tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
+        return w;
+    }
+    size_t n = strlen(path);
+    w.temp = malloc(n + sizeof ".tmp");
+    if (!w.temp) {
+        tn_fail(e, TN_ENOMEM, "%s: no memory to write", path);
+        return w;
+    }
+    memcpy(w.temp, path, n);
+    memcpy(w.temp + n, ".tmp", sizeof ".tmp");
+    w.fd = open_file(w.temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK);
+    if (w.fd < 0)
+        refused(path, "write", e);
+    return w;
+}
+
+void tn_writer_add(tn_writer *w, const void *bytes, size_t n)
+{
+    const char *from = bytes;
+    while (n && !w->e->code) {
+        ssize_t done = write(w->fd, from, n);
+        if (done < 0 && errno != EINTR) {
+            refused(w->path, "write", w->e);
+        } else if (done > 0) {
+            from += done;
+            n -= (size_t)done;
+        }
+    }
+}
+
+/* Makes the new name last: a rename is on the disk when its folder is. */
+static void flush_folder(const tn_writer *w)
+{
+    char *folder = w->temp; /* not needed any more */
+    char *slash = strrchr(folder, '/');
+    if (slash == folder)
+        slash[1] = 0;
+    else if (slash)
+        *slash = 0;
+    else
+        strcpy(folder, ".");
+    int fd = open_file(folder, O_RDONLY | O_DIRECTORY);
+    /* EINVAL: a file system that cannot flush folders, as some network ones. */
+    if (fd < 0 || (flush(fd) && errno != EINVAL))
+        refused(w->path, "flush the folder of", w->e);
+    if (fd >= 0)
+        close(fd);
+}
+
+int tn_writer_close(tn_writer *w)
+{
+    tn_error *e = w->e;
+    if (w->fd >= 0) {
+        /* A flush that fails is final: what could not be written may be dropped by now. */
+        if (!e->code && flush(w->fd))
+            refused(w->path, "flush", e);
+        if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
+            refused(w->path, "close", e);
+        if (!e->code && rename(w->temp, w->path))
+            refused(w->path, "replace", e);
+        if (e->code)
+            unlink(w->temp);
+        else
+            flush_folder(w);
+    }
+    free(w->temp);
+    w->temp = NULL;
+    w->fd = -1;
+    return e->code;
+}
+
+int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
+{
+    tn_writer w = tn_writer_open(path, e);
+    tn_writer_add(&w, bytes, size);
+    return tn_writer_close(&w);
+}
+
+int tn_folder_make(const char *path, tn_error *e)
+{
+    if (!e->code && mkdir(path, 0777) && errno != EEXIST)
+        refused(path, "make this folder", e);
+    return e->code;
+}
+
+char *tn_path_join(const char *folder, const char *name)
+{
+    size_t a = strlen(folder), b = strlen(name);
+    bool slash = a && folder[a - 1] != '/';
+    char *path = malloc(a + slash + b + 1);
+    if (!path)
+        return NULL;
+    memcpy(path, folder, a);
+    if (slash)
+        path[a] = '/';
+    memcpy(path + a + slash, name, b + 1);
+    return path;
+}
+
+uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start)
+{
+    const unsigned char *s = bytes;
+    uint64_t h = start ? start : 0xCBF29CE484222325u;
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ s[i]) * 0x100000001B3u;
+    return h;
+}

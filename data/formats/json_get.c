@@ -1,0 +1,156 @@
+/* json_get.c - looking into a parsed document. */
+#include "data/formats/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const tn_json *tn_json_find(const tn_json *object, const char *key)
+{
+    if (!object || object->kind != TN_OBJECT)
+        return NULL;
+    for (const tn_json *m = object->child; m; m = m->next)
+        if (!strcmp(m->key, key))
+            return m;
+    return NULL;
+}
+
+const tn_json *tn_json_at(const tn_json *array, int64_t i)
+{
+    if (!array || array->kind != TN_ARRAY || i < 0 || i >= array->count)
+        return NULL;
+    const tn_json *v = array->child;
+    while (i--)
+        v = v->next;
+    return v;
+}
+
+bool tn_json_real(const tn_json *v, double *out)
+{
+    if (!v || v->kind != TN_NUMBER)
+        return false;
+    char *end;
+    double x = strtod(v->text, &end);
+    if (*end || !isfinite(x))
+        return false;
+    *out = x;
+    return true;
+}
+
+bool tn_json_int(const tn_json *v, int64_t *out)
+{
+    if (!v || v->kind != TN_NUMBER)
+        return false;
+    char *end;
+    errno = 0;
+    long long i = strtoll(v->text, &end, 10);
+    if (*end || errno)
+        return false;
+    *out = i;
+    return true;
+}
+
+/* The member a typed getter reads; NULL: absent, null, or an error came before. */
+static const tn_json *wanted(const tn_json *object, const char *key, const tn_error *e)
+{
+    const tn_json *v = e->code ? NULL : tn_json_find(object, key);
+    return v && v->kind != TN_NULL ? v : NULL;
+}
+
+void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e)
+{
+    const tn_json *v = wanted(object, key, e);
+    if (v && !tn_json_int(v, value))
+        tn_json_refuse(v, v->kind == TN_NUMBER ? "an integer of 64 bits" : "an integer", e);
+}
+
+void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e)
+{
+    const tn_json *v = wanted(object, key, e);
+    if (v && !tn_json_real(v, value))
+        tn_json_refuse(v, v->kind == TN_NUMBER ? "a finite number" : "a number", e);
+}
+
+void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e)
+{
+    const tn_json *v = wanted(object, key, e);
+    if (v && v->kind != TN_BOOL)
+        tn_json_refuse(v, "true or false", e);
+    else if (v)
+        *value = v->text[0] == 't';
+}
+
+void tn_json_get_string(const tn_json *object, const char *key, const char **value, tn_error *e)
+{
+    const tn_json *v = wanted(object, key, e);
+    if (v && v->kind != TN_STRING)
+        tn_json_refuse(v, "a string", e);
+    else if (v && strlen(v->text) != v->length)
+        tn_json_refuse(v, "a string without U+0000", e);
+    else if (v)
+        *value = v->text;
+}
+
+/* The way from the root, as in RFC 6901, "/layers/3/name", as far as it fits into an error. */
+static void add_pointer(tn_text *t, const tn_json *v)
+{
+    const tn_json *way[TN_JSON_DEPTH + 1];
+    size_t n = 0;
+    for (; v->parent && n <= TN_JSON_DEPTH; v = v->parent)
+        way[n++] = v;
+    while (n--) {
+        v = way[n];
+        if (v->parent->kind == TN_ARRAY) {
+            size_t i = 0;
+            for (const tn_json *w = v->parent->child; w != v; w = w->next)
+                i++;
+            tn_text_add(t, "/%zu", i);
+            continue;
+        }
+        tn_text_add(t, "/");
+        for (const char *s = v->key; *s && t->n < sizeof ((tn_error *)0)->text; s++)
+            tn_text_add(t, *s == '~' ? "~0" : *s == '/' ? "~1" : "%c", *s);
+    }
+}
+
+enum { SHOWN_BYTES = 40 };
+
+/* What a value is: its kind, of a string also its text, which is cut between characters. */
+static void add_found(tn_text *t, const tn_json *v)
+{
+    static const char *const kinds[] = { [TN_NULL] = "null",       [TN_BOOL] = "a boolean",
+                                         [TN_NUMBER] = "a number", [TN_STRING] = "the string ",
+                                         [TN_ARRAY] = "an array",  [TN_OBJECT] = "an object" };
+    tn_text_add(t, "%s", kinds[v->kind]);
+    if (v->kind != TN_STRING)
+        return;
+    size_t n = v->length < SHOWN_BYTES ? v->length : SHOWN_BYTES;
+    while (n < v->length && n > 0 && ((unsigned char)v->text[n] & 0xC0) == 0x80)
+        n--;
+    tn_text_quote(t, v->text, n);
+    if (n < v->length)
+        tn_text_add(t, "...");
+}
+
+int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
+{
+    const tn_json *root = v;
+    while (root->parent)
+        root = root->parent;
+    const tn_document *d = (const tn_document *)root;
+    char line[32] = "";
+    if (d->line)
+        snprintf(line, sizeof line, ":%lld", (long long)d->line);
+    tn_text where = { 0 }, found = { 0 };
+    add_pointer(&where, v);
+    add_found(&found, v);
+    tn_fail(e, where.failed || found.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s",
+            d->path, line,
+            where.failed ? "a value" : where.n ? where.s : "the top value",
+            found.failed ? "another" : found.s, expected);
+    tn_text_free(&where);
+    tn_text_free(&found);
+    return e->code;
+}

@@ -1,0 +1,151 @@
+/* safetensors_write.c - writing: the header, then each tensor, in the order in which the format's
+   own library writes them: by type, the widest first, then by name. */
+#include "data/formats/file.h"
+#include "data/tokenizers/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 4096 }; /* numbers that are converted at a time */
+
+static size_t type_size(tn_file_type type)
+{
+    static const size_t sizes[] = {
+#define TYPE(name, bytes) bytes,
+        TN_FILE_TYPES(TYPE)
+#undef TYPE
+    };
+    return sizes[type];
+}
+
+static bool is_utf8(const char *s)
+{
+    uint32_t code;
+    for (size_t n = strlen(s), length; n; s += length, n -= length)
+        if (!(length = tn_utf8_read(s, n, &code)))
+            return false;
+    return true;
+}
+
+static bool is_float(tn_file_type t)
+{
+    return t == TN_FILE_F64 || t == TN_FILE_F32 || t == TN_FILE_F16 || t == TN_FILE_BF16;
+}
+
+/* Bytes of the data; false: the shape is not one, or does not fit what is to be written. */
+static bool entry_size(const tn_entry *t, size_t *size)
+{
+    if (t->rank < 0 || t->rank > TN_FILE_RANK)
+        return false;
+    *size = type_size(t->type);
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i] < 0 || __builtin_mul_overflow(*size, (size_t)t->dim[i], size))
+            return false;
+    return t->bytes ? t->size == *size : t->real || !*size;
+}
+
+static int check_entry(const tn_entry *t, size_t *size, const char *path, tn_error *e)
+{
+    if (!is_utf8(t->name) || !strcmp(t->name, "__metadata__"))
+        return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a possible name", path, t->name);
+    if ((unsigned)t->type >= TN_FILE_OTHER || (!t->bytes && t->real && !is_float(t->type)))
+        return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a type to write", path, t->name);
+    if (!entry_size(t, size))
+        return tn_fail(e, TN_EARG, "%s: tensor \"%s\": shape and data do not fit", path, t->name);
+    return TN_OK;
+}
+
+static int in_file_order(const void *a, const void *b)
+{
+    const tn_entry *x = *(const tn_entry *const *)a, *y = *(const tn_entry *const *)b;
+    return x->type != y->type ? (x->type < y->type ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static void add_metadata(tn_text *h, const char *const *metadata)
+{
+    tn_text_add(h, "\"__metadata__\":{");
+    for (int i = 0; metadata[i]; i += 2) {
+        tn_text_add(h, i ? "," : "");
+        tn_text_quote(h, metadata[i], strlen(metadata[i]));
+        tn_text_add(h, ":");
+        tn_text_quote(h, metadata[i + 1], strlen(metadata[i + 1]));
+    }
+    tn_text_add(h, "}");
+}
+
+static void add_entry(tn_text *h, const tn_entry *t, size_t begin, size_t end)
+{
+    tn_text_quote(h, t->name, strlen(t->name));
+    tn_text_add(h, ":{\"dtype\":\"%s\",\"shape\":[", tn_file_type_name(t->type));
+    for (int i = 0; i < t->rank; i++)
+        tn_text_add(h, "%s%lld", i ? "," : "", (long long)t->dim[i]);
+    tn_text_add(h, "],\"data_offsets\":[%zu,%zu]}", begin, end);
+}
+
+/* The header, padded so that the data begins at a multiple of eight. It is read back: what our
+   parser would refuse, a name that occurs twice above all, is not written. */
+static int make_header(tn_text *h, const tn_entry **entries, int64_t n,
+                       const char *const *metadata, const char *path, tn_error *e)
+{
+    size_t end = 0, size = 0;
+    tn_text_add(h, "{");
+    if (metadata)
+        add_metadata(h, metadata);
+    for (int64_t i = 0; i < n; i++) {
+        size_t begin = end;
+        if (check_entry(entries[i], &size, path, e))
+            return e->code;
+        if (__builtin_add_overflow(end, size, &end))
+            return tn_fail(e, TN_EARG, "%s: more data than a file can hold", path);
+        tn_text_add(h, h->n > 1 ? "," : "");
+        add_entry(h, entries[i], begin, end);
+    }
+    tn_text_add(h, "}");
+    while (h->n % 8 && !h->failed)
+        tn_text_add(h, " ");
+    if (h->failed)
+        return tn_fail(e, TN_ENOMEM, "%s: no memory for the header", path);
+    tn_json_free(tn_json_parse(h->s, h->n, path, 0, e));
+    return e->code;
+}
+
+static void write_real(tn_writer *w, const tn_entry *t)
+{
+    unsigned char buffer[8 * CHUNK];
+    int64_t n = tn_entry_count(t);
+    for (int64_t done = 0; done < n && !w->e->code; done += CHUNK) {
+        int64_t part = n - done < CHUNK ? n - done : CHUNK;
+        tn_to_file_type(t->type, t->real + done, part, buffer);
+        tn_writer_add(w, buffer, (size_t)part * type_size(t->type));
+    }
+}
+
+int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
+                         const char *const *metadata, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    const tn_entry **sorted = malloc(((size_t)n + 1) * sizeof *sorted);
+    if (!sorted)
+        return tn_fail(e, TN_ENOMEM, "%s: no memory for the header", path);
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = &entries[i];
+    qsort(sorted, (size_t)n, sizeof *sorted, in_file_order);
+    tn_text header = { 0 };
+    if (!make_header(&header, sorted, n, metadata, path, e)) {
+        tn_writer w = tn_writer_open(path, e);
+        uint64_t size = header.n;
+        tn_writer_add(&w, &size, sizeof size);
+        tn_writer_add(&w, header.s, header.n);
+        for (int64_t i = 0; i < n; i++) {
+            if (sorted[i]->bytes)
+                tn_writer_add(&w, sorted[i]->bytes, sorted[i]->size);
+            else if (sorted[i]->real)
+                write_real(&w, sorted[i]);
+        }
+        tn_writer_close(&w);
+    }
+    tn_text_free(&header);
+    free(sorted);
+    return e->code;
+}

@@ -1,0 +1,128 @@
+/* text.c - a text that grows. A lack of memory sticks in `failed` and later calls do nothing. */
+#include "data/data.h"
+#include "data/tokenizers/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for `more` bytes and the zero byte behind them. */
+static bool reserve(tn_text *t, size_t more)
+{
+    if (t->failed || more >= SIZE_MAX / 2 - t->n) {
+        t->failed = true;
+        return false;
+    }
+    size_t need = t->n + more + 1;
+    if (need <= t->room)
+        return true;
+    size_t room = need < 64 ? 64 : need + need / 2;
+    char *s = realloc(t->s, room);
+    if (!s) {
+        t->failed = true;
+        return false;
+    }
+    t->s = s;
+    t->room = room;
+    return true;
+}
+
+void tn_text_add(tn_text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0)
+        t->failed = true;
+    if (n < 0 || !reserve(t, (size_t)n))
+        return;
+    va_start(args, format);
+    vsnprintf(t->s + t->n, (size_t)n + 1, format, args);
+    va_end(args);
+    t->n += (size_t)n;
+}
+
+void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
+{
+    if (!reserve(t, n))
+        return;
+    if (n)
+        memcpy(t->s + t->n, bytes, n);
+    t->n += n;
+    t->s[t->n] = 0;
+}
+
+/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. */
+void tn_text_quote(tn_text *t, const char *s, size_t n)
+{
+    static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+    tn_text_bytes(t, "\"", 1);
+    while (n) {
+        uint32_t code;
+        size_t length = tn_utf8_read(s, n, &code);
+        const char *known = length == 1 && code ? strchr(plain, (int)code) : NULL;
+        if (known)
+            tn_text_add(t, "\\%c", letter[known - plain]);
+        else if (length && code < ' ')
+            tn_text_add(t, "\\u%04x", (unsigned)code);
+        else
+            tn_text_bytes(t, length ? s : "\xEF\xBF\xBD", length ? length : 3);
+        s += length ? length : 1;
+        n -= length ? length : 1;
+    }
+    tn_text_bytes(t, "\"", 1);
+}
+
+void tn_text_free(tn_text *t)
+{
+    free(t->s);
+    *t = (tn_text){ 0 };
+}
+
+enum { NAME_MOST = 64 };
+
+/* A letter as names are compared: dashes are underscores, large letters small ones. */
+static char plain_letter(char c)
+{
+    return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Letters to insert, remove or replace to get from a to b: Levenshtein's distance. */
+static int distance(const char *a, const char *b)
+{
+    int row[NAME_MOST + 1];
+    int n = (int)strlen(b);
+    if (n > NAME_MOST || strlen(a) > NAME_MOST)
+        return NAME_MOST;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int best = corner + (plain_letter(a[i - 1]) != plain_letter(b[j - 1]));
+            corner = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[n];
+}
+
+const char *tn_nearest(const char *word, const char *const *names, int n)
+{
+    const char *best = NULL;
+    int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
+    for (int i = 0; i < n; i++) {
+        if (!names[i])
+            continue;
+        int d = distance(word, names[i]);
+        if (d <= least && (!best || d < least)) {
+            best = names[i];
+            least = d;
+        }
+    }
+    return best;
+}

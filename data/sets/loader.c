@@ -1,0 +1,205 @@
+/* loader.c - batches from a data set, as a function of (seed, index) alone.
+
+   Training on records. Row p of the run (batch p / B, place p % B) is row p mod N of epoch p / N.
+   An epoch's order, N records, is made in three steps, each from (seed, epoch):
+     1. a random permutation (Fisher-Yates);
+     2. the batches that lie wholly inside the epoch are taken in groups of ten; a group is sorted
+        by length, so that a batch holds records of about one length and little is padding;
+     3. the batches of a group change places at random.
+   The rows of a batch that straddles two epochs keep their places from step 1.
+   Training on a stream draws each window's start from (seed, p). */
+#include "data/sets/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUP = 10 }; /* batches that are sorted together */
+
+typedef struct row { int64_t length, place, record; } row;
+
+struct tn_loader {
+    const tn_dataset *d;
+    tn_loader_options o;
+    uint64_t permute, regroup, start; /* streams of random numbers */
+    int64_t index;                    /* of the next batch */
+    int64_t epoch;                    /* that `order` holds; -1: none yet */
+    row *order;                       /* (records); training on records only */
+    tn_piece *pieces;                 /* (batch) */
+    int32_t *ids, *targets;           /* (batch, longest row) */
+    tn_batch batch;
+};
+
+/* A number below n < 2^32; its bias, n / 2^32, does not matter here. */
+static int64_t below(uint64_t seed, uint64_t stream, int64_t epoch, int64_t i, int64_t n)
+{
+    const uint64_t random = tn_random(seed, stream, (uint32_t)epoch, (uint64_t)i);
+    return (int64_t)(random * (uint64_t)n >> 32);
+}
+
+static int64_t longest_row(const tn_dataset *d)
+{
+    int64_t longest = 0;
+    for (int64_t i = 0; i < (d->facts.stream ? 1 : d->facts.records); i++) {
+        const int64_t length = tn_dataset_piece(d, i).length;
+        longest = length > longest ? length : longest;
+    }
+    return longest - 1; /* inputs end before the last token */
+}
+
+tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e)
+{
+    if (e->code)
+        return NULL;
+    const size_t batch = o->batch < 1 ? 0 : (size_t)o->batch;
+    size_t cells = 0;
+    if (batch == 0 || d->n > UINT32_MAX
+        || __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), &cells)) {
+        tn_fail(e, TN_EARG, "batches of %lld rows from %lld tokens; expected 1 row or more, and "
+                "fewer than 2^32 tokens", (long long)o->batch, (long long)d->n);
+        return NULL;
+    }
+    const bool permuted = !o->in_order && !d->facts.stream;
+    tn_loader *l = calloc(1, sizeof *l);
+    if (l != NULL) {
+        *l = (tn_loader){ .d = d, .o = *o, .epoch = -1, .permute = tn_stream("loader.permute"),
+                          .regroup = tn_stream("loader.regroup"),
+                          .start = tn_stream("loader.start") };
+        l->order = permuted ? calloc((size_t)d->facts.records, sizeof *l->order) : NULL;
+        l->pieces = calloc(batch, sizeof *l->pieces);
+        l->ids = malloc(cells);
+        l->targets = malloc(cells);
+    }
+    if (l == NULL || (permuted && l->order == NULL) || !l->pieces || !l->ids || !l->targets) {
+        tn_fail(e, TN_ENOMEM, "batches of %lld rows: out of memory", (long long)o->batch);
+        tn_loader_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+void tn_loader_free(tn_loader *l)
+{
+    if (l == NULL)
+        return;
+    free(l->order);
+    free(l->pieces);
+    free(l->ids);
+    free(l->targets);
+    free(l);
+}
+
+void tn_loader_seek(tn_loader *l, int64_t index)
+{
+    const int64_t last = INT64_MAX / l->o.batch - 1; /* rows are counted in 64 bits, too */
+    l->index = index < 0 ? 0 : index < last ? index : last;
+}
+
+/* ---- the order of an epoch ---- */
+
+static int by_length(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    if (x->length != y->length)
+        return x->length < y->length ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void swap_rows(row *a, row *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const row kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+static void make_order(tn_loader *l, int64_t epoch)
+{
+    const int64_t n = l->d->facts.records, batch = l->o.batch;
+    for (int64_t i = 0; i < n; i++)
+        l->order[i] = (row){ .length = tn_dataset_piece(l->d, i).length, .record = i };
+    for (int64_t i = n; i-- > 1;)
+        swap_rows(l->order + i, l->order + below(l->o.seed, l->permute, epoch, i, i + 1), 1);
+    for (int64_t i = 0; i < n; i++)
+        l->order[i].place = i;
+
+    const int64_t before = epoch % batch * (n % batch) % batch; /* rows in a batch already begun */
+    const int64_t first = before == 0 ? 0 : batch - before;
+    for (int64_t at = first; at + batch <= n; at += GROUP * batch) {
+        const int64_t fits = (n - at) / batch, batches = fits < GROUP ? fits : GROUP;
+        row *group = l->order + at;
+        qsort(group, (size_t)(batches * batch), sizeof *group, by_length);
+        for (int64_t i = batches; i-- > 1;)
+            swap_rows(group + i * batch,
+                      group + batch * below(l->o.seed, l->regroup, epoch, at + i, i + 1), batch);
+    }
+    l->epoch = epoch;
+}
+
+/* ---- batches ---- */
+
+/* What row p of the run shows. */
+static tn_piece find_piece(tn_loader *l, int64_t p)
+{
+    const tn_dataset *d = l->d;
+    if (l->o.in_order)
+        return tn_dataset_piece(d, p);
+    if (d->facts.stream)
+        return (tn_piece){ d->ids + below(l->o.seed, l->start, 0, p, d->n - d->window),
+                           d->window + 1, 0 };
+    if (l->epoch != p / d->facts.records)
+        make_order(l, p / d->facts.records);
+    return tn_dataset_piece(d, l->order[p % d->facts.records].record);
+}
+
+/* Writes a row's inputs and targets, `width` of each, and counts the targets. */
+static int64_t put_row(tn_piece p, int64_t width, int32_t *ids, int32_t *targets)
+{
+    int64_t tokens = 0;
+    for (int64_t t = 0; t < width; t++) {
+        const bool counts = t + 1 < p.length && t + 1 >= p.prompt;
+        ids[t] = t + 1 < p.length ? p.ids[t] : 0;
+        targets[t] = counts ? p.ids[t + 1] : -1;
+        tokens += counts;
+    }
+    return tokens;
+}
+
+const tn_batch *tn_loader_next(tn_loader *l)
+{
+    const int64_t records = l->d->facts.records, first = l->index * l->o.batch;
+    int64_t rows = l->o.batch, width = 0;
+    if (l->o.in_order && first >= records) {
+        l->index = 0;
+        return NULL;
+    }
+    if (l->o.in_order && rows > records - first)
+        rows = records - first;
+    for (int64_t r = 0; r < rows; r++) {
+        l->pieces[r] = find_piece(l, first + r);
+        width = l->pieces[r].length - 1 > width ? l->pieces[r].length - 1 : width;
+    }
+    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .targets = l->targets };
+    for (int64_t at = 0, r = 0; r < rows; r++, at += width)
+        l->batch.tokens += put_row(l->pieces[r], width, l->ids + at, l->targets + at);
+    l->index++;
+    return &l->batch;
+}
+
+uint64_t tn_loader_hash(tn_loader *l, int64_t n)
+{
+    const int64_t kept = l->index;
+    uint64_t hash = 0;
+    tn_loader_seek(l, 0);
+    for (int64_t i = 0; i < n; i++) {
+        const tn_batch *b = tn_loader_next(l);
+        if (b == NULL)
+            break;
+        const size_t bytes = (size_t)(b->rows * b->width) * sizeof *b->ids;
+        hash = tn_hash64(&b->width, sizeof b->width, hash);
+        hash = tn_hash64(b->ids, bytes, hash);
+        hash = tn_hash64(b->targets, bytes, hash);
+    }
+    l->index = kept;
+    return hash;
+}

@@ -1,0 +1,219 @@
+/* tokenizer.c - byte and character tokenizers: one token a symbol, no merges. */
+#include "data/tokenizers/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char end_token[] = "<|endoftext|>"; /* GPT-2's name for it, which tools know */
+
+tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e)
+{
+    tn_tokenizer *k = calloc(1, sizeof *k);
+    if (k == NULL) {
+        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+        return NULL;
+    }
+    k->bytes = bytes;
+    k->size = size;
+    k->end = -1;
+    k->table = calloc((size_t)size, sizeof *k->table);
+    k->code = calloc((size_t)size, sizeof *k->code);
+    if (k->table == NULL || k->code == NULL) {
+        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+        tn_tokenizer_free(k);
+        return NULL;
+    }
+    for (int64_t i = 0; i < size; i++)
+        k->code[i] = TN_NO_CODE;
+    return k;
+}
+
+bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id)
+{
+    if (id < 0 || id >= k->size || k->symbols == k->size || k->code[id] != TN_NO_CODE)
+        return false;
+    k->code[id] = code;
+    k->table[k->symbols++] = (tn_symbol){ code, (int32_t)id };
+    return true;
+}
+
+static int by_code(const void *a, const void *b)
+{
+    const uint32_t x = ((const tn_symbol *)a)->code, y = ((const tn_symbol *)b)->code;
+    return (x > y) - (x < y);
+}
+
+tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e)
+{
+    qsort(k->table, (size_t)k->symbols, sizeof *k->table, by_code);
+    if (end_text != NULL) {
+        k->end = (int32_t)end;
+        k->end_text = strdup(end_text);
+        if (k->end_text == NULL) {
+            tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+            tn_tokenizer_free(k);
+            return NULL;
+        }
+    }
+    return k;
+}
+
+tn_tokenizer *tn_tokenizer_bytes(tn_error *e)
+{
+    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_make(true, 257, e);
+    if (k == NULL)
+        return NULL;
+    for (uint32_t b = 0; b < 256; b++)
+        tn_tokenizer_put(k, b, b);
+    return tn_tokenizer_finish(k, end_token, 256, e);
+}
+
+/* Marks in seen every code point of the text and returns how many there are; negative: refused. */
+static int64_t collect(const char *text, size_t n, unsigned char *seen, tn_error *e)
+{
+    int64_t count = 0;
+    for (size_t at = 0; at < n;) {
+        uint32_t code = 0;
+        const size_t bytes = tn_utf8_read(text + at, n - at, &code);
+        if (bytes == 0 || code == 0)
+            return tn_fail(e, TN_EFORMAT, "byte %zu: %s; expected UTF-8 text", at,
+                           bytes ? "a zero byte" : "malformed UTF-8");
+        count += !seen[code];
+        seen[code] = 1;
+        at += bytes;
+    }
+    if (count == 0)
+        return tn_fail(e, TN_EFORMAT, "an empty text; expected characters for a vocabulary");
+    return count;
+}
+
+tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e)
+{
+    if (e->code)
+        return NULL;
+    unsigned char *seen = calloc(TN_NO_CODE, 1);
+    if (seen == NULL) {
+        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+        return NULL;
+    }
+    const int64_t count = collect(text, n, seen, e);
+    tn_tokenizer *k = count < 0 ? NULL : tn_tokenizer_make(false, count + 1, e);
+    for (uint32_t code = 0; k != NULL && code < TN_NO_CODE; code++) {
+        if (seen[code])
+            tn_tokenizer_put(k, code, k->symbols);
+    }
+    free(seen);
+    return k == NULL ? NULL : tn_tokenizer_finish(k, end_token, count, e);
+}
+
+void tn_tokenizer_free(tn_tokenizer *k)
+{
+    if (k == NULL)
+        return;
+    free(k->table);
+    free(k->code);
+    free(k->end_text);
+    free(k);
+}
+
+int64_t tn_tokenizer_size(const tn_tokenizer *k)
+{
+    return k->size;
+}
+
+int32_t tn_tokenizer_end(const tn_tokenizer *k)
+{
+    return k->end;
+}
+
+const char *tn_tokenizer_kind(const tn_tokenizer *k)
+{
+    return k->bytes ? "bytes" : "chars";
+}
+
+/* The id of a symbol, or -1. */
+static int32_t find(const tn_tokenizer *k, uint32_t code)
+{
+    const tn_symbol wanted = { .code = code };
+    const tn_symbol *s = bsearch(&wanted, k->table, (size_t)k->symbols, sizeof *k->table, by_code);
+    return s == NULL ? -1 : s->id;
+}
+
+/* The ids of one character (of its bytes, or of its code point); how many, 0: one is unknown. */
+static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, uint32_t code,
+                          int32_t *out)
+{
+    const int64_t n = k->bytes ? (int64_t)bytes : 1;
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = find(k, k->bytes ? (unsigned char)s[i] : code);
+        if (out[i] < 0)
+            return 0;
+    }
+    return n;
+}
+
+/* Room for `more` ids behind the first n; at least doubled, so that appending stays linear. */
+static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *e)
+{
+    if (more <= (size_t)(*room - n))
+        return TN_OK;
+    size_t want = 0, size = 0;
+    if (__builtin_add_overflow((size_t)n, more, &want))
+        return tn_fail(e, TN_ENOMEM, "text: out of memory");
+    if (want / 2 < (size_t)*room)
+        want = (size_t)*room * 2;
+    int32_t *grown = __builtin_mul_overflow(want, sizeof **ids, &size) ? NULL : realloc(*ids, size);
+    if (grown == NULL)
+        return tn_fail(e, TN_ENOMEM, "text: out of memory");
+    *ids = grown;
+    *room = (int64_t)want;
+    return TN_OK;
+}
+
+int64_t tn_walk_next(tn_walk *w, int32_t *out)
+{
+    while (w->at < w->end && !w->e->code) {
+        uint32_t code = 0;
+        const char *s = w->text + w->at;
+        const size_t bytes = tn_utf8_read(s, w->end - w->at, &code);
+        const int64_t given = bytes == 0 ? 0 : encode_one(w->k, s, bytes, code, out);
+        if (bytes == 0)
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", w->at);
+        else if (given == 0 && w->skipped == NULL)
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: U+%04X is not in the vocabulary", w->at,
+                    (unsigned)code);
+        else if (given == 0)
+            ++*w->skipped;
+        w->at += bytes;
+        if (given > 0)
+            return given;
+    }
+    return 0;
+}
+
+int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
+              int64_t *room, int64_t *skipped, tn_error *e)
+{
+    if (e->code || length == 0)
+        return e->code;
+    if (grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */
+        return e->code;
+    tn_walk w = { .k = k, .text = text, .end = length, .skipped = skipped, .e = e };
+    int64_t end = *n;
+    for (int64_t given; (given = tn_walk_next(&w, *ids + end)) > 0;)
+        end += given;
+    if (!e->code)
+        *n = end;
+    return e->code;
+}
+
+void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t code = ids[i] < 0 || ids[i] >= k->size ? TN_NO_CODE : k->code[ids[i]];
+        if (code == TN_NO_CODE)
+            continue;
+        char s[4] = { (char)code };
+        tn_text_bytes(out, s, k->bytes ? 1 : tn_utf8_write(code, s));
+    }
+}

@@ -1,0 +1,251 @@
+/* tokenizer_json.c - reads tokenizers from Hugging Face files: a BPE of single symbols, no merges.
+
+   tokenizer.json, as the tokenizers library (its BPE, ByteLevel and Fuse) defines it:
+     chars: pre_tokenizer null, decoder Fuse; a vocabulary entry is a character
+     bytes: pre_tokenizer and decoder ByteLevel; an entry is a letter of the byte-level alphabet
+   The end token is the one added token. tokenizer_config.json names it as eos_token. */
+#include "data/tokenizers/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint32_t byte_of_letter(uint32_t letter)
+{
+    uint32_t b = 0;
+    while (b < 256 && tn_byte_letter(b) != letter)
+        b++;
+    return b < 256 ? b : TN_NO_CODE;
+}
+
+typedef struct reader { const char *path; tn_error *e; } reader;
+
+/* Refuses something of the file by its name, quoted so that it stays one line. */
+static int refuse(reader r, const char *where, const char *found, const char *expected)
+{
+    tn_text quoted = { 0 };
+    size_t n = strlen(found);
+    for (n = n < 40 ? n : 40; n > 0 && ((unsigned char)found[n] & 0xC0) == 0x80; n--) {}
+    tn_text_quote(&quoted, found, n);
+    tn_fail(r.e, quoted.failed ? TN_ENOMEM : TN_EFORMAT, "%s: %s is %s; expected %s", r.path,
+            where, quoted.failed ? "?" : quoted.s, expected);
+    tn_text_free(&quoted);
+    return r.e->code;
+}
+
+static bool is_null(const tn_json *v)
+{
+    return v == NULL || v->kind == TN_NULL;
+}
+
+/* The "type" of a part of the pipeline, "" for a part that is absent; NULL: refused. */
+static const char *part_type(reader r, const tn_json *root, const char *part)
+{
+    const tn_json *v = tn_json_find(root, part);
+    const char *type = NULL;
+    if (is_null(v))
+        return "";
+    if (v->kind != TN_OBJECT) {
+        tn_json_refuse(v, "an object or null", r.e);
+        return NULL;
+    }
+    tn_json_get_string(v, "type", &type, r.e);
+    if (type == NULL)
+        tn_json_refuse(v, "an object with a \"type\"", r.e);
+    return r.e->code ? NULL : type;
+}
+
+/* A template without special tokens, which adds nothing: Transformers writes it into its files. */
+static bool is_bare_template(const tn_json *post)
+{
+    const tn_json *single = tn_json_find(post, "single");
+    const tn_json *tokens = tn_json_find(post, "special_tokens");
+    return tn_json_find(tn_json_at(single, 0), "Sequence") != NULL && single->count == 1
+        && tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
+}
+
+/* Normalizer, pre-tokenizer, post-processor and decoder: both supported pipelines and no other. */
+static int read_pipeline(reader r, const tn_json *root, bool *bytes)
+{
+    const char *normalizer = part_type(r, root, "normalizer");
+    const char *pre = part_type(r, root, "pre_tokenizer");
+    const char *post = part_type(r, root, "post_processor");
+    const char *decoder = part_type(r, root, "decoder");
+    if (r.e->code)
+        return r.e->code;
+    *bytes = !strcmp(pre, "ByteLevel");
+    if (*normalizer)
+        return refuse(r, "/normalizer", normalizer, "null (no normalizer is supported)");
+    if (*pre && !*bytes)
+        return refuse(r, "/pre_tokenizer", pre, "null (characters) or ByteLevel (bytes)");
+    if (*post && strcmp(post, "ByteLevel") && strcmp(post, "TemplateProcessing"))
+        return refuse(r, "/post_processor", post, "null or ByteLevel");
+    if (!strcmp(post, "TemplateProcessing")
+        && !is_bare_template(tn_json_find(root, "post_processor")))
+        return refuse(r, "/post_processor", post, "one that adds no special tokens");
+    if (strcmp(decoder, *bytes ? "ByteLevel" : "Fuse"))
+        return refuse(r, "/decoder", decoder, *bytes ? "ByteLevel" : "Fuse");
+    bool space = true;
+    if (*bytes)
+        tn_json_get_bool(tn_json_find(root, "pre_tokenizer"), "add_prefix_space", &space, r.e);
+    if (*bytes && space && !r.e->code)
+        return refuse(r, "/pre_tokenizer/add_prefix_space", "true", "false");
+    return r.e->code;
+}
+
+/* The switches of the model that would change what it does. */
+static int read_switches(reader r, const tn_json *model)
+{
+    static const char *const strings[] = {
+        "unk_token", "continuing_subword_prefix", "end_of_word_suffix"
+    };
+    const char *type = "BPE";
+    tn_json_get_string(model, "type", &type, r.e);
+    if (!r.e->code && strcmp(type, "BPE"))
+        return refuse(r, "/model/type", type, "BPE");
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+        const tn_json *v = tn_json_find(model, strings[i]);
+        if (!is_null(v) && !(i > 0 && v->kind == TN_STRING && v->length == 0))
+            return tn_json_refuse(v, "null", r.e);
+    }
+    if (!is_null(tn_json_find(model, "dropout")))
+        return tn_json_refuse(tn_json_find(model, "dropout"), "null", r.e);
+    bool fallback = false;
+    tn_json_get_bool(model, "byte_fallback", &fallback, r.e);
+    if (fallback)
+        return refuse(r, "/model/byte_fallback", "true", "false");
+    const tn_json *merges = tn_json_find(model, "merges");
+    if (merges != NULL && merges->kind == TN_ARRAY && merges->count > 0)
+        return tn_fail(r.e, TN_EFORMAT, "%s: /model/merges has %lld merges; expected none (only "
+                       "byte and character tokenizers are read)", r.path, (long long)merges->count);
+    if (merges == NULL || merges->kind != TN_ARRAY)
+        return tn_json_refuse(merges == NULL ? model : merges, "an empty array of merges", r.e);
+    return r.e->code;
+}
+
+typedef struct end_token { const char *text; int64_t id; } end_token;
+
+/* The added token, if there is one. It must be special: text is never read as an added token. */
+static int read_added(reader r, const tn_json *root, end_token *end)
+{
+    const tn_json *added = tn_json_find(root, "added_tokens");
+    if (is_null(added))
+        return TN_OK;
+    if (added->kind != TN_ARRAY || added->count > 1)
+        return tn_json_refuse(added, "an array of one added token, the end token", r.e);
+    const tn_json *token = tn_json_at(added, 0);
+    if (token == NULL)
+        return TN_OK;
+    bool special = false;
+    end->id = -1;
+    tn_json_get_string(token, "content", &end->text, r.e);
+    tn_json_get_int(token, "id", &end->id, r.e);
+    tn_json_get_bool(token, "special", &special, r.e);
+    if (!r.e->code && (end->text == NULL || !*end->text || end->id < 0 || !special))
+        return tn_json_refuse(token, "a special token with content and id", r.e);
+    return r.e->code;
+}
+
+/* One vocabulary entry: the end token again, or a single symbol. */
+static int read_entry(reader r, const tn_json *entry, const end_token *end, tn_tokenizer *k)
+{
+    int64_t id = -1;
+    uint32_t code = TN_NO_CODE;
+    const size_t length = strlen(entry->key);
+    if (!tn_json_int(entry, &id))
+        return tn_json_refuse(entry, "an integer", r.e);
+    if (end->text != NULL && !strcmp(entry->key, end->text))
+        return id == end->id ? TN_OK : tn_json_refuse(entry, "the id of the added token", r.e);
+    const bool single = length > 0 && tn_utf8_read(entry->key, length, &code) == length;
+    if (single && k->bytes)
+        code = byte_of_letter(code);
+    if (!single || code == TN_NO_CODE)
+        return refuse(r, "a token of /model/vocab", entry->key,
+                      k->bytes ? "one letter of the byte-level alphabet" : "one character");
+    if (id == end->id || !tn_tokenizer_put(k, code, id))
+        return tn_json_refuse(entry, "an id of its own below the number of tokens", r.e);
+    return TN_OK;
+}
+
+static tn_tokenizer *read_vocab(reader r, const tn_json *vocab, bool bytes, const end_token *end)
+{
+    if (vocab == NULL || vocab->kind != TN_OBJECT || vocab->count == 0) {
+        tn_fail(r.e, TN_EFORMAT, "%s: /model/vocab: nothing found; expected an object", r.path);
+        return NULL;
+    }
+    const bool listed = end->text != NULL && tn_json_find(vocab, end->text) != NULL;
+    const int64_t size = vocab->count + (end->text != NULL && !listed);
+    if (end->id >= size) {
+        tn_fail(r.e, TN_EFORMAT, "%s: the end token has id %lld; expected ids 0 to %lld, no "
+                "gaps", r.path, (long long)end->id, (long long)size - 1);
+        return NULL;
+    }
+    tn_tokenizer *k = tn_tokenizer_make(bytes, size, r.e);
+    if (k == NULL)
+        return NULL;
+    for (const tn_json *v = vocab->child; v != NULL; v = v->next) {
+        if (read_entry(r, v, end, k)) {
+            tn_tokenizer_free(k);
+            return NULL;
+        }
+    }
+    return tn_tokenizer_finish(k, end->text, end->id, r.e);
+}
+
+static tn_tokenizer *read_tokenizer(reader r)
+{
+    tn_tokenizer *k = NULL;
+    bool bytes = false;
+    end_token end = { .id = -1 };
+    const tn_json *root = tn_json_read(r.path, r.e);
+    if (root == NULL)
+        return NULL;
+    const tn_json *model = tn_json_find(root, "model");
+    if (model == NULL || model->kind != TN_OBJECT)
+        tn_json_refuse(model == NULL ? root : model, "an object \"model\"", r.e);
+    else if (!read_pipeline(r, root, &bytes) && !read_switches(r, model)
+             && !read_added(r, root, &end))
+        k = read_vocab(r, tn_json_find(model, "vocab"), bytes, &end);
+    tn_json_free(root);
+    return k;
+}
+
+/* tokenizer_config.json may be missing; the eos_token it names must be the end token. */
+static int check_config(reader r, const tn_tokenizer *k)
+{
+    if (access(r.path, F_OK) != 0)
+        return TN_OK;
+    const tn_json *root = tn_json_read(r.path, r.e);
+    if (root == NULL)
+        return r.e->code;
+    const tn_json *eos = tn_json_find(root, "eos_token");
+    if (eos != NULL && eos->kind == TN_OBJECT)
+        eos = tn_json_find(eos, "content");
+    if (!is_null(eos) && eos->kind != TN_STRING)
+        tn_json_refuse(eos, "a string", r.e);
+    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text)
+                               || strlen(eos->text) != eos->length))
+        refuse(r, "/eos_token", eos->text, "the added token of tokenizer.json");
+    tn_json_free(root);
+    return r.e->code;
+}
+
+tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
+{
+    if (e->code)
+        return NULL;
+    tn_tokenizer *k = NULL;
+    char *path = tn_path_join(folder, "tokenizer.json");
+    char *config = tn_path_join(folder, "tokenizer_config.json");
+    if (path == NULL || config == NULL)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    else
+        k = read_tokenizer((reader){ path, e });
+    if (k != NULL && check_config((reader){ config, e }, k)) {
+        tn_tokenizer_free(k);
+        k = NULL;
+    }
+    free(path);
+    free(config);
+    return k;
+}

@@ -1,0 +1,87 @@
+/* tokenizer_save.c - writes tokenizers as Hugging Face files, as tokenizer_json.c reads them. */
+#include "data/tokenizers/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t tn_byte_letter(uint32_t b)
+{
+    if (b <= 32)
+        return 256 + b;
+    if (b >= 127 && b <= 160)
+        return 256 + 33 + (b - 127);
+    return b == 173 ? 256 + 67 : b;
+}
+
+static void write_vocab(const tn_tokenizer *k, tn_text *t)
+{
+    const char *separator = "";
+    for (int64_t id = 0; id < k->size; id++) {
+        char s[4];
+        if (k->code[id] == TN_NO_CODE)
+            continue;
+        const size_t n = tn_utf8_write(k->bytes ? tn_byte_letter(k->code[id]) : k->code[id], s);
+        tn_text_add(t, "%s", separator);
+        tn_text_quote(t, s, n);
+        tn_text_add(t, ": %lld", (long long)id);
+        separator = ", ";
+    }
+}
+
+static void write_tokenizer(const tn_tokenizer *k, tn_text *t)
+{
+    static const char level[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+                                "\"trim_offsets\": true, \"use_regex\": false}";
+    tn_text_add(t, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
+                   "  \"added_tokens\": [");
+    if (k->end_text != NULL) {
+        tn_text_add(t, "{\"id\": %d, \"content\": ", (int)k->end);
+        tn_text_quote(t, k->end_text, strlen(k->end_text));
+        tn_text_add(t, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
+                       "\"normalized\": false, \"special\": true}");
+    }
+    tn_text_add(t, "],\n  \"normalizer\": null,\n  \"pre_tokenizer\": %s,\n",
+                k->bytes ? level : "null");
+    tn_text_add(t, "  \"post_processor\": null,\n  \"decoder\": %s,\n",
+                k->bytes ? level : "{\"type\": \"Fuse\"}");
+    tn_text_add(t, "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null,\n"
+                   "    \"continuing_subword_prefix\": null, \"end_of_word_suffix\": null,\n"
+                   "    \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
+                   "    \"vocab\": {");
+    write_vocab(k, t);
+    tn_text_add(t, "},\n    \"merges\": []}\n}\n");
+}
+
+static void write_config(const tn_tokenizer *k, tn_text *t)
+{
+    tn_text_add(t, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
+                   "  \"clean_up_tokenization_spaces\": false,\n  \"eos_token\": ");
+    if (k->end_text != NULL)
+        tn_text_quote(t, k->end_text, strlen(k->end_text));
+    else
+        tn_text_add(t, "null");
+    tn_text_add(t, "\n}\n");
+}
+
+int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e)
+{
+    static const struct {
+        const char *name;
+        void (*write)(const tn_tokenizer *k, tn_text *t);
+    } files[] = {
+        { "tokenizer.json", write_tokenizer },
+        { "tokenizer_config.json", write_config },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files && !e->code; i++) {
+        tn_text t = { 0 };
+        char *path = tn_path_join(folder, files[i].name);
+        files[i].write(k, &t);
+        if (t.failed || path == NULL)
+            tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+        else
+            tn_file_write(path, t.s, t.n, e);
+        tn_text_free(&t);
+        free(path);
+    }
+    return e->code;
+}

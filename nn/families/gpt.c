@@ -1,0 +1,219 @@
+/* gpt.c - GPT-2 (Radford et al., 2019). Copy this file to give tenon another
+   family of models (for a program of your own: apps/examples/own_gpt.c).
+
+       h = wte[ids] + wpe[0..T-1]                                    (B,T,C)
+       h = h + c_proj(attention(c_attn(ln_1(h))))                    L blocks of these two lines
+       h = h + c_proj(gelu(c_fc(ln_2(h))))
+       logits = ln_f(h) head^T                                       (B,T,V); head is wte when tied
+
+   A model is a struct of layers, build() that makes them from a config, hidden() that runs them,
+   target() that lists what LoRA may adapt, config() that writes the config, and a row in
+   families.def. Weights have the names and layouts of Hugging Face's files. */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct block {
+    tn_norm_layer ln_1, ln_2;
+    tn_linear_layer c_attn, attn_proj, c_fc, mlp_proj;
+} block;
+
+typedef struct gpt {
+    tn_tensor *wte, *wpe; // (V,C), (P,C)
+    block *blocks;
+    tn_norm_layer ln_f;
+    int64_t inner;        // F
+    double eps;
+} gpt;
+
+/* ---- the forward pass ---- */
+
+static tn_tensor *drop(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
+{
+    return m->dropout > 0 ? tn_dropout(t, x, m->dropout, tn_stream(name)) : x;
+}
+
+static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
+                            tn_cache *cache)
+{
+    const block *b = &((const gpt *)m->impl)->blocks[layer];
+    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x);       // (B,T,C)
+    h = tn_linear_layer_run(&b->c_attn, t, h);              // (B,T,3C), q|k|v
+    h = tn_attend(m, t, layer, h, h, h, cache);             // (B,T,C)
+    h = tn_linear_layer_run(&b->attn_proj, t, h);           // (B,T,C)
+    return drop(m, t, h, b->attn_proj.name);
+}
+
+static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x)
+{
+    const block *b = &((const gpt *)m->impl)->blocks[layer];
+    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);       // (B,T,C)
+    h = tn_gelu(t, tn_linear_layer_run(&b->c_fc, t, h));    // (B,T,F)
+    h = tn_linear_layer_run(&b->mlp_proj, t, h);            // (B,T,C)
+    return drop(m, t, h, b->mlp_proj.name);
+}
+
+static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
+{
+    const gpt *g = m->impl;
+    tn_tensor *places = tn_positions(m, t, ids, cache);     // (B,T)
+    tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
+    x = drop(m, t, x, "embedding");                         // (B,T,C)
+    for (int64_t i = 0; i < m->layers; i++) {
+        x = tn_add(t, x, attention(m, t, i, x, cache));
+        x = tn_add(t, x, mlp(m, t, i, x));
+    }
+    return tn_norm_layer_run(&g->ln_f, t, x);
+}
+
+/* ---- making one ---- */
+
+/* "transformer.h.7.attn.c_attn" into out. */
+static const char *path(char out[64], int64_t layer, const char *name)
+{
+    snprintf(out, 64, "transformer.h.%lld.%s", (long long)layer, name);
+    return out;
+}
+
+/* Weights N(0, std^2), those that lead back into the sum smaller, as GPT-2 starts. */
+static void add_block(tn_model *m, gpt *g, int64_t i, double std)
+{
+    tn_params *p = m->params;
+    int64_t C = m->width, F = g->inner;
+    double back = std / sqrt(2.0 * (double)m->layers);
+    block *b = &g->blocks[i];
+    char s[64];
+    b->ln_1 = tn_norm_layer_new(p, path(s, i, "ln_1"), C, g->eps);
+    b->c_attn = tn_linear_layer_new(p, path(s, i, "attn.c_attn"), C, 3 * C, TN_IN_OUT, true, std);
+    b->attn_proj = tn_linear_layer_new(p, path(s, i, "attn.c_proj"), C, C, TN_IN_OUT, true, back);
+    b->ln_2 = tn_norm_layer_new(p, path(s, i, "ln_2"), C, g->eps);
+    b->c_fc = tn_linear_layer_new(p, path(s, i, "mlp.c_fc"), C, F, TN_IN_OUT, true, std);
+    b->mlp_proj = tn_linear_layer_new(p, path(s, i, "mlp.c_proj"), F, C, TN_IN_OUT, true, back);
+}
+
+/* Two names of one function: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+static void require_gelu(const tn_json *config, tn_error *e)
+{
+    static const char key[] = "activation_function";
+    const char *name = "gelu_new";
+    tn_json_get_string(config, key, &name, e);
+    if (strcmp(name, "gelu_pytorch_tanh"))
+        tn_config_require(config, key, "gelu_new", e);
+}
+
+/* Sizes, with the defaults of Transformers. What this file does not compute is refused. */
+static int read_config(tn_model *m, gpt *g, const tn_json *config, tn_error *e)
+{
+    m->layers = tn_config_size(config, "n_layer", 12, 1 << 12, e);
+    m->heads = m->kv_heads = tn_config_size(config, "n_head", 12, 1 << 12, e);
+    m->width = tn_config_size(config, "n_embd", 768, 1 << 18, e);
+    m->positions = tn_config_size(config, "n_positions", 1024, 1 << 24, e);
+    m->vocab = m->vocab ? m->vocab : tn_config_size(config, "vocab_size", 50257, 1 << 24, e);
+    m->head_size = m->width / m->heads;
+    m->end = 50256;
+    g->inner = tn_config_size(config, "n_inner", 4 * m->width, 1 << 20, e);
+    g->eps = 1e-5;
+    tn_json_get_real(config, "layer_norm_epsilon", &g->eps, e);
+    tn_json_get_bool(config, "tie_word_embeddings", &m->tied, e);
+    require_gelu(config, e);
+    tn_config_require(config, "scale_attn_weights", "true", e);
+    tn_config_require(config, "scale_attn_by_inverse_layer_idx", "false", e);
+    tn_config_require(config, "add_cross_attention", "false", e);
+    if (!e->code && m->width % m->heads)
+        tn_json_refuse(config, "an n_embd that is a multiple of n_head", e);
+    if (!e->code && !(g->eps > 0))
+        tn_json_refuse(tn_json_find(config, "layer_norm_epsilon"), "more than 0", e);
+    return e->code;
+}
+
+static int build(tn_model *m, const tn_json *config, tn_error *e)
+{
+    gpt *g = m->impl = calloc(1, sizeof *g);
+    if (!g)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    if (read_config(m, g, config, e))
+        return e->code;
+    int64_t C = m->width, F = g->inner, V = m->vocab, P = m->positions, L = m->layers;
+    int64_t numbers =
+        (m->tied ? V : 2 * V) * C + (P + 2) * C + L * (4 * C * C + 2 * C * F + 9 * C + F);
+    g->blocks = calloc((size_t)L, sizeof *g->blocks);
+    if (!g->blocks)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    if (tn_config_fits(m, config, numbers, e))
+        return e->code;
+    double std = m->stored ? 0 : 0.02; /* nothing is drawn where files will be read */
+    g->wte = tn_embedding_new(m->params, "transformer.wte", V, C, std);
+    g->wpe = tn_embedding_new(m->params, "transformer.wpe", P, C, std);
+    for (int64_t i = 0; i < L; i++)
+        add_block(m, g, i, std);
+    g->ln_f = tn_norm_layer_new(m->params, "transformer.ln_f", C, g->eps);
+    m->head = m->tied ? g->wte : tn_embedding_new(m->params, "lm_head", V, C, std);
+    return 0;
+}
+
+static void free_gpt(void *impl)
+{
+    gpt *g = impl;
+    if (g)
+        free(g->blocks);
+    free(g);
+}
+
+/* ---- what others ask ---- */
+
+/* The four matrices of every block, and the query, key and value columns of the first. */
+static int target(const tn_model *m, int64_t i, tn_target *out)
+{
+    if (i < 0 || i >= 7 * m->layers)
+        return 0;
+    block *b = &((const gpt *)m->impl)->blocks[i / 7];
+    tn_linear_layer *layers[] = { &b->c_attn, &b->attn_proj, &b->c_fc, &b->mlp_proj };
+    static const char *const blocks[] = { "q", "k", "v" };
+    int64_t k = i % 7, C = m->width;
+    *out = k < 4 ? tn_target_layer(layers[k])
+                 : tn_target_block(&b->c_attn, blocks[k - 4], (k - 4) * C, C);
+    return 1;
+}
+
+static void config(const tn_model *m, tn_text *out)
+{
+    const gpt *g = m->impl;
+    char end[16] = "null";
+    if (m->end >= 0)
+        snprintf(end, sizeof end, "%d", m->end);
+    tn_text_add(out,
+                "{\n"
+                "  \"activation_function\": \"gelu_new\",\n"
+                "  \"architectures\": [\"GPT2LMHeadModel\"],\n"
+                "  \"attn_pdrop\": 0.0,\n"
+                "  \"bos_token_id\": %s,\n"
+                "  \"embd_pdrop\": %g,\n"
+                "  \"eos_token_id\": %s,\n"
+                "  \"layer_norm_epsilon\": %.15g,\n"
+                "  \"model_type\": \"gpt2\",\n"
+                "  \"n_embd\": %lld,\n"
+                "  \"n_head\": %lld,\n"
+                "  \"n_inner\": %lld,\n"
+                "  \"n_layer\": %lld,\n"
+                "  \"n_positions\": %lld,\n"
+                "  \"resid_pdrop\": %g,\n"
+                "  \"tie_word_embeddings\": %s,\n"
+                "  \"vocab_size\": %lld\n"
+                "}\n",
+                end, m->dropout, end, g->eps, (long long)m->width, (long long)m->heads,
+                (long long)g->inner, (long long)m->layers, (long long)m->positions, m->dropout,
+                m->tied ? "true" : "false", (long long)m->vocab);
+}
+
+const tn_family tn_family_gpt = {
+    .type = "gpt2",
+    .lora_targets = "c_attn",
+    .build = build,
+    .hidden = hidden,
+    .config = config,
+    .free = free_gpt,
+    .target = target,
+};

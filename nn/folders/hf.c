@@ -1,0 +1,215 @@
+/* hf.c - Hugging Face folders: config.json and safetensors, read and written. */
+#include "nn/model.h"
+#include "nn/folders/weights.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char HEAD[] = "lm_head.weight";
+
+/* ---- reading ---- */
+
+/* Constants that older files carry beside the weights. */
+static bool is_buffer(const char *name)
+{
+    static const char *const ends[] = { "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq" };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (tn_target_matches(name, ends[i], strlen(ends[i])))
+            return true;
+    return false;
+}
+
+/* The weight a tensor of a file belongs to, whose name may lack the first part ("transformer.").
+   -1: none. */
+static int64_t find_weight(const tn_model *m, const char *name)
+{
+    for (int64_t i = 0; i < tn_params_count(m->params); i++) {
+        const char *full = tn_params_at(m->params, i)->name, *rest = strchr(full, '.') + 1;
+        if (!strcmp(name, full) || (strchr(rest, '.') && !strcmp(name, rest)))
+            return i;
+    }
+    return -1;
+}
+
+/* A tied model's file may hold the head once more; then it must be the embedding. */
+static void check_tied_head(const tn_model *m, const tn_safetensors *file, const tn_entry *head,
+                            tn_error *e)
+{
+    tn_tensor *copy = tn_tensor_new(TN_REAL, 2, m->head->dim, false);
+    if (!copy)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", tn_safetensors_path(file));
+    else if (!tn_weight_read(file, head, copy, e) &&
+             memcmp(copy->x, m->head->x, (size_t)tn_tensor_count(copy) * sizeof *copy->x))
+        tn_fail(e, TN_EFORMAT,
+                "%s: tensor \"%s\" differs from the embedding; expected the same, as config.json "
+                "says tie_word_embeddings is true", tn_safetensors_path(file), head->name);
+    tn_tensor_free(copy);
+}
+
+/* All tensors of a file; done[i]: weight i has been read. */
+static void read_file(const tn_model *m, const tn_safetensors *file, bool *done, tn_error *e)
+{
+    for (int64_t i = 0; i < tn_safetensors_count(file) && !e->code; i++) {
+        const tn_entry *entry = tn_safetensors_at(file, i);
+        int64_t k = find_weight(m, entry->name);
+        if (k < 0 && (is_buffer(entry->name) || (m->tied && !strcmp(entry->name, HEAD))))
+            continue;
+        if (k < 0 || done[k])
+            tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" %s", tn_safetensors_path(file), entry->name,
+                    k < 0 ? "has no place in the model that config.json describes"
+                          : "is there twice");
+        else
+            done[k] = !tn_weight_read(file, entry, tn_params_at(m->params, k)->w, e);
+    }
+}
+
+static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
+{
+    int64_t n = tn_params_count(m->params), missing = 0, first = 0;
+    bool *done = calloc((size_t)n, sizeof *done);
+    if (!done)
+        tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    for (int64_t f = 0; f < w->count && !e->code; f++)
+        read_file(m, w->files[f], done, e);
+    for (int64_t i = n; i-- > 0 && !e->code;) {
+        missing += !done[i];
+        first = done[i] ? first : i;
+    }
+    if (missing)
+        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is missing%s", tn_safetensors_path(w->files[0]),
+                tn_params_at(m->params, first)->name,
+                missing > 1 ? ", and it is not the only one" : "");
+    const tn_safetensors *file;
+    const tn_entry *head = e->code || !m->tied ? NULL : tn_weights_find(w, HEAD, &file);
+    if (head)
+        check_tied_head(m, file, head, e);
+    free(done);
+}
+
+/* A folder without config.json: says what a model folder has and this one has not. */
+static void refuse_folder(const char *folder, tn_error *e)
+{
+    struct stat s;
+    if (stat(folder, &s))
+        tn_fail(e, TN_EIO, "%s: %s; expected a model folder", folder, strerror(errno));
+    else if (!S_ISDIR(s.st_mode))
+        tn_fail(e, TN_EIO, "%s: not a folder; expected a model folder", folder);
+    else
+        tn_fail(e, TN_EIO, "%s: config.json%s missing; expected a model folder", folder,
+                tn_folder_has(folder, "model.safetensors") ? " is" : " and model.safetensors are");
+}
+
+/* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding. */
+static bool is_tied(const tn_weights *w)
+{
+    const tn_safetensors *file;
+    const tn_entry *head = tn_weights_find(w, HEAD, &file);
+    bool tied = !head;
+    for (int64_t f = 0; f < w->count && !tied; f++)
+        for (int64_t i = 0; i < tn_safetensors_count(w->files[f]) && !tied; i++) {
+            const tn_entry *a = tn_safetensors_at(w->files[f], i);
+            tied = a != head && a->type == head->type && a->size == head->size &&
+                   !memcmp(a->bytes, head->bytes, a->size);
+        }
+    return tied;
+}
+
+static tn_model *open_model(tn_context *c, const char *folder, const tn_json *config,
+                            const tn_weights *w, tn_error *e)
+{
+    tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w) };
+    if (w->count && !start.stored)
+        tn_fail(e, TN_EFORMAT, "%s: no number in its weight files; expected a model's", folder);
+    tn_model *m = tn_model_make(c, config, &start, e);
+    if (m && w->count)
+        read_weights(m, w, e);
+    if (m)
+        m->source = strdup(folder);
+    if (m && !m->source)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    return m;
+}
+
+tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e)
+{
+    if (e->code)
+        return NULL;
+    tn_weights w = { 0 };
+    tn_model *m = NULL;
+    char *path = tn_path_join(folder, "config.json");
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    else if (!tn_folder_has(folder, "config.json"))
+        refuse_folder(folder, e);
+    const tn_json *config = e->code ? NULL : tn_json_read(path, e);
+    if (config && !tn_weights_open(&w, folder, e))
+        m = open_model(c, folder, config, &w, e);
+    tn_weights_close(&w);
+    tn_json_free(config);
+    free(path);
+    if (!e->code)
+        return m;
+    tn_model_free(m);
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e)
+{
+    double most = type == TN_FILE_F16 ? 65504 : INFINITY;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]) || fabs((double)x[i]) > most)
+            return tn_fail(e, TN_ENONFINITE,
+                           "%s holds %g at element %lld, which is not written as %s", name,
+                           (double)x[i], (long long)i, tn_file_type_name(type));
+    return e->code;
+}
+
+static int save_weights(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
+{
+    int64_t n = tn_params_count(m->params);
+    tn_entry *entries = calloc((size_t)n, sizeof *entries);
+    char *path = tn_path_join(folder, "model.safetensors");
+    if (!entries || !path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    for (int64_t i = 0; i < n && !e->code; i++) {
+        const tn_param *p = tn_params_at(m->params, i);
+        entries[i] =
+            (tn_entry){ .name = p->name, .type = type, .rank = p->w->rank, .real = p->w->x };
+        memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
+        tn_numbers_check(p->name, p->w->x, tn_tensor_count(p->w), type, e);
+    }
+    if (!e->code)
+        tn_safetensors_write(path, entries, n, (const char *const[]){ "format", "pt", NULL }, e);
+    free(path);
+    free(entries);
+    return e->code;
+}
+
+int tn_text_save(tn_text *text, const char *folder, const char *name, tn_error *e)
+{
+    char *path = tn_path_join(folder, name);
+    if (text->failed || !path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory for %s", folder, name);
+    else if (!e->code)
+        tn_file_write(path, text->s, text->n, e);
+    tn_text_free(text);
+    free(path);
+    return e->code;
+}
+
+int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
+{
+    if (m->adapters)
+        return tn_fail(e, TN_ESTATE, "the model has adapters; merge them before it is saved");
+    if (tn_folder_make(folder, e) || save_weights(m, folder, type, e))
+        return e->code;
+    tn_text text = { 0 };
+    m->family->config(m, &text);
+    return tn_text_save(&text, folder, "config.json", e);
+}

@@ -1,0 +1,175 @@
+/* weights.c - finding and reading the tensors of a Hugging Face folder. */
+#include "nn/folders/weights.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_FILES = 1000 };
+
+bool tn_folder_has(const char *folder, const char *name)
+{
+    char *path = tn_path_join(folder, name);
+    bool there = path && !access(path, F_OK);
+    free(path);
+    return there;
+}
+
+/* Opens folder/name as the next file. */
+static tn_safetensors *open_file(tn_weights *w, const char *folder, const char *name, tn_error *e)
+{
+    size_t room = (size_t)w->count + 1;
+    tn_safetensors **files = realloc(w->files, room * sizeof *files);
+    if (files)
+        w->files = files;
+    char *path = tn_path_join(folder, name);
+    if (!files || !path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    tn_safetensors *s = e->code ? NULL : tn_safetensors_open(path, e);
+    if (s)
+        w->files[w->count++] = s;
+    free(path);
+    return s;
+}
+
+/* The file of that name, if it is open already. */
+static tn_safetensors *opened(const tn_weights *w, const char *name)
+{
+    for (int64_t i = 0; i < w->count; i++) {
+        const char *path = tn_safetensors_path(w->files[i]), *slash = strrchr(path, '/');
+        if (!strcmp(slash ? slash + 1 : path, name))
+            return w->files[i];
+    }
+    return NULL;
+}
+
+/* One line of the index: tensor v->key is in the file v->text, which is opened now if it was not.
+   Files that are not there are collected in `missing`. */
+static void open_shard(tn_weights *w, const char *folder, const tn_json *v, char missing[256],
+                       tn_error *e)
+{
+    if (v->kind != TN_STRING || !v->length || strlen(v->text) != v->length ||
+        strchr(v->text, '/')) {
+        tn_json_refuse(v, "the name of a file in this folder", e);
+        return;
+    }
+    tn_safetensors *s = opened(w, v->text);
+    if (!s && w->count == MOST_FILES)
+        tn_fail(e, TN_EFORMAT, "%s: the index names more than %d files", folder, MOST_FILES);
+    size_t n = strlen(missing);
+    if (!s && !tn_folder_has(folder, v->text)) {
+        if (!strstr(missing, v->text))
+            snprintf(missing + n, 256 - n, " %s", v->text);
+        return;
+    }
+    s = s ? s : open_file(w, folder, v->text, e);
+    if (s && !tn_safetensors_find(s, v->key))
+        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is not there, but the index says so",
+                tn_safetensors_path(s), v->key);
+}
+
+static void open_shards(tn_weights *w, const char *folder, const tn_json *index, tn_error *e)
+{
+    char missing[256] = "";
+    const tn_json *map = tn_json_find(index, "weight_map");
+    if (!map || map->kind != TN_OBJECT) {
+        tn_json_refuse(map ? map : index, "an object weight_map: tensor name to file name", e);
+        return;
+    }
+    for (const tn_json *v = map->child; v && !e->code; v = v->next)
+        open_shard(w, folder, v, missing, e);
+    if (missing[0])
+        tn_fail(e, TN_EIO, "%s: files that model.safetensors.index.json names are missing:%s",
+                folder, missing);
+}
+
+int tn_weights_open(tn_weights *w, const char *folder, tn_error *e)
+{
+    static const char index[] = "model.safetensors.index.json";
+    if (tn_folder_has(folder, "model.safetensors")) {
+        open_file(w, folder, "model.safetensors", e);
+    } else if (tn_folder_has(folder, index)) {
+        char *path = tn_path_join(folder, index);
+        const tn_json *j = path ? tn_json_read(path, e) : NULL;
+        if (j)
+            open_shards(w, folder, j, e);
+        else
+            tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+        tn_json_free(j);
+        free(path);
+    } else if (tn_folder_has(folder, "pytorch_model.bin") ||
+               tn_folder_has(folder, "pytorch_model.bin.index.json")) {
+        tn_fail(e, TN_EFORMAT,
+                "%s: the weights are pytorch_model.bin, a pickle, which is not read; expected "
+                "model.safetensors, which AutoModelForCausalLM.from_pretrained(\"%s\")"
+                ".save_pretrained(\"NEW\") of Transformers writes", folder, folder);
+    }
+    return e->code;
+}
+
+void tn_weights_close(tn_weights *w)
+{
+    for (int64_t i = 0; i < w->count; i++)
+        tn_safetensors_close(w->files[i]);
+    free(w->files);
+    *w = (tn_weights){ 0 };
+}
+
+int64_t tn_weights_numbers(const tn_weights *w)
+{
+    int64_t n = 0;
+    for (int64_t f = 0; f < w->count; f++)
+        for (int64_t i = 0; i < tn_safetensors_count(w->files[f]); i++)
+            n += tn_entry_count(tn_safetensors_at(w->files[f], i));
+    return n;
+}
+
+const tn_entry *tn_weights_find(const tn_weights *w, const char *name, const tn_safetensors **file)
+{
+    for (int64_t i = 0; i < w->count; i++) {
+        const tn_entry *entry = tn_safetensors_find(w->files[i], name);
+        if (!entry)
+            continue;
+        *file = w->files[i];
+        return entry;
+    }
+    return NULL;
+}
+
+/* "(2,3)" */
+static void shape_text(int rank, const int64_t dim[], char out[256])
+{
+    int n = snprintf(out, 256, "(");
+    for (int i = 0; i < rank; i++)
+        n += snprintf(out + n, 256 - (size_t)n, "%s%lld", i ? "," : "", (long long)dim[i]);
+    snprintf(out + n, 256 - (size_t)n, ")");
+}
+
+int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
+                    const int64_t dim[], tn_error *e)
+{
+    char found[256], expected[256];
+    bool same = entry->rank == rank;
+    for (int i = 0; i < rank && same; i++)
+        same = entry->dim[i] == dim[i];
+    if (same)
+        return e->code;
+    shape_text(entry->rank, entry->dim, found);
+    shape_text(rank, dim, expected);
+    return tn_fail(e, TN_ESHAPE, "%s: tensor \"%s\" is %s; expected %s", tn_safetensors_path(file),
+                   entry->name, found, expected);
+}
+
+int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e)
+{
+    if (tn_weight_check(file, entry, w->rank, w->dim, e) || tn_entry_real(file, entry, w->x, e))
+        return e->code;
+    for (int64_t i = 0, n = tn_tensor_count(w); i < n; i++)
+        if (!isfinite(w->x[i]))
+            return tn_fail(e, TN_ENONFINITE,
+                           "%s: tensor \"%s\" holds %g at element %lld; expected finite numbers",
+                           tn_safetensors_path(file), entry->name, (double)w->x[i], (long long)i);
+    return 0;
+}

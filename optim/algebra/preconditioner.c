@@ -1,0 +1,43 @@
+/* preconditioner.c - inverse Gram matrices by their eigenvalues: one kernel for the regular and the
+   singular case, nothing that can fail. */
+#include "optim/algebra/preconditioner.h"
+
+#include <math.h>
+
+tn_tall tn_tall_of(const tn_unit *u, int i, const tn_real *x)
+{
+    return (tn_tall){ .x = x, .n = i ? u->out : u->in, .r = u->r, .by_column = i == 0 };
+}
+
+size_t tn_preconditioner_work(int64_t r)
+{
+    size_t tall = tn_tall_work(r), small = 3 * (size_t)(r * r) + 4 * (size_t)r;
+    return tall > small ? tall : small;
+}
+
+void tn_preconditioner(const tn_unit *u, int i, double delta, double *work, double *out)
+{
+    tn_preconditioner_or(u, i, delta, TN_PSEUDO_INVERSE, work, out);
+}
+
+void tn_preconditioner_or(const tn_unit *u, int i, double delta, tn_singular instead, double *work,
+                          double *out)
+{
+    int64_t r = u->r, rr = r * r;
+    tn_tall y = tn_tall_of(u, i, u->f[i].x);
+    tn_tall_gram(y, y, work, u->wide, out);
+    double *gram = work, *e = gram + rr, *w = e + rr, *spare = w + r, square = 0;
+    for (int64_t j = 0; j < rr; j++) {
+        gram[j] = out[j];
+        square += out[j] * out[j];
+    }
+    tn_eigen(r, gram, w, spare, e);
+    double least = delta > 0 ? 0 : tn_gram_cut(r) * w[r - 1];
+    bool none = (instead == TN_IDENTITY && !(w[0] + delta > least)) ||
+                (instead == TN_IDENTITY_IF_SMALL && !(sqrt(square) > 1e-6));
+    for (int64_t k = 0; k < r; k++) {
+        double value = w[k] > 0 ? w[k] + delta : delta;
+        w[k] = none ? 1 : value > least ? 1 / value : 0;
+    }
+    tn_from_eigen(r, w, e, spare, out);
+}

@@ -1,0 +1,226 @@
+/* optim.c - one step of a run: check all gradients, clip, let every unit measure, let every unit
+   step. What is not a LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own
+   default settings but at the schedule's rate. */
+#include "optim/optim.h"
+#include "core/op.h"
+#include "optim/balora.h"
+#include "optim/algebra/norm.h"
+#include "optim/run/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
+{
+    bool refused = o->def->clip == TN_CLIP_REFUSED;
+    if (refused && wanted > 0)
+        return tn_fail(e, TN_EARG,
+                       "%s: clipping the raw gradients would break its invariance; max_grad_norm "
+                       "must be 0",
+                       o->def->name);
+    o->max_norm = wanted < 0 ? (refused ? 0 : 1) : wanted;
+    return TN_OK;
+}
+
+tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
+                       tn_error *e)
+{
+    if (!def)
+        tn_fail(e, TN_EARG, "no optimizer is given; tn_optim_find knows those of tn_optims");
+    tn_optim *o = e->code ? NULL : calloc(1, sizeof *o);
+    if (!o) {
+        tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
+        return NULL;
+    }
+    o->params = p;
+    o->context = tn_params_context(p);
+    o->def = def;
+    o->schedule = options->schedule;
+    const tn_optim_options none = { .weight_decay = -1 };
+    if (tn_settings_read(def, options, o->hyper, e) ||
+        tn_settings_read(tn_optim_find("adamw"), &none, o->fallback, e) ||
+        choose_clipping(o, options->max_grad_norm, e) || tn_table_fill(o, options, e)) {
+        tn_optim_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void tn_optim_free(tn_optim *o)
+{
+    if (!o)
+        return;
+    tn_table_free(o);
+    free(o);
+}
+
+static void square_piece(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    tn_optim *o = arg;
+    const tn_piece *p = &o->pieces[i];
+    o->sums[i] = tn_sum_squares(o->members[p->member].unit.f[p->factor].g + p->from, p->n);
+}
+
+static void scale_piece(void *arg, int64_t i, int thread)
+{
+    (void)thread;
+    tn_optim *o = arg;
+    const tn_piece *p = &o->pieces[i];
+    tn_real *g = o->members[p->member].w[p->factor]->g + p->from, c = (tn_real)o->clip;
+    for (int64_t k = 0; k < p->n; k++)
+        g[k] *= c;
+}
+
+static char *shared_memory(const tn_optim *o, int thread)
+{
+    return (char *)o->scratch + o->scratch_shared * (size_t)thread;
+}
+
+/* Unit i as `thread` runs it. */
+static tn_member *member_on(tn_optim *o, int64_t i, int thread)
+{
+    tn_member *m = &o->members[i];
+    m->unit.thread = thread;
+    if (!m->def->keeps_scratch)
+        m->unit.memory = shared_memory(o, thread);
+    return m;
+}
+
+static void measure_unit(void *arg, int64_t i, int thread)
+{
+    tn_optim *o = arg;
+    tn_member *m = member_on(o, i, thread);
+    o->sums[i] = m->def->measure ? m->def->measure(&m->unit) : 0;
+}
+
+static void step_unit(void *arg, int64_t i, int thread)
+{
+    tn_optim *o = arg;
+    tn_member *m = member_on(o, i, thread);
+    m->def->step(&m->unit);
+    if (tn_table_balances(o, &m->unit) && fmod((double)m->unit.t, o->hyper[TN_BALORA_EVERY]) == 0)
+        tn_balora(&m->unit, o->hyper[TN_BALORA] == 2, shared_memory(o, thread));
+}
+
+static double sum_in_order(const double *s, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += s[i];
+    return sum;
+}
+
+/* A weight that nothing was added to has gradient zero: its memory must say so. */
+static int fill_missing_gradients(tn_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++)
+        for (int k = 0; k < o->members[i].unit.factors; k++) {
+            tn_tensor *w = o->members[i].w[k];
+            if (!w->g)
+                return tn_fail(&o->error, TN_ESTATE,
+                               "%s: frozen after the optimizer was made; expected before",
+                               o->members[i].unit.f[k].name);
+            if (!w->has_grad)
+                memset(w->g, 0, (size_t)tn_tensor_count(w) * sizeof *w->g);
+            w->has_grad = true;
+        }
+    return TN_OK;
+}
+
+/* Norm of all gradients; refuses the first weight whose gradient is not finite. */
+static int check_gradients(tn_optim *o)
+{
+    tn_parallel_for(o->context, o->piece_count, square_piece, o);
+    for (int64_t i = 0; i < o->piece_count; i++)
+        if (!isfinite(o->sums[i])) {
+            const tn_piece *p = &o->pieces[i];
+            return tn_fail(&o->error, TN_ENONFINITE,
+                           "step %lld: the gradient of %s is not finite; nothing was changed",
+                           (long long)o->steps + 1, o->members[p->member].unit.f[p->factor].name);
+        }
+    o->norm = sqrt(sum_in_order(o->sums, o->piece_count));
+    return TN_OK;
+}
+
+/* As torch's clip_grad_norm_. */
+static void clip_gradients(tn_optim *o)
+{
+    o->clip = o->max_norm > 0 ? o->max_norm / (o->norm + 1e-6) : 1;
+    if (o->clip < 1)
+        tn_parallel_for(o->context, o->piece_count, scale_piece, o);
+}
+
+static int measure_units(tn_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++) {
+        o->members[i].unit.t = o->steps + 1;
+        o->members[i].unit.lr = o->lr;
+    }
+    tn_parallel_for(o->context, o->count, measure_unit, o);
+    double global = sum_in_order(o->sums, o->count);
+    if (!isfinite(global))
+        return tn_fail(&o->error, TN_ENONFINITE,
+                       "step %lld: the gradients are too large for %s; nothing was changed",
+                       (long long)o->steps + 1, o->def->name);
+    for (int64_t i = 0; i < o->count; i++)
+        o->members[i].unit.global = global;
+    return TN_OK;
+}
+
+int tn_optim_step(tn_optim *o)
+{
+    o->error = (tn_error){ 0 };
+    o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
+    if (fill_missing_gradients(o) || check_gradients(o))
+        return o->error.code;
+    clip_gradients(o);
+    if (measure_units(o))
+        return o->error.code;
+    tn_parallel_for(o->context, o->count, step_unit, o);
+    tn_params_clear(o->params);
+    o->steps++;
+    return TN_OK;
+}
+
+const tn_error *tn_optim_error(const tn_optim *o)
+{
+    return &o->error;
+}
+
+int64_t tn_optim_steps(const tn_optim *o)
+{
+    return o->steps;
+}
+
+void tn_optim_set_steps(tn_optim *o, int64_t steps)
+{
+    o->steps = steps;
+}
+
+double tn_optim_lr(const tn_optim *o)
+{
+    return o->lr;
+}
+
+double tn_optim_grad_norm(const tn_optim *o)
+{
+    return o->norm;
+}
+
+size_t tn_optim_state_bytes(const tn_optim *o)
+{
+    return o->state_bytes;
+}
+
+const tn_optim_def *tn_optim_definition(const tn_optim *o)
+{
+    return o->def;
+}
+
+double tn_optim_hyper(const tn_optim *o, const char *name)
+{
+    int i = tn_settings_find(o->def, name, strlen(name));
+    return i < 0 ? NAN : o->hyper[i];
+}

@@ -1,0 +1,115 @@
+/* The benchmarks on small sizes: they run, and a script can read what `bench step` prints. */
+#include "tests/support/tests.h"
+
+#include "apps/bench/bench.h"
+#include "optim/optim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a benchmark prints, to be freed. */
+static char *output_of(int (*run)(const options *o, tn_error *e), const options *o)
+{
+    tn_error e = { 0 };
+    FILE *file = tmpfile();
+    fflush(stdout);
+    int keep = dup(STDOUT_FILENO);
+    dup2(fileno(file), STDOUT_FILENO);
+    int status = run(o, &e);
+    fflush(stdout);
+    dup2(keep, STDOUT_FILENO);
+    close(keep);
+    ck_assert_msg(!status && !e.code, "%s", e.text);
+    char *text = calloc(1, 1 << 16);
+    rewind(file);
+    ck_assert_uint_gt(fread(text, 1, (1 << 16) - 1, file), 0);
+    fclose(file);
+    return text;
+}
+
+static double number_after(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    ck_assert_msg(at != NULL, "no \"%s\" in: %s", words, text);
+    return strtod(at + strlen(words), NULL);
+}
+
+START_TEST(median)
+{
+    double odd[] = { 3, 1, 2 }, even[] = { 4, 1, 3, 2 };
+    ck_assert_double_eq(bench_median(odd, 3), 2);
+    ck_assert_double_eq(bench_median(even, 4), 2.5);
+}
+END_TEST
+
+static options small(const char *mode)
+{
+    return (options){ .layers = 2, .heads = 2, .width = 16, .vocab = 31, .batch_size = 3,
+                      .max_seq_length = 8, .lora_rank = 2, .lora_alpha = 4, .mode = mode,
+                      .precision = "f32", .threads = 2, .iters = 3, .pairs = 3 };
+}
+
+START_TEST(step)
+{
+    static const char *const modes[] = { "full", "lora-qv", "lora-all" };
+    for (int i = 0; i < 3; i++) {
+        options o = small(modes[i]);
+        char *text = output_of(bench_step, &o);
+        char *line = strchr(text, '\n');
+        ck_assert(line && !line[1]); /* one line */
+        double rate = number_after(text, "tok/s med "), ms = number_after(text, " med ");
+        ck_assert_double_eq_tol(rate * ms * 1e-3, 3 * 8, 3 * 8 * 2e-3); /* four digits */
+        ck_assert_double_gt(number_after(text, "peak RSS "), 1);
+        ck_assert_double_eq_tol(number_after(text, "loss "), 3.434, 0.1); /* ln 31 */
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(optimizers)
+{
+    options o = small("full");
+    char *text = output_of(bench_optimizers, &o);
+    for (int i = 0; tn_optims[i]; i++)
+        ck_assert_ptr_nonnull(strstr(text, tn_optims[i]->name));
+    ck_assert_ptr_nonnull(strstr(text, "3 pairs of (16, r 2)"));
+    free(text);
+}
+END_TEST
+
+#ifndef TN_DOUBLE /* double is for tests alone, and slow */
+
+START_TEST(ops)
+{
+    options o = small("full");
+    char *text = output_of(bench_ops, &o);
+    for (int i = 0; tn_ops[i]; i++)
+        ck_assert_msg(strstr(text, tn_ops[i]->name) != NULL, "no %s", tn_ops[i]->name);
+    free(text);
+}
+END_TEST
+
+START_TEST(peak)
+{
+    options o = small("full");
+    char *text = output_of(bench_peak, &o);
+    ck_assert_double_gt(number_after(text, "\nscalar"), 0.01);
+    ck_assert_double_gt(number_after(text, "\ntriad"), 0.01);
+    free(text);
+}
+END_TEST
+
+#endif
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, median);
+    tcase_add_test(c, step);
+    tcase_add_test(c, optimizers);
+#ifndef TN_DOUBLE
+    tcase_add_test(c, ops);
+    tcase_add_test(c, peak);
+#endif
+}

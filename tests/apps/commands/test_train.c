@@ -1,0 +1,395 @@
+/* tenon train, driven from outside: same bits whatever the threads and wherever it was stopped;
+   stopping by signal; refusing what is not finite; what is in the output folder. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* 12 steps of accumulated batches over 23 records: an epoch ends inside step 3, 6 and 9. */
+#define STEPS                                                                                      \
+    "--iters 12 --batch-size 3 --grad-accumulation-steps 2 --dropout 0.1 --steps-per-eval 4 --lr " \
+    "5e-3"
+#define FULL "train --model m --tokenizer chars --data r.jsonl " STEPS
+#define LORA                                                                                       \
+    "train --model b --data r.jsonl --lora-rank 4 --lora-dropout 0.1 --target-modules "            \
+    "all-linear " STEPS
+
+typedef struct kind { const char *command, *optimizer; } kind;
+
+static const kind kinds[] = {
+    { FULL, "adamw" }, { FULL, "sgd --opt momentum=0.9" }, { LORA, "adam" },
+    { LORA, "scaled-adam" }, { LORA, "scaled-gd" }, { LORA, "lora-rite" },
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* A base model for LoRA, b. */
+static void make_base(const place *p)
+{
+    ck_assert_int_eq(tenon(p, "train --model m --tokenizer chars --data r.jsonl -o b --iters 3"),
+                     0);
+}
+
+/* Fails unless both folders hold the same files but for logs. */
+static void same_folders(const place *p, const char *a, const char *b)
+{
+    const int status = shell(p, "diff -rq -x log.jsonl %s %s >differ", a, b);
+    char *text = place_read("differ");
+    ck_assert_msg(status == 0, "%s", text);
+    free(text);
+}
+
+START_TEST(bits_do_not_depend_on_threads)
+{
+    place p = place_make();
+    const kind *k = &kinds[_i];
+    make_base(&p);
+    ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o o1 --threads 1", k->command, k->optimizer), 0);
+    ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o o5 --threads 5", k->command, k->optimizer), 0);
+    same_folders(&p, "o1", "o5");
+    place_end(&p);
+}
+END_TEST
+
+/* A run goes on from its checkpoint after step N, with another number of threads, as if nothing had
+   been: stops in the middle of epochs and at their ends. */
+START_TEST(resuming_changes_no_bit)
+{
+    place p = place_make();
+    const kind *k = &kinds[_i];
+    make_base(&p);
+    for (int n = 4; n < 12; n += 3) {
+        ck_assert_int_eq(shell(&p, "rm -rf o r"), 0);
+        ck_assert_int_eq(
+            tenon(&p, "%s --optimizer %s -o o --save-every %d", k->command, k->optimizer, n), 0);
+        ck_assert_int_eq(shell(&p, "mkdir r && cp -r o/checkpoint-%d o/config.used r", n), 0);
+        ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o r --save-every %d --threads 3 --resume",
+                               k->command, k->optimizer, n),
+                         0);
+        place_has(&p, "out", "resumed");
+        same_folders(&p, "o", "r");
+    }
+    place_end(&p);
+}
+END_TEST
+
+/* With a rate that does not depend on the number of steps, a finished run can be made longer. */
+START_TEST(a_longer_run_continues_a_shorter_one)
+{
+    place p = place_make();
+    const char *how =
+        "train --model m --tokenizer chars --data t.txt --lr-scheduler constant --warmup-steps 1";
+    ck_assert_int_eq(tenon(&p, "%s --iters 9 -o o", how), 0);
+    for (int n = 1; n < 9; n++) {
+        ck_assert_int_eq(tenon(&p, "%s --iters %d -o r --overwrite", how, n), 0);
+        ck_assert_int_eq(tenon(&p, "%s --iters 9 -o r --resume", how), 0);
+        ck_assert_int_eq(shell(&p, "rm -r r/checkpoint-%d", n), 0);
+        same_folders(&p, "o", "r");
+    }
+    place_end(&p);
+}
+END_TEST
+
+typedef struct stop { const char *signal; } stop;
+
+static const stop stops[] = { { "INT" }, { "TERM" }, { "HUP" } };
+
+/* The first signal: the step is finished and saved, 130; the run goes on as if nothing had been. */
+START_TEST(a_signal_saves_and_stops)
+{
+    place p = place_make();
+    const char *how =
+        "train --model m --tokenizer chars --data r.jsonl --iters 300 --steps-per-report 1";
+    ck_assert_int_eq(tenon(&p, "%s -o o", how), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "\"$T\" %s -o r >out 2>err & pid=$!; "
+              "until grep -q '\"step\":20,' r/log.jsonl 2>/dev/null; do sleep 0.02; done; "
+              "kill -%s $pid; wait $pid",
+              how, stops[_i].signal),
+        130);
+    place_has(&p, "out", "-o r --resume");
+    ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --resume", how), 0);
+    ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-300*' -delete"),
+                     0);
+    same_folders(&p, "o", "r");
+    place_end(&p);
+}
+END_TEST
+
+/* Under nohup a terminal that is closed stops nothing. */
+START_TEST(a_signal_that_was_ignored_stays_so)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "trap '' HUP; \"$T\" train --model m --tokenizer chars --data r.jsonl --iters 100 "
+              "-o r >out 2>err & pid=$!; "
+              "until grep -q '\"step\":20,' r/log.jsonl 2>/dev/null; do sleep 0.02; done; "
+              "kill -HUP $pid; wait $pid"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* The second signal does not wait for the step, which would take minutes here. */
+START_TEST(a_second_signal_leaves_at_once)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 2 "
+              "--grad-accumulation-steps 200000 --progress none -o r >out 2>err & pid=$!; "
+              "until grep -q tenon r/log.jsonl 2>/dev/null || ! kill -0 $pid; do sleep 0.02; done; "
+              "kill -INT $pid; sleep 0.3; kill -0 $pid || exit 1; kill -INT $pid; wait $pid"),
+        130);
+    ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors && test ! -e r/checkpoint-1"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(what_is_not_finite_stops_the_run)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer chars --data t.txt --iters 9 -o o --lr "
+                           "1e30 --save-every 1"),
+                     1);
+    place_has(&p, "err", "tenon: step ");
+    place_has(&p, "err", "transformer.");
+    place_has(&p, "err", "newest checkpoint is after step 1");
+    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && test ! -e o/model.safetensors"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(a_dry_run_writes_nothing)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data t.txt --dry-run -o o"), 0);
+    place_has(&p, "out", "measured");
+    ck_assert_int_eq(shell(&p, "test ! -e o"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A run is not replaced unasked; asked, it gives what a first run gives. */
+START_TEST(a_finished_run_is_kept)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --data t.txt --iters 4";
+    ck_assert_int_eq(tenon(&p, "%s -o o", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --iters 3 --seed 1", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r", how), 1);
+    place_has(&p, "err", "holds a finished run (model.safetensors); --overwrite");
+    ck_assert_int_eq(shell(&p, "rm r/model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r", how), 1);
+    place_has(&p, "err", "holds a run stopped after step 3; --resume continues it, --overwrite");
+    ck_assert_int_eq(shell(&p, "touch r/adapter_config.json r/adapter_model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
+    same_folders(&p, "o", "r");
+    ck_assert_int_eq(tenon(&p, "%s -o r --resume --overwrite", how), 2);
+    place_end(&p);
+}
+END_TEST
+
+typedef struct other { const char *options, *named; } other;
+
+static const other others[] = {
+    { "--seed 1", "--seed" },
+    { "--batch-size 2", "--batch-size" },
+    { "--optimizer sgd", "--optimizer" },
+    { "--lr 1e-2", "--learning-rate" },
+    { "--opt beta1=0.8", "--opt" },
+    { "--iters 9", "steps" },
+    { "--data u.txt", "training data" },
+    { "--model n", "starting weights" },
+    { "--dropout 0.1 --lr-min 1e-9", "--dropout, --lr-min" },
+};
+
+START_TEST(resuming_with_other_options_names_them)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p,
+                           "sed 's/fox/box/' t.txt >u.txt; cp -r m n; sed -i 's/\"n_embd\": "
+                           "16/\"n_embd\": 8/' n/*"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 8 -o o"), 0);
+    const int status =
+        tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 8 -o o --resume %s",
+              others[_i].options);
+    place_has(&p, "err", "--resume: these differ");
+    place_has(&p, "err", others[_i].named);
+    ck_assert_int_eq(status, 2);
+    place_end(&p);
+}
+END_TEST
+
+/* config.used alone makes the run again. */
+START_TEST(config_used_repeats_the_run)
+{
+    place p = place_make();
+    make_base(&p);
+    ck_assert_int_eq(tenon(&p, LORA " --optimizer lora-rite -o o"), 0);
+    ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
+    same_folders(&p, "o", "r");
+    ck_assert_int_eq(tenon(&p, FULL " -o f"), 0);
+    ck_assert_int_eq(tenon(&p, "train --config f/config.used -o g"), 0);
+    same_folders(&p, "f", "g");
+    place_end(&p);
+}
+END_TEST
+
+/* A name that a config file could misread comes back as it was. */
+START_TEST(config_used_quotes_what_needs_it)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "cp t.txt 'a # b.txt'"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "train --model m --tokenizer chars --data 'a # b.txt' --iters 2 -o o"), 0);
+    ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
+    same_folders(&p, "o", "r");
+    place_end(&p);
+}
+END_TEST
+
+/* Underscores stand for dashes in the names of schedules too. */
+START_TEST(a_schedule_has_two_spellings)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --data t.txt --iters 9 --warmup-steps 2";
+    ck_assert_int_eq(tenon(&p, "%s -o o --lr-scheduler inverse-sqrt", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --lr-scheduler inverse_sqrt", how), 0);
+    ck_assert_int_eq(shell(&p, "cmp o/model.safetensors r/model.safetensors"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A reader of a pipe has each record when it is made, not when the run ends. */
+START_TEST(records_come_at_once)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
+              "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
+              "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* N accumulated batches are one batch of N times the rows, to rounding: tokens are weighed alike.
+ */
+START_TEST(accumulation_is_a_larger_batch)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --data r.jsonl --iters 1 --optimizer sgd "
+                      "--lr 0.1 --progress json";
+    ck_assert_int_eq(tenon(&p, "%s --batch-size 23 -o a", how), 0);
+    ck_assert_int_eq(shell(&p,
+                           "grep '\"step\":1,' err | sed "
+                           "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >one"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "%s --batch-size 1 --grad-accumulation-steps 23 -o b", how), 0);
+    ck_assert_int_eq(shell(&p,
+                           "grep '\"step\":1,' err | sed "
+                           "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >two"),
+                     0);
+    ck_assert_int_eq(
+        shell(&p,
+              "paste one two | awk '{ d = $1 - $3; e = $2 - $4; exit !(NF == 4 && $1 > 1 && "
+              "d * d < 1e-10 && e * e < 1e-8) }'"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(the_log_says_what_happened)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        tenon(&p,
+              "train --model m --tokenizer chars --data t.txt --iters 20 -o o --steps-per-report 5 "
+              "--steps-per-eval 10 --opt beta1=0.8 --opt eps=1e-6"),
+        0);
+    place_has(&p, "o/log.jsonl", "\"opt\":[\"beta1=0.8\",\"eps=1e-6\"]");
+    place_has(&p, "o/log.jsonl", "{\"tenon\":");
+    place_has(&p, "o/log.jsonl", "\"iters\":20");
+    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"train\",\"step\":' o/log.jsonl) = 5"),
+                     0); /* 1, 5, ... 20 */
+    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"valid\"' o/log.jsonl) = 3"),
+                     0); /* 0, 10, 20 */
+    ck_assert_int_eq(shell(&p, "grep '\"step\":1,' o/log.jsonl | grep -q '\"eta_s\":null'"), 0);
+    ck_assert_int_eq(shell(&p, "grep '\"step\":5,' o/log.jsonl | grep -q '\"eta_s\":[0-9]'"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A line that a full disk or a kill left unfinished is not glued to the next. */
+START_TEST(a_resumed_log_has_whole_lines)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4"), 0);
+    ck_assert_int_eq(shell(&p, "rm -r o/model.safetensors o/checkpoint-12 && "
+                               "printf '{\"split\":\"tra' >>o/log.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4 --resume"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\":' o/log.jsonl) = 2"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(a_folder_has_one_run_at_a_time)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "mkdir o && flock -n o \"$T\" " FULL " -o o >out 2>err"), 1);
+    place_has(&p, "err", "tenon: o: another run is writing there; expected another folder");
+    ck_assert_int_eq(shell(&p, "test -z \"$(ls o)\""), 0);
+    ck_assert_int_eq(tenon(&p, FULL " -o o"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A tokenizer made from the data belongs to the adapter of a base that has none. */
+START_TEST(an_adapter_brings_its_tokenizer)
+{
+    place p = place_make();
+    make_base(&p);
+    ck_assert_int_eq(tenon(&p, LORA " -o o"), 0);
+    ck_assert_int_eq(shell(&p, "test ! -e o/tokenizer.json && rm b/tokenizer*.json"), 0);
+    ck_assert_int_eq(tenon(&p, LORA " -o o2 --tokenizer chars"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --adapter-path o2 --data r.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "generate --model b --adapter-path o2 --prompt 1 -n 3"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl"), 1);
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    if (sizeof(tn_real) == sizeof(double))
+        return; /* there is one program, in float */
+    tcase_add_loop_test(c, bits_do_not_depend_on_threads, 0, KINDS);
+    tcase_add_loop_test(c, resuming_changes_no_bit, 0, KINDS);
+    tcase_add_test(c, a_longer_run_continues_a_shorter_one);
+    tcase_add_loop_test(c, a_signal_saves_and_stops, 0, sizeof stops / sizeof *stops);
+    tcase_add_test(c, a_signal_that_was_ignored_stays_so);
+    tcase_add_test(c, a_second_signal_leaves_at_once);
+    tcase_add_test(c, what_is_not_finite_stops_the_run);
+    tcase_add_test(c, a_dry_run_writes_nothing);
+    tcase_add_test(c, a_finished_run_is_kept);
+    tcase_add_loop_test(c, resuming_with_other_options_names_them, 0,
+                        sizeof others / sizeof *others);
+    tcase_add_test(c, config_used_repeats_the_run);
+    tcase_add_test(c, config_used_quotes_what_needs_it);
+    tcase_add_test(c, a_schedule_has_two_spellings);
+    tcase_add_test(c, records_come_at_once);
+    tcase_add_test(c, accumulation_is_a_larger_batch);
+    tcase_add_test(c, the_log_says_what_happened);
+    tcase_add_test(c, a_resumed_log_has_whole_lines);
+    tcase_add_test(c, a_folder_has_one_run_at_a_time);
+    tcase_add_test(c, an_adapter_brings_its_tokenizer);
+}

@@ -1,0 +1,232 @@
+/* test_gpt.c - GPT-2 against logits, losses and gradients of Transformers and PEFT in double. */
+#include "nn/nn.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double TOLERANCE = sizeof(tn_real) == sizeof(double) ? 1e-10 : 1e-4;
+
+typedef struct fixture {
+    tn_context *c;
+    tn_tape *t;
+    tn_model *m;
+    tn_safetensors *expected;
+    const tn_json *numbers;
+    int32_t ids[24], targets[24];
+    tn_batch batch;
+    tn_error e;
+} fixture;
+
+static void open_fixture(fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    f->c = tn_context_new(&(tn_options){ .threads = 2, .seed = 1 });
+    f->t = tn_tape_new(f->c);
+    f->m = tn_model_open(f->c, GOLDEN "tiny_models/gpt2", &f->e);
+    f->expected = tn_safetensors_open(GOLDEN "tiny_models/gpt2/expected.safetensors", &f->e);
+    f->numbers = tn_json_read(GOLDEN "tiny_models/gpt2/expected.json", &f->e);
+    must(&f->e);
+    tn_entry_int(f->expected, tn_safetensors_find(f->expected, "input_ids"), f->ids, &f->e);
+    must(&f->e);
+    for (int i = 0; i < 24; i++)
+        f->targets[i] = i < 23 ? f->ids[i + 1] : -1;
+    f->batch =
+        (tn_batch){ .rows = 1, .width = 24, .ids = f->ids, .targets = f->targets, .tokens = 23 };
+}
+
+static void close_fixture(fixture *f)
+{
+    tn_json_free(f->numbers);
+    tn_safetensors_close(f->expected);
+    tn_model_free(f->m);
+    tn_tape_free(f->t);
+    tn_context_free(f->c);
+}
+
+static void check_values(const fixture *f, const tn_real *x, int64_t count, const char *name)
+{
+    int64_t n;
+    double *expected = read_doubles(f->expected, name, &n);
+    ck_assert_int_eq(n, count);
+    double d = difference(x, expected, n);
+    ck_assert_msg(d < TOLERANCE, "%s differs by %g", name, d);
+    free(expected);
+}
+
+static void check_logits(fixture *f, const char *name)
+{
+    tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, 24 });
+    memcpy(ids->i, f->ids, sizeof f->ids);
+    tn_tensor *z = tn_model_logits(f->m, f->t, ids);
+    ck_assert_msg(z != NULL, "%s", tn_tape_error(f->t));
+    check_values(f, z->x, tn_tensor_count(z), name);
+    tn_tape_reset(f->t);
+}
+
+static void check_loss(fixture *f, const char *name)
+{
+    double expected = 0;
+    tn_json_get_real(f->numbers, name, &expected, &f->e);
+    tn_tensor *loss = tn_model_loss(f->m, f->t, &f->batch, 0);
+    ck_assert_msg(loss && !tn_backward(f->t, loss), "%s", tn_tape_error(f->t));
+    ck_assert_double_eq_tol((double)loss->x[0], expected, TOLERANCE * expected);
+}
+
+START_TEST(base_model_is_that_of_transformers)
+{
+    fixture f;
+    open_fixture(&f);
+    ck_assert_int_eq(tn_params_size(f.m->params), 28544);
+    check_logits(&f, "logits.base");
+    check_loss(&f, "loss_base");
+    const tn_json *norms = tn_json_find(f.numbers, "grad_l2_norm_full_finetune");
+    ck_assert_int_eq(norms->count, tn_params_count(f.m->params));
+    for (const tn_json *v = norms->child; v; v = v->next) {
+        char name[128];
+        double sum = 0, expected;
+        snprintf(name, sizeof name, "transformer.%s", v->key);
+        const tn_tensor *w = tn_params_find(f.m->params, name)->w;
+        ck_assert(w->has_grad && tn_json_real(v, &expected));
+        for (int64_t i = 0; i < tn_tensor_count(w); i++)
+            sum += (double)w->g[i] * (double)w->g[i];
+        ck_assert_msg(fabs(sqrt(sum) - expected) < TOLERANCE * expected,
+                      "gradient of %s: %g, expected %g", name, sqrt(sum), expected);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(adapted_model_is_that_of_peft)
+{
+    fixture f;
+    open_fixture(&f);
+    tn_adapter_open(f.m, GOLDEN "tiny_models/gpt2", &f.e);
+    must(&f.e);
+    check_logits(&f, "logits.lora");
+    check_loss(&f, "loss_lora");
+    int64_t factors = 0;
+    for (int64_t i = 0; i < tn_params_count(f.m->params); i++) {
+        const tn_param *p = tn_params_at(f.m->params, i);
+        char name[160];
+        snprintf(name, sizeof name, "grad.base_model.model.%s", p->name);
+        ck_assert_int_eq(p->w->wants_grad, p->lora_scale != 0);
+        if (!p->w->wants_grad)
+            continue;
+        ck_assert_double_eq(p->lora_scale, 2);
+        check_values(&f, p->w->g, tn_tensor_count(p->w), name);
+        factors++;
+    }
+    ck_assert_int_eq(factors, 8);
+    close_fixture(&f);
+}
+END_TEST
+
+/* A row's numbers do not depend on the batch it stands in, nor on the number of threads. */
+START_TEST(rows_and_threads_change_no_bit)
+{
+    fixture f;
+    open_fixture(&f);
+    tn_real alone[10 * 64];
+    int32_t ids[3][10];
+    for (int b = 0; b < 3; b++)
+        for (int i = 0; i < 10; i++)
+            ids[b][i] = b == 1 ? f.ids[i] : (7 * b + 5 * i) % 64;
+    for (int run = 0; run < 2; run++) {
+        tn_tensor *in = tn_tape_input(f.t, TN_I32, 2, (int64_t[]){ run ? 3 : 1, 10 });
+        memcpy(in->i, run ? ids[0] : ids[1], (size_t)tn_tensor_count(in) * sizeof(int32_t));
+        tn_tensor *z = tn_model_logits(f.m, f.t, in);
+        ck_assert_ptr_nonnull(z);
+        if (!run)
+            memcpy(alone, z->x, sizeof alone);
+        else
+            ck_assert_mem_eq(z->x + 640, alone, sizeof alone);
+        tn_tape_reset(f.t);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+/* As GPT-2: 0.02 everywhere, smaller where a block leads back into the sum, biases 0, norms 1. */
+START_TEST(new_model_starts_as_gpt2)
+{
+    static const struct { const char *name; double std; } weights[] = {
+        { "transformer.wte.weight", 0.02 },
+        { "transformer.wpe.weight", 0.02 },
+        { "transformer.h.1.attn.c_attn.weight", 0.02 },
+        { "transformer.h.1.attn.c_proj.weight", 0.01 },
+        { "transformer.h.1.mlp.c_fc.weight", 0.02 },
+        { "transformer.h.1.mlp.c_proj.weight", 0.01 },
+        { "transformer.h.1.mlp.c_fc.bias", 0 },
+    };
+    static const char text[] =
+        "{\"model_type\":\"gpt2\",\"n_embd\":64,\"n_head\":2,\"n_layer\":2,\"vocab_size\":99}";
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 5 });
+    const tn_json *config = tn_json_parse(text, sizeof text - 1, "config.json", 0, &e);
+    tn_model *m = tn_model_new(c, config, 80, 79, &e);
+    must(&e);
+    ck_assert(m->vocab == 80 && m->end == 79 && m->tied && m->positions == 1024);
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+        const tn_tensor *w = tn_params_find(m->params, weights[i].name)->w;
+        double sum = 0, n = (double)tn_tensor_count(w);
+        for (int64_t k = 0; k < tn_tensor_count(w); k++)
+            sum += (double)w->x[k] * (double)w->x[k];
+        ck_assert_double_eq_tol(sqrt(sum / n), weights[i].std, 0.05 * weights[i].std + 1e-9);
+    }
+    const tn_tensor *norm = tn_params_find(m->params, "transformer.ln_f.weight")->w;
+    ck_assert(norm->x[0] == 1 && norm->x[63] == 1);
+    tn_model_free(m);
+    tn_json_free(config);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(too_many_positions_are_refused)
+{
+    fixture f;
+    open_fixture(&f);
+    int32_t ids[33] = { 0 };
+    tn_batch b = { .rows = 1, .width = 33, .ids = ids, .targets = ids, .tokens = 33 };
+    ck_assert_ptr_null(tn_model_loss(f.m, f.t, &b, 0));
+    ck_assert_str_eq(tn_tape_error(f.t), "embed: 33 positions; the model has 32");
+    close_fixture(&f);
+}
+END_TEST
+
+/* Dropout changes a training loss, differs from draw to draw, and is off in evaluation. */
+START_TEST(dropout_acts_in_training_only)
+{
+    fixture f;
+    open_fixture(&f);
+    double plain[4], dropped[4];
+    for (int i = 0; i < 4; i++) {
+        for (int on = 0; on < 2; on++) {
+            f.m->dropout = on ? 0.3 : 0;
+            if (i < 3)
+                tn_tape_train(f.t, (uint64_t)(i < 2 ? 1 : 2));
+            else
+                tn_tape_eval(f.t);
+            (on ? dropped : plain)[i] = (double)tn_model_loss(f.m, f.t, &f.batch, 0)->x[0];
+            tn_tape_reset(f.t);
+        }
+    }
+    ck_assert(plain[0] == plain[1] && plain[0] == plain[2] && plain[0] == plain[3]);
+    ck_assert(dropped[0] == dropped[1] && dropped[0] != dropped[2] && dropped[0] != plain[0]);
+    ck_assert(dropped[3] == plain[3]);
+    close_fixture(&f);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, base_model_is_that_of_transformers);
+    tcase_add_test(c, adapted_model_is_that_of_peft);
+    tcase_add_test(c, rows_and_threads_change_no_bit);
+    tcase_add_test(c, new_model_starts_as_gpt2);
+    tcase_add_test(c, too_many_positions_are_refused);
+    tcase_add_test(c, dropout_acts_in_training_only);
+}
