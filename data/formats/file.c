@@ -225,12 +225,3 @@ char *tn_path_join(const char *folder, const char *name)
     memcpy(path + a + slash, name, b + 1);
     return path;
 }
-
-uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start)
-{
-    const unsigned char *s = bytes;
-    uint64_t h = start ? start : 0xCBF29CE484222325u;
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ s[i]) * 0x100000001B3u;
-    return h;
-}

@@ -257,16 +257,6 @@ START_TEST(joins_paths)
 }
 END_TEST
 
-/* Test vectors of the FNV-1a draft (draft-eastlake-fnv). */
-START_TEST(hashes)
-{
-    ck_assert_uint_eq(tn_hash64("", 0, 0), 0xCBF29CE484222325u);
-    ck_assert_uint_eq(tn_hash64("a", 1, 0), 0xAF63DC4C8601EC8Cu);
-    ck_assert_uint_eq(tn_hash64("foobar", 6, 0), 0x85944171F73967E8u);
-    ck_assert_uint_eq(tn_hash64("bar", 3, tn_hash64("foo", 3, 0)), 0x85944171F73967E8u);
-}
-END_TEST
-
 START_TEST(folders)
 {
     scratch s;
@@ -298,5 +288,4 @@ void tests(TCase *c)
     tcase_add_test(c, short_write_leaves_the_old_file);
     tcase_add_test(c, earlier_errors_stick);
     tcase_add_test(c, joins_paths);
-    tcase_add_test(c, hashes);
 }
