@@ -1,5 +1,5 @@
 /* test_hash.c - the hashes are the ones that are described, and see what changes. */
-#include "tests/tests.h"
+#include "tests/support/tests.h"
 
 #include "data/data.h"
 
