@@ -202,6 +202,10 @@ typedef struct tn_loader_options {
     int64_t batch;
     uint64_t seed;
     bool in_order;  /* evaluation: every row once, in order, the last batch shorter; then NULL */
+    int64_t rows;   /* in order: only the first so many (0: all) */
+    /* Training: batches that make one step (0: 1). Together they hold the rows of one batch of
+       batch x accumulate rows, whatever the two are. */
+    int64_t accumulate;
 } tn_loader_options;
 
 typedef struct tn_loader tn_loader;

@@ -42,18 +42,6 @@ static int on_event(void *arg, run *r, const run_event *event)
     return w->e->code || signals_stop();
 }
 
-static int evaluate_part(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
-{
-    if (!s->data[which])
-        return 0;
-    tn_loader *l = tn_loader_new(
-        s->data[which], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
-    if (l)
-        tn_evaluate(s->model, s->tape, l, 0, out, e);
-    tn_loader_free(l);
-    return e->code;
-}
-
 static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *e)
 {
     const char *set[MAX_LIST + 1];
@@ -92,8 +80,8 @@ static int run_cell(study *y, setup *s, cell *c, tn_error *e)
     c->state = tn_optim_state_bytes(r.optim);
     const int stopped = run_go(&r, on_event, &w, &inner);
     c->seconds = r.seconds / (double)(r.state.step ? r.state.step : 1);
-    if (!inner.code && !stopped && !evaluate_part(s, y->o, PART_VALID, &c->valid, &inner))
-        evaluate_part(s, y->o, PART_TEST, &c->test, &inner);
+    if (!inner.code && !stopped && !evaluate_part(s, y->o, PART_VALID, 0, &c->valid, &inner))
+        evaluate_part(s, y->o, PART_TEST, 0, &c->test, &inner);
     if (inner.code == TN_ENONFINITE)
         c->diverged = r.state.step + 1;
     else if (inner.code)

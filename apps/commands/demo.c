@@ -76,7 +76,7 @@ static int demo_options(options *o, const options *asked, tn_error *e)
     static const char *const line[] = { "tenon", "train", "--model=data/bundled/base",
         "--data=task:restaurant", "--output-dir=build/demo", "--target-modules=all-linear",
         "--lora-rank=8", "--lora-alpha=16", "--batch-size=8", "--lr-scheduler=linear",
-        "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=8", "--seed=3", NULL };
+        "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=16", "--seed=3", NULL };
     int n = 0;
     while (line[n])
         n++;
@@ -135,15 +135,6 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
     return e->code;
 }
 
-static void score(setup *s, part p, int64_t batches, const options *o, tn_eval *out, tn_error *e)
-{
-    tn_loader_options how = { .batch = o->batch_size, .in_order = true };
-    tn_loader *in = tn_loader_new(s->data[p], &how, e);
-    if (in)
-        tn_evaluate(s->model, s->tape, in, batches, out, e);
-    tn_loader_free(in);
-}
-
 /* optimizer NULL: the base as it is, scored. Not 0: an error, or a signal asked to stop. */
 static int run_leg(leg *l, const options *o, tn_error *e)
 {
@@ -166,8 +157,8 @@ static int run_leg(leg *l, const options *o, tn_error *e)
         l->seconds = r.seconds / (double)l->n;
     }
     if (!e->code && !signals_stop() && !l->rescaled) {
-        score(&s, PART_VALID, o->val_batches, o, &l->last, e);
-        score(&s, PART_TEST, 0, o, &l->test, e);
+        evaluate_part(&s, o, PART_VALID, valid_rows(o), &l->last, e);
+        evaluate_part(&s, o, PART_TEST, 0, &l->test, e);
         answer_prompts(&s, l->answer, e);
     }
     run_close(&r);

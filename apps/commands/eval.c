@@ -21,11 +21,8 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
     tn_eval v;
     task_score score;
     const tn_data_facts facts = tn_dataset_facts(s->data[which]);
-    tn_loader *l = tn_loader_new(
-        s->data[which], &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
-    if (l && !tn_evaluate(s->model, s->tape, l, 0, &v, e))
+    if (!evaluate_part(s, o, which, 0, &v, e))
         print_loss(s, o, &facts, &v);
-    tn_loader_free(l);
     if (e->code || !s->task)
         return e->code;
     if (score_task(s, o, facts.records + facts.skipped, &score, e))

@@ -94,7 +94,7 @@ void progress_block(const run *r)
            show_bytes(memory_free(), d));
     printf("plan       %lld steps x %lld rows", (long long)r->steps,
            (long long)(o->batch_size * o->grad_accumulation_steps));
-    if (r->valid)
+    if (r->s->data[PART_VALID])
         printf(", evaluation every %lld", (long long)o->steps_per_eval);
     printf(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
            tn_context_isa(r->s->context));

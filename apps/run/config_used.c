@@ -60,6 +60,11 @@ void config_facts(const run *r, tn_text *out)
                 (unsigned long long)tn_params_hash(r->s->model->params, false));
     tn_text_add(out, "# training data = %016llx\n",
                 (unsigned long long)data_hash(r->s->data[PART_TRAIN]));
+    /* Once the records of a step depended on how it was cut into batches: a checkpoint of then, which
+       does not have this line, is not continued with others. */
+    if (r->o->grad_accumulation_steps > 1 && !tn_dataset_facts(r->s->data[PART_TRAIN]).stream)
+        tn_text_add(out, "# records a step = %lld\n",
+                    (long long)(r->o->batch_size * r->o->grad_accumulation_steps));
 }
 
 void config_told(const options *o, const char *name, bool full, tn_text *out)
@@ -112,7 +117,7 @@ static void compare_lines(const char *theirs, const char *ours, const char *name
 int config_check(const run *r, const tn_text *facts, const char *path, tn_error *e)
 {
     static const char *const fact_names[] = { "# steps", "# warm-up", "# starting weights",
-                                              "# training data" };
+                                              "# training data", "# records a step" };
     size_t size;
     char *theirs = tn_file_read(path, CONFIG_MOST, &size, e);
     tn_text ours = { 0 }, differ = { 0 };
@@ -124,7 +129,7 @@ int config_check(const run *r, const tn_text *facts, const char *path, tn_error 
         if (speaks(i, 't', r->s->full, NUMBERS))
             compare_lines(theirs, ours.s, name, &differ);
     }
-    for (int i = 0; theirs && ours.s && i < 4; i++)
+    for (size_t i = 0; theirs && ours.s && i < sizeof fact_names / sizeof *fact_names; i++)
         compare_lines(theirs, ours.s, fact_names[i], &differ);
     if (differ.n)
         tn_fail(e, APP_USAGE, "--resume: these differ from %s: %s; expected the same", path,

@@ -95,17 +95,15 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     make_schedule(r, e);
     make_optim(r, how, def, e);
     r->loader = tn_loader_new(s->data[PART_TRAIN],
-                              &(tn_loader_options){ .batch = o->batch_size, .seed = s->seed }, e);
-    if (s->data[PART_VALID])
-        r->valid =
-            tn_loader_new(s->data[PART_VALID],
-                          &(tn_loader_options){ .batch = o->batch_size, .in_order = true }, e);
+                              &(tn_loader_options){ .batch = o->batch_size,
+                                                    .seed = s->seed,
+                                                    .accumulate = o->grad_accumulation_steps },
+                              e);
     return e->code;
 }
 
 void run_close(run *r)
 {
-    tn_loader_free(r->valid);
     tn_loader_free(r->loader);
     tn_optim_free(r->optim);
     *r = (run){ 0 };
@@ -185,11 +183,31 @@ int run_step(run *r, run_event *out, tn_error *e)
     return 0;
 }
 
+enum { VALID_ROWS = 4 }; /* that --val-batches counts by: the default --batch-size */
+
+int64_t valid_rows(const options *o)
+{
+    return o->val_batches > 0 ? VALID_ROWS * o->val_batches : 0;
+}
+
+int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
+                  tn_error *e)
+{
+    if (!s->data[which])
+        return e->code;
+    tn_loader *l = tn_loader_new(
+        s->data[which],
+        &(tn_loader_options){ .batch = o->batch_size, .in_order = true, .rows = rows }, e);
+    if (l)
+        tn_evaluate(s->model, s->tape, l, 0, out, e);
+    tn_loader_free(l);
+    return e->code;
+}
+
 static int evaluate(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .evaluated = true, .step = r->state.step };
-    const int64_t batches = r->o->val_batches > 0 ? r->o->val_batches : 0;
-    if (tn_evaluate(r->s->model, r->s->tape, r->valid, batches, &out->valid, e))
+    if (evaluate_part(r->s, r->o, PART_VALID, valid_rows(r->o), &out->valid, e))
         return e->code;
     out->best = isnan(r->state.best) || out->valid.loss < r->state.best;
     if (out->best)
@@ -201,15 +219,15 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
 {
     run_event step, valid;
     int stop = 0;
-    if (r->valid && r->state.step == 0 && !evaluate(r, &valid, e))
+    if (r->s->data[PART_VALID] && r->state.step == 0 && !evaluate(r, &valid, e))
         stop = each(arg, r, &valid);
     while (r->state.step < r->steps && !stop && !e->code) {
         const double begun = now_seconds();
         if (run_step(r, &step, e))
             break;
         r->seconds += now_seconds() - begun;
-        const bool due =
-            r->valid && (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
+        const bool due = r->s->data[PART_VALID] &&
+            (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
         if (due &&
             evaluate(r, &valid,
                      e)) /* before each sees the step: a checkpoint then holds the best loss */

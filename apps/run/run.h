@@ -68,7 +68,7 @@ typedef struct run {
     setup *s;
     const options *o;
     tn_optim *optim;
-    tn_loader *loader, *valid; /* valid: NULL without validation data */
+    tn_loader *loader;
     tn_schedule schedule;
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
@@ -93,6 +93,11 @@ void run_close(run *r);
 /* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,
    when loss or gradient is not finite. */
 int run_step(run *r, run_event *out, tn_error *e);
+/* Loss on the first `rows` rows of a part (0: all of them), the same bits whatever --batch-size is.
+   Without that part *out stays as it is. */
+int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
+                  tn_error *e);
+int64_t valid_rows(const options *o); /* that --val-batches asks for; 0: all */
 /* Steps and evaluations up to r->steps (before the first step, every --steps-per-eval, at the end).
    each(arg, r, event) is called after each; another result than 0 ends the run, and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);

@@ -1,25 +1,29 @@
 /* loader.c - batches from a data set, as a function of (seed, index) alone.
 
-   Training on records. Row p of the run (batch p / B, place p % B) is row p mod N of epoch p / N.
-   An epoch's order, N records, is made in three steps, each from (seed, epoch):
+   Training on records. A training step takes S rows: one batch of S rows, or several smaller ones.
+   Row p of the run (step p / S, place p % S) is row p mod N of epoch p / N. An epoch's order, N
+   records, depends on S and not on how S is cut into batches. It is made in three moves, each from
+   (seed, epoch):
      1. a random permutation (Fisher-Yates);
-     2. the batches that lie wholly inside the epoch are taken in groups of ten; a group is sorted
-        by length, so that a batch holds records of about one length and little is padding;
-     3. the batches of a group change places at random.
-   The rows of a batch that straddles two epochs keep their places from step 1.
+     2. the steps that lie wholly inside the epoch are taken in groups of ten; a group is sorted by
+        length, so that a step holds records of about one length and little is padding;
+     3. the steps of a group change places at random.
+   The rows of a step that straddles two epochs keep their places from move 1.
    Training on a stream draws each window's start from (seed, p). */
 #include "data/sets/dataset.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUP = 10 }; /* batches that are sorted together */
+enum { GROUP = 10 }; /* steps that are sorted together */
 
 typedef struct row { int64_t length, place, record; } row;
 
 struct tn_loader {
     const tn_dataset *d;
     tn_loader_options o;
+    int64_t step;                     /* S, the rows of a training step */
+    int64_t rows;                     /* of an ordered pass */
     uint64_t permute, regroup, start; /* streams of random numbers */
     int64_t index;                    /* of the next batch */
     int64_t epoch;                    /* that `order` holds; -1: none yet */
@@ -46,26 +50,39 @@ static int64_t longest_row(const tn_dataset *d)
     return longest - 1; /* inputs end before the last token */
 }
 
-tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e)
+/* The numbers of a batch and the rows of a step; false: they are no numbers to count with. */
+static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cells, int64_t *step,
+                    tn_error *e)
 {
-    if (e->code)
-        return NULL;
     const size_t batch = o->batch < 1 ? 0 : (size_t)o->batch;
-    size_t cells = 0;
     if (batch == 0 || d->n > UINT32_MAX
-        || __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), &cells)) {
+        || __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), cells))
         tn_fail(e, TN_EARG, "batches of %lld rows from %lld tokens; expected 1 row or more, and "
                 "fewer than 2^32 tokens", (long long)o->batch, (long long)d->n);
+    else if (o->accumulate < 0
+             || __builtin_mul_overflow(o->batch, o->accumulate ? o->accumulate : 1, step))
+        tn_fail(e, TN_EARG, "steps of %lld batches of %lld rows; expected 1 batch or more, and "
+                "fewer than 2^63 rows", (long long)o->accumulate, (long long)o->batch);
+    return !e->code;
+}
+
+tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e)
+{
+    const int64_t records = d ? d->facts.records : 0;
+    size_t cells = 0;
+    int64_t step = 0;
+    if (e->code || !measure(d, o, &cells, &step, e))
         return NULL;
-    }
     const bool permuted = !o->in_order && !d->facts.stream;
     tn_loader *l = calloc(1, sizeof *l);
     if (l != NULL) {
-        *l = (tn_loader){ .d = d, .o = *o, .epoch = -1, .permute = tn_stream("loader.permute"),
+        *l = (tn_loader){ .d = d, .o = *o, .step = step, .epoch = -1,
+                          .rows = o->rows > 0 && o->rows < records ? o->rows : records,
+                          .permute = tn_stream("loader.permute"),
                           .regroup = tn_stream("loader.regroup"),
                           .start = tn_stream("loader.start") };
-        l->order = permuted ? calloc((size_t)d->facts.records, sizeof *l->order) : NULL;
-        l->pieces = calloc(batch, sizeof *l->pieces);
+        l->order = permuted ? calloc((size_t)records, sizeof *l->order) : NULL;
+        l->pieces = calloc((size_t)o->batch, sizeof *l->pieces);
         l->ids = malloc(cells);
         l->targets = malloc(cells);
     }
@@ -115,7 +132,7 @@ static void swap_rows(row *a, row *b, int64_t n)
 
 static void make_order(tn_loader *l, int64_t epoch)
 {
-    const int64_t n = l->d->facts.records, batch = l->o.batch;
+    const int64_t n = l->d->facts.records, step = l->step;
     for (int64_t i = 0; i < n; i++)
         l->order[i] = (row){ .length = tn_dataset_piece(l->d, i).length, .record = i };
     for (int64_t i = n; i-- > 1;)
@@ -123,15 +140,16 @@ static void make_order(tn_loader *l, int64_t epoch)
     for (int64_t i = 0; i < n; i++)
         l->order[i].place = i;
 
-    const int64_t before = epoch % batch * (n % batch) % batch; /* rows in a batch already begun */
-    const int64_t first = before == 0 ? 0 : batch - before;
-    for (int64_t at = first; at + batch <= n; at += GROUP * batch) {
-        const int64_t fits = (n - at) / batch, batches = fits < GROUP ? fits : GROUP;
+    const int64_t before = epoch % step * (n % step) % step; /* rows in a step already begun */
+    const int64_t first = before == 0 ? 0 : step - before;
+    for (int64_t at = first, steps; step <= n - at; at += steps * step) {
+        const int64_t fits = (n - at) / step;
+        steps = fits < GROUP ? fits : GROUP;
         row *group = l->order + at;
-        qsort(group, (size_t)(batches * batch), sizeof *group, by_length);
-        for (int64_t i = batches; i-- > 1;)
-            swap_rows(group + i * batch,
-                      group + batch * below(l->o.seed, l->regroup, epoch, at + i, i + 1), batch);
+        qsort(group, (size_t)(steps * step), sizeof *group, by_length);
+        for (int64_t i = steps; i-- > 1;)
+            swap_rows(group + i * step,
+                      group + step * below(l->o.seed, l->regroup, epoch, at + i, i + 1), step);
     }
     l->epoch = epoch;
 }
@@ -167,14 +185,14 @@ static int64_t put_row(tn_piece p, int64_t width, int32_t *ids, int32_t *targets
 
 const tn_batch *tn_loader_next(tn_loader *l)
 {
-    const int64_t records = l->d->facts.records, first = l->index * l->o.batch;
+    const int64_t first = l->index * l->o.batch;
     int64_t rows = l->o.batch, width = 0;
-    if (l->o.in_order && first >= records) {
+    if (l->o.in_order && first >= l->rows) {
         l->index = 0;
         return NULL;
     }
-    if (l->o.in_order && rows > records - first)
-        rows = records - first;
+    if (l->o.in_order && rows > l->rows - first)
+        rows = l->rows - first;
     for (int64_t r = 0; r < rows; r++) {
         l->pieces[r] = find_piece(l, first + r);
         width = l->pieces[r].length - 1 > width ? l->pieces[r].length - 1 : width;

@@ -39,7 +39,8 @@ static tn_dataset *make_stream(int64_t n, int64_t window)
 static tn_loader *make_loader(const tn_dataset *d, int64_t batch, uint64_t seed, bool in_order)
 {
     tn_error e = { 0 };
-    tn_loader *l = tn_loader_new(d, &(tn_loader_options){ batch, seed, in_order }, &e);
+    tn_loader *l = tn_loader_new(
+        d, &(tn_loader_options){ .batch = batch, .seed = seed, .in_order = in_order }, &e);
     ck_assert_msg(l != NULL, "%s", e.text);
     return l;
 }
@@ -104,6 +105,51 @@ START_TEST(epochs)
         ck_assert_uint_eq(tn_loader_hash(l, batches), tn_loader_hash(other, batches));
         tn_loader_free(l);
         tn_loader_free(other);
+        tn_dataset_free(d);
+    }
+}
+END_TEST
+
+/* The rows that the first `steps` steps take, by their hashes: all batches of a step in turn. */
+static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, uint64_t *out)
+{
+    tn_error e = { 0 };
+    tn_loader *l = tn_loader_new(d, &o, &e);
+    ck_assert_msg(l != NULL, "%s", e.text);
+    for (int64_t i = 0; i < steps * o.accumulate; i++) {
+        const tn_batch *b = tn_loader_next(l);
+        ck_assert_int_eq(b->rows, o.batch);
+        for (int64_t r = 0; r < b->rows; r++) {
+            int64_t n = b->width; /* without the padding, which a row owes to the others */
+            while (n > 0 && b->targets[r * b->width + n - 1] < 0)
+                n--;
+            const size_t bytes = (size_t)n * sizeof *b->ids;
+            *out++ = tn_hash64(b->targets + r * b->width, bytes,
+                               tn_hash64(b->ids + r * b->width, bytes, 0));
+        }
+    }
+    tn_loader_free(l);
+}
+
+/* Which rows a step takes, and in which order, depends on its rows alone: 8 x 1, 4 x 2, 2 x 4 and
+   1 x 8 take the same, over records and over a text, over the ends of epochs (which steps divide or
+   not, or hold several of). */
+START_TEST(steps_do_not_depend_on_batches)
+{
+    enum { ROWS = 24, STEPS = 60 };
+    static const int64_t sizes[] = { 1, 2, 5, 23, 24, 48, 100, 311, 1000 };
+    for (int stream = 0; stream < 2; stream++) {
+        tn_dataset *d = stream ? make_stream(7 * sizes[_i] + 1, 7) : make_records(sizes[_i], 9, 4);
+        uint64_t expected[STEPS * ROWS], found[STEPS * ROWS];
+        step_rows(d, (tn_loader_options){ .batch = ROWS, .seed = 3, .accumulate = 1 }, STEPS, expected);
+        for (int64_t batch = 1; batch < ROWS; batch++) {
+            if (ROWS % batch)
+                continue;
+            step_rows(d, (tn_loader_options){ .batch = batch, .seed = 3, .accumulate = ROWS / batch },
+                      STEPS, found);
+            for (int i = 0; i < STEPS * ROWS; i++)
+                ck_assert_msg(found[i] == expected[i], "batch %lld, row %d", (long long)batch, i);
+        }
         tn_dataset_free(d);
     }
 }
@@ -189,6 +235,30 @@ START_TEST(in_order)
 }
 END_TEST
 
+/* The first rows alone, however they are cut into batches. */
+START_TEST(first_rows_in_order)
+{
+    static const int64_t wanted[] = { 1, 4, 7, 10, 11, INT64_MAX };
+    tn_dataset *sets[] = { make_records(10, 9, 1), make_stream(51, 5) };
+    for (int k = 0; k < 2; k++)
+        for (int64_t batch = 1; batch < 13; batch++) {
+            tn_error e = { 0 };
+            const tn_loader_options o = { .batch = batch, .in_order = true, .rows = wanted[_i] };
+            tn_loader *l = tn_loader_new(sets[k], &o, &e);
+            for (int pass = 0; pass < 2; pass++) {
+                int64_t rows = 0;
+                for (const tn_batch *b; (b = tn_loader_next(l)) != NULL; rows += b->rows)
+                    for (int64_t r = 0; r < b->rows; r++)
+                        ck_assert_int_eq(b->ids[r * b->width], (rows + r) * (k ? 5 : 1));
+                ck_assert_int_eq(rows, wanted[_i] < 10 ? wanted[_i] : 10);
+            }
+            tn_loader_free(l);
+        }
+    tn_dataset_free(sets[0]);
+    tn_dataset_free(sets[1]);
+}
+END_TEST
+
 /* Windows in order, each predicting from where it stands to where the next one stands. */
 START_TEST(stream_in_order)
 {
@@ -248,10 +318,13 @@ END_TEST
 
 START_TEST(refused)
 {
-    static const int64_t batches[] = { 0, -1, INT64_MIN, INT64_MAX };
+    static const tn_loader_options wrong[] = {
+        { .batch = 0 }, { .batch = -1 }, { .batch = INT64_MIN }, { .batch = INT64_MAX },
+        { .batch = 2, .accumulate = -1 }, { .batch = 2, .accumulate = INT64_MAX / 2 + 1 },
+    };
     tn_dataset *d = make_records(10, 9, 1);
     tn_error e = { 0 };
-    ck_assert_ptr_null(tn_loader_new(d, &(tn_loader_options){ .batch = batches[_i] }, &e));
+    ck_assert_ptr_null(tn_loader_new(d, &wrong[_i], &e));
     ck_assert_int_eq(e.code, TN_EARG);
     ck_assert_ptr_null(tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e)); /* it sticks */
     tn_loader_free(NULL);
@@ -273,12 +346,14 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, epochs, 0, 10);
+    tcase_add_loop_test(c, steps_do_not_depend_on_batches, 0, 9);
     tcase_add_test(c, grouping);
     tcase_add_test(c, seeds);
     tcase_add_test(c, in_order);
+    tcase_add_loop_test(c, first_rows_in_order, 0, 6);
     tcase_add_test(c, stream_in_order);
     tcase_add_test(c, stream_training);
     tcase_add_test(c, far_away);
-    tcase_add_loop_test(c, refused, 0, 4);
+    tcase_add_loop_test(c, refused, 0, 6);
     tcase_add_test(c, pinned);
 }
