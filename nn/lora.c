@@ -184,8 +184,10 @@ static tn_params *prepare_without_factors(const tn_model *m, tn_error *e)
     for (int64_t i = 0; p && i < tn_params_count(m->params); i++)
         if (tn_params_at(m->params, i)->lora_scale == 0)
             tn_params_add(p, tn_params_at(m->params, i)->name, 1, (int64_t[]){ 1 });
-    if (p && !tn_params_error(p)->code)
+    if (p && !tn_params_error(p)->code) {
+        tn_params_describe_as(p, m->params);
         return p;
+    }
     tn_params_free(p);
     tn_fail(e, TN_ENOMEM, "out of memory to take the adapters off");
     return NULL;

@@ -42,6 +42,18 @@ static void read_end(tn_model *m, const tn_json *config, tn_error *e)
     m->end = end < m->vocab ? (int32_t)end : -1;
 }
 
+int tn_model_describe(const tn_model *m, tn_error *e)
+{
+    tn_text text = { 0 };
+    m->family->config(m, &text);
+    if (text.failed)
+        tn_fail(e, TN_ENOMEM, "out of memory for the model's config");
+    else
+        tn_params_describe(m->params, text.s);
+    tn_text_free(&text);
+    return e->code;
+}
+
 static void build(tn_model *m, const tn_json *config, tn_error *e)
 {
     const tn_json *packed = tn_json_find(config, "quantization_config");
@@ -53,6 +65,8 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
     if (p->code)
         tn_fail(e, p->code, "%s", p->text);
     read_end(m, config, e);
+    if (!e->code)
+        tn_model_describe(m, e);
 }
 
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e)
@@ -85,7 +99,10 @@ tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int3
     tn_model *m = tn_model_make(c, config, &(tn_model){ .tied = true, .vocab = vocab }, e);
     if (m && (vocab > 0 || end >= 0))
         m->end = end;
-    return m;
+    if (!m || !tn_model_describe(m, e))
+        return m;
+    tn_model_free(m);
+    return NULL;
 }
 
 void tn_model_free(tn_model *m)

@@ -14,6 +14,10 @@
    (where the config does not say), stored. NULL and an error otherwise. */
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e);
 
+/* Describes the params by the config; again when that changes (dropout is the run's, and 0 yet). */
+int tn_model_describe(const tn_model *m, tn_error *e);
+void tn_params_describe_as(tn_params *p, const tn_params *other);
+
 /* An adapter on a target, with its two factors in the params: A and B are zero, B (out,R). NULL:
    see the params' error. Room for m->adapters must be there (tn_lora_room). */
 int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);

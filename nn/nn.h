@@ -44,6 +44,14 @@ const tn_error *tn_params_error(const tn_params *p);
 /* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
 const char *tn_params_not_finite(const tn_params *p);
 uint64_t tn_params_hash(const tn_params *p, bool trained_only); /* of names, shapes and bytes */
+/* The same of the trained weights, or of the frozen ones, eight times as fast. */
+uint64_t tn_params_digest(const tn_params *p, bool trained);
+/* Says what names and shapes do not: what is computed with the weights. A model gives its config. */
+void tn_params_describe(tn_params *p, const char *text);
+typedef struct tn_base { uint64_t config, frozen; } tn_base;
+/* What the trained weights stand on, as hashes: the description with the scales of LoRA, and the
+   frozen weights. A checkpoint fits no other. */
+tn_base tn_params_base(const tn_params *p);
 
 /* ---- layers: plain structs of weights, which the params own ---- */
 

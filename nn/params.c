@@ -1,5 +1,5 @@
 /* params.c - a named set of weights, in the order they were added. */
-#include "nn/nn.h"
+#include "nn/model.h"
 
 #include "core/op.h"
 
@@ -12,6 +12,7 @@ struct tn_params {
     tn_context *context;
     tn_param **all; /* each its own memory: a tn_param keeps its address */
     int64_t count, room;
+    uint64_t description; /* its hash; 0: none */
     tn_error error;
 };
 
@@ -171,4 +172,39 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only)
         h = tn_hash64(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
     }
     return h;
+}
+
+void tn_params_describe(tn_params *p, const char *text)
+{
+    p->description = tn_hash_bulk(text, strlen(text), 0);
+}
+
+void tn_params_describe_as(tn_params *p, const tn_params *other)
+{
+    p->description = other->description;
+}
+
+uint64_t tn_params_digest(const tn_params *p, bool trained)
+{
+    uint64_t h = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        const tn_param *a = p->all[i];
+        if (a->w->wants_grad != trained)
+            continue;
+        int64_t kind[2 + TN_MAX_RANK] = { a->w->dtype, a->w->rank };
+        memcpy(kind + 2, a->w->dim, sizeof a->w->dim);
+        h = tn_hash_bulk(a->name, strlen(a->name), h);
+        h = tn_hash_bulk(kind, sizeof kind, h);
+        h = tn_hash_bulk(a->w->data,
+                         (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
+    }
+    return h;
+}
+
+tn_base tn_params_base(const tn_params *p)
+{
+    tn_base b = { .config = p->description, .frozen = tn_params_digest(p, false) };
+    for (int64_t i = 0; i < p->count; i++)
+        b.config = tn_hash_bulk(&p->all[i]->lora_scale, sizeof p->all[i]->lora_scale, b.config);
+    return b;
 }

@@ -108,6 +108,45 @@ START_TEST(hash_sees_names_shapes_and_bytes)
 }
 END_TEST
 
+/* Trained and frozen weights by themselves: each sees what changes there, and nothing else. */
+START_TEST(digest_and_base_see_their_part)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c), *q = three(c);
+    tn_params_freeze(p, "*.bias");
+    tn_params_freeze(q, "*.bias");
+    tn_tensor *trained = tn_params_find(q, "h.0.weight")->w,
+              *frozen = tn_params_find(q, "h.0.bias")->w;
+    ck_assert(tn_params_digest(p, true) == tn_params_digest(q, true));
+    ck_assert(tn_params_base(p).frozen == tn_params_base(q).frozen);
+    ck_assert(tn_params_base(p).config == tn_params_base(q).config);
+
+    trained->x[0] += 1;
+    ck_assert(tn_params_digest(p, true) != tn_params_digest(q, true));
+    ck_assert(tn_params_base(p).frozen == tn_params_base(q).frozen);
+    trained->x[0] -= 1;
+    frozen->x[0] += 1;
+    ck_assert(tn_params_digest(p, true) == tn_params_digest(q, true));
+    ck_assert(tn_params_base(p).frozen != tn_params_base(q).frozen);
+    frozen->x[0] -= 1;
+    trained->dim[0] = 3; /* (2,3) and (3,2) hold the same bytes */
+    trained->dim[1] = 2;
+    ck_assert(tn_params_digest(p, true) != tn_params_digest(q, true));
+
+    tn_params_describe(q, "{\"n_head\": 2}");
+    const uint64_t two = tn_params_base(q).config;
+    tn_params_describe(q, "{\"n_head\": 4}");
+    ck_assert(tn_params_base(q).config != two);
+    tn_params_describe(q, "{\"n_head\": 2}");
+    ck_assert(tn_params_base(q).config == two);
+    tn_params_find(q, "h.0.weight")->lora_scale = 2;
+    ck_assert(tn_params_base(q).config != two);
+    tn_params_free(p);
+    tn_params_free(q);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(clear_makes_every_gradient_zero)
 {
     tn_context *c = tn_context_new(NULL);
@@ -128,5 +167,6 @@ void tests(TCase *c)
     tcase_add_test(c, freezes_by_pattern);
     tcase_add_test(c, refuses_a_name_twice);
     tcase_add_test(c, hash_sees_names_shapes_and_bytes);
+    tcase_add_test(c, digest_and_base_see_their_part);
     tcase_add_test(c, clear_makes_every_gradient_zero);
 }
