@@ -32,101 +32,122 @@
 
 enum { LR, ROUNDS };
 
-typedef struct page { /* (r,r) unless said; [i]: of factor i, 1 is A */
-    double *t[2], *c[2], *s[2], *inverse[2]; /* S and S^+ */
-    double *core, *square, *polar;           /* (2 r,2 r) */
-    double *k, *l, *work;
+typedef struct page { /* (r,r) unless said; [i]: of factor i */
+    double *t[2];       /* T: factor T = Q */
+    double *c[2];       /* C */
+    double *s[2];       /* S */
+    double *inverse[2]; /* S^+ */
+    double *core;       /* (2 r,2 r) K */
+    double *square, *polar; /* (2 r,2 r) K^T K, and its inverse root */
+    double *k, *l;      /* of one equation */
+    double *work;
 } page;
 
-static page page_of(const tn_unit *u)
+/* Lays the page into memory; returns the bytes of it. */
+static size_t page_of(const tn_unit *u, char *memory, page *p)
 {
-    int64_t rr = u->r * u->r;
-    double *m = (double *)u->memory;
-    return (page){
-        .t = { m, m + rr }, .c = { m + 2 * rr, m + 3 * rr }, .s = { m + 4 * rr, m + 5 * rr },
-        .inverse = { m + 6 * rr, m + 7 * rr }, .k = m + 8 * rr, .l = m + 9 * rr,
-        .core = m + 10 * rr, .square = m + 14 * rr, .polar = m + 18 * rr, .work = m + 22 * rr,
-    };
+    const int64_t r = u->r, rr = r * r, tall = (int64_t)tn_preconditioner_work(r);
+    tn_scratch s = { .memory = memory };
+    for (int i = 0; i < 2; i++) {
+        p->t[i] = tn_scratch_take(&s, rr);
+        p->c[i] = tn_scratch_take(&s, rr);
+        p->s[i] = tn_scratch_take(&s, rr);
+        p->inverse[i] = tn_scratch_take(&s, rr);
+    }
+    p->k = tn_scratch_take(&s, rr);
+    p->l = tn_scratch_take(&s, rr);
+    p->core = tn_scratch_take(&s, 4 * rr);
+    p->square = tn_scratch_take(&s, 4 * rr);
+    p->polar = tn_scratch_take(&s, 4 * rr);
+    p->work = tn_scratch_take(&s, tall > 8 * rr + 8 * r ? tall : 8 * rr + 8 * r);
+    return s.used;
 }
 
 static size_t scratch(const tn_unit *u)
 {
-    size_t rr = (size_t)(u->r * u->r), core = 8 * rr + 8 * (size_t)u->r;
-    size_t tall = tn_preconditioner_work(u->r);
-    return (22 * rr + (tall > core ? tall : core)) * sizeof(double);
+    page p;
+    return page_of(u, NULL, &p);
 }
 
-/* C, S and S^+ of factor i. */
-static void split(const tn_unit *u, int i, const page *m)
+/* C, S and S^+ of a factor. */
+static void split(const tn_unit *u, int factor, const page *p)
 {
-    int64_t r = u->r;
-    tn_tall x = tn_tall_of(u, i, u->f[i].x), g = tn_tall_of(u, i, u->f[i].g);
-    const double *t = m->t[1 - i];
-    tn_basis_gram(u, x, m->t[i], g, t, m->work, m->c[i]);
-    tn_basis_gram(u, g, t, g, t, m->work, m->k);
-    double size = tn_small_trace(r, m->k);
-    tn_small_atb(r, m->c[i], m->c[i], m->l);
+    const int64_t r = u->r;
+    tn_tall x = tn_tall_of(u, factor, u->f[factor].x), g = tn_tall_of(u, factor, u->f[factor].g);
+    const double *t = p->t[tn_partner(factor)];
+    tn_basis_gram(u, x, p->t[factor], g, t, p->work, p->c[factor]);
+    tn_basis_gram(u, g, t, g, t, p->work, p->k);
+    double size = tn_small_trace(r, p->k);
+    tn_small_atb(r, p->c[factor], p->c[factor], p->l);
     for (int64_t j = 0; j < r * r; j++)
-        m->k[j] -= m->l[j];
-    tn_symmetric_inverse_root(r, m->k, size, m->work, m->inverse[i]);
-    tn_small_ab(r, m->k, m->inverse[i], m->s[i]);                           /* (5) */
+        p->k[j] -= p->l[j];
+    tn_symmetric_inverse_root(r, p->k, size, p->work, p->inverse[factor]);
+    tn_small_ab(r, p->k, p->inverse[factor], p->s[factor]);                 /* (5) */
 }
 
-static void iterate(const tn_unit *u, const page *m)
+static void fill_core(const tn_unit *u, const page *p)
 {
-    int64_t r = u->r, rr = r * r, n = 2 * r;
+    const int64_t r = u->r, n = 2 * r;
     for (int64_t i = 0; i < r; i++)
         for (int64_t j = 0; j < r; j++) {
-            m->core[i * n + j] = m->c[1][i * r + j];
-            m->core[i * n + r + j] = m->s[0][i * r + j];
-            m->core[(r + i) * n + j] = m->s[1][i * r + j];
-            m->core[(r + i) * n + r + j] = 0;                               /* (6) */
+            p->core[i * n + j] = p->c[TN_LORA_B][i * r + j];
+            p->core[i * n + r + j] = p->s[TN_LORA_A][i * r + j];
+            p->core[(r + i) * n + j] = p->s[TN_LORA_B][i * r + j];
+            p->core[(r + i) * n + r + j] = 0;                               /* (6) */
         }
-    for (int round = 0; round < (int)u->h[ROUNDS]; round++) {
-        tn_small_atb(n, m->core, m->core, m->square);
-        tn_symmetric_inverse_root(n, m->square, tn_small_trace(n, m->square), m->work, m->polar);
-        tn_small_ab(n, m->core, m->polar, m->square);
-        memcpy(m->core, m->square, (size_t)(4 * rr) * sizeof *m->core);
-        for (int64_t i = r; i < n; i++)
-            for (int64_t j = r; j < n; j++)
-                m->core[i * n + j] = 0;                                     /* (7) */
-    }
 }
 
-/* J is K_21 or K_12^T, `own` what Q is multiplied by. */
-static void move(tn_unit *u, int i, const page *m)
+static void project_and_whiten(const tn_unit *u, const page *p)
 {
-    int64_t r = u->r, n = 2 * r;
-    const double *t = m->t[1 - i], *k = m->core;
-    double *j = m->s[0], *own = m->s[1], *f = m->k;
-    for (int64_t a = 0; a < r; a++)
-        for (int64_t b = 0; b < r; b++)
-            j[a * r + b] = i ? k[(r + a) * n + b] : k[b * n + r + a];
-    tn_small_ab(r, m->inverse[i], j, f);
-    tn_small_ab(r, m->c[i], f, own);
-    for (int64_t a = 0; a < r; a++)
-        for (int64_t b = 0; b < r; b++)
-            own[a * r + b] = (i ? k[a * n + b] : 0) - own[a * r + b];       /* (8) */
-    tn_basis_back(r, t, f, t, m->work, f);
-    tn_basis_back(r, m->t[i], own, t, m->work, own);                        /* (9) */
-    for (int64_t a = 0; a < r * r; a++) {
-        f[a] *= -u->lr;
-        own[a] = (a % (r + 1) == 0) - u->lr * own[a];
+    const int64_t r = u->r, n = 2 * r;
+    tn_small_atb(n, p->core, p->core, p->square);
+    tn_symmetric_inverse_root(n, p->square, tn_small_trace(n, p->square), p->work, p->polar);
+    tn_small_ab(n, p->core, p->polar, p->square);
+    memcpy(p->core, p->square, (size_t)(n * n) * sizeof *p->core);
+    for (int64_t i = r; i < n; i++)
+        for (int64_t j = r; j < n; j++)
+            p->core[i * n + j] = 0;                                         /* (7) */
+}
+
+/* factor = factor own + g f, for the f and own of (9). */
+static void move(tn_unit *u, int factor, const page *p)
+{
+    const int64_t r = u->r, n = 2 * r;
+    const bool is_a = factor == TN_LORA_B; /* the paper's A */
+    const double *t = p->t[tn_partner(factor)], *k = p->core;
+    double *block = p->s[0], *own = p->s[1], *f = p->k; /* S has served */
+    for (int64_t i = 0; i < r; i++)
+        for (int64_t j = 0; j < r; j++)
+            block[i * r + j] = is_a ? k[(r + i) * n + j] : k[j * n + r + i]; /* K_21, K_12^T */
+    tn_small_ab(r, p->inverse[factor], block, f);
+    tn_small_ab(r, p->c[factor], f, own);
+    for (int64_t i = 0; i < r; i++)
+        for (int64_t j = 0; j < r; j++)
+            own[i * r + j] = (is_a ? k[i * n + j] : 0) - own[i * r + j];    /* (8) */
+    tn_basis_back(r, t, f, t, p->work, f);
+    tn_basis_back(r, p->t[factor], own, t, p->work, own);                   /* (9) */
+    for (int64_t j = 0; j < r * r; j++) {
+        f[j] *= -u->lr;
+        own[j] = (j % (r + 1) == 0) - u->lr * own[j];
     }
-    tn_tall g = tn_tall_of(u, i, u->f[i].g), x = tn_tall_of(u, i, u->f[i].x);
-    tn_tall_combine(g, f, x, own, m->work, u->wide, u->f[i].x);             /* (4) */
+    tn_tall_combine(tn_tall_of(u, factor, u->f[factor].g), f,
+                    tn_tall_of(u, factor, u->f[factor].x), own, p->work, u->wide,
+                    u->f[factor].x);                                        /* (4) */
 }
 
 static void step(tn_unit *u)
 {
-    page m = page_of(u);
-    for (int i = 0; i < 2; i++)
-        tn_basis(u, i, m.work, m.k, m.t[i]);                                /* (1) */
-    for (int i = 0; i < 2; i++)
-        split(u, i, &m);
-    iterate(u, &m);                                                         /* (2) */
-    for (int i = 0; i < 2; i++)
-        move(u, i, &m);                                                     /* (3) */
+    page p;
+    page_of(u, u->memory, &p);
+    for (int factor = 0; factor < 2; factor++)
+        tn_basis(u, factor, p.work, p.k, p.t[factor]);                      /* (1) */
+    for (int factor = 0; factor < 2; factor++)
+        split(u, factor, &p);
+    fill_core(u, &p);
+    for (int round = 0; round < (int)u->h[ROUNDS]; round++)
+        project_and_whiten(u, &p);                                          /* (2) */
+    for (int factor = 0; factor < 2; factor++)
+        move(u, factor, &p);                                                /* (3) */
 }
 
 const tn_optim_def tn_optim_lora_tsd = {

@@ -36,6 +36,9 @@ typedef enum tn_slot_kind {
     TN_SCALAR       /* double, one block a pair; one block each weight if the optimizer knows no pairs */
 } tn_slot_kind;
 
+enum { TN_LORA_A, TN_LORA_B }; /* the factors of a pair, as indices of tn_unit.f */
+static inline int tn_partner(int factor) { return TN_LORA_B - factor; } /* the other one */
+
 typedef struct tn_factor { /* one weight of a unit, row-major */
     const char *name;
     int64_t rows, cols, n; /* n = rows cols; a vector has rows 1 */
@@ -95,6 +98,7 @@ typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_REFUSED } tn_clip; /* of raw grad
 
 typedef struct tn_optim_def {
     const char *name, *title, *paper;
+    const char *also;                   /* a second name that tn_optim_find takes; NULL: none */
     const char *update;                 /* the update in one line, for tables */
     const char *cost;                   /* time beyond reading weight, gradient and state once */
     const char *departs;                /* from the authors' code, or says from what: where and why; NULL:
@@ -121,6 +125,10 @@ typedef struct tn_optim_def {
 
 /* Bytes of the unit's larger weight, for copies in u->memory: a .scratch by itself. */
 size_t tn_unit_bytes(const tn_unit *u);
+/* Pieces of u->memory, one behind the other. A page lays them out in one function: with memory NULL
+   it only counts, which is its .scratch; with u->memory it hands them to .step. */
+typedef struct tn_scratch { char *memory; size_t used; } tn_scratch;
+double *tn_scratch_take(tn_scratch *s, int64_t n); /* n doubles; NULL while memory is NULL */
 
 extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
 const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */

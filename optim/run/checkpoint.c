@@ -264,6 +264,12 @@ static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_err
     return e->code;
 }
 
+/* Under its name or under its other one, which an older run may have written. */
+static bool is_named(const tn_optim_def *def, const char *name)
+{
+    return !strcmp(name, def->name) || (def->also && !strcmp(name, def->also));
+}
+
 static int read_position(const tn_json *root, const tn_optim *o, tn_run_state *r, tn_error *e)
 {
     const char *optimizer = "";
@@ -276,7 +282,7 @@ static int read_position(const tn_json *root, const tn_optim *o, tn_run_state *r
     tn_json_get_real(root, "best", &r->best, e);
     if (!hash_member(root, "options", &options, e))
         return e->code;
-    if (strcmp(optimizer, tn_optim_definition(o)->name))
+    if (!is_named(tn_optim_definition(o), optimizer))
         return tn_fail(e, TN_EARG, "the checkpoint is of a run with %s, this one has %s", optimizer,
                        tn_optim_definition(o)->name);
     if (r->options_hash && options != r->options_hash)

@@ -21,6 +21,13 @@ size_t tn_unit_bytes(const tn_unit *u)
     return (size_t)n * sizeof(tn_real);
 }
 
+double *tn_scratch_take(tn_scratch *s, int64_t n)
+{
+    double *piece = s->memory ? (double *)(s->memory + s->used) : NULL;
+    s->used += (size_t)n * sizeof *piece;
+    return piece;
+}
+
 static bool ends_with(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);

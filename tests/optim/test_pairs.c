@@ -174,7 +174,7 @@ START_TEST(lora_pro_moves_along_the_projected_gradient)
         problem p;
         moved o;
         double got[M * N], want[M * N];
-        pair_with(&p, "lora-pro", settings);
+        pair_with(&p, "projected-gd", settings);
         step_once(&p, &o);
         first_order(&o, got);
         tangent(&o, want);

@@ -1,5 +1,5 @@
 /* test_textbook.c - the files of optim/ as pages of a textbook: every numbered equation at the top of
-   an optimizer's file is named in its code, and no such file has more than 150 lines. */
+   an optimizer's file is named in its code, and no such file has more than 170 lines. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_LINES = 150 };
+enum { MOST_LINES = 170 };
 
 /* optim/NAME.c of an optimizer, in new memory. */
 static char *page_of(const tn_optim_def *def, char *path, size_t room)

@@ -321,8 +321,37 @@ START_TEST(factors_alone_are_saved)
 }
 END_TEST
 
+/* A run saved while the optimizer had its other name. */
+START_TEST(a_checkpoint_under_the_second_name_resumes)
+{
+    const tn_optim_def *def = tn_optim_find("projected-gd");
+    tn_optim_def before = *def, other = *def;
+    before.name = def->also;
+    other.name = "another";
+    char *folder = temporary();
+    problem saved, again;
+    tn_error e = { 0 };
+    make(&saved, &before, 1);
+    step(&saved, 1);
+    save(&saved, folder, 1, 1);
+    make(&again, def, 1);
+    tn_run_state r = { .options_hash = 77 };
+    tn_checkpoint_load(folder, again.params, again.optim, &r, &e);
+    must(&e);
+    ck_assert(state_hash(saved.params, saved.optim) == state_hash(again.params, again.optim));
+    problem_free(&again);
+    other.also = NULL;
+    make(&again, &other, 1);
+    ck_assert_int_ne(tn_checkpoint_load(folder, again.params, again.optim, &r, &e), 0);
+    problem_free(&again);
+    problem_free(&saved);
+    discard(folder);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, a_checkpoint_under_the_second_name_resumes);
     tcase_add_test(c, resumes_exactly_after_every_step);
     tcase_add_test(c, a_removal_cut_short_is_finished);
     tcase_add_test(c, keeps_the_newest);

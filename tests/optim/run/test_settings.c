@@ -211,8 +211,24 @@ START_TEST(settings_out_of_range_are_refused)
 }
 END_TEST
 
+START_TEST(a_second_name_finds_one_optimizer)
+{
+    int names = 0;
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        ck_assert_ptr_eq(tn_optim_find((*def)->name), *def);
+        if (!(*def)->also)
+            continue;
+        ck_assert_ptr_eq(tn_optim_find((*def)->also), *def);
+        names++;
+    }
+    ck_assert_int_gt(names, 0);
+    ck_assert_str_eq(tn_optim_find("lora-pro")->name, "projected-gd");
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, a_second_name_finds_one_optimizer);
     tcase_add_test(c, settings_by_name);
     tcase_add_test(c, presets_are_settings_that_pass);
     tcase_add_test(c, every_setting_does_something);

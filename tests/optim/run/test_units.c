@@ -144,7 +144,7 @@ START_TEST(state_is_named_and_counted)
         { "rmsprop", "momentum=0.5", 42, 0, 6, "b.x.lora_A.weight" },
         { "loraplus", NULL, 42, 0, 6, "m.x.lora_B.weight" },
         { "adafactor", NULL, 19, 0, 6, "C.x.lora_B.weight" }, /* 7 + 6 of matrices, 6 of the bias */
-        { "lora-pro", NULL, 6, 0, 2, "m.bias" },
+        { "projected-gd", NULL, 6, 0, 2, "m.bias" },
         { "lora-rite-paper", NULL, 42, 18, 12, "rho.A.x" },
         { "muon", NULL, 24, 0, 4, "m.x.lora_B.weight" },
         { "shampoo", NULL, 6, 49, 6, "L.x.lora_B.weight" },

@@ -1,0 +1,150 @@
+/* projected_gd.c - gradient descent along the projection of the full gradient on what a LoRA pair can
+   move. The projection and its three splits are those of LoRA-Pro, Wang et al., arXiv:2407.18242,
+   ICLR 2025. LoRA-Pro itself, as published tables have it, adds Adam's moments of size m x n: this
+   is its form without momentum, and not what those tables measure.
+
+   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), here with
+   G = dL/dW, so g_A = s G B and g_B = s G^T A.
+
+       C_A = (B^T B + delta I)^-1,   C_B = (A^T A + delta I)^-1    (1)
+       f_A = g_A C_A / s^2,   f_B = g_B C_B / s^2                  (2)
+       K = C_B A^T f_A                                             (3)   A K = P_A f_A
+       A = A - eta (f_A - A (K + X))                               (4)
+       B = B - eta (f_B + B X^T)                                   (5)
+
+   With the projectors P_A, P_B on the columns of A and B and delta = 0, for every X
+   s (dA B^T + A dB^T) = -eta (P_A G + G P_B - P_A G P_B), the orthogonal projection of G on the
+   tangent space of the products. X says how the two factors share what both can do:
+
+       split 0   X = 0: all of it is B's                           (6)
+       split 1   X = -K / 2: half each (default)                   (7)
+       split 2   A^T A X + X B^T B = -K B^T B                      (8)
+
+   (8), the paper's, makes dA and dB as near as possible to g_A and g_B. It is solved in the
+   eigenbases of A^T A (eigenvalues a_i) and B^T B (b_j), where it falls apart into numbers:
+
+       X_ij = -K_ij b_j / (a_i + b_j)                              (9)
+
+   Cost: three products of n r^2 a factor, one of m r^2 a pair, two eigenproblems of size r (split 2: one
+   more product a factor, four eigenproblems). State: none.
+   Claims: at delta = 0, splits 0 and 1 move the product the same whatever basis the pair is written
+   in; (8) compares lengths of A and B, so split 2 bears rotations alone.
+   Traps: as scaled_gd.c; f_A is the least squares step in A, larger than g_A by 1 / |B|^2. */
+#include "optim/algebra/preconditioner.h"
+
+enum { LR, DELTA, SPLIT, DECAY };
+
+typedef struct page { /* (r,r) each, but for the last two; a: of A = lora_B, b: of B = lora_A^T */
+    double *ca, *cb, *k, *x; /* C_A, C_B, K and X of the equations; K and X times s^2 */
+    double *l;               /* what A or B is multiplied by */
+    double *ea, *eb, *t, *turned; /* eigenvectors, as rows; K in the eigenbases */
+    double *a, *b;           /* (r) eigenvalues */
+    double *work;
+} page;
+
+/* Lays the page into memory; returns the bytes of it. */
+static size_t page_of(const tn_unit *u, char *memory, page *p)
+{
+    const int64_t r = u->r, rr = r * r;
+    tn_scratch s = { .memory = memory };
+    double **const squares[] = { &p->ca, &p->cb, &p->k,  &p->x,      &p->l,
+                                 &p->ea, &p->eb, &p->t, &p->turned };
+    for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
+        *squares[i] = tn_scratch_take(&s, rr);
+    p->a = tn_scratch_take(&s, r);
+    p->b = tn_scratch_take(&s, r);
+    p->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
+    return s.used;
+}
+
+static size_t scratch(const tn_unit *u)
+{
+    page p;
+    return page_of(u, NULL, &p);
+}
+
+/* Eigenvalues w and, as rows of e, eigenvectors of X^T X for a factor X. */
+static void eigen_of(const tn_unit *u, int factor, const page *p, double *w, double *e)
+{
+    tn_tall x = tn_tall_of(u, factor, u->f[factor].x);
+    tn_tall_gram(x, x, p->work, u->wide, p->t);
+    tn_eigen(u->r, p->t, w, p->work, e);
+}
+
+static void published_split(const tn_unit *u, const page *p)
+{
+    const int64_t r = u->r;
+    eigen_of(u, TN_LORA_A, p, p->b, p->eb);
+    eigen_of(u, TN_LORA_B, p, p->a, p->ea);
+    tn_small_ab(r, p->ea, p->k, p->t);
+    tn_small_abt(r, p->t, p->eb, p->turned);
+    for (int64_t i = 0; i < r; i++)
+        for (int64_t j = 0; j < r; j++) {
+            double a = p->a[i] > 0 ? p->a[i] : 0, b = p->b[j] > 0 ? p->b[j] : 0;
+            p->turned[i * r + j] *= a + b > 0 ? -b / (a + b) : 0;              /* (9) */
+        }
+    tn_small_atb(r, p->ea, p->turned, p->t);
+    tn_small_ab(r, p->t, p->eb, p->x);
+}
+
+/* factor = factor L - eta g C, where L holds what the pair shares already. */
+static void move(const tn_unit *u, int factor, double eta, double *c, const page *p)
+{
+    const tn_factor *f = &u->f[factor];
+    for (int64_t j = 0; j < u->r * u->r; j++)
+        c[j] *= -eta;                                                          /* (2) */
+    tn_tall_combine(tn_tall_of(u, factor, f->g), c, tn_tall_of(u, factor, f->x), p->l, p->work,
+                    u->wide, f->x);
+}
+
+/* keep = 1 - eta lambda on a factor that decays. */
+static double kept(const tn_unit *u, int factor)
+{
+    return u->f[factor].decays ? 1 - u->lr * u->h[DECAY] : 1;
+}
+
+static void step(tn_unit *u)
+{
+    const int64_t r = u->r, rr = r * r;
+    const double eta = u->lr / (u->s * u->s), split = u->h[SPLIT];
+    page p;
+    page_of(u, u->memory, &p);
+    tn_preconditioner(u, TN_LORA_B, u->h[DELTA], p.work, p.cb);
+    tn_preconditioner(u, TN_LORA_A, u->h[DELTA], p.work, p.ca);                /* (1) */
+    tn_tall_gram(tn_tall_of(u, TN_LORA_B, u->f[TN_LORA_B].x),
+                 tn_tall_of(u, TN_LORA_B, u->f[TN_LORA_B].g), p.work, u->wide, p.x);
+    tn_small_ab(r, p.cb, p.x, p.t);
+    tn_small_ab(r, p.t, p.ca, p.k);                                            /* (3) */
+    for (int64_t j = 0; j < rr; j++)
+        p.x[j] = split == 0 ? 0 : -0.5 * p.k[j];                               /* (6), (7) */
+    if (split == 2)
+        published_split(u, &p);                                                /* (8) */
+    tn_small_diagonal(r, kept(u, TN_LORA_A), p.l);
+    for (int64_t i = 0; i < r; i++)
+        for (int64_t j = 0; j < r; j++)
+            p.l[i * r + j] += eta * -p.x[j * r + i];
+    move(u, TN_LORA_A, eta, p.cb, &p);                                         /* (5) */
+    tn_small_diagonal(r, kept(u, TN_LORA_B), p.l);
+    for (int64_t j = 0; j < rr; j++)
+        p.l[j] += eta * (p.k[j] + p.x[j]);
+    move(u, TN_LORA_B, eta, p.ca, &p);                                         /* (4) */
+}
+
+const tn_optim_def tn_optim_projected_gd = {
+    .name = "projected-gd", .also = "lora-pro",
+    .title = "projected gradient descent: LoRA-Pro's projection without its moments",
+    .paper = "arXiv:2407.18242",
+    .update = "s (dA B^T + A dB^T) = -lr P_T(G), G's projection on the tangent space of products",
+    .cost = "O((m + n) r^2 + r^3)",
+    .departs = "not what published tables call LoRA-Pro: no full-size Adam moments (their Algorithm 1 "
+               "keeps m x n ones); the even split instead of (8), which costs the invariance",
+    .hyper = {
+        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
+        { "delta", 1e-8, TN_FROM_0, "added to the diagonal of the Gram matrices" },
+        { "split", 1, TN_0_TO_2, "who moves where both can, 0: lora_A; 1: half each; 2: the paper's X" },
+        { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
+    },
+    .pairs = true, .scratch = scratch, .step = step,
+    .claims = TN_INVARIANT_FULL, .claims_when = "delta=0", .clip = TN_CLIP_GLOBAL,
+    .decay = "weight_decay",
+};
