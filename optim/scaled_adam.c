@@ -36,6 +36,15 @@ static size_t scratch(const tn_unit *u)
            tn_unit_bytes(u);
 }
 
+/* (1) with the partner of factor i. fallback 1 and 2 are the authors' files, which put the identity
+   in the place of an inverse that is not there. */
+static void precondition(const tn_unit *u, int i, double *work, double *c)
+{
+    tn_gram_facts gram = tn_preconditioner(u, tn_partner(i), u->h[DELTA], work, c);
+    if ((u->h[FALLBACK] == 1 && !gram.regular) || (u->h[FALLBACK] == 2 && !(gram.norm > 1e-6)))
+        tn_small_diagonal(u->r, 1, c);
+}
+
 /* (3) to (6) for factor i with the preconditioned gradient ~g. */
 static void descend(tn_unit *u, int i, const tn_real *g)
 {
@@ -56,13 +65,12 @@ static void step(tn_unit *u)
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr }, *work = c[1] + rr;
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
     bool old = u->h[GAUSS_SEIDEL] == 0;
-    tn_singular instead = (tn_singular)u->h[FALLBACK];
     for (int i = 0; i < 2 && old; i++)
-        tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]);    /* (1) */
+        precondition(u, i, work, c[i]);                                      /* (1) */
     for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
         tn_tall grad = tn_tall_of(u, i, u->f[i].g);
         if (!old)
-            tn_preconditioner_or(u, 1 - i, u->h[DELTA], instead, work, c[i]); /* (1) */
+            precondition(u, i, work, c[i]);                                  /* (1) */
         tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);           /* (2) */
         descend(u, i, g);
     }

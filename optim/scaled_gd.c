@@ -22,7 +22,6 @@
    Traps: the pseudo-inverse (delta = 0 and lora_B still zero) makes no step along missing
    directions; the identity makes one of the size of the gradient. At tiny delta the second step
    moves lora_A by a fixed share of its size, however small eta is. */
-#include "optim/optim.h"
 #include "optim/algebra/preconditioner.h"
 
 enum { LR, DELTA, DECAY, DECAY_AFTER, FALLBACK };
@@ -30,6 +29,15 @@ enum { LR, DELTA, DECAY, DECAY_AFTER, FALLBACK };
 static size_t scratch(const tn_unit *u)
 {
     return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
+}
+
+/* (1) with the partner of factor i. fallback 1 and 2 are the authors' files, which put the identity
+   in the place of an inverse that is not there. */
+static void precondition(const tn_unit *u, int i, double *work, double *c)
+{
+    tn_gram_facts gram = tn_preconditioner(u, tn_partner(i), u->h[DELTA], work, c);
+    if ((u->h[FALLBACK] == 1 && !gram.regular) || (u->h[FALLBACK] == 2 && !(gram.norm > 1e-6)))
+        tn_small_diagonal(u->r, 1, c);
 }
 
 /* (3) */
@@ -48,8 +56,7 @@ static void step(tn_unit *u)
     if (after < 0)
         decay_first(u);
     for (int i = 0; i < 2; i++)
-        tn_preconditioner_or(u, 1 - i, u->h[DELTA], (tn_singular)u->h[FALLBACK], work,
-                             c[i]);                                         /* (1) */
+        precondition(u, i, work, c[i]);                                     /* (1) */
     for (int i = 0; i < 2; i++) {
         double a = u->f[i].decays && after >= 0 ? 1 - u->lr * u->h[DECAY] : 1;
         double b = after > 0 ? u->lr * a : u->lr;

@@ -15,13 +15,7 @@ size_t tn_preconditioner_work(int64_t r)
     return tall > small ? tall : small;
 }
 
-void tn_preconditioner(const tn_unit *u, int i, double delta, double *work, double *out)
-{
-    tn_preconditioner_or(u, i, delta, TN_PSEUDO_INVERSE, work, out);
-}
-
-void tn_preconditioner_or(const tn_unit *u, int i, double delta, tn_singular instead, double *work,
-                          double *out)
+tn_gram_facts tn_preconditioner(const tn_unit *u, int i, double delta, double *work, double *out)
 {
     int64_t r = u->r, rr = r * r;
     tn_tall y = tn_tall_of(u, i, u->f[i].x);
@@ -33,11 +27,11 @@ void tn_preconditioner_or(const tn_unit *u, int i, double delta, tn_singular ins
     }
     tn_eigen(r, gram, w, spare, e);
     double least = delta > 0 ? 0 : tn_gram_cut(r) * w[r - 1];
-    bool none = (instead == TN_IDENTITY && !(w[0] + delta > least)) ||
-                (instead == TN_IDENTITY_IF_SMALL && !(sqrt(square) > 1e-6));
+    bool regular = w[0] + delta > least;
     for (int64_t k = 0; k < r; k++) {
         double value = w[k] > 0 ? w[k] + delta : delta;
-        w[k] = none ? 1 : value > least ? 1 / value : 0;
+        w[k] = value > least ? 1 / value : 0;
     }
     tn_from_eigen(r, w, e, spare, out);
+    return (tn_gram_facts){ .regular = regular, .norm = sqrt(square) };
 }
