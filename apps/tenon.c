@@ -2,6 +2,7 @@
 
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
 #include "apps/run/run.h"
+#include "apps/run/show.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -122,8 +123,7 @@ static int run_command(const command *c, int argc, char **argv, tn_error *e)
         options_help(c, &help);
         if (strchr(options_table[OPT_optimizer].commands, c->letter))
             optimizers_help(&help);
-        printf("%s", help.failed ? "" : help.s);
-        tn_text_free(&help);
+        show_text(&help, "the help", e);
     } else if (!code) {
         status = c->run(&o, e);
     }

@@ -34,10 +34,18 @@ uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
 
 /* ---- a growing text, for writers; names ---- */
 
+/* A lack of memory sticks to the text: what is added later is dropped, and what is there is not to be
+   used. So a text is read with tn_text_done or tn_text_save, which check this, and never by .s. */
 typedef struct tn_text { char *s; size_t n, room; bool failed; } tn_text; /* starts as { 0 } */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
 void tn_text_quote(tn_text *t, const char *s, size_t n); /* as a JSON string, quotes included */
+void tn_text_join(tn_text *t, const tn_text *more); /* adds a text; if that lacks memory, t does too */
+/* The text, t->n bytes and a zero byte; "" when nothing was added. It lives until the text changes.
+   NULL when memory ran out: the error is then "WHAT: out of memory". */
+const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
+/* Writes the text to folder/name, as tn_file_write does, and frees it. */
+int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
 /* The one of names[0..n) that takes the fewest changes of a letter to become `word`, dashes and
    underscores alike, large letters and small ones too; NULL entries are passed over. NULL: none is

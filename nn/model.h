@@ -31,8 +31,6 @@ bool tn_target_matches(const char *path, const char *name, size_t length);
    separated by commas: "c_attn","mlp.c_proj". */
 void tn_lora_names(const tn_model *m, const char *quote, tn_text *out);
 
-/* Writes the text to a file of the folder, and frees it. */
-int tn_text_save(tn_text *text, const char *folder, const char *name, tn_error *e);
 /* Refuses numbers that are not finite as this type. */
 int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e);
 

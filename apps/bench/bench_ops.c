@@ -1,5 +1,6 @@
 /* bench_ops.c - tenon bench ops: every op's large sample, forward and backward. */
 #include "apps/bench/bench.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +110,7 @@ static void print_part(double seconds, double amount)
         printf(" %8s", "-");
 }
 
-static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t)
+static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t, tn_error *e)
 {
     char shape[64];
     tn_text shapes = { 0 };
@@ -119,8 +120,9 @@ static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t)
     printf("%-14s", op->name);
     print_part(t->forward, t->work.forward);
     print_part(t->backward, t->work.backward);
-    printf("  %-8s %s\n", t->work.flops ? "GFLOP/s" : "GB/s", shapes.s ? shapes.s : "");
-    tn_text_free(&shapes);
+    printf("  %-8s ", t->work.flops ? "GFLOP/s" : "GB/s");
+    tn_text_add(&shapes, "\n");
+    show_text(&shapes, op->name, e);
 }
 
 static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_error *e)
@@ -133,7 +135,7 @@ static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_err
     if (tn_tape_error(t))
         tn_fail(e, tn_tape_code(t), "%s", tn_tape_error(t));
     if (!e->code)
-        print_row(op, in, &time);
+        print_row(op, in, &time, e);
     for (int i = 0; i < op->inputs; i++)
         if (i == 0 || in[i] != in[0])
             tn_tensor_free(in[i]);

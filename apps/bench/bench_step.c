@@ -31,11 +31,8 @@ static tn_model *new_model(const options *o, tn_context *c, tn_error *e)
                 (long long)o->layers, (long long)o->heads);
     tn_text_add(&config, "\"n_embd\": %lld, \"vocab_size\": %lld, \"n_positions\": %lld}",
                 (long long)o->width, (long long)o->vocab, (long long)width_of(o));
-    const tn_json *json = NULL;
-    if (config.failed)
-        tn_fail(e, TN_ENOMEM, "no memory for the config");
-    else
-        json = tn_json_parse(config.s, config.n, "bench step", 1, e);
+    const char *text = tn_text_done(&config, "bench step", e);
+    const tn_json *json = text ? tn_json_parse(text, config.n, "bench step", 1, e) : NULL;
     tn_model *m = tn_model_new(c, json, 0, -1, e);
     tn_json_free(json);
     tn_text_free(&config);

@@ -128,7 +128,8 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
                         (int32_t *const[]){ made }, &count, NULL, NULL, e);
         tn_text out = { 0 };
         tn_decode(s->tokenizer, made, count, &out);
-        snprintf(answer[i], TN_TASK_TEXT, "%.*s", (int)out.n, out.s ? out.s : "");
+        const char *text = tn_text_done(&out, "an answer", e);
+        snprintf(answer[i], TN_TASK_TEXT, "%s", text ? text : "");
         tn_text_free(&out);
         free(ids);
     }
@@ -207,14 +208,12 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e
     for (int i = 0; i < 2; i++)
         curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
     curves_svg(charts, 2, &svg);
-    if (text.failed || svg.failed)
-        tn_fail(e, TN_ENOMEM, "the curves: out of memory");
-    else
-        printf("\n%s\n", text.s);
+    tn_text_add(&text, "\n");
+    printf("\n");
+    show_text(&text, "the curves", e);
     if (!tn_folder_make("build", e) && !tn_folder_make("build/demo", e) &&
-        !tn_file_write("build/demo/report.svg", svg.s, svg.n, e))
+        !tn_text_save(&svg, "build/demo", "report.svg", e))
         printf("curves: build/demo/report.svg\n");
-    tn_text_free(&text);
     tn_text_free(&svg);
     return e->code;
 }

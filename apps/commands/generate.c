@@ -1,5 +1,6 @@
 /* generate.c - tenon generate: continues prompts, all of them in one batch. */
 #include "apps/run/run.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static void read_stdin(tn_text *out, tn_error *e)
     size_t n;
     while ((n = fread(bytes, 1, sizeof bytes, stdin)) > 0 && out->n < STDIN_MOST)
         tn_text_bytes(out, bytes, n);
-    if (ferror(stdin) || out->failed || out->n >= STDIN_MOST)
+    if (tn_text_done(out, "standard input", e) && (ferror(stdin) || out->n >= STDIN_MOST))
         tn_fail(e, TN_EIO, "standard input: cannot be read, or more than %d bytes", STDIN_MOST);
     if (out->n && out->s[out->n - 1] == '\n')
         out->n--;
@@ -36,48 +37,48 @@ static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r
         read_stdin(&text, e);
     else
         tn_text_add(&text, "%s", prompt);
-    if (!e->code && !text.failed)
-        tn_encode(s->tokenizer, text.n ? text.s : "", text.n, &b->ids[r], &b->length[r], &room,
-                  NULL, &inner);
-    if (inner.code || text.failed)
-        tn_fail(e, text.failed ? TN_ENOMEM : inner.code, "--prompt: %s",
-                text.failed ? "out of memory" : inner.text);
+    const char *bytes = tn_text_done(&text, "--prompt", e);
+    if (!e->code)
+        tn_encode(s->tokenizer, bytes, text.n, &b->ids[r], &b->length[r], &room, NULL, &inner);
+    if (inner.code)
+        tn_fail(e, inner.code, "--prompt: %s", inner.text);
     tn_text_free(&text);
     if (!e->code && !b->length[r]) {
         const int32_t end = tn_tokenizer_end(s->tokenizer);
         free(b->ids[r]);
         b->ids[r] = malloc(sizeof end);
-        if (end < 0 || !b->ids[r])
+        if (end < 0)
             return tn_fail(e, APP_USAGE,
                            "--prompt: empty; expected text, because the model has no end token");
+        if (!b->ids[r])
+            return tn_fail(e, TN_ENOMEM, "--prompt: out of memory");
         b->ids[r][0] = end;
         b->length[r] = 1;
     }
     return e->code;
 }
 
+typedef struct teller { const setup *s; tn_error *e; } teller;
+
 /* Shows the tokens of a single prompt as they come. */
 static void show_token(void *arg, int64_t row, int32_t token)
 {
-    const setup *s = arg;
+    const teller *t = arg;
     tn_text text = { 0 };
     (void)row;
-    tn_decode(s->tokenizer, &token, 1, &text);
-    fwrite(text.s, 1, text.n, stdout);
+    tn_decode(t->s->tokenizer, &token, 1, &text);
+    show_text(&text, "a token", t->e);
     fflush(stdout);
-    tn_text_free(&text);
 }
 
-static void print_rows(const setup *s, const options *o, const batch *b)
+static void print_rows(const setup *s, const options *o, const batch *b, tn_error *e)
 {
-    for (int64_t r = 0; r < b->rows; r++) {
+    for (int64_t r = 0; r < b->rows && !e->code; r++) {
         tn_text text = { 0 };
         tn_decode(s->tokenizer, b->ids[r], b->length[r], &text);
         tn_decode(s->tokenizer, b->out[r], b->made[r], &text);
-        if (text.n)
-            fwrite(text.s, 1, text.n, stdout);
-        printf("\n%s", r + 1 < b->rows && o->prompt[r + 1] ? "---\n" : "");
-        tn_text_free(&text);
+        tn_text_add(&text, "\n%s", r + 1 < b->rows && o->prompt[r + 1] ? "---\n" : "");
+        show_text(&text, "an answer", e);
     }
 }
 
@@ -103,13 +104,14 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
                               .seed = (uint64_t)o->seed,
                               .max_tokens = most,
                               .stop = tn_tokenizer_end(s->tokenizer) };
+    teller t = { s, e };
     for (int64_t i = 0; i < b->length[0] && b->rows == 1 && !e->code; i++)
-        show_token(s, 0, b->ids[0][i]);
+        show_token(&t, 0, b->ids[0][i]);
     if (!e->code)
         tn_generate(s->model, b->rows, (const int32_t *const *)b->ids, b->length, &how, b->out,
-                    b->made, b->rows == 1 ? show_token : NULL, s, e);
+                    b->made, b->rows == 1 ? show_token : NULL, &t, e);
     if (!e->code && b->rows > 1)
-        print_rows(s, o, b);
+        print_rows(s, o, b, e);
     else if (!e->code)
         printf("\n");
     return e->code;

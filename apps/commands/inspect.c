@@ -3,6 +3,7 @@
 #include "apps/run/show.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,8 @@ static int print_folder(const char *folder, tn_error *e)
     struct dirent **names;
     const int n = scandir(folder, &names, visible, alphasort);
     if (n < 0)
-        return tn_fail(e, TN_EIO, "%s: cannot be read; expected a folder", folder);
+        return tn_fail(e, errno == ENOMEM ? TN_ENOMEM : TN_EIO, "%s: cannot be read: %s", folder,
+                       strerror(errno));
     if (!n)
         tn_fail(e, TN_EFORMAT, "%s: an empty folder; expected a model, an adapter or a checkpoint",
                 folder);
@@ -118,15 +120,15 @@ static int print_folder(const char *folder, tn_error *e)
 
 /* The text of n ids of a record, from its id `from` on, with control characters as escapes. */
 static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
-                         int64_t n)
+                         int64_t n, tn_error *e)
 {
     int32_t ids[SHOWN_TOKENS];
     const int64_t shown = n < SHOWN_TOKENS ? n : SHOWN_TOKENS;
     tn_dataset_ids(d, record, from, shown, ids);
-    for (int64_t i = 0; i < shown; i++) {
+    for (int64_t i = 0; i < shown && !e->code; i++) {
         tn_text text = { 0 };
         tn_decode(k, &ids[i], 1, &text);
-        if (!text.n)
+        if (tn_text_done(&text, "a record", e) && !text.n)
             printf("<%d>", ids[i]);
         for (size_t c = 0; c < text.n; c++)
             printf(text.s[c] < ' ' ? "\\x%02x" : "%c", (unsigned char)text.s[c]);
@@ -136,20 +138,20 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
         printf("... %lld more", (long long)(n - SHOWN_TOKENS));
 }
 
-static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count)
+static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped\n",
            (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
            (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
-    for (int64_t i = 0; i < f.records && i < count; i++) {
+    for (int64_t i = 0; i < f.records && i < count && !e->code; i++) {
         int64_t prompt = 0;
         const int64_t length = tn_dataset_record(d, i, &prompt);
         printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
                (long long)length, (long long)prompt);
-        print_tokens(k, d, i, 0, prompt);
+        print_tokens(k, d, i, 0, prompt, e);
         printf("\n  with     ");
-        print_tokens(k, d, i, prompt, length - prompt);
+        print_tokens(k, d, i, prompt, length - prompt, e);
         printf("\n");
     }
 }
@@ -172,7 +174,7 @@ static int print_data(const options *o, tn_error *e)
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, o->split);
     if (!e->code)
-        print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS);
+        print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS, e);
     setup_close(&s);
     return e->code;
 }

@@ -114,11 +114,11 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
         curves_svg_grid(c, n, &svg);
     else
         curves_svg(c, n, &svg);
-    if (text.failed || svg.failed)
-        tn_fail(e, TN_ENOMEM, "the curves: out of memory");
-    if (!e->code)
-        printf("\n%s", text.s);
-    if (!e->code && l->o->svg && !tn_file_write(l->o->svg, svg.s, svg.n, e))
+    const char *shown = tn_text_done(&text, "the curves", e);
+    const char *drawn = tn_text_done(&svg, "the curves", e);
+    if (shown && drawn)
+        printf("\n%s", shown);
+    if (shown && drawn && l->o->svg && !tn_file_write(l->o->svg, drawn, svg.n, e))
         printf("\nwritten: %s\n", l->o->svg);
     tn_text_free(&text);
     tn_text_free(&svg);

@@ -2,6 +2,7 @@
  */
 #include "apps/bench/bench.h"
 #include "apps/run/run.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -118,10 +119,8 @@ static int print_markdown(const options *o, tn_error *e)
                 (long long)o->width, (long long)o->width, (long long)o->lora_rank);
     for (int i = 0; tn_optims[i] && !e->code; i++)
         add_row(files[i], tn_optims[i], state_of(c, o, tn_optims[i], e), &out);
-    if (out.failed)
-        tn_fail(e, TN_ENOMEM, "the table: out of memory");
     if (!e->code)
-        printf("%s", out.s);
+        show_text(&out, "the table", e);
     tn_text_free(&out);
     tn_context_free(c);
     return e->code;

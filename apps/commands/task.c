@@ -1,5 +1,6 @@
 /* task.c - tenon task: records of a built-in task as JSONL, or the list of tasks. */
 #include "apps/run/run.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +14,8 @@ static void print_record(const tn_record *r, tn_error *e)
     tn_text_quote(&line, r->prompt, strlen(r->prompt));
     tn_text_add(&line, ",\"completion\":");
     tn_text_quote(&line, r->completion, strlen(r->completion));
-    if (line.failed)
-        tn_fail(e, TN_ENOMEM, "a record: out of memory");
-    else
-        printf("%s}\n", line.s);
-    tn_text_free(&line);
+    tn_text_add(&line, "}\n");
+    show_text(&line, "a record", e);
 }
 
 int command_task(const options *o, tn_error *e)

@@ -93,16 +93,8 @@ static int load_checkpoint(job *j, const tn_text *facts)
 static int write_used(job *j, const tn_text *facts)
 {
     tn_text told = { 0 };
-    tn_error *e = j->e;
     config_text(&j->r, facts, &told);
-    char *used = tn_path_join(j->o->output_dir, "config.used");
-    if (told.failed || !used)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", j->o->output_dir);
-    else
-        tn_file_write(used, told.s, told.n, e);
-    free(used);
-    tn_text_free(&told);
-    return e->code;
+    return tn_text_save(&told, j->o->output_dir, "config.used", j->e);
 }
 
 /* Makes the folder, or continues what is there. */
@@ -110,7 +102,7 @@ static int begin(job *j)
 {
     tn_text facts = { 0 };
     config_facts(&j->r, &facts);
-    j->r.state.options_hash = config_hash(&j->r, &facts);
+    j->r.state.options_hash = config_hash(&j->r, &facts, j->e);
     j->folder = output_take(j->o, j->e);
     if (j->o->resume && !j->e->code)
         load_checkpoint(j, &facts);
@@ -121,7 +113,7 @@ static int begin(job *j)
 }
 
 /* The command that continues this run: the one that began it, with --resume. */
-static void print_resume(const options *o)
+static void print_resume(const options *o, tn_error *e)
 {
     tn_text line = { 0 };
     for (int i = 0; i < o->argc; i++) {
@@ -132,7 +124,9 @@ static void print_resume(const options *o)
     }
     if (o->overwrite && o->config) /* which may say overwrite = true */
         tn_text_add(&line, "--no-overwrite ");
-    printf("to continue: %s--resume\n", line.failed ? "" : line.s);
+    const char *text = tn_text_done(&line, "the command to continue with", e);
+    if (text)
+        printf("to continue: %s--resume\n", text);
     tn_text_free(&line);
 }
 
@@ -163,7 +157,7 @@ static int train(job *j)
         if (talks)
             printf("stopped and saved after step %lld\n", (long long)j->r.state.step);
         if (talks)
-            print_resume(j->o);
+            print_resume(j->o, e);
         return 130;
     }
     if (!output_save(&j->s, j->o, e) && talks)

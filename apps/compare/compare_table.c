@@ -14,12 +14,7 @@ static int write_used(const study *y, bool full, tn_error *e)
 {
     tn_text told = { 0 };
     config_told(y->o, "compare", full, &told);
-    if (told.failed)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", y->paths[3]);
-    else
-        tn_file_write(y->paths[3], told.s, told.n, e);
-    tn_text_free(&told);
-    return e->code;
+    return tn_text_save(&told, y->o->out, "config.used", e);
 }
 
 int study_open(study *y, bool full, tn_error *e)
@@ -51,9 +46,8 @@ void study_close(study *y)
 /* Writes a line, which is freed, and sees that it arrived. */
 static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
 {
-    if (line->failed)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    else if (fwrite(line->s, 1, line->n, f) != line->n || fflush(f))
+    const char *text = tn_text_done(line, path, e);
+    if (text && (fwrite(text, 1, line->n, f) != line->n || fflush(f)))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
     tn_text_free(line);
 }
@@ -228,10 +222,5 @@ int study_csv(const study *y, tn_error *e)
                     (long long)c->diverged, (unsigned long long)c->start,
                     (unsigned long long)c->batches);
     }
-    if (out.failed)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", y->paths[2]);
-    else
-        tn_file_write(y->paths[2], out.s, out.n, e);
-    tn_text_free(&out);
-    return e->code;
+    return tn_text_save(&out, y->o->out, "table.csv", e);
 }

@@ -134,7 +134,7 @@ int main(int argc, char **argv)
         tn_dataset_ids(data, 0, 0, 1, ids);
         gpt_sample(&m, t, ids, 1);
         tn_decode(tok, ids, T, &out);
-        printf("%.*s\n", (int)out.n, out.s ? out.s : "");
+        printf("%s\n", tn_text_done(&out, "the sample", &e) ? out.s : "");
         tn_text_free(&out);
     }
     if (e.code)

@@ -24,7 +24,9 @@ static void add_option(const options *o, int i, tn_text *out)
     const option *row = &options_table[i];
     option_dashed(row->name, name);
     options_value(o, i, &value);
-    if (value.n)
+    if (value.failed)
+        tn_text_join(out, &value);
+    else if (value.n)
         add_line(name, value.s, out);
     if (row->kind == OPTION_LIST) {
         const char *const *list = (const char *const *)((const char *)o + row->offset);
@@ -76,15 +78,16 @@ void config_told(const options *o, const char *name, bool full, tn_text *out)
 void config_text(const run *r, const tn_text *facts, tn_text *out)
 {
     config_told(r->o, "train", r->s->full, out);
-    tn_text_bytes(out, facts->s, facts->n);
+    tn_text_join(out, facts);
 }
 
-uint64_t config_hash(const run *r, const tn_text *facts)
+uint64_t config_hash(const run *r, const tn_text *facts, tn_error *e)
 {
     tn_text text = { 0 };
     add_options(r->o, 't', r->s->full, NUMBERS, &text);
-    tn_text_bytes(&text, facts->s, facts->n);
-    const uint64_t hash = text.failed ? 0 : tn_hash64(text.s, text.n, 0);
+    tn_text_join(&text, facts);
+    const char *told = tn_text_done(&text, "the options", e);
+    const uint64_t hash = told ? tn_hash64(told, text.n, 0) : 0;
     tn_text_free(&text);
     return hash;
 }
@@ -107,6 +110,7 @@ static void compare_lines(const char *theirs, const char *ours, const char *name
     tn_text a = { 0 }, b = { 0 };
     find_lines(theirs, name, &a);
     find_lines(ours, name, &b);
+    differ->failed = differ->failed || a.failed || b.failed;
     if (a.n != b.n || (a.n && memcmp(a.s, b.s, a.n)))
         tn_text_add(differ, "%s%s%s", differ->n ? ", " : "", *name == '#' ? "" : "--",
                     name + 2 * (*name == '#'));
@@ -123,15 +127,16 @@ int config_check(const run *r, const tn_text *facts, const char *path, tn_error 
     tn_text ours = { 0 }, differ = { 0 };
     if (theirs)
         config_text(r, facts, &ours);
-    for (int i = 0; theirs && ours.s && i < OPTIONS; i++) {
+    const char *text = tn_text_done(&ours, path, e);
+    for (int i = 0; theirs && text && i < OPTIONS; i++) {
         char name[64];
         option_dashed(options_table[i].name, name);
         if (speaks(i, 't', r->s->full, NUMBERS))
-            compare_lines(theirs, ours.s, name, &differ);
+            compare_lines(theirs, text, name, &differ);
     }
-    for (size_t i = 0; theirs && ours.s && i < sizeof fact_names / sizeof *fact_names; i++)
-        compare_lines(theirs, ours.s, fact_names[i], &differ);
-    if (differ.n)
+    for (size_t i = 0; theirs && text && i < sizeof fact_names / sizeof *fact_names; i++)
+        compare_lines(theirs, text, fact_names[i], &differ);
+    if (tn_text_done(&differ, path, e) && differ.n)
         tn_fail(e, APP_USAGE, "--resume: these differ from %s: %s; expected the same", path,
                 differ.s);
     tn_text_free(&ours);

@@ -25,12 +25,10 @@ progress_mode progress_mode_of(const options *o)
 /* Writes one record where records go; the text is freed. */
 static int write_record(progress *p, tn_text *record, tn_error *e)
 {
-    if (record->failed)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
-    if (!e->code && p->mode == PROGRESS_JSON)
-        fputs(record->s, stderr); /* for a program that watches the run: nothing else is there */
-    if (!e->code && p->log &&
-        (fwrite(record->s, 1, record->n, p->log) != record->n || fflush(p->log)))
+    const char *text = e->code ? NULL : tn_text_done(record, p->path ? p->path : "a record", e);
+    if (text && p->mode == PROGRESS_JSON)
+        fputs(text, stderr); /* for a program that watches the run: nothing else is there */
+    if (text && p->log && (fwrite(text, 1, record->n, p->log) != record->n || fflush(p->log)))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
     tn_text_free(record);
     return e->code;
@@ -44,7 +42,9 @@ static void add_config(const options *o, tn_text *out)
         tn_text value = { 0 };
         if (strchr(row->commands, 't'))
             options_value(o, i, &value);
-        if (value.n && row->kind == OPTION_TEXT)
+        if (value.failed)
+            tn_text_join(out, &value);
+        else if (value.n && row->kind == OPTION_TEXT)
             json_text(out, row->name, value.s);
         else if (value.n)
             tn_text_add(out, ",\"%s\":%s", row->name, value.s);

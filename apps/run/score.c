@@ -52,9 +52,8 @@ static int score_rows(const setup *s, answers *a, int64_t rows, task_score *out,
     for (int64_t r = 0; r < rows; r++) {
         tn_text text = { 0 };
         tn_decode(s->tokenizer, a->out[r], a->made[r], &text);
-        const tn_score score = s->task->score(&a->record[r], text.n ? text.s : "");
-        if (text.failed)
-            tn_fail(e, TN_ENOMEM, "task %s: out of memory", s->task->name);
+        const char *answer = tn_text_done(&text, s->task->name, e);
+        const tn_score score = answer ? s->task->score(&a->record[r], answer) : (tn_score){ 0 };
         tn_text_free(&text);
         out->exact += score.exact;
         out->parts += score.parts;

@@ -117,6 +117,14 @@ void json_real(tn_text *out, const char *key, double value, int digits)
         tn_text_add(out, ",\"%s\":null", key);
 }
 
+void show_text(tn_text *t, const char *what, tn_error *e)
+{
+    const char *text = tn_text_done(t, what, e);
+    if (text)
+        fwrite(text, 1, t->n, stdout);
+    tn_text_free(t);
+}
+
 void show_word(const char *word, tn_text *out)
 {
     static const char plain[] =

@@ -24,6 +24,8 @@ void machine_cpu(char *out, size_t room); /* name of the CPU */
 /* A name as JSON text, or a number that is null when it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
+/* Prints a text and frees it; prints nothing, and says so, when memory ran out. */
+void show_text(tn_text *t, const char *what, tn_error *e);
 /* A shell word: quoted when it needs it. */
 void show_word(const char *word, tn_text *out);
 

@@ -103,9 +103,8 @@ static int make_header(tn_text *h, const tn_entry **entries, int64_t n,
     tn_text_add(h, "}");
     while (h->n % 8 && !h->failed)
         tn_text_add(h, " ");
-    if (h->failed)
-        return tn_fail(e, TN_ENOMEM, "%s: no memory for the header", path);
-    tn_json_free(tn_json_parse(h->s, h->n, path, 0, e));
+    const char *header = tn_text_done(h, path, e);
+    tn_json_free(header ? tn_json_parse(header, h->n, path, 0, e) : NULL);
     return e->code;
 }
 

@@ -75,6 +75,32 @@ void tn_text_quote(tn_text *t, const char *s, size_t n)
     tn_text_bytes(t, "\"", 1);
 }
 
+void tn_text_join(tn_text *t, const tn_text *more)
+{
+    t->failed = t->failed || more->failed;
+    tn_text_bytes(t, more->s, more->n);
+}
+
+const char *tn_text_done(const tn_text *t, const char *what, tn_error *e)
+{
+    if (t->failed)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", what);
+    return t->failed ? NULL : t->s ? t->s : "";
+}
+
+int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e)
+{
+    char *path = tn_path_join(folder, name);
+    const char *text = tn_text_done(t, name, e);
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", name);
+    else if (text)
+        tn_file_write(path, text, t->n, e);
+    free(path);
+    tn_text_free(t);
+    return e->code;
+}
+
 void tn_text_free(tn_text *t)
 {
     free(t->s);

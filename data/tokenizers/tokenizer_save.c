@@ -74,14 +74,8 @@ int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e)
     };
     for (size_t i = 0; i < sizeof files / sizeof *files && !e->code; i++) {
         tn_text t = { 0 };
-        char *path = tn_path_join(folder, files[i].name);
         files[i].write(k, &t);
-        if (t.failed || path == NULL)
-            tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-        else
-            tn_file_write(path, t.s, t.n, e);
-        tn_text_free(&t);
-        free(path);
+        tn_text_save(&t, folder, files[i].name, e);
     }
     return e->code;
 }

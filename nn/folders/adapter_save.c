@@ -175,7 +175,7 @@ static void write_config(const tn_model *m, tn_text *out)
     tn_text names = { 0 };
     tn_lora_names(m, "\"", &names);
     tn_text_add(out, "  \"revision\": null,\n  \"target_modules\": [%s],\n",
-                names.s ? names.s : "");
+                names.n ? names.s : "");
     tn_text_add(
         out,
         "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": false\n}\n");

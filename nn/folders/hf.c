@@ -191,18 +191,6 @@ static int save_weights(const tn_model *m, const char *folder, tn_file_type type
     return e->code;
 }
 
-int tn_text_save(tn_text *text, const char *folder, const char *name, tn_error *e)
-{
-    char *path = tn_path_join(folder, name);
-    if (text->failed || !path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory for %s", folder, name);
-    else if (!e->code)
-        tn_file_write(path, text->s, text->n, e);
-    tn_text_free(text);
-    free(path);
-    return e->code;
-}
-
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
 {
     if (m->adapters)

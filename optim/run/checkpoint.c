@@ -106,14 +106,7 @@ static int save_state(const char *folder, tn_optim *o, const tn_run_state *r, tn
     tn_text_add(&t, "  \"files\": { \"%s\": \"%016" PRIx64 "\", \"%s\": \"%016" PRIx64 "\" },\n",
                 weights_file, weights, moments_file, moments);
     close_with_checksum(&t);
-    char *path = tn_path_join(folder, state_file);
-    if (t.failed || !path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else
-        tn_file_write(path, t.s, t.n, e);
-    free(path);
-    tn_text_free(&t);
-    return e->code;
+    return tn_text_save(&t, folder, state_file, e);
 }
 
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,

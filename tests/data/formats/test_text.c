@@ -67,10 +67,34 @@ START_TEST(lack_of_memory_sticks)
 }
 END_TEST
 
+/* A text that is cut short is nobody's text, by whatever way it is read. */
+START_TEST(a_cut_text_is_refused)
+{
+    tn_error e = { 0 };
+    tn_text cut = { 0 }, all = { 0 }, none = { 0 };
+    tn_text_add(&cut, "begin");
+    tn_text_bytes(&cut, "x", SIZE_MAX - 2);
+    ck_assert_ptr_null(tn_text_done(&cut, "the options", &e));
+    ck_assert_int_eq(e.code, TN_ENOMEM);
+    ck_assert_str_eq(e.text, "the options: out of memory");
+    e = (tn_error){ 0 };
+    tn_text_add(&all, "a");
+    tn_text_join(&all, &none);
+    ck_assert_str_eq(tn_text_done(&all, "", &e), "a");
+    ck_assert_str_eq(tn_text_done(&none, "", &e), "");
+    tn_text_join(&all, &cut);
+    ck_assert_int_eq(e.code, 0);
+    ck_assert_int_eq(tn_text_save(&all, "/tmp", "never-written", &e), TN_ENOMEM);
+    ck_assert_ptr_null(all.s); /* freed */
+    tn_text_free(&cut);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, quotes, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, grows);
     tcase_add_test(c, nearest);
     tcase_add_test(c, lack_of_memory_sticks);
+    tcase_add_test(c, a_cut_text_is_refused);
 }
