@@ -199,3 +199,18 @@ void *tn_pool_memory(tn_pool *p, int thread, int slot, size_t bytes)
     b->bytes = b->data ? rounded : 0;
     return b->data;
 }
+
+typedef struct ranges { int64_t count, length; tn_range_body *body; void *arg; } ranges;
+
+static void run_range(void *arg, int64_t i, int thread)
+{
+    const ranges *r = arg;
+    int64_t from = i * r->length, left = r->count - from;
+    r->body(r->arg, from, from + (left < r->length ? left : r->length), thread);
+}
+
+void tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg)
+{
+    ranges r = { .count = count, .length = length, .body = body, .arg = arg };
+    tn_parallel_for(c, count / length + (count % length != 0), run_range, &r);
+}

@@ -170,7 +170,7 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
 static void forward_task(void *arg, int64_t task, int thread)
 {
     job *j = arg;
-    int64_t tiles = tn_tasks(j->queries, TILE), from = task % tiles * TILE;
+    int64_t tiles = tn_ranges(j->queries, TILE), from = task % tiles * TILE;
     int64_t h = task / tiles % j->heads, b = task / tiles / j->heads, g = h / (j->heads / j->kv_heads);
     int64_t row = b * j->queries + from, col = h * j->size, kv_col = g * j->size;
     forward_tile(j, thread, columns(j->q, row, col), columns(j->k, b * j->keys, kv_col),
@@ -187,7 +187,7 @@ static void attention_forward(tn_tape *t, tn_node *n)
     job j = job_of(t, n, TILE * TILE);
     if (!j.memory || (n->wanted && !n->saved))
         return;
-    tn_parallel_for(j.context, j.batch * j.heads * tn_tasks(j.queries, TILE), forward_task, &j);
+    tn_parallel_for(j.context, j.batch * j.heads * tn_ranges(j.queries, TILE), forward_task, &j);
     if (atomic_load(&j.failed))
         tn_no_memory(t, n);
 }

@@ -8,7 +8,6 @@
 typedef struct job {
     uint64_t seed, stream;
     uint32_t draw, below; /* numbers below this one drop their element */
-    int64_t count;
     tn_real factor;       /* 1/(1-p) */
     tn_masked of[2];
 } job;
@@ -25,12 +24,12 @@ int tn_refuse_rate(tn_tape *t, const tn_node *n, double p)
     return tn_refuse(t, n->op, TN_EARG, "the rate is %g, expected 0 <= p < 1", p);
 }
 
-static void drop_chunk(void *arg, int64_t task, int thread)
+/* `from` is a multiple of 4. */
+static void drop_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    int64_t to = tn_min(j->count, (task + 1) * TN_CHUNK);
-    for (int64_t i = task * TN_CHUNK; i < to; i += 4) {
+    for (int64_t i = from; i < to; i += 4) {
         uint32_t random[4];
         tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
         for (const tn_masked *m = j->of; m < j->of + 2; m++)
@@ -44,10 +43,10 @@ void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t co
 {
     tn_context *c = tn_tape_context(t);
     job j = { .seed = tn_context_seed(c), .stream = stream, .draw = (uint32_t)n->draw,
-              .below = (uint32_t)(p * 0x1p32), .count = count, .factor = (tn_real)(1 / (1 - p)),
+              .below = (uint32_t)(p * 0x1p32), .factor = (tn_real)(1 / (1 - p)),
               .of = { first, second } };
     if (tn_drops(n, p))
-        tn_parallel_for(c, tn_tasks(count, TN_CHUNK), drop_chunk, &j);
+        tn_over_elements(t, count, drop_range, &j);
     for (int i = 0; i < 2 && !tn_drops(n, p); i++)
         if (j.of[i].y)
             tn_pass(t, count, j.of[i].x, j.of[i].beta, j.of[i].y);

@@ -21,7 +21,7 @@ typedef struct job {
 static void run(tn_tape *t, job j, void (*body)(void *arg, int64_t i, int thread))
 {
     j.kernels = tn_kernels_on(t);
-    tn_parallel_for(tn_tape_context(t), tn_tasks(j.count, TN_CHUNK), body, &j);
+    tn_parallel_for(tn_tape_context(t), tn_ranges(j.count, TN_CHUNK), body, &j);
 }
 
 static int64_t end(const job *j, int64_t i)

@@ -13,7 +13,7 @@ typedef struct job {
     const tn_kernels *kernels;
     const tn_tensor *w;
     const int32_t *ids;
-    int64_t count, vocab, cols;
+    int64_t count, cols;
     const tn_real *dy;
     tn_real beta, *to; /* y, or dw */
 } job;
@@ -22,7 +22,7 @@ static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *w = n->in[0], *ids = n->in[1];
     return (job){ .kernels = tn_kernels_on(t), .w = w, .ids = ids->i, .count = tn_tensor_count(ids),
-                  .vocab = w->dim[0], .cols = w->dim[1], .dy = n->out->g };
+                  .cols = w->dim[1], .dy = n->out->g };
 }
 
 static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -53,11 +53,10 @@ static void embed_forward(tn_tape *t, tn_node *n)
     tn_parallel_for(tn_tape_context(t), j.count, copy_row, &j);
 }
 
-static void add_range(void *arg, int64_t task, int thread)
+static void add_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    int64_t from = task * RANGE, to = tn_min(j->vocab, from + RANGE);
     if (j->beta == 0)
         memset(j->to + from * j->cols, 0, (size_t)((to - from) * j->cols) * sizeof *j->to);
     for (int64_t i = 0; i < j->count; i++)
@@ -71,7 +70,7 @@ static void embed_backward(tn_tape *t, const tn_node *n)
     job j = job_of(t, n);
     j.to = tn_grad(t, n, 0, &j.beta); // (V,C)
     if (j.to)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.vocab, RANGE), add_range, &j);
+        tn_parallel_ranges(tn_tape_context(t), n->in[0]->dim[0], RANGE, add_range, &j);
 }
 
 const tn_op tn_op_embed = { .name = "embed", .inputs = 2, .ids = 2, .frozen = 1, .rows = 2,

@@ -17,7 +17,7 @@
 
 typedef struct job {
     const tn_kernels *kernels;
-    int64_t rows, cols, a_task;
+    int64_t rows, cols;
     const tn_real *z;
     const int32_t *targets;
     tn_real *max, *sum;  /* (N) of exp(z - max) */
@@ -29,13 +29,13 @@ typedef struct job {
 
 static job job_of(tn_tape *t, const int32_t *targets, int64_t rows, int64_t cols)
 {
-    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols, .a_task = tn_rows_a_task(cols),
+    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols,
                   .targets = targets };
 }
 
-static void run(tn_tape *t, job *j, void (*body)(void *arg, int64_t i, int thread))
+static void run(tn_tape *t, job *j, tn_range_body *body)
 {
-    tn_parallel_for(tn_tape_context(t), tn_tasks(j->rows, j->a_task), body, j);
+    tn_over_rows(t, j->rows, j->cols, body, j);
 }
 
 /* Targets below the number of classes; as many as rows. */
@@ -81,11 +81,11 @@ static int cross_entropy_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_targets(t, n, n->in[1], tn_rows(z), tn_cols(z));
 }
 
-static void loss_rows(void *arg, int64_t task, int thread)
+static void loss_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     const job *j = arg;
     tn_real *e = j->memory + thread * j->cols; // (V)
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         const tn_real *z = j->z + r * j->cols; // (V)
         j->loss[r] = 0;
         if (j->targets[r] < 0)
@@ -118,11 +118,11 @@ static void cross_entropy_forward(tn_tape *t, tn_node *n)
     n->out->x[0] = (tn_real)(loss * weight_of(n, rows_that_count(targets)));
 }
 
-static void dz_rows(void *arg, int64_t task, int thread)
+static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     const job *j = arg;
     tn_real *e = j->memory + thread * j->cols; // (V)
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         bool counts = j->targets[r] >= 0;
         tn_real *dz = j->dz + r * j->cols;     // (V)
         if (!counts && j->beta == 0)
@@ -222,11 +222,11 @@ static kept *new_kept(tn_tape *t, const tn_node *n)
 }
 
 /* Losses of the rows of z, and z = dz unless j->dz is NULL. */
-static void chunk_loss(void *arg, int64_t task, int thread)
+static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         tn_real *z = j->memory + r * j->cols;  // (V)
         tn_real max = j->kernels->max(j->cols, z), target = z[j->targets[r]];
         max = max == -(tn_real)INFINITY ? 0 : max;
@@ -303,17 +303,17 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
 }
 
 typedef struct scaling {
-    int64_t rows, cols, a_task;
+    int64_t rows, cols;
     const int64_t *index;    /* row r goes to row index[r]; NULL: to row r */
     const tn_real *from;     /* (rows,cols) */
     tn_real s, beta, *to;
 } scaling;
 
-static void scale_rows(void *arg, int64_t task, int thread)
+static void scale_rows(void *arg, int64_t first, int64_t end, int thread)
 {
     (void)thread;
     const scaling *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = first; r < end; r++) {
         tn_real *to = j->to + (j->index ? j->index[r] : r) * j->cols;
         for (int64_t c = 0; c < j->cols; c++)
             tn_put(&to[c], j->beta, j->s * j->from[r * j->cols + c]);
@@ -325,19 +325,19 @@ static void linear_xent_backward(tn_tape *t, const tn_node *n)
 {
     const kept *k = n->saved;
     const tn_tensor *x = n->in[0], *w = n->in[1];
-    scaling j = { .rows = k->count, .cols = w->dim[1], .a_task = tn_rows_a_task(w->dim[1]), .index = k->index,
+    scaling j = { .rows = k->count, .cols = w->dim[1], .index = k->index,
                   .from = k->dx, .s = n->out->g[0] };
     j.to = tn_grad(t, n, 0, &j.beta);  // (N,C)
     if (j.to && j.beta == 0)
         memset(j.to, 0, (size_t)tn_tensor_count(x) * sizeof *j.to);
     if (j.to)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), scale_rows, &j);
+        tn_over_rows(t, j.rows, j.cols, scale_rows, &j);
     j.rows = w->dim[0];
     j.index = NULL;
     j.from = k->dw;
     j.to = tn_grad(t, n, 1, &j.beta);  // (V,C)
     if (j.to)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), scale_rows, &j);
+        tn_over_rows(t, j.rows, j.cols, scale_rows, &j);
 }
 
 static tn_tensor *linear_xent_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)

@@ -12,7 +12,7 @@
 
 typedef struct job {
     const tn_kernels *kernels;
-    int64_t rows, cols, a_task; /* rows a task takes */
+    int64_t rows, cols;
     double eps;
     const tn_real *x, *w, *b, *dy;
     tn_real *mean, *rstd;       /* (N) */
@@ -35,15 +35,15 @@ static job job_of(tn_tape *t, const tn_node *n, tn_real *memory)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2];
     return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(x), .cols = tn_cols(x),
-                  .a_task = tn_rows_a_task(tn_cols(x)), .eps = n->attr.r[0], .x = x->x, .w = n->in[1]->x,
+                  .eps = n->attr.r[0], .x = x->x, .w = n->in[1]->x,
                   .b = b ? b->x : NULL, .dy = n->out->g, .mean = memory, .rstd = memory + tn_rows(x) };
 }
 
-static void norm_rows(void *arg, int64_t task, int thread)
+static void norm_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         const tn_real *x = j->x + r * j->cols; // (C)
         tn_real mean = j->kernels->sum(j->cols, x) / (tn_real)j->cols;
         tn_real var = j->kernels->square_sum(j->cols, x, mean) / (tn_real)j->cols;
@@ -62,14 +62,14 @@ static void norm_forward(tn_tape *t, tn_node *n)
     n->saved = memory;
     job j = job_of(t, n, memory);
     j.y = n->out->x;
-    tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), norm_rows, &j);
+    tn_over_rows(t, j.rows, j.cols, norm_rows, &j);
 }
 
-static void dx_rows(void *arg, int64_t task, int thread)
+static void dx_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         int64_t at = r * j->cols;
         j->kernels->norm_back(j->cols, j->x + at, j->dy + at, j->mean[r], j->rstd[r], j->w,
                               j->beta, j->y + at);
@@ -92,7 +92,7 @@ static void norm_backward(tn_tape *t, const tn_node *n)
     job j = job_of(t, n, n->saved);
     j.y = tn_grad(t, n, 0, &j.beta);              // (N,C)
     if (j.y)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), dx_rows, &j);
+        tn_over_rows(t, j.rows, j.cols, dx_rows, &j);
     tn_real beta, *dw = tn_grad(t, n, 1, &beta);  // (C)
     if (dw)
         tn_sum_rows(t, j.rows, j.cols, dw_rows, &j, beta, dw);

@@ -12,7 +12,7 @@
 #include "core/op.h"
 
 enum {
-    TN_CHUNK = 16384,     /* elements a task of an elementwise op takes */
+    TN_CHUNK = 16384,     /* elements in a range of an elementwise op */
     TN_TOKEN_BLOCK = 256  /* rows in one partial sum over tokens: part of the definition */
 };
 
@@ -21,16 +21,16 @@ static inline int64_t tn_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* How many rows of `cols` elements make a task: at least one, at most about TN_CHUNK elements. */
-static inline int64_t tn_rows_a_task(int64_t cols)
+/* How many ranges of `length` cover `count`. */
+static inline int64_t tn_ranges(int64_t count, int64_t length)
 {
-    return cols >= TN_CHUNK ? 1 : TN_CHUNK / (cols > 0 ? cols : 1);
+    return (count + length - 1) / length;
 }
 
-static inline int64_t tn_tasks(int64_t count, int64_t a_task)
-{
-    return (count + a_task - 1) / a_task;
-}
+/* Runs body on all threads: over ranges of TN_CHUNK elements, or of rows (at least one) that hold
+   about as many. */
+void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void *arg);
+void tn_over_rows(const tn_tape *t, int64_t rows, int64_t cols, tn_range_body *body, void *arg);
 
 /* *y = beta *y + v for beta 0 or 1; what *y held does not matter when beta is 0. */
 static inline void tn_put(tn_real *y, tn_real beta, tn_real v)

@@ -7,16 +7,10 @@
 
 typedef struct job {
     const tn_kernels *kernels;
-    int64_t count;
     const tn_real *a;
     tn_real *part;     /* (blocks) */
     tn_real s, beta, *da;
 } job;
-
-static int64_t size_of_chunk(const job *j, int64_t i)
-{
-    return tn_min(TN_CHUNK, j->count - i * TN_CHUNK);
-}
 
 static int scalar_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
@@ -26,44 +20,43 @@ static int scalar_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-static void sum_chunk(void *arg, int64_t i, int thread)
+static void sum_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    j->part[i] = j->kernels->sum(size_of_chunk(j, i), j->a + i * TN_CHUNK);
+    j->part[from / TN_CHUNK] = j->kernels->sum(to - from, j->a + from);
 }
 
 /* out = the sum / divisor */
 static void reduce(tn_tape *t, tn_node *n, int64_t divisor)
 {
-    job j = { .kernels = tn_kernels_on(t), .count = tn_tensor_count(n->in[0]), .a = n->in[0]->x };
-    int64_t blocks = tn_tasks(j.count, TN_CHUNK);
+    int64_t count = tn_tensor_count(n->in[0]), blocks = tn_ranges(count, TN_CHUNK);
+    job j = { .kernels = tn_kernels_on(t), .a = n->in[0]->x };
     j.part = tn_temporary(t, (size_t)blocks * sizeof *j.part);
     if (!j.part)
         return;
-    tn_parallel_for(tn_tape_context(t), blocks, sum_chunk, &j);
+    tn_over_elements(t, count, sum_range, &j);
     double sum = 0;
     for (int64_t i = 0; i < blocks; i++)
         sum += (double)j.part[i];
     n->out->x[0] = (tn_real)(sum / (double)divisor);
 }
 
-static void spread_chunk(void *arg, int64_t i, int thread)
+static void spread_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    tn_real *da = j->da + i * TN_CHUNK;
-    for (int64_t k = 0, count = size_of_chunk(j, i); k < count; k++)
-        tn_put(&da[k], j->beta, j->s);
+    for (int64_t i = from; i < to; i++)
+        tn_put(&j->da[i], j->beta, j->s);
 }
 
 /* every element of da gets dy / divisor */
 static void spread(tn_tape *t, const tn_node *n, int64_t divisor)
 {
-    job j = { .count = tn_tensor_count(n->in[0]), .s = n->out->g[0] / (tn_real)divisor };
+    job j = { .s = n->out->g[0] / (tn_real)divisor };
     j.da = tn_grad(t, n, 0, &j.beta);
     if (j.da)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.count, TN_CHUNK), spread_chunk, &j);
+        tn_over_elements(t, tn_tensor_count(n->in[0]), spread_range, &j);
 }
 
 static const tn_sample samples[] = {

@@ -65,17 +65,17 @@ tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int rank, const int64_t *dim)
 /* ---- moving blocks of columns ---- */
 
 typedef struct job {
-    int64_t rows, cols, a_task;           /* of the block */
+    int64_t rows, cols;                   /* of the block */
     const tn_real *from; int64_t from_ld; /* row r at from + r from_ld; NULL: zeros */
     tn_real *to; int64_t to_ld;
     tn_real beta;
 } job;
 
-static void move_rows(void *arg, int64_t task, int thread)
+static void move_rows(void *arg, int64_t first, int64_t end, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = first; r < end; r++) {
         tn_real *to = j->to + r * j->to_ld;
         if (!j->from) {
             memset(to, 0, (size_t)j->cols * sizeof *to);
@@ -90,9 +90,8 @@ static void move_rows(void *arg, int64_t task, int thread)
 /* to = beta to + from, a block of rows x cols */
 static void move(tn_tape *t, job j)
 {
-    j.a_task = tn_rows_a_task(j.cols);
     if (j.cols)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), move_rows, &j);
+        tn_over_rows(t, j.rows, j.cols, move_rows, &j);
 }
 
 /* ---- slice: columns [i[0], i[1]) ---- */

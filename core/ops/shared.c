@@ -13,6 +13,17 @@ void tn_no_memory(tn_tape *t, const tn_node *n)
     tn_refuse(t, n->op, TN_ENOMEM, "out of memory");
 }
 
+void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void *arg)
+{
+    tn_parallel_ranges(tn_tape_context(t), count, TN_CHUNK, body, arg);
+}
+
+void tn_over_rows(const tn_tape *t, int64_t rows, int64_t cols, tn_range_body *body, void *arg)
+{
+    int64_t length = cols >= TN_CHUNK ? 1 : TN_CHUNK / (cols > 0 ? cols : 1);
+    tn_parallel_ranges(tn_tape_context(t), rows, length, body, arg);
+}
+
 void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
 {
     if (tn_gemm(tn_tape_context(t), p))
@@ -21,23 +32,22 @@ void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
 
 /* ---- gradients that are passed on ---- */
 
-typedef struct passing { int64_t count; const tn_real *x; tn_real beta, *y; } passing;
+typedef struct passing { const tn_real *x; tn_real beta, *y; } passing;
 
-static void pass_chunk(void *arg, int64_t task, int thread)
+static void pass_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const passing *j = arg;
-    int64_t from = task * TN_CHUNK, count = tn_min(TN_CHUNK, j->count - from);
-    const tn_real *x = j->x + from;
-    tn_real *y = j->y + from, beta = j->beta;
-    for (int64_t i = 0; i < count; i++)
+    const tn_real *x = j->x;
+    tn_real *y = j->y, beta = j->beta;
+    for (int64_t i = from; i < to; i++)
         tn_put(&y[i], beta, x[i]);
 }
 
 void tn_pass(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y)
 {
-    passing j = { .count = count, .x = x, .beta = beta, .y = y };
-    tn_parallel_for(tn_tape_context(t), tn_tasks(count, TN_CHUNK), pass_chunk, &j);
+    passing j = { .x = x, .beta = beta, .y = y };
+    tn_over_elements(t, count, pass_range, &j);
 }
 
 /* ---- frozen weights ---- */
@@ -71,12 +81,11 @@ void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
 
 typedef struct widening { const tn_tensor *a; tn_real *to; } widening;
 
-static void widen_chunk(void *arg, int64_t i, int thread)
+static void widen_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const widening *w = arg;
-    int64_t from = i * TN_CHUNK;
-    tn_widen(w->a, from, tn_min(TN_CHUNK, tn_tensor_count(w->a) - from), w->to + from);
+    tn_widen(w->a, from, to - from, w->to + from);
 }
 
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
@@ -86,37 +95,37 @@ const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
     int64_t count = tn_tensor_count(a);
     widening w = { .a = a, .to = tn_temporary(t, (size_t)count * sizeof(tn_real)) };
     if (w.to)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(count, TN_CHUNK), widen_chunk, &w);
+        tn_over_elements(t, count, widen_range, &w);
     return w.to;
 }
 
 /* ---- sums over tokens ---- */
 
 typedef struct token_sum {
-    int64_t rows, cols;
+    int64_t cols;
     tn_rows_sum *body;
     const void *arg;
     tn_real *part; /* (blocks,cols) */
 } token_sum;
 
-static void sum_block(void *arg, int64_t i, int thread)
+static void sum_block(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const token_sum *s = arg;
-    tn_real *part = s->part + i * s->cols; // (cols)
+    tn_real *part = s->part + from / TN_TOKEN_BLOCK * s->cols; // (cols)
     memset(part, 0, (size_t)s->cols * sizeof *part);
-    s->body(s->arg, i * TN_TOKEN_BLOCK, tn_min(s->rows, (i + 1) * TN_TOKEN_BLOCK), part);
+    s->body(s->arg, from, to, part);
 }
 
 void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg, tn_real beta,
                  tn_real *y)
 {
-    int64_t blocks = tn_tasks(rows, TN_TOKEN_BLOCK);
-    token_sum s = { .rows = rows, .cols = cols, .body = body, .arg = arg };
+    int64_t blocks = tn_ranges(rows, TN_TOKEN_BLOCK);
+    token_sum s = { .cols = cols, .body = body, .arg = arg };
     s.part = tn_temporary(t, (size_t)(blocks * cols) * sizeof *s.part);
     if (!s.part)
         return;
-    tn_parallel_for(tn_tape_context(t), blocks, sum_block, &s);
+    tn_parallel_ranges(tn_tape_context(t), rows, TN_TOKEN_BLOCK, sum_block, &s);
     if (beta == 0)
         memset(y, 0, (size_t)cols * sizeof *y);
     for (int64_t i = 0; i < blocks; i++)

@@ -7,7 +7,7 @@
 
 typedef struct job {
     const tn_kernels *kernels;
-    int64_t rows, cols, a_task;
+    int64_t rows, cols;
     const tn_real *a, *y, *dy;
     tn_real beta, *to; /* y, or da */
 } job;
@@ -15,8 +15,8 @@ typedef struct job {
 static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0];
-    return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(a), .cols = tn_cols(a),
-                  .a_task = tn_rows_a_task(tn_cols(a)), .a = a->x, .y = n->out->x, .dy = n->out->g };
+    return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(a), .cols = tn_cols(a), .a = a->x,
+                  .y = n->out->x, .dy = n->out->g };
 }
 
 static int softmax_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -26,11 +26,11 @@ static int softmax_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-static void softmax_rows(void *arg, int64_t task, int thread)
+static void softmax_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         const tn_real *a = j->a + r * j->cols; // (C)
         tn_real *y = j->to + r * j->cols;      // (C)
         tn_real max = j->kernels->max(j->cols, a);
@@ -44,14 +44,14 @@ static void softmax_forward(tn_tape *t, tn_node *n)
 {
     job j = job_of(t, n);
     j.to = n->out->x;
-    tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), softmax_rows, &j);
+    tn_over_rows(t, j.rows, j.cols, softmax_rows, &j);
 }
 
-static void da_rows(void *arg, int64_t task, int thread)
+static void da_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = task * j->a_task; r < tn_min(j->rows, (task + 1) * j->a_task); r++) {
+    for (int64_t r = from; r < to; r++) {
         const tn_real *y = j->y + r * j->cols, *dy = j->dy + r * j->cols;
         tn_real *da = j->to + r * j->cols, dot = j->kernels->dot(j->cols, y, dy);
         for (int64_t c = 0; c < j->cols; c++)
@@ -65,7 +65,7 @@ static void softmax_backward(tn_tape *t, const tn_node *n)
     job j = job_of(t, n);
     j.to = tn_grad(t, n, 0, &j.beta);
     if (j.to)
-        tn_parallel_for(tn_tape_context(t), tn_tasks(j.rows, j.a_task), da_rows, &j);
+        tn_over_rows(t, j.rows, j.cols, da_rows, &j);
 }
 
 const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_result = true,
