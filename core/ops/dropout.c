@@ -34,7 +34,7 @@ static void drop_range(void *arg, int64_t from, int64_t to, int thread)
         tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
         for (const tn_masked *m = j->of; m < j->of + 2; m++)
             for (int64_t k = 0; m->y && k < tn_min(4, to - i); k++)
-                tn_put(&m->y[i + k], m->beta, random[k] >= j->below ? j->factor * m->x[i + k] : 0);
+                tn_accumulate(&m->y[i + k], m->beta, random[k] >= j->below ? j->factor * m->x[i + k] : 0);
     }
 }
 

@@ -117,7 +117,7 @@ static void mul_chunk(void *arg, int64_t task, int thread)
     (void)thread;
     const job *j = arg;
     for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->a[i] * j->b[i]);
+        tn_accumulate(&j->y[i], j->beta, j->a[i] * j->b[i]);
 }
 
 static void mul_forward(tn_tape *t, tn_node *n)
@@ -163,7 +163,7 @@ static void scale_chunk(void *arg, int64_t task, int thread)
     (void)thread;
     const job *j = arg;
     for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        tn_put(&j->y[i], j->beta, j->s * j->a[i]);
+        tn_accumulate(&j->y[i], j->beta, j->s * j->a[i]);
 }
 
 static void scale_forward(tn_tape *t, tn_node *n)
@@ -217,7 +217,7 @@ static void relu_back_chunk(void *arg, int64_t task, int thread)
     tn_real *y = j->y, beta = j->beta;
     for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++) {
         tn_real d = dy[i];
-        tn_put(&y[i], beta, a[i] > 0 ? d : 0);
+        tn_accumulate(&y[i], beta, a[i] > 0 ? d : 0);
     }
 }
 

@@ -132,7 +132,7 @@ static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
         j->kernels->exp_sum(j->cols, j->z + r * j->cols, j->max[r], e);
         tn_real factor = j->weight / j->sum[r];
         for (int64_t c = 0; c < j->cols; c++)
-            tn_put(&dz[c], j->beta, factor * e[c]);
+            tn_accumulate(&dz[c], j->beta, factor * e[c]);
         dz[j->targets[r]] -= j->weight;
     }
 }
@@ -316,7 +316,7 @@ static void scale_rows(void *arg, int64_t first, int64_t end, int thread)
     for (int64_t r = first; r < end; r++) {
         tn_real *to = j->to + (j->index ? j->index[r] : r) * j->cols;
         for (int64_t c = 0; c < j->cols; c++)
-            tn_put(&to[c], j->beta, j->s * j->from[r * j->cols + c]);
+            tn_accumulate(&to[c], j->beta, j->s * j->from[r * j->cols + c]);
     }
 }
 

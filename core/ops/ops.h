@@ -33,7 +33,7 @@ void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void
 void tn_over_rows(const tn_tape *t, int64_t rows, int64_t cols, tn_range_body *body, void *arg);
 
 /* *y = beta *y + v for beta 0 or 1; what *y held does not matter when beta is 0. */
-static inline void tn_put(tn_real *y, tn_real beta, tn_real v)
+static inline void tn_accumulate(tn_real *y, tn_real beta, tn_real v)
 {
     *y = beta == 0 ? v : *y + v;
 }

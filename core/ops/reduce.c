@@ -47,7 +47,7 @@ static void spread_range(void *arg, int64_t from, int64_t to, int thread)
     (void)thread;
     const job *j = arg;
     for (int64_t i = from; i < to; i++)
-        tn_put(&j->da[i], j->beta, j->s);
+        tn_accumulate(&j->da[i], j->beta, j->s);
 }
 
 /* every element of da gets dy / divisor */

@@ -83,7 +83,7 @@ static void move_rows(void *arg, int64_t first, int64_t end, int thread)
         }
         const tn_real *from = j->from + r * j->from_ld;
         for (int64_t c = 0; c < j->cols; c++)
-            tn_put(&to[c], j->beta, from[c]);
+            tn_accumulate(&to[c], j->beta, from[c]);
     }
 }
 

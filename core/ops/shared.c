@@ -41,7 +41,7 @@ static void pass_range(void *arg, int64_t from, int64_t to, int thread)
     const tn_real *x = j->x;
     tn_real *y = j->y, beta = j->beta;
     for (int64_t i = from; i < to; i++)
-        tn_put(&y[i], beta, x[i]);
+        tn_accumulate(&y[i], beta, x[i]);
 }
 
 void tn_pass(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y)

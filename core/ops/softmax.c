@@ -55,7 +55,7 @@ static void da_rows(void *arg, int64_t from, int64_t to, int thread)
         const tn_real *y = j->y + r * j->cols, *dy = j->dy + r * j->cols;
         tn_real *da = j->to + r * j->cols, dot = j->kernels->dot(j->cols, y, dy);
         for (int64_t c = 0; c < j->cols; c++)
-            tn_put(&da[c], j->beta, y[c] * (dy[c] - dot));
+            tn_accumulate(&da[c], j->beta, y[c] * (dy[c] - dot));
     }
 }
 

@@ -59,7 +59,7 @@ static void square_piece(void *arg, int64_t i, int thread)
 {
     (void)thread;
     tn_optim *o = arg;
-    const tn_piece *p = &o->pieces[i];
+    const tn_gradient_part *p = &o->pieces[i];
     o->sums[i] = tn_sum_squares(o->members[p->member].unit.f[p->factor].g + p->from, p->n);
 }
 
@@ -67,7 +67,7 @@ static void scale_piece(void *arg, int64_t i, int thread)
 {
     (void)thread;
     tn_optim *o = arg;
-    const tn_piece *p = &o->pieces[i];
+    const tn_gradient_part *p = &o->pieces[i];
     tn_real *g = o->members[p->member].w[p->factor]->g + p->from, c = (tn_real)o->clip;
     for (int64_t k = 0; k < p->n; k++)
         g[k] *= c;
@@ -135,7 +135,7 @@ static int check_gradients(tn_optim *o)
     tn_parallel_for(o->context, o->piece_count, square_piece, o);
     for (int64_t i = 0; i < o->piece_count; i++)
         if (!isfinite(o->sums[i])) {
-            const tn_piece *p = &o->pieces[i];
+            const tn_gradient_part *p = &o->pieces[i];
             return tn_fail(&o->error, TN_ENONFINITE,
                            "step %lld: the gradient of %s is not finite; nothing was changed",
                            (long long)o->steps + 1, o->members[p->member].unit.f[p->factor].name);

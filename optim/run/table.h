@@ -14,11 +14,11 @@ typedef struct tn_member { /* a unit of the run */
     char *layer;             /* common part of a pair's names; NULL: a single weight */
 } tn_member;
 
-typedef struct tn_piece {
+typedef struct tn_gradient_part { /* what one task of a sum over a gradient reads */
     int64_t member;
     int factor;
     int64_t from, n;
-} tn_piece; /* of a gradient */
+} tn_gradient_part;
 
 struct tn_optim {
     tn_params *params;
@@ -30,7 +30,7 @@ struct tn_optim {
     tn_schedule schedule;
     tn_member *members;
     int64_t count;
-    tn_piece *pieces;              /* fixed blocks of every gradient, in order */
+    tn_gradient_part *pieces;      /* fixed blocks of every gradient, in order */
     int64_t piece_count;
     double *sums;                  /* one a piece, or one a member */
     void *state, *scratch;

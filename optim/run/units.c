@@ -211,7 +211,7 @@ static void cut_pieces(tn_optim *o)
                  from += PIECE, n++)
                 if (o->pieces)
                     o->pieces[n] =
-                        (tn_piece){ i, k, from, size - from < PIECE ? size - from : PIECE };
+                        (tn_gradient_part){ i, k, from, size - from < PIECE ? size - from : PIECE };
     o->piece_count = n;
 }
 
