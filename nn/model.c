@@ -46,9 +46,7 @@ int tn_model_describe(const tn_model *m, tn_error *e)
 {
     tn_text text = { 0 };
     m->family->config(m, &text);
-    if (text.failed)
-        tn_fail(e, TN_ENOMEM, "out of memory for the model's config");
-    else
+    if (tn_text_done(&text, "the model's config", e))
         tn_params_describe(m->params, text.s);
     tn_text_free(&text);
     return e->code;

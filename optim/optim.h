@@ -198,15 +198,20 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
     double best;               /* best validation loss so far; NaN: none */
     uint64_t options_hash;     /* of all options that change numbers; a resume with others is refused */
     int64_t tokens;            /* tokens trained on */
+    int64_t planned;           /* steps the run was to take; 0: not known */
+    int64_t records;           /* records of its data; with data_hash their hash (tn_dataset_hash), for the */
+    uint64_t data_hash;        /* caller to compare: data may have grown; 0: not known */
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all but the
-   newest `keep`. Refuses (TN_ENONFINITE) weights that are not finite: nobody could go on from them. */
+   newest `keep`. Refuses (TN_ENONFINITE) weights that are not finite: nobody could go on from them.
+   Counts are from 0 to 2^53. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
                        tn_error *e);
 /* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
    damaged one is refused by its checksums ("...: its checksum is X, expected Y; the file is damaged;
-   the one before is checkpoint-2"). r->options_hash says on entry
+   the one before is checkpoint-2"), one of a run on other frozen weights, with another model's config
+   (tn_params_base) or another optimizer with TN_EARG. r->options_hash says on entry
    which options the run has; 0 accepts any. Nothing has changed when it fails. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
 /* Step of the newest complete checkpoint below folder; -1: none. */

@@ -2,11 +2,11 @@
 
        model.safetensors       every trained weight, exact; a LoRA run holds its factors only
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
-       trainer_state.json      where the run stood, the hash of both files and, last, its own
+       trainer_state.json      where the run stood, what it stands on, and hashes: see state.h
 
-   The base under a LoRA run is not in it: that it is the same is what options_hash says. */
+   The base under a LoRA run is not in it, but its hash is: another base is refused. */
 #include "optim/run/folders.h"
-#include "optim/optim.h"
+#include "optim/run/state.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,17 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char weights_file[] = "model.safetensors", moments_file[] = "optimizer.safetensors",
-                  state_file[] = "trainer_state.json";
 static const tn_file_type real_type = sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
-
-enum { MOST_STATE = 1 << 20 }; /* bytes of a trainer_state.json */
 
 /* ---- saving ---- */
 
 static int save_weights(const char *folder, const tn_params *p, tn_error *e)
 {
-    char *path = tn_path_join(folder, weights_file);
+    char *path = tn_path_join(folder, TN_STATE_WEIGHTS);
     tn_entry *entries = calloc((size_t)tn_params_count(p) + 1, sizeof *entries);
     int64_t n = 0;
     for (int64_t i = 0; i < tn_params_count(p) && entries; i++) {
@@ -61,7 +57,7 @@ static tn_state_block *blocks_of(tn_optim *o, int64_t *n)
 static int save_moments(const char *folder, tn_optim *o, tn_error *e)
 {
     int64_t n;
-    char *path = tn_path_join(folder, moments_file);
+    char *path = tn_path_join(folder, TN_STATE_MOMENTS);
     tn_state_block *blocks = blocks_of(o, &n);
     tn_entry *entries = calloc((size_t)n + 1, sizeof *entries);
     for (int64_t i = 0; i < n && blocks && entries; i++)
@@ -83,30 +79,15 @@ static int save_moments(const char *folder, tn_optim *o, tn_error *e)
     return e->code;
 }
 
-static void close_with_checksum(tn_text *t)
+static int save_state(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
+                      tn_error *e)
 {
-    tn_text_add(t, "  \"checksum\": \"%016" PRIx64 "\"\n}\n", tn_hash64(t->s, t->n, 0));
-}
-
-static int save_state(const char *folder, tn_optim *o, const tn_run_state *r, tn_error *e)
-{
-    uint64_t weights, moments;
-    if (tn_file_hash(folder, weights_file, &weights, e) ||
-        tn_file_hash(folder, moments_file, &moments, e))
-        return e->code;
-    tn_text t = { 0 };
-    tn_text_add(&t, "{\n  \"format\": 1,\n  \"optimizer\": \"%s\",\n",
-                tn_optim_definition(o)->name);
-    tn_text_add(
-        &t, "  \"step\": %" PRId64 ",\n  \"batches\": %" PRId64 ",\n  \"tokens\": %" PRId64 ",\n",
-        r->step, r->batches, r->tokens);
-    if (isfinite(r->best))
-        tn_text_add(&t, "  \"best\": %.17g,\n", r->best);
-    tn_text_add(&t, "  \"options\": \"%016" PRIx64 "\",\n", r->options_hash);
-    tn_text_add(&t, "  \"files\": { \"%s\": \"%016" PRIx64 "\", \"%s\": \"%016" PRIx64 "\" },\n",
-                weights_file, weights, moments_file, moments);
-    close_with_checksum(&t);
-    return tn_text_save(&t, folder, state_file, e);
+    tn_state s = { .run = *r, .base = tn_params_base(p) };
+    const char *name = tn_optim_definition(o)->name;
+    if (strlen(name) >= sizeof s.optimizer)
+        return tn_fail(e, TN_EARG, "%s: a name of an optimizer too long for a checkpoint", name);
+    strcpy(s.optimizer, name);
+    return tn_state_save(folder, &s, e);
 }
 
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
@@ -126,10 +107,10 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
         tn_folder_remove(temporary);
     if (!e->code && !tn_folder_make(folder, e) && !tn_folder_make(temporary, e) &&
         !save_weights(temporary, p, e) && !save_moments(temporary, o, e) &&
-        !save_state(temporary, o, r, e))
+        !save_state(temporary, p, o, r, e))
         tn_folder_replace(temporary, path, folder, e);
     if (!e->code)
-        tn_checkpoint_prune(folder, r->step, keep, state_file);
+        tn_checkpoint_prune(folder, r->step, keep, TN_STATE_FILE);
     else if (temporary)
         tn_folder_remove(temporary);
     free(temporary);
@@ -138,67 +119,6 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
 }
 
 /* ---- loading ---- */
-
-static bool hash_member(const tn_json *object, const char *key, uint64_t *out, tn_error *e)
-{
-    const char *text = "";
-    char *end;
-    tn_json_get_string(object, key, &text, e);
-    *out = strtoull(text, &end, 16);
-    if (strlen(text) != 16 || *end)
-        tn_fail(e, TN_EFORMAT, "%s: %s is \"%s\", expected a hash of 16 digits", state_file, key,
-                text);
-    return !e->code;
-}
-
-/* The last line but one holds the hash of all before it. */
-static int check_own_hash(const char *path, const char *text, size_t size, tn_error *e)
-{
-    tn_text t = { 0 };
-    const char *last = NULL;
-    for (const char *s = text; (s = strstr(s, "  \"checksum\"")) != NULL; s++)
-        last = s;
-    if (!last)
-        return tn_fail(e, TN_EFORMAT,
-                       "%s: has no checksum; it is cut short or not from a checkpoint", path);
-    tn_text_bytes(&t, text, (size_t)(last - text));
-    if (!t.failed)
-        close_with_checksum(&t);
-    if (t.failed)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    else if (t.n != size || memcmp(t.s, text, size))
-        tn_fail(e, TN_EFORMAT, "%s: its checksum does not fit its content; the file is damaged",
-                path);
-    tn_text_free(&t);
-    return e->code;
-}
-
-/* trainer_state.json with its checksum verified; NULL: refused. */
-static const tn_json *read_state(const char *folder, tn_error *e)
-{
-    size_t size;
-    char *path = tn_path_join(folder, state_file),
-         *text = path ? tn_file_read(path, MOST_STATE, &size, e) : NULL;
-    const tn_json *root = NULL;
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    if (text && !check_own_hash(path, text, size, e))
-        root = tn_json_parse(text, size, path, 0, e);
-    free(text);
-    free(path);
-    return root;
-}
-
-static int check_file(const char *folder, const tn_json *files, const char *name, tn_error *e)
-{
-    uint64_t is, expected;
-    if (!hash_member(files, name, &expected, e) || tn_file_hash(folder, name, &is, e))
-        return e->code;
-    if (is != expected)
-        return tn_fail(e, TN_EFORMAT, "%s/%s: its checksum is %016" PRIx64 ", expected %016" PRIx64
-                       "; the file is damaged", folder, name, is, expected);
-    return TN_OK;
-}
 
 /* The entry `name` of n numbers and this type, with these dimensions if a shape is given. */
 static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_file_type type,
@@ -222,6 +142,20 @@ static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_fi
     return NULL;
 }
 
+/* Nobody could go on from an infinity or a NaN. */
+static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error *e)
+{
+    for (int64_t i = 0; i < tn_entry_count(entry); i++) {
+        tn_real x;
+        memcpy(&x, (const char *)entry->bytes + (size_t)i * sizeof x, sizeof x);
+        if (!isfinite(x))
+            return tn_fail(e, TN_EFORMAT, "%s: %s holds %g at element %" PRId64
+                           "; expected finite numbers", tn_safetensors_path(s), entry->name,
+                           (double)x, i);
+    }
+    return e->code;
+}
+
 /* All trained weights from the file, or, with write false, only whether they fit. */
 static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_error *e)
 {
@@ -231,7 +165,7 @@ static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_er
         if (!a->w->wants_grad)
             continue;
         const tn_entry *entry = entry_of(s, a->name, real_type, tn_tensor_count(a->w), a->w, e);
-        if (entry && write)
+        if (entry && !check_finite(s, entry, e) && write)
             tn_entry_real(s, entry, a->w->x, e);
         found++;
     }
@@ -257,80 +191,104 @@ static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_err
     return e->code;
 }
 
+static int fill(const tn_safetensors *w, const tn_safetensors *m, tn_params *p, tn_optim *o,
+                bool write, tn_error *e)
+{
+    return fill_weights(w, p, write, e) ? e->code : fill_moments(m, o, write, e);
+}
+
 /* Under its name or under its other one, which an older run may have written. */
 static bool is_named(const tn_optim_def *def, const char *name)
 {
     return !strcmp(name, def->name) || (def->also && !strcmp(name, def->also));
 }
 
-static int read_position(const tn_json *root, const tn_optim *o, tn_run_state *r, tn_error *e)
+/* Refuses what belongs to another run: before its files are read. */
+static int check_run(const char *path, const tn_state *s, const tn_optim *o, uint64_t options,
+                     tn_error *e)
 {
-    const char *optimizer = "";
-    uint64_t options = 0;
-    r->best = NAN;
-    tn_json_get_string(root, "optimizer", &optimizer, e);
-    tn_json_get_int(root, "step", &r->step, e);
-    tn_json_get_int(root, "batches", &r->batches, e);
-    tn_json_get_int(root, "tokens", &r->tokens, e);
-    tn_json_get_real(root, "best", &r->best, e);
-    if (!hash_member(root, "options", &options, e))
-        return e->code;
-    if (!is_named(tn_optim_definition(o), optimizer))
-        return tn_fail(e, TN_EARG, "the checkpoint is of a run with %s, this one has %s", optimizer,
-                       tn_optim_definition(o)->name);
-    if (r->options_hash && options != r->options_hash)
-        return tn_fail(e, TN_EARG,
-                       "the checkpoint is of a run with other options (or another base model)");
-    r->options_hash = options;
+    const tn_optim_def *def = tn_optim_definition(o);
+    const int64_t number = tn_checkpoint_number(path);
+    if (number >= 0 && s->run.step != number)
+        return tn_fail(e, TN_EFORMAT, "%s/%s: step is %" PRId64 "; expected %" PRId64
+                       ", the number of its folder", path, TN_STATE_FILE, s->run.step, number);
+    if (!is_named(def, s->optimizer))
+        return tn_fail(e, TN_EARG, "%s: of a run with %s, this one has %s; expected the same", path,
+                       s->optimizer, def->name);
+    if (options && s->run.options_hash != options)
+        return tn_fail(e, TN_EARG, "%s: of a run with other options; expected the same", path);
+    return TN_OK;
+}
+
+/* Refuses another base: names and shapes of what is trained may be the same on two. */
+static int check_base(const char *path, const tn_state *s, const tn_params *p, tn_error *e)
+{
+    const tn_base base = s->format > 1 ? tn_params_base(p) : s->base; /* format 1 does not know */
+    if (s->base.config != base.config)
+        return tn_fail(e, TN_EARG, "%s: of a run on a model with another config (heads, sizes, "
+                       "...) or another scale of LoRA; expected the same", path);
+    if (s->base.frozen != base.frozen)
+        return tn_fail(e, TN_EARG, "%s: of a run on a base model with other frozen weights; "
+                       "expected the same", path);
     return TN_OK;
 }
 
 /* Everything is checked before anything is written. */
 static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    const tn_json *root = read_state(path, e), *files = tn_json_find(root, "files");
-    char *weights = tn_path_join(path, weights_file), *moments = tn_path_join(path, moments_file);
+    char *weights = tn_path_join(path, TN_STATE_WEIGHTS),
+         *moments = tn_path_join(path, TN_STATE_MOMENTS);
     tn_safetensors *w = NULL, *m = NULL;
-    tn_run_state position = { .options_hash = r->options_hash };
+    tn_state s;
     if (!weights || !moments)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    if (!e->code && !read_position(root, o, &position, e) &&
-        !check_file(path, files, weights_file, e) && !check_file(path, files, moments_file, e)) {
+    if (!e->code && !tn_state_load(path, &s, e) && !check_run(path, &s, o, r->options_hash, e) &&
+        !tn_state_check_files(path, &s, e)) {
         w = tn_safetensors_open(weights, e);
         m = tn_safetensors_open(moments, e);
     }
-    for (int write = 0; write < 2 && w && m && !e->code; write++)
-        if (!fill_weights(w, p, write, e))
-            fill_moments(m, o, write, e);
+    if (w && m && !e->code && !fill(w, m, p, o, false, e) && !check_base(path, &s, p, e))
+        fill(w, m, p, o, true, e);
     if (!e->code) {
-        *r = position;
+        *r = s.run;
         tn_optim_set_steps(o, r->step);
     }
     tn_safetensors_close(w);
     tn_safetensors_close(m);
-    tn_json_free(root);
     free(weights);
     free(moments);
     return e->code;
 }
 
+/* The path of the checkpoint that `folder` is, without slashes behind it, or of the newest in it;
+   *around is the folder that it lies in. NULL: e says why. */
+static char *find_checkpoint(const char *folder, char **around, tn_error *e)
+{
+    const bool itself = tn_file_exists(folder, TN_STATE_FILE);
+    const int64_t step = itself ? 0 : tn_checkpoint_newest(folder);
+    if (step < 0) {
+        tn_fail(e, TN_EIO, "%s: there is no checkpoint in it", folder);
+        return NULL;
+    }
+    char *path = itself ? strdup(folder) : tn_checkpoint_path(folder, step, "");
+    for (size_t n = path ? strlen(path) : 0; n > 1 && path[n - 1] == '/';)
+        path[--n] = 0;
+    *around = itself ? tn_path_join(folder, "..") : strdup(folder);
+    if (!path || !*around)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    return path;
+}
+
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    if (e->code)
-        return e->code;
-    bool itself = tn_file_exists(folder, state_file);
-    int64_t step = itself ? tn_checkpoint_number(folder) : tn_checkpoint_newest(folder);
-    if (!itself && step < 0)
-        return tn_fail(e, TN_EIO, "%s: there is no checkpoint in it", folder);
-    char *path = itself ? strdup(folder) : tn_checkpoint_path(folder, step, "");
-    char *around = itself ? tn_path_join(folder, "..") : strdup(folder);
+    char *around = NULL, *path = e->code ? NULL : find_checkpoint(folder, &around, e);
     tn_error wrong = { 0 };
-    if (!path || !around)
-        tn_fail(&wrong, TN_ENOMEM, "%s: out of memory", folder);
-    else
+    if (!e->code)
         load(path, p, o, r, &wrong);
-    bool damaged = wrong.code == TN_EFORMAT || wrong.code == TN_EIO;
-    int64_t before = damaged && step >= 0 ? tn_checkpoint_before(around, step, state_file) : -1;
+    const int64_t step = path ? tn_checkpoint_number(path) : -1;
+    const bool damaged = wrong.code == TN_EFORMAT || wrong.code == TN_EIO;
+    const int64_t before =
+        damaged && step >= 0 ? tn_checkpoint_before(around, step, TN_STATE_FILE) : -1;
     if (before >= 0)
         tn_fail(e, wrong.code, "%s; the one before is checkpoint-%" PRId64, wrong.text, before);
     else if (wrong.code)
@@ -342,5 +300,5 @@ int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_sta
 
 int64_t tn_checkpoint_newest(const char *folder)
 {
-    return tn_checkpoint_before(folder, INT64_MAX, state_file);
+    return tn_checkpoint_before(folder, INT64_MAX, TN_STATE_FILE);
 }

@@ -65,28 +65,6 @@ int64_t tn_checkpoint_before(const char *folder, int64_t below, const char *file
     return best;
 }
 
-int tn_file_hash(const char *folder, const char *name, uint64_t *hash, tn_error *e)
-{
-    char *path = tn_path_join(folder, name), block[1 << 16];
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = 1;
-    *hash = 0;
-    while (fd >= 0 && n != 0) {
-        n = read(fd, block, sizeof block);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        *hash = tn_hash64(block, (size_t)n, *hash);
-    }
-    if (fd < 0 || n < 0)
-        tn_fail(e, TN_EIO, "%s/%s: cannot be read: %s", folder, name, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    free(path);
-    return e->code;
-}
-
 int tn_folder_flush(const char *path, tn_error *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

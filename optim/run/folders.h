@@ -11,8 +11,6 @@ int64_t tn_checkpoint_number(const char *path);
 /* Largest N < below of the checkpoints in folder that hold `file`; -1: none. */
 int64_t tn_checkpoint_before(const char *folder, int64_t below, const char *file);
 bool tn_file_exists(const char *folder, const char *name);
-/* Hash of all bytes of folder/name. */
-int tn_file_hash(const char *folder, const char *name, uint64_t *hash, tn_error *e);
 int tn_folder_flush(const char *path, tn_error *e); /* its list of files reaches the disk */
 /* Flushes `from`, gives it the name `to` (what was there goes) and flushes the folder around it. */
 int tn_folder_replace(const char *from, const char *to, const char *around, tn_error *e);

@@ -1,4 +1,5 @@
 /* test_checkpoint.c - a run cut at any step goes on bit for bit; what is damaged is refused. */
+#include "optim/run/state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -270,6 +271,90 @@ START_TEST(another_run_is_refused)
 }
 END_TEST
 
+/* Names and shapes of what is trained are the same: what it stands on is not. */
+START_TEST(another_base_is_refused)
+{
+    char *folder = temporary();
+    problem p, other;
+    make(&p, tn_optim_find("adamw"), 1);
+    tn_params_describe(p.params, "heads 2");
+    step(&p, 1);
+    save(&p, folder, 1, 5);
+    make(&other, tn_optim_find("adamw"), 1);
+    refused(&other, folder, TN_EARG, "a model with another config");
+    tn_params_describe(other.params, "heads 4");
+    refused(&other, folder, TN_EARG, "a model with another config");
+    tn_params_describe(other.params, "heads 2");
+    tn_params_find(other.params, "layer1.lora_A.weight")->lora_scale = 2;
+    refused(&other, folder, TN_EARG, "another scale of LoRA");
+    tn_params_find(other.params, "layer1.lora_A.weight")->lora_scale = 0;
+    tn_tensor *base = tn_params_find(other.params, "base")->w;
+    for (int i = 0; i < 2; i++) { /* two signs, as when a row is negated */
+        base->x[5 + i] *= -1;
+        refused(&other, folder, TN_EARG, "a base model with other frozen weights");
+    }
+    base->x[5] *= -1;
+    base->x[6] *= -1;
+    tn_error e = { 0 };
+    tn_run_state r = { .options_hash = 77 };
+    tn_checkpoint_load(folder, other.params, other.optim, &r, &e);
+    must(&e);
+    ck_assert(state_hash(p.params, p.optim) == state_hash(other.params, other.optim));
+    problem_free(&other);
+    problem_free(&p);
+    discard(folder);
+}
+END_TEST
+
+/* checkpoint-2 under another number, and by its own path with and without a slash. */
+START_TEST(a_renamed_checkpoint_is_refused)
+{
+    char *folder = temporary(), from[600], to[600];
+    problem p;
+    make(&p, tn_optim_find("adamw"), 1);
+    save(&p, folder, 1, 5);
+    save(&p, folder, 2, 5);
+    snprintf(from, sizeof from, "%s/checkpoint-2", folder);
+    snprintf(to, sizeof to, "%s/checkpoint-30", folder);
+    ck_assert_int_eq(rename(from, to), 0);
+    refused(&p, folder, TN_EFORMAT, "step is 2; expected 30, the number of its folder");
+    refused(&p, folder, TN_EFORMAT, "the one before is checkpoint-1");
+    refused(&p, to, TN_EFORMAT, "step is 2; expected 30");
+    strcat(to, "/");
+    refused(&p, to, TN_EFORMAT, "step is 2; expected 30");
+    problem_free(&p);
+    discard(folder);
+}
+END_TEST
+
+/* A weight of a file whose hashes are right, but from which nobody can go on. */
+START_TEST(weights_that_are_not_finite_are_refused)
+{
+    char *folder = temporary(), path[600];
+    problem p;
+    make(&p, tn_optim_find("adamw"), 1);
+    save(&p, folder, 1, 5);
+    snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    tn_error e = { 0 };
+    tn_state s;
+    tn_state_load(path, &s, &e);
+    snprintf(path, sizeof path, "%s/checkpoint-1/model.safetensors", folder);
+    size_t size;
+    char *bytes = tn_file_read(path, 1 << 20, &size, &e);
+    must(&e);
+    const tn_real broken = (tn_real)INFINITY;
+    memcpy(bytes + size - sizeof broken, &broken, sizeof broken);
+    tn_file_write(path, bytes, size, &e);
+    free(bytes);
+    snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    tn_state_save(path, &s, &e);
+    must(&e);
+    refused(&p, folder, TN_EFORMAT, "holds inf at element");
+    problem_free(&p);
+    discard(folder);
+}
+END_TEST
+
 START_TEST(a_save_that_fails_says_so)
 {
     char *folder = temporary();
@@ -358,6 +443,9 @@ void tests(TCase *c)
     tcase_add_test(c, damaged_files_are_refused);
     tcase_add_test(c, a_missing_file_is_refused);
     tcase_add_test(c, another_run_is_refused);
+    tcase_add_test(c, another_base_is_refused);
+    tcase_add_test(c, a_renamed_checkpoint_is_refused);
+    tcase_add_test(c, weights_that_are_not_finite_are_refused);
     tcase_add_test(c, a_save_that_fails_says_so);
     tcase_add_test(c, factors_alone_are_saved);
 }

@@ -1,0 +1,256 @@
+/* state.c - see state.h. */
+#include "optim/run/state.h"
+
+#include "data/formats/file.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { FORMAT = 2, MOST_BYTES = 1 << 20 };
+
+static const int64_t most_count = (int64_t)1 << 53; /* exact in every reader; sums stay in 64 bits */
+
+/* ---- the file: a row a key, in its order ---- */
+
+typedef enum kind { VERSION, NAME, COUNT, LOSS, HASH, FILES, OWN_HASH } kind;
+typedef struct field { const char *key; kind kind; size_t offset; int64_t since; } field; /* format */
+
+#define AT(member) offsetof(tn_state, member)
+
+static const field fields[] = { { "format", VERSION, AT(format), 1 },
+                                { "optimizer", NAME, AT(optimizer), 1 },
+                                { "step", COUNT, AT(run.step), 1 },
+                                { "batches", COUNT, AT(run.batches), 1 },
+                                { "tokens", COUNT, AT(run.tokens), 1 },
+                                { "planned", COUNT, AT(run.planned), 2 },
+                                { "records", COUNT, AT(run.records), 2 },
+                                { "best", LOSS, AT(run.best), 1 }, /* absent: there is none */
+                                { "options", HASH, AT(run.options_hash), 1 },
+                                { "data", HASH, AT(run.data_hash), 2 },
+                                { "config", HASH, AT(base.config), 2 },
+                                { "frozen", HASH, AT(base.frozen), 2 },
+                                { "files", FILES, 0, 1 },
+                                { "checksum", OWN_HASH, 0, 1 } };
+static const field files[] = { { TN_STATE_WEIGHTS, HASH, AT(weights), 1 },
+                               { TN_STATE_MOMENTS, HASH, AT(moments), 1 } };
+
+enum { FIELDS = sizeof fields / sizeof *fields, BOTH = sizeof files / sizeof *files };
+
+static void *place(tn_state *s, const field *f)
+{
+    return (char *)s + f->offset;
+}
+
+/* Hash of all bytes of folder/name: in format 1 byte by byte. */
+static int hash_file(const char *folder, const char *name, int64_t format, uint64_t *hash,
+                     tn_error *e)
+{
+    size_t size;
+    char *path = tn_path_join(folder, name);
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    const void *bytes = tn_file_map(path, 1, SIZE_MAX, &size, e);
+    if (bytes) {
+        *hash = format == 1 ? tn_hash64(bytes, size, 0) : tn_hash_bulk(bytes, size, 0);
+        munmap((void *)bytes, size);
+    }
+    free(path);
+    return e->code;
+}
+
+/* ---- writing ---- */
+
+static void write_hash(tn_state *s, const field *f, const char *after, tn_text *t)
+{
+    uint64_t hash;
+    memcpy(&hash, place(s, f), sizeof hash);
+    tn_text_add(t, "\"%s\": \"%016" PRIx64 "\"%s", f->key, hash, after);
+}
+
+/* The last lines, with the hash of the n bytes before them. */
+static int last_lines(const char *text, size_t n, char out[64])
+{
+    return snprintf(out, 64, "  \"checksum\": \"%016" PRIx64 "\"\n}\n", tn_hash64(text, n, 0));
+}
+
+static void write_field(tn_state *s, const field *f, tn_text *t)
+{
+    if (f->kind == OWN_HASH || (f->kind == LOSS && !isfinite(s->run.best)))
+        return;
+    tn_text_add(t, "  ");
+    if (f->kind == NAME)
+        tn_text_add(t, "\"%s\": \"%s\",", f->key, s->optimizer);
+    else if (f->kind == VERSION || f->kind == COUNT)
+        tn_text_add(t, "\"%s\": %" PRId64 ",", f->key, *(int64_t *)place(s, f));
+    else if (f->kind == LOSS)
+        tn_text_add(t, "\"%s\": %.17g,", f->key, s->run.best);
+    else if (f->kind == HASH)
+        write_hash(s, f, ",", t);
+    else
+        tn_text_add(t, "\"%s\": { ", f->key);
+    for (int i = 0; i < BOTH && f->kind == FILES; i++)
+        write_hash(s, &files[i], i + 1 < BOTH ? ", " : " },", t);
+    tn_text_add(t, "\n");
+}
+
+static int write_text(const char *folder, tn_state *s, tn_error *e)
+{
+    char end[64];
+    tn_text t = { 0 };
+    tn_text_add(&t, "{\n");
+    for (int i = 0; i < FIELDS; i++)
+        write_field(s, &fields[i], &t);
+    if (tn_text_done(&t, folder, e)) {
+        last_lines(t.s, t.n, end);
+        tn_text_add(&t, "%s", end);
+    }
+    return tn_text_save(&t, folder, TN_STATE_FILE, e);
+}
+
+int tn_state_save(const char *folder, tn_state *s, tn_error *e)
+{
+    s->format = FORMAT;
+    for (int i = 0; i < FIELDS; i++) {
+        const int64_t n = fields[i].kind == COUNT ? *(int64_t *)place(s, &fields[i]) : 0;
+        if (n < 0 || n > most_count)
+            tn_fail(e, TN_EARG, "%s: %s is %" PRId64 "; expected a number from 0 to 2^53", folder,
+                    fields[i].key, n);
+    }
+    for (int i = 0; i < BOTH && !e->code; i++)
+        hash_file(folder, files[i].key, FORMAT, place(s, &files[i]), e);
+    return e->code ? e->code : write_text(folder, s, e);
+}
+
+/* ---- reading ---- */
+
+static int refuse(const char *path, const field *f, const tn_json *v, const char *expected,
+                  tn_error *e)
+{
+    const char *is = !v ? "missing" : v->kind == TN_OBJECT ? "an object" :
+        v->kind == TN_ARRAY ? "an array" : v->kind == TN_NULL ? "null" : v->text;
+    return tn_fail(e, TN_EFORMAT, "%s: %s is %s; expected %s", path, f->key, is, expected);
+}
+
+static int read_fields(const char *path, const tn_json *object, const field *f, int n, tn_state *s,
+                       tn_error *e);
+
+static int read_hash(const char *path, const field *f, const tn_json *v, tn_state *s, tn_error *e)
+{
+    if (v->kind != TN_STRING || v->length != 16 || strspn(v->text, "0123456789abcdef") != 16)
+        return refuse(path, f, v, "a hash of 16 digits", e);
+    const uint64_t hash = strtoull(v->text, NULL, 16);
+    if (f->kind == HASH)
+        memcpy(place(s, f), &hash, sizeof hash);
+    return TN_OK;
+}
+
+static int read_field(const char *path, const field *f, const tn_json *v, tn_state *s, tn_error *e)
+{
+    int64_t n = 0;
+    switch (f->kind) {
+    case VERSION:
+        if (!tn_json_int(v, &n) || n < 1 || n > FORMAT)
+            return refuse(path, f, v, "1 or 2, which this version of tenon reads", e);
+        s->format = n;
+        return TN_OK;
+    case COUNT:
+        if (!tn_json_int(v, &n) || n < 0 || n > most_count)
+            return refuse(path, f, v, "a whole number from 0 to 2^53", e);
+        *(int64_t *)place(s, f) = n;
+        return TN_OK;
+    case NAME:
+        if (v->kind != TN_STRING || strlen(v->text) != v->length ||
+            v->length >= sizeof s->optimizer)
+            return refuse(path, f, v, "the name of an optimizer", e);
+        memcpy(s->optimizer, v->text, v->length + 1);
+        return TN_OK;
+    case LOSS:
+        return tn_json_real(v, &s->run.best) ? TN_OK : refuse(path, f, v, "a finite number", e);
+    case FILES:
+        return v->kind == TN_OBJECT ? read_fields(path, v, files, BOTH, s, e)
+                                    : refuse(path, f, v, "an object", e);
+    default:
+        return read_hash(path, f, v, s, e);
+    }
+}
+
+/* The row of a key that this format has; NULL: none. */
+static const field *find_field(const char *key, const field *f, int n, const tn_state *s)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(f[i].key, key) && f[i].since <= s->format)
+            return &f[i];
+    return NULL;
+}
+
+/* Every field of an object, and that it has no others. */
+static int read_fields(const char *path, const tn_json *object, const field *f, int n, tn_state *s,
+                       tn_error *e)
+{
+    for (int i = 0; i < n && !e->code; i++) {
+        const tn_json *v = f[i].since <= s->format ? tn_json_find(object, f[i].key) : NULL;
+        if (v)
+            read_field(path, &f[i], v, s, e);
+        else if (f[i].since <= s->format && f[i].kind != LOSS)
+            refuse(path, &f[i], NULL, "what a checkpoint writes", e);
+    }
+    for (const tn_json *v = object->child; v && !e->code; v = v->next)
+        if (!find_field(v->key, f, n, s))
+            tn_fail(e, TN_EFORMAT, "%s: %s is unknown; expected the keys of format %" PRId64, path,
+                    v->key, s->format);
+    return e->code;
+}
+
+/* The last line but one holds the hash of all before it. */
+static int check_own_hash(const char *path, const char *text, size_t size, tn_error *e)
+{
+    char end[64];
+    const char *last = NULL;
+    for (const char *s = text; (s = strstr(s, "  \"checksum\"")) != NULL; s++)
+        last = s;
+    if (!last)
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: has no checksum; it is cut short or not from a checkpoint", path);
+    const size_t before = (size_t)(last - text);
+    const int n = last_lines(text, before, end);
+    if (before + (size_t)n != size || memcmp(last, end, (size_t)n))
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: its checksum does not fit its content; the file is damaged", path);
+    return TN_OK;
+}
+
+int tn_state_load(const char *folder, tn_state *s, tn_error *e)
+{
+    size_t size;
+    *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field says which it is */
+    char *path = tn_path_join(folder, TN_STATE_FILE),
+         *text = path ? tn_file_read(path, MOST_BYTES, &size, e) : NULL;
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (text && !check_own_hash(path, text, size, e)) {
+        const tn_json *root = tn_json_parse(text, size, path, 0, e);
+        if (root)
+            read_fields(path, root, fields, FIELDS, s, e);
+        tn_json_free(root);
+    }
+    free(text);
+    free(path);
+    return e->code;
+}
+
+int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e)
+{
+    const uint64_t expected[BOTH] = { s->weights, s->moments };
+    for (int i = 0; i < BOTH && !e->code; i++) {
+        uint64_t is = 0;
+        if (!hash_file(folder, files[i].key, s->format, &is, e) && is != expected[i])
+            tn_fail(e, TN_EFORMAT, "%s/%s: its checksum is %016" PRIx64 ", expected %016" PRIx64
+                    "; the file is damaged", folder, files[i].key, is, expected[i]);
+    }
+    return e->code;
+}
