@@ -46,8 +46,9 @@ int tn_model_describe(const tn_model *m, tn_error *e)
 {
     tn_text text = { 0 };
     m->family->config(m, &text);
-    if (tn_text_done(&text, "the model's config", e))
-        tn_params_describe(m->params, text.s);
+    const char *config = tn_text_done(&text, "the model's config", e);
+    if (config)
+        tn_params_describe(m->params, config);
     tn_text_free(&text);
     return e->code;
 }

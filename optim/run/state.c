@@ -105,8 +105,9 @@ static int write_text(const char *folder, tn_state *s, tn_error *e)
     tn_text_add(&t, "{\n");
     for (int i = 0; i < FIELDS; i++)
         write_field(s, &fields[i], &t);
-    if (tn_text_done(&t, folder, e)) {
-        last_lines(t.s, t.n, end);
+    const char *text = tn_text_done(&t, folder, e);
+    if (text) {
+        last_lines(text, t.n, end);
         tn_text_add(&t, "%s", end);
     }
     return tn_text_save(&t, folder, TN_STATE_FILE, e);
