@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum { LARGE = 1 << 20, ALIGN = 64 };
 
@@ -22,8 +24,7 @@ void *tn_block_new(size_t bytes)
         void *small = aligned_alloc(ALIGN, bytes);
         return small ? memset(small, 0, bytes) : NULL;
     }
-    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *large = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (large == MAP_FAILED)
         return NULL;
     madvise(large, bytes, MADV_HUGEPAGE);
@@ -53,63 +54,119 @@ static bool make_room(void **list, size_t count, size_t *room, size_t entry)
     return true;
 }
 
-/* ---- arena ---- */
+/* ---- arena ----
 
-enum { BLOCK = 64 << 20 }; /* address space; only pages that are touched are memory */
+   One range of addresses, as many as the machine has memory, reserved at once and made memory as far
+   as it is needed:
 
-/* A new block behind the last, before which `start` bytes are in use. */
-static bool arena_grow(tn_arena *a, size_t bytes, size_t start)
+       base          used        high            ready                        size
+        |-- pieces ---|-- kept ----|-- untouched ---|---- addresses alone --------|
+
+   So a step that takes more than any before goes on where the others ended. Pages of [0, high) have
+   been touched: they are the memory taken, which is kept for the next step.
+
+   Where addresses are limited (RLIMIT_AS), or the system reserves none, chunks follow one another;
+   what does not fit the end of one begins the next. Chunks that are more than one become one as soon
+   as the arena is empty, or a step a little longer than the last would find every chunk too small. */
+
+enum { STEP = 64 << 20 }; /* bytes made memory at a time, of which those that are touched are taken */
+
+/* Addresses without memory behind them; NULL: not available. */
+static char *reserve(size_t size)
 {
-    void *list = a->blocks;
-    if (!make_room(&list, a->count, &a->room, sizeof *a->blocks))
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur != RLIM_INFINITY)
+        return NULL;
+    void *range = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (range == MAP_FAILED)
+        return NULL;
+    madvise(range, size, MADV_HUGEPAGE);
+    return range;
+}
+
+/* Makes memory of the first `bytes` of a chunk. */
+static bool make_ready(tn_chunk *c, size_t bytes)
+{
+    size_t ready = round_up(bytes, STEP); /* of a range, whose size is a multiple of this */
+    if (mprotect(c->base + c->ready, ready - c->ready, PROT_READ | PROT_WRITE))
         return false;
-    a->blocks = list;
-    size_t size = bytes > BLOCK ? bytes : BLOCK;
-    char *base = tn_block_new(size);
-    if (!base)
-        return false;
-    a->blocks[a->count++] = (tn_block){ base, size, start };
+    c->ready = ready;
     return true;
 }
 
-/* Goes on to the next block while the piece does not fit; blocks too small are left empty until the
-   next rewind. */
+static tn_chunk new_chunk(const tn_arena *a, size_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t machine = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
+    size_t all = round_up(machine > a->most ? machine : a->most, STEP);
+    const size_t sizes[] = { a->count ? 0 : a->most, bytes > STEP ? bytes : STEP };
+    tn_chunk c = { 0 };
+    if (!a->count && bytes <= all && (c.base = reserve(all)))
+        c.size = all;
+    for (int i = 0; i < 2 && !c.base; i++)
+        if (sizes[i] >= bytes && (c.base = tn_block_new(sizes[i])))
+            c.size = c.ready = sizes[i];
+    return c;
+}
+
+static bool add_chunk(tn_arena *a, size_t bytes)
+{
+    void *list = a->chunks;
+    if (!make_room(&list, a->count, &a->room, sizeof *a->chunks))
+        return false;
+    a->chunks = list;
+    a->chunks[a->count] = new_chunk(a, bytes);
+    if (!a->chunks[a->count].base)
+        return false;
+    a->count++;
+    return true;
+}
+
 void *tn_arena_take(tn_arena *a, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
     bytes = round_up(bytes + !bytes, ALIGN);
-    size_t start = 0;
-    while (a->block < a->count && bytes > a->blocks[a->block].size - a->used) {
-        start = a->blocks[a->block].start + a->used;
-        if (++a->block < a->count)
-            a->blocks[a->block].start = start;
-        a->used = 0;
-    }
-    if (a->block == a->count && !arena_grow(a, bytes, start))
+    tn_place at = a->at;
+    while (at.chunk < a->count && bytes > a->chunks[at.chunk].size - at.used)
+        at = (tn_place){ .chunk = at.chunk + 1 };
+    if (at.chunk == a->count && !add_chunk(a, bytes))
         return NULL;
-    tn_block *b = &a->blocks[a->block];
-    char *piece = b->base + a->used;
-    a->used += bytes;
-    if (b->start + a->used > a->high)
-        a->high = b->start + a->used;
+    tn_chunk *c = &a->chunks[at.chunk];
+    char *piece = c->base + at.used;
+    at.used += bytes;
+    if (at.used > c->ready && !make_ready(c, at.used))
+        return NULL;
+    if (at.used > c->high) {
+        a->taken += at.used - c->high;
+        c->high = at.used;
+    }
+    a->most = a->taken > a->most ? a->taken : a->most;
+    a->at = at;
 #ifdef TN_DEBUG
     memset(piece, 0xff, bytes); /* NaN: what is read before it is written shows */
 #endif
     return piece;
 }
 
-void tn_arena_rewind(tn_arena *a, size_t block, size_t used)
+static void give_back(tn_arena *a)
 {
-    a->block = block;
-    a->used = used;
+    for (size_t i = 0; i < a->count; i++)
+        tn_block_free(a->chunks[i].base, a->chunks[i].size);
+    a->count = a->taken = 0;
+}
+
+void tn_arena_rewind(tn_arena *a, tn_place to)
+{
+    a->at = to;
+    if (a->count > 1 && to.chunk == 0 && to.used == 0)
+        give_back(a);
 }
 
 void tn_arena_free(tn_arena *a)
 {
-    for (size_t i = 0; i < a->count; i++)
-        tn_block_free(a->blocks[i].base, a->blocks[i].size);
-    free(a->blocks);
+    give_back(a);
+    free(a->chunks);
     *a = (tn_arena){ 0 };
 }
 
@@ -117,7 +174,7 @@ void tn_arena_free(tn_arena *a)
 
 /* The smallest free buffer that is large enough; if there is none, the largest free one makes way
    for a new one, so that changing sizes do not pile up. */
-void *tn_buffers_take(tn_buffers *p, size_t bytes)
+static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
 {
     tn_buffer *fit = NULL, *largest = NULL;
     for (size_t i = 0; i < p->count; i++) {
@@ -129,30 +186,39 @@ void *tn_buffers_take(tn_buffers *p, size_t bytes)
         if (!largest || b->size > largest->size)
             largest = b;
     }
-    if (!fit) {
-        void *list = p->list;
-        void *base = tn_block_new(bytes);
-        if (!base)
-            return NULL;
-        if (largest) {
-            p->bytes -= largest->size;
-            tn_block_free(largest->base, largest->size);
-            fit = largest;
-        } else if (make_room(&list, p->count, &p->room, sizeof *p->list)) {
-            p->list = list;
-            fit = &p->list[p->count++];
-        } else {
-            tn_block_free(base, bytes);
-            return NULL;
-        }
-        *fit = (tn_buffer){ base, bytes, false };
-        p->bytes += bytes;
+    return fit ? fit : largest;
+}
+
+/* An entry for one more buffer, without memory yet. */
+static tn_buffer *add_buffer(tn_buffers *p)
+{
+    void *list = p->list;
+    if (!make_room(&list, p->count, &p->room, sizeof *p->list))
+        return NULL;
+    p->list = list;
+    p->list[p->count] = (tn_buffer){ 0 };
+    return &p->list[p->count++];
+}
+
+void *tn_buffers_take(tn_buffers *p, size_t bytes)
+{
+    tn_buffer *b = choose_buffer(p, bytes);
+    if (!b)
+        b = add_buffer(p);
+    if (b && b->size < bytes) {
+        p->bytes -= b->size;
+        tn_block_free(b->base, b->size);
+        *b = (tn_buffer){ .base = tn_block_new(bytes) };
+        b->size = b->base ? bytes : 0;
+        p->bytes += b->size;
     }
-    fit->taken = true;
+    if (!b || !b->base)
+        return NULL;
+    b->taken = true;
 #ifdef TN_DEBUG
-    memset(fit->base, 0xff, bytes);
+    memset(b->base, 0xff, bytes);
 #endif
-    return fit->base;
+    return b->base;
 }
 
 void tn_buffers_give(tn_buffers *p, void *buffer)

@@ -10,17 +10,23 @@
 void *tn_block_new(size_t bytes);
 void tn_block_free(void *block, size_t bytes);
 
-typedef struct tn_block { char *base; size_t size, start; } tn_block; /* start: bytes in use before it */
+typedef struct tn_chunk { /* see the picture in arena.c */
+    char *base;
+    size_t size, ready; /* bytes of addresses; of memory behind them, touched or not */
+    size_t high;        /* the most bytes ever used */
+} tn_chunk;
+
+typedef struct tn_place { size_t chunk, used; } tn_place; /* `used` bytes into a chunk */
 
 typedef struct tn_arena { /* starts as { 0 } */
-    tn_block *blocks;
-    size_t count, room;    /* blocks there are; entries of the list */
-    size_t block, used;    /* the block being filled, and how far */
-    size_t high;           /* the most bytes ever in use */
+    tn_chunk *chunks;
+    size_t count, room;
+    tn_place at;        /* where the next piece is taken */
+    size_t taken, most; /* bytes that pieces have touched: now, and the most there ever were */
 } tn_arena;
 
 void *tn_arena_take(tn_arena *a, size_t bytes); /* 64-byte aligned, not cleared; NULL: no memory */
-void tn_arena_rewind(tn_arena *a, size_t block, size_t used);
+void tn_arena_rewind(tn_arena *a, tn_place to); /* to a place that was a->at, or { 0 } */
 void tn_arena_free(tn_arena *a);
 
 /* Buffers for the gradients of intermediate results, reused by size. */

@@ -94,7 +94,7 @@ char *tn_tensor_shape(const tn_tensor *a, char *out);
 /* ---- the tape ---- */
 
 typedef struct tn_tape tn_tape;
-typedef struct tn_mark { size_t nodes, block, used; } tn_mark;
+typedef struct tn_mark { size_t nodes, chunk, used; } tn_mark;
 
 tn_tape *tn_tape_new(tn_context *c); /* NULL: no memory */
 void tn_tape_free(tn_tape *t);
@@ -109,7 +109,7 @@ tn_context *tn_tape_context(const tn_tape *t);
    `draw`, whose low 32 bits must differ from one micro-batch to the next. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
 void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
-size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients took, each at its most */
+size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
 /* An input of the step, in the tape's memory, without a gradient; the caller fills it. Refuses
    dimensions below 1. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);

@@ -67,13 +67,13 @@ void tn_tape_reset(tn_tape *t)
 
 tn_mark tn_tape_mark(const tn_tape *t)
 {
-    return (tn_mark){ .nodes = t->count, .block = t->results.block, .used = t->results.used };
+    return (tn_mark){ .nodes = t->count, .chunk = t->results.at.chunk, .used = t->results.at.used };
 }
 
 void tn_tape_rewind(tn_tape *t, tn_mark m)
 {
     t->count = m.nodes;
-    tn_arena_rewind(&t->results, m.block, m.used);
+    tn_arena_rewind(&t->results, (tn_place){ m.chunk, m.used });
 }
 
 const char *tn_tape_error(const tn_tape *t)
@@ -104,7 +104,7 @@ void tn_tape_eval(tn_tape *t)
 
 size_t tn_tape_memory(const tn_tape *t)
 {
-    return t->results.high + t->temporary.high + t->gradients.bytes;
+    return t->results.most + t->temporary.most + t->gradients.bytes;
 }
 
 /* ---- errors ---- */
@@ -221,7 +221,7 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
     if (op->shape(t, &n, n.out) || place_result(t, &n))
         return NULL;
     op->forward(t, &n);
-    tn_arena_rewind(&t->temporary, 0, 0);
+    tn_arena_rewind(&t->temporary, (tn_place){ 0 });
     if (t->error.code || (n.wanted && push(t, &n)))
         return NULL;
     return n.out;
@@ -309,7 +309,7 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
         const tn_node *n = &t->nodes[i];
         if (n->out->has_grad)
             n->op->backward(t, n);
-        tn_arena_rewind(&t->temporary, 0, 0);
+        tn_arena_rewind(&t->temporary, (tn_place){ 0 });
         release(t, n->out);
     }
     return t->error.code;
