@@ -171,6 +171,15 @@ static int check_operands(tn_tape *t, const tn_node *n)
     return 0;
 }
 
+static int check_result(tn_tape *t, const tn_node *n)
+{
+    char shape[64];
+    if (tn_shape_is_sane(n->out->rank, n->out->dim))
+        return 0;
+    return tn_refuse(t, n->op, TN_ESHAPE, "the result would be %s; expected at most 2^40 numbers",
+                     tn_tensor_shape(n->out, shape));
+}
+
 /* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. */
 static int place_result(tn_tape *t, const tn_node *n)
 {
@@ -218,7 +227,7 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
         return NULL;
     *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
                           .place = op->view || op->reads_result ? READ : RESULT };
-    if (op->shape(t, &n, n.out) || place_result(t, &n))
+    if (op->shape(t, &n, n.out) || check_result(t, &n) || place_result(t, &n))
         return NULL;
     op->forward(t, &n);
     tn_arena_rewind(&t->temporary, (tn_place){ 0 });

@@ -80,7 +80,9 @@ static int attention_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return tn_refuse(t, n->op, TN_EARG, "%lld heads on %lld key/value heads", (long long)heads,
                          (long long)kv_heads);
-    if (q->rank != 3 || k->rank != 3 || !tn_same_shape(k, v) || q->dim[0] != k->dim[0] || !head_size(n))
+    if (q->rank != 3 || k->rank != 3 || !tn_same_shape(k, v) || q->dim[0] != k->dim[0])
+        return tn_refuse_shapes(t, n);
+    if (heads > tn_cols(q) || !head_size(n))
         return tn_refuse_shapes(t, n);
     tn_shape_of(out, 3, q->dim[0], q->dim[1], heads * head_size(n), 1);
     return check_start(t, n);
@@ -382,6 +384,9 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8,
           "attention: shapes do not fit: (1,3,4) (1,2,4) (1,2,4)" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 }, { 1 } }, .attr = { .i = { 2, 2 } }, .ids = 1,
             .negative_ids = true }, "attention: start -1 of row 0, expected 0 to 0" },
+        { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .same = 6, /* 3 of this is 2 in 64 bits */
+            .attr = { .i = { 0x5555555555555556, 0x5555555555555556 } } },
+          "attention: shapes do not fit: (1,2,4) (1,2,4) (1,2,4)" },
         { .text = "" } } };
 
 tn_tensor *tn_attention(tn_tape *t, tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *start, int64_t heads,

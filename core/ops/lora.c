@@ -28,6 +28,9 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (z.col < 0 || z.out > z.width || z.col > z.width - z.out)
         return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
                          (long long)z.col, (long long)(z.col + z.out), (long long)z.width);
+    if (!tn_shape_is_sane(2, (int64_t[]){ z.rows, z.rank }))
+        return tn_refuse(t, n->op, TN_ESHAPE, "x A^T would be (%lld,%lld); expected at most 2^40 numbers",
+                         (long long)z.rows, (long long)z.rank);
     if (x == y)
         return tn_refuse(t, n->op, TN_EARG, "y and x are the same tensor, but y is consumed");
     tn_like(out, y);

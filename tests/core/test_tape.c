@@ -97,6 +97,58 @@ START_TEST(inputs_have_sane_shapes)
 }
 END_TEST
 
+/* An operand of this shape without memory of its own: shapes are checked before any value is read. */
+static tn_tensor *hollow(tn_tensor *a, int64_t d0, int64_t d1)
+{
+    static const int32_t zeros[4];
+    *a = (tn_tensor){ .rank = 2, .dim = { d0, d1, 1, 1 }, .data = (void *)zeros };
+    return a;
+}
+
+enum { TOO_LARGE = 5 };
+#define LARGE ((int64_t)1 << 33)
+
+/* Calls whose operands are fine and whose result, or what they keep, is not. */
+static tn_tensor *too_large(tn_tape *t, int i, const char **text)
+{
+    static const char *const texts[TOO_LARGE] = {
+        "linear: the result would be (2147483648,8589934592); expected at most 2^40 numbers",
+        "matmul: the result would be (8589934592,256); expected at most 2^40 numbers",
+        "concat: the result would be (256,8589934592); expected at most 2^40 numbers",
+        "embed: the result would be (4,1,1099511627776); expected at most 2^40 numbers",
+        "lora: x A^T would be (8589934592,8589934592); expected at most 2^40 numbers",
+    };
+    tn_tensor x, y, a, b;
+    *text = texts[i];
+    switch (i) {
+    case 0:
+        return tn_linear(t, hollow(&x, LARGE / 4, 1), hollow(&a, LARGE, 1), NULL, TN_OUT_IN);
+    case 1:
+        return tn_matmul(t, hollow(&x, LARGE, 128), hollow(&a, 128, 256));
+    case 2:
+        return tn_concat(t, hollow(&x, 256, LARGE / 2), hollow(&a, 256, LARGE / 2));
+    case 3:
+        hollow(&x, 4, 1)->dtype = TN_I32;
+        return tn_embed(t, hollow(&a, 1, 128 * LARGE), &x);
+    default:
+        return tn_lora(t, hollow(&y, LARGE, 1), hollow(&x, LARGE, 1), hollow(&a, LARGE, 1), hollow(&b, 1, LARGE), 1,
+                       0, 0, 0);
+    }
+}
+
+START_TEST(results_have_sane_shapes)
+{
+    const char *text;
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    ck_assert_ptr_null(too_large(t, _i, &text));
+    ck_assert_int_eq(tn_tape_code(t), TN_ESHAPE);
+    ck_assert_str_eq(tn_tape_error(t), text);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
 /* Steps of the same shape take no more memory, and evaluation between marks leaves nothing. */
 START_TEST(memory_is_used_again)
 {
@@ -237,6 +289,7 @@ void tests(TCase *c)
     tcase_add_test(c, first_mistake_sticks);
     tcase_add_test(c, backward_refuses);
     tcase_add_loop_test(c, inputs_have_sane_shapes, 0, sizeof odd_inputs / sizeof *odd_inputs);
+    tcase_add_loop_test(c, results_have_sane_shapes, 0, TOO_LARGE);
     tcase_add_test(c, memory_is_used_again);
     tcase_add_test(c, consumed_operands);
     tcase_add_loop_test(c, shared_results_are_not_overwritten, 0, sizeof shared / sizeof *shared);
