@@ -16,17 +16,6 @@ enum {
     TN_TOKEN_BLOCK = 256  /* rows in one partial sum over tokens: part of the definition */
 };
 
-static inline int64_t tn_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many ranges of `length` cover `count`. */
-static inline int64_t tn_ranges(int64_t count, int64_t length)
-{
-    return (count + length - 1) / length;
-}
-
 /* Runs body on all threads: over ranges of TN_CHUNK elements, or of rows (at least one) that hold
    about as many. */
 void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void *arg);
