@@ -66,10 +66,10 @@ $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c 
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 $(BUILD)/obj64/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
 HEADERS := $(filter-out core/kernels/generic.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))

@@ -2,7 +2,7 @@
    where the system reserves addresses and where it does not. The tape says so, nothing is lost, and
    after a reset the same call gives the same bits. */
 #include "core/gemm.h"
-#include "tests/support/ops.h"
+#include "tests/support/op_samples.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* The numbers that ops compute: worked out by hand, and where they are huge, missing or all the same. */
-#include "tests/support/ops.h"
+#include "tests/support/op_samples.h"
 
 #include <math.h>
 
