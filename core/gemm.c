@@ -1,5 +1,5 @@
-/* gemm.c - the matrix product: cuts C into tasks, packs what each task reads, and calls the tile
-   kernel. It knows no instruction set.
+/* gemm.c - the matrix product: cuts C into tasks, packs and multiplies panels.
+   The tile kernel multiplies. This file knows no instruction set.
 
    A task computes the rows x cols of C that are marked x. It walks over k in blocks of `depth`:
 

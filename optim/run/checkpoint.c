@@ -1,4 +1,5 @@
-/* checkpoint.c - a run on the disk: OUT/checkpoint-N with
+/* checkpoint.c - a run on the disk, saved and loaded.
+   OUT/checkpoint-N holds
 
        model.safetensors       every trained weight, exact; a LoRA run holds its factors only
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64

@@ -1,4 +1,5 @@
-/* folders.c - see folders.h. A folder named checkpoint-N is complete: it is filled under another
+/* folders.c - the folders checkpoint-N of a run.
+   A folder named checkpoint-N is complete: it is filled under another
    name, flushed, and renamed. */
 #include "optim/run/folders.h"
 

@@ -1,4 +1,5 @@
-/* The benchmarks on small sizes: they run, and a script can read what `bench step` prints. */
+/* test_bench.c - the benchmarks on small sizes.
+   They run, and a script can read what `bench step` prints. */
 #include "tests/support/tests.h"
 
 #include "apps/bench/bench.h"

@@ -1,4 +1,4 @@
-/* The data of a run, seen from outside: which rows a step and an evaluation take. */
+/* test_source.c - the data of a run: which rows a step and an evaluation take. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

@@ -1,3 +1,4 @@
+/* test_file.c - reading, mapping and writing whole files. */
 #include "tests/support/tests.h"
 
 #include "data/formats/file.h"

@@ -1,5 +1,5 @@
-/* test_dataset.c - records and texts: what is read of each form, which tokens count, what is refused
-   and at which line. */
+/* test_dataset.c - records and texts: what is read of each form.
+   Which tokens count, what is refused and at which line. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
