@@ -1,4 +1,4 @@
-/* op_samples.c - see op_samples.h. */
+/* op_samples.c - makes the operands of a sample and calls its op. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
