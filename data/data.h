@@ -22,6 +22,11 @@
 
 /* The whole file, one zero byte behind it; regular files only; more than `most` bytes is refused. */
 char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e);
+/* The same of a text: without the byte order mark at its beginning. */
+char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e);
+/* Bytes of the byte order mark that a text begins with, 3 or 0. A text whose mark is that of UTF-16 or
+   UTF-32 is refused; `path` stands in the message. */
+size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e);
 /* Writes beside the target, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
 int tn_folder_make(const char *path, tn_error *e); /* one that is there already is fine */
@@ -157,6 +162,27 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
 /* Appends the text of the ids; the end token and ids outside the vocabulary give nothing. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
 
+/* ---- the records of a JSONL file ---- */
+
+typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, perhaps zeros among them */
+
+/* {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false. Members of other
+   names are left alone. The strings are valid until the next call. */
+typedef struct tn_jsonl_record {
+    bool pair;
+    tn_span prompt, text; /* text of a pair: its completion, never empty */
+    int64_t line;         /* from 1 */
+} tn_jsonl_record;
+
+typedef struct tn_jsonl tn_jsonl;
+
+/* A file of at most 1 GiB with one JSON object a line, of at most 32 MiB. Lines end in LF or CRLF; a
+   byte order mark at the beginning and blank lines at the end are passed over. */
+tn_jsonl *tn_jsonl_open(const char *path, tn_error *e);
+/* False: at the end, or the line is refused and e says why. */
+bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e);
+void tn_jsonl_close(tn_jsonl *j);
+
 /* ---- data sets: sequences of token ids, each with the part that carries loss ---- */
 
 typedef struct tn_dataset tn_dataset;
@@ -165,18 +191,20 @@ typedef struct tn_data_options {
     int64_t max_length; /* tokens a row; longer records are cut and counted. Text: the window */
     bool no_mask;       /* loss on the prompt too */
     bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
+    bool short_text;    /* a text shorter than a window is one shorter window, not an error */
 } tn_data_options;
 
 /* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so that a
    data set takes at most twice its file. */
 
 /* A text file as one stream. from and to are fractions of its bytes (0, 0.9: the first 90 %), moved
-   back to a character boundary. */
+   back to a character boundary; a byte order mark at the beginning is no part of it. A zero byte is
+   refused. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* One JSON object a line (of at most 32 MiB), each {"text"} or {"prompt","completion"}; the end token
-   is appended. A record that is wrong is an error with its line. A record without a token that carries
-   loss after the cut is skipped and counted; if none is left, that is an error. */
+/* The records of a JSONL file; the end token is appended. A record that is wrong is an error with its
+   line. A record without a token that carries loss after the cut is skipped and counted; if none is
+   left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Records first .. first+count-1 of a task's split. */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first, int64_t count,
@@ -189,6 +217,7 @@ typedef struct tn_data_facts {
     int64_t tokens, loss_tokens;  /* in all; those that carry loss */
     int64_t truncated, skipped;   /* records cut at max_length; records left out */
     int64_t unknown;              /* characters left out */
+    int64_t left;                 /* tokens at the end of a stream that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
 /* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry

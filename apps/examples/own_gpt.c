@@ -1,5 +1,4 @@
-/* own_gpt.c - a GPT of your own, trained on a text and sampled.
-   It is plain structs and functions.
+/* own_gpt.c - a GPT of your own: written as plain structs and functions, trained on a text, sampled.
    It needs nothing of nn/families/gpt.c; copy this file to start a model that the library does not have.
 
        make && build/examples/own_gpt README.md
@@ -111,7 +110,7 @@ int main(int argc, char **argv)
     tn_error e = { 0 };
     const char *path = argc > 1 ? argv[1] : "README.md";
     size_t size = 0;
-    char *text = tn_file_read(path, 1 << 28, &size, &e);
+    char *text = tn_text_read(path, 1 << 28, &size, &e);
     tn_tokenizer *tok = tn_tokenizer_chars(text, size, &e);
     tn_dataset *data = tn_dataset_text(path, tok, 0, 1, &(tn_data_options){ .max_length = T }, &e);
     tn_loader *in = tn_loader_new(data, &(tn_loader_options){ .batch = B, .seed = 1 }, &e);

@@ -1,4 +1,4 @@
-/* choice.c - reads --optimizers, and which --opt settings belong to which of them. */
+/* choice.c - see choice.h. */
 #include "apps/options/choice.h"
 
 #include <stdio.h>

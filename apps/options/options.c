@@ -199,12 +199,20 @@ int option_unknown(const char *name, size_t n, const command *c, const char *whe
     return tn_fail(e, code, "%s%s: unknown option; see tenon %s --help", where, word, c->name);
 }
 
+/* Is row i one of those of which two values could both be meant? Of others the last one counts. */
+static bool is_once(int i)
+{
+    return i == OPT_data || i == OPT_task || i == OPT_adapter_path || i == OPT_config ||
+        i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
+}
+
 /* One option at argv[k]. Returns how many words it took; e is set otherwise. */
 static int parse_option(options *o, const command *c, int k, tn_error *e)
 {
     const char *name = o->argv[k] + 1 + (o->argv[k][1] == '-');
     const char *equals = strchr(name, '=');
     const size_t n = equals ? (size_t)(equals - name) : strlen(name);
+    char dashed[64];
     int i = option_find(name, n, c->letter);
     const char *value = equals ? equals + 1 : NULL;
     if (i < 0 && !equals && n > 3 && !strncmp(name, "no", 2) &&
@@ -222,6 +230,9 @@ static int parse_option(options *o, const command *c, int k, tn_error *e)
     if (!value && k + 1 >= o->argc)
         return tn_fail(e, APP_USAGE, "--%.60s: a value is missing; expected %s", name,
                        options_table[i].value);
+    if (o->given[i] && is_once(i))
+        return tn_fail(e, APP_USAGE, "--%s: given twice; expected one",
+                       option_dashed(options_table[i].name, dashed));
     option_set(o, i, value ? value : o->argv[k + 1], "--", e);
     return words;
 }

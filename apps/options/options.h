@@ -92,8 +92,10 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
 void options_free(options *o);
 /* Writes the help of a command, at most 60 lines. */
 void options_help(const command *c, tn_text *out);
-/* The value of row i, as it would be written in a config file; nothing for one that is not set. */
+/* The value of row i as text; nothing for one that is not set. */
 void options_value(const options *o, int i, tn_text *out);
+/* A line of a config file that gives this value back, whatever characters it has. */
+void options_line(const char *name, const char *value, tn_text *out);
 /* The name with dashes into out (64 bytes), which is returned. */
 char *option_dashed(const char *name, char *out);
 /* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`, or, where

@@ -1,4 +1,9 @@
-/* options_file.c - config files: lines `name = value` or `name: value`, # comments. */
+/* options_file.c - config files: lines `name = value`, read and written.
+
+   A value is plain, 'quoted' or "quoted". A plain one ends before a blank and a #, which begins a
+   comment, and has no blanks around it. Between single quotes every character stands for itself.
+   Between double quotes \n, \r, \t, \\, \" and \xHH (a byte) stand for others, so that every value
+   can be written. */
 #include "apps/options/options_set.h"
 
 #include <stdlib.h>
@@ -6,12 +11,62 @@
 
 enum { CONFIG_MOST = 1 << 20 };
 
-/* Cuts comment, blanks and a pair of quotes off a line or value, in place. */
+static const char blanks[] = " \t\r", hex_digits[] = "0123456789abcdef";
+static const char escape_letter[] = "nrt\\\"", escaped[] = "\n\r\t\\\"";
+
+/* ---- writing ---- */
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 127;
+}
+
+static bool has_control(const char *s)
+{
+    while (*s && !is_control(*s))
+        s++;
+    return *s != 0;
+}
+
+/* Is there no blank at either end, and anything at all? */
+static bool is_trimmed(const char *s)
+{
+    const size_t n = strlen(s);
+    return n && !strchr(blanks, s[0]) && !strchr(blanks, s[n - 1]);
+}
+
+void options_line(const char *name, const char *value, tn_text *out)
+{
+    const bool control = has_control(value);
+    if (!control && is_trimmed(value) && !strpbrk(value, "#\"'")) {
+        tn_text_add(out, "%s = %s\n", name, value);
+        return;
+    }
+    if (!control && strpbrk(value, "\\\"") && !strchr(value, '\'')) {
+        tn_text_add(out, "%s = '%s'\n", name, value);
+        return;
+    }
+    tn_text_add(out, "%s = \"", name);
+    for (const char *s = value; *s; s++) {
+        const char *known = strchr(escaped, *s);
+        if (known)
+            tn_text_add(out, "\\%c", escape_letter[known - escaped]);
+        else if (is_control(*s))
+            tn_text_add(out, "\\x%02x", (unsigned char)*s);
+        else
+            tn_text_bytes(out, s, 1);
+    }
+    tn_text_add(out, "\"\n");
+}
+
+/* ---- reading ---- */
+
+/* Cuts blanks and a pair of quotes off a name, in place. */
 static char *trimmed(char *s)
 {
-    s += strspn(s, " \t\r");
+    s += strspn(s, blanks);
     size_t n = strlen(s);
-    while (n && strchr(" \t\r", s[n - 1]))
+    while (n && strchr(blanks, s[n - 1]))
         n--;
     s[n] = 0;
     if (n > 1 && (*s == '"' || *s == '\'') && s[n - 1] == *s) {
@@ -21,19 +76,60 @@ static char *trimmed(char *s)
     return s;
 }
 
-/* A # at the start or behind a blank begins a comment, except in a quoted value. */
-static void cut_comment(char *line)
+/* The value of a hexadecimal digit; -1: it is none. */
+static int hex_value(char c)
 {
-    char quote = 0;
-    for (char *s = line; *s; s++) {
-        const bool begins = !quote && s > line && strchr(" \t=:", s[-1]);
-        if (quote ? *s == quote : begins && (*s == '"' || *s == '\''))
-            quote = quote ? 0 : *s;
-        else if (!quote && *s == '#' && (s == line || s[-1] == ' ' || s[-1] == '\t')) {
-            *s = 0;
-            return;
-        }
+    const char *known = c ? strchr(hex_digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+    return known ? (int)(known - hex_digits) : -1;
+}
+
+/* The character that a backslash at s makes with what follows; *taken: how many that are. 0: none. */
+static char unescape(const char *s, size_t *taken)
+{
+    const char *known = s[1] ? strchr(escape_letter, s[1]) : NULL;
+    *taken = known ? 2 : 4;
+    if (known)
+        return escaped[known - escape_letter];
+    const int high = s[1] == 'x' ? hex_value(s[2]) : -1, low = high < 0 ? -1 : hex_value(s[3]);
+    return low < 0 ? 0 : (char)(16 * high + low);
+}
+
+/* Takes the quotes off a value that begins with one, in place: the value ends where it is written. */
+static int read_quoted(char *value, const char *where, tn_error *e)
+{
+    const char quote = *value;
+    const char *s = value + 1;
+    char *out = value;
+    while (*s && *s != quote) {
+        size_t taken = 1;
+        const char c = quote == '"' && *s == '\\' ? unescape(s, &taken) : *s;
+        if (!c)
+            return tn_fail(e, TN_EFORMAT, "%s\"%.4s\"; expected one of \\n \\r \\t \\\\ \\\" \\xHH, or "
+                           "single quotes around the value", where, s);
+        *out++ = c;
+        s += taken;
     }
+    if (!*s)
+        return tn_fail(e, TN_EFORMAT, "%sa value without its closing quote %c", where, quote);
+    s += 1 + strspn(s + 1, blanks);
+    if (*s && *s != '#')
+        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\" behind a closing quote; expected the end of the line",
+                       where, s);
+    *out = 0;
+    return 0;
+}
+
+/* Ends a plain value before its comment and the blanks around it. */
+static char *read_plain(char *value)
+{
+    for (char *s = value; *s; s++)
+        if (*s == '#' && memchr(blanks, s[-1], sizeof blanks - 1)) /* before a value stands something */
+            *s = 0;
+    size_t n = strlen(value);
+    while (n && strchr(blanks, value[n - 1]))
+        n--;
+    value[n] = 0;
+    return value;
 }
 
 static int read_line(options *o, const command *c, char *line, int64_t number, const bool before[],
@@ -41,21 +137,24 @@ static int read_line(options *o, const command *c, char *line, int64_t number, c
 {
     char where[300];
     snprintf(where, sizeof where, "%.240s:%lld: ", o->config, (long long)number);
-    cut_comment(line);
-    char *name = trimmed(line);
-    if (!*name)
-        return 0;
-    char *end = strpbrk(name, "=:");
-    if (!end)
-        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\"; expected name = value", where, name);
+    char *end = line + strcspn(line, "=:#");
+    const bool has_value = *end && *end != '#';
     *end = 0;
-    name = trimmed(name);
-    char *value = trimmed(end + 1);
+    const char *name = trimmed(line);
+    if (!*name && !has_value)
+        return 0;
+    if (!has_value)
+        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\"; expected name = value", where, name);
     const int i = option_find(name, strlen(name), c->letter);
     if (i == OPT_config)
         return tn_fail(e, TN_EFORMAT, "%s%s: expected no config file inside another", where, name);
     if (i < 0)
         return option_unknown(name, strlen(name), c, where, e);
+    char *value = end + 1 + strspn(end + 1, blanks);
+    if (*value != '"' && *value != '\'')
+        read_plain(value);
+    else if (read_quoted(value, where, e))
+        return e->code;
     if (before[i]) /* the command line said so */
         return 0;
     if (o->given[i] && options_table[i].kind != OPTION_LIST)
@@ -69,15 +168,14 @@ int options_read(options *o, const command *c, tn_error *e)
     size_t size;
     memcpy(before, o->given, sizeof before);
     before[OPT_iters] = before[OPT_epochs] = before[OPT_iters] || before[OPT_epochs]; /* one thing */
-    o->file = tn_file_read(o->config, CONFIG_MOST, &size, e);
+    o->file = tn_text_read(o->config, CONFIG_MOST, &size, e);
     if (!o->file)
         return e->code;
     if (strlen(o->file) != size)
         return tn_fail(e, TN_EFORMAT, "%s: a zero byte at %zu; expected text", o->config,
                        strlen(o->file));
     int64_t number = 1;
-    const bool marked = !strncmp(o->file, "\xEF\xBB\xBF", 3); /* a byte order mark */
-    for (char *line = o->file + (marked ? 3 : 0); line && !e->code; number++) {
+    for (char *line = o->file; line && !e->code; number++) {
         char *next = strchr(line, '\n');
         if (next)
             *next++ = 0;

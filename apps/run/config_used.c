@@ -6,16 +6,6 @@
 
 enum { CONFIG_MOST = 1 << 20 };
 
-/* "name = value\n", quoted where a config file would read the value as something else. */
-static void add_line(const char *name, const char *value, tn_text *out)
-{
-    const size_t n = strlen(value);
-    const bool plain = !strpbrk(value, "#\"'") && !strchr(" \t", value[0]) &&
-        !strchr(" \t", value[n ? n - 1 : 0]);
-    const char *quote = plain ? "" : strchr(value, '"') ? "'" : "\"";
-    tn_text_add(out, "%s = %s%s%s\n", name, quote, value, quote);
-}
-
 /* The lines of row i; nothing for what is not set. */
 static void add_option(const options *o, int i, tn_text *out)
 {
@@ -27,11 +17,11 @@ static void add_option(const options *o, int i, tn_text *out)
     if (value.failed)
         tn_text_join(out, &value);
     else if (value.n)
-        add_line(name, value.s, out);
+        options_line(name, value.s, out);
     if (row->kind == OPTION_LIST) {
         const char *const *list = (const char *const *)((const char *)o + row->offset);
         for (int k = 0; list[k]; k++)
-            add_line(name, list[k], out);
+            options_line(name, list[k], out);
     }
     tn_text_free(&value);
 }
@@ -44,12 +34,10 @@ static bool speaks(int i, char letter, bool full, option_class most)
     return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
 }
 
-/* The lines of all rows that speak. */
-static void add_options(const options *o, char letter, bool full, option_class most, tn_text *out)
+/* --valid-split is for one text only; the hash of options has it always, as it had before. */
+static bool applies(const options *o, int i)
 {
-    for (int i = 0; i < OPTIONS; i++)
-        if (speaks(i, letter, full, most))
-            add_option(o, i, out);
+    return i != OPT_valid_split || data_is_text(o);
 }
 
 void config_facts(const run *r, tn_text *out)
@@ -72,7 +60,9 @@ void config_facts(const run *r, tn_text *out)
 void config_told(const options *o, const char *name, bool full, tn_text *out)
 {
     tn_text_add(out, "# what made this folder; a config file of tenon %s\n", name);
-    add_options(o, command_find(name)->letter, full, FILES, out);
+    for (int i = 0; i < OPTIONS; i++)
+        if (speaks(i, command_find(name)->letter, full, FILES) && applies(o, i))
+            add_option(o, i, out);
 }
 
 void config_text(const run *r, const tn_text *facts, tn_text *out)
@@ -84,7 +74,9 @@ void config_text(const run *r, const tn_text *facts, tn_text *out)
 uint64_t config_hash(const run *r, const tn_text *facts, tn_error *e)
 {
     tn_text text = { 0 };
-    add_options(r->o, 't', r->s->full, NUMBERS, &text);
+    for (int i = 0; i < OPTIONS; i++)
+        if (speaks(i, 't', r->s->full, NUMBERS))
+            add_option(r->o, i, &text);
     tn_text_join(&text, facts);
     const char *told = tn_text_done(&text, "the options", e);
     const uint64_t hash = told ? tn_hash64(told, text.n, 0) : 0;
@@ -123,7 +115,7 @@ int config_check(const run *r, const tn_text *facts, const char *path, tn_error 
     static const char *const fact_names[] = { "# steps", "# warm-up", "# starting weights",
                                               "# training data", "# records a step" };
     size_t size;
-    char *theirs = tn_file_read(path, CONFIG_MOST, &size, e);
+    char *theirs = tn_text_read(path, CONFIG_MOST, &size, e);
     tn_text ours = { 0 }, differ = { 0 };
     if (theirs)
         config_text(r, facts, &ours);
@@ -131,7 +123,7 @@ int config_check(const run *r, const tn_text *facts, const char *path, tn_error 
     for (int i = 0; theirs && text && i < OPTIONS; i++) {
         char name[64];
         option_dashed(options_table[i].name, name);
-        if (speaks(i, 't', r->s->full, NUMBERS))
+        if (speaks(i, 't', r->s->full, NUMBERS) && applies(r->o, i))
             compare_lines(theirs, text, name, &differ);
     }
     for (size_t i = 0; theirs && text && i < sizeof fact_names / sizeof *fact_names; i++)

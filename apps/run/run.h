@@ -52,6 +52,9 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
 /* The data set of a part; NULL: there is none, or e is set. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
+/* The JSONL file of a part, in new memory. NULL: the part has none, or e is set. */
+char *data_file(const options *o, part which, tn_error *e);
+bool data_is_text(const options *o); /* one text file, of which --valid-split makes parts */
 part part_find(const char *name); /* "train", "valid" or "test" */
 /* Hash of all tokens of a data set. */
 uint64_t data_hash(const tn_dataset *d);

@@ -1,6 +1,7 @@
 /* source.c - which data a run reads: a text, records in a file or a folder, or a task. */
 #include "apps/run/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,19 +68,33 @@ static int64_t task_count(const options *o, part which, int64_t said)
     return n < TASK_MOST ? n : TASK_MOST;
 }
 
-/* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless told.
- */
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+bool data_is_text(const options *o)
+{
+    return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") && !is_folder(o->data);
+}
+
+/* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless told. */
 static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k,
                              const tn_data_options *d, tn_error *e)
 {
-    const double from = 1 - o->valid_split, middle = o->out ? 1 - o->valid_split / 2 : 1;
-    if (which == PART_TRAIN)
-        return tn_dataset_text(o->data, k, 0, from, d, e);
-    if (which == PART_VALID)
-        return o->valid_split > 0 ? tn_dataset_text(o->data, k, from, middle, d, e) : NULL;
-    if (o->out)
-        return middle < 1 ? tn_dataset_text(o->data, k, middle, 1, d, e) : NULL;
-    return tn_dataset_text(o->data, k, o->given[OPT_valid_split] ? from : 0, 1, d, e);
+    const double split = 1 - o->valid_split, middle = 1 - o->valid_split / 2;
+    const bool all = which == PART_TEST && !o->out && !o->given[OPT_valid_split];
+    const double from = which == PART_TRAIN || all ? 0 : which == PART_TEST && o->out ? middle : split;
+    const double to = which == PART_TRAIN ? split : which == PART_VALID && o->out ? middle : 1;
+    if (which != PART_TRAIN && from >= to) /* --valid-split 0 */
+        return NULL;
+    tn_dataset *data = tn_dataset_text(o->data, k, from, to, d, e);
+    const size_t n = strlen(e->text);
+    if (e->code == TN_EFORMAT && which != PART_TRAIN && from > 0)
+        snprintf(e->text + n, sizeof e->text - n, " (in its end from %.4g %% on, by --valid-split)",
+                 100 * from);
+    return data;
 }
 
 /* folder/PART.jsonl in new memory; NULL and no error when only the training part is there. */
@@ -92,10 +107,27 @@ static char *folder_part(const options *o, part which, tn_error *e)
     char *path = tn_path_join(o->data, name);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", o->data);
-    if (path && !needed && stat(path, &st)) {
+    if (path && !needed && lstat(path, &st) && errno == ENOENT) { /* one that cannot be read is there */
         free(path);
         return NULL;
     }
+    return path;
+}
+
+char *data_file(const options *o, part which, tn_error *e)
+{
+    if (is_folder(o->data))
+        return folder_part(o, which, e);
+    if (!ends(o->data, ".jsonl")) {
+        tn_fail(e, APP_USAGE, "--data %.200s: expected a .txt, a .jsonl, a folder or task:NAME",
+                o->data);
+        return NULL;
+    }
+    if (which != PART_TRAIN && (which != PART_TEST || o->out)) /* eval reads the file it is given */
+        return NULL;
+    char *path = strdup(o->data);
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", o->data);
     return path;
 }
 
@@ -103,35 +135,24 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
                       tn_error *e)
 {
     int64_t count;
-    struct stat st;
-    const tn_data_options d = { .max_length = length, .no_mask = !o->mask_prompt };
+    const tn_data_options d = { .max_length = length, .no_mask = !o->mask_prompt,
+                                .short_text = which != PART_TRAIN || o->split };
     const tn_task *task = data_task(o, &count, e);
+    if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))
+        tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; %s",
+                task ? "a task has a valid split of its own"
+                     : "records are not split yet, expected a folder with train.jsonl and valid.jsonl");
     if (e->code)
         return NULL;
-    double usual; /* which stands in every config.used */
-    if (read_real(options_table[OPT_valid_split].def, &usual) && o->valid_split != usual &&
-        (task || !ends(o->data, ".txt"))) {
-        tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; expected a folder with train.jsonl and "
-                "valid.jsonl");
-        return NULL;
-    }
     if (task)
         return tn_dataset_task(task->name, (uint64_t)o->seed, part_names[which], 0,
                                task_count(o, which, count), k, &d, e);
-    if (!stat(o->data, &st) && S_ISDIR(st.st_mode)) {
-        char *path = folder_part(o, which, e);
-        tn_dataset *data = path ? tn_dataset_jsonl(path, k, &d, e) : NULL;
-        free(path);
-        return data;
-    }
-    if (ends(o->data, ".txt"))
+    if (data_is_text(o))
         return text_part(o, which, k, &d, e);
-    if (!ends(o->data, ".jsonl"))
-        tn_fail(e, APP_USAGE, "--data %.200s: expected a .txt, a .jsonl, a folder or task:NAME",
-                o->data);
-    const bool all = which == PART_TRAIN ||
-        (which == PART_TEST && !o->out); /* eval reads the file it is given */
-    return all ? tn_dataset_jsonl(o->data, k, &d, e) : NULL;
+    char *path = data_file(o, which, e);
+    tn_dataset *data = path ? tn_dataset_jsonl(path, k, &d, e) : NULL;
+    free(path);
+    return data;
 }
 
 uint64_t data_hash(const tn_dataset *d)
@@ -156,54 +177,36 @@ uint64_t data_hash(const tn_dataset *d)
 
 enum { TEXT_MOST = 1 << 30 };
 
-/* Adds all texts of one record. */
-static void add_record(const char *line, size_t n, const char *path, int64_t number, tn_text *out,
-                       tn_error *e)
-{
-    const tn_json *record = tn_json_parse(line, n, path, number, e);
-    for (const tn_json *v = record ? record->child : NULL; v; v = v->next)
-        if (v->kind == TN_STRING)
-            tn_text_bytes(out, v->text, v->length);
-    tn_json_free(record);
-}
-
+/* Adds the texts of all records, and nothing else that the file holds. */
 static void add_records(const char *path, tn_text *out, tn_error *e)
 {
-    size_t size = 0;
-    char *text = tn_file_read(path, TEXT_MOST, &size, e);
-    int64_t number = 1;
-    for (size_t at = 0; text && at < size && !e->code; number++) {
-        const char *end = memchr(text + at, '\n', size - at);
-        const size_t n = end ? (size_t)(end - text) - at : size - at;
-        if (strspn(text + at, " \t\r") < n)
-            add_record(text + at, n, path, number, out, e);
-        at += n + 1;
+    tn_jsonl *file = tn_jsonl_open(path, e);
+    tn_jsonl_record r;
+    while (file && tn_jsonl_next(file, &r, e)) {
+        if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n))
+            tn_fail(e, TN_EFORMAT, "%s:%lld: the character U+0000; expected text for a vocabulary",
+                    path, (long long)r.line);
+        tn_text_bytes(out, r.prompt.s, r.prompt.n);
+        tn_text_bytes(out, r.text.s, r.text.n);
     }
-    free(text);
+    tn_jsonl_close(file);
 }
 
 /* The characters that the data's training part has. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
     int64_t count;
-    struct stat st;
     if (data_task(o, &count, e)) { /* tasks are printable ASCII */
         for (char c = ' '; c <= '~'; c++)
             tn_text_bytes(out, &c, 1);
         tn_text_add(out, "\n");
-    } else if (!e->code && !stat(o->data, &st) && S_ISDIR(st.st_mode)) {
-        char *path = folder_part(o, PART_TRAIN, e);
+    } else if (!e->code && data_is_text(o)) {
+        out->s = tn_text_read(o->data, TEXT_MOST, &out->n, e); /* its memory becomes the text's */
+    } else if (!e->code) {
+        char *path = data_file(o, PART_TRAIN, e);
         if (path)
             add_records(path, out, e);
         free(path);
-    } else if (!e->code && ends(o->data, ".jsonl")) {
-        add_records(o->data, out, e);
-    } else if (!e->code) {
-        size_t size = 0;
-        char *text = tn_file_read(o->data, TEXT_MOST, &size, e);
-        if (text)
-            tn_text_bytes(out, text, size);
-        free(text);
     }
 }
 
@@ -214,9 +217,8 @@ tn_tokenizer *tokenizer_from_data(const options *o, tn_error *e)
     tn_text text = { 0 };
     tn_error inner = { 0 };
     add_data(o, &text, e);
-    if (text.failed)
-        tn_fail(e, TN_ENOMEM, "the texts for a tokenizer: out of memory");
-    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_chars(text.s ? text.s : "", text.n, &inner);
+    const char *letters = tn_text_done(&text, "the texts for a tokenizer", e);
+    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_chars(letters, text.n, &inner);
     if (inner.code)
         tn_fail(e, inner.code, "%s: %s", o->data ? o->data : o->task, inner.text);
     tn_text_free(&text);

@@ -3,7 +3,6 @@
    A save must leave the old file or the new one at every instant, also when the power fails:
    write beside the target, flush that, rename it over the target, flush the folder. */
 #include "data/formats/file.h"
-#include "data/formats/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,14 +19,32 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
+/* A signal may interrupt these on some file systems; then they are called again. */
+static int open_file(const char *path, int flags)
+{
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int flush(int fd)
+{
+    int failed;
+    do
+        failed = fsync(fd);
+    while (failed && errno == EINTR);
+    return failed;
+}
+
 /* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
-static int open_regular(int at, const char *name, int flags, const char *path, size_t *size,
-                        tn_error *e)
+static int open_regular(const char *path, size_t *size, tn_error *e)
 {
     if (e->code)
         return -1;
     struct stat st;
-    int fd = tn_at_open(at, name, O_RDONLY | O_NONBLOCK | flags);
+    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
@@ -56,11 +73,10 @@ static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error
     return TN_OK;
 }
 
-static char *read_file(int at, const char *name, int flags, const char *path, size_t most,
-                       size_t *size, tn_error *e)
+char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
 {
     size_t n;
-    int fd = open_regular(at, name, flags, path, &n, e);
+    int fd = open_regular(path, &n, e);
     if (fd < 0)
         return NULL;
     char *bytes = NULL;
@@ -80,20 +96,41 @@ static char *read_file(int at, const char *name, int flags, const char *path, si
     return bytes;
 }
 
-char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
+size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e)
 {
-    return read_file(AT_FDCWD, path, 0, path, most, size, e);
+    static const struct { const char *name, *bytes; size_t n; } marks[] = {
+        { NULL, "\xEF\xBB\xBF", 3 },
+        { "UTF-32", "\xFF\xFE\0\0", 4 }, /* before UTF-16, whose mark it begins with */
+        { "UTF-32", "\0\0\xFE\xFF", 4 },
+        { "UTF-16", "\xFF\xFE", 2 },
+        { "UTF-16", "\xFE\xFF", 2 },
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (n < marks[i].n || memcmp(text, marks[i].bytes, marks[i].n) != 0)
+            continue;
+        if (marks[i].name != NULL)
+            tn_fail(e, TN_EFORMAT, "%s: a text in %s; expected UTF-8", path, marks[i].name);
+        return marks[i].name == NULL ? marks[i].n : 0;
+    }
+    return 0;
 }
 
-char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
-                      tn_error *e)
+char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e)
 {
-    return read_file(at, name, O_NOFOLLOW, path, most, size, e);
+    char *text = tn_file_read(path, most, size, e);
+    const size_t mark = text == NULL ? 0 : tn_text_mark(path, text, *size, e);
+    if (e->code) {
+        free(text);
+        return NULL;
+    }
+    *size -= mark;
+    memmove(text, text + mark, *size + 1);
+    return text;
 }
 
 const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e)
 {
-    int fd = open_regular(AT_FDCWD, path, 0, path, size, e);
+    int fd = open_regular(path, size, e);
     if (fd < 0)
         return NULL;
     void *map = MAP_FAILED;
@@ -113,47 +150,26 @@ void tn_file_pass(const void *map, size_t from, size_t to)
     madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
-/* The folder of a path, opened; `copy` is the path, and what it needs of it. */
-static int open_around(char *copy)
-{
-    char *slash = strrchr(copy, '/');
-    if (!slash)
-        return tn_at_open(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);
-    if (slash == copy)
-        return tn_at_open(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY);
-    *slash = 0;
-    return tn_at_open(AT_FDCWD, copy, O_RDONLY | O_DIRECTORY);
-}
-
 tn_writer tn_writer_open(const char *path, tn_error *e)
 {
-    tn_writer w = { .path = path, .at = -1, .fd = -1, .e = e };
-    const char *slash = strrchr(path, '/');
+    tn_writer w = { .path = path, .fd = -1, .e = e };
     struct stat st;
     if (e->code)
         return w;
-    w.name = slash ? slash + 1 : path;
-    const size_t n = strlen(path), before = (size_t)(w.name - path);
-    w.copy = malloc(n + sizeof TN_UNFINISHED);
-    if (!w.copy) {
-        tn_fail(e, TN_ENOMEM, "%s: no memory to write", path);
-        return w;
-    }
-    memcpy(w.copy, path, n);
-    memcpy(w.copy + n, TN_UNFINISHED, sizeof TN_UNFINISHED);
-    w.temp = w.copy + before;
-    w.at = open_around(w.copy);
     /* A rename would replace a link or a device by a file, which nobody means. */
-    if (!*w.name || (w.at >= 0 && !fstatat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
-                     !S_ISREG(st.st_mode))) {
+    if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
         tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
         return w;
     }
-    if (w.at >= 0) {
-        if (!fstatat(w.at, w.temp, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
-            tn_at_remove(w.at, w.temp, false); /* what an interrupted save left */
-        w.fd = tn_at_open(w.at, w.temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    size_t n = strlen(path);
+    w.temp = malloc(n + sizeof ".tmp");
+    if (!w.temp) {
+        tn_fail(e, TN_ENOMEM, "%s: no memory to write", path);
+        return w;
     }
+    memcpy(w.temp, path, n);
+    memcpy(w.temp + n, ".tmp", sizeof ".tmp");
+    w.fd = open_file(w.temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK);
     if (w.fd < 0)
         refused(path, "write", e);
     return w;
@@ -173,26 +189,44 @@ void tn_writer_add(tn_writer *w, const void *bytes, size_t n)
     }
 }
 
+/* Makes the new name last: a rename is on the disk when its folder is. */
+static void flush_folder(const tn_writer *w)
+{
+    char *folder = w->temp; /* not needed any more */
+    char *slash = strrchr(folder, '/');
+    if (slash == folder)
+        slash[1] = 0;
+    else if (slash)
+        *slash = 0;
+    else
+        strcpy(folder, ".");
+    int fd = open_file(folder, O_RDONLY | O_DIRECTORY);
+    /* EINVAL: a file system that cannot flush folders, as some network ones. */
+    if (fd < 0 || (flush(fd) && errno != EINVAL))
+        refused(w->path, "flush the folder of", w->e);
+    if (fd >= 0)
+        close(fd);
+}
+
 int tn_writer_close(tn_writer *w)
 {
     tn_error *e = w->e;
     if (w->fd >= 0) {
         /* A flush that fails is final: what could not be written may be dropped by now. */
-        if (!e->code && tn_at_flush(w->fd))
+        if (!e->code && flush(w->fd))
             refused(w->path, "flush", e);
         if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
             refused(w->path, "close", e);
-        if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, 0))
+        if (!e->code && rename(w->temp, w->path))
             refused(w->path, "replace", e);
         if (e->code)
-            tn_at_remove(w->at, w->temp, false);
-        else if (tn_at_flush(w->at)) /* a rename is on the disk when its folder is */
-            refused(w->path, "flush the folder of", e);
+            unlink(w->temp);
+        else
+            flush_folder(w);
     }
-    if (w->at >= 0)
-        close(w->at);
-    free(w->copy);
-    *w = (tn_writer){ .at = -1, .fd = -1, .e = e };
+    free(w->temp);
+    w->temp = NULL;
+    w->fd = -1;
     return e->code;
 }
 
@@ -205,7 +239,7 @@ int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
 
 int tn_folder_make(const char *path, tn_error *e)
 {
-    if (!e->code && tn_at_make(AT_FDCWD, path) && errno != EEXIST)
+    if (!e->code && mkdir(path, 0777) && errno != EEXIST)
         refused(path, "make this folder", e);
     return e->code;
 }

@@ -1,5 +1,5 @@
-/* json.c - one strict parser of RFC 8259 for every JSON text that is read.
-   It serves headers, configurations, tokenizers, records.
+/* json.c - one strict parser of RFC 8259 for everything that is read: headers, configurations,
+   tokenizers, records.
 
    A document is one piece of memory for all its strings and a list of blocks for its values. No
    string is longer than it was written, so together they fit into the length of the text. */
@@ -356,7 +356,7 @@ const tn_json *tn_json_parse(const char *text, size_t size, const char *path, in
 const tn_json *tn_json_read(const char *path, tn_error *e)
 {
     size_t size;
-    char *text = tn_file_read(path, MOST_BYTES, &size, e);
+    char *text = tn_text_read(path, MOST_BYTES, &size, e);
     const tn_json *root = text ? tn_json_parse(text, size, path, 0, e) : NULL;
     free(text);
     return root;

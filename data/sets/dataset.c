@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 int tn_dataset_fail(const char *place, int64_t line, const tn_error *inner, tn_error *e)
@@ -130,27 +131,36 @@ static size_t fraction_of(const char *text, size_t size, double fraction)
     return boundary(text, size, (size_t)at);
 }
 
-/* Bytes first..last of a mapped text as one stream, and its windows counted. */
-static int read_stream(tn_maker m, const char *path, const char *text, size_t first, size_t last,
-                       tn_error *e)
+/* Encodes bytes first..last of a mapped text and gives their memory back. */
+static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, tn_error *e)
 {
-    tn_dataset *d = m.d;
-    tn_error inner = { 0 };
-    tn_dataset_reserve(d, last - first, &inner);
-    for (size_t at = first, next; at < last && !inner.code; at = next) {
+    tn_dataset_reserve(m.d, last - first, e);
+    for (size_t at = first, next; at < last && !e->code; at = next) {
         next = last - at > TN_AT_ONCE ? boundary(text, last, at + TN_AT_ONCE) : last;
-        tn_dataset_encode(m, (tn_span){ text, next }, at, &inner);
+        const char *zero = memchr(text + at, 0, next - at);
+        if (zero != NULL)
+            tn_fail(e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text", (size_t)(zero - text));
+        tn_dataset_encode(m, (tn_span){ text, next }, at, e);
         tn_file_pass(text, at, next);
     }
-    if (inner.code)
-        return tn_dataset_fail(path, 0, &inner, e);
+    return e->code;
+}
+
+/* The ids as one stream: its windows counted. */
+static int count_windows(tn_maker m, const char *path, tn_error *e)
+{
+    tn_dataset *d = m.d;
+    if (m.o->short_text && d->n >= 2 && d->n <= d->window)
+        d->window = d->n - 1;
     if (d->n <= d->window)
-        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld, one more "
-                       "than a window", path, (long long)d->n, (long long)d->window + 1);
+        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", path,
+                       (long long)d->n, m.o->short_text ? 2 : (long long)d->window + 1,
+                       m.o->short_text ? "" : ", one more than a window");
     d->facts.stream = true;
     d->facts.tokens = d->n;
     d->facts.records = (d->n - 1) / d->window;
     d->facts.loss_tokens = d->facts.records * d->window;
+    d->facts.left = d->n - 1 - d->facts.loss_tokens;
     return TN_OK;
 }
 
@@ -158,12 +168,19 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
                             const tn_data_options *o, tn_error *e)
 {
     size_t size = 0;
-    tn_dataset *d = tn_dataset_start(k, o, e);
-    const char *text = d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);
-    if (text != NULL) {
-        const size_t first = fraction_of(text, size, from), last = fraction_of(text, size, to);
-        read_stream((tn_maker){ d, k, o }, path, text, first, last > first ? last : first, e);
-        munmap((void *)text, size);
+    const tn_maker m = { tn_dataset_start(k, o, e), k, o };
+    const char *text = m.d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);
+    const size_t mark = text == NULL ? 0 : tn_text_mark(path, text, size, e);
+    if (text != NULL && !e->code) {
+        const size_t first = mark + fraction_of(text + mark, size - mark, from);
+        const size_t last = mark + fraction_of(text + mark, size - mark, to);
+        tn_error inner = { 0 };
+        if (read_bytes(m, text, first, last > first ? last : first, &inner))
+            tn_dataset_fail(path, 0, &inner, e);
+        else
+            count_windows(m, path, e);
     }
-    return tn_dataset_finish(d, path, e);
+    if (text != NULL)
+        munmap((void *)text, size);
+    return tn_dataset_finish(m.d, path, e);
 }

@@ -34,8 +34,6 @@ typedef struct tn_maker {
     const tn_data_options *o;
 } tn_maker;
 
-typedef struct tn_span { const char *s; size_t n; } tn_span;
-
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Room for `more` ids behind those there are. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);

@@ -1,10 +1,8 @@
 /* records.c - data sets of records: a JSONL file, or the split of a task. */
 #include "data/sets/dataset.h"
-#include "data/formats/file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Room for one record more: its prompt length and the start of the one after it. */
 static int reserve(tn_dataset *d, tn_error *e)
@@ -66,105 +64,18 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
     return TN_OK;
 }
 
-/* ---- JSONL ---- */
-
-/* The string under a key of a line's object; false: refused. */
-static bool member(const tn_json *object, const char *key, bool may_be_empty, tn_span *out,
-                   tn_error *e)
-{
-    const tn_json *v = tn_json_find(object, key);
-    if (v == NULL)
-        tn_fail(e, TN_EFORMAT, "\"%s\" is missing; expected \"text\", or \"prompt\" and "
-                "\"completion\"", key);
-    else if (v->kind != TN_STRING)
-        tn_fail(e, TN_EFORMAT, "\"%s\" is not a string; expected a string", key);
-    else if (v->length == 0 && !may_be_empty)
-        tn_fail(e, TN_EFORMAT, "\"%s\" is empty; expected some text", key);
-    else
-        *out = (tn_span){ v->text, v->length };
-    return !e->code;
-}
-
-/* One line's object: {"text"}, or {"prompt","completion"}; other members are left alone. */
-static int read_object(tn_maker m, const tn_json *object, tn_error *e)
-{
-    tn_span prompt = { "", 0 }, text = { "", 0 };
-    if (object->kind != TN_OBJECT)
-        return tn_fail(e, TN_EFORMAT, "not an object; expected {\"text\"} or "
-                       "{\"prompt\",\"completion\"}");
-    const bool pair = tn_json_find(object, "prompt") || tn_json_find(object, "completion");
-    if (pair && tn_json_find(object, "text") != NULL)
-        return tn_fail(e, TN_EFORMAT, "\"text\" beside \"prompt\" or \"completion\"; expected one "
-                       "form");
-    if (pair ? member(object, "prompt", true, &prompt, e)
-               && member(object, "completion", false, &text, e)
-             : member(object, "text", false, &text, e))
-        add_record(m, prompt, text, e);
-    return e->code;
-}
-
-/* Bounds what one line takes while it is parsed: its text and its strings. */
-enum { LONGEST_LINE = 32 << 20 };
-
-/* One line without its end. */
-static int read_line(tn_maker m, const char *path, int64_t line, tn_span text, tn_error *e)
-{
-    tn_error inner = { 0 };
-    if (text.n == 0)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: an empty line; expected a JSON object", path,
-                       (long long)line);
-    if (text.n > LONGEST_LINE)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: a line of %zu bytes; expected at most %d", path,
-                       (long long)line, text.n, LONGEST_LINE);
-    const tn_json *object = tn_json_parse(text.s, text.n, path, line, e);
-    if (object != NULL && read_object(m, object, &inner))
-        tn_dataset_fail(path, line, &inner, e);
-    tn_json_free(object);
-    return e->code;
-}
-
-/* A text without the blank lines at its end. */
-static size_t without_blanks(tn_span text)
-{
-    size_t n = text.n;
-    while (n > 0 && memchr(" \t\r\n", text.s[n - 1], 4) != NULL)
-        n--;
-    return n;
-}
-
-/* The lines of a mapped file. They end in LF or CRLF; a byte order mark at the beginning and blank
-   lines at the end are passed over. */
-static int read_lines(tn_maker m, const char *path, tn_span text, tn_error *e)
-{
-    size_t passed = 0, at = text.n >= 3 && !memcmp(text.s, "\xEF\xBB\xBF", 3) ? 3 : 0;
-    text.n = without_blanks(text);
-    if (at >= text.n)
-        return tn_fail(e, TN_EFORMAT, "%s:1: an empty file; expected a JSON object a line", path);
-    for (int64_t line = 1; at < text.n; line++) {
-        const char *start = text.s + at, *newline = memchr(start, '\n', text.n - at);
-        const size_t length = newline == NULL ? text.n - at : (size_t)(newline - start);
-        const size_t kept = length > 0 && start[length - 1] == '\r' ? length - 1 : length;
-        if (read_line(m, path, line, (tn_span){ start, kept }, e))
-            return e->code;
-        at += length + (newline != NULL);
-        if (at - passed >= TN_AT_ONCE) {
-            tn_file_pass(text.s, passed, at);
-            passed = at;
-        }
-    }
-    return TN_OK;
-}
-
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e)
 {
-    size_t size = 0;
     tn_dataset *d = tn_dataset_start(k, o, e);
-    const char *text = d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);
-    if (text != NULL) {
-        read_lines((tn_maker){ d, k, o }, path, (tn_span){ text, size }, e);
-        munmap((void *)text, size);
+    tn_jsonl *file = d == NULL ? NULL : tn_jsonl_open(path, e);
+    tn_jsonl_record r;
+    while (file != NULL && tn_jsonl_next(file, &r, e)) {
+        tn_error inner = { 0 };
+        if (add_record((tn_maker){ d, k, o }, r.prompt, r.text, &inner))
+            tn_dataset_fail(path, r.line, &inner, e);
     }
+    tn_jsonl_close(file);
     return tn_dataset_finish(d, path, e);
 }
 

@@ -1,5 +1,4 @@
-/* test_options.c - the table of options.
-   Reading the command line and config files, help, the nearest name. */
+/* The table of options: reading the command line and config files, help, the nearest name. */
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
 #include "apps/options/options_help.c"
@@ -149,6 +148,18 @@ static const file files[] = {
     { "model = \"a # b\"\n", OPT_model, "a # b", false },
     { "model = bob's # a\n", OPT_model, "bob's", false },
     { "model = 'it is \"so\" # here'\n", OPT_model, "it is \"so\" # here", false },
+    { "model = \"a\\\\b \\\"c\\\" \\x23\\n\\xC3\\xa9\"#d\n", OPT_model, "a\\b \"c\" #\n\xC3\xA9", false },
+    { "model = 'a\\nb\\'\n", OPT_model, "a\\nb\\", false },
+    { "model = a\\nb\n", OPT_model, "a\\nb", false },
+    { "model =#a\n", OPT_model, "#a", false },
+    { "model = \"a\n", 0, "c:1: a value without its closing quote \"", true },
+    { "model = 'a' b\n", 0, "c:1: \"b\" behind a closing quote; expected the end of the line", true },
+    { "model = \"\\d\"\n", 0, "c:1: \"\\d\"\"; expected one of \\n \\r \\t", true },
+    { "model = \"\\x00\"\n", 0, "expected one of \\n", true },
+    { "model = \"\\x4\"\n", 0, "expected one of \\n", true },
+    { "model = \"\\\n", 0, "c:1: \"\\\"; expected one of \\n", true },
+    { "model = # b\n", 0, "c:1: model: \"\"; expected PATH", true },
+    { "seed # = 1\n", 0, "c:1: \"seed\"; expected name = value", true },
     { "data: task:lookup\n", OPT_data, "task:lookup", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },

@@ -1,5 +1,4 @@
-/* test_convert.c - floating types of a file against IEEE 754's definition.
-   The oracle is that definition in exact arithmetic of double. */
+/* Oracle: the definition of IEEE 754's binary formats, in exact arithmetic of double. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

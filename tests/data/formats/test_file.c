@@ -1,4 +1,3 @@
-/* test_file.c - reading, mapping and writing whole files. */
 #include "tests/support/tests.h"
 
 #include "data/formats/file.h"
@@ -41,7 +40,7 @@ START_TEST(writes_and_reads)
     holds(path, "and two");
     ck_assert_int_eq(tn_file_write(path, NULL, 0, &e), 0);
     holds(path, "");
-    ck_assert_int_eq(access(scratch_path(&s, "a.tenon.tmp"), F_OK), -1);
+    ck_assert_int_eq(access(scratch_path(&s, "a.tmp"), F_OK), -1);
     scratch_close(&s);
 }
 END_TEST
@@ -59,19 +58,15 @@ START_TEST(writes_into_the_current_folder)
 }
 END_TEST
 
-/* What an interrupted save left behind is in nobody's way, even when it is longer; a file of another
-   name is somebody's. */
+/* What an interrupted save left behind is in nobody's way, even when it is longer. */
 START_TEST(overwrites_what_a_save_left)
 {
     scratch s;
     tn_error e = { 0 };
     scratch_open(&s);
-    scratch_write(&s, "a.tmp", "mine", 4);
-    scratch_write(&s, "a.tenon.tmp", "half of something longer", 24);
+    scratch_write(&s, "a.tmp", "half of something longer", 24);
     ck_assert_int_eq(tn_file_write(scratch_path(&s, "a"), "whole", 5, &e), 0);
     holds(s.path, "whole");
-    holds(scratch_path(&s, "a.tmp"), "mine");
-    ck_assert_int_eq(access(scratch_path(&s, "a.tenon.tmp"), F_OK), -1);
     scratch_close(&s);
 }
 END_TEST
@@ -185,7 +180,7 @@ START_TEST(refuses_links)
     ck_assert_int_eq(tn_file_write(link, "x", 1, &e), TN_EIO);
     is_refused(&e, TN_EIO, link, "link");
     e = (tn_error){ 0 };
-    ck_assert_int_eq(symlink("victim", scratch_path(&s, "b.tenon.tmp")), 0);
+    ck_assert_int_eq(symlink("victim", scratch_path(&s, "b.tmp")), 0);
     ck_assert_int_eq(tn_file_write(scratch_path(&s, "b"), "x", 1, &e), TN_EIO);
     is_refused(&e, TN_EIO, s.path, "cannot write");
     holds(scratch_path(&s, "victim"), "precious");
@@ -196,7 +191,7 @@ END_TEST
 static void old_file_is_whole(scratch *s)
 {
     holds(scratch_path(s, "a"), "old");
-    ck_assert_int_eq(access(scratch_path(s, "a.tenon.tmp"), F_OK), -1);
+    ck_assert_int_eq(access(scratch_path(s, "a.tmp"), F_OK), -1);
 }
 
 /* A full disk: the device that says so stands in for the temporary file. */
@@ -277,6 +272,44 @@ START_TEST(folders)
 }
 END_TEST
 
+/* Marks at the beginning of a text: UTF-8's is dropped, others are refused, half of one is text. */
+static const struct mark { const char *bytes, *left, *error; size_t n; } marks[] = {
+    { "\xEF\xBB\xBF" "ab", "ab", NULL, 5 },
+    { "\xEF\xBB\xBF", "", NULL, 3 },
+    { "\xEF\xBB\xBF\xEF\xBB\xBF" "a", "\xEF\xBB\xBF" "a", NULL, 7 },
+    { "ab\xEF\xBB\xBF", "ab\xEF\xBB\xBF", NULL, 5 },
+    { "\xEF\xBB", "\xEF\xBB", NULL, 2 },
+    { "\xFF", "\xFF", NULL, 1 },
+    { "", "", NULL, 0 },
+    { "\xFF\xFE", NULL, "a text in UTF-16; expected UTF-8", 2 },
+    { "\xFF\xFE" "a\0", NULL, "a text in UTF-16; expected UTF-8", 4 },
+    { "\xFE\xFF\0a", NULL, "a text in UTF-16; expected UTF-8", 4 },
+    { "\xFF\xFE\0\0", NULL, "a text in UTF-32; expected UTF-8", 4 },
+    { "\0\0\xFE\xFF", NULL, "a text in UTF-32; expected UTF-8", 4 },
+};
+
+START_TEST(drops_a_byte_order_mark)
+{
+    const struct mark *m = &marks[_i];
+    scratch s;
+    tn_error e = { 0 };
+    size_t n = 99;
+    scratch_open(&s);
+    const char *path = scratch_write(&s, "a", m->bytes, m->n);
+    char *text = tn_text_read(path, 100, &n, &e);
+    if (m->error) {
+        ck_assert_ptr_null(text);
+        is_refused(&e, TN_EFORMAT, path, m->error);
+    } else {
+        ck_assert_msg(text != NULL, "%s", e.text);
+        ck_assert_uint_eq(n, strlen(m->left));
+        ck_assert_str_eq(text, m->left);
+    }
+    free(text);
+    scratch_close(&s);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, folders);
@@ -293,4 +326,5 @@ void tests(TCase *c)
     tcase_add_test(c, short_write_leaves_the_old_file);
     tcase_add_test(c, earlier_errors_stick);
     tcase_add_test(c, joins_paths);
+    tcase_add_loop_test(c, drops_a_byte_order_mark, 0, sizeof marks / sizeof *marks);
 }

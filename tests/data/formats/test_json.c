@@ -1,8 +1,8 @@
-/* test_json.c - what the parser takes and what it refuses, and where it says the fault is. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
 #include "tests/support/assets.h"
+#include "tests/support/scratch.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -285,6 +285,21 @@ START_TEST(earlier_errors_and_missing_files)
 }
 END_TEST
 
+/* A file may begin with a byte order mark; UTF-16 is refused by its name. */
+START_TEST(marks)
+{
+    tn_error e = { 0 };
+    scratch s;
+    scratch_open(&s);
+    const tn_json *v = tn_json_read(scratch_write(&s, "a.json", "\xEF\xBB\xBF[7]", 6), &e);
+    ck_assert_msg(v != NULL && v->count == 1, "%s", e.text);
+    tn_json_free(v);
+    ck_assert_ptr_null(tn_json_read(scratch_write(&s, "a.json", "\xFF\xFE[\0", 4), &e));
+    ck_assert_ptr_nonnull(strstr(e.text, "a.json: a text in UTF-16; expected UTF-8"));
+    scratch_close(&s);
+}
+END_TEST
+
 static void opens(const char *path)
 {
     tn_error e = { 0 };
@@ -310,5 +325,6 @@ void tests(TCase *c)
     tcase_add_test(c, many_members);
     tcase_add_test(c, too_many_values);
     tcase_add_test(c, earlier_errors_and_missing_files);
+    tcase_add_test(c, marks);
     tcase_add_test(c, real_files);
 }

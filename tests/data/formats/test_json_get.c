@@ -1,4 +1,3 @@
-/* test_json_get.c - typed getters over a parsed document. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,4 +1,3 @@
-/* test_text.c - texts that grow, also without memory. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,4 +1,3 @@
-/* test_pretrain.c - the records that a base model learns from. */
 #include "data/data.h"
 #include "tests/support/tests.h"
 

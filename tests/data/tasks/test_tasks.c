@@ -1,4 +1,3 @@
-/* test_tasks.c - every task: its records, its splits, its score. */
 #include "data/data.h"
 #include "tests/support/tests.h"
 

@@ -1,4 +1,3 @@
-/* test_tokenizer.c - byte and character tokenizers, in memory and as files. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

@@ -1,0 +1,123 @@
+/* jsonl.c - reads a file of records, a JSON object a line: for data sets, vocabularies and answers. */
+#include "data/data.h"
+#include "data/formats/file.h"
+#include "data/sets/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { LONGEST_LINE = 32 << 20 }; /* bytes: bounds what one line takes while it is parsed */
+
+struct tn_jsonl {
+    char *path;
+    const char *text; /* the mapped file */
+    size_t size, end; /* its bytes; those before the blank lines at its end */
+    size_t at, passed; /* the next line; what was given back */
+    int64_t line;     /* lines read */
+    const tn_json *object;
+};
+
+/* Where the text ends without the blank lines behind it. */
+static size_t without_blanks(const char *text, size_t n)
+{
+    while (n > 0 && memchr(" \t\r\n", text[n - 1], 4) != NULL)
+        n--;
+    return n;
+}
+
+tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
+{
+    tn_jsonl *j = e->code ? NULL : calloc(1, sizeof *j);
+    if (j == NULL || (j->path = strdup(path)) == NULL) {
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    } else if ((j->text = tn_file_map(path, 1, TN_LONGEST_FILE, &j->size, e)) != NULL) {
+        j->at = tn_text_mark(path, j->text, j->size, e);
+        j->end = without_blanks(j->text, j->size);
+        if (j->at >= j->end)
+            tn_fail(e, TN_EFORMAT, "%s:1: an empty file; expected a JSON object a line", path);
+    }
+    if (!e->code)
+        return j;
+    tn_jsonl_close(j);
+    return NULL;
+}
+
+void tn_jsonl_close(tn_jsonl *j)
+{
+    if (j == NULL)
+        return;
+    tn_json_free(j->object);
+    if (j->text != NULL)
+        munmap((void *)j->text, j->size);
+    free(j->path);
+    free(j);
+}
+
+static int refuse(const tn_jsonl *j, tn_error *e, const char *what)
+{
+    return tn_fail(e, TN_EFORMAT, "%s:%lld: %s", j->path, (long long)j->line, what);
+}
+
+/* The string under a key of the line's object. */
+static int read_member(const tn_jsonl *j, const char *key, bool may_be_empty, tn_span *out, tn_error *e)
+{
+    const tn_json *v = tn_json_find(j->object, key);
+    if (v == NULL)
+        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is missing; expected \"text\", or \"prompt\" and "
+                       "\"completion\"", j->path, (long long)j->line, key);
+    if (v->kind != TN_STRING)
+        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is not a string; expected a string", j->path,
+                       (long long)j->line, key);
+    if (v->length == 0 && !may_be_empty)
+        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is empty; expected some text", j->path,
+                       (long long)j->line, key);
+    *out = (tn_span){ v->text, v->length };
+    return TN_OK;
+}
+
+/* The object's record; members of other names are left alone. */
+static int read_record(const tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
+{
+    if (j->object->kind != TN_OBJECT)
+        return refuse(j, e, "not an object; expected {\"text\"} or {\"prompt\",\"completion\"}");
+    *out = (tn_jsonl_record){ .prompt = { "", 0 }, .line = j->line };
+    out->pair = tn_json_find(j->object, "prompt") || tn_json_find(j->object, "completion");
+    if (!out->pair)
+        return read_member(j, "text", false, &out->text, e);
+    if (tn_json_find(j->object, "text") != NULL)
+        return refuse(j, e, "\"text\" beside \"prompt\" or \"completion\"; expected one form");
+    return read_member(j, "prompt", true, &out->prompt, e) ? e->code
+        : read_member(j, "completion", false, &out->text, e);
+}
+
+/* The next line, which ends in LF or CRLF, and what was read long ago is given back. */
+static tn_span take_line(tn_jsonl *j)
+{
+    const char *start = j->text + j->at, *newline = memchr(start, '\n', j->end - j->at);
+    const size_t length = newline == NULL ? j->end - j->at : (size_t)(newline - start);
+    if (j->at - j->passed >= TN_AT_ONCE) {
+        tn_file_pass(j->text, j->passed, j->at);
+        j->passed = j->at;
+    }
+    j->at += length + (newline != NULL);
+    j->line++;
+    return (tn_span){ start, length > 0 && start[length - 1] == '\r' ? length - 1 : length };
+}
+
+bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
+{
+    if (e->code || j->at >= j->end)
+        return false;
+    const tn_span line = take_line(j);
+    tn_json_free(j->object);
+    j->object = NULL;
+    if (without_blanks(line.s, line.n) == 0)
+        refuse(j, e, "an empty line; expected a JSON object");
+    else if (line.n > LONGEST_LINE)
+        tn_fail(e, TN_EFORMAT, "%s:%lld: a line of %zu bytes; expected at most %d", j->path,
+                (long long)j->line, line.n, LONGEST_LINE);
+    else if ((j->object = tn_json_parse(line.s, line.n, j->path, j->line, e)) != NULL)
+        read_record(j, out, e);
+    return !e->code;
+}
