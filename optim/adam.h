@@ -1,4 +1,5 @@
-/* adam.h - the elementwise step of Adam, for every page that ends in one. Internal header. */
+/* adam.h - the elementwise step of Adam, for adam.c, adamw.c and all that hand AdamW another gradient
+   or rate. Internal header. */
 #ifndef TN_ADAM_H
 #define TN_ADAM_H
 

@@ -1,5 +1,5 @@
-/* reflora.h - what reflora.c and reflora_s.c share. Internal header.
-   The settings, and the optimizer inside. */
+/* reflora.h - what reflora.c and reflora_s.c share: settings and the optimizer inside. Internal
+   header. */
 #ifndef TN_REFLORA_H
 #define TN_REFLORA_H
 

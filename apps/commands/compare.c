@@ -105,6 +105,8 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     for (int k = 0; k < PARTS; k++)
         setup_data(s, o, (part)k, e);
     setup_train(s, o, e);
+    if (!s->task && o->given[OPT_count])
+        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
     if (!e->code && !s->data[PART_VALID])
         tn_fail(e, APP_USAGE, "--data %s: expected validation data too, to choose rates by",
                 o->data);

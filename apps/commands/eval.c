@@ -1,4 +1,5 @@
-/* eval.c - tenon eval: loss and perplexity, and on a task how often the answer is exactly right. */
+/* eval.c - tenon eval: loss and perplexity, and how often the answer is exactly right, on a task or on
+   records with a completion. */
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 
@@ -19,18 +20,19 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
 static int evaluate(const setup *s, const options *o, part which, tn_error *e)
 {
     tn_eval v;
-    task_score score;
-    const tn_data_facts facts = tn_dataset_facts(s->data[which]);
+    answer_score score;
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
     if (!evaluate_part(s, o, which, 0, &v, e))
-        print_loss(s, o, &facts, &v);
-    if (e->code || !s->task)
+        print_loss(s, o, &f, &v);
+    if (e->code || score_answers(s, o, which, &score, e) || !score.records)
         return e->code;
-    if (score_task(s, o, facts.records + facts.skipped, &score, e))
-        return e->code;
-    printf("exact       %lld of %lld (%.1f %%), teacher-forced %lld\n", (long long)score.exact,
-           (long long)score.records, 100.0 * (double)score.exact / (double)score.records,
-           (long long)v.exact);
-    printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
+    printf("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
+           100.0 * (double)score.exact / (double)score.records);
+    if (o->mask_prompt && score.records == f.records + f.skipped) /* else a row is no answer */
+        printf(", teacher-forced %lld", (long long)v.exact);
+    printf("\n");
+    if (s->task)
+        printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
     return 0;
 }
 
@@ -59,6 +61,8 @@ int command_eval(const options *o, tn_error *e)
     hint_split(o, e);
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
+    if (!s.task && o->given[OPT_count])
+        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
     if (!e->code)
         evaluate(&s, &asked, which, e);
     setup_close(&s);

@@ -38,8 +38,10 @@ static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r
     else
         tn_text_add(&text, "%s", prompt);
     const char *bytes = tn_text_done(&text, "--prompt", e);
+    const size_t mark = bytes ? tn_text_mark("--prompt", bytes, text.n, e) : 0;
     if (!e->code)
-        tn_encode(s->tokenizer, bytes, text.n, &b->ids[r], &b->length[r], &room, NULL, &inner);
+        tn_encode(s->tokenizer, bytes + mark, text.n - mark, &b->ids[r], &b->length[r], &room, NULL,
+                  &inner);
     if (inner.code)
         tn_fail(e, inner.code, "--prompt: %s", inner.text);
     tn_text_free(&text);

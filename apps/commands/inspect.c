@@ -141,9 +141,12 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
 static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
-    printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped\n",
+    printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped",
            (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
            (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
+    if (f.left)
+        printf(", the last %lld in no window", (long long)f.left);
+    printf("\n");
     for (int64_t i = 0; i < f.records && i < count && !e->code; i++) {
         int64_t prompt = 0;
         const int64_t length = tn_dataset_record(d, i, &prompt);

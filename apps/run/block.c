@@ -56,8 +56,10 @@ static void data_line(const setup *s, const options *o, part which, const char *
 {
     if (!s->data[which])
         return;
-    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    tn_data_facts f = tn_dataset_facts(s->data[which]);
     char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN];
+    if (which == PART_TRAIN)
+        f.left = 0; /* windows are drawn from all of a text */
     show_count(f.records, records);
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
@@ -96,6 +98,9 @@ void progress_block(const run *r)
            (long long)(o->batch_size * o->grad_accumulation_steps));
     if (r->s->data[PART_VALID])
         printf(", evaluation every %lld", (long long)o->steps_per_eval);
+    if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&
+        valid_rows(o) < tn_dataset_facts(r->s->data[PART_VALID]).records)
+        printf(" on the first %lld rows", (long long)valid_rows(o));
     printf(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
            tn_context_isa(r->s->context));
     if (r->state.step)

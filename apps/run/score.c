@@ -1,4 +1,4 @@
-/* score.c - answers a task's records and scores the answers by the task's own rule. */
+/* score.c - answers records and scores the answers: a task's by its own rule, others by their text. */
 #include "apps/run/score.h"
 
 #include <stdlib.h>
@@ -7,80 +7,137 @@
 enum { AT_ONCE = 32 }; /* answers made in one batch; a row does not depend on the others */
 
 typedef struct answers {
-    tn_record record[AT_ONCE];
+    const setup *s;
+    int64_t rows;
+    tn_record record[AT_ONCE]; /* of a task */
+    tn_text wanted[AT_ONCE];   /* the completions */
     int32_t *ids[AT_ONCE], *out[AT_ONCE];
     int64_t length[AT_ONCE], made[AT_ONCE];
 } answers;
 
-static int prepare(const setup *s, answers *a, int64_t r, int64_t most, tn_error *e)
+/* A row more: its prompt as tokens. An empty one begins with the end token, which stands between texts. */
+static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
 {
+    const setup *s = a->s;
+    const int64_t r = a->rows;
+    const int32_t end = tn_tokenizer_end(s->tokenizer);
     int64_t room = 0;
-    const char *prompt = a->record[r].prompt;
+    if (prompt.n == 0 && end < 0)
+        return 0; /* there is nothing to begin with */
+    a->rows++;
     a->length[r] = 0; /* tn_encode appends */
-    if (tn_encode(s->tokenizer, prompt, strlen(prompt), &a->ids[r], &a->length[r], &room, NULL, e))
+    if (tn_encode(s->tokenizer, prompt.s, prompt.n, &a->ids[r], &a->length[r], &room, NULL, e))
         return e->code;
-    if (a->length[r] >=
-        s->model->positions) /* longer than the model can read: cut, and likely wrong */
+    tn_text_bytes(&a->wanted[r], wanted.s, wanted.n);
+    if (a->length[r] == 0 && (a->ids[r] = malloc(sizeof end)) != NULL)
+        a->ids[r][a->length[r]++] = end;
+    if (a->length[r] >= s->model->positions) /* longer than the model can read: cut, and likely wrong */
         a->length[r] = s->model->positions - 1;
-    if (!(a->out[r] = malloc((size_t)most * sizeof *a->out[r])))
-        return tn_fail(e, TN_ENOMEM, "task %s: out of memory", s->task->name);
-    return 0;
+    return a->ids[r] == NULL ? tn_fail(e, TN_ENOMEM, "answers: out of memory") : 0;
 }
 
 /* Tokens of the longest right answer, end token included: what goes on beyond it is wrong. */
-static int64_t longest_answer(const answers *a, int64_t rows)
+static int64_t longest_answer(const answers *a)
 {
     int64_t most = 1;
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t answer = (int64_t)strlen(a->record[r].completion) + 1;
-        most = answer > most ? answer : most;
-    }
-    return most < TN_TASK_TEXT ? most : TN_TASK_TEXT;
+    for (int64_t r = 0; r < a->rows; r++)
+        if ((int64_t)a->wanted[r].n + 1 > most) /* no token is shorter than a byte */
+            most = (int64_t)a->wanted[r].n + 1;
+    return most < a->s->model->positions ? most : a->s->model->positions;
 }
 
-static int score_rows(const setup *s, answers *a, int64_t rows, task_score *out, tn_error *e)
+/* Is the answer right? Without an end token nothing ends it, and its beginning counts. */
+static void judge(const answers *a, int64_t r, answer_score *out, tn_error *e)
 {
-    for (int64_t r = 0; r < rows && !e->code; r++)
-        prepare(s, a, r, TN_TASK_TEXT, e);
-    if (e->code)
-        return e->code;
-    const tn_sampling greedy = { .max_tokens = longest_answer(a, rows),
-                                 .stop = tn_tokenizer_end(s->tokenizer) };
-    if (tn_generate(s->model, rows, (const int32_t *const *)a->ids, a->length, &greedy, a->out,
-                    a->made, NULL, NULL, e))
-        return e->code;
-    for (int64_t r = 0; r < rows; r++) {
-        tn_text text = { 0 };
-        tn_decode(s->tokenizer, a->out[r], a->made[r], &text);
-        const char *answer = tn_text_done(&text, s->task->name, e);
-        const tn_score score = answer ? s->task->score(&a->record[r], answer) : (tn_score){ 0 };
-        tn_text_free(&text);
+    const setup *s = a->s;
+    tn_text text = { 0 };
+    tn_decode(s->tokenizer, a->out[r], a->made[r], &text);
+    const char *made = tn_text_done(&text, "an answer", e), *wanted = tn_text_done(&a->wanted[r], "an answer", e);
+    const size_t n = a->wanted[r].n;
+    const bool whole = tn_tokenizer_end(s->tokenizer) < 0 ? text.n >= n : text.n == n;
+    if (!e->code) {
+        const tn_score score = s->task ? s->task->score(&a->record[r], made)
+                                       : (tn_score){ .exact = whole && !memcmp(made, wanted, n) };
         out->exact += score.exact;
         out->parts += score.parts;
         out->records++;
     }
+    tn_text_free(&text);
+}
+
+static void forget(answers *a)
+{
+    for (int64_t r = 0; r < a->rows; r++) {
+        free(a->ids[r]);
+        free(a->out[r]);
+        tn_text_free(&a->wanted[r]);
+        a->ids[r] = a->out[r] = NULL;
+    }
+    a->rows = 0;
+}
+
+/* Answers the rows, judges the answers and forgets them. */
+static int answer(answers *a, answer_score *out, tn_error *e)
+{
+    const int64_t most = longest_answer(a);
+    for (int64_t r = 0; r < a->rows && !e->code; r++)
+        if (!(a->out[r] = malloc((size_t)most * sizeof *a->out[r])))
+            tn_fail(e, TN_ENOMEM, "answers: out of memory");
+    const tn_sampling greedy = { .max_tokens = most, .stop = tn_tokenizer_end(a->s->tokenizer) };
+    if (a->rows && !e->code)
+        tn_generate(a->s->model, a->rows, (const int32_t *const *)a->ids, a->length, &greedy, a->out,
+                    a->made, NULL, NULL, e);
+    for (int64_t r = 0; r < a->rows && !e->code; r++)
+        judge(a, r, out, e);
+    forget(a);
     return e->code;
 }
 
-int score_task(const setup *s, const options *o, int64_t count, task_score *out,
-               tn_error *e)
+static void ask_task(answers *a, const options *o, int64_t count, answer_score *out, tn_error *e)
 {
-    *out = (task_score){ 0 };
+    for (int64_t i = 0; i < count && !e->code; i++) {
+        tn_record *r = &a->record[a->rows];
+        tn_task_record(a->s->task, (uint64_t)o->seed, o->split, (uint64_t)i, r);
+        ask(a, (tn_span){ r->prompt, strlen(r->prompt) },
+            (tn_span){ r->completion, strlen(r->completion) }, e);
+        if (a->rows == AT_ONCE)
+            answer(a, out, e);
+    }
+}
+
+static void ask_file(answers *a, const char *path, answer_score *out, tn_error *e)
+{
+    tn_jsonl *file = tn_jsonl_open(path, e);
+    tn_jsonl_record r;
+    while (file && tn_jsonl_next(file, &r, e)) {
+        if (r.pair)
+            ask(a, r.prompt, r.text, e);
+        if (a->rows == AT_ONCE)
+            answer(a, out, e);
+    }
+    tn_jsonl_close(file);
+}
+
+int score_answers(const setup *s, const options *o, part which, answer_score *out, tn_error *e)
+{
+    *out = (answer_score){ 0 };
+    if (!s->task && data_is_text(o))
+        return 0;
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    char *path = s->task ? NULL : data_file(o, which, e);
     answers *a = calloc(1, sizeof *a);
     if (!a)
-        return tn_fail(e, TN_ENOMEM, "task %s: out of memory", s->task->name);
-    for (int64_t at = 0; at < count && !e->code; at += AT_ONCE) {
-        const int64_t rows = count - at < AT_ONCE ? count - at : AT_ONCE;
-        for (int64_t r = 0; r < rows; r++)
-            tn_task_record(s->task, (uint64_t)o->seed, o->split, (uint64_t)(at + r), &a->record[r]);
-        score_rows(s, a, rows, out, e);
-        for (int64_t r = 0; r < rows; r++) {
-            free(a->ids[r]);
-            free(a->out[r]);
-            a->ids[r] = a->out[r] = NULL;
-        }
+        tn_fail(e, TN_ENOMEM, "answers: out of memory");
+    if (!e->code) {
+        a->s = s;
+        if (s->task)
+            ask_task(a, o, f.records + f.skipped, out, e);
+        else
+            ask_file(a, path, out, e);
+        answer(a, out, e);
     }
-    free(a);
     out->parts /= out->records ? (double)out->records : 1;
+    free(a);
+    free(path);
     return e->code;
 }

@@ -1,16 +1,16 @@
-/* score.h - how well a model answers the records of a task. */
+/* score.h - how often a model's answers are right: those of a task, or the completions of a JSONL file. */
 #ifndef TN_APP_SCORE_H
 #define TN_APP_SCORE_H
 
 #include "apps/run/run.h"
 
-typedef struct task_score {
-    int64_t records, exact; /* exact: the answer, generated greedily, is the record's */
-    double parts;           /* mean share of the slots that are right */
-} task_score;
+typedef struct answer_score {
+    int64_t records, exact; /* answered; the answer, generated greedily, is the record's */
+    double parts;           /* of a task: mean share of the slots that are right */
+} answer_score;
 
-/* Generates an answer to records 0 .. count-1 of the split, `batch` at a time. */
-int score_task(const setup *s, const options *o, int64_t count, task_score *out,
-               tn_error *e);
+/* Generates an answer to every record of the part that has a completion; 0 records: none has. A record
+   that is cut or left out in the data set is asked whole here. */
+int score_answers(const setup *s, const options *o, part which, answer_score *out, tn_error *e);
 
 #endif

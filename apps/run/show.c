@@ -55,6 +55,8 @@ char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
                         (long long)length);
     if (f->skipped)
         snprintf(end, (size_t)(out + SHOWN - end), ", %lld skipped", (long long)f->skipped);
+    if (f->left)
+        snprintf(out, SHOWN, ", the last %lld left out", (long long)f->left);
     return out;
 }
 

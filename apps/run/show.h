@@ -1,4 +1,5 @@
-/* show.h - numbers as people read them (1,240   3.6 MB   6m12s), and facts of the machine.
+/* show.h - numbers as people read them: 1,240   3.6 MB   6m12s; and what the process and its
+   machine are.
 
        char text[SHOWN];
        printf("%s tokens\n", show_count(facts.tokens, text));
@@ -14,7 +15,8 @@ enum { SHOWN = 48 };
 char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
 char *show_time(double seconds, char *out);
-/* ", 2 cut at 64, 1 skipped": the records that do not fit a row; nothing where all do. */
+/* ", 2 cut at 64, 1 skipped": the records that do not fit a row; ", the last 57 left out": tokens of
+   a text that fill no row. Nothing where all fit. */
 char *show_cuts(const tn_data_facts *f, int64_t length, char *out);
 double now_seconds(void);       /* of a clock that never goes back */
 double memory_peak(void);       /* bytes of this process at its largest */

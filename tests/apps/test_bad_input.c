@@ -1,6 +1,6 @@
-/* test_bad_input.c - bad input, a row each.
-   What is done to good files, the command, and the line it must answer with. There are m (a
-   config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl. */
+/* Bad input, a row each: what is done to good files, the command, and the line it must answer with.
+   There are m (a config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl.
+ */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -90,6 +90,23 @@ static const row rows[] = {
     { "echo short >s.txt", TRAIN_M "--data s.txt", 1, "s.txt: a text of", false },
     { "printf 'ab\\377cd' >u.txt", TRAIN_M "--data u.txt", 1, "u.txt: byte 2: malformed UTF-8",
       false },
+    { "printf 'a\\000b' >u.txt", TRAIN_M "--data u.txt", 1, "u.txt: byte 1: a zero byte", false },
+    { "printf '\\377\\376a\\000' >u.txt", TRAIN_M "--data u.txt", 1, "u.txt: a text in UTF-16; expected UTF-8",
+      false },
+    { "printf '\\377\\376{\\000' >u.jsonl", TRAIN_M "--data u.jsonl", 1,
+      "u.jsonl: a text in UTF-16; expected UTF-8", false },
+    { "printf '\\376\\377\\000a' >c", TRAIN_M "--data t.txt --config c", 1, "c: a text in UTF-16; expected UTF-8",
+      false },
+    { "printf '\\377\\376a\\000' >u", "generate --model o --prompt - <u", 1, "--prompt: a text in UTF-16", false },
+    { "echo '{\"text\":\"a\\u0000\"}' >>r.jsonl", TRAIN_M "--data r.jsonl", 1,
+      "r.jsonl:24: the character U+0000; expected text for a vocabulary", false },
+    { "printf a >a.txt", "eval --model o --data a.txt", 1, "a.txt: byte 0: U+0061", false },
+    { "printf 1 >a.txt", "eval --model o --data a.txt", 1, "a.txt: a text of 1 tokens; expected at least 2",
+      false },
+    { "head -c 90 t.txt >s.txt", TRAIN_M "--data s.txt --max-seq-length 64 --valid-split 0.01", 1,
+      "s.txt: a text of 1 tokens; expected at least 2 (in its end from 99 % on, by --valid-split)", false },
+    { "mkdir d; cp r.jsonl d/train.jsonl; ln -s none d/valid.jsonl", TRAIN_O "d", 1,
+      "d/valid.jsonl: cannot open", false },
     { "echo '{\"text\":\"caf\xc3\xa9\"}' >v.jsonl", TRAIN_O "v.jsonl", 1,
       "v.jsonl:1: in the text: byte 0: U+0063", false },
     { "echo '{\"text\"' >>r.jsonl", TRAIN_O "r.jsonl", 1,
@@ -250,6 +267,25 @@ static const row rows[] = {
     { "", "lab paths --opt lora-rite.lr=1", 2, "expected rates by --learning-rate", false },
     { "", "lab paths --opt lora-rite.eps=-1", 2, "eps is -1; it must be above 0", false },
     { "", TRAIN_O "r.jsonl --valid-split 0.2", 2, "--valid-split: only for a .txt", false },
+    { "", TRAIN_O "r.jsonl --valid-split 0.1", 2, "--valid-split: only for a .txt; records are not split", false },
+    { "", TRAIN_O "r.jsonl --valid-split 0", 2, "--valid-split: only for a .txt", false },
+    { "echo valid-split = 0.1 >c", TRAIN_O "r.jsonl --config c", 2, "--valid-split: only for a .txt", false },
+    { "mkdir d; cp r.jsonl d/train.jsonl", TRAIN_O "d --valid-split 0.1", 2, "--valid-split: only for a .txt",
+      false },
+    { "", TRAIN_M "--data task:lookup --valid-split 0.1", 2,
+      "--valid-split: only for a .txt; a task has a valid split of its own", false },
+    { "", "eval --model o --data r.jsonl --valid-split 0.1", 2, "--valid-split: only for a .txt", false },
+    { TWO_PARTS, "compare --model o --data d --out x --valid-split 0.1", 2, "--valid-split: only for a .txt",
+      false },
+    { "", TRAIN_M "--data t.txt --data t.txt", 2, "--data: given twice; expected one", false },
+    { "", TRAIN_O "r.jsonl -f=t.txt", 2, "--data: given twice; expected one", false },
+    { "", "eval --model o --task lookup --task=arithmetic", 2, "--task: given twice; expected one", false },
+    { "", "generate --model o --prompt 1 --adapter-path b --adapter_path b", 2, "given twice; expected one", false },
+    { ": >c", TRAIN_O "r.jsonl --config c --config c", 2, "--config: given twice; expected one", false },
+    { "", TRAIN_O "r.jsonl --target-modules c_attn --target-modules c_fc", 2, "given twice; expected one", false },
+    { TWO_PARTS, COMPARE "--optimizers sgd --optimizers adam", 2, "--optimizers: given twice; expected one", false },
+    { "", "eval --model o --data r.jsonl --count 3", 2, "--count: only for a task", false },
+    { TWO_PARTS, "compare --model o --data d --out x --count 3", 2, "--count: only for a task", false },
     { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
       "\"lr=1\" beside lr of 0.1; expected one of them", false },
     { "", "optimizers adam sgd", 2, "\"sgd\": expected an option", false },

@@ -1,4 +1,4 @@
-/* test_functions.c - exp, log and cos against libm's long double, over their whole range. */
+/* exp, log and cos against libm's long double, over their whole range. */
 #include "tests/support/tests.h"
 
 #include <math.h>

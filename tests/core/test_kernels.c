@@ -1,4 +1,4 @@
-/* test_kernels.c - every kernel against libm, and every ISA against scalar. */
+/* Every kernel against long double libm, and every ISA against scalar, bit for bit. */
 #include "core/kernels/kernels.h"
 #include "tests/support/tests.h"
 

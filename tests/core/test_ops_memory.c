@@ -1,7 +1,6 @@
-/* test_ops_memory.c - how ops deal with memory.
-   Weights in bf16 and f16, both layouts, masks that are not stored, work that is cut into
-   pieces, and what the streamed ops never hold. */
-#include "tests/support/op_samples.h"
+/* How ops deal with memory: weights in bf16 and f16, both layouts, masks that are not stored, work that
+   is cut into pieces, and what the streamed ops never hold. */
+#include "tests/support/ops.h"
 
 #include <math.h>
 #include <stdlib.h>

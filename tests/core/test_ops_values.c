@@ -1,6 +1,5 @@
-/* test_ops_values.c - the numbers that ops compute.
-   Worked out by hand, and where they are huge, missing or all the same. */
-#include "tests/support/op_samples.h"
+/* The numbers that ops compute: worked out by hand, and where they are huge, missing or all the same. */
+#include "tests/support/ops.h"
 
 #include <math.h>
 

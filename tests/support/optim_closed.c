@@ -1,4 +1,4 @@
-/* optim_closed.c - starts, gradients and losses of invariance.json's problem. */
+/* optim_closed.c - see optim_closed.h. */
 #include "tests/support/optim_closed.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
-/* test_curves.c - pictures of curves.
-   Ticks, the lines of the terminal, and an SVG that an XML reader takes. */
+/* Pictures of curves: ticks, the lines of the terminal, and an SVG that an XML reader takes. */
 #include "tests/support/svg.h"
 #include "tests/support/tests.h"
 

@@ -1,4 +1,4 @@
-/* test_source.c - the data of a run: which rows a step and an evaluation take. */
+/* The data of a run, seen from outside: which rows a step and an evaluation take, what is read of a file. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -68,10 +68,142 @@ START_TEST(validation_takes_the_same_rows_for_every_batch_size)
 }
 END_TEST
 
+/* The vocabulary of records is that of their texts: what else a line holds adds nothing. */
+START_TEST(a_vocabulary_has_the_texts_alone)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --iters 1 --optimizer sgd";
+    ck_assert_int_eq(shell(&p, "sed 's/{/{\"id\": \"\xC3\x84Q\", \"label\": [\"Z\"], /; s/$/\\r/' r.jsonl >s.jsonl; "
+                               "mkdir d; cp s.jsonl d/train.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data r.jsonl -o o", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data s.jsonl -o q", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data d -o r", how), 0);
+    ck_assert_int_eq(shell(&p, "for f in tokenizer.json model.safetensors; do "
+                               "cmp o/$f q/$f && cmp o/$f r/$f || exit 1; done"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* Files that are read, and a command that reads them. What it prints does not change when the file
+   begins with a byte order mark. */
+static const struct marked { const char *file, *arguments; } marked[] = {
+    { "r.jsonl", "eval --model o --data r.jsonl" },
+    { "t.txt", "eval --model b --data t.txt" },
+    { "t.txt", "inspect --data t.txt --tokenizer chars --max-seq-length 8" },
+    { "r.jsonl", "inspect --data r.jsonl --tokenizer chars --max-seq-length 8" },
+    { "o/config.json", "eval --model o --data r.jsonl" },
+    { "o/config.json", "inspect o/config.json" },
+    { "o/tokenizer.json", "eval --model o --data r.jsonl" },
+    { "o/tokenizer_config.json", "eval --model o --data r.jsonl" },
+    { "a/adapter_config.json", "eval --model o --adapter-path a --data r.jsonl" },
+    { "c", "eval --model o --data r.jsonl --config c" },
+    { "prompt", "generate --model o --temp 0 --max-tokens 5 --prompt - <prompt" },
+    { "prompt", "generate --model o --temp 0 --max-tokens 5 --prompt \"$(cat prompt)\"" },
+};
+
+START_TEST(a_byte_order_mark_changes_nothing)
+{
+    place p = place_make();
+    const struct marked *m = &marked[_i];
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model o --data r.jsonl --iters 1 -o a"), 0);
+    ck_assert_int_eq(shell(&p, "echo 'max-seq-length = 12' >c; echo '1 + 4' >prompt"), 0);
+    ck_assert_int_eq(tenon(&p, "%s", m->arguments), 0);
+    ck_assert_int_eq(shell(&p, "cp out plain; test -s out"), 0);
+    ck_assert_int_eq(shell(&p, "{ printf '\\357\\273\\277'; cat %s; } >x && mv x %s", m->file, m->file), 0);
+    ck_assert_int_eq(tenon(&p, "%s", m->arguments), 0);
+    ck_assert_int_eq(shell(&p, "cmp plain out"), 0);
+    if (*m->file == 'p') /* what is shown is the prompt without the mark */
+        ck_assert_int_eq(shell(&p, "grep -q '^1 + 4' out"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A text that is shorter than a window is one window of all of it; what fills none is told. */
+START_TEST(eval_of_a_text_says_what_it_takes)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(shell(&p, "head -c 40 t.txt >s.txt; head -c 2 t.txt >two.txt"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt --max-seq-length 39"), 0);
+    ck_assert_int_eq(shell(&p, "cp out exactly; grep -q '^tokens      39 in 1 rows$' out"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt"), 0); /* rows of 64 */
+    ck_assert_int_eq(shell(&p, "cmp exactly out"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data two.txt"), 0);
+    place_has(&p, "out", "tokens      1 in 1 rows\n");
+    ck_assert_int_eq(tenon(&p, "eval --model b --data t.txt"), 0); /* 2240 = 1 + 34 x 64 + 63 */
+    place_has(&p, "out", "tokens      2176 in 34 rows, the last 63 left out\n");
+    ck_assert_int_eq(tenon(&p, "eval --model b --data t.txt --max-seq-length 32"), 0);
+    place_has(&p, "out", "tokens      2208 in 69 rows, the last 31 left out\n");
+    /* The end of a short text for validation: 80 bytes of 400 are two rows of 32 and 15 more. */
+    ck_assert_int_eq(shell(&p, "head -c 400 t.txt >u.txt; head -c 100 t.txt >v.txt"), 0);
+    const char *how = "train --model b --iters 1 --max-seq-length 32 -o o --overwrite";
+    ck_assert_int_eq(tenon(&p, "%s --data u.txt --valid-split 0.2", how), 0);
+    place_has(&p, "out", "2 windows, 80 tokens, 64 in the loss, the last 15 left out\n");
+    ck_assert_int_eq(tenon(&p, "%s --data v.txt --valid-split 0.2", how), 0);
+    place_has(&p, "out", "1 windows, 20 tokens, 19 in the loss\n");
+    place_end(&p);
+}
+END_TEST
+
+/* The answers of a file's records, asked one by one of `generate`, are right as often as eval says: here
+   of a model that is right on some of them. */
+START_TEST(eval_of_records_counts_right_answers)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p, "\"$(dirname \"$T\")\"/examples/base_text 12 3 | tail -n 12 >a.jsonl; B='%s/data/bundled/base'; "
+                  "ln -s \"$B\" b; right=0; while read -r line; do "
+                  "prompt=\"${line#*prompt\\\":\\\"}\"; prompt=\"${prompt%%%%\\\"*}\"; "
+                  "answer=\"${line#*completion\\\":\\\"}\"; answer=\"${answer%%%%\\\"*}\"; "
+                  "\"$T\" generate --model b --temp 0 --prompt \"$prompt\" >made; "
+                  "test \"$(cat made)\" = \"$prompt$answer\" && right=$((right + 1)); done <a.jsonl; "
+                  "echo \"exact       $right of 12 \" >right; test $right -gt 2 && test $right -lt 12", p.before),
+        0);
+    char *right = place_read("right");
+    right[strcspn(right, "\n")] = 0;
+    ck_assert_int_eq(tenon(&p, "eval --model b --data a.jsonl"), 0);
+    place_has(&p, "out", right);
+    /* The same records where others have no completion, in rows that cut them, with the prompt's loss. */
+    ck_assert_int_eq(shell(&p, "{ echo '{\"text\":\"oak\"}'; sed 's/{/{\"id\": \"x\", /' a.jsonl; "
+                               "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data c.jsonl --max-seq-length 40"), 0);
+    place_has(&p, "out", right);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data d --split valid --no-mask-prompt"), 0);
+    place_has(&p, "out", right);
+    free(right);
+    ck_assert_int_eq(shell(&p, "echo '{\"text\":\"oak\"}' >n.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data n.jsonl"), 0);
+    ck_assert_int_ne(shell(&p, "grep -q exact out"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A task's records in a file are answered as the task's are: 8 that were learnt by heart and 4 others. */
+START_TEST(a_file_of_a_task_scores_as_the_task)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data task:lookup:8 --batch-size 8 "
+                               "--iters 150 --lr 3e-2 -o f"), 0);
+    ck_assert_int_eq(shell(&p, "\"$T\" task lookup --count 12 >a.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model f --task lookup --split train --count 12"), 0);
+    ck_assert_int_eq(shell(&p, "grep -v '^data\\|^parts' out >task; grep -q '^exact *[1-9]' task"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model f --data a.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "grep -v '^data' out | cmp - task"), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
         return; /* there is one program, in float */
     tcase_add_loop_test(c, a_step_takes_the_same_rows_however_it_is_cut, 0, 2);
     tcase_add_loop_test(c, validation_takes_the_same_rows_for_every_batch_size, 0, 5);
+    tcase_add_test(c, a_vocabulary_has_the_texts_alone);
+    tcase_add_loop_test(c, a_byte_order_mark_changes_nothing, 0, sizeof marked / sizeof *marked);
+    tcase_add_test(c, eval_of_a_text_says_what_it_takes);
+    tcase_add_test(c, eval_of_records_counts_right_answers);
+    tcase_add_test(c, a_file_of_a_task_scores_as_the_task);
 }

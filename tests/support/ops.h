@@ -1,4 +1,4 @@
-/* op_samples.h - calls of ops, made from the samples that they declare. */
+/* ops.h - calls of ops made from the samples that the ops declare, for tests and comparisons. */
 #ifndef TN_TESTS_OPS_H
 #define TN_TESTS_OPS_H
 
