@@ -32,6 +32,7 @@ int bench_peak(const options *o, tn_error *e);
 int bench_matmul(const options *o, tn_error *e);
 int bench_ops(const options *o, tn_error *e);
 int bench_step(const options *o, tn_error *e);
+int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
 /* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);

@@ -141,6 +141,31 @@ static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_err
             tn_tensor_free(in[i]);
 }
 
+enum { CHAIN = 1000 };
+
+/* What the tape costs per op: a chain of ops on one number, where nothing else takes time. */
+static void bench_overhead(tn_tape *t, tn_error *e)
+{
+    double ns[RUNS];
+    tn_tensor *x = tn_tensor_new(TN_REAL, 1, (int64_t[]){ 1 }, true);
+    if (!x)
+        tn_fail(e, TN_ENOMEM, "overhead: no memory for its operand");
+    for (int k = 0; k < RUNS && !e->code; k++) {
+        double start = bench_now();
+        tn_tensor *y = x;
+        for (int i = 0; i < CHAIN; i++)
+            y = tn_scale(t, y, 1);
+        if (tn_backward(t, y))
+            tn_fail(e, tn_tape_code(t), "%s", tn_tape_error(t));
+        tn_tape_reset(t);
+        ns[k] = 1e9 * (bench_now() - start) / CHAIN;
+    }
+    if (!e->code)
+        printf("\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a chain)\n",
+               bench_median(ns, RUNS), CHAIN);
+    tn_tensor_free(x);
+}
+
 int bench_ops(const options *o, tn_error *e)
 {
     tn_context *c = bench_context(NULL, (int)o->threads, e);
@@ -155,6 +180,8 @@ int bench_ops(const options *o, tn_error *e)
         for (const tn_sample *s = tn_ops[i]->samples; s && s->in[0][0] && !e->code; s++)
             if (s->bench)
                 bench_sample(t, tn_ops[i], s, e);
+    if (!e->code)
+        bench_overhead(t, e);
     tn_tape_free(t);
     tn_context_free(c);
     return e->code != 0;

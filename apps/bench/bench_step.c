@@ -142,6 +142,8 @@ static int measure(trial *t, const options *o, tn_error *e)
 int bench_step(const options *o, tn_error *e)
 {
     trial t = { 0 };
+    if (!strcmp(o->mode, "mlp"))
+        return bench_mlp(o, e);
     if (!trial_open(&t, o, e))
         measure(&t, o, e);
     trial_close(&t);

@@ -68,6 +68,18 @@ START_TEST(step)
 }
 END_TEST
 
+/* The printed rate is that of the printed time, and CPU time is at most threads x time. */
+START_TEST(small_network)
+{
+    options o = small("mlp");
+    char *text = output_of(bench_step, &o);
+    double us = number_after(text, "2T: "), rate = number_after(text, "step | ");
+    ck_assert_double_eq_tol(us * rate * 1e-6, 1, 1e-3 + 1 / rate);
+    ck_assert_double_gt(number_after(text, "steps/s, "), rate / 2.5);
+    free(text);
+}
+END_TEST
+
 START_TEST(optimizers)
 {
     options o = small("full");
@@ -87,6 +99,7 @@ START_TEST(ops)
     char *text = output_of(bench_ops, &o);
     for (int i = 0; tn_ops[i]; i++)
         ck_assert_msg(strstr(text, tn_ops[i]->name) != NULL, "no %s", tn_ops[i]->name);
+    ck_assert_double_gt(number_after(text, "overhead of the tape: "), 1);
     free(text);
 }
 END_TEST
@@ -107,6 +120,7 @@ void tests(TCase *c)
 {
     tcase_add_test(c, median);
     tcase_add_test(c, step);
+    tcase_add_test(c, small_network);
     tcase_add_test(c, optimizers);
 #ifndef TN_DOUBLE
     tcase_add_test(c, ops);
