@@ -66,10 +66,10 @@ $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c 
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 $(BUILD)/obj64/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
 HEADERS := $(filter-out core/kernels/generic.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
@@ -79,7 +79,12 @@ $(BUILD)/headers.c: $(HEADERS)
 $(BUILD)/headers.o: $(BUILD)/headers.c
 	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
+SOURCES := $(sort $(wildcard $(foreach e,c h def,$(foreach d,core data nn optim apps tests,$d/*.$e $d/*/*.$e $d/*/*/*.$e))))
+map: ## the tree, with what each file says it holds
+	@sh tests/support/map.sh $(SOURCES)
+
 test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
+	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }
 	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)
 
 bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it
@@ -130,7 +135,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test bench demo figures base asan tsan install clean help
+.PHONY: all test map bench demo figures base asan tsan install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

@@ -1,5 +1,5 @@
-/* arena.c - the tape's memory: an arena for results, a pool for gradients. Both keep what they have
-   taken from the system. */
+/* arena.c - the tape's memory: an arena for results, a pool for gradients.
+   Both keep what they have taken from the system. */
 #include "core/arena.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* arena.h - memory that is taken piece by piece and given back all at once, and the pool of
-   gradients. Internal header. */
+/* arena.h - the tape's memory: an arena for results, a pool for gradients. Internal header.
+   An arena is taken from piece by piece and given back all at once. */
 #ifndef TN_ARENA_H
 #define TN_ARENA_H
 

@@ -1,6 +1,6 @@
-/* functions.c - exp, log and cos in double from additions and multiplications alone. libm's give
-   other bits on CPUs with a fused multiply-add (glibc 2.36), and what is made from them (initial
-   weights, cosine schedules) must be the same everywhere. */
+/* functions.c - exp, log and cos in double, from additions and multiplications alone.
+   libm's give other bits on CPUs with a fused multiply-add (glibc 2.36), and what is made from
+   them (initial weights, cosine schedules) must be the same everywhere. */
 #include "core/core.h"
 
 #include <math.h>

@@ -1,18 +1,26 @@
-/* gemm.c - the matrix product: cuts C into tasks, packs what each task reads, and calls the tile
-   kernel. Knows no instruction set.
+/* gemm.c - the matrix product: cuts C into tasks, packs and multiplies panels.
+   The tile kernel multiplies. This file knows no instruction set.
 
-   A task computes a block of columns for a range of rows. For each block of k it packs its columns
-   of B into panels that stay in the second-level cache, then passes the rows of A over them: as
-   they lie, if A is row-major; turned into rows, if not (gradients of weights: 88 % of the peak; 83
-   with A in panels, which with those of B do not fit the first-level cache). Every element of C is
-   one chain over k within a block and the sum of the blocks in order, so nothing of this shows in
-   the bits.
+   A task computes the rows x cols of C that are marked x. It walks over k in blocks of `depth`:
+
+                    B (k,n)   |     |p|p|p|     |   a block: depth x cols of B, packed into
+                              |     |p|p|p|     |   panels p, each `width` columns wide; they
+                              |_____|_|_|_|_____|   stay in the second-level cache
+        A (m,k)               C (m,n)
+        |_____________|       |_________________|
+        | t t t |     |       |     |x x x|     |   `height` rows t of A pass over one panel
+        | t t t |     |       |     |x x x|     |   after the other: one call of the tile kernel
+        |_____________|       |_________________|   for each panel
+
+   The rows t are read where they lie if A is row-major. If A is column-major (gradients of weights)
+   they are turned into rows first: 88 % of the peak, against 83 with A packed into panels, which
+   together with those of B do not fit the first-level cache. Every element of C is one chain over k
+   within a block, and the blocks are added in order, so the cutting does not show in the bits.
 
    Share of the FMA peak on Zen 3 with AVX2, shapes of GPT-2, one thread: 0.87. Prefetching, other
-   tiles (6 x 16), half as deep ones and other orders of these loops changed nothing. */
+   tiles (6 x 16), blocks half as deep and other orders of these loops changed nothing. */
 #include "core/gemm.h"
 #include "core/kernels/kernels.h"
-#include "core/op.h"
 
 #include <stdatomic.h>
 
@@ -21,9 +29,9 @@ enum {
     SKINNY_DEPTH = 256,
     TASK_PANELS = 8,    /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
     TASK_ROWS = 64,     /* rows of a task are a multiple of this */
-    SMALL = 1 << 18,    /* multiply-adds, about 5 us: not worth waking a thread */
+    SMALL = 1 << 18,    /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,        /* rows that pass over a panel of a triangle together */
-    FEW_ROWS = 16       /* of A: packing B does not pay (1 row: 24 GB/s instead of 15) */
+    FEW_ROWS = 16       /* of A: B is then not packed (1 row: 24 GB/s instead of 15) */
 };
 
 typedef struct plan {
@@ -34,47 +42,32 @@ typedef struct plan {
     int64_t height;     /* rows that pass over a panel together */
     int64_t depth;      /* length of a chain */
     int64_t rows, cols; /* of a task */
-    int64_t across;     /* tasks side by side */
+    int64_t across;     /* tasks side by side in C */
     int64_t tasks;
-    bool share;         /* with the other threads */
-    bool turn_a;        /* column-major A, unless each element is used for one panel only */
+    bool share;         /* the tasks among all threads */
+    bool turn_a;        /* A is column-major and each of its elements meets several panels */
     atomic_bool no_memory;
 } plan;
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t parts(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
 
 static plan plan_for(tn_context *c, const tn_product *p, int threads)
 {
     const tn_kernels *kernels = tn_kernels_of(c);
     plan w = { .c = c, .kernels = kernels, .p = *p, .width = kernels->tile_cols };
-    /* Tiles are as high as wide; of a triangle lower ones waste less. */
+    /* Rows pass in groups as high as a panel is wide. In a triangle lower groups waste less. */
     w.height = p->triangle != TN_NO_TRIANGLE && w.width > HEIGHT ? HEIGHT : w.width;
-    w.depth = p->acs != 1 && least(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
+    w.depth = p->acs != 1 && tn_min(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
     w.cols = TASK_PANELS * w.width;
-    w.across = parts(p->n, w.cols);
+    w.across = tn_ranges(p->n, w.cols);
     w.share = threads > 1 && (double)p->m * (double)p->n * (double)p->k > SMALL;
-    int64_t below = w.share ? parts(2 * threads, w.across) : 1; /* tasks one below the other */
-    w.rows = parts(parts(p->m, below), TASK_ROWS) * TASK_ROWS;
-    w.tasks = w.across * parts(p->m, w.rows);
+    int64_t below = w.share ? tn_ranges(2 * threads, w.across) : 1; /* tasks one below another */
+    w.rows = tn_ranges(tn_ranges(p->m, below), TASK_ROWS) * TASK_ROWS;
+    w.tasks = w.across * tn_ranges(p->m, w.rows);
     w.turn_a = p->acs != 1 && p->n > w.width;
     return w;
 }
 
-/* The panel of B that begins at (k, j), read where it lies: NULL if it must be packed, because its
-   columns are contiguous, it is narrower than a panel, or many rows of A will pass over it. */
+/* The panel of B that begins at (k, j), if the kernel can read it where it lies. NULL if it must be
+   packed: B is column-major, the panel is a narrow last one, or many rows of A will pass over it. */
 static const tn_real *panel_in_place(const plan *w, int64_t k, int64_t j)
 {
     const tn_product *p = &w->p;
@@ -89,25 +82,25 @@ static void pack_panels(const plan *w, int64_t k, int64_t depth, int64_t j, int6
     const tn_product *p = &w->p;
     for (int64_t n = 0; n < cols; n += w->width)
         if (!panel_in_place(w, k, j + n))
-            w->kernels->pack(depth, least(w->width, cols - n),
+            w->kernels->pack(depth, tn_min(w->width, cols - n),
                              p->b + k * p->brs + (j + n) * p->bcs, p->brs, p->bcs,
                              packed + n * depth);
 }
 
-/* Adds what the block [k, k+depth) gives to C from (i, j) on: rows <= height rows, cols columns. Of
-   a triangle it takes what the longest of these rows needs, perhaps no k at all. (So attention at
-   T 64 takes 0.7 of the time.) */
+/* Adds the products of block [k, k+depth) to the part of C that begins at (i, j) and has `rows` rows
+   (at most `height`) and `cols` columns. In a triangle it takes the k that the longest of these rows
+   needs, perhaps none. (Attention at T 64 then takes 0.7 of the time.) */
 static void multiply_block(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
                            int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
 {
     const tn_product *p = &w->p;
     int64_t edge = i + p->edge, first = 0, end = depth; /* of the block's k */
     if (p->triangle == TN_A_UPPER)
-        first = least(most(edge - k, 0), depth);
+        first = tn_min(tn_max(edge - k, 0), depth);
     if (p->triangle == TN_A_LOWER)
-        end = most(least(edge + rows - k, depth), 0);
+        end = tn_max(tn_min(edge + rows - k, depth), 0);
     if (p->triangle == TN_C_LOWER)
-        cols = least(edge + rows - j, cols);
+        cols = tn_min(edge + rows - j, cols);
     const tn_real *a = p->a + i * p->ars + (k + first) * p->acs;
     ptrdiff_t ars = p->ars, acs = p->acs;
     if (w->turn_a) {
@@ -120,7 +113,7 @@ static void multiply_block(const plan *w, int64_t i, int64_t rows, int64_t j, in
         tn_real *c = p->c + i * p->ldc + j + n;
         const tn_real *b = panel_in_place(w, k + first, j + n);
         const tn_real *start = k > 0 || p->add ? c : p->bias ? p->bias + j + n : NULL;
-        w->kernels->tile(rows, least(w->width, cols - n), end - first, a, ars, acs,
+        w->kernels->tile(rows, tn_min(w->width, cols - n), end - first, a, ars, acs,
                          b ? b : packed + n * depth + first * w->width, b ? p->brs : w->width,
                          start, start == c ? p->ldc : 0, c, p->ldc);
     }
@@ -130,8 +123,8 @@ static void task(void *arg, int64_t t, int thread)
 {
     plan *w = arg;
     const tn_product *p = &w->p;
-    const int64_t first = t / w->across * w->rows, end = least(p->m, first + w->rows);
-    const int64_t j = t % w->across * w->cols, cols = least(w->cols, p->n - j);
+    const int64_t first = t / w->across * w->rows, end = tn_min(p->m, first + w->rows);
+    const int64_t j = t % w->across * w->cols, cols = tn_min(w->cols, p->n - j);
     size_t room = (size_t)((w->cols + w->width) * w->depth) * sizeof(tn_real);
     tn_real *packed = tn_thread_memory(w->c, thread, TN_SLOT_GEMM, room);
     if (!packed) {
@@ -140,10 +133,10 @@ static void task(void *arg, int64_t t, int thread)
     }
     tn_real *turned_a = packed + w->cols * w->depth;
     for (int64_t k = 0; k < p->k; k += w->depth) {
-        int64_t depth = least(w->depth, p->k - k);
+        int64_t depth = tn_min(w->depth, p->k - k);
         pack_panels(w, k, depth, j, cols, packed);
         for (int64_t i = first; i < end; i += w->height)
-            multiply_block(w, i, least(w->height, end - i), j, cols, k, depth, packed, turned_a);
+            multiply_block(w, i, tn_min(w->height, end - i), j, cols, k, depth, packed, turned_a);
     }
 }
 
@@ -177,7 +170,7 @@ static int multiply(tn_context *c, const tn_product *p, bool here, int thread)
     else if (w.share)
         tn_parallel_for(c, w.tasks, task, &w);
     else
-        tn_parallel_for(c, 1, all_tasks, &w); /* it knows the number of this thread */
+        tn_parallel_for(c, 1, all_tasks, &w); /* for the number of this thread */
     return atomic_load(&w.no_memory) ? TN_ENOMEM : TN_OK;
 }
 

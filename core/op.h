@@ -1,5 +1,6 @@
-/* op.h - for people who write ops. An op is one file (or a place in its family's file) and a row
-   in ops.def; its checks, gradient tests and benchmark follow from the literal:
+/* op.h - for people who write ops.
+   An op is one file (or a place in its family's file) and a row in ops.def; its checks, gradient
+   tests and benchmark follow from the literal:
 
        const tn_op tn_op_scale = { .name = "scale", .inputs = 1,
            .shape = scale_shape, .forward = scale_forward, .backward = scale_backward,

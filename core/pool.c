@@ -1,6 +1,7 @@
-/* pool.c - threads that share the indices of a loop. A run publishes one job; whoever is awake
-   joins it and takes the next index until none is left. The caller works too and waits only for
-   those who joined, so a worker that sleeps, or is kept off its CPU, delays nobody. */
+/* pool.c - threads that share the indices of a loop.
+   A run publishes one job; whoever is awake joins it and takes the next index until none is
+   left. The caller works too and waits only for those who joined, so a worker that sleeps, or is
+   kept off its CPU, delays nobody. */
 #include "core/context.h"
 #include "core/op.h"
 

@@ -1,6 +1,7 @@
-/* random.c - counter-based random numbers: Philox 4x32-10 of Salmon et al., "Parallel random numbers:
-   as easy as 1, 2, 3" (SC 2011). There is no generator to carry along or to restore: number `index`
-   of draw `draw` of a stream is a function of these and the seed. */
+/* random.c - counter-based random numbers: Philox 4x32-10.
+   Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). There is no generator
+   to carry along or to restore: number `index` of draw `draw` of a stream is a function of these
+   and the seed. */
 #include "core/core.h"
 
 #include <math.h>

@@ -286,7 +286,7 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
     }
     tn_real beta, *g = tn_grad(t, n, i, &beta);
     if (g)
-        tn_pass(t, tn_tensor_count(out), out->g, beta, g);
+        tn_add_values(t, tn_tensor_count(out), out->g, beta, g);
 }
 
 /* Gives the gradient of a result back once its producer is done with it. */

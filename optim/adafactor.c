@@ -1,5 +1,6 @@
-/* adafactor.c - Adam's second moment as the product of a column and a row. Shazeer and Stern,
-   arXiv:1804.04235, ICML 2018, Algorithms 4 to 6; details as in torch.optim.Adafactor.
+/* adafactor.c - Adam's second moment as the product of a column and a row.
+   Shazeer and Stern, arXiv:1804.04235, ICML 2018, Algorithms 4 to 6; details as in
+   torch.optim.Adafactor.
 
    For a weight X (n,m) with the gradient G:
 

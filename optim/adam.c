@@ -1,5 +1,5 @@
-/* adam.c - Adam with L2 regularisation. Kingma and Ba, arXiv:1412.6980, Algorithm 1; the L2 term as
-   in torch.optim.Adam.
+/* adam.c - Adam with L2 regularisation.
+   Kingma and Ba, arXiv:1412.6980, Algorithm 1; the L2 term as in torch.optim.Adam.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        m_t = beta1 m_{t-1} + (1 - beta1) g_t                       (2)

@@ -1,5 +1,4 @@
-/* adam.h - the elementwise step of Adam, for adam.c, adamw.c and all that hand AdamW another gradient
-   or rate. Internal header. */
+/* adam.h - the elementwise step of Adam, for every page that ends in one. Internal header. */
 #ifndef TN_ADAM_H
 #define TN_ADAM_H
 

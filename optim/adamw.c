@@ -1,5 +1,6 @@
-/* adamw.c - Adam with decoupled weight decay. Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2,
-   as in torch.optim.AdamW. What the optimizers of LoRA pairs leave over is trained by it.
+/* adamw.c - Adam with decoupled weight decay.
+   Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2, as in torch.optim.AdamW. What the
+   optimizers of LoRA pairs leave over is trained by it.
 
        x' = (1 - eta lambda) x_{t-1}                               (1)   on weights that decay
        (2) to (6) of adam.c, with g_t = g and x' in the place of x_{t-1}

@@ -1,5 +1,6 @@
-/* altlora.c - AltLoRA: the factors take turns, and the momentum is carried along with the partner's
-   columns. Yu et al., arXiv:2505.12455, and the authors' optimizer_new.py.
+/* altlora.c - AltLoRA: the factors take turns and carry the momentum along.
+   The momentum follows the partner's columns. Yu et al., arXiv:2505.12455, and the authors'
+   optimizer_new.py.
 
    The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). X is the factor whose turn it is, g
    its gradient, Y its partner, Y_old is Y when M was written last, t counts the moves of X:

@@ -1,5 +1,5 @@
-/* altlora.h - what altlora.c and altlora_plus.c share: whose turn it is, and the moment's way from
-   one partner to the next. Internal header. */
+/* altlora.h - what altlora.c and altlora_plus.c share. Internal header.
+   Whose turn it is, and the moment's way from one partner to the next. */
 #ifndef TN_ALTLORA_H
 #define TN_ALTLORA_H
 

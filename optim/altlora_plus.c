@@ -1,5 +1,5 @@
-/* altlora_plus.c - AltLoRA+: AltLoRA with Adam's second moment. Yu et al., arXiv:2505.12455, and
-   the authors' optimizer_new.py.
+/* altlora_plus.c - AltLoRA+: AltLoRA with Adam's second moment.
+   Yu et al., arXiv:2505.12455, and the authors' optimizer_new.py.
 
    The letters, the turns, C (1) and T (2) are those of altlora.c.
 

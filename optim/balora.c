@@ -1,5 +1,6 @@
-/* balora.c - BaLoRA: after a step of any optimizer the pair is replaced by a balanced one with the
-   same product. arXiv:2605.31484, ICML 2026, and the authors' callbacks.py.
+/* balora.c - BaLoRA: after a step the pair is replaced by a balanced one.
+   It follows any optimizer, and the product stays the same. arXiv:2605.31484, ICML 2026, and the
+   authors' callbacks.py.
 
    The product is A B^T, A = lora_B (m,r), B = lora_A^T (n,r). Of all pairs A M, B M^-T with that
    product the balanced ones have A^T A = B^T B; they are one another's rotations.

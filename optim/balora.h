@@ -1,5 +1,5 @@
-/* balora.h - the balanced form of a LoRA pair: for the switch balora of every optimizer, and for
-   reflora.c. Internal header. */
+/* balora.h - the balanced form of a LoRA pair. Internal header.
+   For the setting balora of every optimizer, and for reflora.c. */
 #ifndef TN_BALORA_H
 #define TN_BALORA_H
 

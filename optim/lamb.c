@@ -1,5 +1,6 @@
-/* lamb.c - Adam's direction, made as long as the weight it moves. You et al., arXiv:1904.00962,
-   ICLR 2020, Algorithm 2; a layer is one weight, so each factor of a LoRA pair has its own length.
+/* lamb.c - Adam's direction, made as long as the weight it moves.
+   You et al., arXiv:1904.00962, ICLR 2020, Algorithm 2; a layer is one weight, so each factor of
+   a LoRA pair has its own length.
 
        m_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
        v_t = beta2 v_{t-1} + (1 - beta2) g_t^2                     (2)

@@ -1,5 +1,5 @@
-/* lion.c - the sign of an interpolated momentum, found by a search over programs. Chen et al.,
-   arXiv:2302.06675, NeurIPS 2023, Algorithm 2.
+/* lion.c - the sign of an interpolated momentum.
+   A search over programs found it. Chen et al., arXiv:2302.06675, NeurIPS 2023, Algorithm 2.
 
        c_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
        x_t = x_{t-1} - eta (sign(c_t) + lambda x_{t-1})            (2)   lambda on weights that decay

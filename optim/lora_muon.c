@@ -1,5 +1,5 @@
-/* lora_muon.c - LoRA-Muon: momentum and steepest descent in the spectral norm, in the metric of the
-   factors. Cesista, Crowson, Simal and Biderman, arXiv:2606.12921.
+/* lora_muon.c - LoRA-Muon: steepest descent in the spectral norm, with momentum.
+   In the metric of the factors. Cesista, Crowson, Simal and Biderman, arXiv:2606.12921.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For A with the
    gradient g, and for B with the roles exchanged, both by values from before the step:

@@ -1,6 +1,6 @@
-/* lora_rite.c - LoRA-RITE, robust invariant transformation equilibration. Yen et al.,
-   arXiv:2410.20625, ICLR 2025, in the form of the authors' PyTorch file, which differs from their
-   Algorithm 1 (lora_rite_paper.c): moving averages instead of sums, clipping, skipping.
+/* lora_rite.c - LoRA-RITE, robust invariant transformation equilibration.
+   Yen et al., arXiv:2410.20625, ICLR 2025, in the form of the authors' PyTorch file, which differs
+   from their Algorithm 1 (lora_rite_paper.c): moving averages instead of sums, clipping, skipping.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). Below, X is
    one of the two, with d rows, Y the other, g the gradient of X; both factors use values from

@@ -1,5 +1,6 @@
-/* lorafa.c - LoRA-FA: lora_A stays where it started, lora_B takes the full gradient's best
-   approximation. Zhang et al., arXiv:2308.03303; the form of PEFT's create_lorafa_optimizer.
+/* lorafa.c - LoRA-FA: lora_A stays, lora_B approximates the full gradient.
+   lora_B takes the best approximation of the full gradient that it can. Zhang et
+   al., arXiv:2308.03303; the form of PEFT's create_lorafa_optimizer.
 
    The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g = s G B the gradient of A for
    G = dL/dW.

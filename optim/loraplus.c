@@ -1,4 +1,5 @@
-/* loraplus.c - AdamW with a faster lora_B. Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354, ICML 2024.
+/* loraplus.c - AdamW with a faster lora_B.
+   Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354, ICML 2024.
 
    In LoRA's letters the product is B A: A = lora_A (r,n), random at the start, B = lora_B (m,r),
    zero at the start; g the gradient of each.

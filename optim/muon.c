@@ -1,5 +1,6 @@
-/* muon.c - momentum, orthogonalised. Jordan et al., kellerjordan.github.io/posts/muon, 2024; as
-   torch.optim.Muon, and at AdamW's rates as in Moonlight, Liu et al., arXiv:2502.16982.
+/* muon.c - momentum, orthogonalised.
+   Jordan et al., kellerjordan.github.io/posts/muon, 2024; as torch.optim.Muon, and at AdamW's
+   rates as in Moonlight, Liu et al., arXiv:2502.16982.
 
    For a weight X (m,n) with the gradient G:
 

@@ -1,7 +1,7 @@
-/* projected_gd.c - gradient descent along the projection of the full gradient on what a LoRA pair can
-   move. The projection and its three splits are those of LoRA-Pro, Wang et al., arXiv:2407.18242,
-   ICLR 2025. LoRA-Pro itself, as published tables have it, adds Adam's moments of size m x n: this
-   is its form without momentum, and not what those tables measure.
+/* projected_gd.c - descent along the full gradient's projection on what a LoRA pair can move.
+   The projection and its three splits are those of LoRA-Pro, Wang et al., arXiv:2407.18242, ICLR
+   2025. LoRA-Pro itself, as published tables have it, adds Adam's moments of size m x n: this is
+   its form without momentum, and not what those tables measure.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), here with
    G = dL/dW, so g_A = s G B and g_B = s G^T A.

@@ -1,5 +1,5 @@
-/* reflora.c - RefLoRA: the optimizer inside sees the gradients of the balanced pair. Zhang et al.,
-   arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
+/* reflora.c - RefLoRA: the optimizer inside sees the gradients of the balanced pair.
+   Zhang et al., arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
 
    The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient of each.
 

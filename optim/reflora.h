@@ -1,5 +1,5 @@
-/* reflora.h - what reflora.c and reflora_s.c share: settings and the optimizer inside. Internal
-   header. */
+/* reflora.h - what reflora.c and reflora_s.c share. Internal header.
+   The settings, and the optimizer inside. */
 #ifndef TN_REFLORA_H
 #define TN_REFLORA_H
 

@@ -1,5 +1,6 @@
-/* reflora_s.c - RefLoRA-S: RefLoRA with a number for its matrix; both factors are kept at the same
-   norm. Zhang et al., arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
+/* reflora_s.c - RefLoRA-S: RefLoRA with a number for its matrix.
+   Both factors are kept at the same norm. Zhang et al., arXiv:2505.18877, NeurIPS 2025, and the
+   authors' reflora.py.
 
    The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient of each, m and v the
    moments of AdamW.

@@ -1,5 +1,5 @@
-/* rite.c - the algebra of LoRA-RITE: moments of unmagnified gradients, in bases that turn with the
-   factors. Yen et al., arXiv:2410.20625, Algorithm 1, without the rates at which the moments decay,
+/* rite.c - the algebra of LoRA-RITE: moments of unmagnified gradients.
+   They are held in bases that turn with the factors. Yen et al., arXiv:2410.20625, Algorithm 1, without the rates at which the moments decay,
    in which the paper and the authors' code differ.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). Below, X is

@@ -1,6 +1,6 @@
-/* rmsprop.c - gradients over the root of their mean square. Tieleman and Hinton, Lecture 6.5 of
-   "Neural Networks for Machine Learning", 2012; centred as in Graves, arXiv:1308.0850, with eps and
-   the momentum where torch.optim.RMSprop has them.
+/* rmsprop.c - gradients over the root of their mean square.
+   Tieleman and Hinton, Lecture 6.5 of "Neural Networks for Machine Learning", 2012; centred as
+   in Graves, arXiv:1308.0850, with eps and the momentum where torch.optim.RMSprop has them.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        v_t = alpha v_{t-1} + (1 - alpha) g_t^2                     (2)

@@ -1,6 +1,7 @@
-/* scaled_adam.c - Riemannian preconditioned AdamW for LoRA. Zhang and Pilanci, arXiv:2402.02347,
-   ICML 2024. The authors' four files and PEFT's create_riemannian_optimizer all differ; the presets
-   name them. The default is the GPT-2 file with Adam's betas and the pseudo-inverse.
+/* scaled_adam.c - Riemannian preconditioned AdamW for LoRA.
+   Zhang and Pilanci, arXiv:2402.02347, ICML 2024. The authors' four files and PEFT's
+   create_riemannian_optimizer all differ; the presets name them. The default is the GPT-2 file
+   with Adam's betas and the pseudo-inverse.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For a factor X
    with the partner Y and the gradient g:

@@ -1,6 +1,7 @@
-/* scaled_gd.c - Riemannian preconditioned gradient descent for LoRA. Zhang and Pilanci,
-   arXiv:2402.02347, ICML 2024. The authors' four files and PEFT's create_riemannian_optimizer all
-   differ; the presets name them. The default is the GPT-2 file with the pseudo-inverse.
+/* scaled_gd.c - Riemannian preconditioned gradient descent for LoRA.
+   Zhang and Pilanci, arXiv:2402.02347, ICML 2024. The authors' four files and PEFT's
+   create_riemannian_optimizer all differ; the presets name them. The default is the GPT-2 file
+   with the pseudo-inverse.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient
    of each. Both preconditioners are taken at the old point:

@@ -1,5 +1,5 @@
-/* sgd.c - gradient descent with momentum, as torch.optim.SGD. Sutskever et al., ICML 2013, with the
-   rate outside the momentum.
+/* sgd.c - gradient descent with momentum, as torch.optim.SGD.
+   Sutskever et al., ICML 2013, with the rate outside the momentum.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        v_t = g_1 if t = 1, else mu v_{t-1} + (1 - tau) g_t         (2)

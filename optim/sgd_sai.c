@@ -1,5 +1,5 @@
-/* sgd_sai.c - gradient descent whose rates are set by the first gradient. Xu et al., "No More Adam",
-   arXiv:2412.11768; as in the authors' sgd_sai.py.
+/* sgd_sai.c - gradient descent whose rates are set by the first gradient.
+   Xu et al., "No More Adam", arXiv:2412.11768; as in the authors' sgd_sai.py.
 
        q = ||g_1|| / (std(g_1) + eps)                              (1)   of each weight, once
        m_t = g_1 if t = 1, else mu m_{t-1} + (1 - mu) g_t          (2)

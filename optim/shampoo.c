@@ -1,5 +1,5 @@
-/* shampoo.c - gradients whitened from both sides. Gupta, Koren and Singer, arXiv:1802.09568, ICML
-   2018, Algorithm 1.
+/* shampoo.c - gradients whitened from both sides.
+   Gupta, Koren and Singer, arXiv:1802.09568, ICML 2018, Algorithm 1.
 
    For a weight W (m,n) with the gradient G:
 

@@ -1,5 +1,5 @@
-/* stable_lora.c - AdamW that shrinks lora_A until lora_B has grown. Wu et al., "Stable-LoRA",
-   arXiv:2603.05204, ICLR 2026; as in the authors' stable_lora.py.
+/* stable_lora.c - AdamW that shrinks lora_A until lora_B has grown.
+   Wu et al., "Stable-LoRA", arXiv:2603.05204, ICLR 2026; as in the authors' stable_lora.py.
 
    In LoRA's letters the product is B A: A = lora_A (r,n), random at the start, B = lora_B (m,r),
    zero at the start; g the gradient of each.

@@ -12,12 +12,12 @@
 
 #include "apps/options/options.h"
 #include "core/op.h"
-#include "nn/nn.h"
+#include "optim/optim.h"
 
 enum { BENCH_RUNS = 5 };
 
 double bench_now(void); /* seconds */
-double bench_median(double *v, int n); /* sorts v */
+double bench_median(double *v, int64_t n); /* sorts v */
 double bench_memory(void); /* the most this process ever held, MiB */
 /* GFLOP/s of multiply-adds in registers on all threads of the context: the median of BENCH_RUNS. */
 double bench_flops(tn_context *c);
@@ -36,5 +36,7 @@ int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
 /* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);
+/* Steps at the start of a run whose work is not that of all later ones: the setting warmup_steps. */
+int64_t bench_warm_up(const tn_optim *optim);
 
 #endif

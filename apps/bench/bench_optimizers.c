@@ -1,11 +1,11 @@
 /* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs, beside Adam's. */
 #include "apps/bench/bench.h"
-#include "optim/optim.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { WARM_UP = 3, STEPS = 20 };
+enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the optimizer's own */
 
 typedef struct cost { double seconds, bytes; } cost; /* of a step; of the state, a trained number */
 
@@ -45,6 +45,12 @@ static void fill_gradients(tn_params *p, int64_t k)
     }
 }
 
+int64_t bench_warm_up(const tn_optim *optim)
+{
+    const double steps = tn_optim_hyper(optim, "warmup_steps");
+    return isnan(steps) ? 0 : (int64_t)steps;
+}
+
 static cost cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e)
 {
     cost out = { 0 };
@@ -52,8 +58,9 @@ static cost cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_e
     tn_params *p = bench_pairs(c, o, e);
     tn_optim *optim = tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1,
                                                               .max_grad_norm = -1 }, e);
-    for (int64_t k = -WARM_UP; k < STEPS && !e->code; k++) {
-        fill_gradients(p, k + WARM_UP);
+    const int64_t warm_up = e->code ? 0 : bench_warm_up(optim) + WARM_UP;
+    for (int64_t k = -warm_up; k < STEPS && !e->code; k++) {
+        fill_gradients(p, k + warm_up);
         double start = bench_now();
         if (tn_optim_step(optim))
             tn_fail(e, tn_optim_error(optim)->code, "%s", tn_optim_error(optim)->text);

@@ -1,5 +1,5 @@
-/* bench_step.c - tenon bench step: whole training steps of a GPT-2 with random weights on random
-   tokens, AdamW, loss on every token. */
+/* bench_step.c - tenon bench step: whole training steps of a GPT-2.
+   Random weights, random tokens, AdamW, loss on every token. */
 #include "apps/bench/bench.h"
 #include "optim/optim.h"
 

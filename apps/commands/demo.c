@@ -1,7 +1,7 @@
-/* demo.c - tenon demo: the bundled model learns a task with LoRA under several optimizers, all from
-   the same start on the same batches, and is scored on records it never saw. Then the invariance:
-   the same start written with other factors (10 A, B / 10) is the same function, and LoRA-RITE
-   trains it as if nothing had changed; Adam does not. */
+/* demo.c - tenon demo: the bundled model learns a task under several optimizers.
+   All start from the same LoRA factors and see the same batches. Each result is scored on records
+   that it never saw. Then the invariance: the same start written with other factors (10 A, B / 10)
+   is the same function. LoRA-RITE trains it as if nothing had changed; Adam does not. */
 #include "apps/chart/curves.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"

@@ -1,5 +1,5 @@
-/* eval.c - tenon eval: loss and perplexity, and how often the answer is exactly right, on a task or on
-   records with a completion. */
+/* eval.c - tenon eval: loss, perplexity, and how often an answer is exactly right.
+   Answers are those of a task, or of records with a completion. */
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 

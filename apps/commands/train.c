@@ -59,10 +59,11 @@ static int on_event(void *arg, run *r, const run_event *event)
 static void add_way_out(const options *o, tn_error *e)
 {
     const size_t n = strlen(e->text);
+    tn_error other = { 0 };
     if (e->code == TN_EFORMAT || e->code == TN_EIO)
         snprintf(e->text + n, sizeof e->text - n,
                  "; remove checkpoint-%lld to resume an older one, or start anew with --overwrite",
-                 (long long)tn_checkpoint_newest(o->output_dir));
+                 (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
 }
 
 /* Where a run that is resumed stands. Its starting weights must still be in place. */

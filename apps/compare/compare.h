@@ -1,5 +1,5 @@
-/* compare.h - a study: optimizers x learning rates x seeds, all from the same start on the same
-   batches.
+/* compare.h - a study: optimizers x learning rates x seeds.
+   All runs begin from the same start and see the same batches.
 
    A cell is one run. A rate is chosen per optimizer by the mean validation loss over seeds; while
    the best rate is the first or last of its grid, and the last step out was not for nothing, the

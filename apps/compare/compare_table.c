@@ -1,5 +1,5 @@
-/* compare_table.c - what a study writes: runs.jsonl, curves.jsonl, table.csv, config.used, the
-   terminal's table. */
+/* compare_table.c - what a study writes, in its folder and on the terminal.
+   runs.jsonl, curves.jsonl, table.csv, config.used and the table of the screen. */
 #include "apps/compare/compare.h"
 #include "apps/run/config_used.h"
 #include "apps/run/show.h"

@@ -1,5 +1,6 @@
-/* base_text.c - the text that the bundled base model is made from, as JSONL: records of the generator
-   in data/tasks/pretrain.c, which knows none of the tasks.
+/* base_text.c - writes the text that the bundled base model is made from, as JSONL.
+   The records are those of the generator in data/tasks/pretrain.c, which knows none of the
+   tasks.
 
        build/examples/base_text COUNT SEED [short]                                             */
 #include "data/data.h"

@@ -1,5 +1,6 @@
-/* mlp.c - a network with two hidden layers learns to tell two spirals apart. Everything a program of
-   your own needs is here: parameters, a forward pass made of ops, backward, an optimizer's step.
+/* mlp.c - a network with two hidden layers learns to tell two spirals apart.
+   Everything that a program of your own needs is here: parameters, a forward pass made of ops,
+   backward, an optimizer's step.
 
        make && build/examples/mlp                                                                */
 #include "core/core.h"

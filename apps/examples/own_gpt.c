@@ -1,4 +1,5 @@
-/* own_gpt.c - a GPT of your own: written as plain structs and functions, trained on a text, sampled.
+/* own_gpt.c - a GPT of your own, trained on a text and sampled.
+   It is plain structs and functions.
    It needs nothing of nn/families/gpt.c; copy this file to start a model that the library does not have.
 
        make && build/examples/own_gpt README.md

@@ -1,5 +1,6 @@
-/* own_optimizer.c - an optimizer that is not in optim/: sign descent with momentum ("Signum",
-   arXiv:1802.04434), written here and used like any other. It fits a straight line.
+/* own_optimizer.c - an optimizer that is not in optim/: sign descent with momentum.
+   It is "Signum", arXiv:1802.04434, written here and used like any other. It fits a straight
+   line.
 
        build/examples/own_optimizer */
 #include "optim/optim.h"

@@ -1,5 +1,6 @@
-/* lab.h - what the experiments of `tenon lab` share: the chosen optimizers, a run of one of them on
-   a problem small enough to see through, and the pictures.
+/* lab.h - what the experiments of `tenon lab` share.
+   The chosen optimizers, a run of one of them on a problem small enough to understand, and the
+   pictures.
 
        lab_task t = { .out = 17, .in = 11, .r = 4, .a = A, .b = B, .loss = ..., .problem = &y };
        double lr = lab_rate(l, &l->chosen[k], &t, e);

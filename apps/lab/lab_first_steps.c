@@ -1,5 +1,6 @@
-/* lab_first_steps.c - from A = lora_B = 0, as LoRA begins, under one gradient of the product that
-   stays the same: how far each factor moves a step, measured in its own size.
+/* lab_first_steps.c - how far each factor moves in its first steps from LoRA's start.
+   A = lora_B = 0, as LoRA begins, and the gradient of the product stays the same. Distances are
+   measured in the factor's own size.
 
    An invariant optimizer divides the second factor's step by the size of the first, which at step 2
    is the rate itself. LoRA-RITE then moves B, whatever the rate, by

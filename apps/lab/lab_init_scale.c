@@ -1,5 +1,6 @@
-/* lab_init_scale.c - from A = lora_B = 0 every size of B = lora_A describes the same function; the
-   loss at the end depends on it all the same, unless the optimizer is invariant to scale. */
+/* lab_init_scale.c - final loss against the scale of the start.
+   With A = lora_B = 0 every size of B = lora_A gives the same function. The loss at the end still
+   depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
 
 #include <math.h>

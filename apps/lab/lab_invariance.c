@@ -1,6 +1,7 @@
-/* lab_invariance.c - the same product written by four pairs of factors, which an invariant
-   optimizer trains as if they were one. A fifth start is the first, off by as much as rounding: what
-   that does (large rates amplify it) is the least that can be told apart. */
+/* lab_invariance.c - one product written by four pairs of factors, trained from each.
+   An invariant optimizer trains them as if they were one. A fifth start differs from the first by
+   rounding alone: what becomes of that (large rates amplify it) is the smallest difference that
+   means anything. */
 #include "apps/lab/lab.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* lab_paths.c - paths on two losses of two numbers. The first is a factorisation, w = a b: a LoRA
-   pair with r = out = in = 1. The second, Rosenbrock's valley, is no pair, so that optimizers of
-   pairs are not there. */
+/* lab_paths.c - paths of optimizers on two losses of two numbers.
+   The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second,
+   Rosenbrock's valley, is no pair, so that optimizers of pairs are not there. */
 #include "apps/lab/lab.h"
 
 #include <math.h>

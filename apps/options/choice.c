@@ -1,4 +1,4 @@
-/* choice.c - see choice.h. */
+/* choice.c - reads --optimizers, and which --opt settings belong to which of them. */
 #include "apps/options/choice.h"
 
 #include <stdio.h>

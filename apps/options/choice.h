@@ -1,5 +1,4 @@
-/* choice.h - the optimizers of --optimizers and their settings of --opt, for commands that run
-   several.
+/* choice.h - reads --optimizers and their --opt settings, for commands that run several.
 
        const char *names[MOST_OPTIMIZERS], *set[MAX_LIST + 1];
        int n = choice_names(o, "sgd,adam", names, MOST_OPTIMIZERS, e);

@@ -1,5 +1,5 @@
-/* config_used.h - what a run was told, as the text of config.used, and whether a resume was told the
-   same.
+/* config_used.h - the options of a run as the text of config.used.
+   And whether a resumed run has the same ones.
 
        tn_text facts = { 0 }, told = { 0 };
        config_facts(r, &facts);                   before the first step: hashes the starting weights

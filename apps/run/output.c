@@ -20,9 +20,11 @@ enum { WEIGHTS = 2 };
 int output_check(const options *o, tn_error *e)
 {
     struct stat st, model;
-    const int64_t step = tn_checkpoint_newest(o->output_dir);
     if (!stat(o->output_dir, &st) && !S_ISDIR(st.st_mode))
         return tn_fail(e, TN_EIO, "%s: a file; expected a folder, or nothing yet", o->output_dir);
+    const int64_t step = tn_checkpoint_newest(o->output_dir, 0, e);
+    if (e->code)
+        return e->code;
     if (!stat(o->output_dir, &st) && !stat(o->model, &model) && st.st_dev == model.st_dev &&
         st.st_ino == model.st_ino)
         return tn_fail(e, APP_USAGE, "--output-dir %s: the folder of --model; expected another",

@@ -1,5 +1,4 @@
-/* show.h - numbers as people read them: 1,240   3.6 MB   6m12s; and what the process and its
-   machine are.
+/* show.h - numbers as people read them (1,240   3.6 MB   6m12s), and facts of the machine.
 
        char text[SHOWN];
        printf("%s tokens\n", show_count(facts.tokens, text));

@@ -1,6 +1,7 @@
-/* generic.h - every kernel that is not a product, written once. Each file of kernels includes it
-   and is compiled for its own instruction set: a block of 16 lanes is then one or two vectors. All
-   rounding is written out (fma where it is meant, nothing else is fused), so every file gives the
+/* generic.h - every kernel that is not a product, written once.
+   Each file of kernels includes it and is compiled for its own instruction set: a block of 16
+   lanes is then one or two vectors. Every
+   fused multiply-add is written as one, and the compiler fuses nothing, so every file gives the
    same bits. Internal header. */
 #ifndef TN_GENERIC_H
 #define TN_GENERIC_H

@@ -1,8 +1,9 @@
-/* kernels.h - the arithmetic that has a version per instruction set. Every function is pure and
-   runs on the calling thread. scalar.c is complete and is the definition: in f32 every other file
-   gives the same bits, because vectors lie across outputs, reductions use 16 virtual lanes combined
-   by a fixed tree ((l and l+8), (l and l+4), (l and l+2), (l and l+1)), and fused multiply-adds stand
-   in the same places. Internal header. */
+/* kernels.h - the arithmetic that has one version per instruction set. Internal header.
+
+   Every function is pure and runs on the calling thread. scalar.c is complete and is the definition.
+   In f32 every other file gives the same bits, for three reasons: vectors lie across outputs, never
+   along a sum; a reduction has 16 virtual lanes, whatever the width of a vector, and adds lane l + 8
+   to lane l, then l + 4, l + 2 and l + 1; and fused multiply-adds stand in the same places. */
 #ifndef TN_KERNELS_H
 #define TN_KERNELS_H
 
@@ -29,7 +30,7 @@ typedef struct tn_kernels {
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
-    tn_real (*max)(int64_t n, const tn_real *x);   /* -inf for n = 0; NaN is passed over */
+    tn_real (*max)(int64_t n, const tn_real *x);   /* -inf for n = 0; a NaN is skipped */
     tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
     /* y = exp(x - shift), returns the sum of y. exp: 0 below -87.3, relative error < 2e-7. x may be y */
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
@@ -47,8 +48,8 @@ typedef struct tn_kernels {
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
 } tn_kernels;
 
-/* The kernels named, or NULL if the CPU (or this build) has none of that name. NULL asks for
-   $TN_ISA, or for the best where that is not set. select.c alone asks the CPU. */
+/* The kernels of that name. NULL if there are none in this build or the CPU cannot run them. isa NULL
+   means $TN_ISA, or the best that the CPU can run if $TN_ISA is not set. Only select.c asks the CPU. */
 const tn_kernels *tn_kernels_select(const char *isa);
 const tn_kernels *tn_kernels_of(const tn_context *c);
 

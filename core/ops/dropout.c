@@ -17,11 +17,11 @@ bool tn_drops(const tn_node *n, double p)
     return n->training && p > 0;
 }
 
-int tn_refuse_rate(tn_tape *t, const tn_node *n, double p)
+int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p)
 {
     if (p >= 0 && p < 1)
         return 0;
-    return tn_refuse(t, n->op, TN_EARG, "the rate is %g, expected 0 <= p < 1", p);
+    return tn_refuse(t, n->op, TN_EARG, "the dropout probability is %g; expected at least 0 and below 1", p);
 }
 
 /* `from` is a multiple of 4. */
@@ -49,13 +49,13 @@ void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t co
         tn_over_elements(t, count, drop_range, &j);
     for (int i = 0; i < 2 && !tn_drops(n, p); i++)
         if (j.of[i].y)
-            tn_pass(t, count, j.of[i].x, j.of[i].beta, j.of[i].y);
+            tn_add_values(t, count, j.of[i].x, j.of[i].beta, j.of[i].y);
 }
 
 static int dropout_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     tn_like(out, n->in[0]);
-    return tn_refuse_rate(t, n, n->attr.r[0]);
+    return tn_refuse_dropout(t, n, n->attr.r[0]);
 }
 
 static void dropout_forward(tn_tape *t, tn_node *n)
@@ -88,8 +88,8 @@ const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,
         { .in = { { 1024, 768 } }, .attr = { .r = { 0.1 }, .u = 4 }, .bench = true },
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 } }, .attr = { .r = { 1 } } }, "dropout: the rate is 1, expected 0 <= p < 1" },
-        { { .in = { { 2, 3 } }, .attr = { .r = { -0.5 } } }, "dropout: the rate is -0.5, expected 0 <= p < 1" },
+        { { .in = { { 2, 3 } }, .attr = { .r = { 1 } } }, "dropout: the dropout probability is 1; expected at least 0 and below 1" },
+        { { .in = { { 2, 3 } }, .attr = { .r = { -0.5 } } }, "dropout: the dropout probability is -0.5; expected at least 0 and below 1" },
         { .text = "" } } };
 
 tn_tensor *tn_dropout(tn_tape *t, tn_tensor *a, double p, uint64_t stream)

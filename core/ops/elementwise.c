@@ -74,7 +74,7 @@ static void add_backward(tn_tape *t, const tn_node *n)
     const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
     tn_real beta, *db = tn_grad(t, n, 1, &beta); // b's shape
     if (db && tn_same_shape(a, b))
-        tn_pass(t, tn_tensor_count(a), out->g, beta, db);
+        tn_add_values(t, tn_tensor_count(a), out->g, beta, db);
     else if (db)
         tn_sum_columns(t, tn_rows(a), tn_cols(a), out->g, beta, db);
     tn_grad_pass(t, n, 0);

@@ -34,7 +34,7 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (x == y)
         return tn_refuse(t, n->op, TN_EARG, "y and x are the same tensor, but y is consumed");
     tn_like(out, y);
-    return tn_refuse_rate(t, n, n->attr.r[1]);
+    return tn_refuse_dropout(t, n, n->attr.r[1]);
 }
 
 /* drop(X): X itself, or a temporary copy. NULL: no memory. */
@@ -204,7 +204,7 @@ const tn_op tn_op_lora = { .name = "lora", .inputs = 4, .rows = 3, .consumes = t
         { { .in = { { 2, 3 }, { 2, 3 }, { 1, 3 }, { 3, 1 } }, .same = 2 },
           "lora: y and x are the same tensor, but y is consumed" },
         { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 4, 1 } }, .attr = { .r = { 1, 1.5 } } },
-          "lora: the rate is 1.5, expected 0 <= p < 1" },
+          "lora: the dropout probability is 1.5; expected at least 0 and below 1" },
         { .text = "" } } };
 
 tn_tensor *tn_lora(tn_tape *t, tn_tensor *y, tn_tensor *x, tn_tensor *a, tn_tensor *b, double s, int64_t col, double p,

@@ -16,17 +16,6 @@ enum {
     TN_TOKEN_BLOCK = 256  /* rows in one partial sum over tokens: part of the definition */
 };
 
-static inline int64_t tn_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many ranges of `length` cover `count`. */
-static inline int64_t tn_ranges(int64_t count, int64_t length)
-{
-    return (count + length - 1) / length;
-}
-
 /* Runs body on all threads: over ranges of TN_CHUNK elements, or of rows (at least one) that hold
    about as many. */
 void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void *arg);
@@ -58,7 +47,7 @@ void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, cons
 void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y);
 
 /* y = beta y + x, on all threads. */
-void tn_pass(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y);
+void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y);
 
 /* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of `stream`:
    the same m whenever it is asked for, and for a second tensor at hardly any cost (its y may be
@@ -67,9 +56,6 @@ typedef struct tn_masked { const tn_real *x; tn_real beta, *y; } tn_masked;
 void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, tn_masked first,
              tn_masked second);
 bool tn_drops(const tn_node *n, double p);
-int tn_refuse_rate(tn_tape *t, const tn_node *n, double p); /* unless 0 <= p < 1 */
-
-/* The transpose of a matrix by ops, column by column: for references of tiny samples. */
-tn_tensor *tn_transposed(tn_tape *t, tn_tensor *a);
+int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p); /* unless 0 <= p < 1 */
 
 #endif

@@ -1,5 +1,6 @@
-/* reduce.c - sum and mean of all elements. Blocks of TN_CHUNK elements are summed by themselves, in
-   tn_real; their sums are added in order, in double.
+/* reduce.c - sum and mean of all elements.
+   Blocks of TN_CHUNK elements are summed by themselves, in tn_real; their sums are added in
+   order, in double.
 
        sum:  y = sum a      da = dy
        mean: y = sum a / n  da = dy / n */

@@ -3,6 +3,7 @@
    A save must leave the old file or the new one at every instant, also when the power fails:
    write beside the target, flush that, rename it over the target, flush the folder. */
 #include "data/formats/file.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,32 +20,14 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-/* A signal may interrupt these on some file systems; then they are called again. */
-static int open_file(const char *path, int flags)
-{
-    int fd;
-    do
-        fd = open(path, flags | O_CLOEXEC, 0666);
-    while (fd < 0 && errno == EINTR);
-    return fd;
-}
-
-static int flush(int fd)
-{
-    int failed;
-    do
-        failed = fsync(fd);
-    while (failed && errno == EINTR);
-    return failed;
-}
-
 /* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
-static int open_regular(const char *path, size_t *size, tn_error *e)
+static int open_regular(int at, const char *name, int flags, const char *path, size_t *size,
+                        tn_error *e)
 {
     if (e->code)
         return -1;
     struct stat st;
-    int fd = open_file(path, O_RDONLY | O_NONBLOCK);
+    int fd = tn_at_open(at, name, O_RDONLY | O_NONBLOCK | flags);
     if (fd < 0 || fstat(fd, &st))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
@@ -73,10 +56,11 @@ static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error
     return TN_OK;
 }
 
-char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
+static char *read_file(int at, const char *name, int flags, const char *path, size_t most,
+                       size_t *size, tn_error *e)
 {
     size_t n;
-    int fd = open_regular(path, &n, e);
+    int fd = open_regular(at, name, flags, path, &n, e);
     if (fd < 0)
         return NULL;
     char *bytes = NULL;
@@ -94,6 +78,17 @@ char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
     bytes[n] = 0;
     *size = n;
     return bytes;
+}
+
+char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
+{
+    return read_file(AT_FDCWD, path, 0, path, most, size, e);
+}
+
+char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
+                      tn_error *e)
+{
+    return read_file(at, name, O_NOFOLLOW, path, most, size, e);
 }
 
 size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e)
@@ -130,7 +125,7 @@ char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e)
 
 const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e)
 {
-    int fd = open_regular(path, size, e);
+    int fd = open_regular(AT_FDCWD, path, 0, path, size, e);
     if (fd < 0)
         return NULL;
     void *map = MAP_FAILED;
@@ -150,26 +145,47 @@ void tn_file_pass(const void *map, size_t from, size_t to)
     madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
+/* The folder of a path, opened; `copy` is the path, and what it needs of it. */
+static int open_around(char *copy)
+{
+    char *slash = strrchr(copy, '/');
+    if (!slash)
+        return tn_at_open(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);
+    if (slash == copy)
+        return tn_at_open(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY);
+    *slash = 0;
+    return tn_at_open(AT_FDCWD, copy, O_RDONLY | O_DIRECTORY);
+}
+
 tn_writer tn_writer_open(const char *path, tn_error *e)
 {
-    tn_writer w = { .path = path, .fd = -1, .e = e };
+    tn_writer w = { .path = path, .at = -1, .fd = -1, .e = e };
+    const char *slash = strrchr(path, '/');
     struct stat st;
     if (e->code)
         return w;
-    /* A rename would replace a link or a device by a file, which nobody means. */
-    if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
-        tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
-        return w;
-    }
-    size_t n = strlen(path);
-    w.temp = malloc(n + sizeof ".tmp");
-    if (!w.temp) {
+    w.name = slash ? slash + 1 : path;
+    const size_t n = strlen(path), before = (size_t)(w.name - path);
+    w.copy = malloc(n + sizeof TN_UNFINISHED);
+    if (!w.copy) {
         tn_fail(e, TN_ENOMEM, "%s: no memory to write", path);
         return w;
     }
-    memcpy(w.temp, path, n);
-    memcpy(w.temp + n, ".tmp", sizeof ".tmp");
-    w.fd = open_file(w.temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK);
+    memcpy(w.copy, path, n);
+    memcpy(w.copy + n, TN_UNFINISHED, sizeof TN_UNFINISHED);
+    w.temp = w.copy + before;
+    w.at = open_around(w.copy);
+    /* A rename would replace a link or a device by a file, which nobody means. */
+    if (!*w.name || (w.at >= 0 && !fstatat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
+                     !S_ISREG(st.st_mode))) {
+        tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
+        return w;
+    }
+    if (w.at >= 0) {
+        if (!fstatat(w.at, w.temp, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+            tn_at_remove(w.at, w.temp, false); /* what an interrupted save left */
+        w.fd = tn_at_open(w.at, w.temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    }
     if (w.fd < 0)
         refused(path, "write", e);
     return w;
@@ -189,44 +205,26 @@ void tn_writer_add(tn_writer *w, const void *bytes, size_t n)
     }
 }
 
-/* Makes the new name last: a rename is on the disk when its folder is. */
-static void flush_folder(const tn_writer *w)
-{
-    char *folder = w->temp; /* not needed any more */
-    char *slash = strrchr(folder, '/');
-    if (slash == folder)
-        slash[1] = 0;
-    else if (slash)
-        *slash = 0;
-    else
-        strcpy(folder, ".");
-    int fd = open_file(folder, O_RDONLY | O_DIRECTORY);
-    /* EINVAL: a file system that cannot flush folders, as some network ones. */
-    if (fd < 0 || (flush(fd) && errno != EINVAL))
-        refused(w->path, "flush the folder of", w->e);
-    if (fd >= 0)
-        close(fd);
-}
-
 int tn_writer_close(tn_writer *w)
 {
     tn_error *e = w->e;
     if (w->fd >= 0) {
         /* A flush that fails is final: what could not be written may be dropped by now. */
-        if (!e->code && flush(w->fd))
+        if (!e->code && tn_at_flush(w->fd))
             refused(w->path, "flush", e);
         if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
             refused(w->path, "close", e);
-        if (!e->code && rename(w->temp, w->path))
+        if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, 0))
             refused(w->path, "replace", e);
         if (e->code)
-            unlink(w->temp);
-        else
-            flush_folder(w);
+            tn_at_remove(w->at, w->temp, false);
+        else if (tn_at_flush(w->at)) /* a rename is on the disk when its folder is */
+            refused(w->path, "flush the folder of", e);
     }
-    free(w->temp);
-    w->temp = NULL;
-    w->fd = -1;
+    if (w->at >= 0)
+        close(w->at);
+    free(w->copy);
+    *w = (tn_writer){ .at = -1, .fd = -1, .e = e };
     return e->code;
 }
 
@@ -239,7 +237,7 @@ int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
 
 int tn_folder_make(const char *path, tn_error *e)
 {
-    if (!e->code && mkdir(path, 0777) && errno != EEXIST)
+    if (!e->code && tn_at_make(AT_FDCWD, path) && errno != EEXIST)
         refused(path, "make this folder", e);
     return e->code;
 }

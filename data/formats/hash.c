@@ -1,4 +1,5 @@
-/* hash.c - hashes that find what changed by chance. None protects against somebody who means harm. */
+/* hash.c - hashes that find what changed by chance.
+   None protects against somebody who means harm. */
 #include "data/data.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* json.c - one strict parser of RFC 8259 for everything that is read: headers, configurations,
-   tokenizers, records.
+/* json.c - one strict parser of RFC 8259 for every JSON text that is read.
+   It serves headers, configurations, tokenizers, records.
 
    A document is one piece of memory for all its strings and a list of blocks for its values. No
    string is longer than it was written, so together they fit into the length of the text. */

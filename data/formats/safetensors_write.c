@@ -1,5 +1,5 @@
-/* safetensors_write.c - writing: the header, then each tensor, in the order in which the format's
-   own library writes them: by type, the widest first, then by name. */
+/* safetensors_write.c - writing safetensors files: the header, then each tensor.
+   The order is that of the format's own library: by type, the widest first, then by name. */
 #include "data/formats/file.h"
 #include "data/tokenizers/utf8.h"
 

@@ -1,4 +1,4 @@
-/* restaurant.c - a meaning representation, slot by slot, to its one sentence:
+/* restaurant.c - a task: a list of facts about a restaurant becomes one sentence.
 
        name[The Golden Curry], food[Indian], family[yes], near[Cafe Rouge] =>
         The Golden Curry is an Indian restaurant near Cafe Rouge that welcomes families.

@@ -1,5 +1,6 @@
-/* gpt.c - GPT-2 (Radford et al., 2019). Copy this file to give tenon another
-   family of models (for a program of your own: apps/examples/own_gpt.c).
+/* gpt.c - GPT-2 (Radford et al., 2019).
+   Copy this file to give tenon another family of models (for a program of your own:
+   apps/examples/own_gpt.c).
 
        h = wte[ids] + wpe[0..T-1]                                    (B,T,C)
        h = h + c_proj(attention(c_attn(ln_1(h))))                    L blocks of these two lines

@@ -1,4 +1,4 @@
-/* basis.c - see basis.h. */
+/* basis.c - small matrices in the orthonormal bases of the factors. */
 #include "optim/algebra/basis.h"
 
 void tn_basis(const tn_unit *u, int i, double *work, double *gram, double *t)

@@ -1,6 +1,7 @@
-/* basis.h - orthonormal bases of the factors of a pair without tall matrices: that of a factor Y is
-   Q = Y T with a small T (r,r), the pseudo-inverse of R in Y = Q R. What is written with Q becomes
-   products of gradients and factors, which are small, with T's around them. Internal header.
+/* basis.h - orthonormal bases of the factors of a pair, without tall matrices.
+   The basis of a factor Y is Q = Y T with a small T (r,r), the pseudo-inverse of R in Y = Q R.
+   What is written with Q becomes products of gradients and factors, which are small, with T's
+   around them. Internal header.
 
        tn_basis(u, i, work, gram, t);                   gram = Y^T Y, Y T orthonormal
        tn_basis_gram(u, g, t, g, t, work, uu);          U^T U for U = g T = g R^+

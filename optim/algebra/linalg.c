@@ -1,6 +1,7 @@
-/* linalg.c - small dense symmetric algebra. Eigenvalues by Householder's tridiagonal form and
-   implicit QL steps (Dubrulle, Martin and Wilkinson 1968; Golub and Van Loan, Matrix Computations,
-   8.3): at r = 8 in 2.5 us, where Jacobi's method takes 6; at r = 64 in 0.3 ms instead of 2. */
+/* linalg.c - small dense symmetric algebra.
+   Eigenvalues by Householder's tridiagonal form and implicit QL steps (Dubrulle, Martin and
+   Wilkinson 1968; Golub and Van Loan, Matrix Computations, 8.3): at r = 8 in 2.5 us, where
+   Jacobi's method takes 6; at r = 64 in 0.3 ms instead of 2. */
 #include "optim/algebra/linalg.h"
 
 #include <float.h>

@@ -1,5 +1,6 @@
-/* linalg.h - the algebra of LoRA factors, in double: tall (n,r) matrices as the weights hold them,
-   and small (r,r) ones, row-major. Nothing of size m x n is ever formed. Internal header.
+/* linalg.h - the algebra of LoRA factors, in double.
+   Tall (n,r) matrices as the weights hold them, and small (r,r) ones, row-major. Nothing of size
+   m x n is ever formed. Internal header.
 
        tn_tall y = { u->f[0].x, u->in, r, true };
        tn_tall_gram(y, y, work, wide, gram);             Y^T Y

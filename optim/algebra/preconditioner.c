@@ -1,5 +1,5 @@
-/* preconditioner.c - inverse Gram matrices by their eigenvalues: one kernel for the regular and the
-   singular case, nothing that can fail. */
+/* preconditioner.c - inverse Gram matrices by their eigenvalues.
+   One function serves the regular and the singular case, and cannot fail. */
 #include "optim/algebra/preconditioner.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* tall.c - products with tall matrices, panel by panel: PANEL rows are read into columns of double
-   (zeros behind the last row and the last column), so that every loop runs over whole vectors. Four
-   lanes lie along the rows; a sum adds its four lanes last. The same C is compiled for the baseline
-   and for AVX2: at 768 x 8 the first takes 10 us a product, the second 4. No multiply-add is fused,
-   so both give the same bits. */
+/* tall.c - products with tall matrices, panel by panel.
+   PANEL rows are read into columns of double (zeros behind the last row and the last column), so
+   that every loop runs over whole vectors. Four lanes lie along the rows; a sum adds its four
+   lanes last. The same C is compiled for the baseline and for AVX2: at 768 x 8 the first takes
+   10 us a product, the second 4. No multiply-add is fused, so both give the same bits. */
 #include "optim/algebra/linalg.h"
 
 #include <string.h>

@@ -1,18 +1,23 @@
-/* checkpoint.c - a run on the disk: OUT/checkpoint-N with
+/* checkpoint.c - a run on the disk, saved and loaded.
+   OUT/checkpoint-N holds
 
        model.safetensors       every trained weight, exact; a LoRA run holds its factors only
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
        trainer_state.json      where the run stood, what it stands on, and hashes: see state.h
 
    The base under a LoRA run is not in it, but its hash is: another base is refused. */
+#include "data/formats/folder.h"
 #include "optim/run/folders.h"
 #include "optim/run/state.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const tn_file_type real_type = sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
 
@@ -99,23 +104,12 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
     if (broken)
         return tn_fail(e, TN_ENONFINITE, "%s: step %lld left the weight %s not finite; the checkpoint "
                        "was not written", folder, (long long)r->step, broken);
-    char *temporary = tn_checkpoint_path(folder, r->step, ".tmp"),
-         *path = tn_checkpoint_path(folder, r->step, "");
-    if (!temporary || !path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    if (!e->code)
-        tn_folder_remove(temporary);
-    if (!e->code && !tn_folder_make(folder, e) && !tn_folder_make(temporary, e) &&
-        !save_weights(temporary, p, e) && !save_moments(temporary, o, e) &&
-        !save_state(temporary, p, o, r, e))
-        tn_folder_replace(temporary, path, folder, e);
-    if (!e->code)
-        tn_checkpoint_prune(folder, r->step, keep, TN_STATE_FILE);
-    else if (temporary)
-        tn_folder_remove(temporary);
-    free(temporary);
-    free(path);
-    return e->code;
+    char *unfinished;
+    const int at = tn_checkpoint_begin(folder, r, &unfinished, e);
+    if (!e->code && !save_weights(unfinished, p, e) && !save_moments(unfinished, o, e))
+        save_state(unfinished, p, o, r, e);
+    free(unfinished);
+    return tn_checkpoint_end(at, folder, r, keep, e);
 }
 
 /* ---- loading ---- */
@@ -204,7 +198,7 @@ static bool is_named(const tn_optim_def *def, const char *name)
 }
 
 /* Refuses what belongs to another run: before its files are read. */
-static int check_run(const char *path, const tn_state *s, const tn_optim *o, uint64_t options,
+static int check_run(const char *path, const tn_state *s, const tn_optim *o, const tn_run_state *r,
                      tn_error *e)
 {
     const tn_optim_def *def = tn_optim_definition(o);
@@ -215,8 +209,10 @@ static int check_run(const char *path, const tn_state *s, const tn_optim *o, uin
     if (!is_named(def, s->optimizer))
         return tn_fail(e, TN_EARG, "%s: of a run with %s, this one has %s; expected the same", path,
                        s->optimizer, def->name);
-    if (options && s->run.options_hash != options)
+    if (r->options_hash && s->run.options_hash != r->options_hash)
         return tn_fail(e, TN_EARG, "%s: of a run with other options; expected the same", path);
+    if (r->run && s->run.run != r->run)
+        return tn_fail(e, TN_EARG, "%s: of another run; expected one of this run", path);
     return TN_OK;
 }
 
@@ -242,7 +238,7 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
     tn_state s;
     if (!weights || !moments)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    if (!e->code && !tn_state_load(path, &s, e) && !check_run(path, &s, o, r->options_hash, e) &&
+    if (!e->code && !tn_state_load(path, &s, e) && !check_run(path, &s, o, r, e) &&
         !tn_state_check_files(path, &s, e)) {
         w = tn_safetensors_open(weights, e);
         m = tn_safetensors_open(moments, e);
@@ -250,6 +246,7 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
     if (w && m && !e->code && !fill(w, m, p, o, false, e) && !check_base(path, &s, p, e))
         fill(w, m, p, o, true, e);
     if (!e->code) {
+        s.run.before = r->before;
         *r = s.run;
         tn_optim_set_steps(o, r->step);
     }
@@ -260,17 +257,34 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
     return e->code;
 }
 
+static int64_t newest(const char *folder, int64_t below, uint64_t run, tn_error *e)
+{
+    const int at = e->code ? -1 : tn_at_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+    if (!e->code && at < 0 && errno != ENOENT)
+        tn_fail(e, TN_EIO, "%s: cannot list this folder: %s", folder, strerror(errno));
+    if (at < 0)
+        return -1;
+    const int64_t step = tn_checkpoint_before(at, below, run, e);
+    close(at);
+    return step;
+}
+
+int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e)
+{
+    return newest(folder, INT64_MAX, run, e);
+}
+
 /* The path of the checkpoint that `folder` is, without slashes behind it, or of the newest in it;
    *around is the folder that it lies in. NULL: e says why. */
-static char *find_checkpoint(const char *folder, char **around, tn_error *e)
+static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn_error *e)
 {
     const bool itself = tn_file_exists(folder, TN_STATE_FILE);
-    const int64_t step = itself ? 0 : tn_checkpoint_newest(folder);
+    const int64_t step = itself ? 0 : tn_checkpoint_newest(folder, run, e);
     if (step < 0) {
         tn_fail(e, TN_EIO, "%s: there is no checkpoint in it", folder);
         return NULL;
     }
-    char *path = itself ? strdup(folder) : tn_checkpoint_path(folder, step, "");
+    char *path = itself ? strdup(folder) : tn_checkpoint_path(folder, step);
     for (size_t n = path ? strlen(path) : 0; n > 1 && path[n - 1] == '/';)
         path[--n] = 0;
     *around = itself ? tn_path_join(folder, "..") : strdup(folder);
@@ -281,14 +295,14 @@ static char *find_checkpoint(const char *folder, char **around, tn_error *e)
 
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    char *around = NULL, *path = e->code ? NULL : find_checkpoint(folder, &around, e);
+    char *around = NULL, *path = e->code ? NULL : find_checkpoint(folder, r->run, &around, e);
     tn_error wrong = { 0 };
     if (!e->code)
         load(path, p, o, r, &wrong);
     const int64_t step = path ? tn_checkpoint_number(path) : -1;
     const bool damaged = wrong.code == TN_EFORMAT || wrong.code == TN_EIO;
-    const int64_t before =
-        damaged && step >= 0 ? tn_checkpoint_before(around, step, TN_STATE_FILE) : -1;
+    tn_error other = { 0 }; /* the first mistake is what is told */
+    const int64_t before = damaged && step >= 0 ? newest(around, step, r->run, &other) : -1;
     if (before >= 0)
         tn_fail(e, wrong.code, "%s; the one before is checkpoint-%" PRId64, wrong.text, before);
     else if (wrong.code)
@@ -296,9 +310,4 @@ int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_sta
     free(path);
     free(around);
     return e->code;
-}
-
-int64_t tn_checkpoint_newest(const char *folder)
-{
-    return tn_checkpoint_before(folder, INT64_MAX, TN_STATE_FILE);
 }

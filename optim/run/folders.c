@@ -1,41 +1,253 @@
-/* folders.c - see folders.h. A folder named checkpoint-N is complete: it is filled under another
+/* folders.c - the folders checkpoint-N of a run.
+   A folder named checkpoint-N is complete: it is filled under another
    name, flushed, and renamed. */
 #include "optim/run/folders.h"
+#include "data/formats/folder.h"
+#include "optim/run/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char prefix[] = "checkpoint-", leftover[] = ".tmp";
+const char *const tn_checkpoint_files[] = { TN_STATE_WEIGHTS, TN_STATE_MOMENTS, TN_STATE_FILE,
+                                            NULL };
+static const char prefix[] = "checkpoint-", unfinished[] = ".tmp";
 
-char *tn_checkpoint_path(const char *folder, int64_t step, const char *suffix)
+enum { NAME = 64, RUN_DIGITS = 16 }; /* bytes of a name */
+
+/* ---- names ---- */
+
+static void finished_name(int64_t step, char out[NAME])
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s%lld%s", prefix, (long long)step, suffix);
-    return tn_path_join(folder, name);
+    snprintf(out, NAME, "%s%" PRId64, prefix, step);
+}
+
+static void unfinished_name(int64_t step, uint64_t run, char out[NAME])
+{
+    snprintf(out, NAME, "%s%" PRId64 ".%016" PRIx64 "%s", prefix, step, run, unfinished);
+}
+
+/* The number after the prefix as it is printed (no zero in front, 18 digits at most) and what follows
+   it; -1: none. */
+static int64_t read_number(const char *name, const char **rest)
+{
+    if (strncmp(name, prefix, sizeof prefix - 1))
+        return -1;
+    const char *s = name + sizeof prefix - 1;
+    const size_t digits = strspn(s, "0123456789");
+    *rest = s + digits;
+    return !digits || digits > 18 || (*s == '0' && digits > 1) ? -1 : strtoll(s, NULL, 10);
 }
 
 int64_t tn_checkpoint_number(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    if (strncmp(name, prefix, sizeof prefix - 1))
-        return -1;
-    int64_t n = 0;
-    const char *s = name + sizeof prefix - 1;
-    if (!*s || strlen(s) > 18)
-        return -1;
-    for (; *s; s++) {
-        if (*s < '0' || *s > '9')
-            return -1;
-        n = 10 * n + (*s - '0');
-    }
-    return n;
+    const char *slash = strrchr(path, '/'), *rest = "";
+    const int64_t n = read_number(slash ? slash + 1 : path, &rest);
+    return *rest ? -1 : n;
 }
+
+/* "checkpoint-N.RUN.tmp" */
+static bool read_unfinished(const char *name, uint64_t *run)
+{
+    const char *rest = "";
+    if (read_number(name, &rest) < 0 || *rest++ != '.' ||
+        strspn(rest, "0123456789abcdef") != RUN_DIGITS || strcmp(rest + RUN_DIGITS, unfinished))
+        return false;
+    *run = strtoull(rest, NULL, 16);
+    return true;
+}
+
+bool tn_checkpoint_is_unfinished(const char *name)
+{
+    uint64_t run;
+    return read_unfinished(name, &run);
+}
+
+char *tn_checkpoint_path(const char *folder, int64_t step)
+{
+    char name[NAME];
+    finished_name(step, name);
+    return tn_path_join(folder, name);
+}
+
+/* ---- which checkpoints there are ---- */
+
+/* Reads the id of the checkpoint that is open as fd; false: it has no state, it is none. */
+static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *out, tn_error *e)
+{
+    struct stat st;
+    tn_state state;
+    tn_error wrong = { 0 };
+    if (fstatat(fd, TN_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) ? errno == ENOENT
+                                                             : !S_ISREG(st.st_mode))
+        return false;
+    if (!tn_state_load_at(fd, name, &state, &wrong)) {
+        out->damaged = state.run.step != step;
+        out->run = state.run.run;
+    }
+    if (wrong.code == TN_ENOMEM)
+        *e = wrong;
+    return true;
+}
+
+bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_error *e)
+{
+    struct stat st;
+    const int64_t step = tn_checkpoint_number(name);
+    *out = (tn_checkpoint_id){ .damaged = true };
+    if (e->code || step < 0 || fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
+        return false;
+    const int fd = tn_folder_open(at, name);
+    const bool there = fd < 0 || read_id(fd, name, step, out, e);
+    if (fd >= 0)
+        close(fd);
+    out->step = step;
+    return there;
+}
+
+int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e)
+{
+    tn_checkpoint_id id;
+    int64_t best = -1;
+    char **names = tn_folder_names(at, "checkpoints", e);
+    for (size_t i = 0; names && names[i]; i++) {
+        const int64_t n = tn_checkpoint_number(names[i]);
+        if (n > best && n < below && tn_checkpoint_identify(at, names[i], &id, e) &&
+            (id.damaged || !run || id.run == run))
+            best = n;
+    }
+    tn_folder_names_free(names);
+    return best;
+}
+
+/* ---- removing ---- */
+
+void tn_checkpoint_sweep(int at, uint64_t run)
+{
+    tn_error e = { 0 };
+    uint64_t of;
+    char **names = tn_folder_names(at, "checkpoints", &e);
+    for (size_t i = 0; names && names[i]; i++)
+        if (read_unfinished(names[i], &of) && (!run || of == run))
+            tn_folder_remove(at, names[i], tn_checkpoint_files);
+    tn_folder_names_free(names);
+}
+
+/* It becomes unfinished before its files go: what is cut short now is finished by the next save. */
+static void retire(int at, int64_t step, uint64_t run)
+{
+    char name[NAME], away[NAME], other[256];
+    finished_name(step, name);
+    unfinished_name(step, run, away);
+    if (!tn_folder_has_others(at, name, tn_checkpoint_files, other) &&
+        !tn_at_rename(at, name, at, away, RENAME_NOREPLACE))
+        tn_folder_remove(at, away, tn_checkpoint_files);
+}
+
+/* Removes the checkpoints of a run before number `below` but the last `keep` of them. */
+static void prune(int at, uint64_t run, int64_t below, int keep)
+{
+    tn_error e = { 0 }; /* what cannot be read stays */
+    tn_checkpoint_id id;
+    char name[NAME];
+    for (int64_t n = below; (n = tn_checkpoint_before(at, n, run, &e)) >= 0;) {
+        finished_name(n, name);
+        if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && id.run == run && keep-- <= 0)
+            retire(at, n, run);
+    }
+}
+
+void tn_checkpoint_remove_all(int at, uint64_t run)
+{
+    prune(at, run, INT64_MAX, 0);
+}
+
+/* ---- saving ---- */
+
+int tn_checkpoint_begin(const char *folder, const tn_run_state *r, char **path, tn_error *e)
+{
+    char name[NAME];
+    unfinished_name(r->step, r->run, name);
+    *path = tn_path_join(folder, name);
+    const int at = tn_folder_make(folder, e) ? -1 : tn_folder_open(AT_FDCWD, folder);
+    if (!*path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (!e->code && at >= 0)
+        tn_checkpoint_sweep(at, r->run);
+    if (!e->code && (at < 0 || tn_at_make(at, name)))
+        tn_fail(e, TN_EIO, "%s: cannot make this folder: %s", at < 0 ? folder : *path,
+                strerror(errno));
+    if (!e->code)
+        return at;
+    if (at >= 0)
+        close(at);
+    free(*path);
+    *path = NULL;
+    return -1;
+}
+
+/* May this run take the place of the checkpoint that is there? */
+static bool is_ours(int at, const char *name, const tn_run_state *r)
+{
+    tn_error e = { 0 };
+    tn_checkpoint_id id;
+    char other[256];
+    return tn_checkpoint_identify(at, name, &id, &e) && !id.damaged &&
+        (id.run == r->run || (r->before && id.run == r->before)) &&
+        !tn_folder_has_others(at, name, tn_checkpoint_files, other);
+}
+
+/* Flushes the folder `from`, gives it the name `to` and flushes the folder around it. */
+static int replace(int at, const char *folder, const char *from, const char *to,
+                   const tn_run_state *r, tn_error *e)
+{
+    struct stat st;
+    const int fd = tn_folder_open(at, from);
+    int failed = fd < 0 || tn_at_flush(fd);
+    if (!failed && !fstatat(at, to, &st, AT_SYMLINK_NOFOLLOW) && !is_ours(at, to, r))
+        tn_fail(e, TN_ESTATE, "%s/%s: not of this run, and in the way of its checkpoint; expected "
+                "nothing there", folder, to);
+    if (!failed && !e->code) {
+        failed = tn_at_rename(at, from, at, to, 0);
+        if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* the two change places at once */
+            failed = tn_at_rename(at, from, at, to, RENAME_EXCHANGE);
+            if (!failed)
+                tn_folder_remove(at, from, tn_checkpoint_files);
+        }
+        failed = failed || tn_at_flush(at);
+    }
+    if (failed)
+        tn_fail(e, TN_EIO, "%s/%s: cannot be renamed to %s: %s", folder, from, to, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return e->code;
+}
+
+int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int keep, tn_error *e)
+{
+    char from[NAME], to[NAME];
+    if (at < 0)
+        return e->code;
+    unfinished_name(r->step, r->run, from);
+    finished_name(r->step, to);
+    if (!e->code)
+        replace(at, folder, from, to, r, e);
+    if (e->code)
+        tn_folder_remove(at, from, tn_checkpoint_files);
+    if (!e->code)
+        prune(at, r->run, r->step, keep - 1);
+    if (!e->code && r->before && r->before != r->run)
+        tn_checkpoint_remove_all(at, r->before);
+    close(at);
+    return e->code;
+}
+
+/* ---- files ---- */
 
 bool tn_file_exists(const char *folder, const char *name)
 {
@@ -44,99 +256,4 @@ bool tn_file_exists(const char *folder, const char *name)
     bool there = path && !stat(path, &st) && S_ISREG(st.st_mode);
     free(path);
     return there;
-}
-
-int64_t tn_checkpoint_before(const char *folder, int64_t below, const char *file)
-{
-    DIR *d = opendir(folder);
-    if (!d)
-        return -1;
-    int64_t best = -1;
-    for (const struct dirent *f; (f = readdir(d)) != NULL;) {
-        int64_t n = tn_checkpoint_number(f->d_name);
-        if (n <= best || n >= below)
-            continue;
-        char *path = tn_path_join(folder, f->d_name);
-        if (path && tn_file_exists(path, file))
-            best = n;
-        free(path);
-    }
-    closedir(d);
-    return best;
-}
-
-int tn_folder_flush(const char *path, tn_error *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* EINVAL: a file system that cannot flush folders, as some network ones. */
-    if (fd < 0 || (fsync(fd) && errno != EINVAL))
-        tn_fail(e, TN_EIO, "%s: cannot flush this folder: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return e->code;
-}
-
-int tn_folder_replace(const char *from, const char *to, const char *around, tn_error *e)
-{
-    if (tn_folder_flush(from, e))
-        return e->code;
-    if (rename(from, to)) {
-        /* A checkpoint of this number is there: the two change places at once. */
-        if ((errno != ENOTEMPTY && errno != EEXIST) ||
-            renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE))
-            return tn_fail(e, TN_EIO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
-        tn_folder_remove(from);
-    }
-    return tn_folder_flush(around, e);
-}
-
-void tn_folder_remove(const char *path)
-{
-    DIR *d = opendir(path);
-    if (!d)
-        return;
-    for (const struct dirent *f; (f = readdir(d)) != NULL;)
-        if (strcmp(f->d_name, ".") && strcmp(f->d_name, ".."))
-            unlinkat(dirfd(d), f->d_name, 0);
-    closedir(d);
-    rmdir(path);
-}
-
-/* What a save that was cut short left behind. */
-static void remove_leftovers(const char *folder)
-{
-    DIR *d = opendir(folder);
-    if (!d)
-        return;
-    for (const struct dirent *f; (f = readdir(d)) != NULL;) {
-        size_t n = strlen(f->d_name), m = sizeof leftover - 1;
-        if (n <= m || strncmp(f->d_name, prefix, sizeof prefix - 1) ||
-            strcmp(f->d_name + n - m, leftover))
-            continue;
-        char *path = tn_path_join(folder, f->d_name);
-        if (path)
-            tn_folder_remove(path);
-        free(path);
-    }
-    closedir(d);
-}
-
-/* It becomes a leftover before its files go: what is cut short now is finished by the next save. */
-static void retire(const char *folder, int64_t step)
-{
-    char *path = tn_checkpoint_path(folder, step, ""),
-         *away = tn_checkpoint_path(folder, step, leftover);
-    if (path && away && !rename(path, away))
-        tn_folder_remove(away);
-    free(path);
-    free(away);
-}
-
-void tn_checkpoint_prune(const char *folder, int64_t newest, int keep, const char *file)
-{
-    remove_leftovers(folder);
-    int64_t n = newest;
-    for (int kept = 1; (n = tn_checkpoint_before(folder, n, file)) >= 0; kept++)
-        if (kept >= keep)
-            retire(folder, n);
 }

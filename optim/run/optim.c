@@ -1,6 +1,7 @@
-/* optim.c - one step of a run: check all gradients, clip, let every unit measure, let every unit
-   step. What is not a LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own
-   default settings but at the schedule's rate. */
+/* optim.c - one step of a run: check, clip, measure, step.
+   All gradients are checked and clipped; every unit measures, then every unit steps. What is not a
+   LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own default settings but
+   at the schedule's rate. */
 #include "optim/optim.h"
 #include "core/op.h"
 #include "optim/balora.h"

@@ -1,6 +1,7 @@
-/* schedule.c - the learning rate of step k = 1 .. steps. The warm-up of w steps rises to the full
-   rate at k = w and wastes no step at rate 0; after it the schedules are those of Transformers'
-   get_scheduler at its step k - 1, so that step w + 1 has the full rate too. */
+/* schedule.c - the learning rate of step k = 1 .. steps.
+   The warm-up of w steps rises to the full rate at k = w and wastes no step at rate 0; after it
+   the schedules are those of Transformers' get_scheduler at its step k - 1, so that step w + 1
+   has the full rate too. */
 #include "optim/optim.h"
 
 #include <math.h>

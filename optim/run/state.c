@@ -3,6 +3,7 @@
 
 #include "data/formats/file.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "best", LOSS, AT(run.best), 1 }, /* absent: there is none */
                                 { "options", HASH, AT(run.options_hash), 1 },
                                 { "data", HASH, AT(run.data_hash), 2 },
+                                { "run", HASH, AT(run.run), 2 },
                                 { "config", HASH, AT(base.config), 2 },
                                 { "frozen", HASH, AT(base.frozen), 2 },
                                 { "files", FILES, 0, 1 },
@@ -225,23 +227,37 @@ static int check_own_hash(const char *path, const char *text, size_t size, tn_er
     return TN_OK;
 }
 
-int tn_state_load(const char *folder, tn_state *s, tn_error *e)
+static int read_text(const char *path, const char *text, size_t size, tn_state *s, tn_error *e)
+{
+    if (check_own_hash(path, text, size, e))
+        return e->code;
+    const tn_json *root = tn_json_parse(text, size, path, 0, e);
+    if (root)
+        read_fields(path, root, fields, FIELDS, s, e);
+    tn_json_free(root);
+    return e->code;
+}
+
+int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e)
 {
     size_t size;
     *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field says which it is */
     char *path = tn_path_join(folder, TN_STATE_FILE),
-         *text = path ? tn_file_read(path, MOST_BYTES, &size, e) : NULL;
+         *text = !path ? NULL
+                 : at == AT_FDCWD ? tn_file_read(path, MOST_BYTES, &size, e)
+                                  : tn_file_read_at(at, TN_STATE_FILE, path, MOST_BYTES, &size, e);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    if (text && !check_own_hash(path, text, size, e)) {
-        const tn_json *root = tn_json_parse(text, size, path, 0, e);
-        if (root)
-            read_fields(path, root, fields, FIELDS, s, e);
-        tn_json_free(root);
-    }
+    if (text)
+        read_text(path, text, size, s, e);
     free(text);
     free(path);
     return e->code;
+}
+
+int tn_state_load(const char *folder, tn_state *s, tn_error *e)
+{
+    return tn_state_load_at(AT_FDCWD, folder, s, e);
 }
 
 int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e)

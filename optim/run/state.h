@@ -2,7 +2,7 @@
 
    It is read as a stranger's file: every key is known and there once, every number in range, and its
    own hash, on the last line, is that of all before it. Format 1 is of tenon before it knew the base;
-   planned, records, data_hash, config and frozen are 0 there. */
+   planned, records, data_hash, run, config and frozen are 0 there. */
 #ifndef TN_STATE_H
 #define TN_STATE_H
 
@@ -23,6 +23,8 @@ typedef struct tn_state {
 /* Refuses what could not be read again. The hashes of the files are taken from the folder. */
 int tn_state_save(const char *folder, tn_state *s, tn_error *e);
 int tn_state_load(const char *folder, tn_state *s, tn_error *e);
+/* In the open folder `at`, whose name is for messages; no link. */
+int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e);
 /* Refuses files whose hashes are not those of the state. */
 int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e);
 

@@ -1,5 +1,5 @@
-/* units.c - which weights belong together, and the memory of their state. Pairs are found by name:
-   LAYER.lora_A.weight (R,in) with LAYER.lora_B.weight (out,R). */
+/* units.c - which weights belong together, and the memory of their state.
+   Pairs are found by name: LAYER.lora_A.weight (R,in) with LAYER.lora_B.weight (out,R). */
 #include "core/arena.h"
 #include "optim/balora.h"
 #include "optim/run/table.h"

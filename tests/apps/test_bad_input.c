@@ -1,6 +1,6 @@
-/* Bad input, a row each: what is done to good files, the command, and the line it must answer with.
-   There are m (a config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl.
- */
+/* test_bad_input.c - bad input, a row each.
+   What is done to good files, the command, and the line it must answer with. There are m (a
+   config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

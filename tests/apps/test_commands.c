@@ -1,4 +1,4 @@
-/* Every command: its help, and what it prints when it is used as a user would. */
+/* test_commands.c - every command: its help, and what it prints when it is used as a user would. */
 #include "apps/options/options.h"
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"

@@ -1,4 +1,4 @@
-/* The examples do what their heads say: each runs and ends well. */
+/* test_examples.c - the examples do what their heads say: each runs and ends well. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

@@ -1,4 +1,5 @@
-/* The arena and the pool of gradients: pieces do not overlap, what is given back is used again. */
+/* test_arena.c - the arena and the pool of gradients.
+   Pieces do not overlap; what is given back is used again. */
 #include "core/arena.h"
 #include "tests/support/tests.h"
 

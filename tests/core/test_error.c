@@ -1,4 +1,4 @@
-/* The sticky error: the first one stays, in one line without control characters. */
+/* test_error.c - the sticky error: the first one stays, in one line without control characters. */
 #include "core/core.h"
 #include "tests/support/tests.h"
 

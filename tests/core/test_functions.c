@@ -1,4 +1,4 @@
-/* exp, log and cos against libm's long double, over their whole range. */
+/* test_functions.c - exp, log and cos against libm's long double, over their whole range. */
 #include "tests/support/tests.h"
 
 #include <math.h>

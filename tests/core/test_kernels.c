@@ -1,4 +1,4 @@
-/* Every kernel against long double libm, and every ISA against scalar, bit for bit. */
+/* test_kernels.c - every kernel against libm, and every ISA against scalar. */
 #include "core/kernels/kernels.h"
 #include "tests/support/tests.h"
 

@@ -1,7 +1,8 @@
-/* Every op of ops.def, over the samples it declares: gradients against differences, gradients that
-   add up, fused ops against their plain compositions, refusals to the letter, and the same bits on
-   every instruction set, number of threads and batch. An op without samples fails. */
-#include "tests/support/ops.h"
+/* test_ops.c - every op of ops.def, over the samples it declares.
+   Gradients against differences, gradients that add up, fused ops against their plain
+   compositions, refusals to the letter, and the same bits on every instruction set, number of
+   threads and batch. An op without samples fails. */
+#include "tests/support/op_samples.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* How ops deal with memory: weights in bf16 and f16, both layouts, masks that are not stored, work that
-   is cut into pieces, and what the streamed ops never hold. */
-#include "tests/support/ops.h"
+/* test_ops_memory.c - how ops deal with memory.
+   Weights in bf16 and f16, both layouts, masks that are not stored, work that is cut into
+   pieces, and what the streamed ops never hold. */
+#include "tests/support/op_samples.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* Every op while memory runs out: each block that its forward and backward ask for is refused once,
-   where the system reserves addresses and where it does not. The tape says so, nothing is lost, and
-   after a reset the same call gives the same bits. */
+/* test_ops_no_memory.c - every op while memory runs out.
+   Each block that its forward and backward ask for is refused once, where the system reserves
+   addresses and where it does not. The tape says so, nothing is lost, and after a reset the same
+   call gives the same bits. */
 #include "core/gemm.h"
-#include "tests/support/ops.h"
+#include "tests/support/op_samples.h"
 
 #include <errno.h>
 #include <stdatomic.h>

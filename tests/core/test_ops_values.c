@@ -1,5 +1,6 @@
-/* The numbers that ops compute: worked out by hand, and where they are huge, missing or all the same. */
-#include "tests/support/ops.h"
+/* test_ops_values.c - the numbers that ops compute.
+   Worked out by hand, and where they are huge, missing or all the same. */
+#include "tests/support/op_samples.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-/* The pool of threads: every index once, nested runs, memory, and many short lives. */
+/* test_pool.c - the pool of threads: every index once, nested runs, short lives. */
 #include "core/context.h"
 #include "core/op.h"
 #include "tests/support/tests.h"

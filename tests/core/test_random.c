@@ -1,4 +1,5 @@
-/* Random numbers: the published vectors of Philox, and moments of what is drawn from it. */
+/* test_random.c - random numbers.
+   The published vectors of Philox, and moments of what is drawn from it. */
 #include "tests/support/tests.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* The tape: what is kept, who owns what, how gradients add up, and that the first mistake sticks. */
+/* test_tape.c - the tape.
+   What is kept, who owns what, how gradients add up, and that the first mistake sticks. */
 #include "core/op.h"
 #include "tests/support/tests.h"
 

@@ -1,5 +1,5 @@
-/* test_curves.c - whole trainings against PyTorch, step by step: losses, gradient norms, and what
-   the weights have become. */
+/* test_curves.c - whole trainings against PyTorch, step by step.
+   Losses, gradient norms, and what the weights have become. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,6 @@
-/* test_balora.c - balancing after a step: the product stays, A^T A = B^T B, invariant runs do not
-   notice. A = lora_B (m,r), B = lora_A^T (n,r). */
+/* test_balora.c - balancing after a step.
+   The product stays, A^T A = B^T B, invariant runs do not notice. A = lora_B (m,r), B = lora_A^T
+   (n,r). */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

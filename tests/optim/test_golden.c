@@ -1,5 +1,6 @@
-/* test_golden.c - 1, 2 and 10 steps of a problem in closed form against
-   tests/golden/optimizers.txt and optimizers_extra.txt, which the papers' own code and NumPy references agree on. */
+/* test_golden.c - 1, 2 and 10 steps of a problem in closed form.
+   Against tests/golden/optimizers.txt and optimizers_extra.txt, which the papers' own code and
+   NumPy references agree on. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

@@ -1,6 +1,7 @@
-/* test_invariance.c - A -> A T, B -> B T^-T: what moves in the product and what must not. Every
-   setting, limit and figure is of tests/golden/invariance.json, made with NumPy; its problem is
-   rebuilt from closed formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
+/* test_invariance.c - invariance against figures made with NumPy.
+   A -> A T, B -> B T^-T: what moves in the product and what must not. Every setting, limit and
+   figure is of tests/golden/invariance.json, made with NumPy; its problem is rebuilt from closed
+   formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_closed.h"
 #include "tests/support/tests.h"

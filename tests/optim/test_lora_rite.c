@@ -1,5 +1,6 @@
-/* test_lora_rite.c - closed forms of LoRA-RITE's first steps, what its runs must not depend on, and
-   the whole method once more in other bases. */
+/* test_lora_rite.c - LoRA-RITE: closed forms, and what its runs must not depend on.
+   Closed forms of LoRA-RITE's first steps, what its runs must not depend on, and the whole
+   method once more in other bases. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,6 @@
-/* test_pairs.c - what the optimizers of LoRA pairs do, by their papers' theorems. In the papers'
-   letters: A = lora_B (m,r), B = lora_A^T (n,r), G = dL/dW, gA = s G B, gB = s G^T A. */
+/* test_pairs.c - what the optimizers of LoRA pairs do, by their papers' theorems.
+   In the papers' letters: A = lora_B (m,r), B = lora_A^T (n,r), G = dL/dW, gA = s G B, gB = s
+   G^T A. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

@@ -1,5 +1,6 @@
-/* test_textbook.c - the files of optim/ as pages of a textbook: every numbered equation at the top of
-   an optimizer's file is named in its code, and no such file has more than 170 lines. */
+/* test_textbook.c - the files of optim/ as pages of a textbook.
+   Every numbered equation at the top of an optimizer's file is named in its code, and no such
+   file has more than 170 lines. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,6 +1,7 @@
-/* test_trajectories.c - 50 steps against the original implementations: every case of
-   trajectories.json whose optimizer is ours, weights at eight marks and state at two. The committed
-   folder must be there; $TENON_ASSETS/golden/trajectories holds more of the same. */
+/* test_trajectories.c - 50 steps against the original implementations.
+   Every case of trajectories.json whose optimizer is ours, weights at eight marks and state at
+   two. The committed folder must be there; $TENON_ASSETS/golden/trajectories holds more of the
+   same. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_trajectory.h"
 #include "tests/support/tests.h"

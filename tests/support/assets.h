@@ -1,5 +1,5 @@
-/* assets.h - every file of a kind under $TENON_ASSETS, a folder with real models and tokenizers;
-   nothing to do when it is not set. */
+/* assets.h - every file of a kind under $TENON_ASSETS.
+   A folder with real models and tokenizers; nothing to do when it is not set. */
 #ifndef TN_ASSETS_H
 #define TN_ASSETS_H
 

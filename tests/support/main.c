@@ -1,4 +1,4 @@
-/* Runs the tests of the one file that is linked with it: each defines tests(). */
+/* main.c - runs the tests of the one file that is linked with it: each defines tests(). */
 #include "tests/support/tests.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* optim_closed.c - see optim_closed.h. */
+/* optim_closed.c - starts, gradients and losses of invariance.json's problem. */
 #include "tests/support/optim_closed.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* optim_closed.h - the problem of invariance.json, from closed formulas, in the paper's letters
-   (A = lora_B, B = lora_A^T).
+/* optim_closed.h - the problem of invariance.json, from closed formulas.
+   In the paper's letters (A = lora_B, B = lora_A^T).
 
        problem_new(&p, 1, &(pair_size){ .out = 17, .in = 11, .r = 4, .s = 1.5 }, 0);
        closed_start(&p, 0, false, "k1e3");

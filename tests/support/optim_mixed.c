@@ -1,4 +1,4 @@
-/* optim_mixed.c - see optim_mixed.h. */
+/* optim_mixed.c - makes two pairs, an embedding, a norm and a bias, and steps them. */
 #include "tests/support/optim_mixed.h"
 #include "tests/support/tests.h"
 

@@ -1,5 +1,6 @@
-/* optim_mixed.h - what training meets beside one pair: two pairs, an embedding matrix, a norm and a
-   bias, with prescribed gradients; and every variant of an optimizer's settings.
+/* optim_mixed.h - what training meets beside one pair.
+   Two pairs, an embedding matrix, a norm and a bias, with prescribed gradients; and every
+   variant of an optimizer's settings.
 
        char settings[TEXT];
        for (int k = 0; variant(def, k, settings); k++)

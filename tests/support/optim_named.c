@@ -1,4 +1,4 @@
-/* optim_named.c - see optim_named.h. */
+/* optim_named.c - makes weights of given names and shapes. */
 #include "tests/support/optim_named.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,4 +1,4 @@
-/* optim_problem.c - see optim_problem.h. */
+/* optim_problem.c - pairs, their loss and gradients, and whole runs of them. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

@@ -1,4 +1,4 @@
-/* optim_trajectory.c - see optim_trajectory.h. */
+/* optim_trajectory.c - reads one run and replays it. */
 #include "tests/support/optim_trajectory.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,6 @@
-/* optim_trajectory.h - one run of trajectories.json: its start, its gradients, and the comparison of
-   a pair with the file after `mark` steps, within the file's limit.
+/* optim_trajectory.h - one run of trajectories.json.
+   Its start, its gradients, and the comparison of a pair with the file after `mark` steps,
+   within the file's limit.
 
        trajectory r;
        trajectory_start(&r, folder, item, "lion", "beta1=0.5");

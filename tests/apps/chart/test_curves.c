@@ -1,4 +1,5 @@
-/* Pictures of curves: ticks, the lines of the terminal, and an SVG that an XML reader takes. */
+/* test_curves.c - pictures of curves.
+   Ticks, the lines of the terminal, and an SVG that an XML reader takes. */
 #include "tests/support/svg.h"
 #include "tests/support/tests.h"
 

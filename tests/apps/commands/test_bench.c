@@ -1,4 +1,5 @@
-/* The benchmarks on small sizes: they run, and a script can read what `bench step` prints. */
+/* test_bench.c - the benchmarks on small sizes.
+   They run, and a script can read what `bench step` prints. */
 #include "tests/support/tests.h"
 
 #include "apps/bench/bench.h"
@@ -91,6 +92,28 @@ START_TEST(optimizers)
 }
 END_TEST
 
+/* What is timed are steps behind the warm-up that an optimizer says it has. */
+START_TEST(warm_ups)
+{
+    const options o = small("full");
+    tn_error e = { 0 };
+    tn_context *c = bench_context(NULL, 1, &e);
+    for (int i = 0; tn_optims[i]; i++) {
+        tn_params *p = bench_pairs(c, &o, &e);
+        tn_optim *optim = tn_optim_new(p, tn_optims[i], &(tn_optim_options){ 0 }, &e);
+        ck_assert_msg(!e.code, "%s", e.text);
+        int64_t wanted = 0;
+        for (const tn_hyper *h = tn_optims[i]->hyper; h->name; h++)
+            if (strstr(h->name, "warm"))
+                wanted = (int64_t)h->value;
+        ck_assert_int_eq(bench_warm_up(optim), wanted);
+        tn_optim_free(optim);
+        tn_params_free(p);
+    }
+    tn_context_free(c);
+}
+END_TEST
+
 #ifndef TN_DOUBLE /* double is for tests alone, and slow */
 
 START_TEST(ops)
@@ -122,6 +145,7 @@ void tests(TCase *c)
     tcase_add_test(c, step);
     tcase_add_test(c, small_network);
     tcase_add_test(c, optimizers);
+    tcase_add_test(c, warm_ups);
 #ifndef TN_DOUBLE
     tcase_add_test(c, ops);
     tcase_add_test(c, peak);

@@ -1,4 +1,5 @@
-/* tenon lab: every experiment shows what it is for, in numbers that are its run's, and draws it. */
+/* test_lab.c - tenon lab, experiment by experiment.
+   Each shows what it is for, in the numbers of its own run, and draws it. */
 #include "optim/optim.h"
 #include "tests/support/apps.h"
 #include "tests/support/svg.h"

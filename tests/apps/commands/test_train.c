@@ -1,5 +1,6 @@
-/* tenon train, driven from outside: same bits whatever the threads and wherever it was stopped;
-   stopping by signal; refusing what is not finite; what is in the output folder. */
+/* test_train.c - tenon train, driven from outside.
+   Same bits whatever the threads and wherever it was stopped; stopping by signal; refusing what
+   is not finite; what is in the output folder. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

@@ -1,4 +1,5 @@
-/* The table of options: reading the command line and config files, help, the nearest name. */
+/* test_options.c - the table of options.
+   Reading the command line and config files, help, the nearest name. */
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
 #include "apps/options/options_help.c"

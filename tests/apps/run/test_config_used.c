@@ -1,4 +1,4 @@
-/* config.used: what it says is what was told, whatever characters that has, and it says all of it. */
+/* test_config_used.c - config.used repeats a run whole, whatever is in its strings. */
 #include "apps/run/config_used.h"
 #include "tests/support/apps.h"
 #include "tests/support/scratch.h"

@@ -1,4 +1,4 @@
-/* The data of a run, seen from outside: which rows a step and an evaluation take, what is read of a file. */
+/* test_source.c - the data of a run: which rows it takes, and what is read of a file. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

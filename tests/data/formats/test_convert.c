@@ -1,4 +1,5 @@
-/* Oracle: the definition of IEEE 754's binary formats, in exact arithmetic of double. */
+/* test_convert.c - floating types of a file against IEEE 754's definition.
+   The oracle is that definition in exact arithmetic of double. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,3 +1,4 @@
+/* test_file.c - reading, mapping and writing whole files. */
 #include "tests/support/tests.h"
 
 #include "data/formats/file.h"
@@ -40,7 +41,7 @@ START_TEST(writes_and_reads)
     holds(path, "and two");
     ck_assert_int_eq(tn_file_write(path, NULL, 0, &e), 0);
     holds(path, "");
-    ck_assert_int_eq(access(scratch_path(&s, "a.tmp"), F_OK), -1);
+    ck_assert_int_eq(access(scratch_path(&s, "a.tenon.tmp"), F_OK), -1);
     scratch_close(&s);
 }
 END_TEST
@@ -58,15 +59,19 @@ START_TEST(writes_into_the_current_folder)
 }
 END_TEST
 
-/* What an interrupted save left behind is in nobody's way, even when it is longer. */
+/* What an interrupted save left behind is in nobody's way, even when it is longer; a file of another
+   name is somebody's. */
 START_TEST(overwrites_what_a_save_left)
 {
     scratch s;
     tn_error e = { 0 };
     scratch_open(&s);
-    scratch_write(&s, "a.tmp", "half of something longer", 24);
+    scratch_write(&s, "a.tmp", "mine", 4);
+    scratch_write(&s, "a.tenon.tmp", "half of something longer", 24);
     ck_assert_int_eq(tn_file_write(scratch_path(&s, "a"), "whole", 5, &e), 0);
     holds(s.path, "whole");
+    holds(scratch_path(&s, "a.tmp"), "mine");
+    ck_assert_int_eq(access(scratch_path(&s, "a.tenon.tmp"), F_OK), -1);
     scratch_close(&s);
 }
 END_TEST
@@ -180,7 +185,7 @@ START_TEST(refuses_links)
     ck_assert_int_eq(tn_file_write(link, "x", 1, &e), TN_EIO);
     is_refused(&e, TN_EIO, link, "link");
     e = (tn_error){ 0 };
-    ck_assert_int_eq(symlink("victim", scratch_path(&s, "b.tmp")), 0);
+    ck_assert_int_eq(symlink("victim", scratch_path(&s, "b.tenon.tmp")), 0);
     ck_assert_int_eq(tn_file_write(scratch_path(&s, "b"), "x", 1, &e), TN_EIO);
     is_refused(&e, TN_EIO, s.path, "cannot write");
     holds(scratch_path(&s, "victim"), "precious");
@@ -191,7 +196,7 @@ END_TEST
 static void old_file_is_whole(scratch *s)
 {
     holds(scratch_path(s, "a"), "old");
-    ck_assert_int_eq(access(scratch_path(s, "a.tmp"), F_OK), -1);
+    ck_assert_int_eq(access(scratch_path(s, "a.tenon.tmp"), F_OK), -1);
 }
 
 /* A full disk: the device that says so stands in for the temporary file. */

@@ -1,3 +1,4 @@
+/* test_json.c - what the parser takes and what it refuses, and where it says the fault is. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,3 +1,4 @@
+/* test_json_get.c - typed getters over a parsed document. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,3 +1,4 @@
+/* test_safetensors.c - reading safetensors: good files, and each way to be wrong. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

@@ -1,3 +1,4 @@
+/* test_safetensors_write.c - writing safetensors: the bytes of the format's own library. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

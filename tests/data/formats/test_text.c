@@ -1,3 +1,4 @@
+/* test_text.c - texts that grow, also without memory. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"

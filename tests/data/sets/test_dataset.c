@@ -1,4 +1,4 @@
-/* test_dataset.c - texts: what is read of them, what is refused; the memory that a data set takes. */
+/* test_dataset.c - texts: what is read and refused, and the memory they take. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,5 @@
-/* The reader of JSONL: what a line holds, whatever stands beside it and however it ends. What is refused
-   is in test_dataset.c, which reads through it. */
+/* test_jsonl.c - the reader of JSONL: what a line holds, however it ends.
+   What is refused is in test_dataset.c, which reads through it. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

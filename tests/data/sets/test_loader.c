@@ -1,3 +1,4 @@
+/* test_loader.c - batches as a function of seed and index. */
 #include "data/sets/dataset.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

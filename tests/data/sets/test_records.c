@@ -1,5 +1,5 @@
-/* test_records.c - records of a file or a task: what is read of each form, which tokens count, what is
-   refused and at which line. */
+/* test_records.c - records of a file or a task.
+   What is read of each form, which tokens count, what is refused and at which line. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

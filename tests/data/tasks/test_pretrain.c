@@ -1,3 +1,4 @@
+/* test_pretrain.c - the records that a base model learns from. */
 #include "data/data.h"
 #include "tests/support/tests.h"
 

@@ -1,3 +1,4 @@
+/* test_tasks.c - every task: its records, its splits, its score. */
 #include "data/data.h"
 #include "tests/support/tests.h"
 

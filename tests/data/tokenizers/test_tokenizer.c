@@ -1,3 +1,4 @@
+/* test_tokenizer.c - byte and character tokenizers, in memory and as files. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

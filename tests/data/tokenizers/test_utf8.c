@@ -1,4 +1,5 @@
-/* The table of well-formed sequences of the Unicode standard (3-7), and every code point. */
+/* test_utf8.c - UTF-8 against the Unicode standard.
+   Its table of well-formed sequences (3-7), and every code point. */
 #include "tests/support/tests.h"
 
 #include "data/tokenizers/utf8.h"

@@ -1,5 +1,6 @@
-/* test_optim.c - what a step does with every optimizer: gradients and counts after it, decay,
-   threads, refusals. Units and their state are in test_units.c, settings in test_settings.c. */
+/* test_optim.c - what a step does with every optimizer.
+   Gradients and counts after it, decay, threads, refusals. Units and their state are in
+   test_units.c, settings in test_settings.c. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_named.h"
 #include "tests/support/optim_problem.h"

@@ -1,6 +1,7 @@
-/* test_schedule.c - learning rates against Transformers' get_scheduler, global clipping against
-   torch's clip_grad_norm_. Our step k has the rate of their step k within the warm-up (no step at
-   rate 0) and of their step k - 1 after it. */
+/* test_schedule.c - learning rates and clipping against Transformers and torch.
+   Learning rates against Transformers' get_scheduler, global clipping against torch's
+   clip_grad_norm_. Our step k has the rate of their step k within the warm-up (no step at rate
+   0) and of their step k - 1 after it. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

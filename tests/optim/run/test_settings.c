@@ -1,5 +1,6 @@
-/* test_settings.c - settings and presets by name, and every setting of every optimizer of the
-   table: it changes a run, and what is out of its range is refused. */
+/* test_settings.c - settings and presets by name.
+   Every setting of every optimizer of the table: it changes a run, and what is out of its range
+   is refused. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_mixed.h"
 #include "tests/support/optim_named.h"

@@ -1,4 +1,4 @@
-/* shared.c - what the ops share: products on the tape, frozen weights, sums over tokens. */
+/* ops.c - what the ops share: products on the tape, frozen weights, sums over tokens. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -44,7 +44,7 @@ static void pass_range(void *arg, int64_t from, int64_t to, int thread)
         tn_accumulate(&y[i], beta, x[i]);
 }
 
-void tn_pass(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y)
+void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y)
 {
     passing j = { .x = x, .beta = beta, .y = y };
     tn_over_elements(t, count, pass_range, &j);
@@ -146,21 +146,4 @@ void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn
 {
     columns c = { .kernels = tn_kernels_on(t), .cols = cols, .x = x };
     tn_sum_rows(t, rows, cols, add_rows, &c, beta, y);
-}
-
-/* ---- references ---- */
-
-tn_tensor *tn_transposed(tn_tape *t, tn_tensor *a)
-{
-    if (!a || a->rank != 2)
-        return NULL;
-    int64_t rows = a->dim[0], cols = a->dim[1];
-    tn_tensor *flat = tn_reshape(t, a, 2, (int64_t[]){ 1, rows * cols });
-    tn_tensor *result = NULL; // (cols, rows of a so far)
-    for (int64_t r = 0; r < rows; r++) {
-        tn_tensor *row = tn_slice(t, flat, r * cols, (r + 1) * cols);
-        tn_tensor *column = tn_reshape(t, row, 2, (int64_t[]){ cols, 1 });
-        result = result ? tn_concat(t, result, column) : column;
-    }
-    return result;
 }

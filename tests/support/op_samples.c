@@ -1,5 +1,5 @@
-/* ops.c - see ops.h. */
-#include "tests/support/ops.h"
+/* op_samples.c - makes the operands of a sample and calls its op. */
+#include "tests/support/op_samples.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* ops.h - calls of ops made from the samples that the ops declare, for tests and comparisons. */
+/* op_samples.h - calls of ops, made from the samples that they declare. */
 #ifndef TN_TESTS_OPS_H
 #define TN_TESTS_OPS_H
 
