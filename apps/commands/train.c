@@ -30,6 +30,8 @@ static int check_options(const options *o, tn_error *e)
                        "--data is missing; expected a .txt, a .jsonl, a folder or task:NAME");
     if (!o->output_dir && !o->dry_run)
         return tn_fail(e, APP_USAGE, "--output-dir is missing; expected a folder for the result");
+    if (o->auto_resume && o->overwrite)
+        return tn_fail(e, APP_USAGE, "--auto-resume and --overwrite: expected one of them");
     if (!o->dry_run)
         output_check(o, e);
     return e->code;
@@ -118,7 +120,8 @@ static void print_resume(const options *o, tn_error *e)
 {
     tn_text line = { 0 };
     for (int i = 0; i < o->argc; i++) {
-        if (!strcmp(o->argv[i], "--overwrite") || !strcmp(o->argv[i], "--resume"))
+        if (!strcmp(o->argv[i], "--overwrite") || !strcmp(o->argv[i], "--resume") ||
+            !strcmp(o->argv[i], "--auto-resume"))
             continue;
         show_word(o->argv[i], &line);
         tn_text_add(&line, " ");
@@ -187,8 +190,18 @@ static int probe(job *j)
     return 0;
 }
 
-int command_train(const options *o, tn_error *e)
+/* The same options, --auto-resume as --resume where there is a checkpoint. */
+static options with_resume(const options *o)
 {
+    options out = *o;
+    if (o->auto_resume && o->output_dir && tn_checkpoint_newest(o->output_dir) >= 0)
+        out.resume = true;
+    return out;
+}
+
+int command_train(const options *told, tn_error *e)
+{
+    const options asked = with_resume(told), *o = &asked;
     job j = { .o = o, .e = e, .folder = -1, .saved = -1 };
     int status = 1;
     if (check_options(o, e))

@@ -26,6 +26,8 @@ int tenon(const place *p, const char *format, ...) __attribute__((format(printf,
 int shell(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Fails unless the file contains the text. */
 void place_has(const place *p, const char *file, const char *text);
+/* Fails unless both folders hold the same files but for logs. */
+void place_same(const place *p, const char *a, const char *b);
 /* Text of a file, to be freed. */
 char *place_read(const char *file);
 

@@ -32,15 +32,6 @@ static void make_base(const place *p)
                      0);
 }
 
-/* Fails unless both folders hold the same files but for logs. */
-static void same_folders(const place *p, const char *a, const char *b)
-{
-    const int status = shell(p, "diff -rq -x log.jsonl %s %s >differ", a, b);
-    char *text = place_read("differ");
-    ck_assert_msg(status == 0, "%s", text);
-    free(text);
-}
-
 START_TEST(bits_do_not_depend_on_threads)
 {
     place p = place_make();
@@ -48,7 +39,7 @@ START_TEST(bits_do_not_depend_on_threads)
     make_base(&p);
     ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o o1 --threads 1", k->command, k->optimizer), 0);
     ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o o5 --threads 5", k->command, k->optimizer), 0);
-    same_folders(&p, "o1", "o5");
+    place_same(&p, "o1", "o5");
     place_end(&p);
 }
 END_TEST
@@ -69,7 +60,7 @@ START_TEST(resuming_changes_no_bit)
                                k->command, k->optimizer, n),
                          0);
         place_has(&p, "out", "resumed");
-        same_folders(&p, "o", "r");
+        place_same(&p, "o", "r");
     }
     place_end(&p);
 }
@@ -86,7 +77,7 @@ START_TEST(a_longer_run_continues_a_shorter_one)
         ck_assert_int_eq(tenon(&p, "%s --iters %d -o r --overwrite", how, n), 0);
         ck_assert_int_eq(tenon(&p, "%s --iters 9 -o r --resume", how), 0);
         ck_assert_int_eq(shell(&p, "rm -r r/checkpoint-%d", n), 0);
-        same_folders(&p, "o", "r");
+        place_same(&p, "o", "r");
     }
     place_end(&p);
 }
@@ -115,7 +106,7 @@ START_TEST(a_signal_saves_and_stops)
     ck_assert_int_eq(tenon(&p, "%s -o r --resume", how), 0);
     ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-300*' -delete"),
                      0);
-    same_folders(&p, "o", "r");
+    place_same(&p, "o", "r");
     place_end(&p);
 }
 END_TEST
@@ -190,7 +181,7 @@ START_TEST(a_finished_run_is_kept)
     place_has(&p, "err", "holds a run stopped after step 3; --resume continues it, --overwrite");
     ck_assert_int_eq(shell(&p, "touch r/adapter_config.json r/adapter_model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
-    same_folders(&p, "o", "r");
+    place_same(&p, "o", "r");
     ck_assert_int_eq(tenon(&p, "%s -o r --resume --overwrite", how), 2);
     place_end(&p);
 }
@@ -235,10 +226,10 @@ START_TEST(config_used_repeats_the_run)
     make_base(&p);
     ck_assert_int_eq(tenon(&p, LORA " --optimizer lora-rite -o o"), 0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
-    same_folders(&p, "o", "r");
+    place_same(&p, "o", "r");
     ck_assert_int_eq(tenon(&p, FULL " -o f"), 0);
     ck_assert_int_eq(tenon(&p, "train --config f/config.used -o g"), 0);
-    same_folders(&p, "f", "g");
+    place_same(&p, "f", "g");
     place_end(&p);
 }
 END_TEST
@@ -251,7 +242,7 @@ START_TEST(config_used_quotes_what_needs_it)
     ck_assert_int_eq(
         tenon(&p, "train --model m --tokenizer chars --data 'a # b.txt' --iters 2 -o o"), 0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
-    same_folders(&p, "o", "r");
+    place_same(&p, "o", "r");
     place_end(&p);
 }
 END_TEST

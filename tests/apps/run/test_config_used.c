@@ -152,7 +152,8 @@ START_TEST(repeats_the_run)
         0);
     ck_assert_int_eq(shell(&p, "rm t.txt"), 0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
-    ck_assert_int_eq(shell(&p, "diff -r -x log.jsonl o r && test -d r/checkpoint-2"), 0);
+    place_same(&p, "o", "r");
+    ck_assert_int_eq(shell(&p, "test -d r/checkpoint-2"), 0);
     place_end(&p);
 }
 END_TEST
