@@ -191,17 +191,17 @@ static int probe(job *j)
 }
 
 /* The same options, --auto-resume as --resume where there is a checkpoint. */
-static options with_resume(const options *o)
+static options with_resume(const options *o, tn_error *e)
 {
     options out = *o;
-    if (o->auto_resume && o->output_dir && tn_checkpoint_newest(o->output_dir) >= 0)
+    if (o->auto_resume && o->output_dir && tn_checkpoint_newest(o->output_dir, 0, e) >= 0)
         out.resume = true;
     return out;
 }
 
 int command_train(const options *told, tn_error *e)
 {
-    const options asked = with_resume(told), *o = &asked;
+    const options asked = with_resume(told, e), *o = &asked;
     job j = { .o = o, .e = e, .folder = -1, .saved = -1 };
     int status = 1;
     if (check_options(o, e))
