@@ -1,4 +1,4 @@
-/* tenon train --auto-resume. */
+/* test_auto_resume.c - tenon train --auto-resume. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
