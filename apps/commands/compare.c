@@ -1,12 +1,12 @@
 /* compare.c - tenon compare. */
 #include "apps/compare/compare.h"
+#include "apps/bench/bench.h"
 #include "apps/run/output.h"
 #include "apps/run/progress.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HASHED_BATCHES = 1000 };
 
@@ -30,16 +30,64 @@ static void copy_weights(const tn_params *p, tn_real *start, bool back)
 
 /* ---- one cell ---- */
 
-typedef struct watch { study *y; cell *c; tn_error *e; } watch;
+/* What is seen of a run as it goes. */
+typedef struct watch {
+    study *y;
+    cell *c;
+    double *seconds, *update; /* of each step; of its tn_optim_step */
+    int64_t n, room;
+    tn_error *e;
+} watch;
+
+static void keep_time(watch *w, const run_event *event)
+{
+    if (w->n == w->room) {
+        const int64_t room = w->room ? 2 * w->room : 1024;
+        double *seconds = realloc(w->seconds, (size_t)room * sizeof *seconds);
+        w->seconds = seconds ? seconds : w->seconds;
+        double *update = realloc(w->update, (size_t)room * sizeof *update);
+        w->update = update ? update : w->update;
+        if (!seconds || !update) {
+            tn_fail(w->e, TN_ENOMEM, "the times of the steps: out of memory");
+            return;
+        }
+        w->room = room;
+    }
+    w->seconds[w->n] = event->seconds;
+    w->update[w->n++] = event->update;
+}
 
 static int on_event(void *arg, run *r, const run_event *event)
 {
     watch *w = arg;
-    if (!event->evaluated)
+    if (!event->evaluated) {
         w->c->train = event->loss;
+        keep_time(w, event);
+    }
     if (event->evaluated || event->step == 1 || event->step % r->o->steps_per_report == 0)
         study_point(w->y, w->c, event, w->e);
     return w->e->code || signals_stop();
+}
+
+/* The medians, over the steps behind the optimizer's warm-up if there are any. */
+static void take_medians(watch *w, int64_t warm_up)
+{
+    const int64_t from = warm_up < w->n ? warm_up : 0;
+    if (w->n) {
+        w->c->seconds = bench_median(w->seconds + from, w->n - from);
+        w->c->update = bench_median(w->update + from, w->n - from);
+    }
+    free(w->seconds);
+    free(w->update);
+}
+
+/* Of all rows of a part; "exact" says nothing about the windows of a text. */
+static int evaluate_all(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
+{
+    if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
+        tn_dataset_facts(s->data[which]).stream)
+        out->exact = -1;
+    return e->code;
 }
 
 static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *e)
@@ -63,37 +111,54 @@ static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
     return e->code;
 }
 
-/* Trains and evaluates a cell. A run whose numbers stop being finite is a result, not an error. */
-static int run_cell(study *y, setup *s, cell *c, tn_error *e)
+/* What a run stands on, known before its first step. */
+static void describe_cell(cell *c, run *r)
+{
+    const int64_t batches = r->steps * r->o->grad_accumulation_steps;
+    c->start = tn_params_hash(r->s->model->params, true);
+    c->batches = tn_loader_hash(r->loader, batches < HASHED_BATCHES ? batches : HASHED_BATCHES);
+    c->state = (int64_t)tn_optim_state_bytes(r->optim);
+}
+
+/* Training and evaluation. A run whose numbers stop being finite is a result, not an error. */
+static int go(watch *w, run *r, tn_error *e)
+{
+    cell *c = w->c;
+    tn_error inner = { 0 };
+    w->e = &inner;
+    const int stopped = run_go(r, on_event, w, &inner);
+    if (!inner.code && !stopped && !evaluate_all(r->s, r->o, PART_VALID, &c->valid, &inner))
+        evaluate_all(r->s, r->o, PART_TEST, &c->test, &inner);
+    c->diverged = 0;
+    if (inner.code == TN_ENONFINITE) {
+        const tn_eval none = new_cell(0, 0, 0).valid;
+        c->diverged = r->state.step + 1;
+        c->valid = c->test = none;
+    } else if (inner.code) {
+        *e = inner;
+    }
+    c->done = !e->code && (!stopped || c->diverged);
+    return e->code;
+}
+
+static int run_cell(study *y, setup *s, cell *c, double untrained, tn_error *e)
 {
     run r;
-    tn_error inner = { 0 };
-    watch w = { y, c, &inner };
-    if (open_cell(&r, y, s, c, e)) {
-        run_close(&r);
-        return e->code;
+    watch w = { .y = y, .c = c };
+    if (!open_cell(&r, y, s, c, e)) {
+        c->untrained = untrained;
+        describe_cell(c, &r);
+        go(&w, &r, e);
+        take_medians(&w, bench_warm_up(r.optim));
+        tn_params_clear(s->model->params);
+        tn_tape_reset(s->tape);
     }
-    const int64_t batches = r.steps * y->o->grad_accumulation_steps;
-    c->start = tn_params_hash(s->model->params, true);
-    c->batches = tn_loader_hash(r.loader, batches < HASHED_BATCHES ? batches : HASHED_BATCHES);
-    c->records = !tn_dataset_facts(s->data[PART_TRAIN]).stream;
-    c->state = tn_optim_state_bytes(r.optim);
-    const int stopped = run_go(&r, on_event, &w, &inner);
-    c->seconds = r.seconds / (double)(r.state.step ? r.state.step : 1);
-    if (!inner.code && !stopped && !evaluate_part(s, y->o, PART_VALID, 0, &c->valid, &inner))
-        evaluate_part(s, y->o, PART_TEST, 0, &c->test, &inner);
-    if (inner.code == TN_ENONFINITE)
-        c->diverged = r.state.step + 1;
-    else if (inner.code)
-        *e = inner;
-    c->done = !e->code && !stopped;
-    tn_params_clear(s->model->params);
-    tn_tape_reset(s->tape);
     run_close(&r);
     if (c->done)
         study_record(y, c, e);
-    if (c->done)
+    if (c->done && !e->code)
         study_line(y, c);
+    c->done = c->done && !e->code;
     return e->code;
 }
 
@@ -126,11 +191,56 @@ static void pairs_line(const study *y, const setup *s)
     printf("%s", said ? "\n" : "");
 }
 
+/* The validation loss of the weights that every run of a seed begins with; NaN: not finite. A study
+   that goes on must find it as it was. */
+static double untrained_loss(const study *y, const setup *s, int64_t seed, tn_error *e)
+{
+    tn_eval eval;
+    tn_error inner = { 0 };
+    if (evaluate_part(s, y->o, PART_VALID, 0, &eval, &inner)) {
+        if (inner.code != TN_ENONFINITE)
+            *e = inner;
+        return (double)NAN;
+    }
+    for (int64_t i = 0; i < y->count; i++)
+        if (y->cells[i].done && y->cells[i].seed == seed && y->cells[i].untrained != eval.loss) {
+            tn_fail(e, TN_ESTATE,
+                    "--resume: the loss of the untrained model is %.9g; expected the %.9g of %s",
+                    eval.loss, y->cells[i].untrained, y->paths[0]);
+            break;
+        }
+    return eval.loss;
+}
+
+static bool is_left(const study *y, int64_t seed)
+{
+    for (int64_t i = 0; i < y->count; i++)
+        if (y->cells[i].seed == seed && !y->cells[i].done)
+            return true;
+    return false;
+}
+
+/* Says what can be wrong before the first run: what an optimizer refuses, and the folder. */
+static int begin_study(study *y, setup *s, tn_error *e)
+{
+    if (try_cells(y, s, y->o->seed, e) || output_make(y->o->out, e) || study_open(y, s, e))
+        return e->code;
+    progress_setup(s, y->o);
+    pairs_line(y, s);
+    if (y->resume)
+        printf("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
+               (long long)y->count);
+    return 0;
+}
+
 /* Runs all cells of a seed that are not done, each from the same weights. */
 static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
 {
     setup s = { 0 };
     tn_real *start = NULL;
+    double untrained = 0;
+    if (!first && !is_left(y, seed))
+        return 0;
     if (!open_seed(&s, y->o, seed, e)) {
         start = malloc((size_t)tn_params_trained(s.model->params) * sizeof *start);
         if (!start)
@@ -138,34 +248,34 @@ static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
     }
     if (!e->code)
         copy_weights(s.model->params, start, false);
-    if (!e->code && first && !try_cells(y, &s, seed, e) && !output_make(y->o->out, e) &&
-        !study_open(y, s.full, e)) {
-        progress_setup(&s, y->o);
-        pairs_line(y, &s);
-    }
+    if (!e->code && first)
+        begin_study(y, &s, e);
+    if (!e->code)
+        untrained = untrained_loss(y, &s, seed, e);
     for (int64_t i = 0; i < y->count && !e->code && !signals_stop(); i++) {
         cell *c = &y->cells[i];
         if (c->done || c->seed != seed)
             continue;
         copy_weights(s.model->params, start, true);
-        run_cell(y, &s, c, e);
+        run_cell(y, &s, c, untrained, e);
     }
     free(start);
     setup_close(&s);
     return e->code;
 }
 
+/* Rounds until no grid grows any more, a signal comes or something fails. */
 static int run_study(study *y, tn_error *e)
 {
     int added = 1;
-    for (bool first = true; added > 0 && !signals_stop(); first = false) {
+    for (bool first = true; added > 0; first = false) {
         for (int64_t k = 0; k < y->o->seeds && !e->code && !signals_stop(); k++)
             run_seed(y, y->o->seed + k, first && k == 0, e);
-        added = e->code || signals_stop() ? 0 : study_extend(y, e);
+        const bool done = !e->code && study_done(y) == y->count;
+        added = done ? study_extend(y, e) : 0;
+        y->complete = done && added == 0 && !e->code;
     }
-    if (!e->code)
-        study_csv(y, e);
-    if (!e->code)
+    if (!study_finish(y, e))
         study_table(y);
     return e->code;
 }
@@ -178,24 +288,23 @@ static int check_options(const options *o, tn_error *e)
         return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
     if (!o->out)
         return tn_fail(e, APP_USAGE, "--out is missing; expected a folder for the results");
-    char *path = tn_path_join(o->out, "runs.jsonl");
-    if (path && !o->overwrite && !access(path, F_OK))
-        tn_fail(e, TN_ESTATE, "%s: results of an older study; --overwrite replaces them", path);
-    free(path);
-    return e->code;
+    return 0;
 }
 
 int command_compare(const options *o, tn_error *e)
 {
     study y = { .o = o };
-    if (check_options(o, e) || study_fill(&y, e) || choice_check(o, y.names, y.optimizers, e)) {
-        study_close(&y);
-        return 1;
+    int status = 1;
+    if (!check_options(o, e) && !study_check(&y, e) && !study_fill(&y, e) &&
+        !choice_check(o, y.names, y.optimizers, e)) {
+        signals_catch();
+        run_study(&y, e);
+        status = y.complete ? 0 : 130;
+        if (!e->code)
+            printf("\nwritten: %s, %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2], y.paths[3]);
+        if (!e->code && !y.complete)
+            print_resume(o, e);
     }
-    signals_catch();
-    run_study(&y, e);
-    if (!e->code && !signals_stop())
-        printf("\nwritten: %s, %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2], y.paths[3]);
     study_close(&y);
-    return signals_stop() ? 130 : 0;
+    return status;
 }

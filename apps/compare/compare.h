@@ -1,9 +1,13 @@
 /* compare.h - a study: optimizers x learning rates x seeds.
    All runs begin from the same start and see the same batches.
 
-   A cell is one run. A rate is chosen per optimizer by the mean validation loss over seeds; while
-   the best rate is the first or last of its grid, and the last step out was not for nothing, the
-   grid is extended, at most 2 x EXTENSIONS times. */
+   A cell is one run. A rate is chosen per optimizer by the mean validation loss over all seeds;
+   only rates whose seeds are all done have a mean. While the best rate is the lowest or highest of
+   its grid, the grid grows beyond it by its own steps (compare_grid.c says when it stops), and
+   a choice that stays at an edge is reported as one.
+
+   A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on behind
+   the last whole line (compare_files.c); until its end config.used says that it is incomplete. */
 #ifndef TN_APP_COMPARE_H
 #define TN_APP_COMPARE_H
 
@@ -11,21 +15,27 @@
 
 #include <stdio.h>
 
-enum { MOST_RATES = 64, EXTENSIONS = 3 };
+/* Rates of a first grid, and beyond each of its ends, at most. */
+enum { MOST_FIRST = 32, FURTHER = 16, MOST_RATES = MOST_FIRST + 2 * FURTHER };
 
+/* Losses that differ by less than this share are the same: rates so small or so alike that nothing
+   changes differ in their last digits alone. */
+#define LITTLE 1e-5
+
+/* A number that there is none of is NaN, a count -1. */
 typedef struct cell {
-    int optimizer;   /* of the study's list */
+    int optimizer; /* of the study's list */
     double lr;
     int64_t seed;
     bool done;
-    int64_t diverged; /* step whose loss or gradient was not finite; 0: none */
-    double train;     /* loss of the last step */
-    tn_eval valid, test; /* of all validation and test rows; test.rows 0: there are none */
-    bool records;    /* the rows are records, so that "exact" means something */
-    double seconds;   /* a step */
-    size_t state;     /* bytes */
-    uint64_t start,
-        batches; /* hashes of the starting weights that are trained and of the batches */
+    int64_t diverged;    /* step whose loss or gradient was not finite; one more than the steps: the
+                            evaluation at the end; 0: none */
+    double untrained;    /* validation loss of the weights that the run began with */
+    double train;        /* loss of the last step that was finite */
+    tn_eval valid, test; /* of all validation and test rows; test.exact: of records only */
+    double seconds, update; /* medians over the steps: of a step, and of its tn_optim_step alone */
+    int64_t state;          /* bytes */
+    uint64_t start, batches; /* hashes: of the starting weights that are trained, of the batches */
 } cell;
 
 typedef struct study {
@@ -34,35 +44,76 @@ typedef struct study {
     int optimizers;
     cell *cells;
     int64_t count, room;
+    cell *old; /* what runs.jsonl held, in its order, for --resume; `done` until a cell took it */
+    int64_t olds;
+    long kept;           /* bytes of its whole lines */
+    bool resume;         /* goes on with what is in its folder */
+    bool complete;       /* every run is done, and no grid grows any more */
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
     char *paths[4];      /* of runs.jsonl, curves.jsonl, table.csv, config.used */
+    tn_text told;        /* what config.used says */
 } study;
 
-/* What all seeds of one optimizer and rate gave. */
+/* What the seeds of one optimizer and rate gave. */
 typedef struct summary {
     int64_t runs, diverged;
-    double valid,
-        spread; /* mean validation loss, infinite when a run diverged; over seeds, else over rows */
-    double test, exact, seconds; /* of the test data, NaN without; exact: share of its records */
-    size_t state;
+    double valid, spread; /* mean validation loss; over seeds, else over rows. Infinite when a run
+                             diverged or a seed is missing */
+    double test, exact;   /* of the test data, NaN without; exact: share of its records */
+    double seconds, update;
+    int64_t state;
 } summary;
 
+/* Where the best rate of an optimizer lies among those that were tried. */
+typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY } edge;
+typedef struct place {
+    edge edge;
+    double next;  /* rate to try beyond the edge; 0: none */
+    char why[96]; /* why none, at an edge */
+} place;
+
 /* compare_grid.c */
-int study_fill(study *y, tn_error *e);   /* the optimizers and their first grids */
-int study_extend(
-    study *y, tn_error *e); /* adds cells where the best rate is at an edge; their number, or < 0 */
+/* The optimizers and their first grids; with --resume what is done. */
+int study_fill(study *y, tn_error *e);
+/* Adds cells where the best rate is at an edge; their number, or < 0. */
+int study_extend(study *y, tn_error *e);
 /* The rates of an optimizer in ascending order; returns how many. */
 int study_rates(const study *y, int optimizer, double rates[MOST_RATES]);
-summary study_summary(const study *y, int optimizer, double lr);
-double study_choice(const study *y, int optimizer); /* the rate with the lowest validation loss */
+int64_t study_done(const study *y); /* runs that are done */
 
-/* compare_table.c */
-int study_open(study *y, bool full, tn_error *e); /* full: all weights are trained, not LoRA */
+/* compare_choice.c */
+summary study_summary(const study *y, int optimizer, double lr);
+double study_choice(const study *y, int optimizer); /* the rate with the lowest loss so far */
+/* Are all runs of this optimizer done, and does its grid not grow any more? */
+bool study_settled(const study *y, int optimizer);
+/* The choice that stands then; 0: there is none yet, or every rate diverged. */
+double study_chosen(const study *y, int optimizer);
+place study_place(const study *y, int optimizer);
+/* Mean loss of the untrained model over the seeds; NaN: not known. */
+double study_untrained(const study *y);
+
+/* compare_runs.c */
+cell new_cell(int optimizer, double lr, int64_t seed);
+/* What a line about this run begins with, in both files. */
+void cell_name(const study *y, const cell *c, tn_text *out);
+void cell_write(const study *y, const cell *c, tn_text *out);
+/* Line `number` of runs.jsonl. Refuses what is not a finished run of this study. */
+int cell_read(const study *y, const char *line, size_t n, int64_t number, cell *c, tn_error *e);
+
+/* compare_files.c */
+int study_check(study *y, tn_error *e); /* refuses a folder that holds a study, or none to resume */
+int study_load(study *y, tn_error *e);  /* y->old */
+/* Opens the files. s: the first seed's model and data, which a study that goes on must find as they
+   were. */
+int study_open(study *y, const setup *s, tn_error *e);
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
+int study_finish(study *y, tn_error *e); /* table.csv; and config.used of a complete study */
+void study_close(study *y);
+
+/* compare_table.c */
 void study_line(const study *y, const cell *c);
 void study_table(const study *y);
-int study_csv(const study *y, tn_error *e);
-void study_close(study *y);
+int study_csv(const study *y, tn_error *e); /* table.csv */
 
 #endif

@@ -1,15 +1,42 @@
-/* compare_grid.c - which rates a study tries, and which one it chooses. */
+/* compare_grid.c - which rates a study tries, and which one it chooses.
+
+   The lowest loss at an edge of the rates says only that the best rate was not found. So a grid
+   grows: one step further in each round, at equal ratios as it began, while its best rate lies at
+   that edge. It stops there, and the edge is reported,
+     - when the last step took less than LITTLE off the loss: a plateau could go on for ever;
+     - after FURTHER rates. At the usual steps (a factor of 3.16) they are a factor of 10^8: a grid
+       that still falls there began in the wrong place, or its steps are too small to arrive;
+     - at --lr-min, to which no schedule could fall, and at the limits of --learning-rate.
+   A grid of one rate has no steps to go on in. */
 #include "apps/compare/compare.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A further rate must lower the validation loss by this share of it, or none is tried beyond it: the
-   losses of rates so small or so alike that nothing changes differ by their last digits alone. */
-#define LITTLE 1e-5
-
 /* ---- cells ---- */
+
+int64_t study_done(const study *y)
+{
+    int64_t done = 0;
+    for (int64_t i = 0; i < y->count; i++)
+        done += y->cells[i].done;
+    return done;
+}
+
+/* Has this run been done before? Then its result takes the cell's place. */
+static void take_old(study *y, cell *c)
+{
+    for (int64_t i = 0; i < y->olds; i++) {
+        cell *old = &y->old[i];
+        if (old->done && old->optimizer == c->optimizer && old->lr == c->lr &&
+            old->seed == c->seed) {
+            *c = *old;
+            old->done = false;
+            return;
+        }
+    }
+}
 
 static int add_cells(study *y, int optimizer, double lr, tn_error *e)
 {
@@ -22,7 +49,8 @@ static int add_cells(study *y, int optimizer, double lr, tn_error *e)
             y->cells = more;
             y->room = room;
         }
-        y->cells[y->count++] = (cell){ .optimizer = optimizer, .lr = lr, .seed = y->o->seed + s };
+        y->cells[y->count] = new_cell(optimizer, lr, y->o->seed + s);
+        take_old(y, &y->cells[y->count++]);
     }
     return e->code;
 }
@@ -77,6 +105,13 @@ static void log_grid(double lo, double hi, int n, grid *g)
         g->rate[i] = log_rate(lo, hi, n, i);
 }
 
+/* A rate, as --learning-rate takes it. */
+static bool read_rate(const char *text, double *out)
+{
+    const option *row = &options_table[OPT_learning_rate];
+    return read_real(text, out) && *out >= row->lo && *out <= row->hi;
+}
+
 /* "LO:HI:logN" or "X,Y,Z" into g; g->n is 0 if it is neither. */
 static void read_grid(const char *text, grid *g)
 {
@@ -85,15 +120,15 @@ static void read_grid(const char *text, grid *g)
     double from, to;
     *g = (grid){ 0 };
     if (sscanf(text, "%31[^:]:%31[^:]:log%31s", lo, hi, word) == 3) {
-        if (read_real(lo, &from) && read_real(hi, &to) && read_count(word, &n) && from > 0 &&
-            to > from && n >= 2 && n <= MOST_RATES / 2)
+        if (read_rate(lo, &from) && read_rate(hi, &to) && read_count(word, &n) && to > from &&
+            n >= 2 && n <= MOST_FIRST)
             log_grid(from, to, (int)n, g);
         return;
     }
     for (const char *s = text; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
-        const int length = (int)strcspn(s, ",");
-        snprintf(word, sizeof word, "%.*s", length < 60 ? length : 60, s);
-        if (g->n == MOST_RATES / 2 || !read_real(word, &g->rate[g->n]) || g->rate[g->n] <= 0) {
+        const size_t length = strcspn(s, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : 0), s);
+        if (g->n == MOST_FIRST || !read_rate(word, &g->rate[g->n])) {
             g->n = 0;
             return;
         }
@@ -115,85 +150,89 @@ static int fill_grid(study *y, int optimizer, tn_error *e)
     grid g;
     first_grid(y, optimizer, &g);
     if (!g.n)
-        return tn_fail(
-            e, APP_USAGE,
-            "--lr-grid \"%.80s\": expected LO:HI:logN or rates with commas between, at most %d",
-            y->o->lr_grid, MOST_RATES / 2);
-    for (int i = 0; i < g.n; i++)
+        return tn_fail(e, APP_USAGE,
+                       "--lr-grid \"%.80s\": expected LO:HI:logN or rates with commas between, at "
+                       "most %d, from %g to %g",
+                       y->o->lr_grid, MOST_FIRST, options_table[OPT_learning_rate].lo,
+                       options_table[OPT_learning_rate].hi);
+    for (int i = 0; i < g.n && !e->code; i++) {
+        for (int k = 0; k < i; k++)
+            if (g.rate[k] == g.rate[i])
+                return tn_fail(e, APP_USAGE,
+                               "--lr-grid \"%.80s\": the rate %g twice (rates of a "
+                               "logN have four digits); expected each once",
+                               y->o->lr_grid, g.rate[i]);
         add_cells(y, optimizer, g.rate[i], e);
+    }
     return e->code;
 }
 
 int study_fill(study *y, tn_error *e)
 {
     y->optimizers = choice_names(y->o, NULL, y->names, MOST_OPTIMIZERS, e);
+    if (!e->code && y->resume)
+        study_load(y, e);
     for (int k = 0; k < y->optimizers && !e->code; k++)
         fill_grid(y, k, e);
+    for (int added = 1; !e->code && y->olds && added > 0 && study_done(y) == y->count;)
+        added = study_extend(y, e);
+    for (int64_t i = 0; i < y->olds && !e->code; i++)
+        if (y->old[i].done)
+            tn_fail(e, TN_ESTATE,
+                    "%s:%lld: a run that this study does not have; expected the options "
+                    "that it began with",
+                    y->paths[0], (long long)i + 1);
     return e->code;
 }
 
-/* ---- choice ---- */
+/* ---- growing ---- */
 
-summary study_summary(const study *y, int optimizer, double lr)
+/* Rate number `out` (1, 2, ...) beyond the first grid g, whose rates are in ascending order. */
+static double rate_beyond(const grid *g, edge side, int out)
 {
-    summary s = { 0 };
-    double squares = 0, rows = 0;
-    for (int64_t i = 0; i < y->count; i++) {
-        const cell *c = &y->cells[i];
-        if (c->optimizer != optimizer || c->lr != lr || !c->done)
-            continue;
-        s.runs++;
-        s.diverged += c->diverged > 0;
-        s.valid += c->valid.loss;
-        squares += c->valid.loss * c->valid.loss;
-        rows += c->valid.error;
-        s.test += c->test.rows ? c->test.loss : (double)NAN;
-        s.exact +=
-            c->test.rows && c->records ? (double)c->test.exact / (double)c->test.rows : (double)NAN;
-        s.seconds += c->seconds;
-        s.state = c->state;
-    }
-    const double n = (double)s.runs;
-    s.valid /= n;
-    s.spread = s.runs > 1 ? sqrt(fmax(squares - n * s.valid * s.valid, 0) / (n - 1)) : rows;
-    s.test /= n;
-    s.exact /= n;
-    s.seconds /= n;
-    if (s.diverged || !s.runs)
-        s.valid = (double)INFINITY;
-    return s;
+    const double *pair = side == LOWEST ? g->rate : g->rate + g->n - 2;
+    if (g->lo > 0)
+        return log_rate(g->lo, g->hi, g->n, side == LOWEST ? -out : g->n - 1 + out);
+    return log_rate(pair[0], pair[1], 2, side == LOWEST ? -out : 1 + out);
 }
 
-double study_choice(const study *y, int optimizer)
+/* Did the step to the last rate take less than LITTLE off the loss? */
+static bool is_flat(const study *y, int optimizer, double last, double before)
 {
-    double rates[MOST_RATES], best = 0, least = (double)INFINITY;
-    const int n = study_rates(y, optimizer, rates);
-    for (int i = 0; i < n; i++) {
-        const double loss = study_summary(y, optimizer, rates[i]).valid;
-        if (loss < least || i == 0) {
-            least = loss;
-            best = rates[i];
-        }
-    }
-    return best;
-}
-
-/* Has the trial of a further rate shown that this edge is no better than the rate before it? */
-static bool is_flat(const study *y, int optimizer, double edge, double before)
-{
-    const double loss = study_summary(y, optimizer, edge).valid;
+    const double loss = study_summary(y, optimizer, last).valid;
     const double other = study_summary(y, optimizer, before).valid;
     return isfinite(other) && other - loss <= LITTLE * other;
 }
 
-/* The rate beyond the edge where the best of an optimizer lies; 0: it lies inside, or far enough out,
-   or the last step out changed little. */
-static double beyond(const study *y, int optimizer)
+/* Fills in the next rate beyond `last`, which is the edge and lies `out` rates beyond the first
+   grid g, or why none is tried. flat: the step to the edge was for nothing. */
+static void look_beyond(const study *y, const grid *g, double last, int out, bool flat, place *p)
+{
+    const option *limits = &options_table[OPT_learning_rate];
+    const double next = rate_beyond(g, p->edge, out + 1);
+    if (out && flat)
+        snprintf(p->why, sizeof p->why, "the last step took less than %g %% off the loss",
+                 100 * LITTLE);
+    else if (out == FURTHER)
+        snprintf(p->why, sizeof p->why, "a grid grows by at most %d rates on a side", FURTHER);
+    else if (next < y->o->lr_min)
+        snprintf(p->why, sizeof p->why, "the next rate is below --lr-min");
+    else if (next < limits->lo || next > limits->hi)
+        snprintf(p->why, sizeof p->why, "a rate is from %g to %g", limits->lo, limits->hi);
+    else if (p->edge == LOWEST ? next >= last : next <= last)
+        snprintf(p->why, sizeof p->why, "the next rate has the same four digits");
+    else
+        p->next = next;
+}
+
+place study_place(const study *y, int optimizer)
 {
     grid g;
     double rates[MOST_RATES];
     const int n = study_rates(y, optimizer, rates);
     const double best = study_choice(y, optimizer);
+    const bool low = best == rates[0], high = best == rates[n - 1];
+    place p = { .edge = low && high ? ONLY : low ? LOWEST : high ? HIGHEST : INSIDE };
     int below = 0, above = 0; /* of the rates, which are not among the first */
     first_grid(y, optimizer, &g);
     qsort(g.rate, (size_t)g.n, sizeof *g.rate, by_value);
@@ -201,29 +240,22 @@ static double beyond(const study *y, int optimizer)
         below += rates[i] < g.rate[0];
         above += rates[i] > g.rate[g.n - 1];
     }
-    if (n < 2 || below + above >= 2 * EXTENSIONS || n == MOST_RATES)
-        return 0;
-    const double *low = rates + below, *high = rates + n - 2 - above; /* pairs of first rates */
-    if (best == rates[0] && !(below && is_flat(y, optimizer, best, rates[1]))) {
-        const double lower = g.lo > 0 ? log_rate(g.lo, g.hi, g.n, -1 - below)
-                                      : log_rate(low[0], low[1], 2, -1 - below);
-        return lower >= y->o->lr_min ? lower : 0; /* no schedule falls to a higher rate */
-    }
-    if (best == rates[n - 1] && !(above && is_flat(y, optimizer, best, rates[n - 2])))
-        return g.lo > 0 ? log_rate(g.lo, g.hi, g.n, g.n + above)
-                        : log_rate(high[0], high[1], 2, 2 + above);
-    return 0;
+    if (p.edge == ONLY)
+        snprintf(p.why, sizeof p.why, "a grid of one rate does not grow");
+    else if (p.edge == LOWEST)
+        look_beyond(y, &g, best, below, is_flat(y, optimizer, best, rates[1]), &p);
+    else if (p.edge == HIGHEST)
+        look_beyond(y, &g, best, above, is_flat(y, optimizer, best, rates[n - 2]), &p);
+    return p;
 }
 
 int study_extend(study *y, tn_error *e)
 {
     int added = 0;
     for (int k = 0; k < y->optimizers && !e->code; k++) {
-        const double lr = beyond(y, k);
-        if (lr > 0) {
-            add_cells(y, k, lr, e);
+        const double next = study_place(y, k).next;
+        if (next > 0 && !add_cells(y, k, next, e))
             added++;
-        }
     }
     return e->code ? e->code : added;
 }

@@ -1,115 +1,25 @@
-/* compare_table.c - what a study writes, in its folder and on the terminal.
-   runs.jsonl, curves.jsonl, table.csv, config.used and the table of the screen. */
+/* compare_table.c - a study as a table, in the terminal and as table.csv. */
 #include "apps/compare/compare.h"
-#include "apps/run/config_used.h"
 #include "apps/run/show.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* What the study was told, for its folder. */
-static int write_used(const study *y, bool full, tn_error *e)
-{
-    tn_text told = { 0 };
-    config_told(y->o, "compare", full, &told);
-    return tn_text_save(&told, y->o->out, "config.used", e);
-}
+/* ---- the terminal ---- */
 
-int study_open(study *y, bool full, tn_error *e)
-{
-    static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
-    for (int i = 0; i < 4; i++)
-        if (!(y->paths[i] = tn_path_join(y->o->out, names[i])))
-            return tn_fail(e, TN_ENOMEM, "%s: out of memory", y->o->out);
-    y->runs = fopen(y->paths[0], "w");
-    y->curves = y->runs ? fopen(y->paths[1], "w") : NULL;
-    if (!y->curves)
-        return tn_fail(e, TN_EIO, "%s: cannot write: %s", y->paths[y->runs ? 1 : 0],
-                       strerror(errno));
-    return write_used(y, full, e);
-}
-
-void study_close(study *y)
-{
-    if (y->runs)
-        fclose(y->runs);
-    if (y->curves)
-        fclose(y->curves);
-    for (int i = 0; i < 4; i++)
-        free(y->paths[i]);
-    free(y->cells);
-    *y = (study){ 0 };
-}
-
-/* Writes a line, which is freed, and sees that it arrived. */
-static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
-{
-    const char *text = tn_text_done(line, path, e);
-    if (text && (fwrite(text, 1, line->n, f) != line->n || fflush(f)))
-        tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
-    tn_text_free(line);
-}
-
-static void add_name(const study *y, const cell *c, tn_text *out)
-{
-    tn_text_add(out, "{\"optimizer\":\"%s\",\"learning_rate\":%g,\"seed\":%lld",
-                y->names[c->optimizer], c->lr, (long long)c->seed);
-}
-
-/* Was the run scored on test data? */
-static bool is_tested(const cell *c)
-{
-    return c->test.rows && !c->diverged;
-}
-
-void study_record(study *y, const cell *c, tn_error *e)
-{
-    tn_text line = { 0 };
-    add_name(y, c, &line);
-    if (!c->diverged) {
-        json_real(&line, "valid_loss", c->valid.loss, 9);
-        json_real(&line, "valid_stderr", c->valid.error, 4);
-    }
-    if (is_tested(c)) {
-        json_real(&line, "test_loss", c->test.loss, 9);
-        json_real(&line, "test_stderr", c->test.error, 4);
-        tn_text_add(&line, ",\"test_exact\":%lld,\"test_rows\":%lld", (long long)c->test.exact,
-                    (long long)c->test.rows);
-    }
-    json_real(&line, "train_loss", c->train, 9);
-    json_real(&line, "seconds_per_step", c->seconds, 4);
-    tn_text_add(&line, ",\"state_bytes\":%zu,\"diverged_at\":%lld", c->state,
-                (long long)c->diverged);
-    tn_text_add(&line, ",\"start\":\"%016llx\",\"batches\":\"%016llx\"}\n",
-                (unsigned long long)c->start, (unsigned long long)c->batches);
-    write_line(y->runs, y->paths[0], &line, e);
-}
-
-void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
-{
-    tn_text line = { 0 };
-    add_name(y, c, &line);
-    tn_text_add(&line, ",\"split\":\"%s\",\"step\":%lld", event->evaluated ? "valid" : "train",
-                (long long)event->step);
-    json_real(&line, "loss", event->evaluated ? event->valid.loss : event->loss, 9);
-    if (!event->evaluated)
-        json_real(&line, "grad_norm", event->grad_norm, 6);
-    tn_text_add(&line, "}\n");
-    write_line(y->curves, y->paths[1], &line, e);
-}
-
-typedef struct widths { int name, rate, seed; } widths; /* of columns, in letters */
+typedef struct widths {
+    int name, rate, seed;
+} widths; /* of columns, in letters */
 
 /* As wide as the longest name, rate and seed of the study, or as most studies need. */
 static widths columns(const study *y)
 {
     widths w = { 12, 9, 3 };
+    char lr[SHOWN];
     for (int64_t i = 0; i < y->count; i++) {
         const cell *c = &y->cells[i];
         const int name = (int)strlen(y->names[c->optimizer]);
-        const int rate = snprintf(NULL, 0, "%g", c->lr);
+        const int rate = (int)strlen(show_real(c->lr, lr));
         const int seed = snprintf(NULL, 0, "%lld", (long long)c->seed);
         w.name = name > w.name ? name : w.name;
         w.rate = rate > w.rate ? rate : w.rate;
@@ -121,18 +31,21 @@ static widths columns(const study *y)
 void study_line(const study *y, const cell *c)
 {
     const widths w = columns(y);
-    printf("%-*s lr %-*g seed %-*lld ", w.name, y->names[c->optimizer], w.rate, c->lr, w.seed,
-           (long long)c->seed);
+    char lr[SHOWN];
+    printf("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
+           show_real(c->lr, lr), w.seed, (long long)c->seed);
     if (c->diverged)
-        printf("not finite at step %lld", (long long)c->diverged);
+        printf("diverged: not finite after %lld steps", (long long)c->diverged - 1);
     else
         printf("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
-    if (is_tested(c))
+    if (!isnan(c->test.loss))
         printf("  test %.4f", c->test.loss);
-    if (is_tested(c) && c->records)
+    if (c->test.exact >= 0)
         printf("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
-    printf("  %.3g ms a step  start %08llx batches %08llx\n", 1000 * c->seconds,
-           (unsigned long long)c->start >> 32, (unsigned long long)c->batches >> 32);
+    if (!isnan(c->seconds))
+        printf("  %.3g ms a step, %.3g its update", 1000 * c->seconds, 1000 * c->update);
+    printf("  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
+           (unsigned long long)c->batches >> 32);
     fflush(stdout);
 }
 
@@ -148,79 +61,179 @@ static void print_number(double x, double scale, const char *format)
 static void print_rates(const study *y, int k)
 {
     double rates[MOST_RATES];
+    char lr[SHOWN];
     const int n = study_rates(y, k, rates);
-    const double best = study_choice(y, k);
+    const double best = study_chosen(y, k);
     printf("%-*s", columns(y).name, y->names[k]);
     for (int i = 0; i < n; i++) {
         const summary s = study_summary(y, k, rates[i]);
-        if (!s.runs)
-            printf("  %g: not run", rates[i]);
-        else if (isfinite(s.valid))
-            printf("  %s%g: %.4f", rates[i] == best ? "*" : "", rates[i], s.valid);
+        show_real(rates[i], lr);
+        if (s.diverged)
+            printf("  %s: %lld of %lld diverged", lr, (long long)s.diverged, (long long)s.runs);
+        else if (s.runs < y->o->seeds)
+            printf("  %s: %lld of %lld runs", lr, (long long)s.runs, (long long)y->o->seeds);
         else
-            printf("  %g: diverged", rates[i]);
+            printf("  %s%s: %.4f", rates[i] == best ? "*" : "", lr, s.valid);
     }
     printf("\n");
+}
+
+/* What there is to know about an optimizer's best rate, behind its row. */
+static const char *remark(const study *y, int k)
+{
+    static const char *const edges[] = { [INSIDE] = "",
+                                         [LOWEST] = "  its lowest rate",
+                                         [HIGHEST] = "  its highest rate",
+                                         [ONLY] = "  its only rate" };
+    return study_settled(y, k) ? edges[study_place(y, k).edge] : "  so far";
 }
 
 /* The row of an optimizer: its best rate and what came of it. */
 static void print_row(const study *y, int k, widths w)
 {
-    char state[SHOWN], valid[SHOWN];
+    char state[SHOWN], valid[SHOWN], best[SHOWN];
     const double lr = study_choice(y, k);
     const summary s = study_summary(y, k, lr);
     printf("%-*s ", w.name, y->names[k]);
     if (!isfinite(s.valid)) {
-        printf("%s\n", s.runs ? "no rate of its grid stayed finite" : "no run was finished");
+        printf("%s\n", study_settled(y, k) ? "every rate diverged in some run"
+                                           : "no rate has its mean yet");
         return;
     }
     snprintf(valid, sizeof valid, "%.4f +- %.4f", s.valid, s.spread);
-    printf("%-*g %-20s ", w.rate, lr, valid);
+    printf("%-*s %-20s ", w.rate, show_real(lr, best), valid);
     print_number(s.test, 1, "%-10.4f ");
     print_number(s.exact, 100, "%5.1f %%  ");
-    printf("%-10.3g %s\n", 1000 * s.seconds, show_bytes((double)s.state, state));
+    printf("%-10.3g %-10.3g %s%s\n", 1000 * s.seconds, 1000 * s.update,
+           show_bytes((double)s.state, state), remark(y, k));
+}
+
+/* Which optimizers' best rates lie at an edge of what was tried, and why no further one was. */
+static void print_edges(const study *y)
+{
+    static const char *const where[] = {
+        [LOWEST] = "the lowest", [HIGHEST] = "the highest", [ONLY] = "the only one"
+    };
+    char best[SHOWN];
+    for (int k = 0; k < y->optimizers; k++) {
+        const place p = study_place(y, k);
+        if (study_chosen(y, k) > 0 && p.edge != INSIDE)
+            printf(
+                "edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
+                "(%s)\n",
+                y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
+    }
+}
+
+/* Which optimizers' choices are no better than no training. */
+static void print_no_better(const study *y)
+{
+    const double untrained = study_untrained(y);
+    const char *names[MOST_OPTIMIZERS];
+    int n = 0, settled = 0;
+    for (int k = 0; k < y->optimizers; k++) {
+        const double loss = study_summary(y, k, study_choice(y, k)).valid;
+        settled += study_settled(y, k);
+        if (study_settled(y, k) && !(loss < untrained * (1 - LITTLE)))
+            names[n++] = y->names[k];
+    }
+    if (isnan(untrained) || !n)
+        return;
+    if (n == settled && y->complete)
+        printf("nothing in this study beats the untrained model\n");
+    for (int i = 0; i < n && !(n == settled && y->complete); i++)
+        printf("%s%s%s", i ? ", " : "no better than the untrained model: ", names[i],
+               i == n - 1 ? "\n" : "");
 }
 
 void study_table(const study *y)
 {
     const widths w = columns(y);
-    printf("\n%-*s %-*s %-20s %-10s %-8s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
-           "valid loss", "test loss", "exact", "ms a step", "state");
+    const long long done = study_done(y), seeds = y->o->seeds;
+    printf("\n");
+    if (!y->complete)
+        printf("INCOMPLETE: %lld runs are done, %lld of the grids so far are not. A rate has a "
+               "mean when "
+               "its %lld seed%s done,\nan optimizer a choice when its grid is.\n",
+               done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
+    printf("%-*s %-*s %-20s %-10s %-8s %-10s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
+           "valid loss", "test loss", "exact", "ms a step", "its update", "state");
+    printf("%-*s %-*s ", w.name, "untrained", w.rate, "-");
+    print_number(study_untrained(y), 1, "%.4f");
+    printf("\n");
     for (int k = 0; k < y->optimizers; k++)
         print_row(y, k, w);
-    printf("+-: %s\n", y->o->seeds > 1 ? "standard deviation over the seeds (of a run: standard "
-                                         "error over the rows)"
-                                       : "standard error over the rows");
+    printf("+-: %s\n", seeds > 1
+                           ? "standard deviation over the seeds (of a run: standard error over the "
+                             "rows)"
+                           : "standard error over the rows");
+    print_edges(y);
+    print_no_better(y);
     printf("\nvalidation loss of every rate (* chosen)\n");
     for (int k = 0; k < y->optimizers; k++)
         print_rates(y, k);
 }
 
+/* ---- table.csv ---- */
+
+/* A number behind its comma; nothing but the comma where there is none. */
+static void csv_real(tn_text *out, const char *format, double x)
+{
+    tn_text_add(out, ",");
+    if (!isnan(x))
+        tn_text_add(out, format, x);
+}
+
+static void csv_count(tn_text *out, int64_t n)
+{
+    if (n < 0)
+        tn_text_add(out, ",");
+    else
+        tn_text_add(out, ",%lld", (long long)n);
+}
+
+/* chosen: the word for where the rate lies, of the chosen rate; NULL: it is not chosen. */
+static void csv_row(const study *y, const cell *c, const char *chosen, tn_text *out)
+{
+    char lr[SHOWN];
+    tn_text_add(out, "%s,%s,%lld,%d", y->names[c->optimizer], show_real(c->lr, lr),
+                (long long)c->seed, chosen != NULL);
+    csv_real(out, "%.6f", c->valid.loss);
+    csv_real(out, "%.6f", c->valid.error);
+    csv_real(out, "%.6f", c->test.loss);
+    csv_count(out, c->test.exact);
+    csv_count(out, c->test.rows);
+    csv_real(out, "%.6f", c->train);
+    csv_real(out, "%.5f", c->seconds);
+    tn_text_add(out, ",%lld,%lld,%016llx,%016llx,%s,%s", (long long)c->state,
+                (long long)c->diverged, (unsigned long long)c->start,
+                (unsigned long long)c->batches, y->complete ? "complete" : "incomplete",
+                chosen ? chosen : "");
+    csv_real(out, "%.6f", c->untrained);
+    csv_real(out, "%.7f", c->update);
+    tn_text_add(out, "\n");
+}
+
 int study_csv(const study *y, tn_error *e)
 {
+    static const char *const edges[] = {
+        [INSIDE] = "inside", [LOWEST] = "lowest", [HIGHEST] = "highest", [ONLY] = "only"
+    };
     tn_text out = { 0 };
+    double best[MOST_OPTIMIZERS];
+    edge where[MOST_OPTIMIZERS];
+    for (int k = 0; k < y->optimizers; k++) {
+        best[k] = study_chosen(y, k);
+        where[k] = study_place(y, k).edge;
+    }
     tn_text_add(&out,
                 "optimizer,learning_rate,seed,chosen,valid_loss,valid_stderr,test_loss,test_exact,"
-                "test_rows,"
-                "train_loss,seconds_per_step,state_bytes,diverged_at,start,batches\n");
+                "test_rows,train_loss,seconds_per_step,state_bytes,diverged_at,start,batches,study,"
+                "edge,untrained_loss,update_seconds\n");
     for (int64_t i = 0; i < y->count; i++) {
         const cell *c = &y->cells[i];
-        if (!c->done)
-            continue;
-        tn_text_add(&out, "%s,%g,%lld,%d,", y->names[c->optimizer], c->lr, (long long)c->seed,
-                    c->lr == study_choice(y, c->optimizer));
-        if (c->diverged)
-            tn_text_add(&out, ",,");
-        else
-            tn_text_add(&out, "%.6f,%.6f,", c->valid.loss, c->valid.error);
-        if (is_tested(c))
-            tn_text_add(&out, "%.6f,%lld,%lld,", c->test.loss, (long long)c->test.exact,
-                        (long long)c->test.rows);
-        else
-            tn_text_add(&out, ",,,");
-        tn_text_add(&out, "%.6f,%.5f,%zu,%lld,%016llx,%016llx\n", c->train, c->seconds, c->state,
-                    (long long)c->diverged, (unsigned long long)c->start,
-                    (unsigned long long)c->batches);
+        if (c->done)
+            csv_row(y, c, c->lr == best[c->optimizer] ? edges[where[c->optimizer]] : NULL, &out);
     }
     return tn_text_save(&out, y->o->out, "table.csv", e);
 }

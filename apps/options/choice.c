@@ -12,24 +12,36 @@ static int all_names(const char **names, int most)
     return n;
 }
 
+/* The next of comma-separated names, without the blanks around it, into name[64]; returns what is
+   behind it. */
+static const char *next_name(const char *list, char *name)
+{
+    list += strspn(list, " ");
+    const size_t whole = strcspn(list, ",");
+    size_t n = whole;
+    for (; n && list[n - 1] == ' '; n--)
+        ;
+    snprintf(name, 64, "%.*s", n < 60 ? (int)n : 60, list);
+    return list + whole + (list[whole] == ',');
+}
+
 int choice_names(const options *o, const char *otherwise, const char **names, int most, tn_error *e)
 {
+    char name[64];
     const char *list = o->optimizers ? o->optimizers : otherwise;
-    int count = list ? 0 : all_names(names, most);
+    int count = list ? 0 : all_names(names, most), listed = 0;
+    for (const char *s = list ? list : ""; *s; listed++)
+        s = next_name(s, name);
+    if (listed > most)
+        tn_fail(e, APP_USAGE, "--optimizers: expected at most %d", most);
     for (const char *s = list ? list : ""; *s && !e->code;) {
-        char name[64];
-        s += strspn(s, " ");
-        const size_t whole = strcspn(s, ",");
-        size_t n = whole;
-        for (; n && s[n - 1] == ' '; n--)
-            ;
-        snprintf(name, sizeof name, "%.*s", n < 60 ? (int)n : 60, s);
+        s = next_name(s, name);
         const tn_optim_def *def = find_optimizer(name, e);
-        if (def && count == most)
-            tn_fail(e, APP_USAGE, "--optimizers: expected at most %d", most);
-        else if (def)
+        for (int k = 0; k < count && def; k++)
+            if (names[k] == def->name)
+                tn_fail(e, APP_USAGE, "--optimizers: %s twice; expected each once", def->name);
+        if (def)
             names[count++] = def->name;
-        s += whole + (s[whole] == ',');
     }
     return count;
 }

@@ -14,7 +14,7 @@
 enum { MOST_OPTIMIZERS = 64 };
 
 /* The names, as tn_optims has them, of --optimizers, or of the list `otherwise` (NULL: of all).
-   Returns how many; refuses more than `most`. */
+   Returns how many; refuses more than `most`, and a name given twice. */
 int choice_names(const options *o, const char *otherwise, const char **names, int most,
                  tn_error *e);
 /* Refuses an --opt NAME.K=V whose NAME is not among the names. */

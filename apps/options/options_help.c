@@ -1,5 +1,6 @@
 /* options_help.c - --help, values as text, and the nearest of some names. */
 #include "apps/options/options_set.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,29 +63,18 @@ void options_help(const command *c, tn_text *out)
                     : "");
 }
 
-/* The shortest text that is read as exactly this number. */
-static void add_real(double x, tn_text *out)
-{
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    tn_text_add(out, "%s", text);
-}
-
 void options_value(const options *o, int i, tn_text *out)
 {
     const option *row = &options_table[i];
     const void *field = (const char *)o + row->offset;
     const double real = row->kind == OPTION_REAL ? *(const double *)field : 0;
+    char number[SHOWN];
     if (row->kind == OPTION_TEXT && *(const char *const *)field)
         tn_text_add(out, "%s", *(const char *const *)field);
     else if (row->kind == OPTION_COUNT && (o->given[i] || *row->def))
         tn_text_add(out, "%lld", (long long)*(const int64_t *)field);
     else if (row->kind == OPTION_REAL && !isnan(real))
-        add_real(real, out);
+        tn_text_add(out, "%s", show_real(real, number));
     else if (row->kind == OPTION_FLAG)
         tn_text_add(out, "%s", *(const bool *)field ? "true" : "false");
 }

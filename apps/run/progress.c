@@ -206,3 +206,21 @@ void progress_close(progress *p)
         fclose(p->log);
     p->log = NULL;
 }
+
+void print_resume(const options *o, tn_error *e)
+{
+    tn_text line = { 0 };
+    for (int i = 0; i < o->argc; i++) {
+        if (!strcmp(o->argv[i], "--overwrite") || !strcmp(o->argv[i], "--resume") ||
+            !strcmp(o->argv[i], "--auto-resume"))
+            continue;
+        show_word(o->argv[i], &line);
+        tn_text_add(&line, " ");
+    }
+    if (o->overwrite && o->config) /* which may say overwrite = true */
+        tn_text_add(&line, "--no-overwrite ");
+    const char *text = tn_text_done(&line, "the command to continue with", e);
+    if (text)
+        printf("to continue: %s--resume\n", text);
+    tn_text_free(&line);
+}

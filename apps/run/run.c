@@ -172,9 +172,11 @@ int run_step(run *r, run_event *out, tn_error *e)
         out->loss += add_batch(r, r->state.batches + i, tokens, out, e);
     if (e->code)
         return e->code;
+    const double begun = now_seconds();
     if (tn_optim_step(r->optim))
         return tn_fail(e, tn_optim_error(r->optim)->code, "step %lld: %s", (long long)out->step,
                        tn_optim_error(r->optim)->text);
+    out->update = now_seconds() - begun;
     out->lr = tn_optim_lr(r->optim);
     out->grad_norm = tn_optim_grad_norm(r->optim);
     r->state.step++;
@@ -225,7 +227,8 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
         const double begun = now_seconds();
         if (run_step(r, &step, e))
             break;
-        r->seconds += now_seconds() - begun;
+        step.seconds = now_seconds() - begun;
+        r->seconds += step.seconds;
         const bool due = r->s->data[PART_VALID] &&
             (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
         if (due &&

@@ -83,6 +83,7 @@ typedef struct run_event {
     int64_t step;
     double loss, lr, grad_norm;
     int64_t tokens;  /* of this step, padding included */
+    double seconds, update; /* of this step, of its tn_optim_step alone */
     tn_eval valid;
     bool best;
 } run_event;

@@ -46,6 +46,16 @@ char *show_time(double seconds, char *out)
     return out;
 }
 
+char *show_real(double x, char *out)
+{
+    for (int digits = 6; digits <= 17; digits++) { /* fewer: 10 would be 1e+01 */
+        snprintf(out, SHOWN, "%.*g", digits, x);
+        if (strtod(out, NULL) == x)
+            break;
+    }
+    return out;
+}
+
 char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
 {
     char *end = out;

@@ -14,6 +14,7 @@ enum { SHOWN = 48 };
 char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
 char *show_time(double seconds, char *out);
+char *show_real(double x, char *out); /* the shortest text that is read as exactly this number */
 /* ", 2 cut at 64, 1 skipped": the records that do not fit a row; ", the last 57 left out": tokens of
    a text that fill no row. Nothing where all fit. */
 char *show_cuts(const tn_data_facts *f, int64_t length, char *out);

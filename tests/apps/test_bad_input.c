@@ -18,6 +18,7 @@ typedef struct row {
 #define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
 #define TRAIN_O "train --model o --iters 2 -o x --data "
 #define COMPARE "compare --model o --data d --iters 1 --lr-grid 1e-3 --out x "
+#define RATES "compare --model o --data d --iters 1 --optimizers sgd --out x --lr-grid "
 #define TWO_PARTS "mkdir d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl"
 #define SET(file, from, to) "sed -i 's/" from "/" to "/' " file
 
@@ -247,6 +248,18 @@ static const row rows[] = {
       "x/curves.jsonl: cannot write: No space left", true },
     { "", "compare --model o --data r.jsonl --out x --lr-grid 1:2", 2,
       "--lr-grid \"1:2\": expected LO:HI:logN", false },
+    { "", COMPARE "--optimizers adamw,sgd,adamw", 2, "--optimizers: adamw twice; expected each once",
+      false },
+    { "", COMPARE "--optimizers ' sgd , sgd'", 2, "--optimizers: sgd twice; expected each once", false },
+    { "", RATES "1e-3,1e-2,0.001", 2, "the rate 0.001 twice", false },
+    { "", RATES "1e-3,1.0e-03", 2, "the rate 0.001 twice", false },
+    { "", RATES "1:1.0001:log5", 2, "the rate 1 twice (rates of a logN have four digits)",
+      false },
+    { "", RATES "1e-3,1e31", 2, "at most 32, from 1e-12 to 1e+30", false },
+    { "", RATES "1e-13:1:log4", 2, "at most 32, from 1e-12 to 1e+30", false },
+    { "echo 'optimizers = lion,lion' >k", COMPARE "--config k", 2, "--optimizers: lion twice", false },
+    { "", "lab paths --optimizers lion,lion", 2, "--optimizers: lion twice", false },
+    { "mkdir x; : >x/config.used", COMPARE "--optimizers sgd", 1, "x/config.used: of an older study", true },
     { "", "inspect r.jsonl", 1,
       "r.jsonl: expected a folder, a .safetensors file, or --data FILE --model FOLDER", false },
     { "mkdir e", "inspect e", 1, "e: an empty folder", false },

@@ -181,88 +181,6 @@ START_TEST(long_prompts_do_not_cut_other_answers)
 }
 END_TEST
 
-/* All runs of a study stand on the same start and the same batches, and an edge extends the grid.
- */
-START_TEST(a_study_is_fair)
-{
-    place p = place_make();
-    make_model(&p);
-    ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers adamw,lora-rite --seeds 2 "
-              "--lr-grid 1e-9:1e-8:log2 --iters 3 --count 5"),
-        0);
-    ck_assert_int_eq(shell(&p, "test $(cut -d, -f3,14,15 c/table.csv | sort -u | wc -l) = 3"),
-                     0); /* 2 seeds, head */
-    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 13"),
-                     0); /* 2 x 2 x 2 runs; a further rate of each changes nothing, and is the last */
-    place_has(&p, "out", "\n+-: standard deviation over the seeds");
-    ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd"), 1);
-    place_has(&p, "err", "--overwrite");
-    place_end(&p);
-}
-END_TEST
-
-/* Rates beyond a grid are its own steps: 3.162, 10, 31.62, ... without an error that grows. */
-START_TEST(a_grid_goes_on_in_its_steps)
-{
-    place p = place_make();
-    make_model(&p);
-    ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers sgd --lr-grid 0.1:1:log3 "
-              "--iters 3 --count 5"),
-        0);
-    ck_assert_int_eq(
-        shell(&p, "cut -d, -f2 c/table.csv | tr -d '\n' | grep -q '^%s$'",
-              "learning_rate0.10.316213.1621031.62100"),
-        0);
-    place_end(&p);
-}
-END_TEST
-
-/* config.used makes the study again, and what there is no data for is not in its files. */
-START_TEST(a_study_can_be_repeated)
-{
-    place p = place_make();
-    make_model(&p);
-    ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers sgd,lora-rite-paper --lr-grid "
-              "1e-05,2.345e-05 --iters 3 --count 5 --steps-per-eval 2 --seed 12345 --lora-rank 4"),
-        0);
-    ck_assert_int_eq(shell(&p, "test $(grep ' seed ' out | sed 's/ valid.*/|/' | awk '{ print "
-                               "length }' | sort -u | wc -l) = 1"),
-                     0); /* columns */
-    ck_assert_int_eq(tenon(&p, "compare --config c/config.used --out d"), 0);
-    ck_assert_int_eq(shell(&p, "for f in c d; do cut -d, -f1-10,12- $f/table.csv >$f.csv; done; "
-                               "cmp c.csv d.csv && cmp c/curves.jsonl d/curves.jsonl && "
-                               "cmp c/config.used d/config.used"),
-                     0);
-    ck_assert_int_eq(shell(&p, "mkdir f; cp r.jsonl f/train.jsonl; cp r.jsonl f/valid.jsonl"), 0);
-    ck_assert_int_eq(
-        tenon(&p, "compare --model o --data f --out e --optimizers sgd --lr-grid 1 --iters 1"), 0);
-    ck_assert_int_eq(shell(&p, "grep -q valid_loss e/runs.jsonl && ! grep -q test_ e/runs.jsonl"),
-                     0);
-    place_end(&p);
-}
-END_TEST
-
-/* A grid is not extended to rates below --lr-min, which no schedule could fall to. */
-START_TEST(a_grid_ends_at_the_least_rate)
-{
-    place p = place_make();
-    make_model(&p);
-    ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers sgd --lr-min 1e29 "
-              "--lr-grid 1e29,1e30 --iters 2 --count 5"),
-        0);
-    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 3"), 0);
-    place_end(&p);
-}
-END_TEST
-
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
@@ -273,8 +191,4 @@ void tests(TCase *c)
     tcase_add_test(c, both_ways_to_score_agree);
     tcase_add_test(c, prompts_do_not_shorten_each_other);
     tcase_add_test(c, long_prompts_do_not_cut_other_answers);
-    tcase_add_test(c, a_study_is_fair);
-    tcase_add_test(c, a_grid_goes_on_in_its_steps);
-    tcase_add_test(c, a_study_can_be_repeated);
-    tcase_add_test(c, a_grid_ends_at_the_least_rate);
 }

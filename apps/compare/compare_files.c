@@ -1,0 +1,262 @@
+/* compare_files.c - the folder of a study: what is written, and read back to go on.
+
+       runs.jsonl    a line for each run that is finished
+       curves.jsonl  losses on the way
+       table.csv     a line for each run, written when the study is complete or was stopped
+       config.used   its options as a config file, and what it stood on; until the study is complete
+                     a line more says that it is not
+
+   Runs are done one after another, and the curve of a run is on the disk before its line in
+   runs.jsonl. So what a kill leaves behind the last whole line of runs.jsonl, and in curves.jsonl
+   behind that run's curve, is of a run that was not finished: --resume cuts it off and begins the
+   run again. */
+#include "apps/compare/compare.h"
+#include "apps/run/config_used.h"
+#include "apps/run/show.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RUNS, CURVES, TABLE, USED, FILES_OF_A_STUDY, MOST_BYTES = 1 << 30 };
+
+static const char unfinished[] =
+    "# incomplete: not all runs of this study are done; --resume goes on with it\n";
+
+static int cannot_write(const char *path, tn_error *e)
+{
+    return tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
+}
+
+/* ---- writing ---- */
+
+/* Writes a line, which is freed, and sees that it arrived. */
+static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
+{
+    const char *text = e->code ? NULL : tn_text_done(line, path, e);
+    if (text && (fwrite(text, 1, line->n, f) != line->n || fflush(f)))
+        cannot_write(path, e);
+    tn_text_free(line);
+}
+
+/* Everything of a file has reached the disk. EINVAL: it is none that could, such as a pipe. */
+static void flush_file(FILE *f, const char *path, tn_error *e)
+{
+    if (!e->code && fsync(fileno(f)) && errno != EINVAL)
+        cannot_write(path, e);
+}
+
+void study_record(study *y, const cell *c, tn_error *e)
+{
+    tn_text line = { 0 };
+    cell_write(y, c, &line);
+    flush_file(y->curves, y->paths[CURVES], e);
+    write_line(y->runs, y->paths[RUNS], &line, e);
+    flush_file(y->runs, y->paths[RUNS], e);
+}
+
+void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
+{
+    tn_text line = { 0 };
+    cell_name(y, c, &line);
+    tn_text_add(&line, ",\"split\":\"%s\",\"step\":%lld", event->evaluated ? "valid" : "train",
+                (long long)event->step);
+    json_real(&line, "loss", event->evaluated ? event->valid.loss : event->loss, 9);
+    if (!event->evaluated)
+        json_real(&line, "grad_norm", event->grad_norm, 6);
+    tn_text_add(&line, "}\n");
+    write_line(y->curves, y->paths[CURVES], &line, e);
+}
+
+/* config.used, with the line that says that it is incomplete until it is not. */
+static int write_used(const study *y, tn_error *e)
+{
+    tn_text text = { 0 };
+    tn_text_join(&text, &y->told);
+    if (!y->complete)
+        tn_text_add(&text, "%s", unfinished);
+    return tn_text_save(&text, y->o->out, "config.used", e);
+}
+
+int study_finish(study *y, tn_error *e)
+{
+    if (!e->code && !study_csv(y, e) && y->complete)
+        write_used(y, e);
+    return e->code;
+}
+
+/* ---- reading back ---- */
+
+static bool is_absent(const char *path)
+{
+    return access(path, F_OK) && errno == ENOENT;
+}
+
+int study_load(study *y, tn_error *e)
+{
+    size_t size = 0;
+    int64_t lines = 0;
+    char *text =
+        is_absent(y->paths[RUNS]) ? NULL : tn_file_read(y->paths[RUNS], MOST_BYTES, &size, e);
+    for (size_t i = 0; text && i < size; i++)
+        lines += text[i] == '\n';
+    y->old = calloc((size_t)lines + 1, sizeof *y->old);
+    if (text && !y->old)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", y->paths[RUNS]);
+    for (char *line = text, *end;
+         size && !e->code && (end = memchr(line, '\n', size - (size_t)(line - text)));
+         line = end + 1) {
+        if (!cell_read(y, line, (size_t)(end - line), y->olds + 1, &y->old[y->olds], e))
+            y->olds++;
+        y->kept = end + 1 - text;
+    }
+    free(text);
+    return e->code;
+}
+
+/* How many bytes of curves.jsonl are about the runs of y->old, which follow each other in both
+   files. */
+static long curves_kept(const study *y, tn_error *e)
+{
+    size_t size = 0;
+    long kept = 0;
+    int64_t k = -1; /* the run of the last line */
+    tn_text name = { 0 };
+    char *text = y->olds ? tn_file_read(y->paths[CURVES], MOST_BYTES, &size, e) : NULL;
+    for (char *line = text, *end;
+         size && !e->code && (end = memchr(line, '\n', size - (size_t)(line - text)));
+         line = end + 1) {
+        const char *begins = k < 0 ? NULL : tn_text_done(&name, y->paths[CURVES], e);
+        while (!e->code && k < y->olds && (!begins || strncmp(line, begins, name.n))) {
+            tn_text_free(&name);
+            if (++k < y->olds)
+                cell_name(y, &y->old[k], &name);
+            begins = tn_text_done(&name, y->paths[CURVES], e);
+        }
+        if (k == y->olds)
+            break;
+        kept = end + 1 - text;
+    }
+    tn_text_free(&name);
+    free(text);
+    return kept;
+}
+
+/* The first option or fact that stands in one text and not, with this value, in the other; where
+   model and data lie may differ: what they hold is among the facts. NULL: there is none. */
+static const char *differing(const char *one, const char *other)
+{
+    for (const char *line = one, *end; (end = strchr(line, '\n')); line = end + 1) {
+        const size_t n = (size_t)(end - line) + 1;
+        const char *found = other;
+        while (found && strncmp(found, line, n))
+            found = (found = strchr(found, '\n')) ? found + 1 : NULL;
+        if (!found && memchr(line, '=', n) && strncmp(line, "model ", 6) &&
+            strncmp(line, "data ", 5))
+            return line;
+    }
+    return NULL;
+}
+
+/* A study goes on as what it was. */
+static int check_used(const study *y, tn_error *e)
+{
+    size_t size;
+    char *theirs = tn_file_read(y->paths[USED], MOST_BYTES, &size, e);
+    const char *ours = tn_text_done(&y->told, y->paths[USED], e);
+    const char *line = theirs && ours ? differing(ours, theirs) : NULL;
+    if (theirs && ours && !line)
+        line = differing(theirs, ours);
+    if (line) {
+        const bool fact = line[0] == '#';
+        tn_fail(e, TN_ESTATE, "--resume: %s%.*s: other than in %s; expected the same",
+                fact ? "" : "--", (int)strcspn(line, "=") - (fact ? 3 : 1), line + (fact ? 2 : 0),
+                y->paths[USED]);
+    }
+    free(theirs);
+    return e->code;
+}
+
+/* ---- the folder ---- */
+
+static void add_hash(const char *what, uint64_t hash, tn_text *out)
+{
+    tn_text_add(out, "# %s = %016llx\n", what, (unsigned long long)hash);
+}
+
+/* The options, and hashes of what the first seed stands on. */
+static int tell(study *y, const setup *s, tn_error *e)
+{
+    static const char *const parts[] = { "training data", "validation data", "test data" };
+    const tn_base base = tn_params_base(s->model->params);
+    config_told(y->o, "compare", s->full, &y->told);
+    add_hash("model", base.config, &y->told);
+    add_hash("frozen weights", base.frozen, &y->told);
+    add_hash("starting weights", tn_params_digest(s->model->params, true), &y->told);
+    for (int k = 0; k < PARTS; k++)
+        if (s->data[k])
+            add_hash(parts[k], data_hash(s->data[k]), &y->told);
+    tn_text_done(&y->told, y->paths[USED], e);
+    return e->code;
+}
+
+/* Opens a file for lines behind its first `kept` bytes. */
+static FILE *open_lines(const char *path, long kept, tn_error *e)
+{
+    FILE *f = e->code ? NULL : fopen(path, kept ? "a" : "w");
+    if (!e->code && (!f || (kept && ftruncate(fileno(f), kept))))
+        cannot_write(path, e);
+    return f;
+}
+
+int study_open(study *y, const setup *s, tn_error *e)
+{
+    long kept = 0;
+    if (tell(y, s, e))
+        return e->code;
+    if (y->resume && !check_used(y, e))
+        kept = curves_kept(y, e);
+    if (!e->code)
+        write_used(y, e); /* first: with it alone, a study can go on */
+    y->runs = open_lines(y->paths[RUNS], y->kept, e);
+    y->curves = open_lines(y->paths[CURVES], kept, e);
+    return e->code;
+}
+
+int study_check(study *y, tn_error *e)
+{
+    static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
+    const options *o = y->o;
+    for (int i = 0; i < FILES_OF_A_STUDY; i++)
+        if (!(y->paths[i] = tn_path_join(o->out, names[i])))
+            return tn_fail(e, TN_ENOMEM, "%s: out of memory", o->out);
+    if ((o->resume || o->auto_resume) && o->overwrite)
+        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: expected one of them",
+                       o->resume ? "" : "auto-");
+    y->resume = o->resume || (o->auto_resume && !is_absent(y->paths[USED]));
+    if (y->resume && is_absent(y->paths[USED]))
+        return tn_fail(e, TN_ESTATE, "%s: does not exist; expected a study to resume",
+                       y->paths[USED]);
+    const int old = is_absent(y->paths[RUNS]) ? USED : RUNS;
+    if (!y->resume && !o->overwrite && !is_absent(y->paths[old]))
+        return tn_fail(e, TN_ESTATE,
+                       "%s: of an older study; --resume goes on with one that was stopped, "
+                       "--overwrite replaces it",
+                       y->paths[old]);
+    return 0;
+}
+
+void study_close(study *y)
+{
+    if (y->runs)
+        fclose(y->runs);
+    if (y->curves)
+        fclose(y->curves);
+    for (int i = 0; i < FILES_OF_A_STUDY; i++)
+        free(y->paths[i]);
+    tn_text_free(&y->told);
+    free(y->cells);
+    free(y->old);
+    *y = (study){ 0 };
+}
