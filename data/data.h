@@ -153,6 +153,7 @@ void tn_tokenizer_free(tn_tokenizer *k);
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
 int32_t tn_tokenizer_end(const tn_tokenizer *k); /* -1: it has none */
+uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
 const char *tn_tokenizer_kind(const tn_tokenizer *k); /* "bytes", "chars" */
 /* Appends to *ids (*n used of *room; grown with realloc, the caller frees). Text is never read as
    the end token. A character outside the vocabulary is refused with its place ("byte 17: U+00E9 is
@@ -220,6 +221,8 @@ typedef struct tn_data_facts {
     int64_t left;                 /* tokens at the end of a stream that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
+/* Hash of the first so many records (0: of all), ids and lengths; of a stream always of all tokens. */
+uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 /* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry
    no loss. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);

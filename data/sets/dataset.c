@@ -73,6 +73,19 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
         out[t] = ids[t];
 }
 
+uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
+{
+    const int64_t all = d->facts.records, count = records > 0 && records < all ? records : all;
+    const bool stream = d->facts.stream;
+    const size_t ids = (size_t)(stream ? d->n : d->start[count]), n = (size_t)count;
+    const int64_t kind[2] = { stream, stream ? d->window : count };
+    uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
+    h = tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
+    if (!stream)
+        h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
+    return stream ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
+}
+
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
 {
     const size_t n = (size_t)d->n, room = (size_t)d->room;

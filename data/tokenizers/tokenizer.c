@@ -131,6 +131,15 @@ const char *tn_tokenizer_kind(const tn_tokenizer *k)
     return k->bytes ? "bytes" : "chars";
 }
 
+uint64_t tn_tokenizer_hash(const tn_tokenizer *k)
+{
+    const int64_t kind[3] = { k->bytes, k->size, k->end };
+    const char *end_text = k->end_text ? k->end_text : "";
+    const uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
+    return tn_hash_bulk(end_text, strlen(end_text),
+                        tn_hash_bulk(k->code, (size_t)k->size * sizeof *k->code, h));
+}
+
 /* The id of a symbol, or -1. */
 static int32_t find(const tn_tokenizer *k, uint32_t code)
 {

@@ -1,0 +1,97 @@
+/* test_dataset_hash.c - a data set's hash sees whatever a run would; so does a tokenizer's. */
+#include "data/data.h"
+#include "tests/support/scratch.h"
+#include "tests/support/tests.h"
+
+#include <string.h>
+
+/* Hash of the first so many records of a file with this name and text. */
+static uint64_t hash_of(const char *name, const char *text, int64_t width, bool no_mask,
+                        int64_t records)
+{
+    scratch s;
+    tn_error e = { 0 };
+    scratch_open(&s);
+    tn_tokenizer *k = tn_tokenizer_bytes(&e);
+    const tn_data_options o = { .max_length = width, .no_mask = no_mask };
+    const char *path = scratch_write(&s, name, text, strlen(text));
+    tn_dataset *d = strstr(name, ".txt") ? tn_dataset_text(path, k, 0, 1, &o, &e)
+                                         : tn_dataset_jsonl(path, k, &o, &e);
+    ck_assert_msg(d != NULL, "%s", e.text);
+    const uint64_t hash = tn_dataset_hash(d, records);
+    tn_dataset_free(d);
+    tn_tokenizer_free(k);
+    scratch_close(&s);
+    return hash;
+}
+
+#define A "{\"prompt\":\"1\",\"completion\":\"23\"}\n"
+#define B "{\"text\":\"xyz\"}\n"
+
+typedef struct row { const char *name, *text; int64_t width; bool no_mask; } row;
+
+static const row rows[] = {
+    { "a.txt", "0123456789", 3, false },
+    { "a.txt", "0123456780", 3, false },  /* behind the last whole window, but drawn from */
+    { "a.txt", "01234567890", 3, false }, /* longer, by less than a window */
+    { "a.txt", "1123456789", 3, false },
+    { "a.txt", "0123456789", 4, false },
+    { "a.jsonl", A B, 9, false },
+    { "a.jsonl", B A, 9, false },
+    { "a.jsonl", A, 9, false },
+    { "a.jsonl", A B, 9, true },
+    { "a.jsonl", A "{\"text\":\"xyZ\"}\n", 9, false },
+    { "a.jsonl", "{\"prompt\":\"12\",\"completion\":\"3\"}\n" B, 9, false }, /* the same ids */
+    { "a.jsonl", A B B, 9, false },
+};
+
+enum { ROWS = sizeof rows / sizeof *rows };
+
+START_TEST(data_differ)
+{
+    for (int a = 0; a < ROWS; a++)
+        for (int b = 0; b < ROWS; b++) {
+            const row *x = &rows[a], *y = &rows[b];
+            ck_assert_msg((hash_of(x->name, x->text, x->width, x->no_mask, 0) ==
+                           hash_of(y->name, y->text, y->width, y->no_mask, 0)) == (a == b),
+                          "%d and %d", a, b);
+        }
+}
+END_TEST
+
+/* The first records of data that have grown are those there were. */
+START_TEST(data_grow)
+{
+    const uint64_t before = hash_of("a.jsonl", A B, 9, false, 0);
+    ck_assert(hash_of("a.jsonl", A B A, 9, false, 2) == before);
+    ck_assert(hash_of("a.jsonl", A B, 9, false, 2) == before);
+    ck_assert(hash_of("a.jsonl", A B A, 9, false, 0) != before);
+    ck_assert(hash_of("a.jsonl", A A B, 9, false, 2) != before);
+    ck_assert(hash_of("a.jsonl", A B A, 9, false, 1) != before);
+}
+END_TEST
+
+START_TEST(tokenizers_differ)
+{
+    enum { KINDS = 4 };
+    tn_error e = { 0 };
+    tn_tokenizer *k[KINDS] = { tn_tokenizer_bytes(&e), tn_tokenizer_chars("abc", 3, &e),
+                               tn_tokenizer_chars("abd", 3, &e), tn_tokenizer_chars("abcd", 4, &e) },
+                 *again = tn_tokenizer_chars("cab", 3, &e);
+    for (int i = 0; i < KINDS; i++)
+        for (int j = 0; j < KINDS; j++)
+            ck_assert_msg((tn_tokenizer_hash(k[i]) == tn_tokenizer_hash(k[j])) == (i == j),
+                          "%d and %d", i, j);
+    ck_assert(tn_tokenizer_hash(k[1]) == tn_tokenizer_hash(again));
+    for (int i = 0; i < KINDS; i++)
+        tn_tokenizer_free(k[i]);
+    tn_tokenizer_free(again);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, data_differ);
+    tcase_add_test(c, data_grow);
+    tcase_add_test(c, tokenizers_differ);
+}
