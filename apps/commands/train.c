@@ -2,6 +2,7 @@
 #include "apps/run/config_used.h"
 #include "apps/run/output.h"
 #include "apps/run/progress.h"
+#include "apps/run/resume.h"
 #include "apps/run/show.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ typedef struct job {
     const options *o;
     int folder;    /* the output folder, taken; -1: not */
     int64_t saved; /* step of the newest checkpoint; -1: none */
+    tn_text facts; /* of the data and weights, for config.used */
     tn_error *e;
 } job;
 
@@ -37,14 +39,25 @@ static int check_options(const options *o, tn_error *e)
     return e->code;
 }
 
+/* What the run was told, for its folder. */
+static int write_used(job *j)
+{
+    tn_text told = { 0 };
+    config_text(&j->r, &j->facts, &told);
+    return tn_text_save(&told, j->o->output_dir, "config.used", j->e);
+}
+
+/* A resume, which may have been told to take more steps, says so once it left something of its own:
+   before, config.used belongs to the checkpoint that is there. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
-    if (j->saved != step && !j->e->code &&
-        !tn_checkpoint_save(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, KEEP,
-                            j->e))
-        j->saved = step;
-    return j->e->code;
+    if (j->saved == step || j->e->code ||
+        tn_checkpoint_save(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, KEEP,
+                           j->e))
+        return j->e->code;
+    j->saved = step;
+    return j->o->resume ? write_used(j) : 0;
 }
 
 /* After each step and evaluation: report, save when it is time, stop when asked to. */
@@ -57,61 +70,16 @@ static int on_event(void *arg, run *r, const run_event *event)
     return j->e->code || signals_stop();
 }
 
-/* What to do about a damaged checkpoint, added to what is wrong with it. */
-static void add_way_out(const options *o, tn_error *e)
-{
-    const size_t n = strlen(e->text);
-    tn_error other = { 0 };
-    if (e->code == TN_EFORMAT || e->code == TN_EIO)
-        snprintf(e->text + n, sizeof e->text - n,
-                 "; remove checkpoint-%lld to resume an older one, or start anew with --overwrite",
-                 (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
-}
-
-/* Where a run that is resumed stands. Its starting weights must still be in place. */
-static int load_checkpoint(job *j, const tn_text *facts)
-{
-    const uint64_t hash = j->r.state.options_hash;
-    tn_error *e = j->e;
-    char *used = tn_path_join(j->o->output_dir, "config.used");
-    if (!used)
-        return tn_fail(e, TN_ENOMEM, "%s: out of memory", j->o->output_dir);
-    if (!config_check(&j->r, facts, used, e) &&
-        tn_checkpoint_load(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, e))
-        add_way_out(j->o, e);
-    if (!e->code && j->r.state.options_hash != hash)
-        tn_fail(e, TN_ESTATE,
-                "%s: the checkpoint was made with other options than %s says; expected the same",
-                j->o->output_dir, used);
-    if (!e->code && j->r.state.step > j->r.steps)
-        tn_fail(e, APP_USAGE, "--resume: %lld steps asked for; expected at least the %lld that the "
-                "checkpoint has", (long long)j->r.steps, (long long)j->r.state.step);
-    if (!e->code)
-        j->saved = j->r.state.step;
-    free(used);
-    return e->code;
-}
-
-/* What the run was told, for its folder. A resume may have been told to take more steps. */
-static int write_used(job *j, const tn_text *facts)
-{
-    tn_text told = { 0 };
-    config_text(&j->r, facts, &told);
-    return tn_text_save(&told, j->o->output_dir, "config.used", j->e);
-}
-
 /* Makes the folder, or continues what is there. */
 static int begin(job *j)
 {
-    tn_text facts = { 0 };
-    config_facts(&j->r, &facts);
-    j->r.state.options_hash = config_hash(&j->r, &facts, j->e);
+    config_facts(&j->r, &j->facts);
+    j->r.state.options_hash = config_hash(&j->r, &j->facts, j->e);
     j->folder = output_take(j->o, j->e);
-    if (j->o->resume && !j->e->code)
-        load_checkpoint(j, &facts);
-    if (!j->e->code)
-        write_used(j, &facts);
-    tn_text_free(&facts);
+    if (!j->o->resume && !j->e->code)
+        write_used(j);
+    else if (!j->e->code && !resume_load(&j->r, &j->facts, j->e))
+        j->saved = j->r.state.step;
     return j->e->code;
 }
 
@@ -195,6 +163,7 @@ int command_train(const options *told, tn_error *e)
              &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
     if (!e->code)
         status = o->dry_run ? probe(&j) : train(&j);
+    tn_text_free(&j.facts);
     run_close(&j.r);
     setup_close(&j.s);
     if (j.folder >= 0)

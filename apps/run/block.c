@@ -80,6 +80,28 @@ void progress_setup(const setup *s, const options *o)
                o->mask_prompt ? "are masked out of" : "count in");
 }
 
+/* Where a resumed run stands, and in what it is not the run that began. */
+static void resumed_lines(const run *r)
+{
+    const int64_t step = r->state.step;
+    const tn_schedule before = run_schedule(r->o, r->was_planned), *now = &r->schedule;
+    const bool falls = now->kind == TN_LINEAR || now->kind == TN_COSINE || now->kind == TN_WSD;
+    const bool differs = falls || before.warmup != now->warmup;
+    printf("resumed    after step %lld\n", (long long)step);
+    if (r->was_planned && r->was_planned != r->steps && differs) {
+        printf("           the schedule is that of %lld steps now, not of %lld", (long long)r->steps,
+               (long long)r->was_planned);
+        if (step > 0 && step < r->steps)
+            printf(": step %lld had the rate %.4g, step %lld has %.4g", (long long)step,
+                   tn_schedule_rate(&before, r->lr, step), (long long)step + 1,
+                   tn_schedule_rate(now, r->lr, step + 1));
+        printf("\n");
+    }
+    if (r->was_records && r->was_records != r->state.records)
+        printf("           the task's data grew from %lld to %lld records; the rest come in another "
+               "order\n", (long long)r->was_records, (long long)r->state.records);
+}
+
 void progress_block(const run *r)
 {
     const options *o = r->o;
@@ -104,5 +126,5 @@ void progress_block(const run *r)
     printf(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
            tn_context_isa(r->s->context));
     if (r->state.step)
-        printf("resumed    after step %lld\n", (long long)r->state.step);
+        resumed_lines(r);
 }

@@ -70,8 +70,12 @@ static int write_header(progress *p, const run *r, tn_error *e)
     machine_cpu(cpu, sizeof cpu);
     json_text(&out, "cpu", cpu);
     json_text(&out, "isa", tn_context_isa(r->s->context));
-    tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld}\n", tn_context_threads(r->s->context),
-                (long long)r->state.step + 1);
+    tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld,\"steps\":%lld",
+                tn_context_threads(r->s->context), (long long)r->state.step + 1,
+                (long long)r->steps);
+    if (r->was_planned && r->was_planned != r->steps) /* a resume that was told to go further */
+        tn_text_add(&out, ",\"steps_before\":%lld", (long long)r->was_planned);
+    tn_text_add(&out, "}\n");
     return write_record(p, &out, e);
 }
 

@@ -19,19 +19,23 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     return steps > 1 ? (int64_t)steps : 1;
 }
 
+tn_schedule run_schedule(const options *o, int64_t steps)
+{
+    char name[64];
+    option_dashed(o->lr_scheduler, name); /* inverse_sqrt is inverse-sqrt */
+    return (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(name),
+                          .steps = steps,
+                          .warmup = o->warmup_steps < 0 ? steps * 3 / 100 : o->warmup_steps,
+                          .min = o->lr_min,
+                          .decay = o->lr_decay_steps < 0 ? steps / 5 : o->lr_decay_steps };
+}
+
 static int make_schedule(run *r, tn_error *e)
 {
     const options *o = r->o;
-    char name[64];
     if (e->code)
         return e->code;
-    option_dashed(o->lr_scheduler, name); /* inverse_sqrt is inverse-sqrt */
-    r->schedule =
-        (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(name),
-                       .steps = r->steps,
-                       .warmup = o->warmup_steps < 0 ? r->steps * 3 / 100 : o->warmup_steps,
-                       .min = o->lr_min,
-                       .decay = o->lr_decay_steps < 0 ? r->steps / 5 : o->lr_decay_steps };
+    r->schedule = run_schedule(o, r->steps);
     if (o->lr_decay_steps >= 0 && r->schedule.kind != TN_WSD)
         return tn_fail(e, APP_USAGE, "--lr-decay-steps: only for --lr-scheduler wsd");
     if (r->schedule.warmup > r->steps)

@@ -56,7 +56,7 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* one text file, of which --valid-split makes parts */
 part part_find(const char *name); /* "train", "valid" or "test" */
-/* Hash of all tokens of a data set. */
+/* Hash of all whole rows of a data set, as a config.used of old has it. */
 uint64_t data_hash(const tn_dataset *d);
 
 /* ---- one run ---- */
@@ -76,6 +76,7 @@ typedef struct run {
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
     tn_run_state state;
+    int64_t was_planned, was_records; /* of a run that is resumed, before; 0: not known */
 } run;
 
 typedef struct run_event {
@@ -92,6 +93,8 @@ typedef struct run_event {
 const tn_optim_def *find_optimizer(const char *name, tn_error *e);
 /* The settings of every optimizer, with default and meaning. */
 void optimizers_help(tn_text *out);
+/* The schedule of a run of so many steps. */
+tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
 /* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,

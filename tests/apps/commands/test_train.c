@@ -195,7 +195,7 @@ static const other others[] = {
     { "--optimizer sgd", "--optimizer" },
     { "--lr 1e-2", "--learning-rate" },
     { "--opt beta1=0.8", "--opt" },
-    { "--iters 9", "steps" },
+    { "--lr-scheduler linear", "--lr-scheduler" },
     { "--data u.txt", "training data" },
     { "--model n", "starting weights" },
     { "--dropout 0.1 --lr-min 1e-9", "--dropout, --lr-min" },
