@@ -1,4 +1,4 @@
-/* resume.c - see resume.h. */
+/* resume.c - compares a run with what its config.used and its newest checkpoint say. */
 #include "apps/run/resume.h"
 #include "apps/run/config_used.h"
 

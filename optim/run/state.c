@@ -1,4 +1,4 @@
-/* state.c - see state.h. */
+/* state.c - writes and reads trainer_state.json, of which a row here is a key. */
 #include "optim/run/state.h"
 
 #include "data/formats/file.h"

@@ -1,4 +1,5 @@
-/* state.h - trainer_state.json of a checkpoint, written and read. Internal header.
+/* state.h - trainer_state.json of a checkpoint, written and read.
+   Internal header.
 
    It is read as a stranger's file: every key is known and there once, every number in range, and its
    own hash, on the last line, is that of all before it. Format 1 is of tenon before it knew the base;

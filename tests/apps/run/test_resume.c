@@ -1,5 +1,4 @@
-/* test_resume.c - a run that stopped goes on only where it is still the same run; it may become
-   longer, and then says what is not as it was. */
+/* test_resume.c - a run that stopped goes on where it is still the same run, or a longer one. */
 #include "optim/run/state.h"
 #include "tests/support/apps.h"
 #include "tests/support/fixtures.h"
