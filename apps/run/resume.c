@@ -219,7 +219,7 @@ static void add_way_out(const options *o, tn_error *e)
 
 static int load(run *r, const tn_text *facts, const config *theirs, tn_error *e)
 {
-    tn_run_state before = { 0 };
+    tn_run_state before = { .run = r->state.run, .before = r->state.before };
     if (check_old(r, theirs, e) || check_config(r, facts, theirs, e))
         return e->code;
     tn_checkpoint_load(r->o->output_dir, r->s->model->params, r->optim, &before, e);
