@@ -57,7 +57,7 @@ void config_told(const options *o, const char *name, bool full, tn_text *out)
 {
     tn_text_add(out, "# what made this folder; a config file of tenon %s\n", name);
     for (int i = 0; i < OPTIONS; i++)
-        if (config_speaks(i, command_find(name)->letter, full, FILES) && applies(o, i))
+        if (config_speaks(i, command_find(name)->letter, full, FILES) && config_applies(o, i))
             add_option(o, i, out);
 }
 
