@@ -241,7 +241,7 @@ int resume_load(run *r, const tn_text *facts, tn_error *e)
     char *path = tn_path_join(r->o->output_dir, "config.used");
     if (!path)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", r->o->output_dir);
-    char *text = tn_file_read(path, CONFIG_MOST, &size, e);
+    char *text = tn_text_read(path, CONFIG_MOST, &size, e);
     if (text)
         load(r, facts, &(config){ path, text, !strstr(text, "\n# tokenizer = ") }, e);
     free(text);
