@@ -56,7 +56,6 @@ static const row rows[] = {
     { TEXT, "printf 'And so on.\\n' >>t.txt", "--iters 8", "training data" },
     { TEXT " --valid-split 0", "truncate -s -1 t.txt; printf '!' >>t.txt", "--iters 8",
       "training data" }, /* its last byte, behind the last whole window */
-    { TEXT, ":", "--iters 8 --data task:lookup", "validation data" },
 
     /* options */
     { LORA, ":", "--iters 8 --lora-alpha 8", "--lora-alpha" },
