@@ -197,6 +197,7 @@ static const other others[] = {
     { "--opt beta1=0.8", "--opt" },
     { "--lr-scheduler linear", "--lr-scheduler" },
     { "--data u.txt", "training data" },
+    { "--data v.txt", "training data" }, /* behind the last whole window, where random ones reach */
     { "--model n", "starting weights" },
     { "--dropout 0.1 --lr-min 1e-9", "--dropout, --lr-min" },
 };
@@ -205,7 +206,8 @@ START_TEST(resuming_with_other_options_names_them)
 {
     place p = place_make();
     ck_assert_int_eq(shell(&p,
-                           "sed 's/fox/box/' t.txt >u.txt; cp -r m n; sed -i 's/\"n_embd\": "
+                           "sed 's/fox/box/' t.txt >u.txt; head -c 2010 t.txt >v.txt; "
+                           "printf X >>v.txt; tail -c +2012 t.txt >>v.txt; cp -r m n; sed -i 's/\"n_embd\": "
                            "16/\"n_embd\": 8/' n/*"),
                      0);
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 8 -o o"), 0);
