@@ -1,6 +1,6 @@
 /* arena.c - the tape's memory: an arena for results, a pool for gradients.
    Both keep what they have taken from the system. */
-#include "core/arena.h"
+#include "core/tape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,20 +38,6 @@ void tn_block_free(void *block, size_t bytes)
         munmap(block, bytes);
     else
         free(block);
-}
-
-/* One more entry at the end of a list; false without memory. */
-static bool make_room(void **list, size_t count, size_t *room, size_t entry)
-{
-    if (count < *room)
-        return true;
-    size_t more = *room ? 2 * *room : 16;
-    void *grown = realloc(*list, more * entry);
-    if (!grown)
-        return false;
-    *list = grown;
-    *room = more;
-    return true;
 }
 
 /* ---- arena ----
@@ -112,7 +98,7 @@ static tn_chunk new_chunk(const tn_arena *a, size_t bytes)
 static bool add_chunk(tn_arena *a, size_t bytes)
 {
     void *list = a->chunks;
-    if (!make_room(&list, a->count, &a->room, sizeof *a->chunks))
+    if (!tn_list_grow(&list, a->count, &a->room, sizeof *a->chunks))
         return false;
     a->chunks = list;
     a->chunks[a->count] = new_chunk(a, bytes);
@@ -193,7 +179,7 @@ static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
 static tn_buffer *add_buffer(tn_buffers *p)
 {
     void *list = p->list;
-    if (!make_room(&list, p->count, &p->room, sizeof *p->list))
+    if (!tn_list_grow(&list, p->count, &p->room, sizeof *p->list))
         return NULL;
     p->list = list;
     p->list[p->count] = (tn_buffer){ 0 };

@@ -9,6 +9,8 @@
    Ownership: what an op returns belongs to its tape and lives until tn_tape_reset (or a rewind
    past it); nobody frees it. Tensors made by tn_tensor_new belong to the caller. Four verbs say
    who owns what: _new makes, _free ends (and accepts NULL), _reset empties, _close ends a file.
+   Objects may be freed in any order: a tensor that a tape still needs lives on until that tape is
+   reset or freed. What has been freed must not be used, or freed again: nobody can find that out.
    Errors: the first mistake sticks to the tape and later calls on it do nothing; tn_tape_error
    says what it was. Calls that end something return 0 or a negative TN_E* of errors.def.
    Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
@@ -78,29 +80,42 @@ typedef struct tn_tensor {
     tn_real *g;               /* TN_REAL: the gradient, same shape, valid while has_grad */
     bool wants_grad;          /* somebody wants the gradient; freezing a weight clears it */
     bool has_grad;            /* false: the gradient is zero (nothing was added since) */
-    unsigned char place;      /* internal: who owns the memory */
+    /* Internal: who made it (the caller if `tape` is NULL), and who still needs it. A tensor is known
+       by its address: a copy of the struct is another tensor, which only borrows the values. */
+    struct tn_tensor *self;
+    const struct tn_tape *tape;
+    int users;
+    unsigned char place;
 } tn_tensor;
 
 /* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory,
-   or a shape with a dimension below 1. */
+   a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
+/* Ends a tensor of tn_tensor_new; does nothing with any other, as a tape's. */
 void tn_tensor_free(tn_tensor *a);
-void tn_tensor_freeze(tn_tensor *a);           /* clears wants_grad and gives the gradient's memory back */
+/* No gradient is computed for it any more; its memory is given back. (Setting wants_grad by hand makes
+   none: an op in training refuses a tensor that wants a gradient without memory for it.) */
+void tn_tensor_freeze(tn_tensor *a);
 int64_t tn_tensor_count(const tn_tensor *a);   /* number of elements */
-size_t tn_dtype_size(tn_dtype dtype);          /* bytes of one element */
+size_t tn_dtype_size(tn_dtype dtype);          /* bytes of one element; 0: no tn_dtype */
 /* "(2,3)" into out (at least 64 bytes), which is returned. */
 char *tn_tensor_shape(const tn_tensor *a, char *out);
 
 /* ---- the tape ---- */
 
 typedef struct tn_tape tn_tape;
-typedef struct tn_mark { size_t nodes, chunk, used; } tn_mark;
-
 tn_tape *tn_tape_new(tn_context *c); /* NULL: no memory */
 void tn_tape_free(tn_tape *t);
-void tn_tape_reset(tn_tape *t);      /* forgets nodes, results and the error; keeps the memory */
-tn_mark tn_tape_mark(const tn_tape *t);
-void tn_tape_rewind(tn_tape *t, tn_mark m); /* forgets what came after the mark */
+/* Forgets nodes, results, inputs and the error; keeps the memory. Every call refuses (TN_ESTATE) what
+   was forgotten, and tensors of another tape; a pointer kept over one step is known as such until the
+   end of the next. */
+void tn_tape_reset(tn_tape *t);
+/* A mark is a moment in the life of a tape; a rewind forgets all that came after it. What was there at
+   the mark is then as it was, even if an op consumed it in between. Marks need not be used up; one of
+   before a reset forgets everything. */
+typedef uint64_t tn_mark;
+tn_mark tn_tape_mark(tn_tape *t);
+void tn_tape_rewind(tn_tape *t, tn_mark m);
 /* What went wrong first, as "matmul: shapes do not fit: (2,3) (1,4)"; NULL: nothing did. */
 const char *tn_tape_error(const tn_tape *t);
 int tn_tape_code(const tn_tape *t);
@@ -109,14 +124,17 @@ tn_context *tn_tape_context(const tn_tape *t);
    `draw`, whose low 32 bits must differ from one micro-batch to the next. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
 void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
+typedef struct tn_mode { bool training; uint64_t draw; } tn_mode;
+tn_mode tn_tape_mode(const tn_tape *t);  /* for who changes it and has to change it back */
+void tn_tape_set_mode(tn_tape *t, tn_mode mode);
 size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
-/* An input of the step, in the tape's memory, without a gradient; the caller fills it. Refuses
-   dimensions below 1. */
+/* An input of the step, in the tape's memory, without a gradient; the caller fills it. NULL, and an
+   error on the tape, for a shape or type that tn_tensor_new does not take. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);
 
 /* Adds d loss / d w into the gradient of every tensor that wants one; gradients are zero again after
-   tn_optim_step (or tn_params_clear). loss has one element.
-   Refuses (TN_ENONFINITE) a loss that is not finite before it touches a gradient. */
+   tn_optim_step (or tn_params_clear). loss has one element and is a result of this tape and this
+   step. Refuses (TN_ENONFINITE) a loss that is not finite before it touches a gradient. */
 int tn_backward(tn_tape *t, tn_tensor *loss);
 
 /* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */

@@ -64,8 +64,9 @@ struct tn_op {
                                    a bench one, and each optional operand present and absent */
     const tn_refusal *refusals; /* may be NULL */
     bool view;              /* out shares operand 0's memory: forward gets out->x set already */
-    bool consumes;          /* the same, but operand 0 is copied if it is a leaf or anything else reads
-                               its values; it is spent afterwards, and its gradient is out's */
+    bool consumes;          /* the same, but operand 0 is copied if it is a leaf, is older than a mark, or
+                               anything else reads its values; it is spent afterwards, and its gradient
+                               is out's */
     bool reads_result;      /* backward reads out->x, which no later op may then take over */
 };
 

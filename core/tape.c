@@ -1,7 +1,6 @@
 /* tape.c - ops run at once and are written down; backward walks what was written from the end. */
-#include "core/arena.h"
+#include "core/tape.h"
 #include "core/context.h"
-#include "core/op.h"
 #include "core/ops/ops.h"
 
 #include <math.h>
@@ -9,26 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* tn_tensor.place: who owns the memory of values and gradient. */
-enum {
-    LEAF,   /* the caller, or an input */
-    RESULT, /* the tape; nothing has read it yet, so that an op may take its memory over */
-    READ,   /* the tape; an op has read it, may read it again in backward, or shares the memory */
-    SPENT   /* the tape; an op consumed it */
-};
-
-struct tn_tape {
-    tn_context *context;
-    tn_error error;
-    tn_arena results;     /* tensors and what ops keep for backward */
-    tn_arena temporary;   /* emptied after every forward and backward */
-    tn_buffers gradients; /* of results */
-    tn_node *nodes;
-    size_t count, room;
-    uint64_t draw;
-    bool training;
-};
 
 const tn_op *const tn_ops[] = {
 #define OP(name, args) &tn_op_##name,
@@ -42,7 +21,7 @@ tn_tape *tn_tape_new(tn_context *c)
     tn_tape *t = calloc(1, sizeof *t);
     if (t) {
         t->context = c;
-        t->training = true;
+        t->mode.training = true;
     }
     return t;
 }
@@ -51,6 +30,7 @@ void tn_tape_free(tn_tape *t)
 {
     if (!t)
         return;
+    tn_made_free(t);
     tn_arena_free(&t->results);
     tn_arena_free(&t->temporary);
     tn_buffers_free(&t->gradients);
@@ -60,20 +40,20 @@ void tn_tape_free(tn_tape *t)
 
 void tn_tape_reset(tn_tape *t)
 {
-    tn_tape_rewind(t, (tn_mark){ 0 });
+    tn_made_rewind(t, 0);
+    tn_arena_rewind(&t->results, (tn_place){ 0 });
     tn_buffers_give_all(&t->gradients);
     t->error = (tn_error){ 0 };
 }
 
-tn_mark tn_tape_mark(const tn_tape *t)
+tn_mark tn_tape_mark(tn_tape *t)
 {
-    return (tn_mark){ .nodes = t->count, .chunk = t->results.at.chunk, .used = t->results.at.used };
+    return t->made.marked = t->made.next;
 }
 
 void tn_tape_rewind(tn_tape *t, tn_mark m)
 {
-    t->count = m.nodes;
-    tn_arena_rewind(&t->results, (tn_place){ m.chunk, m.used });
+    tn_made_rewind(t, m);
 }
 
 const char *tn_tape_error(const tn_tape *t)
@@ -93,18 +73,28 @@ tn_context *tn_tape_context(const tn_tape *t)
 
 void tn_tape_train(tn_tape *t, uint64_t draw)
 {
-    t->training = true;
-    t->draw = draw;
+    t->mode = (tn_mode){ .training = true, .draw = draw };
 }
 
 void tn_tape_eval(tn_tape *t)
 {
-    t->training = false;
+    t->mode.training = false;
+}
+
+tn_mode tn_tape_mode(const tn_tape *t)
+{
+    return t->mode;
+}
+
+void tn_tape_set_mode(tn_tape *t, tn_mode mode)
+{
+    t->mode = mode;
 }
 
 size_t tn_tape_memory(const tn_tape *t)
 {
-    return t->results.most + t->temporary.most + t->gradients.bytes;
+    return t->results.most + t->temporary.most + t->gradients.bytes + tn_made_bytes(t) +
+           t->room * sizeof *t->nodes;
 }
 
 /* ---- errors ---- */
@@ -130,7 +120,7 @@ int tn_refuse_shapes(tn_tape *t, const tn_node *n)
     return tn_refuse(t, n->op, TN_ESHAPE, "shapes do not fit:%s", text);
 }
 
-static void *checked(tn_tape *t, void *memory)
+void *tn_checked(tn_tape *t, void *memory)
 {
     if (!memory)
         tn_fail(&t->error, TN_ENOMEM, "out of memory for a tensor");
@@ -139,34 +129,45 @@ static void *checked(tn_tape *t, void *memory)
 
 void *tn_keep(tn_tape *t, size_t bytes)
 {
-    return checked(t, tn_arena_take(&t->results, bytes));
+    return tn_checked(t, tn_arena_take(&t->results, bytes));
 }
 
 void *tn_temporary(tn_tape *t, size_t bytes)
 {
-    return checked(t, tn_arena_take(&t->temporary, bytes));
+    return tn_checked(t, tn_arena_take(&t->temporary, bytes));
 }
 
 /* ---- forward ---- */
 
-/* The operands are there, of a type the op takes, and not consumed. */
-static int check_operands(tn_tape *t, const tn_node *n)
+static int check_operand(tn_tape *t, const tn_node *n, int i)
 {
     const tn_op *op = n->op;
-    for (int i = 0; i < op->inputs; i++) {
-        const tn_tensor *a = n->in[i];
-        bool ids = op->ids >> i & 1, frozen = op->frozen >> i & 1;
-        if (!a && !(op->optional >> i & 1))
-            return tn_refuse(t, op, TN_EARG, "operand %d is missing", i + 1);
-        if (!a)
-            continue;
-        if (a->place == SPENT)
-            return tn_refuse(t, op, TN_ESTATE, "operand %d was consumed by an earlier op", i + 1);
-        if (ids != (a->dtype == TN_I32))
-            return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1,
-                             ids ? "integers" : "real numbers");
-        if (!ids && a->dtype != TN_REAL && !frozen)
-            return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
+    const tn_tensor *a = n->in[i];
+    bool ids = op->ids >> i & 1, frozen = op->frozen >> i & 1;
+    const char *fault = tn_made_fault(t, a);
+    if (fault)
+        return tn_refuse(t, op, TN_ESTATE, "operand %d %s", i + 1, fault);
+    if (ids != (a->dtype == TN_I32))
+        return tn_refuse(t, op, TN_EARG, "operand %d must hold %s", i + 1,
+                         ids ? "integers" : "real numbers");
+    if (!ids && a->dtype != TN_REAL && !frozen)
+        return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
+    if (!a->data || !tn_shape_is_sane(a->rank, a->dim))
+        return tn_refuse(t, op, TN_EARG, "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
+    if (t->mode.training && a->wants_grad && a->place == LEAF && !a->g)
+        return tn_refuse(t, op, TN_ESTATE,
+                         "operand %d wants a gradient without memory for it; expected tn_tensor_new to be told", i + 1);
+    return 0;
+}
+
+/* The operands are there, of a type the op takes, of this tape and this time. */
+static int check_operands(tn_tape *t, const tn_node *n)
+{
+    for (int i = 0; i < n->op->inputs; i++) {
+        if (!n->in[i] && !(n->op->optional >> i & 1))
+            return tn_refuse(t, n->op, TN_EARG, "operand %d is missing", i + 1);
+        if (n->in[i] && check_operand(t, n, i))
+            return t->error.code;
     }
     return 0;
 }
@@ -180,33 +181,40 @@ static int check_result(tn_tape *t, const tn_node *n)
                      tn_tensor_shape(n->out, shape));
 }
 
-/* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. */
+/* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. What
+   is older than a mark is not overwritten: a rewind gives it back as it was. */
 static int place_result(tn_tape *t, const tn_node *n)
 {
+    const tn_op *op = n->op;
     tn_tensor *a = n->in[0], *out = n->out;
-    for (int i = 1; i < n->op->inputs; i++)
+    for (int i = 1; i < op->inputs; i++)
         if (n->in[i] && n->in[i]->place == RESULT)
             n->in[i]->place = READ;
-    bool share = n->op->view || (n->op->consumes && a->place == RESULT);
+    bool share = op->view || (op->consumes && a->place == RESULT && !tn_made_is_marked(t, a));
     size_t bytes = (size_t)tn_tensor_count(out) * sizeof(tn_real);
     out->x = share ? a->x : tn_keep(t, bytes);
-    if (out->x && n->op->consumes && !share)
+    if (out->x && op->consumes && !share)
         memcpy(out->x, a->x, bytes);
-    if (a->place != LEAF)
-        a->place = n->op->consumes ? SPENT : READ;
+    if (op->view && a->place == LEAF)
+        tn_made_hold(t, a);
+    if (op->consumes && a->place != LEAF)
+        tn_made_consume(out, a);
+    else if (a->place == RESULT)
+        a->place = READ;
     return t->error.code;
 }
 
+/* Keeps the node, and the caller's tensors among its operands. */
 static int push(tn_tape *t, const tn_node *n)
 {
-    if (t->count == t->room) {
-        size_t room = t->room ? 2 * t->room : 256;
-        tn_node *nodes = checked(t, realloc(t->nodes, room * sizeof *nodes));
-        if (!nodes)
+    void *nodes = t->nodes;
+    bool room = tn_list_grow(&nodes, t->count, &t->room, sizeof *t->nodes);
+    t->nodes = nodes;
+    if (!tn_checked(t, room ? nodes : NULL))
+        return t->error.code;
+    for (int i = 0; i < n->op->inputs; i++)
+        if (n->in[i] && n->in[i]->place == LEAF && !tn_made_hold(t, n->in[i]))
             return t->error.code;
-        t->nodes = nodes;
-        t->room = room;
-    }
     t->nodes[t->count++] = *n;
     return 0;
 }
@@ -215,19 +223,16 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
 {
     if (t->error.code)
         return NULL;
-    tn_node n = { .op = op, .attr = attr, .draw = t->draw, .training = t->training };
+    tn_node n = { .op = op, .attr = attr, .draw = t->mode.draw, .training = t->mode.training };
     for (int i = 0; i < op->inputs; i++)
         n.in[i] = in[i];
     if (check_operands(t, &n))
         return NULL;
     for (int i = 0; i < op->inputs; i++)
-        n.wanted = n.wanted || (t->training && n.in[i] && n.in[i]->wants_grad);
-    n.out = tn_keep(t, sizeof *n.out);
-    if (!n.out)
-        return NULL;
-    *n.out = (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
-                          .place = op->view || op->reads_result ? READ : RESULT };
-    if (op->shape(t, &n, n.out) || check_result(t, &n) || place_result(t, &n))
+        n.wanted = n.wanted || (n.training && n.in[i] && n.in[i]->wants_grad);
+    n.out = tn_made_new(t, (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
+                                        .place = op->view || op->reads_result ? READ : RESULT });
+    if (!n.out || op->shape(t, &n, n.out) || check_result(t, &n) || place_result(t, &n))
         return NULL;
     op->forward(t, &n);
     tn_arena_rewind(&t->temporary, (tn_place){ 0 });
@@ -238,13 +243,14 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
 
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
 {
+    if (!t->error.code && !tn_dtype_size(dtype))
+        tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", (int)dtype);
     if (!t->error.code && !tn_shape_is_sane(rank, dim))
         tn_fail(&t->error, TN_ESHAPE, "input: expected 1 to %d dimensions from 1, at most 2^40 numbers",
                 TN_MAX_RANK);
-    tn_tensor *a = t->error.code ? NULL : tn_keep(t, sizeof *a);
+    tn_tensor *a = t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
     if (!a)
         return NULL;
-    *a = (tn_tensor){ .dtype = dtype, .place = LEAF };
     tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1,
                 rank > 3 ? dim[3] : 1);
     a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
@@ -259,7 +265,7 @@ static tn_real *gradient(tn_tape *t, tn_tensor *a)
 {
     size_t bytes = (size_t)tn_tensor_count(a) * sizeof(tn_real);
     if (!a->g && a->place != LEAF)
-        a->g = checked(t, tn_buffers_take(&t->gradients, bytes));
+        a->g = tn_checked(t, tn_buffers_take(&t->gradients, bytes));
     return a->g;
 }
 
@@ -302,6 +308,9 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
 {
     if (t->error.code)
         return t->error.code;
+    const char *fault = loss ? tn_made_fault(t, loss) : NULL;
+    if (fault)
+        return tn_fail(&t->error, TN_ESTATE, "backward: the loss %s", fault);
     if (!loss || tn_tensor_count(loss) != 1)
         return tn_fail(&t->error, TN_ESHAPE, "backward: the loss must have one element");
     if (!isfinite(loss->x[0]))
@@ -309,7 +318,7 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
     if (!loss->wants_grad || loss->place == LEAF)
         return tn_fail(&t->error, TN_ESTATE,
                        "backward: nothing that the loss depends on wants a gradient%s",
-                       t->training ? "" : "; the tape is in evaluation, tn_tape_train ends that");
+                       t->mode.training ? "" : "; the tape is in evaluation, tn_tape_train ends that");
     if (!gradient(t, loss))
         return t->error.code;
     loss->g[0] = 1;

@@ -1,13 +1,15 @@
 /* tensor.c - tensors that belong to the caller, and what shapes say. */
-#include "core/arena.h"
-#include "core/op.h"
+#include "core/tape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 size_t tn_dtype_size(tn_dtype dtype)
 {
-    return dtype == TN_REAL ? sizeof(tn_real) : dtype == TN_I32 ? sizeof(int32_t) : 2;
+    return dtype == TN_REAL                        ? sizeof(tn_real)
+           : dtype == TN_I32                       ? sizeof(int32_t)
+           : dtype == TN_BF16 || dtype == TN_F16 ? sizeof(uint16_t)
+                                                   : 0;
 }
 
 int64_t tn_tensor_count(const tn_tensor *a)
@@ -77,13 +79,12 @@ bool tn_shape_is_sane(int rank, const int64_t dim[])
 
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
 {
-    tn_tensor *a = tn_shape_is_sane(rank, dim) ? calloc(1, sizeof *a) : NULL;
+    bool sane = tn_dtype_size(dtype) && tn_shape_is_sane(rank, dim);
+    tn_tensor *a = sane ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
-    a->dtype = dtype;
-    a->rank = rank;
-    for (int i = 0; i < TN_MAX_RANK; i++)
-        a->dim[i] = i < rank ? dim[i] : 1;
+    *a = (tn_tensor){ .dtype = dtype, .self = a, .users = 1 };
+    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
     a->data = tn_block_new(bytes_of(a));
     a->wants_grad = wants_grad && dtype == TN_REAL;
     if (a->wants_grad)
@@ -95,16 +96,40 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wan
     return a;
 }
 
+/* Made by tn_tensor_new, and not a copy of one that was. */
+static bool is_callers(const tn_tensor *a)
+{
+    return a->self == a && !a->tape;
+}
+
 void tn_tensor_freeze(tn_tensor *a)
 {
+    a->wants_grad = false;
+    if (!is_callers(a))
+        return;
     tn_block_free(a->g, bytes_of(a));
     a->g = NULL;
-    a->wants_grad = a->has_grad = false;
+    a->has_grad = false;
 }
 
 void tn_tensor_free(tn_tensor *a)
 {
-    if (!a)
+    if (a && is_callers(a))
+        tn_tensor_release(a);
+}
+
+/* Two contexts may run on two threads with the same frozen weights. */
+bool tn_tensor_hold(tn_tensor *a)
+{
+    if (!is_callers(a))
+        return false;
+    __atomic_add_fetch(&a->users, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+void tn_tensor_release(tn_tensor *a)
+{
+    if (__atomic_sub_fetch(&a->users, 1, __ATOMIC_ACQ_REL))
         return;
     tn_tensor_freeze(a);
     tn_block_free(a->data, bytes_of(a));

@@ -4,6 +4,7 @@
 #include "tests/support/tests.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static tn_tensor *weight(int rank, int64_t d0, int64_t d1, bool wants)
@@ -93,6 +94,70 @@ START_TEST(inputs_have_sane_shapes)
     tn_tape *t = tn_tape_new(c);
     ck_assert_ptr_null(tn_tape_input(t, TN_REAL, odd_inputs[_i].rank, odd_inputs[_i].dim));
     ck_assert_int_eq(tn_tape_code(t), TN_ESHAPE);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+/* Operands that are no operands; each is made without a gradient and told to want one, or is empty. */
+static tn_tensor *odd_operand(tn_tape *t, int i, tn_tensor *own, const char **text)
+{
+    static const char wants[] = "wants a gradient without memory for it; expected tn_tensor_new to be told";
+    static const char empty[] = "has no values; expected a tensor of tn_tensor_new";
+    const int64_t dim[] = { 1, 1 };
+    tn_tensor *a = i == 0   ? tn_tensor_new(TN_REAL, 2, dim, false)
+                   : i == 1 ? tn_tensor_new(TN_BF16, 2, dim, false)
+                   : i == 2 ? tn_tape_input(t, TN_REAL, 2, dim)
+                            : own;
+    *text = i < 4 ? wants : empty;
+    a->wants_grad = i < 4;
+    return a;
+}
+
+enum { ODD_OPERANDS = 6 };
+
+START_TEST(odd_operands_are_refused)
+{
+    static tn_real number;
+    tn_tensor own[ODD_OPERANDS] = { [3] = { .rank = 2, .dim = { 1, 1, 1, 1 }, .x = &number },
+                                    [4] = { .rank = 2, .dim = { 1, 1, 1, 1 } }, [5] = { .x = &number } };
+    char want[128];
+    const char *text;
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    tn_tensor *x = tn_tensor_new(TN_REAL, 2, (int64_t[]){ 1, 1 }, true);
+    tn_tensor *a = odd_operand(t, _i, &own[_i], &text);
+    ck_assert_ptr_null(tn_linear(t, x, a, NULL, TN_OUT_IN));
+    snprintf(want, sizeof want, "linear: operand 2 %s", text);
+    ck_assert_str_eq(tn_tape_error(t), want);
+    if (_i < 4 && _i != 2) { /* nobody wants a gradient in evaluation */
+        tn_tape_reset(t);
+        tn_tape_eval(t);
+        ck_assert_ptr_nonnull(tn_linear(t, x, a, NULL, TN_OUT_IN));
+    }
+    tn_tensor_free(x);
+    tn_tensor_free(a);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+START_TEST(types_are_known)
+{
+    static const int types[] = { -1, 4, 99, INT32_MAX };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_tape *t = tn_tape_new(c);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        char want[128];
+        tn_dtype type = (tn_dtype)types[i];
+        snprintf(want, sizeof want, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", types[i]);
+        ck_assert_ptr_null(tn_tape_input(t, type, 1, (int64_t[]){ 3 }));
+        ck_assert_str_eq(tn_tape_error(t), want);
+        ck_assert_int_eq(tn_tape_code(t), TN_EARG);
+        ck_assert_ptr_null(tn_tensor_new(type, 1, (int64_t[]){ 3 }, false));
+        ck_assert_uint_eq(tn_dtype_size(type), 0);
+        tn_tape_reset(t);
+    }
     tn_tape_free(t);
     tn_context_free(c);
 }
@@ -290,6 +355,8 @@ void tests(TCase *c)
     tcase_add_test(c, first_mistake_sticks);
     tcase_add_test(c, backward_refuses);
     tcase_add_loop_test(c, inputs_have_sane_shapes, 0, sizeof odd_inputs / sizeof *odd_inputs);
+    tcase_add_loop_test(c, odd_operands_are_refused, 0, ODD_OPERANDS);
+    tcase_add_test(c, types_are_known);
     tcase_add_loop_test(c, results_have_sane_shapes, 0, TOO_LARGE);
     tcase_add_test(c, memory_is_used_again);
     tcase_add_test(c, consumed_operands);

@@ -1,0 +1,142 @@
+/* made.c - the tensors that a tape made, from their first number to the reset.
+   They are forgotten from the newest on; their structs are used again in the order in which they were
+   forgotten. */
+#include "core/tape.h"
+
+#include <stdlib.h>
+
+bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry)
+{
+    if (count < *room)
+        return true;
+    size_t more = *room ? 2 * *room : 16;
+    void *grown = realloc(*list, more * entry);
+    if (!grown)
+        return false;
+    *list = grown;
+    *room = more;
+    return true;
+}
+
+/* Behind all others that are gone. */
+static void put_away(tn_made_list *l, tn_made *m)
+{
+    m->next = NULL;
+    *(l->last ? &l->last->next : &l->first) = m;
+    l->last = m;
+    l->gone++;
+}
+
+/* The struct that was forgotten longest ago. There are always more that are gone than live: what is
+   forgotten by a reset stays forgotten while as many tensors are made. */
+static tn_made *take_struct(tn_made_list *l)
+{
+    while (l->gone < l->count + 2) {
+        tn_made *more = malloc(sizeof *more);
+        if (!more)
+            return NULL;
+        put_away(l, more);
+    }
+    tn_made *m = l->first;
+    l->first = m->next;
+    l->last = l->first ? l->last : NULL;
+    l->gone--;
+    return m;
+}
+
+tn_tensor *tn_made_new(tn_tape *t, tn_tensor start)
+{
+    tn_made_list *l = &t->made;
+    void *list = l->live;
+    bool room = tn_list_grow(&list, l->count, &l->room, sizeof(tn_made *));
+    l->live = list;
+    tn_made *m = tn_checked(t, room ? take_struct(l) : NULL);
+    if (!m)
+        return NULL;
+    *m = (tn_made){ .tensor = start, .number = l->next++, .nodes = t->count, .held = t->held_count,
+                    .place = t->results.at };
+    m->tensor.self = &m->tensor;
+    m->tensor.tape = t;
+    l->live[l->count++] = m;
+    return &m->tensor;
+}
+
+bool tn_made_hold(tn_tape *t, tn_tensor *a)
+{
+    void *list = t->held;
+    bool room = tn_list_grow(&list, t->held_count, &t->held_room, sizeof(tn_tensor *));
+    t->held = list;
+    if (!tn_checked(t, room ? a : NULL))
+        return false;
+    if (tn_tensor_hold(a))
+        t->held[t->held_count++] = a;
+    return true;
+}
+
+static tn_made *made_of(tn_tensor *a)
+{
+    return (tn_made *)a;
+}
+
+void tn_made_consume(tn_tensor *by, tn_tensor *a)
+{
+    made_of(by)->consumed = a;
+    made_of(by)->before = a->place;
+    a->place = SPENT;
+}
+
+bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a)
+{
+    return ((const tn_made *)a)->number < t->made.marked;
+}
+
+const char *tn_made_fault(const tn_tape *t, const tn_tensor *a)
+{
+    if (!a->tape)
+        return NULL;
+    return a->self != a      ? "is a copy of a tensor; expected the tensor itself"
+           : a->tape != t    ? "belongs to another tape"
+           : a->place == GONE ? "was made before the tape was reset or rewound"
+           : a->place == SPENT ? "was consumed by an earlier op"
+                              : NULL;
+}
+
+static void forget(tn_tape *t, tn_made *m)
+{
+    if (m->consumed)
+        m->consumed->place = m->before;
+    if (m->tensor.g) /* backward did not come to its end */
+        tn_buffers_give(&t->gradients, m->tensor.g);
+    m->tensor.place = GONE;
+    while (t->held_count > m->held)
+        tn_tensor_release(t->held[--t->held_count]);
+    t->count = m->nodes;
+    put_away(&t->made, m);
+}
+
+void tn_made_rewind(tn_tape *t, tn_mark mark)
+{
+    tn_made_list *l = &t->made;
+    tn_made *oldest = NULL;
+    while (l->count && l->live[l->count - 1]->number >= mark)
+        forget(t, oldest = l->live[--l->count]);
+    if (oldest)
+        tn_arena_rewind(&t->results, oldest->place);
+}
+
+void tn_made_free(tn_tape *t)
+{
+    tn_made_rewind(t, 0);
+    for (tn_made *m = t->made.first, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    free(t->made.live);
+    free(t->held);
+}
+
+size_t tn_made_bytes(const tn_tape *t)
+{
+    return (t->made.count + t->made.gone) * sizeof(tn_made) + t->made.room * sizeof(tn_made *) +
+           t->held_room * sizeof(tn_tensor *);
+}
