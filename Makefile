@@ -59,6 +59,11 @@ $(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/support/mai
 	$(LINK_TEST)
 $(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
 	$(LINK_TEST)
+FUZZ_SRC := $(filter-out %/fuzz.c %/seeds.c $(wildcard tests/fuzz/test_*),$(wildcard tests/fuzz/*.c))
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps.a $(LIB)
+	$(LINK_TEST)
+$(BUILD)/tests64/fuzz/%: $(BUILD)/obj64/tests/fuzz/%.o $(call obj,64,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps64.a $(LIB64)
+	$(LINK_TEST)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(LIB)
 	$(LINK_TEST)
 $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(LIB64)
@@ -124,6 +129,17 @@ asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
 tsan: ## the tests under ThreadSanitizer (clang)
 	$(MAKE) test CC=clang BUILD=$(BUILD)/tsan OPT="$(SANITIZE) -fsanitize=thread" LDFLAGS="-fsanitize=thread"
 
+$(BUILD)/fuzz/seeds: $(call obj,,tests/fuzz/seeds.c $(FUZZ_SRC)) $(BUILD)/apps.a $(LIB)
+	@mkdir -p $(@D); $(CC) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/fuzz/fuzz: $(call obj,,tests/fuzz/fuzz.c $(FUZZ_SRC)) $(BUILD)/apps.a $(LIB)
+	@mkdir -p $(@D); $(CC) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
+FUZZ := -max_total_time=20
+fuzz: ## every reader of files with made-up ones, 20 s each (clang); longer: make fuzz FUZZ=-runs=1000000
+	$(MAKE) CC=clang BUILD=$(BUILD)/clang-fuzz OPT="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" \
+	    LDFLAGS="-fsanitize=address,undefined" FUZZ="$(FUZZ)" run-fuzz
+run-fuzz: $(BUILD)/fuzz/seeds $(BUILD)/fuzz/fuzz
+	@sh tests/fuzz/fuzz.sh $(BUILD)/fuzz $(FUZZ)
+
 install: all ## program, library and headers under PREFIX (and DESTDIR)
 	install -D -m 755 $(BUILD)/tenon $(DESTDIR)$(PREFIX)/bin/tenon
 	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libtenon.a
@@ -135,7 +151,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test map bench demo figures base asan tsan install clean help
+.PHONY: all test map bench demo figures base asan tsan fuzz run-fuzz install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

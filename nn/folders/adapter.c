@@ -63,6 +63,11 @@ static int read_config(config *c, tn_error *e)
     tn_json_get_real(c->json, "lora_alpha", &c->alpha, e);
     tn_json_get_real(c->json, "lora_dropout", &c->dropout, e);
     tn_json_get_bool(c->json, "use_rslora", &c->rslora, e);
+    for (int i = 0; i < 2; i++) {
+        const tn_json *pattern = tn_json_find(c->json, i ? "rank_pattern" : "alpha_pattern");
+        if (!is_off(pattern) && pattern->kind != TN_OBJECT)
+            tn_json_refuse(pattern, "an object", e);
+    }
     if (!e->code && !(c->dropout >= 0 && c->dropout < 1))
         tn_json_refuse(tn_json_find(c->json, "lora_dropout"), "at least 0 and below 1", e);
     return e->code;
@@ -77,9 +82,7 @@ static double read_alpha(const config *c, const char *layer, tn_error *e)
         return c->alpha;
     for (const tn_json *v = pattern->child; v; v = v->next) {
         double alpha;
-        if (pattern->kind != TN_OBJECT)
-            tn_json_refuse(pattern, "an object", e);
-        else if (v->key[strcspn(v->key, "\\^$*+?()[]{}|")])
+        if (v->key[strcspn(v->key, "\\^$*+?()[]{}|")])
             tn_json_refuse(v, "a key that is the name of a layer, no regular expression", e);
         else if (!tn_json_real(v, &alpha))
             tn_json_refuse(v, "a number", e);

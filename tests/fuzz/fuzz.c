@@ -1,0 +1,66 @@
+/* fuzz.c - one format for libFuzzer: FORMAT=json fuzz [options of libFuzzer] CORPUS SEEDS.
+   A crash, a report of a sanitizer, a hang or a refusal that is not one line about the file is a
+   finding. A packed format is mostly changed as its text, so that lengths and sums fit. */
+#include "tests/fuzz/formats.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of this process: libFuzzer calls with data alone. */
+static const format *f;
+static char folder[64];
+
+static void clean_up(void)
+{
+    folder_end(folder);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t n, size_t most);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t most, unsigned seed);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    const char *name = getenv("FORMAT");
+    f = format_find(name ? name : "");
+    if (!f) {
+        fprintf(stderr, "FORMAT=%s: expected a format of tests/fuzz/formats.c\n", name ? name : "");
+        exit(2);
+    }
+    folder_new(folder);
+    f->furnish(folder);
+    atexit(clean_up);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    tn_error e = { 0 };
+    file_write(folder, f->file, (bytes){ (char *)(uintptr_t)data, n });
+    f->use(folder, &e);
+    const char *complaint = e.code ? format_complaint(f, folder, &e) : NULL;
+    if (complaint) {
+        fprintf(stderr, "%s: %s\n", complaint, e.text);
+        abort();
+    }
+    return 0;
+}
+
+/* A file of a packed format is changed as its text, and packed again. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t most, unsigned seed)
+{
+    if (!f->pack || seed % 4 == 0)
+        return LLVMFuzzerMutate(data, n, most);
+    bytes text = f->unpack((bytes){ (char *)data, n });
+    text.s = realloc(text.s, most + 1);
+    text.n = LLVMFuzzerMutate((uint8_t *)text.s, text.n, most);
+    bytes file = f->pack(text);
+    const size_t kept = file.n < most ? file.n : most;
+    memcpy(data, file.s, kept);
+    free(file.s);
+    free(text.s);
+    return kept;
+}

@@ -1,0 +1,21 @@
+#!/bin/sh
+# fuzz.sh FOLDER [OPTION...] - gives every format to libFuzzer in turn; fails when one found something.
+# FOLDER has the programs seeds and fuzz. What is found is put into FOLDER/found/FORMAT; a copy in
+# tests/fuzz/found/FORMAT makes it a test.
+build=$1; shift
+bad=0
+"$build/seeds" "$build/rows" || exit 1
+for rows in "$build"/rows/*/; do
+    format=$(basename "$rows")
+    mkdir -p "$build/corpus/$format" "$build/found/$format"
+    if ! FORMAT=$format "$build/fuzz" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512 \
+        -print_final_stats=1 -artifact_prefix="$build/found/$format/" "$@" \
+        "$build/corpus/$format" "$rows" >"$build/$format.log" 2>&1; then
+        bad=1
+        echo "$format: something was found; see $build/$format.log and $build/found/$format"
+    fi
+    awk -v f="$format" '/number_of_executed_units/ { n = $2 } /average_exec_per_sec/ { s = $2 }
+        / cov: / { c = $4 } END { printf "%-20s %9d executions, %6d a second, %5d edges\n", f, n, s, c }' \
+        "$build/$format.log"
+done
+exit $bad
