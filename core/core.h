@@ -43,6 +43,13 @@ typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0
 int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 const char *tn_strerror(int code);
 
+/* ---- memory ---- */
+
+/* Bytes that this process may have in all, what it has already included: what the machine says is
+   available, its swap, and the limits of control groups, address space and data. It errs on the side
+   of more. SIZE_MAX: nothing says. It reads files of the system: not for inner loops. */
+size_t tn_memory_room(void);
+
 /* ---- context: threads, seed, kernels ---- */
 
 typedef struct tn_context tn_context;
@@ -88,8 +95,8 @@ typedef struct tn_tensor {
     unsigned char place;
 } tn_tensor;
 
-/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory,
-   a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
+/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory, more
+   than tn_memory_room, a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
 /* Ends a tensor of tn_tensor_new; does nothing with any other, as a tape's. */
 void tn_tensor_free(tn_tensor *a);

@@ -88,6 +88,8 @@ int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a);                     /* out gets a's shape */
 void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3);
+/* As tn_tensor_new, without memory for values and gradient: x and g are NULL. */
+tn_tensor *tn_tensor_sketch(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
 /* A rank from 1 to 4, dimensions from 1, at most 2^40 elements. */
 bool tn_shape_is_sane(int rank, const int64_t dim[]);
 int64_t tn_rows(const tn_tensor *a);  /* product of all dimensions but the last */

@@ -77,17 +77,33 @@ bool tn_shape_is_sane(int rank, const int64_t dim[])
     return true;
 }
 
-tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
+/* The system gives addresses for more than it has, and ends who then uses them. It is asked for what
+   is large, where the 0.1 ms that its answer takes do not count. */
+static bool fits_memory(size_t bytes)
+{
+    const size_t large = 64 << 20;
+    return bytes < large || bytes <= tn_memory_room();
+}
+
+tn_tensor *tn_tensor_sketch(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
 {
     bool sane = tn_dtype_size(dtype) && tn_shape_is_sane(rank, dim);
     tn_tensor *a = sane ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
-    *a = (tn_tensor){ .dtype = dtype, .self = a, .users = 1 };
+    *a = (tn_tensor){ .dtype = dtype, .self = a, .users = 1, .wants_grad = wants_grad && dtype == TN_REAL };
     tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
-    a->data = tn_block_new(bytes_of(a));
-    a->wants_grad = wants_grad && dtype == TN_REAL;
-    if (a->wants_grad)
+    return a;
+}
+
+tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
+{
+    tn_tensor *a = tn_tensor_sketch(dtype, rank, dim, wants_grad);
+    if (!a)
+        return NULL;
+    if (fits_memory((a->wants_grad ? 2 : 1) * bytes_of(a)))
+        a->data = tn_block_new(bytes_of(a));
+    if (a->data && a->wants_grad)
         a->g = tn_block_new(bytes_of(a));
     if (!a->data || (a->wants_grad && !a->g)) {
         tn_tensor_free(a);

@@ -29,12 +29,3 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
              shown ? v->text : "");
     tn_json_refuse(v, expected, e);
 }
-
-int tn_config_fits(const tn_model *m, const tn_json *config, int64_t numbers, tn_error *e)
-{
-    char expected[160];
-    snprintf(expected, sizeof expected,
-             "sizes that fit the weights beside it: it describes %lld numbers, they are %lld",
-             (long long)numbers, (long long)m->stored);
-    return m->stored && numbers / 2 > m->stored ? tn_json_refuse(config, expected, e) : e->code;
-}

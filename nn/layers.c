@@ -15,7 +15,7 @@ static tn_param *add(tn_params *p, const char *name, const char *what, int rank,
 static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)
 {
     tn_param *a = add(p, name, "weight", 2, d0, d1);
-    if (a && std > 0)
+    if (a && a->w->x && std > 0)
         tn_fill_normal(a->w->x, d0 * d1, std, tn_context_seed(tn_params_context(p)),
                        tn_stream(a->name));
     return a;
@@ -37,7 +37,7 @@ tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, d
     tn_param *w = add(p, name, "weight", 1, width, 1), *b = add(p, name, "bias", 1, width, 1);
     if (!w || !b)
         return (tn_norm_layer){ 0 };
-    for (int64_t i = 0; i < width; i++)
+    for (int64_t i = 0; w->w->x && i < width; i++)
         w->w->x[i] = 1;
     return (tn_norm_layer){ .w = w->w, .b = b->w, .eps = eps };
 }

@@ -168,7 +168,7 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
         tn_adapter *a = tn_lora_put(m, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e);
         char full[256];
         snprintf(full, sizeof full, "%s.lora_A.weight", t.name);
-        if (a)
+        if (a && a->a->x)
             tn_fill_uniform(a->a->x, o->rank * t.in, 1 / sqrt((double)t.in),
                             tn_context_seed(m->context), tn_stream(full));
     }

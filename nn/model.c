@@ -68,34 +68,65 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
         tn_model_describe(m, e);
 }
 
-tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e)
+/* The model of one family in this set of weights, which it then owns. */
+static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family, const tn_json *config,
+                         const tn_model *start, tn_error *e)
 {
-    if (!e->code && config->kind != TN_OBJECT)
-        tn_json_refuse(config, "an object", e);
-    const tn_family *family = e->code ? NULL : find_family(config, e);
-    if (!family)
-        return NULL;
     tn_model *m = malloc(sizeof *m);
-    if (m) {
-        *m = *start;
-        m->family = family;
-        m->context = c;
-        m->params = tn_params_new(c);
-    }
-    if (!m || !m->params)
+    if (!m || !p) {
+        free(m);
+        tn_params_free(p);
         tn_fail(e, TN_ENOMEM, "out of memory for the model");
-    else
-        build(m, config, e);
+        return NULL;
+    }
+    *m = *start;
+    m->family = family;
+    m->context = c;
+    m->params = p;
+    build(m, config, e);
     if (!e->code)
         return m;
     tn_model_free(m);
     return NULL;
 }
 
+/* Refuses a config of far more numbers than the weight files hold, or than memory does. */
+static int check_size(const tn_model *sketch, const tn_json *config, const char *where, tn_error *e)
+{
+    char expected[160];
+    const int64_t numbers = tn_params_size(sketch->params), stored = sketch->stored;
+    const double bytes = (double)numbers * (double)sizeof(tn_real), room = (double)tn_memory_room();
+    snprintf(expected, sizeof expected,
+             "sizes that fit the weights beside it: it describes %lld numbers, they are %lld",
+             (long long)numbers, (long long)stored);
+    if (stored && numbers / 2 > stored)
+        return tn_json_refuse(config, expected, e);
+    if (bytes > room)
+        tn_fail(e, TN_ENOMEM, "%s: the weights take %.4g GB of memory, %lld numbers of %zu bytes; "
+                "expected at most the %.4g GB that are available", where, bytes / 1e9,
+                (long long)numbers, sizeof(tn_real), room / 1e9);
+    return e->code;
+}
+
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
+                        bool sketch, tn_error *e)
+{
+    if (!e->code && config->kind != TN_OBJECT)
+        tn_json_refuse(config, "an object", e);
+    const tn_family *family = e->code ? NULL : find_family(config, e);
+    tn_model *m = family ? make_in(tn_params_sketch(c), c, family, config, start, e) : NULL;
+    if (!m || sketch)
+        return m;
+    check_size(m, config, where, e);
+    tn_model_free(m);
+    return e->code ? NULL : make_in(tn_params_new(c), c, family, config, start, e);
+}
+
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
                        tn_error *e)
 {
-    tn_model *m = tn_model_make(c, config, &(tn_model){ .tied = true, .vocab = vocab }, e);
+    const tn_model start = { .tied = true, .vocab = vocab };
+    tn_model *m = tn_model_make(c, config, "the model", &start, false, e);
     if (m && (vocab > 0 || end >= 0))
         m->end = end;
     if (!m || !tn_model_describe(m, e))
@@ -132,6 +163,19 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
     tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->targets); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
     return tn_linear_xent(t, h, m->head, targets, tokens);
+}
+
+double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training)
+{
+    const double tokens = (double)rows * (double)width;
+    int64_t ranks = 0;
+    tn_target t;
+    for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
+        for (const tn_adapter *a = t.block ? NULL : t.layer->lora; a; a = a->next)
+            ranks += a->a->dim[0];
+    const double numbers = tokens * (double)(m->family->activations(m) + ranks) +
+        (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
+    return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }
 
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)

@@ -11,8 +11,11 @@
 #undef FAMILY
 
 /* The model of a config; `start` holds what is known already: vocab and end (if vocab > 0), tied
-   (where the config does not say), stored. NULL and an error otherwise. */
-tn_model *tn_model_make(tn_context *c, const tn_json *config, const tn_model *start, tn_error *e);
+   (where the config does not say), stored. A sketch has no memory for its weights. Otherwise a model
+   that this process cannot hold is refused, before memory is taken for it, in the name of `where`.
+   NULL and an error then. */
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
+                        bool sketch, tn_error *e);
 
 /* Describes the params by the config; again when that changes (dropout is the run's, and 0 yet). */
 int tn_model_describe(const tn_model *m, tn_error *e);

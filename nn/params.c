@@ -12,6 +12,7 @@ struct tn_params {
     tn_context *context;
     tn_param **all; /* each its own memory: a tn_param keeps its address */
     int64_t count, room;
+    bool sketch; /* no weight has memory */
     uint64_t description; /* its hash; 0: none */
     tn_error error;
 };
@@ -22,6 +23,19 @@ tn_params *tn_params_new(tn_context *c)
     if (p)
         p->context = c;
     return p;
+}
+
+tn_params *tn_params_sketch(tn_context *c)
+{
+    tn_params *p = tn_params_new(c);
+    if (p)
+        p->sketch = true;
+    return p;
+}
+
+bool tn_params_is_sketch(const tn_params *p)
+{
+    return p->sketch;
 }
 
 static void free_param(tn_param *a)
@@ -72,7 +86,7 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
     tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;
     if (a) {
         a->name = strdup(name);
-        a->w = tn_tensor_new(TN_REAL, rank, dim, true);
+        a->w = (p->sketch ? tn_tensor_sketch : tn_tensor_new)(TN_REAL, rank, dim, true);
     }
     if (!a || !a->name || !a->w) {
         free_param(a);
@@ -152,7 +166,7 @@ const char *tn_params_not_finite(const tn_params *p)
 {
     for (int64_t i = 0; i < p->count; i++) {
         const tn_tensor *w = p->all[i]->w;
-        int64_t n = w->dtype == TN_REAL ? tn_tensor_count(w) : 0;
+        int64_t n = w->dtype == TN_REAL && w->x ? tn_tensor_count(w) : 0;
         for (int64_t k = 0; k < n; k++)
             if (!isfinite(w->x[k]))
                 return p->all[i]->name;

@@ -169,7 +169,8 @@ typedef struct tn_optim_options {
 } tn_optim_options;
 
 /* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with
-   rank > min(in, out) for optimizers of pairs, half a pair, no definition. NULL and an error then. */
+   rank > min(in, out) for optimizers of pairs, half a pair, no definition. NULL and an error then.
+   For the params of a sketch only tn_optim_state_bytes is there. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o, tn_error *e);
 void tn_optim_free(tn_optim *o);
 /* One step with the gradients in the params, which are zero after it. A gradient that is not finite

@@ -1,6 +1,7 @@
 /* bench_step.c - tenon bench step: whole training steps of a GPT-2.
    Random weights, random tokens, AdamW, loss on every token. */
 #include "apps/bench/bench.h"
+#include "apps/run/need.h"
 #include "optim/optim.h"
 
 #include <stdio.h>
@@ -51,6 +52,8 @@ static void add_lora(const options *o, tn_model *m, tn_error *e)
 
 static void fill_batch(const options *o, trial *t, tn_error *e)
 {
+    if (e->code)
+        return;
     int64_t n = o->batch_size * width_of(o);
     t->ids = malloc((size_t)(2 * n) * sizeof *t->ids);
     if (!t->ids) {
@@ -70,6 +73,10 @@ static int trial_open(trial *t, const options *o, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
     t->model = new_model(o, t->context, e);
     add_lora(o, t->model, e);
+    if (!e->code) {
+        const need n = need_of_training(t->model, 0, o->batch_size, width_of(o));
+        need_check(&n, "a step", e);
+    }
     fill_batch(o, t, e);
     t->tape = tn_tape_new(t->context);
     if (!t->tape)

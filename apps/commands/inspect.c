@@ -1,4 +1,5 @@
 /* inspect.c - tenon inspect: what a folder or file holds, told from its files alone. */
+#include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
 
@@ -92,6 +93,51 @@ static int print_file(const char *folder, const char *name, tn_error *e)
     return e->code;
 }
 
+/* ---- what training would take ---- */
+
+enum { ROWS = 4, RANK = 8 }; /* as train has them unless told otherwise */
+
+/* One line: LoRA, or all weights. */
+static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
+{
+    char parts[NEED_SHOWN], name[80] = "all weights";
+    const tn_optim_options plain = { .weight_decay = -1, .max_grad_norm = -1 };
+    const tn_lora_options adapters = { .rank = RANK, .alpha = 2 * RANK };
+    tn_model *m = tn_model_sketch(c, folder, e);
+    if (m && lora && !tn_lora_add(m, &adapters, e))
+        snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
+    tn_optim *o = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), &plain, e);
+    if (o) {
+        const int64_t width = m->positions < 2048 ? m->positions : 2048;
+        const need n = need_of_training(m, tn_optim_state_bytes(o), ROWS, width);
+        if (lora)
+            printf("to train, %d rows of %lld tokens, adamw:\n", ROWS, (long long)width);
+        printf("  %-20s %s%s\n", name, need_show(&n, parts),
+               need_fits(&n) ? "" : ", more than is available");
+    }
+    tn_optim_free(o);
+    tn_model_free(m);
+    return e->code;
+}
+
+/* Of a model folder, told from its shapes. A folder that cannot be a model was described already. */
+static int print_needs(const char *folder, tn_error *e)
+{
+    char room[SHOWN];
+    tn_error inner = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    if (!c)
+        tn_fail(&inner, TN_ENOMEM, "%s: out of memory", folder);
+    else if (!print_need(c, folder, true, &inner) && !print_need(c, folder, false, &inner))
+        printf("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
+    tn_context_free(c);
+    if (inner.code == TN_ENOMEM)
+        *e = inner;
+    else if (inner.code)
+        printf("to train: %s\n", inner.text);
+    return e->code;
+}
+
 static int visible(const struct dirent *d)
 {
     return d->d_name[0] != '.';
@@ -107,12 +153,16 @@ static int print_folder(const char *folder, tn_error *e)
     if (!n)
         tn_fail(e, TN_EFORMAT, "%s: an empty folder; expected a model, an adapter or a checkpoint",
                 folder);
+    bool is_model = false;
     for (int i = 0; i < n; i++) {
+        is_model = is_model || !strcmp(names[i]->d_name, "config.json");
         if (!e->code)
             print_file(folder, names[i]->d_name, e);
         free(names[i]);
     }
     free(names);
+    if (!e->code && is_model)
+        print_needs(folder, e);
     return e->code;
 }
 

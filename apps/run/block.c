@@ -3,22 +3,6 @@
 #include "apps/run/show.h"
 
 
-
-double weight_bytes(const tn_params *p)
-{
-    double bytes = 0;
-    for (int64_t i = 0; i < tn_params_count(p); i++) {
-        const tn_tensor *w = tn_params_at(p, i)->w;
-        bytes += (double)tn_tensor_count(w) * (double)tn_dtype_size(w->dtype);
-    }
-    return bytes;
-}
-
-double gradient_bytes(const tn_params *p)
-{
-    return (double)tn_params_trained(p) * (double)sizeof(tn_real);
-}
-
 static void model_line(const setup *s, const options *o)
 {
     const tn_model *m = s->model;
@@ -105,17 +89,15 @@ static void resumed_lines(const run *r)
 void progress_block(const run *r)
 {
     const options *o = r->o;
-    const tn_params *p = r->s->model->params;
-    char a[SHOWN], b[SHOWN], c[SHOWN], d[SHOWN];
+    const need n = run_need(r);
+    char a[SHOWN], parts[NEED_SHOWN];
     progress_setup(r->s, o);
     const double state = (double)tn_optim_state_bytes(r->optim);
     printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
            r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
     if (tn_optim_definition(r->optim)->pairs && r->s->full)
         printf("           there are no LoRA pairs: every weight goes to adamw\n");
-    printf("memory     weights %s + gradients %s + optimizer %s, and activations, of %s free\n",
-           show_bytes(weight_bytes(p), a), show_bytes(gradient_bytes(p), b), show_bytes(state, c),
-           show_bytes(memory_free(), d));
+    printf("memory     %s or more, of %s\n", need_show(&n, parts), show_bytes((double)tn_memory_room(), a));
     printf("plan       %lld steps x %lld rows", (long long)r->steps,
            (long long)(o->batch_size * o->grad_accumulation_steps));
     if (r->s->data[PART_VALID])

@@ -43,8 +43,5 @@ int progress_event(progress *p, const run *r, const run_event *event, tn_error *
 void progress_close(progress *p);
 /* The command that goes on with what was stopped: this one, with --resume. */
 void print_resume(const options *o, tn_error *e);
-/* Bytes of all weights, and of the gradients of those that are trained. */
-double weight_bytes(const tn_params *p);
-double gradient_bytes(const tn_params *p);
 
 #endif

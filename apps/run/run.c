@@ -87,6 +87,14 @@ const tn_optim_def *find_optimizer(const char *name, tn_error *e)
     return def;
 }
 
+need run_need(const run *r)
+{
+    const options *o = r->o;
+    const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
+    const int64_t width = need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
+    return need_of_training(r->s->model, tn_optim_state_bytes(r->optim), o->batch_size, width);
+}
+
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
 {
     *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN } };
@@ -97,7 +105,10 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
         return e->code;
     r->steps = count_steps(s, o, e);
     make_schedule(r, e);
-    make_optim(r, how, def, e);
+    if (!make_optim(r, how, def, e)) {
+        const need n = run_need(r);
+        need_check(&n, "training", e);
+    }
     r->loader = tn_loader_new(s->data[PART_TRAIN],
                               &(tn_loader_options){ .batch = o->batch_size,
                                                     .seed = s->seed,
@@ -200,6 +211,12 @@ int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn
                   tn_error *e)
 {
     if (!s->data[which])
+        return e->code;
+    const int64_t records = tn_dataset_facts(s->data[which]).records;
+    const int64_t seen = rows > 0 && rows < records ? rows : records;
+    const need n = need_of_evaluation(s->model, o->batch_size < seen ? o->batch_size : seen,
+                                      need_width(s->data[which], setup_length(s, o), (double)seen));
+    if (need_check(&n, "evaluation", e))
         return e->code;
     tn_loader *l = tn_loader_new(
         s->data[which],

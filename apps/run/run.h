@@ -16,6 +16,7 @@
 #define TN_APP_RUN_H
 
 #include "apps/options/options.h"
+#include "apps/run/need.h"
 #include "optim/optim.h"
 
 typedef enum part { PART_TRAIN, PART_VALID, PART_TEST, PARTS } part;
@@ -97,6 +98,7 @@ void optimizers_help(tn_text *out);
 tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
+need run_need(const run *r); /* the memory that a step takes, as far as known */
 /* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,
    when loss or gradient is not finite. */
 int run_step(run *r, run_event *out, tn_error *e);

@@ -1,12 +1,14 @@
 /* show.c - numbers, times and the machine as text. */
 #include "apps/run/show.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 char *show_count(int64_t n, char *out)
 {
@@ -84,35 +86,19 @@ double memory_peak(void)
     return (double)usage.ru_maxrss * 1024;
 }
 
-/* The text behind `key` in the lines of a file of /proc, without the blanks before it. */
-static bool find_line(const char *path, const char *key, char *out, size_t room)
-{
-    char line[512];
-    FILE *f = fopen(path, "r");
-    bool found = false;
-    while (f && !found && fgets(line, sizeof line, f))
-        if (!strncmp(line, key, strlen(key))) {
-            const char *value = line + strlen(key);
-            snprintf(out, room, "%s", value + strspn(value, " \t:"));
-            out[strcspn(out, "\n")] = 0;
-            found = true;
-        }
-    if (f)
-        fclose(f);
-    return found;
-}
-
-double memory_free(void)
-{
-    char text[64];
-    return find_line("/proc/meminfo", "MemAvailable", text, sizeof text) ? strtod(text, NULL) * 1024
-                                                                         : 0;
-}
-
 void machine_cpu(char *out, size_t room)
 {
-    if (!find_line("/proc/cpuinfo", "model name", out, room))
-        snprintf(out, room, "unknown");
+    static const char key[] = "model name";
+    char text[4096]; /* of the first CPU; a FILE would take memory */
+    const int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    if (file >= 0)
+        close(file);
+    const char *name = strstr(text, key);
+    name = name ? name + sizeof key - 1 : ": unknown";
+    name += strspn(name, " \t:");
+    snprintf(out, room, "%.*s", (int)strcspn(name, "\n"), name);
 }
 
 void json_text(tn_text *out, const char *key, const char *value)

@@ -119,13 +119,13 @@ static bool is_tied(const tn_weights *w)
 }
 
 static tn_model *open_model(tn_context *c, const char *folder, const tn_json *config,
-                            const tn_weights *w, tn_error *e)
+                            const tn_weights *w, bool sketch, tn_error *e)
 {
     tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w) };
     if (w->count && !start.stored)
         tn_fail(e, TN_EFORMAT, "%s: no number in its weight files; expected a model's", folder);
-    tn_model *m = tn_model_make(c, config, &start, e);
-    if (m && w->count)
+    tn_model *m = tn_model_make(c, config, folder, &start, sketch, e);
+    if (m && w->count && !sketch)
         read_weights(m, w, e);
     if (m)
         m->source = strdup(folder);
@@ -134,7 +134,7 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
     return m;
 }
 
-tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e)
+static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_error *e)
 {
     if (e->code)
         return NULL;
@@ -147,7 +147,7 @@ tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e)
         refuse_folder(folder, e);
     const tn_json *config = e->code ? NULL : tn_json_read(path, e);
     if (config && !tn_weights_open(&w, folder, e))
-        m = open_model(c, folder, config, &w, e);
+        m = open_model(c, folder, config, &w, sketch, e);
     tn_weights_close(&w);
     tn_json_free(config);
     free(path);
@@ -155,6 +155,16 @@ tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e)
         return m;
     tn_model_free(m);
     return NULL;
+}
+
+tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e)
+{
+    return open_folder(c, folder, false, e);
+}
+
+tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e)
+{
+    return open_folder(c, folder, true, e);
 }
 
 /* ---- writing ---- */

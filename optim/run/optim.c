@@ -173,6 +173,8 @@ static int measure_units(tn_optim *o)
 int tn_optim_step(tn_optim *o)
 {
     o->error = (tn_error){ 0 };
+    if (tn_params_is_sketch(o->params))
+        return tn_fail(&o->error, TN_ESTATE, "a step on a sketch; expected params with numbers");
     o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
     if (fill_missing_gradients(o) || check_gradients(o))
         return o->error.code;

@@ -215,9 +215,12 @@ static void cut_pieces(tn_optim *o)
     o->piece_count = n;
 }
 
+/* Of the weights of a sketch the state is only counted. */
 static bool take_memory(tn_optim *o)
 {
     lay_out_state(o, NULL);
+    if (tn_params_is_sketch(o->params))
+        return true;
     o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
     cut_pieces(o);
     int64_t sums = o->piece_count > o->count ? o->piece_count : o->count;

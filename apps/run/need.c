@@ -1,0 +1,86 @@
+/* need.c - the memory that work on a model takes. */
+#include "apps/run/need.h"
+#include "apps/run/show.h"
+
+#include <stdio.h>
+
+static double weight_bytes(const tn_params *p)
+{
+    double bytes = 0;
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        const tn_tensor *w = tn_params_at(p, i)->w;
+        bytes += (double)tn_tensor_count(w) * (double)tn_dtype_size(w->dtype);
+    }
+    return bytes;
+}
+
+need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width)
+{
+    return (need){ .weights = weight_bytes(m->params),
+                   .gradients = (double)tn_params_trained(m->params) * (double)sizeof(tn_real),
+                   .state = (double)state,
+                   .activations = tn_model_activations(m, rows, width, true),
+                   .rows = rows,
+                   .width = width };
+}
+
+need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width)
+{
+    return (need){ .weights = weight_bytes(m->params),
+                   .activations = tn_model_activations(m, rows, width, false),
+                   .rows = rows,
+                   .width = width };
+}
+
+static double total(const need *n)
+{
+    return n->weights + n->gradients + n->state + n->activations;
+}
+
+char *need_show(const need *n, char *out)
+{
+    const struct { const char *name; double bytes; } parts[] = {
+        { "weights", n->weights }, { "gradients", n->gradients }, { "optimizer", n->state },
+        { "activations", n->activations },
+    };
+    char bytes[SHOWN];
+    int at = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i].bytes > 0)
+            at += snprintf(out + at, (size_t)(NEED_SHOWN - at), "%s%s %s", at ? " + " : "",
+                           parts[i].name, show_bytes(parts[i].bytes, bytes));
+    snprintf(out + at, (size_t)(NEED_SHOWN - at), " = %s", show_bytes(total(n), bytes));
+    return out;
+}
+
+bool need_fits(const need *n)
+{
+    return total(n) <= (double)tn_memory_room();
+}
+
+int need_check(const need *n, const char *what, tn_error *e)
+{
+    char parts[NEED_SHOWN], room[SHOWN];
+    const double most = (double)tn_memory_room();
+    if (e->code || need_fits(n))
+        return e->code;
+    return tn_fail(e, TN_ENOMEM, "%s does not fit into memory: %s or more, with batches of %lld rows of "
+                   "%lld tokens; expected at most the %s that are available", what, need_show(n, parts),
+                   (long long)n->rows, (long long)n->width, show_bytes(most, room));
+}
+
+/* A run that sees every record meets the longest; a shorter one may meet none but the shortest. */
+int64_t need_width(const tn_dataset *d, int64_t length, double seen)
+{
+    const tn_data_facts f = tn_dataset_facts(d);
+    int64_t shortest = length, longest = 1, prompt;
+    if (f.stream)
+        return f.tokens < length ? f.tokens : length;
+    for (int64_t i = 0; i < f.records; i++) {
+        const int64_t n = tn_dataset_record(d, i, &prompt) - 1; /* inputs end before the last token */
+        shortest = n < shortest ? n : shortest;
+        longest = n > longest ? n : longest;
+    }
+    const int64_t width = seen >= (double)f.records ? longest : shortest;
+    return width < 1 ? 1 : width < length ? width : length;
+}

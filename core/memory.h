@@ -1,0 +1,11 @@
+/* memory.h - what tn_memory_room reads, for its test. */
+#ifndef TN_MEMORY_H
+#define TN_MEMORY_H
+
+#include <stddef.h>
+
+/* tn_memory_room by the files root/proc/... and root/sys/..., without the limits of setrlimit; root ""
+   is the machine. */
+size_t tn_memory_told(const char *root);
+
+#endif

@@ -1,0 +1,144 @@
+/* test_sketch.c - models without memory, and what models take.
+
+   Sketches count as the models do, and what cannot be held is refused before it is built. */
+#include "optim/optim.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/tests.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char config[] = "{\"model_type\":\"gpt2\",\"n_layer\":%d,\"n_head\":4,\"n_embd\":%d,"
+                             "\"n_positions\":512,\"vocab_size\":%d,\"tie_word_embeddings\":%s}";
+
+static const struct shape { int layers, width, vocab; bool tied; const char *targets; } shapes[] = {
+    { 1, 8, 11, true, NULL },
+    { 3, 16, 50, false, NULL },
+    { 2, 64, 300, true, "c_attn" },
+    { 3, 32, 40, false, "all-linear" },
+    { 2, 32, 40, true, "c_attn.q,c_attn.v" },
+};
+
+static char *folder_of(const struct shape *s)
+{
+    char text[512];
+    char *folder = temporary();
+    snprintf(text, sizeof text, config, s->layers, s->width, s->vocab, s->tied ? "true" : "false");
+    put_file(folder, "config.json", text);
+    return folder;
+}
+
+static void adapt(tn_model *m, const struct shape *s, tn_error *e)
+{
+    const tn_lora_options how = { .rank = 3, .alpha = 6, .targets = s->targets };
+    if (s->targets)
+        tn_lora_add(m, &how, e);
+}
+
+START_TEST(a_sketch_counts_like_the_model)
+{
+    tn_error e = { 0 };
+    const struct shape *s = &shapes[_i];
+    char *folder = folder_of(s);
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_model *m = tn_model_open(c, folder, &e), *k = tn_model_sketch(c, folder, &e);
+    must(&e);
+    adapt(m, s, &e);
+    adapt(k, s, &e);
+    must(&e);
+    ck_assert(tn_params_is_sketch(k->params) && !tn_params_is_sketch(m->params));
+    ck_assert_int_eq(tn_params_size(k->params), tn_params_size(m->params));
+    ck_assert_int_eq(tn_params_trained(k->params), tn_params_trained(m->params));
+    ck_assert_int_eq(tn_params_count(k->params), tn_params_count(m->params));
+    for (int64_t i = 0; i < tn_params_count(m->params); i++) {
+        const tn_param *a = tn_params_at(m->params, i), *b = tn_params_at(k->params, i);
+        ck_assert_str_eq(a->name, b->name);
+        ck_assert_mem_eq(a->w->dim, b->w->dim, sizeof a->w->dim);
+        ck_assert_ptr_null(b->w->x);
+    }
+    ck_assert(tn_model_activations(k, 3, 7, true) == tn_model_activations(m, 3, 7, true));
+    const tn_optim_options how = { .weight_decay = -1, .max_grad_norm = -1 };
+    for (const tn_optim_def *const *def = tn_optims; *def; def++) {
+        tn_optim *a = tn_optim_new(m->params, *def, &how, &e), *b = tn_optim_new(k->params, *def, &how, &e);
+        must(&e);
+        ck_assert_uint_eq(tn_optim_state_bytes(a), tn_optim_state_bytes(b));
+        ck_assert_int_eq(tn_optim_step(b), TN_ESTATE);
+        tn_optim_free(a);
+        tn_optim_free(b);
+    }
+    tn_model_free(m);
+    tn_model_free(k);
+    tn_context_free(c);
+    discard(folder);
+}
+END_TEST
+
+/* Batches, and what a training step and a forward pass without gradients take of the tape. The
+   estimate stays below, and is `least` of it or more. */
+static const struct step { struct shape shape; double dropout; int64_t rows, width; double trained, evaluated; } steps[] = {
+    { { 6, 128, 100, true, NULL }, 0, 4, 64, 0.75, 0.98 },
+    { { 6, 128, 100, true, "c_attn" }, 0, 4, 64, 0.75, 0.98 },
+    { { 6, 128, 100, true, "all-linear" }, 0, 16, 128, 0.85, 0.99 },
+    { { 12, 64, 100, false, NULL }, 0, 8, 128, 0.9, 0.99 },
+    { { 12, 64, 100, true, "mlp.c_proj" }, 0, 8, 128, 0.9, 0.99 },
+    { { 1, 64, 100, true, "c_attn" }, 0, 1, 512, 0.5, 0.95 },
+    { { 4, 64, 100, true, NULL }, 0.1, 8, 64, 0.75, 0.95 },
+    { { 1, 8, 11, true, "mlp.c_proj" }, 0, 1, 1, 0, 0 },
+};
+
+START_TEST(activations_are_an_estimate_from_below)
+{
+    tn_error e = { 0 };
+    const struct step *s = &steps[_i];
+    const int64_t n = s->rows * s->width;
+    char *folder = folder_of(&s->shape);
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_model *m = tn_model_open(c, folder, &e);
+    must(&e);
+    m->dropout = s->dropout;
+    adapt(m, &s->shape, &e);
+    must(&e);
+    int32_t *ids = calloc((size_t)n, sizeof *ids);
+    const tn_batch b = { .rows = s->rows, .width = s->width, .ids = ids, .targets = ids, .tokens = n };
+    tn_tape *train = tn_tape_new(c), *eval = tn_tape_new(c);
+    ck_assert_int_eq(tn_backward(train, tn_model_loss(m, train, &b, 0)), 0);
+    tn_tape_eval(eval);
+    tn_tensor *in = tn_tape_input(eval, TN_I32, 2, (int64_t[]){ s->rows, s->width });
+    memcpy(in->i, ids, (size_t)n * sizeof *ids);
+    ck_assert_ptr_nonnull(m->family->hidden(m, eval, in, NULL));
+    const double trained = tn_model_activations(m, s->rows, s->width, true) / (double)tn_tape_memory(train);
+    const double evaluated = tn_model_activations(m, s->rows, s->width, false) / (double)tn_tape_memory(eval);
+    ck_assert_msg(trained <= 1 && trained >= s->trained, "of a step %g", trained);
+    ck_assert_msg(evaluated <= 1 && evaluated >= s->evaluated, "of an evaluation %g", evaluated);
+    free(ids);
+    tn_tape_free(train);
+    tn_tape_free(eval);
+    tn_model_free(m);
+    tn_context_free(c);
+    discard(folder);
+}
+END_TEST
+
+START_TEST(a_model_beyond_memory_is_refused)
+{
+    tn_error e = { 0 };
+    char *folder = folder_of(&(struct shape){ 4096, 1 << 18, 50257, true, NULL });
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    must_fail(&e, TN_ENOMEM, "GB of memory");
+    tn_model *k = tn_model_sketch(c, folder, &e);
+    must(&e);
+    ck_assert_int_gt(tn_params_size(k->params), (int64_t)1 << 50);
+    tn_model_free(k);
+    tn_context_free(c);
+    discard(folder);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, a_sketch_counts_like_the_model, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_loop_test(c, activations_are_an_estimate_from_below, 0, sizeof steps / sizeof *steps);
+    tcase_add_test(c, a_model_beyond_memory_is_refused);
+}
