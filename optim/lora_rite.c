@@ -1,10 +1,12 @@
 /* lora_rite.c - LoRA-RITE, robust invariant transformation equilibration.
    Yen et al., arXiv:2410.20625, ICLR 2025, in the form of the authors' PyTorch file, which differs
    from their Algorithm 1 (lora_rite_paper.c): moving averages instead of sums, clipping, skipping.
+   Three settings are ours, for gradients of few directions: gauss_seidel, prior and cut;
+   preset=authors takes them away.
 
    In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). Below, X is
-   one of the two, with d rows, Y the other, g the gradient of X; both factors use values from
-   before the step. b1, b2 = q / (1 + q) with q = beta + beta^2 + ... + beta^(t-1) of beta1, beta2:
+   one of the two, with d rows, Y the other, g the gradient of X; all moments use values from before
+   the step. b1, b2 = q / (1 + q) with q = beta + beta^2 + ... + beta^(t-1) of beta1, beta2:
    beta (1 - beta^(t-1)) / (1 - beta^t), whose average is Adam's bias corrected one.
 
        Y = Q R, the columns of Q orthonormal, T = R^+                    (1)
@@ -13,34 +15,46 @@
        P = Q^T Q_old,  V' = sym(P V P^T)                                 (4)
        rho = b2 (rho + min(max_i (l_i(V) - l_i(V'))+, (tr V - tr V')+))  (5)  if escape, else 0
        V = (1 - b2) U^T U / d + b2 V' = E diag(w) E^T                    (6)
-       H = E diag(1 / (sqrt(max(w, 0) + rho + eps_root) + eps)) E^T      (7)
-       M = (1 - b1) U H + b1 M P^T                                       (8)
-       X = X - eta (M T^T min(1, cap / rms(M)) + lambda X)               (9)
-       A = A sqrt(b/a), B = B sqrt(a/b), a = ||A|| + 1e-6, b likewise    (10) if balance
+       w' = (N max(w, 0) + c max_i w_i) / (N + c)                        (7)
+       H = E diag(1 / (sqrt(w' + rho + eps_root) + eps)) E^T             (8)
+       M = (1 - b1) U H + b1 M P^T                                       (9)
+       D = M T^T min(1, cap / rms(M)),  X = (1 - eta lambda) X - eta D   (10)
+       A by (10), then B with D A^T A' (A'^T A')^+ for its D             (11) if gauss_seidel
+       A = A sqrt(b/a), B = B sqrt(a/b), a = ||A|| + 1e-6, b likewise    (12) if balance
 
-   The numbers are this file's, in the order of Algorithm 1. The algebra is in rite.c, under others,
-   which fit the paper's form as well: (4) is (3) and (4) there, (6) to (9) are (5) to (8).
-   Cost: five products of (m + n) r^2 and four eigenproblems of size r a pair; the authors' file
-   takes about 15. State: D = M T^T, the factor before the step, V, T (r,r) and rho of each factor.
+   The numbers are this file's, in the order of Algorithm 1; the algebra is in rite.c, under others,
+   which fit the paper's form as well.
+   (7): V averages N = 1 / (1 - b2) gradients; with fewer than r of them it is not known. c = prior
+   rank(Y) more are taken as seen, as long in every direction as V's longest; so (8) stretches none
+   by more than sqrt((N + c) / c) against that. A direction with w < cut max_i w_i holds rounding
+   alone and gets 0 in (8); such a direction of Y gets 0 in T.
+   (11): with both D from the old values A B^T moves by -eta (D_A B^T + A D_B^T), halves of length
+   eta ||M||, and by the cross term eta^2 D_A D_B^T = eta^2 M_A T_B^T T_A M_B^T, which has no bound:
+   T_A is large where A is small. But A has moved to A', so B takes the step for which A' dB^T is
+   nearest to the wanted -eta A D_B^T; it is not longer, and there is no cross term.
+   Cost: five products of (m + n) r^2 and four eigenproblems of size r a pair, one and a half and one
+   more for (11); the authors' file takes about 15 products. State: M T^T, the factor before the
+   step, which with T is the basis that V and M are written in, V, T (r,r) and rho of each factor.
    Claims: A -> A S, B -> B S^-T changes nothing in A B^T, for every invertible S.
    Traps: T comes from the Gram matrix, so a factor's condition number should stay below 1e6;
    singular directions are dropped, as pinv does. Without max(w, 0) rounding makes V slightly
    negative when gradients lack rank, and a NaN then erases the whole update of a factor. Clipping
    raw gradients breaks the claim. At skip = 1 (the authors' value) a badly scaled toy never moves.
-   The second step moves lora_A by a fixed share of its size whatever eta is: inherent to
-   invariance. States, too, are named after lora_A and lora_B. */
+   The second step moves lora_A by a share of its size whatever eta is: inherent to invariance.
+   States, too, are named after lora_A and lora_B. */
 #include "optim/rite.h"
 
 #include <math.h>
 
-enum { LR, BETA1, BETA2, EPS, CLIP, SKIP, CAP, DECAY, ESCAPE, BALANCE, EPS_ROOT };
+enum { LR, BETA1, BETA2, EPS, CLIP, SKIP, CAP, DECAY, ESCAPE, BALANCE, EPS_ROOT,
+       GAUSS_SEIDEL, PRIOR, CUT };
 
 /* First pass; returns the sum of (3). */
 static double measure(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
     double sum = 0, skip = u->h[SKIP];
-    tn_rite_bases(u, &m);                                                   /* (1) */
+    tn_rite_bases(u, &m, u->h[CUT]);                                        /* (1) */
     for (int i = 0; i < 2; i++) {
         double square = tn_small_trace(u->r, m.uu[i]);
         m.c[i] = !(skip > 0 && sqrt(square / (double)u->f[i].n) > skip);    /* (2) */
@@ -77,6 +91,14 @@ static double escaped(const tn_unit *u, int i, const tn_rite *m)
     return fmin(most, fmax(lost, 0));
 }
 
+/* What (8) adds to the eigenvalues of V; n: the gradients in V. */
+static tn_rite_floor floor_of(const tn_unit *u, int i, const tn_rite *m, double n)
+{
+    const double *h = u->h, c = h[PRIOR] * (double)tn_rite_directions(u, i, m);
+    return (tn_rite_floor){ .rho = *(double *)u->slot[TN_RITE_RHO + i][0] + h[EPS_ROOT],
+                            .eps = h[EPS], .share = c / (n + c), .cut = h[CUT] };
+}
+
 static void step(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
@@ -89,17 +111,20 @@ static void step(tn_unit *u)
         tn_rite_transport(u, i, &m);                                        /* (4) */
         *rho = h[ESCAPE] != 0 ? b2 * (*rho + escaped(u, i, &m)) : 0;        /* (5) */
         tn_rite_second_moment(u, i, &m, 1 / (1 + q2) / d, b2);              /* (6) */
-        tn_rite_root(u, i, &m, *rho + h[EPS_ROOT], h[EPS]);                 /* (7) */
-        tn_rite_first_moment(u, i, &m, 1 / (1 + q1), b1);                   /* (8) */
+        tn_rite_root(u, i, &m, floor_of(u, i, &m, 1 + q2));                 /* (7), (8) */
+        tn_rite_first_moment(u, i, &m, 1 / (1 + q1), b1);                   /* (9) */
     }
-    for (int i = 0; i < 2; i++) {
+    for (int k = 0, i = TN_LORA_B; k < 2; k++, i = tn_partner(i)) {
         double rms = h[CAP] > 0 ? tn_rite_rms(u, i, &m) : 0;
         double eta = rms > h[CAP] ? u->lr * h[CAP] / rms : u->lr;
         double keep = u->f[i].decays ? 1 - u->lr * h[DECAY] : 1;
-        tn_rite_move(u, i, &m, keep, eta);                                  /* (9) */
+        if (k && h[GAUSS_SEIDEL] != 0)
+            tn_rite_follow(u, i, &m, h[CUT], keep, eta);                    /* (11) */
+        else
+            tn_rite_move(u, i, &m, keep, eta);                              /* (10) */
     }
     if (h[BALANCE] != 0)
-        tn_rite_balance(u);                                                 /* (10) */
+        tn_rite_balance(u);                                                 /* (12) */
 }
 
 const tn_optim_def tn_optim_lora_rite = {
@@ -108,8 +133,9 @@ const tn_optim_def tn_optim_lora_rite = {
     .update = "U = g T, Y T orthonormal; V, M: averages of U^T U / rows and U V^-1/2, carried "
               "along with the basis; X -= lr M T^T",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "eigenvalues of V below 0 count as 0 (theirs: NaN, then no step at all); bases from "
-               "Gram matrices; skip is off unless asked for",
+    .departs = "lora_A follows the new lora_B, V has a prior, directions of rounding rest, skip is "
+               "off: preset=authors is theirs but for eigenvalues of V below 0, which count as 0 "
+               "(theirs: NaN, then no step at all), and bases from Gram matrices",
     .hyper = {
         { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
@@ -122,6 +148,12 @@ const tn_optim_def tn_optim_lora_rite = {
         { "escape", 0, TN_SWITCH, "1: add the mass that a change of basis lost" },
         { "balance", 0, TN_SWITCH, "1: give both factors the same norm after the step" },
         { "eps_root", 0, TN_FROM_0, "added under the root (a third-party port: eps^2)" },
+        { "gauss_seidel", 1, TN_SWITCH, "1: lora_B first, then lora_A by the new one; 0: both by the old" },
+        { "prior", 1, TN_FROM_0, "gradients per direction that V has seen beforehand; 0: none" },
+        { "cut", 1e-11, TN_SHARE, "directions rest whose square is below this share of the largest" },
+    },
+    .presets = {
+        { "authors", "gauss_seidel=0 prior=0 cut=0 skip=1" },
     },
     .slots = {
         { "d", TN_LIKE_X }, { "old", TN_LIKE_X },

@@ -41,13 +41,13 @@ static void step(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
     double beta1 = u->h[BETA1];
-    tn_rite_bases(u, &m);                                                   /* (1), (2) */
+    tn_rite_bases(u, &m, 0);                                                 /* (1), (2) */
     for (int i = 0; i < 2; i++) {
         double *rho = u->slot[TN_RITE_RHO + i][0];
         tn_rite_transport(u, i, &m);                                        /* (3) */
         *rho += escaped(u, i, &m);                                          /* (4) */
         tn_rite_second_moment(u, i, &m, 1, 1);                              /* (5) */
-        tn_rite_root(u, i, &m, *rho, u->h[EPS]);                            /* (6) */
+        tn_rite_root(u, i, &m, (tn_rite_floor){ *rho, u->h[EPS], 0, 0 });   /* (6) */
         tn_rite_first_moment(u, i, &m, 1 - beta1, beta1);                   /* (7) */
     }
     for (int i = 0; i < 2; i++)

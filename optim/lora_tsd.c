@@ -81,7 +81,7 @@ static void split(const tn_unit *u, int factor, const page *p)
     tn_small_atb(r, p->c[factor], p->c[factor], p->l);
     for (int64_t j = 0; j < r * r; j++)
         p->k[j] -= p->l[j];
-    tn_symmetric_inverse_root(r, p->k, size, p->work, p->inverse[factor]);
+    tn_symmetric_inverse_root(r, p->k, size, 0, p->work, p->inverse[factor]);
     tn_small_ab(r, p->k, p->inverse[factor], p->s[factor]);                 /* (5) */
 }
 
@@ -101,7 +101,7 @@ static void project_and_whiten(const tn_unit *u, const page *p)
 {
     const int64_t r = u->r, n = 2 * r;
     tn_small_atb(n, p->core, p->core, p->square);
-    tn_symmetric_inverse_root(n, p->square, tn_small_trace(n, p->square), p->work, p->polar);
+    tn_symmetric_inverse_root(n, p->square, tn_small_trace(n, p->square), 0, p->work, p->polar);
     tn_small_ab(n, p->core, p->polar, p->square);
     memcpy(p->core, p->square, (size_t)(n * n) * sizeof *p->core);
     for (int64_t i = r; i < n; i++)
@@ -140,7 +140,7 @@ static void step(tn_unit *u)
     page p;
     page_of(u, u->memory, &p);
     for (int factor = 0; factor < 2; factor++)
-        tn_basis(u, factor, p.work, p.k, p.t[factor]);                      /* (1) */
+        tn_basis(u, factor, 0, p.work, p.k, p.t[factor]);                   /* (1) */
     for (int factor = 0; factor < 2; factor++)
         split(u, factor, &p);
     fill_core(u, &p);

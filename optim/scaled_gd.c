@@ -29,7 +29,7 @@ enum { LR, DELTA, DECAY, DECAY_AFTER, FALLBACK };
 
 static size_t scratch(const tn_unit *u)
 {
-    return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
+    return (3 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
 /* (1) with the partner of factor i. fallback 1 and 2 are the authors' files, which put the identity
@@ -53,7 +53,7 @@ static void step(tn_unit *u)
 {
     int64_t r = u->r, rr = r * r;
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr }, after = u->h[DECAY_AFTER];
-    double *k = c[1] + rr, *l = k + rr, *work = l + rr;
+    double *k = c[1] + rr, *work = k + rr;
     if (after < 0)
         decay_first(u);
     for (int i = 0; i < 2; i++)
@@ -63,9 +63,8 @@ static void step(tn_unit *u)
         double b = after > 0 ? u->lr * a : u->lr;
         for (int64_t j = 0; j < rr; j++)
             k[j] = -b * c[i][j];
-        tn_small_diagonal(r, a, l);
-        tn_tall_combine(tn_tall_of(u, i, u->f[i].g), k, tn_tall_of(u, i, u->f[i].x), l, work,
-                        u->wide, u->f[i].x); /* (2) */
+        tn_tall_add(tn_tall_of(u, i, u->f[i].g), k, tn_tall_of(u, i, u->f[i].x), a, work, u->wide,
+                    u->f[i].x);                                             /* (2) */
     }
 }
 

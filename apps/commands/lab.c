@@ -17,6 +17,10 @@ static const experiment experiments[] = {
       "scaled-gd,sgd,lora-rite,adam", NULL, lab_conditioning },
     { "paths", "paths on two losses of two numbers, with contour lines",
       "scaled-gd,lora-rite", "sgd,adam", lab_paths },
+    { "rank", "loss at the end against r, for a target of rank 4",
+      "adam,lora-rite,lora-muon", NULL, lab_rank },
+    { "alpha", "loss at the end against the rate, under three alphas",
+      "adam,lora-rite,scaled-gd,altlora", NULL, lab_alpha },
 };
 enum { EXPERIMENTS = sizeof experiments / sizeof *experiments };
 
@@ -37,6 +41,14 @@ static bool same_name(const char *a, const char *b)
 {
     size_t n = strcspn(a, "=");
     return strcspn(b, "=") == n && !strncmp(a, b, n);
+}
+
+void lab_set(lab_choice *c, const char *setting)
+{
+    int i = 0;
+    while (c->set[i] && !same_name(setting, c->set[i]))
+        i++;
+    c->set[i] = setting;
 }
 
 /* The settings under which the optimizer's claim holds, and those of --opt. */

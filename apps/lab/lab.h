@@ -7,8 +7,8 @@
        lab_run(l, &l->chosen[k], lr, &t, each, arg, e);
        lab_show(l, charts, n, LAB_GRID, e);
 
-   Letters as in the papers: the product is A B^T with A = lora_B (out,r) and B = lora_A^T (in,r),
-   its scale 1. Errors stick to e; a run whose numbers stop being finite just ends. */
+   Letters as in the papers: the product is s A B^T with A = lora_B (out,r) and B = lora_A^T (in,r).
+   Errors stick to e; a run whose numbers stop being finite just ends. */
 #ifndef TN_APP_LAB_H
 #define TN_APP_LAB_H
 
@@ -46,6 +46,11 @@ int lab_first_steps(const lab *l, tn_error *e);
 int lab_init_scale(const lab *l, tn_error *e);
 int lab_conditioning(const lab *l, tn_error *e);
 int lab_paths(const lab *l, tn_error *e);
+int lab_rank(const lab *l, tn_error *e);
+int lab_alpha(const lab *l, tn_error *e);
+
+/* Gives it a setting, in the place of one of the same name. */
+void lab_set(lab_choice *c, const char *setting);
 
 typedef enum lab_layout { LAB_WIDE, LAB_GRID } lab_layout;
 
@@ -56,6 +61,7 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
 
 typedef struct lab_task {
     int64_t out, in, r;  /* of a pair; r 0: one weight Z (out,in) in place of the product */
+    double s;            /* scale of the pair; 0: 1 */
     const double *a, *b; /* start of A (out,r) and B (in,r); of Z in a */
     /* The loss of the product z (out,in); writes its gradient into g. */
     double (*loss)(const void *problem, const double *z, double *g);

@@ -3,12 +3,12 @@
    measured in the factor's own size.
 
    An invariant optimizer divides the second factor's step by the size of the first, which at step 2
-   is the rate itself. LoRA-RITE then moves B, whatever the rate, by
+   is the rate itself. LoRA-RITE as published then moves B, whatever the rate, by
 
        ||dB|| / ||B|| = sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1)
 
    (the bias-corrected averages of one gradient seen once by the second moment, and of one of two by
-   the first). */
+   the first). Where B follows the new A, which is twice the old one, it is about half of that. */
 #include "apps/lab/lab.h"
 
 #include <math.h>
@@ -96,10 +96,14 @@ static void print_motion(double rate, const motion *m)
     }
 }
 
-/* The formula beside what happens, for factors of several shapes. */
-static void print_formula(const lab *l, const lab_choice *how, const double *rates, tn_error *e)
+/* The formula beside what happens, for factors of several shapes, in the form that it is of. */
+static void print_formula(const lab *l, const lab_choice *chosen, const double *rates, tn_error *e)
 {
-    printf("\nB in step 2 of %s, by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
+    lab_choice form = *chosen, *how = &form;
+    lab_set(how, "gauss_seidel=0");
+    lab_set(how, "prior=0");
+    printf("\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
+           "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
            "%-24s %9s", how->label, "rows of A, of B", "formula");
     for (int k = 0; k < RATES; k++)
         printf("  rate %-6g", rates[k]);

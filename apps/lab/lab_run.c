@@ -13,11 +13,16 @@ typedef struct lab_pair {
     double *z, *g;    /* the product and its gradient */
 } lab_pair;
 
+static double scale_of(const lab_task *t)
+{
+    return t->s != 0 ? t->s : 1;
+}
+
 static tn_tensor *add(lab_pair *p, const char *name, int64_t rows, int64_t cols)
 {
     tn_tensor *w = tn_params_add(p->params, name, 2, (int64_t[]){ rows, cols });
     if (w)
-        tn_params_find(p->params, name)->lora_scale = p->t->r ? 1 : 0;
+        tn_params_find(p->params, name)->lora_scale = p->t->r ? scale_of(p->t) : 0;
     return w;
 }
 
@@ -52,7 +57,7 @@ static int open_pair(lab_pair *p, const lab *l, const lab_choice *how, double lr
     return e->code;
 }
 
-/* z = A B^T, or Z itself. */
+/* z = s A B^T, or Z itself. */
 static void product(const lab_pair *p)
 {
     const lab_task *t = p->t;
@@ -61,11 +66,11 @@ static void product(const lab_pair *p)
             double sum = t->r ? 0 : (double)p->a->x[i * t->in + j];
             for (int64_t k = 0; k < t->r; k++)
                 sum += (double)p->a->x[i * t->r + k] * (double)p->b->x[k * t->in + j];
-            p->z[i * t->in + j] = sum;
+            p->z[i * t->in + j] = t->r ? scale_of(t) * sum : sum;
         }
 }
 
-/* g of the product gives g B for A and g^T A for B. */
+/* g of the product gives s g B for A and s g^T A for B. */
 static void gradients(const lab_pair *p)
 {
     const lab_task *t = p->t;
@@ -76,13 +81,13 @@ static void gradients(const lab_pair *p)
             double sum = 0;
             for (int64_t j = 0; j < t->in; j++)
                 sum += p->g[i * t->in + j] * (double)p->b->x[k * t->in + j];
-            p->a->g[i * t->r + k] = (tn_real)sum;
+            p->a->g[i * t->r + k] = (tn_real)(scale_of(t) * sum);
         }
         for (int64_t j = 0; j < t->in; j++) {
             double sum = 0;
             for (int64_t i = 0; i < t->out; i++)
                 sum += p->g[i * t->in + j] * (double)p->a->x[i * t->r + k];
-            p->b->g[k * t->in + j] = (tn_real)sum;
+            p->b->g[k * t->in + j] = (tn_real)(scale_of(t) * sum);
         }
     }
     p->a->has_grad = true;

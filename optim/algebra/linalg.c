@@ -232,12 +232,12 @@ double tn_gram_cut(int64_t r)
     return wanted > rounding ? wanted : rounding;
 }
 
-void tn_inverse_root(int64_t r, const double *gram, double *work, double *t)
+void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, double *t)
 {
     double *a = work, *e = a + r * r, *w = e + r * r;
     memcpy(a, gram, (size_t)(r * r) * sizeof *a);
     tn_eigen(r, a, w, w + r, e);
-    double least = tn_gram_cut(r) * w[r - 1];
+    double least = fmax(tn_gram_cut(r), cut) * w[r - 1];
     for (int64_t k = 0; k < r; k++) {
         double f = w[k] > least ? 1 / sqrt(w[k]) : 0;
         for (int64_t i = 0; i < r; i++)
@@ -245,11 +245,13 @@ void tn_inverse_root(int64_t r, const double *gram, double *work, double *t)
     }
 }
 
-void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double *work, double *out)
+void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double cut, double *work,
+                               double *out)
 {
-    double *a = work, *e = a + r * r, *w = e + r * r, least = tn_gram_cut(r) * size;
+    double *a = work, *e = a + r * r, *w = e + r * r;
     memcpy(a, gram, (size_t)(r * r) * sizeof *a);
     tn_eigen(r, a, w, w + r, e);
+    double least = fmax(tn_gram_cut(r) * size, cut * w[r - 1]);
     for (int64_t k = 0; k < r; k++)
         w[k] = w[k] > least ? 1 / sqrt(w[k]) : 0;
     tn_from_eigen(r, w, e, a, out);

@@ -170,3 +170,20 @@ void tn_tall_combine(tn_tall g, const double *k, tn_tall y, const double *l, dou
         store(po, g, from, out);
     }
 }
+
+void tn_tall_add(tn_tall g, const double *k, tn_tall y, double keep, double *work, bool wide,
+                 tn_real *out)
+{
+    int64_t size = padded(g.r) * PANEL;
+    double *px = work, *po = px + size, *pk = po + size;
+    transpose(g.r, k, pk);
+    for (int64_t from = 0; from < g.n; from += PANEL) {
+        memset(po, 0, (size_t)size * sizeof *po);
+        load(g, from, px);
+        multiply_panel(wide, g.r, px, pk, po);
+        load(y, from, px);
+        for (int64_t j = 0; j < g.r * PANEL; j++)
+            po[j] += keep * px[j];
+        store(po, g, from, out);
+    }
+}

@@ -13,9 +13,9 @@
 typedef struct row { const char *name, *optimizer, *settings; } row;
 
 static const row rows[] = {
-    { "RITE code", "lora-rite", "lr=0.05 clip=1 skip=1" },
-    { "RITE code escape", "lora-rite", "lr=0.05 clip=1 skip=1 escape=1" },
-    { "RITE code clip=skip=0", "lora-rite", "lr=0.05 clip=0 skip=0" },
+    { "RITE code", "lora-rite", "preset=authors lr=0.05" },
+    { "RITE code escape", "lora-rite", "preset=authors lr=0.05 escape=1" },
+    { "RITE code clip=skip=0", "lora-rite", "preset=authors lr=0.05 clip=0 skip=0" },
     { "ScaledGD d=1e-6", "scaled-gd", "lr=0.05 delta=1e-6" },
     { "ScaledAdamW gs", "scaled-adam", "lr=0.05 delta=1e-6 gauss_seidel=1" },
     { "ScaledAdamW jacobi", "scaled-adam", "lr=0.05 delta=1e-6 gauss_seidel=0" },
@@ -38,7 +38,7 @@ static const row rows[] = {
     { "Muon rms no nesterov", "muon", "lr=0.05 match_rms=1 nesterov=0" },
     { "Shampoo 2-sided 1e-4", "shampoo", "lr=0.05 eps=1e-4" },
     { "Shampoo r-side 1e-4", "shampoo", "lr=0.05 eps=1e-4 max_side=2" },
-    { "LoRA-Muon beta=.9", "lora-muon", "lr=0.05 beta=0.9" },
+    { "LoRA-Muon beta=.9", "lora-muon", "gauss_seidel=0 cut=0 lr=0.05 beta=0.9" },
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

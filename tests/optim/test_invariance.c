@@ -20,13 +20,13 @@ static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
 typedef struct setting { const char *key, *name, *extra; } setting;
 
 static const setting optimizers[] = {
-    { "rite_code", "lora-rite", NULL },
-    { "rite_code_noclip", "lora-rite", NULL },
-    { "rite_code_escape", "lora-rite", NULL },
-    { "rite_code_skip1.35", "lora-rite", NULL },
-    { "rite_code_skip0.75", "lora-rite", NULL },
-    { "rite_code_all", "lora-rite", NULL },
-    { "rite_rawclip", "lora-rite", NULL },
+    { "rite_code", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_code_noclip", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_code_escape", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_code_skip1.35", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_code_skip0.75", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_code_all", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
+    { "rite_rawclip", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
     { "scaledgd_d0", "scaled-gd", NULL },
     { "scaledgd_d1e-6", "scaled-gd", NULL },
     { "scaledadamw_d0_jacobi", "scaled-adam", "gauss_seidel=0" },
@@ -52,8 +52,8 @@ static const setting optimizers[] = {
     { "muon_orig", "muon", "match_rms=0" },
     { "shampoo_2side", "shampoo", NULL },
     { "shampoo_rside", "shampoo", "max_side=4" },
-    { "lora_muon_b0", "lora-muon", NULL },
-    { "lora_muon_b.9", "lora-muon", NULL },
+    { "lora_muon_b0", "lora-muon", "gauss_seidel=0 cut=0" },
+    { "lora_muon_b.9", "lora-muon", "gauss_seidel=0 cut=0" },
     { "lora_tsd", "lora-tsd", NULL },
     { "altlora_r0", "altlora", "alternate=1 bias_correction=0" },
     { "altlora_r1e-3", "altlora", "alternate=1 bias_correction=0" },
@@ -137,17 +137,27 @@ static void settings_of(const tn_json *o, const setting *ours, char *out, size_t
     snprintf(out + n, room - (size_t)n, "%s", ours->extra ? ours->extra : "");
 }
 
-static void begin(problem *p, const tn_json *root, const tn_json *row, const char *t)
+/* The row's optimizer; more: settings in the place of those of our table, or NULL. */
+static void optimizer_of(problem *p, const tn_json *root, const tn_json *row, const char *more)
 {
-    const char *which = text(row, "problem"), *key = text(row, "opt");
+    char settings[512];
+    const char *key = text(row, "opt");
+    setting ours = *setting_of(key);
+    ours.extra = more ? more : ours.extra;
+    settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), &ours, settings,
+                sizeof settings);
+    problem_optimizer(p, ours.name, settings, 0);
+}
+
+static void begin(problem *p, const tn_json *root, const tn_json *row, const char *t,
+                  const char *more)
+{
+    const char *which = text(row, "problem");
     pair_size size[2] = { strcmp(which, "P2") ? p1 : p2, p2 };
     problem_new(p, strcmp(which, "P1+P2") ? 1 : 2, size, 5);
     for (int i = 0; i < p->pairs; i++)
         closed_start(p, i, !strcmp(text(row, "start"), "zero"), t);
-    char settings[512];
-    settings_of(tn_json_find(tn_json_find(root, "optimizers"), key), setting_of(key), settings,
-                sizeof settings);
-    problem_optimizer(p, setting_of(key)->name, settings, 0);
+    optimizer_of(p, root, row, more);
 }
 
 static void advance(problem *p, const tn_json *row, int k)
@@ -193,8 +203,8 @@ static void check_cell(const tn_json *root, const tn_json *cell)
     if (!strcmp(class, "free"))
         return;
     problem p, q;
-    begin(&p, root, cell, "c1");
-    begin(&q, root, cell, text(cell, "T"));
+    begin(&p, root, cell, "c1", NULL);
+    begin(&q, root, cell, text(cell, "T"), NULL);
     for (int k = 1; k <= (isnan(min1) ? STEPS : 1); k++) {
         advance(&p, cell, k);
         advance(&q, cell, k);
@@ -222,7 +232,7 @@ static void check_base(const tn_json *root, const tn_json *base)
              text(base, "start"));
     double limit = f32 ? 1e-4 : 1e-9 * (1 + number(base, "amp"));
     problem p;
-    begin(&p, root, base, "c1");
+    begin(&p, root, base, "c1", NULL);
     int64_t n;
     double *loss = read_numbers(base, "loss", &n);
     static const int at[] = { 0, 1, 10, 50 };
@@ -298,9 +308,65 @@ START_TEST(cells)
 }
 END_TEST
 
+/* ---- lora-rite and lora-muon by their defaults, which the file does not have ---- */
+
+/* The optimizer ends and a new one goes on with its state. */
+static void resume(problem *p, const tn_json *root, const tn_json *row, const char *more)
+{
+    tn_optim *before = p->optim;
+    tn_state_block from, to;
+    p->optim = NULL;
+    optimizer_of(p, root, row, more);
+    for (int64_t i = 0; tn_optim_state(before, i, &from); i++) {
+        ck_assert(tn_optim_state(p->optim, i, &to) && !strcmp(from.name, to.name));
+        memcpy(to.data, from.data, (size_t)to.n * (to.real ? sizeof(tn_real) : sizeof(double)));
+    }
+    tn_optim_set_steps(p->optim, tn_optim_steps(before));
+    tn_optim_free(before);
+}
+
+static void check_default(const tn_json *root, const tn_json *cell)
+{
+    static const struct { const char *more; bool resumes; } ways[] = {
+        { "", false }, { "balora=1", false }, { "balance=1", false }, { "balora=1", true } };
+    const char *name = setting_of(text(cell, "opt"))->name;
+    const bool rite = !strcmp(name, "lora-rite");
+    double limit = number(cell, f32 ? "limit32" : "limit64");
+    if ((!rite && strcmp(name, "lora-muon") != 0) || strcmp(text(cell, "class"), "invariant") != 0)
+        return;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        problem p, q;
+        double most = 0;
+        if (!rite && !strcmp(ways[i].more, "balance=1"))
+            continue;
+        begin(&p, root, cell, "c1", ways[i].more);
+        begin(&q, root, cell, text(cell, "T"), ways[i].more);
+        for (int k = 1; k <= STEPS; k++) {
+            advance(&p, cell, k);
+            advance(&q, cell, k);
+            most = fmax(most, deviation(&p, &q));
+            if (ways[i].resumes)
+                resume(&q, root, cell, ways[i].more);
+        }
+        ck_assert_msg(isnan(limit) || most <= limit,
+                      "%s %s %s %s %s%s: the product moved by %g, limit %g", text(cell, "opt"),
+                      text(cell, "problem"), text(cell, "start"), text(cell, "T"), ways[i].more,
+                      ways[i].resumes ? ", resumed" : "", most, limit);
+        problem_free(&p);
+        problem_free(&q);
+    }
+}
+
+START_TEST(defaults)
+{
+    each("cells", check_default, 14);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, problem_is_rebuilt);
     tcase_add_test(c, plain_runs);
     tcase_add_test(c, cells);
+    tcase_add_test(c, defaults);
 }

@@ -33,8 +33,8 @@ START_TEST(first_step_is_that_of_rite)
 {
     for (int zero = 0; zero < 2; zero++) {
         double *rite[2], *muon[2];
-        one_step("lora-rite", "lr=1 clip=0 eps=1e-14", zero, rite);
-        one_step("lora-muon", "lr=1 beta=0", zero, muon);
+        one_step("lora-rite", "lr=1 clip=0 eps=1e-14 gauss_seidel=0 prior=0", zero, rite);
+        one_step("lora-muon", "lr=1 beta=0 gauss_seidel=0", zero, muon);
         for (int a = 0; a < 2; a++) {
             double rows = a ? M : N, size = 0;
             for (int i = 0; i < (int)rows * R; i++)

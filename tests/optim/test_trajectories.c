@@ -29,8 +29,8 @@ static const family families[] = {
     { "riem_mistral", "sgdr", "scaled-gd", "preset=mistral", { NULL } },
     { "riem_gpt2", "adamwr", "scaled-adam", "preset=gpt2", { "m", "v" } },
     { "riem_mistral", "adamwr", "scaled-adam", "preset=mistral", { "m", "v" } },
-    { "lora_rite", NULL, "lora-rite", "", { NULL } },
-    { "rite_clamped_port", NULL, "lora-rite", "eps_root=1e-12", { NULL } }, /* eps squared */
+    { "lora_rite", NULL, "lora-rite", "preset=authors", { NULL } },
+    { "rite_clamped_port", NULL, "lora-rite", "preset=authors eps_root=1e-12", { NULL } }, /* eps squared */
     { "lion", NULL, "lion", "", { "m" } },
     { "lamb", NULL, "lamb", "", { NULL } },
     { "lamb_nobias", NULL, "lamb", "bias_correction=0", { "m", "v" } },
@@ -55,7 +55,7 @@ static const family families[] = {
     { "reflora", "adamw", "reflora", "", { "m", "v" } },
     { "reflora_s", "sgd", "reflora-s", "adamw=0", { NULL } },
     { "reflora_s", "adamw", "reflora-s", "", { "m", "v" } },
-    { "balora_rite", NULL, "lora-rite", "balora=1", { "B A" } },
+    { "balora_rite", NULL, "lora-rite", "preset=authors balora=1", { "B A" } },
     { "stable_lora", NULL, "stable-lora", "", { "m", "v" } },
     { "sgd_sai", NULL, "sgd-sai", "wait=0", { "buf", "gsnr" } },
 };

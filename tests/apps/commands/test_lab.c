@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const char *const names[] = { "invariance", "first-steps", "init-scale", "conditioning",
-                                     "paths" };
+                                     "paths", "rank", "alpha" };
 enum { EXPERIMENTS = sizeof names / sizeof *names, LARGEST = 40000, EXACT = 0, APART = 1 };
 
 /* Word k, from 0, of the line of `out` that begins with these words, into word (64 bytes), which is
@@ -197,17 +197,71 @@ END_TEST
 START_TEST(paths_have_sgd_and_adam)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "lab paths --optimizers lora-rite --opt adam.beta1=0.8"), 0);
+    ck_assert_int_eq(tenon(&p, "lab paths --optimizers lora-rite,scaled-gd --opt adam.beta1=0.8"),
+                     0);
     ck_assert_double_lt(number_of("sgd ", 4), 1e-3);
     ck_assert_double_lt(number_of("adam beta1=0.8 ", 5), 1e-2);
     ck_assert_double_lt(number_of("lora-rite ", 4), 1e-2);
-    place_has(&p, "out", "lora-rite      not there: no LoRA pair");
+    place_has(&p, "out", "lora-rite         not there: no LoRA pair");
     ck_assert_int_eq(shell(&p, "sed 's/[(),]//g' out >c && mv c out"), 0);
-    const double a[2] = { number_of("sgd ", 6), number_of("lora-rite ", 6) };
-    const double b[2] = { number_of("sgd ", 7), number_of("lora-rite ", 7) };
+    const double a[2] = { number_of("sgd ", 6), number_of("scaled-gd delta=0 ", 7) };
+    const double b[2] = { number_of("sgd ", 7), number_of("scaled-gd delta=0 ", 8) };
     ck_assert_double_eq_tol(b[0] * b[0] - a[0] * a[0], 3.6 * 3.6 - 1.2 * 1.2,
                             0.2);                  /* its flow keeps that */
     ck_assert_double_eq_tol(b[1] / a[1], 3, 0.01); /* both factors by the same share */
+    place_end(&p);
+}
+END_TEST
+
+/* Columns: r, adam, lora-rite, as published, lora-muon, as published. Beyond the target's rank, 4, the
+   first needs no more; what is published blows up. */
+START_TEST(more_rank_than_the_target_has_does_no_harm)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "lab rank"), 0);
+    for (int r = 5; r <= 16; r++) {
+        char line[16];
+        snprintf(line, sizeof line, "%d ", r);
+        for (int column = 1; column <= 5; column++) {
+            const double share = number_of(line, column) / number_of("4 ", column);
+            const bool published = column == 3 || column == 5;
+            ck_assert_msg(published ? share > 100 : share < 4, "r %d, column %d: %g times r 4", r,
+                          column, share);
+        }
+    }
+    ck_assert_double_lt(number_of("4 ", 2), 0.01 * number_of("1 ", 2));
+    place_end(&p);
+}
+END_TEST
+
+/* Of the table of an optimizer, whose line has `label`: the loss in row s at rate 2^k / 1024. */
+static double loss_at(place *p, const char *label, const char *s, int k)
+{
+    char row[16], word[64];
+    ck_assert_int_eq(shell(p, "sed -n '/^%s/,/^$/p' whole | sed 's/  */ /g' >out", label), 0);
+    snprintf(row, sizeof row, "s %s ", s);
+    return strtod(word_of(row, k + 2, word), NULL);
+}
+
+/* Four times the scale is a quarter of LoRA-RITE's rate, a sixteenth of ScaledGD's, none of
+   AltLoRA's; the others need another between. */
+START_TEST(a_rate_does_not_survive_another_alpha)
+{
+    static const struct { const char *label; int shift; bool exact; } rows[] = {
+        { "lora-rite", 2, true }, { "lora-muon", 2, true }, { "scaled-gd", 4, true },
+        { "altlora", 0, true }, { "adam", 2, false } };
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "lab alpha --opt lora-rite.clip=0 --opt lora-rite.eps=1e-12 "
+                               "--optimizers lora-rite,lora-muon,scaled-gd,altlora,adam"), 0);
+    ck_assert_int_eq(shell(&p, "mv out whole"), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double most = 0;
+        for (int k = 4; k < 9; k++) {
+            const double at_1 = loss_at(&p, rows[i].label, "1", k);
+            most = fmax(most, fabs(loss_at(&p, rows[i].label, "4", k - rows[i].shift) / at_1 - 1));
+        }
+        ck_assert_msg(rows[i].exact ? most < 5e-3 : most > 0.1, "%s: off by %g", rows[i].label, most);
+    }
     place_end(&p);
 }
 END_TEST
@@ -305,6 +359,8 @@ void tests(TCase *c)
     tcase_add_test(c, init_scale_is_flat_for_invariant_ones);
     tcase_add_test(c, only_scaled_gd_does_not_mind_the_condition);
     tcase_add_test(c, paths_have_sgd_and_adam);
+    tcase_add_test(c, more_rank_than_the_target_has_does_no_harm);
+    tcase_add_test(c, a_rate_does_not_survive_another_alpha);
     tcase_add_loop_test(c, pictures_are_small_sound_and_the_same_again, 0, EXPERIMENTS);
     tcase_add_loop_test(c, committed_pictures_are_of_this_program, 0, EXPERIMENTS);
     tcase_add_test(c, the_table_of_the_chapter_is_of_this_program);

@@ -140,7 +140,7 @@ START_TEST(eigen_at_the_ends_of_double)
         ck_assert_double_eq_tol(w[1] / x, 3, 1e-14);
         for (int k = 0; k < 9; k++)
             alike[k] = x;
-        tn_inverse_root(3, alike, work, t); /* (t t^T) of x ones is ones / (9 x) */
+        tn_inverse_root(3, alike, 0, work, t); /* (t t^T) of x ones is ones / (9 x) */
         double sum = 0;
         for (int k = 0; k < 3; k++)
             sum += t[k] * t[3 + k];
@@ -197,7 +197,7 @@ static void check_root(int64_t r, int64_t rank, double scale, double spread)
         for (int64_t j = 0; j < r; j++)
             for (int64_t k = 0; k < n; k++)
                 gram[i * r + j] += x[k * r + i] * x[k * r + j];
-    tn_inverse_root(r, gram, work, t);
+    tn_inverse_root(r, gram, 0, work, t);
     double *inverse = numbers(r * r), *a = numbers(r * r), *b = numbers(r * r);
     tn_small_abt(r, t, t, inverse);
     tn_small_ab(r, gram, inverse, a);
@@ -209,7 +209,7 @@ static void check_root(int64_t r, int64_t rank, double scale, double spread)
     for (int64_t i = 0; i < r * r; i++)
         ck_assert_msg(fabs(b[i] - gram[i]) <= 1e-9 * top, "r %d rank %d: %g", (int)r, (int)rank,
                       b[i] - gram[i]);
-    tn_symmetric_inverse_root(r, gram, top, work, a);
+    tn_symmetric_inverse_root(r, gram, top, 0, work, a);
     tn_small_ab(r, a, a, b); /* its square is t t^T */
     for (int64_t i = 0; i < r * r; i++) {
         double off = fabs(b[i] - inverse[i]) / (1e-9 * tn_small_trace(r, inverse) + 1e-300);
@@ -287,6 +287,12 @@ static void check_tall(int64_t n, int64_t r, bool by_column)
     }
     tn_tall_combine(g, k, y, l, work, vectors, yx); /* in place */
     ck_assert_mem_eq(yx, wide, size * sizeof *out);
+    tn_small_diagonal(r, 0.75, again);
+    tn_tall_combine(g, k, y, again, work, false, out);
+    tn_tall_add(g, k, y, 0.75, work, vectors, wide);
+    ck_assert_mem_eq(out, wide, size * sizeof *out);
+    tn_tall_add(g, k, y, 0.75, work, false, yx); /* in place */
+    ck_assert_mem_eq(yx, out, size * sizeof *out);
     void *all[] = { gx, yx, out, wide, k, l, work, gram, again };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
