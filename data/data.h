@@ -30,6 +30,11 @@ size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e);
 /* Writes beside the target, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
 int tn_folder_make(const char *path, tn_error *e); /* one that is there already is fine */
+/* What is at folder/name, or, name NULL, at `folder`, behind any link. TN_ABSENT: the system says that
+   nothing has this name, and no other reason counts as that. A link that leads nowhere, a lack of
+   permission or memory, an I/O error: TN_UNREADABLE, and e names the path (TN_EIO, TN_ENOMEM). */
+typedef enum tn_presence { TN_ABSENT, TN_FILE, TN_FOLDER, TN_UNREADABLE } tn_presence; /* TN_FILE: or a device */
+tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);
 /* "folder/name" in new memory, to be freed; NULL without memory. */
 char *tn_path_join(const char *folder, const char *name);
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start); /* FNV-1a; start 0: the usual basis */

@@ -145,8 +145,11 @@ tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q,
 tn_target tn_target_layer(tn_linear_layer *l);
 tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width);
 
-/* Reads folder/config.json and the weights beside it; without model.safetensors the weights are
-   random, from the context's seed. NULL and an error otherwise. */
+/* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
+   TN_ABSENT: no file that could hold any. Weights in other files only are refused (TN_EFORMAT). */
+tn_presence tn_model_weights(const char *folder, tn_error *e);
+/* Reads folder/config.json and the weights beside it; where tn_model_weights says TN_ABSENT they are
+   random, from the context's seed, and m->stored is 0. NULL and an error otherwise. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The model of a folder as tn_model_open would make it, but without memory for its weights: for
    tn_lora_add and for counting, whatever its size. */

@@ -56,7 +56,7 @@ static double chosen_rate(const char *optimizer, const char *grid)
 static int choose_rates(leg *legs, tn_error *e)
 {
     size_t size;
-    if (access(GRID, F_OK))
+    if (tn_path_is(GRID, NULL, e) == TN_ABSENT)
         return tn_fail(e, TN_EIO,
                        GRID ": cannot open; expected to run in the folder of tenon's source");
     char *grid = tn_file_read(GRID, 1 << 20, &size, e);

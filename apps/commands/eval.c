@@ -40,8 +40,10 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
 static void hint_split(const options *o, tn_error *e)
 {
     const size_t n = strlen(e->text);
-    if (o->data && !o->split && e->code == TN_EIO && folder_has(o->data, ".") &&
-        !folder_has(o->data, "test.jsonl"))
+    tn_error inner = { 0 };
+    if (o->data && !o->split && e->code == TN_EIO &&
+        tn_path_is(o->data, NULL, &inner) == TN_FOLDER &&
+        tn_path_is(o->data, "test.jsonl", &inner) == TN_ABSENT)
         snprintf(e->text + n, sizeof e->text - n, "; --split valid reads valid.jsonl");
 }
 
@@ -56,7 +58,7 @@ int command_eval(const options *o, tn_error *e)
         return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
     if (!o->data == !o->task)
         return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
-    setup_model(&s, o, (uint64_t)o->seed, e);
+    setup_trained(&s, o, e);
     setup_data(&s, &asked, which, e);
     hint_split(o, e);
     if (!e->code && !s.data[which])

@@ -128,9 +128,7 @@ int command_generate(const options *o, tn_error *e)
     if (!o->prompt[0])
         return tn_fail(e, APP_USAGE,
                        "--prompt is missing; expected a text, or - for standard input");
-    if (!setup_model(&s, o, (uint64_t)o->seed, e) && s.random)
-        tn_fail(e, TN_EFORMAT, "%s: no model.safetensors; expected trained weights", o->model);
-    if (!e->code)
+    if (!setup_trained(&s, o, e))
         generate(&s, o, &b, e);
     for (int r = 0; r < MAX_LIST; r++) {
         free(b.ids[r]);

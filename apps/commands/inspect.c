@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { SHOWN_RECORDS = 3, SHOWN_TOKENS = 200 };
 
@@ -143,6 +142,14 @@ static int visible(const struct dirent *d)
     return d->d_name[0] != '.';
 }
 
+/* Says it of a model without a weight file; of others the files have told. */
+static void print_random(const char *folder)
+{
+    tn_error e = { 0 };
+    if (tn_model_weights(folder, &e) == TN_ABSENT)
+        printf("weights    random: no weight file, so train and compare start from random ones\n");
+}
+
 static int print_folder(const char *folder, tn_error *e)
 {
     struct dirent **names;
@@ -161,6 +168,8 @@ static int print_folder(const char *folder, tn_error *e)
         free(names[i]);
     }
     free(names);
+    if (!e->code && is_model)
+        print_random(folder);
     if (!e->code && is_model)
         print_needs(folder, e);
     return e->code;
@@ -248,9 +257,23 @@ static int print_other(const char *path, tn_error *e)
     return e->code;
 }
 
+static void print_path(const char *path, tn_error *e)
+{
+    switch (tn_path_is(path, NULL, e)) {
+    case TN_FOLDER:
+        print_folder(path, e);
+        break;
+    case TN_FILE:
+        print_other(path, e);
+        break;
+    default:
+        tn_fail(e, TN_EIO, "%s: %s; expected a folder, a .safetensors or a .json", path,
+                strerror(ENOENT));
+    }
+}
+
 int command_inspect(const options *o, tn_error *e)
 {
-    struct stat st;
     const char *path = o->arguments ? o->argument[0] : o->model;
     options asked = *o;
     asked.model = path;
@@ -265,9 +288,7 @@ int command_inspect(const options *o, tn_error *e)
         tn_fail(
             e, APP_USAGE,
             "a path is missing; expected a folder, a .safetensors, or --data FILE --model FOLDER");
-    else if (!stat(path, &st) && S_ISDIR(st.st_mode))
-        print_folder(path, e);
     else
-        print_other(path, e);
+        print_path(path, e);
     return 0;
 }

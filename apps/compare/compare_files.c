@@ -88,17 +88,12 @@ int study_finish(study *y, tn_error *e)
 
 /* ---- reading back ---- */
 
-static bool is_absent(const char *path)
-{
-    return access(path, F_OK) && errno == ENOENT;
-}
-
 int study_load(study *y, tn_error *e)
 {
     size_t size = 0;
     int64_t lines = 0;
-    char *text =
-        is_absent(y->paths[RUNS]) ? NULL : tn_file_read(y->paths[RUNS], MOST_BYTES, &size, e);
+    const bool absent = tn_path_is(y->paths[RUNS], NULL, e) == TN_ABSENT;
+    char *text = absent ? NULL : tn_file_read(y->paths[RUNS], MOST_BYTES, &size, e);
     for (size_t i = 0; text && i < size; i++)
         lines += text[i] == '\n';
     y->old = calloc((size_t)lines + 1, sizeof *y->old);
@@ -234,17 +229,19 @@ int study_check(study *y, tn_error *e)
     if ((o->resume || o->auto_resume) && o->overwrite)
         return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: expected one of them",
                        o->resume ? "" : "auto-");
-    y->resume = o->resume || (o->auto_resume && !is_absent(y->paths[USED]));
-    if (y->resume && is_absent(y->paths[USED]))
+    const tn_presence used = tn_path_is(y->paths[USED], NULL, e),
+                      runs = tn_path_is(y->paths[RUNS], NULL, e);
+    y->resume = o->resume || (o->auto_resume && used != TN_ABSENT);
+    if (y->resume && used == TN_ABSENT)
         return tn_fail(e, TN_ESTATE, "%s: does not exist; expected a study to resume",
                        y->paths[USED]);
-    const int old = is_absent(y->paths[RUNS]) ? USED : RUNS;
-    if (!y->resume && !o->overwrite && !is_absent(y->paths[old]))
+    const int old = runs == TN_ABSENT ? USED : RUNS;
+    if (!y->resume && !o->overwrite && (used != TN_ABSENT || runs != TN_ABSENT))
         return tn_fail(e, TN_ESTATE,
                        "%s: of an older study; --resume goes on with one that was stopped, "
                        "--overwrite replaces it",
                        y->paths[old]);
-    return 0;
+    return e->code;
 }
 
 void study_close(study *y)

@@ -8,10 +8,11 @@ static void model_line(const setup *s, const options *o)
     const tn_model *m = s->model;
     const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
     char count[SHOWN];
-    printf("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s%s\n", o->model,
+    printf("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s\n", o->model,
            m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
-           show_count(base, count), m->tied ? "  (tied embedding)" : "",
-           s->random ? "  random weights" : "");
+           show_count(base, count), m->tied ? "  (tied embedding)" : "");
+    if (s->random)
+        printf("weights    random\n");
     printf("tokens     %s, vocabulary %lld, rows of at most %lld\n",
            tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
            (long long)setup_length(s, o));

@@ -20,7 +20,7 @@ enum { WEIGHTS = 2 };
 int output_check(const options *o, tn_error *e)
 {
     struct stat st, model;
-    if (!stat(o->output_dir, &st) && !S_ISDIR(st.st_mode))
+    if (tn_path_is(o->output_dir, NULL, e) == TN_FILE)
         return tn_fail(e, TN_EIO, "%s: a file; expected a folder, or nothing yet", o->output_dir);
     const int64_t step = tn_checkpoint_newest(o->output_dir, 0, e);
     if (e->code)
@@ -35,7 +35,7 @@ int output_check(const options *o, tn_error *e)
         return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
                        o->output_dir);
     for (int i = 0; i < WEIGHTS && !o->resume && !o->overwrite; i++)
-        if (folder_has(o->output_dir, results[i]))
+        if (tn_path_is(o->output_dir, results[i], e) != TN_ABSENT)
             return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
                            o->output_dir, results[i]);
     if (!o->resume && !o->overwrite && step >= 0)

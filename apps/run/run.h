@@ -29,13 +29,14 @@ typedef struct setup {
     tn_tape *tape;
     tn_dataset *data[PARTS]; /* NULL: there is none */
     const tn_task *task;     /* the data are a task's records; NULL: no */
-    bool random;             /* the weights are random */
+    bool random;             /* the weights are random: the model folder has no weight file */
     bool full;               /* all weights are trained, not LoRA */
 } setup;
 
-bool folder_has(const char *folder, const char *name); /* a file of that name, or a folder */
 /* The model folder of the options, its tokenizer (or one made from the data) and its adapter. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
+/* The same for what does not train: random weights are refused. */
+int setup_trained(setup *s, const options *o, tn_error *e);
 /* One part of the data; --split says that it is read alone. A text has no test part but half of its
    end in `compare`; a single .jsonl is all one part. What is not there stays NULL. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);

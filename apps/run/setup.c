@@ -4,60 +4,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-bool folder_has(const char *folder, const char *name)
-{
-    char *path = tn_path_join(folder, name);
-    const bool there = path && !access(path, F_OK);
-    free(path);
-    return there;
-}
-
-static bool has_weights(const char *folder)
-{
-    return folder_has(folder, "model.safetensors") ||
-           folder_has(folder, "model.safetensors.index.json");
-}
-
-/* Refuses folders that look like models and are something else. */
+/* Refuses an adapter in the place of a model. */
 static int check_folder(const char *folder, tn_error *e)
 {
-    static const char *const others[] = { "pytorch_model.bin", "pytorch_model.bin.index.json",
-                                          "tf_model.h5", NULL };
-    for (int i = 0; others[i] && !has_weights(folder); i++)
-        if (folder_has(folder, others[i]))
-            return tn_fail(e, TN_EFORMAT, "%s: weights in %s; expected model.safetensors", folder,
-                           others[i]);
-    if (!folder_has(folder, "config.json") && folder_has(folder, "adapter_config.json"))
-        return tn_fail(e, TN_EFORMAT,
-                       "%s: a LoRA adapter; expected a model folder (give the adapter as "
-                       "--adapter-path and its base as --model)",
-                       folder);
-    return 0;
+    if (tn_path_is(folder, NULL, e) == TN_FOLDER &&
+        tn_path_is(folder, "config.json", e) == TN_ABSENT &&
+        tn_path_is(folder, "adapter_config.json", e) != TN_ABSENT)
+        tn_fail(e, TN_EFORMAT,
+                "%s: a LoRA adapter; expected a model folder (give the adapter as "
+                "--adapter-path and its base as --model)",
+                folder);
+    return e->code;
 }
 
 /* A model without a tokenizer has that of its adapter, made when that was trained. */
 static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
+    static const char name[] = "tokenizer.json";
     const char *folder = o->model;
-    if (o->tokenizer && folder_has(o->model, "tokenizer.json")) {
-        tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own tokenizer.json", o->tokenizer,
-                o->model);
-        return NULL;
-    }
+    const bool own = tn_path_is(folder, name, e) != TN_ABSENT;
+    if (o->tokenizer && own)
+        tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, name);
     if (o->tokenizer)
         return tokenizer_from_data(o, e);
-    if (o->adapter_path && !folder_has(folder, "tokenizer.json") &&
-        folder_has(o->adapter_path, "tokenizer.json"))
+    if (o->adapter_path && !own && tn_path_is(o->adapter_path, name, e) != TN_ABSENT)
         folder = o->adapter_path;
-    if (folder_has(folder, "config.json") && !folder_has(folder, "tokenizer.json")) {
+    else if (!own)
         tn_fail(e, TN_EIO,
-                "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model "
-                "is trained",
-                o->model);
-        return NULL;
-    }
+                "%s: no %s; expected one, or --tokenizer bytes|chars where a model is trained",
+                folder, name);
     return tn_tokenizer_open(folder, e);
 }
 
@@ -91,7 +67,6 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
     if (e->code || check_folder(o->model, e))
         return e->code;
     s->seed = seed;
-    s->random = !has_weights(o->model);
     s->context = tn_context_new(&(tn_options){ .threads = (int)o->threads, .seed = seed });
     if (!s->context)
         return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
@@ -99,7 +74,9 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         s->model = tn_model_open(s->context, o->model, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(o, e);
     if (o->tokenizer && !e->code)
-        s->model = s->random ? new_model(s, o, e) : tn_model_open(s->context, o->model, e);
+        s->model = tn_model_weights(o->model, e) == TN_ABSENT ?
+            new_model(s, o, e) : tn_model_open(s->context, o->model, e);
+    s->random = s->model && !s->model->stored;
     if (!check_sizes(s, o, e) && o->adapter_path)
         tn_adapter_open(s->model, o->adapter_path, e);
     if (!e->code) {
@@ -107,6 +84,13 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         if (!s->tape)
             tn_fail(e, TN_ENOMEM, "the tape: out of memory");
     }
+    return e->code;
+}
+
+int setup_trained(setup *s, const options *o, tn_error *e)
+{
+    if (!setup_model(s, o, (uint64_t)o->seed, e) && s->random)
+        tn_fail(e, TN_EFORMAT, "%s: no model.safetensors; expected trained weights", o->model);
     return e->code;
 }
 

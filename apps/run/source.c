@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { /* records of a task, where nothing says how many */
     TASK_EVALUATED = 500,
@@ -68,15 +67,11 @@ static int64_t task_count(const options *o, part which, int64_t said)
     return n < TASK_MOST ? n : TASK_MOST;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat st;
-    return !stat(path, &st) && S_ISDIR(st.st_mode);
-}
-
 bool data_is_text(const options *o)
 {
-    return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") && !is_folder(o->data);
+    tn_error e = { 0 }; /* what cannot be looked at is refused when it is read */
+    return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") &&
+        tn_path_is(o->data, NULL, &e) != TN_FOLDER;
 }
 
 /* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless told. */
@@ -101,22 +96,25 @@ static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k
 static char *folder_part(const options *o, part which, tn_error *e)
 {
     char name[16];
-    struct stat st;
     const bool needed = which == PART_TRAIN || o->split;
     snprintf(name, sizeof name, "%s.jsonl", part_names[which]);
-    char *path = tn_path_join(o->data, name);
+    if (tn_path_is(o->data, name, e) == TN_ABSENT && !needed)
+        return NULL;
+    char *path = e->code ? NULL : tn_path_join(o->data, name);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", o->data);
-    if (path && !needed && lstat(path, &st) && errno == ENOENT) { /* one that cannot be read is there */
-        free(path);
-        return NULL;
-    }
     return path;
 }
 
 char *data_file(const options *o, part which, tn_error *e)
 {
-    if (is_folder(o->data))
+    const tn_presence is = tn_path_is(o->data, NULL, e);
+    if (is == TN_ABSENT)
+        tn_fail(e, TN_EIO, "%s: %s; expected a .txt, a .jsonl, a folder or task:NAME", o->data,
+                strerror(ENOENT));
+    if (e->code)
+        return NULL;
+    if (is == TN_FOLDER)
         return folder_part(o, which, e);
     if (!ends(o->data, ".jsonl")) {
         tn_fail(e, APP_USAGE, "--data %.200s: expected a .txt, a .jsonl, a folder or task:NAME",

@@ -20,6 +20,17 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
+/* Of a link that leads nowhere tn_path_is says more. Returns -1. */
+static int not_opened(int at, const char *path, tn_error *e)
+{
+    const int why = errno;
+    if (at == AT_FDCWD)
+        tn_path_is(path, NULL, e);
+    errno = why;
+    refused(path, "open", e);
+    return -1;
+}
+
 /* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
 static int open_regular(int at, const char *name, int flags, const char *path, size_t *size,
                         tn_error *e)
@@ -28,7 +39,9 @@ static int open_regular(int at, const char *name, int flags, const char *path, s
         return -1;
     struct stat st;
     int fd = tn_at_open(at, name, O_RDONLY | O_NONBLOCK | flags);
-    if (fd < 0 || fstat(fd, &st))
+    if (fd < 0)
+        return not_opened(at, path, e);
+    if (fstat(fd, &st))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
         tn_fail(e, TN_EIO, "%s: a folder or device; expected a file", path);
@@ -36,8 +49,7 @@ static int open_regular(int at, const char *name, int flags, const char *path, s
         *size = (size_t)st.st_size;
         return fd;
     }
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return -1;
 }
 
@@ -240,18 +252,4 @@ int tn_folder_make(const char *path, tn_error *e)
     if (!e->code && tn_at_make(AT_FDCWD, path) && errno != EEXIST)
         refused(path, "make this folder", e);
     return e->code;
-}
-
-char *tn_path_join(const char *folder, const char *name)
-{
-    size_t a = strlen(folder), b = strlen(name);
-    bool slash = a && folder[a - 1] != '/';
-    char *path = malloc(a + slash + b + 1);
-    if (!path)
-        return NULL;
-    memcpy(path, folder, a);
-    if (slash)
-        path[a] = '/';
-    memcpy(path + a + slash, name, b + 1);
-    return path;
 }

@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static uint32_t byte_of_letter(uint32_t letter)
 {
@@ -213,9 +212,8 @@ static tn_tokenizer *read_tokenizer(reader r)
 /* tokenizer_config.json may be missing; the eos_token it names must be the end token. */
 static int check_config(reader r, const tn_tokenizer *k)
 {
-    if (access(r.path, F_OK) != 0)
-        return TN_OK;
-    const tn_json *root = tn_json_read(r.path, r.e);
+    const tn_json *root =
+        tn_path_is(r.path, NULL, r.e) == TN_ABSENT ? NULL : tn_json_read(r.path, r.e);
     if (root == NULL)
         return r.e->code;
     const tn_json *eos = tn_json_find(root, "eos_token");

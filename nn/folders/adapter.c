@@ -193,8 +193,8 @@ static void read_layers(tn_model *m, const config *c, const tn_safetensors *file
 static void open_files(tn_model *m, const char *folder, const char *config_path, const char *path,
                        tn_error *e)
 {
-    if (!tn_folder_has(folder, "adapter_model.safetensors") &&
-        tn_folder_has(folder, "adapter_model.bin"))
+    if (tn_path_is(folder, "adapter_model.safetensors", e) == TN_ABSENT &&
+        tn_path_is(folder, "adapter_model.bin", e) != TN_ABSENT)
         tn_fail(e, TN_EFORMAT,
                 "%s: the adapter is adapter_model.bin, a pickle, which is not read; expected "
                 "adapter_model.safetensors, which loading and saving it with PEFT writes", folder);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char HEAD[] = "lm_head.weight";
 
@@ -90,17 +89,19 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
     free(done);
 }
 
-/* A folder without config.json: says what a model folder has and this one has not. */
-static void refuse_folder(const char *folder, tn_error *e)
+/* Says what a model folder has and this one has not. */
+static int check_folder(const char *folder, tn_error *e)
 {
-    struct stat s;
-    if (stat(folder, &s))
-        tn_fail(e, TN_EIO, "%s: %s; expected a model folder", folder, strerror(errno));
-    else if (!S_ISDIR(s.st_mode))
+    const tn_presence is = tn_path_is(folder, NULL, e);
+    if (is == TN_ABSENT)
+        tn_fail(e, TN_EIO, "%s: %s; expected a model folder", folder, strerror(ENOENT));
+    else if (is == TN_FILE)
         tn_fail(e, TN_EIO, "%s: not a folder; expected a model folder", folder);
-    else
+    else if (tn_path_is(folder, "config.json", e) == TN_ABSENT)
         tn_fail(e, TN_EIO, "%s: config.json%s missing; expected a model folder", folder,
-                tn_folder_has(folder, "model.safetensors") ? " is" : " and model.safetensors are");
+                tn_path_is(folder, "model.safetensors", e) == TN_ABSENT ?
+                " and model.safetensors are" : " is");
+    return e->code;
 }
 
 /* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding. */
@@ -136,16 +137,14 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
 
 static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_error *e)
 {
-    if (e->code)
+    if (e->code || check_folder(folder, e))
         return NULL;
     tn_weights w = { 0 };
     tn_model *m = NULL;
     char *path = tn_path_join(folder, "config.json");
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else if (!tn_folder_has(folder, "config.json"))
-        refuse_folder(folder, e);
-    const tn_json *config = e->code ? NULL : tn_json_read(path, e);
+    const tn_json *config = path ? tn_json_read(path, e) : NULL;
     if (config && !tn_weights_open(&w, folder, e))
         m = open_model(c, folder, config, &w, sketch, e);
     tn_weights_close(&w);

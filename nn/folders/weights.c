@@ -1,21 +1,16 @@
 /* weights.c - finding and reading the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_FILES = 1000 };
 
-bool tn_folder_has(const char *folder, const char *name)
-{
-    char *path = tn_path_join(folder, name);
-    bool there = path && !access(path, F_OK);
-    free(path);
-    return there;
-}
+static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
 /* Opens folder/name as the next file. */
 static tn_safetensors *open_file(tn_weights *w, const char *folder, const char *name, tn_error *e)
@@ -59,12 +54,12 @@ static void open_shard(tn_weights *w, const char *folder, const tn_json *v, char
     if (!s && w->count == MOST_FILES)
         tn_fail(e, TN_EFORMAT, "%s: the index names more than %d files", folder, MOST_FILES);
     size_t n = strlen(missing);
-    if (!s && !tn_folder_has(folder, v->text)) {
+    if (!s && tn_path_is(folder, v->text, e) == TN_ABSENT) {
         if (!strstr(missing, v->text))
             snprintf(missing + n, 256 - n, " %s", v->text);
         return;
     }
-    s = s ? s : open_file(w, folder, v->text, e);
+    s = s || e->code ? s : open_file(w, folder, v->text, e);
     if (s && !tn_safetensors_find(s, v->key))
         tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is not there, but the index says so",
                 tn_safetensors_path(s), v->key);
@@ -81,31 +76,72 @@ static void open_shards(tn_weights *w, const char *folder, const tn_json *index,
     for (const tn_json *v = map->child; v && !e->code; v = v->next)
         open_shard(w, folder, v, missing, e);
     if (missing[0])
-        tn_fail(e, TN_EIO, "%s: files that model.safetensors.index.json names are missing:%s",
-                folder, missing);
+        tn_fail(e, TN_EIO, "%s: files that %s names are missing:%s", folder, index_name,
+                missing);
+}
+
+/* Do files of this name hold weights, in some program's format? */
+static bool holds_weights(const char *name)
+{
+    static const char *const ends[] = { ".safetensors", ".safetensors.index.json", ".bin", ".pt",
+                                        ".bin.index.json", ".pth", ".ckpt", ".h5", ".msgpack",
+                                        ".gguf", ".onnx", ".npz" };
+    const size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (n > strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]))
+            return true;
+    return false;
+}
+
+/* Refuses a folder with weights under names that are not read: they are not random. */
+static int refuse_other_weights(const char *folder, tn_error *e)
+{
+    DIR *dir = opendir(*folder ? folder : ".");
+    if (!dir)
+        return tn_fail(e, errno == ENOMEM ? TN_ENOMEM : TN_EIO, "%s: cannot open this folder: %s",
+                       folder, strerror(errno));
+    errno = 0;
+    for (const struct dirent *d; !e->code && (d = readdir(dir)) != NULL;)
+        if (holds_weights(d->d_name))
+            tn_fail(e, TN_EFORMAT,
+                    "%s: weights in %s; expected %s, which AutoModelForCausalLM.from_pretrained"
+                    "(\"%s\").save_pretrained(\"NEW\") of Transformers writes",
+                    folder, d->d_name, single, folder);
+    if (errno)
+        tn_fail(e, TN_EIO, "%s: cannot read this folder: %s", folder, strerror(errno));
+    closedir(dir);
+    return e->code;
+}
+
+tn_presence tn_model_weights(const char *folder, tn_error *e)
+{
+    tn_presence is = tn_path_is(folder, single, e);
+    if (is == TN_ABSENT)
+        is = tn_path_is(folder, index_name, e);
+    return is == TN_ABSENT && refuse_other_weights(folder, e) ? TN_UNREADABLE : is;
+}
+
+/* The files that the index names. */
+static void open_index(tn_weights *w, const char *folder, tn_error *e)
+{
+    char *path = tn_path_join(folder, index_name);
+    const tn_json *index = path ? tn_json_read(path, e) : NULL;
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (index)
+        open_shards(w, folder, index, e);
+    tn_json_free(index);
+    free(path);
 }
 
 int tn_weights_open(tn_weights *w, const char *folder, tn_error *e)
 {
-    static const char index[] = "model.safetensors.index.json";
-    if (tn_folder_has(folder, "model.safetensors")) {
-        open_file(w, folder, "model.safetensors", e);
-    } else if (tn_folder_has(folder, index)) {
-        char *path = tn_path_join(folder, index);
-        const tn_json *j = path ? tn_json_read(path, e) : NULL;
-        if (j)
-            open_shards(w, folder, j, e);
-        else
-            tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-        tn_json_free(j);
-        free(path);
-    } else if (tn_folder_has(folder, "pytorch_model.bin") ||
-               tn_folder_has(folder, "pytorch_model.bin.index.json")) {
-        tn_fail(e, TN_EFORMAT,
-                "%s: the weights are pytorch_model.bin, a pickle, which is not read; expected "
-                "model.safetensors, which AutoModelForCausalLM.from_pretrained(\"%s\")"
-                ".save_pretrained(\"NEW\") of Transformers writes", folder, folder);
-    }
+    if (tn_model_weights(folder, e) == TN_ABSENT || e->code)
+        return e->code;
+    if (tn_path_is(folder, single, e) != TN_ABSENT)
+        open_file(w, folder, single, e);
+    else
+        open_index(w, folder, e);
     return e->code;
 }
 

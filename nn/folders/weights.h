@@ -6,9 +6,8 @@
 
 typedef struct tn_weights { tn_safetensors **files; int64_t count; } tn_weights; /* starts { 0 } */
 
-/* model.safetensors, or the files that model.safetensors.index.json names. A folder that has
-   neither gives no files; one with a pickle only is refused. Ended by tn_weights_close, also after
-   errors. */
+/* model.safetensors, or the files that model.safetensors.index.json names: no files where
+   tn_model_weights says TN_ABSENT. Ended by tn_weights_close, also after errors. */
 int tn_weights_open(tn_weights *w, const char *folder, tn_error *e);
 void tn_weights_close(tn_weights *w);
 int64_t tn_weights_numbers(const tn_weights *w); /* in all tensors of all files */
@@ -19,6 +18,5 @@ int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
                     const int64_t dim[], tn_error *e);
 /* Fills w from the entry, which must have this shape and finite numbers. */
 int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e);
-bool tn_folder_has(const char *folder, const char *name);
 
 #endif

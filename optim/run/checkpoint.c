@@ -278,7 +278,7 @@ int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e)
    *around is the folder that it lies in. NULL: e says why. */
 static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn_error *e)
 {
-    const bool itself = tn_file_exists(folder, TN_STATE_FILE);
+    const bool itself = tn_path_is(folder, TN_STATE_FILE, e) == TN_FILE;
     const int64_t step = itself ? 0 : tn_checkpoint_newest(folder, run, e);
     if (step < 0) {
         tn_fail(e, TN_EIO, "%s: there is no checkpoint in it", folder);

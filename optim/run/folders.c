@@ -246,14 +246,3 @@ int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int kee
     close(at);
     return e->code;
 }
-
-/* ---- files ---- */
-
-bool tn_file_exists(const char *folder, const char *name)
-{
-    char *path = tn_path_join(folder, name);
-    struct stat st;
-    bool there = path && !stat(path, &st) && S_ISREG(st.st_mode);
-    free(path);
-    return there;
-}

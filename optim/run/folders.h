@@ -35,6 +35,4 @@ int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int kee
 void tn_checkpoint_sweep(int at, uint64_t run);
 void tn_checkpoint_remove_all(int at, uint64_t run); /* of that run */
 
-bool tn_file_exists(const char *folder, const char *name);
-
 #endif

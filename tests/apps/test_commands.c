@@ -86,6 +86,7 @@ static const use uses[] = {
     { "inspect o", "transformer.h.1.mlp.c_proj.weight" },
     { "inspect o/model.safetensors", "tensors" },
     { "inspect m/config.json", "n_embd" },
+    { "inspect m", "weights    random: no weight file" },
     { "inspect --data r.jsonl --model o", "1 + 4 =" },
     { "inspect --data t.txt --tokenizer bytes --max-seq-length 8", "with     The quick" },
     { "generate --model o --prompt 'The quick' --max-tokens 5 --temp 0", "The quick" },
@@ -100,6 +101,9 @@ static const use uses[] = {
     { "inspect o --data task:lookup:7", "7 records" },
     { "inspect o --data t.txt", "record 0: 65 tokens" },
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
+    { "train --model m --tokenizer chars --data r.jsonl --dry-run", "\nweights    random\n" },
+    { "compare --model m --tokenizer chars --task lookup --out c --optimizers sgd --lr-grid 1e-3 "
+      "--iters 1 --count 2", "\nweights    random\n" },
     { "train --model o --data r.jsonl --dry-run --fine-tune-type full --optimizer lora-rite",
       "there are no LoRA pairs: every weight goes to adamw\n" },
     { "compare --model o --task lookup --out c --optimizers sgd,lora-rite,loraplus --lr-grid 1e-3 "

@@ -138,6 +138,32 @@ START_TEST(random_weights_without_a_file)
 }
 END_TEST
 
+static const struct { const char *name; bool weights; } beside[] = {
+    { "pytorch_model.bin", true }, { "pytorch_model.bin.index.json", true }, { "tf_model.h5", true },
+    { "flax_model.msgpack", true }, { "model-00001-of-00002.safetensors", true }, { "model.gguf", true },
+    { "consolidated.00.pth", true }, { "model.fp16.safetensors", true }, { "model.safetensors.tmp", false },
+    { "merges.txt", false }, { "generation_config.json", false }, { "bin", false }, { "README.md", false },
+};
+
+/* Random weights take the place of no others, whatever format those have. */
+START_TEST(weights_of_other_formats_are_refused)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary();
+    put_file(folder, "config.json", "{" SMALL "}");
+    put_file(folder, beside[_i].name, "{}");
+    tn_model *m = tn_model_open(c, folder, &e);
+    ck_assert_int_eq(e.code, beside[_i].weights ? TN_EFORMAT : 0);
+    ck_assert(beside[_i].weights ? !m && strstr(e.text, beside[_i].name) != NULL : m && !m->stored);
+    e = (tn_error){ 0 };
+    ck_assert_int_eq(tn_model_weights(folder, &e), beside[_i].weights ? TN_UNREADABLE : TN_ABSENT);
+    tn_model_free(m);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(sharded_models_open)
 {
     static const char index[] = "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
@@ -361,6 +387,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, saved_models_open_again, 0, sizeof types / sizeof *types);
     tcase_add_test(c, an_untied_head_is_kept);
     tcase_add_test(c, random_weights_without_a_file);
+    tcase_add_loop_test(c, weights_of_other_formats_are_refused, 0, sizeof beside / sizeof *beside);
     tcase_add_test(c, sharded_models_open);
     tcase_add_loop_test(c, weights_must_fit_the_config, 0, sizeof weights / sizeof *weights);
     tcase_add_test(c, a_head_that_repeats_the_embedding_is_tied);

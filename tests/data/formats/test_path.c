@@ -1,0 +1,120 @@
+/* test_path.c - only what the system calls absent is absent. */
+#include "tests/support/tests.h"
+
+#include "tests/support/fixtures.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* In front of the system's: fails as it is told. */
+static int stat_fails;
+
+int stat(const char *path, struct stat *st)
+{
+    errno = stat_fails;
+    return stat_fails ? -1 : fstatat(AT_FDCWD, path, st, 0);
+}
+
+static const struct {
+    const char *folder, *name;
+    tn_presence is;
+    int code;
+    const char *text;
+} rows[] = {
+    { "file", NULL, TN_FILE, 0, NULL },
+    { ".", "file", TN_FILE, 0, NULL },
+    { "folder", NULL, TN_FOLDER, 0, NULL },
+    { "", NULL, TN_FOLDER, 0, NULL },
+    { "", "folder", TN_FOLDER, 0, NULL },
+    { "folder/", "inside", TN_FILE, 0, NULL },
+    { "fifo", NULL, TN_FILE, 0, NULL },
+    { "good", NULL, TN_FILE, 0, NULL },
+    { "way", "inside", TN_FILE, 0, NULL },
+    { "none", NULL, TN_ABSENT, 0, NULL },
+    { "none", "none/none", TN_ABSENT, 0, NULL },
+    { "/no where", "at all", TN_ABSENT, 0, NULL },
+    { "folder", "none", TN_ABSENT, 0, NULL },
+    { "way", "none", TN_ABSENT, 0, NULL },
+    { "dangling", NULL, TN_UNREADABLE, TN_EIO, "dangling: a link to /no where, which cannot be followed: No such" },
+    { ".", "dangling", TN_UNREADABLE, TN_EIO, "./dangling: a link to /no where" },
+    { "dangling", "inside", TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
+    { "dangling", "a/b/c", TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
+    { "dangling/", NULL, TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
+    { "twice", NULL, TN_UNREADABLE, TN_EIO, "twice: a link to dangling" },
+    { "round", NULL, TN_UNREADABLE, TN_EIO, "round: a link to round, which cannot be followed: Too many" },
+    { "round", "inside", TN_UNREADABLE, TN_EIO, "round: a link to round" },
+    { "file", "inside", TN_UNREADABLE, TN_EIO, "file/inside: Not a directory" },
+};
+
+START_TEST(absent_is_what_is_not_there)
+{
+    tn_error e = { 0 };
+    char *folder = temporary();
+    ck_assert_int_eq(chdir(folder), 0);
+    put_file(".", "file", "x");
+    ck_assert(!mkdir("folder", 0777) && !mkfifo("fifo", 0666) && !symlink("file", "good"));
+    put_file("folder", "inside", "x");
+    ck_assert(!symlink("/no where", "dangling") && !symlink("dangling", "twice"));
+    ck_assert(!symlink("round", "round") && !symlink("folder", "way"));
+    ck_assert_int_eq(tn_path_is(rows[_i].folder, rows[_i].name, &e), rows[_i].is);
+    if (rows[_i].code)
+        must_fail(&e, rows[_i].code, rows[_i].text);
+    must(&e);
+    discard(folder);
+}
+END_TEST
+
+static const struct { int number, code; } failures[] = {
+    { EACCES, TN_EIO }, { EIO, TN_EIO }, { ENOMEM, TN_ENOMEM }, { ENAMETOOLONG, TN_EIO }, { EOVERFLOW, TN_EIO },
+};
+
+START_TEST(no_other_reason_is_absence)
+{
+    tn_error e = { 0 };
+    stat_fails = failures[_i].number;
+    ck_assert_int_eq(tn_path_is("/no where", "file", &e), TN_UNREADABLE);
+    must_fail(&e, failures[_i].code, "/no where/file: ");
+    stat_fails = 0;
+}
+END_TEST
+
+/* Whoever may not enter a folder does not know what is in it. */
+START_TEST(no_permission_is_no_absence)
+{
+    tn_error e = { 0 };
+    char *folder = temporary(), *closed = tn_path_join(folder, "closed");
+    ck_assert(!mkdir(closed, 0700) && !chmod(folder, 0755));
+    put_file(closed, "file", "x");
+    ck_assert(!chmod(closed, 0) && (geteuid() || !seteuid(65534)));
+    ck_assert_int_eq(tn_path_is(closed, "file", &e), TN_UNREADABLE);
+    must_fail(&e, TN_EIO, "closed/file: Permission denied");
+    ck_assert_int_eq(tn_path_is(closed, "none", &e), TN_UNREADABLE);
+    must_fail(&e, TN_EIO, "closed/none: Permission denied");
+    ck_assert(getuid() || !seteuid(0));
+    ck_assert_int_eq(chmod(closed, 0700), 0);
+    free(closed);
+    discard(folder);
+}
+END_TEST
+
+START_TEST(an_error_that_is_set_stays)
+{
+    tn_error e = { 0 };
+    tn_fail(&e, TN_EARG, "first");
+    ck_assert_int_eq(tn_path_is("/", NULL, &e), TN_UNREADABLE);
+    ck_assert_int_eq(tn_path_is("/no where", NULL, &e), TN_UNREADABLE);
+    must_fail(&e, TN_EARG, "first");
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, absent_is_what_is_not_there, 0, sizeof rows / sizeof *rows);
+    tcase_add_loop_test(c, no_other_reason_is_absence, 0, sizeof failures / sizeof *failures);
+    tcase_add_test(c, no_permission_is_no_absence);
+    tcase_add_test(c, an_error_that_is_set_stays);
+}
