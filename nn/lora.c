@@ -86,10 +86,13 @@ static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
 
 /* ---- adapters ---- */
 
-int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e)
+int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e)
 {
+    const tn_error *broken = tn_params_error(m->params);
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
+    if (broken->code)
+        return tn_fail(e, broken->code, "%s", broken->text);
     tn_adapter *room = calloc((size_t)adapters, sizeof *room);
     tn_lora_options *kept = malloc(sizeof *kept);
     char *targets = strdup(o->targets);
@@ -103,8 +106,32 @@ int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_err
     kept->targets = targets;
     m->adapters = room;
     m->lora = kept;
-    tn_params_freeze(m->params, "*");
-    return 0;
+    return tn_params_count(m->params);
+}
+
+/* The layers forget the adapters, whose memory ends. */
+static void forget_adapters(tn_model *m)
+{
+    tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        t.layer->lora = NULL;
+    free(m->adapters);
+    if (m->lora)
+        free((char *)m->lora->targets);
+    free(m->lora);
+    m->adapters = NULL;
+    m->lora = NULL;
+}
+
+int tn_lora_end(tn_model *m, int64_t before, tn_error *e)
+{
+    for (int64_t i = 0; i < before && !e->code; i++)
+        tn_tensor_freeze(tn_params_at(m->params, i)->w);
+    if (!e->code)
+        return 0;
+    forget_adapters(m);
+    tn_params_cut(m->params, before);
+    return e->code;
 }
 
 /* The factor NAME.WHAT.weight */
@@ -159,7 +186,8 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
         named_ones.targets = m->family->lora_targets;
     const char *names = named_ones.targets;
     int64_t count = check_options(o, e) ? 0 : count_targets(m, names, e);
-    if (e->code || tn_lora_room(m, count, &named_ones, e))
+    int64_t before = e->code ? e->code : tn_lora_begin(m, count, &named_ones, e);
+    if (before < 0)
         return e->code;
     tn_target t;
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
@@ -172,9 +200,7 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
             tn_fill_uniform(a->a->x, o->rank * t.in, 1 / sqrt((double)t.in),
                             tn_context_seed(m->context), tn_stream(full));
     }
-    if (e->code)
-        tn_lora_drop(m, e);
-    return e->code;
+    return tn_lora_end(m, before, e);
 }
 
 /* A set with the names of all weights but the factors, to which the weights can then move. */
@@ -196,9 +222,6 @@ static tn_params *prepare_without_factors(const tn_model *m, tn_error *e)
 /* Takes the adapters off: the other weights move, with their names and addresses; the rest ends. */
 static void move_to(tn_model *m, tn_params *p)
 {
-    tn_target t;
-    for (int64_t i = 0; m->family->target(m, i, &t); i++)
-        t.layer->lora = NULL;
     for (int64_t i = 0, k = 0; i < tn_params_count(m->params); i++) {
         tn_param *from = tn_params_at(m->params, i), weight = *from;
         if (weight.lora_scale != 0)
@@ -206,22 +229,9 @@ static void move_to(tn_model *m, tn_params *p)
         *from = *tn_params_at(p, k);
         *tn_params_at(p, k++) = weight;
     }
+    forget_adapters(m);
     tn_params_free(m->params);
     m->params = p;
-    free(m->adapters);
-    if (m->lora)
-        free((char *)m->lora->targets);
-    free(m->lora);
-    m->adapters = NULL;
-    m->lora = NULL;
-}
-
-int tn_lora_drop(tn_model *m, tn_error *e)
-{
-    tn_params *p = prepare_without_factors(m, e);
-    if (p)
-        move_to(m, p);
-    return e->code;
 }
 
 /* W += s B A, W stored (out,in) or (in,out). */

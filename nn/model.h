@@ -21,12 +21,17 @@ tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
 int tn_model_describe(const tn_model *m, tn_error *e);
 void tn_params_describe_as(tn_params *p, const tn_params *other);
 
+/* Putting adapters on a model that has none: room for so many, each of them, the end. Returns how many
+   weights there were before, or a negative TN_E*. */
+int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
 /* An adapter on a target, with its two factors in the params: A and B are zero, B (out,R). NULL:
-   see the params' error. Room for m->adapters must be there (tn_lora_room). */
-int tn_lora_room(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
+   see the params' error. */
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
                         tn_error *e);
-int tn_lora_drop(tn_model *m, tn_error *e); /* takes all adapters off, unmerged */
+/* Freezes the weights that were there before; or, if e is set, leaves the model as it was then. */
+int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
+/* Forgets the weights from number `count` on, and the error. */
+void tn_params_cut(tn_params *p, int64_t count);
 /* As in PEFT: the path equals the name or ends with "." and the name. */
 bool tn_target_matches(const char *path, const char *name, size_t length);
 

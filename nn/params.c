@@ -97,6 +97,13 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
     return a->w;
 }
 
+void tn_params_cut(tn_params *p, int64_t count)
+{
+    while (p->count > count)
+        free_param(p->all[--p->count]);
+    p->error = (tn_error){ 0 };
+}
+
 tn_context *tn_params_context(const tn_params *p)
 {
     return p->context;

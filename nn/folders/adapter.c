@@ -174,7 +174,8 @@ static void read_layers(tn_model *m, const config *c, const tn_safetensors *file
     tn_lora_options o = {
         .rank = c->rank, .alpha = c->alpha, .dropout = c->dropout, .targets = ""
     };
-    if (e->code || tn_lora_room(m, count, &o, e))
+    int64_t before = e->code ? e->code : tn_lora_begin(m, count, &o, e);
+    if (before < 0)
         return;
     tn_target t;
     tn_text names = { 0 };
@@ -186,8 +187,7 @@ static void read_layers(tn_model *m, const config *c, const tn_safetensors *file
         tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
     free((char *)m->lora->targets);
     m->lora->targets = names.s;
-    if (e->code)
-        tn_lora_drop(m, e);
+    tn_lora_end(m, before, e);
 }
 
 static void open_files(tn_model *m, const char *folder, const char *config_path, const char *path,

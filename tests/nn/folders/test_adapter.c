@@ -168,6 +168,47 @@ START_TEST(scales_are_those_of_peft)
 }
 END_TEST
 
+/* All that opening an adapter could change in a model; some weights are frozen, some have gradients. */
+typedef struct kept {
+    const tn_params *params;
+    int64_t count;
+    struct { const tn_param *p; tn_tensor w, *at; } all[64];
+} kept;
+
+static kept keep(fixture *f)
+{
+    kept k = { .params = f->m->params, .count = tn_params_count(f->m->params) };
+    for (int64_t i = 0; i < k.count; i++) {
+        k.all[i].p = tn_params_at(k.params, i);
+        k.all[i].at = k.all[i].p->w;
+        k.all[i].w = *k.all[i].at;
+    }
+    return k;
+}
+
+static void half_trained(fixture *f)
+{
+    tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, 2 });
+    memset(ids->i, 0, 2 * sizeof *ids->i);
+    tn_params_freeze(f->m->params, "*.bias");
+    ck_assert_int_eq(tn_backward(f->t, tn_sum(f->t, tn_model_logits(f->m, f->t, ids))), 0);
+}
+
+static void is_as_it_was(const fixture *f, const kept *k)
+{
+    tn_target t;
+    ck_assert(!f->m->adapters && !f->m->lora && f->m->params == k->params);
+    ck_assert_int_eq(tn_params_count(k->params), k->count);
+    ck_assert_int_eq(tn_params_error(k->params)->code, 0);
+    for (int64_t i = 0; f->m->family->target(f->m, i, &t); i++)
+        ck_assert_ptr_null(t.layer->lora);
+    for (int64_t i = 0; i < k->count; i++) {
+        ck_assert_ptr_eq(tn_params_at(k->params, i), k->all[i].p);
+        ck_assert_ptr_eq(k->all[i].p->w, k->all[i].at);
+        ck_assert_mem_eq(k->all[i].at, &k->all[i].w, sizeof k->all[i].w);
+    }
+}
+
 static const struct { const char *json, *text; int code; } refused[] = {
     { "[]", "expected an object", TN_EFORMAT },
     { "{\"r\":5}", "has 4 rows; expected r of adapter_config.json, 5", TN_ESHAPE },
@@ -193,9 +234,11 @@ START_TEST(other_adapters_are_refused_by_name)
     char *folder = temporary();
     copy_file(TINY, folder, "adapter_model.safetensors");
     put_file(folder, "adapter_config.json", refused[_i].json);
+    half_trained(&f);
+    const kept before = keep(&f);
     tn_adapter_open(f.m, folder, &f.e);
     must_fail(&f.e, refused[_i].code, refused[_i].text);
-    ck_assert(!f.m->adapters && !f.m->lora);
+    is_as_it_was(&f, &before);
     discard(folder);
     close_fixture(&f);
 }
@@ -234,9 +277,13 @@ START_TEST(tensors_must_fit)
     tn_safetensors_write(path, files[_i].entries, n, NULL, &f.e);
     put_file(folder, "adapter_config.json", "{\"r\":4}");
     must(&f.e);
+    half_trained(&f);
+    const kept before = keep(&f);
     tn_adapter_open(f.m, folder, &f.e);
-    if (files[_i].text)
+    if (files[_i].text) {
         must_fail(&f.e, files[_i].code, files[_i].text);
+        is_as_it_was(&f, &before);
+    }
     must(&f.e);
     free(path);
     discard(folder);
