@@ -88,9 +88,17 @@ SOURCES := $(sort $(wildcard $(foreach e,c h def,$(foreach d,core data nn optim 
 map: ## the tree, with what each file says it holds
 	@sh tests/support/map.sh $(SOURCES)
 
-test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
+# Refuses allocations of a program that it is preloaded into.
+$(BUILD)/no_memory.so: tests/preload/no_memory.c
+	@mkdir -p $(@D); echo "  CC $<"
+	@$(CC) -shared -fPIC $(CFLAGS_ALL) -o $@ $<
+
+test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(BUILD)/no_memory.so $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }
 	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)
+
+torture: $(BUILD)/tests/apps/test_no_memory $(BUILD)/tenon $(BUILD)/no_memory.so ## every allocation of every command is refused once, alone and with all after it
+	@BUILD=$(BUILD) TORTURE_EVERY=1 CK_TIMEOUT_MULTIPLIER=10 sh tests/support/run.sh $<
 
 bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it
 	@$(BUILD)/tenon bench peak && $(BUILD)/tenon bench matmul && $(BUILD)/tenon bench ops

@@ -171,7 +171,7 @@ int bench_ops(const options *o, tn_error *e)
     tn_context *c = bench_context(NULL, (int)o->threads, e);
     tn_tape *t = c ? tn_tape_new(c) : NULL;
     if (!t)
-        tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+        tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     else
         printf("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
                tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);

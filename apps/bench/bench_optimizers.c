@@ -80,7 +80,7 @@ int bench_optimizers(const options *o, tn_error *e)
 {
     tn_context *c = bench_context(NULL, (int)o->threads, e);
     if (!c)
-        return tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+        return tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     cost adam = cost_of(c, tn_optim_find("adam"), o, e);
     printf("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
            (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");

@@ -70,7 +70,7 @@ static int trial_open(trial *t, const options *o, tn_error *e)
 {
     t->context = bench_context(NULL, (int)o->threads, e);
     if (!t->context)
-        return tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+        return tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     t->model = new_model(o, t->context, e);
     add_lora(o, t->model, e);
     if (!e->code) {

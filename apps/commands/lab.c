@@ -147,7 +147,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
     l->context = choose_all(l, x, e) ? NULL
                                      : tn_context_new(&(tn_options){ .threads = (int)o->threads });
     if (!e->code && !l->context)
-        tn_fail(e, TN_ENOMEM, "no context for %lld threads", (long long)o->threads);
+        tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     if (!e->code && !try_all(l, e)) {
         printf("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
         x->run(l, e);

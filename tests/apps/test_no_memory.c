@@ -1,0 +1,190 @@
+/* test_no_memory.c - every command while memory runs out.
+
+   Each allocation of a run is refused, alone or with all that follow it. The run then prints and
+   writes what it always does, with status 0, or it says in one line that memory is out, with status 1,
+   and whoever goes on from what was saved ends where the undisturbed run did. `make torture` takes
+   every allocation, `make test` every 20th: every second of these in each of the two builds. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED /* which brings a malloc of its own */
+#endif
+#endif
+#if defined __GLIBC__ && !defined SANITIZED && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+
+/* Shell commands, in which $T is the program. All but `run` have all the memory they want. */
+typedef struct scene {
+    const char *name;
+    const char *before;  /* makes the folder o as the run finds it */
+    const char *run;     /* the run */
+    const char *printed; /* prints what counts of its standard output, the file out; NULL: all of it */
+    const char *kept;    /* prints what counts of the files it wrote; NULL: it writes none */
+    const char *go_on;   /* after status 1: finishes what it saved; NULL: it saves nothing */
+} scene;
+
+#define TRAIN "--save-every 1 --batch-size 2 --threads 1 --output-dir o"
+#define LORA "train --model b --data d --iters 2 --steps-per-eval 1 --opt eps=1e-9 " TRAIN
+#define FULL "train --model m --tokenizer bytes --data t.txt --iters 2 --grad-accumulation-steps 2 " TRAIN
+#define GO_ON(run) "if ls o/checkpoint-*/trainer_state.json >seen 2>seen; then $T " run " --resume; " \
+    "else $T " run " --overwrite; fi"
+#define REPORT "sed -e 's/[0-9,]* tok.s.*//' -e 's/ or more, of .*//' out; sed -e 's/,.tok_per_s.*//' o/log.jsonl"
+#define FILES "find o -type f ! -name log.jsonl | sort | xargs cksum"
+#define COMPARE "compare --model b --data d --out o --optimizers adamw,lora-rite --lr-grid 1e-2 --iters 2 " \
+    "--batch-size 2 --threads 1"
+
+static const scene scenes[] = {
+    { "train, LoRA", "", "$T " LORA, REPORT, FILES, GO_ON(LORA) },
+    { "train, full", "", "$T " FULL, REPORT, FILES, GO_ON(FULL) },
+    { "train, resume", "$T " LORA "; rm -r o/checkpoint-2 o/adapter*", "$T " LORA " --resume", REPORT,
+      FILES, GO_ON(LORA) },
+    { "eval, records", "", "$T eval --model b --adapter-path a --data d --threads 1", NULL, NULL, NULL },
+    { "eval, text", "", "$T eval --model b --data t.txt --threads 2", NULL, NULL, NULL },
+    { "eval, task", "", "$T eval --model b --task arithmetic --count 3 --threads 1", NULL, NULL, NULL },
+    { "generate", "",
+      "$T generate --model b --adapter-path a --prompt '1 + 3 =' --prompt '2 + 5 =' --max-tokens 8 "
+      "--top-k 20 --threads 1", NULL, NULL, NULL },
+    { "inspect, model", "", "$T inspect b", "grep -v '^  available' out", NULL, NULL },
+    { "inspect, adapter", "", "$T inspect a", NULL, NULL, NULL },
+    { "inspect, checkpoint", "", "$T inspect a/checkpoint-2", NULL, NULL, NULL },
+    { "inspect, data", "", "$T inspect --model b --data d", NULL, NULL, NULL },
+    { "compare", "", "$T " COMPARE, "sed -n '/^validation/,/^$/p' out",
+      "sed -e 's/,.[a-z_]*seconds[a-z_]*.:[^,]*//g' o/runs.jsonl; cat o/curves.jsonl o/config.used", NULL },
+    { "optimizers", "", "$T optimizers lora-rite", NULL, NULL, NULL },
+    { "task", "", "$T task restaurant", NULL, NULL, NULL },
+    { "lab", "", "$T lab invariance --threads 1", NULL, NULL, NULL },
+    { "help", "", "$T train --help", NULL, NULL, NULL },
+};
+
+/* The allocations that are refused one after the other: from the first, in steps. */
+typedef struct walk { long first, step; } walk;
+
+static walk walk_of(void)
+{
+    const char *every = getenv("TORTURE_EVERY");
+    if (every && atol(every) > 0)
+        return (walk){ 1, atol(every) };
+    return (walk){ sizeof(tn_real) == 4 ? 1 : 21, 40 };
+}
+
+/* A base model b, an adapter a, and a folder of records d. */
+static void make_base(const place *p)
+{
+    ck_assert_int_eq(shell(p, "mkdir d && cp r.jsonl d/train.jsonl && head -n 5 r.jsonl | tee d/valid.jsonl "
+                              ">d/test.jsonl"), 0);
+    ck_assert_int_eq(shell(p, "$T train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b >out "
+                              "&& $T " LORA " >out && mv o a"), 0);
+}
+
+typedef struct trial { const scene *s; long at; bool sticks; } trial;
+
+/* The run with one allocation refused (at > 0). Returns its status; out, err and o are what it left. */
+static int run(const place *p, const trial *t)
+{
+    const char *before = t->s->kept ? "rm -rf o;" : "";
+    if (*t->s->before)
+        ck_assert_int_eq(shell(p, "rm -rf o; (%s) >out 2>&1", t->s->before), 0);
+    return shell(p, "%s export NO_MEMORY_AT=%ld NO_MEMORY_COUNT=$PWD/count %s LD_PRELOAD=\"$S\"; (%s) >out 2>err",
+                 *t->s->before ? "" : before, t->at, t->sticks ? "NO_MEMORY_STICKS=1" : "", t->s->run);
+}
+
+static bool same_files(const char *a, const char *b)
+{
+    char *left = place_read(a), *right = place_read(b);
+    const bool same = !strcmp(left, right);
+    free(left);
+    free(right);
+    return same;
+}
+
+/* Does the command, where there is one, print what it printed after the undisturbed run? */
+static bool as_before(const place *p, const char *command, const char *name)
+{
+    char now[32], then[32];
+    snprintf(now, sizeof now, "%s", command ? name : "out");
+    snprintf(then, sizeof then, "%s.true", name);
+    return (!command || !shell(p, "(%s) >%s 2>&1", command, name)) && same_files(now, then);
+}
+
+/* One line, which says that memory is out. */
+static bool says_so(const char *file)
+{
+    char *text = place_read(file), *end = strchr(text, '\n');
+    const bool so = end && !end[1] && !strncmp(text, "tenon: ", 7) && strstr(text, "memory");
+    free(text);
+    return so;
+}
+
+/* What is wrong with how the run ended; NULL: nothing is. */
+static const char *judge(const place *p, const trial *t, int status)
+{
+    const scene *s = t->s;
+    if (status == 0)
+        return !same_files("err", "/dev/null")                 ? "prints an error"
+               : !as_before(p, s->printed, "printed")          ? "prints something else"
+               : s->kept && !as_before(p, s->kept, "kept")     ? "writes something else"
+                                                               : NULL;
+    if (status != 1)
+        return "ends in another way";
+    if (!says_so("err"))
+        return "does not say in one line that memory is out";
+    if (s->go_on && shell(p, "(%s) >out 2>after", s->go_on))
+        return "cannot be gone on from";
+    return s->go_on && !as_before(p, s->kept, "kept") ? "goes on to another end" : NULL;
+}
+
+static long count_allocations(void)
+{
+    char *text = place_read("count");
+    const long n = atol(text);
+    free(text);
+    return n;
+}
+
+START_TEST(command_without_memory)
+{
+    char shim[2048];
+    place p = place_make();
+    trial t = { .s = &scenes[_i] };
+    int wrong = 0, runs = 0;
+    snprintf(shim, sizeof shim, "%.*s/no_memory.so", (int)(strrchr(p.program, '/') - p.program), p.program);
+    setenv("S", shim, 1);
+    make_base(&p);
+    ck_assert_msg(run(&p, &t) == 0, "%s: %s", t.s->name, place_read("err"));
+    ck_assert_int_eq(shell(&p, "(%s) >printed.true", t.s->printed ? t.s->printed : "cat out"), 0);
+    ck_assert_int_eq(shell(&p, "(%s) >kept.true", t.s->kept ? t.s->kept : ":"), 0);
+    const long all = count_allocations();
+    ck_assert_int_gt(all, 0);
+    const walk w = walk_of();
+    for (long at = w.first; at <= all; at += w.step)
+        for (int k = 0; k < 2; k++, runs++) {
+            t.at = at;
+            t.sticks = k;
+            const int status = run(&p, &t);
+            const char *fault = judge(&p, &t, status);
+            if (fault && wrong++ < 400)
+                fprintf(stderr, "%s: without allocation %ld%s: status %d, %s: %s\n", t.s->name, at,
+                       k ? " and what follows" : "", status, fault, place_read("err"));
+        }
+    ck_assert_msg(!wrong, "%s: %d of %d runs ended wrong, of %ld allocations", t.s->name, wrong, runs, all);
+    place_end(&p);
+}
+END_TEST
+
+#define WALKED
+#endif
+
+void tests(TCase *c)
+{
+#ifdef WALKED
+    tcase_add_loop_test(c, command_without_memory, 0, sizeof scenes / sizeof *scenes);
+#else
+    (void)c;
+#endif
+}
