@@ -18,6 +18,7 @@
 #ifndef TN_CORE_H
 #define TN_CORE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,8 +40,11 @@ enum {
 
 typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0 } */
 
-/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code. */
+/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code. The text
+   is one line, formatted by tn_format; where it is too long, its strings lose their middle. */
 int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Adds to the text of a mistake; nothing where there is none. */
+void tn_error_add(tn_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *tn_strerror(int code);
 
 /* ---- memory ---- */
@@ -49,6 +53,19 @@ const char *tn_strerror(int code);
    available, its swap, and the limits of control groups, address space and data. It errs on the side
    of more. SIZE_MAX: nothing says. It reads files of the system: not for inner loops. */
 size_t tn_memory_room(void);
+
+/* ---- text that people read ---- */
+
+typedef void tn_sink(void *arg, const char *bytes, size_t n); /* takes the next n bytes of a text */
+
+/* As vprintf, with the conversions d i u x X o c s f e g a and the lengths l ll z. What comes in by %s
+   or %c may be of a stranger's file: control characters (U+0080..U+009F too), line ends and what turns
+   the direction of a line are shown as \n \x1b \u0085, a byte that is no UTF-8 as \xff; letters stay
+   letters. Width counts characters. Of a string longer than `most` bytes (0: none is) the middle is
+   left out: "/very/lo...ong/path". A number has at most 511 characters. */
+void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+void tn_escape(tn_sink *put, void *arg, const char *s, size_t n); /* n bytes as %s shows them */
 
 /* ---- context: threads, seed, kernels ---- */
 

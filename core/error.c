@@ -1,8 +1,44 @@
-/* error.c - the sticky error. */
+/* error.c - the sticky error: one line that shows what names and files hold, and says its reason. */
 #include "core/core.h"
+#include "core/utf8.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include <string.h>
+
+typedef struct line { char *s; size_t room, n; } line; /* n: bytes that were to be added */
+
+static void add(void *arg, const char *bytes, size_t n)
+{
+    line *l = arg;
+    const size_t left = l->n + 1 < l->room ? l->room - 1 - l->n : 0, taken = n < left ? n : left;
+    if (taken) {
+        memcpy(l->s + l->n, bytes, taken);
+        l->s[l->n + taken] = 0;
+    }
+    l->n += n;
+}
+
+enum { SHORTEST = 24 }; /* of a string that gives way to the rest of a line */
+
+/* One line of at most `room` bytes: a string that is too long, a path mostly, loses its middle, so
+   that the reason behind it stays. */
+static void write_line(char *out, size_t room, const char *format, va_list args)
+{
+    line l;
+    size_t most = room;
+    do {
+        *out = 0;
+        l = (line){ .s = out, .room = room };
+        tn_format(add, &l, most, format, args);
+        most -= most / 8;
+    } while (l.n >= room && most > SHORTEST);
+    for (size_t n = strlen(out), at = 0; l.n >= room && at < n;) { /* no character cut in two */
+        uint32_t code;
+        const size_t length = tn_utf8_read(out + at, n - at, &code);
+        if (!length)
+            out[at] = 0;
+        at = length ? at + length : n;
+    }
+}
 
 int tn_fail(tn_error *e, int code, const char *format, ...)
 {
@@ -11,16 +47,30 @@ int tn_fail(tn_error *e, int code, const char *format, ...)
     e->code = code;
     va_list args;
     va_start(args, format);
-    vsnprintf(e->text, sizeof e->text, format, args);
+    write_line(e->text, sizeof e->text, format, args);
     va_end(args);
-    /* One line, whatever a file or a name put into it: no controls, of ASCII or of U+0080..U+009F. */
-    for (unsigned char *s = (unsigned char *)e->text; *s; s++) {
-        if (*s < ' ' || *s == 127)
-            *s = '?';
-        if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
-            s[0] = s[1] = '?';
-    }
     return code;
+}
+
+static void join(char *out, size_t room, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(out, room, format, args);
+    va_end(args);
+}
+
+void tn_error_add(tn_error *e, const char *format, ...)
+{
+    char before[sizeof e->text], more[sizeof e->text];
+    if (!e->code)
+        return;
+    va_list args;
+    va_start(args, format);
+    write_line(more, sizeof more, format, args);
+    va_end(args);
+    memcpy(before, e->text, sizeof before);
+    join(e->text, sizeof e->text, "%s%s", before, more);
 }
 
 const char *tn_strerror(int code)

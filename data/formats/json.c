@@ -4,7 +4,7 @@
    A document is one piece of memory for all its strings and a list of blocks for its values. No
    string is longer than it was written, so together they fit into the length of the text. */
 #include "data/formats/json.h"
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

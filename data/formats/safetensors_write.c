@@ -1,7 +1,7 @@
 /* safetensors_write.c - writing safetensors files: the header, then each tensor.
    The order is that of the format's own library: by type, the widest first, then by name. */
 #include "data/formats/file.h"
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* text.c - a text that grows. A lack of memory sticks in `failed` and later calls do nothing. */
 #include "data/data.h"
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #define TN_TOKENIZER_H
 
 #include "data/data.h"
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 enum { TN_NO_CODE = 0x110000 }; /* above every code point: no symbol, the end token */
 

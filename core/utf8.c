@@ -1,5 +1,5 @@
 /* utf8.c - one character of UTF-8. Source: RFC 3629. */
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 size_t tn_utf8_read(const char *s, size_t n, uint32_t *code)
 {

@@ -2,7 +2,7 @@
    Its table of well-formed sequences (3-7), and every code point. */
 #include "tests/support/tests.h"
 
-#include "data/tokenizers/utf8.h"
+#include "core/utf8.h"
 
 #include <string.h>
 
