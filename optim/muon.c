@@ -12,7 +12,8 @@
 
    (4) is Newton and Schulz's iteration with a, b, c = 3.4445, -4.7750, 2.0315: singular values from
    0.01 to 1 are between 0.68 and 1.13 after five rounds, not at 1. S is on the smaller side of O.
-   scale = sqrt(max(1, m/n)); with match_rms 0.2 sqrt(max(m,n)), for a step of AdamW's rms.
+   scale = sqrt(max(1, m/n)); with match_rms = 1 0.2 sqrt(max(m,n)), for a step of AdamW's rms; with
+   2 sqrt(m/n), torch's spectral_unclamped.
    Cost: ns_steps (2 m n s + s^3) multiply-adds with s = min(m,n): for 768 x 3072 and five rounds
    20 G, 0.5 s on one core. State: B, like each weight.
    Claims: rotations of the rank carry through (4); a scaling of one factor does not reach its step.
@@ -102,7 +103,9 @@ static void step_factor(tn_unit *u, int k)
         if (!newton_schulz(u, f, o[n % 2], small, o[1 - n % 2]))   /* (4) */
             return;
     double rows = (double)f->rows, cols = (double)f->cols;
-    double scale = u->h[MATCH_RMS] != 0 ? 0.2 * sqrt(fmax(rows, cols)) : sqrt(fmax(1, rows / cols));
+    double scale = u->h[MATCH_RMS] == 0   ? sqrt(fmax(1, rows / cols))
+                   : u->h[MATCH_RMS] == 1 ? 0.2 * sqrt(fmax(rows, cols))
+                                          : sqrt(rows / cols);
     tn_real eta = (tn_real)(u->lr * scale), *restrict x = f->x, *restrict d = o[rounds % 2];
     tn_real keep = (tn_real)(f->decays ? 1 - u->lr * u->h[DECAY] : 1);
     for (int64_t i = 0; i < f->n; i++)
@@ -125,7 +128,8 @@ const tn_optim_def tn_optim_muon = {
         { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
         { "momentum", 0.95, TN_SHARE, "decay of the momentum mu" },
         { "nesterov", 1, TN_SWITCH, "1: look ahead along the momentum" },
-        { "match_rms", 0, TN_SWITCH, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols))" },
+        { "match_rms", 0, TN_0_TO_2, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols)); "
+                          "2: sqrt(rows/cols)" },
         { "ns_steps", 5, TN_1_TO_100, "rounds of Newton-Schulz" },
         { "eps", 1e-7, TN_ABOVE_0, "floor of the norm that momentum is divided by" },
         { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: its floor (torch)" },

@@ -4,6 +4,7 @@
    same. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_trajectory.h"
+#include "tests/support/optim_words.h"
 #include "tests/support/tests.h"
 
 #include <math.h>
@@ -76,22 +77,37 @@ static const family *family_of(const tn_json *item)
     return NULL;
 }
 
-static void settings_of(const tn_json *item, const family *f, char *out, size_t room)
+/* algo and plus choose the family; trajectory_start reads max_grad_norm; the rest of the empty ones is
+   what the family's own settings say. */
+static const word words[] = {
+    { NULL, "algo", NULL, "" },
+    { "altlora", "plus", NULL, "" },
+    { "altlora", "beta2", NULL, "" }, /* of altlora-plus alone, as eps */
+    { "altlora", "eps", NULL, "" },
+    { "shampoo", "momentum", "0.0", "" },
+    { NULL, "max_grad_norm", NULL, "" },
+    { NULL, "correct_bias", NULL, "bias_correction=" },
+    { NULL, "adjust", "null", "" },
+    { NULL, "adjust", "original", "match_rms=0" },
+    { NULL, "adjust", "match_rms_adamw", "match_rms=1" },
+    { NULL, "adjust", "spectral_unclamped", "match_rms=2" },
+    { NULL, "every", NULL, "balora_every=" },
+    { "balora", "best", "0", "" },
+    { "balora_best", "best", "1", "" },
+    { "riem_gpt2", "copy", "gpt2", "" },
+    { "riem_mistral", "copy", "mistral", "" },
+    { "riem_mixofshow", "copy", "mix-of-show", "" },
+    { "reflora", "scalar", "0", "" },
+    { "reflora_s", "scalar", "1", "" },
+    { "lamb_nobias", "debias", "0", "" },
+};
+
+/* The settings of a case; NULL, or the one that is not known. */
+static const char *settings_of(const tn_json *settings, const family *f, char *out, size_t room)
 {
-    const tn_json *s = tn_json_find(item, "settings");
-    const tn_optim_def *def = tn_optim_find(f->name);
-    int n = snprintf(out, room, "%s ", f->extra);
-    for (int i = 0; i < TN_MAX_HYPER && def->hyper[i].name; i++) {
-        const tn_json *v = tn_json_find(s, def->hyper[i].name);
-        if (v && v->kind == TN_NUMBER)
-            n += snprintf(out + n, room - (size_t)n, "%s=%s ", def->hyper[i].name, v->text);
-    }
-    const tn_json *bias = tn_json_find(s, "correct_bias");
-    if (bias)
-        n += snprintf(out + n, room - (size_t)n, "bias_correction=%s ", bias->text);
-    const tn_json *adjust = tn_json_find(s, "adjust");
-    if (adjust && adjust->kind == TN_STRING && !strcmp(adjust->text, "match_rms_adamw"))
-        snprintf(out + n, room - (size_t)n, "match_rms=1");
+    snprintf(out, room, "%s ", f->extra);
+    return in_our_words(settings, f->key, tn_optim_find(f->name), words,
+                        sizeof words / sizeof *words, out, room);
 }
 
 static bool compare_mark(trajectory *r, const family *f, int mark, double loss, double wanted_loss)
@@ -121,7 +137,9 @@ static void one_case(const char *folder, const tn_json *index, const tn_json *it
         return;
     char settings[512];
     trajectory r;
-    settings_of(item, f, settings, sizeof settings);
+    const char *unknown = settings_of(tn_json_find(item, "settings"), f, settings, sizeof settings);
+    ck_assert_msg(!unknown, "a case of %s has \"%s\", which no setting here stands for", f->key,
+                  unknown);
     trajectory_start(&r, folder, item, f->name, settings);
     int64_t marks, losses, done = 0;
     double *mark = read_numbers(index, "marks", &marks),
@@ -163,7 +181,7 @@ static count every_case(const char *folder)
 START_TEST(committed_runs)
 {
     count sum = every_case(GOLDEN "trajectories");
-    ck_assert_int_eq(sum.ours, 113);
+    ck_assert_int_eq(sum.ours, 114);
     ck_assert_int_eq(sum.others, 0);
 }
 END_TEST
@@ -177,8 +195,45 @@ START_TEST(all_runs)
 }
 END_TEST
 
+/* What is run for a case, or the key for which it is not. */
+START_TEST(a_setting_that_is_not_known_fails)
+{
+    static const struct { const char *key, *settings, *ours, *unknown; } cases[] = {
+        { "balora", "{\"lr\": 0.1, \"every\": 5}", "balora=1 lr=0.1 balora_every=5 ", NULL },
+        { "balora", "{\"best\": 1}", NULL, "best" },
+        { "torch_muon", "{\"adjust\": \"spectral_unclamped\"}", " match_rms=2 ", NULL },
+        { "torch_muon", "{\"adjust\": \"spectral\"}", NULL, "adjust" },
+        { "torch_muon", "{\"ns_coefficients\": [1, 2, 3]}", NULL, "ns_coefficients" },
+        { "torch_adam", "{\"lr\": 1, \"foreach\": true}", NULL, "foreach" },
+        { "torch_adam", "{\"foreach\": null}", NULL, "foreach" },
+        { "torch_adam", "{\"eps\": \"small\"}", NULL, "eps" },
+        { "torch_adam", "{\"eps\": null, \"amsgrad\": true}", " amsgrad=1 ", NULL },
+        { "altlora", "{\"beta2\": 0.9, \"carry\": 0}", NULL, "carry" },
+        { "shampoo", "{\"interval\": 3}", " interval=3 ", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tn_error e = { 0 };
+        char out[512];
+        const family *f = families;
+        while (strcmp(f->key, cases[i].key) != 0)
+            f++;
+        const tn_json *s = tn_json_parse(cases[i].settings, strlen(cases[i].settings), "case", 0, &e);
+        must(&e);
+        const char *unknown = settings_of(s, f, out, sizeof out);
+        ck_assert_msg(!unknown == !cases[i].unknown &&
+                          (!unknown || !strcmp(unknown, cases[i].unknown)),
+                      "%s %s: unknown is %s", f->key, cases[i].settings, unknown ? unknown : "none");
+        if (cases[i].ours)
+            ck_assert_msg(strstr(out, cases[i].ours) != NULL, "%s %s: \"%s\"", f->key,
+                          cases[i].settings, out);
+        tn_json_free(s);
+    }
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, a_setting_that_is_not_known_fails);
     tcase_add_test(c, committed_runs);
     tcase_add_test(c, all_runs);
 }
