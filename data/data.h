@@ -173,7 +173,7 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, perhaps zeros among them */
 
 /* {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false. Members of other
-   names are left alone. The strings are valid until the next call. */
+   names are left alone, null is as good as absent. The strings are valid until the next call. */
 typedef struct tn_jsonl_record {
     bool pair;
     tn_span prompt, text; /* text of a pair: its completion, never empty */

@@ -59,6 +59,13 @@ static int refuse(const tn_jsonl *j, tn_error *e, const char *what)
     return tn_fail(e, TN_EFORMAT, "%s:%lld: %s", j->path, (long long)j->line, what);
 }
 
+/* Is there something under this key of the line's object? */
+static bool has(const tn_jsonl *j, const char *key)
+{
+    const tn_json *v = tn_json_find(j->object, key);
+    return v != NULL && v->kind != TN_NULL;
+}
+
 /* The string under a key of the line's object. */
 static int read_member(const tn_jsonl *j, const char *key, bool may_be_empty, tn_span *out, tn_error *e)
 {
@@ -82,10 +89,10 @@ static int read_record(const tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
     if (j->object->kind != TN_OBJECT)
         return refuse(j, e, "not an object; expected {\"text\"} or {\"prompt\",\"completion\"}");
     *out = (tn_jsonl_record){ .prompt = { "", 0 }, .line = j->line };
-    out->pair = tn_json_find(j->object, "prompt") || tn_json_find(j->object, "completion");
+    out->pair = has(j, "prompt") || has(j, "completion");
     if (!out->pair)
         return read_member(j, "text", false, &out->text, e);
-    if (tn_json_find(j->object, "text") != NULL)
+    if (has(j, "text"))
         return refuse(j, e, "\"text\" beside \"prompt\" or \"completion\"; expected one form");
     return read_member(j, "prompt", true, &out->prompt, e) ? e->code
         : read_member(j, "completion", false, &out->text, e);

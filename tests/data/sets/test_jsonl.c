@@ -20,6 +20,8 @@ static const struct file { const char *bytes; wanted records[4]; } files[] = {
     { "{\"completion\":\"c\",\"prompt\":\"\"}", { { "", "c" } } },
     { "{\"id\":\"x\",\"text\":\"a\",\"label\":7,\"meta\":{\"text\":\"no\",\"prompt\":[\"no\"]}}", { { NULL, "a" } } },
     { "{\"id\":7,\"prompt\":\"p\",\"completion\":\"c\",\"Text\":\"no\",\"prompts\":null}", { { "p", "c" } } },
+    { "{\"text\":null,\"prompt\":\"p\",\"completion\":\"c\"}\n{\"text\":\"t\",\"prompt\":null,\"completion\":null}",
+      { { "p", "c" }, { NULL, "t" } } }, /* columns that others of the table's rows have */
     { "{\"text\":\"\\u00e9\\n\\ud83d\\ude00\"}", { { NULL, "\xC3\xA9\n\xF0\x9F\x98\x80" } } },
 };
 

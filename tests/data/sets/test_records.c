@@ -97,6 +97,8 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"text\":\"a\"}\n{\"text\":\"\"}\n", "a.jsonl:2: \"text\" is empty; expected some text" },
     { "{\"text\":\"a\"}\n{\"text\":7}\n", "a.jsonl:2: \"text\" is not a string; expected a string" },
     { "{\"text\":null}\n", "a.jsonl:1: \"text\" is not a string" },
+    { "{\"prompt\":null,\"completion\":\"a\"}\n", "a.jsonl:1: \"prompt\" is not a string" },
+    { "{\"prompt\":\"a\",\"completion\":null}\n", "a.jsonl:1: \"completion\" is not a string" },
     { "{}\n", "a.jsonl:1: \"text\" is missing; expected \"text\", or \"prompt\" and \"completion\"" },
     { "{\"prompt\":\"a\"}\n", "a.jsonl:1: \"completion\" is missing" },
     { "{\"completion\":\"a\"}\n", "a.jsonl:1: \"prompt\" is missing" },
