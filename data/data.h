@@ -231,7 +231,7 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 /* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry
    no loss. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
-/* Copies n ids of record i, from its id `from` on; of a stream, those behind a window too. */
+/* Copies n ids of record i, from its id `from` on. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 
 /* ---- batches ---- */

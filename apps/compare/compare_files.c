@@ -191,7 +191,7 @@ static int tell(study *y, const setup *s, tn_error *e)
     add_hash("starting weights", tn_params_digest(s->model->params, true), &y->told);
     for (int k = 0; k < PARTS; k++)
         if (s->data[k])
-            add_hash(parts[k], data_hash(s->data[k]), &y->told);
+            add_hash(parts[k], tn_dataset_hash(s->data[k], 0), &y->told);
     tn_text_done(&y->told, y->paths[USED], e);
     return e->code;
 }

@@ -101,12 +101,31 @@ static void compare_lines(const config *theirs, const char *ours, const char *na
     tn_text_free(&b);
 }
 
+/* The hash of a data set as it was of old: of a text without the tokens behind its last window. */
+static uint64_t old_hash(const tn_dataset *d)
+{
+    const int64_t records = tn_dataset_facts(d).records;
+    uint64_t hash = tn_hash64(&records, sizeof records, 0);
+    for (int64_t i = 0; i < records; i++) {
+        int64_t prompt = 0;
+        const int64_t length = tn_dataset_record(d, i, &prompt);
+        const int64_t size[2] = { length, prompt };
+        hash = tn_hash64(size, sizeof size, hash);
+        for (int64_t at = 0; at < length; at++) {
+            int32_t id;
+            tn_dataset_ids(d, i, at, 1, &id);
+            hash = tn_hash64(&id, sizeof id, hash);
+        }
+    }
+    return hash;
+}
+
 /* The facts as a config.used of old has them. */
 static void add_old_facts(const run *r, tn_text *out)
 {
     tn_text_add(out, "# starting weights = %016llx\n# training data = %016llx\n",
                 (unsigned long long)tn_params_hash(r->s->model->params, false),
-                (unsigned long long)data_hash(r->s->data[PART_TRAIN]));
+                (unsigned long long)old_hash(r->s->data[PART_TRAIN]));
 }
 
 /* Once the records of a step depended on how it was cut into batches. */

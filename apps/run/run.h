@@ -58,8 +58,6 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* one text file, of which --valid-split makes parts */
 part part_find(const char *name); /* "train", "valid" or "test" */
-/* Hash of all whole rows of a data set, as a config.used of old has it. */
-uint64_t data_hash(const tn_dataset *d);
 
 /* ---- one run ---- */
 

@@ -153,31 +153,6 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
     return data;
 }
 
-/* n ids of record i from its id `from` on, into the hash. */
-static uint64_t hash_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, uint64_t hash)
-{
-    int32_t ids[1024];
-    for (int64_t some; n > 0; n -= some, from += some) {
-        some = n < 1024 ? n : 1024;
-        tn_dataset_ids(d, i, from, some, ids);
-        hash = tn_hash64(ids, (size_t)some * sizeof *ids, hash);
-    }
-    return hash;
-}
-
-uint64_t data_hash(const tn_dataset *d)
-{
-    const tn_data_facts f = tn_dataset_facts(d);
-    uint64_t hash = tn_hash64(&f.records, sizeof f.records, 0);
-    int64_t prompt = 0, length = 0;
-    for (int64_t i = 0; i < f.records; i++) {
-        length = tn_dataset_record(d, i, &prompt);
-        const int64_t size[2] = { length, prompt };
-        hash = hash_ids(d, i, 0, length, tn_hash64(size, sizeof size, hash));
-    }
-    return hash_ids(d, f.records - 1, length, f.left, hash);
-}
-
 /* ---- a tokenizer for the data ---- */
 
 enum { TEXT_MOST = 1 << 30 };

@@ -54,48 +54,43 @@ void tn_jsonl_close(tn_jsonl *j)
     free(j);
 }
 
-static int refuse(const tn_jsonl *j, tn_error *e, const char *what)
+/* Is there something under this key? */
+static bool has(const tn_json *object, const char *key)
 {
-    return tn_fail(e, TN_EFORMAT, "%s:%lld: %s", j->path, (long long)j->line, what);
-}
-
-/* Is there something under this key of the line's object? */
-static bool has(const tn_jsonl *j, const char *key)
-{
-    const tn_json *v = tn_json_find(j->object, key);
+    const tn_json *v = tn_json_find(object, key);
     return v != NULL && v->kind != TN_NULL;
 }
 
-/* The string under a key of the line's object. */
-static int read_member(const tn_jsonl *j, const char *key, bool may_be_empty, tn_span *out, tn_error *e)
+/* The string under a key of a line's object. */
+static int read_member(const tn_json *object, const char *key, bool may_be_empty, tn_span *out,
+                       tn_error *e)
 {
-    const tn_json *v = tn_json_find(j->object, key);
+    const tn_json *v = tn_json_find(object, key);
     if (v == NULL)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is missing; expected \"text\", or \"prompt\" and "
-                       "\"completion\"", j->path, (long long)j->line, key);
+        return tn_fail(e, TN_EFORMAT, "\"%s\" is missing; expected \"text\", or \"prompt\" and "
+                       "\"completion\"", key);
     if (v->kind != TN_STRING)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is not a string; expected a string", j->path,
-                       (long long)j->line, key);
+        return tn_fail(e, TN_EFORMAT, "\"%s\" is not a string; expected a string", key);
     if (v->length == 0 && !may_be_empty)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: \"%s\" is empty; expected some text", j->path,
-                       (long long)j->line, key);
+        return tn_fail(e, TN_EFORMAT, "\"%s\" is empty; expected some text", key);
     *out = (tn_span){ v->text, v->length };
     return TN_OK;
 }
 
-/* The object's record; members of other names are left alone. */
-static int read_record(const tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
+/* The record of a line's object; members of other names are left alone. */
+static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
 {
-    if (j->object->kind != TN_OBJECT)
-        return refuse(j, e, "not an object; expected {\"text\"} or {\"prompt\",\"completion\"}");
-    *out = (tn_jsonl_record){ .prompt = { "", 0 }, .line = j->line };
-    out->pair = has(j, "prompt") || has(j, "completion");
+    if (object->kind != TN_OBJECT)
+        return tn_fail(e, TN_EFORMAT, "not an object; expected {\"text\"} or "
+                       "{\"prompt\",\"completion\"}");
+    out->pair = has(object, "prompt") || has(object, "completion");
     if (!out->pair)
-        return read_member(j, "text", false, &out->text, e);
-    if (has(j, "text"))
-        return refuse(j, e, "\"text\" beside \"prompt\" or \"completion\"; expected one form");
-    return read_member(j, "prompt", true, &out->prompt, e) ? e->code
-        : read_member(j, "completion", false, &out->text, e);
+        return read_member(object, "text", false, &out->text, e);
+    if (has(object, "text"))
+        return tn_fail(e, TN_EFORMAT, "\"text\" beside \"prompt\" or \"completion\"; expected one "
+                       "form");
+    return read_member(object, "prompt", true, &out->prompt, e) ? e->code
+        : read_member(object, "completion", false, &out->text, e);
 }
 
 /* The next line, which ends in LF or CRLF, and what was read long ago is given back. */
@@ -116,15 +111,18 @@ bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
 {
     if (e->code || j->at >= j->end)
         return false;
+    tn_error inner = { 0 };
     const tn_span line = take_line(j);
+    *out = (tn_jsonl_record){ .prompt = { "", 0 }, .text = { "", 0 }, .line = j->line };
     tn_json_free(j->object);
     j->object = NULL;
     if (without_blanks(line.s, line.n) == 0)
-        refuse(j, e, "an empty line; expected a JSON object");
+        tn_fail(&inner, TN_EFORMAT, "an empty line; expected a JSON object");
     else if (line.n > LONGEST_LINE)
-        tn_fail(e, TN_EFORMAT, "%s:%lld: a line of %zu bytes; expected at most %d", j->path,
-                (long long)j->line, line.n, LONGEST_LINE);
+        tn_fail(&inner, TN_EFORMAT, "a line of %zu bytes; expected at most %d", line.n, LONGEST_LINE);
     else if ((j->object = tn_json_parse(line.s, line.n, j->path, j->line, e)) != NULL)
-        read_record(j, out, e);
+        read_record(j->object, out, &inner);
+    if (inner.code)
+        tn_dataset_fail(j->path, j->line, &inner, e);
     return !e->code;
 }
