@@ -134,6 +134,35 @@ START_TEST(no_step_is_longer_than_its_halves)
 }
 END_TEST
 
+/* The others that claim every invertible T, and what was published of these: printed for the chapter,
+   as no limit is known. */
+START_TEST(longest_steps_of_the_others)
+{
+    static const struct { const char *name, *settings; } others[] = {
+        { "lora-rite", "lr=0.01 gauss_seidel=0 prior=0 cut=0" },
+        { "lora-rite-paper", "lr=0.01" },
+        { "lora-muon", "lr=0.01 gauss_seidel=0 cut=0" },
+        { "scaled-gd", "lr=0.01 delta=0" }, { "projected-gd", "lr=0.01 delta=0" },
+        { "lora-tsd", "lr=0.01" }, { "altlora", "lr=0.01 delta=0" } };
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+        double most = 0;
+        for (int rank = 1; rank <= CHANGING; rank++) {
+            problem p;
+            problem_pair(&p, M, N, R, 1.5, true);
+            problem_optimizer(&p, others[k].name, others[k].settings, 0);
+            for (int t = 0; t < STEPS; t++) {
+                set_low_rank(&p, rank, t);
+                motion m = step_of(&p);
+                most = fmax(most, m.whole / (m.half[0] + m.half[1]));
+            }
+            problem_free(&p);
+        }
+        printf("%-16s %-38s %.2g times its halves\n", others[k].name, others[k].settings, most);
+        ck_assert(isfinite(most));
+    }
+}
+END_TEST
+
 /* ---- where it moves ---- */
 
 /* Singular value k, from 0 for the largest, of z (M,N). */
@@ -252,6 +281,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, no_step_is_longer_than_its_halves);
+    tcase_add_test(c, longest_steps_of_the_others);
     tcase_add_test(c, nothing_moves_where_there_is_no_gradient);
     tcase_add_test(c, the_loss_falls_whatever_the_size_of_a_batch);
 }
