@@ -149,7 +149,7 @@ const char *tn_file_type_name(tn_file_type type);
 typedef struct tn_tokenizer tn_tokenizer;
 
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e);  /* 256 bytes and the end token, id 256 */
-/* One token a character that occurs in the text, in code point order, then the end token. */
+/* One token per distinct character of the text, in the order of code points, then the end token. */
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
 /* folder/tokenizer.json (and tokenizer_config.json): a BPE without merges. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);

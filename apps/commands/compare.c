@@ -285,7 +285,7 @@ static int check_options(const options *o, tn_error *e)
     if (!o->model)
         return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
     if (!o->data == !o->task)
-        return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
+        return tn_fail(e, APP_USAGE, "--data or --task: use only one");
     if (!o->out)
         return tn_fail(e, APP_USAGE, "--out is missing; expected a folder for the results");
     return 0;

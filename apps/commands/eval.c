@@ -57,7 +57,7 @@ int command_eval(const options *o, tn_error *e)
     if (!o->model)
         return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
     if (!o->data == !o->task)
-        return tn_fail(e, APP_USAGE, "--data or --task: expected one of them");
+        return tn_fail(e, APP_USAGE, "--data or --task: use only one");
     setup_trained(&s, o, e);
     setup_data(&s, &asked, which, e);
     hint_split(o, e);

@@ -33,7 +33,7 @@ static int check_options(const options *o, tn_error *e)
     if (!o->output_dir && !o->dry_run)
         return tn_fail(e, APP_USAGE, "--output-dir is missing; expected a folder for the result");
     if (o->auto_resume && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--auto-resume and --overwrite: expected one of them");
+        return tn_fail(e, APP_USAGE, "--auto-resume and --overwrite: use only one");
     if (!o->dry_run)
         output_check(o, e);
     return e->code;

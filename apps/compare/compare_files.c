@@ -227,7 +227,7 @@ int study_check(study *y, tn_error *e)
         if (!(y->paths[i] = tn_path_join(o->out, names[i])))
             return tn_fail(e, TN_ENOMEM, "%s: out of memory", o->out);
     if ((o->resume || o->auto_resume) && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: expected one of them",
+        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
                        o->resume ? "" : "auto-");
     const tn_presence used = tn_path_is(y->paths[USED], NULL, e),
                       runs = tn_path_is(y->paths[RUNS], NULL, e);

@@ -30,7 +30,7 @@ int output_check(const options *o, tn_error *e)
         return tn_fail(e, APP_USAGE, "--output-dir %s: the folder of --model; expected another",
                        o->output_dir);
     if (o->resume && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--resume and --overwrite: expected one of them");
+        return tn_fail(e, APP_USAGE, "--resume and --overwrite: use only one");
     if (o->resume && step < 0)
         return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
                        o->output_dir);

@@ -12,7 +12,7 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
     const double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
     if (o->iters > 0 && !isnan(o->epochs))
-        return tn_fail(e, APP_USAGE, "--iters and --epochs: expected one of them");
+        return tn_fail(e, APP_USAGE, "--iters and --epochs: use only one");
     if (o->iters > 0)
         return o->iters;
     const double steps = ceil((isnan(o->epochs) ? 1 : o->epochs) * records / rows);

@@ -78,10 +78,13 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
         missing += !done[i];
         first = done[i] ? first : i;
     }
-    if (missing)
-        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is missing%s", tn_safetensors_path(w->files[0]),
-                tn_params_at(m->params, first)->name,
-                missing > 1 ? ", and it is not the only one" : "");
+    const char *path = missing ? tn_safetensors_path(w->files[0]) : NULL;
+    const char *name = missing ? tn_params_at(m->params, first)->name : NULL;
+    if (missing == 1)
+        tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is missing", path, name);
+    else if (missing)
+        tn_fail(e, TN_EFORMAT, "%s: %lld tensors are missing, the first is \"%s\"", path,
+                (long long)missing, name);
     const tn_safetensors *file;
     const tn_entry *head = e->code || !m->tied ? NULL : tn_weights_find(w, HEAD, &file);
     if (head)

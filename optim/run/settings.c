@@ -111,7 +111,7 @@ static int set_field(const tn_optim_def *def, const char *name, double value,
     size_t length = strlen(name);
     for (const char *const *s = options->set; s && *s; s++)
         if (!strncmp(*s, name, length) && (*s)[length] == '=')
-            return tn_fail(e, TN_EARG, "%s: \"%s\" beside %s of %g; expected one of them", def->name,
+            return tn_fail(e, TN_EARG, "%s: \"%s\" beside %s of %g; use only one", def->name,
                            *s, name, value);
     h[tn_settings_find(def, name, length)] = value;
     return TN_OK;

@@ -41,7 +41,7 @@ static const row config_rows[] = {
     { "'n_layer': 1", "'n_layer': 0", "/n_layer is a number", false },
     { "'n_layer': 1", "'n_layer': -1", "/n_layer is a number", false },
     { "'n_layer': 1", "'n_layer': 2",
-      "tensor 'transformer.h.1.ln_1.weight' is missing, and it is not the only one", false },
+      "12 tensors are missing, the first is 'transformer.h.1.ln_1.weight'", false },
     { "'n_layer': 1", "'n_layer': 1.5", "/n_layer is a number", false },
     { "'n_layer': 1", "'n_layer': '1'", "/n_layer is the string '1'", false },
     { "'n_layer': 1", "'n_layer': 4097", "/n_layer is a number", false },

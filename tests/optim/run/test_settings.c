@@ -34,7 +34,7 @@ START_TEST(settings_by_name)
         { "sgd", "momentum=0x1", -1, -1, "expected momentum=NUMBER" },
         { "sgd", "momentum= 0", -1, -1, "expected momentum=NUMBER" },
         { "adamw", "weight_decay=0.5", 0.9, -1,
-          "\"weight_decay=0.5\" beside weight_decay of 0.9; expected one of them" },
+          "\"weight_decay=0.5\" beside weight_decay of 0.9; use only one" },
         { "lora-muon", "beta=0.5", 0.9, -1, "lora-muon has no weight decay" },
         { "sgd", "momentum=1", -1, -1, "sgd: momentum is 1; it must be at least 0 and below 1" },
         { "sgd", "nesterov=1", -1, -1, "nesterov needs a momentum" },
