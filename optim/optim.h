@@ -134,7 +134,9 @@ extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended b
 const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
 
 const char *tn_range_text(tn_range range); /* "at least 0 and below 1" */
-extern const tn_hyper tn_optim_common[]; /* settings of every optimizer, ended by a NULL name */
+/* Setting i, from 0, that def has beside those of .hyper, or NULL past the last: balora and balora_every of
+   every optimizer, fallback_lr of those of pairs and of matrices. */
+const tn_hyper *tn_optim_common(const tn_optim_def *def, int i);
 
 /* ---- for people who train ---- */
 
@@ -158,9 +160,10 @@ typedef struct tn_optim_options {
     const char *const *set;    /* "name=value" for hyper-parameters, ended by NULL; or NULL.
                                   "preset=NAME" stands for the settings of that preset; all others
                                   and the fields here prevail over it. What a field here says is not
-                                  to be said again. Every optimizer also has those of tn_optim_common:
+                                  to be said again. It also has those of tn_optim_common:
                                   "balora=1" balances each LoRA pair after its step (balora.c),
-                                  "balora_every=N" after every N-th only */
+                                  "balora_every=N" after every N-th only; "fallback_lr=F" is the
+                                  rate of weights that are left to AdamW beside the optimizer's own */
     double weight_decay;       /* sets the hyper-parameter .decay names; negative: its default */
     bool decay_all;            /* decay on biases and norms too, not on matrices alone */
     double max_grad_norm;      /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
@@ -178,6 +181,9 @@ void tn_optim_free(tn_optim *o);
    there: tn_params_clear before the next tn_backward, or it adds to them. */
 int tn_optim_step(tn_optim *o);
 const tn_error *tn_optim_error(const tn_optim *o);
+/* How many numbers an optimizer of pairs or of matrices leaves to AdamW, with AdamW's defaults, and
+   AdamW's rate before the schedule: fallback_lr, or where nothing else is trained the optimizer's own. */
+int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o);      /* steps done */
 double tn_optim_lr(const tn_optim *o);          /* rate of the last step */
 double tn_optim_grad_norm(const tn_optim *o);   /* global norm of the raw gradients of the last step */

@@ -184,9 +184,9 @@ static void print_one(const tn_optim_def *d)
     printf("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
         print_setting(&d->hyper[i]);
-    printf("  of every optimizer:\n");
-    for (const tn_hyper *h = tn_optim_common; h->name; h++)
-        print_setting(h);
+    printf("  shared with others:\n");
+    for (int i = 0; tn_optim_common(d, i); i++)
+        print_setting(tn_optim_common(d, i));
     for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
         printf("%s  preset=%-13s %s\n", i ? "" : "\npresets (--opt preset=NAME)\n",
                d->presets[i].name, d->presets[i].settings);

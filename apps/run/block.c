@@ -96,8 +96,13 @@ void progress_block(const run *r)
     const double state = (double)tn_optim_state_bytes(r->optim);
     printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
            r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    double rate;
+    const int64_t left_over = tn_optim_left_over(r->optim, &rate);
     if (tn_optim_definition(r->optim)->pairs && r->s->full)
         printf("           there are no LoRA pairs: every weight goes to adamw\n");
+    else if (left_over)
+        printf("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
+               show_count(left_over, a), rate);
     printf("memory     %s or more, of %s\n", need_show(&n, parts), show_bytes((double)tn_memory_room(), a));
     printf("plan       %lld steps x %lld rows", (long long)r->steps,
            (long long)(o->batch_size * o->grad_accumulation_steps));

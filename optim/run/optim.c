@@ -1,7 +1,7 @@
 /* optim.c - one step of a run: check, clip, measure, step.
    All gradients are checked and clipped; every unit measures, then every unit steps. What is not a
-   LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own default settings but
-   at the schedule's rate. */
+   LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own default settings and
+   the schedule, at fallback_lr. */
 #include "optim/optim.h"
 #include "core/op.h"
 #include "optim/balora.h"
@@ -155,9 +155,10 @@ static void clip_gradients(tn_optim *o)
 
 static int measure_units(tn_optim *o)
 {
+    double left_over = tn_schedule_rate(&o->schedule, o->fallback[0], o->steps + 1);
     for (int64_t i = 0; i < o->count; i++) {
         o->members[i].unit.t = o->steps + 1;
-        o->members[i].unit.lr = o->lr;
+        o->members[i].unit.lr = o->members[i].unit.h == o->fallback ? left_over : o->lr;
     }
     tn_parallel_for(o->context, o->count, measure_unit, o);
     double global = sum_in_order(o->sums, o->count);
@@ -190,6 +191,15 @@ int tn_optim_step(tn_optim *o)
 const tn_error *tn_optim_error(const tn_optim *o)
 {
     return &o->error;
+}
+
+int64_t tn_optim_left_over(const tn_optim *o, double *lr)
+{
+    int64_t numbers = 0;
+    for (int64_t i = 0; i < o->count; i++)
+        numbers += o->members[i].unit.h == o->fallback ? o->members[i].unit.f[0].n : 0;
+    *lr = o->fallback[0];
+    return numbers;
 }
 
 int64_t tn_optim_steps(const tn_optim *o)

@@ -26,16 +26,23 @@ const tn_optim_def *tn_optim_find(const char *name)
     return NULL;
 }
 
-const tn_hyper tn_optim_common[] = {
+static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
     { "balora", 0, TN_0_TO_2, "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
     { "balora_every", 1, TN_COUNT, "steps from one balancing to the next" },
-    { 0 },
+    { "fallback_lr", 1e-3, TN_ABOVE_0, "rate of the weights that are left to AdamW" },
 };
+
+const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
+{
+    bool leaves = def->pairs || def->matrices;
+    return i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i] : NULL;
+}
 
 /* Setting i of TN_SETTINGS, whose name is NULL if there is none. */
 static tn_hyper setting(const tn_optim_def *def, int i)
 {
-    return i < TN_MAX_HYPER ? def->hyper[i] : tn_optim_common[i - TN_MAX_HYPER];
+    const tn_hyper *h = i < TN_MAX_HYPER ? &def->hyper[i] : tn_optim_common(def, i - TN_MAX_HYPER);
+    return h ? *h : (tn_hyper){ 0 };
 }
 
 int tn_settings_find(const tn_optim_def *def, const char *name, size_t length)

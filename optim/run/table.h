@@ -5,7 +5,7 @@
 #include "optim/optim.h"
 
 /* Values of settings: those of the definition, then those that every optimizer has. */
-enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_SETTINGS };
+enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
 
 typedef struct tn_member { /* a unit of the run */
     tn_unit unit;

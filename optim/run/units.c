@@ -236,6 +236,15 @@ static bool take_memory(tn_optim *o)
     return true;
 }
 
+/* Where nothing is the optimizer's own, AdamW has its rate. */
+static double fallback_rate(const tn_optim *o)
+{
+    int64_t own = 0;
+    for (int64_t i = 0; i < o->count; i++)
+        own += o->members[i].unit.h == o->hyper;
+    return own ? o->hyper[TN_FALLBACK_LR] : o->hyper[0];
+}
+
 int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
 {
     o->members = calloc((size_t)tn_params_count(o->params) + 1, sizeof *o->members);
@@ -253,6 +262,7 @@ int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
             o->count++;
         }
     }
+    o->fallback[0] = fallback_rate(o);
     if (!e->code && !take_memory(o))
         tn_fail(e, TN_ENOMEM, "%s: out of memory for %zu bytes of state", o->def->name,
                 o->state_bytes);

@@ -84,12 +84,10 @@ const double values[VALUES] = { 0, 1, 0.5, 0.1, 2, 3, 10, 0.9, 0.99, 0.01, 5 };
 
 const tn_hyper *setting(const tn_optim_def *def, int i)
 {
-    int own = 0, common = 0;
+    int own = 0;
     while (own < TN_MAX_HYPER && def->hyper[own].name)
         own++;
-    while (tn_optim_common[common].name)
-        common++;
-    return i < own ? &def->hyper[i] : i < own + common ? &tn_optim_common[i - own] : NULL;
+    return i < own ? &def->hyper[i] : tn_optim_common(def, i - own);
 }
 
 int count_presets(const tn_optim_def *def)

@@ -32,7 +32,7 @@ void must_try(problem *p, const tn_optim_def *def, const char *settings);
 /* That, and its steps 1 to `steps`. */
 void run(problem *p, const tn_optim_def *def, const char *settings, int steps);
 
-/* Setting i of an optimizer: its own, then those of every optimizer, then NULL. */
+/* Setting i of an optimizer: its own, then those of tn_optim_common, then NULL. */
 const tn_hyper *setting(const tn_optim_def *def, int i);
 int count_presets(const tn_optim_def *def);
 /* Number k of: nothing, the presets, every setting at each of `values`. False past the end. */

@@ -79,36 +79,46 @@ START_TEST(what_is_no_pair_is_refused)
 }
 END_TEST
 
-/* A bias and a matrix beside a pair: AdamW, at the schedule's rate, with its own defaults. */
+/* A bias and a matrix, beside a pair or alone: AdamW with its own defaults and the schedule. Beside a
+   pair at fallback_lr, which is AdamW's rate unless it is set; alone at the optimizer's. */
 START_TEST(what_is_left_over_goes_to_adamw)
 {
-    static const char *const names[] = { "x.lora_A.weight", "bias", "x.lora_B.weight",
+    static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias",
                                          "head.weight", NULL };
-    static const int64_t dims[][3] = { { 2, 2, 4 }, { 1, 6 }, { 2, 4, 2 }, { 2, 3, 5 } };
-    static const char *const others[] = { "bias", "head.weight", NULL };
-    static const int64_t other_dims[][3] = { { 1, 6 }, { 2, 3, 5 } };
+    static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 }, { 1, 6 }, { 2, 3, 5 } };
+    static const struct { const char *name, *set; bool alone; double rate; } runs[] = {
+        { "lora-rite", NULL, false, 0 },
+        { "scaled-gd", "fallback_lr=0.02", false, 0.02 },
+        { "scaled-adam", NULL, true, 0.1 },
+        { "lora-muon", "fallback_lr=0.02", true, 0.1 },
+    };
     tn_context *c = tn_context_new(NULL);
-    static const char *const pair_names[] = { "lora-rite", "scaled-gd", "scaled-adam" };
-    for (int i = 0; i < 3; i++) {
-        tn_params *p = named(c, names, dims), *q = named(c, others, other_dims);
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        tn_params *p = named(c, names + 2 * runs[i].alone, dims + 2 * runs[i].alone),
+                  *q = named(c, names + 2, dims + 2);
         tn_error e = { 0 };
         tn_schedule schedule = { .kind = TN_LINEAR, .steps = 6, .warmup = 2 };
         tn_optim *o = tn_optim_new(
-            p, tn_optim_find(pair_names[i]),
-            &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5, .schedule = schedule }, &e);
+            p, tn_optim_find(runs[i].name),
+            &(tn_optim_options){ .lr = 0.1, .weight_decay = 0, .schedule = schedule,
+                                 .set = (const char *const[]){ runs[i].set, NULL } }, &e);
         tn_optim *u = tn_optim_new(
             q, tn_optim_find("adamw"),
-            &(tn_optim_options){ .lr = 0.1, .weight_decay = -1, .schedule = schedule }, &e);
+            &(tn_optim_options){ .lr = runs[i].rate, .weight_decay = -1, .max_grad_norm = 0,
+                                 .schedule = schedule }, &e);
         must(&e);
+        double rate;
+        ck_assert_int_eq(tn_optim_left_over(o, &rate), 21);
+        ck_assert(rate == tn_optim_hyper(u, "lr"));
+        ck_assert_int_eq(tn_optim_left_over(u, &rate), 0);
         for (int k = 0; k < 6; k++) {
             named_gradients(p, k);
             named_gradients(q, k);
             ck_assert_int_eq(tn_optim_step(o), 0);
             ck_assert_int_eq(tn_optim_step(u), 0);
         }
-        for (int k = 0; k < 2; k++) {
-            const tn_tensor *a = tn_params_find(p, others[k])->w,
-                            *b = tn_params_find(q, others[k])->w;
+        for (int k = 2; k < 4; k++) {
+            const tn_tensor *a = tn_params_find(p, names[k])->w, *b = tn_params_find(q, names[k])->w;
             ck_assert_mem_eq(a->x, b->x, (size_t)tn_tensor_count(a) * sizeof *a->x);
         }
         tn_optim_free(o);
