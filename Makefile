@@ -95,7 +95,7 @@ $(BUILD)/no_memory.so: tests/preload/no_memory.c
 
 test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(BUILD)/no_memory.so $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }
-	@sh tests/support/links.sh $(wildcard *.md */*.md */*/*.md)
+	@sh tests/support/links.sh $(filter-out build/%,$(wildcard *.md */*.md */*/*.md))
 	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)
 
 torture: $(BUILD)/tests/apps/test_no_memory $(BUILD)/tenon $(BUILD)/no_memory.so ## every allocation of every command is refused once, alone and with all after it
