@@ -179,6 +179,8 @@ void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t s
 double tn_exp(double x); /* relative error < 1e-15 */
 double tn_log(double x);
 double tn_cos(double x); /* |x| < 1e5 */
+double tn_erf(double x); /* relative error < 1e-15 */
+double tn_erfc(double x); /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
 double tn_power(double x, int64_t n); /* x^n, by squaring */
 
 /* ---- ops: each a row of ops.def, which says formula and shapes ---- */

@@ -1,4 +1,4 @@
-/* functions.c - exp, log and cos in double, from additions and multiplications alone.
+/* functions.c - exp, log, cos, erf and erfc in double, from additions and multiplications alone.
    libm's give other bits on CPUs with a fused multiply-add (glibc 2.36), and what is made from
    them (initial weights, cosine schedules) must be the same everywhere. */
 #include "core/core.h"
@@ -70,6 +70,37 @@ double tn_cos(double x)
     default:
         return s * r;
     }
+}
+
+/* Abramowitz and Stegun, 7.1.6 and 7.1.14. For 0 <= z < 2, with terms of one sign,
+       erf(z) = 2/sqrt(pi) e^(-z^2) (z + 2 z^3/3 + 4 z^5/(3 5) + 8 z^7/(3 5 7) + ...),
+   and from 2 on
+       erfc(z) = 1/sqrt(pi) e^(-z^2) / (z + (1/2)/(z + (2/2)/(z + (3/2)/(z + ...)))). */
+static double erf_below_2(double z)
+{
+    double twice = 2 * z * z, sum = 1;
+    for (int n = 40; n >= 1; n--)
+        sum = 1 + sum * twice / (2 * n + 1);
+    return 1.1283791670955126 * z * tn_exp(-z * z) * sum;
+}
+
+static double erfc_from_2(double z)
+{
+    double below = z;
+    for (int n = 40; n >= 1; n--)
+        below = z + 0.5 * n / below;
+    return 0.5641895835477563 * tn_exp(-z * z) / below;
+}
+
+double tn_erf(double x)
+{
+    double z = fabs(x), up = z < 2 ? erf_below_2(z) : 1 - erfc_from_2(z);
+    return x < 0 ? -up : up;
+}
+
+double tn_erfc(double x)
+{
+    return x < 2 ? 1 - tn_erf(x) : erfc_from_2(x);
 }
 
 double tn_power(double x, int64_t n)

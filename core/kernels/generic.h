@@ -219,48 +219,6 @@ static void k_scale(int64_t n, tn_real a, tn_real *x)
         x[i] *= a;
 }
 
-/* gelu(x) = x/2 (1 + tanh u) = x / (1 + exp(-2u)) with u = sqrt(2/pi) (x + 0.044715 x^3). */
-static const tn_real gelu_linear = (tn_real)1.5957691216057308;  /* 2 sqrt(2/pi) */
-static const tn_real gelu_cubic = (tn_real)0.07135481627260025;  /* 2 sqrt(2/pi) 0.044715 */
-static const tn_real gelu_square = (tn_real)0.21406444881780075; /* three times that */
-
-static void k_gelu(int64_t n, const tn_real *x, tn_real *y)
-{
-    for (int64_t i = 0; i < n; i++) {
-        tn_real two_u = x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear);
-        y[i] = x[i] / (1 + exponential(-two_u));
-    }
-}
-
-/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and alone,
-   lest 0 meets infinity. (Holding x at 12 instead made gcc compute exp for every case.) */
-static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
-{
-    tn_real s = 1 / (1 + exp_2u);
-    tn_real slope = fused(gelu_square * x, x, gelu_linear);
-    tn_real all = fused(x * s * (1 - s), slope, s);
-    return x * x > 144 ? s : all;
-}
-
-/* exp has a loop of its own: with all in one, which is a long chain, an element takes 0.95 ns
-   instead of 0.75 (Zen 3). */
-static void k_gelu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
-{
-    enum { PIECE = 64 };
-    tn_real e[PIECE];
-    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
-        int64_t count = n < PIECE ? n : PIECE;
-        for (int64_t i = 0; i < count; i++)
-            e[i] = exponential(-x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear));
-        if (beta == 0)
-            for (int64_t i = 0; i < count; i++)
-                dx[i] = dy[i] * gelu_slope(x[i], e[i]);
-        else
-            for (int64_t i = 0; i < count; i++)
-                dx[i] = fused(beta, dx[i], dy[i] * gelu_slope(x[i], e[i]));
-    }
-}
-
 /* ---- normalisation of one row ---- */
 
 static void k_norm(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
@@ -305,9 +263,12 @@ static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real 
     }
 }
 
+#include "core/kernels/activation.h"
+
 #define TN_GENERIC_KERNELS                                                                        \
     .sum = k_sum, .dot = k_dot, .max = k_max, .square_sum = k_square_sum, .exp_sum = k_exp_sum,   \
-    .axpy = k_axpy, .scale = k_scale, .gelu = k_gelu, .gelu_back = k_gelu_back, .norm = k_norm,   \
-    .norm_back = k_norm_back, .log = k_log
+    .axpy = k_axpy, .scale = k_scale, .gelu = k_gelu, .gelu_back = k_gelu_back,                   \
+    .gelu_erf = k_gelu_erf, .gelu_erf_back = k_gelu_erf_back, .silu = k_silu,                     \
+    .silu_back = k_silu_back, .norm = k_norm, .norm_back = k_norm_back, .log = k_log
 
 #endif

@@ -39,6 +39,12 @@ typedef struct tn_kernels {
     void (*gelu)(int64_t n, const tn_real *x, tn_real *y);            /* tanh form */
     /* dx = beta dx + dy gelu'(x); beta 0 does not read dx */
     void (*gelu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
+    /* The same of x/2 (1 + erf(x / sqrt(2))): error < 5e-7 of the result from -13 on, and of
+       x / (1 + exp(-x)). */
+    void (*gelu_erf)(int64_t n, const tn_real *x, tn_real *y);
+    void (*gelu_erf_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
+    void (*silu)(int64_t n, const tn_real *x, tn_real *y);
+    void (*silu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
     /* y = (x - mean) rstd w + b (b may be NULL) */
     void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w, const tn_real *b,
                  tn_real *y);

@@ -1,26 +1,21 @@
-/* elementwise.c - add, mul, scale, relu, gelu.
+/* elementwise.c - add, mul, scale.
 
        add:   y = a + b              da = dy            db = dy, summed over rows when b is one row
        mul:   y = a b                da = dy b          db = dy a
        scale: y = s a                da = s dy
-       relu:  y = max(a, 0)          da = dy where a > 0
-       gelu:  y = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
-              Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415; the tanh form of GPT-2.
 
    Work is cut into pieces of TN_CHUNK elements. */
 #include "core/ops/ops.h"
 
 typedef struct job {
-    const tn_kernels *kernels;
     int64_t count, cols;      /* elements; columns of b: b[i % cols] belongs to element i */
-    const tn_real *a, *b, *dy;
+    const tn_real *a, *b;
     tn_real s, beta;
     tn_real *y;               /* the result, or the gradient that is written */
 } job;
 
 static void run(tn_tape *t, job j, void (*body)(void *arg, int64_t i, int thread))
 {
-    j.kernels = tn_kernels_on(t);
     tn_parallel_for(tn_tape_context(t), tn_ranges(j.count, TN_CHUNK), body, &j);
 }
 
@@ -195,104 +190,4 @@ const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
 tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
 {
     return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } });
-}
-
-/* ---- relu ---- */
-
-static void relu_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
-        j->y[i] = j->a[i] < 0 ? 0 : j->a[i]; /* a NaN stays one */
-}
-
-/* dy is read whether it counts or not: compilers then choose without a branch, which costs 15 ns
-   when it is guessed wrong. */
-static void relu_back_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    const tn_real *a = j->a, *dy = j->dy;
-    tn_real *y = j->y, beta = j->beta;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++) {
-        tn_real d = dy[i];
-        tn_accumulate(&y[i], beta, a[i] > 0 ? d : 0);
-    }
-}
-
-static void relu_forward(tn_tape *t, tn_node *n)
-{
-    const tn_tensor *a = n->in[0];
-    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .y = n->out->x }, relu_chunk);
-}
-
-/* y = max(a, 0) */
-static void relu_backward(tn_tape *t, const tn_node *n)
-{
-    const tn_tensor *a = n->in[0];
-    tn_real beta, *da = tn_grad(t, n, 0, &beta);
-    if (da)
-        run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .dy = n->out->g, .beta = beta, .y = da },
-            relu_back_chunk);
-}
-
-static const tn_sample unary_samples[] = {
-    { .in = { { 1 } } },
-    { .in = { { 3, 5 } } },
-    { .in = { { 2, 3, 17 } } },
-    { .in = { { 2, 1, 3, 2 } } },
-    { .in = { { 1024, 3072 } }, .bench = true },
-    { .in = { { 0 } } } };
-
-const tn_op tn_op_relu = { .name = "relu", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = relu_forward, .backward = relu_backward,
-    .samples = unary_samples };
-
-tn_tensor *tn_relu(tn_tape *t, tn_tensor *a)
-{
-    return tn_apply(t, &tn_op_relu, (tn_tensor *[]){ a }, (tn_attr){ 0 });
-}
-
-/* ---- gelu ---- */
-
-static void gelu_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    int64_t from = task * TN_CHUNK;
-    j->kernels->gelu(end(j, task) - from, j->a + from, j->y + from);
-}
-
-static void gelu_back_chunk(void *arg, int64_t task, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    int64_t from = task * TN_CHUNK;
-    j->kernels->gelu_back(end(j, task) - from, j->a + from, j->dy + from, j->beta, j->y + from);
-}
-
-static void gelu_forward(tn_tape *t, tn_node *n)
-{
-    const tn_tensor *a = n->in[0];
-    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .y = n->out->x }, gelu_chunk);
-}
-
-/* y = gelu(a) */
-static void gelu_backward(tn_tape *t, const tn_node *n)
-{
-    const tn_tensor *a = n->in[0];
-    tn_real beta, *da = tn_grad(t, n, 0, &beta);
-    if (da)
-        run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .dy = n->out->g, .beta = beta, .y = da },
-            gelu_back_chunk);
-}
-
-const tn_op tn_op_gelu = { .name = "gelu", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = gelu_forward, .backward = gelu_backward,
-    .samples = unary_samples };
-
-tn_tensor *tn_gelu(tn_tape *t, tn_tensor *a)
-{
-    return tn_apply(t, &tn_op_gelu, (tn_tensor *[]){ a }, (tn_attr){ 0 });
 }

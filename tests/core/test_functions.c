@@ -1,4 +1,4 @@
-/* test_functions.c - exp, log and cos against libm's long double, over their whole range. */
+/* test_functions.c - exp, log, cos, erf and erfc against libm's long double, over their whole range. */
 #include "tests/support/tests.h"
 
 #include <math.h>
@@ -25,6 +25,25 @@ START_TEST(against_long_double)
 }
 END_TEST
 
+/* Small numbers, those around the change of the formula, and those around the end at 6. */
+START_TEST(erf_against_long_double)
+{
+    static const double at[] = { 0, 2, 6, 1e-3, 1e-300, 4 }, around[] = { 1, 0.1, 0.5, 1e-3, 1e-300, 3 };
+    double worst = 0, worst_tail = 0;
+    for (uint64_t i = 0; i < 200000; i++) {
+        double u = tn_random_uniform(1, 2, 5, i), tail = 35 * u - 10;
+        worst_tail = fmax(worst_tail, relative(tn_erfc(tail), erfcl((long double)tail)));
+        double x = at[i % 6] + around[i % 6] * (2 * tn_random_uniform(1, 2, 4, i) - 1);
+        worst = fmax(worst, relative(tn_erf(x), erfl((long double)x)));
+        ck_assert(tn_erf(-x) == -tn_erf(x));
+    }
+    ck_assert_double_le(worst, 1e-15);
+    ck_assert_double_le(worst_tail, 1e-13);
+    ck_assert(tn_erfc(INFINITY) == 0 && tn_erfc(-INFINITY) == 2 && tn_erfc(0) == 1 && isnan(tn_erfc(NAN)));
+    ck_assert(tn_erf(0) == 0 && tn_erf(INFINITY) == 1 && tn_erf(-INFINITY) == -1 && isnan(tn_erf(NAN)));
+}
+END_TEST
+
 START_TEST(edges)
 {
     ck_assert(tn_exp(-INFINITY) == 0 && tn_exp(INFINITY) == INFINITY && tn_exp(0) == 1 && isnan(tn_exp(NAN)));
@@ -37,5 +56,6 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, against_long_double);
+    tcase_add_test(c, erf_against_long_double);
     tcase_add_test(c, edges);
 }

@@ -47,6 +47,25 @@ static long double gelu_slope_of(long double x)
     return (1 + t) / 2 + x / 2 * (1 - t * t) * root * (1 + 3 * 0.044715L * x * x);
 }
 
+static long double gelu_erf_of(long double x)
+{
+    return x / 2 * erfcl(-x * 0.707106781186547524400844362104849039L);
+}
+
+static long double gelu_erf_slope_of(long double x)
+{
+    return erfcl(-x * 0.707106781186547524400844362104849039L) / 2 +
+           x * expl(-x * x / 2) * 0.398942280401432677939946059934381868L;
+}
+
+static long double silu_of(long double x) { return x / (1 + expl(-x)); }
+
+static long double silu_slope_of(long double x)
+{
+    long double s = 1 / (1 + expl(-x));
+    return s + x * s / (1 + expl(x));
+}
+
 enum { MEAN_PER_MILLE = 125, RSTD = 2 };
 static const tn_real mean = (tn_real)MEAN_PER_MILLE / 1000, beta = (tn_real)0.75;
 
@@ -70,6 +89,12 @@ static void call_scale(const tn_kernels *k, trial *t) { k->scale(t->n, mean, Y);
 static void call_gelu(const tn_kernels *k, trial *t) { k->gelu(t->n, X, Y); }
 static void call_gelu_back(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, beta, Y); }
 static void call_gelu_new(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, 0, Y); }
+static void call_erf(const tn_kernels *k, trial *t) { k->gelu_erf(t->n, X, Y); }
+static void call_erf_back(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, beta, Y); }
+static void call_erf_new(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, 0, Y); }
+static void call_silu(const tn_kernels *k, trial *t) { k->silu(t->n, X, Y); }
+static void call_silu_back(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, beta, Y); }
+static void call_silu_new(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, 0, Y); }
 static void call_norm(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RSTD, W, B, Y); }
 
 static void call_norm_plain(const tn_kernels *k, trial *t)
@@ -104,6 +129,21 @@ static long double is_gelu_new(const trial *t, int64_t i) { return V[i] * gelu_s
 static long double is_gelu_back(const trial *t, int64_t i)
 {
     return (long double)beta * Y[i] + is_gelu_new(t, i);
+}
+
+static long double is_erf(const trial *t, int64_t i) { return gelu_erf_of(X[i]); }
+static long double is_erf_new(const trial *t, int64_t i) { return V[i] * gelu_erf_slope_of(X[i]); }
+static long double is_silu(const trial *t, int64_t i) { return silu_of(X[i]); }
+static long double is_silu_new(const trial *t, int64_t i) { return V[i] * silu_slope_of(X[i]); }
+
+static long double is_erf_back(const trial *t, int64_t i)
+{
+    return (long double)beta * Y[i] + is_erf_new(t, i);
+}
+
+static long double is_silu_back(const trial *t, int64_t i)
+{
+    return (long double)beta * Y[i] + is_silu_new(t, i);
 }
 
 static long double centred(const trial *t, int64_t i) { return ((long double)X[i] - mean) * RSTD; }
@@ -158,6 +198,13 @@ static const kernel_case cases[] = {
     { "gelu far",      call_gelu,         is_gelu,       NULL,        100, 1e-6, false },
     { "gelu_back",     call_gelu_back,    is_gelu_back,  NULL,          8, 2e-6, false },
     { "gelu_back new", call_gelu_new,     is_gelu_new,   NULL,        100, 2e-6, false },
+    { "gelu_erf",      call_erf,          is_erf,        NULL,         12, 5e-7, true },
+    { "gelu_erf far",  call_erf,          is_erf,        NULL,        100, 1e-7, false },
+    { "gelu_erf_back", call_erf_back,     is_erf_back,   NULL,          8, 1e-6, false },
+    { "gelu_erf new",  call_erf_new,      is_erf_new,    NULL,        100, 1e-6, false },
+    { "silu",          call_silu,         is_silu,       NULL,         80, 5e-7, true },
+    { "silu_back",     call_silu_back,    is_silu_back,  NULL,          8, 1e-6, false },
+    { "silu_back new", call_silu_new,     is_silu_new,   NULL,        100, 1e-6, false },
     { "norm",          call_norm,         is_norm,       NULL,         10, 1e-6, false },
     { "norm plain",    call_norm_plain,   is_norm_plain, NULL,         10, 1e-6, false },
     { "norm_back",     call_norm_back,    is_norm_back,  NULL,         10, 5e-6, false },
@@ -268,6 +315,34 @@ START_TEST(exp_is_accurate)
 }
 END_TEST
 
+/* Every x in steps of a thousandth, alone and in a row: the errors that kernels.h states. */
+START_TEST(activations_are_accurate)
+{
+    enum { STEPS = 26000 };
+    static tn_real x[STEPS], y[STEPS], z[STEPS];
+    tn_real one;
+    for (int i = 0; i < STEPS; i++)
+        x[i] = (tn_real)(i - STEPS / 2) / 1000;
+    for (int isa = 0; isa < ISAS; isa++) {
+        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        if (!k)
+            continue;
+        k->gelu_erf(STEPS, x, y);
+        k->silu(STEPS, x, z);
+        for (int i = 0; i < STEPS; i++) {
+            long double a = gelu_erf_of(x[i]), b = silu_of(x[i]);
+            ck_assert_msg(fabsl(y[i] - a) <= 5e-7L * fabsl(a) && fabsl(z[i] - b) <= 5e-7L * fabsl(b),
+                          "%.9g gives %.9g and %.9g, not %.9Lg and %.9Lg", (double)x[i], (double)y[i],
+                          (double)z[i], a, b);
+            k->gelu_erf(1, &x[i], &one);
+            ck_assert(one == y[i]);
+            tn_kernels_scalar.silu(1, &x[i], &one);
+            ck_assert(one == z[i]);
+        }
+    }
+}
+END_TEST
+
 /* In f32 the last x whose exp is finite, and the next. NaN is NaN whatever its other bits. */
 START_TEST(exp_ends_where_floats_do)
 {
@@ -286,7 +361,7 @@ START_TEST(exp_ends_where_floats_do)
 }
 END_TEST
 
-/* Numbers at the edges: { x, exp(x), gelu(x), gelu'(x) }, where NAN says "any" unless x is NaN. */
+/* Numbers at the edges: { x, exp(x), gelu(x), gelu'(x) }, silu as gelu, where NAN says "any" unless x is NaN. */
 static const double edges[][4] = {
     { 0, 1, 0, 0.5 },
     { -INFINITY, 0, NAN, 0 },
@@ -308,6 +383,7 @@ static void check_edge(const char *what, double x, double got, double exactly)
 
 START_TEST(edges_make_sense)
 {
+    static const char *const names[] = { "gelu", "gelu_erf", "silu" };
     for (int isa = 0; isa < ISAS; isa++) {
         const tn_kernels *k = tn_kernels_select(isas[isa]);
         for (size_t e = 0; k && e < sizeof edges / sizeof *edges; e++) {
@@ -322,14 +398,19 @@ START_TEST(edges_make_sense)
                 check_edge("exp", edges[e][0], (double)y[19], edges[e][1]);
                 ck_assert(isnan(x[0]) ? isnan(sum) : sum > 0 || edges[e][1] == 0);
             }
-            k->gelu(20, x, y);
-            check_edge("gelu", edges[e][0], (double)y[0], edges[e][2]);
-            check_edge("gelu", edges[e][0], (double)y[19], edges[e][2]);
-            for (int i = 0; i < 20; i++)
-                y[i] = NAN;
-            k->gelu_back(20, x, one, 0, y); /* beta 0: what was there is not read */
-            check_edge("gelu'", edges[e][0], (double)y[0], edges[e][3]);
-            check_edge("gelu'", edges[e][0], (double)y[19], edges[e][3]);
+            void (*const up[])(int64_t, const tn_real *, tn_real *) = { k->gelu, k->gelu_erf, k->silu };
+            void (*const back[])(int64_t, const tn_real *, const tn_real *, tn_real, tn_real *) = {
+                k->gelu_back, k->gelu_erf_back, k->silu_back };
+            for (int a = 0; a < 3; a++) { /* at the edges they are the same */
+                up[a](20, x, y);
+                check_edge(names[a], edges[e][0], (double)y[0], edges[e][2]);
+                check_edge(names[a], edges[e][0], (double)y[19], edges[e][2]);
+                for (int i = 0; i < 20; i++)
+                    y[i] = NAN;
+                back[a](20, x, one, 0, y); /* beta 0: what was there is not read */
+                check_edge(names[a], edges[e][0], (double)y[0], edges[e][3]);
+                check_edge(names[a], edges[e][0], (double)y[19], edges[e][3]);
+            }
         }
     }
 }
@@ -356,6 +437,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, right_and_the_same_everywhere, 0, CASES);
     tcase_add_test(c, max_is_the_largest);
     tcase_add_test(c, exp_is_accurate);
+    tcase_add_test(c, activations_are_accurate);
     tcase_add_test(c, exp_ends_where_floats_do);
     tcase_add_test(c, log_is_accurate);
     tcase_add_test(c, edges_make_sense);

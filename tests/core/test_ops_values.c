@@ -29,6 +29,8 @@ START_TEST(plain_ops_by_hand)
     expect("scale", tn_scale(b.t, a, -0.5), VALUES(-0.5, 1, -1.5, -2));
     expect("relu", tn_relu(b.t, a), VALUES(1, 0, 3, 4));
     expect("gelu", tn_gelu(b.t, a), VALUES(0.8411919906, -0.0454023059, 2.9963627, 3.9999297541));
+    expect("gelu_erf", tn_gelu_erf(b.t, a), VALUES(0.8413447461, -0.0455002639, 2.9959503059, 3.9998733150));
+    expect("silu", tn_silu(b.t, a), VALUES(0.7310585786, -0.2384058440, 2.8577223804, 3.9280551601));
     expect("sum", tn_sum(b.t, a), VALUES(6));
     expect("mean", tn_mean(b.t, a), VALUES(1.5));
     expect("matmul", tn_matmul(b.t, a, c), VALUES(19, -10, -13, 50));
@@ -132,7 +134,7 @@ START_TEST(nan_comes_from_nan)
             ck_assert(isfinite(results[r]->x[WIDTH + i]));
         }
     ck_assert(isnan(tn_relu(b.t, a)->x[1]));
-    ck_assert(isnan(tn_gelu(b.t, a)->x[1]));
+    ck_assert(isnan(tn_gelu(b.t, a)->x[1]) && isnan(tn_gelu_erf(b.t, a)->x[1]) && isnan(tn_silu(b.t, a)->x[1]));
     tn_tensor_free(a);
     tn_tensor_free(w);
     bench_free(b);

@@ -1,0 +1,165 @@
+/* activation.h - the activations and their slopes, for generic.h: gelu in both forms, and silu.
+   Internal header. */
+#ifndef TN_ACTIVATION_H
+#define TN_ACTIVATION_H
+
+#include "core/kernels/generic.h"
+
+/* Slopes are made for so many elements at a time, exp in a loop of its own: with all in one, which is
+   a long chain, an element takes 0.95 ns instead of 0.75 (Zen 3). */
+enum { PIECE = 64 };
+
+/* dx = beta dx + dy slope */
+static inline void times_slope(int64_t n, const tn_real *dy, const tn_real *slope, tn_real beta,
+                               tn_real *dx)
+{
+    if (beta == 0)
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * slope[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = fused(beta, dx[i], dy[i] * slope[i]);
+}
+
+/* ---- gelu by tanh ---- */
+
+/* gelu(x) = x/2 (1 + tanh u) = x / (1 + exp(-2u)) with u = sqrt(2/pi) (x + 0.044715 x^3). */
+static const tn_real gelu_linear = (tn_real)1.5957691216057308;  /* 2 sqrt(2/pi) */
+static const tn_real gelu_cubic = (tn_real)0.07135481627260025;  /* 2 sqrt(2/pi) 0.044715 */
+static const tn_real gelu_square = (tn_real)0.21406444881780075; /* three times that */
+
+static void k_gelu(int64_t n, const tn_real *x, tn_real *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        tn_real two_u = x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear);
+        y[i] = x[i] / (1 + exponential(-two_u));
+    }
+}
+
+/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and alone,
+   lest 0 meets infinity. (Holding x at 12 instead made gcc compute exp for every case.) */
+static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
+{
+    tn_real s = 1 / (1 + exp_2u);
+    tn_real slope = fused(gelu_square * x, x, gelu_linear);
+    tn_real all = fused(x * s * (1 - s), slope, s);
+    return x * x > 144 ? s : all;
+}
+
+static void k_gelu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
+{
+    tn_real e[PIECE];
+    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
+        int64_t count = n < PIECE ? n : PIECE;
+        for (int64_t i = 0; i < count; i++)
+            e[i] = exponential(-x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear));
+        for (int64_t i = 0; i < count; i++)
+            e[i] = gelu_slope(x[i], e[i]);
+        times_slope(count, dy, e, beta, dx);
+    }
+}
+
+/* ---- gelu by erf: x P(x), P(x) = (1 + erf(x / sqrt(2))) / 2 ---- */
+
+/* P is 0 or 1 beyond 40, so that infinity need not be looked at. NaN stays NaN. */
+static inline tn_real near(tn_real x)
+{
+    tn_real below = x > 40 ? 40 : x;
+    return below < -40 ? -40 : below;
+}
+
+/* e^(-x^2/2); what rounding took from the exponent is multiplied in. */
+static inline tn_real gauss(tn_real x)
+{
+    tn_real half = (tn_real)-0.5 * x, power = half * x;
+    tn_real e = exponential(power);
+    return fused(e, fused(half, x, -power), e);
+}
+
+#ifdef TN_DOUBLE
+
+static inline tn_real normal(tn_real x, tn_real gauss_x)
+{
+    (void)gauss_x;
+    return tn_erfc(-x * 0.70710678118654752) / 2;
+}
+
+#else
+
+/* P(-z) = e^(-z^2/2) h(z) for z >= 0, and P(z) = 1 - P(-z). h(z) is t p(t) with t = 1/(1 + 3z/8) and the
+   polynomial p of degree 9 whose largest relative error for z up to 13.3 is least, 1e-8; rounding
+   included it is below 3e-7 (fitted to values of 40 digits by least squares that are weighted anew
+   until the error is level, Lawson's method). */
+static inline float normal(float x, float gauss_x)
+{
+    float t = 1.0f / fused(fabsf(x), 0.375f, 1.0f);
+    float p = fused(0.0217693541f, t, -0.138571978f);
+    p = fused(p, t, 0.355184585f);
+    p = fused(p, t, -0.437223047f);
+    p = fused(p, t, 0.226018012f);
+    p = fused(p, t, -0.0614563748f);
+    p = fused(p, t, 0.109823912f);
+    p = fused(p, t, 0.124942616f);
+    p = fused(p, t, 0.149921596f);
+    p = fused(p, t, 0.149591312f);
+    float tail = gauss_x * (t * p);
+    return x < 0 ? tail : 1.0f - tail;
+}
+
+#endif
+
+static void k_gelu_erf(int64_t n, const tn_real *x, tn_real *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        tn_real v = near(x[i]);
+        y[i] = x[i] * normal(v, gauss(v));
+    }
+}
+
+/* (x P(x))' = P(x) + x e^(-x^2/2) / sqrt(2 pi) */
+static void k_gelu_erf_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta,
+                            tn_real *dx)
+{
+    const tn_real root = (tn_real)0.39894228040143268;
+    tn_real e[PIECE];
+    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
+        int64_t count = n < PIECE ? n : PIECE;
+        for (int64_t i = 0; i < count; i++)
+            e[i] = gauss(near(x[i]));
+        for (int64_t i = 0; i < count; i++)
+            e[i] = fused(near(x[i]) * root, e[i], normal(near(x[i]), e[i]));
+        times_slope(count, dy, e, beta, dx);
+    }
+}
+
+/* ---- silu: x s(x), s(x) = 1 / (1 + e^-x) ---- */
+
+static void k_silu(int64_t n, const tn_real *x, tn_real *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] / (1 + exponential(-x[i]));
+}
+
+/* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1, and alone, lest 0 meets
+   infinity. */
+static inline tn_real silu_slope(tn_real x, tn_real exp_minus)
+{
+    tn_real s = 1 / (1 + exp_minus);
+    tn_real all = fused(x * s, exp_minus * s, s);
+    return x * x > 88 * 88 ? s : all;
+}
+
+static void k_silu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
+{
+    tn_real e[PIECE];
+    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
+        int64_t count = n < PIECE ? n : PIECE;
+        for (int64_t i = 0; i < count; i++)
+            e[i] = exponential(-x[i]);
+        for (int64_t i = 0; i < count; i++)
+            e[i] = silu_slope(x[i], e[i]);
+        times_slope(count, dy, e, beta, dx);
+    }
+}
+
+#endif
