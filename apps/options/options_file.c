@@ -113,8 +113,8 @@ static int read_quoted(char *value, const char *where, tn_error *e)
         return tn_fail(e, TN_EFORMAT, "%sa value without its closing quote %c", where, quote);
     s += 1 + strspn(s + 1, blanks);
     if (*s && *s != '#')
-        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\" behind a closing quote; expected the end of the line",
-                       where, s);
+        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\" behind a closing quote; expected the end of the "
+                       "line", where, s);
     *out = 0;
     return 0;
 }
@@ -123,7 +123,7 @@ static int read_quoted(char *value, const char *where, tn_error *e)
 static char *read_plain(char *value)
 {
     for (char *s = value; *s; s++)
-        if (*s == '#' && memchr(blanks, s[-1], sizeof blanks - 1)) /* before a value stands something */
+        if (*s == '#' && memchr(blanks, s[-1], sizeof blanks - 1)) /* a value has a byte before it */
             *s = 0;
     size_t n = strlen(value);
     while (n && strchr(blanks, value[n - 1]))

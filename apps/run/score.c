@@ -1,4 +1,5 @@
-/* score.c - answers records and scores the answers: a task's by its own rule, others by their text. */
+/* score.c - answers records and scores the answers.
+   A task's are scored by its own rule, others by their text. */
 #include "apps/run/score.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@ typedef struct answers {
     int64_t length[AT_ONCE], made[AT_ONCE];
 } answers;
 
-/* A row more: its prompt as tokens. An empty one begins with the end token, which stands between texts. */
+/* A row more: its prompt as tokens. An empty one begins with the end token, which stands between
+   texts. */
 static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
 {
     const setup *s = a->s;
@@ -31,7 +33,8 @@ static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
     tn_text_bytes(&a->wanted[r], wanted.s, wanted.n);
     if (a->length[r] == 0 && (a->ids[r] = malloc(sizeof end)) != NULL)
         a->ids[r][a->length[r]++] = end;
-    if (a->length[r] >= s->model->positions) /* longer than the model can read: cut, and likely wrong */
+    /* One that is longer than the model can read is cut, and its answer likely wrong. */
+    if (a->length[r] >= s->model->positions)
         a->length[r] = s->model->positions - 1;
     return a->ids[r] == NULL ? tn_fail(e, TN_ENOMEM, "answers: out of memory") : 0;
 }
@@ -52,7 +55,8 @@ static void judge(const answers *a, int64_t r, answer_score *out, tn_error *e)
     const setup *s = a->s;
     tn_text text = { 0 };
     tn_decode(s->tokenizer, a->out[r], a->made[r], &text);
-    const char *made = tn_text_done(&text, "an answer", e), *wanted = tn_text_done(&a->wanted[r], "an answer", e);
+    const char *made = tn_text_done(&text, "an answer", e);
+    const char *wanted = tn_text_done(&a->wanted[r], "an answer", e);
     const size_t n = a->wanted[r].n;
     const bool whole = tn_tokenizer_end(s->tokenizer) < 0 ? text.n >= n : text.n == n;
     if (!e->code) {

@@ -74,13 +74,16 @@ bool data_is_text(const options *o)
         tn_path_is(o->data, NULL, &e) != TN_FOLDER;
 }
 
-/* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless told. */
+/* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless
+   --valid-split is given. */
 static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k,
                              const tn_data_options *d, tn_error *e)
 {
     const double split = 1 - o->valid_split, middle = 1 - o->valid_split / 2;
     const bool all = which == PART_TEST && !o->out && !o->given[OPT_valid_split];
-    const double from = which == PART_TRAIN || all ? 0 : which == PART_TEST && o->out ? middle : split;
+    const double from = which == PART_TRAIN || all ? 0
+        : which == PART_TEST && o->out             ? middle
+                                                   : split;
     const double to = which == PART_TRAIN ? split : which == PART_VALID && o->out ? middle : 1;
     if (which != PART_TRAIN && from >= to) /* --valid-split 0 */
         return NULL;
@@ -139,7 +142,8 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
     if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))
         tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; %s",
                 task ? "a task has a valid split of its own"
-                     : "records are not split yet, expected a folder with train.jsonl and valid.jsonl");
+                     : "records are not split yet, expected a folder with train.jsonl and "
+                       "valid.jsonl");
     if (e->code)
         return NULL;
     if (task)

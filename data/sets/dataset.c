@@ -152,7 +152,8 @@ static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, t
         next = last - at > TN_AT_ONCE ? boundary(text, last, at + TN_AT_ONCE) : last;
         const char *zero = memchr(text + at, 0, next - at);
         if (zero != NULL)
-            tn_fail(e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text", (size_t)(zero - text));
+            tn_fail(e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text",
+                    (size_t)(zero - text));
         tn_dataset_encode(m, (tn_span){ text, next }, at, e);
         tn_file_pass(text, at, next);
     }

@@ -1,4 +1,4 @@
-/* jsonl.c - reads a file of records, a JSON object a line: for data sets, vocabularies and answers. */
+/* jsonl.c - reads a file of records, a JSON object a line. */
 #include "data/data.h"
 #include "data/formats/file.h"
 #include "data/sets/dataset.h"
@@ -119,7 +119,8 @@ bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
     if (without_blanks(line.s, line.n) == 0)
         tn_fail(&inner, TN_EFORMAT, "an empty line; expected a JSON object");
     else if (line.n > LONGEST_LINE)
-        tn_fail(&inner, TN_EFORMAT, "a line of %zu bytes; expected at most %d", line.n, LONGEST_LINE);
+        tn_fail(&inner, TN_EFORMAT, "a line of %zu bytes; expected at most %d", line.n,
+                LONGEST_LINE);
     else if ((j->object = tn_json_parse(line.s, line.n, j->path, j->line, e)) != NULL)
         read_record(j->object, out, &inner);
     if (inner.code)
