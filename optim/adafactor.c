@@ -14,7 +14,8 @@
 
    Cost: three passes. State: R and C, one number a row and one a column.
    Claims: a scaling c of the rank turns G into G / c and leaves (6) alone, and (2) makes the step
-   follow c; exact while both factors are larger than eps2. Rotations break it: (5) looks at entries.
+   follow c; exact while both factors are larger than eps2 and gradients than eps1, so it needs a
+   small eps1, too: torch's is 1e-7 in single precision. Rotations break it: (5) looks at entries.
    Traps: at t = 1, w = 1 and the zeros that the state starts from count for nothing. A weight that
    is zero, as lora_B at the start, grows by eps2 rho a step at most and so is slow for long. (1) is
    a schedule of its own: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the
@@ -118,6 +119,6 @@ const tn_optim_def tn_optim_adafactor = {
     },
     .slots = { { "R", TN_ROWS }, { "C", TN_COLS } },
     .matrices = true, .scratch = scratch, .step = step,
-    .claims = TN_INVARIANT_SCALE, .claims_when = "eps2=0", .claims_nonzero = true,
+    .claims = TN_INVARIANT_SCALE, .claims_when = "eps1=1e-30 eps2=0", .claims_nonzero = true,
     .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

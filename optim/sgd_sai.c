@@ -11,7 +11,7 @@
    Claims: permutations of the rank without signs; a sign changes the mean in (1), rotations change
    it as well, and the steps do not follow a scaling.
    Traps: without `wait` as in the authors' file lora_A never moves from lora_B = 0, where its first
-   gradient is zero and so is q. Entries of mean zero have q = sqrt(n): larger weights get larger
+   gradient is zero and so is q. Entries of mean zero have q = sqrt(n - 1): larger weights get larger
    rates. Entries that are all alike, or only one, have q = ||g_1|| / eps, which is too much for any
    rate. Another version of that file (1.0.4) divides every q by the largest. */
 #include "optim/algebra/norm.h"

@@ -86,8 +86,50 @@ START_TEST(claims_from_the_zero_start)
 }
 END_TEST
 
+/* Largest change of the product over 20 steps of gradients of size 1e-3 when A is ten times larger and
+   B ten times smaller. */
+static double scaled(const char *settings)
+{
+    enum { M = 17, N = 11, R = 4 };
+    problem p[2];
+    double most = 0, target[M * N], z[2][M * N];
+    for (int i = 0; i < M * N; i++)
+        target[i] = 0.7 * normal(1, i);
+    for (int k = 0; k < 2; k++) {
+        problem_pair(&p[k], M, N, R, 1, false);
+        for (int i = 0; i < M * R && k; i++)
+            p[k].b[0]->x[i] *= 10;
+        for (int i = 0; i < N * R && k; i++)
+            p[k].a[0]->x[i] /= 10;
+        problem_optimizer(&p[k], "adafactor", settings, 0);
+    }
+    for (int step = 0; step < 20; step++) {
+        for (int k = 0; k < 2; k++) {
+            problem_gradients(&p[k], 0, target, 1e-3);
+            problem_step(&p[k]);
+            problem_product(&p[k], 0, z[k]);
+        }
+        for (int i = 0; i < M * N; i++)
+            most = fmax(most, fabs(z[0][i] - z[1][i]));
+    }
+    problem_free(&p[0]);
+    problem_free(&p[1]);
+    return most;
+}
+
+/* The floor eps1 is the epsilon of the weights' type, which in single precision is above the squares of
+   small gradients. */
+START_TEST(adafactor_needs_a_small_eps1)
+{
+    double with = scaled(tn_optim_find("adafactor")->claims_when), without = scaled("eps2=0");
+    ck_assert_msg(with < limit_of(1e-11, 1e-4), "%g", with);
+    ck_assert_msg(sizeof(tn_real) == sizeof(double) || without > 1e-3, "%g", without);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, adafactor_needs_a_small_eps1);
     tcase_add_test(c, claims_hold_and_no_larger_one_does);
     tcase_add_test(c, claims_from_the_zero_start);
 }

@@ -172,8 +172,29 @@ START_TEST(sgd_sai_waits_for_a_gradient)
 }
 END_TEST
 
+/* Entries of one size and of mean zero: ||g|| / std = sqrt(n - 1). */
+START_TEST(sgd_sai_of_equal_entries)
+{
+    problem p;
+    problem_pair(&p, 5, 6, 2, 1, false);
+    problem_optimizer(&p, "sgd-sai", "lr=0.1 weight_decay=0", 0);
+    double before[12];
+    for (int i = 0; i < 12; i++) {
+        before[i] = (double)p.a[0]->x[i];
+        p.a[0]->g[i] = (tn_real)(i % 2 ? 0.5 : -0.5);
+    }
+    p.a[0]->has_grad = true;
+    problem_step(&p);
+    for (int i = 0; i < 12; i++)
+        ck_assert_double_eq_tol(((double)p.a[0]->x[i] - before[i]) / 0.1,
+                                (i % 2 ? -0.5 : 0.5) * sqrt(12 - 1), limit_of(1e-6, 1e-5));
+    problem_free(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, sgd_sai_of_equal_entries);
     tcase_add_test(c, semantics_of_torch);
     tcase_add_test(c, amsgrad_keeps_the_largest);
     tcase_add_test(c, centred_rmsprop_stays_finite_under_constant_gradients);
