@@ -108,19 +108,20 @@ demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: t
 
 TABLE := <!-- made by: tenon optimizers --markdown -->
 figures: $(BUILD)/tenon ## remake the pictures optim/figures/lab-*.svg and the table of optim/README.md
-	@for e in `$(BUILD)/tenon lab | cut -d ' ' -f 1`; do \
-	    echo optim/figures/lab-$$e.svg; $(BUILD)/tenon lab $$e --svg optim/figures/lab-$$e.svg >/dev/null || exit 1; done
+	@d=`mktemp -d $(BUILD)/figures.XXXXXX` && for e in `$(BUILD)/tenon lab | cut -d ' ' -f 1`; do \
+	    echo optim/figures/lab-$$e.svg; $(BUILD)/tenon lab $$e --svg $$d/lab-$$e.svg >/dev/null && \
+	    mv $$d/lab-$$e.svg optim/figures/ || exit 1; done && rmdir $$d
 	@$(BUILD)/tenon optimizers --markdown > $(BUILD)/table.md
 	@sed -i -e '/^$(TABLE)$$/,/^<!-- end -->$$/{//!d}' -e '/^$(TABLE)$$/r $(BUILD)/table.md' optim/README.md
 
 # The bundled model, remade byte for byte: short records first, until copying is learnt, then all.
 BASE  := $(BUILD)/base
-PRETRAIN := $(BUILD)/tenon train --overwrite --progress lines --steps-per-report 100 --fine-tune-type full \
+PRETRAIN := $(BUILD)/tenon train --progress lines --steps-per-report 100 --fine-tune-type full \
     --learning-rate 2e-3 --opt beta2=0.98 --weight-decay 0.02 --max-grad-norm 1 --seed 1
 TASK_PROMPTS = for t in restaurant arithmetic lookup; do for s in train valid test; do \
     $(BUILD)/tenon task $$t --split $$s --count 20000; done; done | sed 's/,"completion".*//' | sort -u
 base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (a quarter of an hour) and compare it with data/bundled/base
-	@mkdir -p $(BASE)
+	@mkdir $(BASE) || { echo "what an earlier make base left is removed by: rm -r $(BASE)"; exit 1; }
 	$(BUILD)/examples/base_text 45000 1 short > $(BASE)/short.jsonl
 	$(BUILD)/examples/base_text 53000 2 > $(BASE)/all.jsonl
 	@$(TASK_PROMPTS) > $(BASE)/tasks.txt

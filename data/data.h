@@ -29,6 +29,8 @@ char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e);
 size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e);
 /* Writes beside the target, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
+/* The same where nothing is yet: refuses (TN_EIO) to replace. */
+int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e);
 int tn_folder_make(const char *path, tn_error *e); /* one that is there already is fine */
 /* What is at folder/name, or, name NULL, at `folder`, behind any link. TN_ABSENT: the system says that
    nothing has this name, and no other reason counts as that. A link that leads nowhere, a lack of

@@ -208,7 +208,8 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
     int64_t planned;           /* steps the run was to take; 0: not known */
     int64_t records;           /* records of its data; with data_hash their hash (tn_dataset_hash), for the */
     uint64_t data_hash;        /* caller to compare: data may have grown; 0: not known */
-    uint64_t run;              /* number of the run, which its checkpoints carry; 0: it has none */
+    uint64_t run;              /* number of the run, which its checkpoints carry; 0: it has none. One
+                                  without a number is taken for any run's */
     uint64_t before;           /* number of the run whose place it takes in the folder; 0: none */
 } tn_run_state;
 

@@ -1,7 +1,6 @@
 /* compare.c - tenon compare. */
 #include "apps/compare/compare.h"
 #include "apps/bench/bench.h"
-#include "apps/run/output.h"
 #include "apps/run/progress.h"
 
 #include <math.h>
@@ -223,7 +222,7 @@ static bool is_left(const study *y, int64_t seed)
 /* Says what can be wrong before the first run: what an optimizer refuses, and the folder. */
 static int begin_study(study *y, setup *s, tn_error *e)
 {
-    if (try_cells(y, s, y->o->seed, e) || output_make(y->o->out, e) || study_open(y, s, e))
+    if (try_cells(y, s, y->o->seed, e) || study_open(y, s, e))
         return e->code;
     progress_setup(s, y->o);
     pairs_line(y, s);
@@ -293,7 +292,7 @@ static int check_options(const options *o, tn_error *e)
 
 int command_compare(const options *o, tn_error *e)
 {
-    study y = { .o = o };
+    study y = { .o = o, .out = { .at = -1, .work_at = -1 } };
     int status = 1;
     if (!check_options(o, e) && !study_check(&y, e) && !study_fill(&y, e) &&
         !choice_check(o, y.names, y.optimizers, e)) {
@@ -301,7 +300,7 @@ int command_compare(const options *o, tn_error *e)
         run_study(&y, e);
         status = y.complete ? 0 : 130;
         if (!e->code)
-            printf("\nwritten: %s, %s, %s, %s\n", y.paths[0], y.paths[1], y.paths[2], y.paths[3]);
+            printf("\nwritten: %s/runs.jsonl, curves.jsonl, table.csv and config.used\n", y.out.work);
         if (!e->code && !y.complete)
             print_resume(o, e);
     }

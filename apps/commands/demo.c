@@ -3,7 +3,7 @@
    that it never saw. Then the invariance: the same start written with other factors (10 A, B / 10)
    is the same function. LoRA-RITE trains it as if nothing had changed; Adam does not. */
 #include "apps/chart/curves.h"
-#include "apps/run/run.h"
+#include "apps/run/output.h"
 #include "apps/run/show.h"
 
 #include <math.h>
@@ -15,6 +15,7 @@
 enum { STEPS = 200, RESCALED_STEPS = 40, SHOWN_PROMPTS = 2, FACTOR = 10 };
 
 #define GRID "data/bundled/compare/table.csv"
+#define FOLDER "build/demo"
 
 /* One run. */
 typedef struct leg {
@@ -74,7 +75,7 @@ static int choose_rates(leg *legs, tn_error *e)
 static int demo_options(options *o, const options *asked, tn_error *e)
 {
     static const char *const line[] = { "tenon", "train", "--model=data/bundled/base",
-        "--data=task:restaurant", "--output-dir=build/demo", "--target-modules=all-linear",
+        "--data=task:restaurant", "--output-dir=" FOLDER, "--target-modules=all-linear",
         "--lora-rank=8", "--lora-alpha=16", "--batch-size=8", "--lr-scheduler=linear",
         "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=16", "--seed=3", NULL };
     int n = 0;
@@ -188,7 +189,7 @@ static double largest_difference(const leg *a, const leg *b)
     return most;
 }
 
-static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e)
+static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to, tn_error *e)
 {
     curve learning[CONTENDERS], other[4];
     for (int i = 0; i < CONTENDERS; i++)
@@ -211,10 +212,13 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, tn_error *e
     tn_text_add(&text, "\n");
     printf("\n");
     show_text(&text, "the curves", e);
-    if (!tn_folder_make("build", e) && !tn_folder_make("build/demo", e) &&
-        !tn_text_save(&svg, "build/demo", "report.svg", e))
-        printf("curves: build/demo/report.svg\n");
-    tn_text_free(&svg);
+    output_begin(to, 1, (double)svg.n, e);
+    if (e->code)
+        tn_text_free(&svg);
+    else
+        tn_text_save(&svg, to->work, "report.svg", e);
+    if (!output_place(to, e))
+        printf("curves: " FOLDER "/report.svg\n");
     return e->code;
 }
 
@@ -229,7 +233,7 @@ static void print_answers(const leg *base, const leg *best, const options *o)
 }
 
 /* All runs, in order; legs has CONTENDERS + 3 places: base, contenders, the two rescaled. */
-static int run_all(leg *legs, const options *o, tn_error *e)
+static int run_all(leg *legs, const options *o, output *to, tn_error *e)
 {
     printf("rates: chosen by `tenon compare` on validation data, " GRID "\n"
            "       (data/bundled/README.md has the command)\n"
@@ -251,7 +255,7 @@ static int run_all(leg *legs, const options *o, tn_error *e)
     print_answers(&legs[0], best, o);
     if (run_leg(adam, o, e) || run_leg(rite, o, e))
         return e->code;
-    draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, e);
+    draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, to, e);
     double apart_adam = largest_difference(&legs[2], adam);
     double apart_rite = largest_difference(&legs[5], rite);
     printf("the same start written as 10 A, B/10: largest difference of the training loss\n"
@@ -263,12 +267,15 @@ static int run_all(leg *legs, const options *o, tn_error *e)
 int command_demo(const options *asked, tn_error *e)
 {
     options o;
+    output to;
     leg *legs = calloc(CONTENDERS + 3, sizeof *legs);
     signals_catch();
+    output_open(&to, &output_demo, FOLDER, asked, false, e);
     if (!legs)
         tn_fail(e, TN_ENOMEM, "the demo: out of memory");
-    else if (!demo_options(&o, asked, e) && !choose_rates(legs + 1, e))
-        run_all(legs, &o, e);
+    else if (!e->code && !demo_options(&o, asked, e) && !choose_rates(legs + 1, e))
+        run_all(legs, &o, &to, e);
+    output_close(&to);
     free(legs);
     return signals_stop() ? 130 : 0;
 }

@@ -1,5 +1,6 @@
 /* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab/lab.h"
+#include "apps/run/output.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
     const char *drawn = tn_text_done(&svg, "the curves", e);
     if (shown && drawn)
         printf("\n%s", shown);
-    if (shown && drawn && l->o->svg && !tn_file_write(l->o->svg, drawn, svg.n, e))
+    if (shown && drawn && l->o->svg && !tn_file_create(l->o->svg, drawn, svg.n, e))
         printf("\nwritten: %s\n", l->o->svg);
     tn_text_free(&text);
     tn_text_free(&svg);
@@ -164,7 +165,9 @@ int command_lab(const options *o, tn_error *e)
     const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
     if (!x && !e->code && o->svg)
         tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);
-    if (x)
+    if (x && o->svg)
+        output_check_file("--svg", o->svg, e);
+    if (x && !e->code)
         run_experiment(x, o, e);
     return 0;
 }

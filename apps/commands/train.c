@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEEP = 3, PROBES = 2 }; /* checkpoints kept; steps of a dry run */
 
@@ -17,8 +16,9 @@ typedef struct job {
     run r;
     progress p;
     const options *o;
-    int folder;    /* the output folder, taken; -1: not */
+    output out;
     int64_t saved; /* step of the newest checkpoint; -1: none */
+    bool told;     /* config.used is of this process */
     tn_text facts; /* of the data and weights, for config.used */
     tn_error *e;
 } job;
@@ -34,8 +34,6 @@ static int check_options(const options *o, tn_error *e)
         return tn_fail(e, APP_USAGE, "--output-dir is missing; expected a folder for the result");
     if (o->auto_resume && o->overwrite)
         return tn_fail(e, APP_USAGE, "--auto-resume and --overwrite: use only one");
-    if (!o->dry_run)
-        output_check(o, e);
     return e->code;
 }
 
@@ -44,20 +42,23 @@ static int write_used(job *j)
 {
     tn_text told = { 0 };
     config_text(&j->r, &j->facts, &told);
-    return tn_text_save(&told, j->o->output_dir, "config.used", j->e);
+    j->told = !tn_text_save(&told, j->out.work, "config.used", j->e);
+    return j->e->code;
 }
 
-/* A resume, which may have been told to take more steps, says so once it left something of its own:
-   before, config.used belongs to the checkpoint that is there. */
+/* What a run that replaces another began with counts from its first checkpoint on. So does what a
+   resume was told, which may be more steps: before, config.used belongs to the checkpoint that is
+   there. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
-    if (j->saved == step || j->e->code ||
-        tn_checkpoint_save(j->o->output_dir, j->s.model->params, j->r.optim, &j->r.state, KEEP,
-                           j->e))
+    if (j->saved == step || output_here(&j->out, j->e) ||
+        tn_checkpoint_save(j->out.folder, j->s.model->params, j->r.optim, &j->r.state, KEEP, j->e))
         return j->e->code;
     j->saved = step;
-    return j->o->resume ? write_used(j) : 0;
+    if (!j->told && !output_stage(&j->out, j->e))
+        write_used(j);
+    return output_place(&j->out, j->e);
 }
 
 /* After each step and evaluation: report, save when it is time, stop when asked to. */
@@ -70,34 +71,77 @@ static int on_event(void *arg, run *r, const run_event *event)
     return j->e->code || signals_stop();
 }
 
-/* Makes the folder, or continues what is there. */
-static int begin(job *j)
+static tn_file_type save_type(const options *o)
 {
+    return !strcmp(o->save_dtype, "bf16")  ? TN_FILE_BF16
+           : !strcmp(o->save_dtype, "f16") ? TN_FILE_F16 : TN_FILE_F32;
+}
+
+/* Bytes of the result and of one checkpoint, at most: a fused layer whose blocks are adapted by
+   themselves is written as up to three times their numbers. */
+static double disk_bytes(const job *j)
+{
+    enum { SMALL = 1 << 16, FUSED = 3 }; /* configs, headers, the log's first lines */
+    const tn_params *p = j->s.model->params;
+    const double trained = (double)tn_params_trained(p);
+    const double size = save_type(j->o) == TN_FILE_F32 ? 4 : 2;
+    double result = j->s.full ? 0 : FUSED * trained;
+    for (int64_t i = 0; i < tn_params_count(p) && j->s.full; i++)
+        result += (double)tn_tensor_count(tn_params_at(p, i)->w);
+    return size * result + trained * sizeof(tn_real) + (double)tn_optim_state_bytes(j->r.optim) +
+           SMALL;
+}
+
+/* Makes the folder, or continues what is there. Where nothing is replaced, the log is seen at once. */
+static int begin(job *j, FILE **log)
+{
+    tn_error *e = j->e;
     config_facts(&j->r, &j->facts);
-    j->r.state.options_hash = config_hash(&j->r, &j->facts, j->e);
-    j->folder = output_take(j->o, j->e);
-    if (!j->o->resume && !j->e->code)
+    j->r.state.options_hash = config_hash(&j->r, &j->facts, e);
+    output_begin(&j->out, j->r.state.options_hash, disk_bytes(j), e);
+    j->r.state.run = j->out.run;
+    j->r.state.before = j->out.before;
+    if (!j->o->resume && !e->code)
         write_used(j);
-    else if (!j->e->code && !resume_load(&j->r, &j->facts, j->e))
+    else if (!e->code && !resume_load(&j->r, &j->facts, e))
         j->saved = j->r.state.step;
-    return j->e->code;
+    *log = output_lines(&j->out, "log.jsonl", -1, e);
+    return j->out.before ? e->code : output_place(&j->out, e);
+}
+
+/* The trained adapter, or the model with its tokenizer: all of it or none is in the folder. */
+static int save_result(job *j)
+{
+    const setup *s = &j->s;
+    tn_error *e = j->e;
+    if (output_stage(&j->out, e))
+        return e->code;
+    if (s->full || j->o->tokenizer) /* a base model has its own, unless it was made from the data */
+        tn_tokenizer_save(s->tokenizer, j->out.work, e);
+    if (!e->code && s->full)
+        tn_model_save(s->model, j->out.work, save_type(j->o), e);
+    if (!e->code && !s->full)
+        tn_adapter_save(s->model, j->out.work, save_type(j->o), e);
+    return output_place(&j->out, e);
 }
 
 static int train(job *j)
 {
-    char path[4096];
     tn_error *e = j->e;
-    if (snprintf(path, sizeof path, "%s/log.jsonl", j->o->output_dir) >= (int)sizeof path)
-        return tn_fail(e, APP_USAGE, "--output-dir: a path too long");
-    begin(j);
+    FILE *log = NULL;
+    char *path = tn_path_join(j->out.folder, "log.jsonl");
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", j->out.folder);
+    begin(j, &log);
     const progress_mode mode = progress_mode_of(j->o);
     const bool talks = mode == PROGRESS_LINES || mode == PROGRESS_BAR;
     if (!e->code && talks)
         progress_block(&j->r);
     signals_catch();
-    progress_open(&j->p, &j->r, path, j->o->resume, e);
+    progress_open(&j->p, &j->r, log, path, e);
     const int stopped = e->code ? 0 : run_go(&j->r, on_event, j, e);
     progress_close(&j->p);
+    free(path);
     save_checkpoint(j);
     if (e->code) {
         const size_t n = strlen(e->text);
@@ -113,7 +157,7 @@ static int train(job *j)
             print_resume(j->o, e);
         return 130;
     }
-    if (!output_save(&j->s, j->o, e) && talks)
+    if (!save_result(j) && talks)
         printf("saved %s\n", j->o->output_dir);
     return 0;
 }
@@ -151,10 +195,12 @@ static options with_resume(const options *o, tn_error *e)
 int command_train(const options *told, tn_error *e)
 {
     const options asked = with_resume(told, e), *o = &asked;
-    job j = { .o = o, .e = e, .folder = -1, .saved = -1 };
+    job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1 };
     int status = 1;
     if (check_options(o, e))
         return status;
+    if (!o->dry_run)
+        output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     setup_model(&j.s, o, (uint64_t)o->seed, e);
     setup_data(&j.s, o, PART_TRAIN, e);
     setup_data(&j.s, o, PART_VALID, e);
@@ -166,7 +212,6 @@ int command_train(const options *told, tn_error *e)
     tn_text_free(&j.facts);
     run_close(&j.r);
     setup_close(&j.s);
-    if (j.folder >= 0)
-        close(j.folder);
+    output_close(&j.out);
     return status;
 }

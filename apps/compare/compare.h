@@ -12,6 +12,7 @@
 #define TN_APP_COMPARE_H
 
 #include "apps/options/choice.h"
+#include "apps/run/output.h"
 
 #include <stdio.h>
 
@@ -49,8 +50,9 @@ typedef struct study {
     long kept;           /* bytes of its whole lines */
     bool resume;         /* goes on with what is in its folder */
     bool complete;       /* every run is done, and no grid grows any more */
+    output out;
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
-    char *paths[4];      /* of runs.jsonl, curves.jsonl, table.csv, config.used */
+    char *paths[4];      /* of runs.jsonl, curves.jsonl, table.csv, config.used, as they are found */
     tn_text told;        /* what config.used says */
 } study;
 
@@ -108,7 +110,9 @@ int study_load(study *y, tn_error *e);  /* y->old */
 int study_open(study *y, const setup *s, tn_error *e);
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
-int study_finish(study *y, tn_error *e); /* table.csv; and config.used of a complete study */
+/* Writes table.csv, and config.used of a complete study. An older study stays until this one is
+   complete. */
+int study_finish(study *y, tn_error *e);
 void study_close(study *y);
 
 /* compare_table.c */

@@ -76,14 +76,17 @@ static int write_used(const study *y, tn_error *e)
     tn_text_join(&text, &y->told);
     if (!y->complete)
         tn_text_add(&text, "%s", unfinished);
-    return tn_text_save(&text, y->o->out, "config.used", e);
+    return tn_text_save(&text, y->out.work, "config.used", e);
 }
 
 int study_finish(study *y, tn_error *e)
 {
+    if (!e->code && !y->out.waits)
+        output_stage(&y->out, e);
     if (!e->code && !study_csv(y, e) && y->complete)
         write_used(y, e);
-    return e->code;
+    y->out.kept = y->out.before && !y->complete; /* it waits, for --resume */
+    return y->out.kept ? e->code : output_place(&y->out, e);
 }
 
 /* ---- reading back ---- */
@@ -196,51 +199,39 @@ static int tell(study *y, const setup *s, tn_error *e)
     return e->code;
 }
 
-/* Opens a file for lines behind its first `kept` bytes. */
-static FILE *open_lines(const char *path, long kept, tn_error *e)
-{
-    FILE *f = e->code ? NULL : fopen(path, kept ? "a" : "w");
-    if (!e->code && (!f || (kept && ftruncate(fileno(f), kept))))
-        cannot_write(path, e);
-    return f;
-}
-
 int study_open(study *y, const setup *s, tn_error *e)
 {
+    enum { BYTES = 1 << 20 }; /* of a small study */
     long kept = 0;
     if (tell(y, s, e))
         return e->code;
     if (y->resume && !check_used(y, e))
         kept = curves_kept(y, e);
+    output_begin(&y->out, tn_hash64(y->told.s, y->told.n, 0), BYTES, e);
     if (!e->code)
-        write_used(y, e); /* first: with it alone, a study can go on */
-    y->runs = open_lines(y->paths[RUNS], y->kept, e);
-    y->curves = open_lines(y->paths[CURVES], kept, e);
-    return e->code;
+        write_used(y, e);
+    y->runs = output_lines(&y->out, "runs.jsonl", y->kept, e);
+    y->curves = output_lines(&y->out, "curves.jsonl", kept, e);
+    return y->out.before ? e->code : output_place(&y->out, e); /* nothing is replaced: be seen */
 }
 
 int study_check(study *y, tn_error *e)
 {
     static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
     const options *o = y->o;
-    for (int i = 0; i < FILES_OF_A_STUDY; i++)
-        if (!(y->paths[i] = tn_path_join(o->out, names[i])))
-            return tn_fail(e, TN_ENOMEM, "%s: out of memory", o->out);
+    y->resume = o->resume ||
+        (o->auto_resume && tn_path_is(o->out, names[USED], e) != TN_ABSENT);
     if ((o->resume || o->auto_resume) && o->overwrite)
         return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
                        o->resume ? "" : "auto-");
-    const tn_presence used = tn_path_is(y->paths[USED], NULL, e),
-                      runs = tn_path_is(y->paths[RUNS], NULL, e);
-    y->resume = o->resume || (o->auto_resume && used != TN_ABSENT);
-    if (y->resume && used == TN_ABSENT)
+    if (output_open(&y->out, &output_compare, o->out, o, y->resume, e))
+        return e->code;
+    for (int i = 0; i < FILES_OF_A_STUDY; i++)
+        if (!(y->paths[i] = tn_path_join(y->out.work, names[i])))
+            return tn_fail(e, TN_ENOMEM, "%s: out of memory", o->out);
+    if (y->resume && tn_path_is(y->paths[USED], NULL, e) == TN_ABSENT)
         return tn_fail(e, TN_ESTATE, "%s: does not exist; expected a study to resume",
                        y->paths[USED]);
-    const int old = runs == TN_ABSENT ? USED : RUNS;
-    if (!y->resume && !o->overwrite && (used != TN_ABSENT || runs != TN_ABSENT))
-        return tn_fail(e, TN_ESTATE,
-                       "%s: of an older study; --resume goes on with one that was stopped, "
-                       "--overwrite replaces it",
-                       y->paths[old]);
     return e->code;
 }
 
@@ -252,6 +243,7 @@ void study_close(study *y)
         fclose(y->curves);
     for (int i = 0; i < FILES_OF_A_STUDY; i++)
         free(y->paths[i]);
+    output_close(&y->out);
     tn_text_free(&y->told);
     free(y->cells);
     free(y->old);

@@ -235,5 +235,5 @@ int study_csv(const study *y, tn_error *e)
         if (c->done)
             csv_row(y, c, c->lr == best[c->optimizer] ? edges[where[c->optimizer]] : NULL, &out);
     }
-    return tn_text_save(&out, y->o->out, "table.csv", e);
+    return tn_text_save(&out, y->out.work, "table.csv", e);
 }

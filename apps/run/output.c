@@ -1,106 +1,195 @@
-/* output.c - makes, clears and fills the output folder. */
-#include "apps/run/output.h"
+/* output.c - see output.h. */
+#include "apps/run/guard.h"
+#include "apps/run/swap.h"
+#include "apps/run/show.h"
+#include "data/formats/file.h"
+#include "data/formats/folder.h"
+#include "optim/run/folders.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
-/* What a run leaves when it is done; a folder with one of the first two holds a finished run. */
-static const char *const results[] = { "model.safetensors", "adapter_model.safetensors",
-                                       "adapter_config.json", "config.json", "tokenizer.json",
-                                       "tokenizer_config.json", NULL };
-enum { WEIGHTS = 2 };
+static const char used_head[] = "# what made this folder; a config file of tenon";
 
-int output_check(const options *o, tn_error *e)
+const output_kind output_train = {
+    .command = "train", .option = "--output-dir", .checkpoints = true,
+    .old_file = "config.used", .old_text = used_head,
+    .names = { { "model.safetensors", true, true }, { "adapter_model.safetensors", true, true },
+               { "config.json", true, false }, { "adapter_config.json", true, false },
+               { "tokenizer.json", true, false }, { "tokenizer_config.json", true, false },
+               { "log.jsonl", false, false }, { "config.used", false, false } },
+};
+const output_kind output_compare = {
+    .command = "compare", .option = "--out",
+    .older = "of an older study; --resume goes on with one that was stopped, --overwrite replaces it",
+    .old_file = "config.used", .old_text = used_head,
+    .names = { { "runs.jsonl", false, true }, { "table.csv", true, true },
+               { "curves.jsonl", false, false }, { "config.used", false, false } },
+};
+const output_kind output_demo = {
+    .command = "demo", .option = "the folder", .again = true,
+    .old_file = "report.svg", .old_text = "<svg xmlns=",
+    .names = { { "report.svg", true, true } },
+};
+
+/* ---- opening ---- */
+
+/* The first file in OUT that is worth to be kept; NULL: none. */
+static const char *find_sign(const output *out)
 {
-    struct stat st, model;
-    if (tn_path_is(o->output_dir, NULL, e) == TN_FILE)
-        return tn_fail(e, TN_EIO, "%s: a file; expected a folder, or nothing yet", o->output_dir);
-    const int64_t step = tn_checkpoint_newest(o->output_dir, 0, e);
+    struct stat st;
+    for (int i = 0; out->kind->names[i].name; i++) {
+        const struct output_name *n = &out->kind->names[i];
+        if (n->sign && out->m.own >> i & 1 &&
+            (fstatat(out->at, n->name, &st, AT_SYMLINK_NOFOLLOW) ? errno != ENOENT
+                                                                 : st.st_size > 0))
+            return n->name;
+    }
+    return NULL;
+}
+
+/* Refuses an older run unless it is to be continued or replaced. */
+static int check_older(output *out, tn_error *e)
+{
+    const bool asked = out->resume || out->o->overwrite;
+    const char *sign = find_sign(out);
+    const int64_t step = out->kind->checkpoints && out->m.there
+                             ? tn_checkpoint_before(out->at, INT64_MAX, out->m.run, e) : -1;
     if (e->code)
         return e->code;
-    if (!stat(o->output_dir, &st) && !stat(o->model, &model) && st.st_dev == model.st_dev &&
-        st.st_ino == model.st_ino)
-        return tn_fail(e, APP_USAGE, "--output-dir %s: the folder of --model; expected another",
-                       o->output_dir);
-    if (o->resume && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--resume and --overwrite: use only one");
-    if (o->resume && step < 0)
+    if (out->resume && out->kind->checkpoints && step < 0)
         return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
-                       o->output_dir);
-    for (int i = 0; i < WEIGHTS && !o->resume && !o->overwrite; i++)
-        if (tn_path_is(o->output_dir, results[i], e) != TN_ABSENT)
-            return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
-                           o->output_dir, results[i]);
-    if (!o->resume && !o->overwrite && step >= 0)
-        return tn_fail(
-            e, TN_ESTATE,
-            "%s: holds a run stopped after step %lld; --resume continues it, --overwrite "
-            "replaces it",
-            o->output_dir, (long long)step);
+                       out->folder);
+    if (sign && !asked && out->kind->older)
+        return tn_fail(e, TN_ESTATE, "%s/%s: %s", out->folder, sign, out->kind->older);
+    if (sign && !asked && !out->kind->again)
+        return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
+                       out->folder, sign);
+    if (step >= 0 && !asked)
+        return tn_fail(e, TN_ESTATE, "%s: holds a run stopped after step %lld; --resume continues "
+                       "it, --overwrite replaces it", out->folder, (long long)step);
+    if (((sign || step >= 0) && !out->resume) || out->waiting)
+        out->before = out->m.run;
     return 0;
 }
 
-/* Removes the files of a folder that has no folders, and the folder. */
-static void remove_folder(const char *folder)
+/* From now on files go to OUT ("."), or to a folder in it. */
+static int work_in(output *out, const char *name, tn_error *e)
 {
-    DIR *dir = opendir(folder);
-    for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
-        char *path = tn_path_join(folder, d->d_name);
-        if (path && strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-            unlink(path);
-        free(path);
-    }
-    if (dir)
-        closedir(dir);
-    rmdir(folder);
+    char *work = strcmp(name, ".") ? tn_path_join(out->folder, name) : strdup(out->folder);
+    const int at = work ? tn_folder_open(out->at, name) : -1;
+    if (!work)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
+    else if (at < 0)
+        swap_failed(work, "open this folder", e);
+    if (out->work_at >= 0)
+        close(out->work_at);
+    free(out->work);
+    out->work = work;
+    out->work_at = at;
+    return e->code;
 }
 
-static bool is_checkpoint(const char *name)
+/* Is another process at work in the folder? One that was killed may take a moment to go. */
+static bool is_taken(int at)
 {
-    return !strncmp(name, "checkpoint-", 11) && name[11] >= '0' && name[11] <= '9';
+    enum { TRIALS = 50 };
+    const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+    bool taken = true;
+    for (int i = 0; i < TRIALS && taken; i++) {
+        taken = flock(at, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR);
+        if (taken)
+            nanosleep(&pause, NULL);
+    }
+    return taken;
 }
 
-/* What a run before this one left: its result and its checkpoints. */
-static void remove_run(const char *folder)
+/* Takes a folder that is there for this process, and refuses what must not be. */
+static int take(output *out, tn_error *e)
 {
-    for (int i = 0; results[i]; i++) {
-        char *path = tn_path_join(folder, results[i]);
-        if (path)
-            unlink(path);
-        free(path);
-    }
-    DIR *dir = opendir(folder);
-    for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir)) {
-        char *path = is_checkpoint(d->d_name) ? tn_path_join(folder, d->d_name) : NULL;
-        if (path)
-            remove_folder(path);
-        free(path);
-    }
-    if (dir)
-        closedir(dir);
-}
-
-int output_make(const char *folder, tn_error *e)
-{
-    if (e->code)
+    out->at = tn_folder_open(AT_FDCWD, out->folder);
+    if (out->at < 0)
+        return swap_failed(out->folder, "open this folder", e);
+    if (is_taken(out->at))
+        return tn_fail(e, TN_ESTATE, "%s: another run is writing there; expected another folder",
+                       out->folder);
+    if (guard_reads(out, e) ||
+        swap_recover(out->kind, out->at, out->folder, out->resume, &out->waiting, e) ||
+        marker_read(out->kind, out->at, out->folder, &out->m, e))
         return e->code;
-    char *path = strdup(folder);
-    if (!path)
+    if (out->m.there && strcmp(out->m.command, out->kind->command))
+        return tn_fail(e, TN_ESTATE, "%s: what tenon %s wrote; expected another folder", out->folder,
+                       out->m.command);
+    if (!out->m.there && out->resume && out->kind->checkpoints)
+        guard_adopt(out, e);
+    if (guard_names(out, e) || check_older(out, e) || !out->waiting)
+        return e->code;
+    char name[SWAP_NAME];
+    swap_name(out->waiting, name);
+    return work_in(out, name, e);
+}
+
+/* A path without the slashes and dots at its end, behind which a link would not be seen. */
+static char *plain_path(const char *path)
+{
+    char *plain = strdup(path);
+    for (size_t n = plain ? strlen(plain) : 0; n > 1; plain[--n] = 0)
+        if (plain[n - 1] != '/' && !(plain[n - 1] == '.' && plain[n - 2] == '/'))
+            break;
+    return plain;
+}
+
+int output_open(output *out, const output_kind *kind, const char *folder, const options *o,
+                bool resume, tn_error *e)
+{
+    struct stat st;
+    char target[256] = "";
+    *out = (output){ .kind = kind, .o = o, .resume = resume, .at = -1, .work_at = -1 };
+    out->folder = plain_path(folder);
+    out->work = out->folder ? strdup(out->folder) : NULL;
+    if (!out->work)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (resume && o->overwrite)
+        return tn_fail(e, APP_USAGE, "--resume and --overwrite: use only one");
+    if (lstat(out->folder, &st)) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            return swap_failed(out->folder, "look at this folder", e);
+        if (resume && kind->checkpoints)
+            return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
+                           out->folder);
+        return 0;
+    }
+    if (S_ISLNK(st.st_mode) && readlink(out->folder, target, sizeof target - 1) >= 0)
+        return tn_fail(e, TN_ESTATE, "%s: a link to %s; expected a folder, or nothing yet",
+                       out->folder, target);
+    if (!S_ISDIR(st.st_mode))
+        return tn_fail(e, TN_EIO, "%s: a file; expected a folder, or nothing yet", out->folder);
+    return take(out, e);
+}
+
+/* ---- beginning ---- */
+
+/* Makes the folder and those above it. */
+static int make_folders(output *out, tn_error *e)
+{
+    char *path = strdup(out->folder);
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
     for (char *s = path + 1;; s++) {
         const char kept = *s;
         if (kept && kept != '/')
             continue;
         *s = 0;
-        if (mkdir(path, 0777) && errno != EEXIST) {
-            tn_fail(e, TN_EIO, "%s: cannot make the folder: %s", path, strerror(errno));
+        out->made = !tn_at_make(AT_FDCWD, path);
+        if (!out->made && errno != EEXIST) {
+            swap_failed(path, "make the folder", e);
             break;
         }
         *s = kept;
@@ -111,34 +200,189 @@ int output_make(const char *folder, tn_error *e)
     return e->code;
 }
 
-int output_take(const options *o, tn_error *e)
+static int check_room(const output *out, double bytes, tn_error *e)
 {
-    int folder = output_make(o->output_dir, e) ? -1 : open(o->output_dir, O_RDONLY | O_CLOEXEC);
-    if (!e->code && folder < 0)
-        tn_fail(e, TN_EIO, "%s: cannot open: %s", o->output_dir, strerror(errno));
-    if (folder >= 0 && flock(folder, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        tn_fail(e, TN_ESTATE, "%s: another run is writing there; expected another folder",
-                o->output_dir);
-    if (!e->code && o->overwrite)
-        remove_run(o->output_dir);
-    if (!e->code)
-        return folder;
-    if (folder >= 0)
-        close(folder);
-    return -1;
+    struct statvfs fs;
+    char left[SHOWN], needed[SHOWN];
+    if (fstatvfs(out->at, &fs))
+        return swap_failed(out->folder, "ask for the free space", e);
+    const double room = (double)fs.f_bavail * (double)fs.f_frsize;
+    if (room < bytes)
+        tn_fail(e, TN_EIO, "%s: %s are free on this disk; expected %s, for the result%s", out->folder,
+                show_bytes(room, left), show_bytes(bytes, needed),
+                out->kind->checkpoints ? " and one checkpoint" : "");
+    return e->code;
 }
 
-int output_save(const setup *s, const options *o, tn_error *e)
+/* The hash itself, unless that is the number of the run that is replaced. */
+static uint64_t number_from(const output *out, uint64_t hash)
 {
-    const tn_file_type type = !strcmp(o->save_dtype, "bf16") ? TN_FILE_BF16
-                              : !strcmp(o->save_dtype, "f16") ? TN_FILE_F16 : TN_FILE_F32;
-    if (e->code)
+    while (!hash || hash == out->before)
+        hash = tn_hash64(&hash, sizeof hash, 0);
+    return hash;
+}
+
+int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
+{
+    if (e->code || (out->at < 0 && (make_folders(out, e) || take(out, e))) ||
+        check_room(out, bytes, e))
         return e->code;
-    if (s->full || o->tokenizer) /* a base model has its own, unless it was made from the data */
-        tn_tokenizer_save(s->tokenizer, o->output_dir, e);
-    if (!e->code && s->full)
-        tn_model_save(s->model, o->output_dir, type, e);
-    if (!e->code && !s->full)
-        tn_adapter_save(s->model, o->output_dir, type, e);
+    out->run = out->waiting ? out->waiting : out->resume ? out->m.run : 0;
+    out->run = out->run ? out->run : number_from(out, hash);
+    return output_stage(out, e);
+}
+
+/* ---- writing ---- */
+
+int output_here(const output *out, tn_error *e)
+{
+    struct stat a, b;
+    if (!e->code && (fstat(out->at, &a) || lstat(out->folder, &b) || a.st_dev != b.st_dev ||
+                     a.st_ino != b.st_ino))
+        tn_fail(e, TN_EIO, "%s: moved away while this run went on; expected it to stay in its place",
+                out->folder);
+    return e->code;
+}
+
+int output_stage(output *out, tn_error *e)
+{
+    char name[SWAP_NAME];
+    swap_name(out->run, name);
+    if (output_here(out, e))
+        return e->code;
+    if (!out->waiting && tn_at_make(out->at, name))
+        return swap_failed(out->folder, "make a folder in it", e);
+    out->waits = true;
+    out->kept = out->waiting != 0;
+    return work_in(out, name, e);
+}
+
+/* Writes what is kept of the lines that were there; where the run waited they are in this very file. */
+static void keep_lines(const output *out, const char *name, int64_t kept, FILE *to, tn_error *e)
+{
+    struct stat st;
+    size_t size = 0;
+    const int at = out->waiting ? out->work_at : out->at;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+        return;
+    char *path = tn_path_join(out->waiting ? out->work : out->folder, name);
+    char *text = path ? tn_file_read_at(at, name, path, SIZE_MAX / 2, &size, e) : NULL;
+    const char *end = text ? memrchr(text, '\n', size) : NULL;
+    size_t whole = end ? (size_t)(end - text) + 1 : 0;
+    if (kept >= 0)
+        whole = text && (size_t)kept < size ? (size_t)kept : size;
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
+    else if (out->waiting ? ftruncate(fileno(to), (off_t)whole) != 0
+                          : whole && (fwrite(text, whole, 1, to) != 1 || fflush(to)))
+        swap_failed(path, "keep its whole lines", e);
+    free(text);
+    free(path);
+}
+
+FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e)
+{
+    const int fd = e->code ? -1 : tn_at_open(out->work_at, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
+    if (!e->code && !f)
+        swap_failed(out->work, "make a file in this folder", e);
+    if (f && out->resume)
+        keep_lines(out, name, kept, f, e);
+    if (f && !e->code)
+        return f;
+    if (f)
+        fclose(f);
+    else if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+/* The bits of the files that wait, flushed. */
+static unsigned waiting_files(const output *out, tn_error *e)
+{
+    unsigned files = 0;
+    for (int i = 0; out->kind->names[i].name && !e->code; i++) {
+        const int fd = tn_at_open(out->work_at, out->kind->names[i].name, O_RDONLY | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT)
+            continue;
+        files |= 1u << i;
+        if (fd < 0 || tn_at_flush(fd))
+            swap_failed(out->work, "flush the files", e);
+        if (fd >= 0)
+            close(fd);
+    }
+    return files;
+}
+
+/* Refuses to put files over what is of nobody: it was not there when the run began. */
+static int check_free(const output *out, unsigned files, tn_error *e)
+{
+    struct stat st;
+    for (int i = 0; out->kind->names[i].name && !e->code; i++)
+        if ((files & ~out->m.own) >> i & 1 &&
+            !fstatat(out->at, out->kind->names[i].name, &st, AT_SYMLINK_NOFOLLOW))
+            tn_fail(e, TN_ESTATE, "%s/%s: put there while this run went on; expected nothing of that "
+                    "name", out->folder, out->kind->names[i].name);
+    return e->code;
+}
+
+int output_place(output *out, tn_error *e)
+{
+    const struct output_name *names = out->kind->names;
+    char name[SWAP_NAME];
+    unsigned results = 0;
+    if (e->code || !out->waits)
+        return e->code;
+    for (int i = 0; names[i].name; i++)
+        results |= (unsigned)names[i].result << i;
+    const unsigned files = waiting_files(out, e);
+    const bool result = (files & results) != 0; /* then the older one goes, and all of that run */
+    const marker m = { .run = out->run,
+                       .before = result ? 0 : out->before,
+                       .unnumbered = out->resume && out->m.unnumbered,
+                       .own = files | (out->m.own & ~(result ? results : 0)) };
+    if (check_free(out, files, e) || output_here(out, e) ||
+        marker_write(out->kind, out->work, &m, e))
+        return e->code;
+    swap_name(out->run, name);
+    if (!swap_install(out->kind, out->at, out->folder, name, e))
+        marker_read(out->kind, out->at, out->folder, &out->m, e);
+    out->waits = out->kept = false;
+    out->waiting = 0;
+    return e->code ? e->code : work_in(out, ".", e);
+}
+
+void output_close(output *out)
+{
+    char name[SWAP_NAME];
+    tn_error e = { 0 };
+    swap_name(out->run, name);
+    /* After a first checkpoint what waits counts: the next run puts it in its place. */
+    if (out->waits && !out->kept && (out->run == out->m.run || !out->kind->checkpoints ||
+                       !tn_checkpoint_is_there(out->at, out->run, &e)))
+        swap_remove(out->kind, out->at, name);
+    if (out->made)
+        rmdir(out->folder); /* which fails if anything is in it */
+    if (out->work_at >= 0)
+        close(out->work_at);
+    if (out->at >= 0)
+        close(out->at);
+    free(out->folder);
+    free(out->work);
+    *out = (output){ .at = -1, .work_at = -1 };
+}
+
+int output_check_file(const char *flag, const char *path, tn_error *e)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    char *around = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!around)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    else if (!lstat(path, &st))
+        tn_fail(e, APP_USAGE, "%s %s: something is there; expected a name that is free", flag, path);
+    else if (errno != ENOENT || stat(around, &st))
+        swap_failed(path, "write", e);
+    free(around);
     return e->code;
 }

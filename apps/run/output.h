@@ -1,20 +1,71 @@
-/* output.h - the folder that a training run writes.
+/* output.h - the folder that a command writes into: OUT of --output-dir, --out, or the demo's.
 
-   OUT/ holds the result (a model or an adapter, with its tokenizer), checkpoint-N folders,
-   log.jsonl and config.used. A run is finished when the result's weights are there. */
+       output out = { 0 };
+       output_open(&out, &output_train, o->output_dir, o, o->resume, e);    before any work: refuses what
+                                                                is in the way
+       output_begin(&out, hash, bytes, e);                      makes OUT, and a folder for this run's files
+       FILE *log = output_lines(&out, "log.jsonl", -1, e);      in out.work
+       output_place(&out, e);                                   they are in OUT now, all or none
+       output_stage(&out, e);                                   the result likewise
+       tn_model_save(model, out.work, type, e);
+       output_place(&out, e);
+       output_close(&out);
+
+   OUT holds the result, of a training run also checkpoint-N folders, and a marker. The rules:
+
+   1. What is replaced or removed is what the marker (marker.h) lists, and checkpoints with its run's
+      number. Anything else in the way of what the command writes is refused before work begins.
+   2. Nothing is written or removed through a link: OUT is opened once, without following one, and all
+      is done relative to that descriptor.
+   3. What the command reads is not in OUT under a name that it writes (guard.h).
+   4. A run whose place in OUT is taken is replaced when there is something better: its checkpoints by
+      the first new one, its result by the new one. Until then the new files wait:
+
+          OUT/.tenon-RUN.tmp  --renamed-->  OUT/.tenon-new  --file by file-->  OUT
+          killed here, it is               from here on it counts; killed here,
+          removed by the next run          the next run goes on moving
+
+   One process at a time holds OUT. A run that fails leaves nothing but what it had placed. */
 #ifndef TN_APP_OUTPUT_H
 #define TN_APP_OUTPUT_H
 
+#include "apps/run/marker.h"
 #include "apps/run/run.h"
 
-/* Refuses a folder that holds a run, unless it is to be continued or replaced. */
-int output_check(const options *o, tn_error *e);
-/* Makes the folder (and those above it). */
-int output_make(const char *folder, tn_error *e);
-/* Makes the folder of a run and takes it for this process, until the descriptor that is returned is
-   closed; for --overwrite removes result and checkpoints of before. -1: e says why. */
-int output_take(const options *o, tn_error *e);
-/* The trained adapter, or the model with its tokenizer. */
-int output_save(const setup *s, const options *o, tn_error *e);
+#include <stdio.h>
+
+extern const output_kind output_train, output_compare, output_demo;
+
+typedef struct output {
+    const output_kind *kind;
+    const options *o;
+    char *folder;         /* OUT without slashes behind it */
+    char *work;           /* where files of this run go now; before output_begin, where a resume finds them */
+    int at, work_at;      /* their descriptors; -1: not open */
+    bool waits, kept;     /* this run's files wait in a folder of their own; which output_close leaves */
+    bool resume, adopted; /* by a resume, without a marker */
+    bool made;            /* OUT was not there */
+    uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
+    uint64_t waiting;     /* of the run that a resume goes on with where it waits; 0: none */
+    marker m;             /* what is in OUT */
+} output;
+
+int output_open(output *out, const output_kind *kind, const char *folder, const options *o,
+                bool resume, tn_error *e);
+/* The run's number is the hash of what it was told, or, where it replaces a run of that number, another;
+   a resume keeps the number it has. Refuses (TN_EIO) where less than `bytes` are free. */
+int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
+/* Opens a file to add lines to: a new one, or for a resume one that begins with the first `kept` bytes
+   of the one that is there (-1: with its whole lines; a kill may have cut the last one). */
+FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
+int output_place(output *out, tn_error *e);
+int output_stage(output *out, tn_error *e);
+void output_close(output *out);
+/* Is OUT still the folder that was opened? Asked before files are written by their paths. */
+int output_here(const output *out, tn_error *e);
+
+/* A single file that is written at the end (--svg): refused where something is already, or where its
+   folder is not. */
+int output_check_file(const char *flag, const char *path, tn_error *e);
 
 #endif

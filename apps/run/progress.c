@@ -79,30 +79,11 @@ static int write_header(progress *p, const run *r, tn_error *e)
     return write_record(p, &out, e);
 }
 
-/* Cuts off a line that a full disk or a kill left unfinished. */
-static void cut_half_line(FILE *log)
+int progress_open(progress *p, const run *r, FILE *log, const char *path, tn_error *e)
 {
-    fseek(log, 0, SEEK_END);
-    long end = ftell(log), at = end;
-    for (char last = 0; at > 0 && last != '\n'; at -= last != '\n') {
-        fseek(log, at - 1, SEEK_SET);
-        last = (char)fgetc(log);
-    }
-    if (at != end && ftruncate(fileno(log), at))
-        return; /* the line stays; the next one says what is wrong with the disk */
-}
-
-int progress_open(progress *p, const run *r, const char *path, bool append, tn_error *e)
-{
-    *p = (progress){ .mode = progress_mode_of(r->o), .path = path };
-    if (e->code)
-        return e->code;
-    if (path && !(p->log = fopen(path, append ? "a+" : "w")))
-        return tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
-    if (p->log && append)
-        cut_half_line(p->log);
+    *p = (progress){ .mode = progress_mode_of(r->o), .log = log, .path = path };
     p->start = now_seconds();
-    return write_header(p, r, e);
+    return e->code ? e->code : write_header(p, r, e);
 }
 
 /* Ends a bar's line, so that something else can be printed. */

@@ -1,7 +1,7 @@
 /* progress.h - what a run shows: the block at its start, a line as it goes, and log.jsonl.
 
        progress p;
-       progress_open(&p, r, "out/log.jsonl", false, &e);     writes the log's header
+       progress_open(&p, r, log, "out/log.jsonl", &e);       writes the log's header
        progress_block(r);                                    facts before the first step
        progress_event(&p, r, event, &e);                     after each step and evaluation
        progress_close(&p);
@@ -35,7 +35,8 @@ typedef struct progress {
 } progress;
 
 progress_mode progress_mode_of(const options *o);
-int progress_open(progress *p, const run *r, const char *path, bool append, tn_error *e);
+/* `log` may be NULL; it is the progress's to close. The path is for messages. */
+int progress_open(progress *p, const run *r, FILE *log, const char *path, tn_error *e);
 void progress_block(const run *r);
 /* model, adapter and data lines alone, for `compare`. */
 void progress_setup(const setup *s, const options *o);

@@ -226,8 +226,8 @@ int tn_writer_close(tn_writer *w)
             refused(w->path, "flush", e);
         if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
             refused(w->path, "close", e);
-        if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, 0))
-            refused(w->path, "replace", e);
+        if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, w->how))
+            refused(w->path, w->how ? "make" : "replace", e);
         if (e->code)
             tn_at_remove(w->at, w->temp, false);
         else if (tn_at_flush(w->at)) /* a rename is on the disk when its folder is */
@@ -243,6 +243,14 @@ int tn_writer_close(tn_writer *w)
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
 {
     tn_writer w = tn_writer_open(path, e);
+    tn_writer_add(&w, bytes, size);
+    return tn_writer_close(&w);
+}
+
+int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e)
+{
+    tn_writer w = tn_writer_open(path, e);
+    w.how = RENAME_NOREPLACE;
     tn_writer_add(&w, bytes, size);
     return tn_writer_close(&w);
 }

@@ -25,6 +25,7 @@ typedef struct tn_writer {
     const char *path, *name; /* name: behind the last slash */
     char *copy, *temp;       /* temp: the name until it is closed; it lies in copy */
     int at, fd;              /* the folder around, the file */
+    unsigned how;            /* RENAME_NOREPLACE: nothing is replaced */
     tn_error *e;
 } tn_writer;
 tn_writer tn_writer_open(const char *path, tn_error *e);

@@ -211,7 +211,7 @@ static int check_run(const char *path, const tn_state *s, const tn_optim *o, con
                        s->optimizer, def->name);
     if (r->options_hash && s->run.options_hash != r->options_hash)
         return tn_fail(e, TN_EARG, "%s: of a run with other options; expected the same", path);
-    if (r->run && s->run.run != r->run)
+    if (r->run && s->run.run && s->run.run != r->run)
         return tn_fail(e, TN_EARG, "%s: of another run; expected one of this run", path);
     return TN_OK;
 }
@@ -246,6 +246,7 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
     if (w && m && !e->code && !fill(w, m, p, o, false, e) && !check_base(path, &s, p, e))
         fill(w, m, p, o, true, e);
     if (!e->code) {
+        s.run.run = s.run.run ? s.run.run : r->run;
         s.run.before = r->before;
         *r = s.run;
         tn_optim_set_steps(o, r->step);

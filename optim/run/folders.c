@@ -62,12 +62,6 @@ static bool read_unfinished(const char *name, uint64_t *run)
     return true;
 }
 
-bool tn_checkpoint_is_unfinished(const char *name)
-{
-    uint64_t run;
-    return read_unfinished(name, &run);
-}
-
 char *tn_checkpoint_path(const char *folder, int64_t step)
 {
     char name[NAME];
@@ -110,6 +104,12 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
     return there;
 }
 
+/* One without a number may be of any run. */
+static bool is_of(const tn_checkpoint_id *id, uint64_t run)
+{
+    return !id->run || id->run == run;
+}
+
 int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e)
 {
     tn_checkpoint_id id;
@@ -118,11 +118,22 @@ int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e)
     for (size_t i = 0; names && names[i]; i++) {
         const int64_t n = tn_checkpoint_number(names[i]);
         if (n > best && n < below && tn_checkpoint_identify(at, names[i], &id, e) &&
-            (id.damaged || !run || id.run == run))
+            (id.damaged || !run || is_of(&id, run)))
             best = n;
     }
     tn_folder_names_free(names);
     return best;
+}
+
+bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e)
+{
+    tn_checkpoint_id id;
+    bool found = false;
+    char **names = tn_folder_names(at, "checkpoints", e);
+    for (size_t i = 0; names && names[i] && !found; i++)
+        found = tn_checkpoint_identify(at, names[i], &id, e) && !id.damaged && id.run == run;
+    tn_folder_names_free(names);
+    return found;
 }
 
 /* ---- removing ---- */
@@ -157,7 +168,7 @@ static void prune(int at, uint64_t run, int64_t below, int keep)
     char name[NAME];
     for (int64_t n = below; (n = tn_checkpoint_before(at, n, run, &e)) >= 0;) {
         finished_name(n, name);
-        if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && id.run == run && keep-- <= 0)
+        if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && is_of(&id, run) && keep-- <= 0)
             retire(at, n, run);
     }
 }
@@ -198,7 +209,7 @@ static bool is_ours(int at, const char *name, const tn_run_state *r)
     tn_checkpoint_id id;
     char other[256];
     return tn_checkpoint_identify(at, name, &id, &e) && !id.damaged &&
-        (id.run == r->run || (r->before && id.run == r->before)) &&
+        (is_of(&id, r->run) || (r->before && id.run == r->before)) &&
         !tn_folder_has_others(at, name, tn_checkpoint_files, other);
 }
 

@@ -1,6 +1,7 @@
 /* folders.h - the folders checkpoint-N of a run on the disk. Internal header.
 
-   A checkpoint is known by its trainer_state.json, which says N and the run's number. Under the name
+   A checkpoint is known by its trainer_state.json, which says N and the run's number; one without a
+   number, as tenon once wrote them, may be of any run. Under the name
    checkpoint-N.RUN.tmp (RUN: 16 hexadecimal digits) it is filled, and emptied. What is neither is
    not ours, and stays; so does a checkpoint in which somebody has put more. */
 #ifndef TN_FOLDERS_H
@@ -12,7 +13,6 @@ extern const char *const tn_checkpoint_files[]; /* weights, optimizer, state; en
 
 /* The N of "checkpoint-N", perhaps behind folders; -1: another name ("checkpoint-007" is one). */
 int64_t tn_checkpoint_number(const char *path);
-bool tn_checkpoint_is_unfinished(const char *name); /* "checkpoint-N.RUN.tmp" */
 /* "folder/checkpoint-STEP" in new memory; NULL: no memory. */
 char *tn_checkpoint_path(const char *folder, int64_t step);
 
@@ -24,6 +24,9 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
 /* Largest N < below of the checkpoints of a run (0: of any), damaged ones too; -1: none,
    or e is set. */
 int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e);
+
+/* Has this run (not 0) a checkpoint that is whole? Damaged ones say nothing. */
+bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e);
 
 /* Makes the folder and in it an empty one for checkpoint-STEP; its path in new memory. The folder's
    descriptor, which tn_checkpoint_end closes; -1: e says why. */

@@ -74,10 +74,11 @@ START_TEST(a_longer_run_continues_a_shorter_one)
         "train --model m --tokenizer chars --data t.txt --lr-scheduler constant --warmup-steps 1";
     ck_assert_int_eq(tenon(&p, "%s --iters 9 -o o", how), 0);
     for (int n = 1; n < 9; n++) {
-        ck_assert_int_eq(tenon(&p, "%s --iters %d -o r --overwrite", how, n), 0);
+        ck_assert_int_eq(tenon(&p, "%s --iters %d -o r", how, n), 0);
         ck_assert_int_eq(tenon(&p, "%s --iters 9 -o r --resume", how), 0);
         ck_assert_int_eq(shell(&p, "rm -r r/checkpoint-%d", n), 0);
         place_same(&p, "o", "r");
+        ck_assert_int_eq(shell(&p, "rm -r r"), 0);
     }
     place_end(&p);
 }
@@ -179,7 +180,11 @@ START_TEST(a_finished_run_is_kept)
     ck_assert_int_eq(shell(&p, "rm r/model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r", how), 1);
     place_has(&p, "err", "holds a run stopped after step 3; --resume continues it, --overwrite");
-    ck_assert_int_eq(shell(&p, "touch r/adapter_config.json r/adapter_model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
+    place_same(&p, "o", "r");
+    make_base(&p); /* a result of other files goes, too */
+    ck_assert_int_eq(tenon(&p, LORA " -o r --overwrite"), 0);
+    ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors && test ! -e r/tokenizer.json"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
     place_same(&p, "o", "r");
     ck_assert_int_eq(tenon(&p, "%s -o r --resume --overwrite", how), 2);

@@ -1,0 +1,297 @@
+/* guard.c - see guard.h. */
+#include "apps/run/guard.h"
+#include "apps/run/show.h"
+#include "data/formats/file.h"
+#include "data/formats/folder.h"
+#include "optim/run/folders.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what is read ---- */
+
+/* Files and folders, known by device and inode. */
+typedef struct thing { dev_t dev; ino_t ino; char *name; } thing;
+typedef struct things { thing *all; size_t n, room; } things;
+
+static void add_thing(things *t, const struct stat *st, const char *folder, const char *name,
+                      tn_error *e)
+{
+    if (t->n == t->room) {
+        const size_t room = t->room ? 2 * t->room : 32;
+        thing *more = realloc(t->all, room * sizeof *more);
+        t->all = more ? more : t->all;
+        t->room = more ? room : t->room;
+    }
+    char *path = t->n < t->room ? tn_path_join(folder, name) : NULL;
+    if (path)
+        t->all[t->n++] = (thing){ st->st_dev, st->st_ino, path };
+    else
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+}
+
+static void free_things(things *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        free(t->all[i].name);
+    free(t->all);
+}
+
+static bool is_written(const output *out, const char *name)
+{
+    return output_name_find(out->kind, name) >= 0 || !strncmp(name, ".tenon-", 7) ||
+        (out->kind->checkpoints && !strncmp(name, "checkpoint-", 11));
+}
+
+/* All that lies in a folder; of OUT what the command may write. */
+static void list_things(const output *out, int at, const char *folder, bool inside, things *t,
+                        tn_error *e)
+{
+    char **names = at < 0 ? NULL : tn_folder_names(at, folder, e);
+    for (size_t i = 0; names && names[i] && !e->code; i++) {
+        struct stat st;
+        if ((!inside && !is_written(out, names[i])) ||
+            fstatat(at, names[i], &st, AT_SYMLINK_NOFOLLOW))
+            continue;
+        add_thing(t, &st, folder, names[i], e);
+        if (!inside && S_ISDIR(st.st_mode) && !e->code) {
+            const int fd = tn_folder_open(at, names[i]);
+            list_things(out, fd, t->all[t->n - 1].name, true, t, e);
+            if (fd >= 0)
+                close(fd);
+        }
+    }
+    tn_folder_names_free(names);
+}
+
+static const char *find_thing(const things *t, const struct stat *st)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->all[i].dev == st->st_dev && t->all[i].ino == st->st_ino)
+            return t->all[i].name;
+    return NULL;
+}
+
+/* The first folder around the open one that is among the things; NULL: none. */
+static const char *find_around(const things *t, int fd)
+{
+    const char *found = NULL;
+    struct stat st, above;
+    for (bool top = fstat(fd, &st) != 0; !top && !found; st = above) {
+        const int up = tn_at_open(fd, "..", O_PATH | O_DIRECTORY);
+        top = up < 0 || fstat(up, &above) || (above.st_dev == st.st_dev && above.st_ino == st.st_ino);
+        if (up >= 0)
+            dup3(up, fd, O_CLOEXEC);
+        if (up >= 0)
+            close(up);
+        found = top ? NULL : find_thing(t, &above);
+    }
+    return found;
+}
+
+/* The first file in the folder, links followed, that is among the things; NULL: none. */
+static const char *find_inside(const things *t, int fd, tn_error *e)
+{
+    const char *found = NULL;
+    struct stat st;
+    tn_error wrong = { 0 }; /* what cannot be listed is not read */
+    char **names = tn_folder_names(fd, "a folder that is read", &wrong);
+    for (size_t i = 0; names && names[i] && !found; i++)
+        if (!fstatat(fd, names[i], &st, 0))
+            found = find_thing(t, &st);
+    if (wrong.code == TN_ENOMEM)
+        *e = wrong;
+    tn_folder_names_free(names);
+    return found;
+}
+
+/* The folder `path`, or the one around the file `path`. */
+static int open_around(const char *path, bool folder)
+{
+    char *copy = strdup(path), *slash = copy && !folder ? strrchr(copy, '/') : NULL;
+    if (slash)
+        slash[slash == copy] = 0;
+    const int fd = !copy ? -1 : tn_at_open(AT_FDCWD, folder || slash ? copy : ".",
+                                           O_RDONLY | O_DIRECTORY);
+    free(copy);
+    return fd;
+}
+
+static int check_read(const output *out, const things *t, const char *flag, const char *path,
+                      tn_error *e)
+{
+    struct stat st, here;
+    if (stat(path, &st) || fstat(out->at, &here)) /* it is not there, as whoever reads it will say */
+        return e->code;
+    const bool folder = S_ISDIR(st.st_mode);
+    if (st.st_dev == here.st_dev && st.st_ino == here.st_ino)
+        return tn_fail(e, APP_USAGE, "%s %s: the folder of --%s; expected another",
+                       out->kind->option, out->folder, flag);
+    const char *found = find_thing(t, &st);
+    const int fd = found ? -1 : open_around(path, folder);
+    if (fd >= 0 && folder)
+        found = find_inside(t, fd, e);
+    if (fd >= 0 && !found)
+        found = find_around(t, fd);
+    if (fd >= 0)
+        close(fd);
+    if (found && !e->code)
+        tn_fail(e, APP_USAGE, "%s %s: %s could be replaced, and --%s %s reads it; expected another "
+                "folder", out->kind->option, out->folder, found, flag, path);
+    return e->code;
+}
+
+/* A resume may be told by the config.used that its own run wrote. */
+static bool is_own_config(const output *out, const char *path)
+{
+    struct stat own, st;
+    return out->resume && !fstatat(out->at, "config.used", &own, AT_SYMLINK_NOFOLLOW) &&
+        !stat(path, &st) && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+}
+
+int guard_reads(const output *out, tn_error *e)
+{
+    static const int reads[] = { OPT_model, OPT_data, OPT_adapter_path, OPT_config };
+    things t = { 0 };
+    list_things(out, out->at, out->folder, false, &t, e);
+    for (size_t i = 0; i < sizeof reads / sizeof *reads && !e->code; i++) {
+        const option *row = &options_table[reads[i]];
+        const char *path = *(const char *const *)((const char *)out->o + row->offset);
+        char name[64];
+        if (path && !(reads[i] == OPT_config && is_own_config(out, path)))
+            check_read(out, &t, option_dashed(row->name, name), path, e);
+    }
+    free_things(&t);
+    return e->code;
+}
+
+/* ---- what is in the way ---- */
+
+typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner; /* NOBODY: not in the way; OLD: no marker */
+
+/* Of an entry with the name of a checkpoint; `inside` is what else lies in it, if that is in the way. */
+static owner owner_of_checkpoint(const output *out, const char *name, char inside[256], tn_error *e)
+{
+    tn_checkpoint_id id;
+    const bool stays = out->m.there && !out->o->overwrite;
+    if (!tn_checkpoint_identify(out->at, name, &id, e))
+        return STRANGER;
+    if (!stays && tn_folder_has_others(out->at, name, tn_checkpoint_files, inside))
+        return STRANGER;
+    if (!out->m.there)
+        return OLD;
+    const bool known = id.run ? id.run == out->m.run || id.run == out->m.before
+                              : out->m.unnumbered;
+    return known || (stays && id.damaged) ? OURS : STRANGER;
+}
+
+static owner owner_of(const output *out, const char *name, char inside[256], tn_error *e)
+{
+    const int i = output_name_find(out->kind, name);
+    struct stat st;
+    *inside = 0;
+    if (out->kind->checkpoints && tn_checkpoint_number(name) >= 0)
+        return owner_of_checkpoint(out, name, inside, e);
+    if (i < 0 || fstatat(out->at, name, &st, AT_SYMLINK_NOFOLLOW))
+        return strcmp(name, MARKER) ? NOBODY : OURS;
+    if (!S_ISREG(st.st_mode))
+        return STRANGER;
+    return out->m.own >> i & 1 ? OURS : out->m.there && !out->adopted ? STRANGER : OLD;
+}
+
+/* Does a file in OUT begin as tenon's do? */
+static bool is_of_tenon(const output *out, const char *name, const char *head)
+{
+    char start[64] = "";
+    const int fd = tn_at_open(out->at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const ssize_t n = fd < 0 ? -1 : read(fd, start, strlen(head));
+    if (fd >= 0)
+        close(fd);
+    return n == (ssize_t)strlen(head) && !memcmp(start, head, (size_t)n);
+}
+
+int guard_adopt(output *out, tn_error *e)
+{
+    tn_checkpoint_id id = { 0 };
+    char **names = tn_folder_names(out->at, out->folder, e);
+    for (size_t i = 0; names && names[i]; i++) {
+        tn_checkpoint_id one;
+        if (tn_checkpoint_identify(out->at, names[i], &one, e) && !one.damaged &&
+            one.step >= id.step)
+            id = one;
+    }
+    tn_folder_names_free(names);
+    out->adopted = !e->code && tn_checkpoint_before(out->at, INT64_MAX, 0, e) >= 0;
+    if (!out->adopted)
+        return e->code;
+    out->m = (marker){ .there = true, .run = id.run, .unnumbered = !id.run };
+    strcpy(out->m.command, out->kind->command);
+    if (is_of_tenon(out, "config.used", out->kind->old_text))
+        out->m.own |= 1u << output_name_find(out->kind, "config.used");
+    if (is_of_tenon(out, "log.jsonl", "{\"tenon\":"))
+        out->m.own |= 1u << output_name_find(out->kind, "log.jsonl");
+    return e->code;
+}
+
+/* "rm -r OUT", or of what is in the way where there is more. */
+static void add_removal(const output *out, char **names, bool all, tn_text *line, tn_error *e)
+{
+    char inside[256];
+    tn_text_add(line, "rm -r");
+    for (size_t i = 0; names[i] && !all; i++) {
+        char *path = owner_of(out, names[i], inside, e) == OLD
+                         ? tn_path_join(out->folder, names[i]) : NULL;
+        if (path) {
+            tn_text_add(line, " ");
+            show_word(path, line);
+        }
+        free(path);
+    }
+    if (all) {
+        tn_text_add(line, " ");
+        show_word(out->folder, line);
+    }
+}
+
+static int refuse_old(const output *out, char **names, bool all, tn_error *e)
+{
+    tn_text line = { 0 };
+    add_removal(out, names, all, &line, e);
+    const char *text = tn_text_done(&line, out->folder, e);
+    tn_error whole = { 0 };
+    if (text)
+        tn_fail(&whole, TN_ESTATE, "%s: written by a tenon that did not mark what is its own, so "
+                "that nothing here is replaced; to remove it: %s", out->folder, text);
+    if (strlen(whole.text) + 1 < sizeof whole.text)
+        tn_fail(e, TN_ESTATE, "%s", whole.text);
+    else /* a command that is cut short removes something else */
+        tn_fail(e, TN_ESTATE, "written by a tenon that did not mark what is its own, so that nothing "
+                "there is replaced; expected another folder than %s", out->folder);
+    tn_text_free(&line);
+    return e->code;
+}
+
+int guard_names(const output *out, tn_error *e)
+{
+    char first[512] = "", inside[256];
+    bool old = false, strangers = false, all = true;
+    char **names = tn_folder_names(out->at, out->folder, e);
+    for (size_t i = 0; names && names[i] && !e->code && !strangers; i++) {
+        const owner whose = owner_of(out, names[i], inside, e);
+        strangers = whose == STRANGER;
+        if (strangers || (whose == OLD && !old))
+            snprintf(first, sizeof first, "%s%s%s", names[i], *inside ? "/" : "", inside);
+        old = old || whose == OLD;
+        all = all && whose != NOBODY;
+    }
+    if (!e->code && old && !strangers && is_of_tenon(out, out->kind->old_file, out->kind->old_text))
+        refuse_old(out, names, all, e);
+    else if (!e->code && *first)
+        tn_fail(e, TN_ESTATE, "%s/%s: in the way of what tenon %s writes, and not known to be of an "
+                "older run; expected another folder", out->folder, first, out->kind->command);
+    tn_folder_names_free(names);
+    return e->code;
+}

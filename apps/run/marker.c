@@ -1,0 +1,97 @@
+/* marker.c - see marker.h. */
+#include "apps/run/marker.h"
+#include "apps/options/options.h"
+#include "data/formats/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MOST = 1 << 16 }; /* bytes of a marker */
+
+int output_name_find(const output_kind *kind, const char *name)
+{
+    for (int i = 0; kind->names[i].name; i++)
+        if (!strcmp(kind->names[i].name, name))
+            return i;
+    return -1;
+}
+
+static uint64_t read_number(const tn_json *root, const char *key, tn_error *e)
+{
+    const tn_json *v = tn_json_find(root, key);
+    if (!v)
+        return 0;
+    if (v->kind != TN_STRING || v->length != 16 || strspn(v->text, "0123456789abcdef") != 16)
+        tn_json_refuse(v, "a number of 16 hexadecimal digits", e);
+    return e->code ? 0 : strtoull(v->text, NULL, 16);
+}
+
+static int read_members(const output_kind *kind, const tn_json *root, const char *path, marker *m,
+                        tn_error *e)
+{
+    const char *name = "";
+    tn_json_get_string(root, "command", &name, e);
+    snprintf(m->command, sizeof m->command, "%s", name);
+    m->run = read_number(root, "run", e);
+    m->before = read_number(root, "before", e);
+    tn_json_get_bool(root, "unnumbered", &m->unnumbered, e);
+    if (!e->code && (!m->run || !*name))
+        return tn_fail(e, TN_EFORMAT, "%s: it has no %s; expected what a run of tenon writes", path,
+                       m->run ? "command" : "run");
+    const tn_json *files = tn_json_find(root, "files");
+    for (const tn_json *v = files ? files->child : NULL; v; v = v->next) {
+        const int i = v->kind == TN_STRING ? output_name_find(kind, v->text) : -1;
+        if (i >= 0)
+            m->own |= 1u << i;
+    }
+    m->there = !e->code;
+    return e->code;
+}
+
+int marker_read(const output_kind *kind, int at, const char *folder, marker *m, tn_error *e)
+{
+    struct stat st;
+    size_t size;
+    *m = (marker){ 0 };
+    if (e->code || (fstatat(at, MARKER, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT))
+        return e->code;
+    char *path = tn_path_join(folder, MARKER);
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    char *text = tn_file_read_at(at, MARKER, path, MOST, &size, e);
+    const tn_json *root = text ? tn_json_parse(text, size, path, 0, e) : NULL;
+    if (root)
+        read_members(kind, root, path, m, e);
+    tn_json_free(root);
+    free(text);
+    free(path);
+    return e->code;
+}
+
+int marker_write(const output_kind *kind, const char *folder, const marker *m, tn_error *e)
+{
+    tn_text t = { 0 };
+    const char *comma = "";
+    tn_text_add(&t,
+                "{\n  \"about\": \"what a run of tenon wrote here beside its checkpoints: a later "
+                "one may replace that, and nothing else\",\n"
+                "  \"tenon\": \"%s\",\n  \"command\": \"%s\",\n  \"run\": \"%016" PRIx64 "\",\n",
+                TENON_VERSION, kind->command, m->run);
+    if (m->before)
+        tn_text_add(&t, "  \"before\": \"%016" PRIx64 "\",\n", m->before);
+    if (m->unnumbered)
+        tn_text_add(&t, "  \"unnumbered\": true,\n");
+    tn_text_add(&t, "  \"files\": [");
+    for (int i = 0; kind->names[i].name; i++)
+        if (m->own >> i & 1) {
+            tn_text_add(&t, "%s\"%s\"", comma, kind->names[i].name);
+            comma = ", ";
+        }
+    tn_text_add(&t, "]\n}\n");
+    return tn_text_save(&t, folder, MARKER, e);
+}
