@@ -288,7 +288,7 @@ static const row rows[] = {
     { "rm c/curves.jsonl", "", 1, "c/curves.jsonl: cannot open: No such file or directory" },
     { "rm -r c", "", 1, "c/config.used: does not exist; expected a study to resume" },
     { "", "--overwrite", 2, "--resume and --overwrite: use only one" },
-    { "", "--no-resume --auto-resume --overwrite", 2, "--auto-resume and --overwrite: expected one" },
+    { "", "--no-resume --auto-resume --overwrite", 2, "--auto-resume and --overwrite: use only one" },
     { "", "--no-resume", 1, "c/runs.jsonl: of an older study" },
 };
 
