@@ -22,6 +22,7 @@ tn_context *tn_context_new(const tn_options *options)
     tn_context *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
+    atomic_init(&c->users, 1);
     c->seed = o.seed;
     c->kernels = tn_kernels_select(o.isa);
     c->pool = c->kernels ? tn_pool_new(o.threads > 0 ? o.threads : usable_cpus()) : NULL;
@@ -32,9 +33,14 @@ tn_context *tn_context_new(const tn_options *options)
     return c;
 }
 
+void tn_context_hold(tn_context *c)
+{
+    atomic_fetch_add(&c->users, 1);
+}
+
 void tn_context_free(tn_context *c)
 {
-    if (!c)
+    if (!c || atomic_fetch_sub(&c->users, 1) > 1)
         return;
     tn_pool_free(c->pool);
     free(c);
@@ -60,10 +66,20 @@ const tn_kernels *tn_kernels_of(const tn_context *c)
     return c->kernels;
 }
 
-void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
-                     void *arg)
+bool tn_context_enter(tn_context *c)
 {
-    tn_pool_run(c->pool, n, body, arg);
+    return tn_pool_enter(c->pool);
+}
+
+void tn_context_leave(tn_context *c)
+{
+    tn_pool_leave(c->pool);
+}
+
+int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
+                    void *arg)
+{
+    return tn_pool_run(c->pool, n, body, arg);
 }
 
 void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes)

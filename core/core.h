@@ -67,7 +67,12 @@ void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list
     __attribute__((format(printf, 4, 0)));
 void tn_escape(tn_sink *put, void *arg, const char *s, size_t n); /* n bytes as %s shows them */
 
-/* ---- context: threads, seed, kernels ---- */
+/* ---- context: threads, seed, kernels ----
+
+   One context serves one thread at a time: ops, backward, tn_optim_step and tn_evaluate refuse
+   (TN_ESTATE) while another thread is inside one of them. Threads may take turns, and have tapes of
+   their own on it. Threads that work at the same time need a context each; they may share weights that
+   are frozen. A tape, params and an optimizer are one thread's at a time, too: that is not checked. */
 
 typedef struct tn_context tn_context;
 
@@ -80,7 +85,7 @@ typedef struct tn_options {
 /* NULL when memory or threads are not to be had, or the CPU has not the instruction set asked for (or
    no CPU has: $TN_ISA is no name). */
 tn_context *tn_context_new(const tn_options *options);
-void tn_context_free(tn_context *c);
+void tn_context_free(tn_context *c); /* it lives on until the last of its tapes and params is freed */
 int tn_context_threads(const tn_context *c);
 uint64_t tn_context_seed(const tn_context *c);
 const char *tn_context_isa(const tn_context *c);

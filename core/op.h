@@ -112,12 +112,13 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i);
 
 /* Calls body(arg, i, thread) once for each i in [0, n), on all threads of the context; thread is in
    [0, threads). Which thread runs which i is not defined: split outputs or fixed blocks, never sums.
-   Called from inside a body it runs on the calling thread alone. */
-void tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg);
+   Called from inside a body it runs on the calling thread alone. Returns 0, or TN_ESTATE, having called
+   nothing, while another thread is inside a call of this context; inside an op that cannot be. */
+int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg);
 /* Calls body(arg, from, to, thread) for ranges of `length` indices (the last may be shorter) that cover
    [0, count), on all threads. The ranges do not depend on the number of threads. */
 typedef void tn_range_body(void *arg, int64_t from, int64_t to, int thread);
-void tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg);
+int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg);
 /* At least `bytes` of 64-byte aligned memory that belongs to that thread of the pool until the next
    call with the same thread and slot; its content is not kept. slot 0: products; 1, 2: ops. NULL: no
    memory. */

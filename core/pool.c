@@ -31,7 +31,9 @@ struct tn_pool {
     int started;            /* workers that exist */
     worker *workers;        /* (threads - 1) */
     block *memory;          /* (threads, TN_SLOTS) */
-    bool running;           /* the caller is inside a run; only the caller looks at it */
+    _Atomic uintptr_t owner; /* the thread that is inside a call of the pool's users; 0: nobody */
+    int depth;              /* how many of its calls it is in; this and */
+    bool running;           /* that it is inside a run are its own to look at */
 
     pthread_mutex_t lock;   /* guards job, open, stop and changes of round and joined */
     pthread_cond_t wake;    /* a round has begun */
@@ -127,19 +129,49 @@ static int calling_thread(const tn_pool *p)
     return 0;
 }
 
-void tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg)
+bool tn_pool_enter(tn_pool *p)
 {
+    uintptr_t self = (uintptr_t)pthread_self(), nobody = 0;
+    if (atomic_load_explicit(&p->owner, memory_order_relaxed) != self &&
+        !atomic_compare_exchange_strong(&p->owner, &nobody, self))
+        return false;
+    p->depth++;
+    return true;
+}
+
+void tn_pool_leave(tn_pool *p)
+{
+    if (--p->depth == 0)
+        atomic_store(&p->owner, 0);
+}
+
+static void run_alone(job j, int thread)
+{
+    for (int64_t i = 0; i < j.n; i++)
+        j.body(j.arg, i, thread);
+}
+
+int tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg)
+{
+    job j = { n, body, arg };
     int thread = calling_thread(p);
-    if (n <= 1 || p->threads == 1 || thread > 0 || p->running) {
-        for (int64_t i = 0; i < n; i++)
-            body(arg, i, thread);
-        return;
+    if (thread > 0) {
+        run_alone(j, thread);
+        return TN_OK;
     }
-    p->running = true;
-    begin_round(p, (job){ n, body, arg }, false);
-    take_indices(p, (job){ n, body, arg }, 0);
-    end_round(p);
-    p->running = false;
+    if (!tn_pool_enter(p))
+        return TN_ESTATE;
+    if (n <= 1 || p->threads == 1 || p->running) {
+        run_alone(j, 0);
+    } else {
+        p->running = true;
+        begin_round(p, j, false);
+        take_indices(p, j, 0);
+        end_round(p);
+        p->running = false;
+    }
+    tn_pool_leave(p);
+    return TN_OK;
 }
 
 tn_pool *tn_pool_new(int threads)
@@ -210,8 +242,8 @@ static void run_range(void *arg, int64_t i, int thread)
     r->body(r->arg, from, from + (left < r->length ? left : r->length), thread);
 }
 
-void tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg)
+int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg)
 {
     ranges r = { .count = count, .length = length, .body = body, .arg = arg };
-    tn_parallel_for(c, count / length + (count % length != 0), run_range, &r);
+    return tn_parallel_for(c, count / length + (count % length != 0), run_range, &r);
 }

@@ -20,6 +20,7 @@ tn_tape *tn_tape_new(tn_context *c)
 {
     tn_tape *t = calloc(1, sizeof *t);
     if (t) {
+        tn_context_hold(c);
         t->context = c;
         t->mode.training = true;
     }
@@ -35,6 +36,7 @@ void tn_tape_free(tn_tape *t)
     tn_arena_free(&t->temporary);
     tn_buffers_free(&t->gradients);
     free(t->nodes);
+    tn_context_free(t->context);
     free(t);
 }
 
@@ -219,10 +221,8 @@ static int push(tn_tape *t, const tn_node *n)
     return 0;
 }
 
-tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
+static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
 {
-    if (t->error.code)
-        return NULL;
     tn_node n = { .op = op, .attr = attr, .draw = t->mode.draw, .training = t->mode.training };
     for (int i = 0; i < op->inputs; i++)
         n.in[i] = in[i];
@@ -239,6 +239,19 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
     if (t->error.code || (n.wanted && push(t, &n)))
         return NULL;
     return n.out;
+}
+
+tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
+{
+    if (t->error.code)
+        return NULL;
+    if (!tn_context_enter(t->context)) {
+        tn_refuse(t, op, TN_ESTATE, TN_BUSY);
+        return NULL;
+    }
+    tn_tensor *out = apply(t, op, in, attr);
+    tn_context_leave(t->context);
+    return out;
 }
 
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
@@ -304,6 +317,21 @@ static void release(tn_tape *t, tn_tensor *a)
     a->has_grad = false;
 }
 
+static void walk_back(tn_tape *t, tn_tensor *loss)
+{
+    if (!gradient(t, loss))
+        return;
+    loss->g[0] = 1;
+    loss->has_grad = true;
+    for (size_t i = t->count; i-- > 0 && !t->error.code;) {
+        const tn_node *n = &t->nodes[i];
+        if (n->out->has_grad)
+            n->op->backward(t, n);
+        tn_arena_rewind(&t->temporary, (tn_place){ 0 });
+        release(t, n->out);
+    }
+}
+
 int tn_backward(tn_tape *t, tn_tensor *loss)
 {
     if (t->error.code)
@@ -319,16 +347,9 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
         return tn_fail(&t->error, TN_ESTATE,
                        "backward: nothing that the loss depends on wants a gradient%s",
                        t->mode.training ? "" : "; the tape is in evaluation, tn_tape_train ends that");
-    if (!gradient(t, loss))
-        return t->error.code;
-    loss->g[0] = 1;
-    loss->has_grad = true;
-    for (size_t i = t->count; i-- > 0 && !t->error.code;) {
-        const tn_node *n = &t->nodes[i];
-        if (n->out->has_grad)
-            n->op->backward(t, n);
-        tn_arena_rewind(&t->temporary, (tn_place){ 0 });
-        release(t, n->out);
-    }
+    if (!tn_context_enter(t->context))
+        return tn_fail(&t->error, TN_ESTATE, "backward: " TN_BUSY);
+    walk_back(t, loss);
+    tn_context_leave(t->context);
     return t->error.code;
 }

@@ -3,6 +3,7 @@
    With L_r the sum of -log p over the n_r counted targets of row r of R: loss l = sum L / sum n, a
    ratio of two sums over rows, whose standard error is, to first order,
    sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
+#include "core/context.h"
 #include "core/op.h"
 #include "nn/nn.h"
 
@@ -47,8 +48,8 @@ static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, in
         for (int64_t i = 0; i < N && places; i++)
             places->i[i] = s[from + i].place;
         tn_tensor *z = tn_linear(t, tn_embed(t, h, places), m->head, NULL, TN_OUT_IN); // (N,V)
-        if (z)
-            tn_parallel_for(tn_tape_context(t), N, score, &(chunk){ z, s + from });
+        if (z && tn_parallel_for(tn_tape_context(t), N, score, &(chunk){ z, s + from }))
+            tn_refuse(t, &tn_op_cross_entropy, TN_ESTATE, TN_BUSY);
         tn_tape_rewind(t, mark);
     }
 }
@@ -119,6 +120,7 @@ int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn
                 tn_error *e)
 {
     const tn_batch *b = NULL;
+    const tn_mode mode = tn_tape_mode(t);
     sums sum = { 0 };
     *out = (tn_eval){ 0 };
     tn_tape_reset(t);
@@ -135,5 +137,6 @@ int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn
         tn_tape_reset(t);
     }
     tn_loader_seek(l, 0);
+    tn_tape_set_mode(t, mode);
     return e->code ? e->code : finish(&sum, out, e);
 }

@@ -216,7 +216,8 @@ typedef struct tn_eval {
     int64_t exact;        /* rows all of whose counted targets are the argmax */
 } tn_eval;
 
-/* One ordered pass (at most `batches` of them if > 0) without gradients. */
+/* One ordered pass (at most `batches` of them if > 0) without gradients. The tape is emptied and keeps
+   its mode; the loader begins anew. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out, tn_error *e);
 
 #endif

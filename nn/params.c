@@ -1,6 +1,7 @@
 /* params.c - a named set of weights, in the order they were added. */
 #include "nn/model.h"
 
+#include "core/context.h"
 #include "core/op.h"
 
 #include <fnmatch.h>
@@ -20,8 +21,10 @@ struct tn_params {
 tn_params *tn_params_new(tn_context *c)
 {
     tn_params *p = calloc(1, sizeof *p);
-    if (p)
+    if (p) {
+        tn_context_hold(c);
         p->context = c;
+    }
     return p;
 }
 
@@ -54,6 +57,7 @@ void tn_params_free(tn_params *p)
     for (int64_t i = 0; i < p->count; i++)
         free_param(p->all[i]);
     free(p->all);
+    tn_context_free(p->context);
     free(p);
 }
 

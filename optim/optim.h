@@ -11,9 +11,9 @@
    scale, found by name (x.lora_A.weight with x.lora_B.weight), never by position. An optimizer is
    one file and one row of optim.def; command line, help, state files, memory report and tests
    follow. tn_optim_new takes a definition that has no row there, too.
-   Ownership: a tn_optim owns its state, not the params. Errors: tn_optim_step returns a negative
-   TN_E*, leaves weights and state as they were, and the gradients to be looked at: tn_params_clear
-   drops them. */
+   Ownership: a tn_optim owns its state, not the params, which must be there at its last step; which of
+   the two is freed first does not matter. Errors: tn_optim_step returns a negative TN_E*, leaves
+   weights and state as they were, and the gradients to be looked at: tn_params_clear drops them. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H
 
@@ -178,7 +178,8 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
 void tn_optim_free(tn_optim *o);
 /* One step with the gradients in the params, which are zero after it. A gradient that is not finite
    refuses the whole step and names the weight; nothing has changed then, and the gradients are still
-   there: tn_params_clear before the next tn_backward, or it adds to them. */
+   there: tn_params_clear before the next tn_backward, or it adds to them. So does a weight that was
+   frozen after the optimizer was made, and another thread inside a call of the context. */
 int tn_optim_step(tn_optim *o);
 const tn_error *tn_optim_error(const tn_optim *o);
 /* How many numbers an optimizer of pairs or of matrices leaves to AdamW, with AdamW's defaults, and

@@ -3,6 +3,7 @@
    LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own default settings and
    the schedule, at fallback_lr. */
 #include "optim/optim.h"
+#include "core/context.h"
 #include "core/op.h"
 #include "optim/balora.h"
 #include "optim/algebra/norm.h"
@@ -119,7 +120,7 @@ static int fill_missing_gradients(tn_optim *o)
     for (int64_t i = 0; i < o->count; i++)
         for (int k = 0; k < o->members[i].unit.factors; k++) {
             tn_tensor *w = o->members[i].w[k];
-            if (!w->g)
+            if (!w->g || w->g != o->members[i].unit.f[k].g)
                 return tn_fail(&o->error, TN_ESTATE,
                                "%s: frozen after the optimizer was made; expected before",
                                o->members[i].unit.f[k].name);
@@ -171,9 +172,8 @@ static int measure_units(tn_optim *o)
     return TN_OK;
 }
 
-int tn_optim_step(tn_optim *o)
+static int step(tn_optim *o)
 {
-    o->error = (tn_error){ 0 };
     if (tn_params_is_sketch(o->params))
         return tn_fail(&o->error, TN_ESTATE, "a step on a sketch; expected params with numbers");
     o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
@@ -186,6 +186,16 @@ int tn_optim_step(tn_optim *o)
     tn_params_clear(o->params);
     o->steps++;
     return TN_OK;
+}
+
+int tn_optim_step(tn_optim *o)
+{
+    o->error = (tn_error){ 0 };
+    if (!tn_context_enter(o->context))
+        return tn_fail(&o->error, TN_ESTATE, "step %lld: " TN_BUSY, (long long)o->steps + 1);
+    step(o);
+    tn_context_leave(o->context);
+    return o->error.code;
 }
 
 const tn_error *tn_optim_error(const tn_optim *o)

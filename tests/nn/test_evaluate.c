@@ -1,5 +1,6 @@
 /* test_evaluate.c - one pass over data against losses and logits of each row alone. */
 #include "nn/nn.h"
+#include "tests/support/busy.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -200,10 +201,52 @@ START_TEST(errors_come_through)
 }
 END_TEST
 
+/* Whatever comes of it, the tape is in the mode that it was in. */
+START_TEST(mode_is_left_as_it_was)
+{
+    static const struct { tn_mode mode; int64_t positions; int code; } calls[] = {
+        { { true, 7 }, 32, 0 },         { { false, 9 }, 32, 0 },
+        { { true, 8 }, 3, TN_ESHAPE }, { { false, 0 }, 3, TN_ESHAPE },
+    };
+    fixture f = open_fixture();
+    tn_loader *l = open_loader(&f, 2);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        tn_eval found;
+        tn_error e = { 0 };
+        f.m->positions = calls[i].positions;
+        tn_tape_set_mode(f.t, calls[i].mode);
+        ck_assert_int_eq(tn_evaluate(f.m, f.t, l, 0, &found, &e), calls[i].code);
+        ck_assert(tn_tape_mode(f.t).training == calls[i].mode.training);
+        ck_assert_uint_eq(tn_tape_mode(f.t).draw, calls[i].mode.draw);
+    }
+    tn_loader_free(l);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(second_thread_is_refused)
+{
+    fixture f = open_fixture();
+    tn_loader *l = open_loader(&f, 2);
+    tn_eval found;
+    busy other;
+    busy_begin(&other, f.c);
+    ck_assert_int_eq(tn_evaluate(f.m, f.t, l, 0, &found, &f.e), TN_ESTATE);
+    must_fail(&f.e, TN_ESTATE, "the context runs on another thread; expected one thread at a time");
+    busy_end(&other);
+    ck_assert_int_eq(tn_evaluate(f.m, f.t, l, 0, &found, &f.e), 0);
+    ck_assert_int_eq(found.rows, 5);
+    tn_loader_free(l);
+    close_fixture(&f);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, figures_are_those_of_single_rows);
     tcase_add_test(c, targets_beyond_the_first_128_count);
     tcase_add_test(c, exact_rows_are_counted);
     tcase_add_test(c, errors_come_through);
+    tcase_add_test(c, mode_is_left_as_it_was);
+    tcase_add_test(c, second_thread_is_refused);
 }

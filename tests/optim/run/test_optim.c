@@ -1,6 +1,7 @@
 /* test_optim.c - what a step does with every optimizer.
    Gradients and counts after it, decay, threads, refusals. Units and their state are in
    test_units.c, settings in test_settings.c. */
+#include "tests/support/busy.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_named.h"
 #include "tests/support/optim_problem.h"
@@ -72,6 +73,36 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
                      "w: frozen after the optimizer was made; expected before");
     tn_optim_free(o);
     tn_optim_free(NULL);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+/* While another thread is inside a call of the context a step is refused, and nothing is changed. */
+START_TEST(a_step_on_a_second_thread_is_refused)
+{
+    static const char *const names[] = { "w", NULL };
+    static const int64_t dims[][3] = { { 2, 2, 3 } };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 2 });
+    tn_params *p = named(c, names, dims);
+    tn_error e = { 0 };
+    tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), &(tn_optim_options){ .lr = 0.1 }, &e);
+    must(&e);
+    tn_tensor *w = tn_params_at(p, 0)->w;
+    for (int i = 0; i < 6; i++)
+        w->g[i] = 1;
+    w->has_grad = true;
+    uint64_t before = tn_params_hash(p, false);
+    busy other;
+    busy_begin(&other, c);
+    ck_assert_int_eq(tn_optim_step(o), TN_ESTATE);
+    ck_assert_str_eq(tn_optim_error(o)->text,
+                     "step 1: the context runs on another thread; expected one thread at a time");
+    busy_end(&other);
+    ck_assert(tn_params_hash(p, false) == before && w->has_grad && tn_optim_steps(o) == 0);
+    ck_assert_int_eq(tn_optim_step(o), 0);
+    ck_assert(tn_params_hash(p, false) != before);
+    tn_optim_free(o);
     tn_params_free(p);
     tn_context_free(c);
 }
@@ -221,6 +252,7 @@ void tests(TCase *c)
 {
     tcase_add_test(c, decay_falls_on_matrices);
     tcase_add_test(c, a_step_ends_with_zero_gradients_and_counts);
+    tcase_add_test(c, a_step_on_a_second_thread_is_refused);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
     tcase_add_test(c, what_measure_refuses_moves_nothing);

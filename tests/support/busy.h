@@ -1,0 +1,15 @@
+/* busy.h - a thread that stays inside a call of a context until it is let out. */
+#ifndef TN_TESTS_BUSY_H
+#define TN_TESTS_BUSY_H
+
+#include "core/core.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct busy { tn_context *c; pthread_t id; atomic_int inside, let_out; } busy;
+
+void busy_begin(busy *b, tn_context *c); /* returns when the thread is inside */
+void busy_end(busy *b);                  /* returns when it has ended */
+
+#endif
