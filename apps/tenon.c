@@ -5,10 +5,12 @@
 #include "apps/run/show.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
@@ -49,6 +51,26 @@ bool signals_stop(void)
     return stop_asked != 0;
 }
 
+/* Of SIGUSR1 and SIGUSR2, which wait until they are asked for: their action would end the program. */
+static sigset_t requests(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    return set;
+}
+
+signals_request signals_next(void)
+{
+    const sigset_t set = requests();
+    int number;
+    do
+        number = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+    while (number < 0 && errno == EINTR);
+    return number == SIGUSR1 ? SIGNALS_SAVE : number == SIGUSR2 ? SIGNALS_STATUS : SIGNALS_NONE;
+}
+
 /* Is the word the name of the command, or among its comma-separated synonyms? */
 static bool is_command(const command *c, const char *word)
 {
@@ -71,12 +93,12 @@ const command *command_find(const char *name)
 
 static void print_help(void)
 {
-    printf("tenon - trains and fine-tunes language models on the CPU\n\nusage: tenon COMMAND "
-           "[options]\n\n");
+    show("tenon - trains and fine-tunes language models on the CPU\n\nusage: tenon COMMAND "
+         "[options]\n\n");
     for (const command *c = commands; c->name; c++)
-        printf("  %-12s %s\n", c->name, c->help);
-    printf("\ntenon COMMAND --help lists a command's options; tenon --version says how this was "
-           "built.\n");
+        show("  %-12s %s\n", c->name, c->help);
+    show("\ntenon COMMAND --help lists a command's options; tenon --version says how this was "
+         "built.\n");
 }
 
 /* $TN_ISA must name what this CPU can run: nothing else is taken in its place. */
@@ -97,8 +119,8 @@ static void print_version(tn_error *e)
     if (check_isa(e))
         return;
     tn_context *c = tn_context_new(&(tn_options){ 0 });
-    printf("tenon %s, compiler %s, kernels %s, threads %d\n", TENON_VERSION, __VERSION__,
-           c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
+    show("tenon %s, compiler %s, kernels %s, threads %d\n", TENON_VERSION, __VERSION__,
+         c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
     tn_context_free(c);
 }
 
@@ -131,11 +153,24 @@ static int run_command(const command *c, int argc, char **argv, tn_error *e)
     return status;
 }
 
+/* Descriptors 0 to 2 that are closed would be given to the next files, and a report would go into one
+   of them. Output is not buffered, so that show() can go on after a signal. */
+static int open_standard(tn_error *e)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return tn_fail(e, TN_EIO, "/dev/null: cannot open: %s", strerror(errno));
+    setvbuf(stdout, NULL, _IONBF, 0);
+    return e->code;
+}
+
 /* What was printed must have arrived. */
 static void check_output(tn_error *e)
 {
     errno = 0;
-    if (fflush(stdout) || ferror(stdout))
+    if (ferror(stdout)) /* what failed then fails again, and says why */
+        fputc('\n', stdout);
+    if (ferror(stdout))
         tn_fail(e, TN_EIO, "standard output: %s", errno ? strerror(errno) : "a write failed");
 }
 
@@ -143,6 +178,10 @@ int main(int argc, char **argv)
 {
     tn_error e = { 0 };
     int status = 0;
+    if (open_standard(&e))
+        return 1;
+    const sigset_t waiting = requests();
+    sigprocmask(SIG_BLOCK, &waiting, NULL); /* threads inherit it */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file too large are errors of the write */
     signal(SIGXFSZ, SIG_IGN);
     const char *word = argc > 1 ? argv[1] : "";

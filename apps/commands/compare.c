@@ -2,6 +2,7 @@
 #include "apps/compare/compare.h"
 #include "apps/bench/bench.h"
 #include "apps/run/progress.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -184,10 +185,11 @@ static void pairs_line(const study *y, const setup *s)
     bool said = false;
     for (int k = 0; k < y->optimizers && s->full; k++)
         if (tn_optim_find(y->names[k])->pairs) {
-            printf("%s%s", said ? ", " : begin, y->names[k]);
+            show("%s%s", said ? ", " : begin, y->names[k]);
             said = true;
         }
-    printf("%s", said ? "\n" : "");
+    if (said)
+        show("\n");
 }
 
 /* The validation loss of the weights that every run of a seed begins with; NaN: not finite. A study
@@ -227,8 +229,8 @@ static int begin_study(study *y, setup *s, tn_error *e)
     progress_setup(s, y->o);
     pairs_line(y, s);
     if (y->resume)
-        printf("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
-               (long long)y->count);
+        show("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
+             (long long)y->count);
     return 0;
 }
 
@@ -300,7 +302,7 @@ int command_compare(const options *o, tn_error *e)
         run_study(&y, e);
         status = y.complete ? 0 : 130;
         if (!e->code)
-            printf("\nwritten: %s/runs.jsonl, curves.jsonl, table.csv and config.used\n", y.out.work);
+            show("\nwritten: %s/runs.jsonl, curves.jsonl, table.csv and config.used\n", y.out.work);
         if (!e->code && !y.complete)
             print_resume(o, e);
     }

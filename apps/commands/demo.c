@@ -171,11 +171,11 @@ static int run_leg(leg *l, const options *o, tn_error *e)
 static void print_row(const leg *l)
 {
     char state[SHOWN];
-    printf("%-12s %10.4f %10.4f %5.1f %%", l->optimizer ? l->optimizer : "(base)", l->last.loss,
-           l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
+    show("%-12s %10.4f %10.4f %5.1f %%", l->optimizer ? l->optimizer : "(base)", l->last.loss,
+         l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
     if (l->optimizer)
-        printf(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
-               show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
+        show(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
+             show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
     puts("");
     fflush(stdout);
 }
@@ -210,7 +210,7 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
         curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
     curves_svg(charts, 2, &svg);
     tn_text_add(&text, "\n");
-    printf("\n");
+    show("\n");
     show_text(&text, "the curves", e);
     output_begin(to, 1, (double)svg.n, e);
     if (e->code)
@@ -218,7 +218,7 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
     else
         tn_text_save(&svg, to->work, "report.svg", e);
     if (!output_place(to, e))
-        printf("curves: " FOLDER "/report.svg\n");
+        show("curves: " FOLDER "/report.svg\n");
     return e->code;
 }
 
@@ -227,20 +227,20 @@ static void print_answers(const leg *base, const leg *best, const options *o)
     for (uint64_t i = 0; i < SHOWN_PROMPTS; i++) {
         tn_record r;
         tn_task_record(tn_task_find("restaurant"), (uint64_t)o->seed, "test", i, &r);
-        printf("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
-               r.completion, base->answer[i], best->optimizer, best->answer[i]);
+        show("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
+             r.completion, base->answer[i], best->optimizer, best->answer[i]);
     }
 }
 
 /* All runs, in order; legs has CONTENDERS + 3 places: base, contenders, the two rescaled. */
 static int run_all(leg *legs, const options *o, output *to, tn_error *e)
 {
-    printf("rates: chosen by `tenon compare` on validation data, " GRID "\n"
-           "       (data/bundled/README.md has the command)\n"
-           "start, batches: hashes of the first weights and of what they learn from; the same in "
-           "every row\n\n");
-    printf("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
-           "exact", "rate", "s/step", "state", "start", "batches");
+    show("rates: chosen by `tenon compare` on validation data, " GRID "\n"
+         "       (data/bundled/README.md has the command)\n"
+         "start, batches: hashes of the first weights and of what they learn from; the same in "
+         "every row\n\n");
+    show("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
+         "exact", "rate", "s/step", "state", "start", "batches");
     leg *best = &legs[1];
     for (leg *l = legs; l <= legs + CONTENDERS; l++) {
         if (run_leg(l, o, e))
@@ -258,9 +258,9 @@ static int run_all(leg *legs, const options *o, output *to, tn_error *e)
     draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, to, e);
     double apart_adam = largest_difference(&legs[2], adam);
     double apart_rite = largest_difference(&legs[5], rite);
-    printf("the same start written as 10 A, B/10: largest difference of the training loss\n"
-           "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite,
-           apart_adam / apart_rite);
+    show("the same start written as 10 A, B/10: largest difference of the training loss\n"
+         "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite,
+         apart_adam / apart_rite);
     return e->code;
 }
 

@@ -10,11 +10,11 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
 {
     char cuts[SHOWN];
     const double perplexity = tn_exp(v->loss);
-    printf("data        %s\n", o->task ? o->task : o->data);
-    printf("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
-           show_cuts(f, setup_length(s, o), cuts));
-    printf("loss        %.6f +- %.6f\n", v->loss, v->error);
-    printf("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+    show("data        %s\n", o->task ? o->task : o->data);
+    show("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
+         show_cuts(f, setup_length(s, o), cuts));
+    show("loss        %.6f +- %.6f\n", v->loss, v->error);
+    show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
 }
 
 static int evaluate(const setup *s, const options *o, part which, tn_error *e)
@@ -26,25 +26,24 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
         print_loss(s, o, &f, &v);
     if (e->code || score_answers(s, o, which, &score, e) || !score.records)
         return e->code;
-    printf("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
-           100.0 * (double)score.exact / (double)score.records);
+    show("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
+         100.0 * (double)score.exact / (double)score.records);
     if (o->mask_prompt && score.records == f.records + f.skipped) /* else a row is no answer */
-        printf(", teacher-forced %lld", (long long)v.exact);
-    printf("\n");
+        show(", teacher-forced %lld", (long long)v.exact);
+    show("\n");
     if (s->task)
-        printf("parts       %.4f of the slots of an answer, on average\n", score.parts);
+        show("parts       %.4f of the slots of an answer, on average\n", score.parts);
     return 0;
 }
 
 /* Where a folder has no test.jsonl and nobody named a split: that others can be read. */
 static void hint_split(const options *o, tn_error *e)
 {
-    const size_t n = strlen(e->text);
     tn_error inner = { 0 };
     if (o->data && !o->split && e->code == TN_EIO &&
         tn_path_is(o->data, NULL, &inner) == TN_FOLDER &&
         tn_path_is(o->data, "test.jsonl", &inner) == TN_ABSENT)
-        snprintf(e->text + n, sizeof e->text - n, "; --split valid reads valid.jsonl");
+        tn_error_add(e, "; --split valid reads valid.jsonl");
 }
 
 int command_eval(const options *o, tn_error *e)

@@ -2,6 +2,7 @@
 #include "apps/run/run.h"
 #include "apps/run/show.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,12 @@ static void read_stdin(tn_text *out, tn_error *e)
 {
     char bytes[4096];
     size_t n;
-    while ((n = fread(bytes, 1, sizeof bytes, stdin)) > 0 && out->n < STDIN_MOST)
+    do { /* a signal may interrupt it */
+        clearerr(stdin);
+        errno = 0;
+        n = fread(bytes, 1, sizeof bytes, stdin);
         tn_text_bytes(out, bytes, n);
+    } while ((n > 0 || (ferror(stdin) && errno == EINTR)) && out->n < STDIN_MOST);
     if (tn_text_done(out, "standard input", e) && (ferror(stdin) || out->n >= STDIN_MOST))
         tn_fail(e, TN_EIO, "standard input: cannot be read, or more than %d bytes", STDIN_MOST);
     if (out->n && out->s[out->n - 1] == '\n')
@@ -69,7 +74,7 @@ static void show_token(void *arg, int64_t row, int32_t token)
     tn_text text = { 0 };
     (void)row;
     tn_decode(t->s->tokenizer, &token, 1, &text);
-    show_text(&text, "a token", t->e);
+    show_answer(&text, "a token", t->e);
     fflush(stdout);
 }
 
@@ -80,7 +85,7 @@ static void print_rows(const setup *s, const options *o, const batch *b, tn_erro
         tn_decode(s->tokenizer, b->ids[r], b->length[r], &text);
         tn_decode(s->tokenizer, b->out[r], b->made[r], &text);
         tn_text_add(&text, "\n%s", r + 1 < b->rows && o->prompt[r + 1] ? "---\n" : "");
-        show_text(&text, "an answer", e);
+        show_answer(&text, "an answer", e);
     }
 }
 
@@ -115,7 +120,7 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
     if (!e->code && b->rows > 1)
         print_rows(s, o, b, e);
     else if (!e->code)
-        printf("\n");
+        show("\n");
     return e->code;
 }
 

@@ -20,8 +20,8 @@ static void print_entry(const tn_entry *entry)
     for (int i = 0; i < entry->rank; i++)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? "," : "",
                               (long long)entry->dim[i]);
-    printf("  %-56s %-5s (%s)  %s\n", entry->name, tn_file_type_name(entry->type), shape,
-           show_bytes((double)entry->size, bytes));
+    show("  %-56s %-5s (%s)  %s\n", entry->name, tn_file_type_name(entry->type), shape,
+         show_bytes((double)entry->size, bytes));
 }
 
 static int print_safetensors(const char *path, tn_error *e)
@@ -36,8 +36,8 @@ static int print_safetensors(const char *path, tn_error *e)
         numbers += tn_entry_count(tn_safetensors_at(s, i));
         size += (double)tn_safetensors_at(s, i)->size;
     }
-    printf("%s: %lld tensors, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
-           show_count(numbers, count), show_bytes(size, bytes));
+    show("%s: %lld tensors, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
+         show_count(numbers, count), show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_safetensors_count(s); i++)
         print_entry(tn_safetensors_at(s, i));
     tn_safetensors_close(s);
@@ -50,13 +50,13 @@ static int print_safetensors(const char *path, tn_error *e)
 static int print_json(const char *path, tn_error *e)
 {
     const tn_json *root = tn_json_read(path, e);
-    printf("%s%s\n", root ? path : "", root ? ":" : "");
+    show("%s%s\n", root ? path : "", root ? ":" : "");
     for (const tn_json *v = root ? root->child : NULL; v; v = v->next) {
         if (v->kind == TN_ARRAY || v->kind == TN_OBJECT)
-            printf("  %-30s %s of %lld\n", v->key ? v->key : "",
-                   v->kind == TN_ARRAY ? "array" : "object", (long long)v->count);
+            show("  %-30s %s of %lld\n", v->key ? v->key : "",
+                 v->kind == TN_ARRAY ? "array" : "object", (long long)v->count);
         else
-            printf("  %-30s %.80s\n", v->key ? v->key : "", v->kind == TN_NULL ? "null" : v->text);
+            show("  %-30s %.80s\n", v->key ? v->key : "", v->kind == TN_NULL ? "null" : v->text);
     }
     tn_json_free(root);
     return e->code;
@@ -68,8 +68,8 @@ static int print_tokenizer(const char *folder, tn_error *e)
 {
     tn_tokenizer *k = tn_tokenizer_open(folder, e);
     if (k)
-        printf("%s/tokenizer.json: %s, %lld tokens, end token %d\n", folder, tn_tokenizer_kind(k),
-               (long long)tn_tokenizer_size(k), tn_tokenizer_end(k));
+        show("%s/tokenizer.json: %s, %lld tokens, end token %d\n", folder, tn_tokenizer_kind(k),
+             (long long)tn_tokenizer_size(k), tn_tokenizer_end(k));
     tn_tokenizer_free(k);
     return e->code;
 }
@@ -87,7 +87,7 @@ static int print_file(const char *folder, const char *name, tn_error *e)
     else if (n > 5 && !strcmp(name + n - 5, ".json"))
         print_json(path, e);
     else
-        printf("%s\n", path);
+        show("%s\n", path);
     free(path);
     return e->code;
 }
@@ -110,9 +110,9 @@ static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
         const int64_t width = m->positions < 2048 ? m->positions : 2048;
         const need n = need_of_training(m, tn_optim_state_bytes(o), ROWS, width);
         if (lora)
-            printf("to train, %d rows of %lld tokens, adamw:\n", ROWS, (long long)width);
-        printf("  %-20s %s%s\n", name, need_show(&n, parts),
-               need_fits(&n) ? "" : ", more than is available");
+            show("to train, %d rows of %lld tokens, adamw:\n", ROWS, (long long)width);
+        show("  %-20s %s%s\n", name, need_show(&n, parts),
+             need_fits(&n) ? "" : ", more than is available");
     }
     tn_optim_free(o);
     tn_model_free(m);
@@ -128,12 +128,12 @@ static int print_needs(const char *folder, tn_error *e)
     if (!c)
         tn_fail(&inner, TN_ENOMEM, "%s: out of memory", folder);
     else if (!print_need(c, folder, true, &inner) && !print_need(c, folder, false, &inner))
-        printf("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
+        show("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
     tn_context_free(c);
     if (inner.code == TN_ENOMEM)
         *e = inner;
     else if (inner.code)
-        printf("to train: %s\n", inner.text);
+        show("to train: %s\n", inner.text);
     return e->code;
 }
 
@@ -147,7 +147,7 @@ static void print_random(const char *folder)
 {
     tn_error e = { 0 };
     if (tn_model_weights(folder, &e) == TN_ABSENT)
-        printf("weights    random: no weight file, so train and compare start from random ones\n");
+        show("weights    random: no weight file, so train and compare start from random ones\n");
 }
 
 static int print_folder(const char *folder, tn_error *e)
@@ -177,44 +177,45 @@ static int print_folder(const char *folder, tn_error *e)
 
 /* ---- data ---- */
 
-/* The text of n ids of a record, from its id `from` on, with control characters as escapes. */
+/* The text of n ids of a record, from its id `from` on; an id without text as its number. */
 static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
                          int64_t n, tn_error *e)
 {
     int32_t ids[SHOWN_TOKENS];
     const int64_t shown = n < SHOWN_TOKENS ? n : SHOWN_TOKENS;
+    tn_text text = { 0 };
     tn_dataset_ids(d, record, from, shown, ids);
-    for (int64_t i = 0; i < shown && !e->code; i++) {
-        tn_text text = { 0 };
-        tn_decode(k, &ids[i], 1, &text);
-        if (tn_text_done(&text, "a record", e) && !text.n)
-            printf("<%d>", ids[i]);
-        for (size_t c = 0; c < text.n; c++)
-            printf(text.s[c] < ' ' ? "\\x%02x" : "%c", (unsigned char)text.s[c]);
-        tn_text_free(&text);
+    for (int64_t i = 0; i < shown; i++) {
+        const size_t before = text.n;
+        tn_decode(k, &ids[i], 1, &text); /* a character may be several ids */
+        if (text.n == before)
+            tn_text_add(&text, "<%d>", ids[i]);
     }
+    const char *whole = tn_text_done(&text, "a record", e);
+    show("%s", whole ? whole : "");
+    tn_text_free(&text);
     if (n > SHOWN_TOKENS)
-        printf("... %lld more", (long long)(n - SHOWN_TOKENS));
+        show("... %lld more", (long long)(n - SHOWN_TOKENS));
 }
 
 static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
-    printf("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped",
-           (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
-           (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
+    show("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped",
+         (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
+         (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
     if (f.left)
-        printf(", the last %lld in no window", (long long)f.left);
-    printf("\n");
+        show(", the last %lld in no window", (long long)f.left);
+    show("\n");
     for (int64_t i = 0; i < f.records && i < count && !e->code; i++) {
         int64_t prompt = 0;
         const int64_t length = tn_dataset_record(d, i, &prompt);
-        printf("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
-               (long long)length, (long long)prompt);
+        show("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
+             (long long)length, (long long)prompt);
         print_tokens(k, d, i, 0, prompt, e);
-        printf("\n  with     ");
+        show("\n  with     ");
         print_tokens(k, d, i, prompt, length - prompt, e);
-        printf("\n");
+        show("\n");
     }
 }
 

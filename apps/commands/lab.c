@@ -1,6 +1,7 @@
 /* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab/lab.h"
 #include "apps/run/output.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,12 +128,13 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
         curves_svg_grid(c, n, &svg);
     else
         curves_svg(c, n, &svg);
-    const char *shown = tn_text_done(&text, "the curves", e);
     const char *drawn = tn_text_done(&svg, "the curves", e);
-    if (shown && drawn)
-        printf("\n%s", shown);
-    if (shown && drawn && l->o->svg && !tn_file_create(l->o->svg, drawn, svg.n, e))
-        printf("\nwritten: %s\n", l->o->svg);
+    if (drawn) {
+        show("\n");
+        show_text(&text, "the curves", e);
+    }
+    if (drawn && !e->code && l->o->svg && !tn_file_create(l->o->svg, drawn, svg.n, e))
+        show("\nwritten: %s\n", l->o->svg);
     tn_text_free(&text);
     tn_text_free(&svg);
     return e->code;
@@ -150,7 +152,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
     if (!e->code && !l->context)
         tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     if (!e->code && !try_all(l, e)) {
-        printf("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
+        show("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
         x->run(l, e);
     }
     tn_context_free(l->context);
@@ -161,7 +163,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
 int command_lab(const options *o, tn_error *e)
 {
     for (int i = 0; i < EXPERIMENTS && !o->arguments; i++)
-        printf("%-13s %s\n", experiments[i].name, experiments[i].help);
+        show("%-13s %s\n", experiments[i].name, experiments[i].help);
     const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
     if (!x && !e->code && o->svg)
         tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);

@@ -38,16 +38,16 @@ static void print_table(void)
                                          [TN_INVARIANT_BOTH] = "both",
                                          [TN_INVARIANT_FULL] = "every T",
                                          [TN_INVARIANT_UNSIGNED] = "unsigned" };
-    printf("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
+    show("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         const char *star = d->claims_when ? "*" : "";
-        printf("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
-               (int)(10 - strlen(brief[d->claims])), star, d->title);
+        show("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
+             (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
-    printf("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
-           "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
-           "rotations;\n*: under settings that NAME's page has.\n");
+    show("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
+         "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+         "rotations;\n*: under settings that NAME's page has.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -162,41 +162,42 @@ void optimizers_help(tn_text *out)
 
 static void print_setting(const tn_hyper *h)
 {
-    printf("  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
+    show("  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
 }
 
 static void print_one(const tn_optim_def *d)
 {
-    printf("%s - %s\n\n", d->name, d->title);
-    printf("paper       %s\n", d->paper ? d->paper : "-");
-    printf("update      %s\n", d->update);
-    printf("cost        %s\n", d->cost);
-    printf("units       %s\n",
-           d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
-           : d->matrices ? "single matrices; vectors go to adamw"
+    show("%s - %s\n\n", d->name, d->title);
+    show("paper       %s\n", d->paper ? d->paper : "-");
+    show("update      %s\n", d->update);
+    show("cost        %s\n", d->cost);
+    show("units       %s\n",
+         d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
+         : d->matrices ? "single matrices; vectors go to adamw"
                          : "single weights");
-    printf("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
-           d->claims_when ? d->claims_when : "", start_of(d));
-    printf("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
+    show("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
+         d->claims_when ? d->claims_when : "", start_of(d));
+    show("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
                                                       : "--max-grad-norm, 1 unless told");
-    printf("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
-           d->decay ? d->decay : "");
-    printf("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
+    show("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
+         d->decay ? d->decay : "");
+    show("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
         print_setting(&d->hyper[i]);
-    printf("  shared with others:\n");
+    show("  shared with others:\n");
     for (int i = 0; tn_optim_common(d, i); i++)
         print_setting(tn_optim_common(d, i));
+    if (d->presets[0].name)
+        show("\npresets (--opt preset=NAME)\n");
     for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
-        printf("%s  preset=%-13s %s\n", i ? "" : "\npresets (--opt preset=NAME)\n",
-               d->presets[i].name, d->presets[i].settings);
+        show("  preset=%-13s %s\n", d->presets[i].name, d->presets[i].settings);
     if (d->departs)
-        printf("\ndeparts from the authors' code\n  %s\n", d->departs);
-    printf("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
+        show("\ndeparts from the authors' code\n  %s\n", d->departs);
+    show("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
     for (int i = 0; i < TN_MAX_SLOTS && d->slots[i].kind != TN_SLOT_NONE; i++)
-        printf("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
+        show("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
     if (d->slots[0].kind == TN_SLOT_NONE)
-        printf("  none\n");
+        show("  none\n");
 }
 
 int command_optimizers(const options *o, tn_error *e)

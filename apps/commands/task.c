@@ -25,7 +25,7 @@ int command_task(const options *o, tn_error *e)
     tn_record r;
     if (!o->arguments) {
         for (int i = 0; tn_tasks[i]; i++)
-            printf("%-12s %s\n", tn_tasks[i]->name, tn_tasks[i]->title);
+            show("%-12s %s\n", tn_tasks[i]->name, tn_tasks[i]->title);
         return 0;
     }
     options asked = *o;

@@ -61,6 +61,16 @@ static int save_checkpoint(job *j)
     return output_place(&j->out, j->e);
 }
 
+/* Between two steps: a checkpoint now, or a line that says where the run stands. */
+static void serve_signals(job *j)
+{
+    for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;)
+        if (asked == SIGNALS_SAVE)
+            save_checkpoint(j);
+        else
+            progress_status(&j->p, &j->r, j->saved);
+}
+
 /* After each step and evaluation: report, save when it is time, stop when asked to. */
 static int on_event(void *arg, run *r, const run_event *event)
 {
@@ -68,6 +78,8 @@ static int on_event(void *arg, run *r, const run_event *event)
     progress_event(&j->p, r, event, j->e);
     if (!event->evaluated && r->state.step % r->o->save_every == 0)
         save_checkpoint(j);
+    if (!event->evaluated)
+        serve_signals(j);
     return j->e->code || signals_stop();
 }
 
@@ -144,21 +156,19 @@ static int train(job *j)
     free(path);
     save_checkpoint(j);
     if (e->code) {
-        const size_t n = strlen(e->text);
         if (j->saved >= 0)
-            snprintf(e->text + n, sizeof e->text - n, "; the newest checkpoint is after step %lld",
-                     (long long)j->saved);
+            tn_error_add(e, "; the newest checkpoint is after step %lld", (long long)j->saved);
         return 1;
     }
     if (stopped && j->r.state.step < j->r.steps) {
         if (talks)
-            printf("stopped and saved after step %lld\n", (long long)j->r.state.step);
+            show("stopped and saved after step %lld\n", (long long)j->r.state.step);
         if (talks)
             print_resume(j->o, e);
         return 130;
     }
     if (!save_result(j) && talks)
-        printf("saved %s\n", j->o->output_dir);
+        show("saved %s\n", j->o->output_dir);
     return 0;
 }
 
@@ -175,11 +185,11 @@ static int probe(job *j)
     const double seconds = (now_seconds() - start) / (double)(steps ? steps : 1);
     if (j->e->code)
         return 1;
-    printf("measured   activations and gradients %s, process %s, %s tokens a step\n",
-           show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
-           show_count(tokens / steps, c));
-    printf("time       %s a step, %s in all, evaluations aside; nothing was written\n",
-           show_time(seconds, a), show_time(seconds * (double)j->r.steps, b));
+    show("measured   activations and gradients %s, process %s, %s tokens a step\n",
+         show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
+         show_count(tokens / steps, c));
+    show("time       %s a step, %s in all, evaluations aside; nothing was written\n",
+         show_time(seconds, a), show_time(seconds * (double)j->r.steps, b));
     return 0;
 }
 

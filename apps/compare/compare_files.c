@@ -35,7 +35,7 @@ static int cannot_write(const char *path, tn_error *e)
 static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
 {
     const char *text = e->code ? NULL : tn_text_done(line, path, e);
-    if (text && (fwrite(text, 1, line->n, f) != line->n || fflush(f)))
+    if (text && !write_whole(f, text, line->n))
         cannot_write(path, e);
     tn_text_free(line);
 }

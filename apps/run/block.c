@@ -8,14 +8,14 @@ static void model_line(const setup *s, const options *o)
     const tn_model *m = s->model;
     const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
     char count[SHOWN];
-    printf("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s\n", o->model,
-           m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
-           show_count(base, count), m->tied ? "  (tied embedding)" : "");
+    show("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s\n", o->model,
+         m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
+         show_count(base, count), m->tied ? "  (tied embedding)" : "");
     if (s->random)
-        printf("weights    random\n");
-    printf("tokens     %s, vocabulary %lld, rows of at most %lld\n",
-           tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
-           (long long)setup_length(s, o));
+        show("weights    random\n");
+    show("tokens     %s, vocabulary %lld, rows of at most %lld\n",
+         tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
+         (long long)setup_length(s, o));
 }
 
 static void trained_line(const setup *s, const options *o)
@@ -25,16 +25,16 @@ static void trained_line(const setup *s, const options *o)
     char count[SHOWN];
     show_count(tn_params_trained(p), count);
     if (s->full)
-        printf("training   all weights, %s numbers", count);
+        show("training   all weights, %s numbers", count);
     else
-        printf("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
-               (long long)o->lora_rank, o->lora_alpha,
-               o->target_modules ? o->target_modules : s->model->family->lora_targets, count,
-               share);
+        show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
+             (long long)o->lora_rank, o->lora_alpha,
+             o->target_modules ? o->target_modules : s->model->family->lora_targets, count,
+             share);
     if (o->lora_dropout > 0)
-        printf(", dropout %g before it", o->lora_dropout);
-    printf(", dropout %g%s\n", o->dropout,
-           o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
+        show(", dropout %g before it", o->lora_dropout);
+    show(", dropout %g%s\n", o->dropout,
+         o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
 }
 
 static void data_line(const setup *s, const options *o, part which, const char *name)
@@ -48,9 +48,9 @@ static void data_line(const setup *s, const options *o, part which, const char *
     show_count(f.records, records);
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
-    printf("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
-           records, f.stream ? "windows" : "records", tokens, counted,
-           show_cuts(&f, setup_length(s, o), cuts));
+    show("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
+         records, f.stream ? "windows" : "records", tokens, counted,
+         show_cuts(&f, setup_length(s, o), cuts));
 }
 
 void progress_setup(const setup *s, const options *o)
@@ -61,8 +61,8 @@ void progress_setup(const setup *s, const options *o)
     data_line(s, o, PART_VALID, "valid");
     data_line(s, o, PART_TEST, "test");
     if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).stream)
-        printf("           prompts %s the loss\n",
-               o->mask_prompt ? "are masked out of" : "count in");
+        show("           prompts %s the loss\n",
+             o->mask_prompt ? "are masked out of" : "count in");
 }
 
 /* Where a resumed run stands, and in what it is not the run that began. */
@@ -72,19 +72,19 @@ static void resumed_lines(const run *r)
     const tn_schedule before = run_schedule(r->o, r->was_planned), *now = &r->schedule;
     const bool falls = now->kind == TN_LINEAR || now->kind == TN_COSINE || now->kind == TN_WSD;
     const bool differs = falls || before.warmup != now->warmup;
-    printf("resumed    after step %lld\n", (long long)step);
+    show("resumed    after step %lld\n", (long long)step);
     if (r->was_planned && r->was_planned != r->steps && differs) {
-        printf("           the schedule is that of %lld steps now, not of %lld", (long long)r->steps,
-               (long long)r->was_planned);
+        show("           the schedule is that of %lld steps now, not of %lld", (long long)r->steps,
+             (long long)r->was_planned);
         if (step > 0 && step < r->steps)
-            printf(": step %lld had the rate %.4g, step %lld has %.4g", (long long)step,
-                   tn_schedule_rate(&before, r->lr, step), (long long)step + 1,
-                   tn_schedule_rate(now, r->lr, step + 1));
-        printf("\n");
+            show(": step %lld had the rate %.4g, step %lld has %.4g", (long long)step,
+                 tn_schedule_rate(&before, r->lr, step), (long long)step + 1,
+                 tn_schedule_rate(now, r->lr, step + 1));
+        show("\n");
     }
     if (r->was_records && r->was_records != r->state.records)
-        printf("           the task's data grew from %lld to %lld records; the rest come in another "
-               "order\n", (long long)r->was_records, (long long)r->state.records);
+        show("           the task's data grew from %lld to %lld records; the rest come in another "
+             "order\n", (long long)r->was_records, (long long)r->state.records);
 }
 
 void progress_block(const run *r)
@@ -94,25 +94,25 @@ void progress_block(const run *r)
     char a[SHOWN], parts[NEED_SHOWN];
     progress_setup(r->s, o);
     const double state = (double)tn_optim_state_bytes(r->optim);
-    printf("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
-           r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    show("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
+         r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
     double rate;
     const int64_t left_over = tn_optim_left_over(r->optim, &rate);
     if (tn_optim_definition(r->optim)->pairs && r->s->full)
-        printf("           there are no LoRA pairs: every weight goes to adamw\n");
+        show("           there are no LoRA pairs: every weight goes to adamw\n");
     else if (left_over)
-        printf("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
-               show_count(left_over, a), rate);
-    printf("memory     %s or more, of %s\n", need_show(&n, parts), show_bytes((double)tn_memory_room(), a));
-    printf("plan       %lld steps x %lld rows", (long long)r->steps,
-           (long long)(o->batch_size * o->grad_accumulation_steps));
+        show("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
+             show_count(left_over, a), rate);
+    show("memory     %s or more, of %s\n", need_show(&n, parts), show_bytes((double)tn_memory_room(), a));
+    show("plan       %lld steps x %lld rows", (long long)r->steps,
+         (long long)(o->batch_size * o->grad_accumulation_steps));
     if (r->s->data[PART_VALID])
-        printf(", evaluation every %lld", (long long)o->steps_per_eval);
+        show(", evaluation every %lld", (long long)o->steps_per_eval);
     if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&
         valid_rows(o) < tn_dataset_facts(r->s->data[PART_VALID]).records)
-        printf(" on the first %lld rows", (long long)valid_rows(o));
-    printf(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
-           tn_context_isa(r->s->context));
+        show(" on the first %lld rows", (long long)valid_rows(o));
+    show(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
+         tn_context_isa(r->s->context));
     if (r->state.step)
         resumed_lines(r);
 }

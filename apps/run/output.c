@@ -274,7 +274,7 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
     else if (out->waiting ? ftruncate(fileno(to), (off_t)whole) != 0
-                          : whole && (fwrite(text, whole, 1, to) != 1 || fflush(to)))
+                          : whole && !write_whole(to, text, whole))
         swap_failed(path, "keep its whole lines", e);
     free(text);
     free(path);
@@ -286,6 +286,8 @@ FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *
     FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
     if (!e->code && !f)
         swap_failed(out->work, "make a file in this folder", e);
+    if (f)
+        setvbuf(f, NULL, _IONBF, 0); /* as write_whole wants it */
     if (f && out->resume)
         keep_lines(out, name, kept, f, e);
     if (f && !e->code)

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +28,8 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
 {
     const char *text = e->code ? NULL : tn_text_done(record, p->path ? p->path : "a record", e);
     if (text && p->mode == PROGRESS_JSON)
-        fputs(text, stderr); /* for a program that watches the run: nothing else is there */
-    if (text && p->log && (fwrite(text, 1, record->n, p->log) != record->n || fflush(p->log)))
+        write_whole(stderr, text, record->n); /* for a program that watches the run: nothing else is there */
+    if (text && p->log && !write_whole(p->log, text, record->n))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
     tn_text_free(record);
     return e->code;
@@ -90,7 +91,7 @@ int progress_open(progress *p, const run *r, FILE *log, const char *path, tn_err
 static void end_line(progress *p)
 {
     if (p->open_line)
-        printf("\n");
+        show("\n");
     p->open_line = false;
 }
 
@@ -100,8 +101,8 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
-        printf("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step,
-               v->loss, v->error, tn_exp(v->loss), event->best ? "  best" : "");
+        show("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step,
+             v->loss, v->error, tn_exp(v->loss), event->best ? "  best" : "");
         fflush(stdout);
     }
     tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
@@ -122,27 +123,78 @@ static double time_left(const progress *p, const run *r, double elapsed)
     return a_step * (double)(r->steps - r->state.step) / rate;
 }
 
-static void print_step(progress *p, const run *r, const run_event *event, double rate,
-                       double elapsed)
+/* Columns of the terminal right now; 0: it is none, or does not say. */
+static size_t columns(void)
+{
+    struct winsize size;
+    int failed;
+    do
+        failed = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    while (failed && errno == EINTR);
+    return failed ? 0 : size.ws_col;
+}
+
+/* Cuts a line of parts, two spaces between them, to whole ones that leave the last column free: a
+   line that fills it would wrap, and the next could not take its place. */
+static void fit(char *line, size_t width)
+{
+    if (!width || strlen(line) < width)
+        return;
+    line[width - 1] = 0;
+    for (char *s = line + width - 1; s > line; s--)
+        if (s[-1] == ' ' && s[0] == ' ') {
+            s[-1] = 0;
+            return;
+        }
+}
+
+enum { LINE = 320 };
+
+/* Where the run stands, from the last step that was reported. */
+static void step_line(const progress *p, const run *r, char line[LINE])
 {
     char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
-    const double eta = time_left(p, r, elapsed);
-    if (eta >= 0) {
-        const time_t at = time(NULL) + (time_t)eta;
-        struct tm local;
-        strftime(clock, sizeof clock, "%H:%M", localtime_r(&at, &local));
-        show_time(eta, left);
-    }
-    printf("%sstep %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  %s  %s",
-           p->mode == PROGRESS_BAR ? "\r" : "", (long long)event->step, (long long)r->steps,
-           event->loss, p->smooth / p->weight, event->lr, event->grad_norm,
-           show_count((int64_t)rate, speed), show_bytes(memory_peak(), memory),
-           show_time(elapsed, spent));
-    if (eta >= 0)
-        printf("  ETA %s (%s)", left, clock);
-    printf("%s", p->mode == PROGRESS_BAR ? "\033[K" : "\n");
+    const run_event *event = &p->last;
+    const double elapsed = now_seconds() - p->start, eta = time_left(p, r, elapsed);
+    int n = snprintf(line, LINE, "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
+                     "%s  %s", (long long)event->step, (long long)r->steps, event->loss,
+                     p->smooth / p->weight, event->lr, event->grad_norm,
+                     show_count((int64_t)p->rate, speed), show_bytes(memory_peak(), memory),
+                     show_time(elapsed, spent));
+    if (eta < 0 || n >= LINE)
+        return;
+    const time_t at = time(NULL) + (time_t)eta;
+    struct tm local;
+    strftime(clock, sizeof clock, "%H:%M", localtime_r(&at, &local));
+    snprintf(line + n, LINE - (size_t)n, "  ETA %s (%s)", show_time(eta, left), clock);
+}
+
+static void print_step(progress *p, const run *r)
+{
+    char line[LINE];
+    step_line(p, r, line);
     p->open_line = p->mode == PROGRESS_BAR;
-    fflush(stdout);
+    if (p->open_line) {
+        fit(line, columns());
+        show("\r%s\033[K", line);
+    } else {
+        show("%s\n", line);
+    }
+}
+
+void progress_status(progress *p, const run *r, int64_t saved)
+{
+    char line[LINE], all[LINE + 64];
+    end_line(p);
+    if (p->mode == PROGRESS_JSON)
+        snprintf(all, sizeof all, "{\"split\":\"status\",\"step\":%lld,\"steps\":%lld,\"saved\":%lld}\n",
+                 (long long)r->state.step, (long long)r->steps, (long long)saved);
+    else if (p->steps) {
+        step_line(p, r, line);
+        snprintf(all, sizeof all, "%s  checkpoint %lld\n", line, (long long)saved);
+    }
+    if (p->mode == PROGRESS_JSON || p->steps)
+        write_whole(stderr, all, strlen(all));
 }
 
 static int show_step(progress *p, const run *r, const run_event *event, tn_error *e)
@@ -150,10 +202,11 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
     const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
     const double elapsed = now_seconds() - p->start;
     const double rate = (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
-    const double rows = (double)(r->state.batches * r->o->batch_size);
+    const double rows = (double)r->state.batches * (double)r->o->batch_size;
     tn_text out = { 0 };
+    p->rate = rate;
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
-        print_step(p, r, event, rate, elapsed);
+        print_step(p, r);
     tn_text_add(&out, "{\"split\":\"train\",\"step\":%lld", (long long)event->step);
     json_real(&out, "epoch", rows / (double)facts.records, 6);
     json_real(&out, "loss", event->loss, 9);
@@ -176,6 +229,7 @@ int progress_event(progress *p, const run *r, const run_event *event, tn_error *
     if (event->evaluated)
         return show_valid(p, event, e);
     p->steps++;
+    p->last = *event;
     p->tokens += event->tokens;
     p->smooth = 0.9 * p->smooth + 0.1 * event->loss;
     p->weight = 0.9 * p->weight + 0.1;
@@ -206,6 +260,6 @@ void print_resume(const options *o, tn_error *e)
         tn_text_add(&line, "--no-overwrite ");
     const char *text = tn_text_done(&line, "the command to continue with", e);
     if (text)
-        printf("to continue: %s--resume\n", text);
+        show("to continue: %s--resume\n", text);
     tn_text_free(&line);
 }

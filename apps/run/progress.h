@@ -31,6 +31,8 @@ typedef struct progress {
     int64_t steps, tokens;  /* of this process */
     int64_t reported_tokens;
     double smooth, weight;  /* running mean of the losses, and how much of it there is yet */
+    run_event last;         /* the last step */
+    double rate;            /* tokens a second at the last report */
     bool open_line;         /* a bar stands on the terminal's line */
 } progress;
 
@@ -41,6 +43,8 @@ void progress_block(const run *r);
 /* model, adapter and data lines alone, for `compare`. */
 void progress_setup(const setup *s, const options *o);
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e);
+/* One line on stderr, where somebody asked by a signal; saved: step of the newest checkpoint. */
+void progress_status(progress *p, const run *r, int64_t saved);
 void progress_close(progress *p);
 /* The command that goes on with what was stopped: this one, with --resume. */
 void print_resume(const options *o, tn_error *e);

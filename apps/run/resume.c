@@ -2,7 +2,6 @@
 #include "apps/run/resume.h"
 #include "apps/run/config_used.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,12 +227,10 @@ static int check_hash(const run *r, const tn_run_state *before, const config *th
 /* What to do about a damaged checkpoint, added to what is wrong with it. */
 static void add_way_out(const options *o, tn_error *e)
 {
-    const size_t n = strlen(e->text);
     tn_error other = { 0 };
     if (e->code == TN_EFORMAT || e->code == TN_EIO)
-        snprintf(e->text + n, sizeof e->text - n,
-                 "; remove checkpoint-%lld to resume an older one, or start anew with --overwrite",
-                 (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
+        tn_error_add(e, "; remove checkpoint-%lld to resume an older one, or start anew with "
+                     "--overwrite", (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
 }
 
 static int load(run *r, const tn_text *facts, const config *theirs, tn_error *e)

@@ -189,7 +189,7 @@ int run_step(run *r, run_event *out, tn_error *e)
         return e->code;
     const double begun = now_seconds();
     if (tn_optim_step(r->optim))
-        return tn_fail(e, tn_optim_error(r->optim)->code, "step %lld: %s", (long long)out->step,
+        return tn_fail(e, tn_optim_error(r->optim)->code, "%s", /* which names the step */
                        tn_optim_error(r->optim)->text);
     out->update = now_seconds() - begun;
     out->lr = tn_optim_lr(r->optim);

@@ -2,7 +2,9 @@
 #include "apps/run/show.h"
 
 #include <fcntl.h>
+#include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,12 +117,104 @@ void json_real(tn_text *out, const char *key, double value, int digits)
         tn_text_add(out, ",\"%s\":null", key);
 }
 
+/* ---- standard output ---- */
+
+bool write_whole(FILE *f, const char *bytes, size_t n)
+{
+    for (size_t done = 0; done < n && !ferror(f);) {
+        errno = 0;
+        done += fwrite(bytes + done, 1, n - done, f);
+        if (done < n && errno == EINTR)
+            clearerr(f);
+    }
+    return !ferror(f);
+}
+
+/* A failure stays in ferror(stdout), for main. */
+static void write_out(const char *bytes, size_t n)
+{
+    write_whole(stdout, bytes, n);
+}
+
+typedef struct chunk { char s[1024]; size_t n; } chunk; /* what is written at once */
+
+static void add_chunk(void *arg, const char *bytes, size_t n)
+{
+    chunk *c = arg;
+    if (c->n + n > sizeof c->s) {
+        write_out(c->s, c->n);
+        c->n = 0;
+    }
+    if (n > sizeof c->s) {
+        write_out(bytes, n);
+    } else {
+        memcpy(c->s + c->n, bytes, n);
+        c->n += n;
+    }
+}
+
+void show(const char *format, ...)
+{
+    chunk c;
+    va_list args;
+    c.n = 0;
+    va_start(args, format);
+    tn_format(add_chunk, &c, 0, format, args);
+    va_end(args);
+    write_out(c.s, c.n);
+}
+
+/* Lines and tabs stay, other controls are shown. */
+static void write_lines(const char *s, size_t n)
+{
+    chunk c;
+    c.n = 0;
+    for (size_t at = 0, next; at < n; at = next + 1) {
+        for (next = at; next < n && s[next] != '\n' && s[next] != '\t';)
+            next++;
+        tn_escape(add_chunk, &c, s + at, next - at);
+        if (next < n)
+            add_chunk(&c, s + next, 1);
+    }
+    write_out(c.s, c.n);
+}
+
 void show_text(tn_text *t, const char *what, tn_error *e)
 {
     const char *text = tn_text_done(t, what, e);
     if (text)
-        fwrite(text, 1, t->n, stdout);
+        write_out(text, t->n);
     tn_text_free(t);
+}
+
+void show_answer(tn_text *t, const char *what, tn_error *e)
+{
+    const char *text = tn_text_done(t, what, e);
+    if (text && isatty(STDOUT_FILENO))
+        write_lines(text, t->n);
+    else if (text)
+        write_out(text, t->n);
+    tn_text_free(t);
+}
+
+/* ---- shell words ---- */
+
+static void note_escape(void *arg, const char *bytes, size_t n)
+{
+    bool *escapes = arg;
+    *escapes = *escapes || (n > 1 && *bytes == '\\');
+}
+
+/* $'...', of ASCII alone: a word that a terminal could not show as it is. */
+static void ansi_word(const char *word, tn_text *out)
+{
+    tn_text_add(out, "$'");
+    for (; *word; word++)
+        if (*word < ' ' || *word > '~' || *word == '\'' || *word == '\\')
+            tn_text_add(out, "\\x%02x", (unsigned char)*word);
+        else
+            tn_text_bytes(out, word, 1);
+    tn_text_add(out, "'");
 }
 
 void show_word(const char *word, tn_text *out)
@@ -129,6 +223,12 @@ void show_word(const char *word, tn_text *out)
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
     if (*word && strspn(word, plain) == strlen(word)) {
         tn_text_add(out, "%s", word);
+        return;
+    }
+    bool escapes = false;
+    tn_escape(note_escape, &escapes, word, strlen(word));
+    if (escapes) {
+        ansi_word(word, out);
         return;
     }
     tn_text_add(out, "'");

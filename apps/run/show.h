@@ -1,13 +1,16 @@
-/* show.h - numbers as people read them (1,240   3.6 MB   6m12s), and facts of the machine.
+/* show.h - what people read: standard output, numbers (1,240   3.6 MB   6m12s), facts of the machine.
 
        char text[SHOWN];
-       printf("%s tokens\n", show_count(facts.tokens, text));
+       show("%s tokens\n", show_count(facts.tokens, text));
 
-   Each writes into out (SHOWN bytes) and returns it. */
+   show() is the way of every text to standard output: what comes in by %s may be of a stranger's
+   file. The show_... of numbers write into out (SHOWN bytes) and return it. */
 #ifndef TN_APP_SHOW_H
 #define TN_APP_SHOW_H
 
 #include "data/data.h"
+
+#include <stdio.h>
 
 enum { SHOWN = 48 };
 
@@ -24,9 +27,17 @@ void machine_cpu(char *out, size_t room); /* name of the CPU */
 /* A name as JSON text, or a number that is null when it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
-/* Prints a text and frees it; prints nothing, and says so, when memory ran out. */
+/* Prints as printf does; control characters of strings are shown (tn_format of core.h). */
+void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* All n bytes to a stream without a buffer (main makes stdout one): after a signal it goes
+   on where it was, which a buffered one cannot. False: errno says why, and ferror stays. */
+bool write_whole(FILE *f, const char *bytes, size_t n);
+/* Prints a text of ours and frees it; prints nothing, and says so, when memory ran out. */
 void show_text(tn_text *t, const char *what, tn_error *e);
-/* A shell word: quoted when it needs it. */
+/* The same for what a model wrote or a user gave: exact in a file or pipe; on a terminal control
+   characters but line ends and tabs are shown. */
+void show_answer(tn_text *t, const char *what, tn_error *e);
+/* A shell word: quoted when it needs it, as $'...' when it has control characters. */
 void show_word(const char *word, tn_text *out);
 
 #endif

@@ -88,10 +88,8 @@ static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k
     if (which != PART_TRAIN && from >= to) /* --valid-split 0 */
         return NULL;
     tn_dataset *data = tn_dataset_text(o->data, k, from, to, d, e);
-    const size_t n = strlen(e->text);
     if (e->code == TN_EFORMAT && which != PART_TRAIN && from > 0)
-        snprintf(e->text + n, sizeof e->text - n, " (in its end from %.4g %% on, by --valid-split)",
-                 100 * from);
+        tn_error_add(e, " (in its end from %.4g %% on, by --valid-split)", 100 * from);
     return data;
 }
 

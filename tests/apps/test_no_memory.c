@@ -56,7 +56,7 @@ static const scene scenes[] = {
     { "inspect, data", "", "$T inspect --model b --data d", NULL, NULL, NULL },
     { "compare", "", "$T " COMPARE, "sed -n '/^validation/,/^$/p' out",
       "sed -e 's/,.[a-z_]*seconds[a-z_]*.:[^,]*//g' o/runs.jsonl; cat o/curves.jsonl o/config.used", NULL },
-    { "optimizers", "", "$T optimizers lora-rite", NULL, NULL, NULL },
+    { "optimizers", "", "$T optimizers --markdown", NULL, NULL, NULL },
     { "task", "", "$T task restaurant", NULL, NULL, NULL },
     { "lab", "", "$T lab invariance --threads 1", NULL, NULL, NULL },
     { "help", "", "$T train --help", NULL, NULL, NULL },
