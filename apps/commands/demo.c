@@ -176,7 +176,7 @@ static void print_row(const leg *l)
     if (l->optimizer)
         show(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
              show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
-    puts("");
+    show("\n");
     fflush(stdout);
 }
 
