@@ -18,6 +18,28 @@ int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise
     return otherwise;
 }
 
+static bool is_there(const tn_json *v)
+{
+    return v && v->kind != TN_NULL;
+}
+
+const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
+                               tn_error *e)
+{
+    const tn_json *a = tn_json_find(config, key), *b = tn_json_find(config, other);
+    char expected[160];
+    if (!is_there(b))
+        return key;
+    if (!is_there(a))
+        return other;
+    if (a->kind != b->kind || !a->text || !b->text || strcmp(a->text, b->text)) {
+        snprintf(expected, sizeof expected, "what %s says, the other name of the same: %.40s, not %.40s",
+                 key, a->text ? a->text : "?", b->text ? b->text : "?");
+        tn_json_refuse(b, expected, e);
+    }
+    return key;
+}
+
 void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e)
 {
     const tn_json *v = tn_json_find(config, key);

@@ -12,7 +12,7 @@ const tn_family *const tn_families[] = {
     NULL
 };
 
-static const tn_family *find_family(const tn_json *config, tn_error *e)
+const tn_family *tn_family_find(const tn_json *config, tn_error *e)
 {
     const char *type = NULL;
     char expected[256] = "one of";
@@ -113,7 +113,7 @@ tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
 {
     if (!e->code && config->kind != TN_OBJECT)
         tn_json_refuse(config, "an object", e);
-    const tn_family *family = e->code ? NULL : find_family(config, e);
+    const tn_family *family = e->code ? NULL : tn_family_find(config, e);
     tn_model *m = family ? make_in(tn_params_sketch(c), c, family, config, start, e) : NULL;
     if (!m || sketch)
         return m;

@@ -10,6 +10,8 @@
 #include "nn/families/families.def"
 #undef FAMILY
 
+/* The family that the config's model_type names; NULL and an error otherwise. */
+const tn_family *tn_family_find(const tn_json *config, tn_error *e);
 /* The model of a config; `start` holds what is known already: vocab and end (if vocab > 0), tied
    (where the config does not say), stored. A sketch has no memory for its weights. Otherwise a model
    that this process cannot hold is refused, before memory is taken for it, in the name of `where`.

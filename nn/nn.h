@@ -100,6 +100,7 @@ typedef struct tn_target {
 typedef struct tn_family { /* a row of families.def */
     const char *type;         /* model_type in config.json */
     const char *lora_targets; /* PEFT's default */
+    const char *embedding;    /* name of the weight that is the head too where they are tied */
     /* Builds the model of this config (random weights) into m; refuses what it does not know. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);
     /* How many numbers hidden() leaves on the tape for each token of its input, adapters aside. */
@@ -133,6 +134,8 @@ extern const tn_family *const tn_families[]; /* ended by NULL */
 
 /* For build(). A size of the config from 1 to `most`, or what it is otherwise. */
 int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most, tn_error *e);
+/* Which of two names of one key the config has; `key` where it has neither. Two values are refused. */
+const char *tn_config_spelling(const tn_json *config, const char *key, const char *other, tn_error *e);
 /* Refuses a switch that has another value ("true", "gelu_new") than the one that is computed. */
 void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e);
 /* For hidden(). Positions of ids (B,T) i32: 0.. T-1, or, with a cache, those that follow each row. */

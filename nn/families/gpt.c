@@ -4,7 +4,7 @@
 
        h = wte[ids] + wpe[0..T-1]                                    (B,T,C)
        h = h + c_proj(attention(c_attn(ln_1(h))))                    L blocks of these two lines
-       h = h + c_proj(gelu(c_fc(ln_2(h))))
+       h = h + c_proj(f(c_fc(ln_2(h))))                              f: gelu unless the config names another
        logits = ln_f(h) head^T                                       (B,T,V); head is wte when tied
 
    A model is a struct of layers, build() that makes them from a config, hidden() that runs them,
@@ -22,13 +22,28 @@ typedef struct block {
     tn_linear_layer c_attn, attn_proj, c_fc, mlp_proj;
 } block;
 
+typedef struct activation {
+    const char *name, *saved; /* in a config, and as GPT-2's files name the same function */
+    tn_tensor *(*run)(tn_tape *t, tn_tensor *a);
+} activation;
+
 typedef struct gpt {
     tn_tensor *wte, *wpe; // (V,C), (P,C)
     block *blocks;
     tn_norm_layer ln_f;
     int64_t inner;        // F
     double eps;
+    const activation *f;
 } gpt;
+
+/* The names of Transformers; the first is the default. */
+static const activation known[] = {
+    { "gelu_new", "gelu_new", tn_gelu }, { "gelu_pytorch_tanh", "gelu_new", tn_gelu },
+    { "gelu", "gelu", tn_gelu_erf },     { "gelu_python", "gelu", tn_gelu_erf },
+    { "relu", "relu", tn_relu },         { "silu", "silu", tn_silu },
+    { "swish", "silu", tn_silu },
+};
+enum { KNOWN = sizeof known / sizeof *known };
 
 /* ---- the forward pass ---- */
 
@@ -50,9 +65,10 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
 
 static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x)
 {
-    const block *b = &((const gpt *)m->impl)->blocks[layer];
+    const gpt *g = m->impl;
+    const block *b = &g->blocks[layer];
     tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);       // (B,T,C)
-    h = tn_gelu(t, tn_linear_layer_run(&b->c_fc, t, h));    // (B,T,F)
+    h = g->f->run(t, tn_linear_layer_run(&b->c_fc, t, h));  // (B,T,F)
     h = tn_linear_layer_run(&b->mlp_proj, t, h);            // (B,T,C)
     return drop(m, t, h, b->mlp_proj.name);
 }
@@ -103,31 +119,45 @@ static void add_block(tn_model *m, gpt *g, int64_t i, double std)
     b->mlp_proj = tn_linear_layer_new(p, path(s, i, "mlp.c_proj"), F, C, TN_IN_OUT, true, back);
 }
 
-/* Two names of one function: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
-static void require_gelu(const tn_json *config, tn_error *e)
+static const activation *read_activation(const tn_json *config, tn_error *e)
 {
     static const char key[] = "activation_function";
-    const char *name = "gelu_new";
+    const char *name = known[0].name;
+    char expected[256] = "one of";
     tn_json_get_string(config, key, &name, e);
-    if (strcmp(name, "gelu_pytorch_tanh"))
-        tn_config_require(config, key, "gelu_new", e);
+    for (int i = 0; i < KNOWN; i++) {
+        if (!strcmp(name, known[i].name))
+            return &known[i];
+        const size_t n = strlen(expected);
+        snprintf(expected + n, sizeof expected - n, " %s", known[i].name);
+    }
+    tn_json_refuse(tn_json_find(config, key), expected, e);
+    return NULL;
+}
+
+/* A size under GPT-2's name or under the one that other models have. */
+static int64_t read_size(const tn_json *config, const char *key, const char *other,
+                         int64_t otherwise, int64_t most, tn_error *e)
+{
+    return tn_config_size(config, tn_config_spelling(config, key, other, e), otherwise, most, e);
 }
 
 /* Sizes, with the defaults of Transformers. What this file does not compute is refused. */
 static int read_config(tn_model *m, gpt *g, const tn_json *config, tn_error *e)
 {
-    m->layers = tn_config_size(config, "n_layer", 12, 1 << 12, e);
-    m->heads = m->kv_heads = tn_config_size(config, "n_head", 12, 1 << 12, e);
-    m->width = tn_config_size(config, "n_embd", 768, 1 << 18, e);
-    m->positions = tn_config_size(config, "n_positions", 1024, 1 << 24, e);
+    m->layers = read_size(config, "n_layer", "num_hidden_layers", 12, 1 << 12, e);
+    m->heads = read_size(config, "n_head", "num_attention_heads", 12, 1 << 12, e);
+    m->width = read_size(config, "n_embd", "hidden_size", 768, 1 << 18, e);
+    m->positions = read_size(config, "n_positions", "max_position_embeddings", 1024, 1 << 24, e);
+    m->kv_heads = m->heads;
     m->vocab = m->vocab ? m->vocab : tn_config_size(config, "vocab_size", 50257, 1 << 24, e);
     m->head_size = m->width / m->heads;
     m->end = 50256;
-    g->inner = tn_config_size(config, "n_inner", 4 * m->width, 1 << 20, e);
+    g->inner = read_size(config, "n_inner", "intermediate_size", 4 * m->width, 1 << 20, e);
     g->eps = 1e-5;
     tn_json_get_real(config, "layer_norm_epsilon", &g->eps, e);
     tn_json_get_bool(config, "tie_word_embeddings", &m->tied, e);
-    require_gelu(config, e);
+    g->f = read_activation(config, e);
     tn_config_require(config, "scale_attn_weights", "true", e);
     tn_config_require(config, "scale_attn_by_inverse_layer_idx", "false", e);
     tn_config_require(config, "add_cross_attention", "false", e);
@@ -191,7 +221,7 @@ static void config(const tn_model *m, tn_text *out)
         snprintf(end, sizeof end, "%d", m->end);
     tn_text_add(out,
                 "{\n"
-                "  \"activation_function\": \"gelu_new\",\n"
+                "  \"activation_function\": \"%s\",\n"
                 "  \"architectures\": [\"GPT2LMHeadModel\"],\n"
                 "  \"attn_pdrop\": 0.0,\n"
                 "  \"bos_token_id\": %s,\n"
@@ -208,7 +238,7 @@ static void config(const tn_model *m, tn_text *out)
                 "  \"tie_word_embeddings\": %s,\n"
                 "  \"vocab_size\": %lld\n"
                 "}\n",
-                end, m->dropout, end, g->eps, (long long)m->width, (long long)m->heads,
+                g->f->saved, end, m->dropout, end, g->eps, (long long)m->width, (long long)m->heads,
                 (long long)g->inner, (long long)m->layers, (long long)m->positions, m->dropout,
                 m->tied ? "true" : "false", (long long)m->vocab);
 }
@@ -216,6 +246,7 @@ static void config(const tn_model *m, tn_text *out)
 const tn_family tn_family_gpt = {
     .type = "gpt2",
     .lora_targets = "c_attn",
+    .embedding = "transformer.wte.weight",
     .build = build,
     .hidden = hidden,
     .activations = activations,

@@ -34,7 +34,7 @@ static int64_t find_weight(const tn_model *m, const char *name)
     return -1;
 }
 
-/* A tied model's file may hold the head once more; then it must be the embedding. */
+/* A head beside the embedding that it is tied to must be the same. */
 static void check_tied_head(const tn_model *m, const tn_safetensors *file, const tn_entry *head,
                             tn_error *e)
 {
@@ -47,6 +47,20 @@ static void check_tied_head(const tn_model *m, const tn_safetensors *file, const
                 "%s: tensor \"%s\" differs from the embedding; expected the same, as config.json "
                 "says tie_word_embeddings is true", tn_safetensors_path(file), head->name);
     tn_tensor_free(copy);
+}
+
+/* The files of a tied model may hold the head beside the embedding, or in its place. */
+static void read_tied_head(const tn_model *m, const tn_weights *w, bool *done, tn_error *e)
+{
+    const tn_safetensors *file;
+    const tn_entry *head = tn_weights_find(w, HEAD, &file);
+    int64_t k = 0;
+    while (tn_params_at(m->params, k)->w != m->head)
+        k++;
+    if (head && done[k])
+        check_tied_head(m, file, head, e);
+    else if (head)
+        done[k] = !tn_weight_read(file, head, m->head, e);
 }
 
 /* All tensors of a file; done[i]: weight i has been read. */
@@ -74,6 +88,8 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
         tn_fail(e, TN_ENOMEM, "out of memory for the model");
     for (int64_t f = 0; f < w->count && !e->code; f++)
         read_file(m, w->files[f], done, e);
+    if (m->tied && !e->code)
+        read_tied_head(m, w, done, e);
     for (int64_t i = n; i-- > 0 && !e->code;) {
         missing += !done[i];
         first = done[i] ? first : i;
@@ -85,10 +101,6 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
     else if (missing)
         tn_fail(e, TN_EFORMAT, "%s: %lld tensors are missing, the first is \"%s\"", path,
                 (long long)missing, name);
-    const tn_safetensors *file;
-    const tn_entry *head = e->code || !m->tied ? NULL : tn_weights_find(w, HEAD, &file);
-    if (head)
-        check_tied_head(m, file, head, e);
     free(done);
 }
 
@@ -107,25 +119,31 @@ static int check_folder(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding. */
-static bool is_tied(const tn_weights *w)
+/* The tensor of a weight, whose name in a file may lack the first part. NULL: no file has it. */
+static const tn_entry *find_entry(const tn_weights *w, const char *name)
 {
     const tn_safetensors *file;
+    const tn_entry *entry = tn_weights_find(w, name, &file);
+    return entry ? entry : tn_weights_find(w, strchr(name, '.') + 1, &file);
+}
+
+/* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding, and
+   so is a head without one. */
+static bool is_tied(const tn_weights *w, const tn_json *config)
+{
+    tn_error unknown = { 0 }; /* a family that is not known is refused later */
+    const tn_safetensors *file;
+    const tn_family *family = tn_family_find(config, &unknown);
     const tn_entry *head = tn_weights_find(w, HEAD, &file);
-    bool tied = !head;
-    for (int64_t f = 0; f < w->count && !tied; f++)
-        for (int64_t i = 0; i < tn_safetensors_count(w->files[f]) && !tied; i++) {
-            const tn_entry *a = tn_safetensors_at(w->files[f], i);
-            tied = a != head && a->type == head->type && a->size == head->size &&
-                   !memcmp(a->bytes, head->bytes, a->size);
-        }
-    return tied;
+    const tn_entry *embedding = family ? find_entry(w, family->embedding) : NULL;
+    return !head || !embedding || (embedding->type == head->type && embedding->size == head->size &&
+                                   !memcmp(embedding->bytes, head->bytes, head->size));
 }
 
 static tn_model *open_model(tn_context *c, const char *folder, const tn_json *config,
                             const tn_weights *w, bool sketch, tn_error *e)
 {
-    tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w) };
+    tn_model start = { .stored = tn_weights_numbers(w), .tied = is_tied(w, config) };
     if (w->count && !start.stored)
         tn_fail(e, TN_EFORMAT, "%s: no number in its weight files; expected a model's", folder);
     tn_model *m = tn_model_make(c, config, folder, &start, sketch, e);

@@ -46,7 +46,7 @@ static const row rows[] = {
       "/n_layer is a number, expected an integer from 1 to 4096, not -2", false },
     { SET("m/config.json", "1e-5", "\"1e-5\""), TRAIN_M "--data t.txt", 1,
       "/layer_norm_epsilon is the string \"1e-5\", expected a number", false },
-    { SET("m/config.json", "gelu_new", "silu"), TRAIN_M "--data t.txt", 1,
+    { SET("m/config.json", "gelu_new", "mish"), TRAIN_M "--data t.txt", 1,
       "/activation_function is", false },
     { "printf '{\"a\":%0100d' 0 | tr 0 '[' >m/config.json", TRAIN_M "--data t.txt", 1,
       "nested too deeply", false },

@@ -264,6 +264,19 @@ static void add_head(tn_entry *t, int64_t *n)
     t[(*n)++].name = "lm_head.weight";
 }
 
+/* The head in the place of the embedding that it is tied to. */
+static void rename_embedding(tn_entry *t, int64_t *n)
+{
+    (void)n;
+    t[0].name = "lm_head.weight";
+}
+
+static void shorten_head(tn_entry *t, int64_t *n)
+{
+    rename_embedding(t, n);
+    t[0].dim[0]--;
+}
+
 static void drop_prefix(tn_entry *t, int64_t *n)
 {
     for (int64_t i = 0; i < *n; i++)
@@ -278,6 +291,8 @@ static const struct {
     { drop_prefix, NULL, 0 },
     { add_buffers, NULL, 0 },
     { add_head, NULL, 0 },
+    { rename_embedding, NULL, 0 },
+    { shorten_head, "tensor \"lm_head.weight\" is (4,8); expected (5,8)", TN_ESHAPE },
     { drop_tensor, "tensor \"transformer.h.0.ln_1.bias\" is missing", TN_EFORMAT },
     { add_tensor, "tensor \"transformer.h.1.ln_1.weight\" has no place in the model", TN_EFORMAT },
     { shorten, "tensor \"transformer.ln_f.bias\" is (7); expected (8)", TN_ESHAPE },
@@ -306,6 +321,31 @@ START_TEST(weights_must_fit_the_config)
     if (again)
         check_same(m, again, TN_FILE_F32);
     tn_model_free(again);
+    tn_model_free(m);
+    discard(folder);
+    tn_context_free(c);
+}
+END_TEST
+
+/* Where the config does not say, a head without an embedding is tied; where it says no, that is missing. */
+START_TEST(a_head_without_an_embedding_is_both)
+{
+    tn_error e = { 0 };
+    tn_entry entries[64];
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary();
+    tn_model *m = new_model(c, "{" SMALL "}");
+    int64_t n = list(m, entries);
+    rename_embedding(entries, &n);
+    write_tensors(folder, "model.safetensors", entries, n);
+    put_file(folder, "config.json", "{" SMALL "}");
+    tn_model *again = open_model(c, folder);
+    check_same(m, again, TN_FILE_F32);
+    ck_assert(again->tied && again->head == tn_params_find(again->params, "transformer.wte.weight")->w);
+    tn_model_free(again);
+    put_file(folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":false}");
+    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    must_fail(&e, TN_EFORMAT, "tensor \"transformer.wte.weight\" is missing");
     tn_model_free(m);
     discard(folder);
     tn_context_free(c);
@@ -390,6 +430,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, weights_of_other_formats_are_refused, 0, sizeof beside / sizeof *beside);
     tcase_add_test(c, sharded_models_open);
     tcase_add_loop_test(c, weights_must_fit_the_config, 0, sizeof weights / sizeof *weights);
+    tcase_add_test(c, a_head_without_an_embedding_is_both);
     tcase_add_test(c, a_head_that_repeats_the_embedding_is_tied);
     tcase_add_test(c, folders_that_are_none_are_refused);
     tcase_add_test(c, what_cannot_be_saved_is_refused);
