@@ -140,12 +140,12 @@ static void fit(char *line, size_t width)
 {
     if (!width || strlen(line) < width)
         return;
-    line[width - 1] = 0;
-    for (char *s = line + width - 1; s > line; s--)
-        if (s[-1] == ' ' && s[0] == ' ') {
-            s[-1] = 0;
-            return;
-        }
+    char *end = line + width - 1;
+    while (end > line && !(end[0] == ' ' && end[1] == ' '))
+        end--;
+    if (end == line)
+        end = line + width - 1;
+    *end = 0;
 }
 
 enum { LINE = 320 };
