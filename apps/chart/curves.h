@@ -31,6 +31,7 @@ typedef struct chart {
     bool dots;  /* SVG: every point is marked, if there is room for all */
     int nested; /* SVG: of so many curves in turn the first is the widest, so that all are seen where
                    they coincide; 0: all are alike */
+    bool twins; /* SVG: every second curve is dashed, so that the one it lies upon is seen */
 } chart;
 
 typedef enum curves_style {

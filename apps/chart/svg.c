@@ -141,6 +141,11 @@ static void pen_point(pen *p, int64_t bucket, double x, double y)
     }
 }
 
+static const char *dashes(const chart *c, int j)
+{
+    return c->twins && j > 0 && j % 2 ? " stroke-dasharray=\"5 5\"" : "";
+}
+
 typedef enum stroke { THIN, THICK, SMOOTH, DOTS } stroke;
 
 /* A curve as one path in colour j (-1: a contour). DOTS: lines of no length, with round ends. */
@@ -161,7 +166,7 @@ static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text 
     if (p->c->nested > 0 && how == THICK)
         tn_text_add(out, " style=\"stroke-width:%g\"",
                     2 + 1.5 * (p->c->nested - 1 - j % p->c->nested));
-    tn_text_add(out, " d=\"");
+    tn_text_add(out, "%s d=\"", dashes(p->c, j));
     for (int64_t i = 0; i < k->n; i++) {
         double part = (double)i / (double)k->n;
         int64_t bucket = k->n <= p->points ? i / 2 : (int64_t)(part * (double)buckets);
@@ -185,7 +190,8 @@ static void put_legend(const panel *p, int count, tn_text *out)
             x = p->left + j % 2 * p->at.plot_w / 2;
             y = p->top + p->at.plot_h + 42 + j / 2 * LINE;
         }
-        tn_text_add(out, "<path class=\"c%d thick\" d=\"M%g %.1fh18\"/>\n", j % COLOURS, x, y);
+        tn_text_add(out, "<path class=\"c%d thick\"%s d=\"M%g %.1fh18\"/>\n", j % COLOURS,
+                    dashes(p->c, j), x, y);
         label(out, x + 25, y + 4.5, "class=\"ink\"", p->c->curves[j].name, NAME);
     }
 }

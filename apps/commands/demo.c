@@ -204,7 +204,7 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
         { .title = "validation loss", .x = "step", .y = "nats a token",
           .curves = learning, .count = CONTENDERS, .log_y = true },
         { .title = "training loss; x 10: from 10 A, B/10", .x = "step",
-          .y = "nats a token", .curves = other, .count = 4, .log_y = true } };
+          .y = "nats a token", .curves = other, .count = 4, .log_y = true, .twins = true } };
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < 2; i++)
         curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);

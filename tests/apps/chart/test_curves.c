@@ -264,6 +264,26 @@ START_TEST(ranges_contours_and_dots)
 END_TEST
 
 /* Eight small charts, two beside each other, each with its own names. */
+/* The second and fourth of four, and their places in the legend. */
+START_TEST(twins_are_dashed)
+{
+    const double x[] = { 1, 2, 3 }, y[] = { 3, 1, 2 };
+    const curve k[] = { { "a", x, y, 3 }, { "a twin", x, y, 3 }, { "b", x, y, 3 },
+                        { "b twin", x, y, 3 } };
+    for (int twins = 0; twins < 2; twins++) {
+        const chart c = { .title = "twins", .curves = k, .count = 4, .twins = twins };
+        tn_text out = { 0 };
+        int dashed = 0;
+        curves_svg(&c, 1, &out);
+        for (const char *at = out.s; (at = strstr(at, "stroke-dasharray")) != NULL; at++)
+            dashed++;
+        ck_assert_int_eq(dashed, twins ? 4 : 0);
+        check_svg(out.s);
+        tn_text_free(&out);
+    }
+}
+END_TEST
+
 START_TEST(a_grid_of_charts)
 {
     double x[FEW], y[FEW];
@@ -295,5 +315,6 @@ void tests(TCase *c)
     tcase_add_test(c, svg_is_xml_within_its_box);
     tcase_add_test(c, svg_stays_small);
     tcase_add_test(c, ranges_contours_and_dots);
+    tcase_add_test(c, twins_are_dashed);
     tcase_add_test(c, a_grid_of_charts);
 }
