@@ -131,7 +131,7 @@ typedef struct tn_scratch { char *memory; size_t used; } tn_scratch;
 double *tn_scratch_take(tn_scratch *s, int64_t n); /* n doubles; NULL while memory is NULL */
 
 extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
-const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none */
+const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none, or no name */
 
 const char *tn_range_text(tn_range range); /* "at least 0 and below 1" */
 /* Setting i, from 0, that def has beside those of .hyper, or NULL past the last: balora and balora_every of
@@ -144,7 +144,7 @@ typedef enum tn_schedule_kind { TN_CONSTANT, TN_LINEAR, TN_COSINE, TN_WSD, TN_IN
 
 typedef struct tn_schedule { /* rate of step k = 1..steps: lr k/w up to k = w, then by kind */
     tn_schedule_kind kind;
-    int64_t steps, warmup;
+    int64_t steps, warmup; /* linear, cosine and wsd need steps: they end there */
     double min;        /* rate at the end, absolute (linear, cosine, wsd) */
     int64_t decay;     /* wsd: the last `decay` steps fall linearly */
 } tn_schedule;
@@ -172,7 +172,9 @@ typedef struct tn_optim_options {
 } tn_optim_options;
 
 /* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with
-   rank > min(in, out) for optimizers of pairs, half a pair, no definition. NULL and an error then.
+   rank > min(in, out) for optimizers of pairs, half a pair; params that are NULL or hold an error; a
+   definition that is NULL or has no name, no step, or another hyper[0] than lr; a schedule that falls
+   and has no steps. NULL and an error then. o NULL: the optimizer's defaults, at a constant rate.
    For the params of a sketch only tn_optim_state_bytes is there. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o, tn_error *e);
 void tn_optim_free(tn_optim *o);

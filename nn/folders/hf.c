@@ -27,8 +27,8 @@ static bool is_buffer(const char *name)
 static int64_t find_weight(const tn_model *m, const char *name)
 {
     for (int64_t i = 0; i < tn_params_count(m->params); i++) {
-        const char *full = tn_params_at(m->params, i)->name, *rest = strchr(full, '.') + 1;
-        if (!strcmp(name, full) || (strchr(rest, '.') && !strcmp(name, rest)))
+        const char *full = tn_params_at(m->params, i)->name, *dot = strchr(full, '.');
+        if (!strcmp(name, full) || (dot && strchr(dot + 1, '.') && !strcmp(name, dot + 1)))
             return i;
     }
     return -1;

@@ -13,9 +13,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A definition that has what every step asks for. */
+static int check_definition(const tn_optim_def *def, tn_error *e)
+{
+    if (!def)
+        return tn_fail(e, TN_EARG, "no optimizer is given; tn_optim_find knows those of tn_optims");
+    if (!def->name)
+        return tn_fail(e, TN_EARG, "a definition of an optimizer has no .name");
+    if (!def->hyper[0].name || strcmp(def->hyper[0].name, "lr"))
+        return tn_fail(e, TN_EARG, "%s: hyper[0] is %s; expected \"lr\"", def->name,
+                       def->hyper[0].name ? def->hyper[0].name : "empty");
+    if (!def->step)
+        return tn_fail(e, TN_EARG, "%s has no .step; expected the update of a unit", def->name);
+    if (def->decay && tn_settings_find(def, def->decay, strlen(def->decay)) < 0)
+        return tn_fail(e, TN_EARG, "%s: .decay is %s; expected a name of .hyper", def->name, def->decay);
+    return TN_OK;
+}
+
+static int check_params(const tn_params *p, tn_error *e)
+{
+    if (!p)
+        return tn_fail(e, TN_EARG, "no params are given for the optimizer");
+    const tn_error *of = tn_params_error(p);
+    return of->code ? tn_fail(e, of->code, "the params hold an error: %s", of->text) : TN_OK;
+}
+
 static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
 {
     bool refused = o->def->clip == TN_CLIP_REFUSED;
+    if (!isfinite(wanted))
+        return tn_fail(e, TN_EARG, "%s: max_grad_norm is %g; expected 0 (off) or more, or the default "
+                       "by a number below 0", o->def->name, wanted);
     if (refused && wanted > 0)
         return tn_fail(e, TN_EARG,
                        "%s: clipping the raw gradients would break its invariance; max_grad_norm "
@@ -28,9 +56,12 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e)
 {
-    if (!def)
-        tn_fail(e, TN_EARG, "no optimizer is given; tn_optim_find knows those of tn_optims");
-    tn_optim *o = e->code ? NULL : calloc(1, sizeof *o);
+    const tn_optim_options defaults = { .weight_decay = -1, .max_grad_norm = -1 };
+    const tn_optim_options *how = options ? options : &defaults;
+    if (!e || e->code || check_definition(def, e) || check_params(p, e) ||
+        tn_schedule_check(&how->schedule, e))
+        return NULL;
+    tn_optim *o = calloc(1, sizeof *o);
     if (!o) {
         tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
         return NULL;
@@ -38,11 +69,10 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
     o->params = p;
     o->context = tn_params_context(p);
     o->def = def;
-    o->schedule = options->schedule;
-    const tn_optim_options none = { .weight_decay = -1 };
-    if (tn_settings_read(def, options, o->hyper, e) ||
-        tn_settings_read(tn_optim_find("adamw"), &none, o->fallback, e) ||
-        choose_clipping(o, options->max_grad_norm, e) || tn_table_fill(o, options, e)) {
+    o->schedule = how->schedule;
+    if (tn_settings_read(def, how, o->hyper, e) ||
+        tn_settings_read(tn_optim_find("adamw"), &defaults, o->fallback, e) ||
+        choose_clipping(o, how->max_grad_norm, e) || tn_table_fill(o, how, e)) {
         tn_optim_free(o);
         return NULL;
     }

@@ -2,7 +2,7 @@
    The warm-up of w steps rises to the full rate at k = w and wastes no step at rate 0; after it
    the schedules are those of Transformers' get_scheduler at its step k - 1, so that step w + 1
    has the full rate too. */
-#include "optim/optim.h"
+#include "optim/run/table.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,6 +36,25 @@ double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
     }
 }
 
+int tn_schedule_check(const tn_schedule *s, tn_error *e)
+{
+    bool falls = s->kind == TN_LINEAR || s->kind == TN_COSINE || s->kind == TN_WSD;
+    if ((int)s->kind < 0 || s->kind > TN_INVERSE_SQRT)
+        return tn_fail(e, TN_EARG, "schedule: kind %d; expected a tn_schedule_kind", (int)s->kind);
+    if (s->steps < 0 || (falls && s->steps < 1))
+        return tn_fail(e, TN_EARG, "schedule: %lld steps; expected %s", (long long)s->steps,
+                       falls ? "those of the run, at which the rate ends" : "0 or more");
+    if (s->warmup < 0)
+        return tn_fail(e, TN_EARG, "schedule: a warm-up of %lld steps; expected 0 or more",
+                       (long long)s->warmup);
+    if (falls && (!isfinite(s->min) || s->min < 0))
+        return tn_fail(e, TN_EARG, "schedule: a rate of %g at the end; expected 0 or more", s->min);
+    if (s->kind == TN_WSD && (s->decay < 0 || s->decay > s->steps))
+        return tn_fail(e, TN_EARG, "schedule: the last %lld steps fall; expected 0 to %lld, all steps",
+                       (long long)s->decay, (long long)s->steps);
+    return TN_OK;
+}
+
 int tn_schedule_find(const char *name)
 {
     static const char *const names[] = { [TN_CONSTANT] = "constant",
@@ -43,7 +62,7 @@ int tn_schedule_find(const char *name)
                                          [TN_COSINE] = "cosine",
                                          [TN_WSD] = "wsd",
                                          [TN_INVERSE_SQRT] = "inverse-sqrt" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
             return (int)i;
     return -1;

@@ -20,7 +20,7 @@ const tn_optim_def *const tn_optims[] = {
 
 const tn_optim_def *tn_optim_find(const char *name)
 {
-    for (const tn_optim_def *const *d = tn_optims; *d; d++)
+    for (const tn_optim_def *const *d = tn_optims; name && *d; d++)
         if (!strcmp((*d)->name, name) || ((*d)->also && !strcmp((*d)->also, name)))
             return *d;
     return NULL;

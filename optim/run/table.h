@@ -49,6 +49,8 @@ bool tn_table_balances(const tn_optim *o, const tn_unit *u);
 /* Settings of def: defaults, then options. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e);
+/* Refuses a schedule that no run can follow. */
+int tn_schedule_check(const tn_schedule *s, tn_error *e);
 /* Place of a setting among the TN_SETTINGS; -1: def has none of that name. */
 int tn_settings_find(const tn_optim_def *def, const char *name, size_t length);
 

@@ -222,6 +222,83 @@ static const tn_optim_def steady = {
     .measure = measure_below_one, .step = descend,
 };
 
+/* Params that take a second weight of one name hold an error. */
+enum { FINE, BROKEN, ABSENT };
+
+static const struct {
+    const char *text;
+    int params;         /* FINE, BROKEN or ABSENT */
+    const char *name, *lr, *decay;
+    void (*step)(tn_unit *u);
+    tn_schedule schedule;
+    double max_grad_norm;
+} refused[] = {
+    { "the params hold an error: w: there is", BROKEN, "own", "lr", NULL, descend, { 0 }, 0 },
+    { "no params are given", ABSENT, "own", "lr", NULL, descend, { 0 }, 0 },
+    { "has no .name", FINE, NULL, "lr", NULL, descend, { 0 }, 0 },
+    { "own: hyper[0] is empty; expected \"lr\"", FINE, "own", NULL, NULL, descend, { 0 }, 0 },
+    { "own: hyper[0] is rate; expected \"lr\"", FINE, "own", "rate", NULL, descend, { 0 }, 0 },
+    { "own has no .step", FINE, "own", "lr", NULL, NULL, { 0 }, 0 },
+    { "own: .decay is wd; expected a name", FINE, "own", "lr", "wd", descend, { 0 }, 0 },
+    { "max_grad_norm is nan", FINE, "own", "lr", NULL, descend, { 0 }, NAN },
+    { "max_grad_norm is inf", FINE, "own", "lr", NULL, descend, { 0 }, INFINITY },
+    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_LINEAR }, 0 },
+    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_COSINE }, 0 },
+    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_WSD }, 0 },
+    { "schedule: -1 steps; expected 0", FINE, "own", "lr", NULL, descend, { .steps = -1 }, 0 },
+    { "schedule: kind 77", FINE, "own", "lr", NULL, descend, { .kind = (tn_schedule_kind)77 }, 0 },
+    { "a warm-up of -3 steps", FINE, "own", "lr", NULL, descend, { .warmup = -3 }, 0 },
+    { "a rate of -1 at the end", FINE, "own", "lr", NULL, descend, { TN_LINEAR, 5, 0, -1, 0 }, 0 },
+    { "a rate of nan at the end", FINE, "own", "lr", NULL, descend, { TN_COSINE, 5, 0, NAN, 0 }, 0 },
+    { "the last 6 steps fall; expected 0 to 5", FINE, "own", "lr", NULL, descend, { TN_WSD, 5, 0, 0, 6 }, 0 },
+};
+
+START_TEST(new_refuses)
+{
+    static const char *const names[] = { "w", NULL };
+    static const int64_t dims[][3] = { { 1, 2 } };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = named(c, names, dims);
+    tn_optim_def def = { .name = refused[_i].name, .decay = refused[_i].decay, .step = refused[_i].step };
+    def.hyper[0] = (tn_hyper){ refused[_i].lr, 0.5, TN_ABOVE_0, "learning rate" };
+    tn_optim_options how = { .weight_decay = -1, .schedule = refused[_i].schedule,
+                             .max_grad_norm = refused[_i].max_grad_norm };
+    if (refused[_i].params == BROKEN)
+        tn_params_add(p, "w", 1, (int64_t[]){ 2 });
+    tn_error e = { 0 };
+    ck_assert_ptr_null(tn_optim_new(refused[_i].params == ABSENT ? NULL : p, &def, &how, &e));
+    ck_assert_int_eq(e.code, TN_EARG);
+    ck_assert_msg(strstr(e.text, refused[_i].text), "%s", e.text);
+    ck_assert_ptr_null(tn_optim_new(p, &def, &how, NULL));
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
+/* Without options: the defaults of its own, at a constant rate; schedules that never end need no steps. */
+START_TEST(new_takes_what_is_complete)
+{
+    static const char *const names[] = { "w", NULL };
+    static const int64_t dims[][3] = { { 1, 2 } };
+    static const tn_schedule_kind endless[] = { TN_CONSTANT, TN_INVERSE_SQRT };
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = named(c, names, dims);
+    for (int k = -1; k < 2; k++) {
+        tn_error e = { 0 };
+        tn_optim_options how = { .weight_decay = -1, .schedule.kind = k < 0 ? TN_CONSTANT : endless[k] };
+        tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), k < 0 ? NULL : &how, &e);
+        must(&e);
+        ck_assert_int_eq(tn_optim_step(o), 0);
+        ck_assert_double_eq(tn_optim_lr(o), tn_optim_find("adamw")->hyper[0].value);
+        tn_optim_free(o);
+    }
+    ck_assert_ptr_null(tn_optim_find(NULL));
+    ck_assert_int_eq(tn_schedule_find(NULL), -1);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(what_measure_refuses_moves_nothing)
 {
     static const char *const names[] = { "w", "x", NULL };
@@ -255,5 +332,7 @@ void tests(TCase *c)
     tcase_add_test(c, a_step_on_a_second_thread_is_refused);
     tcase_add_test(c, threads_and_vectors_change_no_bit);
     tcase_add_test(c, a_gradient_that_is_not_finite_is_refused_as_a_whole);
+    tcase_add_loop_test(c, new_refuses, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(c, new_takes_what_is_complete);
     tcase_add_test(c, what_measure_refuses_moves_nothing);
 }

@@ -209,8 +209,15 @@ static bool needs(const tn_unit *u, int slot, int k)
     return slot != 8 || (k == 1 && u->h[0] > 0);
 }
 
+/* These definitions are looked at, not run. */
+static void stand(tn_unit *u)
+{
+    (void)u;
+}
+
 static const tn_optim_def mixed = {
     .name = "mixed", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .pairs = true, .needs = needs,
+    .step = stand,
     .slots = { { "s", TN_SCALAR }, { "rr", TN_R_BY_R }, { "b", TN_LIKE_B }, { "x", TN_LIKE_X },
                { "row", TN_ROWS }, { "col", TN_COLS }, { "rows", TN_ROW_SQUARE },
                { "cols", TN_COL_SQUARE }, { "half", TN_ROWS } },
@@ -246,7 +253,7 @@ END_TEST
 
 /* An optimizer of single weights, for which balora makes pairs, has its numbers of each weight. */
 static const tn_optim_def single = {
-    .name = "single", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
+    .name = "single", .step = stand, .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
 };
 
 START_TEST(a_scalar_of_each_weight)
