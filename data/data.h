@@ -169,6 +169,12 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
               int64_t *skipped, tn_error *e);
 /* Appends the text of the ids; the end token and ids outside the vocabulary give nothing. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
+/* The same, for ids that come piece by piece: appends characters that are whole, in valid UTF-8, and
+   keeps the beginning of one for the next call. What is no UTF-8 becomes U+FFFD, one for each longest
+   beginning of a character, as the Unicode standard recommends (3.9). The end tells the rest. */
+typedef struct tn_held { char bytes[8]; size_t n; } tn_held; /* starts as { 0 } */
+void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held, tn_text *out);
+void tn_decode_end(tn_held *held, tn_text *out);
 
 /* ---- the records of a JSONL file ---- */
 

@@ -148,6 +148,14 @@ typedef struct output {
     void *arg;
 } output;
 
+static bool ends_text(const tn_sampling *s, int32_t token)
+{
+    for (int64_t i = 0; i < s->end_count; i++)
+        if (s->ends[i] == token)
+            return true;
+    return token == s->stop;
+}
+
 /* Chooses a token for each row that goes on. Returns how many still do, or a negative TN_E*. */
 static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn_error *e)
 {
@@ -161,7 +169,7 @@ static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn
             return tn_fail(e, TN_ENONFINITE, "generation: the logits of row %lld are not finite",
                            (long long)b);
         int32_t token = sample(r, z, draw(r->s, b, w->seen));
-        w->ended = token == r->s->stop;
+        w->ended = ends_text(r->s, token);
         if (w->ended)
             continue;
         o->out[b][o->made[b]++] = token;

@@ -28,18 +28,47 @@ const tn_family *tn_family_find(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* eos_token_id is one id or a list, whose first counts; one outside the vocabulary cannot occur. */
-static void read_end(tn_model *m, const tn_json *config, tn_error *e)
+/* One that is outside the vocabulary cannot occur. */
+static int add_end(tn_model *m, int64_t id, tn_error *e)
 {
-    const tn_json *v = tn_json_find(config, "eos_token_id");
-    int64_t end = m->end;
-    if (v && v->kind == TN_ARRAY)
-        v = tn_json_at(v, 0);
-    if (v && v->kind == TN_NULL)
-        end = -1;
-    else if (v && (!tn_json_int(v, &end) || end < 0))
-        tn_json_refuse(v, "a token id or a list of them", e);
-    m->end = end < m->vocab ? (int32_t)end : -1;
+    for (int64_t i = 0; i < m->end_count; i++)
+        if (m->ends[i] == id)
+            return 0;
+    if (id < 0 || id >= m->vocab)
+        return 0;
+    int32_t *ends = realloc(m->ends, (size_t)(m->end_count + 1) * sizeof *ends);
+    if (!ends)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    ends[m->end_count++] = (int32_t)id;
+    m->ends = ends;
+    m->end = ends[0];
+    return 0;
+}
+
+int tn_model_add_ends(tn_model *m, const tn_json *ids, tn_error *e)
+{
+    int64_t id;
+    for (const tn_json *v = ids->kind == TN_ARRAY ? ids->child : ids; v && !e->code;
+         v = ids->kind == TN_ARRAY ? v->next : NULL) {
+        if (v == ids && v->kind == TN_NULL)
+            return 0;
+        if (!tn_json_int(v, &id) || id < 0)
+            return tn_json_refuse(v, "a token id or a list of them", e);
+        add_end(m, id, e);
+    }
+    return e->code;
+}
+
+/* eos_token_id of config.json, or the family's, which build() left in m->end. */
+static void read_ends(tn_model *m, const tn_json *config, tn_error *e)
+{
+    const tn_json *ids = tn_json_find(config, "eos_token_id");
+    const int64_t usual = m->end;
+    m->end = -1;
+    if (ids)
+        tn_model_add_ends(m, ids, e);
+    else
+        add_end(m, usual, e);
 }
 
 int tn_model_describe(const tn_model *m, tn_error *e)
@@ -63,7 +92,7 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
     const tn_error *p = tn_params_error(m->params);
     if (p->code)
         tn_fail(e, p->code, "%s", p->text);
-    read_end(m, config, e);
+    read_ends(m, config, e);
     if (!e->code)
         tn_model_describe(m, e);
 }
@@ -127,8 +156,11 @@ tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int3
 {
     const tn_model start = { .tied = true, .vocab = vocab };
     tn_model *m = tn_model_make(c, config, "the model", &start, false, e);
-    if (m && (vocab > 0 || end >= 0))
-        m->end = end;
+    if (m && (vocab > 0 || end >= 0)) {
+        m->end_count = 0;
+        m->end = -1;
+        add_end(m, end, e);
+    }
     if (!m || !tn_model_describe(m, e))
         return m;
     tn_model_free(m);
@@ -145,6 +177,7 @@ void tn_model_free(tn_model *m)
     if (m->lora)
         free((char *)m->lora->targets);
     free(m->lora);
+    free(m->ends);
     free(m->source);
     free(m);
 }

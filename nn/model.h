@@ -41,6 +41,9 @@ bool tn_target_matches(const char *path, const char *name, size_t length);
    separated by commas: "c_attn","mlp.c_proj". */
 void tn_lora_names(const tn_model *m, const char *quote, tn_text *out);
 
+/* Adds the token ids of an eos_token_id (a number, a list or null) to those that end a text. */
+int tn_model_add_ends(tn_model *m, const tn_json *ids, tn_error *e);
+
 /* Refuses numbers that are not finite as this type. */
 int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e);
 

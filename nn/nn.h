@@ -122,7 +122,9 @@ struct tn_model {
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions;
     double dropout;        /* embedding, attention output and MLP output; 0 unless asked for */
-    int32_t end;           /* the config's eos_token_id; -1: none */
+    int32_t end;           /* the first of ends; -1: none */
+    int32_t *ends;         /* every eos_token_id of config.json and generation_config.json */
+    int64_t end_count;
     void *impl;            /* the family's struct of layers */
     tn_adapter *adapters;  /* every adapter, for freeing */
     struct tn_lora_options *lora; /* how they were made; NULL: none */
@@ -201,10 +203,13 @@ typedef struct tn_sampling {
     uint64_t seed;
     int64_t max_tokens;
     int32_t stop;        /* end token; -1: none */
+    const int32_t *ends; /* further end tokens, as those of a model; NULL: none */
+    int64_t end_count;
 } tn_sampling;
 
 /* Continues `rows` prompts together with a key/value cache. ids[r] (length[r] >= 1) is each prompt.
-   out[r] has room for max_tokens; made[r] tokens are written, the stop token not among them. A
+   out[r] has room for max_tokens; made[r] tokens are written, the end token not among them. A row ends
+   with the model's positions too: a prompt that takes all of them is followed by one token. A
    row's result does not depend on the other rows. each(arg, row, token), if not NULL, sees every
    token as it comes. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],

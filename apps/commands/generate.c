@@ -65,28 +65,53 @@ static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r
     return e->code;
 }
 
-typedef struct teller { const setup *s; tn_error *e; } teller;
+typedef struct teller { const setup *s; tn_held held; tn_error *e; } teller;
 
-/* Shows the tokens of a single prompt as they come. */
-static void show_token(void *arg, int64_t row, int32_t token)
+/* Shows the tokens of a single prompt as they come, characters when they are whole. */
+static void show_tokens(teller *t, const int32_t *ids, int64_t n)
 {
-    const teller *t = arg;
     tn_text text = { 0 };
-    (void)row;
-    tn_decode(t->s->tokenizer, &token, 1, &text);
+    tn_decode_next(t->s->tokenizer, ids, n, &t->held, &text);
     show_answer(&text, "a token", t->e);
     fflush(stdout);
+}
+
+static void show_token(void *arg, int64_t row, int32_t token)
+{
+    (void)row;
+    show_tokens(arg, &token, 1);
+}
+
+static void show_end(teller *t)
+{
+    tn_text text = { 0 };
+    tn_decode_end(&t->held, &text);
+    tn_text_add(&text, "\n");
+    show_answer(&text, "a token", t->e);
 }
 
 static void print_rows(const setup *s, const options *o, const batch *b, tn_error *e)
 {
     for (int64_t r = 0; r < b->rows && !e->code; r++) {
         tn_text text = { 0 };
-        tn_decode(s->tokenizer, b->ids[r], b->length[r], &text);
-        tn_decode(s->tokenizer, b->out[r], b->made[r], &text);
+        tn_held held = { 0 };
+        tn_decode_next(s->tokenizer, b->ids[r], b->length[r], &held, &text);
+        tn_decode_next(s->tokenizer, b->out[r], b->made[r], &held, &text);
+        tn_decode_end(&held, &text);
         tn_text_add(&text, "\n%s", r + 1 < b->rows && o->prompt[r + 1] ? "---\n" : "");
         show_answer(&text, "an answer", e);
     }
+}
+
+/* Says which rows ended because the model has no further position. */
+static void note_positions(const setup *s, const options *o, const batch *b)
+{
+    const int64_t positions = s->model->positions;
+    for (int64_t r = 0; r < b->rows; r++)
+        if (b->made[r] == positions - b->length[r] + 1 && b->made[r] < o->max_tokens)
+            show_note("--prompt %lld: ended after %lld tokens of --max-tokens %lld, at the end of the "
+                      "model's %lld positions", (long long)r + 1, (long long)b->made[r],
+                      (long long)o->max_tokens, (long long)positions);
 }
 
 static int generate(setup *s, const options *o, batch *b, tn_error *e)
@@ -97,9 +122,9 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
         const int64_t r = b->rows;
         if (encode_prompt(s, o->prompt[r], b, r, e))
             continue;
-        if (b->length[r] >= positions)
+        if (b->length[r] > positions)
             return tn_fail(e, TN_EARG,
-                           "--prompt: %lld tokens; expected fewer than the model's %lld",
+                           "--prompt: %lld tokens; expected at most the model's %lld",
                            (long long)b->length[r], (long long)positions);
     }
     for (int64_t r = 0; r < b->rows && !e->code; r++)
@@ -110,17 +135,21 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
                               .top_p = o->top_p,
                               .seed = (uint64_t)o->seed,
                               .max_tokens = most,
-                              .stop = tn_tokenizer_end(s->tokenizer) };
-    teller t = { s, e };
-    for (int64_t i = 0; i < b->length[0] && b->rows == 1 && !e->code; i++)
-        show_token(&t, 0, b->ids[0][i]);
+                              .stop = tn_tokenizer_end(s->tokenizer),
+                              .ends = s->model->ends,
+                              .end_count = s->model->end_count };
+    teller t = { .s = s, .e = e };
+    if (!e->code && b->rows == 1)
+        show_tokens(&t, b->ids[0], b->length[0]);
     if (!e->code)
         tn_generate(s->model, b->rows, (const int32_t *const *)b->ids, b->length, &how, b->out,
                     b->made, b->rows == 1 ? show_token : NULL, &t, e);
     if (!e->code && b->rows > 1)
         print_rows(s, o, b, e);
     else if (!e->code)
-        show("\n");
+        show_end(&t);
+    if (!e->code)
+        note_positions(s, o, b);
     return e->code;
 }
 

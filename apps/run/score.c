@@ -34,8 +34,8 @@ static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
     if (a->length[r] == 0 && (a->ids[r] = malloc(sizeof end)) != NULL)
         a->ids[r][a->length[r]++] = end;
     /* One that is longer than the model can read is cut, and its answer likely wrong. */
-    if (a->length[r] >= s->model->positions)
-        a->length[r] = s->model->positions - 1;
+    if (a->length[r] > s->model->positions)
+        a->length[r] = s->model->positions;
     return a->ids[r] == NULL ? tn_fail(e, TN_ENOMEM, "answers: out of memory") : 0;
 }
 
@@ -87,7 +87,9 @@ static int answer(answers *a, answer_score *out, tn_error *e)
     for (int64_t r = 0; r < a->rows && !e->code; r++)
         if (!(a->out[r] = malloc((size_t)most * sizeof *a->out[r])))
             tn_fail(e, TN_ENOMEM, "answers: out of memory");
-    const tn_sampling greedy = { .max_tokens = most, .stop = tn_tokenizer_end(a->s->tokenizer) };
+    const tn_model *m = a->s->model;
+    const tn_sampling greedy = { .max_tokens = most, .stop = tn_tokenizer_end(a->s->tokenizer),
+                                 .ends = m->ends, .end_count = m->end_count };
     if (a->rows && !e->code)
         tn_generate(a->s->model, a->rows, (const int32_t *const *)a->ids, a->length, &greedy, a->out,
                     a->made, NULL, NULL, e);

@@ -164,6 +164,25 @@ void show(const char *format, ...)
     write_out(c.s, c.n);
 }
 
+static void add_text(void *arg, const char *bytes, size_t n)
+{
+    tn_text_bytes(arg, bytes, n);
+}
+
+void show_note(const char *format, ...)
+{
+    tn_text line = { 0 };
+    va_list args;
+    tn_text_add(&line, "tenon: note: ");
+    va_start(args, format);
+    tn_format(add_text, &line, 0, format, args);
+    va_end(args);
+    tn_text_add(&line, "\n");
+    if (!line.failed)
+        write_whole(stderr, line.s, line.n);
+    tn_text_free(&line);
+}
+
 /* Lines and tabs stay, other controls are shown. */
 static void write_lines(const char *s, size_t n)
 {

@@ -29,6 +29,8 @@ void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
 /* Prints as printf does; control characters of strings are shown (tn_format of core.h). */
 void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One line "tenon: note: ..." to standard error, for what is no error and should be known. */
+void show_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* All n bytes to a stream without a buffer (main makes stdout one): after a signal it goes
    on where it was, which a buffered one cannot. False: errno says why, and ferror stays. */
 bool write_whole(FILE *f, const char *bytes, size_t n);

@@ -216,13 +216,66 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
     return e->code;
 }
 
+/* The bytes of one id into s (room for four); how many. */
+static size_t decode_one(const tn_tokenizer *k, int32_t id, char *s)
+{
+    const uint32_t code = id < 0 || id >= k->size ? TN_NO_CODE : k->code[id];
+    if (code == TN_NO_CODE)
+        return 0;
+    *s = (char)code;
+    return k->bytes ? 1 : tn_utf8_write(code, s);
+}
+
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out)
 {
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t code = ids[i] < 0 || ids[i] >= k->size ? TN_NO_CODE : k->code[ids[i]];
-        if (code == TN_NO_CODE)
-            continue;
-        char s[4] = { (char)code };
-        tn_text_bytes(out, s, k->bytes ? 1 : tn_utf8_write(code, s));
+    char s[4];
+    for (int64_t i = 0; i < n; i++)
+        tn_text_bytes(out, s, decode_one(k, ids[i], s));
+}
+
+/* ---- text as it comes ---- */
+
+/* Do n bytes begin a character without ending it? Then the lowest or the highest bytes complete it. */
+static bool is_beginning(const char *s, size_t n)
+{
+    for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {
+        char whole[4];
+        uint32_t code;
+        memset(whole, fill, sizeof whole);
+        memcpy(whole, s, n);
+        if (tn_utf8_read(whole, sizeof whole, &code) > n)
+            return true;
     }
+    return false;
+}
+
+/* Moves what is whole or wrong from held to out; at the end, a beginning is wrong too. */
+static void release(tn_held *held, bool end, tn_text *out)
+{
+    while (held->n > 0 && (end || !is_beginning(held->bytes, held->n))) {
+        uint32_t code;
+        size_t n = tn_utf8_read(held->bytes, held->n, &code);
+        if (n > 0) {
+            tn_text_bytes(out, held->bytes, n);
+        } else {
+            for (n = held->n < 3 ? held->n : 3; n > 1 && !is_beginning(held->bytes, n);)
+                n--;
+            tn_text_bytes(out, "\xEF\xBF\xBD", 3);
+        }
+        held->n -= n;
+        memmove(held->bytes, held->bytes + n, held->n);
+    }
+}
+
+void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held, tn_text *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        held->n += decode_one(k, ids[i], held->bytes + held->n);
+        release(held, false, out);
+    }
+}
+
+void tn_decode_end(tn_held *held, tn_text *out)
+{
+    release(held, true, out);
 }

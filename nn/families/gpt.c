@@ -217,8 +217,13 @@ static void config(const tn_model *m, tn_text *out)
 {
     const gpt *g = m->impl;
     char end[16] = "null";
+    tn_text ends = { 0 };
     if (m->end >= 0)
         snprintf(end, sizeof end, "%d", m->end);
+    for (int64_t i = 0; i < m->end_count; i++)
+        tn_text_add(&ends, "%s%d", i ? ", " : "", m->ends[i]);
+    const bool list = m->end_count > 1 && !ends.failed;
+    out->failed = out->failed || ends.failed;
     tn_text_add(out,
                 "{\n"
                 "  \"activation_function\": \"%s\",\n"
@@ -226,7 +231,7 @@ static void config(const tn_model *m, tn_text *out)
                 "  \"attn_pdrop\": 0.0,\n"
                 "  \"bos_token_id\": %s,\n"
                 "  \"embd_pdrop\": %g,\n"
-                "  \"eos_token_id\": %s,\n"
+                "  \"eos_token_id\": %s%s%s,\n"
                 "  \"layer_norm_epsilon\": %.15g,\n"
                 "  \"model_type\": \"gpt2\",\n"
                 "  \"n_embd\": %lld,\n"
@@ -238,9 +243,10 @@ static void config(const tn_model *m, tn_text *out)
                 "  \"tie_word_embeddings\": %s,\n"
                 "  \"vocab_size\": %lld\n"
                 "}\n",
-                g->f->saved, end, m->dropout, end, g->eps, (long long)m->width, (long long)m->heads,
+                g->f->saved, end, m->dropout, list ? "[" : "", list ? ends.s : end, list ? "]" : "", g->eps, (long long)m->width, (long long)m->heads,
                 (long long)g->inner, (long long)m->layers, (long long)m->positions, m->dropout,
                 m->tied ? "true" : "false", (long long)m->vocab);
+    tn_text_free(&ends);
 }
 
 const tn_family tn_family_gpt = {

@@ -156,6 +156,25 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
     return m;
 }
 
+/* generation_config.json, which may be absent, names tokens that end a text too. */
+static void read_generation_config(tn_model *m, const char *folder, tn_error *e)
+{
+    static const char name[] = "generation_config.json";
+    if (tn_path_is(folder, name, e) == TN_ABSENT)
+        return;
+    char *path = e->code ? NULL : tn_path_join(folder, name);
+    const tn_json *config = path ? tn_json_read(path, e) : NULL;
+    const tn_json *ids = tn_json_find(config, "eos_token_id");
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    if (config && config->kind != TN_OBJECT)
+        tn_json_refuse(config, "an object", e);
+    if (ids)
+        tn_model_add_ends(m, ids, e);
+    tn_json_free(config);
+    free(path);
+}
+
 static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_error *e)
 {
     if (e->code || check_folder(folder, e))
@@ -168,6 +187,8 @@ static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_
     const tn_json *config = path ? tn_json_read(path, e) : NULL;
     if (config && !tn_weights_open(&w, folder, e))
         m = open_model(c, folder, config, &w, sketch, e);
+    if (m)
+        read_generation_config(m, folder, e);
     tn_weights_close(&w);
     tn_json_free(config);
     free(path);

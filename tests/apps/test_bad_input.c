@@ -232,7 +232,7 @@ static const row rows[] = {
     { "", "generate --model o --prompt XYZ", 1, "--prompt: byte 0: U+0058 is not in the vocabulary",
       false },
     { "", "generate --model o --prompt $(printf '%070d' 0)", 1,
-      "--prompt: 70 tokens; expected fewer than the model's 64", false },
+      "--prompt: 70 tokens; expected at most the model's 64", false },
     { "", "eval --data r.jsonl", 2, "--model is missing", false },
     { "", "eval --model o --data r.jsonl --task lookup", 2,
       "--data or --task: use only one", false },

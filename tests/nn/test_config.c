@@ -104,6 +104,56 @@ START_TEST(the_other_name_of_gelu_is_the_same_function)
 }
 END_TEST
 
+/* The tokens that end a text: of config.json, then of generation_config.json (NULL: absent). */
+static const struct { const char *config, *generation; int32_t ends[4]; int64_t count; const char *text; } ends[] = {
+    { "3", NULL, { 3 }, 1, NULL },
+    { "[3,1,3]", NULL, { 3, 1 }, 2, NULL },
+    { "null", NULL, { 0 }, 0, NULL },
+    { "[]", "{}", { 0 }, 0, NULL },
+    { "3", "{\"eos_token_id\":2}", { 3, 2 }, 2, NULL },
+    { "3", "{\"eos_token_id\":[2,3,4]}", { 3, 2, 4 }, 3, NULL },
+    { "null", "{\"eos_token_id\":[4,2],\"temperature\":0.7}", { 4, 2 }, 2, NULL },
+    { "[99,2]", "{\"eos_token_id\":[5,1]}", { 2, 1 }, 2, NULL }, /* there are ids 0 to 4 */
+    { "3", "{\"eos_token_id\":null}", { 3 }, 1, NULL },
+    { "[3,-1]", NULL, { 0 }, 0, "config.json: /eos_token_id/1 is a number, expected a token id" },
+    { "[3,[1]]", NULL, { 0 }, 0, "config.json: /eos_token_id/1 is an array" },
+    { "[null]", NULL, { 0 }, 0, "config.json: /eos_token_id/0 is null" },
+    { "1.5", NULL, { 0 }, 0, "config.json: /eos_token_id is a number" },
+    { "3", "{\"eos_token_id\":\"2\"}", { 0 }, 0, "generation_config.json: /eos_token_id is the string" },
+    { "3", "[2]", { 0 }, 0, "generation_config.json: the top value is an array, expected an object" },
+    { "3", "{", { 0 }, 0, "generation_config.json" },
+};
+
+START_TEST(texts_end_as_both_configs_say)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    char *folder = temporary(), *copy = temporary(), config[256];
+    snprintf(config, sizeof config, "{" SMALL ",\"eos_token_id\":%s}", ends[_i].config);
+    put_file(folder, "config.json", config);
+    if (ends[_i].generation)
+        put_file(folder, "generation_config.json", ends[_i].generation);
+    tn_model *m = tn_model_open(c, folder, &e);
+    if (ends[_i].text)
+        must_fail(&e, TN_EFORMAT, ends[_i].text);
+    for (int saved = 0; m && saved < 2; saved++) {
+        ck_assert_int_eq(m->end_count, ends[_i].count);
+        ck_assert_int_eq(m->end, ends[_i].count ? ends[_i].ends[0] : -1);
+        ck_assert(!m->end_count || !memcmp(m->ends, ends[_i].ends, (size_t)m->end_count * sizeof *m->ends));
+        tn_model_save(m, copy, TN_FILE_F32, &e);
+        tn_model_free(m);
+        m = tn_model_open(c, copy, &e);
+        must(&e);
+    }
+    must(&e);
+    ck_assert((m != NULL) == (ends[_i].text == NULL));
+    tn_model_free(m);
+    discard(folder);
+    discard(copy);
+    tn_context_free(c);
+}
+END_TEST
+
 /* A config that asks for more than the files hold is refused before memory is taken for it. */
 START_TEST(sizes_are_checked_against_the_files)
 {
@@ -130,5 +180,6 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, configs_are_read_strictly, 0, sizeof configs / sizeof *configs);
     tcase_add_test(c, the_other_name_of_gelu_is_the_same_function);
+    tcase_add_loop_test(c, texts_end_as_both_configs_say, 0, sizeof ends / sizeof *ends);
     tcase_add_test(c, sizes_are_checked_against_the_files);
 }

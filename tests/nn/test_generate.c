@@ -133,6 +133,35 @@ START_TEST(rows_stop_at_the_end_token)
 }
 END_TEST
 
+/* Any of several end tokens ends a row, as each of them alone would. */
+START_TEST(rows_stop_at_any_end_token)
+{
+    fixture f = open_fixture();
+    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    int32_t ends[3];
+    int at[3];
+    for (int i = 0; i < 3; i++) { /* three that differ, from three rows */
+        const int32_t *ids = free_run.ids[i];
+        for (at[i] = 2; (i > 0 && ids[at[i]] == ends[0]) || (i > 1 && ids[at[i]] == ends[1]);)
+            at[i]++;
+        ck_assert_int_lt(at[i], MOST);
+        ends[i] = ids[at[i]];
+    }
+    result r = generate(&f, ROWS, 0,
+                        &(tn_sampling){ .max_tokens = MOST, .stop = ends[2], .ends = ends, .end_count = 2 });
+    for (int b = 0; b < ROWS; b++) {
+        int64_t n = 0;
+        while (n < MOST && free_run.ids[b][n] != ends[0] && free_run.ids[b][n] != ends[1] &&
+               free_run.ids[b][n] != ends[2])
+            n++;
+        ck_assert_int_eq(r.made[b], n);
+        ck_assert_mem_eq(r.ids[b], free_run.ids[b], (size_t)n * sizeof *r.ids[b]);
+    }
+    ck_assert(r.made[0] <= at[0] && r.made[1] <= at[1] && r.made[2] <= at[2]);
+    close_fixture(&f);
+}
+END_TEST
+
 /* 32 positions: a prompt of 12 tokens is followed by 20 that are fed back, and one more. */
 START_TEST(rows_stop_where_positions_end)
 {
@@ -255,6 +284,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, rows_do_not_depend_on_each_other, 0, sizeof settings / sizeof *settings);
     tcase_add_test(c, tokens_do_not_depend_on_how_many_follow);
     tcase_add_test(c, rows_stop_at_the_end_token);
+    tcase_add_test(c, rows_stop_at_any_end_token);
     tcase_add_test(c, rows_stop_where_positions_end);
     tcase_add_loop_test(c, samples_have_the_right_shares, 0, sizeof cuts / sizeof *cuts);
     tcase_add_test(c, every_token_is_reported_as_it_comes);
