@@ -39,6 +39,9 @@ typedef enum tn_presence { TN_ABSENT, TN_FILE, TN_FOLDER, TN_UNREADABLE } tn_pre
 tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);
 /* "folder/name" in new memory, to be freed; NULL without memory. */
 char *tn_path_join(const char *folder, const char *name);
+/* The same for a file of a model or adapter that is to be read: where a run of tenon was killed while
+   its new files moved into the folder, the new one, which then waits in folder/.tenon-new. */
+char *tn_path_newest(const char *folder, const char *name);
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start); /* FNV-1a; start 0: the usual basis */
 /* For much at once: eight times as fast. Unlike tn_hash64, two halves in turn hash otherwise than
    the whole. `start` is the hash of what came before, or 0. */

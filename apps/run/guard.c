@@ -285,7 +285,7 @@ int guard_names(const output *out, tn_error *e)
         if (strangers || (whose == OLD && !old))
             snprintf(first, sizeof first, "%s%s%s", names[i], *inside ? "/" : "", inside);
         old = old || whose == OLD;
-        all = all && whose != NOBODY;
+        all = all && whose == OLD;
     }
     if (!e->code && old && !strangers && is_of_tenon(out, out->kind->old_file, out->kind->old_text))
         refuse_old(out, names, all, e);

@@ -222,16 +222,6 @@ static uint64_t number_from(const output *out, uint64_t hash)
     return hash;
 }
 
-int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
-{
-    if (e->code || (out->at < 0 && (make_folders(out, e) || take(out, e))) ||
-        check_room(out, bytes, e))
-        return e->code;
-    out->run = out->waiting ? out->waiting : out->resume ? out->m.run : 0;
-    out->run = out->run ? out->run : number_from(out, hash);
-    return output_stage(out, e);
-}
-
 /* ---- writing ---- */
 
 int output_here(const output *out, tn_error *e)
@@ -255,6 +245,23 @@ int output_stage(output *out, tn_error *e)
     out->waits = true;
     out->kept = out->waiting != 0;
     return work_in(out, name, e);
+}
+
+int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
+{
+    if (e->code || (out->at < 0 && (make_folders(out, e) || take(out, e))) ||
+        check_room(out, bytes, e))
+        return e->code;
+    out->run = out->waiting ? out->waiting : out->resume ? out->m.run : 0;
+    out->run = out->run ? out->run : number_from(out, hash);
+    if (output_stage(out, e))
+        return e->code;
+    /* Killed behind its first checkpoint, the run is found to be the folder's by what waits. */
+    marker m = { .run = out->run, .before = out->before, .own = out->m.own };
+    m.unnumbered = out->resume && out->m.unnumbered;
+    for (int i = 0; out->kind->names[i].name; i++)
+        m.own |= (unsigned)!out->kind->names[i].result << i;
+    return marker_write(out->kind, out->work, &m, e);
 }
 
 /* Writes what is kept of the lines that were there; where the run waited they are in this very file. */

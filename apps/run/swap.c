@@ -72,7 +72,8 @@ static int move_all(const output_kind *kind, int from, int at, const char *folde
             swap_failed(folder, "remove the older result", e);
     move_up(from, at, folder, MARKER, old.there, e);
     for (int i = 0; kind->names[i].name; i++)
-        move_up(from, at, folder, kind->names[i].name, old.own >> i & 1, e);
+        move_up(from, at, folder, kind->names[i].name,
+                !old.there || old.own >> i & 1, e); /* without an old marker: looked at before */
     return e->code;
 }
 

@@ -21,6 +21,18 @@ char *tn_path_join(const char *folder, const char *name)
     return path;
 }
 
+char *tn_path_newest(const char *folder, const char *name)
+{
+    struct stat st;
+    char *waits = tn_path_join(folder, ".tenon-new");
+    char *path = waits ? tn_path_join(waits, name) : NULL;
+    free(waits);
+    if (path && !lstat(path, &st))
+        return path;
+    free(path);
+    return tn_path_join(folder, name);
+}
+
 /* A path that stat refuses. Part of it may be a link, which is there wherever it leads: the path is
    cut from its end until something is found. */
 static tn_presence not_found(char *path, tn_error *e)
@@ -47,7 +59,7 @@ tn_presence tn_path_is(const char *folder, const char *name, tn_error *e)
     struct stat st;
     tn_presence is = TN_UNREADABLE;
     const char *here = *folder ? folder : ".";
-    char *path = e->code ? NULL : name ? tn_path_join(folder, name) : strdup(here);
+    char *path = e->code ? NULL : name ? tn_path_newest(folder, name) : strdup(here);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     else if (stat(path, &st))

@@ -233,8 +233,8 @@ tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
     if (e->code)
         return NULL;
     tn_tokenizer *k = NULL;
-    char *path = tn_path_join(folder, "tokenizer.json");
-    char *config = tn_path_join(folder, "tokenizer_config.json");
+    char *path = tn_path_newest(folder, "tokenizer.json");
+    char *config = tn_path_newest(folder, "tokenizer_config.json");
     if (path == NULL || config == NULL)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     else

@@ -210,8 +210,8 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
 {
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
-    char *config_path = tn_path_join(folder, "adapter_config.json");
-    char *path = tn_path_join(folder, "adapter_model.safetensors");
+    char *config_path = tn_path_newest(folder, "adapter_config.json");
+    char *path = tn_path_newest(folder, "adapter_model.safetensors");
     if (!config_path || !path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     else if (!e->code)

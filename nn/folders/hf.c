@@ -181,7 +181,7 @@ static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_
         return NULL;
     tn_weights w = { 0 };
     tn_model *m = NULL;
-    char *path = tn_path_join(folder, "config.json");
+    char *path = tn_path_newest(folder, "config.json");
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     const tn_json *config = path ? tn_json_read(path, e) : NULL;

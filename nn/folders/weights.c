@@ -19,7 +19,7 @@ static tn_safetensors *open_file(tn_weights *w, const char *folder, const char *
     tn_safetensors **files = realloc(w->files, room * sizeof *files);
     if (files)
         w->files = files;
-    char *path = tn_path_join(folder, name);
+    char *path = tn_path_newest(folder, name);
     if (!files || !path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     tn_safetensors *s = e->code ? NULL : tn_safetensors_open(path, e);
@@ -96,7 +96,10 @@ static bool holds_weights(const char *name)
 /* Refuses a folder with weights under names that are not read: they are not random. */
 static int refuse_other_weights(const char *folder, tn_error *e)
 {
-    DIR *dir = opendir(*folder ? folder : ".");
+    DIR *dir;
+    do
+        dir = opendir(*folder ? folder : ".");
+    while (!dir && errno == EINTR);
     if (!dir)
         return tn_fail(e, errno == ENOMEM ? TN_ENOMEM : TN_EIO, "%s: cannot open this folder: %s",
                        folder, strerror(errno));
@@ -124,7 +127,7 @@ tn_presence tn_model_weights(const char *folder, tn_error *e)
 /* The files that the index names. */
 static void open_index(tn_weights *w, const char *folder, tn_error *e)
 {
-    char *path = tn_path_join(folder, index_name);
+    char *path = tn_path_newest(folder, index_name);
     const tn_json *index = path ? tn_json_read(path, e) : NULL;
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
