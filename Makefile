@@ -88,12 +88,13 @@ SOURCES := $(sort $(wildcard $(foreach e,c h def,$(foreach d,core data nn optim 
 map: ## the tree, with what each file says it holds
 	@sh tests/support/map.sh $(SOURCES)
 
-# Refuses allocations of a program that it is preloaded into.
-$(BUILD)/no_memory.so: tests/preload/no_memory.c
+# What tests preload into the program: it refuses allocations, or interrupts calls.
+PRELOADS := $(patsubst tests/preload/%.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c))
+$(BUILD)/%.so: tests/preload/%.c
 	@mkdir -p $(@D); echo "  CC $<"
 	@$(CC) -shared -fPIC $(CFLAGS_ALL) -o $@ $<
 
-test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(BUILD)/no_memory.so $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
+test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(PRELOADS) $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }
 	@sh tests/support/links.sh $(filter-out build/%,$(wildcard *.md */*.md */*/*.md))
 	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)

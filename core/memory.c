@@ -27,7 +27,10 @@ static bool read_text(const char *root, const char *path, const char *name, char
     ssize_t got = -1;
     if (snprintf(full, sizeof full, "%s%s/%s", root, path, name) >= (int)sizeof full)
         return false;
-    int file = open(full, O_RDONLY | O_CLOEXEC);
+    int file;
+    do
+        file = open(full, O_RDONLY | O_CLOEXEC);
+    while (file < 0 && errno == EINTR);
     while (file >= 0 && n < MOST_FILE - 1 &&
            ((got = read(file, out + n, MOST_FILE - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
         n += got > 0 ? (size_t)got : 0;

@@ -110,6 +110,7 @@ int study_load(study *y, tn_error *e);  /* y->old */
 int study_open(study *y, const setup *s, tn_error *e);
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
+void study_flush(study *y, tn_error *e); /* what is written so far is on the disk */
 /* Writes table.csv, and config.used of a complete study. An older study stays until this one is
    complete. */
 int study_finish(study *y, tn_error *e);

@@ -13,6 +13,7 @@
 #include "apps/compare/compare.h"
 #include "apps/run/config_used.h"
 #include "apps/run/show.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,11 +41,17 @@ static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
     tn_text_free(line);
 }
 
-/* Everything of a file has reached the disk. EINVAL: it is none that could, such as a pipe. */
+/* Everything of a file has reached the disk. */
 static void flush_file(FILE *f, const char *path, tn_error *e)
 {
-    if (!e->code && fsync(fileno(f)) && errno != EINVAL)
+    if (!e->code && tn_at_flush(fileno(f)))
         cannot_write(path, e);
+}
+
+void study_flush(study *y, tn_error *e)
+{
+    flush_file(y->curves, y->paths[CURVES], e);
+    flush_file(y->runs, y->paths[RUNS], e);
 }
 
 void study_record(study *y, const cell *c, tn_error *e)

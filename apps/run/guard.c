@@ -5,6 +5,7 @@
 #include "data/formats/folder.h"
 #include "optim/run/folders.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static void list_things(const output *out, int at, const char *folder, bool insi
     for (size_t i = 0; names && names[i] && !e->code; i++) {
         struct stat st;
         if ((!inside && !is_written(out, names[i])) ||
-            fstatat(at, names[i], &st, AT_SYMLINK_NOFOLLOW))
+            tn_at_stat(at, names[i], &st, AT_SYMLINK_NOFOLLOW))
             continue;
         add_thing(t, &st, folder, names[i], e);
         if (!inside && S_ISDIR(st.st_mode) && !e->code) {
@@ -80,11 +81,12 @@ static const char *find_around(const things *t, int fd)
 {
     const char *found = NULL;
     struct stat st, above;
-    for (bool top = fstat(fd, &st) != 0; !top && !found; st = above) {
+    for (bool top = tn_at_stat(fd, "", &st, AT_EMPTY_PATH) != 0; !top && !found; st = above) {
         const int up = tn_at_open(fd, "..", O_PATH | O_DIRECTORY);
-        top = up < 0 || fstat(up, &above) || (above.st_dev == st.st_dev && above.st_ino == st.st_ino);
-        if (up >= 0)
-            dup3(up, fd, O_CLOEXEC);
+        top = up < 0 || tn_at_stat(up, "", &above, AT_EMPTY_PATH) ||
+              (above.st_dev == st.st_dev && above.st_ino == st.st_ino);
+        while (up >= 0 && dup3(up, fd, O_CLOEXEC) < 0 && errno == EINTR)
+            ;
         if (up >= 0)
             close(up);
         found = top ? NULL : find_thing(t, &above);
@@ -100,7 +102,7 @@ static const char *find_inside(const things *t, int fd, tn_error *e)
     tn_error wrong = { 0 }; /* what cannot be listed is not read */
     char **names = tn_folder_names(fd, "a folder that is read", &wrong);
     for (size_t i = 0; names && names[i] && !found; i++)
-        if (!fstatat(fd, names[i], &st, 0))
+        if (!tn_at_stat(fd, names[i], &st, 0))
             found = find_thing(t, &st);
     if (wrong.code == TN_ENOMEM)
         *e = wrong;
@@ -124,8 +126,8 @@ static int check_read(const output *out, const things *t, const char *flag, cons
                       tn_error *e)
 {
     struct stat st, here;
-    if (stat(path, &st) || fstat(out->at, &here)) /* it is not there, as whoever reads it will say */
-        return e->code;
+    if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat(out->at, "", &here, AT_EMPTY_PATH))
+        return e->code; /* it is not there, as whoever reads it will say */
     const bool folder = S_ISDIR(st.st_mode);
     if (st.st_dev == here.st_dev && st.st_ino == here.st_ino)
         return tn_fail(e, APP_USAGE, "%s %s: the folder of --%s; expected another",
@@ -148,8 +150,8 @@ static int check_read(const output *out, const things *t, const char *flag, cons
 static bool is_own_config(const output *out, const char *path)
 {
     struct stat own, st;
-    return out->resume && !fstatat(out->at, "config.used", &own, AT_SYMLINK_NOFOLLOW) &&
-        !stat(path, &st) && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+    return out->resume && !tn_at_stat(out->at, "config.used", &own, AT_SYMLINK_NOFOLLOW) &&
+        !tn_at_stat(AT_FDCWD, path, &st, 0) && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
 }
 
 int guard_reads(const output *out, tn_error *e)
@@ -195,7 +197,7 @@ static owner owner_of(const output *out, const char *name, char inside[256], tn_
     *inside = 0;
     if (out->kind->checkpoints && tn_checkpoint_number(name) >= 0)
         return owner_of_checkpoint(out, name, inside, e);
-    if (i < 0 || fstatat(out->at, name, &st, AT_SYMLINK_NOFOLLOW))
+    if (i < 0 || tn_at_stat(out->at, name, &st, AT_SYMLINK_NOFOLLOW))
         return strcmp(name, MARKER) ? NOBODY : OURS;
     if (!S_ISREG(st.st_mode))
         return STRANGER;
@@ -207,7 +209,9 @@ static bool is_of_tenon(const output *out, const char *name, const char *head)
 {
     char start[64] = "";
     const int fd = tn_at_open(out->at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    const ssize_t n = fd < 0 ? -1 : read(fd, start, strlen(head));
+    ssize_t n = -1;
+    while (fd >= 0 && (n = read(fd, start, strlen(head))) < 0 && errno == EINTR)
+        ;
     if (fd >= 0)
         close(fd);
     return n == (ssize_t)strlen(head) && !memcmp(start, head, (size_t)n);

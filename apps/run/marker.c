@@ -2,6 +2,7 @@
 #include "apps/run/marker.h"
 #include "apps/options/options.h"
 #include "data/formats/file.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,7 @@ int marker_read(const output_kind *kind, int at, const char *folder, marker *m, 
     struct stat st;
     size_t size;
     *m = (marker){ 0 };
-    if (e->code || (fstatat(at, MARKER, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT))
+    if (e->code || (tn_at_stat(at, MARKER, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT))
         return e->code;
     char *path = tn_path_join(folder, MARKER);
     if (!path)

@@ -48,7 +48,7 @@ static const char *find_sign(const output *out)
     for (int i = 0; out->kind->names[i].name; i++) {
         const struct output_name *n = &out->kind->names[i];
         if (n->sign && out->m.own >> i & 1 &&
-            (fstatat(out->at, n->name, &st, AT_SYMLINK_NOFOLLOW) ? errno != ENOENT
+            (tn_at_stat(out->at, n->name, &st, AT_SYMLINK_NOFOLLOW) ? errno != ENOENT
                                                                  : st.st_size > 0))
             return n->name;
     }
@@ -158,7 +158,7 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     if (resume && o->overwrite)
         return tn_fail(e, APP_USAGE, "--resume and --overwrite: use only one");
-    if (lstat(out->folder, &st)) {
+    if (tn_at_stat(AT_FDCWD, out->folder, &st, AT_SYMLINK_NOFOLLOW)) {
         if (errno != ENOENT && errno != ENOTDIR)
             return swap_failed(out->folder, "look at this folder", e);
         if (resume && kind->checkpoints)
@@ -166,7 +166,7 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
                            out->folder);
         return 0;
     }
-    if (S_ISLNK(st.st_mode) && readlink(out->folder, target, sizeof target - 1) >= 0)
+    if (S_ISLNK(st.st_mode) && tn_at_link(AT_FDCWD, out->folder, target, sizeof target - 1) >= 0)
         return tn_fail(e, TN_ESTATE, "%s: a link to %s; expected a folder, or nothing yet",
                        out->folder, target);
     if (!S_ISDIR(st.st_mode))
@@ -204,7 +204,11 @@ static int check_room(const output *out, double bytes, tn_error *e)
 {
     struct statvfs fs;
     char left[SHOWN], needed[SHOWN];
-    if (fstatvfs(out->at, &fs))
+    int failed;
+    do
+        failed = fstatvfs(out->at, &fs);
+    while (failed && errno == EINTR);
+    if (failed)
         return swap_failed(out->folder, "ask for the free space", e);
     const double room = (double)fs.f_bavail * (double)fs.f_frsize;
     if (room < bytes)
@@ -227,8 +231,9 @@ static uint64_t number_from(const output *out, uint64_t hash)
 int output_here(const output *out, tn_error *e)
 {
     struct stat a, b;
-    if (!e->code && (fstat(out->at, &a) || lstat(out->folder, &b) || a.st_dev != b.st_dev ||
-                     a.st_ino != b.st_ino))
+    if (!e->code && (tn_at_stat(out->at, "", &a, AT_EMPTY_PATH) ||
+                     tn_at_stat(AT_FDCWD, out->folder, &b, AT_SYMLINK_NOFOLLOW) ||
+                     a.st_dev != b.st_dev || a.st_ino != b.st_ino))
         tn_fail(e, TN_EIO, "%s: moved away while this run went on; expected it to stay in its place",
                 out->folder);
     return e->code;
@@ -265,12 +270,21 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
 }
 
 /* Writes what is kept of the lines that were there; where the run waited they are in this very file. */
+static bool cut(FILE *f, size_t size)
+{
+    int failed;
+    do
+        failed = ftruncate(fileno(f), (off_t)size);
+    while (failed && errno == EINTR);
+    return !failed;
+}
+
 static void keep_lines(const output *out, const char *name, int64_t kept, FILE *to, tn_error *e)
 {
     struct stat st;
     size_t size = 0;
     const int at = out->waiting ? out->work_at : out->at;
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+    if (tn_at_stat(at, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
         return;
     char *path = tn_path_join(out->waiting ? out->work : out->folder, name);
     char *text = path ? tn_file_read_at(at, name, path, SIZE_MAX / 2, &size, e) : NULL;
@@ -280,7 +294,7 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
         whole = text && (size_t)kept < size ? (size_t)kept : size;
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
-    else if (out->waiting ? ftruncate(fileno(to), (off_t)whole) != 0
+    else if (out->waiting ? !cut(to, whole)
                           : whole && !write_whole(to, text, whole))
         swap_failed(path, "keep its whole lines", e);
     free(text);
@@ -329,7 +343,7 @@ static int check_free(const output *out, unsigned files, tn_error *e)
     struct stat st;
     for (int i = 0; out->kind->names[i].name && !e->code; i++)
         if ((files & ~out->m.own) >> i & 1 &&
-            !fstatat(out->at, out->kind->names[i].name, &st, AT_SYMLINK_NOFOLLOW))
+            !tn_at_stat(out->at, out->kind->names[i].name, &st, AT_SYMLINK_NOFOLLOW))
             tn_fail(e, TN_ESTATE, "%s/%s: put there while this run went on; expected nothing of that "
                     "name", out->folder, out->kind->names[i].name);
     return e->code;
@@ -371,7 +385,7 @@ void output_close(output *out)
                        !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
     if (out->made)
-        rmdir(out->folder); /* which fails if anything is in it */
+        tn_at_remove(AT_FDCWD, out->folder, true); /* which fails if anything is in it */
     if (out->work_at >= 0)
         close(out->work_at);
     if (out->at >= 0)
@@ -388,9 +402,9 @@ int output_check_file(const char *flag, const char *path, tn_error *e)
     char *around = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     if (!around)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    else if (!lstat(path, &st))
+    else if (!tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
         tn_fail(e, APP_USAGE, "%s %s: something is there; expected a name that is free", flag, path);
-    else if (errno != ENOENT || stat(around, &st))
+    else if (errno != ENOENT || tn_at_stat(AT_FDCWD, around, &st, 0))
         swap_failed(path, "write", e);
     free(around);
     return e->code;

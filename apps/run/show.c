@@ -1,8 +1,8 @@
 /* show.c - numbers, times and the machine as text. */
 #include "apps/run/show.h"
 
-#include <fcntl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -93,7 +93,9 @@ void machine_cpu(char *out, size_t room)
     static const char key[] = "model name";
     char text[4096]; /* of the first CPU; a FILE would take memory */
     const int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-    const ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    ssize_t n = 0;
+    while (file >= 0 && (n = read(file, text, sizeof text - 1)) < 0 && errno == EINTR)
+        ;
     text[n > 0 ? n : 0] = 0;
     if (file >= 0)
         close(file);

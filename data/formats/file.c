@@ -41,7 +41,7 @@ static int open_regular(int at, const char *name, int flags, const char *path, s
     int fd = tn_at_open(at, name, O_RDONLY | O_NONBLOCK | flags);
     if (fd < 0)
         return not_opened(at, path, e);
-    if (fstat(fd, &st))
+    if (tn_at_stat(fd, "", &st, AT_EMPTY_PATH))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
         tn_fail(e, TN_EIO, "%s: a folder or device; expected a file", path);
@@ -188,13 +188,13 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
     w.temp = w.copy + before;
     w.at = open_around(w.copy);
     /* A rename would replace a link or a device by a file, which nobody means. */
-    if (!*w.name || (w.at >= 0 && !fstatat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
+    if (!*w.name || (w.at >= 0 && !tn_at_stat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
                      !S_ISREG(st.st_mode))) {
         tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
         return w;
     }
     if (w.at >= 0) {
-        if (!fstatat(w.at, w.temp, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+        if (!tn_at_stat(w.at, w.temp, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
             tn_at_remove(w.at, w.temp, false); /* what an interrupted save left */
         w.fd = tn_at_open(w.at, w.temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     }

@@ -33,6 +33,24 @@ int tn_at_make(int at, const char *name)
     return failed;
 }
 
+int tn_at_stat(int at, const char *name, struct stat *out, int flags)
+{
+    int failed;
+    do
+        failed = fstatat(at, name, out, flags);
+    while (failed && errno == EINTR);
+    return failed;
+}
+
+ssize_t tn_at_link(int at, const char *name, char *target, size_t room)
+{
+    ssize_t n;
+    do
+        n = readlinkat(at, name, target, room);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags)
 {
     int failed;
@@ -43,7 +61,7 @@ int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsig
     struct stat st;
     /* A file system that cannot promise it: the next best. */
     if (failed && flags == RENAME_NOREPLACE && errno == EINVAL &&
-        fstatat(to_at, to, &st, AT_SYMLINK_NOFOLLOW))
+        tn_at_stat(to_at, to, &st, AT_SYMLINK_NOFOLLOW))
         return tn_at_rename(from_at, from, to_at, to, 0);
     return failed;
 }
@@ -87,7 +105,9 @@ char **tn_folder_names(int at, const char *path, tn_error *e)
     size_t n = 0, room = 16;
     char **names = calloc(room, sizeof *names);
     int fd = tn_folder_open(at, "."); /* its own place in the list */
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = NULL;
+    while (fd >= 0 && !(d = fdopendir(fd)) && errno == EINTR)
+        ;
     if (!names || (!d && errno == ENOMEM))
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
     for (const struct dirent *f; d && !e->code && (f = next_entry(d)) != NULL;) {
@@ -144,7 +164,7 @@ static char **names_in(int at, const char *name, const char *const *names, int *
     char **all = *fd < 0 ? NULL : tn_folder_names(*fd, name, &e);
     *other = 0;
     for (size_t i = 0; all && all[i] && !*other; i++)
-        if (!is_listed(all[i], names) || fstatat(*fd, all[i], &st, AT_SYMLINK_NOFOLLOW) ||
+        if (!is_listed(all[i], names) || tn_at_stat(*fd, all[i], &st, AT_SYMLINK_NOFOLLOW) ||
             !S_ISREG(st.st_mode))
             snprintf(other, 256, "%s", all[i]);
     return all;

@@ -8,16 +8,26 @@
        close(at);
 
    `at` is a descriptor of a folder or AT_FDCWD, `name` a path from there. Results are those of the
-   system's calls (-1 and errno); a call that a signal interrupts is made again. */
+   system's calls (-1 and errno); a call that a signal interrupts is made again. Linux interrupts
+   open, read, write, fsync, ftruncate, flock, statvfs and close on any slow file system, and on one
+   that is served by a program (FUSE) whatever looks up a name or lists a folder, too. It does not
+   interrupt what works on memory or descriptors alone: mmap, lseek, fcntl, dup, rename of a stream. */
 #ifndef TN_FOLDER_H
 #define TN_FOLDER_H
 
 #include "core/core.h"
 
+#include <sys/types.h>
+
+struct stat;
+
 int tn_at_open(int at, const char *name, int flags);
 /* Reading a folder; a link to one is refused (ELOOP or ENOTDIR). */
 int tn_folder_open(int at, const char *name);
 int tn_at_make(int at, const char *name); /* a new folder */
+/* Of flags AT_SYMLINK_NOFOLLOW looks at a link itself; AT_EMPTY_PATH, with the name "", at `at`. */
+int tn_at_stat(int at, const char *name, struct stat *out, int flags);
+ssize_t tn_at_link(int at, const char *name, char *target, size_t room); /* where a link leads */
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags);
 int tn_at_remove(int at, const char *name, bool folder); /* a link goes as a link */
 int tn_at_flush(int fd);                                 /* of a file, or a folder's list of files */

@@ -1,11 +1,12 @@
 /* path.c - names of files: joining them, and what is there. */
 #include "data/data.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 char *tn_path_join(const char *folder, const char *name)
 {
@@ -21,14 +22,23 @@ char *tn_path_join(const char *folder, const char *name)
     return path;
 }
 
+/* Then nothing waits there, or the whole folder cannot be read. */
+static bool is_for_all(int why)
+{
+    return why == ENOENT || why == ENOTDIR || why == EACCES || why == ELOOP || why == ENAMETOOLONG;
+}
+
 char *tn_path_newest(const char *folder, const char *name)
 {
     struct stat st;
     char *waits = tn_path_join(folder, ".tenon-new");
-    char *path = waits ? tn_path_join(waits, name) : NULL;
+    if (!waits)
+        return NULL;
+    const bool there = !tn_at_stat(AT_FDCWD, waits, &st, AT_SYMLINK_NOFOLLOW) || !is_for_all(errno);
+    char *path = there ? tn_path_join(waits, name) : NULL;
     free(waits);
-    if (path && !lstat(path, &st))
-        return path;
+    if (there && (!path || !tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT))
+        return path; /* whoever opens it says what is wrong with it */
     free(path);
     return tn_path_join(folder, name);
 }
@@ -40,13 +50,13 @@ static tn_presence not_found(char *path, tn_error *e)
     char target[256], *slash;
     struct stat st;
     const int why = errno;
-    ssize_t n = readlink(path, target, sizeof target);
+    ssize_t n = tn_at_link(AT_FDCWD, path, target, sizeof target);
     while ((why == ENOENT || why == ELOOP) && n < 0 && errno == why &&
            (slash = strrchr(path, '/')) != NULL) {
         *slash = 0;
-        n = readlink(path, target, sizeof target);
+        n = tn_at_link(AT_FDCWD, path, target, sizeof target);
     }
-    if (n >= 0 && stat(path, &st))
+    if (n >= 0 && tn_at_stat(AT_FDCWD, path, &st, 0))
         tn_fail(e, TN_EIO, "%s: a link to %.*s, which cannot be followed: %s", path, (int)n, target,
                 strerror(why));
     else if (why != ENOENT)
@@ -62,7 +72,7 @@ tn_presence tn_path_is(const char *folder, const char *name, tn_error *e)
     char *path = e->code ? NULL : name ? tn_path_newest(folder, name) : strdup(here);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else if (stat(path, &st))
+    else if (tn_at_stat(AT_FDCWD, path, &st, 0))
         is = not_found(path, e);
     else
         is = S_ISDIR(st.st_mode) ? TN_FOLDER : TN_FILE;

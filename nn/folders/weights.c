@@ -1,12 +1,14 @@
 /* weights.c - finding and reading the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
+#include "data/formats/folder.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOST_FILES = 1000 };
 
@@ -96,23 +98,19 @@ static bool holds_weights(const char *name)
 /* Refuses a folder with weights under names that are not read: they are not random. */
 static int refuse_other_weights(const char *folder, tn_error *e)
 {
-    DIR *dir;
-    do
-        dir = opendir(*folder ? folder : ".");
-    while (!dir && errno == EINTR);
-    if (!dir)
+    const int at = tn_at_open(AT_FDCWD, *folder ? folder : ".", O_RDONLY | O_DIRECTORY);
+    if (at < 0)
         return tn_fail(e, errno == ENOMEM ? TN_ENOMEM : TN_EIO, "%s: cannot open this folder: %s",
                        folder, strerror(errno));
-    errno = 0;
-    for (const struct dirent *d; !e->code && (d = readdir(dir)) != NULL;)
-        if (holds_weights(d->d_name))
+    char **names = tn_folder_names(at, folder, e);
+    for (size_t i = 0; names && names[i] && !e->code; i++)
+        if (holds_weights(names[i]))
             tn_fail(e, TN_EFORMAT,
                     "%s: weights in %s; expected %s, which AutoModelForCausalLM.from_pretrained"
                     "(\"%s\").save_pretrained(\"NEW\") of Transformers writes",
-                    folder, d->d_name, single, folder);
-    if (errno)
-        tn_fail(e, TN_EIO, "%s: cannot read this folder: %s", folder, strerror(errno));
-    closedir(dir);
+                    folder, names[i], single, folder);
+    tn_folder_names_free(names);
+    close(at);
     return e->code;
 }
 

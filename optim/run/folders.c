@@ -77,7 +77,7 @@ static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *ou
     struct stat st;
     tn_state state;
     tn_error wrong = { 0 };
-    if (fstatat(fd, TN_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) ? errno == ENOENT
+    if (tn_at_stat(fd, TN_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) ? errno == ENOENT
                                                              : !S_ISREG(st.st_mode))
         return false;
     if (!tn_state_load_at(fd, name, &state, &wrong)) {
@@ -94,7 +94,7 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
     struct stat st;
     const int64_t step = tn_checkpoint_number(name);
     *out = (tn_checkpoint_id){ .damaged = true };
-    if (e->code || step < 0 || fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
+    if (e->code || step < 0 || tn_at_stat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
         return false;
     const int fd = tn_folder_open(at, name);
     const bool there = fd < 0 || read_id(fd, name, step, out, e);
@@ -220,7 +220,7 @@ static int replace(int at, const char *folder, const char *from, const char *to,
     struct stat st;
     const int fd = tn_folder_open(at, from);
     int failed = fd < 0 || tn_at_flush(fd);
-    if (!failed && !fstatat(at, to, &st, AT_SYMLINK_NOFOLLOW) && !is_ours(at, to, r))
+    if (!failed && !tn_at_stat(at, to, &st, AT_SYMLINK_NOFOLLOW) && !is_ours(at, to, r))
         tn_fail(e, TN_ESTATE, "%s/%s: not of this run, and in the way of its checkpoint; expected "
                 "nothing there", folder, to);
     if (!failed && !e->code) {

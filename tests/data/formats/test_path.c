@@ -3,6 +3,7 @@
 
 #include "tests/support/fixtures.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,13 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In front of the system's: fails as it is told. */
-static int stat_fails;
+/* In front of the system's: fails as it is told, first so many times with EINTR. */
+static int stat_fails, interrupts;
 
-int stat(const char *path, struct stat *st)
+int fstatat(int at, const char *path, struct stat *st, int flags)
 {
-    errno = stat_fails;
-    return stat_fails ? -1 : fstatat(AT_FDCWD, path, st, 0);
+    int (*real)(int, const char *, struct stat *, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "fstatat");
+    errno = interrupts ? EINTR : stat_fails;
+    if (interrupts)
+        return interrupts--, -1;
+    return stat_fails ? -1 : real(at, path, st, flags);
 }
 
 static const struct {
@@ -77,8 +82,47 @@ START_TEST(no_other_reason_is_absence)
     tn_error e = { 0 };
     stat_fails = failures[_i].number;
     ck_assert_int_eq(tn_path_is("/no where", "file", &e), TN_UNREADABLE);
-    must_fail(&e, failures[_i].code, "/no where/file: ");
+    ck_assert_msg(!strncmp(e.text, "/no where/", 10), "%s", e.text);
+    must_fail(&e, failures[_i].code, "/file: ");
     stat_fails = 0;
+}
+END_TEST
+
+START_TEST(a_signal_is_no_absence)
+{
+    tn_error e = { 0 };
+    char *folder = temporary();
+    put_file(folder, "file", "x");
+    for (int n = 1; n < 5; n++) {
+        interrupts = n;
+        ck_assert_int_eq(tn_path_is(folder, "file", &e), TN_FILE);
+        must(&e);
+    }
+    discard(folder);
+}
+END_TEST
+
+/* Files of a run that move up into their folder: those that still wait are the newest. What cannot be
+   looked at is not passed over. */
+START_TEST(what_waits_is_the_newest)
+{
+    char *folder = temporary(), *waits = tn_path_join(folder, ".tenon-new"), *path;
+    put_file(folder, "old", "x");
+    ck_assert_int_eq(mkdir(waits, 0777), 0);
+    put_file(waits, "new", "x");
+    path = tn_path_newest(folder, "old");
+    ck_assert(path && !strstr(path, ".tenon-new"));
+    free(path);
+    path = tn_path_newest(folder, "new");
+    ck_assert(path && strstr(path, "/.tenon-new/new"));
+    free(path);
+    stat_fails = EIO;
+    path = tn_path_newest(folder, "old");
+    ck_assert(path && strstr(path, "/.tenon-new/old"));
+    stat_fails = 0;
+    free(path);
+    free(waits);
+    discard(folder);
 }
 END_TEST
 
@@ -115,6 +159,8 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, absent_is_what_is_not_there, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(c, no_other_reason_is_absence, 0, sizeof failures / sizeof *failures);
+    tcase_add_test(c, a_signal_is_no_absence);
+    tcase_add_test(c, what_waits_is_the_newest);
     tcase_add_test(c, no_permission_is_no_absence);
     tcase_add_test(c, an_error_that_is_set_stays);
 }
