@@ -52,7 +52,7 @@ const char *format_complaint(const format *f, const char *folder, const tn_error
 
 /* ---- files ---- */
 
-void folder_new(char path[64]); /* in memory where there is /dev/shm */
+void folder_new(char path[64]); /* in $TMPDIR */
 void folder_end(const char *path);
 void file_write(const char *folder, const char *name, bytes b);
 void file_text(const char *folder, const char *name, const char *text);

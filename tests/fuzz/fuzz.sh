@@ -3,6 +3,10 @@
 # FOLDER has the programs seeds and fuzz. What is found is put into FOLDER/found/FORMAT; a copy in
 # tests/fuzz/found/FORMAT makes it a test.
 build=$1; shift
+TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1 # in memory where that is possible
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' HUP INT TERM
 bad=0
 "$build/seeds" "$build/rows" || exit 1
 for rows in "$build"/rows/*/; do

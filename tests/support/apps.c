@@ -35,11 +35,14 @@ static void write_records(const char *path)
 
 place place_make(void)
 {
-    place p = { .folder = "/tmp/tenon-test-XXXXXX" };
+    place p;
+    const char *around = getenv("TMPDIR");
     const char *build = getenv("BUILD");
     char path[512];
     snprintf(path, sizeof path, "%s/tenon", build ? build : "build");
     ck_assert_msg(realpath(path, p.program) != NULL, "%s is not built", path);
+    ck_assert_int_lt(snprintf(p.folder, sizeof p.folder, "%s/tenon-test-XXXXXX", around ? around : "/tmp"),
+                     (int)sizeof p.folder);
     ck_assert_ptr_nonnull(getcwd(p.before, sizeof p.before));
     ck_assert_ptr_nonnull(mkdtemp(p.folder));
     ck_assert_int_eq(chdir(p.folder), 0);

@@ -1,13 +1,17 @@
 #!/bin/sh
 # Runs each test program given, two at a time, and closes with one line that counts them all.
+# Their folders lie in one that goes at the end, however a test ended.
 export LC_ALL=C
 log=$(mktemp -d) || exit 1
 trap 'rm -rf "$log"' EXIT
+trap 'exit 130' HUP INT TERM
+mkdir "$log/tmp" "$log/out" || exit 1
+export TMPDIR="$log/tmp"
 for t in "$@"; do echo "$t"; done | xargs -P 2 -I{} sh -c '
     name=$(echo "{}" | tr / _)
     if "{}" >"$1/$name" 2>&1; then :; else echo "exit $?" >>"$1/$name"; fi
-    sed "s|^|$(echo "{}" | sed "s|.*/\(tests[64]*/\)|\1|"): |" "$1/$name"' sh "$log"
-cat "$log"/* | awk '/^[0-9]+%: Checks:/ { gsub(",", ""); checks += $3; bad += $5 + $7; runs++ }
+    sed "s|^|$(echo "{}" | sed "s|.*/\(tests[64]*/\)|\1|"): |" "$1/$name"' sh "$log/out"
+cat "$log"/out/* | awk '/^[0-9]+%: Checks:/ { gsub(",", ""); checks += $3; bad += $5 + $7; runs++ }
     /^exit / { ended++ }
     END { if (runs + 0 < '$#') bad += '$#' - runs; if (!bad && ended) bad = ended
           printf "%d passed, %d failed\n", checks - bad, bad; exit bad > 0 || checks == 0 }'

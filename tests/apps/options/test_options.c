@@ -3,6 +3,7 @@
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
 #include "apps/options/options_help.c"
+#include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
 #include <unistd.h>
@@ -178,10 +179,9 @@ static const file files[] = {
 START_TEST(reads_config_files)
 {
     const file *f = &files[_i];
-    char folder[] = "/tmp/tenon-test-XXXXXX";
+    char *folder = temporary();
     tn_error e = { 0 };
     int code;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chdir(folder), 0);
     ck_assert_int_eq(tn_file_write("c", f->text, strlen(f->text), &e), 0);
     tn_text got =
@@ -194,9 +194,8 @@ START_TEST(reads_config_files)
     else
         ck_assert_str_eq(got.s, f->expected);
     tn_text_free(&got);
-    unlink("c");
     ck_assert_int_eq(chdir("/"), 0);
-    rmdir(folder);
+    discard(folder);
 }
 END_TEST
 
