@@ -14,14 +14,6 @@ typedef struct sink { tn_sink *put; void *arg; } sink;
 
 /* ---- strings ---- */
 
-/* Controls of ASCII and Latin-1, the two line ends of Unicode, and what turns the direction of a
-   line round. */
-static bool is_shown(uint32_t code)
-{
-    return code >= ' ' && (code < 0x7F || code > 0x9F) && code != 0x2028 && code != 0x2029 &&
-           !(code >= 0x202A && code <= 0x202E) && !(code >= 0x2066 && code <= 0x2069);
-}
-
 /* One character of n > 0 bytes, as it is shown, into out; *width: how many columns that takes.
    Returns how many bytes of s it took. */
 static size_t show_one(const char *s, size_t n, char out[12], size_t *width)
@@ -30,7 +22,7 @@ static size_t show_one(const char *s, size_t n, char out[12], size_t *width)
     uint32_t code = 0;
     const size_t length = tn_utf8_read(s, n, &code);
     const char *found = length == 1 && code ? strchr(known, (int)code) : NULL;
-    if (length && is_shown(code)) {
+    if (length && tn_utf8_is_plain(code)) {
         memcpy(out, s, length);
         out[length] = 0;
         *width = 1;

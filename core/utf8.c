@@ -39,3 +39,9 @@ size_t tn_utf8_write(uint32_t code, char *out)
     out[0] = (char)(0xF00u >> length | code);
     return length;
 }
+
+bool tn_utf8_is_plain(uint32_t code)
+{
+    return code >= ' ' && (code < 0x7F || code > 0x9F) && code != 0x2028 && code != 0x2029 &&
+           !(code >= 0x202A && code <= 0x202E) && !(code >= 0x2066 && code <= 0x2069);
+}

@@ -54,7 +54,8 @@ uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
 typedef struct tn_text { char *s; size_t n, room; bool failed; } tn_text; /* starts as { 0 } */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
-void tn_text_quote(tn_text *t, const char *s, size_t n); /* as a JSON string, quotes included */
+/* As a JSON string, quotes included; what a terminal acts on is escaped (\u009b), whatever JSON allows. */
+void tn_text_quote(tn_text *t, const char *s, size_t n);
 void tn_text_join(tn_text *t, const tn_text *more); /* adds a text; if that lacks memory, t does too */
 /* The text, t->n bytes and a zero byte; "" when nothing was added. It lives until the text changes.
    NULL when memory ran out: the error is then "WHAT: out of memory". */

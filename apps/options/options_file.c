@@ -5,6 +5,7 @@
    Between double quotes \n, \r, \t, \\, \" and \xHH (a byte) stand for others, so that every value
    can be written. */
 #include "apps/options/options_set.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,15 +17,18 @@ static const char escape_letter[] = "nrt\\\"", escaped[] = "\n\r\t\\\"";
 
 /* ---- writing ---- */
 
-static bool is_control(char c)
+/* How many bytes the character at s takes that may stand as it is; 0: its first byte is written as \xHH. */
+static size_t plain_length(const char *s)
 {
-    return (unsigned char)c < ' ' || c == 127;
+    uint32_t code;
+    const size_t length = tn_utf8_read(s, strlen(s), &code);
+    return length && tn_utf8_is_plain(code) ? length : 0;
 }
 
 static bool has_control(const char *s)
 {
-    while (*s && !is_control(*s))
-        s++;
+    for (size_t n; *s && (n = plain_length(s)) > 0;)
+        s += n;
     return *s != 0;
 }
 
@@ -47,14 +51,16 @@ void options_line(const char *name, const char *value, tn_text *out)
         return;
     }
     tn_text_add(out, "%s = \"", name);
-    for (const char *s = value; *s; s++) {
+    for (const char *s = value; *s;) {
         const char *known = strchr(escaped, *s);
+        const size_t n = plain_length(s);
         if (known)
             tn_text_add(out, "\\%c", escape_letter[known - escaped]);
-        else if (is_control(*s))
+        else if (!n)
             tn_text_add(out, "\\x%02x", (unsigned char)*s);
         else
-            tn_text_bytes(out, s, 1);
+            tn_text_bytes(out, s, n);
+        s += n ? n : 1;
     }
     tn_text_add(out, "\"\n");
 }

@@ -54,7 +54,8 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
     t->s[t->n] = 0;
 }
 
-/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. */
+/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. What a terminal
+   must not get raw is escaped, though JSON lets most of it stand. */
 void tn_text_quote(tn_text *t, const char *s, size_t n)
 {
     static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
@@ -65,7 +66,7 @@ void tn_text_quote(tn_text *t, const char *s, size_t n)
         const char *known = length == 1 && code ? strchr(plain, (int)code) : NULL;
         if (known)
             tn_text_add(t, "\\%c", letter[known - plain]);
-        else if (length && code < ' ')
+        else if (length && !tn_utf8_is_plain(code))
             tn_text_add(t, "\\u%04x", (unsigned)code);
         else
             tn_text_bytes(t, length ? s : "\xEF\xBF\xBD", length ? length : 3);

@@ -12,7 +12,9 @@ static const row rows[] = {
     { "plain", 5, "\"plain\"" },
     { "\"\\/", 3, "\"\\\"\\\\/\"" },
     { "\b\f\n\r\t", 5, "\"\\b\\f\\n\\r\\t\"" },
-    { "\0\x1F\x7F", 3, "\"\\u0000\\u001f\x7F\"" },
+    { "\0\x1F\x7F", 3, "\"\\u0000\\u001f\\u007f\"" },
+    { "\xC2\x80\xC2\x9B\xC2\x9F\xC2\xA0", 8, "\"\\u0080\\u009b\\u009f\xC2\xA0\"" },
+    { "\xE2\x80\xA8\xE2\x80\xAE", 6, "\"\\u2028\\u202e\"" },
     { "\xC3\xA9\xF0\x9F\x98\x80", 6, "\"\xC3\xA9\xF0\x9F\x98\x80\"" },
     { "a\xFF" "b\xE2\x82", 5, "\"a\xEF\xBF\xBD" "b\xEF\xBF\xBD\xEF\xBF\xBD\"" },
 };
