@@ -199,6 +199,8 @@ int main(int argc, char **argv)
     check_output(&e);
     if (!e.code)
         return status;
-    fprintf(stderr, "tenon: %s\n", e.text);
+    char line[sizeof e.text + 16];
+    snprintf(line, sizeof line, "tenon: %s\n", e.text);
+    write_whole(stderr, line, strlen(line));
     return e.code == APP_USAGE ? 2 : 1;
 }

@@ -2,8 +2,8 @@
    784-64-64-10 with relu and cross-entropy, plain SGD, random images: work so small that what
    surrounds the products counts. */
 #include "apps/bench/bench.h"
+#include "apps/run/show.h"
 
-#include <stdio.h>
 #include <time.h>
 
 enum { IMAGE = 784, HIDDEN = 64, CLASSES = 10, STEPS = 2000, WARM_UP = 50 };
@@ -52,9 +52,9 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
     double seconds = bench_now() - begin;
     cpu = cpu_seconds() - cpu;
     if (!e->code)
-        printf("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, %.0f per CPU "
-               "second\n", tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
-               tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
+        show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, %.0f per CPU "
+             "second\n", tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
+             tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
 }
 
 int bench_mlp(const options *o, tn_error *e)

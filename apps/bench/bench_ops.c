@@ -2,7 +2,6 @@
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { RUNS = 15 }; /* of a sample, at most */
@@ -103,11 +102,11 @@ static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor
 
 static void print_part(double seconds, double amount)
 {
-    printf(" %9.1f", 1e6 * seconds);
+    show(" %9.1f", 1e6 * seconds);
     if (amount > 0)
-        printf(" %8.1f", 1e-9 * amount / seconds);
+        show(" %8.1f", 1e-9 * amount / seconds);
     else
-        printf(" %8s", "-");
+        show(" %8s", "-");
 }
 
 static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t, tn_error *e)
@@ -117,10 +116,10 @@ static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t, t
     for (int i = 0; i < op->inputs; i++)
         if (in[i] && (i == 0 || in[i] != in[0]))
             tn_text_add(&shapes, "%s%s", i ? " " : "", tn_tensor_shape(in[i], shape));
-    printf("%-14s", op->name);
+    show("%-14s", op->name);
     print_part(t->forward, t->work.forward);
     print_part(t->backward, t->work.backward);
-    printf("  %-8s ", t->work.flops ? "GFLOP/s" : "GB/s");
+    show("  %-8s ", t->work.flops ? "GFLOP/s" : "GB/s");
     tn_text_add(&shapes, "\n");
     show_text(&shapes, op->name, e);
 }
@@ -161,8 +160,8 @@ static void bench_overhead(tn_tape *t, tn_error *e)
         ns[k] = 1e9 * (bench_now() - start) / CHAIN;
     }
     if (!e->code)
-        printf("\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a chain)\n",
-               bench_median(ns, RUNS), CHAIN);
+        show("\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a chain)\n",
+             bench_median(ns, RUNS), CHAIN);
     tn_tensor_free(x);
 }
 
@@ -173,9 +172,9 @@ int bench_ops(const options *o, tn_error *e)
     if (!t)
         tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     else
-        printf("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
-               tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);
-    printf("%-14s %9s %8s %9s %8s\n", "op", "fwd us", "rate", "bwd us", "rate");
+        show("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
+             tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);
+    show("%-14s %9s %8s %9s %8s\n", "op", "fwd us", "rate", "bwd us", "rate");
     for (int i = 0; tn_ops[i] && !e->code; i++)
         for (const tn_sample *s = tn_ops[i]->samples; s && s->in[0][0] && !e->code; s++)
             if (s->bench)

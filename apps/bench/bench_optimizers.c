@@ -1,5 +1,6 @@
 /* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs, beside Adam's. */
 #include "apps/bench/bench.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -82,16 +83,16 @@ int bench_optimizers(const options *o, tn_error *e)
     if (!c)
         return tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     cost adam = cost_of(c, tn_optim_find("adam"), o, e);
-    printf("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
-           (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
-    printf("%-14s %9s %9s %9s %14s %9s\n", "optimizer", "ms/step", "us/pair", "x adam",
-           "bytes/number", "x adam");
+    show("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
+         (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
+    show("%-14s %9s %9s %9s %14s %9s\n", "optimizer", "ms/step", "us/pair", "x adam",
+         "bytes/number", "x adam");
     for (int i = 0; tn_optims[i] && !e->code; i++) {
         const tn_optim_def *d = tn_optims[i];
         cost k = cost_of(c, d, o, e);
-        printf("%-14s %9.3f %9.2f %9.2f %14.2f %9.2f\n", d->name, 1e3 * k.seconds,
-               1e6 * k.seconds / (double)o->pairs, k.seconds / adam.seconds, k.bytes,
-               k.bytes / adam.bytes);
+        show("%-14s %9.3f %9.2f %9.2f %14.2f %9.2f\n", d->name, 1e3 * k.seconds,
+             1e6 * k.seconds / (double)o->pairs, k.seconds / adam.seconds, k.bytes,
+             k.bytes / adam.bytes);
     }
     tn_context_free(c);
     return e->code != 0;

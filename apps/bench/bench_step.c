@@ -1,10 +1,10 @@
 /* bench_step.c - tenon bench step: whole training steps of a GPT-2.
    Random weights, random tokens, AdamW, loss on every token. */
 #include "apps/bench/bench.h"
+#include "apps/run/show.h"
 #include "apps/run/need.h"
 #include "optim/optim.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,14 +135,14 @@ static int measure(trial *t, const options *o, tn_error *e)
     if (e->code)
         return e->code;
     double median = bench_median(whole, n), tokens = (double)t->batch.tokens;
-    printf("tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.4g med %.4g max %.4g |",
-           tn_context_isa(t->context), (long long)o->layers, (long long)o->width,
-           (long long)t->batch.rows, (long long)t->batch.width, o->mode,
-           tn_context_threads(t->context), 1e3 * whole[0], 1e3 * median, 1e3 * whole[n - 1]);
+    show("tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.4g med %.4g max %.4g |",
+         tn_context_isa(t->context), (long long)o->layers, (long long)o->width,
+         (long long)t->batch.rows, (long long)t->batch.width, o->mode,
+         tn_context_threads(t->context), 1e3 * whole[0], 1e3 * median, 1e3 * whole[n - 1]);
     for (int i = 0; i < 3; i++)
-        printf(" %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
-    printf(" | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
-           tokens / whole[0], bench_memory(), loss);
+        show(" %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
+    show(" | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
+         tokens / whole[0], bench_memory(), loss);
     return 0;
 }
 

@@ -57,12 +57,28 @@ static void keep_time(watch *w, const run_event *event)
     w->update[w->n++] = event->update;
 }
 
+/* SIGUSR1 and SIGUSR2, between two steps: what is done is on the disk, and one line says what that is. */
+static void serve_signals(const watch *w, const run *r, const run_event *event)
+{
+    char lr[SHOWN];
+    const study *y = w->y;
+    for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;) {
+        if (asked == SIGNALS_SAVE)
+            study_flush(w->y, w->e);
+        show_note("%s lr %s seed %lld: step %lld/%lld  loss %.4f; %lld of %lld runs are done and in %s",
+                  y->names[w->c->optimizer], show_real(w->c->lr, lr), (long long)w->c->seed,
+                  (long long)event->step, (long long)r->steps, event->loss, (long long)study_done(y),
+                  (long long)y->count, y->out.work);
+    }
+}
+
 static int on_event(void *arg, run *r, const run_event *event)
 {
     watch *w = arg;
     if (!event->evaluated) {
         w->c->train = event->loss;
         keep_time(w, event);
+        serve_signals(w, r, event);
     }
     if (event->evaluated || event->step == 1 || event->step % r->o->steps_per_report == 0)
         study_point(w->y, w->c, event, w->e);

@@ -99,6 +99,12 @@ static void rescale(tn_params *p)
     }
 }
 
+/* Asked to stop, or nobody can read what it shows. */
+static bool stopped(void)
+{
+    return signals_stop() || ferror(stdout);
+}
+
 static int note(void *arg, run *r, const run_event *event)
 {
     leg *l = arg;
@@ -110,7 +116,7 @@ static int note(void *arg, run *r, const run_event *event)
         l->x[l->n] = (double)event->step;
         l->loss[l->n++] = event->loss;
     }
-    return signals_stop() || (l->rescaled && l->n >= RESCALED_STEPS);
+    return stopped() || (l->rescaled && l->n >= RESCALED_STEPS);
 }
 
 /* What the model says to the first prompts of the test split. */
@@ -158,14 +164,14 @@ static int run_leg(leg *l, const options *o, tn_error *e)
         run_go(&r, note, l, e);
         l->seconds = r.seconds / (double)l->n;
     }
-    if (!e->code && !signals_stop() && !l->rescaled) {
+    if (!e->code && !stopped() && !l->rescaled) {
         evaluate_part(&s, o, PART_VALID, valid_rows(o), &l->last, e);
         evaluate_part(&s, o, PART_TEST, 0, &l->test, e);
         answer_prompts(&s, l->answer, e);
     }
     run_close(&r);
     setup_close(&s);
-    return e->code || signals_stop();
+    return e->code || stopped();
 }
 
 static void print_row(const leg *l)
@@ -177,7 +183,6 @@ static void print_row(const leg *l)
         show(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
              show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
     show("\n");
-    fflush(stdout);
 }
 
 /* The largest difference between the training losses of the two runs. */

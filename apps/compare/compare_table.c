@@ -32,21 +32,20 @@ void study_line(const study *y, const cell *c)
 {
     const widths w = columns(y);
     char lr[SHOWN];
-    printf("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
-           show_real(c->lr, lr), w.seed, (long long)c->seed);
+    show("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
+         show_real(c->lr, lr), w.seed, (long long)c->seed);
     if (c->diverged)
-        printf("diverged: not finite after %lld steps", (long long)c->diverged - 1);
+        show("diverged: not finite after %lld steps", (long long)c->diverged - 1);
     else
-        printf("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
+        show("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
     if (!isnan(c->test.loss))
-        printf("  test %.4f", c->test.loss);
+        show("  test %.4f", c->test.loss);
     if (c->test.exact >= 0)
-        printf("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
+        show("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
     if (!isnan(c->seconds))
-        printf("  %.3g ms a step, %.3g its update", 1000 * c->seconds, 1000 * c->update);
-    printf("  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
-           (unsigned long long)c->batches >> 32);
-    fflush(stdout);
+        show("  %.3g ms a step, %.3g its update", 1000 * c->seconds, 1000 * c->update);
+    show("  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
+         (unsigned long long)c->batches >> 32);
 }
 
 /* A number, or a dash of the same width where there is none. */
@@ -54,7 +53,7 @@ static void print_number(double x, double scale, const char *format)
 {
     char text[SHOWN];
     const int width = snprintf(text, sizeof text, format, scale * (isnan(x) ? 0 : x));
-    printf("%-*s", width, isnan(x) ? "-" : text);
+    show("%-*s", width, isnan(x) ? "-" : text);
 }
 
 /* The rates of an optimizer with their losses, the chosen one marked. */
@@ -64,18 +63,18 @@ static void print_rates(const study *y, int k)
     char lr[SHOWN];
     const int n = study_rates(y, k, rates);
     const double best = study_chosen(y, k);
-    printf("%-*s", columns(y).name, y->names[k]);
+    show("%-*s", columns(y).name, y->names[k]);
     for (int i = 0; i < n; i++) {
         const summary s = study_summary(y, k, rates[i]);
         show_real(rates[i], lr);
         if (s.diverged)
-            printf("  %s: %lld of %lld diverged", lr, (long long)s.diverged, (long long)s.runs);
+            show("  %s: %lld of %lld diverged", lr, (long long)s.diverged, (long long)s.runs);
         else if (s.runs < y->o->seeds)
-            printf("  %s: %lld of %lld runs", lr, (long long)s.runs, (long long)y->o->seeds);
+            show("  %s: %lld of %lld runs", lr, (long long)s.runs, (long long)y->o->seeds);
         else
-            printf("  %s%s: %.4f", rates[i] == best ? "*" : "", lr, s.valid);
+            show("  %s%s: %.4f", rates[i] == best ? "*" : "", lr, s.valid);
     }
-    printf("\n");
+    show("\n");
 }
 
 /* What there is to know about an optimizer's best rate, behind its row. */
@@ -94,18 +93,18 @@ static void print_row(const study *y, int k, widths w)
     char state[SHOWN], valid[SHOWN], best[SHOWN];
     const double lr = study_choice(y, k);
     const summary s = study_summary(y, k, lr);
-    printf("%-*s ", w.name, y->names[k]);
+    show("%-*s ", w.name, y->names[k]);
     if (!isfinite(s.valid)) {
-        printf("%s\n", study_settled(y, k) ? "every rate diverged in some run"
-                                           : "no rate has its mean yet");
+        show("%s\n", study_settled(y, k) ? "every rate diverged in some run"
+                                         : "no rate has its mean yet");
         return;
     }
     snprintf(valid, sizeof valid, "%.4f +- %.4f", s.valid, s.spread);
-    printf("%-*s %-20s ", w.rate, show_real(lr, best), valid);
+    show("%-*s %-20s ", w.rate, show_real(lr, best), valid);
     print_number(s.test, 1, "%-10.4f ");
     print_number(s.exact, 100, "%5.1f %%  ");
-    printf("%-10.3g %-10.3g %s%s\n", 1000 * s.seconds, 1000 * s.update,
-           show_bytes((double)s.state, state), remark(y, k));
+    show("%-10.3g %-10.3g %s%s\n", 1000 * s.seconds, 1000 * s.update,
+         show_bytes((double)s.state, state), remark(y, k));
 }
 
 /* Which optimizers' best rates lie at an edge of what was tried, and why no further one was. */
@@ -118,10 +117,8 @@ static void print_edges(const study *y)
     for (int k = 0; k < y->optimizers; k++) {
         const place p = study_place(y, k);
         if (study_chosen(y, k) > 0 && p.edge != INSIDE)
-            printf(
-                "edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
-                "(%s)\n",
-                y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
+            show("edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
+                 "(%s)\n", y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
     }
 }
 
@@ -140,36 +137,36 @@ static void print_no_better(const study *y)
     if (isnan(untrained) || !n)
         return;
     if (n == settled && y->complete)
-        printf("nothing in this study beats the untrained model\n");
+        show("nothing in this study beats the untrained model\n");
     for (int i = 0; i < n && !(n == settled && y->complete); i++)
-        printf("%s%s%s", i ? ", " : "no better than the untrained model: ", names[i],
-               i == n - 1 ? "\n" : "");
+        show("%s%s", i ? ", " : "no better than the untrained model: ", names[i]);
+    if (!(n == settled && y->complete))
+        show("\n");
 }
 
 void study_table(const study *y)
 {
     const widths w = columns(y);
     const long long done = study_done(y), seeds = y->o->seeds;
-    printf("\n");
+    show("\n");
     if (!y->complete)
-        printf("INCOMPLETE: %lld runs are done, %lld of the grids so far are not. A rate has a "
-               "mean when "
-               "its %lld seed%s done,\nan optimizer a choice when its grid is.\n",
-               done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
-    printf("%-*s %-*s %-20s %-10s %-8s %-10s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
-           "valid loss", "test loss", "exact", "ms a step", "its update", "state");
-    printf("%-*s %-*s ", w.name, "untrained", w.rate, "-");
+        show("INCOMPLETE: %lld runs are done, %lld of the grids so far are not. A rate has a "
+             "mean when its %lld seed%s done,\nan optimizer a choice when its grid is.\n",
+             done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
+    show("%-*s %-*s %-20s %-10s %-8s %-10s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
+         "valid loss", "test loss", "exact", "ms a step", "its update", "state");
+    show("%-*s %-*s ", w.name, "untrained", w.rate, "-");
     print_number(study_untrained(y), 1, "%.4f");
-    printf("\n");
+    show("\n");
     for (int k = 0; k < y->optimizers; k++)
         print_row(y, k, w);
-    printf("+-: %s\n", seeds > 1
-                           ? "standard deviation over the seeds (of a run: standard error over the "
-                             "rows)"
-                           : "standard error over the rows");
+    show("+-: %s\n", seeds > 1
+                         ? "standard deviation over the seeds (of a run: standard error over the "
+                           "rows)"
+                         : "standard error over the rows");
     print_edges(y);
     print_no_better(y);
-    printf("\nvalidation loss of every rate (* chosen)\n");
+    show("\nvalidation loss of every rate (* chosen)\n");
     for (int k = 0; k < y->optimizers; k++)
         print_rates(y, k);
 }

@@ -80,9 +80,11 @@ typedef struct lab_state { /* before a step; at last, after all */
 /* Calls each(arg, now) for every step from 0 to t->steps, unless the loss stops being finite. */
 int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
             void (*each)(void *arg, const lab_state *now), void *arg, tn_error *e);
-/* --learning-rate, or one that does well on this task, as lab_rates says. */
+/* --learning-rate, or one that does well on this task, as LAB_RATES says. */
 double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
-extern const char lab_rates[];
+#define LAB_RATES \
+    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the least, to a thousandth of the\n" \
+    "first one; --learning-rate sets one.\n\n"
 /* 1/2 ||z - problem||^2, problem: lab_target. */
 typedef struct lab_target { int64_t n; const double *y; } lab_target;
 double lab_squares(const void *problem, const double *z, double *g);

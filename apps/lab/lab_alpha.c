@@ -1,9 +1,9 @@
 /* lab_alpha.c - the loss at the end against the rate, under three alphas.
    The layer is W0 + s A B^T with s = alpha / r: which rates survive another s? */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum { OUT = 17, IN = 11, R = 4, STEPS = 40, SCALES = 3, RATES = 13 };
 
@@ -45,18 +45,18 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 
 static void print_table(const lab_choice *how, const scan *s)
 {
-    printf("\n%s\n%9s", how->label, "rate");
+    show("\n%s\n%9s", how->label, "rate");
     for (int k = 0; k < RATES; k++)
-        printf(" %7.3g", s->rate[k]);
+        show(" %7.3g", s->rate[k]);
     for (int i = 0; i < SCALES; i++) {
-        printf("\n  s %5g", scales[i]);
+        show("\n  s %5g", scales[i]);
         for (int k = 0; k < RATES; k++)
             if (isnan(s->loss[i][k]) || s->loss[i][k] > 10 * s->start)
-                printf(" %7s", "-");
+                show(" %7s", "-");
             else
-                printf(" %7.3g", s->loss[i][k]);
+                show(" %7.3g", s->loss[i][k]);
     }
-    printf("\n");
+    show("\n");
 }
 
 int lab_alpha(const lab *l, tn_error *e)
@@ -65,8 +65,8 @@ int lab_alpha(const lab *l, tn_error *e)
     chart charts[LAB_MOST];
     curve curves[LAB_MOST][SCALES];
     static const char *const names[SCALES] = { "s = 1/4", "s = 1", "s = 4" };
-    printf("loss 1/2 ||s A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, s = alpha / r.\n"
-           "A dash: more than ten times the start's.\n", STEPS, OUT, R);
+    show("loss 1/2 ||s A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, s = alpha / r.\n"
+         "A dash: more than ten times the start's.\n", STEPS, OUT, R);
     for (int i = 0; i < l->count && !run_scales(l, &l->chosen[i], &s[i], e); i++) {
         print_table(&l->chosen[i], &s[i]);
         for (int k = 0; k < SCALES; k++)

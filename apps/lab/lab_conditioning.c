@@ -7,6 +7,7 @@
    with the roots of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for
    gradient descent. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -178,24 +179,24 @@ static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_e
 
 static void print_table(const lab *l, const descent *all, const double *rate)
 {
-    printf("%-*s %6s", l->width, "optimizer", "rate");
+    show("%-*s %6s", l->width, "optimizer", "rate");
     for (int k = 0; k < KAPPAS; k++)
-        printf("  kappa %-6g", kappas[k]);
-    printf("\n");
+        show("  kappa %-6g", kappas[k]);
+    show("\n");
     for (int i = 0; i < l->count; i++) {
-        printf("%-*s %6g", l->width, l->chosen[i].label, rate[i]);
+        show("%-*s %6g", l->width, l->chosen[i].label, rate[i]);
         for (int k = 0; k < KAPPAS; k++) {
             char text[32];
             snprintf(text, sizeof text, "%d", all[i].reached[k]);
             if (all[i].reached[k] < 0)
                 snprintf(text, sizeof text, "at %.1e", all[i].error[k][STEPS]);
-            printf("  %-12s", isnan(all[i].error[k][STEPS]) ? "diverges" : text);
+            show("  %-12s", isnan(all[i].error[k][STEPS]) ? "diverges" : text);
         }
-        printf("\n");
+        show("\n");
     }
 }
 
-static int show(const lab *l, const descent *all, tn_error *e)
+static int show_curves(const lab *l, const descent *all, tn_error *e)
 {
     static const char *const names[KAPPAS] = { "kappa 1", "kappa 10", "kappa 100", "kappa 1,000",
                                                "kappa 10,000" };
@@ -218,14 +219,14 @@ int lab_conditioning(const lab *l, tn_error *e)
     descent *all = calloc((size_t)l->count, sizeof *all);
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
-           "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
-           "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n%s.\n\n"
-           "steps to a relative error of %g (at: the error after %d steps, above that)\n",
-           N, N, R, M, STEPS / 5, lab_rates, close_enough, STEPS);
+    show("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
+         "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
+         "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
+         "steps to a relative error of %g (at: the error after %d steps, above that)\n",
+         N, N, R, M, STEPS / 5, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {
         print_table(l, all, rate);
-        show(l, all, e);
+        show_curves(l, all, e);
     }
     free(s);
     free(all);

@@ -10,6 +10,7 @@
    (the bias-corrected averages of one gradient seen once by the second moment, and of one of two by
    the first). Where B follows the new A, which is twice the old one, it is about half of that. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -86,13 +87,13 @@ static void print_motion(double rate, const motion *m)
     char text[24];
     snprintf(text, sizeof text, "%g", rate);
     for (int f = 0; f < FACTORS; f++) {
-        printf("  %-6s %s", f ? "" : text, f ? "B" : "A");
+        show("  %-6s %s", f ? "" : text, f ? "B" : "A");
         for (int k = 0; k < STEPS; k++)
             if (isnan(m->by[f][k]))
-                printf("       -");
+                show("       -");
             else
-                printf(" %7.2g", m->by[f][k]);
-        printf("\n");
+                show(" %7.2g", m->by[f][k]);
+        show("\n");
     }
 }
 
@@ -102,21 +103,21 @@ static void print_formula(const lab *l, const lab_choice *chosen, const double *
     lab_choice form = *chosen, *how = &form;
     lab_set(how, "gauss_seidel=0");
     lab_set(how, "prior=0");
-    printf("\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
-           "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
-           "%-24s %9s", how->label, "rows of A, of B", "formula");
+    show("\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
+         "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
+         "%-24s %9s", how->label, "rows of A, of B", "formula");
     for (int k = 0; k < RATES; k++)
-        printf("  rate %-6g", rates[k]);
-    printf("\n");
+        show("  rate %-6g", rates[k]);
+    show("\n");
     for (int i = 0; i < SHAPES && !e->code; i++) {
         motion m = { 0 };
-        printf("%4d, %-18d", shapes[i].out, shapes[i].in);
+        show("%4d, %-18d", shapes[i].out, shapes[i].in);
         for (int k = 0; k < RATES && !run_shape(l, how, shapes[i], rates[k], &m, e); k++) {
             if (!k)
-                printf(" %9.4f", m.expected);
-            printf("  %-11.4f", m.by[B][1]);
+                show(" %9.4f", m.expected);
+            show("  %-11.4f", m.by[B][1]);
         }
-        printf("\n");
+        show("\n");
     }
 }
 
@@ -129,16 +130,16 @@ int lab_first_steps(const lab *l, tn_error *e)
     const double rates[RATES] = { most, most / 10, most / 100 };
     if (!motions)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
-           "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
-           "||change|| / ||factor before|| in step\n%-10s",
-           shapes[0].out, R, shapes[0].in, R, most, "  rate");
+    show("A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
+         "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
+         "||change|| / ||factor before|| in step\n%-10s",
+         shapes[0].out, R, shapes[0].in, R, most, "  rate");
     for (int k = 1; k <= STEPS; k++)
-        printf(" %7d", k);
-    printf("\n");
+        show(" %7d", k);
+    show("\n");
     for (int i = 0; i < l->count && !e->code; i++) {
         const lab_choice *how = &l->chosen[i];
-        printf("%s\n", how->label);
+        show("%s\n", how->label);
         for (int k = 0; k < RATES && !e->code; k++) {
             motion *m = &motions[i * RATES + k];
             if (run_shape(l, how, shapes[0], rates[k], m, e))

@@ -2,9 +2,9 @@
    With A = lora_B = 0 every size of B = lora_A gives the same function. The loss at the end still
    depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum { OUT = 17, IN = 11, R = 4, STEPS = 20, SCALES = 13, ONE = SCALES / 2 };
 
@@ -44,18 +44,18 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 
 static void print_table(const lab *l, const scan *s)
 {
-    printf("%9s", "scale");
+    show("%9s", "scale");
     for (int i = 0; i < l->count; i++)
-        printf(" %11.11s", l->chosen[i].def->name);
-    printf("\n");
+        show(" %11.11s", l->chosen[i].def->name);
+    show("\n");
     for (int k = 0; k < SCALES; k++) {
-        printf("%9.3g", s[0].scale[k]);
+        show("%9.3g", s[0].scale[k]);
         for (int i = 0; i < l->count; i++)
             if (isnan(s[i].loss[k]))
-                printf(" %11s", "diverges");
+                show(" %11s", "diverges");
             else
-                printf(" %11.5g", s[i].loss[k]);
-        printf("\n");
+                show(" %11.5g", s[i].loss[k]);
+        show("\n");
     }
 }
 
@@ -64,18 +64,17 @@ int lab_init_scale(const lab *l, tn_error *e)
     scan s[LAB_MOST] = { 0 };
     curve curves[LAB_MOST];
     double most = 0;
-    printf("loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
-           "the same numbers. Rates are chosen at scale 1.\n%s.\n\n",
-           STEPS, OUT, R, IN, R, lab_rates);
+    show("loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
+         "the same numbers. Rates are chosen at scale 1.\n" LAB_RATES, STEPS, OUT, R, IN, R);
     for (int i = 0; i < l->count && !e->code; i++) {
         run_scales(l, &l->chosen[i], &s[i], e);
-        printf("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
+        show("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
         curves[i] = (curve){ l->chosen[i].def->name, s[i].scale, s[i].loss, SCALES };
         most = fmax(most, s[i].loss[ONE]);
     }
     if (e->code)
         return e->code;
-    printf("\nloss, %g at the start\n", s[0].start);
+    show("\nloss, %g at the start\n", s[0].start);
     print_table(l, s);
     const chart c = { .title = "loss after 20 steps", .x = "scale of lora_A's start",
                       .curves = curves, .count = l->count, .log_x = true, .nested = 2,

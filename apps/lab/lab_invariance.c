@@ -3,9 +3,9 @@
    rounding alone: what becomes of that (large rates amplify it) is the smallest difference that
    means anything. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { OUT = 17, IN = 11, R = 4, STEPS = 60, PLAIN = 0, DRAWN = 4, WRITINGS = 5 };
@@ -112,13 +112,13 @@ static const char *claim(const tn_optim_def *d)
 
 static void print_row(int width, const lab_choice *c, const trial *t)
 {
-    printf("%-*s %6g %9.4g", width, c->label, t->rate, t->loss[PLAIN][STEPS]);
+    show("%-*s %6g %9.4g", width, c->label, t->rate, t->loss[PLAIN][STEPS]);
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         if (isnan(t->loss[w][STEPS]))
-            printf(" %11s", "diverges");
+            show(" %11s", "diverges");
         else
-            printf(" %11.1e", t->apart[w]);
-    printf("  %s\n", c->claims ? claim(c->def) : "-");
+            show(" %11.1e", t->apart[w]);
+    show("  %s\n", c->claims ? claim(c->def) : "-");
 }
 
 int lab_invariance(const lab *l, tn_error *e)
@@ -128,14 +128,14 @@ int lab_invariance(const lab *l, tn_error *e)
     trial *t = calloc((size_t)l->count, sizeof *t);
     if (!t)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n%s.\n\n"
-           "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
-           "by 1e-7 of their size, which large rates amplify\n",
-           OUT, R, IN, R, STEPS, lab_rates);
-    printf("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
+    show("loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
+         "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
+         "by 1e-7 of their size, which large rates amplify\n",
+         OUT, R, IN, R, STEPS);
+    show("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
     for (int w = PLAIN + 1; w < WRITINGS; w++)
-        printf(" %11s", writings[w].name);
-    printf("  claims\n");
+        show(" %11s", writings[w].name);
+    show("  claims\n");
     for (int i = 0; i < l->count && !e->code; i++) {
         if (run_writings(l, &l->chosen[i], &t[i], e))
             break;

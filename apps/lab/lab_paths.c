@@ -2,9 +2,9 @@
    The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second,
    Rosenbrock's valley, is no pair, so that optimizers of pairs are not there. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_STEPS = 100, CONTOURS = 8, CONTOUR_POINTS = 81, PLACES = 2 * CONTOURS };
@@ -107,11 +107,11 @@ static int run_path(const lab *l, const lab_choice *how, const place *at, path *
     p->loss = (double)NAN;
     lab_run(l, how, rate, &t, note, p, e);
     const bool ends = !isnan(p->x[at->steps]);
-    printf("  %-*s rate %-6g ", l->width, how->label, rate);
+    show("  %-*s rate %-6g ", l->width, how->label, rate);
     if (ends)
-        printf("loss %-9.3g at (%.3g, %.3g)\n", p->loss, p->x[at->steps], p->y[at->steps]);
+        show("loss %-9.3g at (%.3g, %.3g)\n", p->loss, p->x[at->steps], p->y[at->steps]);
     else
-        printf("diverges\n");
+        show("diverges\n");
     return e->code;
 }
 
@@ -125,10 +125,10 @@ typedef struct sheet { /* a picture */
 static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error *e)
 {
     int n = 0, lines = 0;
-    printf("%s from (%g, %g), %d steps\n", at->title, at->start[0], at->start[1], at->steps);
+    show("%s from (%g, %g), %d steps\n", at->title, at->start[0], at->start[1], at->steps);
     for (int i = 0; i < l->count && !e->code; i++) {
         if (l->chosen[i].def->pairs && !at->pair) {
-            printf("  %-*s not there: no LoRA pair\n", l->width, l->chosen[i].label);
+            show("  %-*s not there: no LoRA pair\n", l->width, l->chosen[i].label);
             continue;
         }
         path *p = &s->paths[n];
@@ -154,7 +154,7 @@ int lab_paths(const lab *l, tn_error *e)
     sheet *s = calloc(COUNT, sizeof *s);
     if (!s)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    printf("%s.\n\n", lab_rates);
+    show(LAB_RATES);
     for (int i = 0; i < COUNT && !e->code; i++)
         run_place(l, &places[i], &s[i], &charts[i], e);
     if (!e->code)

@@ -1,6 +1,7 @@
 /* lab_rank.c - the loss at the end against r, for a target of rank 4.
    Gradients then have few directions. LoRA-RITE and LoRA-Muon as published blow up beyond r = 4. */
 #include "apps/lab/lab.h"
+#include "apps/run/show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -72,21 +73,21 @@ static int forms(const lab *l, scan *out)
 
 static void print_table(const scan *s, int n)
 {
-    printf("%6s", "r");
+    show("%6s", "r");
     for (int i = 0; i < n; i++) {
         char name[16];
         snprintf(name, sizeof name, "%.10s%s", s[i].how.def->name, s[i].published ? "*" : "");
-        printf(" %11s", name);
+        show(" %11s", name);
     }
     for (int k = 0; k < MOST; k++) {
-        printf("\n%6d", k + 1);
+        show("\n%6d", k + 1);
         for (int i = 0; i < n; i++)
             if (isnan(s[i].loss[k]))
-                printf(" %11s", "diverges");
+                show(" %11s", "diverges");
             else
-                printf(" %11.5g", s[i].loss[k]);
+                show(" %11.5g", s[i].loss[k]);
     }
-    printf("\n");
+    show("\n");
 }
 
 int lab_rank(const lab *l, tn_error *e)
@@ -94,15 +95,15 @@ int lab_rank(const lab *l, tn_error *e)
     scan s[FORMS] = { 0 };
     curve curves[FORMS];
     const int n = forms(l, s);
-    printf("loss 1/2 ||A B^T - Y||^2 after %d steps; Y (%d,%d) has rank %d, A starts at 0.\n"
-           "Rates are chosen at r = %d.\n%s.\n\n", STEPS, OUT, IN, RANK, RANK, lab_rates);
+    show("loss 1/2 ||A B^T - Y||^2 after %d steps; Y (%d,%d) has rank %d, A starts at 0.\n"
+         "Rates are chosen at r = %d.\n" LAB_RATES, STEPS, OUT, IN, RANK, RANK);
     for (int i = 0; i < n && !run_ranks(l, &s[i], e); i++) {
-        printf("%-20s rate %g\n", s[i].how.label, s[i].rate);
+        show("%-20s rate %g\n", s[i].how.label, s[i].rate);
         curves[i] = (curve){ s[i].how.label, s[i].r, s[i].loss, MOST };
     }
     if (e->code)
         return e->code;
-    printf("\n*: as published\n");
+    show("\n*: as published\n");
     print_table(s, n);
     const chart c = { .title = "loss after 60 steps", .x = "r; the target has rank 4",
                       .curves = curves, .count = n, .log_y = true, .nested = n };

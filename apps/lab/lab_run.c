@@ -118,10 +118,6 @@ int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
     return e->code;
 }
 
-const char lab_rates[] =
-    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the least, to a thousandth of the\n"
-    "first one; --learning-rate sets one";
-
 typedef struct ends { int steps; double first, last; } ends; /* losses */
 
 static void note_ends(void *arg, const lab_state *now)

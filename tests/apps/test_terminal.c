@@ -2,8 +2,15 @@
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utmp.h>
 
 /* C0 but the line end, DEL, and U+0080..U+009F as UTF-8; a byte 0x80..0x9f that belongs to no letter
    shows in the second pattern, as every byte that is no UTF-8 does. */
@@ -14,8 +21,9 @@ typedef struct row { /* a file with a string of a stranger, and a command that s
     const char *prepare, *command, *shows;
 } row;
 
-#define EVIL "\\033[31m\\302\\23331m"
-#define SHOWN "\\x1b[31m\\u009b31m"
+#define EVIL "\\033[31m\\302\\23331m\\177"
+#define SHOWN "\\x1b[31m\\u009b31m\\x7f"
+#define IN_JSON "\\u001b[31m\\u009b31m\\u007f"
 
 static const row rows[] = {
     { "printf '{\"text\":\"caf\\303\\251 \\\\u001b[31m\\\\u009b31m\\\\u007f \\\\u202e\"}' >x.jsonl",
@@ -35,6 +43,17 @@ static const row rows[] = {
     { "n=$(printf '" EVIL "')", "\"$n\"", SHOWN },
     { "printf 'seed = " EVIL "' >c.conf", "train --config c.conf", SHOWN },
     { "n=$(printf '" EVIL "'); mkdir d; cp t.txt \"d/$n\"", "inspect d", SHOWN },
+    { "n=$(printf '" EVIL "'); cp t.txt \"$n.txt\"",
+      "train --model m --tokenizer bytes --data \"$n.txt\" --iters 1 -o o --progress json", IN_JSON },
+    { "n=$(printf '" EVIL "')",
+      "compare --model m --tokenizer bytes --data t.txt --optimizers sgd --lr-grid 1e-3 --iters 1 -o \"$n\"",
+      "written: " SHOWN },
+    { "n=$(printf '" EVIL "')", "compare --model m --data t.txt -o c --lr-grid \"$n\"", SHOWN },
+    { "n=$(printf '" EVIL "')", "lab paths --svg \"$n/x\"", SHOWN },
+    { "n=$(printf '" EVIL "')", "lab paths --svg \"$n\"", "written: " SHOWN },
+    { "n=$(printf '" EVIL "')", "bench \"$n\"", SHOWN },
+    { "n=$(printf '" EVIL "')", "task \"$n\"", SHOWN },
+    { "n=$(printf '" EVIL "')", "optimizers \"$n\"", SHOWN },
 };
 
 START_TEST(nothing_of_a_file_reaches_it_raw)
@@ -46,6 +65,23 @@ START_TEST(nothing_of_a_file_reaches_it_raw)
     place_has(&p, "both", r->shows);
     ck_assert_int_ne(shell(&p, RAW "both"), 0);
     ck_assert_int_ne(shell(&p, NO_UTF8 "both"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* Nor do the files of a run hold any of it raw, which somebody may look at; what it was told can be told
+   again. */
+START_TEST(nothing_of_it_is_in_a_file)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "n=$(printf '" EVIL "'); cp -r m \"$n\"; cp t.txt \"$n.txt\"; \"$T\" train "
+                               "--model \"$n\" --data \"$n.txt\" --tokenizer bytes --iters 1 -o o >out"), 0);
+    ck_assert_int_eq(shell(&p, "for f in log.jsonl config.used config.json tokenizer.json .tenon-run; do "
+                               "cat o/$f || exit 1; done >both"), 0);
+    place_has(&p, "both", IN_JSON);
+    ck_assert_int_ne(shell(&p, RAW "both"), 0);
+    ck_assert_int_eq(tenon(&p, "train --config o/config.used -o again"), 0);
+    ck_assert_int_eq(shell(&p, "cmp o/model.safetensors again/model.safetensors"), 0);
     place_end(&p);
 }
 END_TEST
@@ -107,7 +143,60 @@ START_TEST(two_signals_ask_for_something)
 }
 END_TEST
 
-/* Neither ends a command that does not ask for them. */
+#define STUDY "compare --model m --tokenizer bytes --data t.txt --optimizers sgd,adam --lr-grid 1e-3,1e-2 " \
+              "--iters 60 --max-seq-length 64 --steps-per-report 1 -o o"
+
+/* A study says how far it is, and ends as if nothing had been. */
+START_TEST(a_study_answers_both)
+{
+    static const char *const asked[] = { "USR1", "USR2" };
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, STUDY), 0);
+    ck_assert_int_eq(shell(&p, "mv o whole"), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(shell(&p, "rm -rf o; \"$T\" " STUDY " >out 2>err & pid=$!; "
+                                   "until grep -q '^{' o/runs.jsonl 2>/dev/null || ! kill -0 $pid; do "
+                                   "sleep 0.01; done; kill -%s $pid; wait $pid", asked[i]), 0);
+        ck_assert_int_eq(shell(&p, "grep -qE '^tenon: note: (sgd|adam) lr 0.0?01 seed 0: step [0-9]+/60  loss "
+                                   "[0-9.]+; [1-9] of [4-9] runs are done and in o$' err && "
+                                   "test $(wc -l <err) = 1"), 0);
+        ck_assert_int_eq(shell(&p, "cmp o/curves.jsonl whole/curves.jsonl"), 0);
+    }
+    place_end(&p);
+}
+END_TEST
+
+/* Commands that take their time, and how they end. */
+static const struct { const char *command; int status; } long_ones[] = {
+    { LONG_RUN, 0 },
+    { STUDY, 0 },
+    { "eval --model b --task lookup --count 400", 0 },
+    { "generate --model b -p 1 -n 60 -p 2 -p 3", 0 },
+    { "inspect b", 0 },
+    { "optimizers", 0 },
+    { "bench optimizers --pairs 3 --width 64", 0 },
+    { "task restaurant --count 20000", 0 },
+    { "lab init-scale", 0 },
+    { "demo", 130 }, /* it is interrupted then: it takes minutes */
+};
+
+/* Neither ends any command. They are sent as soon as it waits for them. */
+START_TEST(they_end_none_that_works)
+{
+    const bool demo = long_ones[_i].status != 0;
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    const int status = shell(&p, "cd %s; \"$T\" %s >%s/out 2>%s/err & pid=$!; n=0; "
+                                 "until grep -q '^SigBlk:.*a00$' /proc/$pid/status || [ $n = 1000 ]; do n=$((n + 1)); "
+                                 "done 2>/dev/null; for i in $(seq 20); do kill -USR1 $pid; kill -USR2 $pid; "
+                                 "sleep 0.02; done 2>/dev/null; %s; wait $pid", demo ? p.before : ".",
+                             long_ones[_i].command, p.folder, p.folder, demo ? "kill -INT $pid" : ":");
+    ck_assert_int_eq(status, long_ones[_i].status);
+    place_end(&p);
+}
+END_TEST
+
+/* Nor one that waits for its input. */
 START_TEST(they_end_no_command)
 {
     place p = place_make();
@@ -119,12 +208,169 @@ START_TEST(they_end_no_command)
 }
 END_TEST
 
+/* ---- the width of a terminal ---- */
+
+/* Runs the program on a terminal of so many columns. Returns the terminal's other end. */
+static int on_terminal(const place *p, int columns, pid_t *child)
+{
+    const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
+    int all, end;
+    ck_assert_int_eq(openpty(&all, &end, NULL, NULL, &size), 0);
+    *child = fork();
+    ck_assert_int_ge(*child, 0);
+    if (!*child) {
+        login_tty(end);
+        setenv("TERM", "xterm", 1);
+        execl("/bin/sh", "sh", "-c", "exec \"$0\" " LONG_RUN " --progress bar --overwrite", p->program, NULL);
+        _exit(127);
+    }
+    close(end);
+    return all;
+}
+
+/* The next bar: what stands between a return and the end of the line's erasing. False: there is none. */
+static bool next_bar(int terminal, char bar[512])
+{
+    static const char erase[] = "\033[K";
+    size_t n = 0;
+    char c;
+    while (read(terminal, &c, 1) == 1) {
+        n = c == '\r' || n == 511 ? 0 : n;
+        bar[n] = c;
+        n += c != '\r';
+        bar[n] = 0;
+        if (n >= 3 && !strcmp(bar + n - 3, erase)) {
+            bar[n - 3] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It is asked for at each bar: one that is narrowed while the run goes on gets narrow ones. */
+START_TEST(a_bar_fits_the_terminal_of_now)
+{
+    static const int widths[][2] = { { 60, 20 }, { 20, 60 }, { 1, 1 }, { 2, 40 }, { 0, 30 } };
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        place p = place_make();
+        pid_t child;
+        char bar[512];
+        int status, bars = 0, longest[2] = { 0 }, enough = 12;
+        const int terminal = on_terminal(&p, widths[i][0], &child);
+        for (; bars < 2 * enough && next_bar(terminal, bar); bars++) {
+            const int n = (int)strlen(bar), k = bars >= enough;
+            longest[k] = n > longest[k] ? n : longest[k];
+            if (bars == 5) { /* those to number 11 may be of before */
+                const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)widths[i][1] };
+                ck_assert_int_eq(kill(child, SIGSTOP), 0);
+                ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+                ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &size), 0);
+                for (int waiting; !ioctl(terminal, FIONREAD, &waiting) && waiting > 0 && next_bar(terminal, bar);)
+                    ;
+                ck_assert_int_eq(kill(child, SIGCONT), 0);
+            }
+        }
+        ck_assert_int_eq(bars, 2 * enough);
+        ck_assert_msg(longest[1] < widths[i][1] && (longest[1] > 4 || widths[i][1] < 5), "%d columns: %d",
+                      widths[i][1], longest[1]);
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        close(terminal);
+        place_end(&p);
+    }
+}
+END_TEST
+
+/* ---- output that cannot be written ---- */
+
+static const char *const outputs[] = {
+    "train --model m --tokenizer bytes --data t.txt --iters 1 -o o",
+    "train --model m --tokenizer bytes --data t.txt --dry-run",
+    "train --model m --tokenizer bytes --data t.txt --iters 1 -o o --progress bar",
+    "eval --model b --data t.txt",
+    "eval --model b --task lookup --count 2",
+    "generate --model b -p 1 -n 2",
+    "generate --model b -p 1 -p 2 -n 2",
+    "inspect b",
+    "inspect m/config.json",
+    "inspect b/model.safetensors",
+    "inspect --model b --data t.txt",
+    "compare --model b --data t.txt --optimizers sgd --lr-grid 1e-3 --iters 1 -o c",
+    "optimizers",
+    "optimizers adamw",
+    "optimizers --markdown",
+    "bench peak",
+    "bench step --layers 1 --heads 1 --width 8 --vocab 9 -c 8 -n 1",
+    "bench step --mode mlp -n 1",
+    "bench optimizers --pairs 1 --width 8",
+    "task",
+    "task lookup",
+    "lab",
+    "lab paths",
+    "lab invariance",
+    "lab first-steps",
+    "lab rank --optimizers adam",
+    "lab alpha --optimizers adam",
+    "lab conditioning --optimizers sgd",
+    "lab init-scale --optimizers sgd",
+    "demo",
+    "--help",
+    "--version",
+    "train --help",
+};
+enum { OUTPUTS = sizeof outputs / sizeof *outputs };
+
+static const char *const names[] = {
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) #name,
+#include "apps/commands/commands.def"
+#undef COMMAND
+};
+
+/* A disk that is full, a reader that has gone: one line, and status 1. */
+START_TEST(what_cannot_be_shown_is_an_error)
+{
+    static const struct { const char *to, *why; } ways[] = {
+        { ">/dev/full", "No space left on device" },
+        { "| sleep 0", "Broken pipe" }
+    };
+    const bool demo = !strcmp(outputs[_i], "demo");
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    for (int k = 0; k < 2; k++) {
+        char line[96];
+        ck_assert_int_eq(shell(&p, "rm -rf o c; cd %s; { sleep 0.1; \"$T\" %s 2>%s/err; echo $? >%s/status; } %s",
+                               demo ? p.before : ".", outputs[_i], p.folder, p.folder, ways[k].to), 0);
+        snprintf(line, sizeof line, "tenon: standard output: %s\n", ways[k].why);
+        char *err = place_read("err"), *status = place_read("status");
+        ck_assert_msg(!strcmp(err, line), "%s %s: \"%s\"", outputs[_i], ways[k].to, err);
+        ck_assert_msg(!strcmp(status, "1\n"), "%s %s: status %s", outputs[_i], ways[k].to, status);
+        free(err);
+        free(status);
+    }
+    if (strstr(outputs[_i], "-o o")) /* what it is for is done */
+        ck_assert_int_eq(shell(&p, "\"$T\" eval --model o --data t.txt >out"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(that_is_tried_with_every_command)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool tried = false;
+        const size_t n = strlen(names[i]);
+        for (int k = 0; k < OUTPUTS; k++)
+            tried = tried || (!strncmp(outputs[k], names[i], n) && strchr(" ", outputs[k][n]));
+        ck_assert_msg(tried, "%s", names[i]);
+    }
+}
+END_TEST
+
 /* One place for all output: nothing else in apps/ writes to a standard stream. */
 START_TEST(one_place_writes)
 {
     place p = place_make();
-    ck_assert_int_ne(shell(&p, "cd %s && grep -nE '(^|[^a-z_])(printf|puts|putchar|perror)\\(' apps/run/*.c "
-                               "apps/commands/*.c apps/tenon.c", p.before), 0);
+    ck_assert_int_ne(shell(&p, "cd %s && grep -nE '(^|[^a-z_])(printf|puts|putchar|perror)\\(' apps/[!e]*/*.c "
+                               "apps/tenon.c", p.before), 0); /* all but apps/examples */
     place_end(&p);
 }
 END_TEST
@@ -138,6 +384,12 @@ void tests(TCase *c)
     tcase_add_test(c, the_step_is_named_once);
     tcase_add_test(c, a_long_path_keeps_the_reason);
     tcase_add_test(c, two_signals_ask_for_something);
+    tcase_add_test(c, nothing_of_it_is_in_a_file);
+    tcase_add_test(c, a_study_answers_both);
+    tcase_add_loop_test(c, they_end_none_that_works, 0, sizeof long_ones / sizeof *long_ones);
     tcase_add_test(c, they_end_no_command);
+    tcase_add_test(c, a_bar_fits_the_terminal_of_now);
+    tcase_add_loop_test(c, what_cannot_be_shown_is_an_error, 0, OUTPUTS);
+    tcase_add_test(c, that_is_tried_with_every_command);
     tcase_add_test(c, one_place_writes);
 }
