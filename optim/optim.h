@@ -218,17 +218,21 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
 
 /* Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all checkpoints
    of this run but the newest `keep`, and those of the run before. Other checkpoints stay: one of them
-   in the place of the new one is refused (TN_ESTATE). Refuses (TN_ENONFINITE) weights that are not
-   finite: nobody could go on from them. Counts are from 0 to 2^53. */
+   in the place of the new one is refused (TN_ESTATE). Refuses (TN_ENONFINITE) trained weights and state
+   that are not finite: nobody could go on from them. Counts are from 0 to 2^53. The base is hashed at
+   the first save of an optimizer alone: it is large, and no step changes it. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r, int keep,
                        tn_error *e);
 /* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
-   damaged one is refused by its checksums ("...: its checksum is X, expected Y; the file is damaged;
+   damaged one is refused by its checksums or a number that is not finite ("...: its checksum is X, expected Y; the file is damaged;
    the one before is checkpoint-2"), one of a run on other frozen weights, with another model's config
    (tn_params_base) or another optimizer with TN_EARG. r->options_hash and r->run say
    on entry which options and which number the run has; 0 accepts any. Nothing has changed when it
    fails. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
+/* For who opens a checkpoint's weights without its run, as tn_adapter_open does: refuses one whose files
+   are not those of its checksums, and params that stand on another base than its run's. */
+int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e);
 /* Step of the newest complete checkpoint of a run (0: of any) below folder; -1: none, or the folder
    cannot be listed and e says why. */
 int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e);

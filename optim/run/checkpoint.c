@@ -1,12 +1,14 @@
 /* checkpoint.c - a run on the disk, saved and loaded.
    OUT/checkpoint-N holds
 
-       model.safetensors       every trained weight, exact; a LoRA run holds its factors only
+       model.safetensors       every trained weight, exact; a LoRA run holds its factors only, with
+                               the scale of each in the metadata, so that it is an adapter too
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
        trainer_state.json      where the run stood, what it stands on, and hashes: see state.h
 
    The base under a LoRA run is not in it, but its hash is: another base is refused. */
 #include "data/formats/folder.h"
+#include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
 #include "optim/run/state.h"
 
@@ -19,100 +21,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static const tn_file_type real_type = sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
-
-/* ---- saving ---- */
-
-static int save_weights(const char *folder, const tn_params *p, tn_error *e)
+int64_t tn_checkpoint_not_finite(const void *bytes, int64_t n, tn_file_type type, double *value)
 {
-    char *path = tn_path_join(folder, TN_STATE_WEIGHTS);
-    tn_entry *entries = calloc((size_t)tn_params_count(p) + 1, sizeof *entries);
-    int64_t n = 0;
-    for (int64_t i = 0; i < tn_params_count(p) && entries; i++) {
-        const tn_param *a = tn_params_at(p, i);
-        if (!a->w->wants_grad)
-            continue;
-        tn_entry *entry = &entries[n++];
-        *entry =
-            (tn_entry){ .name = a->name, .type = real_type, .rank = a->w->rank, .real = a->w->x };
-        for (int k = 0; k < a->w->rank; k++)
-            entry->dim[k] = a->w->dim[k];
+    for (int64_t i = 0; i < n; i++) {
+        float f;
+        if (type == TN_FILE_F64)
+            memcpy(value, (const char *)bytes + (size_t)i * sizeof *value, sizeof *value);
+        else
+            memcpy(&f, (const char *)bytes + (size_t)i * sizeof f, sizeof f);
+        if (type != TN_FILE_F64)
+            *value = (double)f;
+        if (!isfinite(*value))
+            return i;
     }
-    if (path && entries)
-        tn_safetensors_write(path, entries, n, NULL, e);
-    else
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    free(entries);
-    free(path);
-    return e->code;
+    return n;
 }
-
-/* Every block of the state; *n of them. NULL: no memory. */
-static tn_state_block *blocks_of(tn_optim *o, int64_t *n)
-{
-    tn_state_block one;
-    for (*n = 0; tn_optim_state(o, *n, &one);)
-        ++*n;
-    tn_state_block *all = calloc((size_t)*n + 1, sizeof *all);
-    for (int64_t i = 0; i < *n && all; i++)
-        tn_optim_state(o, i, &all[i]);
-    return all;
-}
-
-static int save_moments(const char *folder, tn_optim *o, tn_error *e)
-{
-    int64_t n;
-    char *path = tn_path_join(folder, TN_STATE_MOMENTS);
-    tn_state_block *blocks = blocks_of(o, &n);
-    tn_entry *entries = calloc((size_t)n + 1, sizeof *entries);
-    for (int64_t i = 0; i < n && blocks && entries; i++)
-        entries[i] = (tn_entry){ .name = blocks[i].name,
-                                 .type = blocks[i].real ? real_type : TN_FILE_F64,
-                                 .rank = 1,
-                                 .dim = { blocks[i].n },
-                                 .bytes = blocks[i].data,
-                                 .size = (size_t)blocks[i].n *
-                                         (blocks[i].real ? sizeof(tn_real) : sizeof(double)) };
-    const char *metadata[] = { "optimizer", tn_optim_definition(o)->name, NULL };
-    if (path && blocks && entries)
-        tn_safetensors_write(path, entries, n, metadata, e);
-    else
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    free(entries);
-    free(blocks);
-    free(path);
-    return e->code;
-}
-
-static int save_state(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
-                      tn_error *e)
-{
-    tn_state s = { .run = *r, .base = tn_params_base(p) };
-    const char *name = tn_optim_definition(o)->name;
-    if (strlen(name) >= sizeof s.optimizer)
-        return tn_fail(e, TN_EARG, "%s: a name of an optimizer too long for a checkpoint", name);
-    strcpy(s.optimizer, name);
-    return tn_state_save(folder, &s, e);
-}
-
-int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
-                       int keep, tn_error *e)
-{
-    if (e->code)
-        return e->code;
-    const char *broken = tn_params_not_finite(p);
-    if (broken)
-        return tn_fail(e, TN_ENONFINITE, "%s: step %lld left the weight %s not finite; the checkpoint "
-                       "was not written", folder, (long long)r->step, broken);
-    char *unfinished;
-    const int at = tn_checkpoint_begin(folder, r, &unfinished, e);
-    if (!e->code && !save_weights(unfinished, p, e) && !save_moments(unfinished, o, e))
-        save_state(unfinished, p, o, r, e);
-    free(unfinished);
-    return tn_checkpoint_end(at, folder, r, keep, e);
-}
-
-/* ---- loading ---- */
 
 /* The entry `name` of n numbers and this type, with these dimensions if a shape is given. */
 static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_file_type type,
@@ -139,14 +62,12 @@ static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_fi
 /* Nobody could go on from an infinity or a NaN. */
 static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error *e)
 {
-    for (int64_t i = 0; i < tn_entry_count(entry); i++) {
-        tn_real x;
-        memcpy(&x, (const char *)entry->bytes + (size_t)i * sizeof x, sizeof x);
-        if (!isfinite(x))
-            return tn_fail(e, TN_EFORMAT, "%s: %s holds %g at element %" PRId64
-                           "; expected finite numbers", tn_safetensors_path(s), entry->name,
-                           (double)x, i);
-    }
+    double value = 0;
+    const int64_t n = tn_entry_count(entry);
+    const int64_t i = tn_checkpoint_not_finite(entry->bytes, n, entry->type, &value);
+    if (i < n)
+        tn_fail(e, TN_EFORMAT, "%s: %s holds %g at element %" PRId64 "; expected finite numbers",
+                tn_safetensors_path(s), entry->name, value, i);
     return e->code;
 }
 
@@ -158,7 +79,7 @@ static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_er
         const tn_param *a = tn_params_at(p, i);
         if (!a->w->wants_grad)
             continue;
-        const tn_entry *entry = entry_of(s, a->name, real_type, tn_tensor_count(a->w), a->w, e);
+        const tn_entry *entry = entry_of(s, a->name, tn_checkpoint_real(), tn_tensor_count(a->w), a->w, e);
         if (entry && !check_finite(s, entry, e) && write)
             tn_entry_real(s, entry, a->w->x, e);
         found++;
@@ -175,8 +96,8 @@ static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_err
     int64_t i = 0;
     tn_state_block b;
     for (; !e->code && tn_optim_state(o, i, &b); i++) {
-        const tn_entry *entry = entry_of(s, b.name, b.real ? real_type : TN_FILE_F64, b.n, NULL, e);
-        if (entry && write)
+        const tn_entry *entry = entry_of(s, b.name, b.real ? tn_checkpoint_real() : TN_FILE_F64, b.n, NULL, e);
+        if (entry && !check_finite(s, entry, e) && write)
             memcpy(b.data, entry->bytes, entry->size);
     }
     if (!e->code && i != tn_safetensors_count(s))
@@ -227,6 +148,14 @@ static int check_base(const char *path, const tn_state *s, const tn_params *p, t
         return tn_fail(e, TN_EARG, "%s: of a run on a base model with other frozen weights; "
                        "expected the same", path);
     return TN_OK;
+}
+
+int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e)
+{
+    tn_state s;
+    if (e->code || tn_state_load(path, &s, e) || tn_state_check_files(path, &s, e))
+        return e->code;
+    return check_base(path, &s, p, e);
 }
 
 /* Everything is checked before anything is written. */

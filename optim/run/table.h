@@ -39,6 +39,8 @@ struct tn_optim {
     tn_error error;
     int64_t steps;
     double lr, norm, clip;         /* of the last step */
+    tn_base base;                  /* what the weights stand on, hashed at the first save or load: */
+    bool knows_base;               /* a large base takes longer than all else of a checkpoint */
 };
 
 /* Finds the units among the trained weights and takes memory for all that a step needs. */
