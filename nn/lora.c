@@ -56,7 +56,7 @@ static bool is_all_linear(const char *name, size_t length)
     return length == strlen("all-linear") && !memcmp(name, "all-linear", length);
 }
 
-static bool is_wanted(const tn_target *t, const char *names)
+bool tn_target_is_wanted(const tn_target *t, const char *names)
 {
     for (size_t n; (n = first_name(&names)) > 0; names += n)
         if (is_all_linear(names, n) ? !t->block : tn_target_matches(t->name, names, n))
@@ -70,7 +70,7 @@ static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
     tn_target t;
     int64_t count = 0;
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
-        count += is_wanted(&t, names);
+        count += tn_target_is_wanted(&t, names);
     for (size_t n; (n = first_name(&names)) > 0; names += n) {
         bool found = is_all_linear(names, n);
         for (int64_t i = 0; !found && m->family->target(m, i, &t); i++)
@@ -191,7 +191,7 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
         return e->code;
     tn_target t;
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
-        if (!is_wanted(&t, names))
+        if (!tn_target_is_wanted(&t, names))
             continue;
         tn_adapter *a = tn_lora_put(m, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e);
         char full[256];

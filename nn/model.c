@@ -178,6 +178,7 @@ void tn_model_free(tn_model *m)
         free((char *)m->lora->targets);
     free(m->lora);
     free(m->ends);
+    free(m->note);
     free(m->source);
     free(m);
 }

@@ -34,12 +34,20 @@ tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s,
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
 /* Forgets the weights from number `count` on, and the error. */
 void tn_params_cut(tn_params *p, int64_t count);
+/* The factors in a checkpoint-N folder of a LoRA run, put on the model. */
+int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e);
+/* Makes m->note of the layers that the adapter_config.json names and that are not adapted. */
+int tn_adapter_note_missing(tn_model *m, const tn_json *config, const char *path, tn_error *e);
+/* Is a layer among the targets of a comma-separated list, "all-linear" included? */
+bool tn_target_is_wanted(const tn_target *t, const char *names);
 /* As in PEFT: the path equals the name or ends with "." and the name. */
 bool tn_target_matches(const char *path, const char *name, size_t length);
 
 /* The shortest ends of paths that match the adapted layers and no other, each once, between quotes,
    separated by commas: "c_attn","mlp.c_proj". */
 void tn_lora_names(const tn_model *m, const char *quote, tn_text *out);
+/* Makes the list of these names what m->lora says. */
+int tn_lora_keep_names(tn_model *m, tn_error *e);
 
 /* Adds the token ids of an eos_token_id (a number, a list or null) to those that end a text. */
 int tn_model_add_ends(tn_model *m, const tn_json *ids, tn_error *e);

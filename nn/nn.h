@@ -129,6 +129,7 @@ struct tn_model {
     tn_adapter *adapters;  /* every adapter, for freeing */
     struct tn_lora_options *lora; /* how they were made; NULL: none */
     char *source;          /* folder it was read from; NULL: none */
+    char *note;            /* what an opened adapter leaves out, one line; NULL: nothing */
     int64_t stored;        /* numbers in the weight files it is built for; 0: random weights */
 };
 
@@ -187,9 +188,14 @@ typedef struct tn_lora_options {
 /* Adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0. The base weights are frozen first.
    A name that matches nothing is refused. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
-/* A PEFT folder (adapter_config.json, adapter_model.safetensors) onto the model, or out of it. Column
-   blocks are written as one adapter on c_attn of rank (number of blocks) R whose lora_B has zero blocks. */
+/* A PEFT folder (adapter_config.json, adapter_model.safetensors) onto the model; or a folder checkpoint-N
+   of a LoRA run, whose base and checksums tn_checkpoint_check looks at. Layers that target_modules names
+   and the file lacks stay as the base has them, as in PEFT; m->note then says so. A refused adapter leaves
+   the model as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
+bool tn_adapter_is_checkpoint(const char *folder, tn_error *e); /* and no PEFT folder */
+/* The adapters as a PEFT folder. Column blocks are written as one adapter on c_attn of rank (number of
+   blocks) R whose lora_B has zero blocks. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* W += s B A in double, then the adapters are gone: m->params is a new set, with the same weights. */
 int tn_lora_merge(tn_model *m, tn_error *e);

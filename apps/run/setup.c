@@ -1,5 +1,6 @@
 /* setup.c - opens what a run stands on: model, tokenizer, adapter. */
 #include "apps/run/run.h"
+#include "apps/run/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,18 @@ static int check_sizes(const setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
+/* The folder of an adapter, or checkpoint-N, which knows its base. Says what the adapter leaves out. */
+static int open_adapter(const setup *s, const char *folder, tn_error *e)
+{
+    if (tn_adapter_open(s->model, folder, e))
+        return e->code;
+    if (tn_adapter_is_checkpoint(folder, e))
+        tn_checkpoint_check(folder, s->model->params, e);
+    if (!e->code && s->model->note)
+        show_note("%s", s->model->note);
+    return e->code;
+}
+
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
 {
     if (e->code || check_folder(o->model, e))
@@ -78,7 +91,7 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
             new_model(s, o, e) : tn_model_open(s->context, o->model, e);
     s->random = s->model && !s->model->stored;
     if (!check_sizes(s, o, e) && o->adapter_path)
-        tn_adapter_open(s->model, o->adapter_path, e);
+        open_adapter(s, o->adapter_path, e);
     if (!e->code) {
         s->tape = tn_tape_new(s->context);
         if (!s->tape)

@@ -3,6 +3,7 @@
 #include "nn/model.h"
 #include "nn/folders/weights.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,15 +179,11 @@ static void read_layers(tn_model *m, const config *c, const tn_safetensors *file
     if (before < 0)
         return;
     tn_target t;
-    tn_text names = { 0 };
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++)
         if (!t.block)
             read_layer(m, c, file, &t, e);
-    tn_lora_names(m, "", &names);
-    if (names.failed)
-        tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
-    free((char *)m->lora->targets);
-    m->lora->targets = names.s;
+    if (!e->code && !tn_lora_keep_names(m, e))
+        tn_adapter_note_missing(m, c->json, tn_safetensors_path(file), e);
     tn_lora_end(m, before, e);
 }
 
@@ -206,10 +203,29 @@ static void open_files(tn_model *m, const char *folder, const char *config_path,
     tn_json_free(c.json);
 }
 
+static int refuse_no_folder(const char *folder, tn_error *e)
+{
+    const tn_presence is = tn_path_is(folder, NULL, e);
+    if (is == TN_ABSENT || is == TN_FILE)
+        tn_fail(e, TN_EIO, "%s: %s; expected an adapter folder", folder,
+                strerror(is == TN_ABSENT ? ENOENT : ENOTDIR));
+    return e->code;
+}
+
+bool tn_adapter_is_checkpoint(const char *folder, tn_error *e)
+{
+    return tn_path_is(folder, "adapter_config.json", e) == TN_ABSENT &&
+           tn_path_is(folder, "trainer_state.json", e) == TN_FILE;
+}
+
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
 {
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
+    free(m->note);
+    m->note = NULL;
+    if (!refuse_no_folder(folder, e) && tn_adapter_is_checkpoint(folder, e))
+        return tn_adapter_open_checkpoint(m, folder, e);
     char *config_path = tn_path_newest(folder, "adapter_config.json");
     char *path = tn_path_newest(folder, "adapter_model.safetensors");
     if (!config_path || !path)

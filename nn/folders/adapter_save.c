@@ -43,6 +43,19 @@ void tn_lora_names(const tn_model *m, const char *quote, tn_text *out)
     tn_text_free(&found);
 }
 
+int tn_lora_keep_names(tn_model *m, tn_error *e)
+{
+    tn_text names = { 0 };
+    tn_lora_names(m, "", &names);
+    if (!tn_text_done(&names, "the adapters", e)) {
+        tn_text_free(&names);
+        return e->code;
+    }
+    free((char *)m->lora->targets);
+    m->lora->targets = names.s;
+    return 0;
+}
+
 typedef struct joined { /* the adapters of one layer as one */
     char name_a[256], name_b[256];
     tn_real *a, *b; /* (R',in), (out,R') */

@@ -1,0 +1,93 @@
+/* adapter_checkpoint.c - the adapters of a run that was not finished: a folder checkpoint-N.
+
+   Its model.safetensors holds the factors under the names that the params have, those of column blocks
+   too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each factor. */
+#include "nn/folders/weights.h"
+#include "nn/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct pair { const tn_entry *a, *b; } pair; /* the factors of a target */
+
+static const tn_entry *find(const tn_safetensors *file, const tn_target *t, const char *what)
+{
+    char name[sizeof t->name + 64];
+    snprintf(name, sizeof name, "%s.%s.weight", t->name, what);
+    return tn_safetensors_find(file, name);
+}
+
+static pair find_pair(const tn_safetensors *file, const tn_target *t)
+{
+    return (pair){ find(file, t, "lora_A"), find(file, t, "lora_B") };
+}
+
+/* How many pairs there are; every tensor must be of one. */
+static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_error *e)
+{
+    int64_t n = 0;
+    tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++) {
+        const pair p = find_pair(file, &t);
+        n += p.a && p.b;
+    }
+    if (n == 0 || 2 * n != tn_safetensors_count(file))
+        tn_fail(e, TN_EFORMAT,
+                "%s: %lld tensors, %lld of them factors of this model's layers; expected the checkpoint "
+                "of a LoRA run on this model", tn_safetensors_path(file),
+                (long long)tn_safetensors_count(file), 2 * (long long)n);
+    return n;
+}
+
+/* The scale of a factor, from the metadata. */
+static double read_scale(const tn_safetensors *file, const tn_entry *a, tn_error *e)
+{
+    const char *text = tn_safetensors_metadata(file, a->name);
+    char *end = NULL;
+    const double s = text ? strtod(text, &end) : NAN;
+    if (!text || *end || !(s > 0) || !isfinite(s))
+        tn_fail(e, TN_EFORMAT, "%s: the scale of %s is %s; expected a number above 0 in the metadata "
+                "(older checkpoints do not say it)", tn_safetensors_path(file), a->name,
+                text ? text : "missing");
+    return s;
+}
+
+static void read_pair(tn_model *m, const tn_safetensors *file, const tn_target *t, tn_error *e)
+{
+    const pair p = find_pair(file, t);
+    if (!p.a || !p.b)
+        return;
+    const int64_t rank = p.a->rank == 2 ? p.a->dim[0] : 0;
+    const double s = read_scale(file, p.a, e);
+    if (e->code || tn_weight_check(file, p.a, 2, (int64_t[]){ rank, t->in }, e) ||
+        tn_weight_check(file, p.b, 2, (int64_t[]){ t->width, rank }, e))
+        return;
+    if (!m->lora->rank)
+        *m->lora = (tn_lora_options){ .rank = rank, .alpha = s * (double)rank, .targets = m->lora->targets };
+    tn_adapter *adapter = tn_lora_put(m, t, rank, s, 0, e);
+    if (adapter && !tn_weight_read(file, p.a, adapter->a, e))
+        tn_weight_read(file, p.b, adapter->b, e);
+}
+
+int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e)
+{
+    tn_target t;
+    char *path = tn_path_join(folder, "model.safetensors");
+    tn_safetensors *file = path ? tn_safetensors_open(path, e) : NULL;
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    const int64_t count = file ? count_pairs(m, file, e) : 0;
+    const int64_t before =
+        e->code ? e->code : tn_lora_begin(m, count, &(tn_lora_options){ .targets = "" }, e);
+    for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++)
+        read_pair(m, file, &t, e);
+    if (before >= 0 && !e->code)
+        tn_lora_keep_names(m, e);
+    if (before >= 0)
+        tn_lora_end(m, before, e);
+    tn_safetensors_close(file);
+    free(path);
+    return e->code;
+}

@@ -1,0 +1,113 @@
+/* test_setup.c - the adapter that a command puts on its model: of a finished run, or checkpoint-N.
+   Here b is a base, o a LoRA run of it with checkpoints after steps 2 and 4, a one that ended after step 2. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RUN "train --model b --data r.jsonl --lr 1e-2 --lr-scheduler constant --warmup-steps 0 --save-every 2 "
+
+static place make(const char *lora)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 3 --lr 1e-2 -o b"), 0);
+    ck_assert_int_eq(tenon(&p, RUN "--iters 4 -o o %s", lora), 0);
+    ck_assert_int_eq(tenon(&p, RUN "--iters 2 -o a %s", lora), 0);
+    return p;
+}
+
+static const char *const loras[] = {
+    "", "--lora-rank 3 --lora-alpha 1", "--target-modules c_attn.q,c_attn.v,c_fc --lora-dropout 0.2",
+    "--target-modules all-linear --lora-rank 1",
+};
+
+static const char *const commands_of_adapters[] = {
+    "eval --model b --data r.jsonl", "eval --model b --data u.txt --max-seq-length 16",
+    "generate --model b --prompt 1 --prompt 7 --max-tokens 20",
+};
+
+/* The checkpoint of a step gives the numbers of the adapter that was written at it, and no others. */
+START_TEST(a_checkpoint_is_an_adapter)
+{
+    place p = make(loras[_i]);
+    ck_assert_int_eq(shell(&p, "head -c 40 t.txt | tr -c '0-9 +=.' 1 >u.txt"), 0); /* what the tokenizer knows */
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
+        ck_assert_int_eq(shell(&p, "cp out of_a; test -s out && ! test -s err"), 0);
+        ck_assert_int_eq(tenon(&p, "%s --adapter-path o/checkpoint-2/", commands_of_adapters[i]), 0);
+        ck_assert_int_eq(shell(&p, "cmp out of_a && ! test -s err"), 0);
+    }
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path o/checkpoint-4"), 0);
+    ck_assert_int_eq(shell(&p, "cp out four"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path o"), 0);
+    ck_assert_int_eq(shell(&p, "cmp out four"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path o/checkpoint-2"), 0);
+    ck_assert_int_ne(shell(&p, "cmp -s out four"), 0);
+    ck_assert_int_eq(tenon(&p, "inspect o/checkpoint-2"), 0);
+    place_has(&p, "out", "lora_A.weight");
+    place_end(&p);
+}
+END_TEST
+
+/* What is done to the folders, the adapter's path, and what is said of it. */
+static const struct { const char *before, *path, *text; } refused[] = {
+    { "true", "none", "tenon: none: No such file or directory; expected an adapter folder" },
+    { "true", "o/checkpoint-3", "tenon: o/checkpoint-3: No such file or directory; expected an adapter folder" },
+    { "true", "r.jsonl", "tenon: r.jsonl: Not a directory; expected an adapter folder" },
+    { "true", "m", "m/adapter_config.json: cannot open: No such file" },
+    { "true", "b/checkpoint-3", "b/checkpoint-3/model.safetensors: 28 tensors, 0 of them factors of this model's "
+                                "layers; expected the checkpoint of a LoRA run on this model" },
+    { "ln -s nowhere l", "l", "tenon: l: a link to nowhere" },
+    { "sed -i 's/\"n_head\": 2/\"n_head\": 4/' b/config.json", "o/checkpoint-2", "another config (heads, sizes, ...)" },
+    { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 4 --lr 1e-2 -o b --overwrite >x 2>&1",
+      "o/checkpoint-2", "o/checkpoint-2: of a run on a base model with other frozen weights" },
+    { "printf '\\001' | dd of=o/checkpoint-2/model.safetensors bs=1 conv=notrunc seek=$(($(wc -c <"
+      "o/checkpoint-2/model.safetensors) - 4)) 2>x", "o/checkpoint-2", "model.safetensors: its checksum is" },
+    { "rm o/checkpoint-2/model.safetensors", "o/checkpoint-2", "o/checkpoint-2/model.safetensors: cannot open: No such file" },
+    { "rm o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "o/checkpoint-2/adapter_config.json: cannot open: No such file" },
+    { "sed -i 's/step/stop/' o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "its checksum does not fit" },
+};
+
+START_TEST(what_does_not_fit_is_refused)
+{
+    place p = make("");
+    ck_assert_int_eq(shell(&p, "%s", refused[_i].before), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path %s", refused[_i].path), 1);
+    place_has(&p, "err", refused[_i].text);
+    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && ! test -s out"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* One line on stderr, whichever command; the numbers are those of before. */
+START_TEST(a_missing_layer_is_told)
+{
+    static const char note[] = "tenon: note: a/adapter_model.safetensors: 2 of 4 layers that target_modules names are "
+                               "missing, the first is transformer.h.0.mlp.c_fc; they stay as the base has them\n";
+    place p = make("");
+    ck_assert_int_eq(shell(&p, "echo 1 + 2 = 3. | tr -d '\\n' >u.txt"), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(shell(&p, "sed -i 's/\"c_attn\",\"c_fc\"/\"c_attn\"/' a/adapter_config.json"), 0);
+        ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
+        ck_assert_int_eq(shell(&p, "cp out whole && ! test -s err"), 0);
+        ck_assert_int_eq(shell(&p, "sed -i 's/\"c_attn\"/\"c_attn\",\"c_fc\"/' a/adapter_config.json"), 0);
+        ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
+        char *err = place_read("err");
+        ck_assert_str_eq(err, note);
+        free(err);
+        ck_assert_int_eq(shell(&p, "cmp out whole"), 0);
+    }
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    if (sizeof(tn_real) == sizeof(double))
+        return; /* there is one program, in float */
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, a_checkpoint_is_an_adapter, 0, sizeof loras / sizeof *loras);
+    tcase_add_loop_test(c, what_does_not_fit_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(c, a_missing_layer_is_told);
+}
