@@ -66,8 +66,9 @@ typedef struct summary {
     int64_t state;
 } summary;
 
-/* Where the best rate of an optimizer lies among those that were tried. */
-typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY } edge;
+/* Where the best rate of an optimizer lies among those that were tried. NOWHERE: at an edge, with the
+   loss of the untrained model; there is no best rate then. */
+typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY, NOWHERE } edge;
 typedef struct place {
     edge edge;
     double next;  /* rate to try beyond the edge; 0: none */

@@ -7,7 +7,8 @@
      - after FURTHER rates. At the usual steps (a factor of 3.16) they are a factor of 10^8: a grid
        that still falls there began in the wrong place, or its steps are too small to arrive;
      - at --lr-min, to which no schedule could fall, and at the limits of --learning-rate.
-   A grid of one rate has no steps to go on in. */
+   A grid of one rate has no steps to go on in. Where the loss at the edge is that of the untrained
+   model, no rate is the best of what changed nothing: that is reported, not an edge. */
 #include "apps/compare/compare.h"
 
 #include <math.h>
@@ -225,6 +226,13 @@ static void look_beyond(const study *y, const grid *g, double last, int out, boo
         p->next = next;
 }
 
+/* Is a rate's loss that of the untrained model, but for its last digits? */
+static bool is_untrained(const study *y, int optimizer, double lr)
+{
+    const double untrained = study_untrained(y), loss = study_summary(y, optimizer, lr).valid;
+    return fabs(loss - untrained) <= LITTLE * untrained; /* false where one is not known */
+}
+
 place study_place(const study *y, int optimizer)
 {
     grid g;
@@ -246,6 +254,8 @@ place study_place(const study *y, int optimizer)
         look_beyond(y, &g, best, below, is_flat(y, optimizer, best, rates[1]), &p);
     else if (p.edge == HIGHEST)
         look_beyond(y, &g, best, above, is_flat(y, optimizer, best, rates[n - 2]), &p);
+    if (p.edge != INSIDE && p.next == 0 && is_untrained(y, optimizer, best))
+        p.edge = NOWHERE;
     return p;
 }
 

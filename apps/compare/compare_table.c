@@ -83,7 +83,8 @@ static const char *remark(const study *y, int k)
     static const char *const edges[] = { [INSIDE] = "",
                                          [LOWEST] = "  its lowest rate",
                                          [HIGHEST] = "  its highest rate",
-                                         [ONLY] = "  its only rate" };
+                                         [ONLY] = "  its only rate",
+                                         [NOWHERE] = "  as the untrained model" };
     return study_settled(y, k) ? edges[study_place(y, k).edge] : "  so far";
 }
 
@@ -116,7 +117,7 @@ static void print_edges(const study *y)
     char best[SHOWN];
     for (int k = 0; k < y->optimizers; k++) {
         const place p = study_place(y, k);
-        if (study_chosen(y, k) > 0 && p.edge != INSIDE)
+        if (study_chosen(y, k) > 0 && p.edge != INSIDE && p.edge != NOWHERE)
             show("edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
                  "(%s)\n", y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
     }
@@ -214,7 +215,8 @@ static void csv_row(const study *y, const cell *c, const char *chosen, tn_text *
 int study_csv(const study *y, tn_error *e)
 {
     static const char *const edges[] = {
-        [INSIDE] = "inside", [LOWEST] = "lowest", [HIGHEST] = "highest", [ONLY] = "only"
+        [INSIDE] = "inside", [LOWEST] = "lowest", [HIGHEST] = "highest", [ONLY] = "only",
+        [NOWHERE] = "nowhere"
     };
     tn_text out = { 0 };
     double best[MOST_OPTIMIZERS];

@@ -112,10 +112,10 @@ START_TEST(an_edge_is_reported)
     make_model(&p);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd,adamw --lr-grid "
                                "1e-10:1e-9:log2 --iters 2 --count 5 --opt sgd.momentum=0.9"), 0);
-    place_has(&p, "out", "edge: the best rate of sgd, ");
-    place_has(&p, "out", "less than 0.001 % off the loss)\nedge: the best rate of adamw, ");
     place_has(&p, "out", "nothing in this study beats the untrained model\n");
-    ck_assert_int_eq(shell(&p, "grep '^sgd,.*,1,' c/table.csv | grep -Eq 'complete,(lowest|highest),'"), 0);
+    place_has(&p, "out", "  as the untrained model\n");
+    ck_assert_int_eq(shell(&p, "! grep -q 'edge:' out && grep '^sgd,.*,1,' c/table.csv | grep -q 'complete,nowhere,'"),
+                     0);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out d --optimizers sgd,adamw "
                                "--lr-grid 1e-2 --iters 20 --count 50 --batch-size 8 "
                                "--opt sgd.weight_decay=1e3"), 0);

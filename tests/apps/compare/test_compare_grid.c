@@ -41,6 +41,11 @@ static double is_flat(double lr)
 {
     return 3 - 1e-9 * lr;
 }
+static double is_constant(double lr)
+{
+    (void)lr;
+    return 3;
+}
 static double levels_off(double lr) /* falls to 2 up to 0.1, then no more */
 {
     return lr < 0.1 ? 2 - log10(lr) - 1 : 2 - 1e-7 * lr;
@@ -63,31 +68,39 @@ typedef struct row {
     edge edge;
     double chosen; /* 0: none */
     const char *why;
+    double untrained; /* loss of the untrained model; 0: not known */
 } row;
 
 static const row rows[] = {
     /* the best rate is found, however far it lies */
-    { "1e-3:1e-2:log2", best_at_1000, 0, 8, INSIDE, 1e3, "" },
-    { "1e-3:1e-2:log2", best_at_1e_minus_9, 0, 9, INSIDE, 1e-9, "" },
-    { "1e-3,1e-2,1e2,1e3,1e4", best_at_1000, 0, 5, INSIDE, 1e3, "" },
-    { "1e-2,1e-3", best_at_1000, 0, 8, INSIDE, 1e3, "" },
-    { "1:1.1:log2", best_at_2, 0, 9, INSIDE, 1.949, "" },
-    { "1,1.5,1.6", best_at_2, 0, 7, INSIDE, 1.942, "" },
-    { "1e-3:1e-2:log2", lives_below_1e_minus_5, 0, 7, INSIDE, 1e-7, "" },
+    { "1e-3:1e-2:log2", best_at_1000, 0, 8, INSIDE, 1e3, "", 0 },
+    { "1e-3:1e-2:log2", best_at_1e_minus_9, 0, 9, INSIDE, 1e-9, "", 0 },
+    { "1e-3,1e-2,1e2,1e3,1e4", best_at_1000, 0, 5, INSIDE, 1e3, "", 0 },
+    { "1e-2,1e-3", best_at_1000, 0, 8, INSIDE, 1e3, "", 0 },
+    { "1:1.1:log2", best_at_2, 0, 9, INSIDE, 1.949, "", 0 },
+    { "1,1.5,1.6", best_at_2, 0, 7, INSIDE, 1.942, "", 0 },
+    { "1e-3:1e-2:log2", lives_below_1e_minus_5, 0, 7, INSIDE, 1e-7, "", 0 },
     /* or the edge is named */
-    { "1e-3:1e-2:log2", falls_for_ever, 0, 18, HIGHEST, 1e14, "at most 16 rates on a side" },
-    { "1e6:1e7:log2", rises_for_ever, 0, 18, LOWEST, 1e-10, "at most 16 rates on a side" },
-    { "1e-3:1e-2:log2", is_flat, 0, 3, HIGHEST, 0.1, "less than 0.001 %" },
-    { "1e-3:1e-2:log2", levels_off, 0, 4, HIGHEST, 1, "less than 0.001 %" },
-    { "1e-3", best_at_1000, 0, 1, ONLY, 1e-3, "one rate" },
-    { "1e-3:1e-2:log2", rises_for_ever, 2e-4, 2, LOWEST, 1e-3, "below --lr-min" },
-    { "1e28:1e29:log2", falls_for_ever, 0, 3, HIGHEST, 1e30, "a rate is from 1e-12 to 1e+30" },
-    { "1e-11:1e-10:log2", rises_for_ever, 0, 3, LOWEST, 1e-12, "a rate is from 1e-12 to 1e+30" },
-    { "1,1.00001", falls_for_ever, 0, 2, HIGHEST, 1.00001, "the same four digits" },
-    { "1e-3:1e-2:log2", never_lives, 0, 11, LOWEST, 0, "a rate is from 1e-12 to 1e+30" },
+    { "1e-3:1e-2:log2", falls_for_ever, 0, 18, HIGHEST, 1e14, "at most 16 rates on a side", 0 },
+    { "1e6:1e7:log2", rises_for_ever, 0, 18, LOWEST, 1e-10, "at most 16 rates on a side", 0 },
+    { "1e-3:1e-2:log2", is_flat, 0, 3, HIGHEST, 0.1, "less than 0.001 %", 0 },
+    { "1e-3:1e-2:log2", levels_off, 0, 4, HIGHEST, 1, "less than 0.001 %", 0 },
+    { "1e-3", best_at_1000, 0, 1, ONLY, 1e-3, "one rate", 0 },
+    { "1e-3:1e-2:log2", rises_for_ever, 2e-4, 2, LOWEST, 1e-3, "below --lr-min", 0 },
+    { "1e28:1e29:log2", falls_for_ever, 0, 3, HIGHEST, 1e30, "a rate is from 1e-12 to 1e+30", 0 },
+    { "1e-11:1e-10:log2", rises_for_ever, 0, 3, LOWEST, 1e-12, "a rate is from 1e-12 to 1e+30", 0 },
+    { "1,1.00001", falls_for_ever, 0, 2, HIGHEST, 1.00001, "the same four digits", 0 },
+    /* or that nothing was gained: at an edge, and there alone */
+    { "1e-3:1e-2:log2", is_flat, 0, 3, NOWHERE, 0.1, "less than 0.001 %", 3 },
+    { "1e-3:1e-2:log2", is_constant, 0, 3, NOWHERE, 1e-4, "less than 0.001 %", 3.00002 },
+    { "1e-3", is_constant, 0, 1, NOWHERE, 1e-3, "one rate", 3 },
+    { "1e-3:1e-2:log2", is_constant, 0, 3, LOWEST, 1e-4, "less than 0.001 %", 3.001 },
+    { "1e-3:1e-2:log2", is_constant, 0, 3, LOWEST, 1e-4, "less than 0.001 %", 2.999 },
+    { "1e-3:1e-2:log2", best_at_1000, 0, 8, INSIDE, 1e3, "", 1 },
+    { "1e-3:1e-2:log2", never_lives, 0, 11, LOWEST, 0, "a rate is from 1e-12 to 1e+30", 0 },
 };
 
-static void run_cells(study *y, double (*loss)(double lr))
+static void run_cells(study *y, double (*loss)(double lr), double untrained)
 {
     for (int64_t i = 0; i < y->count; i++) {
         cell *c = &y->cells[i];
@@ -97,6 +110,7 @@ static void run_cells(study *y, double (*loss)(double lr))
         c->done = true;
         c->diverged = isnan(l);
         c->valid.loss = l;
+        c->untrained = untrained > 0 ? untrained : (double)NAN;
     }
 }
 
@@ -109,7 +123,7 @@ START_TEST(grows_until_the_best_lies_inside)
     double rates[MOST_RATES];
     ck_assert_int_eq(study_fill(&y, &e), 0);
     do
-        run_cells(&y, r->loss);
+        run_cells(&y, r->loss, r->untrained);
     while (study_extend(&y, &e) > 0);
     const place p = study_place(&y, 0);
     ck_assert_msg(study_rates(&y, 0, rates) == r->rates, "%s: %d rates; expected %d", r->grid,
