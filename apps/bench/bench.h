@@ -35,6 +35,9 @@ int bench_step(const options *o, tn_error *e);
 int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
 /* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
+typedef struct bench_cost { double seconds, bytes; } bench_cost; /* of a step; of the state, a trained number */
+/* Of an optimizer on such pairs: the median of steps behind its warm-up. */
+bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);
 /* Steps at the start of a run whose work is not that of all later ones: the setting warmup_steps. */
 int64_t bench_warm_up(const tn_optim *optim);

@@ -8,8 +8,6 @@
 
 enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the optimizer's own */
 
-typedef struct cost { double seconds, bytes; } cost; /* of a step; of the state, a trained number */
-
 /* Factors (R,C) and (C,R), as lora layers have them. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
 {
@@ -52,9 +50,9 @@ int64_t bench_warm_up(const tn_optim *optim)
     return isnan(steps) ? 0 : (int64_t)steps;
 }
 
-static cost cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e)
+bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e)
 {
-    cost out = { 0 };
+    bench_cost out = { 0 };
     double seconds[STEPS];
     tn_params *p = bench_pairs(c, o, e);
     tn_optim *optim = tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1,
@@ -82,14 +80,14 @@ int bench_optimizers(const options *o, tn_error *e)
     tn_context *c = bench_context(NULL, (int)o->threads, e);
     if (!c)
         return tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
-    cost adam = cost_of(c, tn_optim_find("adam"), o, e);
+    bench_cost adam = bench_cost_of(c, tn_optim_find("adam"), o, e);
     show("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
          (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
     show("%-14s %9s %9s %9s %14s %9s\n", "optimizer", "ms/step", "us/pair", "x adam",
          "bytes/number", "x adam");
     for (int i = 0; tn_optims[i] && !e->code; i++) {
         const tn_optim_def *d = tn_optims[i];
-        cost k = cost_of(c, d, o, e);
+        bench_cost k = bench_cost_of(c, d, o, e);
         show("%-14s %9.3f %9.2f %9.2f %14.2f %9.2f\n", d->name, 1e3 * k.seconds,
              1e6 * k.seconds / (double)o->pairs, k.seconds / adam.seconds, k.bytes,
              k.bytes / adam.bytes);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What a benchmark prints, to be freed. */
@@ -114,6 +115,32 @@ START_TEST(warm_ups)
 }
 END_TEST
 
+/* An optimizer whose first 30 steps are slow: they are more than the 20 that are timed. */
+static void slow_at_first(tn_unit *u)
+{
+    const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+    if (u->t <= 30)
+        nanosleep(&pause, NULL);
+}
+
+START_TEST(a_cost_is_that_behind_the_warm_up)
+{
+    tn_optim_def slow = { .name = "slow", .step = slow_at_first,
+                          .hyper = { { "lr", 1, TN_FROM_0, "" }, { "warmup_steps", 30, TN_WHOLE, "" } } };
+    options o = small("full");
+    o.pairs = 1;
+    tn_error e = { 0 };
+    tn_context *c = bench_context(NULL, 1, &e);
+    const double behind = bench_cost_of(c, &slow, &o, &e).seconds;
+    slow.hyper[1].value = 0; /* it says that it has none: the slow ones are timed */
+    const double within = bench_cost_of(c, &slow, &o, &e).seconds;
+    ck_assert_msg(!e.code, "%s", e.text);
+    ck_assert_double_ge(within, 5e-3);
+    ck_assert_double_lt(behind, 2.5e-3);
+    tn_context_free(c);
+}
+END_TEST
+
 #ifndef TN_DOUBLE /* double is for tests alone, and slow */
 
 START_TEST(ops)
@@ -146,6 +173,7 @@ void tests(TCase *c)
     tcase_add_test(c, small_network);
     tcase_add_test(c, optimizers);
     tcase_add_test(c, warm_ups);
+    tcase_add_test(c, a_cost_is_that_behind_the_warm_up);
 #ifndef TN_DOUBLE
     tcase_add_test(c, ops);
     tcase_add_test(c, peak);
