@@ -42,7 +42,8 @@ static void hint_split(const options *o, tn_error *e)
     tn_error inner = { 0 };
     if (o->data && !o->split && e->code == TN_EIO &&
         tn_path_is(o->data, NULL, &inner) == TN_FOLDER &&
-        tn_path_is(o->data, "test.jsonl", &inner) == TN_ABSENT)
+        tn_path_is(o->data, "test.jsonl", &inner) == TN_ABSENT &&
+        tn_path_is(o->data, "valid.jsonl", &inner) == TN_FILE)
         tn_error_add(e, "; --split valid reads valid.jsonl");
 }
 

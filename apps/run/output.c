@@ -162,8 +162,8 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
         if (errno != ENOENT && errno != ENOTDIR)
             return swap_failed(out->folder, "look at this folder", e);
         if (resume && kind->checkpoints)
-            return tn_fail(e, TN_ESTATE, "%s: no complete checkpoint; expected one to resume",
-                           out->folder);
+            return tn_fail(e, TN_ESTATE, "%s: %s; expected the folder of a run to resume", out->folder,
+                           strerror(errno));
         return 0;
     }
     if (S_ISLNK(st.st_mode) && tn_at_link(AT_FDCWD, out->folder, target, sizeof target - 1) >= 0)

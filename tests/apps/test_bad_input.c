@@ -198,7 +198,8 @@ static const row rows[] = {
     { "", "train --model o --data r.jsonl -o ''", 2, "--output-dir: \"\"; expected DIR", false },
     { "", TRAIN_O "r.jsonl --resume --overwrite", 2,
       "--resume and --overwrite: use only one", false },
-    { "", TRAIN_O "r.jsonl --resume", 1, "x: no complete checkpoint", false },
+    { "", TRAIN_O "r.jsonl --resume", 1, "x: No such file or directory; expected the folder of a run to resume", false },
+    { "mkdir x", TRAIN_O "r.jsonl --resume", 1, "x: no complete checkpoint", true },
     { "\"$T\" " TRAIN_M "--data t.txt >c; rm x/model.safetensors; "
       "echo >>x/checkpoint-2/model.safetensors",
       TRAIN_M "--data t.txt --resume", 1,
@@ -240,6 +241,7 @@ static const row rows[] = {
     { "mkdir d; cp r.jsonl d/valid.jsonl", "eval --model o --data d", 1,
       "d/test.jsonl: cannot open: No such file or directory; --split valid reads valid.jsonl",
       false },
+    { "mkdir d", "eval --model o --data d", 1, "d/test.jsonl: cannot open: No such file or directory\n", false },
     { "", "eval --model o --task lookup", 1,
       "lookup: in the prompt: byte 0: U+0067 is not in the vocabulary", false },
     { "", "compare --data r.jsonl --out x", 2, "--model is missing", false },
