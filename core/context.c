@@ -48,17 +48,17 @@ void tn_context_free(tn_context *c)
 
 int tn_context_threads(const tn_context *c)
 {
-    return tn_pool_threads(c->pool);
+    return c ? tn_pool_threads(c->pool) : 0;
 }
 
 uint64_t tn_context_seed(const tn_context *c)
 {
-    return c->seed;
+    return c ? c->seed : 0;
 }
 
 const char *tn_context_isa(const tn_context *c)
 {
-    return c->kernels->isa;
+    return c ? c->kernels->isa : NULL;
 }
 
 const tn_kernels *tn_kernels_of(const tn_context *c)
@@ -79,10 +79,10 @@ void tn_context_leave(tn_context *c)
 int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
                     void *arg)
 {
-    return tn_pool_run(c->pool, n, body, arg);
+    return c && body ? tn_pool_run(c->pool, n, body, arg) : TN_EARG;
 }
 
 void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes)
 {
-    return tn_pool_memory(c->pool, thread, slot, bytes);
+    return c ? tn_pool_memory(c->pool, thread, slot, bytes) : NULL;
 }

@@ -13,6 +13,9 @@
    reset or freed. What has been freed must not be used, or freed again: nobody can find that out.
    Errors: the first mistake sticks to the tape and later calls on it do nothing; tn_tape_error
    says what it was. Calls that end something return 0 or a negative TN_E* of errors.def.
+   NULL: where nothing else is said here and in the other headers, every function refuses a pointer
+   that is NULL. It does nothing then, and returns a negative TN_E*, NULL, 0 or false; if it has a tape
+   or a tn_error, that says so. The `arg` of a callback may be NULL, and so may an array of no elements.
    Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
    MLP, V vocabulary, R LoRA rank, N rows, S keys; M, K, N in products, (M,K) (K,N). Memory sizes are size_t, dimensions int64_t. */
 #ifndef TN_CORE_H
@@ -40,9 +43,13 @@ enum {
 
 typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0 } */
 
-/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code. The text
-   is one line, formatted by tn_format; where it is too long, its strings lose their middle. */
+/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code (e NULL:
+   code). The text is one line, formatted by tn_format; where it is too long, its strings lose their
+   middle. Without a format it is tn_strerror(code). */
 int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For functions that refuse NULL: e->code; TN_EARG where e is NULL or, which e then says, not all
+   other arguments are given: "FUNCTION: an argument is NULL; expected all of them". */
+int tn_given(tn_error *e, bool all, const char *function);
 /* Adds to the text of a mistake; nothing where there is none. */
 void tn_error_add(tn_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *tn_strerror(int code);
@@ -84,7 +91,7 @@ typedef struct tn_options {
 
 /* NULL when memory or threads are not to be had, or the CPU has not the instruction set asked for (or
    no CPU has: $TN_ISA is no name). */
-tn_context *tn_context_new(const tn_options *options);
+tn_context *tn_context_new(const tn_options *options); /* options NULL: all of them 0 */
 void tn_context_free(tn_context *c); /* it lives on until the last of its tapes and params is freed */
 int tn_context_threads(const tn_context *c);
 uint64_t tn_context_seed(const tn_context *c);
@@ -145,7 +152,8 @@ void tn_tape_reset(tn_tape *t);
 typedef uint64_t tn_mark;
 tn_mark tn_tape_mark(tn_tape *t);
 void tn_tape_rewind(tn_tape *t, tn_mark m);
-/* What went wrong first, as "matmul: shapes do not fit: (2,3) (1,4)"; NULL: nothing did. */
+/* What went wrong first, as "matmul: shapes do not fit: (2,3) (1,4)"; NULL: nothing did. t NULL is
+   wrong, too: "there is no tape: NULL", TN_EARG. */
 const char *tn_tape_error(const tn_tape *t);
 int tn_tape_code(const tn_tape *t);
 tn_context *tn_tape_context(const tn_tape *t);

@@ -42,14 +42,21 @@ static void write_line(char *out, size_t room, const char *format, va_list args)
 
 int tn_fail(tn_error *e, int code, const char *format, ...)
 {
-    if (e->code)
-        return e->code;
+    if (!e || e->code)
+        return e ? e->code : code;
     e->code = code;
     va_list args;
     va_start(args, format);
-    write_line(e->text, sizeof e->text, format, args);
+    write_line(e->text, sizeof e->text, format ? format : tn_strerror(code), args);
     va_end(args);
     return code;
+}
+
+int tn_given(tn_error *e, bool all, const char *function)
+{
+    if (!e || e->code || all)
+        return e ? e->code : TN_EARG;
+    return tn_fail(e, TN_EARG, "%s: an argument is NULL; expected all of them", function);
 }
 
 static void join(char *out, size_t room, const char *format, ...)
@@ -63,7 +70,7 @@ static void join(char *out, size_t room, const char *format, ...)
 void tn_error_add(tn_error *e, const char *format, ...)
 {
     char before[sizeof e->text], more[sizeof e->text];
-    if (!e->code)
+    if (!e || !e->code || !format)
         return;
     va_list args;
     va_start(args, format);

@@ -39,6 +39,8 @@ static size_t show_one(const char *s, size_t n, char out[12], size_t *width)
 
 void tn_escape(tn_sink *put, void *arg, const char *s, size_t n)
 {
+    if (!put || !s)
+        return;
     size_t width;
     char out[12];
     for (size_t at = 0; at < n;) {
@@ -192,6 +194,8 @@ static void put_argument(sink k, const spec *p, size_t most, va_list *args)
 
 void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list given)
 {
+    if (!put || !format)
+        return;
     const sink k = { put, arg };
     va_list args;
     va_copy(args, given);

@@ -80,7 +80,9 @@ extern const tn_op *const tn_ops[];
    NULL after an error. in has op->inputs elements. */
 tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr);
 
-/* Sticks "name: text" to the tape; returns its code. `what` is e.g. "shapes do not fit: %s %s". */
+/* tn_given, with the error of the tape. */
+int tn_tape_given(tn_tape *t, bool all, const char *function);
+/* Sticks "name: text" to the tape; returns its code (t NULL: code). `what` is e.g. "shapes do not fit: %s %s". */
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
 /* The commonest: "name: shapes do not fit: (2,3) (1,4)", over all operands present. */

@@ -244,6 +244,8 @@ static void run_range(void *arg, int64_t i, int thread)
 
 int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body, void *arg)
 {
+    if (!body || length < 1)
+        return TN_EARG;
     ranges r = { .count = count, .length = length, .body = body, .arg = arg };
     return tn_parallel_for(c, count / length + (count % length != 0), run_range, &r);
 }

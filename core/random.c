@@ -8,6 +8,8 @@
 
 uint64_t tn_stream(const char *name)
 {
+    if (!name)
+        return 0;
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, 64 bits */
     for (const unsigned char *s = (const unsigned char *)name; *s; s++)
         h = (h ^ *s) * 0x100000001b3u;
@@ -31,6 +33,8 @@ static void philox(uint32_t v[4], uint64_t k)
 
 void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t block, uint32_t v[4])
 {
+    if (!v)
+        return;
     v[0] = (uint32_t)block;
     v[1] = draw;
     v[2] = (uint32_t)stream;
@@ -71,13 +75,13 @@ double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t 
 
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; x && i < n; i++)
         x[i] = (tn_real)(bound * (2 * tn_random_uniform(seed, stream, 0, (uint64_t)i) - 1));
 }
 
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; i < n; i += 2) {
+    for (int64_t i = 0; x && i < n; i += 2) {
         uint32_t v[4];
         tn_random_four(seed, stream, 0, (uint64_t)i >> 1, v);
         for (int k = 0; k < 2 && i + k < n; k++)

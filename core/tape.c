@@ -18,7 +18,7 @@ const tn_op *const tn_ops[] = {
 
 tn_tape *tn_tape_new(tn_context *c)
 {
-    tn_tape *t = calloc(1, sizeof *t);
+    tn_tape *t = c ? calloc(1, sizeof *t) : NULL;
     if (t) {
         tn_context_hold(c);
         t->context = c;
@@ -42,6 +42,8 @@ void tn_tape_free(tn_tape *t)
 
 void tn_tape_reset(tn_tape *t)
 {
+    if (!t)
+        return;
     tn_made_rewind(t, 0);
     tn_arena_rewind(&t->results, (tn_place){ 0 });
     tn_buffers_give_all(&t->gradients);
@@ -50,69 +52,81 @@ void tn_tape_reset(tn_tape *t)
 
 tn_mark tn_tape_mark(tn_tape *t)
 {
-    return t->made.marked = t->made.next;
+    return t ? t->made.marked = t->made.next : 0;
 }
 
 void tn_tape_rewind(tn_tape *t, tn_mark m)
 {
-    tn_made_rewind(t, m);
+    if (t)
+        tn_made_rewind(t, m);
 }
 
 const char *tn_tape_error(const tn_tape *t)
 {
-    return t->error.code ? t->error.text : NULL;
+    return !t ? "there is no tape: NULL" : t->error.code ? t->error.text : NULL;
 }
 
 int tn_tape_code(const tn_tape *t)
 {
-    return t->error.code;
+    return t ? t->error.code : TN_EARG;
 }
 
 tn_context *tn_tape_context(const tn_tape *t)
 {
-    return t->context;
+    return t ? t->context : NULL;
 }
 
 void tn_tape_train(tn_tape *t, uint64_t draw)
 {
-    t->mode = (tn_mode){ .training = true, .draw = draw };
+    tn_tape_set_mode(t, (tn_mode){ .training = true, .draw = draw });
 }
 
 void tn_tape_eval(tn_tape *t)
 {
-    t->mode.training = false;
+    if (t)
+        t->mode.training = false;
 }
 
 tn_mode tn_tape_mode(const tn_tape *t)
 {
-    return t->mode;
+    return t ? t->mode : (tn_mode){ 0 };
 }
 
 void tn_tape_set_mode(tn_tape *t, tn_mode mode)
 {
-    t->mode = mode;
+    if (t)
+        t->mode = mode;
 }
 
 size_t tn_tape_memory(const tn_tape *t)
 {
+    if (!t)
+        return 0;
     return t->results.most + t->temporary.most + t->gradients.bytes + tn_made_bytes(t) +
            t->room * sizeof *t->nodes;
 }
 
 /* ---- errors ---- */
 
+int tn_tape_given(tn_tape *t, bool all, const char *function)
+{
+    return tn_given(t ? &t->error : NULL, all, function);
+}
+
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
 {
     char text[256];
     va_list args;
     va_start(args, what);
-    vsnprintf(text, sizeof text, what, args);
+    vsnprintf(text, sizeof text, what ? what : tn_strerror(code), args);
     va_end(args);
-    return tn_fail(&t->error, code, "%s: %s", op->name, text);
+    return tn_fail(t ? &t->error : NULL, code, "%s: %s", op ? op->name : "op", text);
 }
 
 int tn_refuse_shapes(tn_tape *t, const tn_node *n)
 {
+    if (tn_tape_given(t, n, __func__))
+        return tn_tape_code(t);
     char text[64 * TN_MAX_INPUTS + 1] = "", shape[64];
     size_t used = 0;
     for (int i = 0; i < n->op->inputs; i++)
@@ -131,12 +145,12 @@ void *tn_checked(tn_tape *t, void *memory)
 
 void *tn_keep(tn_tape *t, size_t bytes)
 {
-    return tn_checked(t, tn_arena_take(&t->results, bytes));
+    return t ? tn_checked(t, tn_arena_take(&t->results, bytes)) : NULL;
 }
 
 void *tn_temporary(tn_tape *t, size_t bytes)
 {
-    return tn_checked(t, tn_arena_take(&t->temporary, bytes));
+    return t ? tn_checked(t, tn_arena_take(&t->temporary, bytes)) : NULL;
 }
 
 /* ---- forward ---- */
@@ -243,7 +257,7 @@ static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_a
 
 tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
 {
-    if (t->error.code)
+    if (tn_tape_given(t, op && in, __func__))
         return NULL;
     if (!tn_context_enter(t->context)) {
         tn_refuse(t, op, TN_ESTATE, TN_BUSY);
@@ -256,7 +270,9 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
 
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
 {
-    if (!t->error.code && !tn_dtype_size(dtype))
+    if (tn_tape_given(t, dim, __func__))
+        return NULL;
+    if (!tn_dtype_size(dtype))
         tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", (int)dtype);
     if (!t->error.code && !tn_shape_is_sane(rank, dim))
         tn_fail(&t->error, TN_ESHAPE, "input: expected 1 to %d dimensions from 1, at most 2^40 numbers",
@@ -284,6 +300,8 @@ static tn_real *gradient(tn_tape *t, tn_tensor *a)
 
 tn_real *tn_grad(tn_tape *t, const tn_node *n, int i, tn_real *beta)
 {
+    if (tn_tape_given(t, n && beta, __func__))
+        return NULL;
     tn_tensor *a = n->in[i];
     if (!a || !a->wants_grad || !gradient(t, a))
         return NULL;
@@ -294,6 +312,8 @@ tn_real *tn_grad(tn_tape *t, const tn_node *n, int i, tn_real *beta)
 
 void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
 {
+    if (tn_tape_given(t, n, __func__))
+        return;
     tn_tensor *a = n->in[i], *out = n->out;
     if (!a || !a->wants_grad)
         return;
@@ -334,8 +354,8 @@ static void walk_back(tn_tape *t, tn_tensor *loss)
 
 int tn_backward(tn_tape *t, tn_tensor *loss)
 {
-    if (t->error.code)
-        return t->error.code;
+    if (tn_tape_given(t, true, __func__))
+        return tn_tape_code(t);
     const char *fault = loss ? tn_made_fault(t, loss) : NULL;
     if (fault)
         return tn_fail(&t->error, TN_ESTATE, "backward: the loss %s", fault);

@@ -14,29 +14,31 @@ size_t tn_dtype_size(tn_dtype dtype)
 
 int64_t tn_tensor_count(const tn_tensor *a)
 {
-    return a->dim[0] * a->dim[1] * a->dim[2] * a->dim[3];
+    return a ? a->dim[0] * a->dim[1] * a->dim[2] * a->dim[3] : 0;
 }
 
 int64_t tn_cols(const tn_tensor *a)
 {
-    return a->dim[a->rank - 1];
+    return a ? a->dim[a->rank - 1] : 0;
 }
 
 int64_t tn_rows(const tn_tensor *a)
 {
-    return tn_tensor_count(a) / tn_cols(a);
+    return a ? tn_tensor_count(a) / tn_cols(a) : 0;
 }
 
 bool tn_same_shape(const tn_tensor *a, const tn_tensor *b)
 {
-    bool same = a->rank == b->rank;
-    for (int i = 0; i < TN_MAX_RANK; i++)
-        same = same && a->dim[i] == b->dim[i];
+    bool same = a && b && a->rank == b->rank;
+    for (int i = 0; same && i < TN_MAX_RANK; i++)
+        same = a->dim[i] == b->dim[i];
     return same;
 }
 
 void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
 {
+    if (!out)
+        return;
     int64_t dim[TN_MAX_RANK] = { d0, d1, d2, d3 };
     out->rank = rank;
     for (int i = 0; i < TN_MAX_RANK; i++)
@@ -45,11 +47,14 @@ void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, i
 
 void tn_like(tn_tensor *out, const tn_tensor *a)
 {
-    tn_shape_of(out, a->rank, a->dim[0], a->dim[1], a->dim[2], a->dim[3]);
+    if (a)
+        tn_shape_of(out, a->rank, a->dim[0], a->dim[1], a->dim[2], a->dim[3]);
 }
 
 char *tn_tensor_shape(const tn_tensor *a, char *out)
 {
+    if (!a || !out)
+        return NULL;
     enum { ROOM = 64 };
     size_t n = 0;
     for (int i = 0; i < a->rank && n < ROOM; i++)
@@ -67,7 +72,7 @@ static size_t bytes_of(const tn_tensor *a)
 bool tn_shape_is_sane(int rank, const int64_t dim[])
 {
     int64_t count = 1, most = (int64_t)1 << 40;
-    if (rank < 1 || rank > TN_MAX_RANK)
+    if (!dim || rank < 1 || rank > TN_MAX_RANK)
         return false;
     for (int i = 0; i < rank; i++) {
         if (dim[i] < 1 || dim[i] > most / count)
@@ -120,6 +125,8 @@ static bool is_callers(const tn_tensor *a)
 
 void tn_tensor_freeze(tn_tensor *a)
 {
+    if (!a)
+        return;
     a->wants_grad = false;
     if (!is_callers(a))
         return;

@@ -91,7 +91,7 @@ const tn_json *tn_json_read(const char *path, tn_error *e);
 void tn_json_free(const tn_json *root);
 const tn_json *tn_json_find(const tn_json *object, const char *key); /* NULL: absent, or not an object */
 const tn_json *tn_json_at(const tn_json *array, int64_t i);          /* NULL: not there */
-/* Typed members of an object. Absent or null: *value keeps what it had (the default). Another type,
+/* Typed members of an object. Absent (of no object, too: NULL) or null: *value keeps its default. Another type,
    or out of range: the error says where ("config.json: /n_head is a boolean, expected an integer"). */
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e);
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e);
@@ -241,9 +241,9 @@ tn_data_facts tn_dataset_facts(const tn_dataset *d);
 /* Hash of the first so many records (0: of all), ids and lengths; of a stream always of all tokens. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 /* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry
-   no loss. */
+   no loss. 0: there is no record i. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
-/* Copies n ids of record i, from its id `from` on. */
+/* Copies n ids of record i, from its id `from` on; fewer where it ends. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 
 /* ---- batches ---- */

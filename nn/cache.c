@@ -44,7 +44,8 @@ void tn_cache_free(tn_cache *c)
 
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache)
 {
-    tn_tensor *p = ids ? tn_tape_input(t, TN_I32, ids->rank, ids->dim) : NULL; // (B,T)
+    const bool given = !tn_tape_given(t, m && ids, __func__);
+    tn_tensor *p = given ? tn_tape_input(t, TN_I32, ids->rank, ids->dim) : NULL; // (B,T)
     if (!p)
         return NULL;
     int64_t T = ids->dim[1];
@@ -76,7 +77,9 @@ static void append(const tn_cache *c, tn_tensor *to, const tn_tensor *x, int64_t
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
                      tn_tensor *v, tn_cache *cache)
 {
-    if (!cache || tn_tape_code(t))
+    if (tn_tape_given(t, m && q && k && v, __func__))
+        return NULL;
+    if (!cache)
         return tn_attention(t, q, k, v, NULL, m->heads, m->kv_heads);
     int64_t queries = m->heads * m->head_size, keys = m->kv_heads * m->head_size;
     bool fused = q == k; /* one tensor holds q|k|v */

@@ -7,6 +7,8 @@
 int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
                        tn_error *e)
 {
+    if (tn_given(e, key, __func__))
+        return otherwise;
     int64_t n = otherwise;
     char expected[80];
     tn_json_get_int(config, key, &n, e);
@@ -26,6 +28,8 @@ static bool is_there(const tn_json *v)
 const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
                                tn_error *e)
 {
+    if (tn_given(e, key && other, __func__))
+        return key;
     const tn_json *a = tn_json_find(config, key), *b = tn_json_find(config, other);
     char expected[160];
     if (!is_there(b))
@@ -42,9 +46,11 @@ const char *tn_config_spelling(const tn_json *config, const char *key, const cha
 
 void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e)
 {
+    if (tn_given(e, key && value, __func__))
+        return;
     const tn_json *v = tn_json_find(config, key);
     char expected[160];
-    if (e->code || !v || v->kind == TN_NULL || (v->text && !strcmp(v->text, value)))
+    if (!v || v->kind == TN_NULL || (v->text && !strcmp(v->text, value)))
         return;
     bool shown = v->text && v->kind != TN_STRING; /* what a string says is told anyway */
     snprintf(expected, sizeof expected, "%s%s%.40s", value, shown ? ", not " : "",

@@ -119,6 +119,9 @@ static int finish(const sums *s, tn_eval *out, tn_error *e)
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e)
 {
+    const int missing = tn_given(e, m && t && l && out, __func__);
+    if (missing)
+        return missing;
     const tn_batch *b = NULL;
     const tn_mode mode = tn_tape_mode(t);
     sums sum = { 0 };

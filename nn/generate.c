@@ -186,6 +186,8 @@ static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn
 static int check(const tn_model *m, int64_t rows, const int64_t length[], const tn_sampling *s,
                  tn_error *e)
 {
+    if (s->end_count > 0 && !s->ends)
+        return tn_fail(e, TN_EARG, "%lld end tokens, but none is given", (long long)s->end_count);
     if (!(s->temperature >= 0) || !isfinite(s->temperature))
         return tn_fail(e, TN_EARG, "temperature %g; expected 0 (greedy) or more", s->temperature);
     if (s->top_k < 0)
@@ -225,10 +227,16 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e)
 {
+    const int missing = tn_given(e, m && s && (rows < 1 || (ids && length && out && made)), __func__);
+    if (missing)
+        return missing;
     if (check(m, rows, length, s, e))
         return e->code;
-    for (int64_t b = 0; b < rows; b++)
+    for (int64_t b = 0; b < rows; b++) {
+        if (!ids[b] || !out[b])
+            return tn_fail(e, TN_EARG, "row %lld has no prompt or no room", (long long)b + 1);
         made[b] = 0;
+    }
     if (rows < 1 || s->max_tokens < 1)
         return 0;
     int64_t T = longest(rows, length);

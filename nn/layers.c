@@ -1,4 +1,5 @@
 /* layers.c - plain structs of weights, and how each is run. */
+#include "core/op.h"
 #include "nn/nn.h"
 
 #include <stdio.h>
@@ -8,8 +9,8 @@ static tn_param *add(tn_params *p, const char *name, const char *what, int rank,
                      int64_t d1)
 {
     char full[256];
-    snprintf(full, sizeof full, "%s.%s", name, what);
-    return tn_params_add(p, full, rank, (int64_t[]){ d0, d1 }) ? tn_params_find(p, full) : NULL;
+    snprintf(full, sizeof full, "%s.%s", name ? name : "", what);
+    return tn_params_add(p, name ? full : NULL, rank, (int64_t[]){ d0, d1 }) ? tn_params_find(p, full) : NULL;
 }
 
 static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)
@@ -50,6 +51,8 @@ tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_
 
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
 {
+    if (tn_tape_given(t, l, __func__))
+        return NULL;
     tn_tensor *y = tn_linear(t, x, l->w, l->b, l->layout); // (...,out)
     for (const tn_adapter *a = l->lora; a; a = a->next)
         y = tn_lora(t, y, x, a->a, a->b, a->s, a->col, a->dropout, a->stream);
@@ -58,5 +61,7 @@ tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *
 
 tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t, tn_tensor *x)
 {
+    if (tn_tape_given(t, l, __func__))
+        return NULL;
     return tn_layer_norm(t, x, l->w, l->b, l->eps);
 }

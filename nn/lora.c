@@ -9,11 +9,13 @@
 
 /* ---- names ---- */
 
-/* The name of a layer is its weight's without ".weight". */
+/* The name of a layer is its weight's, without ".weight" at its end. */
 static tn_target named(tn_linear_layer *l, const char *block)
 {
     tn_target t = { .layer = l, .block = block != NULL };
-    int n = (int)(strlen(l->name) - strlen(".weight"));
+    const size_t length = strlen(l->name), end = strlen(".weight");
+    const bool ends = length > end && !strcmp(l->name + length - end, ".weight");
+    const int n = (int)(ends ? length - end : length);
     t.in = l->w->dim[l->layout == TN_IN_OUT ? 0 : 1];
     snprintf(t.name, sizeof t.name, "%.*s%s%s", n, l->name, block ? "." : "", block ? block : "");
     return t;
@@ -21,6 +23,8 @@ static tn_target named(tn_linear_layer *l, const char *block)
 
 tn_target tn_target_layer(tn_linear_layer *l)
 {
+    if (!l || !l->w || !l->name)
+        return (tn_target){ 0 };
     tn_target t = named(l, NULL);
     t.width = l->w->dim[l->layout == TN_IN_OUT ? 1 : 0];
     return t;
@@ -28,6 +32,8 @@ tn_target tn_target_layer(tn_linear_layer *l)
 
 tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width)
 {
+    if (!l || !l->w || !l->name || !block)
+        return (tn_target){ 0 };
     tn_target t = named(l, block);
     t.col = col;
     t.width = width;
@@ -181,6 +187,9 @@ static int check_options(const tn_lora_options *o, tn_error *e)
 
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
 {
+    const int missing = tn_given(e, m && o, __func__);
+    if (missing)
+        return missing;
     tn_lora_options named_ones = *o;
     if (!named_ones.targets)
         named_ones.targets = m->family->lora_targets;
@@ -253,8 +262,9 @@ static void merge(const tn_linear_layer *l, const tn_adapter *a)
 
 int tn_lora_merge(tn_model *m, tn_error *e)
 {
-    if (e->code)
-        return e->code;
+    const int missing = tn_given(e, m, __func__);
+    if (missing)
+        return missing;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
     tn_params *p = prepare_without_factors(m, e);

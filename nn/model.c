@@ -1,4 +1,5 @@
 /* model.c - what is the same for every model family. */
+#include "core/op.h"
 #include "nn/model.h"
 
 #include <stdio.h>
@@ -140,7 +141,7 @@ static int check_size(const tn_model *sketch, const tn_json *config, const char 
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
                         bool sketch, tn_error *e)
 {
-    if (!e->code && config->kind != TN_OBJECT)
+    if (config->kind != TN_OBJECT)
         tn_json_refuse(config, "an object", e);
     const tn_family *family = e->code ? NULL : tn_family_find(config, e);
     tn_model *m = family ? make_in(tn_params_sketch(c), c, family, config, start, e) : NULL;
@@ -154,6 +155,8 @@ tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
                        tn_error *e)
 {
+    if (tn_given(e, c && config, __func__))
+        return NULL;
     const tn_model start = { .tied = true, .vocab = vocab };
     tn_model *m = tn_model_make(c, config, "the model", &start, false, e);
     if (m && (vocab > 0 || end >= 0)) {
@@ -194,6 +197,8 @@ static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
 
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens)
 {
+    if (tn_tape_given(t, m && b && b->ids && b->targets, __func__))
+        return NULL;
     tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->targets); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
     return tn_linear_xent(t, h, m->head, targets, tokens);
@@ -201,6 +206,8 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
 
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training)
 {
+    if (!m)
+        return 0;
     const double tokens = (double)rows * (double)width;
     int64_t ranks = 0;
     tn_target t;
@@ -214,6 +221,8 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
 
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)
 {
+    if (tn_tape_given(t, m && ids, __func__))
+        return NULL;
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
     return tn_linear(t, h, m->head, NULL, TN_OUT_IN);                         // (B,T,V)
 }

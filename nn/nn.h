@@ -44,7 +44,7 @@ int64_t tn_params_freeze(tn_params *p, const char *pattern);
 int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);    /* numbers in all */
 void tn_params_clear(tn_params *p);            /* every gradient becomes zero */
-const tn_error *tn_params_error(const tn_params *p);
+const tn_error *tn_params_error(const tn_params *p); /* p NULL: an error that says so */
 /* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
 const char *tn_params_not_finite(const tn_params *p);
 uint64_t tn_params_hash(const tn_params *p, bool trained_only); /* of names, shapes and bytes */
@@ -135,7 +135,8 @@ struct tn_model {
 
 extern const tn_family *const tn_families[]; /* ended by NULL */
 
-/* For build(). A size of the config from 1 to `most`, or what it is otherwise. */
+/* For build(). A key of no config (NULL) is absent. A size of the config from 1 to `most`, or what it is
+   otherwise. */
 int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most, tn_error *e);
 /* Which of two names of one key the config has; `key` where it has neither. Two values are refused. */
 const char *tn_config_spelling(const tn_json *config, const char *key, const char *other, tn_error *e);

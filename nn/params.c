@@ -20,7 +20,7 @@ struct tn_params {
 
 tn_params *tn_params_new(tn_context *c)
 {
-    tn_params *p = calloc(1, sizeof *p);
+    tn_params *p = c ? calloc(1, sizeof *p) : NULL;
     if (p) {
         tn_context_hold(c);
         p->context = c;
@@ -38,7 +38,7 @@ tn_params *tn_params_sketch(tn_context *c)
 
 bool tn_params_is_sketch(const tn_params *p)
 {
-    return p->sketch;
+    return p && p->sketch;
 }
 
 static void free_param(tn_param *a)
@@ -76,7 +76,7 @@ static bool make_room(tn_params *p)
 
 tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[])
 {
-    if (p->error.code)
+    if (!p || tn_given(&p->error, name && dim, __func__))
         return NULL;
     if (tn_params_find(p, name)) {
         tn_fail(&p->error, TN_EARG, "%s: there is a weight of this name already", name);
@@ -110,21 +110,23 @@ void tn_params_cut(tn_params *p, int64_t count)
 
 tn_context *tn_params_context(const tn_params *p)
 {
-    return p->context;
+    return p ? p->context : NULL;
 }
 
 int64_t tn_params_count(const tn_params *p)
 {
-    return p->count;
+    return p ? p->count : 0;
 }
 
 tn_param *tn_params_at(const tn_params *p, int64_t i)
 {
-    return i >= 0 && i < p->count ? p->all[i] : NULL;
+    return p && i >= 0 && i < p->count ? p->all[i] : NULL;
 }
 
 tn_param *tn_params_find(const tn_params *p, const char *name)
 {
+    if (!p || !name)
+        return NULL;
     for (int64_t i = 0; i < p->count; i++)
         if (!strcmp(p->all[i]->name, name))
             return p->all[i];
@@ -133,6 +135,8 @@ tn_param *tn_params_find(const tn_params *p, const char *name)
 
 int64_t tn_params_freeze(tn_params *p, const char *pattern)
 {
+    if (!p || !pattern)
+        return 0;
     int64_t matched = 0;
     for (int64_t i = 0; i < p->count; i++) {
         if (fnmatch(pattern, p->all[i]->name, 0))
@@ -145,6 +149,8 @@ int64_t tn_params_freeze(tn_params *p, const char *pattern)
 
 static int64_t count_numbers(const tn_params *p, bool trained_only)
 {
+    if (!p)
+        return 0;
     int64_t n = 0;
     for (int64_t i = 0; i < p->count; i++)
         if (p->all[i]->w->wants_grad || !trained_only)
@@ -164,17 +170,22 @@ int64_t tn_params_size(const tn_params *p)
 
 void tn_params_clear(tn_params *p)
 {
+    if (!p)
+        return;
     for (int64_t i = 0; i < p->count; i++)
         p->all[i]->w->has_grad = false;
 }
 
 const tn_error *tn_params_error(const tn_params *p)
 {
-    return &p->error;
+    static const tn_error none = { TN_EARG, "there are no params: NULL" };
+    return p ? &p->error : &none;
 }
 
 const char *tn_params_not_finite(const tn_params *p)
 {
+    if (!p)
+        return NULL;
     for (int64_t i = 0; i < p->count; i++) {
         const tn_tensor *w = p->all[i]->w;
         int64_t n = w->dtype == TN_REAL && w->x ? tn_tensor_count(w) : 0;
@@ -187,6 +198,8 @@ const char *tn_params_not_finite(const tn_params *p)
 
 uint64_t tn_params_hash(const tn_params *p, bool trained_only)
 {
+    if (!p)
+        return 0;
     uint64_t h = 0;
     for (int64_t i = 0; i < p->count; i++) {
         const tn_param *a = p->all[i];
@@ -201,6 +214,8 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only)
 
 void tn_params_describe(tn_params *p, const char *text)
 {
+    if (!p || !text)
+        return;
     p->description = tn_hash_bulk(text, strlen(text), 0);
 }
 
@@ -211,6 +226,8 @@ void tn_params_describe_as(tn_params *p, const tn_params *other)
 
 uint64_t tn_params_digest(const tn_params *p, bool trained)
 {
+    if (!p)
+        return 0;
     uint64_t h = 0;
     for (int64_t i = 0; i < p->count; i++) {
         const tn_param *a = p->all[i];
@@ -228,6 +245,8 @@ uint64_t tn_params_digest(const tn_params *p, bool trained)
 
 tn_base tn_params_base(const tn_params *p)
 {
+    if (!p)
+        return (tn_base){ 0 };
     tn_base b = { .config = p->description, .frozen = tn_params_digest(p, false) };
     for (int64_t i = 0; i < p->count; i++)
         b.config = tn_hash_bulk(&p->all[i]->lora_scale, sizeof p->all[i]->lora_scale, b.config);

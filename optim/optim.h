@@ -183,7 +183,7 @@ void tn_optim_free(tn_optim *o);
    there: tn_params_clear before the next tn_backward, or it adds to them. So does a weight that was
    frozen after the optimizer was made, and another thread inside a call of the context. */
 int tn_optim_step(tn_optim *o);
-const tn_error *tn_optim_error(const tn_optim *o);
+const tn_error *tn_optim_error(const tn_optim *o); /* o NULL: an error that says so */
 /* How many numbers an optimizer of pairs or of matrices leaves to AdamW, with AdamW's defaults, and
    AdamW's rate before the schedule: fallback_lr, or where nothing else is trained the optimizer's own. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);

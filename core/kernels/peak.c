@@ -28,6 +28,8 @@ double tn_peak_scalar(int64_t rounds)
 
 double tn_peak(const tn_context *c, int64_t rounds)
 {
+    if (!c)
+        return 0;
 #if defined __x86_64__ && !defined TN_DOUBLE
     if (!strcmp(tn_context_isa(c), "avx512"))
         return tn_peak_avx512(rounds);

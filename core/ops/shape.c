@@ -57,6 +57,8 @@ const tn_op tn_op_reshape = { .name = "reshape", .inputs = 1, .view = true,
 tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int rank, const int64_t *dim)
 {
     tn_attr attr = { .u = (uint64_t)rank };
+    if (tn_tape_given(t, dim, __func__))
+        return NULL;
     for (int i = 0; i < rank && i < TN_MAX_RANK; i++)
         attr.i[i] = dim[i];
     return tn_apply(t, &tn_op_reshape, (tn_tensor *[]){ a }, attr);

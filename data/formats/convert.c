@@ -79,6 +79,8 @@ static void halves_from(half h, const unsigned char *from, int64_t n, tn_real *t
 
 void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to)
 {
+    if (!from || !to)
+        return;
     unsigned char *out = to;
     for (int64_t i = 0; type == TN_FILE_F64 && i < n; i++)
         memcpy(out + 8 * i, &(double){ (double)from[i] }, 8);
@@ -90,6 +92,8 @@ void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to
 
 void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to)
 {
+    if (!from || !to)
+        return;
     const unsigned char *in = from;
     for (int64_t i = 0; type == TN_FILE_F64 && i < n; i++) {
         double x;

@@ -94,6 +94,8 @@ static char *read_file(int at, const char *name, int flags, const char *path, si
 
 char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e)
 {
+    if (tn_given(e, path && size, __func__))
+        return NULL;
     return read_file(AT_FDCWD, path, 0, path, most, size, e);
 }
 
@@ -105,6 +107,8 @@ char *tn_file_read_at(int at, const char *name, const char *path, size_t most, s
 
 size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e)
 {
+    if (tn_given(e, path && (text || !n), __func__))
+        return 0;
     static const struct { const char *name, *bytes; size_t n; } marks[] = {
         { NULL, "\xEF\xBB\xBF", 3 },
         { "UTF-32", "\xFF\xFE\0\0", 4 }, /* before UTF-16, whose mark it begins with */
@@ -124,6 +128,8 @@ size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e)
 
 char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e)
 {
+    if (tn_given(e, path && size, __func__))
+        return NULL;
     char *text = tn_file_read(path, most, size, e);
     const size_t mark = text == NULL ? 0 : tn_text_mark(path, text, *size, e);
     if (e->code) {
@@ -242,6 +248,9 @@ int tn_writer_close(tn_writer *w)
 
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
 {
+    const int missing = tn_given(e, path && (bytes || !size), __func__);
+    if (missing)
+        return missing;
     tn_writer w = tn_writer_open(path, e);
     tn_writer_add(&w, bytes, size);
     return tn_writer_close(&w);
@@ -249,6 +258,9 @@ int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e)
 
 int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e)
 {
+    const int missing = tn_given(e, path && (bytes || !size), __func__);
+    if (missing)
+        return missing;
     tn_writer w = tn_writer_open(path, e);
     w.how = RENAME_NOREPLACE;
     tn_writer_add(&w, bytes, size);
@@ -257,6 +269,9 @@ int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e
 
 int tn_folder_make(const char *path, tn_error *e)
 {
+    const int missing = tn_given(e, path, __func__);
+    if (missing)
+        return missing;
     if (!e->code && tn_at_make(AT_FDCWD, path) && errno != EEXIST)
         refused(path, "make this folder", e);
     return e->code;

@@ -6,6 +6,8 @@
 
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start)
 {
+    if (!bytes && size)
+        return 0;
     const unsigned char *s = bytes;
     uint64_t h = start ? start : 0xCBF29CE484222325u;
     for (size_t i = 0; i < size; i++)
@@ -37,6 +39,8 @@ static void add_words(uint64_t lane[WORDS], const unsigned char *s)
 
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start)
 {
+    if (!bytes && size)
+        return 0;
     const unsigned char *s = bytes;
     unsigned char last[WORDS * sizeof(uint64_t)] = { 0 }; /* filled up with zeros */
     uint64_t lane[WORDS], h = size;

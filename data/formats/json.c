@@ -333,7 +333,7 @@ static bool parse_value(parser *p, tn_json *v, int depth)
 const tn_json *tn_json_parse(const char *text, size_t size, const char *path, int64_t line,
                              tn_error *e)
 {
-    if (e->code)
+    if (tn_given(e, text && path, __func__))
         return NULL;
     size_t name = strlen(path) + 1;
     tn_document *d = malloc(sizeof *d + name + size + 1);
@@ -355,6 +355,8 @@ const tn_json *tn_json_parse(const char *text, size_t size, const char *path, in
 
 const tn_json *tn_json_read(const char *path, tn_error *e)
 {
+    if (tn_given(e, path, __func__))
+        return NULL;
     size_t size;
     char *text = tn_text_read(path, MOST_BYTES, &size, e);
     const tn_json *root = text ? tn_json_parse(text, size, path, 0, e) : NULL;

@@ -9,7 +9,7 @@
 
 const tn_json *tn_json_find(const tn_json *object, const char *key)
 {
-    if (!object || object->kind != TN_OBJECT)
+    if (!object || !key || object->kind != TN_OBJECT)
         return NULL;
     for (const tn_json *m = object->child; m; m = m->next)
         if (!strcmp(m->key, key))
@@ -29,7 +29,7 @@ const tn_json *tn_json_at(const tn_json *array, int64_t i)
 
 bool tn_json_real(const tn_json *v, double *out)
 {
-    if (!v || v->kind != TN_NUMBER)
+    if (!v || !out || v->kind != TN_NUMBER)
         return false;
     char *end;
     double x = strtod(v->text, &end);
@@ -41,7 +41,7 @@ bool tn_json_real(const tn_json *v, double *out)
 
 bool tn_json_int(const tn_json *v, int64_t *out)
 {
-    if (!v || v->kind != TN_NUMBER)
+    if (!v || !out || v->kind != TN_NUMBER)
         return false;
     char *end;
     errno = 0;
@@ -52,30 +52,30 @@ bool tn_json_int(const tn_json *v, int64_t *out)
     return true;
 }
 
-/* The member a typed getter reads; NULL: absent, null, or an error came before. */
-static const tn_json *wanted(const tn_json *object, const char *key, const tn_error *e)
+/* The member a typed getter reads; NULL: absent, null, or e says why not. */
+static const tn_json *wanted(const tn_json *object, const char *key, const void *value, tn_error *e)
 {
-    const tn_json *v = e->code ? NULL : tn_json_find(object, key);
+    const tn_json *v = tn_given(e, key && value, "tn_json_get") ? NULL : tn_json_find(object, key);
     return v && v->kind != TN_NULL ? v : NULL;
 }
 
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e)
 {
-    const tn_json *v = wanted(object, key, e);
+    const tn_json *v = wanted(object, key, value, e);
     if (v && !tn_json_int(v, value))
         tn_json_refuse(v, v->kind == TN_NUMBER ? "an integer of 64 bits" : "an integer", e);
 }
 
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e)
 {
-    const tn_json *v = wanted(object, key, e);
+    const tn_json *v = wanted(object, key, value, e);
     if (v && !tn_json_real(v, value))
         tn_json_refuse(v, v->kind == TN_NUMBER ? "a finite number" : "a number", e);
 }
 
 void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e)
 {
-    const tn_json *v = wanted(object, key, e);
+    const tn_json *v = wanted(object, key, value, e);
     if (v && v->kind != TN_BOOL)
         tn_json_refuse(v, "true or false", e);
     else if (v)
@@ -84,7 +84,7 @@ void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_er
 
 void tn_json_get_string(const tn_json *object, const char *key, const char **value, tn_error *e)
 {
-    const tn_json *v = wanted(object, key, e);
+    const tn_json *v = wanted(object, key, value, e);
     if (v && v->kind != TN_STRING)
         tn_json_refuse(v, "a string", e);
     else if (v && strlen(v->text) != v->length)
@@ -136,6 +136,9 @@ static void add_found(tn_text *t, const tn_json *v)
 
 int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
 {
+    const int missing = tn_given(e, v && expected, __func__);
+    if (missing)
+        return missing;
     const tn_json *root = v;
     while (root->parent)
         root = root->parent;

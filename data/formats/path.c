@@ -10,6 +10,8 @@
 
 char *tn_path_join(const char *folder, const char *name)
 {
+    if (!folder || !name)
+        return NULL;
     size_t a = strlen(folder), b = strlen(name);
     bool slash = a && folder[a - 1] != '/';
     char *path = malloc(a + slash + b + 1);
@@ -66,6 +68,8 @@ static tn_presence not_found(char *path, tn_error *e)
 
 tn_presence tn_path_is(const char *folder, const char *name, tn_error *e)
 {
+    if (tn_given(e, folder, __func__))
+        return TN_UNREADABLE;
     struct stat st;
     tn_presence is = TN_UNREADABLE;
     const char *here = *folder ? folder : ".";

@@ -213,7 +213,7 @@ static void read_file(tn_safetensors *s, tn_error *e)
 
 tn_safetensors *tn_safetensors_open(const char *path, tn_error *e)
 {
-    if (e->code)
+    if (tn_given(e, path, __func__))
         return NULL;
     tn_safetensors *s = calloc(1, sizeof *s);
     if (s)
@@ -243,21 +243,23 @@ void tn_safetensors_close(tn_safetensors *s)
 
 const char *tn_safetensors_path(const tn_safetensors *s)
 {
-    return s->path;
+    return s ? s->path : NULL;
 }
 
 int64_t tn_safetensors_count(const tn_safetensors *s)
 {
-    return s->n;
+    return s ? s->n : 0;
 }
 
 const tn_entry *tn_safetensors_at(const tn_safetensors *s, int64_t i)
 {
-    return i >= 0 && i < s->n ? &s->entries[i] : NULL;
+    return s && i >= 0 && i < s->n ? &s->entries[i] : NULL;
 }
 
 const tn_entry *tn_safetensors_find(const tn_safetensors *s, const char *name)
 {
+    if (!s || !name)
+        return NULL;
     const tn_entry wanted = { .name = name }, *key = &wanted;
     const tn_entry *const *found =
         bsearch(&key, s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
@@ -266,12 +268,16 @@ const tn_entry *tn_safetensors_find(const tn_safetensors *s, const char *name)
 
 const char *tn_safetensors_metadata(const tn_safetensors *s, const char *key)
 {
+    if (!s)
+        return NULL;
     const tn_json *v = tn_json_find(tn_json_find(s->header, "__metadata__"), key);
     return v ? v->text : NULL;
 }
 
 int64_t tn_entry_count(const tn_entry *entry)
 {
+    if (!entry)
+        return 0;
     int64_t n = 1;
     for (int i = 0; i < entry->rank; i++)
         n *= entry->dim[i];
@@ -289,8 +295,9 @@ static int refuse_type(const tn_safetensors *s, const tn_entry *t, const char *e
 
 int tn_entry_real(const tn_safetensors *s, const tn_entry *entry, tn_real *out, tn_error *e)
 {
-    if (e->code)
-        return e->code;
+    const int missing = tn_given(e, s && entry && out, __func__);
+    if (missing)
+        return missing;
     switch (entry->type) {
     case TN_FILE_F64:
     case TN_FILE_F32:
@@ -305,10 +312,11 @@ int tn_entry_real(const tn_safetensors *s, const tn_entry *entry, tn_real *out, 
 
 int tn_entry_int(const tn_safetensors *s, const tn_entry *entry, int32_t *out, tn_error *e)
 {
+    const int missing = tn_given(e, s && entry && out, __func__);
+    if (missing)
+        return missing;
     const unsigned char *in = entry->bytes;
     int64_t n = tn_entry_count(entry);
-    if (e->code)
-        return e->code;
     if (entry->type != TN_FILE_I32 && entry->type != TN_FILE_I64)
         return refuse_type(s, entry, "I32 or I64", e);
     if (entry->type == TN_FILE_I32) {

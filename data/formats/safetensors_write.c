@@ -122,8 +122,12 @@ static void write_real(tn_writer *w, const tn_entry *t)
 int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
                          const char *const *metadata, tn_error *e)
 {
-    if (e->code)
-        return e->code;
+    const int missing = tn_given(e, path && (entries || !n), __func__);
+    if (missing)
+        return missing;
+    for (int64_t i = 0; i < n; i++)
+        if (!entries[i].name)
+            return tn_fail(e, TN_EARG, "%s: tensor %lld has no name", path, (long long)i + 1);
     const tn_entry **sorted = malloc(((size_t)n + 1) * sizeof *sorted);
     if (!sorted)
         return tn_fail(e, TN_ENOMEM, "%s: no memory for the header", path);

@@ -30,6 +30,8 @@ static bool reserve(tn_text *t, size_t more)
 
 void tn_text_add(tn_text *t, const char *format, ...)
 {
+    if (!t || !format)
+        return;
     va_list args;
     va_start(args, format);
     int n = vsnprintf(NULL, 0, format, args);
@@ -46,7 +48,7 @@ void tn_text_add(tn_text *t, const char *format, ...)
 
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
 {
-    if (!reserve(t, n))
+    if (!t || (!bytes && n) || !reserve(t, n))
         return;
     if (n)
         memcpy(t->s + t->n, bytes, n);
@@ -58,6 +60,8 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
    must not get raw is escaped, though JSON lets most of it stand. */
 void tn_text_quote(tn_text *t, const char *s, size_t n)
 {
+    if (!t || (!s && n))
+        return;
     static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
     tn_text_bytes(t, "\"", 1);
     while (n) {
@@ -78,12 +82,18 @@ void tn_text_quote(tn_text *t, const char *s, size_t n)
 
 void tn_text_join(tn_text *t, const tn_text *more)
 {
+    if (!t || !more)
+        return;
     t->failed = t->failed || more->failed;
     tn_text_bytes(t, more->s, more->n);
 }
 
 const char *tn_text_done(const tn_text *t, const char *what, tn_error *e)
 {
+    if (!t || !what || !e) {
+        tn_given(e, false, __func__);
+        return NULL;
+    }
     if (t->failed)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", what);
     return t->failed ? NULL : t->s ? t->s : "";
@@ -91,6 +101,11 @@ const char *tn_text_done(const tn_text *t, const char *what, tn_error *e)
 
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e)
 {
+    const int missing = tn_given(e, t && folder && name, __func__);
+    if (missing) {
+        tn_text_free(t);
+        return missing;
+    }
     char *path = tn_path_join(folder, name);
     const char *text = tn_text_done(t, name, e);
     if (!path)
@@ -104,6 +119,8 @@ int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e)
 
 void tn_text_free(tn_text *t)
 {
+    if (!t)
+        return;
     free(t->s);
     *t = (tn_text){ 0 };
 }
@@ -140,6 +157,8 @@ static int distance(const char *a, const char *b)
 
 const char *tn_nearest(const char *word, const char *const *names, int n)
 {
+    if (!word || !names)
+        return NULL;
     const char *best = NULL;
     int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
     for (int i = 0; i < n; i++) {

@@ -18,7 +18,7 @@ int tn_dataset_fail(const char *place, int64_t line, const tn_error *inner, tn_e
 
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e)
 {
-    if (e->code)
+    if (tn_given(e, k && o, __func__))
         return NULL;
     if (o->max_length < 2) {
         tn_fail(e, TN_EARG, "max_length is %lld; expected 2 or more", (long long)o->max_length);
@@ -49,7 +49,7 @@ void tn_dataset_free(tn_dataset *d)
 
 tn_data_facts tn_dataset_facts(const tn_dataset *d)
 {
-    return d->facts;
+    return d ? d->facts : (tn_data_facts){ 0 };
 }
 
 tn_piece tn_dataset_piece(const tn_dataset *d, int64_t i)
@@ -61,6 +61,8 @@ tn_piece tn_dataset_piece(const tn_dataset *d, int64_t i)
 
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
 {
+    if (!d || !prompt || i < 0 || i >= d->facts.records)
+        return 0;
     const tn_piece p = tn_dataset_piece(d, i);
     *prompt = p.prompt;
     return p.length;
@@ -68,13 +70,17 @@ int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
 
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out)
 {
-    const uint16_t *ids = tn_dataset_piece(d, i).ids + from;
-    for (int64_t t = 0; t < n; t++)
-        out[t] = ids[t];
+    if (!d || !out || i < 0 || i >= d->facts.records)
+        return;
+    const tn_piece p = tn_dataset_piece(d, i);
+    for (int64_t t = 0; from >= 0 && t < n && t < p.length - from; t++)
+        out[t] = p.ids[from + t];
 }
 
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
 {
+    if (!d)
+        return 0;
     const int64_t all = d->facts.records, count = records > 0 && records < all ? records : all;
     const bool stream = d->facts.stream;
     const size_t ids = (size_t)(stream ? d->n : d->start[count]), n = (size_t)count;
@@ -181,6 +187,8 @@ static int count_windows(tn_maker m, const char *path, tn_error *e)
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e)
 {
+    if (tn_given(e, path, __func__))
+        return NULL;
     size_t size = 0;
     const tn_maker m = { tn_dataset_start(k, o, e), k, o };
     const char *text = m.d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);

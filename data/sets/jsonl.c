@@ -28,7 +28,9 @@ static size_t without_blanks(const char *text, size_t n)
 
 tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
 {
-    tn_jsonl *j = e->code ? NULL : calloc(1, sizeof *j);
+    if (tn_given(e, path, __func__))
+        return NULL;
+    tn_jsonl *j = calloc(1, sizeof *j);
     if (j == NULL || (j->path = strdup(path)) == NULL) {
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
     } else if ((j->text = tn_file_map(path, 1, TN_LONGEST_FILE, &j->size, e)) != NULL) {
@@ -109,7 +111,7 @@ static tn_span take_line(tn_jsonl *j)
 
 bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
 {
-    if (e->code || j->at >= j->end)
+    if (tn_given(e, j && out, __func__) || j->at >= j->end)
         return false;
     tn_error inner = { 0 };
     const tn_span line = take_line(j);

@@ -68,10 +68,12 @@ static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cel
 
 tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e)
 {
-    const int64_t records = d ? d->facts.records : 0;
+    if (tn_given(e, d && o, __func__))
+        return NULL;
+    const int64_t records = d->facts.records;
     size_t cells = 0;
     int64_t step = 0;
-    if (e->code || !measure(d, o, &cells, &step, e))
+    if (!measure(d, o, &cells, &step, e))
         return NULL;
     const bool permuted = !o->in_order && !d->facts.stream;
     tn_loader *l = calloc(1, sizeof *l);
@@ -107,6 +109,8 @@ void tn_loader_free(tn_loader *l)
 
 void tn_loader_seek(tn_loader *l, int64_t index)
 {
+    if (!l)
+        return;
     const int64_t last = INT64_MAX / l->o.batch - 1; /* rows are counted in 64 bits, too */
     l->index = index < 0 ? 0 : index < last ? index : last;
 }
@@ -185,6 +189,8 @@ static int64_t put_row(tn_piece p, int64_t width, int32_t *ids, int32_t *targets
 
 const tn_batch *tn_loader_next(tn_loader *l)
 {
+    if (!l)
+        return NULL;
     const int64_t first = l->index * l->o.batch;
     int64_t rows = l->o.batch, width = 0;
     if (l->o.in_order && first >= l->rows) {
@@ -206,6 +212,8 @@ const tn_batch *tn_loader_next(tn_loader *l)
 
 uint64_t tn_loader_hash(tn_loader *l, int64_t n)
 {
+    if (!l)
+        return 0;
     const int64_t kept = l->index;
     uint64_t hash = 0;
     tn_loader_seek(l, 0);

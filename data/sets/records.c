@@ -67,6 +67,8 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e)
 {
+    if (tn_given(e, path, __func__))
+        return NULL;
     tn_dataset *d = tn_dataset_start(k, o, e);
     tn_jsonl *file = d == NULL ? NULL : tn_jsonl_open(path, e);
     tn_jsonl_record r;
@@ -101,6 +103,8 @@ tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, 
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
                             tn_error *e)
 {
+    if (tn_given(e, task && split, __func__))
+        return NULL;
     tn_dataset *d = tn_dataset_start(k, o, e);
     const tn_task *t = tn_task_find(task);
     if (d == NULL)

@@ -230,6 +230,8 @@ static void generic_record(tn_draws *d, int most, tn_record *out)
 
 void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *out)
 {
+    if (!out)
+        return;
     tn_draws d = tn_draws_new(seed, "base", index);
     const int most = short_only ? 3 : SLOTS;
     const bool domain = tn_draw(&d, 5) < 3;

@@ -16,7 +16,7 @@ const tn_task *const tn_tasks[] = {
 
 const tn_task *tn_task_find(const char *name)
 {
-    for (const tn_task *const *t = tn_tasks; *t != NULL; t++) {
+    for (const tn_task *const *t = tn_tasks; name && *t != NULL; t++) {
         if (!strcmp((*t)->name, name))
             return *t;
     }
@@ -35,7 +35,7 @@ int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t 
         { "valid", 80, 90 },
         { "test", 90, 100 },
     };
-    for (size_t s = 0; s < sizeof splits / sizeof *splits; s++) {
+    for (size_t s = 0; k && split && out && s < sizeof splits / sizeof *splits; s++) {
         for (uint64_t j = 0; !strcmp(split, splits[s].name) && j < CANDIDATES; j++) {
             k->record(seed, index * CANDIDATES + j, out);
             const uint64_t place = (tn_hash64(out->prompt, strlen(out->prompt), 0) >> 32) % 100;

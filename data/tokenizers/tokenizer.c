@@ -60,7 +60,9 @@ tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t
 
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e)
 {
-    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_make(true, 257, e);
+    if (tn_given(e, true, __func__))
+        return NULL;
+    tn_tokenizer *k = tn_tokenizer_make(true, 257, e);
     if (k == NULL)
         return NULL;
     for (uint32_t b = 0; b < 256; b++)
@@ -89,7 +91,7 @@ static int64_t collect(const char *text, size_t n, unsigned char *seen, tn_error
 
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e)
 {
-    if (e->code)
+    if (tn_given(e, text || !n, __func__))
         return NULL;
     unsigned char *seen = calloc(TN_NO_CODE, 1);
     if (seen == NULL) {
@@ -118,21 +120,23 @@ void tn_tokenizer_free(tn_tokenizer *k)
 
 int64_t tn_tokenizer_size(const tn_tokenizer *k)
 {
-    return k->size;
+    return k ? k->size : 0;
 }
 
 int32_t tn_tokenizer_end(const tn_tokenizer *k)
 {
-    return k->end;
+    return k ? k->end : -1;
 }
 
 const char *tn_tokenizer_kind(const tn_tokenizer *k)
 {
-    return k->bytes ? "bytes" : "chars";
+    return !k ? NULL : k->bytes ? "bytes" : "chars";
 }
 
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k)
 {
+    if (!k)
+        return 0;
     const int64_t kind[3] = { k->bytes, k->size, k->end };
     const char *end_text = k->end_text ? k->end_text : "";
     const uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
@@ -203,8 +207,11 @@ int64_t tn_walk_next(tn_walk *w, int32_t *out)
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e)
 {
-    if (e->code || length == 0)
-        return e->code;
+    const int missing = tn_given(e, k && (text || !length) && ids && n && room, __func__);
+    if (missing)
+        return missing;
+    if (length == 0)
+        return TN_OK;
     if (grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */
         return e->code;
     tn_walk w = { .k = k, .text = text, .end = length, .skipped = skipped, .e = e };
@@ -228,6 +235,8 @@ static size_t decode_one(const tn_tokenizer *k, int32_t id, char *s)
 
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out)
 {
+    if (!k || !ids)
+        return;
     char s[4];
     for (int64_t i = 0; i < n; i++)
         tn_text_bytes(out, s, decode_one(k, ids[i], s));
@@ -269,6 +278,8 @@ static void release(tn_held *held, bool end, tn_text *out)
 
 void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held, tn_text *out)
 {
+    if (!k || !ids || !held || !out)
+        return;
     for (int64_t i = 0; i < n; i++) {
         held->n += decode_one(k, ids[i], held->bytes + held->n);
         release(held, false, out);
@@ -277,5 +288,7 @@ void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_hel
 
 void tn_decode_end(tn_held *held, tn_text *out)
 {
+    if (!held || !out)
+        return;
     release(held, true, out);
 }

@@ -230,7 +230,7 @@ static int check_config(reader r, const tn_tokenizer *k)
 
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
 {
-    if (e->code)
+    if (tn_given(e, folder, __func__))
         return NULL;
     tn_tokenizer *k = NULL;
     char *path = tn_path_newest(folder, "tokenizer.json");

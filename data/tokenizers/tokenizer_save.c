@@ -65,6 +65,9 @@ static void write_config(const tn_tokenizer *k, tn_text *t)
 
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e)
 {
+    const int missing = tn_given(e, k && folder, __func__);
+    if (missing)
+        return missing;
     static const struct {
         const char *name;
         void (*write)(const tn_tokenizer *k, tn_text *t);

@@ -220,6 +220,9 @@ bool tn_adapter_is_checkpoint(const char *folder, tn_error *e)
 
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
 {
+    const int missing = tn_given(e, m && folder, __func__);
+    if (missing)
+        return missing;
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
     free(m->note);

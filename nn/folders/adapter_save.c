@@ -198,6 +198,9 @@ static void write_config(const tn_model *m, tn_text *out)
 
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
 {
+    const int missing = tn_given(e, m && folder, __func__);
+    if (missing)
+        return missing;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
     if (tn_folder_make(folder, e))

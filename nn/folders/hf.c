@@ -124,7 +124,8 @@ static const tn_entry *find_entry(const tn_weights *w, const char *name)
 {
     const tn_safetensors *file;
     const tn_entry *entry = tn_weights_find(w, name, &file);
-    return entry ? entry : tn_weights_find(w, strchr(name, '.') + 1, &file);
+    const char *dot = strchr(name, '.');
+    return entry || !dot ? entry : tn_weights_find(w, dot + 1, &file);
 }
 
 /* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding, and
@@ -177,7 +178,7 @@ static void read_generation_config(tn_model *m, const char *folder, tn_error *e)
 
 static tn_model *open_folder(tn_context *c, const char *folder, bool sketch, tn_error *e)
 {
-    if (e->code || check_folder(folder, e))
+    if (tn_given(e, c && folder, "tn_model_open") || check_folder(folder, e))
         return NULL;
     tn_weights w = { 0 };
     tn_model *m = NULL;
@@ -244,6 +245,9 @@ static int save_weights(const tn_model *m, const char *folder, tn_file_type type
 
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
 {
+    const int missing = tn_given(e, m && folder, __func__);
+    if (missing)
+        return missing;
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters; merge them before it is saved");
     if (tn_folder_make(folder, e) || save_weights(m, folder, type, e))

@@ -116,6 +116,8 @@ static int refuse_other_weights(const char *folder, tn_error *e)
 
 tn_presence tn_model_weights(const char *folder, tn_error *e)
 {
+    if (tn_given(e, folder, __func__))
+        return TN_UNREADABLE;
     tn_presence is = tn_path_is(folder, single, e);
     if (is == TN_ABSENT)
         is = tn_path_is(folder, index_name, e);

@@ -153,8 +153,9 @@ static int check_base(const char *path, const tn_state *s, const tn_params *p, t
 int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e)
 {
     tn_state s;
-    if (e->code || tn_state_load(path, &s, e) || tn_state_check_files(path, &s, e))
-        return e->code;
+    const int missing = tn_given(e, path && p, __func__);
+    if (missing || tn_state_load(path, &s, e) || tn_state_check_files(path, &s, e))
+        return missing ? missing : e->code;
     return check_base(path, &s, p, e);
 }
 
@@ -201,6 +202,8 @@ static int64_t newest(const char *folder, int64_t below, uint64_t run, tn_error 
 
 int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e)
 {
+    if (tn_given(e, folder, __func__))
+        return -1;
     return newest(folder, INT64_MAX, run, e);
 }
 
@@ -225,7 +228,10 @@ static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn
 
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    char *around = NULL, *path = e->code ? NULL : find_checkpoint(folder, r->run, &around, e);
+    const int missing = tn_given(e, folder && p && o && r, __func__);
+    if (missing)
+        return missing;
+    char *around = NULL, *path = find_checkpoint(folder, r->run, &around, e);
     tn_error wrong = { 0 };
     if (!e->code)
         load(path, p, o, r, &wrong);

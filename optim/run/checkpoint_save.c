@@ -135,8 +135,9 @@ static int save_state(const char *folder, const tn_params *p, tn_optim *o, const
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e)
 {
-    if (e->code || check_numbers(folder, p, o, r->step, e))
-        return e->code;
+    const int missing = tn_given(e, folder && p && o && r, __func__);
+    if (missing || check_numbers(folder, p, o, r->step, e))
+        return missing ? missing : e->code;
     char *unfinished;
     const int at = tn_checkpoint_begin(folder, r, &unfinished, e);
     if (!e->code && !save_weights(unfinished, p, e) && !save_moments(unfinished, o, e))

@@ -220,6 +220,8 @@ static int step(tn_optim *o)
 
 int tn_optim_step(tn_optim *o)
 {
+    if (!o)
+        return TN_EARG;
     o->error = (tn_error){ 0 };
     if (!tn_context_enter(o->context))
         return tn_fail(&o->error, TN_ESTATE, "step %lld: " TN_BUSY, (long long)o->steps + 1);
@@ -230,11 +232,14 @@ int tn_optim_step(tn_optim *o)
 
 const tn_error *tn_optim_error(const tn_optim *o)
 {
-    return &o->error;
+    static const tn_error none = { TN_EARG, "there is no optimizer: NULL" };
+    return o ? &o->error : &none;
 }
 
 int64_t tn_optim_left_over(const tn_optim *o, double *lr)
 {
+    if (!o || !lr)
+        return 0;
     int64_t numbers = 0;
     for (int64_t i = 0; i < o->count; i++)
         numbers += o->members[i].unit.h == o->fallback ? o->members[i].unit.f[0].n : 0;
@@ -244,36 +249,37 @@ int64_t tn_optim_left_over(const tn_optim *o, double *lr)
 
 int64_t tn_optim_steps(const tn_optim *o)
 {
-    return o->steps;
+    return o ? o->steps : 0;
 }
 
 void tn_optim_set_steps(tn_optim *o, int64_t steps)
 {
-    o->steps = steps;
+    if (o)
+        o->steps = steps;
 }
 
 double tn_optim_lr(const tn_optim *o)
 {
-    return o->lr;
+    return o ? o->lr : 0;
 }
 
 double tn_optim_grad_norm(const tn_optim *o)
 {
-    return o->norm;
+    return o ? o->norm : 0;
 }
 
 size_t tn_optim_state_bytes(const tn_optim *o)
 {
-    return o->state_bytes;
+    return o ? o->state_bytes : 0;
 }
 
 const tn_optim_def *tn_optim_definition(const tn_optim *o)
 {
-    return o->def;
+    return o ? o->def : NULL;
 }
 
 double tn_optim_hyper(const tn_optim *o, const char *name)
 {
-    int i = tn_settings_find(o->def, name, strlen(name));
+    int i = o && name ? tn_settings_find(o->def, name, strlen(name)) : -1;
     return i < 0 ? NAN : o->hyper[i];
 }

@@ -14,6 +14,8 @@ static double between(double from, double to, double share)
 
 double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
 {
+    if (!s)
+        return 0;
     if (k <= s->warmup)
         return lr * (double)k / (double)s->warmup;
     int64_t done = k - 1 - s->warmup, all = s->steps - s->warmup; /* steps after the warm-up */

@@ -34,8 +34,8 @@ static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
 
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
 {
-    bool leaves = def->pairs || def->matrices;
-    return i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i] : NULL;
+    bool leaves = def && (def->pairs || def->matrices);
+    return def && i >= 0 && i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i] : NULL;
 }
 
 /* Setting i of TN_SETTINGS, whose name is NULL if there is none. */

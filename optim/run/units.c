@@ -17,12 +17,16 @@ static size_t aligned(size_t bytes)
 
 size_t tn_unit_bytes(const tn_unit *u)
 {
+    if (!u)
+        return 0;
     int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n; /* 0 in the f[1] of a single weight */
     return (size_t)n * sizeof(tn_real);
 }
 
 double *tn_scratch_take(tn_scratch *s, int64_t n)
 {
+    if (!s)
+        return NULL;
     double *piece = s->memory ? (double *)(s->memory + s->used) : NULL;
     s->used += (size_t)n * sizeof *piece;
     return piece;
@@ -291,6 +295,8 @@ static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, in
 
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)
 {
+    if (!o || !out)
+        return false;
     for (int64_t j = 0; j < o->count; j++) {
         const tn_member *m = &o->members[j];
         for (int s = 0; s < TN_MAX_SLOTS && m->def->slots[s].kind; s++)

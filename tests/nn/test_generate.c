@@ -260,6 +260,7 @@ static const struct { tn_sampling s; int64_t length; const char *text; } refused
     { { .max_tokens = 1, .temperature = NAN }, 1, "temperature" },
     { { .max_tokens = 1, .top_k = -1 }, 1, "top-k -1" },
     { { .max_tokens = 1, .top_p = 1.5 }, 1, "top-p 1.5" },
+    { { .max_tokens = 1, .end_count = 2 }, 1, "2 end tokens, but none is given" },
 };
 
 START_TEST(wrong_settings_are_refused)
@@ -270,6 +271,12 @@ START_TEST(wrong_settings_are_refused)
     tn_generate(f.m, 1, &(const int32_t *){ ids }, &refused[_i].length, &refused[_i].s, &(int32_t *){ &token }, &made,
                 NULL, NULL, &f.e);
     must_fail(&f.e, TN_EARG, refused[_i].text);
+    tn_generate(f.m, 1, &(const int32_t *){ NULL }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
+                &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
+    must_fail(&f.e, TN_EARG, "row 1 has no prompt");
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
+                &(int32_t *){ NULL }, &made, NULL, NULL, &f.e);
+    must_fail(&f.e, TN_EARG, "row 1 has no prompt or no room");
     ids[0] = V;
     tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
                 &(int32_t *){ &token }, &made, NULL, NULL, &f.e);

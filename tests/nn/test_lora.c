@@ -66,6 +66,23 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
     { { .rank = 4, .alpha = 8, .dropout = 1 }, "LoRA dropout 1; expected at least 0 and below 1" },
 };
 
+/* Names of layers that a family of somebody else's may have. */
+static const struct { const char *weight, *layer, *block; } layer_names[] = {
+    { "h.0.c_attn.weight", "h.0.c_attn", "h.0.c_attn.q" }, { "w", "w", "w.q" },
+    { "embedding_matrix", "embedding_matrix", "embedding_matrix.q" }, { ".weight", ".weight", ".weight.q" },
+    { NULL, "", "" },
+};
+
+START_TEST(layers_have_any_name)
+{
+    tn_tensor *w = tn_tensor_new(TN_REAL, 2, (int64_t[]){ 4, 2 }, false);
+    tn_linear_layer l = { .name = layer_names[_i].weight, .w = w };
+    ck_assert_str_eq(tn_target_layer(&l).name, layer_names[_i].layer);
+    ck_assert_str_eq(tn_target_block(&l, "q", 0, 2).name, layer_names[_i].block);
+    tn_tensor_free(w);
+}
+END_TEST
+
 START_TEST(wrong_options_are_refused)
 {
     fixture f = open_fixture();
@@ -198,6 +215,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, targets_are_found_as_in_peft, 0, sizeof patterns / sizeof *patterns);
+    tcase_add_loop_test(c, layers_have_any_name, 0, sizeof layer_names / sizeof *layer_names);
     tcase_add_loop_test(c, wrong_options_are_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, adapters_start_as_in_peft);
     tcase_add_loop_test(c, merging_keeps_the_function, 0, sizeof merged / sizeof *merged);

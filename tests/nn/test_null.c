@@ -1,0 +1,138 @@
+/* test_null.c - every function of nn.h with NULL for each of its pointers. */
+#include "nn/cache.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/null.h"
+#include "tests/support/tests.h"
+
+#include <stdlib.h>
+
+typedef struct fixture {
+    null_fixture base;
+    char *temporary, *fresh;
+    const char *word, *name, *key, *folder;
+    const int64_t *dim, *lengths;
+    tn_params *params, *sketch;
+    tn_linear_layer *linear, linear_layer;
+    tn_norm_layer *norm, norm_layer;
+    tn_tensor *x, *q, *ids;
+    const tn_json *config;
+    tn_model *m, *adapted;
+    tn_cache *cache;
+    const tn_lora_options *lora;
+    const tn_sampling *sampling;
+    const int32_t *const *prompts;
+    int32_t ids_out[4], **outs;
+    int64_t *made;
+    void *arg;
+    tn_tokenizer *tokenizer;
+    tn_dataset *data;
+    tn_loader *loader;
+    const tn_batch *batch;
+    tn_eval *eval;
+} fixture;
+
+static const int32_t prompt[] = { 1, 2 };
+static const int32_t *const prompts[] = { prompt };
+static const int64_t dim[] = { 2, 2 };
+static const tn_lora_options lora = { .rank = 1, .alpha = 1 };
+static const tn_sampling sampling = { .max_tokens = 1, .stop = -1 };
+
+static void open_models(fixture *f)
+{
+    f->m = tn_model_open(f->base.c, f->folder, &f->base.e);
+    f->adapted = tn_model_open(f->base.c, f->folder, &f->base.e);
+    tn_lora_add(f->adapted, &lora, &f->base.e);
+    f->config = tn_json_read(GOLDEN "tiny_models/gpt2/config.json", &f->base.e);
+    must(&f->base.e);
+    f->cache = tn_cache_new(f->m, 1, 4);
+    f->ids = tn_tensor_new(TN_I32, 2, (int64_t[]){ 1, 2 }, false);
+    f->q = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, (f->m->heads + 2 * f->m->kv_heads) * f->m->head_size }, false);
+}
+
+static void open_data(fixture *f)
+{
+    put_file(f->temporary, "records", "{\"text\": \"abab\"}\n");
+    char *path = tn_path_join(f->temporary, "records");
+    f->tokenizer = tn_tokenizer_chars("ab", 2, &f->base.e);
+    f->data = tn_dataset_jsonl(path, f->tokenizer, &(tn_data_options){ .max_length = 4 }, &f->base.e);
+    f->loader = tn_loader_new(f->data, &(tn_loader_options){ .batch = 1, .in_order = true }, &f->base.e);
+    f->batch = tn_loader_next(f->loader);
+    must(&f->base.e);
+    free(path);
+}
+
+static null_fixture *open_fixture(void)
+{
+    fixture *f = calloc(1, sizeof *f);
+    *f = (fixture){ .temporary = temporary(), .word = "word", .name = "layer.weight", .key = "n_layer",
+                    .folder = GOLDEN "tiny_models/gpt2", .dim = dim, .lengths = dim, .prompts = prompts,
+                    .lora = &lora, .sampling = &sampling, .arg = f, .outs = malloc(sizeof *f->outs),
+                    .made = calloc(1, sizeof *f->made), .eval = calloc(1, sizeof *f->eval) };
+    f->fresh = tn_path_join(f->temporary, "fresh");
+    f->outs[0] = f->ids_out;
+    f->base.c = tn_context_new(&(tn_options){ .threads = 1 });
+    f->base.t = tn_tape_new(f->base.c);
+    f->params = tn_params_new(f->base.c);
+    f->sketch = tn_params_sketch(f->base.c);
+    f->linear_layer = tn_linear_layer_new(f->params, "layer", 2, 2, TN_OUT_IN, false, 1);
+    f->norm_layer = tn_norm_layer_new(f->params, "norm", 2, 1e-5);
+    f->linear = &f->linear_layer;
+    f->norm = &f->norm_layer;
+    f->x = tn_tensor_new(TN_REAL, 2, dim, false);
+    open_models(f);
+    open_data(f);
+    return &f->base;
+}
+
+static void close_fixture(null_fixture *base)
+{
+    fixture *f = (fixture *)base;
+    tn_loader_free(f->loader);
+    tn_dataset_free(f->data);
+    tn_tokenizer_free(f->tokenizer);
+    tn_cache_free(f->cache);
+    tn_json_free(f->config);
+    tn_model_free(f->m);
+    tn_model_free(f->adapted);
+    tn_tensor_free(f->x);
+    tn_tensor_free(f->q);
+    tn_tensor_free(f->ids);
+    tn_params_free(f->params);
+    tn_params_free(f->sketch);
+    tn_tape_free(f->base.t);
+    tn_context_free(f->base.c);
+    discard(f->temporary);
+    free(f->fresh);
+    free(f->outs);
+    free(f->made);
+    free(f->eval);
+    free(f);
+}
+
+static void each(void *arg, int64_t row, int32_t token)
+{
+    (void)arg, (void)row, (void)token;
+}
+
+#define UNREADABLE(result) ((result) == TN_UNREADABLE ? REFUSAL : SUCCESS)
+#define HOLDS_ERROR(result) CODE((result)->code)
+#define LAYER(result) NONE((result).w)
+#define TARGET(result) NONE((result).layer)
+
+DROP(params, tn_params, tn_params_free)
+DROP(model, tn_model, tn_model_free)
+
+#define NULL_ROWS "tests/nn/null.def"
+#include "tests/support/null_rows.h"
+
+START_TEST(every_function_has_a_row)
+{
+    null_rows_are_all(&table, "nn/nn.h");
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, null_is_refused, 0, table.rows);
+    tcase_add_test(c, every_function_has_a_row);
+}

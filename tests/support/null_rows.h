@@ -1,0 +1,26 @@
+/* null_rows.h - the test of the rows of a table, see null.h.
+   For the file that defines their fixture, with open and close, and NULL_ROWS, the path of the table. */
+#include "tests/support/null.h"
+#include "tests/support/tests.h"
+
+static const char *const names[] = {
+#define ROW NAME
+#include NULL_ROWS
+#undef ROW
+};
+
+static void call(null_fixture *base, int i, int null, null_call *out)
+{
+    fixture *f = (fixture *)base;
+#define ROW CALL
+#include NULL_ROWS
+#undef ROW
+}
+
+static const null_table table = { sizeof names / sizeof *names, names, open_fixture, close_fixture, call };
+
+START_TEST(null_is_refused)
+{
+    null_row(&table, _i);
+}
+END_TEST
