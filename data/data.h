@@ -268,7 +268,7 @@ typedef struct tn_loader_options {
 typedef struct tn_loader tn_loader;
 
 /* Training batches are a function of (seed, index) alone: records in a new permutation every epoch;
-   a stream gives windows at random starts. d must outlive the loader. */
+   a stream gives windows at random starts. d lives on until its loaders are freed, too. */
 tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e);
 void tn_loader_free(tn_loader *l);
 /* The next batch, valid until the next call; NULL at the end of an ordered pass, which starts anew. */

@@ -19,6 +19,8 @@ const tn_family *tn_family_find(const tn_json *config, tn_error *e);
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
                         bool sketch, tn_error *e);
 
+void tn_params_hold(tn_params *p); /* until one more tn_params_free */
+
 /* Describes the params by the config; again when that changes (dropout is the run's, and 0 yet). */
 int tn_model_describe(const tn_model *m, tn_error *e);
 void tn_params_describe_as(tn_params *p, const tn_params *other);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 struct tn_params {
+    int users; /* who made it, and optimizers: the last one frees it */
     tn_context *context;
     tn_param **all; /* each its own memory: a tn_param keeps its address */
     int64_t count, room;
@@ -23,6 +24,7 @@ tn_params *tn_params_new(tn_context *c)
     tn_params *p = c ? calloc(1, sizeof *p) : NULL;
     if (p) {
         tn_context_hold(c);
+        p->users = 1;
         p->context = c;
     }
     return p;
@@ -50,9 +52,14 @@ static void free_param(tn_param *a)
     free(a);
 }
 
+void tn_params_hold(tn_params *p)
+{
+    p->users++;
+}
+
 void tn_params_free(tn_params *p)
 {
-    if (!p)
+    if (!p || --p->users > 0)
         return;
     for (int64_t i = 0; i < p->count; i++)
         free_param(p->all[i]);

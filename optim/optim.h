@@ -11,8 +11,7 @@
    scale, found by name (x.lora_A.weight with x.lora_B.weight), never by position. An optimizer is
    one file and one row of optim.def; command line, help, state files, memory report and tests
    follow. tn_optim_new takes a definition that has no row there, too.
-   Ownership: a tn_optim owns its state, not the params, which must be there at its last step; which of
-   the two is freed first does not matter. Errors: tn_optim_step returns a negative TN_E*, leaves
+   Ownership: a tn_optim owns its state; the params live on until it is freed, too. Errors: tn_optim_step returns a negative TN_E*, leaves
    weights and state as they were, and the gradients to be looked at: tn_params_clear drops them. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H

@@ -9,6 +9,7 @@
 #include "data/data.h"
 
 struct tn_dataset {
+    int loaders;         /* that read it: it lives on until they are freed */
     uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a stream */
@@ -34,6 +35,7 @@ typedef struct tn_maker {
     const tn_data_options *o;
 } tn_maker;
 
+void tn_dataset_hold(tn_dataset *d); /* until one more tn_dataset_free, on any thread */
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Room for `more` ids behind those there are. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);

@@ -20,7 +20,7 @@ enum { GROUP = 10 }; /* steps that are sorted together */
 typedef struct row { int64_t length, place, record; } row;
 
 struct tn_loader {
-    const tn_dataset *d;
+    tn_dataset *d;
     tn_loader_options o;
     int64_t step;                     /* S, the rows of a training step */
     int64_t rows;                     /* of an ordered pass */
@@ -78,11 +78,12 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
     const bool permuted = !o->in_order && !d->facts.stream;
     tn_loader *l = calloc(1, sizeof *l);
     if (l != NULL) {
-        *l = (tn_loader){ .d = d, .o = *o, .step = step, .epoch = -1,
+        *l = (tn_loader){ .d = (tn_dataset *)d, .o = *o, .step = step, .epoch = -1,
                           .rows = o->rows > 0 && o->rows < records ? o->rows : records,
                           .permute = tn_stream("loader.permute"),
                           .regroup = tn_stream("loader.regroup"),
                           .start = tn_stream("loader.start") };
+        tn_dataset_hold(l->d);
         l->order = permuted ? calloc((size_t)records, sizeof *l->order) : NULL;
         l->pieces = calloc((size_t)o->batch, sizeof *l->pieces);
         l->ids = malloc(cells);
@@ -104,6 +105,7 @@ void tn_loader_free(tn_loader *l)
     free(l->pieces);
     free(l->ids);
     free(l->targets);
+    tn_dataset_free(l->d);
     free(l);
 }
 

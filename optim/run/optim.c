@@ -5,6 +5,7 @@
 #include "optim/optim.h"
 #include "core/context.h"
 #include "core/op.h"
+#include "nn/model.h"
 #include "optim/balora.h"
 #include "optim/algebra/norm.h"
 #include "optim/run/table.h"
@@ -66,6 +67,7 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
         tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
         return NULL;
     }
+    tn_params_hold(p);
     o->params = p;
     o->context = tn_params_context(p);
     o->def = def;
@@ -84,6 +86,7 @@ void tn_optim_free(tn_optim *o)
     if (!o)
         return;
     tn_table_free(o);
+    tn_params_free(o->params);
     free(o);
 }
 
