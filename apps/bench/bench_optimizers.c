@@ -11,6 +11,13 @@ enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the 
 /* Factors (R,C) and (C,R), as lora layers have them. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
 {
+    const double bytes = 4.0 * (double)o->pairs * (double)o->width * (double)o->lora_rank * sizeof(tn_real);
+    if (bytes > (double)tn_memory_room()) { /* weights and their gradients */
+        tn_fail(e, TN_ENOMEM, "%lld pairs of (%lld, r %lld) take %.3g GB or more of memory; expected at most "
+                "the %.3g GB that there are", (long long)o->pairs, (long long)o->width, (long long)o->lora_rank,
+                bytes * 1e-9, (double)tn_memory_room() * 1e-9);
+        return NULL;
+    }
     tn_params *p = tn_params_new(c);
     if (!p) {
         tn_fail(e, TN_ENOMEM, "no memory for the weights");

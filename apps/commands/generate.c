@@ -26,8 +26,10 @@ static void read_stdin(tn_text *out, tn_error *e)
         n = fread(bytes, 1, sizeof bytes, stdin);
         tn_text_bytes(out, bytes, n);
     } while ((n > 0 || (ferror(stdin) && errno == EINTR)) && out->n < STDIN_MOST);
-    if (tn_text_done(out, "standard input", e) && (ferror(stdin) || out->n >= STDIN_MOST))
-        tn_fail(e, TN_EIO, "standard input: cannot be read, or more than %d bytes", STDIN_MOST);
+    if (tn_text_done(out, "standard input", e) && ferror(stdin))
+        tn_fail(e, TN_EIO, "standard input: cannot be read: %s", strerror(errno));
+    else if (out->n >= STDIN_MOST)
+        tn_fail(e, TN_EIO, "standard input: expected less than %d bytes", STDIN_MOST);
     if (out->n && out->s[out->n - 1] == '\n')
         out->n--;
 }
@@ -162,6 +164,9 @@ int command_generate(const options *o, tn_error *e)
     if (!o->prompt[0])
         return tn_fail(e, APP_USAGE,
                        "--prompt is missing; expected a text, or - for standard input");
+    for (int r = 0, inputs = 0; o->prompt[r]; r++)
+        if (!strcmp(o->prompt[r], "-") && inputs++)
+            return tn_fail(e, APP_USAGE, "--prompt -: given twice; there is one standard input");
     if (!setup_trained(&s, o, e))
         generate(&s, o, &b, e);
     for (int r = 0; r < MAX_LIST; r++) {

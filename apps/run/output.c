@@ -1,5 +1,6 @@
 /* output.c - see output.h. */
 #include "apps/run/guard.h"
+#include "apps/run/parents.h"
 #include "apps/run/swap.h"
 #include "apps/run/show.h"
 #include "data/formats/file.h"
@@ -176,30 +177,6 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
 
 /* ---- beginning ---- */
 
-/* Makes the folder and those above it. */
-static int make_folders(output *out, tn_error *e)
-{
-    char *path = strdup(out->folder);
-    if (!path)
-        return tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
-    for (char *s = path + 1;; s++) {
-        const char kept = *s;
-        if (kept && kept != '/')
-            continue;
-        *s = 0;
-        out->made = !tn_at_make(AT_FDCWD, path);
-        if (!out->made && errno != EEXIST) {
-            swap_failed(path, "make the folder", e);
-            break;
-        }
-        *s = kept;
-        if (!kept)
-            break;
-    }
-    free(path);
-    return e->code;
-}
-
 static int check_room(const output *out, double bytes, tn_error *e)
 {
     struct statvfs fs;
@@ -254,8 +231,12 @@ int output_stage(output *out, tn_error *e)
 
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
 {
-    if (e->code || (out->at < 0 && (make_folders(out, e) || take(out, e))) ||
-        check_room(out, bytes, e))
+    if (!e->code && out->at < 0) {
+        out->made = parents_make(out->folder, e);
+        if (!e->code)
+            take(out, e);
+    }
+    if (e->code || check_room(out, bytes, e))
         return e->code;
     out->run = out->waiting ? out->waiting : out->resume ? out->m.run : 0;
     out->run = out->run ? out->run : number_from(out, hash);
@@ -384,8 +365,8 @@ void output_close(output *out)
     if (out->waits && !out->kept && (out->run == out->m.run || !out->kind->checkpoints ||
                        !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
-    if (out->made)
-        tn_at_remove(AT_FDCWD, out->folder, true); /* which fails if anything is in it */
+    if (out->made && (out->at < 0 || !output_here(out, &e))) /* else it is somebody else's by now */
+        parents_unmake(out->folder, out->made);
     if (out->work_at >= 0)
         close(out->work_at);
     if (out->at >= 0)

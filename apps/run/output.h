@@ -44,7 +44,7 @@ typedef struct output {
     int at, work_at;      /* their descriptors; -1: not open */
     bool waits, kept;     /* this run's files wait in a folder of their own; which output_close leaves */
     bool resume, adopted; /* by a resume, without a marker */
-    bool made;            /* OUT was not there */
+    int made;             /* folders of OUT's path that were not there, OUT itself the last */
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
     uint64_t waiting;     /* of the run that a resume goes on with where it waits; 0: none */
     marker m;             /* what is in OUT */

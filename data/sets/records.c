@@ -83,6 +83,8 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 
 /* ---- tasks ---- */
 
+enum { SAMPLE = 1000 }; /* records by whose memory that of all is judged */
+
 /* Record i of a task's split. */
 static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const char *split,
                            uint64_t i, tn_error *e)
@@ -96,6 +98,17 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
     const tn_span completion = { r.completion, strlen(r.completion) };
     if (add_record(m, prompt, completion, &inner))
         tn_dataset_fail(t->name, 0, &inner, e);
+    return e->code;
+}
+
+/* What all records will take, by those that are there: refused before the machine is full. */
+static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count, tn_error *e)
+{
+    const double has = (double)d->n * sizeof *d->ids + (double)made * 2 * sizeof *d->start;
+    const double bytes = has / (double)made * (double)count, room = (double)tn_memory_room();
+    if (bytes > room)
+        tn_fail(e, TN_ENOMEM, "task %s: %lld records take about %.3g GB of memory; expected at most the "
+                "%.3g GB that there are", task, (long long)count, bytes * 1e-9, room * 1e-9);
     return e->code;
 }
 
@@ -114,7 +127,7 @@ tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, 
     else if (first < 0 || count < 1 || first > INT64_MAX - count)
         tn_fail(e, TN_EARG, "task %s: %lld records from %lld on; expected 1 or more from 0 on",
                 task, (long long)count, (long long)first);
-    for (int64_t i = 0; !e->code && i < count; i++)
+    for (int64_t i = 0; !e->code && i < count && !(i == SAMPLE && check_room(d, task, i, count, e)); i++)
         add_task_record((tn_maker){ d, k, o }, t, seed, split, (uint64_t)(first + i), e);
     return tn_dataset_finish(d, task, e);
 }

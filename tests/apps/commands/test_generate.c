@@ -71,6 +71,25 @@ START_TEST(end_tokens_of_both_configs_end_it)
 }
 END_TEST
 
+/* Standard input is one text: what cannot be read of it is said with its reason. */
+static const struct { const char *command; int status; const char *says; } inputs[] = {
+    { "-p - -p 1 <t.txt", 1, "--prompt: 2239 tokens; expected at most the model's 64" },
+    { "-p - </", 1, "standard input: cannot be read: Is a directory\n" },
+    { "-p - -p - <t.txt", 2, "--prompt -: given twice; there is one standard input\n" },
+    { "-p 1 -p - -p 2 -p - <t.txt", 2, "--prompt -: given twice; there is one standard input\n" },
+};
+
+START_TEST(standard_input_is_one_prompt)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(shell(&p, "\"$T\" generate --model b -n 2 %s >out 2>err", inputs[_i].command),
+                     inputs[_i].status);
+    place_has(&p, "err", inputs[_i].says);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
@@ -79,4 +98,5 @@ void tests(TCase *c)
     tcase_add_loop_test(c, a_text_ends_with_the_positions_and_says_so, 0, sizeof lengths / sizeof *lengths);
     tcase_add_loop_test(c, what_is_written_is_text, 0, 2);
     tcase_add_loop_test(c, end_tokens_of_both_configs_end_it, 0, sizeof files / sizeof *files);
+    tcase_add_loop_test(c, standard_input_is_one_prompt, 0, sizeof inputs / sizeof *inputs);
 }

@@ -177,9 +177,48 @@ START_TEST(only_its_own_is_replaced)
     place_end(&p);
 }
 END_TEST
+
+#define NOWHERE "train --model m --tokenizer chars --data t.txt --iters 2000 --save-every 40 --progress none "
+
+/* Folders that a run made and put nothing into: how it is told to write there, what is left then. */
+static const struct { const char *made, *out, *left; } nowhere[] = {
+    { ":", "x", "" },
+    { ":", "x/y/z", "" },
+    { ":", "./x//y/z/", "" },
+    { "mkdir x", "x/y/z", "x" },
+    { "mkdir -p x/y; echo mine >x/mine", "x/y/z", "x x/mine x/y" },
+    { "mkdir home; ln -s home x", "x/y/z", "home x" },
+};
+
+START_TEST(folders_made_for_nothing_go)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "%s", nowhere[_i].made), 0);
+    ck_assert_int_eq(shell(&p, "(ulimit -f 0; exec \"$T\" " NOWHERE "-o %s 2>&1) | cat >err", nowhere[_i].out), 0);
+    place_has(&p, "err", "File too large");
+    ck_assert_int_eq(shell(&p, "test \"$(find x home 2>ls | sort | tr '\\n' ' ' | sed 's/ $//')\" = '%s'",
+                           nowhere[_i].left), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A folder that took the place of a run's is not the run's to remove, however empty. */
+START_TEST(an_empty_folder_of_somebody_stays)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "\"$T\" " NOWHERE "-o o 2>err & until test -s o/log.jsonl; do sleep 0.01; done; "
+                               "mv o moved; mkdir o; wait $!"), 1);
+    place_has(&p, "err", "o: moved away while this run went on");
+    ck_assert_int_eq(shell(&p, "test -d o && test -z \"$(ls -A o)\" && test -s moved/log.jsonl"), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
         return; /* there is one program, in float */
     tcase_add_loop_test(c, only_its_own_is_replaced, 0, sizeof rows / sizeof *rows);
+    tcase_add_loop_test(c, folders_made_for_nothing_go, 0, sizeof nowhere / sizeof *nowhere);
+    tcase_add_test(c, an_empty_folder_of_somebody_stays);
 }

@@ -1,0 +1,14 @@
+/* parents.h - makes a folder and those above it that are not there, and takes them back.
+
+       int made = parents_make("new/deep/out", e);
+       parents_unmake("new/deep/out", made);    removes those that are still empty */
+#ifndef TN_APP_PARENTS_H
+#define TN_APP_PARENTS_H
+
+#include "core/core.h"
+
+/* How many of the path's folders were made, the deepest ones. Where one cannot be made, none is left. */
+int parents_make(const char *path, tn_error *e);
+void parents_unmake(const char *path, int made);
+
+#endif
