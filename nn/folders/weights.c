@@ -77,22 +77,36 @@ static void open_shards(tn_weights *w, const char *folder, const tn_json *index,
     }
     for (const tn_json *v = map->child; v && !e->code; v = v->next)
         open_shard(w, folder, v, missing, e);
+    if (!map->count)
+        tn_json_refuse(map, "at least one tensor", e);
     if (missing[0])
         tn_fail(e, TN_EIO, "%s: files that %s names are missing:%s", folder, index_name,
                 missing);
 }
 
-/* Do files of this name hold weights, in some program's format? */
-static bool holds_weights(const char *name)
+/* Do the first n letters of a name end as those of files that hold weights, in some program's format? */
+static bool ends_as_weights(const char *name, size_t n)
 {
     static const char *const ends[] = { ".safetensors", ".safetensors.index.json", ".bin", ".pt",
                                         ".bin.index.json", ".pth", ".ckpt", ".h5", ".msgpack",
                                         ".gguf", ".onnx", ".npz" };
-    const size_t n = strlen(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (n > strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]))
+        if (n > strlen(ends[i]) && !strncmp(name + n - strlen(ends[i]), ends[i], strlen(ends[i])))
             return true;
     return false;
+}
+
+/* Packed, in parts or not loaded to the end, too: "model.safetensors.gz", "pytorch_model.bin.part". Text
+   about a file ("model.pt.md") is none, nor what a save of tenon that was killed left (".tmp"). */
+static bool holds_weights(const char *name)
+{
+    static const char *const others[] = { ".md", ".txt", ".json", ".html", ".tmp" };
+    const char *last = strrchr(name, '.');
+    for (size_t i = 0; last && i < sizeof others / sizeof *others; i++)
+        if (!strcmp(last, others[i]))
+            return ends_as_weights(name, strlen(name));
+    return ends_as_weights(name, strlen(name)) ||
+           (last && ends_as_weights(name, (size_t)(last - name)));
 }
 
 /* Refuses a folder with weights under names that are not read: they are not random. */

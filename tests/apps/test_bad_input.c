@@ -59,6 +59,14 @@ static const row rows[] = {
     { "cp o/model.safetensors m/model-00001-of-00001.safetensors", TRAIN_M "--data t.txt", 1,
       "m: weights in model-00001-of-00001.safetensors; expected model.safetensors", false },
 
+    { ": >m/model.safetensors.part", TRAIN_M "--data t.txt", 1, "m: weights in model.safetensors.part; expected", false },
+    { ": >m/pytorch_model.bin.gz", TRAIN_M "--data t.txt", 1, "m: weights in pytorch_model.bin.gz; expected", false },
+    { ": >m/model.ckpt.data-00000-of-00001", TRAIN_M "--data t.txt", 1, "m: weights in model.ckpt.data-0", false },
+    { "echo '{\"weight_map\": {}}' >m/model.safetensors.index.json", TRAIN_M "--data t.txt", 1,
+      "/weight_map is an object, expected at least one tensor", false },
+    { "echo '{\"weight_map\": {}}' >o/model.safetensors.index.json; rm o/model.safetensors", "eval --model o --data r.jsonl", 1,
+      "/weight_map is an object, expected at least one tensor", false },
+
     /* weights */
     { SET("o/model.safetensors", "F32", "I32"), TRAIN_O "r.jsonl", 1,
       "is of type I32; expected F64, F32, F16 or BF16", false },
@@ -339,6 +347,7 @@ END_TEST
 
 /* The same commands with nothing wrong: so it is the fault that is refused. */
 static const char *const sound[] = { TRAIN_M "--data t.txt",
+                                     TRAIN_M "--data t.txt $(: >m/README.pt.md)",
                                      TRAIN_M "--data task:lookup --iters 3 --overwrite",
                                      TRAIN_O "r.jsonl",
                                      "generate --model o --prompt 1 --adapter-path a" };

@@ -142,6 +142,8 @@ static const struct { const char *name; bool weights; } beside[] = {
     { "pytorch_model.bin", true }, { "pytorch_model.bin.index.json", true }, { "tf_model.h5", true },
     { "flax_model.msgpack", true }, { "model-00001-of-00002.safetensors", true }, { "model.gguf", true },
     { "consolidated.00.pth", true }, { "model.fp16.safetensors", true }, { "model.safetensors.tmp", false },
+    { "model.safetensors.gz", true }, { "pytorch_model.bin.part", true }, { "model.ckpt.index", true },
+    { "README.pt.md", false }, { "notes.h5.txt", false },
     { "merges.txt", false }, { "generation_config.json", false }, { "bin", false }, { "README.md", false },
 };
 
