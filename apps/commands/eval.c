@@ -13,8 +13,12 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
     show("data        %s\n", o->task ? o->task : o->data);
     show("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
          show_cuts(f, setup_length(s, o), cuts));
-    show("loss        %.6f +- %.6f\n", v->loss, v->error);
-    show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+    if (v->rows > 1) {
+        show("loss        %.6f +- %.6f\n", v->loss, v->error);
+        show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+    } else { /* one row says nothing about the spread of rows */
+        show("loss        %.6f\nperplexity  %.5g\n", v->loss, perplexity);
+    }
 }
 
 static int evaluate(const setup *s, const options *o, part which, tn_error *e)
@@ -28,7 +32,7 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
         return e->code;
     show("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
          100.0 * (double)score.exact / (double)score.records);
-    if (o->mask_prompt && score.records == f.records + f.skipped) /* else a row is no answer */
+    if (o->mask_prompt && score.records == f.records && !f.truncated) /* else a row is no answer */
         show(", teacher-forced %lld", (long long)v.exact);
     show("\n");
     if (s->task)

@@ -119,20 +119,44 @@ static void add_block(tn_model *m, gpt *g, int64_t i, double std)
     b->mlp_proj = tn_linear_layer_new(p, path(s, i, "mlp.c_proj"), F, C, TN_IN_OUT, true, back);
 }
 
+/* NULL: not known. */
+static const activation *find_activation(const char *name)
+{
+    for (int i = 0; i < KNOWN; i++)
+        if (!strcmp(name, known[i].name))
+            return &known[i];
+    return NULL;
+}
+
 static const activation *read_activation(const tn_json *config, tn_error *e)
 {
     static const char key[] = "activation_function";
     const char *name = known[0].name;
     char expected[256] = "one of";
     tn_json_get_string(config, key, &name, e);
+    if (find_activation(name))
+        return find_activation(name);
     for (int i = 0; i < KNOWN; i++) {
-        if (!strcmp(name, known[i].name))
-            return &known[i];
         const size_t n = strlen(expected);
         snprintf(expected + n, sizeof expected - n, " %s", known[i].name);
     }
     tn_json_refuse(tn_json_find(config, key), expected, e);
     return NULL;
+}
+
+/* What other models' keys say is not read, by Transformers neither: refused where it is another thing
+   than what is computed. */
+static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
+{
+    double eps = g->eps;
+    const tn_json *act = tn_json_find(config, "hidden_act");
+    const activation *f = act && act->kind == TN_STRING ? find_activation(act->text) : NULL;
+    if (!e->code && act && act->kind != TN_NULL && (!f || f->run != g->f->run))
+        tn_json_refuse(act, "activation_function, the key of gpt2, to say the same", e);
+    tn_json_get_real(config, "layer_norm_eps", &eps, e);
+    if (!e->code && eps != g->eps)
+        tn_json_refuse(tn_json_find(config, "layer_norm_eps"),
+                       "layer_norm_epsilon, the key of gpt2, to say the same", e);
 }
 
 /* A size under GPT-2's name or under the one that other models have. */
@@ -161,6 +185,7 @@ static int read_config(tn_model *m, gpt *g, const tn_json *config, tn_error *e)
     tn_config_require(config, "scale_attn_weights", "true", e);
     tn_config_require(config, "scale_attn_by_inverse_layer_idx", "false", e);
     tn_config_require(config, "add_cross_attention", "false", e);
+    check_other_keys(g, config, e);
     if (!e->code && m->width % m->heads)
         tn_json_refuse(config, "an n_embd that is a multiple of n_head", e);
     if (!e->code && !(g->eps > 0))

@@ -127,7 +127,7 @@ START_TEST(eval_of_a_text_says_what_it_takes)
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     ck_assert_int_eq(shell(&p, "head -c 40 t.txt >s.txt; head -c 2 t.txt >two.txt"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt --max-seq-length 39"), 0);
-    ck_assert_int_eq(shell(&p, "cp out exactly; grep -q '^tokens      39 in 1 rows$' out"), 0);
+    ck_assert_int_eq(shell(&p, "cp out exactly; grep -q '^tokens      39 in 1 rows$' out && ! grep -q -e +- out"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt"), 0); /* rows of 64 */
     ck_assert_int_eq(shell(&p, "cmp exactly out"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data two.txt"), 0);
@@ -170,6 +170,13 @@ START_TEST(eval_of_records_counts_right_answers)
                                "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data c.jsonl --max-seq-length 40"), 0);
     place_has(&p, "out", right);
+    /* A row that is cut is no answer, though each of its targets may be right. */
+    ck_assert_int_eq(shell(&p, "echo '{\"prompt\":\"oak\",\"completion\":\" and the old oak tree\"}' >l.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl"), 0);
+    place_has(&p, "out", "exact       0 of 1 (0.0 %), teacher-forced ");
+    ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl --max-seq-length 8"), 0);
+    place_has(&p, "out", ", 1 cut at 8\n");
+    place_has(&p, "out", "exact       0 of 1 (0.0 %)\n");
     ck_assert_int_eq(tenon(&p, "eval --model b --data d --split valid --no-mask-prompt"), 0);
     place_has(&p, "out", right);
     free(right);
