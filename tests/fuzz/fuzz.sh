@@ -6,7 +6,7 @@ build=$1; shift
 TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1 # in memory where that is possible
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
-trap 'exit 130' HUP INT TERM
+trap 'sleep 1; exit 130' HUP INT TERM # what runs takes a moment to end
 bad=0
 "$build/seeds" "$build/rows" || exit 1
 for rows in "$build"/rows/*/; do

@@ -4,7 +4,7 @@
 export LC_ALL=C
 log=$(mktemp -d) || exit 1
 trap 'rm -rf "$log"' EXIT
-trap 'exit 130' HUP INT TERM
+trap 'sleep 1; exit 130' HUP INT TERM # a test's own children take a moment to end
 mkdir "$log/tmp" "$log/out" || exit 1
 export TMPDIR="$log/tmp"
 for t in "$@"; do echo "$t"; done | xargs -P 2 -I{} sh -c '
