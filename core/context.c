@@ -84,5 +84,7 @@ int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i,
 
 void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes)
 {
-    return c ? tn_pool_memory(c->pool, thread, slot, bytes) : NULL;
+    if (!c || thread < 0 || thread >= tn_context_threads(c) || slot < 0 || slot >= TN_SLOTS)
+        return NULL;
+    return tn_pool_memory(c->pool, thread, slot, bytes);
 }

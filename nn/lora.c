@@ -265,6 +265,8 @@ int tn_lora_merge(tn_model *m, tn_error *e)
     const int missing = tn_given(e, m, __func__);
     if (missing)
         return missing;
+    if (tn_model_refuse_sketch(m, e))
+        return e->code;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
     tn_params *p = prepare_without_factors(m, e);

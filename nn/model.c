@@ -72,6 +72,13 @@ static void read_ends(tn_model *m, const tn_json *config, tn_error *e)
         add_end(m, usual, e);
 }
 
+int tn_model_refuse_sketch(const tn_model *m, tn_error *e)
+{
+    if (!e->code && tn_params_is_sketch(m->params))
+        tn_fail(e, TN_ESTATE, "the model is a sketch, which has no numbers; expected one with its weights");
+    return e->code;
+}
+
 int tn_model_describe(const tn_model *m, tn_error *e)
 {
     tn_text text = { 0 };

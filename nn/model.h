@@ -21,6 +21,8 @@ tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
 
 void tn_params_hold(tn_params *p); /* until one more tn_params_free */
 
+/* Refuses the model of a sketch, which has no numbers. */
+int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
 /* Describes the params by the config; again when that changes (dropout is the run's, and 0 yet). */
 int tn_model_describe(const tn_model *m, tn_error *e);
 void tn_params_describe_as(tn_params *p, const tn_params *other);

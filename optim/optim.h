@@ -148,7 +148,7 @@ typedef struct tn_schedule { /* rate of step k = 1..steps: lr k/w up to k = w, t
     int64_t decay;     /* wsd: the last `decay` steps fall linearly */
 } tn_schedule;
 
-double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
+double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k); /* k below 1 counts as 1 */
 /* The kind of that name ("inverse-sqrt"), or -1. */
 int tn_schedule_find(const char *name);
 
@@ -180,7 +180,7 @@ void tn_optim_free(tn_optim *o);
 /* One step with the gradients in the params, which are zero after it. A gradient that is not finite
    refuses the whole step and names the weight; nothing has changed then, and the gradients are still
    there: tn_params_clear before the next tn_backward, or it adds to them. So does a weight that was
-   frozen after the optimizer was made, and another thread inside a call of the context. */
+   added or frozen after the optimizer was made, and another thread inside a call of the context. */
 int tn_optim_step(tn_optim *o);
 const tn_error *tn_optim_error(const tn_optim *o); /* o NULL: an error that says so */
 /* How many numbers an optimizer of pairs or of matrices leaves to AdamW, with AdamW's defaults, and
@@ -215,7 +215,8 @@ typedef struct tn_run_state { /* what resuming needs besides weights and optimiz
     uint64_t before;           /* number of the run whose place it takes in the folder; 0: none */
 } tn_run_state;
 
-/* Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all checkpoints
+/* Both take the params that the optimizer was made for, and no others (TN_EARG).
+   Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all checkpoints
    of this run but the newest `keep`, and those of the run before. Other checkpoints stay: one of them
    in the place of the new one is refused (TN_ESTATE). Refuses (TN_ENONFINITE) trained weights and state
    that are not finite: nobody could go on from them. Counts are from 0 to 2^53. The base is hashed at

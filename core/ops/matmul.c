@@ -85,6 +85,9 @@ static int64_t outputs(const tn_node *n)
 static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    const int64_t layout = n->attr.i[0];
+    if (layout != TN_OUT_IN && layout != TN_IN_OUT)
+        return tn_refuse(t, n->op, TN_EARG, "layout %lld; expected TN_OUT_IN or TN_IN_OUT", (long long)layout);
     if (w->rank != 2 || w->dim[out_in(n) ? 1 : 0] != tn_cols(x))
         return tn_refuse_shapes(t, n);
     if (b && (b->rank != 1 || b->dim[0] != outputs(n)))
@@ -197,6 +200,7 @@ const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .froz
         { { .in = { { 2, 3 }, { 3, 4 } } }, "linear: shapes do not fit: (2,3) (3,4)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 3 } } }, "linear: shapes do not fit: (2,3) (4,3) (3)" },
         { { .in = { { 2, 3 }, { 4, 3 } }, .attr = { .i = { TN_IN_OUT } } }, "linear: shapes do not fit: (2,3) (4,3)" },
+        { { .in = { { 2, 3 }, { 4, 3 } }, .attr = { .i = { 2 } } }, "linear: layout 2; expected TN_OUT_IN or TN_IN_OUT" },
         { .text = "" } } };
 
 tn_tensor *tn_linear(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *b, tn_layout l)

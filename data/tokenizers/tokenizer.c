@@ -210,6 +210,9 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
     const int missing = tn_given(e, k && (text || !length) && ids && n && room, __func__);
     if (missing)
         return missing;
+    if (*n < 0 || *n > *room || (*room > 0 && !*ids))
+        return tn_fail(e, TN_EARG, "%lld ids in room for %lld; expected 0 in no room, or ids that grew here",
+                       (long long)*n, (long long)*room);
     if (length == 0)
         return TN_OK;
     if (grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */

@@ -223,6 +223,8 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
     const int missing = tn_given(e, m && folder, __func__);
     if (missing)
         return missing;
+    if (tn_model_refuse_sketch(m, e))
+        return e->code;
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
     free(m->note);

@@ -248,6 +248,8 @@ int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_e
     const int missing = tn_given(e, m && folder, __func__);
     if (missing)
         return missing;
+    if (tn_model_refuse_sketch(m, e))
+        return e->code;
     if (m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has adapters; merge them before it is saved");
     if (tn_folder_make(folder, e) || save_weights(m, folder, type, e))

@@ -21,6 +21,19 @@
 #include <string.h>
 #include <unistd.h>
 
+int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o, const tn_run_state *r,
+                        const char *function, tn_error *e)
+{
+    const int missing = tn_given(e, folder && p && o && r, function);
+    if (missing)
+        return missing;
+    if (o->params != p)
+        return tn_fail(e, TN_EARG, "%s: an optimizer of other params; expected those it was made for", folder);
+    if (tn_params_is_sketch(p))
+        return tn_fail(e, TN_ESTATE, "%s: params of a sketch, which have no numbers", folder);
+    return TN_OK;
+}
+
 int64_t tn_checkpoint_not_finite(const void *bytes, int64_t n, tn_file_type type, double *value)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -228,7 +241,7 @@ static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn
 
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    const int missing = tn_given(e, folder && p && o && r, __func__);
+    const int missing = tn_checkpoint_given(folder, p, o, r, __func__, e);
     if (missing)
         return missing;
     char *around = NULL, *path = find_checkpoint(folder, r->run, &around, e);

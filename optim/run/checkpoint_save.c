@@ -135,7 +135,7 @@ static int save_state(const char *folder, const tn_params *p, tn_optim *o, const
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e)
 {
-    const int missing = tn_given(e, folder && p && o && r, __func__);
+    const int missing = tn_checkpoint_given(folder, p, o, r, __func__, e);
     if (missing || check_numbers(folder, p, o, r->step, e))
         return missing ? missing : e->code;
     char *unfinished;

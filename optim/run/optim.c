@@ -69,6 +69,7 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
     }
     tn_params_hold(p);
     o->params = p;
+    o->trained = tn_params_trained(p);
     o->context = tn_params_context(p);
     o->def = def;
     o->schedule = how->schedule;
@@ -161,6 +162,10 @@ static int fill_missing_gradients(tn_optim *o)
                 memset(w->g, 0, (size_t)tn_tensor_count(w) * sizeof *w->g);
             w->has_grad = true;
         }
+    const int64_t trained = tn_params_trained(o->params);
+    if (trained != o->trained)
+        return tn_fail(&o->error, TN_ESTATE, "%lld numbers are trained, and the optimizer was made for %lld; "
+                       "expected it to be made last", (long long)trained, (long long)o->trained);
     return TN_OK;
 }
 
@@ -257,7 +262,7 @@ int64_t tn_optim_steps(const tn_optim *o)
 
 void tn_optim_set_steps(tn_optim *o, int64_t steps)
 {
-    if (o)
+    if (o && steps >= 0)
         o->steps = steps;
 }
 

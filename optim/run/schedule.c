@@ -16,6 +16,7 @@ double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
 {
     if (!s)
         return 0;
+    k = k < 1 ? 1 : k;
     if (k <= s->warmup)
         return lr * (double)k / (double)s->warmup;
     int64_t done = k - 1 - s->warmup, all = s->steps - s->warmup; /* steps after the warm-up */

@@ -22,6 +22,7 @@ typedef struct tn_gradient_part { /* what one task of a sum over a gradient read
 
 struct tn_optim {
     tn_params *params;
+    int64_t trained;               /* numbers of the params that were when it was made */
     tn_context *context;
     const tn_optim_def *def;
     double hyper[TN_SETTINGS];     /* of def */

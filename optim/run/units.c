@@ -295,7 +295,7 @@ static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, in
 
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)
 {
-    if (!o || !out)
+    if (!o || !out || i < 0)
         return false;
     for (int64_t j = 0; j < o->count; j++) {
         const tn_member *m = &o->members[j];
