@@ -1,7 +1,7 @@
 /* adapter_checkpoint.c - the adapters of a run that was not finished: a folder checkpoint-N.
 
-   Its model.safetensors holds the factors under the names that the params have, those of column blocks
-   too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each factor. */
+   Its model.safetensors holds the factors under the names that the params have, those of column
+   blocks too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each. */
 #include "nn/folders/weights.h"
 #include "nn/model.h"
 
@@ -35,8 +35,8 @@ static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_err
     }
     if (n == 0 || 2 * n != tn_safetensors_count(file))
         tn_fail(e, TN_EFORMAT,
-                "%s: %lld tensors, %lld of them factors of this model's layers; expected the checkpoint "
-                "of a LoRA run on this model", tn_safetensors_path(file),
+                "%s: %lld tensors, %lld of them factors of this model's layers; expected the "
+                "checkpoint of a LoRA run on this model", tn_safetensors_path(file),
                 (long long)tn_safetensors_count(file), 2 * (long long)n);
     return n;
 }
@@ -48,8 +48,8 @@ static double read_scale(const tn_safetensors *file, const tn_entry *a, tn_error
     char *end = NULL;
     const double s = text ? strtod(text, &end) : NAN;
     if (!text || *end || !(s > 0) || !isfinite(s))
-        tn_fail(e, TN_EFORMAT, "%s: the scale of %s is %s; expected a number above 0 in the metadata "
-                "(older checkpoints do not say it)", tn_safetensors_path(file), a->name,
+        tn_fail(e, TN_EFORMAT, "%s: the scale of %s is %s; expected a number above 0 in the "
+                "metadata (older checkpoints do not say it)", tn_safetensors_path(file), a->name,
                 text ? text : "missing");
     return s;
 }
@@ -65,7 +65,9 @@ static void read_pair(tn_model *m, const tn_safetensors *file, const tn_target *
         tn_weight_check(file, p.b, 2, (int64_t[]){ t->width, rank }, e))
         return;
     if (!m->lora->rank)
-        *m->lora = (tn_lora_options){ .rank = rank, .alpha = s * (double)rank, .targets = m->lora->targets };
+        *m->lora = (tn_lora_options){ .rank = rank,
+                                      .alpha = s * (double)rank,
+                                      .targets = m->lora->targets };
     tn_adapter *adapter = tn_lora_put(m, t, rank, s, 0, e);
     if (adapter && !tn_weight_read(file, p.a, adapter->a, e))
         tn_weight_read(file, p.b, adapter->b, e);

@@ -84,7 +84,7 @@ static void open_shards(tn_weights *w, const char *folder, const tn_json *index,
                 missing);
 }
 
-/* Do the first n letters of a name end as those of files that hold weights, in some program's format? */
+/* Do n letters of a name end as the names of files that hold weights, in some program's format? */
 static bool ends_as_weights(const char *name, size_t n)
 {
     static const char *const ends[] = { ".safetensors", ".safetensors.index.json", ".bin", ".pt",
@@ -96,8 +96,8 @@ static bool ends_as_weights(const char *name, size_t n)
     return false;
 }
 
-/* Packed, in parts or not loaded to the end, too: "model.safetensors.gz", "pytorch_model.bin.part". Text
-   about a file ("model.pt.md") is none, nor what a save of tenon that was killed left (".tmp"). */
+/* Packed, in parts or not loaded to the end, too: "model.safetensors.gz", "pytorch_model.bin.part".
+   Text about a file ("model.pt.md") is none, nor what a save that was killed left (".tmp"). */
 static bool holds_weights(const char *name)
 {
     static const char *const others[] = { ".md", ".txt", ".json", ".html", ".tmp" };

@@ -10,8 +10,10 @@
 
 #define TINY GOLDEN "tiny_models/gpt2" /* two blocks of width 32 */
 
-#define A(layer, r) { .name = "transformer.h." layer ".lora_A.weight", .type = TN_FILE_F32, .rank = 2, .dim = { r, 32 }, .real = numbers }
-#define B(layer, out, r) { .name = "transformer.h." layer ".lora_B.weight", .type = TN_FILE_F32, .rank = 2, .dim = { out, r }, .real = numbers }
+#define FACTOR(layer, what, rows, cols) \
+    { .name = "transformer.h." layer what, .type = TN_FILE_F32, .rank = 2, .dim = { rows, cols }, .real = numbers }
+#define A(layer, r) FACTOR(layer, ".lora_A.weight", r, 32)
+#define B(layer, out, r) FACTOR(layer, ".lora_B.weight", out, r)
 #define SCALE(layer, s) "transformer.h." layer ".lora_A.weight", s
 
 static const tn_real numbers[1024] = { 0.25, -1, 3 }, broken[384] = { [200] = (tn_real)NAN };
@@ -50,11 +52,13 @@ static const row rows[] = {
       "the scale of transformer.h.0.attn.c_attn.lora_A.weight is missing", TN_EFORMAT },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1), A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) },
       { SCALE("0.attn.c_attn", "2") }, 0, "the scale of transformer.h.1.mlp.c_fc.lora_A.weight is missing", TN_EFORMAT },
-    { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "") }, 0, "expected a number above 0", TN_EFORMAT },
+    { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "") }, 0,
+      "expected a number above 0", TN_EFORMAT },
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "0") }, 0, "is 0; expected", TN_EFORMAT },
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "-2") }, 0, "is -2; expected", TN_EFORMAT },
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "2x") }, 0, "is 2x; expected", TN_EFORMAT },
-    { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "inf") }, 0, "is inf; expected", TN_EFORMAT },
+    { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "inf") }, 0,
+      "is inf; expected", TN_EFORMAT },
 };
 
 static void write_folder(const char *folder, const row *r)
