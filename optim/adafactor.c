@@ -6,20 +6,21 @@
 
        w = t^-0.8,   rho = min(eta, 1 / sqrt(t))                   (1)   -0.8: beta2_decay
        alpha = max(eps2, rms(X_{t-1})) rho                         (2)
-       R_t = (1 - w) R_{t-1} + w G^2 1_m / m                       (3)   (n): means of rows
-       C_t = (1 - w) C_{t-1} + w 1_n^T G^2 / n                     (4)   (m): means of columns
+       R_t = (1 - w) R_{t-1} + w G^2 1_m / m                       (3)   n means, of the rows
+       C_t = (1 - w) C_{t-1} + w 1_n^T G^2 / n                     (4)   m means, of the columns
        V = R_t C_t / max(mean(R_t), eps1)                          (5)
        U = G / sqrt(max(V, eps1^2))                                (6)
-       X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1,rms(U)/d)  (7)   lambda on weights that decay
+       X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1,rms(U)/d)  (7)  lambda on weights that decay
 
-   Cost: three passes. State: R and C, one number a row and one a column.
-   Claims: a scaling c of the rank turns G into G / c and leaves (6) alone, and (2) makes the step
-   follow c; exact while both factors are larger than eps2 and gradients than eps1, so it needs a
-   small eps1, too: torch's is 1e-7 in single precision. Rotations break it: (5) looks at entries.
-   Traps: at t = 1, w = 1 and the zeros that the state starts from count for nothing. A weight that
-   is zero, as lora_B at the start, grows by eps2 rho a step at most and so is slow for long. (1) is
+   Cost: three passes. State: R and C, one number per row and one per column.
+   Claims: a scaling c of the rank turns G into G / c. That leaves (6) alone, and (2) makes the step
+   follow c. This is exact while both factors are larger than eps2 and the gradients larger than
+   eps1; torch's eps1 is 1e-7 in single precision, which is too large for it. Rotations break it:
+   (5) looks at entries.
+   Traps: at t = 1, w = 1, so the zeros in which the state starts do not count. A weight that is
+   zero, as lora_B at the start, grows by at most eps2 rho per step and stays small for long. (1) is
    a schedule of its own: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the
-   paper's eps1 = 1e-30 is zero in single precision: 0/0 in (6) is 0. */
+   paper's eps1 = 1e-30 is zero in single precision; 0/0 in (6) then counts as 0. */
 #include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
@@ -38,7 +39,7 @@ static size_t scratch(const tn_unit *u)
     return most;
 }
 
-/* (3) and (4) for factor k; returns the mean of R. sums: one a column. */
+/* (3) and (4) for factor k; returns the mean of R. sums: one number per column. */
 static double row_and_column_means(const tn_unit *u, int k, double w, double *restrict sums)
 {
     const tn_factor *f = &u->f[k];
@@ -111,9 +112,9 @@ const tn_optim_def tn_optim_adafactor = {
     .departs = "torch keeps a second moment of vectors in full; here vectors go to AdamW",
     .hyper = {
         { "lr", 1e-2, TN_ABOVE_0, "learning rate eta: share of its size that a weight moves by" },
-        { "beta2_decay", -0.8, TN_TO_0, "a new gradient counts t to this power" },
+        { "beta2_decay", -0.8, TN_TO_0, "a new gradient has the weight t to this power" },
         { "eps1", 0, TN_FROM_0, "floor of the roots; 0: the epsilon of the weights' type" },
-        { "eps2", 1e-3, TN_FROM_0, "no weight counts as smaller than this" },
+        { "eps2", 1e-3, TN_FROM_0, "a smaller weight counts as this large" },
         { "d", 1, TN_ABOVE_0, "largest rms of the direction" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },

@@ -1,5 +1,5 @@
 /* adam.c - Adam with L2 regularisation.
-   Kingma and Ba, arXiv:1412.6980, Algorithm 1; the L2 term as in torch.optim.Adam.
+   Kingma and Ba, arXiv:1412.6980, Algorithm 1. The L2 term is that of torch.optim.Adam.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        m_t = beta1 m_{t-1} + (1 - beta1) g_t                       (2)
@@ -7,19 +7,19 @@
        m^ = m_t / (1 - beta1^t),   v^ = v_t / (1 - beta2^t)        (4)
        x_t = x_{t-1} - eta m^ / (sqrt(v^) + eps)                   (5)
 
-   AMSGrad (Reddi et al., ICLR 2018) puts the largest v so far in the place of v_t in (4):
+   AMSGrad (Reddi et al., ICLR 2018) uses w_t, the largest v so far, for v_t in (4):
        w_t = max(w_{t-1}, v_t)                                     (6)
 
-   Others use this step for AdamW's variants: with (1 - eta lambda) x_{t-1} in the place of x_{t-1},
-   or x_t (1 - eta lambda) after the step; with eps not bias corrected, as in older files, or with
-   no correction at all:
+   Other pages use this step with AdamW's decay: (5) begins with (1 - eta lambda) x_{t-1}, or x_t is
+   multiplied by 1 - eta lambda after the step. Older files do not correct the bias of eps (7), or
+   correct nothing (8):
        x_t = x_{t-1} - eta sqrt(1 - beta2^t) / (1 - beta1^t) m_t / (sqrt(v_t) + eps)    (7)
        x_t = x_{t-1} - eta m_t / (sqrt(v_t) + eps)                                      (8)
 
    Cost: one pass. State: m and v, like each weight; with AMSGrad w, too.
-   Claims: nothing but signed permutations of the rank; the square in (3) looks at single entries.
-   Trap: sqrt(v^) is sqrt(v_t) / sqrt(1 - beta2^t), and eps is added after that; files that add it
-   before (scaled_adam.c) are off by a factor in eps. */
+   Claims: nothing but signed permutations of the rank: the square in (3) looks at single entries.
+   Trap: eps is added after the division in sqrt(v^) = sqrt(v_t) / sqrt(1 - beta2^t). Files that add
+   it before (scaled_adam.c) have another eps in effect. */
 #include "optim/adam.h"
 
 #include <math.h>
@@ -86,7 +86,7 @@ const tn_optim_def tn_optim_adam = {
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
-        { "amsgrad", 0, TN_SWITCH, "1: the largest second moment so far stands in the root" },
+        { "amsgrad", 0, TN_SWITCH, "1: the root is of the largest second moment so far" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
     .step = step,

@@ -1,4 +1,4 @@
-/* adam.h - the elementwise step of Adam, for every page that ends in one. Internal header. */
+/* adam.h - the elementwise step of Adam, for every page that ends with one. Internal header. */
 #ifndef TN_ADAM_H
 #define TN_ADAM_H
 
@@ -13,18 +13,19 @@ typedef enum tn_bias { /* of the moments, which start as zeros */
 } tn_bias;
 
 typedef struct tn_adam {
-    const tn_real *g;        /* the gradient */
-    double rate;             /* eta */
-    double coupled, shrink;  /* lambda of (1); what the weight is multiplied by first; both only for
-                                weights that decay */
-    double fade;             /* share of a weight that decays which is taken off after the step */
+    const tn_real *g; /* the gradient, of the shape of the weight */
+    double rate;      /* eta */
     tn_bias bias;
-    tn_real *top;            /* AMSGrad's largest v, or NULL */
+    tn_real *top;     /* AMSGrad's w of (6), or NULL */
+    /* The decay, of weights that decay: */
+    double coupled;   /* lambda of (1); 0: none */
+    double shrink;    /* what x_{t-1} is multiplied by; 1: no decay before the step */
+    double fade;      /* share of x_t that is taken off after the step; 0: none */
 } tn_adam;
 
-/* The equations of adam.c for factor k of u, whose first two slots are m and v. */
+/* The equations of adam.c for factor k of u. The first two slots of u are m and v. */
 void tn_adam_step(const tn_unit *u, int k, tn_adam how);
-/* AdamW on g at a rate, with the weight decay of u->h. */
+/* AdamW on g at this rate, with the weight decay of u->h: for tn_adam_step. */
 tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate);
 
 #endif

@@ -1,6 +1,6 @@
 /* adamw.c - Adam with decoupled weight decay.
-   Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2, as in torch.optim.AdamW. What the
-   optimizers of LoRA pairs leave over is trained by it.
+   Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2, as in torch.optim.AdamW. The optimizers of
+   LoRA pairs and of matrices leave all other weights to it.
 
        x' = (1 - eta lambda) x_{t-1}                               (1)   on weights that decay
        (2) to (6) of adam.c, with g_t = g and x' in the place of x_{t-1}
@@ -37,7 +37,7 @@ const tn_optim_def tn_optim_adamw = {
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 1e-2, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
-        { "amsgrad", 0, TN_SWITCH, "1: the largest second moment so far stands in the root" },
+        { "amsgrad", 0, TN_SWITCH, "1: the root is of the largest second moment so far" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
     .step = step,

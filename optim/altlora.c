@@ -1,9 +1,9 @@
-/* altlora.c - AltLoRA: the factors take turns and carry the momentum along.
-   The momentum follows the partner's columns. Yu et al., arXiv:2505.12455, and the authors'
-   optimizer_new.py.
+/* altlora.c - AltLoRA: the factors move in turn, and the momentum follows the partner's columns.
+   Yu et al., arXiv:2505.12455, and the authors' optimizer_new.py.
 
-   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). X is the factor whose turn it is, g
-   its gradient, Y its partner, Y_old is Y when M was written last, t counts the moves of X:
+   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). X is the factor that moves in this
+   step, g its gradient, Y its partner. Y_old is Y as it was when M was last written. t counts the
+   moves of X.
 
        C = (Y^T Y + delta I)^-1                                    (1)
        T = Y_old^T Y C                                             (2)
@@ -11,16 +11,16 @@
        X' = X_{t-1} - eta / (1 - beta1^t) M_t                      (4)
        X_t = (1 - eta lambda) X'                                   (5)   on weights that decay
 
-   Turns: lora_B, lora_A, lora_B, ... (alternate 1), in blocks of f steps (f; the authors' trainer
-   has 10), or both in every step, lora_A first and lora_B with the new lora_A (0).
-   For X = A and delta = 0, s (g C / s^2) B^T is G P_B, the best approximation of G = dL/dW that A
-   can move along, and M T B^T is M B_old^T P_B: the momentum, too, is projected.
+   Order (setting alternate): 1 is lora_B, lora_A, lora_B, ...; f is f steps of lora_B, then f of
+   lora_A (the authors' trainer has 10); 0 is both in every step, lora_A first, then lora_B with the
+   new lora_A. For X = A and delta = 0, s (g C / s^2) B^T is G P_B: of all motions that A can make,
+   it is the nearest to G = dL/dW. M T B^T is M B_old^T P_B, so the momentum is projected, too.
    Cost: four products of n r^2 and one eigenproblem of size r for the factor that moves. State: M
    and the partner's last value, like each weight.
-   Claims: at delta = 0 the product moves the same whatever basis the pair is written in; with delta
-   rotations are harmless.
-   Traps: moving lora_B first matters at the zero start, where lora_A has no gradient. The authors'
-   file leaves s^2 out of (3) (scale_free 0): the rate then acts as eta s^2. */
+   Claims: at delta = 0 the product moves the same for every basis that the pair is written in. With
+   delta above 0 this holds for rotations.
+   Traps: lora_B should move first, because lora_A has no gradient at the zero start. The authors'
+   file does not divide by s^2 in (3) (scale_free 0): the rate then acts as eta s^2. */
 #include "optim/altlora.h"
 
 #include <string.h>
@@ -28,34 +28,32 @@
 enum { LR, BETA1, DELTA, DECAY, ALTERNATE, BIAS_CORRECTION, SCALE_FREE };
 enum { M, OLD }; /* slots */
 
-/* How often factor i has moved after step u->t, f steps a turn; 0: it rests in that step. */
-static int64_t turn(const tn_unit *u, int i, int64_t f)
+/* t of factor x after step u->t, if the factors take turns of f steps; 0: x rests in that step. */
+static int64_t moves(const tn_unit *u, int x, int64_t f)
 {
     if (!f)
         return u->t;
-    int64_t block = (u->t - 1) / f;
-    return block % 2 == i ? 0 : block / 2 * f + (u->t - 1) % f + 1;
+    int64_t turn = (u->t - 1) / f; /* from 0; the even ones are lora_B's */
+    return turn % 2 == x ? 0 : turn / 2 * f + (u->t - 1) % f + 1;
 }
 
-void tn_altlora_step(tn_unit *u, double alternate, void (*move)(tn_unit *u, int i, int64_t t))
+void tn_altlora_step(tn_unit *u, double alternate, void (*move)(tn_unit *u, int x, int64_t t))
 {
-    for (int i = 0; i < 2; i++) {
-        int64_t t = turn(u, i, (int64_t)alternate);
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        int64_t t = moves(u, x, (int64_t)alternate);
         if (t)
-            move(u, i, t);
+            move(u, x, t);
     }
 }
 
-void tn_altlora_transport(const tn_unit *u, int i, double delta, void *const *old, double *work,
-                          double *c, double *t)
+void tn_altlora_transport(const tn_unit *u, int x, double delta, void *const *old, double *work,
+                          double *cross, double *c, double *t)
 {
-    const tn_factor *y = &u->f[1 - i];
-    double *cross = work + tn_preconditioner_work(u->r);
-    tn_preconditioner(u, 1 - i, delta, work, c);                            /* (1) */
-    tn_tall_gram(tn_tall_of(u, 1 - i, old[1 - i]), tn_tall_of(u, 1 - i, y->x), work, u->wide,
-                 cross);
+    const int y = tn_partner(x);
+    tn_preconditioner(u, y, delta, work, c);                                /* (1) */
+    tn_tall_gram(tn_tall_of(u, y, old[y]), tn_weight_of(u, y), work, u->wide, cross);
     tn_small_ab(u->r, cross, c, t);                                         /* (2) */
-    memcpy(old[1 - i], y->x, (size_t)y->n * sizeof *y->x);
+    memcpy(old[y], u->f[y].x, (size_t)u->f[y].n * sizeof *u->f[y].x);
 }
 
 static size_t scratch(const tn_unit *u)
@@ -63,24 +61,20 @@ static size_t scratch(const tn_unit *u)
     return (3 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
-static void move(tn_unit *u, int i, int64_t turns)
+static void move(tn_unit *u, int x, int64_t moves_of_x)
 {
-    const double *h = u->h;
-    int64_t rr = u->r * u->r;
-    double *c = (double *)u->memory, *t = c + rr, *work = t + rr, b1 = h[BETA1];
-    tn_altlora_transport(u, i, h[DELTA], u->slot[OLD], work, c, t);
-    double fresh = h[SCALE_FREE] != 0 ? (1 - b1) / (u->s * u->s) : 1 - b1;
-    for (int64_t j = 0; j < rr; j++) {
-        c[j] *= fresh;
-        t[j] *= b1;
-    }
-    tn_real *restrict x = u->f[i].x, *restrict m = u->slot[M][i];
-    tn_tall_combine(tn_tall_of(u, i, u->f[i].g), c, tn_tall_of(u, i, m), t, work, u->wide,
-                    m);                                                     /* (3) */
-    tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, turns)) : u->lr);
-    tn_real keep = (tn_real)(u->f[i].decays ? 1 - u->lr * h[DECAY] : 1);
-    for (int64_t j = 0; j < u->f[i].n; j++)
-        x[j] = keep * (x[j] - eta * m[j]);                                  /* (4), (5) */
+    const double *h = u->h, b1 = h[BETA1];
+    const int64_t r = u->r, rr = r * r;
+    double *c = (double *)u->memory, *t = c + rr, *cross = t + rr, *work = cross + rr;
+    tn_altlora_transport(u, x, h[DELTA], u->slot[OLD], work, cross, c, t);
+    tn_small_scale(r, h[SCALE_FREE] != 0 ? (1 - b1) / (u->s * u->s) : 1 - b1, c);
+    tn_small_scale(r, b1, t);
+    tn_real *restrict w = u->f[x].x, *restrict m = u->slot[M][x];
+    tn_tall_combine(tn_gradient_of(u, x), c, tn_tall_of(u, x, m), t, work, u->wide, m); /* (3) */
+    double rate = h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, moves_of_x)) : u->lr;
+    tn_real eta = (tn_real)rate, keep = (tn_real)(u->f[x].decays ? 1 - u->lr * h[DECAY] : 1);
+    for (int64_t j = 0; j < u->f[x].n; j++)
+        w[j] = keep * (w[j] - eta * m[j]);                                  /* (4), (5) */
 }
 
 static void step(tn_unit *u)
@@ -90,7 +84,7 @@ static void step(tn_unit *u)
 
 const tn_optim_def tn_optim_altlora = {
     .name = "altlora", .title = "AltLoRA, alternating projections", .paper = "arXiv:2505.12455",
-    .update = "by turns: M = beta1 M Y_old^T Y C + (1 - beta1) g C, C = (Y^T Y + delta I)^-1; "
+    .update = "in turn: M = beta1 M Y_old^T Y C + (1 - beta1) g C, C = (Y^T Y + delta I)^-1; "
               "X -= lr M",
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "as the paper: s^2 in (3), turns of one step (theirs: scale_free=0 alternate=10)",

@@ -1,7 +1,7 @@
 /* altlora_plus.c - AltLoRA+: AltLoRA with Adam's second moment.
    Yu et al., arXiv:2505.12455, and the authors' optimizer_new.py.
 
-   The letters, the turns, C (1) and T (2) are those of altlora.c.
+   Letters and order, C (1) and T (2) are those of altlora.c.
 
        ~g = g C / s^2                                              (3)
        D = beta1 M_{t-1} T + (1 - beta1) ~g                        (4)
@@ -12,10 +12,10 @@
 
    Cost: five products of n r^2 and one eigenproblem of size r for the factor that moves. State: M,
    V and the partner's last value, like each weight.
-   Claims: nothing but signed permutations: (6) looks at single entries.
-   Traps: V has no bias correction, so the first steps are up to 1 / sqrt(1 - beta2) times Adam's,
-   30 at the defaults; nor is it carried along. In the authors' file the first moment that is kept
-   is not either (carry 0): it stays in coordinates that the partner has left. */
+   Claims: nothing but signed permutations, because (6) looks at single entries.
+   Traps: V has no bias correction, so the first steps are up to 1 / sqrt(1 - beta2) times Adam's:
+   30 times at the defaults. V is not carried along. In the authors' file the stored first moment is
+   not carried along either (carry 0): it stays in coordinates that the partner has left. */
 #include "optim/altlora.h"
 
 #include <math.h>
@@ -25,44 +25,43 @@ enum { M, V, OLD }; /* slots */
 
 static size_t scratch(const tn_unit *u)
 {
-    return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
+    return (3 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
            2 * tn_unit_bytes(u);
 }
 
-/* (5) to (8) for factor i. */
-static void descend(tn_unit *u, int i, int64_t turn, const tn_real *restrict g,
+/* (5) to (8) for factor x, which moves for the t-th time. */
+static void descend(tn_unit *u, int x, int64_t t, const tn_real *restrict g,
                     const tn_real *restrict d)
 {
     const double *h = u->h;
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]), eps = (tn_real)h[EPS];
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    double corrected = u->lr / (1 - tn_power(h[BETA1], turn));
+    double corrected = u->lr / (1 - tn_power(h[BETA1], t));
     tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? corrected : u->lr);
-    tn_real keep = (tn_real)(u->f[i].decays ? 1 - u->lr * h[DECAY] : 1);
+    tn_real keep = (tn_real)(u->f[x].decays ? 1 - u->lr * h[DECAY] : 1);
     bool carry = h[CARRY] != 0;
-    tn_real *restrict x = u->f[i].x, *restrict m = u->slot[M][i], *restrict v = u->slot[V][i];
-    for (int64_t j = 0; j < u->f[i].n; j++) {
+    tn_real *restrict w = u->f[x].x, *restrict m = u->slot[M][x], *restrict v = u->slot[V][x];
+    for (int64_t j = 0; j < u->f[x].n; j++) {
         m[j] = carry ? d[j] : b1 * m[j] + a1 * g[j];                       /* (5) */
         v[j] = b2 * v[j] + a2 * (g[j] * g[j]);                             /* (6) */
-        x[j] = keep * (x[j] - eta * d[j] / ((tn_real)sqrt(v[j]) + eps));   /* (7), (8) */
+        w[j] = keep * (w[j] - eta * d[j] / ((tn_real)sqrt(v[j]) + eps));   /* (7), (8) */
     }
 }
 
-static void move(tn_unit *u, int i, int64_t turn)
+static void move(tn_unit *u, int x, int64_t moves_of_x)
 {
-    int64_t r = u->r, rr = r * r;
-    double *c = (double *)u->memory, *t = c + rr, *fresh = t + rr, *work = fresh + rr;
-    tn_real *g = (tn_real *)(work + tn_preconditioner_work(r) + rr), *d = g + u->f[i].n;
-    tn_tall grad = tn_tall_of(u, i, u->f[i].g), m = tn_tall_of(u, i, u->slot[M][i]);
-    tn_altlora_transport(u, i, u->h[DELTA], u->slot[OLD], work, c, t);     /* (1), (2) */
-    for (int64_t j = 0; j < rr; j++) {
+    const int64_t r = u->r, rr = r * r;
+    double *c = (double *)u->memory, *t = c + rr, *l = t + rr, *work = l + rr;
+    tn_real *g = (tn_real *)(work + tn_preconditioner_work(r)), *d = g + u->f[x].n;
+    tn_tall grad = tn_gradient_of(u, x), m = tn_tall_of(u, x, u->slot[M][x]);
+    tn_altlora_transport(u, x, u->h[DELTA], u->slot[OLD], work, l, c, t);  /* (1), (2) */
+    for (int64_t j = 0; j < rr; j++)
         c[j] /= u->h[SCALE_FREE] != 0 ? u->s * u->s : 1;
-        t[j] *= u->h[BETA1];
-    }
-    tn_small_diagonal(r, 1 - u->h[BETA1], fresh);
+    tn_small_scale(r, u->h[BETA1], t);
+    tn_small_diagonal(r, 1 - u->h[BETA1], l);
     tn_tall_combine(grad, c, grad, NULL, work, u->wide, g);                /* (3) */
-    tn_tall_combine(m, t, tn_tall_of(u, i, g), fresh, work, u->wide, d);   /* (4) */
-    descend(u, i, turn, g, d);
+    tn_tall_combine(m, t, tn_tall_of(u, x, g), l, work, u->wide, d);       /* (4) */
+    descend(u, x, moves_of_x, g, d);
 }
 
 static void step(tn_unit *u)

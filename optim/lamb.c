@@ -1,20 +1,20 @@
-/* lamb.c - Adam's direction, made as long as the weight it moves.
-   You et al., arXiv:1904.00962, ICLR 2020, Algorithm 2; a layer is one weight, so each factor of
-   a LoRA pair has its own length.
+/* lamb.c - Adam's direction, with a length in proportion to the weight that it moves.
+   You et al., arXiv:1904.00962, ICLR 2020, Algorithm 2. A layer is one weight here, so each factor
+   of a LoRA pair has its own length.
 
        m_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
        v_t = beta2 v_{t-1} + (1 - beta2) g_t^2                     (2)
        m^ = m_t / (1 - beta1^t),   v^ = v_t / (1 - beta2^t)        (3)
-       u_t = m^ / (sqrt(v^) + eps) + lambda x_{t-1}                (4)   lambda on weights that decay
+       u_t = m^ / (sqrt(v^) + eps) + lambda x_{t-1}                (4)  lambda on weights that decay
        q = phi(||x_{t-1}||) / ||u_t||, or 1 if either norm is 0    (5)
        x_t = x_{t-1} - eta q u_t                                   (6)
 
    phi(z) = z, or min(z, clamp) if clamp is above 0.
    Cost: one pass, two norms. State: m and v, like each weight.
-   Claims: a scaling c of the rank turns g into g / c and leaves (4) alone, and (5) makes the step
-   follow c; exact for eps -> 0 without decay while neither factor is zero. Rotations break it, as
-   they break Adam.
-   Traps: from lora_B = 0 its first step has q = 1, whatever the scale. Two libraries leave (3) out
+   Claims: a scaling c of the rank turns g into g / c. That leaves (4) alone, and (5) makes the step
+   follow c. This is exact for eps -> 0 without decay, while neither factor is zero. Rotations break
+   it, as they break Adam.
+   Traps: at lora_B = 0 its first step has q = 1, whatever the scale. Two libraries leave out (3)
    and clamp at 10; that is bias_correction=0 clamp=10. */
 #include "optim/algebra/norm.h"
 #include "optim/optim.h"
@@ -70,8 +70,8 @@ const tn_optim_def tn_optim_lamb = {
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 0, TN_FROM_0, "this times the weight is part of the direction" },
-        { "bias_correction", 1, TN_SWITCH, "1: moments as in Adam; 0: as they are" },
-        { "clamp", 0, TN_FROM_0, "no weight counts as larger than this; 0: no limit" },
+        { "bias_correction", 1, TN_SWITCH, "1: of the moments, as in Adam; 0: none" },
+        { "clamp", 0, TN_FROM_0, "a larger weight counts as this large; 0: no limit" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
     .scratch = tn_unit_bytes, .step = step,

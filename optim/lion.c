@@ -2,15 +2,15 @@
    A search over programs found it. Chen et al., arXiv:2302.06675, NeurIPS 2023, Algorithm 2.
 
        c_t = beta1 m_{t-1} + (1 - beta1) g_t                       (1)
-       x_t = x_{t-1} - eta (sign(c_t) + lambda x_{t-1})            (2)   lambda on weights that decay
+       x_t = x_{t-1} - eta (sign(c_t) + lambda x_{t-1})            (2)  lambda on weights that decay
        m_t = beta2 m_{t-1} + (1 - beta2) g_t                       (3)
 
    Cost: one pass. State: m, like each weight; half of Adam's.
-   Claims: nothing but signed permutations of the rank; every entry moves by eta, whatever the
+   Claims: nothing but signed permutations of the rank. Every entry moves by eta, whatever the
    gradient's size or basis.
-   Traps: sign(0) = 0, which rests lora_A at the first step from lora_B = 0, where its gradient is
-   exactly zero. The momentum in (1) is the old one. There is no bias correction: c_1 is small, but
-   its sign is not. The authors take rates 3 to 10 times below AdamW's, and decays as much above. */
+   Traps: sign(0) = 0, so lora_A does not move in the first step from lora_B = 0, where its gradient
+   is exactly zero. (1) uses the old momentum. There is no bias correction: c_1 is small, but only
+   its sign matters. The authors use rates 3 to 10 times below AdamW's, and decays as much above. */
 #include "optim/optim.h"
 
 enum { LR, BETA1, BETA2, DECAY };
@@ -38,7 +38,7 @@ const tn_optim_def tn_optim_lion = {
     .update = "x -= lr (sign(beta1 m + (1 - beta1) g) + wd x); m: moving average of g by beta2",
     .cost = "none",
     .hyper = {
-        { "lr", 3e-4, TN_ABOVE_0, "learning rate eta: what every entry moves by" },
+        { "lr", 3e-4, TN_ABOVE_0, "learning rate eta: every entry moves by it" },
         { "beta1", 0.9, TN_SHARE, "share of the old momentum in the step" },
         { "beta2", 0.99, TN_SHARE, "decay of the momentum" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },

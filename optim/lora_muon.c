@@ -1,57 +1,68 @@
 /* lora_muon.c - LoRA-Muon: steepest descent in the spectral norm, with momentum.
-   In the metric of the factors. Cesista, Crowson, Simal and Biderman, arXiv:2606.12921, and what
-   gradients of few directions need besides; gauss_seidel=0 cut=0 is theirs.
+   Cesista, Crowson, Simal and Biderman, arXiv:2606.12921. gauss_seidel and cut are additions for
+   gradients of few directions; gauss_seidel=0 cut=0 is the paper's form.
 
-   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For A with the
-   gradient g, and for B with the roles exchanged, M, Z and O by values from before the step:
+   The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). Below is the
+   step of A with the gradient g. B has the same step with the roles exchanged. (1), (8), (9), (a)
+   and (d) are those of rite.c, which this page shares. M, Z and O use values from before the step.
 
-       M = beta M C_old (B_old^T B) + (1 - beta) g                     (1)  C = (B^T B)^+
-       M = beta M + (1 - beta) g                                       (1') if gauss_seidel = 0
-       S = B^T B,  Z = M S^-1/2                                        (2)
-       O = msign(Z) = Z (Z^T Z)^-1/2                                   (3)  all singular values 1
-       A = A - eta/2 O S^-1/2                                          (4)
-       A by (4), then B with its step times A^T A' (A'^T A')^+         (5)  if gauss_seidel
+       S = B^T B,  T T^T = S^+                                     (1)  T = S^-1/2 E, E orthogonal
+       M = beta M (T T^T)_old (B_old^T B) + (1 - beta) g           (8)
+       M = beta M + (1 - beta) g                                   (m)  if gauss_seidel = 0
+       Z = M S^-1/2,  O = msign(Z) = Z (Z^T Z)^-1/2                (n)  singular values 1
+       A = A - eta/2 O S^-1/2                                      (9)
+       A by (9), then B with its step times A^T A' (A'^T A')^+     (d)  if gauss_seidel
 
-   Any T with T T^T = S^-1 may stand for the root of S: T = S^-1/2 E with orthogonal E, msign(M T) =
-   msign(Z) E, and E E^T drops out. So (2) to (4) are
-       A = A - eta/2 M K,  K = T (T^T M^T M T)^-1/2 T^T.               (4')
-   (5) is (11) of lora_rite.c: there is no cross term, and the product moves by at most
-   eta/2 (||O_A|| + ||O_B||). Directions of a factor, and in (3) of Z, whose square is below cut of
-   the largest one get 0: they hold rounding.
-   (1) carries the unmagnified gradients along, as lora_rite.c does. (1'), the paper's, adds up raw
-   ones, of factors that have moved since: where a direction of B has become small, S^-1/2 blows up
-   what was added when it was large, which makes it smaller still.
-   Cost: four products of (m + n) r^2 and four eigenproblems of size r a pair; two products more for
-   (1), one and a half and an eigenproblem for (5). State: M and the factor before the step, like
-   each weight, and C (r,r); of (1') M alone; none at beta = 0.
-   Claims: A -> A R, B -> B R^-T changes nothing in A B^T, for every invertible R. It holds with
-   (1'), which is linear, too, unless balora=1 changes R between the steps.
-   Checked against: golden values and invariance cells of a NumPy reference of (1'); at beta = 0 a
+   T may stand for S^-1/2: msign(M T) = msign(Z) E, and msign(Z) E T^T = O S^-1/2. So (n) and (9)
+   are
+       A = A - eta/2 M K,  K = T (T^T M^T M T)^-1/2 T^T            (9')
+   (8) carries the unmagnified gradients from basis to basis: times T, it is (8) of rite.c with g T
+   in the place of S. (m) is the paper's. It adds up raw gradients of factors that have moved since.
+   Where a direction of B has become small, S^-1/2 blows up what was added when it was large, and
+   the next step makes that direction smaller still. (d) leaves no cross term: the product moves by
+   at most eta/2 (||O_A|| + ||O_B||). cut (a) drops directions of rounding alone, in T and in (Z^T
+   Z)^-1/2.
+   Cost: four products of (m + n) r^2 and four eigenproblems of size r per pair; (8) adds two
+   products, (d) one and a half and an eigenproblem. State: M, the factor before the step, and its T
+   T^T; with (m) M alone; none at beta = 0.
+   Claims: A -> A R, B -> B R^-T changes nothing in A B^T, for every invertible R. With (m) this
+   holds because (m) is linear, unless balora=1 changes R between the steps.
+   Checked against: golden values and invariance cells of a NumPy reference of (m); at beta = 0 a
    first step is 1 / (2 sqrt(rows)) of that of lora_rite.c.
-   Traps: the inverse roots drop directions that are zero up to rounding, so a zero factor has msign
-   0 for its partner; the second step then moves lora_A by a fixed share of its size whatever eta
-   is. Clipping raw gradients breaks the claim and buys nothing, since (3) knows no size. */
+   Traps: a zero factor has T = 0, so its partner rests. The second step then moves lora_A by a
+   fixed share of its size whatever eta is. Clipping raw gradients breaks the claim and gains
+   nothing, because (n) does not see their size. */
 #include "optim/algebra/basis.h"
 
 #include <string.h>
 
 enum { LR, BETA, GAUSS_SEIDEL, CUT };
-enum { M, OLD, C }; /* slots; C + i is of factor i */
+enum { M, OLD, TT }; /* slots; TT + x belongs to factor x */
 
-typedef struct parts { double *t[2], *zz, *k, *l, *spare, *work; tn_real *old; } parts;
+typedef struct page {    /* (r,r) where nothing else is noted */
+    double *t[2];        /* T of each factor */
+    double *k, *l, *p, *q; /* of one equation at a time */
+    double *work;
+    tn_real *b_old;      /* lora_A's partner lora_B, as it was before (9) */
+} page;
 
-static parts parts_of(const tn_unit *u)
+/* Lays the page into memory; returns the bytes of it. */
+static size_t page_of(const tn_unit *u, char *memory, page *p)
 {
-    int64_t rr = u->r * u->r;
-    double *m = (double *)u->memory, *work = m + 7 * rr;
-    return (parts){ { m, m + rr }, m + 2 * rr, m + 3 * rr, m + 4 * rr, m + 5 * rr, work,
-                    (tn_real *)(work + tn_preconditioner_work(u->r)) };
+    const int64_t rr = u->r * u->r;
+    tn_scratch s = { .memory = memory };
+    double **const squares[] = { &p->t[0], &p->t[1], &p->k, &p->l, &p->p, &p->q };
+    for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
+        *squares[i] = tn_scratch_take(&s, rr);
+    p->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(u->r));
+    p->b_old = memory ? (tn_real *)(memory + s.used) : NULL;
+    return s.used + tn_unit_bytes(u);
 }
 
 static size_t scratch(const tn_unit *u)
 {
-    return (7 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
-           tn_unit_bytes(u);
+    page p;
+    return page_of(u, NULL, &p);
 }
 
 static bool needs(const tn_unit *u, int slot, int k)
@@ -60,64 +71,65 @@ static bool needs(const tn_unit *u, int slot, int k)
     return u->h[BETA] != 0 && (slot == M || u->h[GAUSS_SEIDEL] != 0);
 }
 
-/* M of factor i, which is the gradient itself at beta = 0. */
-static tn_tall momentum(const tn_unit *u, int i, const parts *p)
+/* M of factor x. At beta = 0 that is the gradient. */
+static tn_tall momentum(const tn_unit *u, int x, const page *p)
 {
-    tn_tall g = tn_tall_of(u, i, u->f[i].g), m = tn_tall_of(u, i, u->slot[M][i]);
-    double beta = u->h[BETA];
-    int y = tn_partner(i);
+    const double beta = u->h[BETA];
+    const int y = tn_partner(x);
+    tn_tall g = tn_gradient_of(u, x), m = tn_tall_of(u, x, u->slot[M][x]);
     if (beta == 0)
         return g;
     if (u->h[GAUSS_SEIDEL] != 0) {
-        tn_tall_gram(tn_tall_of(u, y, u->slot[OLD][y]), tn_tall_of(u, y, u->f[y].x), p->work,
-                     u->wide, p->k);
-        tn_small_ab(u->r, u->slot[C + y][0], p->k, p->l);
-        for (int64_t j = 0; j < u->r * u->r; j++)
-            p->l[j] *= beta;
-        tn_tall_add(m, p->l, g, 1 - beta, p->work, u->wide, u->slot[M][i]);  /* (1) */
+        tn_tall_gram(tn_tall_of(u, y, u->slot[OLD][y]), tn_weight_of(u, y), p->work, u->wide, p->k);
+        tn_small_ab(u->r, u->slot[TT + y][0], p->k, p->l);
+        tn_small_scale(u->r, beta, p->l);
+        tn_tall_add(m, p->l, g, 1 - beta, p->work, u->wide, u->slot[M][x]); /* (8) */
         return m;
     }
-    tn_real *restrict x = u->slot[M][i], old = (tn_real)beta, fresh = (tn_real)(1 - beta);
-    for (int64_t j = 0; j < u->f[i].n; j++)
-        x[j] = old * x[j] + fresh * u->f[i].g[j];                           /* (1') */
+    tn_real *restrict sum = u->slot[M][x], old = (tn_real)beta, fresh = (tn_real)(1 - beta);
+    for (int64_t j = 0; j < u->f[x].n; j++)
+        sum[j] = old * sum[j] + fresh * u->f[x].g[j];                       /* (m) */
     return m;
 }
 
-/* (4') without its rate: k. */
-static void spectral_step(const tn_unit *u, int i, tn_tall m, const parts *p)
+/* k = K of (9'), for factor x. */
+static void spectral_step(const tn_unit *u, int x, tn_tall m, const page *p)
 {
-    const double *t = p->t[tn_partner(i)];
-    tn_basis_gram(u, m, t, m, t, p->work, p->zz);
-    tn_symmetric_inverse_root(u->r, p->zz, tn_small_trace(u->r, p->zz), u->h[CUT], p->work,
-                              p->k);                                        /* (3) */
+    const double *t = p->t[tn_partner(x)];
+    tn_basis_gram(u, m, t, m, t, p->work, p->p);
+    tn_symmetric_inverse_root(u->r, p->p, tn_small_trace(u->r, p->p), u->h[CUT], p->work,
+                              p->k);                                        /* (n), (a) */
     tn_basis_back(u->r, t, p->k, t, p->work, p->k);
 }
 
 static void step(tn_unit *u)
 {
-    int64_t r = u->r;
-    const parts p = parts_of(u);
+    const int64_t r = u->r;
+    const bool in_order = u->h[GAUSS_SEIDEL] != 0;
+    const tn_factor *b = &u->f[TN_LORA_B];
+    page p;
     tn_tall m[2];
-    for (int i = 0; i < 2; i++)
-        tn_basis(u, i, u->h[CUT], p.work, p.zz, p.t[i]);                    /* (2) */
-    for (int i = 0; i < 2; i++)
-        m[i] = momentum(u, i, &p);
-    for (int i = 0; i < 2 && needs(u, OLD, i); i++) {
-        memcpy(u->slot[OLD][i], u->f[i].x, (size_t)u->f[i].n * sizeof *u->f[i].x);
-        tn_small_abt(r, p.t[i], p.t[i], u->slot[C + i][0]);
+    page_of(u, u->memory, &p);
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
+        tn_basis(u, x, u->h[CUT], p.work, p.k, p.t[x]);                     /* (1), (a) */
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
+        m[x] = momentum(u, x, &p);
+    for (int x = TN_LORA_A; x <= TN_LORA_B && needs(u, OLD, x); x++) {
+        memcpy(u->slot[OLD][x], u->f[x].x, (size_t)u->f[x].n * sizeof *u->f[x].x);
+        tn_small_abt(r, p.t[x], p.t[x], u->slot[TT + x][0]);
     }
-    memcpy(p.old, u->f[TN_LORA_B].x, (size_t)u->f[TN_LORA_B].n * sizeof *p.old);
-    for (int n = 0, i = TN_LORA_B; n < 2; n++, i = tn_partner(i)) {
-        spectral_step(u, i, m[i], &p);
+    if (in_order)
+        memcpy(p.b_old, b->x, (size_t)b->n * sizeof *p.b_old);
+    for (int x = TN_LORA_B; x >= TN_LORA_A; x--) { /* lora_B, then lora_A */
+        spectral_step(u, x, m[x], &p);
         double *k = p.k;
-        if (n && u->h[GAUSS_SEIDEL] != 0) {
-            tn_basis_follow(u, TN_LORA_B, p.old, u->h[CUT], p.work, p.spare, p.l); /* (5) */
-            tn_small_ab(r, p.k, p.l, p.zz);
-            k = p.zz;
+        if (x == TN_LORA_A && in_order) {
+            tn_basis_follow(u, TN_LORA_B, p.b_old, u->h[CUT], p.work, p.p, p.q, p.l);
+            tn_small_ab(r, p.k, p.l, p.p);                                  /* (d) */
+            k = p.p;
         }
-        for (int64_t j = 0; j < r * r; j++)
-            k[j] *= -0.5 * u->lr;
-        tn_tall_add(m[i], k, tn_tall_of(u, i, u->f[i].x), 1, p.work, u->wide, u->f[i].x); /* (4) */
+        tn_small_scale(r, -0.5 * u->lr, k);
+        tn_tall_add(m[x], k, tn_weight_of(u, x), 1, p.work, u->wide, u->f[x].x); /* (9) */
     }
 }
 

@@ -1,47 +1,48 @@
 /* lora_rite.c - LoRA-RITE, robust invariant transformation equilibration.
-   Yen et al., arXiv:2410.20625, ICLR 2025, in the form of the authors' PyTorch file, which differs
+   Yen et al., arXiv:2410.20625, ICLR 2025, in the form of the authors' PyTorch file. It differs
    from their Algorithm 1 (lora_rite_paper.c): moving averages instead of sums, clipping, skipping.
-   Three settings are ours, for gradients of few directions: gauss_seidel, prior and cut;
-   preset=authors takes them away.
+   gauss_seidel, prior and cut are additions for gradients of few directions; preset=authors turns
+   them off.
 
-   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). Below, X is
-   one of the two, with d rows, Y the other, g the gradient of X; all moments use values from before
-   the step. b1, b2 = q / (1 + q) with q = beta + beta^2 + ... + beta^(t-1) of beta1, beta2:
-   beta (1 - beta^(t-1)) / (1 - beta^t), whose average is Adam's bias corrected one.
+   The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). X is one of
+   the two and has d rows, Y is the other, g is the gradient of X. The numbers are those of rite.c,
+   so are (a) to (e). (3) to (8) use values from before the step.
 
-       Y = Q R, the columns of Q orthonormal, T = R^+                    (1)
-       U = g T;  if rms(U) > skip, U = 0                                 (2)  unmagnified gradient
-       U = U min(1, clip / sqrt(sum over all factors of ||U||^2))        (3)
-       P = Q^T Q_old,  V' = sym(P V P^T)                                 (4)
+       Y = Q R, the columns of Q orthonormal,  T = R^+                   (1)
+       U = g T                                                           (2)  unmagnified gradient
+       U = 0 if rms(U) > skip                                            (f)
+       U = U min(1, clip / sqrt(sum over all factors of ||U||^2))        (g)
+       P = Q^T Q_old                                                     (3)
+       V' = sym(P V P^T)                                                 (4)
        rho = b2 (rho + min(max_i (l_i(V) - l_i(V'))+, (tr V - tr V')+))  (5)  if escape, else 0
        V = (1 - b2) U^T U / d + b2 V' = E diag(w) E^T                    (6)
-       w' = (N max(w, 0) + c max_i w_i) / (N + c)                        (7)
-       H = E diag(1 / (sqrt(w' + rho + eps_root) + eps)) E^T             (8)
-       M = (1 - b1) U H + b1 M P^T                                       (9)
-       D = M T^T min(1, cap / rms(M)),  X = (1 - eta lambda) X - eta D   (10)
-       A by (10), then B with D A^T A' (A'^T A')^+ for its D             (11) if gauss_seidel
-       A = A sqrt(b/a), B = B sqrt(a/b), a = ||A|| + 1e-6, b likewise    (12) if balance
+       H = E diag(1 / (sqrt(w' + rho + eps_root) + eps)) E^T             (7)
+       w' = (N max(w, 0) + c max_i w_i) / (N + c),  c = prior rank(Y)    (c)  with (b)
+       M = (1 - b1) U H + b1 M P^T                                       (8)
+       D = M T^T min(1, cap / rms(M))                                    (h)
+       X = (1 - eta lambda) X - eta D                                    (9)
+       A by (9), then B with D A^T A' (A'^T A')^+ for its D              (d)  if gauss_seidel
+       A = A sqrt(b/a),  B = B sqrt(a/b)                                 (e)  if balance
 
-   The numbers are this file's, in the order of Algorithm 1; the algebra is in rite.c, under others,
-   which fit the paper's form as well.
-   (7): V averages N = 1 / (1 - b2) gradients; with fewer than r of them it is not known. c = prior
-   rank(Y) more are taken as seen, as long in every direction as V's longest; so (8) stretches none
-   by more than sqrt((N + c) / c) against that. A direction with w < cut max_i w_i holds rounding
-   alone and gets 0 in (8); such a direction of Y gets 0 in T.
-   (11): with both D from the old values A B^T moves by -eta (D_A B^T + A D_B^T), halves of length
-   eta ||M||, and by the cross term eta^2 D_A D_B^T = eta^2 M_A T_B^T T_A M_B^T, which has no bound:
-   T_A is large where A is small. But A has moved to A', so B takes the step for which A' dB^T is
-   nearest to the wanted -eta A D_B^T; it is not longer, and there is no cross term.
-   Cost: five products of (m + n) r^2 and four eigenproblems of size r a pair, one and a half and one
-   more for (11); the authors' file takes about 15 products. State: M T^T, the factor before the
-   step, which with T is the basis that V and M are written in, V, T (r,r) and rho of each factor.
+   (6), (8): b1 and b2 are q / (1 + q) with q = beta + beta^2 + ... + beta^(t-1), beta = beta1,
+   beta2. Such averages are Adam's bias corrected ones.
+   (c): V averages N = 1 / (1 - b2) gradients. While N is small, V is not known well. So c gradients
+   more count as seen, as long in every direction as V's longest one. Then (7) stretches none by
+   more than sqrt((N + c) / c) against that one. cut (a) drops directions of rounding alone.
+   (d): if both factors take D from the old values, A B^T moves by -eta (D_A B^T + A D_B^T) and by a
+   cross term, eta^2 D_A D_B^T = eta^2 M_A T_B^T T_A M_B^T. The halves have the lengths eta ||M||.
+   The cross term has no bound: T_A is large where A is small. So B waits until A has become A', and
+   takes the step for which A' dB^T is nearest to -eta A D_B^T. It is not longer than that, and
+   there is no cross term.
+   Cost: five products of (m + n) r^2 and four eigenproblems of size r per pair; (d) adds one and a
+   half and one. The authors' file takes about 15 products. State: D; the factor before the step;
+   its T; V and rho of each factor.
    Claims: A -> A S, B -> B S^-T changes nothing in A B^T, for every invertible S.
-   Traps: T comes from the Gram matrix, so a factor's condition number should stay below 1e6;
-   singular directions are dropped, as pinv does. Without max(w, 0) rounding makes V slightly
-   negative when gradients lack rank, and a NaN then erases the whole update of a factor. Clipping
-   raw gradients breaks the claim. At skip = 1 (the authors' value) a badly scaled toy never moves.
-   The second step moves lora_A by a share of its size whatever eta is: inherent to invariance.
-   States, too, are named after lora_A and lora_B. */
+   Traps: T comes from the Gram matrix, so a factor's condition number should stay below 1e6.
+   Without (b), gradients of few directions make V slightly negative by rounding, and a NaN then
+   erases the whole step of a factor. Clipping raw gradients breaks the claim. At skip = 1, the
+   authors' value, a badly scaled toy never moves. The second step moves lora_A by a share of its
+   size whatever eta is; every invariant method does that. */
 #include "optim/rite.h"
 
 #include <math.h>
@@ -49,22 +50,22 @@
 enum { LR, BETA1, BETA2, EPS, CLIP, SKIP, CAP, DECAY, ESCAPE, BALANCE, EPS_ROOT,
        GAUSS_SEIDEL, PRIOR, CUT };
 
-/* First pass; returns the sum of (3). */
+/* The first pass. Returns this unit's part of the sum in (g). */
 static double measure(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
     double sum = 0, skip = u->h[SKIP];
-    tn_rite_bases(u, &m, u->h[CUT]);                                        /* (1) */
-    for (int i = 0; i < 2; i++) {
-        double square = tn_small_trace(u->r, m.uu[i]);
-        m.c[i] = !(skip > 0 && sqrt(square / (double)u->f[i].n) > skip);    /* (2) */
-        sum += m.c[i] * square;
+    tn_rite_bases(u, &m, u->h[CUT]);                                        /* (1), (2) */
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        double square = tn_small_trace(u->r, m.uu[x]);
+        m.c[x] = !(skip > 0 && sqrt(square / (double)u->f[x].n) > skip);    /* (f) */
+        sum += m.c[x] * square;
     }
     return sum;
 }
 
-/* q, digit by digit of t - 1: sum and power = beta^k are of the k that was read so far. Adding up
-   loses no digits, as the differences 1 - beta and 1 - beta^t do for beta near 1. */
+/* q. The bits of t - 1 are read one by one, the highest first. sum and power = beta^k belong to the
+   number k read so far. (1 - beta and 1 - beta^t would lose digits for beta near 1.) */
 static double weight_of_the_past(double beta, int64_t t)
 {
     double sum = 0, power = 1;
@@ -79,23 +80,23 @@ static double weight_of_the_past(double beta, int64_t t)
     return sum;
 }
 
-/* What the change of basis lost of V, by its eigenvalues and by its trace. */
-static double escaped(const tn_unit *u, int i, const tn_rite *m)
+/* What V has lost in (4), by its eigenvalues and by its trace. */
+static double escaped(const tn_unit *u, int x, const tn_rite *m)
 {
-    int64_t r = u->r;
-    double lost = tn_small_trace(r, u->slot[TN_RITE_V + i][0]) - tn_small_trace(r, m->moved);
+    const int64_t r = u->r;
+    double lost = tn_small_trace(r, u->slot[TN_RITE_V + x][0]) - tn_small_trace(r, m->moved);
     double most = 0;
-    tn_rite_spectra(u, i, m);
+    tn_rite_spectra(u, x, m);
     for (int64_t k = 0; k < r; k++)
         most = fmax(most, m->w[k] - m->w[r + k]);
     return fmin(most, fmax(lost, 0));
 }
 
-/* What (8) adds to the eigenvalues of V; n: the gradients in V. */
-static tn_rite_floor floor_of(const tn_unit *u, int i, const tn_rite *m, double n)
+/* What bounds the root in (7). n: N of (c). */
+static tn_rite_floor floor_of(const tn_unit *u, int x, const tn_rite *m, double n)
 {
-    const double *h = u->h, c = h[PRIOR] * (double)tn_rite_directions(u, i, m);
-    return (tn_rite_floor){ .rho = *(double *)u->slot[TN_RITE_RHO + i][0] + h[EPS_ROOT],
+    const double *h = u->h, c = h[PRIOR] * (double)tn_rite_rank(u, tn_partner(x), m);
+    return (tn_rite_floor){ .rho = *(double *)u->slot[TN_RITE_RHO + x][0] + h[EPS_ROOT],
                             .eps = h[EPS], .share = c / (n + c), .cut = h[CUT] };
 }
 
@@ -105,26 +106,26 @@ static void step(tn_unit *u)
     const double *h = u->h;
     double q1 = weight_of_the_past(h[BETA1], u->t), q2 = weight_of_the_past(h[BETA2], u->t);
     double b1 = q1 / (1 + q1), b2 = q2 / (1 + q2), norm = sqrt(u->global);
-    for (int i = 0; i < 2; i++) {
-        double *rho = u->slot[TN_RITE_RHO + i][0], d = (double)(u->f[i].n / u->r);
-        m.c[i] *= h[CLIP] > 0 && norm > h[CLIP] ? h[CLIP] / norm : 1;       /* (3) */
-        tn_rite_transport(u, i, &m);                                        /* (4) */
-        *rho = h[ESCAPE] != 0 ? b2 * (*rho + escaped(u, i, &m)) : 0;        /* (5) */
-        tn_rite_second_moment(u, i, &m, 1 / (1 + q2) / d, b2);              /* (6) */
-        tn_rite_root(u, i, &m, floor_of(u, i, &m, 1 + q2));                 /* (7), (8) */
-        tn_rite_first_moment(u, i, &m, 1 / (1 + q1), b1);                   /* (9) */
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        double *rho = u->slot[TN_RITE_RHO + x][0], d = (double)(u->f[x].n / u->r);
+        m.c[x] *= h[CLIP] > 0 && norm > h[CLIP] ? h[CLIP] / norm : 1;       /* (g) */
+        tn_rite_transport(u, x, &m);                                        /* (3), (4) */
+        *rho = h[ESCAPE] != 0 ? b2 * (*rho + escaped(u, x, &m)) : 0;        /* (5) */
+        tn_rite_second_moment(u, x, &m, 1 / (1 + q2) / d, b2);              /* (6) */
+        tn_rite_root(u, x, &m, floor_of(u, x, &m, 1 + q2));                 /* (7), (c) */
+        tn_rite_first_moment(u, x, &m, 1 / (1 + q1), b1);                   /* (8) */
     }
-    for (int k = 0, i = TN_LORA_B; k < 2; k++, i = tn_partner(i)) {
-        double rms = h[CAP] > 0 ? tn_rite_rms(u, i, &m) : 0;
-        double eta = rms > h[CAP] ? u->lr * h[CAP] / rms : u->lr;
-        double keep = u->f[i].decays ? 1 - u->lr * h[DECAY] : 1;
-        if (k && h[GAUSS_SEIDEL] != 0)
-            tn_rite_follow(u, i, &m, h[CUT], keep, eta);                    /* (11) */
+    for (int x = TN_LORA_B; x >= TN_LORA_A; x--) { /* lora_B, then lora_A */
+        double rms = h[CAP] > 0 ? tn_rite_rms(u, x, &m) : 0;
+        double eta = rms > h[CAP] ? u->lr * h[CAP] / rms : u->lr;           /* (h) */
+        double keep = u->f[x].decays ? 1 - u->lr * h[DECAY] : 1;
+        if (x == TN_LORA_A && h[GAUSS_SEIDEL] != 0)
+            tn_rite_follow(u, x, &m, h[CUT], keep, eta);                    /* (d) */
         else
-            tn_rite_move(u, i, &m, keep, eta);                              /* (10) */
+            tn_rite_move(u, x, &m, keep, eta);                              /* (9) */
     }
     if (h[BALANCE] != 0)
-        tn_rite_balance(u);                                                 /* (12) */
+        tn_rite_balance(u);                                                 /* (e) */
 }
 
 const tn_optim_def tn_optim_lora_rite = {

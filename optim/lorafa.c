@@ -1,9 +1,8 @@
-/* lorafa.c - LoRA-FA: lora_A stays, lora_B approximates the full gradient.
-   lora_B takes the best approximation of the full gradient that it can. Zhang et
-   al., arXiv:2308.03303; the form of PEFT's create_lorafa_optimizer.
+/* lorafa.c - LoRA-FA: lora_A does not move, and lora_B follows the full gradient as far as it can.
+   Zhang et al., arXiv:2308.03303, in the form of PEFT's create_lorafa_optimizer.
 
-   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g = s G B the gradient of A for
-   G = dL/dW.
+   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). g = s G B is the gradient of A for G
+   = dL/dW.
 
        C = (B^T B + delta I)^-1                                    (1)
        ~g = g C / s^2                                              (2)   s ~g B^T = G P_B at delta 0
@@ -14,10 +13,10 @@
 
    eta_t = eta sqrt(1 - beta2^t) / (1 - beta1^t), or eta (bias_correction 0).
    Cost: two products of n r^2 and one eigenproblem of size r, half of scaled_adam.c. State: m and v
-   of lora_B alone, which is half of Adam's and less where in > out.
+   of lora_B alone: half of Adam's, and less where in > out.
    Claims: nothing but signed permutations: (4) looks at single entries.
-   Traps: eps is not bias corrected; the decay comes after the step. A lora_A that is zero would
-   leave nothing to train. */
+   Traps: eps has no bias correction. The decay comes after the step. If lora_A is zero, there is
+   nothing to train. */
 #include "optim/adam.h"
 #include "optim/algebra/preconditioner.h"
 
@@ -26,13 +25,13 @@ enum { DELTA = TN_ADAM_DECAY + 1, BIAS_CORRECTION };
 static size_t scratch(const tn_unit *u)
 {
     return ((size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
-           (size_t)u->f[1].n * sizeof(tn_real);
+           (size_t)u->f[TN_LORA_B].n * sizeof(tn_real);
 }
 
 static bool needs(const tn_unit *u, int slot, int k)
 {
     (void)u, (void)slot;
-    return k == 1;
+    return k == TN_LORA_B;
 }
 
 static void step(tn_unit *u)
@@ -40,15 +39,15 @@ static void step(tn_unit *u)
     int64_t rr = u->r * u->r;
     double *c = (double *)u->memory, *work = c + rr;
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
-    tn_tall grad = tn_tall_of(u, 1, u->f[1].g);
-    tn_preconditioner(u, 0, u->h[DELTA], work, c);                        /* (1) */
+    tn_tall grad = tn_gradient_of(u, TN_LORA_B);
+    tn_preconditioner(u, TN_LORA_A, u->h[DELTA], work, c);                        /* (1) */
     for (int64_t j = 0; j < rr; j++)
         c[j] /= u->s * u->s;
     tn_tall_combine(grad, c, grad, NULL, work, u->wide, g);               /* (2) */
-    tn_adam_step(u, 1, (tn_adam){ .g = g, .rate = u->lr, .shrink = 1,     /* (3), (4), (5) */
-                                  .fade = u->lr * u->h[TN_ADAM_DECAY],    /* (6) */
-                                  .bias = u->h[BIAS_CORRECTION] != 0 ? TN_BIAS_BUT_EPS
-                                                                     : TN_BIAS_KEPT });
+    tn_bias bias = u->h[BIAS_CORRECTION] != 0 ? TN_BIAS_BUT_EPS : TN_BIAS_KEPT;
+    tn_adam how = { .g = g, .rate = u->lr, .bias = bias, .shrink = 1,
+                    .fade = u->lr * u->h[TN_ADAM_DECAY] };                /* (6) */
+    tn_adam_step(u, TN_LORA_B, how);                                      /* (3), (4), (5) */
 }
 
 const tn_optim_def tn_optim_lorafa = {

@@ -1,27 +1,28 @@
 /* loraplus.c - AdamW with a faster lora_B.
    Hayou, Ghosh and Yu, "LoRA+", arXiv:2402.12354, ICML 2024.
 
-   In LoRA's letters the product is B A: A = lora_A (r,n), random at the start, B = lora_B (m,r),
-   zero at the start; g the gradient of each.
+   The product is B A, in LoRA's letters: A = lora_A (r,n), random at the start, B = lora_B (m,r),
+   zero at the start. g_A and g_B are their gradients.
 
        A_t = AdamW(A_{t-1}, g_A, eta)                              (1)
        B_t = AdamW(B_{t-1}, g_B, ratio eta)                        (2)
 
-   The steps are (2) to (5) of adam.c after (1) of adamw.c, whose decay is lambda times the rate of
-   that factor.
+   AdamW is (1) of adamw.c, then (2) to (5) of adam.c. The decay of a factor is lambda times the
+   rate of that factor.
    Cost: one pass. State: as Adam.
    Claims: nothing but signed permutations of the rank, as Adam.
-   Traps: the ratio belongs to the factor that starts at zero; for widths n the paper wants the rate
-   of A to fall as 1/n and that of B to stay. About 16 is its advice for random A and zero B; 2 to 4
-   are reported for Llama. Both rates follow the schedule. */
+   Traps: the larger rate is for the factor that starts at zero. In the paper the rate of A falls as
+   1/n with the width n, and the rate of B stays. Its advice for random A and zero B is a ratio of
+   about 16; 2 to 4 are reported for Llama. Both rates follow the schedule. */
 #include "optim/adam.h"
 
 enum { RATIO = TN_ADAM_DECAY + 1 };
 
 static void step(tn_unit *u)
 {
-    tn_adam_step(u, 0, tn_adamw(u, u->f[0].g, u->lr));                     /* (1) */
-    tn_adam_step(u, 1, tn_adamw(u, u->f[1].g, u->h[RATIO] * u->lr));       /* (2) */
+    const tn_real *g_a = u->f[TN_LORA_A].g, *g_b = u->f[TN_LORA_B].g;
+    tn_adam_step(u, TN_LORA_A, tn_adamw(u, g_a, u->lr));                   /* (1) */
+    tn_adam_step(u, TN_LORA_B, tn_adamw(u, g_b, u->h[RATIO] * u->lr));     /* (2) */
 }
 
 const tn_optim_def tn_optim_loraplus = {
@@ -35,7 +36,7 @@ const tn_optim_def tn_optim_loraplus = {
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: a factor shrinks by its rate times this" },
-        { "ratio", 16, TN_ABOVE_0, "rate of lora_B, in that of lora_A" },
+        { "ratio", 16, TN_ABOVE_0, "rate of lora_B, as a multiple of lora_A's" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } },
     .pairs = true, .step = step,

@@ -1,6 +1,6 @@
 /* muon.c - momentum, orthogonalised.
-   Jordan et al., kellerjordan.github.io/posts/muon, 2024; as torch.optim.Muon, and at AdamW's
-   rates as in Moonlight, Liu et al., arXiv:2502.16982.
+   Jordan et al., kellerjordan.github.io/posts/muon, 2024, as torch.optim.Muon. match_rms=1 is the
+   form for AdamW's rates, Moonlight, Liu et al., arXiv:2502.16982.
 
    For a weight X (m,n) with the gradient G:
 
@@ -8,18 +8,19 @@
        U = (1 - mu) G + mu B_t (Nesterov), or B_t                  (2)
        O = U / max(||U||, eps), or U / (||U|| + eps)               (3)
        S = O O^T,   O = a O + (b S + c S S) O,   ns_steps times    (4)
-       X_t = (1 - eta lambda) X_{t-1} - eta scale O                (5)   lambda on weights that decay
+       X_t = (1 - eta lambda) X_{t-1} - eta scale O                (5)  lambda on weights that decay
 
-   (4) is Newton and Schulz's iteration with a, b, c = 3.4445, -4.7750, 2.0315: singular values from
-   0.01 to 1 are between 0.68 and 1.13 after five rounds, not at 1. S is on the smaller side of O.
-   scale = sqrt(max(1, m/n)); with match_rms = 1 0.2 sqrt(max(m,n)), for a step of AdamW's rms; with
-   2 sqrt(m/n), torch's spectral_unclamped.
-   Cost: ns_steps (2 m n s + s^3) multiply-adds with s = min(m,n): for 768 x 3072 and five rounds
-   20 G, 0.5 s on one core. State: B, like each weight.
-   Claims: rotations of the rank carry through (4); a scaling of one factor does not reach its step.
-   Traps: the first scale depends on which way a factor lies: lora_B (m,r) gets sqrt(m/r), lora_A
-   (r,n) gets 1. lora_A rests at the first step from lora_B = 0, since U = 0 gives O = 0. Embeddings
-   are matrices here, while Jordan leaves them and the output layer to Adam. */
+   (4) is Newton and Schulz's iteration with a, b, c = 3.4445, -4.7750, 2.0315. After five rounds,
+   singular values from 0.01 to 1 are between 0.68 and 1.13, not at 1. S is on the smaller side of
+   O. match_rms sets the scale: 0 is sqrt(max(1, m/n)); 1 is 0.2 sqrt(max(m,n)), a step of AdamW's
+   rms; 2 is sqrt(m/n), torch's spectral_unclamped.
+   Cost: ns_steps (2 m n s + s^3) multiply-adds with s = min(m,n): for 768 x 3072 and five rounds 20
+   G, 0.5 s on one core. State: B, like each weight.
+   Claims: rotations of the rank pass through (4). A scaling of a factor does not change its step,
+   so the product moves by another amount.
+   Traps: scale 0 depends on how a factor is stored: lora_B (m,r) gets sqrt(m/r), lora_A (r,n) gets
+   1. lora_A does not move in the first step from lora_B = 0: U = 0 gives O = 0. Embeddings are
+   matrices here; Jordan leaves them and the output layer to Adam. */
 #include "core/gemm.h"
 #include "optim/algebra/norm.h"
 #include "optim/optim.h"
@@ -43,8 +44,8 @@ static size_t scratch(const tn_unit *u)
     return (size_t)most * sizeof(tn_real);
 }
 
-/* c (m,n) = a b, or c + a b; an operand is row-major (m,k), (k,n), or the transpose of what lies
-   there. false: no memory for it. */
+/* c (m,n) = a b, or c + a b if add. a is (m,k) and b is (k,n), row-major; at, bt: what is stored is
+   the transpose. False: memory is out. */
 static bool multiply(const tn_unit *u, int64_t m, int64_t n, int64_t k, const tn_real *a, bool at,
                      const tn_real *b, bool bt, bool add, tn_real *c)
 {
@@ -54,7 +55,7 @@ static bool multiply(const tn_unit *u, int64_t m, int64_t n, int64_t k, const tn
     return tn_gemm_here(u->context, u->thread, &p) == TN_OK;
 }
 
-/* One round of (4) from o, of the shape of f, into out. small: twice (s,s). */
+/* One round of (4): from o into out, which have the shape of f. small: two (s,s), overwritten. */
 static bool newton_schulz(const tn_unit *u, const tn_factor *f, const tn_real *restrict o,
                           tn_real *restrict small, tn_real *restrict out)
 {
@@ -91,8 +92,8 @@ static void momentum(const tn_unit *u, int k, tn_real *restrict out)
         out[i] *= share;                                           /* (3) */
 }
 
-/* A matrix whose products find no memory stays as it is. (They find some: the forward pass, which
-   takes more, came before.) */
+/* If memory is out for a product, the matrix stays as it is. (This does not happen in training: the
+   forward pass, which takes more, came before.) */
 static void step_factor(tn_unit *u, int k)
 {
     const tn_factor *f = &u->f[k];
@@ -126,13 +127,13 @@ const tn_optim_def tn_optim_muon = {
     .departs = "theirs and torch's run Newton-Schulz in bfloat16, this one in the weights' type",
     .hyper = {
         { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
-        { "momentum", 0.95, TN_SHARE, "decay of the momentum mu" },
-        { "nesterov", 1, TN_SWITCH, "1: look ahead along the momentum" },
+        { "momentum", 0.95, TN_SHARE, "mu, the decay of the momentum" },
+        { "nesterov", 1, TN_SWITCH, "1: Nesterov's form, one step ahead along the momentum" },
         { "match_rms", 0, TN_0_TO_2, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols)); "
                           "2: sqrt(rows/cols)" },
         { "ns_steps", 5, TN_1_TO_100, "rounds of Newton-Schulz" },
-        { "eps", 1e-7, TN_ABOVE_0, "floor of the norm that momentum is divided by" },
-        { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: its floor (torch)" },
+        { "eps", 1e-7, TN_ABOVE_0, "least norm that the momentum is divided by" },
+        { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: its least value (torch)" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .presets = {

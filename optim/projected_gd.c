@@ -1,10 +1,10 @@
 /* projected_gd.c - descent along the full gradient's projection on what a LoRA pair can move.
    The projection and its three splits are those of LoRA-Pro, Wang et al., arXiv:2407.18242, ICLR
-   2025. LoRA-Pro itself, as published tables have it, adds Adam's moments of size m x n: this is
-   its form without momentum, and not what those tables measure.
+   2025. LoRA-Pro itself has Adam's moments of size m x n, too. This page is the form without
+   momentum. Published tables do not measure it.
 
-   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), here with
-   G = dL/dW, so g_A = s G B and g_B = s G^T A.
+   The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). With G =
+   dL/dW, g_A = s G B and g_B = s G^T A.
 
        C_A = (B^T B + delta I)^-1,   C_B = (A^T A + delta I)^-1    (1)
        f_A = g_A C_A / s^2,   f_B = g_B C_B / s^2                  (2)
@@ -12,33 +12,36 @@
        A = A - eta (f_A - A (K + X))                               (4)
        B = B - eta (f_B + B X^T)                                   (5)
 
-   With the projectors P_A, P_B on the columns of A and B and delta = 0, for every X
-   s (dA B^T + A dB^T) = -eta (P_A G + G P_B - P_A G P_B), the orthogonal projection of G on the
-   tangent space of the products. X says how the two factors share what both can do:
+   P_A and P_B are the projectors on the columns of A and B. At delta = 0, for every X, s (dA B^T +
+   A dB^T) = -eta (P_A G + G P_B - P_A G P_B): the orthogonal projection of G on the tangent space
+   of the products. X decides who makes the part that both factors could make:
 
-       split 0   X = 0: all of it is B's                           (6)
+       split 0   X = 0: B makes all of it                          (6)
        split 1   X = -K / 2: half each (default)                   (7)
        split 2   A^T A X + X B^T B = -K B^T B                      (8)
 
-   (8), the paper's, makes dA and dB as near as possible to g_A and g_B. It is solved in the
-   eigenbases of A^T A (eigenvalues a_i) and B^T B (b_j), where it falls apart into numbers:
+   (8), the paper's, makes dA and dB as near as possible to g_A and g_B. In the eigenbases of A^T A
+   (eigenvalues a_i) and B^T B (b_j) it is one equation per entry:
 
        X_ij = -K_ij b_j / (a_i + b_j)                              (9)
 
-   Cost: three products of n r^2 a factor, one of m r^2 a pair, two eigenproblems of size r (split 2: one
-   more product a factor, four eigenproblems). State: none.
-   Claims: at delta = 0, splits 0 and 1 move the product the same whatever basis the pair is written
-   in; (8) compares lengths of A and B, so split 2 bears rotations alone.
-   Traps: as scaled_gd.c; f_A is the least squares step in A, larger than g_A by 1 / |B|^2. */
+   Cost: three products of n r^2 per factor, one of m r^2 per pair, two eigenproblems of size r.
+   Split 2: one more product per factor, and four eigenproblems. State: none.
+   Claims: at delta = 0, splits 0 and 1 move the product the same for every basis that the pair is
+   written in. (8) compares lengths of A and B, so split 2 does so for rotations only.
+   Traps: those of scaled_gd.c. f_A is the least squares step in A. Its size is about that of g_A /
+   ||B||^2. */
 #include "optim/algebra/preconditioner.h"
 
 enum { LR, DELTA, SPLIT, DECAY };
 
-typedef struct page { /* (r,r) each, but for the last two; a: of A = lora_B, b: of B = lora_A^T */
-    double *ca, *cb, *k, *x; /* C_A, C_B, K and X of the equations; K and X times s^2 */
-    double *l;               /* what A or B is multiplied by */
-    double *ea, *eb, *t, *turned; /* eigenvectors, as rows; K in the eigenbases */
-    double *a, *b;           /* (r) eigenvalues */
+typedef struct page { /* (r,r) where nothing else is noted; a: of A = lora_B, b: of B = lora_A^T */
+    double *ca, *cb;    /* C_A, C_B */
+    double *k, *x;      /* s^2 K, s^2 X */
+    double *l;          /* what A or B is multiplied by */
+    double *ea, *eb;    /* eigenvectors of A^T A and B^T B, as rows */
+    double *a, *b;      /* (r) their eigenvalues */
+    double *turned, *t; /* K in the eigenbases; of one equation at a time */
     double *work;
 } page;
 
@@ -47,8 +50,8 @@ static size_t page_of(const tn_unit *u, char *memory, page *p)
 {
     const int64_t r = u->r, rr = r * r;
     tn_scratch s = { .memory = memory };
-    double **const squares[] = { &p->ca, &p->cb, &p->k,  &p->x,      &p->l,
-                                 &p->ea, &p->eb, &p->t, &p->turned };
+    double **const squares[] = { &p->ca, &p->cb, &p->k,      &p->x, &p->l,
+                                 &p->ea, &p->eb, &p->turned, &p->t };
     for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
         *squares[i] = tn_scratch_take(&s, rr);
     p->a = tn_scratch_take(&s, r);
@@ -63,11 +66,11 @@ static size_t scratch(const tn_unit *u)
     return page_of(u, NULL, &p);
 }
 
-/* Eigenvalues w and, as rows of e, eigenvectors of X^T X for a factor X. */
-static void eigen_of(const tn_unit *u, int factor, const page *p, double *w, double *e)
+/* Eigenvalues w and, as rows of e, eigenvectors of X^T X for factor x. */
+static void eigen_of(const tn_unit *u, int x, const page *p, double *w, double *e)
 {
-    tn_tall x = tn_tall_of(u, factor, u->f[factor].x);
-    tn_tall_gram(x, x, p->work, u->wide, p->t);
+    tn_tall f = tn_weight_of(u, x);
+    tn_tall_gram(f, f, p->work, u->wide, p->t);
     tn_eigen(u->r, p->t, w, p->work, e);
 }
 
@@ -87,20 +90,18 @@ static void published_split(const tn_unit *u, const page *p)
     tn_small_ab(r, p->t, p->eb, p->x);
 }
 
-/* factor = factor L - eta g C, where L holds what the pair shares already. */
-static void move(const tn_unit *u, int factor, double eta, double *c, const page *p)
+/* X = X L - eta g C for factor x. L is the share of (4) or (5) that the factor itself has. */
+static void move(const tn_unit *u, int x, double eta, double *c, const page *p)
 {
-    const tn_factor *f = &u->f[factor];
-    for (int64_t j = 0; j < u->r * u->r; j++)
-        c[j] *= -eta;                                                          /* (2) */
-    tn_tall_combine(tn_tall_of(u, factor, f->g), c, tn_tall_of(u, factor, f->x), p->l, p->work,
-                    u->wide, f->x);
+    tn_small_scale(u->r, -eta, c);                                             /* (2) */
+    tn_tall_combine(tn_gradient_of(u, x), c, tn_weight_of(u, x), p->l, p->work, u->wide,
+                    u->f[x].x);
 }
 
-/* keep = 1 - eta lambda on a factor that decays. */
-static double kept(const tn_unit *u, int factor)
+/* What the decay leaves of factor x. */
+static double kept(const tn_unit *u, int x)
 {
-    return u->f[factor].decays ? 1 - u->lr * u->h[DECAY] : 1;
+    return u->f[x].decays ? 1 - u->lr * u->h[DECAY] : 1;
 }
 
 static void step(tn_unit *u)
@@ -111,8 +112,7 @@ static void step(tn_unit *u)
     page_of(u, u->memory, &p);
     tn_preconditioner(u, TN_LORA_B, u->h[DELTA], p.work, p.cb);
     tn_preconditioner(u, TN_LORA_A, u->h[DELTA], p.work, p.ca);                /* (1) */
-    tn_tall_gram(tn_tall_of(u, TN_LORA_B, u->f[TN_LORA_B].x),
-                 tn_tall_of(u, TN_LORA_B, u->f[TN_LORA_B].g), p.work, u->wide, p.x);
+    tn_tall_gram(tn_weight_of(u, TN_LORA_B), tn_gradient_of(u, TN_LORA_B), p.work, u->wide, p.x);
     tn_small_ab(r, p.cb, p.x, p.t);
     tn_small_ab(r, p.t, p.ca, p.k);                                            /* (3) */
     for (int64_t j = 0; j < rr; j++)

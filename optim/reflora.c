@@ -1,24 +1,23 @@
 /* reflora.c - RefLoRA: the optimizer inside sees the gradients of the balanced pair.
    Zhang et al., arXiv:2505.18877, NeurIPS 2025, and the authors' reflora.py.
 
-   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g the gradient of each.
+   The product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r), g_A and g_B are their gradients.
 
        S A^T A S = B^T B,   S symmetric and positive               (1)
        ~g_A = g_A S^-1,   ~g_B = g_B S                             (2)
        A, B: a step of AdamW, or of gradient descent, on ~g        (3)
 
-   S is the geometric mean of (A^T A)^-1 and B^T B. With K, L of balora.c, for which A K and B L are
-   balanced, S = K K^T and S^-1 = L L^T: gradient descent on ~g_A, ~g_B is a step of A K, B L, taken
-   back to the basis of A, B. The first warmup_steps steps have the plain gradients, and so have all
-   but every interval-th of the rest.
-
-   Cost: two products of n r^2 a factor and two eigenproblems of size r. State: m and v, like each
+   S is the geometric mean of (A^T A)^-1 and B^T B. balora.c has K and L, for which A K and B L are
+   balanced; S = K K^T and S^-1 = L L^T. So gradient descent on ~g is a step of A K and B L, written
+   in the basis of A and B. The first warmup_steps steps use the plain gradients. After them, one
+   step in `interval` uses ~g and the others use the plain gradients.
+   Cost: two products of n r^2 per factor and two eigenproblems of size r. State: m and v, like each
    weight; none with gradient descent.
-   Claims: with gradient descent and no warm-up the product moves the same whatever basis the pair
-   is written in, while neither factor is zero; AdamW looks at single entries, so with it nothing but
-   signed permutations.
-   Trap: at the zero start (1) has no solution. Where the product lacks rank the gradients are
-   plain, whatever warmup_steps says. */
+   Claims: with gradient descent, no warm-up and factors that are not zero, the product moves the
+   same for every basis that the pair is written in. With AdamW, nothing but signed permutations: it
+   looks at single entries.
+   Trap: at the zero start (1) has no solution. Where the product lacks rank, the step uses the
+   plain gradients, whatever warmup_steps is. */
 #include "optim/reflora.h"
 
 #include "optim/balora.h"
@@ -32,12 +31,12 @@ bool tn_reflora_turn(const tn_unit *u, int64_t steps)
     return since >= 0 && fmod(since, u->h[TN_REFLORA_INTERVAL]) == 0;
 }
 
-void tn_reflora_descend(const tn_unit *u, int i, const tn_real *g)
+void tn_reflora_descend(const tn_unit *u, int x, const tn_real *g)
 {
-    const tn_factor *f = &u->f[i];
+    const tn_factor *f = &u->f[x];
     tn_real eta = (tn_real)u->lr, keep = (tn_real)(f->decays ? 1 - u->lr * u->h[TN_ADAM_DECAY] : 1);
     if (u->h[TN_REFLORA_ADAMW] != 0)
-        tn_adam_step(u, i, tn_adamw(u, g, u->lr));
+        tn_adam_step(u, x, tn_adamw(u, g, u->lr));
     for (int64_t j = 0; j < f->n && u->h[TN_REFLORA_ADAMW] == 0; j++)
         f->x[j] = keep * f->x[j] - eta * g[j];
 }
@@ -59,14 +58,14 @@ static void step(tn_unit *u)
     tn_balance b;
     bool balanced = tn_reflora_turn(u, u->t - 1) && tn_balance_of(u, u->memory, &b);
     if (balanced) {
-        tn_small_atb(u->r, b.k, b.k, b.gram[0]); /* S of (1) */
-        tn_small_atb(u->r, b.l, b.l, b.gram[1]); /* its inverse */
+        tn_small_atb(u->r, b.k, b.k, b.gram[TN_LORA_A]); /* S of (1), for g_B */
+        tn_small_atb(u->r, b.l, b.l, b.gram[TN_LORA_B]); /* S^-1, for g_A */
     }
-    for (int i = 0; i < 2; i++) {
-        tn_tall grad = tn_tall_of(u, i, u->f[i].g);
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        tn_tall grad = tn_gradient_of(u, x);
         if (balanced)
-            tn_tall_combine(grad, b.gram[i], grad, NULL, b.work, u->wide, g); /* (2) */
-        tn_reflora_descend(u, i, balanced ? g : u->f[i].g);                   /* (3) */
+            tn_tall_combine(grad, b.gram[x], grad, NULL, b.work, u->wide, g); /* (2) */
+        tn_reflora_descend(u, x, balanced ? g : u->f[x].g);                   /* (3) */
     }
 }
 
@@ -83,7 +82,7 @@ const tn_optim_def tn_optim_reflora = {
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
         { "adamw", 1, TN_SWITCH, "the optimizer inside, 1: AdamW; 0: gradient descent" },
-        { "warmup_steps", 100, TN_WHOLE, "steps with the plain gradients before the first other one" },
+        { "warmup_steps", 100, TN_WHOLE, "first steps, which use the plain gradients" },
         { "interval", 1, TN_COUNT, "steps from one with balanced gradients to the next" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,

@@ -1,29 +1,35 @@
-/* rite.c - the algebra of LoRA-RITE: moments of unmagnified gradients.
-   They are held in bases that turn with the factors. Yen et al., arXiv:2410.20625, Algorithm 1,
-   without the rates at which the moments decay, in which the paper and the authors' code differ.
+/* rite.c - the algebra of LoRA-RITE: moments of unmagnified gradients, in bases that turn.
+   Yen et al., arXiv:2410.20625. (1) to (9) are the lines of Algorithm 1 from top to bottom. Letters
+   mark what it does not have. lora_rite.c, lora_rite_paper.c and lora_muon.c use the same numbers
+   and letters.
 
-   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). Below, X is
-   one of the two, Y the other, g the gradient of X:
+   The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). X is one of
+   the two, Y is the other, g is the gradient of X. "old" marks values from before the last step.
 
-       Y^T Y = E diag(w) E^T,  T = E diag(w)^-1/2  (0 where w is 0)  (1)  Q = Y T: basis of Y
-       U = c g T,  U^T U = c^2 T^T (g^T g) T                         (2)  unmagnified gradient
-       P = Q^T Q_old = T^T (Y^T Y_old) T_old                         (3)  change of basis
-       V' = sym(P V P^T)                                             (4)
-       V = a U^T U + b V' = E diag(w) E^T                            (5)  second moment
-       H = E diag(1 / (sqrt(w' + rho) + eps)) E^T                    (6)
-           w' = (1 - share) max(w, 0) + share max_k w_k
-       M = a U H + b M P^T                                           (7)  first moment
-       X = X - eta M T^T                                             (8)
-   or, for the factor that moves last, when Y has become Z,
-       X = X - eta M T^T K,  K = Y^T Z (Z^T Z)^+                     (9)
+       Y^T Y = E diag(w) E^T,  T = E diag(w)^-1/2                  (1)  Q = Y T: basis of Y
+       U = c g T,  U^T U = c^2 T^T (g^T g) T                       (2)  unmagnified gradient
+       P = Q^T Q_old = T^T (Y^T Y_old) T_old                       (3)  change of basis
+       V' = sym(P V P^T)                                           (4)
+       rho: see lora_rite.c and lora_rite_paper.c                  (5)  escaped mass
+       V = a U^T U + b V' = E diag(w) E^T                          (6)  second moment
+       H = E diag(1 / (sqrt(w' + rho) + eps)) E^T                  (7)
+       M = a U H + b M P^T                                         (8)  first moment
+       X = X - eta M T^T                                           (9)
 
-   In (6) a direction with w < cut max_k w_k gets 0. M was made for a motion -eta M Q^T of the
-   product; of all steps of X, (9) is the one that comes nearest to it with Z: ||D Z^T - M Q^T|| is
-   least for D = M Q^T Z (Z^T Z)^+, and Q^T = T^T Y^T.
-   No tall basis is needed: (2) and (3) are written without Q, and M is kept as D = M T^T, the step
-   in the factor's own coordinates, for which (7) times T^T reads
-       D = g (a c T H T^T) + D (b (Y_old^T Y) T T^T).                (7')
-   Both factors have a V and a D; those of X belong to the basis of Y. */
+       T, H: 0 in the directions with w < cut max_k w_k            (a)  cut
+       w' = max(w, 0)                                              (b)  clamp
+       w' = (1 - share) w' + share max_k w'_k                      (c)  prior
+       X = X - eta M T^T K,  K = Y^T Z (Z^T Z)^+                   (d)  order: Y has become Z
+       A = A sqrt(b/a),  B = B sqrt(a/b)                           (e)  balance
+           a = ||A|| + 1e-6,  b = ||B|| + 1e-6
+
+   About (d): X should move the product by -eta M Q^T. Now that Y has become Z, a step S of X moves
+   it by S Z^T. ||S Z^T + eta M Q^T|| is least for S = -eta M Q^T Z (Z^T Z)^+, and Q^T = T^T Y^T.
+
+   Q, which is tall, is never formed: (2) and (3) do without it. The state holds D = M T^T in the
+   place of M, because D is the step of (9). (8) times T^T reads
+       D = g (a c T H T^T) + D (b (Y_old^T Y) T T^T)               (8')
+   Each factor has its own V and D. Those of X belong to the basis of Y. */
 #include "optim/rite.h"
 
 #include "optim/algebra/norm.h"
@@ -31,150 +37,160 @@
 #include <math.h>
 #include <string.h>
 
-enum { SQUARES = 12 }; /* (r,r) matrices of the scratch */
+/* Lays the pieces into memory; returns the bytes of them. */
+static size_t lay_out(const tn_unit *u, char *memory, tn_rite *m)
+{
+    const int64_t r = u->r, rr = r * r;
+    tn_scratch s = { .memory = memory };
+    double **const squares[] = { &m->gram[0], &m->gram[1], &m->t[0], &m->t[1], &m->uu[0], &m->uu[1],
+                                 &m->cross, &m->moved, &m->h, &m->p, &m->k, &m->l };
+    for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
+        *squares[i] = tn_scratch_take(&s, rr);
+    m->w = tn_scratch_take(&s, 2 * r);
+    m->c = tn_scratch_take(&s, 2);
+    m->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
+    return s.used;
+}
 
 tn_rite tn_rite_of(const tn_unit *u)
 {
-    int64_t rr = u->r * u->r;
-    double *m = (double *)u->memory, *rest = m + SQUARES * rr;
-    return (tn_rite){
-        .gram = { m, m + rr }, .t = { m + 2 * rr, m + 3 * rr }, .uu = { m + 4 * rr, m + 5 * rr },
-        .cross = m + 6 * rr, .moved = m + 7 * rr, .h = m + 8 * rr, .p = m + 9 * rr,
-        .k = m + 10 * rr, .spare = m + 11 * rr, .w = rest, .c = rest + 2 * u->r,
-        .work = rest + 2 * u->r + 2,
-    };
+    tn_rite m;
+    lay_out(u, u->memory, &m);
+    return m;
 }
 
 size_t tn_rite_scratch(const tn_unit *u)
 {
-    size_t small = SQUARES * (size_t)(u->r * u->r) + 2 * (size_t)u->r + 2;
-    return (small + tn_preconditioner_work(u->r)) * sizeof(double);
+    tn_rite m;
+    return lay_out(u, NULL, &m);
 }
 
 void tn_rite_bases(const tn_unit *u, const tn_rite *m, double cut)
 {
-    for (int i = 0; i < 2; i++)
-        tn_basis(u, i, cut, m->work, m->gram[i], m->t[i]);                  /* (1) */
-    for (int i = 0; i < 2; i++) {
-        tn_tall g = tn_tall_of(u, i, u->f[i].g);
-        tn_basis_gram(u, g, m->t[1 - i], g, m->t[1 - i], m->work, m->uu[i]); /* (2) */
-        m->c[i] = 1;
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
+        tn_basis(u, x, cut, m->work, m->gram[x], m->t[x]);                  /* (1), (a) */
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        const double *t = m->t[tn_partner(x)];
+        tn_tall g = tn_gradient_of(u, x);
+        tn_basis_gram(u, g, t, g, t, m->work, m->uu[x]);                    /* (2) */
+        m->c[x] = 1;
     }
 }
 
-void tn_rite_transport(const tn_unit *u, int i, const tn_rite *m)
+void tn_rite_transport(const tn_unit *u, int x, const tn_rite *m)
 {
-    int64_t r = u->r;
-    const double *v = u->slot[TN_RITE_V + i][0], *t_old = u->slot[TN_RITE_T + 1 - i][0];
-    tn_tall y = tn_tall_of(u, 1 - i, u->f[1 - i].x);
-    tn_tall y_old = tn_tall_of(u, 1 - i, u->slot[TN_RITE_OLD][1 - i]);
-    tn_tall_gram(y, y_old, m->work, u->wide, m->cross);
+    const int64_t r = u->r;
+    const int y = tn_partner(x);
+    const double *v = u->slot[TN_RITE_V + x][0], *t_old = u->slot[TN_RITE_T + y][0];
+    tn_tall y_old = tn_tall_of(u, y, u->slot[TN_RITE_OLD][y]);
+    tn_tall_gram(tn_weight_of(u, y), y_old, m->work, u->wide, m->cross);
     tn_small_ab(r, m->cross, t_old, m->k);
-    tn_small_atb(r, m->t[1 - i], m->k, m->p);                               /* (3) */
+    tn_small_atb(r, m->t[y], m->k, m->p);                                   /* (3) */
     tn_basis_back(r, m->p, v, m->p, m->work, m->moved);
     tn_small_symmetric(r, m->moved);                                        /* (4) */
 }
 
-void tn_rite_spectra(const tn_unit *u, int i, const tn_rite *m)
+void tn_rite_spectra(const tn_unit *u, int x, const tn_rite *m)
 {
-    const double *of[2] = { u->slot[TN_RITE_V + i][0], m->moved };
-    for (int k = 0; k < 2; k++) {
-        memcpy(m->k, of[k], (size_t)(u->r * u->r) * sizeof *m->k);
-        tn_eigen(u->r, m->k, m->w + k * u->r, m->work, m->spare);
+    const double *of[2] = { u->slot[TN_RITE_V + x][0], m->moved };
+    for (int n = 0; n < 2; n++) {
+        memcpy(m->k, of[n], (size_t)(u->r * u->r) * sizeof *m->k);
+        tn_eigen(u->r, m->k, m->w + n * u->r, m->work, m->l);               /* for (5) */
     }
 }
 
-void tn_rite_second_moment(const tn_unit *u, int i, const tn_rite *m, double a, double b)
+void tn_rite_second_moment(const tn_unit *u, int x, const tn_rite *m, double a, double b)
 {
-    double *v = u->slot[TN_RITE_V + i][0], fresh = a * m->c[i] * m->c[i];
+    double *v = u->slot[TN_RITE_V + x][0], fresh = a * m->c[x] * m->c[x];
     for (int64_t j = 0; j < u->r * u->r; j++)
-        v[j] = fresh * m->uu[i][j] + b * m->moved[j];                       /* (5) */
+        v[j] = fresh * m->uu[x][j] + b * m->moved[j];                       /* (6) */
     tn_small_symmetric(u->r, v);
 }
 
-void tn_rite_root(const tn_unit *u, int i, const tn_rite *m, tn_rite_floor f)
+void tn_rite_root(const tn_unit *u, int x, const tn_rite *m, tn_rite_floor f)
 {
-    int64_t r = u->r;
-    memcpy(m->k, u->slot[TN_RITE_V + i][0], (size_t)(r * r) * sizeof *m->k);
-    tn_eigen(r, m->k, m->w, m->work, m->spare);
+    const int64_t r = u->r;
+    memcpy(m->k, u->slot[TN_RITE_V + x][0], (size_t)(r * r) * sizeof *m->k);
+    tn_eigen(r, m->k, m->w, m->work, m->l);
     double top = fmax(m->w[r - 1], 0);
     for (int64_t k = 0; k < r; k++) {
-        double w = fmax(m->w[k], 0), lifted = w + f.share * (top - w);
-        m->w[k] = w < f.cut * top ? 0 : 1 / (sqrt(lifted + f.rho) + f.eps);
+        double w = fmax(m->w[k], 0), lifted = w + f.share * (top - w);      /* (b), (c) */
+        m->w[k] = w < f.cut * top ? 0 : 1 / (sqrt(lifted + f.rho) + f.eps); /* (a) */
     }
-    tn_from_eigen(r, m->w, m->spare, m->k, m->h);                           /* (6) */
+    tn_from_eigen(r, m->w, m->l, m->k, m->h);                               /* (7) */
 }
 
-void tn_rite_first_moment(const tn_unit *u, int i, const tn_rite *m, double a, double b)
+void tn_rite_first_moment(const tn_unit *u, int x, const tn_rite *m, double a, double b)
 {
-    int64_t r = u->r;
-    const double *t = m->t[1 - i];
-    double *k = m->k, *l = m->spare;
-    tn_basis_back(r, t, m->h, t, m->work, k);
+    const int64_t r = u->r;
+    const double *t = m->t[tn_partner(x)];
+    double *of_g = m->k, *of_d = m->l; /* what g and D are multiplied by */
+    tn_basis_back(r, t, m->h, t, m->work, of_g);
     tn_small_abt(r, t, t, m->p);
-    tn_small_atb(r, m->cross, m->p, l);
-    for (int64_t j = 0; j < r * r; j++) {
-        k[j] *= a * m->c[i];
-        l[j] *= b;
-    }
-    tn_tall g = tn_tall_of(u, i, u->f[i].g), d = tn_tall_of(u, i, u->slot[TN_RITE_D][i]);
-    tn_tall_combine(g, k, d, l, m->work, u->wide, u->slot[TN_RITE_D][i]);   /* (7), (7') */
+    tn_small_atb(r, m->cross, m->p, of_d);
+    tn_small_scale(r, a * m->c[x], of_g);
+    tn_small_scale(r, b, of_d);
+    tn_tall d = tn_tall_of(u, x, u->slot[TN_RITE_D][x]);
+    tn_tall_combine(tn_gradient_of(u, x), of_g, d, of_d, m->work, u->wide,
+                    u->slot[TN_RITE_D][x]);                                 /* (8), (8') */
 }
 
-int64_t tn_rite_directions(const tn_unit *u, int i, const tn_rite *m)
+/* The columns of T that are not zero. */
+int64_t tn_rite_rank(const tn_unit *u, int y, const tn_rite *m)
 {
-    const double *t = m->t[1 - i];
-    int64_t count = 0;
+    int64_t rank = 0;
     for (int64_t k = 0; k < u->r; k++) {
         int64_t j = 0;
-        while (j < u->r && t[j * u->r + k] == 0)
+        while (j < u->r && m->t[y][j * u->r + k] == 0)
             j++;
-        count += j < u->r;
+        rank += j < u->r;
     }
-    return count;
+    return rank;
 }
 
-/* By ||M||^2 = tr(D^T D Y^T Y). */
-double tn_rite_rms(const tn_unit *u, int i, const tn_rite *m)
+/* ||M||^2 = tr(D^T D Y^T Y), because D = M T^T and Y T is orthonormal. */
+double tn_rite_rms(const tn_unit *u, int x, const tn_rite *m)
 {
-    tn_tall d = tn_tall_of(u, i, u->slot[TN_RITE_D][i]);
+    tn_tall d = tn_tall_of(u, x, u->slot[TN_RITE_D][x]);
     tn_tall_gram(d, d, m->work, u->wide, m->k);
-    tn_small_ab(u->r, m->k, m->gram[1 - i], m->p);
-    return sqrt(tn_small_trace(u->r, m->p) / (double)u->f[i].n);
+    tn_small_ab(u->r, m->k, m->gram[tn_partner(x)], m->p);
+    return sqrt(tn_small_trace(u->r, m->p) / (double)u->f[x].n);
 }
 
 /* X and its T become the old ones. */
-static void put_away(const tn_unit *u, int i, const tn_rite *m)
+static void put_away(const tn_unit *u, int x, const tn_rite *m)
 {
-    memcpy(u->slot[TN_RITE_OLD][i], u->f[i].x, (size_t)u->f[i].n * sizeof *u->f[i].x);
-    memcpy(u->slot[TN_RITE_T + i][0], m->t[i], (size_t)(u->r * u->r) * sizeof(double));
+    memcpy(u->slot[TN_RITE_OLD][x], u->f[x].x, (size_t)u->f[x].n * sizeof *u->f[x].x);
+    memcpy(u->slot[TN_RITE_T + x][0], m->t[x], (size_t)(u->r * u->r) * sizeof *m->t[x]);
 }
 
-void tn_rite_move(const tn_unit *u, int i, const tn_rite *m, double keep, double eta)
+void tn_rite_move(const tn_unit *u, int x, const tn_rite *m, double keep, double eta)
 {
-    tn_real *restrict x = u->f[i].x;
-    const tn_real *restrict d = u->slot[TN_RITE_D][i];
-    put_away(u, i, m);
-    for (int64_t j = 0; j < u->f[i].n; j++)
-        x[j] = (tn_real)(keep * (double)x[j] - eta * (double)d[j]);         /* (8) */
+    tn_real *restrict w = u->f[x].x;
+    const tn_real *restrict d = u->slot[TN_RITE_D][x];
+    put_away(u, x, m);
+    for (int64_t j = 0; j < u->f[x].n; j++)
+        w[j] = (tn_real)(keep * (double)w[j] - eta * (double)d[j]);         /* (9) */
 }
 
-void tn_rite_follow(const tn_unit *u, int i, const tn_rite *m, double cut, double keep, double eta)
+void tn_rite_follow(const tn_unit *u, int x, const tn_rite *m, double cut, double keep, double eta)
 {
-    put_away(u, i, m);
-    tn_basis_follow(u, 1 - i, u->slot[TN_RITE_OLD][1 - i], cut, m->work, m->cross, m->k);
-    for (int64_t j = 0; j < u->r * u->r; j++)
-        m->k[j] *= -eta;
-    tn_tall d = tn_tall_of(u, i, u->slot[TN_RITE_D][i]), x = tn_tall_of(u, i, u->f[i].x);
-    tn_tall_add(d, m->k, x, keep, m->work, u->wide, u->f[i].x);             /* (9) */
+    const int y = tn_partner(x);
+    put_away(u, x, m);
+    tn_basis_follow(u, y, u->slot[TN_RITE_OLD][y], cut, m->work, m->p, m->l, m->k);
+    tn_small_scale(u->r, -eta, m->k);
+    tn_tall d = tn_tall_of(u, x, u->slot[TN_RITE_D][x]);
+    tn_tall_add(d, m->k, tn_weight_of(u, x), keep, m->work, u->wide, u->f[x].x); /* (d) */
 }
 
 void tn_rite_balance(const tn_unit *u)
 {
     double norm[2];
-    for (int i = 0; i < 2; i++)
-        norm[i] = tn_norm(u->f[i].x, u->f[i].n) + 1e-6;
-    for (int i = 0; i < 2; i++)
-        for (int64_t j = 0; j < u->f[i].n; j++)
-            u->f[i].x[j] = (tn_real)((double)u->f[i].x[j] * sqrt(norm[1 - i] / norm[i]));
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
+        norm[x] = tn_norm(u->f[x].x, u->f[x].n) + 1e-6;
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        double by = sqrt(norm[tn_partner(x)] / norm[x]);
+        for (int64_t j = 0; j < u->f[x].n; j++)
+            u->f[x].x[j] = (tn_real)((double)u->f[x].x[j] * by);            /* (e) */
+    }
 }

@@ -1,6 +1,6 @@
 /* rmsprop.c - gradients over the root of their mean square.
-   Tieleman and Hinton, Lecture 6.5 of "Neural Networks for Machine Learning", 2012; centred as
-   in Graves, arXiv:1308.0850, with eps and the momentum where torch.optim.RMSprop has them.
+   Tieleman and Hinton, Lecture 6.5 of "Neural Networks for Machine Learning", 2012. The centred
+   form is Graves's, arXiv:1308.0850; eps and the momentum are where torch.optim.RMSprop has them.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        v_t = alpha v_{t-1} + (1 - alpha) g_t^2                     (2)
@@ -9,10 +9,10 @@
        b_t = mu b_{t-1} + d_t                                      (5)
        x_t = x_{t-1} - eta b_t                                     (6)
 
-   Cost: one pass. State: v, like each weight; a if centred, b with momentum.
-   Claims: nothing but signed permutations of the rank; (2) looks at single entries.
+   Cost: one pass. State: v, like each weight; a if centred; b with momentum.
+   Claims: nothing but signed permutations of the rank: (2) looks at single entries.
    Traps: there is no bias correction, so the first step is 1 / sqrt(1 - alpha) times as long as
-   later ones. v_t - a_t^2 is a variance and cannot be negative, but its rounding can. */
+   later ones. v_t - a_t^2 is a variance, but rounding can make it negative; it then counts as 0. */
 #include "optim/optim.h"
 
 #include <math.h>
@@ -66,8 +66,8 @@ const tn_optim_def tn_optim_rmsprop = {
         { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
         { "alpha", 0.99, TN_SHARE, "decay of the mean square" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the mean square" },
-        { "centered", 0, TN_SWITCH, "1: the variance in the place of the mean square" },
-        { "momentum", 0, TN_SHARE, "decay of the sum of steps mu; 0: none" },
+        { "centered", 0, TN_SWITCH, "1: the root is of the variance instead of the mean square" },
+        { "momentum", 0, TN_SHARE, "mu, the decay of the sum of steps; 0: no sum" },
         { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
     },
     .slots = { { "v", TN_LIKE_X }, { "a", TN_LIKE_X }, { "b", TN_LIKE_X } }, .needs = needs,

@@ -1,10 +1,10 @@
 /* scaled_adam.c - Riemannian preconditioned AdamW for LoRA.
-   Zhang and Pilanci, arXiv:2402.02347, ICML 2024. The authors' four files and PEFT's
-   create_riemannian_optimizer all differ; the presets name them. The default is the GPT-2 file
-   with Adam's betas and the pseudo-inverse.
+   Zhang and Pilanci, arXiv:2402.02347, ICML 2024. The authors have four files, and PEFT has
+   create_riemannian_optimizer. All five differ; the presets name them. The default is the GPT-2
+   file with Adam's betas and the pseudo-inverse.
 
-   In the paper's letters the product is A B^T: A = lora_B (m,r), B = lora_A^T (n,r). For a factor X
-   with the partner Y and the gradient g:
+   The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). For a factor
+   X with the partner Y and the gradient g:
 
        C = (Y^T Y + delta I)^-1                                    (1)
        ~g = g C                                                    (2)
@@ -13,19 +13,20 @@
        X' = X_{t-1} - eta_t m_t / (sqrt(v_t) + eps)                (5)
        X_t = (1 - eta lambda) X'                                   (6)   on weights that decay
 
-   What differs:
-   - eta_t = eta sqrt(1 - beta2^t) / (1 - beta1^t), or eta, or torch's form, in which sqrt(v_t) is
-     divided by sqrt(1 - beta2^t) before eps is added (bias_correction 1, 0, 2);
-   - (6), or (1 - eta lambda) X_{t-1} in the place of X_{t-1} (decay_after 1, 0);
-   - B = lora_A first, then A with the new B in (1), or, as in the paper, both C at the old point
-     (gauss_seidel 1, 0); the gradients are of the old point in either;
-   - where there is no inverse: the pseudo-inverse, the identity, or the identity if ||Y^T Y|| is at
-     most 1e-6 (fallback 0, 1, 2).
+   The files differ in four things:
+   - The bias correction. bias_correction 1: eta_t = eta sqrt(1 - beta2^t) / (1 - beta1^t). 0: eta.
+     2 (torch): sqrt(v_t) is divided by sqrt(1 - beta2^t) before eps is added.
+   - When the weights decay. decay_after 1: by (6). 0: (5) begins with (1 - eta lambda) X_{t-1}.
+   - The order. gauss_seidel 1: B = lora_A moves first, then A with the new B in (1). 0 (the paper):
+     both C are from before the step. The gradients are from before the step either way.
+   - What C is without an inverse. fallback 0: the pseudo-inverse. 1: the identity. 2: the identity
+     if ||Y^T Y|| is at most 1e-6.
 
-   Cost: two products of n r^2 a factor and one eigenproblem of size r. State: m and v, like each
+   Cost: two products of n r^2 per factor and one eigenproblem of size r. State: m and v, like each
    weight. Claims: nothing but signed permutations, even at delta = 0: (4) looks at single entries.
-   Traps: the moments are of the preconditioned gradient, not the other way round; (5) divides the
-   size of C out again, so a nearly singular Gram matrix turns the step but does not lengthen it. */
+   Traps: the moments are those of the preconditioned gradient, not the other way round. (5) divides
+   the size of C out again, so a nearly singular Gram matrix turns the step but does not lengthen
+   it. */
 #include "optim/adam.h"
 #include "optim/algebra/preconditioner.h"
 
@@ -37,17 +38,16 @@ static size_t scratch(const tn_unit *u)
            tn_unit_bytes(u);
 }
 
-/* (1) with the partner of factor i. fallback 1 and 2 are the authors' files, which put the identity
-   in the place of an inverse that is not there. */
-static void precondition(const tn_unit *u, int i, double *work, double *c)
+/* (1) for factor x. Where there is no inverse, fallback 1 and 2 take the identity. */
+static void precondition(const tn_unit *u, int x, double *work, double *c)
 {
-    tn_gram_facts gram = tn_preconditioner(u, tn_partner(i), u->h[DELTA], work, c);
+    tn_gram_facts gram = tn_preconditioner(u, tn_partner(x), u->h[DELTA], work, c);
     if ((u->h[FALLBACK] == 1 && !gram.regular) || (u->h[FALLBACK] == 2 && !(gram.norm > 1e-6)))
         tn_small_diagonal(u->r, 1, c);
 }
 
-/* (3) to (6) for factor i with the preconditioned gradient ~g. */
-static void descend(tn_unit *u, int i, const tn_real *g)
+/* (3) to (6) for factor x with the preconditioned gradient ~g. */
+static void descend(tn_unit *u, int x, const tn_real *g)
 {
     const double *h = u->h;
     bool after = h[DECAY_AFTER] != 0;
@@ -55,7 +55,7 @@ static void descend(tn_unit *u, int i, const tn_real *g)
     tn_bias bias = h[BIAS_CORRECTION] == 0   ? TN_BIAS_KEPT
                    : h[BIAS_CORRECTION] == 1 ? TN_BIAS_BUT_EPS
                                              : TN_BIAS_CORRECTED;
-    tn_adam_step(u, i, (tn_adam){ .g = g, .rate = u->lr, .bias = bias,       /* (3), (4), (5) */
+    tn_adam_step(u, x, (tn_adam){ .g = g, .rate = u->lr, .bias = bias,       /* (3), (4), (5) */
                                   .shrink = after ? 1 : 1 - lost,
                                   .fade = after ? lost : 0 });               /* (6) */
 }
@@ -66,14 +66,14 @@ static void step(tn_unit *u)
     double *c[2] = { (double *)u->memory, (double *)u->memory + rr }, *work = c[1] + rr;
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
     bool old = u->h[GAUSS_SEIDEL] == 0;
-    for (int i = 0; i < 2 && old; i++)
-        precondition(u, i, work, c[i]);                                      /* (1) */
-    for (int i = 0; i < 2; i++) { /* lora_A, then lora_B */
-        tn_tall grad = tn_tall_of(u, i, u->f[i].g);
+    for (int x = TN_LORA_A; x <= TN_LORA_B && old; x++)
+        precondition(u, x, work, c[x]);                                      /* (1) */
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) { /* lora_A, then lora_B */
+        tn_tall grad = tn_gradient_of(u, x);
         if (!old)
-            precondition(u, i, work, c[i]);                                  /* (1) */
-        tn_tall_combine(grad, c[i], grad, NULL, work, u->wide, g);           /* (2) */
-        descend(u, i, g);
+            precondition(u, x, work, c[x]);                                  /* (1) */
+        tn_tall_combine(grad, c[x], grad, NULL, work, u->wide, g);           /* (2) */
+        descend(u, x, g);
     }
 }
 
@@ -93,8 +93,8 @@ const tn_optim_def tn_optim_scaled_adam = {
         { "gauss_seidel", 1, TN_SWITCH, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
         { "bias_correction", 1, TN_0_TO_2, "1: but for eps (GPT-2 file); 0: none (Mistral); 2: as torch" },
         { "decay_after", 1, TN_SWITCH, "1: decay after the step (authors); 0: before it (torch)" },
-        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: that "
-                         "at a Gram norm up to 1e-6" },
+        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: the "
+                         "identity at a Gram norm up to 1e-6" },
     },
     .presets = {
         { "gpt2", "beta2=0.98 fallback=1" },

@@ -1,5 +1,5 @@
 /* sgd.c - gradient descent with momentum, as torch.optim.SGD.
-   Sutskever et al., ICML 2013, with the rate outside the momentum.
+   Sutskever et al., ICML 2013, but the rate is outside the momentum.
 
        g_t = g + lambda x_{t-1}                                    (1)   on weights that decay
        v_t = g_1 if t = 1, else mu v_{t-1} + (1 - tau) g_t         (2)
@@ -7,9 +7,9 @@
        x_t = x_{t-1} - eta d_t                                     (4)
 
    Cost: one pass. State: v, like each weight; none without momentum.
-   Claims: rotations of the rank change nothing, because (1) to (4) are linear and a rotation
-   carries through; a scaling c turns the steps of the two factors into 1/c^2 and c^2 of themselves.
-   Trap: the dampening tau does not touch the first step. */
+   Claims: rotations of the rank change nothing, because (1) to (4) are linear. A scaling c changes
+   the steps of the two factors to 1/c^2 and c^2 of themselves.
+   Trap: the dampening tau does not act in the first step. */
 #include "optim/optim.h"
 
 enum { LR, MOMENTUM, DAMPENING, NESTEROV, DECAY };
@@ -55,9 +55,9 @@ const tn_optim_def tn_optim_sgd = {
     .cost = "none",
     .hyper = {
         { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
-        { "momentum", 0, TN_SHARE, "decay of the momentum mu; 0: none" },
-        { "dampening", 0, TN_ANY, "share of the gradient kept out of the momentum, tau" },
-        { "nesterov", 0, TN_SWITCH, "1: look ahead along the momentum" },
+        { "momentum", 0, TN_SHARE, "mu, the decay of the momentum; 0: none" },
+        { "dampening", 0, TN_ANY, "tau, the share of the gradient that momentum leaves out" },
+        { "nesterov", 0, TN_SWITCH, "1: Nesterov's form, one step ahead along the momentum" },
         { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
     },
     .slots = { { "v", TN_LIKE_X } }, .needs = needs,

@@ -1,19 +1,19 @@
-/* sgd_sai.c - gradient descent whose rates are set by the first gradient.
-   Xu et al., "No More Adam", arXiv:2412.11768; as in the authors' sgd_sai.py.
+/* sgd_sai.c - gradient descent with one rate per weight, which its first gradient sets.
+   Xu et al., "No More Adam", arXiv:2412.11768, as in the authors' sgd_sai.py.
 
        q = ||g_1|| / (std(g_1) + eps)                              (1)   of each weight, once
        m_t = g_1 if t = 1, else mu m_{t-1} + (1 - mu) g_t          (2)
-       x_t = (1 - eta lambda) x_{t-1} - eta q m_t                  (3)   lambda on weights that decay
+       x_t = (1 - eta lambda) x_{t-1} - eta q m_t                  (3)  lambda on weights that decay
 
-   std is about the mean and divides by n - 1; that of one number is 0. With `wait`, a weight's time
-   begins with its first gradient that is not zero.
+   std is taken about the mean and divides by n - 1; std of one number is 0. With wait = 1, t of a
+   weight starts with its first gradient that is not zero.
    Cost: one pass. State: m, like each weight, and q.
-   Claims: permutations of the rank without signs; a sign changes the mean in (1), rotations change
-   it as well, and the steps do not follow a scaling.
-   Traps: without `wait` as in the authors' file lora_A never moves from lora_B = 0, where its first
-   gradient is zero and so is q. Entries of mean zero have q = sqrt(n - 1): larger weights get larger
-   rates. Entries that are all alike, or only one, have q = ||g_1|| / eps, which is too much for any
-   rate. Another version of that file (1.0.4) divides every q by the largest. */
+   Claims: permutations of the rank without signs. Signs and rotations change the mean in (1), and
+   the steps do not follow a scaling.
+   Traps: with wait = 0, as in the authors' file, lora_A never moves from lora_B = 0: its first
+   gradient is zero, and so is q. Entries of mean zero have q = sqrt(n - 1), so larger weights get
+   larger rates. If all entries are equal, or there is only one, q = ||g_1|| / eps is too large for
+   any rate. Another version of that file (1.0.4) divides every q by the largest. */
 #include "optim/algebra/norm.h"
 #include "optim/optim.h"
 
@@ -61,9 +61,9 @@ const tn_optim_def tn_optim_sgd_sai = {
     .departs = "theirs takes q from step 1 even if that gradient is zero, as lora_A's is: wait=0",
     .hyper = {
         { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
-        { "momentum", 0.9, TN_SHARE, "decay of the momentum mu" },
+        { "momentum", 0.9, TN_SHARE, "mu, the decay of the momentum" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the standard deviation" },
-        { "wait", 1, TN_SWITCH, "1: a weight begins with its first gradient that is not zero; 0: at step 1" },
+        { "wait", 1, TN_SWITCH, "1: a weight starts with its first gradient that is not zero; 0: at step 1" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .slots = { { "m", TN_LIKE_X }, { "q", TN_SCALAR } },

@@ -5,26 +5,27 @@
 
        L_t = L_{t-1} + G G^T,   L_0 = eps I                        (1)
        R_t = R_{t-1} + G^T G,   R_0 = eps I                        (2)
-       W_t = (1 - eta lambda) W_{t-1} - eta L_t^-1/4 G R_t^-1/4    (3)   lambda on weights that decay
+       W_t = (1 - eta lambda) W_{t-1} - eta L_t^-1/4 G R_t^-1/4    (3)  lambda on weights that decay
 
-   A side longer than max_side has no matrix; the other one then bears all of the exponent, L^-1/2 G
-   or G R^-1/2, and without either (3) is a plain step. At max_side = r that leaves the rank's side
-   of LoRA factors. The roots are of the eigenvalues, none below eps, every `interval` steps.
-   Cost: m n (m + n) multiply-adds twice, and an eigenproblem of each side. State: L and R, in double;
-   their roots, too, if interval is above 1.
+   A side longer than max_side has no matrix. The other side then has the whole exponent, L^-1/2 G
+   or G R^-1/2. If both are longer, (3) is a plain step. At max_side = r, LoRA factors are whitened
+   on the side of the rank only. The roots are computed by eigenvalues, every `interval` steps; an
+   eigenvalue below eps counts as eps.
+   Cost: m n (m + n) multiply-adds twice, and an eigenproblem of each side. State: L and R, in
+   double; their roots, too, if interval is above 1.
    Claims: rotations of the rank turn L or R along. A scaling of the rank makes one factor small and
-   its gradient large, which (3) hardly sees: the step does not follow the factor.
-   Traps: the sums only grow, so the rate falls as 1 / sqrt(t) by itself. eps is absolute and rules
-   where gradients are below its root. What libraries call Shampoo often has averages in (1) and (2),
-   the length of another optimizer's step, or exponent -1/2 on both sides. */
+   its gradient large. (3) hardly sees that, so the step does not follow the factor.
+   Traps: the sums only grow, so the steps shrink as 1 / sqrt(t). eps is absolute and decides where
+   gradients are below its root. What libraries call Shampoo often has averages in (1) and (2), the
+   length of another optimizer's step, or exponent -1/2 on both sides. */
 #include "optim/algebra/linalg.h"
 #include "optim/optim.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Milliseconds a step that a side of 64, 128, 256, 512, 1024 takes: 0.5, 3.5, 25, 200, 1800. At 128
-   a small model is whitened from both sides, a large one from the rank's. */
+/* Milliseconds per step for a side of 64, 128, 256, 512, 1024: 0.5, 3.5, 25, 200, 1800. With 128, a
+   small model is whitened from both sides, a large one on the side of the rank only. */
 enum { LR, EPS, MAX_SIDE, INTERVAL, DECAY, DEFAULT_SIDE = 128 };
 
 static int64_t side_of(const tn_factor *f, int side)
@@ -32,7 +33,7 @@ static int64_t side_of(const tn_factor *f, int side)
     return side ? f->cols : f->rows;
 }
 
-/* What is allotted to L (side 0) or R (side 1): a matrix for each, and the same for its root. */
+/* Slots 0, 1: L, R, if the side is short enough. Slots 2, 3: their roots, if they are kept. */
 static bool needs(const tn_unit *u, int slot, int k)
 {
     return (double)side_of(&u->f[k], slot % 2) <= u->h[MAX_SIDE] &&
@@ -46,7 +47,7 @@ static size_t work_of(int64_t s)
     return (size_t)(s * s) + (tall > small ? tall : small);
 }
 
-/* Reals for a direction, with doubles behind it. */
+/* n reals, or one more, so that the doubles behind them are aligned. */
 static size_t even(int64_t n)
 {
     return (size_t)(n + n % 2);
@@ -65,7 +66,7 @@ static size_t scratch(const tn_unit *u)
     return work * sizeof(double) + n * sizeof(tn_real);
 }
 
-/* out = (sum)^exponent, which is -1/4 or -1/2, with no eigenvalue below `least`. */
+/* out = sum^-1/4 if quarter, else sum^-1/2. Eigenvalues below `least` count as `least`. */
 static void root_of(int64_t s, const double *sum, bool quarter, double least, double *work,
                     double *out)
 {
@@ -79,7 +80,7 @@ static void root_of(int64_t s, const double *sum, bool quarter, double least, do
     tn_from_eigen(s, w, e, a, out);
 }
 
-/* d = from, multiplied from this side by the root of its sum; the sum is brought up to date first. */
+/* (1) or (2) of this side; then d = `from`, multiplied from this side by the root of the sum. */
 static void whiten(const tn_unit *u, int k, int side, const tn_real *from, double *memory,
                    tn_real *d)
 {

@@ -1,9 +1,9 @@
 /* basis.c - small matrices in the orthonormal bases of the factors. */
 #include "optim/algebra/basis.h"
 
-void tn_basis(const tn_unit *u, int i, double cut, double *work, double *gram, double *t)
+void tn_basis(const tn_unit *u, int factor, double cut, double *work, double *gram, double *t)
 {
-    tn_tall y = tn_tall_of(u, i, u->f[i].x);
+    tn_tall y = tn_weight_of(u, factor);
     tn_tall_gram(y, y, work, u->wide, gram);
     tn_inverse_root(u->r, gram, cut, work, t);
 }
@@ -23,13 +23,12 @@ void tn_basis_back(int64_t r, const double *s, const double *k, const double *t,
     tn_small_abt(r, work, t, out);
 }
 
-void tn_basis_follow(const tn_unit *u, int i, const tn_real *old, double cut, double *work,
-                     double *memory, double *k)
+void tn_basis_follow(const tn_unit *u, int factor, const tn_real *old, double cut, double *work,
+                     double *cross, double *inverse, double *k)
 {
-    int64_t r = u->r;
-    double *a = memory, *b = memory + r * r;
-    tn_basis(u, i, cut, work, a, k);
-    tn_small_abt(r, k, k, b);
-    tn_tall_gram(tn_tall_of(u, i, old), tn_tall_of(u, i, u->f[i].x), work, u->wide, a);
-    tn_small_ab(r, a, b, k);
+    const int64_t r = u->r;
+    tn_basis(u, factor, cut, work, cross, k);
+    tn_small_abt(r, k, k, inverse);
+    tn_tall_gram(tn_tall_of(u, factor, old), tn_weight_of(u, factor), work, u->wide, cross);
+    tn_small_ab(r, cross, inverse, k);
 }

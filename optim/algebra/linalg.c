@@ -1,7 +1,7 @@
-/* linalg.c - small dense symmetric algebra.
-   Eigenvalues by Householder's tridiagonal form and implicit QL steps (Dubrulle, Martin and
-   Wilkinson 1968; Golub and Van Loan, Matrix Computations, 8.3): at r = 8 in 2.5 us, where
-   Jacobi's method takes 6; at r = 64 in 0.3 ms instead of 2. */
+/* linalg.c - small dense matrices (r,r): products, eigenvalues, inverse roots.
+   Eigenvalues come from Householder's tridiagonal form and implicit QL steps (Dubrulle, Martin and
+   Wilkinson 1968; Golub and Van Loan, Matrix Computations, 8.3). They take 2.5 us at r = 8, where
+   Jacobi's method takes 6, and 0.3 ms at r = 64 instead of 2. tall.c has the tall matrices. */
 #include "optim/algebra/linalg.h"
 
 #include <float.h>
@@ -53,6 +53,12 @@ void tn_small_diagonal(int64_t r, double d, double *out)
         out[j] = j % (r + 1) ? 0 : d;
 }
 
+void tn_small_scale(int64_t r, double by, double *a)
+{
+    for (int64_t j = 0; j < r * r; j++)
+        a[j] *= by;
+}
+
 double tn_small_trace(int64_t r, const double *a)
 {
     double sum = 0;
@@ -61,10 +67,11 @@ double tn_small_trace(int64_t r, const double *a)
     return sum;
 }
 
-/* Beside a largest entry near 1 what has this square is zero; 2 / (its square) overflows below. */
+/* The largest entry is near 1, so entries with a smaller square count as zero. Without this limit,
+   2 / (the square) below could overflow. */
 static const double least_square = 1e-290;
 
-/* e = (1 - beta v v^T) e, where v begins at `from`. sums: r doubles. */
+/* e = (1 - beta v v^T) e. v is zero before `from`. sums: r doubles. */
 static void reflect(int64_t r, int64_t from, double beta, const double *restrict v,
                     double *restrict sums, double *restrict e)
 {
@@ -77,8 +84,8 @@ static void reflect(int64_t r, int64_t from, double beta, const double *restrict
             e[i * r + j] -= beta * v[i] * sums[j];
 }
 
-/* a (r,r) symmetric = Q tri Q^T by reflections 1 - beta v v^T; e (the identity before) = Q^T; the
-   diagonal of tri goes to d, the entries below it to off. v, p: r doubles each. */
+/* a = Q tri Q^T for a symmetric a, by reflections 1 - beta v v^T. e, the identity on entry, becomes
+   Q^T. d gets the diagonal of tri, off the entries below it. v, p: r doubles each. */
 static void tridiagonalise(int64_t r, double *restrict a, double *restrict e, double *restrict d,
                            double *restrict off, double *restrict v, double *restrict p)
 {
@@ -88,7 +95,7 @@ static void tridiagonalise(int64_t r, double *restrict a, double *restrict e, do
             tail += a[i * r + k] * a[i * r + k];
         off[k] = head;
         if (tail < least_square)
-            continue; /* it is tridiagonal here */
+            continue; /* this column is tridiagonal already */
         size = sqrt(head * head + tail);
         off[k] = head > 0 ? -size : size;
         for (int64_t i = k + 1; i < r; i++)
@@ -152,7 +159,7 @@ static void ql_step(int64_t r, int64_t first, int64_t last, double *d, double *o
     off[last] = 0;
 }
 
-/* Rows of e follow their eigenvalue. */
+/* Each row of e goes with its eigenvalue. */
 static void sort_ascending(int64_t r, double *w, double *e)
 {
     for (int64_t i = 0; i < r; i++) {
@@ -171,13 +178,14 @@ static void sort_ascending(int64_t r, double *w, double *e)
     }
 }
 
+/* Whether the entry `off` between two diagonal entries counts as zero. */
 static bool negligible(double off, double above, double below)
 {
     return fabs(off) <= DBL_EPSILON / 2 * (fabs(above) + fabs(below));
 }
 
-/* a times a power of two that brings its largest entry near 1, so that squares neither vanish nor
-   overflow; returns what undoes it. Powers of two cost no digit. */
+/* Multiplies a by a power of two that brings its largest entry near 1, so that squares do not
+   underflow or overflow. Powers of two change no digit. Returns the inverse of that power. */
 static double scale_to_one(int64_t r, double *a)
 {
     double largest = 0;
@@ -187,10 +195,9 @@ static double scale_to_one(int64_t r, double *a)
     if (!(largest > 0 && isfinite(largest)))
         return 1;
     frexp(largest, &exponent);
-    exponent = exponent < -1000 ? -1000 : exponent; /* 2^1000 is finite, and so is what it undoes */
+    exponent = exponent < -1000 ? -1000 : exponent; /* 2^1000 is finite, and so is its inverse */
     double by = ldexp(1, -exponent);
-    for (int64_t j = 0; j < r * r; j++)
-        a[j] *= by;
+    tn_small_scale(r, by, a);
     return 1 / by;
 }
 
@@ -203,7 +210,7 @@ void tn_eigen(int64_t r, double *a, double *w, double *work, double *e)
     tridiagonalise(r, a, e, w, off, v, p);
     off[r - 1] = 0;
     for (int64_t first = 0; first < r; first++)
-        for (int turn = 0; turn < 60; turn++) { /* two or three are enough */
+        for (int round = 0; round < 60; round++) { /* two or three are enough */
             int64_t last = first;
             while (last + 1 < r && !negligible(off[last], w[last], w[last + 1]))
                 last++;
@@ -234,9 +241,9 @@ double tn_gram_cut(int64_t r)
 
 void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, double *t)
 {
-    double *a = work, *e = a + r * r, *w = e + r * r;
+    double *a = work, *e = a + r * r, *w = e + r * r, *rest = w + r;
     memcpy(a, gram, (size_t)(r * r) * sizeof *a);
-    tn_eigen(r, a, w, w + r, e);
+    tn_eigen(r, a, w, rest, e);
     double least = fmax(tn_gram_cut(r), cut) * w[r - 1];
     for (int64_t k = 0; k < r; k++) {
         double f = w[k] > least ? 1 / sqrt(w[k]) : 0;
@@ -248,9 +255,9 @@ void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, do
 void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double cut, double *work,
                                double *out)
 {
-    double *a = work, *e = a + r * r, *w = e + r * r;
+    double *a = work, *e = a + r * r, *w = e + r * r, *rest = w + r;
     memcpy(a, gram, (size_t)(r * r) * sizeof *a);
-    tn_eigen(r, a, w, w + r, e);
+    tn_eigen(r, a, w, rest, e);
     double least = fmax(tn_gram_cut(r) * size, cut * w[r - 1]);
     for (int64_t k = 0; k < r; k++)
         w[k] = w[k] > least ? 1 / sqrt(w[k]) : 0;

@@ -1,4 +1,4 @@
-/* norm.c - eight sums side by side, since one alone would wait for its own last addition. */
+/* norm.c - norms by eight sums side by side. One sum alone would wait for each of its additions. */
 #include "optim/algebra/norm.h"
 
 #include <math.h>

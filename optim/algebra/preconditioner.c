@@ -1,12 +1,23 @@
 /* preconditioner.c - inverse Gram matrices by their eigenvalues.
-   One function serves the regular and the singular case, and cannot fail. */
+   One function serves the regular and the singular case, so it cannot fail. */
 #include "optim/algebra/preconditioner.h"
 
 #include <math.h>
 
-tn_tall tn_tall_of(const tn_unit *u, int i, const tn_real *x)
+tn_tall tn_tall_of(const tn_unit *u, int factor, const tn_real *x)
 {
-    return (tn_tall){ .x = x, .n = i ? u->out : u->in, .r = u->r, .by_column = i == 0 };
+    const bool a = factor == TN_LORA_A; /* (R,in), whose rows are the columns of B */
+    return (tn_tall){ .x = x, .n = a ? u->in : u->out, .r = u->r, .by_column = a };
+}
+
+tn_tall tn_weight_of(const tn_unit *u, int factor)
+{
+    return tn_tall_of(u, factor, u->f[factor].x);
+}
+
+tn_tall tn_gradient_of(const tn_unit *u, int factor)
+{
+    return tn_tall_of(u, factor, u->f[factor].g);
 }
 
 size_t tn_preconditioner_work(int64_t r)
@@ -15,10 +26,11 @@ size_t tn_preconditioner_work(int64_t r)
     return tall > small ? tall : small;
 }
 
-tn_gram_facts tn_preconditioner(const tn_unit *u, int i, double delta, double *work, double *out)
+tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, double *work,
+                                double *out)
 {
     int64_t r = u->r, rr = r * r;
-    tn_tall y = tn_tall_of(u, i, u->f[i].x);
+    tn_tall y = tn_weight_of(u, factor);
     tn_tall_gram(y, y, work, u->wide, out);
     double *gram = work, *e = gram + rr, *w = e + rr, *spare = w + r, square = 0;
     for (int64_t j = 0; j < rr; j++) {

@@ -1,4 +1,5 @@
 /* preconditioner.h - (Y^T Y + delta I)^-1 for a factor Y of a pair, and pairs as tall matrices.
+   A factor is TN_LORA_A, which is B^T (r,n) in the papers' letters, or TN_LORA_B, which is A (m,r).
    Internal header. */
 #ifndef TN_PRECONDITIONER_H
 #define TN_PRECONDITIONER_H
@@ -6,13 +7,16 @@
 #include "optim/algebra/linalg.h"
 #include "optim/optim.h"
 
-/* x, stored like factor i of the pair, as the tall matrix of the papers: B = lora_A^T (i = 0) or
-   A = lora_B (i = 1). */
-tn_tall tn_tall_of(const tn_unit *u, int i, const tn_real *x);
+/* x, which is stored like that factor, as the tall matrix of the papers. Owns nothing. */
+tn_tall tn_tall_of(const tn_unit *u, int factor, const tn_real *x);
+tn_tall tn_weight_of(const tn_unit *u, int factor);   /* the factor itself */
+tn_tall tn_gradient_of(const tn_unit *u, int factor);
+
 typedef struct tn_gram_facts { bool regular; double norm; } tn_gram_facts;
-/* out (r,r) for Y = factor i. Where Y^T Y + delta I has no inverse (not regular) this is the
+/* out (r,r) = (Y^T Y + delta I)^-1 for the factor Y; where that has no inverse (not regular), its
    pseudo-inverse. norm: ||Y^T Y||. work: tn_preconditioner_work(r). */
-tn_gram_facts tn_preconditioner(const tn_unit *u, int i, double delta, double *work, double *out);
-size_t tn_preconditioner_work(int64_t r); /* doubles; enough for tn_tall_combine too */
+tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, double *work,
+                                double *out);
+size_t tn_preconditioner_work(int64_t r); /* doubles; also enough for the products of linalg.h */
 
 #endif

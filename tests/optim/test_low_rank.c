@@ -1,6 +1,7 @@
 /* test_low_rank.c - LoRA-RITE and LoRA-Muon under gradients of fewer than r directions.
-   Batches of few tokens have them. No step is longer than what the two moments ask for, nothing
-   moves where there is no gradient, and the loss falls. */
+   Batches of few tokens have them. No step is longer than what the two moments ask for, which holds
+   for noisy gradients of full rank, too. Nothing moves where there is no gradient, and the loss
+   falls. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -10,19 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { M = 9, N = 7, R = 4, STEPS = 15, CHANGING = R + 1 };
+enum { M = 9, N = 7, R = 4, STEPS = 15 };
+enum { CHANGING = R + 1, NOISY }; /* in the place of a rank */
 
 static const char *const invariant[] = { "lora-rite", "lora-muon" };
 enum { OPTIMIZERS = sizeof invariant / sizeof *invariant };
 
 /* ---- gradients ---- */
 
-/* Of this rank (CHANGING: 1, 2 ... R in turn), of other directions each step. */
-static void set_low_rank(problem *p, int rank, int step)
+/* Of this rank, in other directions at each step. CHANGING: of rank 1, 2 ... R in turn. NOISY: of
+   full rank, a mean with noise of twice its size, as small batches have it. */
+static void set_gradient(problem *p, int rank, int step)
 {
     double g[M * N] = { 0 };
     uint64_t stream = 100 * (uint64_t)step;
-    for (int k = 0; k < (rank == CHANGING ? 1 + step % R : rank); k++)
+    const int directions = rank == CHANGING ? 1 + step % R : rank == NOISY ? 0 : rank;
+    for (int i = 0; i < M * N && rank == NOISY; i++)
+        g[i] = normal(7, i) + 2 * normal(stream + 9, i);
+    for (int k = 0; k < directions; k++)
         for (int i = 0; i < M; i++)
             for (int j = 0; j < N; j++)
                 g[i * N + j] += normal(stream + 2 * (uint64_t)k, i) *
@@ -107,8 +113,8 @@ static double longest_step(const char *name, const char *settings, bool zero, in
     problem_optimizer(&twin, name, by_the_old, 0);
     for (int t = 0; t < STEPS; t++) {
         become(&twin, &p);
-        set_low_rank(&p, rank, t);
-        set_low_rank(&twin, rank, t);
+        set_gradient(&p, rank, t);
+        set_gradient(&twin, rank, t);
         motion made = step_of(&p);
         double asked = asked_by(&twin, tn_optim_lr(p.optim));
         ck_assert(asked > 0 && made.whole > 0);
@@ -124,7 +130,7 @@ START_TEST(no_step_is_longer_than_its_halves)
     static const char *const more[] = { "lr=0.01", "lr=0.3", "lr=0.03 balora=1" };
     for (int k = 0; k < OPTIMIZERS; k++)
         for (size_t s = 0; s < sizeof more / sizeof *more; s++)
-            for (int rank = 1; rank <= CHANGING; rank++)
+            for (int rank = 1; rank <= NOISY; rank++)
                 for (int zero = 0; zero < 2; zero++) {
                     double share = longest_step(invariant[k], more[s], zero, rank);
                     ck_assert_msg(share <= 1 + limit_of(1e-6, 1e-3) && share > 0.1,
@@ -151,7 +157,7 @@ START_TEST(longest_steps_of_the_others)
             problem_pair(&p, M, N, R, 1.5, true);
             problem_optimizer(&p, others[k].name, others[k].settings, 0);
             for (int t = 0; t < STEPS; t++) {
-                set_low_rank(&p, rank, t);
+                set_gradient(&p, rank, t);
                 motion m = step_of(&p);
                 most = fmax(most, m.whole / (m.half[0] + m.half[1]));
             }
