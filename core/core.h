@@ -99,19 +99,19 @@ const char *tn_context_isa(const tn_context *c);
 
 /* ---- tensors: up to four dimensions, row-major, contiguous ---- */
 
-enum { TN_MAX_RANK = 4 };
+enum { TN_MAX_NDIM = 4 };
 
 typedef enum tn_dtype {
     TN_REAL, /* tn_real: all that is computed */
-    TN_I32,  /* token ids, targets, lengths */
+    TN_I32,  /* token ids, labels, lengths */
     TN_BF16, /* frozen weights only: read by linear, linear_xent and embed */
     TN_F16   /* the same */
 } tn_dtype;
 
 typedef struct tn_tensor {
     tn_dtype dtype;
-    int rank;                 /* 1..4; a scalar is (1) */
-    int64_t dim[TN_MAX_RANK]; /* unused ones are 1 */
+    int ndim;                 /* 1..4; a scalar is (1) */
+    int64_t dim[TN_MAX_NDIM]; /* unused ones are 1 */
     union { void *data; tn_real *x; int32_t *i; }; /* the values */
     tn_real *g;               /* TN_REAL: the gradient, same shape, valid while has_grad */
     bool wants_grad;          /* somebody wants the gradient; freezing a weight clears it */
@@ -126,7 +126,7 @@ typedef struct tn_tensor {
 
 /* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory, more
    than tn_memory_room, a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
-tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
+tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* Ends a tensor of tn_tensor_new; does nothing with any other, as a tape's. */
 void tn_tensor_free(tn_tensor *a);
 /* No gradient is computed for it any more; its memory is given back. (Setting wants_grad by hand makes
@@ -167,7 +167,7 @@ void tn_tape_set_mode(tn_tape *t, tn_mode mode);
 size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
 /* An input of the step, in the tape's memory, without a gradient; the caller fills it. NULL, and an
    error on the tape, for a shape or type that tn_tensor_new does not take. */
-tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[]);
+tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[]);
 
 /* Adds d loss / d w into the gradient of every tensor that wants one; gradients are zero again after
    tn_optim_step (or tn_params_clear). loss has one element and is a result of this tape and this

@@ -34,7 +34,7 @@ typedef struct tn_node { /* one call of an op, as the tape keeps it */
 
 /* One declared case: a gradient check, a comparison of the ISAs, and (bench) a benchmark. */
 typedef struct tn_sample {
-    int64_t in[TN_MAX_INPUTS][TN_MAX_RANK + 1]; /* dimensions ended by 0; { 0 }: operand absent */
+    int64_t in[TN_MAX_INPUTS][TN_MAX_NDIM + 1]; /* dimensions ended by 0; { 0 }: operand absent */
     tn_attr attr;
     int same;       /* bit i: operand i is the same tensor as operand 0 */
     int64_t ids;    /* i32 operands hold -1 (if negative_ids) or 0 .. ids-1 */
@@ -53,7 +53,7 @@ struct tn_op {
     unsigned frozen;        /* bit i: operand i may have a type other than TN_REAL */
     unsigned rows;          /* bit i: dim[0] of operand i, and of out, counts rows that do not see each
                                other (a real operand of one dimension is shared by all rows instead) */
-    /* Checks the operands' shapes and the attributes; writes rank and dim of out. Returns what
+    /* Checks the operands' shapes and the attributes; writes ndim and dim of out. Returns what
        tn_refuse returned, or 0. */
     int (*shape)(tn_tape *t, const tn_node *n, tn_tensor *out);
     void (*forward)(tn_tape *t, tn_node *n);         /* writes every element of out->x */
@@ -89,11 +89,11 @@ int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
 int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a);                     /* out gets a's shape */
-void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3);
+void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3);
 /* As tn_tensor_new, without memory for values and gradient: x and g are NULL. */
-tn_tensor *tn_tensor_sketch(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad);
-/* A rank from 1 to 4, dimensions from 1, at most 2^40 elements. */
-bool tn_shape_is_sane(int rank, const int64_t dim[]);
+tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
+/* ndim from 1 to 4, dimensions from 1, at most 2^40 elements. */
+bool tn_shape_is_sane(int ndim, const int64_t dim[]);
 int64_t tn_rows(const tn_tensor *a);  /* product of all dimensions but the last */
 int64_t tn_cols(const tn_tensor *a);  /* the last dimension */
 bool tn_same_shape(const tn_tensor *a, const tn_tensor *b);

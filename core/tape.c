@@ -168,7 +168,7 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
                          ids ? "integers" : "real numbers");
     if (!ids && a->dtype != TN_REAL && !frozen)
         return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
-    if (!a->data || !tn_shape_is_sane(a->rank, a->dim))
+    if (!a->data || !tn_shape_is_sane(a->ndim, a->dim))
         return tn_refuse(t, op, TN_EARG, "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
     if (t->mode.training && a->wants_grad && a->place == LEAF && !a->g)
         return tn_refuse(t, op, TN_ESTATE,
@@ -191,7 +191,7 @@ static int check_operands(tn_tape *t, const tn_node *n)
 static int check_result(tn_tape *t, const tn_node *n)
 {
     char shape[64];
-    if (tn_shape_is_sane(n->out->rank, n->out->dim))
+    if (tn_shape_is_sane(n->out->ndim, n->out->dim))
         return 0;
     return tn_refuse(t, n->op, TN_ESHAPE, "the result would be %s; expected at most 2^40 numbers",
                      tn_tensor_shape(n->out, shape));
@@ -268,20 +268,20 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
     return out;
 }
 
-tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int rank, const int64_t dim[])
+tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[])
 {
     if (tn_tape_given(t, dim, __func__))
         return NULL;
     if (!tn_dtype_size(dtype))
         tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", (int)dtype);
-    if (!t->error.code && !tn_shape_is_sane(rank, dim))
+    if (!t->error.code && !tn_shape_is_sane(ndim, dim))
         tn_fail(&t->error, TN_ESHAPE, "input: expected 1 to %d dimensions from 1, at most 2^40 numbers",
-                TN_MAX_RANK);
+                TN_MAX_NDIM);
     tn_tensor *a = t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
     if (!a)
         return NULL;
-    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1,
-                rank > 3 ? dim[3] : 1);
+    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1,
+                ndim > 3 ? dim[3] : 1);
     a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
     return a->data ? a : NULL;
 }

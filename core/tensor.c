@@ -19,7 +19,7 @@ int64_t tn_tensor_count(const tn_tensor *a)
 
 int64_t tn_cols(const tn_tensor *a)
 {
-    return a ? a->dim[a->rank - 1] : 0;
+    return a ? a->dim[a->ndim - 1] : 0;
 }
 
 int64_t tn_rows(const tn_tensor *a)
@@ -29,26 +29,26 @@ int64_t tn_rows(const tn_tensor *a)
 
 bool tn_same_shape(const tn_tensor *a, const tn_tensor *b)
 {
-    bool same = a && b && a->rank == b->rank;
-    for (int i = 0; same && i < TN_MAX_RANK; i++)
+    bool same = a && b && a->ndim == b->ndim;
+    for (int i = 0; same && i < TN_MAX_NDIM; i++)
         same = a->dim[i] == b->dim[i];
     return same;
 }
 
-void tn_shape_of(tn_tensor *out, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
+void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
 {
     if (!out)
         return;
-    int64_t dim[TN_MAX_RANK] = { d0, d1, d2, d3 };
-    out->rank = rank;
-    for (int i = 0; i < TN_MAX_RANK; i++)
-        out->dim[i] = i < rank ? dim[i] : 1;
+    int64_t dim[TN_MAX_NDIM] = { d0, d1, d2, d3 };
+    out->ndim = ndim;
+    for (int i = 0; i < TN_MAX_NDIM; i++)
+        out->dim[i] = i < ndim ? dim[i] : 1;
 }
 
 void tn_like(tn_tensor *out, const tn_tensor *a)
 {
     if (a)
-        tn_shape_of(out, a->rank, a->dim[0], a->dim[1], a->dim[2], a->dim[3]);
+        tn_shape_of(out, a->ndim, a->dim[0], a->dim[1], a->dim[2], a->dim[3]);
 }
 
 char *tn_tensor_shape(const tn_tensor *a, char *out)
@@ -57,7 +57,7 @@ char *tn_tensor_shape(const tn_tensor *a, char *out)
         return NULL;
     enum { ROOM = 64 };
     size_t n = 0;
-    for (int i = 0; i < a->rank && n < ROOM; i++)
+    for (int i = 0; i < a->ndim && n < ROOM; i++)
         n += (size_t)snprintf(out + n, ROOM - n, "%s%lld", i ? "," : "(", (long long)a->dim[i]);
     if (n < ROOM)
         snprintf(out + n, ROOM - n, ")");
@@ -69,12 +69,12 @@ static size_t bytes_of(const tn_tensor *a)
     return (size_t)tn_tensor_count(a) * tn_dtype_size(a->dtype);
 }
 
-bool tn_shape_is_sane(int rank, const int64_t dim[])
+bool tn_shape_is_sane(int ndim, const int64_t dim[])
 {
     int64_t count = 1, most = (int64_t)1 << 40;
-    if (!dim || rank < 1 || rank > TN_MAX_RANK)
+    if (!dim || ndim < 1 || ndim > TN_MAX_NDIM)
         return false;
-    for (int i = 0; i < rank; i++) {
+    for (int i = 0; i < ndim; i++) {
         if (dim[i] < 1 || dim[i] > most / count)
             return false;
         count *= dim[i];
@@ -90,20 +90,20 @@ static bool fits_memory(size_t bytes)
     return bytes < large || bytes <= tn_memory_room();
 }
 
-tn_tensor *tn_tensor_sketch(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
+tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad)
 {
-    bool sane = tn_dtype_size(dtype) && tn_shape_is_sane(rank, dim);
+    bool sane = tn_dtype_size(dtype) && tn_shape_is_sane(ndim, dim);
     tn_tensor *a = sane ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     *a = (tn_tensor){ .dtype = dtype, .self = a, .users = 1, .wants_grad = wants_grad && dtype == TN_REAL };
-    tn_shape_of(a, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1, rank > 3 ? dim[3] : 1);
+    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1, ndim > 3 ? dim[3] : 1);
     return a;
 }
 
-tn_tensor *tn_tensor_new(tn_dtype dtype, int rank, const int64_t dim[], bool wants_grad)
+tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad)
 {
-    tn_tensor *a = tn_tensor_sketch(dtype, rank, dim, wants_grad);
+    tn_tensor *a = tn_tensor_sketch(dtype, ndim, dim, wants_grad);
     if (!a)
         return NULL;
     if (fits_memory((a->wants_grad ? 2 : 1) * bytes_of(a)))

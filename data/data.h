@@ -120,7 +120,7 @@ enum { TN_FILE_RANK = 8 };
 typedef struct tn_entry {
     const char *name;
     tn_file_type type;
-    int rank;                  /* 0: a scalar */
+    int ndim;                  /* 0: a scalar */
     int64_t dim[TN_FILE_RANK];
     const void *bytes;         /* little endian, perhaps unaligned */
     size_t size;               /* bytes */
@@ -251,8 +251,8 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
 typedef struct tn_batch {
     int64_t rows, width;   /* B, T */
     const int32_t *ids;    /* (B,T) inputs; right-padded with 0 */
-    const int32_t *targets; /* (B,T) the next token, -1 where none counts */
-    int64_t tokens;        /* targets that count */
+    const int32_t *labels;  /* (B,T) the next token, -1 where none counts */
+    int64_t tokens;        /* labels that count */
 } tn_batch;
 
 typedef struct tn_loader_options {
@@ -274,7 +274,7 @@ void tn_loader_free(tn_loader *l);
 /* The next batch, valid until the next call; NULL at the end of an ordered pass, which starts anew. */
 const tn_batch *tn_loader_next(tn_loader *l);
 void tn_loader_seek(tn_loader *l, int64_t index); /* the next batch is number index, from 0 */
-/* Hash of the first n batches (ids and targets): two runs that print the same saw the same data. */
+/* Hash of the first n batches (ids and labels): two runs that print the same saw the same data. */
 uint64_t tn_loader_hash(tn_loader *l, int64_t n);
 
 /* ---- tasks: generators of records with a rule that scores an answer ---- */

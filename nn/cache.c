@@ -45,7 +45,7 @@ void tn_cache_free(tn_cache *c)
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache)
 {
     const bool given = !tn_tape_given(t, m && ids, __func__);
-    tn_tensor *p = given ? tn_tape_input(t, TN_I32, ids->rank, ids->dim) : NULL; // (B,T)
+    tn_tensor *p = given ? tn_tape_input(t, TN_I32, ids->ndim, ids->dim) : NULL; // (B,T)
     if (!p)
         return NULL;
     int64_t T = ids->dim[1];

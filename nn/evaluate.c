@@ -66,11 +66,11 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
     }
     memcpy(ids->i, b->ids, (size_t)N * sizeof *ids->i);
     for (int64_t i = 0; i < N; i++) {
-        if (b->targets[i] >= m->vocab)
-            tn_refuse(t, &tn_op_cross_entropy, TN_EARG, "target %d; the vocabulary has %lld",
-                      b->targets[i], (long long)m->vocab);
-        if (b->targets[i] >= 0)
-            s[n++] = (scored){ .place = (int32_t)i, .target = b->targets[i] };
+        if (b->labels[i] >= m->vocab)
+            tn_refuse(t, &tn_op_cross_entropy, TN_EARG, "label %d; the vocabulary has %lld",
+                      b->labels[i], (long long)m->vocab);
+        if (b->labels[i] >= 0)
+            s[n++] = (scored){ .place = (int32_t)i, .target = b->labels[i] };
     }
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                              // (B,T,C)
     if (h)

@@ -204,9 +204,9 @@ static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
 
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens)
 {
-    if (tn_tape_given(t, m && b && b->ids && b->targets, __func__))
+    if (tn_tape_given(t, m && b && b->ids && b->labels, __func__))
         return NULL;
-    tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->targets); // (B,T)
+    tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->labels); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
     return tn_linear_xent(t, h, m->head, targets, tokens);
 }

@@ -228,7 +228,7 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
 typedef struct tn_eval {
     double loss, error; /* mean over tokens of -log p; its standard error over rows */
     int64_t tokens, rows;
-    int64_t exact;        /* rows all of whose counted targets are the argmax */
+    int64_t exact;        /* rows all of whose counted labels are the argmax */
 } tn_eval;
 
 /* One ordered pass (at most `batches` of them if > 0) without gradients. The tape is emptied and keeps

@@ -91,7 +91,7 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
     }
     if (!tn_shape_is_sane(rank, dim)) {
         tn_fail(&p->error, TN_ESHAPE,
-                "%s: expected 1 to %d dimensions from 1, at most 2^40 numbers", name, TN_MAX_RANK);
+                "%s: expected 1 to %d dimensions from 1, at most 2^40 numbers", name, TN_MAX_NDIM);
         return NULL;
     }
     tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;
@@ -213,7 +213,7 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only)
         if (trained_only && !a->w->wants_grad)
             continue;
         h = tn_hash64(a->name, strlen(a->name) + 1, h);
-        h = tn_hash64(a->w->dim, (size_t)a->w->rank * sizeof a->w->dim[0], h);
+        h = tn_hash64(a->w->dim, (size_t)a->w->ndim * sizeof a->w->dim[0], h);
         h = tn_hash64(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
     }
     return h;
@@ -240,7 +240,7 @@ uint64_t tn_params_digest(const tn_params *p, bool trained)
         const tn_param *a = p->all[i];
         if (a->w->wants_grad != trained)
             continue;
-        int64_t kind[2 + TN_MAX_RANK] = { a->w->dtype, a->w->rank };
+        int64_t kind[2 + TN_MAX_NDIM] = { a->w->dtype, a->w->ndim };
         memcpy(kind + 2, a->w->dim, sizeof a->w->dim);
         h = tn_hash_bulk(a->name, strlen(a->name), h);
         h = tn_hash_bulk(kind, sizeof kind, h);

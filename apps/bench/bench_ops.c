@@ -51,7 +51,7 @@ static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_err
 {
     bool ids = op->ids >> i & 1;
     int rank = 0;
-    while (rank < TN_MAX_RANK && s->in[i][rank])
+    while (rank < TN_MAX_NDIM && s->in[i][rank])
         rank++;
     tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, rank, s->in[i], !ids);
     if (!a) {

@@ -63,7 +63,7 @@ static void fill_batch(const options *o, trial *t, tn_error *e)
     for (int64_t i = 0; i < 2 * n; i++)
         t->ids[i] = (int32_t)(tn_random(1, 1, 0, (uint64_t)i) % (uint64_t)o->vocab);
     t->batch = (tn_batch){ .rows = o->batch_size, .width = width_of(o), .ids = t->ids,
-                           .targets = t->ids + n, .tokens = n };
+                           .labels = t->ids + n, .tokens = n };
 }
 
 static int trial_open(trial *t, const options *o, tn_error *e)

@@ -17,7 +17,7 @@ static void print_entry(const tn_entry *entry)
 {
     char shape[160] = "", bytes[SHOWN];
     size_t n = 0;
-    for (int i = 0; i < entry->rank; i++)
+    for (int i = 0; i < entry->ndim; i++)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? "," : "",
                               (long long)entry->dim[i]);
     show("  %-56s %-5s (%s)  %s\n", entry->name, tn_file_type_name(entry->type), shape,

@@ -80,7 +80,7 @@ static tn_tensor *gpt_loss(const gpt *m, tn_tape *t, const tn_batch *b)
 {
     tn_tensor *targets = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
     if (targets)
-        memcpy(targets->i, b->targets, (size_t)(b->rows * b->width) * sizeof(int32_t));
+        memcpy(targets->i, b->labels, (size_t)(b->rows * b->width) * sizeof(int32_t));
     return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, targets, 0);
 }
 

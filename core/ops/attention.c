@@ -64,7 +64,7 @@ static int check_start(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *q = n->in[0], *k = n->in[1], *start = n->in[3];
     int64_t last = k->dim[1] - q->dim[1];
-    if (last < 0 || (start && (start->rank != 1 || start->dim[0] != q->dim[0])))
+    if (last < 0 || (start && (start->ndim != 1 || start->dim[0] != q->dim[0])))
         return tn_refuse_shapes(t, n);
     for (int64_t b = 0; start && b < start->dim[0]; b++)
         if (start->i[b] < 0 || start->i[b] > last)
@@ -80,7 +80,7 @@ static int attention_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
         return tn_refuse(t, n->op, TN_EARG, "%lld heads on %lld key/value heads", (long long)heads,
                          (long long)kv_heads);
-    if (q->rank != 3 || k->rank != 3 || !tn_same_shape(k, v) || q->dim[0] != k->dim[0])
+    if (q->ndim != 3 || k->ndim != 3 || !tn_same_shape(k, v) || q->dim[0] != k->dim[0])
         return tn_refuse_shapes(t, n);
     if (heads > tn_cols(q) || !head_size(n))
         return tn_refuse_shapes(t, n);

@@ -36,7 +36,7 @@ static int same_as_input(tn_tape *t, const tn_node *n, tn_tensor *out)
 static int add_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
-    bool row = b->rank == 1 && b->dim[0] == tn_cols(a);
+    bool row = b->ndim == 1 && b->dim[0] == tn_cols(a);
     if (!row && !tn_same_shape(a, b))
         return tn_refuse_shapes(t, n);
     tn_like(out, a);

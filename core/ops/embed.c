@@ -28,14 +28,14 @@ static job job_of(tn_tape *t, const tn_node *n)
 static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *w = n->in[0], *ids = n->in[1];
-    if (w->rank != 2 || ids->rank == TN_MAX_RANK)
+    if (w->ndim != 2 || ids->ndim == TN_MAX_NDIM)
         return tn_refuse_shapes(t, n);
     for (int64_t i = 0, count = tn_tensor_count(ids); i < count; i++)
         if (ids->i[i] < 0 || ids->i[i] >= w->dim[0])
             return tn_refuse(t, n->op, TN_EARG, "id %d at position %lld, expected 0 to %lld", ids->i[i], (long long)i,
                              (long long)w->dim[0] - 1);
-    tn_shape_of(out, ids->rank + 1, ids->dim[0], ids->dim[1], ids->dim[2], 1);
-    out->dim[ids->rank] = w->dim[1];
+    tn_shape_of(out, ids->ndim + 1, ids->dim[0], ids->dim[1], ids->dim[2], 1);
+    out->dim[ids->ndim] = w->dim[1];
     return 0;
 }
 

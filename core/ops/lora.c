@@ -21,7 +21,7 @@ static sizes sizes_of(const tn_node *n)
 static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
-    if (a->rank != 2 || b->rank != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] ||
+    if (a->ndim != 2 || b->ndim != 2 || a->dim[1] != tn_cols(x) || a->dim[0] != b->dim[1] ||
         tn_rows(x) != tn_rows(y))
         return tn_refuse_shapes(t, n);
     sizes z = sizes_of(n);
@@ -158,9 +158,9 @@ static void lora_backward(tn_tape *t, const tn_node *n)
 /* A block of zeros beside `beside`, `cols` wide; NULL when cols is 0. */
 static tn_tensor *zeros(tn_tape *t, const tn_tensor *beside, int64_t cols)
 {
-    int64_t dim[TN_MAX_RANK] = { beside->dim[0], beside->dim[1], beside->dim[2], beside->dim[3] };
-    dim[beside->rank - 1] = cols;
-    tn_tensor *a = cols ? tn_tape_input(t, TN_REAL, beside->rank, dim) : NULL;
+    int64_t dim[TN_MAX_NDIM] = { beside->dim[0], beside->dim[1], beside->dim[2], beside->dim[3] };
+    dim[beside->ndim - 1] = cols;
+    tn_tensor *a = cols ? tn_tape_input(t, TN_REAL, beside->ndim, dim) : NULL;
     for (int64_t i = 0; a && i < tn_tensor_count(a); i++)
         a->x[i] = 0;
     return a;

@@ -1,10 +1,10 @@
 /* loss.c - cross-entropy, by itself and together with the output layer.
 
-       loss = 1/M sum over rows with target >= 0 of  (log sum exp z) - z[target]
-       dz   = dloss / M (softmax(z) - onehot(target));  0 in the other rows
+       loss = 1/M sum over rows with label >= 0 of  (log sum exp z) - z[label]
+       dz   = dloss / M (softmax(z) - onehot(label));  0 in the other rows
 
    M is the number of those rows, or `tokens` when that is positive (attr.i[0]). With m = max z the
-   loss of a row is (m - z[target]) + log(sum exp(z - m)). Losses are added in the order of rows, in
+   loss of a row is (m - z[label]) + log(sum exp(z - m)). Losses are added in the order of rows, in
    double.
 
    linear_xent: z = X W^T is made for a chunk of rows at a time, of the rows that count alone. Its
@@ -19,7 +19,7 @@ typedef struct job {
     const tn_kernels *kernels;
     int64_t rows, cols;
     const tn_real *z;
-    const int32_t *targets;
+    const int32_t *labels;
     tn_real *max, *sum;  /* (N) of exp(z - max) */
     tn_real *loss;       /* (N) */
     tn_real *memory;     /* (threads,V) */
@@ -27,10 +27,10 @@ typedef struct job {
     tn_real *dz;
 } job;
 
-static job job_of(tn_tape *t, const int32_t *targets, int64_t rows, int64_t cols)
+static job job_of(tn_tape *t, const int32_t *labels, int64_t rows, int64_t cols)
 {
     return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols,
-                  .targets = targets };
+                  .labels = labels };
 }
 
 static void run(tn_tape *t, job *j, tn_range_body *body)
@@ -39,23 +39,23 @@ static void run(tn_tape *t, job *j, tn_range_body *body)
 }
 
 /* Targets below the number of classes; as many as rows. */
-static int check_targets(tn_tape *t, const tn_node *n, const tn_tensor *targets, int64_t rows,
+static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, int64_t rows,
                          int64_t classes)
 {
-    if (tn_tensor_count(targets) != rows)
+    if (tn_tensor_count(labels) != rows)
         return tn_refuse_shapes(t, n);
     for (int64_t i = 0; i < rows; i++)
-        if (targets->i[i] >= classes)
-            return tn_refuse(t, n->op, TN_EARG, "target %d at position %lld, expected less than %lld", targets->i[i],
+        if (labels->i[i] >= classes)
+            return tn_refuse(t, n->op, TN_EARG, "label %d at position %lld, expected less than %lld", labels->i[i],
                              (long long)i, (long long)classes);
     return 0;
 }
 
-static int64_t rows_that_count(const tn_tensor *targets)
+static int64_t rows_that_count(const tn_tensor *labels)
 {
     int64_t count = 0;
-    for (int64_t i = 0; i < tn_tensor_count(targets); i++)
-        count += targets->i[i] >= 0;
+    for (int64_t i = 0; i < tn_tensor_count(labels); i++)
+        count += labels->i[i] >= 0;
     return count;
 }
 
@@ -66,19 +66,19 @@ static double weight_of(const tn_node *n, int64_t rows)
     return tokens > 0 ? 1 / (double)tokens : 0;
 }
 
-/* The loss of a row from its maximum, its sum of exponentials and its target's logit. */
-static tn_real row_loss(const tn_kernels *k, tn_real max, tn_real sum, tn_real target)
+/* The loss of a row from its maximum, its sum of exponentials and its label's logit. */
+static tn_real row_loss(const tn_kernels *k, tn_real max, tn_real sum, tn_real label)
 {
-    return sum == 0 ? (tn_real)INFINITY : (max - target) + k->log(sum);
+    return sum == 0 ? (tn_real)INFINITY : (max - label) + k->log(sum);
 }
 
-/* ---- cross_entropy: z, targets ---- */
+/* ---- cross_entropy: z, labels ---- */
 
 static int cross_entropy_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *z = n->in[0];
     tn_shape_of(out, 1, 1, 1, 1, 1);
-    return check_targets(t, n, n->in[1], tn_rows(z), tn_cols(z));
+    return check_labels(t, n, n->in[1], tn_rows(z), tn_cols(z));
 }
 
 static void loss_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -88,20 +88,20 @@ static void loss_rows(void *arg, int64_t from, int64_t to, int thread)
     for (int64_t r = from; r < to; r++) {
         const tn_real *z = j->z + r * j->cols; // (V)
         j->loss[r] = 0;
-        if (j->targets[r] < 0)
+        if (j->labels[r] < 0)
             continue;
         tn_real max = j->kernels->max(j->cols, z);
         j->max[r] = max == -(tn_real)INFINITY ? 0 : max;
         j->sum[r] = j->kernels->exp_sum(j->cols, z, j->max[r], e);
-        j->loss[r] = row_loss(j->kernels, j->max[r], j->sum[r], z[j->targets[r]]);
+        j->loss[r] = row_loss(j->kernels, j->max[r], j->sum[r], z[j->labels[r]]);
     }
 }
 
 /* max, sum (2,N): kept for backward. */
 static void cross_entropy_forward(tn_tape *t, tn_node *n)
 {
-    const tn_tensor *z = n->in[0], *targets = n->in[1];
-    job j = job_of(t, targets->i, tn_rows(z), tn_cols(z));
+    const tn_tensor *z = n->in[0], *labels = n->in[1];
+    job j = job_of(t, labels->i, tn_rows(z), tn_cols(z));
     size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
     j.z = z->x;
     j.max = tn_keep(t, (size_t)(2 * j.rows) * sizeof *j.max);
@@ -115,7 +115,7 @@ static void cross_entropy_forward(tn_tape *t, tn_node *n)
     double loss = 0;
     for (int64_t r = 0; r < j.rows; r++)
         loss += (double)j.loss[r];
-    n->out->x[0] = (tn_real)(loss * weight_of(n, rows_that_count(targets)));
+    n->out->x[0] = (tn_real)(loss * weight_of(n, rows_that_count(labels)));
 }
 
 static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -123,7 +123,7 @@ static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
     const job *j = arg;
     tn_real *e = j->memory + thread * j->cols; // (V)
     for (int64_t r = from; r < to; r++) {
-        bool counts = j->targets[r] >= 0;
+        bool counts = j->labels[r] >= 0;
         tn_real *dz = j->dz + r * j->cols;     // (V)
         if (!counts && j->beta == 0)
             memset(dz, 0, (size_t)j->cols * sizeof *dz);
@@ -133,20 +133,20 @@ static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
         tn_real factor = j->weight / j->sum[r];
         for (int64_t c = 0; c < j->cols; c++)
             tn_accumulate(&dz[c], j->beta, factor * e[c]);
-        dz[j->targets[r]] -= j->weight;
+        dz[j->labels[r]] -= j->weight;
     }
 }
 
-/* loss = 1/M sum (log sum exp z) - z[target] */
+/* loss = 1/M sum (log sum exp z) - z[label] */
 static void cross_entropy_backward(tn_tape *t, const tn_node *n)
 {
-    const tn_tensor *z = n->in[0], *targets = n->in[1];
-    job j = job_of(t, targets->i, tn_rows(z), tn_cols(z));
+    const tn_tensor *z = n->in[0], *labels = n->in[1];
+    job j = job_of(t, labels->i, tn_rows(z), tn_cols(z));
     size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
     j.z = z->x;
     j.max = n->saved;
     j.sum = j.max + j.rows;
-    j.weight = n->out->g[0] * (tn_real)weight_of(n, rows_that_count(targets));
+    j.weight = n->out->g[0] * (tn_real)weight_of(n, rows_that_count(labels));
     j.memory = tn_temporary(t, threads * (size_t)j.cols * sizeof *j.memory);
     j.dz = j.memory ? tn_grad(t, n, 0, &j.beta) : NULL; // (N,V)
     if (j.dz)
@@ -165,16 +165,16 @@ const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids =
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
         { { .in = { { 2, 3 }, { 3 } }, .ids = 3 }, "cross_entropy: shapes do not fit: (2,3) (3)" },
-        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: target 1 at position 0, expected less than 1" },
+        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: label 1 at position 0, expected less than 1" },
         { .text = "" } } };
 
-tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *targets, int64_t tokens)
+tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t tokens)
 {
-    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, targets },
+    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, labels },
                     (tn_attr){ .i = { tokens } });
 }
 
-/* ---- linear_xent: x, w, targets ---- */
+/* ---- linear_xent: x, w, labels ---- */
 
 enum { LOGITS = 6 << 20 }; /* numbers in a chunk of logits, about: 25 MB in float */
 
@@ -187,10 +187,10 @@ typedef struct kept {
 static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1];
-    if (w->rank != 2 || w->dim[1] != tn_cols(x))
+    if (w->ndim != 2 || w->dim[1] != tn_cols(x))
         return tn_refuse_shapes(t, n);
     tn_shape_of(out, 1, 1, 1, 1, 1);
-    return check_targets(t, n, n->in[2], tn_rows(x), w->dim[0]);
+    return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
 /* Rows of a chunk: a function of V, and of whether dW is wanted, whose sum over tokens is cut here. */
@@ -203,20 +203,20 @@ static int64_t chunk_rows(int64_t vocab, bool dw)
 /* Room for what backward needs, and which rows count. NULL: no memory. */
 static kept *new_kept(tn_tape *t, const tn_node *n)
 {
-    const tn_tensor *x = n->in[0], *w = n->in[1], *targets = n->in[2];
+    const tn_tensor *x = n->in[0], *w = n->in[1], *labels = n->in[2];
     bool dx = n->wanted && x->wants_grad, dw = n->wanted && w->wants_grad;
     kept *k = tn_keep(t, sizeof *k);
     if (!k)
         return NULL;
-    k->count = rows_that_count(targets);
+    k->count = rows_that_count(labels);
     k->index = tn_keep(t, (size_t)k->count * sizeof *k->index);
     k->dx = dx ? tn_keep(t, (size_t)(k->count * tn_cols(x)) * sizeof(tn_real)) : NULL;
     k->dw = dw ? tn_keep(t, (size_t)tn_tensor_count(w) * sizeof(tn_real)) : NULL;
     if (!k->index || (dx && !k->dx) || (dw && !k->dw))
         return NULL;
     int64_t next = 0;
-    for (int64_t i = 0; i < tn_tensor_count(targets); i++)
-        if (targets->i[i] >= 0)
+    for (int64_t i = 0; i < tn_tensor_count(labels); i++)
+        if (labels->i[i] >= 0)
             k->index[next++] = i;
     return k;
 }
@@ -228,14 +228,14 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
     const job *j = arg;
     for (int64_t r = from; r < to; r++) {
         tn_real *z = j->memory + r * j->cols;  // (V)
-        tn_real max = j->kernels->max(j->cols, z), target = z[j->targets[r]];
+        tn_real max = j->kernels->max(j->cols, z), label = z[j->labels[r]];
         max = max == -(tn_real)INFINITY ? 0 : max;
         tn_real sum = j->kernels->exp_sum(j->cols, z, max, z);
-        j->loss[r] = row_loss(j->kernels, max, sum, target);
+        j->loss[r] = row_loss(j->kernels, max, sum, label);
         if (!j->dz)
             continue;
         j->kernels->scale(j->cols, j->weight / sum, z);
-        z[j->targets[r]] -= j->weight;
+        z[j->labels[r]] -= j->weight;
     }
 }
 
@@ -243,19 +243,19 @@ typedef struct chunk {
     int64_t from, rows, width;  /* rows [from, from+rows) of those that count; C */
     const tn_real *w;           /* (V,C) */
     tn_real *x;                 /* (rows,C), gathered */
-    int32_t *targets;           /* (rows) */
+    int32_t *labels;           /* (rows) */
     job j;                      /* j.memory: z (rows,V) */
 } chunk;
 
 /* z = X W^T for the rows of the chunk, their losses, and dX = dz W, dW += dz^T X. */
 static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
 {
-    const tn_tensor *x = n->in[0], *targets = n->in[2];
+    const tn_tensor *x = n->in[0], *labels = n->in[2];
     int64_t vocab = c->j.cols, width = c->width;
     for (int64_t i = 0; i < c->rows; i++) {
         int64_t row = k->index[c->from + i];
         memcpy(c->x + i * width, x->x + row * width, (size_t)width * sizeof *c->x);
-        c->targets[i] = targets->i[row];
+        c->labels[i] = labels->i[row];
     }
     tn_multiply(t, n, &(tn_product){ .m = c->rows, .n = vocab, .k = width, .a = c->x, .ars = width, .acs = 1,
         .b = c->w, .brs = 1, .bcs = width, .c = c->j.memory, .ldc = vocab });
@@ -281,12 +281,12 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
     int64_t rows = tn_min(chunk_rows(vocab, k->dw != NULL), tn_rows(x));
     chunk c = { .width = width, .w = tn_values(t, w), .j = job_of(t, NULL, 0, vocab) };
     c.x = tn_temporary(t, (size_t)(rows * width) * sizeof *c.x);
-    c.targets = tn_temporary(t, (size_t)rows * sizeof *c.targets);
+    c.labels = tn_temporary(t, (size_t)rows * sizeof *c.labels);
     c.j.memory = tn_temporary(t, (size_t)(rows * vocab) * sizeof *c.j.memory);
     tn_real *loss = tn_temporary(t, (size_t)k->count * sizeof *loss);
-    if (!c.w || !c.x || !c.targets || !c.j.memory || !loss)
+    if (!c.w || !c.x || !c.labels || !c.j.memory || !loss)
         return;
-    c.j.targets = c.targets;
+    c.j.labels = c.labels;
     c.j.loss = loss;
     c.j.dz = k->dx || k->dw ? c.j.memory : NULL;
     c.j.weight = (tn_real)weight_of(n, k->count);
@@ -361,12 +361,12 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
         { { .in = { { 2, 3 }, { 4, 2 }, { 2 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,2) (2)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 3 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,3) (3)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .ids = 6 },
-          "linear_xent: target 5 at position 0, expected less than 4" },
+          "linear_xent: label 5 at position 0, expected less than 4" },
         { .text = "" } } };
 
-tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *targets,
+tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *labels,
                           int64_t tokens)
 {
-    return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, targets },
+    return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, labels },
                     (tn_attr){ .i = { tokens } });
 }

@@ -12,7 +12,7 @@
 static int matmul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
-    if (a->rank != 2 || b->rank != 2 || a->dim[1] != b->dim[0])
+    if (a->ndim != 2 || b->ndim != 2 || a->dim[1] != b->dim[0])
         return tn_refuse_shapes(t, n);
     tn_shape_of(out, 2, a->dim[0], b->dim[1], 1, 1);
     return 0;
@@ -88,12 +88,12 @@ static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const int64_t layout = n->attr.i[0];
     if (layout != TN_OUT_IN && layout != TN_IN_OUT)
         return tn_refuse(t, n->op, TN_EARG, "layout %lld; expected TN_OUT_IN or TN_IN_OUT", (long long)layout);
-    if (w->rank != 2 || w->dim[out_in(n) ? 1 : 0] != tn_cols(x))
+    if (w->ndim != 2 || w->dim[out_in(n) ? 1 : 0] != tn_cols(x))
         return tn_refuse_shapes(t, n);
-    if (b && (b->rank != 1 || b->dim[0] != outputs(n)))
+    if (b && (b->ndim != 1 || b->dim[0] != outputs(n)))
         return tn_refuse_shapes(t, n);
     tn_like(out, x);
-    out->dim[x->rank - 1] = outputs(n);
+    out->dim[x->ndim - 1] = outputs(n);
     return 0;
 }
 
@@ -155,7 +155,7 @@ static void linear_backward(tn_tape *t, const tn_node *n)
 /* The transpose of a matrix by other ops, column by column: for tiny samples. */
 static tn_tensor *transposed(tn_tape *t, tn_tensor *a)
 {
-    if (!a || a->rank != 2)
+    if (!a || a->ndim != 2)
         return NULL;
     int64_t rows = a->dim[0], cols = a->dim[1];
     tn_tensor *flat = tn_reshape(t, a, 2, (int64_t[]){ 1, rows * cols });
@@ -177,9 +177,9 @@ static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr at
         y = tn_add(t, y, in[2]);
     if (!y)
         return NULL;
-    int64_t dim[TN_MAX_RANK] = { x->dim[0], x->dim[1], x->dim[2], x->dim[3] };
-    dim[x->rank - 1] = tn_cols(y);
-    return tn_reshape(t, y, x->rank, dim);
+    int64_t dim[TN_MAX_NDIM] = { x->dim[0], x->dim[1], x->dim[2], x->dim[3] };
+    dim[x->ndim - 1] = tn_cols(y);
+    return tn_reshape(t, y, x->ndim, dim);
 }
 
 const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .frozen = 2, .rows = 1,

@@ -22,7 +22,7 @@ typedef struct job {
 static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
-    if (w->rank != 1 || w->dim[0] != tn_cols(x) || (b && !tn_same_shape(b, w)))
+    if (w->ndim != 1 || w->dim[0] != tn_cols(x) || (b && !tn_same_shape(b, w)))
         return tn_refuse_shapes(t, n);
     if (!(n->attr.r[0] > 0))
         return tn_refuse(t, n->op, TN_EARG, "eps is %g, expected more than 0", n->attr.r[0]);

@@ -7,16 +7,16 @@
 
 static int reshape_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
-    int rank = (int)n->attr.u;
+    int ndim = (int)n->attr.u;
     const int64_t *d = n->attr.i;
     char from[64], to[64];
-    if (rank < 1 || rank > TN_MAX_RANK)
-        return tn_refuse(t, n->op, TN_EARG, "%d dimensions, expected 1 to %d", rank,
-                         (int)TN_MAX_RANK);
-    tn_shape_of(out, rank, d[0], d[1], d[2], d[3]);
+    if (ndim < 1 || ndim > TN_MAX_NDIM)
+        return tn_refuse(t, n->op, TN_EARG, "%d dimensions, expected 1 to %d", ndim,
+                         (int)TN_MAX_NDIM);
+    tn_shape_of(out, ndim, d[0], d[1], d[2], d[3]);
     int64_t left = tn_tensor_count(n->in[0]);
     bool fits = true;
-    for (int i = 0; i < rank; i++) {
+    for (int i = 0; i < ndim; i++) {
         fits = fits && d[i] > 0 && left % d[i] == 0;
         left /= fits ? d[i] : 1;
     }
@@ -54,12 +54,12 @@ const tn_op tn_op_reshape = { .name = "reshape", .inputs = 1, .view = true,
         { { .in = { { 2, 3 } }, .attr = { .u = 5 } }, "reshape: 5 dimensions, expected 1 to 4" },
         { .text = "" } } };
 
-tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int rank, const int64_t *dim)
+tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
 {
-    tn_attr attr = { .u = (uint64_t)rank };
+    tn_attr attr = { .u = (uint64_t)ndim };
     if (tn_tape_given(t, dim, __func__))
         return NULL;
-    for (int i = 0; i < rank && i < TN_MAX_RANK; i++)
+    for (int i = 0; i < ndim && i < TN_MAX_NDIM; i++)
         attr.i[i] = dim[i];
     return tn_apply(t, &tn_op_reshape, (tn_tensor *[]){ a }, attr);
 }
@@ -106,7 +106,7 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld", (long long)from,
                          (long long)to, (long long)tn_cols(a));
     tn_like(out, a);
-    out->dim[a->rank - 1] = to - from;
+    out->dim[a->ndim - 1] = to - from;
     return 0;
 }
 
@@ -158,10 +158,10 @@ static int concat_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
     tn_like(out, b);
-    out->dim[b->rank - 1] = tn_cols(a);
+    out->dim[b->ndim - 1] = tn_cols(a);
     if (!tn_same_shape(out, a))
         return tn_refuse_shapes(t, n);
-    out->dim[a->rank - 1] = tn_cols(a) + tn_cols(b);
+    out->dim[a->ndim - 1] = tn_cols(a) + tn_cols(b);
     return 0;
 }
 

@@ -70,7 +70,7 @@ static void check_size(const tn_safetensors *s, const tn_entry *t, const tn_json
     const known_type *type = find_type(dtype);
     int64_t n = 1, bits = 0;
     bool over = false;
-    for (int i = 0; i < t->rank; i++)
+    for (int i = 0; i < t->ndim; i++)
         over = over || __builtin_mul_overflow(n, t->dim[i], &n);
     if (type)
         over = over || __builtin_mul_overflow(n, type->bits, &bits);
@@ -102,7 +102,7 @@ static void read_entry(const tn_safetensors *s, const tn_json *tensor, tn_entry 
     int64_t at[2];
     const known_type *type = find_type(dtype);
     *t = (tn_entry){ .name = tensor->key, .type = type ? type->type : TN_FILE_OTHER };
-    t->rank = (int)shape->count;
+    t->ndim = (int)shape->count;
     read_naturals(shape, t->dim, e);
     read_naturals(offsets, at, e);
     if (e->code)
@@ -279,7 +279,7 @@ int64_t tn_entry_count(const tn_entry *entry)
     if (!entry)
         return 0;
     int64_t n = 1;
-    for (int i = 0; i < entry->rank; i++)
+    for (int i = 0; i < entry->ndim; i++)
         n *= entry->dim[i];
     return n;
 }

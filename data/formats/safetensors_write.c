@@ -35,10 +35,10 @@ static bool is_float(tn_file_type t)
 /* Bytes of the data; false: the shape is not one, or does not fit what is to be written. */
 static bool entry_size(const tn_entry *t, size_t *size)
 {
-    if (t->rank < 0 || t->rank > TN_FILE_RANK)
+    if (t->ndim < 0 || t->ndim > TN_FILE_RANK)
         return false;
     *size = type_size(t->type);
-    for (int i = 0; i < t->rank; i++)
+    for (int i = 0; i < t->ndim; i++)
         if (t->dim[i] < 0 || __builtin_mul_overflow(*size, (size_t)t->dim[i], size))
             return false;
     return t->bytes ? t->size == *size : t->real || !*size;
@@ -77,7 +77,7 @@ static void add_entry(tn_text *h, const tn_entry *t, size_t begin, size_t end)
 {
     tn_text_quote(h, t->name, strlen(t->name));
     tn_text_add(h, ":{\"dtype\":\"%s\",\"shape\":[", tn_file_type_name(t->type));
-    for (int i = 0; i < t->rank; i++)
+    for (int i = 0; i < t->ndim; i++)
         tn_text_add(h, "%s%lld", i ? "," : "", (long long)t->dim[i]);
     tn_text_add(h, "],\"data_offsets\":[%zu,%zu]}", begin, end);
 }

@@ -205,7 +205,7 @@ const tn_batch *tn_loader_next(tn_loader *l)
         l->pieces[r] = find_piece(l, first + r);
         width = l->pieces[r].length - 1 > width ? l->pieces[r].length - 1 : width;
     }
-    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .targets = l->targets };
+    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .labels = l->targets };
     for (int64_t at = 0, r = 0; r < rows; r++, at += width)
         l->batch.tokens += put_row(l->pieces[r], width, l->ids + at, l->targets + at);
     l->index++;
@@ -226,7 +226,7 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
         const size_t bytes = (size_t)(b->rows * b->width) * sizeof *b->ids;
         hash = tn_hash64(&b->width, sizeof b->width, hash);
         hash = tn_hash64(b->ids, bytes, hash);
-        hash = tn_hash64(b->targets, bytes, hash);
+        hash = tn_hash64(b->labels, bytes, hash);
     }
     l->index = kept;
     return hash;

@@ -136,7 +136,7 @@ static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, tn_e
 static int64_t read_rank(const config *c, const tn_safetensors *file, const tn_entry *a,
                          tn_error *e)
 {
-    int64_t rank = a->rank ? a->dim[0] : 0;
+    int64_t rank = a->ndim ? a->dim[0] : 0;
     bool fits = !is_off(tn_json_find(c->json, "rank_pattern")) || rank == c->rank;
     if (!fits || rank < 1)
         tn_fail(e, TN_ESHAPE,

@@ -59,7 +59,7 @@ static void read_pair(tn_model *m, const tn_safetensors *file, const tn_target *
     const pair p = find_pair(file, t);
     if (!p.a || !p.b)
         return;
-    const int64_t rank = p.a->rank == 2 ? p.a->dim[0] : 0;
+    const int64_t rank = p.a->ndim == 2 ? p.a->dim[0] : 0;
     const double s = read_scale(file, p.a, e);
     if (e->code || tn_weight_check(file, p.a, 2, (int64_t[]){ rank, t->in }, e) ||
         tn_weight_check(file, p.b, 2, (int64_t[]){ t->width, rank }, e))

@@ -104,10 +104,10 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
             break;
         }
         entries[2 * n] = (tn_entry){
-            .name = j->name_a, .type = type, .rank = 2, .dim = { rank, t.in }, .real = j->a
+            .name = j->name_a, .type = type, .ndim = 2, .dim = { rank, t.in }, .real = j->a
         };
         entries[2 * n + 1] = (tn_entry){
-            .name = j->name_b, .type = type, .rank = 2, .dim = { t.width, rank }, .real = j->b
+            .name = j->name_b, .type = type, .ndim = 2, .dim = { t.width, rank }, .real = j->b
         };
         tn_numbers_check(j->name_a, j->a, rank * t.in, type, e);
         tn_numbers_check(j->name_b, j->b, rank * t.width, type, e);

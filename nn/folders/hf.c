@@ -232,7 +232,7 @@ static int save_weights(const tn_model *m, const char *folder, tn_file_type type
     for (int64_t i = 0; i < n && !e->code; i++) {
         const tn_param *p = tn_params_at(m->params, i);
         entries[i] =
-            (tn_entry){ .name = p->name, .type = type, .rank = p->w->rank, .real = p->w->x };
+            (tn_entry){ .name = p->name, .type = type, .ndim = p->w->ndim, .real = p->w->x };
         memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
         tn_numbers_check(p->name, p->w->x, tn_tensor_count(p->w), type, e);
     }

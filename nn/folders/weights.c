@@ -204,12 +204,12 @@ int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
                     const int64_t dim[], tn_error *e)
 {
     char found[256], expected[256];
-    bool same = entry->rank == rank;
+    bool same = entry->ndim == rank;
     for (int i = 0; i < rank && same; i++)
         same = entry->dim[i] == dim[i];
     if (same)
         return e->code;
-    shape_text(entry->rank, entry->dim, found);
+    shape_text(entry->ndim, entry->dim, found);
     shape_text(rank, dim, expected);
     return tn_fail(e, TN_ESHAPE, "%s: tensor \"%s\" is %s; expected %s", tn_safetensors_path(file),
                    entry->name, found, expected);
@@ -217,7 +217,7 @@ int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
 
 int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e)
 {
-    if (tn_weight_check(file, entry, w->rank, w->dim, e) || tn_entry_real(file, entry, w->x, e))
+    if (tn_weight_check(file, entry, w->ndim, w->dim, e) || tn_entry_real(file, entry, w->x, e))
         return e->code;
     for (int64_t i = 0, n = tn_tensor_count(w); i < n; i++)
         if (!isfinite(w->x[i]))

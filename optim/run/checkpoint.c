@@ -60,8 +60,8 @@ static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_fi
         return NULL;
     }
     bool fits =
-        entry->type == type && tn_entry_count(entry) == n && (!shape || entry->rank == shape->rank);
-    for (int k = 0; fits && shape && k < shape->rank; k++)
+        entry->type == type && tn_entry_count(entry) == n && (!shape || entry->ndim == shape->ndim);
+    for (int k = 0; fits && shape && k < shape->ndim; k++)
         fits = entry->dim[k] == shape->dim[k];
     if (fits)
         return entry;

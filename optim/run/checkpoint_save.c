@@ -63,9 +63,9 @@ static int save_weights(const char *folder, const tn_params *p, tn_error *e)
         if (!a->w->wants_grad)
             continue;
         tn_entry *entry = &entries[n++];
-        *entry = (tn_entry){ .name = a->name, .type = tn_checkpoint_real(), .rank = a->w->rank,
+        *entry = (tn_entry){ .name = a->name, .type = tn_checkpoint_real(), .ndim = a->w->ndim,
                              .real = a->w->x };
-        for (int k = 0; k < a->w->rank; k++)
+        for (int k = 0; k < a->w->ndim; k++)
             entry->dim[k] = a->w->dim[k];
     }
     if (path && entries && metadata && values) {
@@ -102,7 +102,7 @@ static int save_moments(const char *folder, tn_optim *o, tn_error *e)
     for (int64_t i = 0; i < n && blocks && entries; i++)
         entries[i] = (tn_entry){ .name = blocks[i].name,
                                  .type = type_of(&blocks[i]),
-                                 .rank = 1,
+                                 .ndim = 1,
                                  .dim = { blocks[i].n },
                                  .bytes = blocks[i].data,
                                  .size = (size_t)blocks[i].n *

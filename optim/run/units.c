@@ -49,7 +49,7 @@ static const tn_param *partner(const tn_params *p, const char *layer, const char
 static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
 {
     const tn_tensor *w = a->w;
-    int64_t n = tn_tensor_count(w), cols = w->dim[w->rank - 1];
+    int64_t n = tn_tensor_count(w), cols = w->dim[w->ndim - 1];
     m->w[i] = a->w;
     m->unit.f[i] = (tn_factor){ .name = a->name,
                                 .rows = n / cols,
@@ -57,7 +57,7 @@ static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
                                 .n = n,
                                 .x = w->x,
                                 .g = w->g,
-                                .decays = decay_all || w->rank >= 2 };
+                                .decays = decay_all || w->ndim >= 2 };
 }
 
 bool tn_table_balances(const tn_optim *o, const tn_unit *u)
@@ -105,7 +105,7 @@ static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
                : ends_with(a->name, suffix[0]) ? 0
                : ends_with(a->name, suffix[1]) ? 1
                                                : -1;
-    bool falls_back = o->def->pairs || (o->def->matrices && a->w->rank < 2);
+    bool falls_back = o->def->pairs || (o->def->matrices && a->w->ndim < 2);
     *m = (tn_member){ 0 };
     if (half < 0) {
         set_factor(m, 0, a, decay_all);

@@ -455,7 +455,7 @@ static void leaf_that_is_gone_at_the_reset(desk *d)
 {
     tn_real *x = calloc(4, sizeof *x);
     tn_tensor *own = calloc(1, sizeof *own);
-    *own = (tn_tensor){ .rank = 2, .dim = { 2, 2, 1, 1 }, .x = x };
+    *own = (tn_tensor){ .ndim = 2, .dim = { 2, 2, 1, 1 }, .x = x };
     ck_assert_int_eq(tn_backward(d->t, tn_sum(d->t, tn_mul(d->t, own, d->w))), 0);
     free(own);
     free(x);

@@ -33,7 +33,7 @@ END_TEST
 /* Operand i of the call becomes a frozen weight of random bits; returned is one of the same values. */
 static tn_tensor *freeze(call *c, int i, tn_dtype type, tn_tape *t)
 {
-    tn_tensor *real = c->in[i], *w = tn_tensor_new(type, real->rank, real->dim, false);
+    tn_tensor *real = c->in[i], *w = tn_tensor_new(type, real->ndim, real->dim, false);
     int64_t count = tn_tensor_count(w);
     tn_tensor *ids = tn_tensor_new(TN_I32, 1, DIM(real->dim[0]), false);
     for (int64_t k = 0; k < count; k++) /* exponents from 2^-3 to 1 */

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static tn_tensor *weight(int rank, int64_t d0, int64_t d1, bool wants)
+static tn_tensor *weight(int ndim, int64_t d0, int64_t d1, bool wants)
 {
-    tn_tensor *a = tn_tensor_new(TN_REAL, rank, (int64_t[]){ d0, d1 }, wants);
+    tn_tensor *a = tn_tensor_new(TN_REAL, ndim, (int64_t[]){ d0, d1 }, wants);
     for (int64_t i = 0; i < tn_tensor_count(a); i++)
         a->x[i] = (tn_real)(i + 1) / 4;
     return a;
@@ -82,7 +82,7 @@ START_TEST(backward_refuses)
 }
 END_TEST
 
-static const struct { int rank; int64_t dim[TN_MAX_RANK]; } odd_inputs[] = {
+static const struct { int ndim; int64_t dim[TN_MAX_NDIM]; } odd_inputs[] = {
     { 2, { 2, 0 } }, { 2, { 2, -3 } }, { 0, { 1 } }, { 5, { 1, 1, 1, 1 } },
     { 2, { INT64_MAX, INT64_MAX } },
 };
@@ -92,7 +92,7 @@ START_TEST(inputs_have_sane_shapes)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
     tn_tape *t = tn_tape_new(c);
-    ck_assert_ptr_null(tn_tape_input(t, TN_REAL, odd_inputs[_i].rank, odd_inputs[_i].dim));
+    ck_assert_ptr_null(tn_tape_input(t, TN_REAL, odd_inputs[_i].ndim, odd_inputs[_i].dim));
     ck_assert_int_eq(tn_tape_code(t), TN_ESHAPE);
     tn_tape_free(t);
     tn_context_free(c);
@@ -119,8 +119,8 @@ enum { ODD_OPERANDS = 6 };
 START_TEST(odd_operands_are_refused)
 {
     static tn_real number;
-    tn_tensor own[ODD_OPERANDS] = { [3] = { .rank = 2, .dim = { 1, 1, 1, 1 }, .x = &number },
-                                    [4] = { .rank = 2, .dim = { 1, 1, 1, 1 } }, [5] = { .x = &number } };
+    tn_tensor own[ODD_OPERANDS] = { [3] = { .ndim = 2, .dim = { 1, 1, 1, 1 }, .x = &number },
+                                    [4] = { .ndim = 2, .dim = { 1, 1, 1, 1 } }, [5] = { .x = &number } };
     char want[128];
     const char *text;
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
@@ -167,7 +167,7 @@ END_TEST
 static tn_tensor *hollow(tn_tensor *a, int64_t d0, int64_t d1)
 {
     static const int32_t zeros[4];
-    *a = (tn_tensor){ .rank = 2, .dim = { d0, d1, 1, 1 }, .data = (void *)zeros };
+    *a = (tn_tensor){ .ndim = 2, .dim = { d0, d1, 1, 1 }, .data = (void *)zeros };
     return a;
 }
 
@@ -341,10 +341,10 @@ START_TEST(shapes_fit_their_room)
     char text[128], after[64];
     memset(text, 'x', sizeof text);
     memset(after, 'x', sizeof after);
-    tn_tensor a = { .rank = 4, .dim = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN } };
+    tn_tensor a = { .ndim = 4, .dim = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN } };
     ck_assert_str_eq(tn_tensor_shape(&a, text), "(-9223372036854775808,-9223372036854775808,-9223372036854775808");
     ck_assert_mem_eq(text + 64, after, sizeof after);
-    a = (tn_tensor){ .rank = 2, .dim = { 2, 3 } };
+    a = (tn_tensor){ .ndim = 2, .dim = { 2, 3 } };
     ck_assert_str_eq(tn_tensor_shape(&a, text), "(2,3)");
 }
 END_TEST

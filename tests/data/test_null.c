@@ -49,9 +49,9 @@ static void put_files(fixture *f)
     f->tensors_file = tn_path_join(f->folder, "tensors");
     f->fresh = tn_path_join(f->folder, "fresh");
     tn_safetensors_write(f->tensors_file,
-                         (tn_entry[]){ { .name = "word", .type = TN_FILE_F32, .rank = 1, .dim = { 2 },
+                         (tn_entry[]){ { .name = "word", .type = TN_FILE_F32, .ndim = 1, .dim = { 2 },
                                          .bytes = "1234567", .size = 8 },
-                                       { .name = "zero", .type = TN_FILE_I32, .rank = 1, .dim = { 1 },
+                                       { .name = "zero", .type = TN_FILE_I32, .ndim = 1, .dim = { 1 },
                                          .bytes = "123", .size = 4 } },
                          2, f->metadata, &f->base.e);
 }

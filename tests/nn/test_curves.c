@@ -91,7 +91,7 @@ static tn_tensor *loss_of(run *r, int64_t step)
             targets[b * T + i] = i < r->prompt ? -1 : next[1];
         }
     }
-    tn_batch batch = { .rows = r->rows, .width = T, .ids = ids, .targets = targets,
+    tn_batch batch = { .rows = r->rows, .width = T, .ids = ids, .labels = targets,
                        .tokens = r->rows * (T - r->prompt) };
     tn_tensor *loss = tn_model_loss(r->m, r->t, &batch, 0);
     ck_assert_msg(loss != NULL, "%s", tn_tape_error(r->t));

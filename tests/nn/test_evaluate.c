@@ -63,8 +63,8 @@ static bool is_exact(fixture *f, const tn_batch *b)
     memcpy(ids->i, b->ids, (size_t)b->width * sizeof *ids->i);
     const tn_tensor *z = tn_model_logits(f->m, f->t, ids);
     for (int64_t i = 0; i < b->width; i++)
-        for (int64_t v = 0; b->targets[i] >= 0 && v < 64; v++)
-            if (z->x[i * 64 + v] > z->x[i * 64 + b->targets[i]])
+        for (int64_t v = 0; b->labels[i] >= 0 && v < 64; v++)
+            if (z->x[i * 64 + v] > z->x[i * 64 + b->labels[i]])
                 return false;
     return true;
 }

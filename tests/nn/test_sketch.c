@@ -100,7 +100,7 @@ START_TEST(activations_are_an_estimate_from_below)
     adapt(m, &s->shape, &e);
     must(&e);
     int32_t *ids = calloc((size_t)n, sizeof *ids);
-    const tn_batch b = { .rows = s->rows, .width = s->width, .ids = ids, .targets = ids, .tokens = n };
+    const tn_batch b = { .rows = s->rows, .width = s->width, .ids = ids, .labels = ids, .tokens = n };
     tn_tape *train = tn_tape_new(c), *eval = tn_tape_new(c);
     ck_assert_int_eq(tn_backward(train, tn_model_loss(m, train, &b, 0)), 0);
     tn_tape_eval(eval);

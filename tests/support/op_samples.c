@@ -27,9 +27,9 @@ static void fill_ids(tn_tensor *a, uint64_t stream, int64_t ids, bool negative)
     }
 }
 
-static bool has_rows(const tn_op *op, int i, int rank)
+static bool has_rows(const tn_op *op, int i, int ndim)
 {
-    return op->rows >> i & 1 && (rank > 1 || op->ids >> i & 1);
+    return op->rows >> i & 1 && (ndim > 1 || op->ids >> i & 1);
 }
 
 call call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows)
@@ -37,17 +37,17 @@ call call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows)
     call c = { .op = op, .attr = s->attr };
     snprintf(c.name, sizeof c.name, "%s: sample %d", op->name, index);
     for (int i = 0; i < op->inputs; i++) {
-        int rank = 0;
-        while (rank < TN_MAX_RANK && s->in[i][rank])
-            rank++;
-        int64_t dim[TN_MAX_RANK];
+        int ndim = 0;
+        while (ndim < TN_MAX_NDIM && s->in[i][ndim])
+            ndim++;
+        int64_t dim[TN_MAX_NDIM];
         memcpy(dim, s->in[i], sizeof dim);
-        if (rows && has_rows(op, i, rank))
+        if (rows && has_rows(op, i, ndim))
             dim[0] = rows;
         if (i && s->same >> i & 1)
             c.in[i] = c.in[0];
-        else if (rank)
-            c.in[i] = tn_tensor_new(op->ids >> i & 1 ? TN_I32 : TN_REAL, rank, dim, true);
+        else if (ndim)
+            c.in[i] = tn_tensor_new(op->ids >> i & 1 ? TN_I32 : TN_REAL, ndim, dim, true);
         if (!c.in[i] || (i && c.in[i] == c.in[0]))
             continue;
         if (c.in[i]->dtype == TN_I32)
@@ -65,7 +65,7 @@ bool call_is_first(const call *c, int i)
 
 bool call_has_rows(const call *c, int i)
 {
-    return c->in[i] && has_rows(c->op, i, c->in[i]->rank);
+    return c->in[i] && has_rows(c->op, i, c->in[i]->ndim);
 }
 
 void call_free(call *c)
@@ -95,7 +95,7 @@ tn_tensor *call_loss(const call *c, tn_tape *t, bool plain, tn_tensor **out)
     ck_assert_msg(y != NULL, "%s: %s", c->name, tn_tape_error(t));
     if (out)
         *out = y;
-    tn_tensor *weights = tn_tape_input(t, TN_REAL, y->rank, y->dim);
+    tn_tensor *weights = tn_tape_input(t, TN_REAL, y->ndim, y->dim);
     fill_real(weights, 100);
     return tn_sum(t, tn_mul(t, y, weights));
 }
@@ -165,9 +165,9 @@ void bench_free(bench b)
     tn_context_free(b.c);
 }
 
-tn_tensor *tensor(int rank, const int64_t dim[], const double *values, bool wants)
+tn_tensor *tensor(int ndim, const int64_t dim[], const double *values, bool wants)
 {
-    tn_tensor *a = tn_tensor_new(TN_REAL, rank, dim, wants);
+    tn_tensor *a = tn_tensor_new(TN_REAL, ndim, dim, wants);
     ck_assert_ptr_nonnull(a);
     tn_fill_uniform(a->x, tn_tensor_count(a), 1, 11, (uint64_t)tn_tensor_count(a));
     for (int64_t i = 0; values && i < tn_tensor_count(a); i++)

@@ -34,7 +34,7 @@ tn_real *call_gradients(const call *c); /* as they stand; the caller frees */
 typedef struct bench { tn_context *c; tn_tape *t; } bench;
 bench bench_new(void);
 void bench_free(bench b);
-tn_tensor *tensor(int rank, const int64_t dim[], const double *values, bool wants);
+tn_tensor *tensor(int ndim, const int64_t dim[], const double *values, bool wants);
 #define DIM(...) ((const int64_t[]){ __VA_ARGS__ })
 
 int64_t samples_of(const tn_op *op);

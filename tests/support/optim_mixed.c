@@ -12,7 +12,7 @@ static double scale_of(const char *name, scale s)
 
 void mixed_part(problem *p, size s, int first, uint64_t shuffle, scale weights)
 {
-    const struct { const char *name; int rank; int64_t dim[2]; } all[WEIGHTS] = {
+    const struct { const char *name; int ndim; int64_t dim[2]; } all[WEIGHTS] = {
         { "x.lora_A.weight", 2, { s.r, s.in } },  { "x.lora_B.weight", 2, { s.out, s.r } },
         { "y.lora_A.weight", 2, { s.r, s.out } }, { "y.lora_B.weight", 2, { s.in, s.r } },
         { "embed.weight", 2, { 7, 5 } },          { "norm.weight", 1, { 6 } },
@@ -30,7 +30,7 @@ void mixed_part(problem *p, size s, int first, uint64_t shuffle, scale weights)
     }
     for (int i = 0; i < count; i++) {
         const char *name = all[order[i]].name;
-        tn_tensor *w = tn_params_add(p->params, name, all[order[i]].rank, all[order[i]].dim);
+        tn_tensor *w = tn_params_add(p->params, name, all[order[i]].ndim, all[order[i]].dim);
         ck_assert_ptr_nonnull(w);
         tn_fill_normal(w->x, tn_tensor_count(w), 0.3 * scale_of(name, weights), 1, tn_stream(name));
         tn_params_find(p->params, name)->lora_scale = order[i] < PAIRED ? 2 : 0;
@@ -47,7 +47,7 @@ void mixed_gradients(problem *p, kind k, scale s, int t)
     for (int64_t i = 0; i < tn_params_count(p->params); i++) {
         const char *name = tn_params_at(p->params, i)->name;
         tn_tensor *w = tn_params_at(p->params, i)->w;
-        int64_t n = tn_tensor_count(w), cols = w->dim[w->rank - 1];
+        int64_t n = tn_tensor_count(w), cols = w->dim[w->ndim - 1];
         uint64_t stream = tn_stream(name), seed = (uint64_t)t;
         for (int64_t j = 0; j < n; j++) {
             double g = tn_random_normal(seed, stream, 0, (uint64_t)j);

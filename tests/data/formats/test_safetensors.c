@@ -227,7 +227,7 @@ START_TEST(golden_bytes)
     ck_assert_ptr_null(tn_safetensors_at(f, -1));
     ck_assert_ptr_null(tn_safetensors_find(f, "attn"));
     ck_assert_ptr_null(tn_safetensors_metadata(f, "format"));
-    ck_assert(t->rank == 3 && t->dim[0] == 1 && t->dim[1] == 2 && t->dim[2] == 3);
+    ck_assert(t->ndim == 3 && t->dim[0] == 1 && t->dim[1] == 2 && t->dim[2] == 3);
     ck_assert(t->type == TN_FILE_F32 && t->size == 24 && tn_entry_count(t) == 6);
     ck_assert_int_eq(tn_entry_real(f, t, x, &e), 0);
     for (int k = 0; k < 6; k++)
@@ -260,8 +260,8 @@ START_TEST(entries)
         ck_assert_ptr_eq(tn_safetensors_find(f, order[i]), tn_safetensors_at(f, i));
     }
     const tn_entry *scalar = tn_safetensors_at(f, 3), *empty = tn_safetensors_at(f, 2);
-    ck_assert(scalar->rank == 0 && tn_entry_count(scalar) == 1);
-    ck_assert(empty->rank == 2 && tn_entry_count(empty) == 0);
+    ck_assert(scalar->ndim == 0 && tn_entry_count(scalar) == 1);
+    ck_assert(empty->ndim == 2 && tn_entry_count(empty) == 0);
     ck_assert_str_eq(tn_safetensors_metadata(f, "format"), "pt");
     ck_assert_str_eq(tn_safetensors_metadata(f, ""), "x");
     ck_assert_ptr_null(tn_safetensors_metadata(f, "z"));

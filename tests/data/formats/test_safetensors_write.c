@@ -27,10 +27,10 @@ typedef struct golden_row {
 
 static const golden_row golden_rows[] = {
     { .n = 1,
-      .entry = { .name = "attn.0", .type = TN_FILE_F32, .rank = 3, .dim = { 1, 2, 3 }, .real = six },
+      .entry = { .name = "attn.0", .type = TN_FILE_F32, .ndim = 3, .dim = { 1, 2, 3 }, .real = six },
       BYTES("@\0\0\0\0\0\0\0{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],\"data_offsets\":[0,24]}}" SIX) },
     { .n = 1,
-      .entry = { .name = "attn0", .type = TN_FILE_F32, .rank = 4, .dim = { 1, 1, 2, 3 }, .real = six },
+      .entry = { .name = "attn0", .type = TN_FILE_F32, .ndim = 4, .dim = { 1, 1, 2, 3 }, .real = six },
       BYTES("H\0\0\0\0\0\0\0{\"attn0\":{\"dtype\":\"F32\",\"shape\":[1,1,2,3],\"data_offsets\":[0,24]}}"
             "       " SIX) },
     { .n = 0, BYTES("\10\0\0\0\0\0\0\0{}      ") },
@@ -79,7 +79,7 @@ START_TEST(order)
     for (int i = 0; i < TYPES; i++) {
         for (int j = 0; j < NAMES; j++) {
             snprintf(name[i][j], sizeof name[i][j], "%s%s", names[j], tn_file_type_name(types[i]));
-            entries[i * NAMES + j] = (tn_entry){ .name = name[i][j], .type = types[i], .rank = 1,
+            entries[i * NAMES + j] = (tn_entry){ .name = name[i][j], .type = types[i], .ndim = 1,
                                                  .dim = { 1 }, .bytes = six, .size = 0 };
         }
     }
@@ -114,7 +114,7 @@ START_TEST(converts)
         x[i] = (tn_real)sin(i);
     scratch_open(&s);
     for (int i = 0; i < 4; i++) {
-        const tn_entry t = { .name = "x", .type = types[i], .rank = 2, .dim = { N / 8, 8 }, .real = x };
+        const tn_entry t = { .name = "x", .type = types[i], .ndim = 2, .dim = { N / 8, 8 }, .real = x };
         ck_assert_int_eq(tn_safetensors_write(scratch_path(&s, "c"), &t, 1, NULL, &e), 0);
         tn_safetensors *f = tn_safetensors_open(s.path, &e);
         ck_assert_int_eq(tn_entry_real(f, tn_safetensors_at(f, 0), back, &e), 0);
@@ -137,10 +137,10 @@ START_TEST(round_trip)
 {
     static const char *const metadata[] = { "format", "pt", "a \"\n\xC3\xA9", "", NULL };
     const tn_entry entries[] = {
-        { .name = "w \"\\/\t\xC3\xA9", .type = TN_FILE_BF16, .rank = 2, .dim = { 2, 3 }, .real = six },
+        { .name = "w \"\\/\t\xC3\xA9", .type = TN_FILE_BF16, .ndim = 2, .dim = { 2, 3 }, .real = six },
         { .name = "scalar", .type = TN_FILE_F64, .real = six + 3 },
-        { .name = "empty", .type = TN_FILE_F32, .rank = 2, .dim = { 0, 5 } },
-        { .name = "", .type = TN_FILE_U8, .rank = 1, .dim = { 5 }, .bytes = "bytes", .size = 5 },
+        { .name = "empty", .type = TN_FILE_F32, .ndim = 2, .dim = { 0, 5 } },
+        { .name = "", .type = TN_FILE_U8, .ndim = 1, .dim = { 5 }, .bytes = "bytes", .size = 5 },
     };
     scratch s;
     tn_error e = { 0 };
@@ -168,28 +168,28 @@ END_TEST
 typedef struct bad_row { const char *fault; tn_entry entry; int code; } bad_row;
 
 static const bad_row bad_rows[] = {
-    { NULL, { .name = "x", .type = TN_FILE_F32, .rank = 1, .dim = { 6 }, .real = six }, 0 },
-    { NULL, { .name = "x", .type = TN_FILE_I8, .rank = 1, .dim = { 6 }, .bytes = six, .size = 6 }, 0 },
-    { "\"good\" again", { .name = "good", .type = TN_FILE_F32, .rank = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
-    { "\"good\" again", { .name = "good", .type = TN_FILE_F16, .rank = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
-    { "not a possible name", { .name = "\xFF", .type = TN_FILE_F32, .rank = 1, .dim = { 6 }, .real = six }, TN_EARG },
+    { NULL, { .name = "x", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, 0 },
+    { NULL, { .name = "x", .type = TN_FILE_I8, .ndim = 1, .dim = { 6 }, .bytes = six, .size = 6 }, 0 },
+    { "\"good\" again", { .name = "good", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
+    { "\"good\" again", { .name = "good", .type = TN_FILE_F16, .ndim = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
+    { "not a possible name", { .name = "\xFF", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EARG },
     { "not a possible name", { .name = "__metadata__", .type = TN_FILE_F32, .real = six }, TN_EARG },
-    { "not a type to write", { .name = "x", .type = TN_FILE_OTHER, .rank = 1, .dim = { 6 }, .bytes = six, .size = 6 },
+    { "not a type to write", { .name = "x", .type = TN_FILE_OTHER, .ndim = 1, .dim = { 6 }, .bytes = six, .size = 6 },
       TN_EARG },
-    { "not a type to write", { .name = "x", .type = TN_FILE_I32, .rank = 1, .dim = { 6 }, .real = six }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_I8, .rank = 1, .dim = { 5 }, .bytes = six, .size = 6 }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_F32, .rank = 1, .dim = { 6 } }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_F32, .rank = 1, .dim = { -6 }, .real = six }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_F32, .rank = 2, .dim = { 0, -6 }, .real = six }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_F32, .rank = 9, .real = six }, TN_EARG },
-    { "do not fit", { .name = "x", .type = TN_FILE_F32, .rank = 2, .dim = { 1ll << 62, 4 }, .real = six }, TN_EARG },
+    { "not a type to write", { .name = "x", .type = TN_FILE_I32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_I8, .ndim = 1, .dim = { 5 }, .bytes = six, .size = 6 }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 } }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 1, .dim = { -6 }, .real = six }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 2, .dim = { 0, -6 }, .real = six }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 9, .real = six }, TN_EARG },
+    { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 2, .dim = { 1ll << 62, 4 }, .real = six }, TN_EARG },
 };
 
 START_TEST(refuses)
 {
     const bad_row *r = &bad_rows[_i];
     const tn_entry entries[] = {
-        { .name = "good", .type = TN_FILE_F32, .rank = 1, .dim = { 1 }, .real = six }, r->entry
+        { .name = "good", .type = TN_FILE_F32, .ndim = 1, .dim = { 1 }, .real = six }, r->entry
     };
     scratch s;
     tn_error e = { 0 };
@@ -250,7 +250,7 @@ static void saves_again(const char *path)
     ck_assert_int_eq(tn_safetensors_count(g), n);
     for (int64_t i = 0; i < n; i++) {
         const tn_entry *a = &entries[i], *b = tn_safetensors_find(g, a->name);
-        ck_assert(b && a->type == b->type && a->rank == b->rank && a->size == b->size);
+        ck_assert(b && a->type == b->type && a->ndim == b->ndim && a->size == b->size);
         ck_assert(!memcmp(a->dim, b->dim, sizeof a->dim) && !memcmp(a->bytes, b->bytes, a->size));
     }
     tn_safetensors_close(f);

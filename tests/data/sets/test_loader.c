@@ -51,7 +51,7 @@ static void check_batch(const tn_dataset *d, const tn_batch *b)
 {
     int64_t tokens = 0, widest = 0, wrong = 0;
     for (int64_t r = 0; r < b->rows; r++) {
-        const int32_t *ids = b->ids + r * b->width, *targets = b->targets + r * b->width;
+        const int32_t *ids = b->ids + r * b->width, *targets = b->labels + r * b->width;
         int32_t record[128];
         int64_t prompt;
         const int64_t length = tn_dataset_record(d, ids[0], &prompt);
@@ -71,7 +71,7 @@ static void check_batch(const tn_dataset *d, const tn_batch *b)
 static uint64_t batch_hash(const tn_batch *b)
 {
     const size_t bytes = (size_t)(b->rows * b->width) * sizeof *b->ids;
-    return tn_hash64(b->targets, bytes, tn_hash64(b->ids, bytes, (uint64_t)(b->width + 1)));
+    return tn_hash64(b->labels, bytes, tn_hash64(b->ids, bytes, (uint64_t)(b->width + 1)));
 }
 
 /* For random sizes, batches and seeds: every record once an epoch; a seek gives the same batch. */
@@ -122,10 +122,10 @@ static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, u
         ck_assert_int_eq(b->rows, o.batch);
         for (int64_t r = 0; r < b->rows; r++) {
             int64_t n = b->width; /* without the padding, which a row owes to the others */
-            while (n > 0 && b->targets[r * b->width + n - 1] < 0)
+            while (n > 0 && b->labels[r * b->width + n - 1] < 0)
                 n--;
             const size_t bytes = (size_t)n * sizeof *b->ids;
-            *out++ = tn_hash64(b->targets + r * b->width, bytes,
+            *out++ = tn_hash64(b->labels + r * b->width, bytes,
                                tn_hash64(b->ids + r * b->width, bytes, 0));
         }
     }
@@ -269,7 +269,7 @@ START_TEST(stream_in_order)
     for (const tn_batch *b; (b = tn_loader_next(l)) != NULL;) {
         ck_assert_int_eq(b->tokens, b->rows * b->width);
         for (int64_t c = 0; c < b->rows * b->width; c++, next++)
-            ck_assert(b->ids[c] == next && b->targets[c] == next + 1);
+            ck_assert(b->ids[c] == next && b->labels[c] == next + 1);
     }
     ck_assert_int_eq(next, 40);
     tn_loader_free(l);
@@ -291,7 +291,7 @@ START_TEST(stream_training)
         for (int64_t r = 0; r < 4; r++) {
             starts[b->ids[r * 5]]++;
             for (int64_t t = 0; t < 5; t++)
-                ck_assert_int_eq(b->targets[r * 5 + t], b->ids[r * 5] + t + 1);
+                ck_assert_int_eq(b->labels[r * 5 + t], b->ids[r * 5] + t + 1);
         }
     }
     for (int s = 0; s < 32; s++) /* 2000 draws over 20 places */

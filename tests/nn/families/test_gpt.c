@@ -35,7 +35,7 @@ static void open_fixture(fixture *f)
     for (int i = 0; i < 24; i++)
         f->targets[i] = i < 23 ? f->ids[i + 1] : -1;
     f->batch =
-        (tn_batch){ .rows = 1, .width = 24, .ids = f->ids, .targets = f->targets, .tokens = 23 };
+        (tn_batch){ .rows = 1, .width = 24, .ids = f->ids, .labels = f->targets, .tokens = 23 };
 }
 
 static void close_fixture(fixture *f)
@@ -190,7 +190,7 @@ START_TEST(too_many_positions_are_refused)
     fixture f;
     open_fixture(&f);
     int32_t ids[33] = { 0 };
-    tn_batch b = { .rows = 1, .width = 33, .ids = ids, .targets = ids, .tokens = 33 };
+    tn_batch b = { .rows = 1, .width = 33, .ids = ids, .labels = ids, .tokens = 33 };
     ck_assert_ptr_null(tn_model_loss(f.m, f.t, &b, 0));
     ck_assert_str_eq(tn_tape_error(f.t), "embed: 33 positions; the model has 32");
     close_fixture(&f);

@@ -79,7 +79,7 @@ START_TEST(every_activation_in_both_spellings)
     tn_entry_int(f.expected, tn_safetensors_find(f.expected, "input_ids"), ids, &f.e);
     for (int i = 0; i < T; i++)
         targets[i] = i + 1 < T ? ids[i + 1] : -1;
-    const tn_batch b = { .rows = 1, .width = T, .ids = ids, .targets = targets, .tokens = T - 1 };
+    const tn_batch b = { .rows = 1, .width = T, .ids = ids, .labels = targets, .tokens = T - 1 };
     tn_tensor *in = tn_tape_input(f.t, TN_I32, 2, (int64_t[]){ 1, T });
     memcpy(in->i, ids, sizeof ids);
     is_near(&f, "logits", name, tn_model_logits(m, f.t, in)->x);

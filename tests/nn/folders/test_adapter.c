@@ -245,8 +245,8 @@ START_TEST(other_adapters_are_refused_by_name)
 END_TEST
 
 #define ATTN "base_model.model.transformer.h.0.attn.c_attn"
-#define A { .name = ATTN ".lora_A.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 4, 32 }, .real = numbers }
-#define B { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 96, 4 }, .real = numbers }
+#define A { .name = ATTN ".lora_A.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 4, 32 }, .real = numbers }
+#define B { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 96, 4 }, .real = numbers }
 
 static const tn_real numbers[1024], broken[384] = { [200] = (tn_real)INFINITY };
 
@@ -255,15 +255,15 @@ static const struct { tn_entry entries[3]; const char *text; int code; } files[]
     { { { 0 } }, "no tensor; expected lora_A and lora_B", TN_EFORMAT },
     { { A }, "is there without \"" ATTN ".lora_B.weight\"", TN_EFORMAT },
     { { B }, "is there without \"" ATTN ".lora_A.weight\"", TN_EFORMAT },
-    { { A, B, { .name = ATTN ".lora_magnitude_vector", .type = TN_FILE_F32, .rank = 1, .dim = { 96 }, .real = numbers } },
+    { { A, B, { .name = ATTN ".lora_magnitude_vector", .type = TN_FILE_F32, .ndim = 1, .dim = { 96 }, .real = numbers } },
       "lora_magnitude_vector\" has no place in this model", TN_EFORMAT },
-    { { A, B, { .name = "base_model.model.transformer.h.2.attn.c_attn.lora_A.weight", .type = TN_FILE_F32, .rank = 2,
+    { { A, B, { .name = "base_model.model.transformer.h.2.attn.c_attn.lora_A.weight", .type = TN_FILE_F32, .ndim = 2,
                 .dim = { 4, 32 }, .real = numbers } }, "h.2.attn.c_attn.lora_A.weight\" has no place", TN_EFORMAT },
-    { { A, { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 95, 4 }, .real = numbers } },
+    { { A, { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 95, 4 }, .real = numbers } },
       "lora_B.weight\" is (95,4); expected (96,4)", TN_ESHAPE },
-    { { { .name = ATTN ".lora_A.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 4, 31 }, .real = numbers }, B },
+    { { { .name = ATTN ".lora_A.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 4, 31 }, .real = numbers }, B },
       "lora_A.weight\" is (4,31); expected (4,32)", TN_ESHAPE },
-    { { A, { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 96, 4 }, .real = broken } },
+    { { A, { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 96, 4 }, .real = broken } },
       "lora_B.weight\" holds inf at element 200", TN_ENONFINITE },
 };
 

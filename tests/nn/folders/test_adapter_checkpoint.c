@@ -11,7 +11,7 @@
 #define TINY GOLDEN "tiny_models/gpt2" /* two blocks of width 32 */
 
 #define FACTOR(layer, what, rows, cols) \
-    { .name = "transformer.h." layer what, .type = TN_FILE_F32, .rank = 2, .dim = { rows, cols }, .real = numbers }
+    { .name = "transformer.h." layer what, .type = TN_FILE_F32, .ndim = 2, .dim = { rows, cols }, .real = numbers }
 #define A(layer, r) FACTOR(layer, ".lora_A.weight", r, 32)
 #define B(layer, out, r) FACTOR(layer, ".lora_B.weight", out, r)
 #define SCALE(layer, s) "transformer.h." layer ".lora_A.weight", s
@@ -32,7 +32,7 @@ static const row rows[] = {
       { SCALE("0.attn.c_attn.v", "2"), SCALE("1.mlp.c_fc", "0.33333333333333331") }, 2, NULL, 0 },
     /* of a run that trained other things */
     { { { 0 } }, { NULL }, 0, "0 tensors, 0 of them factors", TN_EFORMAT },
-    { { { .name = "transformer.wte.weight", .type = TN_FILE_F32, .rank = 2, .dim = { 4, 32 }, .real = numbers } },
+    { { { .name = "transformer.wte.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 4, 32 }, .real = numbers } },
       { NULL }, 0, "1 tensors, 0 of them factors", TN_EFORMAT },
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4), A("2.attn.c_attn", 4), B("2.attn.c_attn", 96, 4) },
       { SCALE("0.attn.c_attn", "2"), SCALE("2.attn.c_attn", "2") }, 0, "4 tensors, 2 of them factors", TN_EFORMAT },
@@ -44,7 +44,7 @@ static const row rows[] = {
     { { A("0.mlp.c_proj", 4), B("0.mlp.c_proj", 32, 4) }, { SCALE("0.mlp.c_proj", "2") }, 0,
       "lora_A.weight\" is (4,32); expected (4,128)", TN_ESHAPE },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1),
-        A("0.attn.c_attn", 4), { .name = "transformer.h.0.attn.c_attn.lora_B.weight", .type = TN_FILE_F32, .rank = 2,
+        A("0.attn.c_attn", 4), { .name = "transformer.h.0.attn.c_attn.lora_B.weight", .type = TN_FILE_F32, .ndim = 2,
                                  .dim = { 96, 4 }, .real = broken } },
       { SCALE("0.attn.c_attn", "2"), SCALE("1.mlp.c_fc", "2") }, 0, "holds nan at element 200", TN_ENONFINITE },
     /* scales: those of before they were written, and what is none */

@@ -106,7 +106,7 @@ static int64_t list(const tn_model *m, tn_entry *entries)
     int64_t n = tn_params_count(m->params);
     for (int64_t i = 0; i < n; i++) {
         const tn_param *p = tn_params_at(m->params, i);
-        entries[i] = (tn_entry){ .name = p->name, .type = TN_FILE_F32, .rank = p->w->rank, .real = p->w->x };
+        entries[i] = (tn_entry){ .name = p->name, .type = TN_FILE_F32, .ndim = p->w->ndim, .real = p->w->x };
         memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
     }
     return n;
@@ -220,13 +220,13 @@ static void drop_tensor(tn_entry *t, int64_t *n)
 
 static void add_tensor(tn_entry *t, int64_t *n)
 {
-    t[(*n)++] = (tn_entry){ .name = "transformer.h.1.ln_1.weight", .type = TN_FILE_F32, .rank = 1, .dim = { 8 },
+    t[(*n)++] = (tn_entry){ .name = "transformer.h.1.ln_1.weight", .type = TN_FILE_F32, .ndim = 1, .dim = { 8 },
                             .real = zeros };
 }
 
 static void add_buffers(tn_entry *t, int64_t *n)
 {
-    t[(*n)++] = (tn_entry){ .name = "transformer.h.0.attn.bias", .type = TN_FILE_U8, .rank = 4,
+    t[(*n)++] = (tn_entry){ .name = "transformer.h.0.attn.bias", .type = TN_FILE_U8, .ndim = 4,
                             .dim = { 1, 1, 4, 4 }, .bytes = zeros, .size = 16 };
     t[(*n)++] = (tn_entry){ .name = "h.0.attn.masked_bias", .type = TN_FILE_F32, .real = zeros };
 }
@@ -239,7 +239,7 @@ static void shorten(tn_entry *t, int64_t *n)
 
 static void raise_rank(tn_entry *t, int64_t *n)
 {
-    t[*n - 1].rank = 2;
+    t[*n - 1].ndim = 2;
 }
 
 static void put_nan(tn_entry *t, int64_t *n)
