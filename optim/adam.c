@@ -24,8 +24,6 @@
 
 #include <math.h>
 
-enum { AMSGRAD = TN_ADAM_DECAY + 1 };
-
 void tn_adam_step(const tn_unit *u, int k, tn_adam how)
 {
     const double *h = u->h;
@@ -63,10 +61,10 @@ tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate)
     return (tn_adam){ .g = g, .rate = rate, .shrink = 1 - rate * u->h[TN_ADAM_DECAY] };
 }
 
-static bool needs(const tn_unit *u, int slot, int k)
+bool tn_adam_needs(const tn_unit *u, int slot, int k)
 {
     (void)k;
-    return slot < 2 || u->h[AMSGRAD] != 0;
+    return slot < 2 || u->h[TN_ADAM_AMSGRAD] != 0;
 }
 
 static void step(tn_unit *u)
@@ -88,7 +86,7 @@ const tn_optim_def tn_optim_adam = {
         { "weight_decay", 0, TN_FROM_0, "L2: added to the gradient, times the weight" },
         { "amsgrad", 0, TN_SWITCH, "1: the root is of the largest second moment so far" },
     },
-    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = tn_adam_needs,
     .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

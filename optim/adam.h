@@ -4,7 +4,8 @@
 
 #include "optim/optim.h"
 
-enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY }; /* first of .hyper */
+enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, /* first of .hyper */
+       TN_ADAM_AMSGRAD }; /* adam.c and adamw.c only; other pages have their own settings here */
 
 typedef enum tn_bias { /* of the moments, which start as zeros */
     TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
@@ -27,5 +28,6 @@ typedef struct tn_adam {
 void tn_adam_step(const tn_unit *u, int k, tn_adam how);
 /* AdamW on g at this rate, with the weight decay of u->h: for tn_adam_step. */
 tn_adam tn_adamw(const tn_unit *u, const tn_real *g, double rate);
+bool tn_adam_needs(const tn_unit *u, int slot, int k); /* .needs of adam.c and adamw.c */
 
 #endif

@@ -10,14 +10,6 @@
    Trap: eta in (1) is the scheduled rate. */
 #include "optim/adam.h"
 
-enum { AMSGRAD = TN_ADAM_DECAY + 1 };
-
-static bool needs(const tn_unit *u, int slot, int k)
-{
-    (void)k;
-    return slot < 2 || u->h[AMSGRAD] != 0;
-}
-
 static void step(tn_unit *u)
 {
     for (int k = 0; k < u->factors; k++) {
@@ -39,7 +31,7 @@ const tn_optim_def tn_optim_adamw = {
         { "weight_decay", 1e-2, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
         { "amsgrad", 0, TN_SWITCH, "1: the root is of the largest second moment so far" },
     },
-    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = needs,
+    .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "top", TN_LIKE_X } }, .needs = tn_adam_needs,
     .step = step,
     .claims = TN_INVARIANT_NONE, .clip = TN_CLIP_GLOBAL, .decay = "weight_decay",
 };

@@ -34,15 +34,9 @@
 #include <math.h>
 #include <string.h>
 
-static size_t work_of(int64_t r)
-{
-    size_t small = 5 * (size_t)(r * r) + 4 * (size_t)r, tall = tn_preconditioner_work(r);
-    return small > tall ? small : tall;
-}
-
 size_t tn_balance_bytes(const tn_unit *u)
 {
-    return (4 * (size_t)(u->r * u->r) + work_of(u->r)) * sizeof(double);
+    return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
 /* Eigenvalues w and, as rows of e, eigenvectors of a; a is overwritten. False: a is singular. */

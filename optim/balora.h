@@ -8,7 +8,7 @@
 typedef struct tn_balance {
     double *gram[2]; /* (r,r) B^T B of lora_A, A^T A of lora_B; may be overwritten */
     double *k, *l;   /* (r,r) K^T and L^T of (3) of balora.c */
-    double *work;    /* for the caller: tn_tall_work(r), or 5 r r + 4 r doubles */
+    double *work;    /* for the caller: tn_preconditioner_work(r) doubles */
 } tn_balance;
 
 /* (1) to (3) of balora.c for the pair u. The results lie in memory, which has tn_balance_bytes(u).

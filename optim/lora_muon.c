@@ -44,25 +44,26 @@ typedef struct page {    /* (r,r) where nothing else is noted */
     double *k, *l, *p, *q; /* of one equation at a time */
     double *work;
     tn_real *b_old;      /* lora_A's partner lora_B, as it was before (9) */
+    size_t bytes;
 } page;
 
-/* Lays the page into memory; returns the bytes of it. */
-static size_t page_of(const tn_unit *u, char *memory, page *p)
+/* Lays the page into the memory of u. */
+static page page_of(const tn_unit *u)
 {
-    const int64_t rr = u->r * u->r;
-    tn_scratch s = { .memory = memory };
-    double **const squares[] = { &p->t[0], &p->t[1], &p->k, &p->l, &p->p, &p->q };
+    page p;
+    tn_scratch s = { .memory = u->memory };
+    double **const squares[] = { &p.t[0], &p.t[1], &p.k, &p.l, &p.p, &p.q };
     for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
-        *squares[i] = tn_scratch_take(&s, rr);
-    p->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(u->r));
-    p->b_old = memory ? (tn_real *)(memory + s.used) : NULL;
-    return s.used + tn_unit_bytes(u);
+        *squares[i] = tn_scratch_take(&s, u->r * u->r);
+    p.work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(u->r));
+    p.b_old = s.memory ? (tn_real *)(s.memory + s.used) : NULL;
+    p.bytes = s.used + tn_unit_bytes(u);
+    return p;
 }
 
 static size_t scratch(const tn_unit *u)
 {
-    page p;
-    return page_of(u, NULL, &p);
+    return page_of(u).bytes;
 }
 
 static bool needs(const tn_unit *u, int slot, int k)
@@ -107,9 +108,8 @@ static void step(tn_unit *u)
     const int64_t r = u->r;
     const bool in_order = u->h[GAUSS_SEIDEL] != 0;
     const tn_factor *b = &u->f[TN_LORA_B];
-    page p;
+    const page p = page_of(u);
     tn_tall m[2];
-    page_of(u, u->memory, &p);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
         tn_basis(u, x, u->h[CUT], p.work, p.k, p.t[x]);                     /* (1), (a) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)

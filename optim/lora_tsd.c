@@ -42,28 +42,30 @@ typedef struct page { /* (r,r) where nothing else is noted; [x]: of factor x */
     double *square, *polar; /* (2 r,2 r) K^T K, and its inverse root */
     double *k, *l;          /* of one equation at a time */
     double *work;
+    size_t bytes;
 } page;
 
-/* Lays the page into memory; returns the bytes of it. */
-static size_t page_of(const tn_unit *u, char *memory, page *p)
+/* Lays the page into the memory of u. */
+static page page_of(const tn_unit *u)
 {
+    page p;
     const int64_t r = u->r, rr = r * r, tall = (int64_t)tn_preconditioner_work(r);
-    tn_scratch s = { .memory = memory };
-    double **const small[] = { &p->t[0], &p->t[1], &p->c[0], &p->c[1], &p->s[0], &p->s[1],
-                               &p->s_inverse[0], &p->s_inverse[1], &p->k, &p->l };
-    double **const large[] = { &p->core, &p->square, &p->polar };
+    tn_scratch s = { .memory = u->memory };
+    double **const small[] = { &p.t[0], &p.t[1], &p.c[0], &p.c[1], &p.s[0], &p.s[1],
+                               &p.s_inverse[0], &p.s_inverse[1], &p.k, &p.l };
+    double **const large[] = { &p.core, &p.square, &p.polar };
     for (size_t i = 0; i < sizeof small / sizeof *small; i++)
         *small[i] = tn_scratch_take(&s, rr);
     for (size_t i = 0; i < sizeof large / sizeof *large; i++)
         *large[i] = tn_scratch_take(&s, 4 * rr);
-    p->work = tn_scratch_take(&s, tall > 8 * rr + 8 * r ? tall : 8 * rr + 8 * r);
-    return s.used;
+    p.work = tn_scratch_take(&s, tall > 8 * rr + 8 * r ? tall : 8 * rr + 8 * r);
+    p.bytes = s.used;
+    return p;
 }
 
 static size_t scratch(const tn_unit *u)
 {
-    page p;
-    return page_of(u, NULL, &p);
+    return page_of(u).bytes;
 }
 
 /* C, S and S^+ of factor x. */
@@ -133,8 +135,7 @@ static void move(tn_unit *u, int x, const page *p)
 
 static void step(tn_unit *u)
 {
-    page p;
-    page_of(u, u->memory, &p);
+    const page p = page_of(u);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
         tn_basis(u, x, 0, p.work, p.k, p.t[x]);                             /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)

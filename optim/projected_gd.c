@@ -43,27 +43,28 @@ typedef struct page { /* (r,r) where nothing else is noted; a: of A = lora_B, b:
     double *a, *b;      /* (r) their eigenvalues */
     double *turned, *t; /* K in the eigenbases; of one equation at a time */
     double *work;
+    size_t bytes;
 } page;
 
-/* Lays the page into memory; returns the bytes of it. */
-static size_t page_of(const tn_unit *u, char *memory, page *p)
+/* Lays the page into the memory of u. */
+static page page_of(const tn_unit *u)
 {
-    const int64_t r = u->r, rr = r * r;
-    tn_scratch s = { .memory = memory };
-    double **const squares[] = { &p->ca, &p->cb, &p->k,      &p->x, &p->l,
-                                 &p->ea, &p->eb, &p->turned, &p->t };
+    const int64_t r = u->r;
+    tn_scratch s = { .memory = u->memory };
+    page p;
+    double **const squares[] = { &p.ca, &p.cb, &p.k, &p.x, &p.l, &p.ea, &p.eb, &p.turned, &p.t };
     for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
-        *squares[i] = tn_scratch_take(&s, rr);
-    p->a = tn_scratch_take(&s, r);
-    p->b = tn_scratch_take(&s, r);
-    p->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
-    return s.used;
+        *squares[i] = tn_scratch_take(&s, r * r);
+    p.a = tn_scratch_take(&s, r);
+    p.b = tn_scratch_take(&s, r);
+    p.work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
+    p.bytes = s.used;
+    return p;
 }
 
 static size_t scratch(const tn_unit *u)
 {
-    page p;
-    return page_of(u, NULL, &p);
+    return page_of(u).bytes;
 }
 
 /* Eigenvalues w and, as rows of e, eigenvectors of X^T X for factor x. */
@@ -98,18 +99,11 @@ static void move(const tn_unit *u, int x, double eta, double *c, const page *p)
                     u->f[x].x);
 }
 
-/* What the decay leaves of factor x. */
-static double kept(const tn_unit *u, int x)
-{
-    return u->f[x].decays ? 1 - u->lr * u->h[DECAY] : 1;
-}
-
 static void step(tn_unit *u)
 {
     const int64_t r = u->r, rr = r * r;
-    const double eta = u->lr / (u->s * u->s), split = u->h[SPLIT];
-    page p;
-    page_of(u, u->memory, &p);
+    const double eta = u->lr / (u->s * u->s), split = u->h[SPLIT], lost = u->lr * u->h[DECAY];
+    const page p = page_of(u);
     tn_preconditioner(u, TN_LORA_B, u->h[DELTA], p.work, p.cb);
     tn_preconditioner(u, TN_LORA_A, u->h[DELTA], p.work, p.ca);                /* (1) */
     tn_tall_gram(tn_weight_of(u, TN_LORA_B), tn_gradient_of(u, TN_LORA_B), p.work, u->wide, p.x);
@@ -119,12 +113,12 @@ static void step(tn_unit *u)
         p.x[j] = split == 0 ? 0 : -0.5 * p.k[j];                               /* (6), (7) */
     if (split == 2)
         published_split(u, &p);                                                /* (8) */
-    tn_small_diagonal(r, kept(u, TN_LORA_A), p.l);
+    tn_small_diagonal(r, u->f[TN_LORA_A].decays ? 1 - lost : 1, p.l);
     for (int64_t i = 0; i < r; i++)
         for (int64_t j = 0; j < r; j++)
             p.l[i * r + j] += eta * -p.x[j * r + i];
     move(u, TN_LORA_A, eta, p.cb, &p);                                         /* (5) */
-    tn_small_diagonal(r, kept(u, TN_LORA_B), p.l);
+    tn_small_diagonal(r, u->f[TN_LORA_B].decays ? 1 - lost : 1, p.l);
     for (int64_t j = 0; j < rr; j++)
         p.l[j] += eta * (p.k[j] + p.x[j]);
     move(u, TN_LORA_B, eta, p.ca, &p);                                         /* (4) */

@@ -37,32 +37,25 @@
 #include <math.h>
 #include <string.h>
 
-/* Lays the pieces into memory; returns the bytes of them. */
-static size_t lay_out(const tn_unit *u, char *memory, tn_rite *m)
-{
-    const int64_t r = u->r, rr = r * r;
-    tn_scratch s = { .memory = memory };
-    double **const squares[] = { &m->gram[0], &m->gram[1], &m->t[0], &m->t[1], &m->uu[0], &m->uu[1],
-                                 &m->cross, &m->moved, &m->h, &m->p, &m->k, &m->l };
-    for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
-        *squares[i] = tn_scratch_take(&s, rr);
-    m->w = tn_scratch_take(&s, 2 * r);
-    m->c = tn_scratch_take(&s, 2);
-    m->work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
-    return s.used;
-}
-
 tn_rite tn_rite_of(const tn_unit *u)
 {
+    const int64_t r = u->r, rr = r * r;
+    tn_scratch s = { .memory = u->memory };
     tn_rite m;
-    lay_out(u, u->memory, &m);
+    double **const squares[] = { &m.gram[0], &m.gram[1], &m.t[0], &m.t[1], &m.uu[0], &m.uu[1],
+                                 &m.cross,   &m.moved,   &m.h,    &m.p,    &m.k,     &m.l };
+    for (size_t i = 0; i < sizeof squares / sizeof *squares; i++)
+        *squares[i] = tn_scratch_take(&s, rr);
+    m.w = tn_scratch_take(&s, 2 * r);
+    m.c = tn_scratch_take(&s, 2);
+    m.work = tn_scratch_take(&s, (int64_t)tn_preconditioner_work(r));
+    m.bytes = s.used;
     return m;
 }
 
 size_t tn_rite_scratch(const tn_unit *u)
 {
-    tn_rite m;
-    return lay_out(u, NULL, &m);
+    return tn_rite_of(u).bytes;
 }
 
 void tn_rite_bases(const tn_unit *u, const tn_rite *m, double cut)

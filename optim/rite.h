@@ -36,6 +36,7 @@ typedef struct tn_rite {    /* the scratch of a unit; (r,r) where nothing else i
     double *w;              /* (2 r) eigenvalues */
     double *p, *k, *l;      /* of one function at a time */
     double *work;           /* of basis.h */
+    size_t bytes;           /* of all pieces */
 } tn_rite;
 
 typedef struct tn_rite_floor { /* (7): what bounds the inverse root */
@@ -45,7 +46,7 @@ typedef struct tn_rite_floor { /* (7): what bounds the inverse root */
 } tn_rite_floor;
 
 tn_rite tn_rite_of(const tn_unit *u);     /* the pieces of u->memory */
-size_t tn_rite_scratch(const tn_unit *u); /* its bytes, for .scratch */
+size_t tn_rite_scratch(const tn_unit *u); /* their bytes, for .scratch */
 
 /* (1) and (2) of both factors: gram, t, uu, and c = 1. cut: as in tn_basis. */
 void tn_rite_bases(const tn_unit *u, const tn_rite *m, double cut);

@@ -52,12 +52,10 @@ static void descend(tn_unit *u, int x, const tn_real *g)
     const double *h = u->h;
     bool after = h[DECAY_AFTER] != 0;
     double lost = u->lr * h[TN_ADAM_DECAY];
-    tn_bias bias = h[BIAS_CORRECTION] == 0   ? TN_BIAS_KEPT
-                   : h[BIAS_CORRECTION] == 1 ? TN_BIAS_BUT_EPS
-                                             : TN_BIAS_CORRECTED;
-    tn_adam_step(u, x, (tn_adam){ .g = g, .rate = u->lr, .bias = bias,       /* (3), (4), (5) */
-                                  .shrink = after ? 1 : 1 - lost,
-                                  .fade = after ? lost : 0 });               /* (6) */
+    static const tn_bias bias[] = { TN_BIAS_KEPT, TN_BIAS_BUT_EPS, TN_BIAS_CORRECTED };
+    tn_adam how = { .g = g, .rate = u->lr, .bias = bias[(int)h[BIAS_CORRECTION]],
+                    .shrink = after ? 1 : 1 - lost, .fade = after ? lost : 0 }; /* (6) */
+    tn_adam_step(u, x, how);                                                 /* (3), (4), (5) */
 }
 
 static void step(tn_unit *u)

@@ -12,9 +12,7 @@
 #ifndef TN_BASIS_H
 #define TN_BASIS_H
 
-#include "optim/algebra/linalg.h"
 #include "optim/algebra/preconditioner.h"
-#include "optim/optim.h"
 
 /* gram = Y^T Y and t = T, both (r,r), of a factor. A direction whose eigenvalue is zero up to
    rounding, or at most `cut` of the largest one, is a zero column of t. */

@@ -22,7 +22,7 @@ tn_tall tn_gradient_of(const tn_unit *u, int factor)
 
 size_t tn_preconditioner_work(int64_t r)
 {
-    size_t tall = tn_tall_work(r), small = 3 * (size_t)(r * r) + 4 * (size_t)r;
+    size_t tall = tn_tall_work(r), small = 5 * (size_t)(r * r) + 4 * (size_t)r;
     return tall > small ? tall : small;
 }
 

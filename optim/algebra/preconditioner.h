@@ -17,6 +17,6 @@ typedef struct tn_gram_facts { bool regular; double norm; } tn_gram_facts;
    pseudo-inverse. norm: ||Y^T Y||. work: tn_preconditioner_work(r). */
 tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, double *work,
                                 double *out);
-size_t tn_preconditioner_work(int64_t r); /* doubles; also enough for the products of linalg.h */
+size_t tn_preconditioner_work(int64_t r); /* doubles: tn_tall_work(r), at least 5 r r + 4 r */
 
 #endif

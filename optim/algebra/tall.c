@@ -72,28 +72,34 @@ INLINE void gram_of(int64_t r, const double *x, const double *y, double *out)
         }
 }
 
-/* out += X K of one panel. k is K^T, (r, padded r). */
-INLINE void multiply_of(int64_t r, const double *restrict x, const double *restrict k,
+/* out = X K of one panel, or out + X K if add. k is K^T, (r, padded r). */
+INLINE void multiply_of(int64_t r, const double *restrict x, const double *restrict k, bool add,
                         double *restrict out)
 {
     for (int64_t j = 0; j < r; j++, out += PANEL)
         for (int64_t i = 0; i < r; i += 4) {
             const double *f = k + j * padded(r) + i, *a = x + i * PANEL;
             double f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
+            bool first = i == 0 && !add;
             for (int n = 0; n < PANEL; n++)
-                out[n] = (((out[n] + a[n] * f0) + a[n + PANEL] * f1) + a[n + 2 * PANEL] * f2) +
-                         a[n + 3 * PANEL] * f3;
+                out[n] = ((((first ? 0 : out[n]) + a[n] * f0) + a[n + PANEL] * f1) +
+                          a[n + 2 * PANEL] * f2) + a[n + 3 * PANEL] * f3;
         }
 }
+
+typedef struct kernels { /* gram_of and multiply_of, compiled for one instruction set */
+    void (*gram)(int64_t r, const double *x, const double *y, double *out);
+    void (*multiply)(int64_t r, const double *x, const double *k, bool add, double *out);
+} kernels;
 
 static void gram_plain(int64_t r, const double *x, const double *y, double *out)
 {
     gram_of(r, x, y, out);
 }
 
-static void multiply_plain(int64_t r, const double *x, const double *k, double *out)
+static void multiply_plain(int64_t r, const double *x, const double *k, bool add, double *out)
 {
-    multiply_of(r, x, k, out);
+    multiply_of(r, x, k, add, out);
 }
 
 #if defined __x86_64__
@@ -104,45 +110,32 @@ static void gram_wide(int64_t r, const double *x, const double *y, double *out)
 }
 
 __attribute__((target("avx2")))
-static void multiply_wide(int64_t r, const double *x, const double *k, double *out)
+static void multiply_wide(int64_t r, const double *x, const double *k, bool add, double *out)
 {
-    multiply_of(r, x, k, out);
+    multiply_of(r, x, k, add, out);
 }
 #endif
 
-static void gram_panel(bool wide, int64_t r, const double *x, const double *y, double *out)
+static kernels kernels_for(bool wide)
 {
 #if defined __x86_64__
-    if (wide) {
-        gram_wide(r, x, y, out);
-        return;
-    }
+    if (wide)
+        return (kernels){ gram_wide, multiply_wide };
 #endif
     (void)wide;
-    gram_plain(r, x, y, out);
-}
-
-static void multiply_panel(bool wide, int64_t r, const double *x, const double *k, double *out)
-{
-#if defined __x86_64__
-    if (wide) {
-        multiply_wide(r, x, k, out);
-        return;
-    }
-#endif
-    (void)wide;
-    multiply_plain(r, x, k, out);
+    return (kernels){ gram_plain, multiply_plain };
 }
 
 void tn_tall_gram(tn_tall x, tn_tall y, double *work, bool wide, double *out)
 {
+    const kernels run = kernels_for(wide);
     double *px = work, *py = x.x == y.x ? px : px + padded(x.r) * PANEL;
     memset(out, 0, (size_t)(x.r * x.r) * sizeof *out);
     for (int64_t from = 0; from < x.n; from += PANEL) {
         load(x, from, px);
         if (py != px)
             load(y, from, py);
-        gram_panel(wide, x.r, px, py, out);
+        run.gram(x.r, px, py, out);
     }
     for (int64_t i = 0; i < x.r && px == py; i++)
         for (int64_t j = 0; j < i; j++)
@@ -157,39 +150,37 @@ static void transpose(int64_t r, const double *k, double *out)
             out[j * padded(r) + i] = i < r ? k[i * r + j] : 0;
 }
 
-void tn_tall_combine(tn_tall g, const double *k, tn_tall y, const double *l, double *work,
-                     bool wide, tn_real *out)
+/* out = G K + Y L; if L is NULL, G K + keep Y; if y.x is NULL, too, G K. */
+static void combine(tn_tall g, const double *k, tn_tall y, const double *l, double keep,
+                    double *work, bool wide, tn_real *out)
 {
-    int64_t size = padded(g.r) * PANEL;
+    const kernels run = kernels_for(wide);
+    const int64_t size = padded(g.r) * PANEL;
     double *px = work, *po = px + size, *pk = po + size, *pl = pk + g.r * padded(g.r);
     transpose(g.r, k, pk);
     if (l)
         transpose(g.r, l, pl);
     for (int64_t from = 0; from < g.n; from += PANEL) {
-        memset(po, 0, (size_t)size * sizeof *po);
         load(g, from, px);
-        multiply_panel(wide, g.r, px, pk, po);
-        if (l) {
+        run.multiply(g.r, px, pk, false, po);
+        if (y.x)
             load(y, from, px);
-            multiply_panel(wide, g.r, px, pl, po);
-        }
+        if (l)
+            run.multiply(g.r, px, pl, true, po);
+        for (int64_t j = 0; j < g.r * PANEL && y.x && !l; j++)
+            po[j] += keep * px[j];
         store(po, g, from, out);
     }
+}
+
+void tn_tall_combine(tn_tall g, const double *k, tn_tall y, const double *l, double *work,
+                     bool wide, tn_real *out)
+{
+    combine(g, k, l ? y : (tn_tall){ 0 }, l, 0, work, wide, out);
 }
 
 void tn_tall_add(tn_tall g, const double *k, tn_tall y, double keep, double *work, bool wide,
                  tn_real *out)
 {
-    int64_t size = padded(g.r) * PANEL;
-    double *px = work, *po = px + size, *pk = po + size;
-    transpose(g.r, k, pk);
-    for (int64_t from = 0; from < g.n; from += PANEL) {
-        memset(po, 0, (size_t)size * sizeof *po);
-        load(g, from, px);
-        multiply_panel(wide, g.r, px, pk, po);
-        load(y, from, px);
-        for (int64_t j = 0; j < g.r * PANEL; j++)
-            po[j] += keep * px[j];
-        store(po, g, from, out);
-    }
+    combine(g, k, y, NULL, keep, work, wide, out);
 }
