@@ -88,6 +88,9 @@ SOURCES := $(sort $(wildcard $(foreach e,c h def,$(foreach d,core data nn optim 
 map: ## the tree, with what each file says it holds
 	@sh tests/support/map.sh $(SOURCES)
 
+format: ## the tree as .clang-format has it (clang-format 14)
+	@clang-format -i $(filter %.c %.h,$(SOURCES))
+
 # What tests preload into the program: it refuses allocations, or interrupts calls.
 PRELOADS := $(patsubst tests/preload/%.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c))
 $(BUILD)/%.so: tests/preload/%.c
@@ -162,7 +165,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test map bench demo figures base asan tsan fuzz run-fuzz install clean help
+.PHONY: all test map format bench demo figures base asan tsan fuzz run-fuzz install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

@@ -13,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     int command_##name(const options *o, tn_error *e);
 #include "apps/commands/commands.def"
 #undef COMMAND
 
 const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     { letter, #name, synonyms, arguments, most, needs, help, command_##name },
 #include "apps/commands/commands.def"
 #undef COMMAND

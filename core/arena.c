@@ -55,7 +55,9 @@ void tn_block_free(void *block, size_t bytes)
    what does not fit the end of one begins the next. Chunks that are more than one become one as soon
    as the arena is empty, or a step a little longer than the last would find every chunk too small. */
 
-enum { STEP = 64 << 20 }; /* bytes made memory at a time, of which those that are touched are taken */
+enum {
+    STEP = 64 << 20
+}; /* bytes made memory at a time, of which those that are touched are taken */
 
 /* Addresses without memory behind them; NULL: not available. */
 static char *reserve(size_t size)

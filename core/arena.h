@@ -16,7 +16,9 @@ typedef struct tn_chunk { /* see the picture in arena.c */
     size_t high;        /* the most bytes ever used */
 } tn_chunk;
 
-typedef struct tn_place { size_t chunk, used; } tn_place; /* `used` bytes into a chunk */
+typedef struct tn_place {
+    size_t chunk, used;
+} tn_place; /* `used` bytes into a chunk */
 
 typedef struct tn_arena { /* starts as { 0 } */
     tn_chunk *chunks;
@@ -30,8 +32,13 @@ void tn_arena_rewind(tn_arena *a, tn_place to); /* to a place that was a->at, or
 void tn_arena_free(tn_arena *a);
 
 /* Buffers for the gradients of intermediate results, reused by size. */
+/* clang-format off */
 typedef struct tn_buffer { void *base; size_t size; bool taken; } tn_buffer;
-typedef struct tn_buffers { tn_buffer *list; size_t count, room, bytes; } tn_buffers; /* starts as { 0 } */
+/* clang-format on */
+typedef struct tn_buffers {
+    tn_buffer *list;
+    size_t count, room, bytes;
+} tn_buffers; /* starts as { 0 } */
 
 void *tn_buffers_take(tn_buffers *p, size_t bytes); /* NULL: no memory */
 void tn_buffers_give(tn_buffers *p, void *buffer);

@@ -24,7 +24,7 @@ struct tn_context {
     tn_pool *pool;
     const tn_kernels *kernels;
     uint64_t seed;
-    atomic_int users;   /* the caller who made it, tapes and params: the last one frees it */
+    atomic_int users; /* the caller who made it, tapes and params: the last one frees it */
 };
 
 #define TN_BUSY "the context runs on another thread; expected one thread at a time"

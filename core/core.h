@@ -41,7 +41,9 @@ enum {
 #undef ERR
 };
 
+/* clang-format off */
 typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0 } */
+/* clang-format on */
 
 /* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code (e NULL:
    code). The text is one line, formatted by tn_format; where it is too long, its strings lose their
@@ -92,7 +94,8 @@ typedef struct tn_options {
 /* NULL when memory or threads are not to be had, or the CPU has not the instruction set asked for (or
    no CPU has: $TN_ISA is no name). */
 tn_context *tn_context_new(const tn_options *options); /* options NULL: all of them 0 */
-void tn_context_free(tn_context *c); /* it lives on until the last of its tapes and params is freed */
+void tn_context_free(
+    tn_context *c); /* it lives on until the last of its tapes and params is freed */
 int tn_context_threads(const tn_context *c);
 uint64_t tn_context_seed(const tn_context *c);
 const char *tn_context_isa(const tn_context *c);
@@ -108,6 +111,7 @@ typedef enum tn_dtype {
     TN_F16   /* the same */
 } tn_dtype;
 
+/* clang-format off */
 typedef struct tn_tensor {
     tn_dtype dtype;
     int ndim;                 /* 1..4; a scalar is (1) */
@@ -123,6 +127,7 @@ typedef struct tn_tensor {
     int users;
     unsigned char place;
 } tn_tensor;
+/* clang-format on */
 
 /* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory, more
    than tn_memory_room, a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
@@ -132,8 +137,8 @@ void tn_tensor_free(tn_tensor *a);
 /* No gradient is computed for it any more; its memory is given back. (Setting wants_grad by hand makes
    none: an op in training refuses a tensor that wants a gradient without memory for it.) */
 void tn_tensor_freeze(tn_tensor *a);
-int64_t tn_tensor_count(const tn_tensor *a);   /* number of elements */
-size_t tn_dtype_size(tn_dtype dtype);          /* bytes of one element; 0: no tn_dtype */
+int64_t tn_tensor_count(const tn_tensor *a); /* number of elements */
+size_t tn_dtype_size(tn_dtype dtype);        /* bytes of one element; 0: no tn_dtype */
 /* "(2,3)" into out (at least 64 bytes), which is returned. */
 char *tn_tensor_shape(const tn_tensor *a, char *out);
 
@@ -160,11 +165,17 @@ tn_context *tn_tape_context(const tn_tape *t);
 /* Training (a new tape's state): nodes are kept, dropout is active and draws its numbers for
    `draw`, whose low 32 bits must differ from one micro-batch to the next. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
+/* clang-format off */
 void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
-typedef struct tn_mode { bool training; uint64_t draw; } tn_mode;
-tn_mode tn_tape_mode(const tn_tape *t);  /* for who changes it and has to change it back */
+/* clang-format on */
+typedef struct tn_mode {
+    bool training;
+    uint64_t draw;
+} tn_mode;
+tn_mode tn_tape_mode(const tn_tape *t); /* for who changes it and has to change it back */
 void tn_tape_set_mode(tn_tape *t, tn_mode mode);
-size_t tn_tape_memory(const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
+size_t tn_tape_memory(
+    const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
 /* An input of the step, in the tape's memory, without a gradient; the caller fills it. NULL, and an
    error on the tape, for a shape or type that tn_tensor_new does not take. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[]);
@@ -191,9 +202,9 @@ void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t s
 
 double tn_exp(double x); /* relative error < 1e-15 */
 double tn_log(double x);
-double tn_cos(double x); /* |x| < 1e5 */
-double tn_erf(double x); /* relative error < 1e-15 */
-double tn_erfc(double x); /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
+double tn_cos(double x);              /* |x| < 1e5 */
+double tn_erf(double x);              /* relative error < 1e-15 */
+double tn_erfc(double x);             /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
 double tn_power(double x, int64_t n); /* x^n, by squaring */
 
 /* ---- ops: each a row of ops.def, which says formula and shapes ---- */

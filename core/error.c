@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+/* clang-format off */
 typedef struct line { char *s; size_t room, n; } line; /* n: bytes that were to be added */
+/* clang-format on */
 
 static void add(void *arg, const char *bytes, size_t n)
 {
@@ -83,14 +85,12 @@ void tn_error_add(tn_error *e, const char *format, ...)
 const char *tn_strerror(int code)
 {
     switch (code) {
-    case TN_OK:
-        return "success";
-#define ERR(name, number, meaning) \
-    case name:                     \
+    case TN_OK: return "success";
+#define ERR(name, number, meaning)                                                                 \
+    case name:                                                                                     \
         return meaning;
 #include "core/errors.def"
 #undef ERR
-    default:
-        return "unknown error";
+    default: return "unknown error";
     }
 }

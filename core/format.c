@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct sink { tn_sink *put; void *arg; } sink;
+/* clang-format on */
 
 /* ---- strings ---- */
 
@@ -97,7 +99,7 @@ static void put_string(sink k, const char *s, size_t n, size_t most, size_t widt
 
 /* ---- conversions ---- */
 
-typedef struct spec { /* %-12.3llx */
+typedef struct spec {              /* %-12.3llx */
     char flags[8], length, letter; /* length: 0, l, L (ll), z */
     bool left, has_precision;
     int width, precision;
@@ -147,12 +149,15 @@ static void put_integer(sink k, const spec *p, va_list *args)
     long long n = 0;
     unsigned long long u = 0;
     if (is_signed)
-        n = p->length == 'L' ? va_arg(*args, long long) : p->length == 'l' ? va_arg(*args, long)
-            : p->length == 'z' ? (long long)va_arg(*args, ptrdiff_t) : va_arg(*args, int);
+        n = p->length == 'L'   ? va_arg(*args, long long)
+            : p->length == 'l' ? va_arg(*args, long)
+            : p->length == 'z' ? (long long)va_arg(*args, ptrdiff_t)
+                               : va_arg(*args, int);
     else
-        u = p->length == 'L' ? va_arg(*args, unsigned long long)
+        u = p->length == 'L'   ? va_arg(*args, unsigned long long)
             : p->length == 'l' ? va_arg(*args, unsigned long)
-            : p->length == 'z' ? va_arg(*args, size_t) : va_arg(*args, unsigned);
+            : p->length == 'z' ? va_arg(*args, size_t)
+                               : va_arg(*args, unsigned);
     const int precision = p->has_precision ? p->precision : -1; /* negative: as if there was none */
     snprintf(form, sizeof form, "%%%s*.*ll%c", p->flags, p->letter);
     if (is_signed)

@@ -61,14 +61,10 @@ double tn_cos(double x)
         s = 1 + s * q / (i * (i + 1));
     }
     switch ((int64_t)k & 3) {
-    case 0:
-        return c;
-    case 1:
-        return -(s * r);
-    case 2:
-        return -c;
-    default:
-        return s * r;
+    case 0: return c;
+    case 1: return -(s * r);
+    case 2: return -c;
+    default: return s * r;
     }
 }
 

@@ -25,13 +25,13 @@
 #include <stdatomic.h>
 
 enum {
-    SKINNY = 64,        /* column-major A and no more rows or columns than this: shorter chains */
+    SKINNY = 64, /* column-major A and no more rows or columns than this: shorter chains */
     SKINNY_DEPTH = 256,
-    TASK_PANELS = 8,    /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
-    TASK_ROWS = 64,     /* rows of a task are a multiple of this */
-    SMALL = 1 << 18,    /* multiply-adds; about 5 us, too short to wake a thread */
-    HEIGHT = 16,        /* rows that pass over a panel of a triangle together */
-    FEW_ROWS = 16       /* of A: B is then not packed (1 row: 24 GB/s instead of 15) */
+    TASK_PANELS = 8, /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
+    TASK_ROWS = 64,  /* rows of a task are a multiple of this */
+    SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
+    HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
+    FEW_ROWS = 16    /* of A: B is then not packed (1 row: 24 GB/s instead of 15) */
 };
 
 typedef struct plan {
@@ -44,8 +44,8 @@ typedef struct plan {
     int64_t rows, cols; /* of a task */
     int64_t across;     /* tasks side by side in C */
     int64_t tasks;
-    bool share;         /* the tasks among all threads */
-    bool turn_a;        /* A is column-major and each of its elements meets several panels */
+    bool share;  /* the tasks among all threads */
+    bool turn_a; /* A is column-major and each of its elements meets several panels */
     atomic_bool no_memory;
 } plan;
 

@@ -34,6 +34,7 @@ typedef enum tn_triangle {
     TN_C_LOWER  /* C[i][j] is unspecified for j > i + edge: it may be overwritten */
 } tn_triangle;
 
+/* clang-format off */
 typedef struct tn_product {
     int64_t m, n, k;                 /* C (m,n) = start + A (m,k) B (k,n) */
     const tn_real *a; int64_t ars, acs; /* element (i,k) of A at a[i*ars + k*acs]; one of the two is 1 */
@@ -43,13 +44,15 @@ typedef struct tn_product {
     const tn_real *bias;             /* (n) or NULL: every row of C starts from it; not with add */
     tn_triangle triangle; int64_t edge;
 } tn_product;
+/* clang-format on */
 
 /* The order of sums is part of the definition: C[i][j] = start + s_0 + s_1 + ..., added from left to
    right. s_b is one chain of fused multiply-adds, which begins at 0 and takes k from b TN_KC to
    (b + 1) TN_KC - 1 in ascending order. Threads, instruction set, m and the layout of an operand do
    not change it. One exception: if A is stored column-major (acs is not 1: a sum over tokens) and
    min(m, n) <= 64, chains are 256 long. k = 0 gives start. */
-int tn_gemm(tn_context *c, const tn_product *p);           /* on all threads */
-int tn_gemm_here(tn_context *c, int thread, const tn_product *p); /* on the calling thread, inside a parallel body */
+int tn_gemm(tn_context *c, const tn_product *p); /* on all threads */
+int tn_gemm_here(tn_context *c, int thread,
+                 const tn_product *p); /* on the calling thread, inside a parallel body */
 
 #endif

@@ -53,7 +53,10 @@ tn_tensor *tn_made_new(tn_tape *t, tn_tensor start)
     tn_made *m = tn_checked(t, room ? take_struct(l) : NULL);
     if (!m)
         return NULL;
-    *m = (tn_made){ .tensor = start, .number = l->next++, .nodes = t->count, .held = t->held_count,
+    *m = (tn_made){ .tensor = start,
+                    .number = l->next++,
+                    .nodes = t->count,
+                    .held = t->held_count,
                     .place = t->results.at };
     m->tensor.self = &m->tensor;
     m->tensor.tape = t;
@@ -94,11 +97,11 @@ const char *tn_made_fault(const tn_tape *t, const tn_tensor *a)
 {
     if (!a->tape)
         return NULL;
-    return a->self != a      ? "is a copy of a tensor; expected the tensor itself"
-           : a->tape != t    ? "belongs to another tape"
-           : a->place == GONE ? "was made before the tape was reset or rewound"
+    return a->self != a        ? "is a copy of a tensor; expected the tensor itself"
+           : a->tape != t      ? "belongs to another tape"
+           : a->place == GONE  ? "was made before the tape was reset or rewound"
            : a->place == SPENT ? "was consumed by an earlier op"
-                              : NULL;
+                               : NULL;
 }
 
 static void forget(tn_tape *t, tn_made *m)

@@ -69,7 +69,8 @@ static size_t room_of_group(const char *root, const char *path, const char *limi
     if (!read_text(root, path, limit_file, text))
         return SIZE_MAX;
     const size_t limit = number_of(text, "");
-    const size_t held = read_text(root, path, "memory.stat", text) ? number_of(text, held_key) : SIZE_MAX;
+    const size_t held =
+        read_text(root, path, "memory.stat", text) ? number_of(text, held_key) : SIZE_MAX;
     if (limit == SIZE_MAX || held == SIZE_MAX)
         return limit;
     const size_t others = held > own ? held - own : 0;
@@ -77,8 +78,8 @@ static size_t room_of_group(const char *root, const char *path, const char *limi
 }
 
 /* The least of the groups at mount/path, and around it up to the mount. */
-static size_t room_of_groups(const char *root, const char *mount, const char *path, const char *limit_file,
-                             const char *held_key, size_t own)
+static size_t room_of_groups(const char *root, const char *mount, const char *path,
+                             const char *limit_file, const char *held_key, size_t own)
 {
     char full[MOST_PATH];
     size_t least = SIZE_MAX;
@@ -106,16 +107,18 @@ static size_t room_by_groups(const char *root, size_t own)
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;
-        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+        char *controllers = strchr(line, ':'),
+             *path = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!path)
             continue;
         *path++ = 0;
         const bool second = !controllers[1];
         if (!second && strcmp(controllers, ":memory"))
             continue;
-        const size_t room = second
-            ? room_of_groups(root, "/sys/fs/cgroup", path, "memory.max", "anon", own)
-            : room_of_groups(root, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes", "total_rss", own);
+        const size_t room =
+            second ? room_of_groups(root, "/sys/fs/cgroup", path, "memory.max", "anon", own)
+                   : room_of_groups(root, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes",
+                                    "total_rss", own);
         least = room < least ? room : least;
     }
     return least;

@@ -24,25 +24,27 @@ typedef struct worker {
     int thread; /* 1 .. threads-1; the caller of tn_pool_run is 0 */
 } worker;
 
+/* clang-format off */
 typedef struct block { void *data; size_t bytes; } block;
+/* clang-format on */
 
 struct tn_pool {
     int threads;
-    int started;            /* workers that exist */
-    worker *workers;        /* (threads - 1) */
-    block *memory;          /* (threads, TN_SLOTS) */
+    int started;             /* workers that exist */
+    worker *workers;         /* (threads - 1) */
+    block *memory;           /* (threads, TN_SLOTS) */
     _Atomic uintptr_t owner; /* the thread that is inside a call of the pool's users; 0: nobody */
-    int depth;              /* how many of its calls it is in; this and */
-    bool running;           /* that it is inside a run are its own to look at */
+    int depth;               /* how many of its calls it is in; this and */
+    bool running;            /* that it is inside a run are its own to look at */
 
-    pthread_mutex_t lock;   /* guards job, open, stop and changes of round and joined */
-    pthread_cond_t wake;    /* a round has begun */
-    pthread_cond_t left;    /* the last worker has left a round */
+    pthread_mutex_t lock; /* guards job, open, stop and changes of round and joined */
+    pthread_cond_t wake;  /* a round has begun */
+    pthread_cond_t left;  /* the last worker has left a round */
     job job;
-    bool open, stop;        /* the round may be joined; the pool ends */
-    atomic_uint round;      /* counts the runs */
-    atomic_int joined;      /* workers inside the present round */
-    _Atomic int64_t next;   /* the first index that nobody has taken */
+    bool open, stop;      /* the round may be joined; the pool ends */
+    atomic_uint round;    /* counts the runs */
+    atomic_int joined;    /* workers inside the present round */
+    _Atomic int64_t next; /* the first index that nobody has taken */
 };
 
 static void relax(void)
@@ -233,7 +235,9 @@ void *tn_pool_memory(tn_pool *p, int thread, int slot, size_t bytes)
     return b->data;
 }
 
+/* clang-format off */
 typedef struct ranges { int64_t count, length; tn_range_body *body; void *arg; } ranges;
+/* clang-format on */
 
 static void run_range(void *arg, int64_t i, int thread)
 {

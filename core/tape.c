@@ -169,10 +169,13 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
     if (!ids && a->dtype != TN_REAL && !frozen)
         return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
     if (!a->data || !tn_shape_is_sane(a->ndim, a->dim))
-        return tn_refuse(t, op, TN_EARG, "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
+        return tn_refuse(t, op, TN_EARG,
+                         "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
     if (t->mode.training && a->wants_grad && a->place == LEAF && !a->g)
-        return tn_refuse(t, op, TN_ESTATE,
-                         "operand %d wants a gradient without memory for it; expected tn_tensor_new to be told", i + 1);
+        return tn_refuse(
+            t, op, TN_ESTATE,
+            "operand %d wants a gradient without memory for it; expected tn_tensor_new to be told",
+            i + 1);
     return 0;
 }
 
@@ -244,7 +247,8 @@ static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_a
         return NULL;
     for (int i = 0; i < op->inputs; i++)
         n.wanted = n.wanted || (n.training && n.in[i] && n.in[i]->wants_grad);
-    n.out = tn_made_new(t, (tn_tensor){ .dtype = TN_REAL, .wants_grad = n.wanted,
+    n.out = tn_made_new(t, (tn_tensor){ .dtype = TN_REAL,
+                                        .wants_grad = n.wanted,
                                         .place = op->view || op->reads_result ? READ : RESULT });
     if (!n.out || op->shape(t, &n, n.out) || check_result(t, &n) || place_result(t, &n))
         return NULL;
@@ -273,11 +277,13 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim
     if (tn_tape_given(t, dim, __func__))
         return NULL;
     if (!tn_dtype_size(dtype))
-        tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", (int)dtype);
+        tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16",
+                (int)dtype);
     if (!t->error.code && !tn_shape_is_sane(ndim, dim))
-        tn_fail(&t->error, TN_ESHAPE, "input: expected 1 to %d dimensions from 1, at most 2^40 numbers",
-                TN_MAX_NDIM);
-    tn_tensor *a = t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
+        tn_fail(&t->error, TN_ESHAPE,
+                "input: expected 1 to %d dimensions from 1, at most 2^40 numbers", TN_MAX_NDIM);
+    tn_tensor *a =
+        t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
     if (!a)
         return NULL;
     tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1,
@@ -366,7 +372,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
     if (!loss->wants_grad || loss->place == LEAF)
         return tn_fail(&t->error, TN_ESTATE,
                        "backward: nothing that the loss depends on wants a gradient%s",
-                       t->mode.training ? "" : "; the tape is in evaluation, tn_tape_train ends that");
+                       t->mode.training ? ""
+                                        : "; the tape is in evaluation, tn_tape_train ends that");
     if (!tn_context_enter(t->context))
         return tn_fail(&t->error, TN_ESTATE, "backward: " TN_BUSY);
     walk_back(t, loss);

@@ -6,10 +6,10 @@
 
 size_t tn_dtype_size(tn_dtype dtype)
 {
-    return dtype == TN_REAL                        ? sizeof(tn_real)
-           : dtype == TN_I32                       ? sizeof(int32_t)
+    return dtype == TN_REAL                      ? sizeof(tn_real)
+           : dtype == TN_I32                     ? sizeof(int32_t)
            : dtype == TN_BF16 || dtype == TN_F16 ? sizeof(uint16_t)
-                                                   : 0;
+                                                 : 0;
 }
 
 int64_t tn_tensor_count(const tn_tensor *a)
@@ -96,8 +96,11 @@ tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool 
     tn_tensor *a = sane ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
-    *a = (tn_tensor){ .dtype = dtype, .self = a, .users = 1, .wants_grad = wants_grad && dtype == TN_REAL };
-    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1, ndim > 3 ? dim[3] : 1);
+    *a = (tn_tensor){
+        .dtype = dtype, .self = a, .users = 1, .wants_grad = wants_grad && dtype == TN_REAL
+    };
+    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1,
+                ndim > 3 ? dim[3] : 1);
     return a;
 }
 

@@ -37,8 +37,9 @@ const char *tn_config_spelling(const tn_json *config, const char *key, const cha
     if (!is_there(a))
         return other;
     if (a->kind != b->kind || !a->text || !b->text || strcmp(a->text, b->text)) {
-        snprintf(expected, sizeof expected, "what %s says, the other name of the same: %.40s, not %.40s",
-                 key, a->text ? a->text : "?", b->text ? b->text : "?");
+        snprintf(expected, sizeof expected,
+                 "what %s says, the other name of the same: %.40s, not %.40s", key,
+                 a->text ? a->text : "?", b->text ? b->text : "?");
         tn_json_refuse(b, expected, e);
     }
     return key;

@@ -14,13 +14,15 @@
 enum { CHUNK = 128 }; /* targets whose logits are held at a time */
 
 typedef struct scored { /* a target that counts */
-    int32_t place;  /* in the batch: row T + time */
+    int32_t place;      /* in the batch: row T + time */
     int32_t target;
-    bool best;      /* is it the argmax? */
-    double loss;    /* -log p */
+    bool best;   /* is it the argmax? */
+    double loss; /* -log p */
 } scored;
 
+/* clang-format off */
 typedef struct chunk { const tn_tensor *logits; scored *s; } chunk; /* logits (N,V) of s[0..N) */
+/* clang-format on */
 
 static void score(void *arg, int64_t i, int thread)
 {
@@ -72,7 +74,7 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
         if (b->labels[i] >= 0)
             s[n++] = (scored){ .place = (int32_t)i, .target = b->labels[i] };
     }
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                              // (B,T,C)
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL); // (B,T,C)
     if (h)
         score_all(m, t, tn_reshape(t, h, 2, (int64_t[]){ N, m->width }), s, n);
     if (!tn_tape_code(t))
@@ -81,7 +83,9 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
     return NULL;
 }
 
-typedef struct sums { double l, ll, ln, nn; } sums; /* over rows: L, L^2, L n, n^2 */
+typedef struct sums {
+    double l, ll, ln, nn;
+} sums; /* over rows: L, L^2, L n, n^2 */
 
 /* Adds the rows of a batch, in order. */
 static void add_batch(const tn_batch *b, const scored *s, sums *sum, tn_eval *out)

@@ -17,7 +17,9 @@ typedef struct row { /* of the batch */
     bool ended;
 } row;
 
+/* clang-format off */
 typedef struct choice { double weight; int32_t id; } choice;
+/* clang-format on */
 
 typedef struct run {
     const tn_model *m;
@@ -98,19 +100,19 @@ static double draw(const tn_sampling *s, int64_t r, int64_t position)
 /* Logits (B,V) of what follows position last[b] of each row of ids (B,T). NULL: see the tape. */
 static tn_tensor *next_logits(const run *r, tn_tensor *ids, tn_tensor *last)
 {
-    tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache);                    // (B,T,C)
+    tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache); // (B,T,C)
     if (!h)
         return NULL;
-    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] });       // (B T,C)
-    return tn_linear(r->t, tn_embed(r->t, h, last), r->m->head, NULL, TN_OUT_IN);      // (B,V)
+    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] });  // (B T,C)
+    return tn_linear(r->t, tn_embed(r->t, h, last), r->m->head, NULL, TN_OUT_IN); // (B,V)
 }
 
 /* All prompts at once. */
 static tn_tensor *first_pass(const run *r, const int32_t *const prompts[], const int64_t length[],
                              int64_t T)
 {
-    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T });        // (B,T)
-    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                        // (B)
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T }); // (B,T)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                 // (B)
     if (!ids || !last)
         return NULL;
     memset(ids->i, 0, (size_t)(r->rows * T) * sizeof *ids->i);
@@ -126,8 +128,8 @@ static tn_tensor *first_pass(const run *r, const int32_t *const prompts[], const
 /* One token more in each row that goes on. */
 static tn_tensor *next_pass(const run *r)
 {
-    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, 1 });        // (B,1)
-    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                        // (B)
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, 1 }); // (B,1)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                 // (B)
     if (!ids || !last)
         return NULL;
     for (int64_t b = 0; b < r->rows; b++) {
@@ -227,7 +229,8 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e)
 {
-    const int missing = tn_given(e, m && s && (rows < 1 || (ids && length && out && made)), __func__);
+    const int missing =
+        tn_given(e, m && s && (rows < 1 || (ids && length && out && made)), __func__);
     if (missing)
         return missing;
     if (check(m, rows, length, s, e))
@@ -241,7 +244,9 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
         return 0;
     int64_t T = longest(rows, length);
     int64_t room = s->max_tokens < m->positions - T ? T + s->max_tokens : m->positions;
-    run r = { .m = m, .s = s, .rows = rows,
+    run r = { .m = m,
+              .s = s,
+              .rows = rows,
               .t = tn_tape_new(m->context),
               .cache = tn_cache_new(m, rows, room),
               .row = calloc((size_t)rows, sizeof(row)),

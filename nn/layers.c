@@ -10,7 +10,9 @@ static tn_param *add(tn_params *p, const char *name, const char *what, int rank,
 {
     char full[256];
     snprintf(full, sizeof full, "%s.%s", name ? name : "", what);
-    return tn_params_add(p, name ? full : NULL, rank, (int64_t[]){ d0, d1 }) ? tn_params_find(p, full) : NULL;
+    return tn_params_add(p, name ? full : NULL, rank, (int64_t[]){ d0, d1 })
+               ? tn_params_find(p, full)
+               : NULL;
 }
 
 static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)

@@ -82,8 +82,10 @@ static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
         for (int64_t i = 0; !found && m->family->target(m, i, &t); i++)
             found = tn_target_matches(t.name, names, n);
         if (!found && m->family->target(m, 0, &t))
-            tn_fail(e, TN_EARG, "target \"%.*s\" matches no layer; expected the end of a path "
-                    "such as %s, or \"all-linear\"", (int)n, names, t.name);
+            tn_fail(e, TN_EARG,
+                    "target \"%.*s\" matches no layer; expected the end of a path "
+                    "such as %s, or \"all-linear\"",
+                    (int)n, names, t.name);
     }
     if (!count)
         tn_fail(e, TN_EARG, "no layer is named as a target");

@@ -75,7 +75,8 @@ static void read_ends(tn_model *m, const tn_json *config, tn_error *e)
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e)
 {
     if (!e->code && tn_params_is_sketch(m->params))
-        tn_fail(e, TN_ESTATE, "the model is a sketch, which has no numbers; expected one with its weights");
+        tn_fail(e, TN_ESTATE,
+                "the model is a sketch, which has no numbers; expected one with its weights");
     return e->code;
 }
 
@@ -106,8 +107,8 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
 }
 
 /* The model of one family in this set of weights, which it then owns. */
-static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family, const tn_json *config,
-                         const tn_model *start, tn_error *e)
+static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
+                         const tn_json *config, const tn_model *start, tn_error *e)
 {
     tn_model *m = malloc(sizeof *m);
     if (!m || !p) {
@@ -139,14 +140,15 @@ static int check_size(const tn_model *sketch, const tn_json *config, const char 
     if (stored && numbers / 2 > stored)
         return tn_json_refuse(config, expected, e);
     if (bytes > room)
-        tn_fail(e, TN_ENOMEM, "%s: the weights take %.4g GB of memory, %lld numbers of %zu bytes; "
-                "expected at most the %.4g GB that are available", where, bytes / 1e9,
-                (long long)numbers, sizeof(tn_real), room / 1e9);
+        tn_fail(e, TN_ENOMEM,
+                "%s: the weights take %.4g GB of memory, %lld numbers of %zu bytes; "
+                "expected at most the %.4g GB that are available",
+                where, bytes / 1e9, (long long)numbers, sizeof(tn_real), room / 1e9);
     return e->code;
 }
 
-tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
-                        bool sketch, tn_error *e)
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
+                        const tn_model *start, bool sketch, tn_error *e)
 {
     if (config->kind != TN_OBJECT)
         tn_json_refuse(config, "an object", e);
@@ -207,7 +209,7 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
     if (tn_tape_given(t, m && b && b->ids && b->labels, __func__))
         return NULL;
     tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->labels); // (B,T)
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                       // (B,T,C)
     return tn_linear_xent(t, h, m->head, targets, tokens);
 }
 
@@ -222,7 +224,7 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
         for (const tn_adapter *a = t.block ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
     const double numbers = tokens * (double)(m->family->activations(m) + ranks) +
-        (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
+                           (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }
 
@@ -230,6 +232,6 @@ tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)
 {
     if (tn_tape_given(t, m && ids, __func__))
         return NULL;
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                        // (B,T,C)
-    return tn_linear(t, h, m->head, NULL, TN_OUT_IN);                         // (B,T,V)
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL); // (B,T,C)
+    return tn_linear(t, h, m->head, NULL, TN_OUT_IN);  // (B,T,V)
 }

@@ -16,8 +16,8 @@ const tn_family *tn_family_find(const tn_json *config, tn_error *e);
    (where the config does not say), stored. A sketch has no memory for its weights. Otherwise a model
    that this process cannot hold is refused, before memory is taken for it, in the name of `where`.
    NULL and an error then. */
-tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where, const tn_model *start,
-                        bool sketch, tn_error *e);
+tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
+                        const tn_model *start, bool sketch, tn_error *e);
 
 void tn_params_hold(tn_params *p); /* until one more tn_params_free */
 

@@ -36,14 +36,14 @@ tn_context *tn_params_context(const tn_params *p); /* the one it was made with *
    taken or a dimension is below 1 (see error). */
 tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[]);
 int64_t tn_params_count(const tn_params *p);
-tn_param *tn_params_at(const tn_params *p, int64_t i);      /* in the order they were added */
+tn_param *tn_params_at(const tn_params *p, int64_t i);          /* in the order they were added */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: not there */
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias"), and frees
    the gradients: an optimizer made before still points there. Returns how many matched. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
-int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
-int64_t tn_params_size(const tn_params *p);    /* numbers in all */
-void tn_params_clear(tn_params *p);            /* every gradient becomes zero */
+int64_t tn_params_trained(const tn_params *p);       /* numbers that are trained */
+int64_t tn_params_size(const tn_params *p);          /* numbers in all */
+void tn_params_clear(tn_params *p);                  /* every gradient becomes zero */
 const tn_error *tn_params_error(const tn_params *p); /* p NULL: an error that says so */
 /* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
 const char *tn_params_not_finite(const tn_params *p);
@@ -52,7 +52,9 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only); /* of names, sha
 uint64_t tn_params_digest(const tn_params *p, bool trained);
 /* Says what names and shapes do not: what is computed with the weights. A model gives its config. */
 void tn_params_describe(tn_params *p, const char *text);
-typedef struct tn_base { uint64_t config, frozen; } tn_base;
+typedef struct tn_base {
+    uint64_t config, frozen;
+} tn_base;
 /* What the trained weights stand on, as hashes: the description with the scales of LoRA, and the
    frozen weights. A checkpoint fits no other. */
 tn_base tn_params_base(const tn_params *p);
@@ -60,27 +62,31 @@ tn_base tn_params_base(const tn_params *p);
 /* ---- layers: plain structs of weights, which the params own ---- */
 
 typedef struct tn_adapter { /* one adapter on (a column block of) a linear layer */
-    tn_tensor *a, *b;    /* (R,in), (out,R) */
+    tn_tensor *a, *b;       /* (R,in), (out,R) */
     double s, dropout;
-    int64_t col;         /* first output column it adds to */
-    uint64_t stream;     /* of its dropout */
+    int64_t col;     /* first output column it adds to */
+    uint64_t stream; /* of its dropout */
     struct tn_adapter *next;
 } tn_adapter;
 
 typedef struct tn_linear_layer {
-    const char *name;    /* of w, as the params have it: "....weight" */
-    tn_tensor *w, *b;    /* b may be NULL */
+    const char *name; /* of w, as the params have it: "....weight" */
+    tn_tensor *w, *b; /* b may be NULL */
     tn_layout layout;
-    tn_adapter *lora;     /* list; NULL: none */
+    tn_adapter *lora; /* list; NULL: none */
 } tn_linear_layer;
 
+/* clang-format off */
 typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer;
+/* clang-format on */
 
 /* A weight "NAME.weight" N(0, std^2) (its stream is its name) and, if bias, "NAME.bias" 0. */
-tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out, tn_layout l, bool bias,
-                                    double std);
-tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps); /* w 1, b 0 */
-tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width, double std);
+tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
+                                    tn_layout l, bool bias, double std);
+tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width,
+                                double eps); /* w 1, b 0 */
+tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
+                            double std);
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x);
 tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t, tn_tensor *x);
@@ -92,12 +98,12 @@ typedef struct tn_cache tn_cache; /* keys and values of the positions seen so fa
 
 typedef struct tn_target {
     tn_linear_layer *layer;
-    char name[160];        /* "transformer.h.0.attn.c_attn" or, a block, "transformer.h.0.attn.c_attn.q" */
+    char name[160]; /* "transformer.h.0.attn.c_attn" or, a block, "transformer.h.0.attn.c_attn.q" */
     int64_t col, width, in; /* outputs [col, col+width); inputs */
-    bool block;            /* a column block: not part of "all-linear" */
+    bool block;             /* a column block: not part of "all-linear" */
 } tn_target;
 
-typedef struct tn_family { /* a row of families.def */
+typedef struct tn_family {    /* a row of families.def */
     const char *type;         /* model_type in config.json */
     const char *lora_targets; /* PEFT's default */
     const char *embedding;    /* name of the weight that is the head too where they are tied */
@@ -118,36 +124,38 @@ struct tn_model {
     const tn_family *family;
     tn_context *context;
     tn_params *params;
-    tn_tensor *head;       /* (V,C); the embedding itself when tied */
+    tn_tensor *head; /* (V,C); the embedding itself when tied */
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions;
-    double dropout;        /* embedding, attention output and MLP output; 0 unless asked for */
-    int32_t end;           /* the first of ends; -1: none */
-    int32_t *ends;         /* every eos_token_id of config.json and generation_config.json */
+    double dropout; /* embedding, attention output and MLP output; 0 unless asked for */
+    int32_t end;    /* the first of ends; -1: none */
+    int32_t *ends;  /* every eos_token_id of config.json and generation_config.json */
     int64_t end_count;
-    void *impl;            /* the family's struct of layers */
-    tn_adapter *adapters;  /* every adapter, for freeing */
+    void *impl;                   /* the family's struct of layers */
+    tn_adapter *adapters;         /* every adapter, for freeing */
     struct tn_lora_options *lora; /* how they were made; NULL: none */
-    char *source;          /* folder it was read from; NULL: none */
-    char *note;            /* what an opened adapter leaves out, one line; NULL: nothing */
-    int64_t stored;        /* numbers in the weight files it is built for; 0: random weights */
+    char *source;                 /* folder it was read from; NULL: none */
+    char *note;                   /* what an opened adapter leaves out, one line; NULL: nothing */
+    int64_t stored; /* numbers in the weight files it is built for; 0: random weights */
 };
 
 extern const tn_family *const tn_families[]; /* ended by NULL */
 
 /* For build(). A key of no config (NULL) is absent. A size of the config from 1 to `most`, or what it is
    otherwise. */
-int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most, tn_error *e);
+int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
+                       tn_error *e);
 /* Which of two names of one key the config has; `key` where it has neither. Two values are refused. */
-const char *tn_config_spelling(const tn_json *config, const char *key, const char *other, tn_error *e);
+const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
+                               tn_error *e);
 /* Refuses a switch that has another value ("true", "gelu_new") than the one that is computed. */
 void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e);
 /* For hidden(). Positions of ids (B,T) i32: 0.. T-1, or, with a cache, those that follow each row. */
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
 /* Attention of one layer, as the op; with a cache the keys and values are stored there, and the
    queries see all that their row has. */
-tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k, tn_tensor *v,
-                     tn_cache *cache);
+tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
+                     tn_tensor *v, tn_cache *cache);
 /* For target(). The whole layer; or its outputs [col, col+width), whose name is the layer's and ".BLOCK". */
 tn_target tn_target_layer(tn_linear_layer *l);
 tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width);
@@ -163,7 +171,8 @@ tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
 /* The model of a config given as JSON text, random weights. vocab > 0 replaces its vocab_size, end
    its eos_token_id. */
-tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end, tn_error *e);
+tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
+                       tn_error *e);
 void tn_model_free(tn_model *m);
 /* config.json and model.safetensors (F32, F16 or BF16; adapters must have been merged). */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
@@ -178,7 +187,7 @@ tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B
 /* ---- LoRA ---- */
 
 typedef struct tn_lora_options {
-    int64_t rank;        /* R, at least 1 */
+    int64_t rank; /* R, at least 1 */
     double alpha, dropout;
     /* Comma-separated: names match a layer whose path equals or ends with ".NAME", as in PEFT;
        "all-linear": every linear layer but the head; NULL: the family's default. GPT-2's fused
@@ -204,9 +213,9 @@ int tn_lora_merge(tn_model *m, tn_error *e);
 /* ---- generation ---- */
 
 typedef struct tn_sampling {
-    double temperature;  /* 0: greedy */
-    int64_t top_k;       /* 0: off */
-    double top_p;        /* 1 (or 0): off */
+    double temperature; /* 0: greedy */
+    int64_t top_k;      /* 0: off */
+    double top_p;       /* 1 (or 0): off */
     uint64_t seed;
     int64_t max_tokens;
     int32_t stop;        /* end token; -1: none */
@@ -228,11 +237,12 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
 typedef struct tn_eval {
     double loss, error; /* mean over tokens of -log p; its standard error over rows */
     int64_t tokens, rows;
-    int64_t exact;        /* rows all of whose counted labels are the argmax */
+    int64_t exact; /* rows all of whose counted labels are the argmax */
 } tn_eval;
 
 /* One ordered pass (at most `batches` of them if > 0) without gradients. The tape is emptied and keeps
    its mode; the loader begins anew. */
-int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out, tn_error *e);
+int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
+                tn_error *e);
 
 #endif

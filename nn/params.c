@@ -14,7 +14,7 @@ struct tn_params {
     tn_context *context;
     tn_param **all; /* each its own memory: a tn_param keeps its address */
     int64_t count, room;
-    bool sketch; /* no weight has memory */
+    bool sketch;          /* no weight has memory */
     uint64_t description; /* its hash; 0: none */
     tn_error error;
 };
@@ -244,8 +244,7 @@ uint64_t tn_params_digest(const tn_params *p, bool trained)
         memcpy(kind + 2, a->w->dim, sizeof a->w->dim);
         h = tn_hash_bulk(a->name, strlen(a->name), h);
         h = tn_hash_bulk(kind, sizeof kind, h);
-        h = tn_hash_bulk(a->w->data,
-                         (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
+        h = tn_hash_bulk(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
     }
     return h;
 }

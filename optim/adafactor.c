@@ -52,11 +52,11 @@ static double row_and_column_means(const tn_unit *u, int k, double w, double *re
         for (int64_t j = 0; j < f->cols; j++)
             sums[j] += (double)g[j] * (double)g[j];
         double mean = tn_sum_squares(g, f->cols) / (double)f->cols;
-        r[i] = (tn_real)((1 - w) * (double)r[i] + w * mean);                       /* (3) */
+        r[i] = (tn_real)((1 - w) * (double)r[i] + w * mean); /* (3) */
         total += (double)r[i];
     }
     for (int64_t j = 0; j < f->cols; j++)
-        c[j] = (tn_real)((1 - w) * (double)c[j] + w * sums[j] / (double)f->rows);  /* (4) */
+        c[j] = (tn_real)((1 - w) * (double)c[j] + w * sums[j] / (double)f->rows); /* (4) */
     return total / (double)f->rows;
 }
 
@@ -69,10 +69,9 @@ static void whiten(const tn_unit *u, int k, double mean, double eps1, tn_real *r
     for (int64_t i = 0; i < f->rows; i++) {
         tn_real share = (tn_real)((double)r[i] / (mean > eps1 ? mean : eps1));
         for (int64_t j = 0; j < f->cols; j++) {
-            tn_real v = share * c[j];                                              /* (5) */
+            tn_real v = share * c[j]; /* (5) */
             v = v > least ? v : least;
-            out[i * f->cols + j] =
-                v > 0 ? f->g[i * f->cols + j] / (tn_real)sqrt(v) : 0;              /* (6) */
+            out[i * f->cols + j] = v > 0 ? f->g[i * f->cols + j] / (tn_real)sqrt(v) : 0; /* (6) */
         }
     }
 }
@@ -85,16 +84,16 @@ static void step_factor(tn_unit *u, int k)
     double eps1 = h[EPS1] > 0 ? h[EPS1] : epsilon, n = (double)f->n, t = (double)u->t;
     double *sums = (double *)u->memory;
     tn_real *restrict d = (tn_real *)(sums + f->cols), *restrict x = f->x;
-    double w = tn_exp(h[BETA2_DECAY] * tn_log(t));                                 /* (1) */
-    double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t);                        /* (1) */
+    double w = tn_exp(h[BETA2_DECAY] * tn_log(t));          /* (1) */
+    double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t); /* (1) */
     double size = sqrt(tn_sum_squares(x, f->n) / n);
-    double alpha = rho * (size > h[EPS2] ? size : h[EPS2]);                        /* (2) */
+    double alpha = rho * (size > h[EPS2] ? size : h[EPS2]); /* (2) */
     whiten(u, k, row_and_column_means(u, k, w, sums), eps1, d);
     double over = sqrt(tn_sum_squares(d, f->n) / n) / h[D];
     tn_real rate = (tn_real)(alpha / (over > 1 ? over : 1));
     tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
     for (int64_t i = 0; i < f->n; i++)
-        x[i] = keep * x[i] - rate * d[i];                                          /* (7) */
+        x[i] = keep * x[i] - rate * d[i]; /* (7) */
 }
 
 static void step(tn_unit *u)

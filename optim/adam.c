@@ -31,12 +31,12 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
     tn_real b1 = (tn_real)h[TN_ADAM_BETA1], a1 = (tn_real)(1 - h[TN_ADAM_BETA1]);
     tn_real b2 = (tn_real)h[TN_ADAM_BETA2], a2 = (tn_real)(1 - h[TN_ADAM_BETA2]);
     double c1 = 1 - tn_power(h[TN_ADAM_BETA1], u->t), c2 = 1 - tn_power(h[TN_ADAM_BETA2], u->t);
-    double rate = how.rate, correct = 1;                                              /* (8) */
+    double rate = how.rate, correct = 1; /* (8) */
     if (how.bias == TN_BIAS_CORRECTED) {
-        rate = how.rate / c1;                                                         /* (4), m^ */
-        correct = 1 / sqrt(c2);                                                       /* (4), v^ */
+        rate = how.rate / c1;   /* (4), m^ */
+        correct = 1 / sqrt(c2); /* (4), v^ */
     } else if (how.bias == TN_BIAS_BUT_EPS) {
-        rate = how.rate * sqrt(c2) / c1;                                              /* (7) */
+        rate = how.rate * sqrt(c2) / c1; /* (7) */
     }
     tn_real eta = (tn_real)rate, root = (tn_real)correct;
     tn_real eps = (tn_real)h[TN_ADAM_EPS], lambda = (tn_real)(f->decays ? how.coupled : 0);
@@ -46,12 +46,12 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
     tn_real *restrict top = how.top;
     const tn_real *restrict grad = how.g;
     for (int64_t i = 0; i < f->n; i++) {
-        tn_real g = grad[i] + lambda * x[i];                                          /* (1) */
-        m[i] = b1 * m[i] + a1 * g;                                                    /* (2) */
-        v[i] = b2 * v[i] + a2 * (g * g);                                              /* (3) */
+        tn_real g = grad[i] + lambda * x[i]; /* (1) */
+        m[i] = b1 * m[i] + a1 * g;           /* (2) */
+        v[i] = b2 * v[i] + a2 * (g * g);     /* (3) */
         tn_real most = v[i];
         if (top)
-            most = top[i] = v[i] > top[i] ? v[i] : top[i];                            /* (6) */
+            most = top[i] = v[i] > top[i] ? v[i] : top[i];                              /* (6) */
         x[i] = after * (keep * x[i] - eta * m[i] / ((tn_real)sqrt(most) * root + eps)); /* (5) */
     }
 }
@@ -70,8 +70,12 @@ bool tn_adam_needs(const tn_unit *u, int slot, int k)
 static void step(tn_unit *u)
 {
     for (int k = 0; k < u->factors; k++)
-        tn_adam_step(u, k, (tn_adam){ .g = u->f[k].g, .rate = u->lr, .shrink = 1,
-                                      .coupled = u->h[TN_ADAM_DECAY], .top = u->slot[2][k] });
+        tn_adam_step(u, k,
+                     (tn_adam){ .g = u->f[k].g,
+                                .rate = u->lr,
+                                .shrink = 1,
+                                .coupled = u->h[TN_ADAM_DECAY],
+                                .top = u->slot[2][k] });
 }
 
 const tn_optim_def tn_optim_adam = {

@@ -4,24 +4,26 @@
 
 #include "optim/optim.h"
 
+/* clang-format off */
 enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, /* first of .hyper */
        TN_ADAM_AMSGRAD }; /* adam.c and adamw.c only; other pages have their own settings here */
+/* clang-format on */
 
-typedef enum tn_bias { /* of the moments, which start as zeros */
-    TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
-    TN_BIAS_BUT_EPS,   /* (7) */
-    TN_BIAS_KEPT       /* (8) */
+typedef enum tn_bias {                    /* of the moments, which start as zeros */
+                       TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
+                       TN_BIAS_BUT_EPS,   /* (7) */
+                       TN_BIAS_KEPT       /* (8) */
 } tn_bias;
 
 typedef struct tn_adam {
     const tn_real *g; /* the gradient, of the shape of the weight */
     double rate;      /* eta */
     tn_bias bias;
-    tn_real *top;     /* AMSGrad's w of (6), or NULL */
+    tn_real *top; /* AMSGrad's w of (6), or NULL */
     /* The decay, of weights that decay: */
-    double coupled;   /* lambda of (1); 0: none */
-    double shrink;    /* what x_{t-1} is multiplied by; 1: no decay before the step */
-    double fade;      /* share of x_t that is taken off after the step; 0: none */
+    double coupled; /* lambda of (1); 0: none */
+    double shrink;  /* what x_{t-1} is multiplied by; 1: no decay before the step */
+    double fade;    /* share of x_t that is taken off after the step; 0: none */
 } tn_adam;
 
 /* The equations of adam.c for factor k of u. The first two slots of u are m and v. */

@@ -50,9 +50,9 @@ void tn_altlora_transport(const tn_unit *u, int x, double delta, void *const *ol
                           double *cross, double *c, double *t)
 {
     const int y = tn_partner(x);
-    tn_preconditioner(u, y, delta, work, c);                                /* (1) */
+    tn_preconditioner(u, y, delta, work, c); /* (1) */
     tn_tall_gram(tn_tall_of(u, y, old[y]), tn_weight_of(u, y), work, u->wide, cross);
-    tn_small_ab(u->r, cross, c, t);                                         /* (2) */
+    tn_small_ab(u->r, cross, c, t); /* (2) */
     memcpy(old[y], u->f[y].x, (size_t)u->f[y].n * sizeof *u->f[y].x);
 }
 
@@ -74,7 +74,7 @@ static void move(tn_unit *u, int x, int64_t moves_of_x)
     double rate = h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, moves_of_x)) : u->lr;
     tn_real eta = (tn_real)rate, keep = (tn_real)(u->f[x].decays ? 1 - u->lr * h[DECAY] : 1);
     for (int64_t j = 0; j < u->f[x].n; j++)
-        w[j] = keep * (w[j] - eta * m[j]);                                  /* (4), (5) */
+        w[j] = keep * (w[j] - eta * m[j]); /* (4), (5) */
 }
 
 static void step(tn_unit *u)

@@ -42,9 +42,9 @@ static void descend(tn_unit *u, int x, int64_t t, const tn_real *restrict g,
     bool carry = h[CARRY] != 0;
     tn_real *restrict w = u->f[x].x, *restrict m = u->slot[M][x], *restrict v = u->slot[V][x];
     for (int64_t j = 0; j < u->f[x].n; j++) {
-        m[j] = carry ? d[j] : b1 * m[j] + a1 * g[j];                       /* (5) */
-        v[j] = b2 * v[j] + a2 * (g[j] * g[j]);                             /* (6) */
-        w[j] = keep * (w[j] - eta * d[j] / ((tn_real)sqrt(v[j]) + eps));   /* (7), (8) */
+        m[j] = carry ? d[j] : b1 * m[j] + a1 * g[j];                     /* (5) */
+        v[j] = b2 * v[j] + a2 * (g[j] * g[j]);                           /* (6) */
+        w[j] = keep * (w[j] - eta * d[j] / ((tn_real)sqrt(v[j]) + eps)); /* (7), (8) */
     }
 }
 
@@ -54,13 +54,13 @@ static void move(tn_unit *u, int x, int64_t moves_of_x)
     double *c = (double *)u->memory, *t = c + rr, *l = t + rr, *work = l + rr;
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(r)), *d = g + u->f[x].n;
     tn_tall grad = tn_gradient_of(u, x), m = tn_tall_of(u, x, u->slot[M][x]);
-    tn_altlora_transport(u, x, u->h[DELTA], u->slot[OLD], work, l, c, t);  /* (1), (2) */
+    tn_altlora_transport(u, x, u->h[DELTA], u->slot[OLD], work, l, c, t); /* (1), (2) */
     for (int64_t j = 0; j < rr; j++)
         c[j] /= u->h[SCALE_FREE] != 0 ? u->s * u->s : 1;
     tn_small_scale(r, u->h[BETA1], t);
     tn_small_diagonal(r, 1 - u->h[BETA1], l);
-    tn_tall_combine(grad, c, grad, NULL, work, u->wide, g);                /* (3) */
-    tn_tall_combine(m, t, tn_tall_of(u, x, g), l, work, u->wide, d);       /* (4) */
+    tn_tall_combine(grad, c, grad, NULL, work, u->wide, g);          /* (3) */
+    tn_tall_combine(m, t, tn_tall_of(u, x, g), l, work, u->wide, d); /* (4) */
     descend(u, x, moves_of_x, g, d);
 }
 

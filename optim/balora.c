@@ -60,20 +60,20 @@ bool tn_balance_of(const tn_unit *u, char *memory, tn_balance *out)
     if (!regular(r, t, w, e))
         return false;
     for (int64_t j = 0; j < rr; j++)
-        root[j] = sqrt(w[j / r]) * e[j];                                   /* (1) */
+        root[j] = sqrt(w[j / r]) * e[j]; /* (1) */
     for (int64_t j = 0; j < rr; j++)
         e[j] /= sqrt(w[j / r]); /* R^-T */
     tn_small_ab(r, root, out->gram[TN_LORA_A], k);
     tn_small_abt(r, k, root, t);
     tn_small_symmetric(r, t);
-    if (!regular(r, t, w, l))                                              /* (2), l is U^T */
+    if (!regular(r, t, w, l)) /* (2), l is U^T */
         return false;
     memcpy(t, l, (size_t)rr * sizeof *t);
     tn_small_ab(r, t, e, k);
     tn_small_ab(r, t, root, l);
     for (int64_t j = 0; j < rr; j++) {
         double s = sqrt(sqrt(w[j / r])); /* S^1/2 */
-        k[j] *= s;                                                         /* (3) */
+        k[j] *= s;                       /* (3) */
         l[j] /= s;
     }
     return true;
@@ -94,13 +94,13 @@ static bool nearest_rotation(int64_t r, const tn_balance *b, double *o)
     for (int64_t k = 0; k < r; k++)
         w[k] = 1 / sqrt(w[k]);
     tn_from_eigen(r, w, e, spare, t);
-    tn_small_ab(r, n, t, o);                                               /* (5) */
+    tn_small_ab(r, n, t, o); /* (5) */
     for (int round = 0; round < 4; round++) {
         tn_small_atb(r, o, o, t);
         for (int64_t j = 0; j < rr; j++)
             t[j] = (j % (r + 1) ? 0 : 1.5) - 0.5 * t[j];
         memcpy(n, o, (size_t)rr * sizeof *n);
-        tn_small_ab(r, n, t, o);                                           /* (6) */
+        tn_small_ab(r, n, t, o); /* (6) */
     }
     return true;
 }

@@ -31,15 +31,15 @@ static void direction(const tn_unit *u, int k, tn_real *restrict out)
     bool corrected = h[BIAS_CORRECTION] != 0;
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]);
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power(h[BETA1], u->t)) : 1);         /* (3) */
-    tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power(h[BETA2], u->t)) : 1);    /* (3) */
+    tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power(h[BETA1], u->t)) : 1);      /* (3) */
+    tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power(h[BETA2], u->t)) : 1); /* (3) */
     tn_real eps = (tn_real)h[EPS], lambda = (tn_real)(f->decays ? h[DECAY] : 0);
     tn_real *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
     const tn_real *restrict g = f->g, *restrict x = f->x;
     for (int64_t i = 0; i < f->n; i++) {
-        m[i] = b1 * m[i] + a1 * g[i];                                                      /* (1) */
-        v[i] = b2 * v[i] + a2 * (g[i] * g[i]);                                             /* (2) */
-        out[i] = first * m[i] / ((tn_real)sqrt(v[i]) * second + eps) + lambda * x[i];      /* (4) */
+        m[i] = b1 * m[i] + a1 * g[i];                                                 /* (1) */
+        v[i] = b2 * v[i] + a2 * (g[i] * g[i]);                                        /* (2) */
+        out[i] = first * m[i] / ((tn_real)sqrt(v[i]) * second + eps) + lambda * x[i]; /* (4) */
     }
 }
 
@@ -52,10 +52,10 @@ static void step(tn_unit *u)
         double size = tn_norm(f->x, f->n), length = tn_norm(d, f->n);
         if (u->h[CLAMP] > 0 && size > u->h[CLAMP])
             size = u->h[CLAMP];
-        double q = size > 0 && length > 0 ? size / length : 1;                             /* (5) */
+        double q = size > 0 && length > 0 ? size / length : 1; /* (5) */
         tn_real rate = (tn_real)(u->lr * q), *restrict x = f->x;
         for (int64_t i = 0; i < f->n; i++)
-            x[i] -= rate * d[i];                                                           /* (6) */
+            x[i] -= rate * d[i]; /* (6) */
     }
 }
 

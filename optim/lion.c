@@ -26,9 +26,9 @@ static void step(tn_unit *u)
         tn_real *restrict x = f->x, *restrict m = u->slot[0][k];
         const tn_real *restrict g = f->g;
         for (int64_t i = 0; i < f->n; i++) {
-            tn_real c = b1 * m[i] + a1 * g[i];                         /* (1) */
-            x[i] = keep * x[i] - eta * (tn_real)((c > 0) - (c < 0));   /* (2) */
-            m[i] = b2 * m[i] + a2 * g[i];                              /* (3) */
+            tn_real c = b1 * m[i] + a1 * g[i];                       /* (1) */
+            x[i] = keep * x[i] - eta * (tn_real)((c > 0) - (c < 0)); /* (2) */
+            m[i] = b2 * m[i] + a2 * g[i];                            /* (3) */
         }
     }
 }

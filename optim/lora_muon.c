@@ -39,11 +39,11 @@
 enum { LR, BETA, GAUSS_SEIDEL, CUT };
 enum { M, OLD, TT }; /* slots; TT + x belongs to factor x */
 
-typedef struct page {    /* (r,r) where nothing else is noted */
-    double *t[2];        /* T of each factor */
+typedef struct page {      /* (r,r) where nothing else is noted */
+    double *t[2];          /* T of each factor */
     double *k, *l, *p, *q; /* of one equation at a time */
     double *work;
-    tn_real *b_old;      /* lora_A's partner lora_B, as it was before (9) */
+    tn_real *b_old; /* lora_A's partner lora_B, as it was before (9) */
     size_t bytes;
 } page;
 
@@ -89,7 +89,7 @@ static tn_tall momentum(const tn_unit *u, int x, const page *p)
     }
     tn_real *restrict sum = u->slot[M][x], old = (tn_real)beta, fresh = (tn_real)(1 - beta);
     for (int64_t j = 0; j < u->f[x].n; j++)
-        sum[j] = old * sum[j] + fresh * u->f[x].g[j];                       /* (m) */
+        sum[j] = old * sum[j] + fresh * u->f[x].g[j]; /* (m) */
     return m;
 }
 
@@ -99,7 +99,7 @@ static void spectral_step(const tn_unit *u, int x, tn_tall m, const page *p)
     const double *t = p->t[tn_partner(x)];
     tn_basis_gram(u, m, t, m, t, p->work, p->p);
     tn_symmetric_inverse_root(u->r, p->p, tn_small_trace(u->r, p->p), u->h[CUT], p->work,
-                              p->k);                                        /* (n), (a) */
+                              p->k); /* (n), (a) */
     tn_basis_back(u->r, t, p->k, t, p->work, p->k);
 }
 
@@ -111,7 +111,7 @@ static void step(tn_unit *u)
     const page p = page_of(u);
     tn_tall m[2];
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        tn_basis(u, x, u->h[CUT], p.work, p.k, p.t[x]);                     /* (1), (a) */
+        tn_basis(u, x, u->h[CUT], p.work, p.k, p.t[x]); /* (1), (a) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
         m[x] = momentum(u, x, &p);
     for (int x = TN_LORA_A; x <= TN_LORA_B && needs(u, OLD, x); x++) {
@@ -125,7 +125,7 @@ static void step(tn_unit *u)
         double *k = p.k;
         if (x == TN_LORA_A && in_order) {
             tn_basis_follow(u, TN_LORA_B, p.b_old, u->h[CUT], p.work, p.p, p.q, p.l);
-            tn_small_ab(r, p.k, p.l, p.p);                                  /* (d) */
+            tn_small_ab(r, p.k, p.l, p.p); /* (d) */
             k = p.p;
         }
         tn_small_scale(r, -0.5 * u->lr, k);

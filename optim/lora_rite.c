@@ -47,18 +47,20 @@
 
 #include <math.h>
 
+/* clang-format off */
 enum { LR, BETA1, BETA2, EPS, CLIP, SKIP, CAP, DECAY, ESCAPE, BALANCE, EPS_ROOT,
        GAUSS_SEIDEL, PRIOR, CUT };
+/* clang-format on */
 
 /* The first pass. Returns this unit's part of the sum in (g). */
 static double measure(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
     double sum = 0, skip = u->h[SKIP];
-    tn_rite_bases(u, &m, u->h[CUT]);                                        /* (1), (2) */
+    tn_rite_bases(u, &m, u->h[CUT]); /* (1), (2) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double square = tn_small_trace(u->r, m.uu[x]);
-        m.c[x] = !(skip > 0 && sqrt(square / (double)u->f[x].n) > skip);    /* (f) */
+        m.c[x] = !(skip > 0 && sqrt(square / (double)u->f[x].n) > skip); /* (f) */
         sum += m.c[x] * square;
     }
     return sum;
@@ -97,7 +99,9 @@ static tn_rite_floor floor_of(const tn_unit *u, int x, const tn_rite *m, double 
 {
     const double *h = u->h, c = h[PRIOR] * (double)tn_rite_rank(u, tn_partner(x), m);
     return (tn_rite_floor){ .rho = *(double *)u->slot[TN_RITE_RHO + x][0] + h[EPS_ROOT],
-                            .eps = h[EPS], .share = c / (n + c), .cut = h[CUT] };
+                            .eps = h[EPS],
+                            .share = c / (n + c),
+                            .cut = h[CUT] };
 }
 
 static void step(tn_unit *u)
@@ -108,24 +112,24 @@ static void step(tn_unit *u)
     double b1 = q1 / (1 + q1), b2 = q2 / (1 + q2), norm = sqrt(u->global);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double *rho = u->slot[TN_RITE_RHO + x][0], d = (double)(u->f[x].n / u->r);
-        m.c[x] *= h[CLIP] > 0 && norm > h[CLIP] ? h[CLIP] / norm : 1;       /* (g) */
-        tn_rite_transport(u, x, &m);                                        /* (3), (4) */
-        *rho = h[ESCAPE] != 0 ? b2 * (*rho + escaped(u, x, &m)) : 0;        /* (5) */
-        tn_rite_second_moment(u, x, &m, 1 / (1 + q2) / d, b2);              /* (6) */
-        tn_rite_root(u, x, &m, floor_of(u, x, &m, 1 + q2));                 /* (7), (c) */
-        tn_rite_first_moment(u, x, &m, 1 / (1 + q1), b1);                   /* (8) */
+        m.c[x] *= h[CLIP] > 0 && norm > h[CLIP] ? h[CLIP] / norm : 1; /* (g) */
+        tn_rite_transport(u, x, &m);                                  /* (3), (4) */
+        *rho = h[ESCAPE] != 0 ? b2 * (*rho + escaped(u, x, &m)) : 0;  /* (5) */
+        tn_rite_second_moment(u, x, &m, 1 / (1 + q2) / d, b2);        /* (6) */
+        tn_rite_root(u, x, &m, floor_of(u, x, &m, 1 + q2));           /* (7), (c) */
+        tn_rite_first_moment(u, x, &m, 1 / (1 + q1), b1);             /* (8) */
     }
     for (int x = TN_LORA_B; x >= TN_LORA_A; x--) { /* lora_B, then lora_A */
         double rms = h[CAP] > 0 ? tn_rite_rms(u, x, &m) : 0;
-        double eta = rms > h[CAP] ? u->lr * h[CAP] / rms : u->lr;           /* (h) */
+        double eta = rms > h[CAP] ? u->lr * h[CAP] / rms : u->lr; /* (h) */
         double keep = u->f[x].decays ? 1 - u->lr * h[DECAY] : 1;
         if (x == TN_LORA_A && h[GAUSS_SEIDEL] != 0)
-            tn_rite_follow(u, x, &m, h[CUT], keep, eta);                    /* (d) */
+            tn_rite_follow(u, x, &m, h[CUT], keep, eta); /* (d) */
         else
-            tn_rite_move(u, x, &m, keep, eta);                              /* (9) */
+            tn_rite_move(u, x, &m, keep, eta); /* (9) */
     }
     if (h[BALANCE] != 0)
-        tn_rite_balance(u);                                                 /* (e) */
+        tn_rite_balance(u); /* (e) */
 }
 
 const tn_optim_def tn_optim_lora_rite = {

@@ -43,17 +43,17 @@ static void step(tn_unit *u)
 {
     tn_rite m = tn_rite_of(u);
     double beta1 = u->h[BETA1];
-    tn_rite_bases(u, &m, 0);                                                 /* (1), (2) */
+    tn_rite_bases(u, &m, 0); /* (1), (2) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double *rho = u->slot[TN_RITE_RHO + x][0];
-        tn_rite_transport(u, x, &m);                                         /* (3), (4) */
-        *rho += escaped(u, x, &m);                                           /* (5) */
-        tn_rite_second_moment(u, x, &m, 1, 1);                               /* (6) */
+        tn_rite_transport(u, x, &m);                                              /* (3), (4) */
+        *rho += escaped(u, x, &m);                                                /* (5) */
+        tn_rite_second_moment(u, x, &m, 1, 1);                                    /* (6) */
         tn_rite_root(u, x, &m, (tn_rite_floor){ .rho = *rho, .eps = u->h[EPS] }); /* (7) */
-        tn_rite_first_moment(u, x, &m, 1 - beta1, beta1);                    /* (8) */
+        tn_rite_first_moment(u, x, &m, 1 - beta1, beta1);                         /* (8) */
     }
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        tn_rite_move(u, x, &m, 1, u->lr);                                    /* (9) */
+        tn_rite_move(u, x, &m, 1, u->lr); /* (9) */
 }
 
 const tn_optim_def tn_optim_lora_rite_paper = {

@@ -51,8 +51,8 @@ static page page_of(const tn_unit *u)
     page p;
     const int64_t r = u->r, rr = r * r, tall = (int64_t)tn_preconditioner_work(r);
     tn_scratch s = { .memory = u->memory };
-    double **const small[] = { &p.t[0], &p.t[1], &p.c[0], &p.c[1], &p.s[0], &p.s[1],
-                               &p.s_inverse[0], &p.s_inverse[1], &p.k, &p.l };
+    double **const small[] = { &p.t[0], &p.t[1],         &p.c[0],         &p.c[1], &p.s[0],
+                               &p.s[1], &p.s_inverse[0], &p.s_inverse[1], &p.k,    &p.l };
     double **const large[] = { &p.core, &p.square, &p.polar };
     for (size_t i = 0; i < sizeof small / sizeof *small; i++)
         *small[i] = tn_scratch_take(&s, rr);
@@ -81,7 +81,7 @@ static void split(const tn_unit *u, int x, const page *p)
     for (int64_t j = 0; j < r * r; j++)
         p->k[j] -= p->l[j];
     tn_symmetric_inverse_root(r, p->k, size, 0, p->work, p->s_inverse[x]);
-    tn_small_ab(r, p->k, p->s_inverse[x], p->s[x]);                         /* (5) */
+    tn_small_ab(r, p->k, p->s_inverse[x], p->s[x]); /* (5) */
 }
 
 static void fill_core(const tn_unit *u, const page *p)
@@ -92,7 +92,7 @@ static void fill_core(const tn_unit *u, const page *p)
             p->core[i * n + j] = p->c[TN_LORA_B][i * r + j];
             p->core[i * n + r + j] = p->s[TN_LORA_A][i * r + j];
             p->core[(r + i) * n + j] = p->s[TN_LORA_B][i * r + j];
-            p->core[(r + i) * n + r + j] = 0;                               /* (6) */
+            p->core[(r + i) * n + r + j] = 0; /* (6) */
         }
 }
 
@@ -105,7 +105,7 @@ static void project_and_whiten(const tn_unit *u, const page *p)
     memcpy(p->core, p->square, (size_t)(n * n) * sizeof *p->core);
     for (int64_t i = r; i < n; i++)
         for (int64_t j = r; j < n; j++)
-            p->core[i * n + j] = 0;                                         /* (7) */
+            p->core[i * n + j] = 0; /* (7) */
 }
 
 /* (8), as (9), and (4): X = g f + X own. */
@@ -122,29 +122,29 @@ static void move(tn_unit *u, int x, const page *p)
     tn_small_ab(r, p->c[x], f, own);
     for (int64_t i = 0; i < r; i++)
         for (int64_t j = 0; j < r; j++)
-            own[i * r + j] = (is_a ? k[i * n + j] : 0) - own[i * r + j];    /* (8) */
+            own[i * r + j] = (is_a ? k[i * n + j] : 0) - own[i * r + j]; /* (8) */
     tn_basis_back(r, t, f, t, p->work, f);
-    tn_basis_back(r, p->t[x], own, t, p->work, own);                        /* (9) */
+    tn_basis_back(r, p->t[x], own, t, p->work, own); /* (9) */
     for (int64_t j = 0; j < r * r; j++) {
         f[j] *= -u->lr;
         own[j] = (j % (r + 1) == 0) - u->lr * own[j];
     }
     tn_tall_combine(tn_gradient_of(u, x), f, tn_weight_of(u, x), own, p->work, u->wide,
-                    u->f[x].x);                                             /* (4) */
+                    u->f[x].x); /* (4) */
 }
 
 static void step(tn_unit *u)
 {
     const page p = page_of(u);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        tn_basis(u, x, 0, p.work, p.k, p.t[x]);                             /* (1) */
+        tn_basis(u, x, 0, p.work, p.k, p.t[x]); /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
         split(u, x, &p);
     fill_core(u, &p);
     for (int round = 0; round < (int)u->h[ROUNDS]; round++)
-        project_and_whiten(u, &p);                                          /* (2) */
+        project_and_whiten(u, &p); /* (2) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        move(u, x, &p);                                                     /* (3) */
+        move(u, x, &p); /* (3) */
 }
 
 const tn_optim_def tn_optim_lora_tsd = {

@@ -21,8 +21,8 @@ enum { RATIO = TN_ADAM_DECAY + 1 };
 static void step(tn_unit *u)
 {
     const tn_real *g_a = u->f[TN_LORA_A].g, *g_b = u->f[TN_LORA_B].g;
-    tn_adam_step(u, TN_LORA_A, tn_adamw(u, g_a, u->lr));                   /* (1) */
-    tn_adam_step(u, TN_LORA_B, tn_adamw(u, g_b, u->h[RATIO] * u->lr));     /* (2) */
+    tn_adam_step(u, TN_LORA_A, tn_adamw(u, g_a, u->lr));               /* (1) */
+    tn_adam_step(u, TN_LORA_B, tn_adamw(u, g_b, u->h[RATIO] * u->lr)); /* (2) */
 }
 
 const tn_optim_def tn_optim_loraplus = {

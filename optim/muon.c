@@ -83,13 +83,13 @@ static void momentum(const tn_unit *u, int k, tn_real *restrict out)
     const tn_real *restrict g = f->g;
     bool nesterov = u->h[NESTEROV] != 0;
     for (int64_t i = 0; i < f->n; i++) {
-        b[i] = mu * b[i] + fresh * g[i];                           /* (1) */
-        out[i] = nesterov ? fresh * g[i] + mu * b[i] : b[i];       /* (2) */
+        b[i] = mu * b[i] + fresh * g[i];                     /* (1) */
+        out[i] = nesterov ? fresh * g[i] + mu * b[i] : b[i]; /* (2) */
     }
     double size = tn_norm(out, f->n), eps = u->h[EPS];
     tn_real share = (tn_real)(1 / (u->h[EPS_ADDED] != 0 ? size + eps : size > eps ? size : eps));
     for (int64_t i = 0; i < f->n; i++)
-        out[i] *= share;                                           /* (3) */
+        out[i] *= share; /* (3) */
 }
 
 /* If memory is out for a product, the matrix stays as it is. (This does not happen in training: the
@@ -101,7 +101,7 @@ static void step_factor(tn_unit *u, int k)
     int rounds = (int)u->h[NS_STEPS];
     momentum(u, k, o[0]);
     for (int n = 0; n < rounds; n++)
-        if (!newton_schulz(u, f, o[n % 2], small, o[1 - n % 2]))   /* (4) */
+        if (!newton_schulz(u, f, o[n % 2], small, o[1 - n % 2])) /* (4) */
             return;
     double rows = (double)f->rows, cols = (double)f->cols;
     double scale = u->h[MATCH_RMS] == 0   ? sqrt(fmax(1, rows / cols))
@@ -110,7 +110,7 @@ static void step_factor(tn_unit *u, int k)
     tn_real eta = (tn_real)(u->lr * scale), *restrict x = f->x, *restrict d = o[rounds % 2];
     tn_real keep = (tn_real)(f->decays ? 1 - u->lr * u->h[DECAY] : 1);
     for (int64_t i = 0; i < f->n; i++)
-        x[i] = keep * x[i] - eta * d[i];                           /* (5) */
+        x[i] = keep * x[i] - eta * d[i]; /* (5) */
 }
 
 static void step(tn_unit *u)

@@ -36,11 +36,11 @@
 enum { LR, DELTA, SPLIT, DECAY };
 
 typedef struct page { /* (r,r) where nothing else is noted; a: of A = lora_B, b: of B = lora_A^T */
-    double *ca, *cb;    /* C_A, C_B */
-    double *k, *x;      /* s^2 K, s^2 X */
-    double *l;          /* what A or B is multiplied by */
-    double *ea, *eb;    /* eigenvectors of A^T A and B^T B, as rows */
-    double *a, *b;      /* (r) their eigenvalues */
+    double *ca, *cb;  /* C_A, C_B */
+    double *k, *x;    /* s^2 K, s^2 X */
+    double *l;        /* what A or B is multiplied by */
+    double *ea, *eb;  /* eigenvectors of A^T A and B^T B, as rows */
+    double *a, *b;    /* (r) their eigenvalues */
     double *turned, *t; /* K in the eigenbases; of one equation at a time */
     double *work;
     size_t bytes;
@@ -85,7 +85,7 @@ static void published_split(const tn_unit *u, const page *p)
     for (int64_t i = 0; i < r; i++)
         for (int64_t j = 0; j < r; j++) {
             double a = p->a[i] > 0 ? p->a[i] : 0, b = p->b[j] > 0 ? p->b[j] : 0;
-            p->turned[i * r + j] *= a + b > 0 ? -b / (a + b) : 0;              /* (9) */
+            p->turned[i * r + j] *= a + b > 0 ? -b / (a + b) : 0; /* (9) */
         }
     tn_small_atb(r, p->ea, p->turned, p->t);
     tn_small_ab(r, p->t, p->eb, p->x);
@@ -94,9 +94,8 @@ static void published_split(const tn_unit *u, const page *p)
 /* X = X L - eta g C for factor x. L is the share of (4) or (5) that the factor itself has. */
 static void move(const tn_unit *u, int x, double eta, double *c, const page *p)
 {
-    tn_small_scale(u->r, -eta, c);                                             /* (2) */
-    tn_tall_combine(tn_gradient_of(u, x), c, tn_weight_of(u, x), p->l, p->work, u->wide,
-                    u->f[x].x);
+    tn_small_scale(u->r, -eta, c); /* (2) */
+    tn_tall_combine(tn_gradient_of(u, x), c, tn_weight_of(u, x), p->l, p->work, u->wide, u->f[x].x);
 }
 
 static void step(tn_unit *u)
@@ -105,23 +104,23 @@ static void step(tn_unit *u)
     const double eta = u->lr / (u->s * u->s), split = u->h[SPLIT], lost = u->lr * u->h[DECAY];
     const page p = page_of(u);
     tn_preconditioner(u, TN_LORA_B, u->h[DELTA], p.work, p.cb);
-    tn_preconditioner(u, TN_LORA_A, u->h[DELTA], p.work, p.ca);                /* (1) */
+    tn_preconditioner(u, TN_LORA_A, u->h[DELTA], p.work, p.ca); /* (1) */
     tn_tall_gram(tn_weight_of(u, TN_LORA_B), tn_gradient_of(u, TN_LORA_B), p.work, u->wide, p.x);
     tn_small_ab(r, p.cb, p.x, p.t);
-    tn_small_ab(r, p.t, p.ca, p.k);                                            /* (3) */
+    tn_small_ab(r, p.t, p.ca, p.k); /* (3) */
     for (int64_t j = 0; j < rr; j++)
-        p.x[j] = split == 0 ? 0 : -0.5 * p.k[j];                               /* (6), (7) */
+        p.x[j] = split == 0 ? 0 : -0.5 * p.k[j]; /* (6), (7) */
     if (split == 2)
-        published_split(u, &p);                                                /* (8) */
+        published_split(u, &p); /* (8) */
     tn_small_diagonal(r, u->f[TN_LORA_A].decays ? 1 - lost : 1, p.l);
     for (int64_t i = 0; i < r; i++)
         for (int64_t j = 0; j < r; j++)
             p.l[i * r + j] += eta * -p.x[j * r + i];
-    move(u, TN_LORA_A, eta, p.cb, &p);                                         /* (5) */
+    move(u, TN_LORA_A, eta, p.cb, &p); /* (5) */
     tn_small_diagonal(r, u->f[TN_LORA_B].decays ? 1 - lost : 1, p.l);
     for (int64_t j = 0; j < rr; j++)
         p.l[j] += eta * (p.k[j] + p.x[j]);
-    move(u, TN_LORA_B, eta, p.ca, &p);                                         /* (4) */
+    move(u, TN_LORA_B, eta, p.ca, &p); /* (4) */
 }
 
 const tn_optim_def tn_optim_projected_gd = {

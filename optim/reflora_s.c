@@ -51,11 +51,11 @@ static double ratio(const tn_unit *u)
 /* (2) to (4). Returns p. */
 static double refactor(const tn_unit *u)
 {
-    double p = sqrt(ratio(u));                                                 /* (2) */
+    double p = sqrt(ratio(u)); /* (2) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double by = x == TN_LORA_A ? p : 1 / p;
-        scale(u->f[x].x, u->f[x].n, by);                                       /* (3) */
-        scale(u->slot[M][x], u->f[x].n, 1 / by);                               /* (4) */
+        scale(u->f[x].x, u->f[x].n, by);         /* (3) */
+        scale(u->slot[M][x], u->f[x].n, 1 / by); /* (4) */
         scale(u->slot[V][x], u->f[x].n, 1 / (by * by));
     }
     return p;
@@ -66,15 +66,15 @@ static void step(tn_unit *u)
     bool rescale = u->h[RESCALE] != 0;
     double by = 1; /* of g_A; g_B is divided by it */
     if (!rescale && tn_reflora_turn(u, u->t - 1))
-        by = ratio(u);                                                         /* (6) */
+        by = ratio(u); /* (6) */
     else if (rescale && u->t == 1 && tn_reflora_turn(u, 0))
-        by = refactor(u);                                                      /* (5) */
+        by = refactor(u); /* (5) */
     tn_real *g = (tn_real *)u->memory;
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double factor = x == TN_LORA_B ? by : 1 / by;
         for (int64_t j = 0; j < u->f[x].n; j++)
             g[j] = (tn_real)((double)u->f[x].g[j] * factor);
-        tn_reflora_descend(u, x, g);                                           /* (1) */
+        tn_reflora_descend(u, x, g); /* (1) */
     }
     if (rescale && tn_reflora_turn(u, u->t))
         refactor(u);

@@ -61,11 +61,11 @@ size_t tn_rite_scratch(const tn_unit *u)
 void tn_rite_bases(const tn_unit *u, const tn_rite *m, double cut)
 {
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        tn_basis(u, x, cut, m->work, m->gram[x], m->t[x]);                  /* (1), (a) */
+        tn_basis(u, x, cut, m->work, m->gram[x], m->t[x]); /* (1), (a) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         const double *t = m->t[tn_partner(x)];
         tn_tall g = tn_gradient_of(u, x);
-        tn_basis_gram(u, g, t, g, t, m->work, m->uu[x]);                    /* (2) */
+        tn_basis_gram(u, g, t, g, t, m->work, m->uu[x]); /* (2) */
         m->c[x] = 1;
     }
 }
@@ -78,9 +78,9 @@ void tn_rite_transport(const tn_unit *u, int x, const tn_rite *m)
     tn_tall y_old = tn_tall_of(u, y, u->slot[TN_RITE_OLD][y]);
     tn_tall_gram(tn_weight_of(u, y), y_old, m->work, u->wide, m->cross);
     tn_small_ab(r, m->cross, t_old, m->k);
-    tn_small_atb(r, m->t[y], m->k, m->p);                                   /* (3) */
+    tn_small_atb(r, m->t[y], m->k, m->p); /* (3) */
     tn_basis_back(r, m->p, v, m->p, m->work, m->moved);
-    tn_small_symmetric(r, m->moved);                                        /* (4) */
+    tn_small_symmetric(r, m->moved); /* (4) */
 }
 
 void tn_rite_spectra(const tn_unit *u, int x, const tn_rite *m)
@@ -88,7 +88,7 @@ void tn_rite_spectra(const tn_unit *u, int x, const tn_rite *m)
     const double *of[2] = { u->slot[TN_RITE_V + x][0], m->moved };
     for (int n = 0; n < 2; n++) {
         memcpy(m->k, of[n], (size_t)(u->r * u->r) * sizeof *m->k);
-        tn_eigen(u->r, m->k, m->w + n * u->r, m->work, m->l);               /* for (5) */
+        tn_eigen(u->r, m->k, m->w + n * u->r, m->work, m->l); /* for (5) */
     }
 }
 
@@ -96,7 +96,7 @@ void tn_rite_second_moment(const tn_unit *u, int x, const tn_rite *m, double a, 
 {
     double *v = u->slot[TN_RITE_V + x][0], fresh = a * m->c[x] * m->c[x];
     for (int64_t j = 0; j < u->r * u->r; j++)
-        v[j] = fresh * m->uu[x][j] + b * m->moved[j];                       /* (6) */
+        v[j] = fresh * m->uu[x][j] + b * m->moved[j]; /* (6) */
     tn_small_symmetric(u->r, v);
 }
 
@@ -110,7 +110,7 @@ void tn_rite_root(const tn_unit *u, int x, const tn_rite *m, tn_rite_floor f)
         double w = fmax(m->w[k], 0), lifted = w + f.share * (top - w);      /* (b), (c) */
         m->w[k] = w < f.cut * top ? 0 : 1 / (sqrt(lifted + f.rho) + f.eps); /* (a) */
     }
-    tn_from_eigen(r, m->w, m->l, m->k, m->h);                               /* (7) */
+    tn_from_eigen(r, m->w, m->l, m->k, m->h); /* (7) */
 }
 
 void tn_rite_first_moment(const tn_unit *u, int x, const tn_rite *m, double a, double b)
@@ -125,7 +125,7 @@ void tn_rite_first_moment(const tn_unit *u, int x, const tn_rite *m, double a, d
     tn_small_scale(r, b, of_d);
     tn_tall d = tn_tall_of(u, x, u->slot[TN_RITE_D][x]);
     tn_tall_combine(tn_gradient_of(u, x), of_g, d, of_d, m->work, u->wide,
-                    u->slot[TN_RITE_D][x]);                                 /* (8), (8') */
+                    u->slot[TN_RITE_D][x]); /* (8), (8') */
 }
 
 /* The columns of T that are not zero. */
@@ -163,7 +163,7 @@ void tn_rite_move(const tn_unit *u, int x, const tn_rite *m, double keep, double
     const tn_real *restrict d = u->slot[TN_RITE_D][x];
     put_away(u, x, m);
     for (int64_t j = 0; j < u->f[x].n; j++)
-        w[j] = (tn_real)(keep * (double)w[j] - eta * (double)d[j]);         /* (9) */
+        w[j] = (tn_real)(keep * (double)w[j] - eta * (double)d[j]); /* (9) */
 }
 
 void tn_rite_follow(const tn_unit *u, int x, const tn_rite *m, double cut, double keep, double eta)
@@ -184,6 +184,6 @@ void tn_rite_balance(const tn_unit *u)
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double by = sqrt(norm[tn_partner(x)] / norm[x]);
         for (int64_t j = 0; j < u->f[x].n; j++)
-            u->f[x].x[j] = (tn_real)((double)u->f[x].x[j] * by);            /* (e) */
+            u->f[x].x[j] = (tn_real)((double)u->f[x].x[j] * by); /* (e) */
     }
 }

@@ -20,10 +20,11 @@
 
 /* The state. TN_RITE_V + x, TN_RITE_T + x and TN_RITE_RHO + x belong to factor x. */
 enum {
-    TN_RITE_D, TN_RITE_OLD,          /* TN_LIKE_X: M T^T, and the factor before the step */
-    TN_RITE_V,                       /* TN_R_BY_R, two */
-    TN_RITE_T = TN_RITE_V + 2,       /* TN_R_BY_R, two: T of the factor before the step */
-    TN_RITE_RHO = TN_RITE_T + 2      /* TN_SCALAR, two: (5), which each page has for itself */
+    TN_RITE_D,
+    TN_RITE_OLD,                /* TN_LIKE_X: M T^T, and the factor before the step */
+    TN_RITE_V,                  /* TN_R_BY_R, two */
+    TN_RITE_T = TN_RITE_V + 2,  /* TN_R_BY_R, two: T of the factor before the step */
+    TN_RITE_RHO = TN_RITE_T + 2 /* TN_SCALAR, two: (5), which each page has for itself */
 };
 
 typedef struct tn_rite {    /* the scratch of a unit; (r,r) where nothing else is noted */

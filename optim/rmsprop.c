@@ -30,17 +30,17 @@ static void step_factor(tn_unit *u, int k)
     tn_real *restrict a = u->slot[1][k], *restrict b = u->slot[2][k];
     const tn_real *restrict grad = f->g;
     for (int64_t i = 0; i < f->n; i++) {
-        tn_real g = grad[i] + lambda * x[i];                            /* (1) */
-        v[i] = alpha * v[i] + fresh * (g * g);                          /* (2) */
+        tn_real g = grad[i] + lambda * x[i];   /* (1) */
+        v[i] = alpha * v[i] + fresh * (g * g); /* (2) */
         tn_real square = v[i];
         if (a) {
-            a[i] = alpha * a[i] + fresh * g;                            /* (3) */
+            a[i] = alpha * a[i] + fresh * g; /* (3) */
             square -= a[i] * a[i];
         }
         tn_real d = g / ((tn_real)sqrt(square > 0 ? square : 0) + eps); /* (4) */
         if (b)
-            d = b[i] = mu * b[i] + d;                                   /* (5) */
-        x[i] -= eta * d;                                                /* (6) */
+            d = b[i] = mu * b[i] + d; /* (5) */
+        x[i] -= eta * d;              /* (6) */
     }
 }
 

@@ -53,9 +53,12 @@ static void descend(tn_unit *u, int x, const tn_real *g)
     bool after = h[DECAY_AFTER] != 0;
     double lost = u->lr * h[TN_ADAM_DECAY];
     static const tn_bias bias[] = { TN_BIAS_KEPT, TN_BIAS_BUT_EPS, TN_BIAS_CORRECTED };
-    tn_adam how = { .g = g, .rate = u->lr, .bias = bias[(int)h[BIAS_CORRECTION]],
-                    .shrink = after ? 1 : 1 - lost, .fade = after ? lost : 0 }; /* (6) */
-    tn_adam_step(u, x, how);                                                 /* (3), (4), (5) */
+    tn_adam how = { .g = g,
+                    .rate = u->lr,
+                    .bias = bias[(int)h[BIAS_CORRECTION]],
+                    .shrink = after ? 1 : 1 - lost,
+                    .fade = after ? lost : 0 }; /* (6) */
+    tn_adam_step(u, x, how);                    /* (3), (4), (5) */
 }
 
 static void step(tn_unit *u)
@@ -65,12 +68,12 @@ static void step(tn_unit *u)
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
     bool old = u->h[GAUSS_SEIDEL] == 0;
     for (int x = TN_LORA_A; x <= TN_LORA_B && old; x++)
-        precondition(u, x, work, c[x]);                                      /* (1) */
+        precondition(u, x, work, c[x]);            /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) { /* lora_A, then lora_B */
         tn_tall grad = tn_gradient_of(u, x);
         if (!old)
-            precondition(u, x, work, c[x]);                                  /* (1) */
-        tn_tall_combine(grad, c[x], grad, NULL, work, u->wide, g);           /* (2) */
+            precondition(u, x, work, c[x]);                        /* (1) */
+        tn_tall_combine(grad, c[x], grad, NULL, work, u->wide, g); /* (2) */
         descend(u, x, g);
     }
 }

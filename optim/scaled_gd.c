@@ -56,13 +56,13 @@ static void step(tn_unit *u)
     if (after < 0)
         decay_first(u);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        precondition(u, x, work, c[x]);                                     /* (1) */
+        precondition(u, x, work, c[x]); /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double a = u->f[x].decays && after >= 0 ? 1 - u->lr * u->h[DECAY] : 1;
         double b = after > 0 ? u->lr * a : u->lr;
         tn_small_scale(u->r, -b, c[x]);
         tn_tall_add(tn_gradient_of(u, x), c[x], tn_weight_of(u, x), a, work, u->wide,
-                    u->f[x].x);                                             /* (2) */
+                    u->f[x].x); /* (2) */
     }
 }
 

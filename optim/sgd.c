@@ -25,12 +25,12 @@ static void step(tn_unit *u)
         const tn_real *restrict grad = f->g;
         tn_real lambda = (tn_real)(f->decays ? u->h[DECAY] : 0);
         for (int64_t i = 0; i < f->n && mu == 0; i++)
-            x[i] -= eta * (grad[i] + lambda * x[i]);               /* (1), (3), (4) */
+            x[i] -= eta * (grad[i] + lambda * x[i]); /* (1), (3), (4) */
         for (int64_t i = 0; i < f->n && mu != 0; i++) {
-            tn_real g = grad[i] + lambda * x[i];                   /* (1) */
-            v[i] = mu * v[i] + fresh * g;                          /* (2) */
-            tn_real d = nesterov ? g + mu * v[i] : v[i];           /* (3) */
-            x[i] -= eta * d;                                       /* (4) */
+            tn_real g = grad[i] + lambda * x[i];         /* (1) */
+            v[i] = mu * v[i] + fresh * g;                /* (2) */
+            tn_real d = nesterov ? g + mu * v[i] : v[i]; /* (3) */
+            x[i] -= eta * d;                             /* (4) */
         }
     }
 }

@@ -29,7 +29,7 @@ static double ratio(const tn_real *g, int64_t n, double eps)
     for (int64_t i = 0; i < n; i++)
         squares += ((double)g[i] - mean) * ((double)g[i] - mean);
     double std = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
-    return tn_norm(g, n) / (std + eps);                       /* (1) */
+    return tn_norm(g, n) / (std + eps); /* (1) */
 }
 
 static void step(tn_unit *u)
@@ -47,8 +47,8 @@ static void step(tn_unit *u)
         tn_real rate = (tn_real)(u->lr * *q);
         tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);
         for (int64_t i = 0; i < f->n; i++) {
-            m[i] = mu * m[i] + fresh * g[i];                               /* (2) */
-            x[i] = keep * x[i] - rate * m[i];                              /* (3) */
+            m[i] = mu * m[i] + fresh * g[i];  /* (2) */
+            x[i] = keep * x[i] - rate * m[i]; /* (3) */
         }
     }
 }

@@ -92,7 +92,7 @@ static void whiten(const tn_unit *u, int k, int side, const tn_real *from, doubl
     tn_tall_gram(g, g, work, u->wide, gram);
     for (int64_t i = 0; i < s * s; i++) {
         double start = u->t == 1 && i % (s + 1) == 0 ? u->h[EPS] : 0;
-        sum[i] += start + gram[i];                                         /* (1), (2) */
+        sum[i] += start + gram[i]; /* (1), (2) */
     }
     bool both = u->slot[1 - side][k] != NULL;
     if ((u->t - 1) % (int64_t)u->h[INTERVAL] == 0)
@@ -115,7 +115,7 @@ static void step(tn_unit *u)
             }
         tn_real eta = (tn_real)u->lr, keep = (tn_real)(f->decays ? 1 - u->lr * u->h[DECAY] : 1);
         for (int64_t i = 0; i < f->n; i++)
-            x[i] = keep * x[i] - eta * direction[i];                       /* (3) */
+            x[i] = keep * x[i] - eta * direction[i]; /* (3) */
     }
 }
 

@@ -27,9 +27,9 @@ static void step(tn_unit *u)
     if (*ended == 0 && tn_norm(a->x, a->n) < ratio * tn_norm(b->x, b->n))
         *ended = 1;
     for (int64_t i = 0; i < a->n && *ended == 0; i++)
-        a->x[i] *= (tn_real)(1 - u->h[SHRINK]);                            /* (1) */
-    tn_adam_step(u, TN_LORA_A, tn_adamw(u, a->g, u->lr));                  /* (2) */
-    tn_adam_step(u, TN_LORA_B, tn_adamw(u, b->g, u->lr));                  /* (3) */
+        a->x[i] *= (tn_real)(1 - u->h[SHRINK]);           /* (1) */
+    tn_adam_step(u, TN_LORA_A, tn_adamw(u, a->g, u->lr)); /* (2) */
+    tn_adam_step(u, TN_LORA_B, tn_adamw(u, b->g, u->lr)); /* (3) */
 }
 
 const tn_optim_def tn_optim_stable_lora = {

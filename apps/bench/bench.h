@@ -16,9 +16,9 @@
 
 enum { BENCH_RUNS = 5 };
 
-double bench_now(void); /* seconds */
+double bench_now(void);                    /* seconds */
 double bench_median(double *v, int64_t n); /* sorts v */
-double bench_memory(void); /* the most this process ever held, MiB */
+double bench_memory(void);                 /* the most this process ever held, MiB */
 /* GFLOP/s of multiply-adds in registers on all threads of the context: the median of BENCH_RUNS. */
 double bench_flops(tn_context *c);
 /* A context, or NULL: this CPU does not have the instruction set (or memory is out: e is set). */
@@ -35,7 +35,9 @@ int bench_step(const options *o, tn_error *e);
 int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
 /* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
-typedef struct bench_cost { double seconds, bytes; } bench_cost; /* of a step; of the state, a trained number */
+typedef struct bench_cost {
+    double seconds, bytes;
+} bench_cost; /* of a step; of the state, a trained number */
 /* Of an optimizer on such pairs: the median of steps behind its warm-up. */
 bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);

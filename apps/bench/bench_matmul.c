@@ -9,8 +9,9 @@
 enum { N_MOST = 3072, K_MOST = 3072, M_MOST = 4096 };
 
 static const int64_t rows[] = { 64, 256, 1024, 4096 }; /* M */
-static const struct { int64_t n, k; } shapes[] = { { 768, 768 }, { 2304, 768 }, { 3072, 768 },
-                                                   { 768, 3072 } };
+static const struct {
+    int64_t n, k;
+} shapes[] = { { 768, 768 }, { 2304, 768 }, { 3072, 768 }, { 768, 3072 } };
 enum { SHAPES = sizeof shapes / sizeof *shapes, ROWS = sizeof rows / sizeof *rows };
 
 /* The same product with operands stored in the ways that occur; dW is the gradient of a weight,
@@ -18,16 +19,35 @@ enum { SHAPES = sizeof shapes / sizeof *shapes, ROWS = sizeof rows / sizeof *row
 typedef enum layout { NN, NT, TN, DW, LAYOUTS } layout;
 static const char *const layout_names[LAYOUTS] = { "NN", "NT", "TN", "dW" };
 
-typedef struct operands { tn_tensor *a, *b, *c; } operands;
+typedef struct operands {
+    tn_tensor *a, *b, *c;
+} operands;
 
 static tn_product product(layout l, int64_t m, int64_t n, int64_t k, const operands *x)
 {
     if (l == DW)
-        return (tn_product){ .m = n, .n = k, .k = m, .a = x->a->x, .ars = 1, .acs = n,
-                             .b = x->b->x, .brs = k, .bcs = 1, .c = x->c->x, .ldc = k };
-    return (tn_product){ .m = m, .n = n, .k = k, .a = x->a->x, .ars = l == TN ? 1 : k,
-                         .acs = l == TN ? m : 1, .b = x->b->x, .brs = l == NT ? 1 : n,
-                         .bcs = l == NT ? k : 1, .c = x->c->x, .ldc = n };
+        return (tn_product){ .m = n,
+                             .n = k,
+                             .k = m,
+                             .a = x->a->x,
+                             .ars = 1,
+                             .acs = n,
+                             .b = x->b->x,
+                             .brs = k,
+                             .bcs = 1,
+                             .c = x->c->x,
+                             .ldc = k };
+    return (tn_product){ .m = m,
+                         .n = n,
+                         .k = k,
+                         .a = x->a->x,
+                         .ars = l == TN ? 1 : k,
+                         .acs = l == TN ? m : 1,
+                         .b = x->b->x,
+                         .brs = l == NT ? 1 : n,
+                         .bcs = l == NT ? k : 1,
+                         .c = x->c->x,
+                         .ldc = n };
 }
 
 /* GFLOP/s, the median of BENCH_RUNS after one that warms up. */

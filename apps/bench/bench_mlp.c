@@ -8,7 +8,9 @@
 
 enum { IMAGE = 784, HIDDEN = 64, CLASSES = 10, STEPS = 2000, WARM_UP = 50 };
 
-typedef struct mlp { tn_linear_layer first, second, last; } mlp;
+typedef struct mlp {
+    tn_linear_layer first, second, last;
+} mlp;
 
 static mlp mlp_new(tn_params *p)
 {
@@ -27,8 +29,8 @@ static double cpu_seconds(void)
 
 static int step(const mlp *m, tn_tape *t, tn_tensor *x, tn_tensor *class, tn_optim *o, tn_error *e)
 {
-    tn_tensor *h = tn_relu(t, tn_linear_layer_run(&m->first, t, x));  // (B,H)
-    h = tn_relu(t, tn_linear_layer_run(&m->second, t, h));            // (B,H)
+    tn_tensor *h = tn_relu(t, tn_linear_layer_run(&m->first, t, x)); // (B,H)
+    h = tn_relu(t, tn_linear_layer_run(&m->second, t, h));           // (B,H)
     if (tn_backward(t, tn_cross_entropy(t, tn_linear_layer_run(&m->last, t, h), class, 0)))
         return tn_fail(e, tn_tape_code(t), "%s", tn_tape_error(t));
     tn_tape_reset(t);
@@ -52,9 +54,11 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
     double seconds = bench_now() - begin;
     cpu = cpu_seconds() - cpu;
     if (!e->code)
-        show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, %.0f per CPU "
-             "second\n", tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
-             tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
+        show(
+            "tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, %.0f per CPU "
+            "second\n",
+            tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
+            tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
 }
 
 int bench_mlp(const options *o, tn_error *e)
@@ -67,8 +71,11 @@ int bench_mlp(const options *o, tn_error *e)
     if (!p || !t || !x || !class)
         tn_fail(e, TN_ENOMEM, "bench step: no memory for the network");
     mlp m = e->code ? (mlp){ 0 } : mlp_new(p);
-    tn_optim *sgd = e->code ? NULL : tn_optim_new(p, tn_optim_find("sgd"),
-        &(tn_optim_options){ .lr = 0.01, .weight_decay = -1, .max_grad_norm = 0 }, e);
+    tn_optim *sgd = e->code ? NULL
+                            : tn_optim_new(p, tn_optim_find("sgd"),
+                                           &(tn_optim_options){
+                                               .lr = 0.01, .weight_decay = -1, .max_grad_norm = 0 },
+                                           e);
     if (!e->code) {
         tn_fill_uniform(x->x, tn_tensor_count(x), 1, 1, 1);
         for (int64_t i = 0; i < o->batch_size; i++)

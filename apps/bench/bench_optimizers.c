@@ -11,11 +11,14 @@ enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the 
 /* Factors (R,C) and (C,R), as lora layers have them. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
 {
-    const double bytes = 4.0 * (double)o->pairs * (double)o->width * (double)o->lora_rank * sizeof(tn_real);
+    const double bytes =
+        4.0 * (double)o->pairs * (double)o->width * (double)o->lora_rank * sizeof(tn_real);
     if (bytes > (double)tn_memory_room()) { /* weights and their gradients */
-        tn_fail(e, TN_ENOMEM, "%lld pairs of (%lld, r %lld) take %.3g GB or more of memory; expected at most "
-                "the %.3g GB that there are", (long long)o->pairs, (long long)o->width, (long long)o->lora_rank,
-                bytes * 1e-9, (double)tn_memory_room() * 1e-9);
+        tn_fail(e, TN_ENOMEM,
+                "%lld pairs of (%lld, r %lld) take %.3g GB or more of memory; expected at most "
+                "the %.3g GB that there are",
+                (long long)o->pairs, (long long)o->width, (long long)o->lora_rank, bytes * 1e-9,
+                (double)tn_memory_room() * 1e-9);
         return NULL;
     }
     tn_params *p = tn_params_new(c);
@@ -62,8 +65,8 @@ bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o,
     bench_cost out = { 0 };
     double seconds[STEPS];
     tn_params *p = bench_pairs(c, o, e);
-    tn_optim *optim = tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1,
-                                                              .max_grad_norm = -1 }, e);
+    tn_optim *optim =
+        tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
     const int64_t warm_up = e->code ? 0 : bench_warm_up(optim) + WARM_UP;
     for (int64_t k = -warm_up; k < STEPS && !e->code; k++) {
         fill_gradients(p, k + warm_up);

@@ -62,8 +62,11 @@ static void fill_batch(const options *o, trial *t, tn_error *e)
     }
     for (int64_t i = 0; i < 2 * n; i++)
         t->ids[i] = (int32_t)(tn_random(1, 1, 0, (uint64_t)i) % (uint64_t)o->vocab);
-    t->batch = (tn_batch){ .rows = o->batch_size, .width = width_of(o), .ids = t->ids,
-                           .labels = t->ids + n, .tokens = n };
+    t->batch = (tn_batch){ .rows = o->batch_size,
+                           .width = width_of(o),
+                           .ids = t->ids,
+                           .labels = t->ids + n,
+                           .tokens = n };
 }
 
 static int trial_open(trial *t, const options *o, tn_error *e)
@@ -82,9 +85,10 @@ static int trial_open(trial *t, const options *o, tn_error *e)
     if (!t->tape)
         tn_fail(e, TN_ENOMEM, "no memory for the tape");
     if (!e->code)
-        t->optim = tn_optim_new(t->model->params, tn_optim_find("adamw"),
-                                &(tn_optim_options){ .lr = 1e-4, .weight_decay = -1,
-                                                     .max_grad_norm = -1 }, e);
+        t->optim =
+            tn_optim_new(t->model->params, tn_optim_find("adamw"),
+                         &(tn_optim_options){ .lr = 1e-4, .weight_decay = -1, .max_grad_norm = -1 },
+                         e);
     return e->code;
 }
 

@@ -73,7 +73,7 @@ axis axis_new(double low, double high, bool log, int most)
 static bool shows(double v, bool log, const double range[2])
 {
     return fabs(v) < largest && (!log || v > 1 / largest) &&
-        (!(range[0] < range[1]) || (v >= range[0] && v <= range[1]));
+           (!(range[0] < range[1]) || (v >= range[0] && v <= range[1]));
 }
 
 bool axis_shows(const chart *c, const curve *k, int64_t i)
@@ -116,8 +116,8 @@ void axis_pair(const chart *c, int most_x, int most_y, axis *x, axis *y)
 
 double axis_place(const axis *a, double v)
 {
-    double at = a->log ? tn_log(v / a->low) / tn_log(a->high / a->low)
-                       : (v - a->low) / (a->high - a->low);
+    double at =
+        a->log ? tn_log(v / a->low) / tn_log(a->high / a->low) : (v - a->low) / (a->high - a->low);
     return at < 0 ? 0 : at > 1 ? 1 : at;
 }
 

@@ -28,7 +28,9 @@ void axis_label(const axis *a, int i, char out[AXIS_LABEL]);
 bool axis_shows(const chart *c, const curve *k, int64_t i);
 
 /* Running average of a curve, weighted by powers of `keep`, without a bias towards zero. */
-typedef struct average { double keep, sum, weight; } average;
+typedef struct average {
+    double keep, sum, weight;
+} average;
 double average_next(average *a, double y);
 
 #endif

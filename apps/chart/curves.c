@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* clang-format off */
 enum {
     LABEL = 9, PLOT_W = 60, PLOT_H = 12,
     WIDTH = LABEL + 1 + PLOT_W + 2, /* labels, axis, plot, letters at the curves' ends */
@@ -15,6 +16,7 @@ enum {
 };
 
 typedef struct cell { char utf8[5]; int8_t colour; } cell; /* colour 0: the terminal's own */
+/* clang-format on */
 
 typedef struct picture {
     curves_style style;

@@ -16,7 +16,9 @@
 
 enum { CURVES_MOST = 16 }; /* curves of a chart; more are left out */
 
+/* clang-format off */
 typedef struct curve { const char *name; const double *x, *y; int64_t n; } curve;
+/* clang-format on */
 
 typedef struct chart {
     const char *title, *x, *y; /* y, x: names of the axes; may be NULL */

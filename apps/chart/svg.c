@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* clang-format off */
 enum {
     WIDTH = 760,              /* of the document */
     NAME = 17,                /* characters of a name that fit the legend */
@@ -11,6 +12,7 @@ enum {
     LEAST = 16,               /* points of a line, at least */
     ROOM = 38500, PANEL_BYTES = 3000, CURVE_BYTES = 300, POINT = 14 /* shares of the size */
 };
+/* clang-format on */
 
 /* Colours by Okabe and Ito, which colour-blind readers tell apart; by contrast to white. */
 static const char style[] =
@@ -25,13 +27,22 @@ enum { COLOURS = 8 };
 
 typedef struct layout { /* of a chart; the plot is at (left, top) from the chart's corner */
     int columns, width, height, left, top, plot_w, plot_h, ticks_x, ticks_y;
-    bool legend_below;  /* two names a line, which adds to the height; else at the right */
+    bool legend_below; /* two names a line, which adds to the height; else at the right */
 } layout;
 
+/* clang-format off */
 static const layout wide = { .columns = 1, .width = WIDTH, .height = 380, .left = 64, .top = 48,
                              .plot_w = 536, .plot_h = 272, .ticks_x = 7, .ticks_y = 6 };
-static const layout small = { .columns = 2, .width = WIDTH / 2, .height = 284, .left = 60,
-                              .top = 48, .plot_w = 300, .plot_h = 184, .ticks_x = 6, .ticks_y = 5,
+/* clang-format on */
+static const layout small = { .columns = 2,
+                              .width = WIDTH / 2,
+                              .height = 284,
+                              .left = 60,
+                              .top = 48,
+                              .plot_w = 300,
+                              .plot_h = 184,
+                              .ticks_x = 6,
+                              .ticks_y = 5,
                               .legend_below = true };
 
 typedef struct panel {
@@ -68,8 +79,7 @@ static void escaped(tn_text *out, const char *s, int most)
     }
 }
 
-static void label(tn_text *out, double x, double y, const char *attributes, const char *s,
-                  int most)
+static void label(tn_text *out, double x, double y, const char *attributes, const char *s, int most)
 {
     tn_text_add(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
     escaped(out, s, most);
@@ -108,7 +118,7 @@ typedef struct pen {
     tn_text *out;
     bool dots, down; /* down: the path goes on from its last point */
     int64_t bucket;
-    int n;     /* points waiting: none, one, or lowest and highest in the order they came */
+    int n; /* points waiting: none, one, or lowest and highest in the order they came */
     double x[2], y[2];
 } pen;
 
@@ -162,7 +172,10 @@ static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text 
     else
         tn_text_add(out, "c%d", j % COLOURS);
     tn_text_add(out, "%s",
-                j < 0 ? "\"" : how == DOTS ? dotted : how == THIN ? " thin\"" : " thick\"");
+                j < 0         ? "\""
+                : how == DOTS ? dotted
+                : how == THIN ? " thin\""
+                              : " thick\"");
     if (p->c->nested > 0 && how == THICK)
         tn_text_add(out, " style=\"stroke-width:%g\"",
                     2 + 1.5 * (p->c->nested - 1 - j % p->c->nested));

@@ -35,7 +35,9 @@ double bench_memory(void)
     return (double)used.ru_maxrss / 1024;
 }
 
+/* clang-format off */
 typedef struct peak { const tn_context *c; int64_t rounds; } peak;
+/* clang-format on */
 
 static void peak_body(void *arg, int64_t i, int thread)
 {
@@ -80,7 +82,10 @@ int bench_threads(const options *o)
 
 int command_bench(const options *o, tn_error *e)
 {
-    static const struct { const char *name; int (*run)(const options *o, tn_error *e); } table[] = {
+    static const struct {
+        const char *name;
+        int (*run)(const options *o, tn_error *e);
+    } table[] = {
         { "peak", bench_peak }, { "matmul", bench_matmul },         { "ops", bench_ops },
         { "step", bench_step }, { "optimizers", bench_optimizers },
     };

@@ -65,10 +65,11 @@ static void serve_signals(const watch *w, const run *r, const run_event *event)
     for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;) {
         if (asked == SIGNALS_SAVE)
             study_flush(w->y, w->e);
-        show_note("%s lr %s seed %lld: step %lld/%lld  loss %.4f; %lld of %lld runs are done and in %s",
-                  y->names[w->c->optimizer], show_real(w->c->lr, lr), (long long)w->c->seed,
-                  (long long)event->step, (long long)r->steps, event->loss, (long long)study_done(y),
-                  (long long)y->count, y->out.work);
+        show_note(
+            "%s lr %s seed %lld: step %lld/%lld  loss %.4f; %lld of %lld runs are done and in %s",
+            y->names[w->c->optimizer], show_real(w->c->lr, lr), (long long)w->c->seed,
+            (long long)event->step, (long long)r->steps, event->loss, (long long)study_done(y),
+            (long long)y->count, y->out.work);
     }
 }
 

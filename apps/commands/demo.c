@@ -20,23 +20,25 @@ enum { STEPS = 200, RESCALED_STEPS = 40, SHOWN_PROMPTS = 2, FACTOR = 10 };
 /* One run. */
 typedef struct leg {
     const char *optimizer;
-    const char *const *set;      /* its settings, ended by NULL */
+    const char *const *set; /* its settings, ended by NULL */
     double lr;
-    bool rescaled;               /* starts from (10 A, B / 10), and stops after RESCALED_STEPS */
-    double x[STEPS + 1], loss[STEPS + 1];  /* training loss after each step */
-    double vx[STEPS], valid[STEPS];        /* validation loss */
+    bool rescaled; /* starts from (10 A, B / 10), and stops after RESCALED_STEPS */
+    double x[STEPS + 1], loss[STEPS + 1]; /* training loss after each step */
+    double vx[STEPS], valid[STEPS];       /* validation loss */
     int64_t n, nv;
-    double seconds;              /* a step */
-    tn_eval last, test;          /* of the trained model: on validation and on test records */
+    double seconds;     /* a step */
+    tn_eval last, test; /* of the trained model: on validation and on test records */
     size_t state;
-    uint64_t start, batches;     /* hashes of the weights and of the batches */
+    uint64_t start, batches; /* hashes of the weights and of the batches */
     char answer[SHOWN_PROMPTS][TN_TASK_TEXT];
 } leg;
 
+/* clang-format off */
 static const struct { const char *optimizer; const char *set[2]; } contenders[] = {
     { "sgd", { "momentum=0.9" } }, { "adam", { 0 } }, { "adamw", { 0 } }, { "scaled-adam", { 0 } },
     { "lora-rite", { 0 } },
 };
+/* clang-format on */
 enum { CONTENDERS = sizeof contenders / sizeof *contenders };
 
 /* The rate that the committed grid chose for this optimizer on validation data. */
@@ -47,8 +49,8 @@ static double chosen_rate(const char *optimizer, const char *grid)
     for (const char *line = grid; line; line = (line = strchr(line, '\n')) ? line + 1 : NULL) {
         double rate;
         int chosen;
-        if (!strncmp(line, optimizer, n) &&
-            sscanf(line + n, ",%lf,%*d,%d", &rate, &chosen) == 2 && chosen)
+        if (!strncmp(line, optimizer, n) && sscanf(line + n, ",%lf,%*d,%d", &rate, &chosen) == 2 &&
+            chosen)
             lr = rate;
     }
     return lr;
@@ -74,10 +76,21 @@ static int choose_rates(leg *legs, tn_error *e)
 /* The options of `tenon train` for these runs: anybody can repeat one from the command line. */
 static int demo_options(options *o, const options *asked, tn_error *e)
 {
-    static const char *const line[] = { "tenon", "train", "--model=data/bundled/base",
-        "--data=task:restaurant", "--output-dir=" FOLDER, "--target-modules=all-linear",
-        "--lora-rank=8", "--lora-alpha=16", "--batch-size=8", "--lr-scheduler=linear",
-        "--warmup-steps=10", "--steps-per-eval=25", "--val-batches=16", "--seed=3", NULL };
+    static const char *const line[] = { "tenon",
+                                        "train",
+                                        "--model=data/bundled/base",
+                                        "--data=task:restaurant",
+                                        "--output-dir=" FOLDER,
+                                        "--target-modules=all-linear",
+                                        "--lora-rank=8",
+                                        "--lora-alpha=16",
+                                        "--batch-size=8",
+                                        "--lr-scheduler=linear",
+                                        "--warmup-steps=10",
+                                        "--steps-per-eval=25",
+                                        "--val-batches=16",
+                                        "--seed=3",
+                                        NULL };
     int n = 0;
     while (line[n])
         n++;
@@ -181,7 +194,8 @@ static void print_row(const leg *l)
          l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
     if (l->optimizer)
         show(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
-             show_bytes((double)l->state, state), (unsigned long long)l->start, (unsigned long long)l->batches);
+             show_bytes((double)l->state, state), (unsigned long long)l->start,
+             (unsigned long long)l->batches);
     show("\n");
 }
 
@@ -205,11 +219,19 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
         const leg *l = i % 2 ? scaled[i / 2] : plain[i / 2];
         other[i] = (curve){ names[i], l->x, l->loss, RESCALED_STEPS };
     }
-    chart charts[] = {
-        { .title = "validation loss", .x = "step", .y = "nats a token",
-          .curves = learning, .count = CONTENDERS, .log_y = true },
-        { .title = "training loss; x 10: from 10 A, B/10", .x = "step",
-          .y = "nats a token", .curves = other, .count = 4, .log_y = true, .twins = true } };
+    chart charts[] = { { .title = "validation loss",
+                         .x = "step",
+                         .y = "nats a token",
+                         .curves = learning,
+                         .count = CONTENDERS,
+                         .log_y = true },
+                       { .title = "training loss; x 10: from 10 A, B/10",
+                         .x = "step",
+                         .y = "nats a token",
+                         .curves = other,
+                         .count = 4,
+                         .log_y = true,
+                         .twins = true } };
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < 2; i++)
         curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
@@ -264,8 +286,8 @@ static int run_all(leg *legs, const options *o, output *to, tn_error *e)
     double apart_adam = largest_difference(&legs[2], adam);
     double apart_rite = largest_difference(&legs[5], rite);
     show("the same start written as 10 A, B/10: largest difference of the training loss\n"
-         "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n", apart_adam, apart_rite,
-         apart_adam / apart_rite);
+         "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n",
+         apart_adam, apart_rite, apart_adam / apart_rite);
     return e->code;
 }
 

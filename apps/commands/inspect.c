@@ -201,9 +201,9 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
 static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
-    show("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped",
-         (long long)f.records, f.stream ? "windows" : "records", (long long)f.tokens,
-         (long long)f.loss_tokens, (long long)f.truncated, (long long)f.skipped);
+    show("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped", (long long)f.records,
+         f.stream ? "windows" : "records", (long long)f.tokens, (long long)f.loss_tokens,
+         (long long)f.truncated, (long long)f.skipped);
     if (f.left)
         show(", the last %lld in no window", (long long)f.left);
     show("\n");
@@ -252,8 +252,10 @@ static int print_other(const char *path, tn_error *e)
     if (n > 12 && !strcmp(path + n - 12, ".safetensors"))
         return print_safetensors(path, e);
     if (print_safetensors(path, &inner) == TN_EFORMAT)
-        return tn_fail(e, TN_EFORMAT, "%s: expected a folder, a .safetensors file, or --data FILE "
-                       "--model FOLDER", path);
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: expected a folder, a .safetensors file, or --data FILE "
+                       "--model FOLDER",
+                       path);
     *e = inner;
     return e->code;
 }
@@ -261,12 +263,8 @@ static int print_other(const char *path, tn_error *e)
 static void print_path(const char *path, tn_error *e)
 {
     switch (tn_path_is(path, NULL, e)) {
-    case TN_FOLDER:
-        print_folder(path, e);
-        break;
-    case TN_FILE:
-        print_other(path, e);
-        break;
+    case TN_FOLDER: print_folder(path, e); break;
+    case TN_FILE: print_other(path, e); break;
     default:
         tn_fail(e, TN_EIO, "%s: %s; expected a folder, a .safetensors or a .json", path,
                 strerror(ENOENT));

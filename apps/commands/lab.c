@@ -17,10 +17,10 @@ static const experiment experiments[] = {
       "sgd,adam,scaled-gd,lora-rite,scaled-adam", NULL, lab_init_scale },
     { "conditioning", "ScaledGD against gradient descent on matrix sensing, condition 1 to 10,000",
       "scaled-gd,sgd,lora-rite,adam", NULL, lab_conditioning },
-    { "paths", "paths on two losses of two numbers, with contour lines",
-      "scaled-gd,lora-rite", "sgd,adam", lab_paths },
-    { "rank", "loss at the end against r, for a target of rank 4",
-      "adam,lora-rite,lora-muon", NULL, lab_rank },
+    { "paths", "paths on two losses of two numbers, with contour lines", "scaled-gd,lora-rite",
+      "sgd,adam", lab_paths },
+    { "rank", "loss at the end against r, for a target of rank 4", "adam,lora-rite,lora-muon", NULL,
+      lab_rank },
     { "alpha", "loss at the end against the rate, under three alphas",
       "adam,lora-rite,scaled-gd,altlora", NULL, lab_alpha },
 };
@@ -112,8 +112,9 @@ static int try_all(const lab *l, tn_error *e)
 {
     const double one = 1;
     const lab_target target = { 1, &one };
-    const lab_task t = { .out = 1, .in = 1, .r = 1, .a = &one, .b = &one, .loss = lab_squares,
-                         .problem = &target };
+    const lab_task t = {
+        .out = 1, .in = 1, .r = 1, .a = &one, .b = &one, .loss = lab_squares, .problem = &target
+    };
     for (int i = 0; i < l->count && !e->code; i++)
         lab_run(l, &l->chosen[i], 1, &t, nothing, NULL, e);
     return e->code;
@@ -147,8 +148,8 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
     l->o = o;
     l->seed = (uint64_t)o->seed;
-    l->context = choose_all(l, x, e) ? NULL
-                                     : tn_context_new(&(tn_options){ .threads = (int)o->threads });
+    l->context =
+        choose_all(l, x, e) ? NULL : tn_context_new(&(tn_options){ .threads = (int)o->threads });
     if (!e->code && !l->context)
         tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     if (!e->code && !try_all(l, e)) {

@@ -32,12 +32,11 @@ static const char *start_of(const tn_optim_def *d)
 
 static void print_table(void)
 {
-    static const char *const brief[] = { [TN_INVARIANT_NONE] = "none",
-                                         [TN_INVARIANT_SCALE] = "scale",
-                                         [TN_INVARIANT_ROTATION] = "rotations",
-                                         [TN_INVARIANT_BOTH] = "both",
-                                         [TN_INVARIANT_FULL] = "every T",
-                                         [TN_INVARIANT_UNSIGNED] = "unsigned" };
+    static const char *const brief[] = {
+        [TN_INVARIANT_NONE] = "none",          [TN_INVARIANT_SCALE] = "scale",
+        [TN_INVARIANT_ROTATION] = "rotations", [TN_INVARIANT_BOTH] = "both",
+        [TN_INVARIANT_FULL] = "every T",       [TN_INVARIANT_UNSIGNED] = "unsigned"
+    };
     show("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
@@ -45,9 +44,10 @@ static void print_table(void)
         show("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
              (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
-    show("\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
-         "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
-         "rotations;\n*: under settings that NAME's page has.\n");
+    show(
+        "\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
+        "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
+        "rotations;\n*: under settings that NAME's page has.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -75,8 +75,8 @@ static double state_of(tn_context *c, const options *o, const tn_optim_def *d, t
     options one = *o;
     one.pairs = 1;
     tn_params *p = bench_pairs(c, &one, e);
-    tn_optim *optim = tn_optim_new(
-        p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
+    tn_optim *optim =
+        tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
     double bytes = 0;
     if (!e->code)
         bytes = (double)tn_optim_state_bytes(optim) / (double)tn_params_trained(p);
@@ -171,14 +171,14 @@ static void print_one(const tn_optim_def *d)
     show("paper       %s\n", d->paper ? d->paper : "-");
     show("update      %s\n", d->update);
     show("cost        %s\n", d->cost);
-    show("units       %s\n",
-         d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
-         : d->matrices ? "single matrices; vectors go to adamw"
-                         : "single weights");
+    show("units       %s\n", d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
+                             : d->matrices ? "single matrices; vectors go to adamw"
+                                           : "single weights");
     show("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
          d->claims_when ? d->claims_when : "", start_of(d));
-    show("clipping    %s\n", d->clip == TN_CLIP_REFUSED ? "--max-grad-norm is refused: it breaks the invariance"
-                                                      : "--max-grad-norm, 1 unless told");
+    show("clipping    %s\n", d->clip == TN_CLIP_REFUSED
+                                 ? "--max-grad-norm is refused: it breaks the invariance"
+                                 : "--max-grad-norm, 1 unless told");
     show("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
          d->decay ? d->decay : "");
     show("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");

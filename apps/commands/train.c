@@ -86,7 +86,8 @@ static int on_event(void *arg, run *r, const run_event *event)
 static tn_file_type save_type(const options *o)
 {
     return !strcmp(o->save_dtype, "bf16")  ? TN_FILE_BF16
-           : !strcmp(o->save_dtype, "f16") ? TN_FILE_F16 : TN_FILE_F32;
+           : !strcmp(o->save_dtype, "f16") ? TN_FILE_F16
+                                           : TN_FILE_F32;
 }
 
 /* Bytes of the result and of one checkpoint, at most: a fused layer whose blocks are adapted by

@@ -34,8 +34,8 @@ typedef struct cell {
     double untrained;    /* validation loss of the weights that the run began with */
     double train;        /* loss of the last step that was finite */
     tn_eval valid, test; /* of all validation and test rows; test.exact: of records only */
-    double seconds, update; /* medians over the steps: of a step, and of its tn_optim_step alone */
-    int64_t state;          /* bytes */
+    double seconds, update;  /* medians over the steps: of a step, and of its tn_optim_step alone */
+    int64_t state;           /* bytes */
     uint64_t start, batches; /* hashes: of the starting weights that are trained, of the batches */
 } cell;
 
@@ -47,13 +47,13 @@ typedef struct study {
     int64_t count, room;
     cell *old; /* what runs.jsonl held, in its order, for --resume; `done` until a cell took it */
     int64_t olds;
-    long kept;           /* bytes of its whole lines */
-    bool resume;         /* goes on with what is in its folder */
-    bool complete;       /* every run is done, and no grid grows any more */
+    long kept;     /* bytes of its whole lines */
+    bool resume;   /* goes on with what is in its folder */
+    bool complete; /* every run is done, and no grid grows any more */
     output out;
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
-    char *paths[4];      /* of runs.jsonl, curves.jsonl, table.csv, config.used, as they are found */
-    tn_text told;        /* what config.used says */
+    char *paths[4]; /* of runs.jsonl, curves.jsonl, table.csv, config.used, as they are found */
+    tn_text told;   /* what config.used says */
 } study;
 
 /* What the seeds of one optimizer and rate gave. */

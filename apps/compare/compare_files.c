@@ -226,8 +226,7 @@ int study_check(study *y, tn_error *e)
 {
     static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
     const options *o = y->o;
-    y->resume = o->resume ||
-        (o->auto_resume && tn_path_is(o->out, names[USED], e) != TN_ABSENT);
+    y->resume = o->resume || (o->auto_resume && tn_path_is(o->out, names[USED], e) != TN_ABSENT);
     if ((o->resume || o->auto_resume) && o->overwrite)
         return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
                        o->resume ? "" : "auto-");

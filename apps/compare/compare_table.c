@@ -32,8 +32,8 @@ void study_line(const study *y, const cell *c)
 {
     const widths w = columns(y);
     char lr[SHOWN];
-    show("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
-         show_real(c->lr, lr), w.seed, (long long)c->seed);
+    show("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate, show_real(c->lr, lr),
+         w.seed, (long long)c->seed);
     if (c->diverged)
         show("diverged: not finite after %lld steps", (long long)c->diverged - 1);
     else
@@ -96,8 +96,8 @@ static void print_row(const study *y, int k, widths w)
     const summary s = study_summary(y, k, lr);
     show("%-*s ", w.name, y->names[k]);
     if (!isfinite(s.valid)) {
-        show("%s\n", study_settled(y, k) ? "every rate diverged in some run"
-                                         : "no rate has its mean yet");
+        show("%s\n",
+             study_settled(y, k) ? "every rate diverged in some run" : "no rate has its mean yet");
         return;
     }
     snprintf(valid, sizeof valid, "%.4f +- %.4f", s.valid, s.spread);
@@ -119,7 +119,8 @@ static void print_edges(const study *y)
         const place p = study_place(y, k);
         if (study_chosen(y, k) > 0 && p.edge != INSIDE && p.edge != NOWHERE)
             show("edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
-                 "(%s)\n", y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
+                 "(%s)\n",
+                 y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
     }
 }
 
@@ -214,10 +215,11 @@ static void csv_row(const study *y, const cell *c, const char *chosen, tn_text *
 
 int study_csv(const study *y, tn_error *e)
 {
-    static const char *const edges[] = {
-        [INSIDE] = "inside", [LOWEST] = "lowest", [HIGHEST] = "highest", [ONLY] = "only",
-        [NOWHERE] = "nowhere"
-    };
+    static const char *const edges[] = { [INSIDE] = "inside",
+                                         [LOWEST] = "lowest",
+                                         [HIGHEST] = "highest",
+                                         [ONLY] = "only",
+                                         [NOWHERE] = "nowhere" };
     tn_text out = { 0 };
     double best[MOST_OPTIMIZERS];
     edge where[MOST_OPTIMIZERS];

@@ -12,7 +12,9 @@
 
 enum { N = 256, HIDDEN = 32, STEPS = 3000 };
 
-typedef struct mlp { tn_linear_layer first, second, last; } mlp;
+typedef struct mlp {
+    tn_linear_layer first, second, last;
+} mlp;
 
 static mlp mlp_new(tn_params *p)
 {
@@ -56,9 +58,12 @@ int main(void)
         return 1; /* no memory, or $TN_ISA names what the CPU has not */
     tn_params *p = tn_params_new(c);
     mlp m = mlp_new(p);
-    tn_optim *o = tn_optim_new(p, tn_optim_find("sgd"),
-        &(tn_optim_options){ .lr = 0.1, .set = (const char *[]){ "momentum=0.9", NULL },
-                             .schedule = { .kind = TN_COSINE, .steps = STEPS } }, &e);
+    tn_optim *o =
+        tn_optim_new(p, tn_optim_find("sgd"),
+                     &(tn_optim_options){ .lr = 0.1,
+                                          .set = (const char *[]){ "momentum=0.9", NULL },
+                                          .schedule = { .kind = TN_COSINE, .steps = STEPS } },
+                     &e);
     tn_tensor *x = tn_tensor_new(TN_REAL, 2, (int64_t[]){ N, 2 }, false);
     tn_tensor *arm = tn_tensor_new(TN_I32, 1, (int64_t[]){ N }, false);
     tn_tape *t = tn_tape_new(c);
@@ -71,11 +76,13 @@ int main(void)
         else if (tn_optim_step(o))
             e = *tn_optim_error(o);
         else if (step % 500 == 0)
-            printf("step %4d  loss %.4f  %d of %d right\n", step, (double)loss->x[0], right(scores, arm->i), N);
+            printf("step %4d  loss %.4f  %d of %d right\n", step, (double)loss->x[0],
+                   right(scores, arm->i), N);
         tn_tape_reset(t);
     }
     if (e.code)
         fprintf(stderr, "mlp: %s\n", e.text);
-    tn_tape_free(t), tn_tensor_free(x), tn_tensor_free(arm), tn_optim_free(o), tn_params_free(p), tn_context_free(c);
+    tn_tape_free(t), tn_tensor_free(x), tn_tensor_free(arm), tn_optim_free(o), tn_params_free(p),
+        tn_context_free(c);
     return e.code != 0;
 }

@@ -39,7 +39,8 @@ static block block_new(tn_params *p, int i)
     for (int k = 0; k < 6; k++)
         snprintf(name[k], sizeof name[k], "block%d.%s", i, part[k]);
     double std = 0.02, residual = 0.02 / sqrt(2.0 * LAYERS);
-    return (block){ tn_norm_layer_new(p, name[0], C, 1e-5), tn_norm_layer_new(p, name[1], C, 1e-5),
+    return (block){ tn_norm_layer_new(p, name[0], C, 1e-5),
+                    tn_norm_layer_new(p, name[1], C, 1e-5),
                     tn_linear_layer_new(p, name[2], C, 3 * C, TN_OUT_IN, true, std),
                     tn_linear_layer_new(p, name[3], C, C, TN_OUT_IN, true, residual),
                     tn_linear_layer_new(p, name[4], C, 4 * C, TN_OUT_IN, true, std),
@@ -57,7 +58,8 @@ static gpt gpt_new(tn_params *p, int64_t vocab)
 }
 
 /* ids (rows,width) -> hidden states (rows,width,C) */
-static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64_t rows, int64_t width)
+static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64_t rows,
+                             int64_t width)
 {
     tn_tensor *id = tn_tape_input(t, TN_I32, 2, (int64_t[]){ rows, width });
     tn_tensor *at = tn_tape_input(t, TN_I32, 2, (int64_t[]){ rows, width });
@@ -118,13 +120,20 @@ int main(int argc, char **argv)
     tn_params *p = tn_params_new(c);
     tn_tape *t = tn_tape_new(c);
     gpt m = gpt_new(p, tok ? tn_tokenizer_size(tok) : 1);
-    tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), &(tn_optim_options){ .lr = 3e-3, .max_grad_norm = 1,
-        .weight_decay = 0.1, .schedule = { .kind = TN_COSINE, .steps = STEPS, .warmup = 20 } }, &e);
+    tn_optim *o =
+        tn_optim_new(p, tn_optim_find("adamw"),
+                     &(tn_optim_options){
+                         .lr = 3e-3,
+                         .max_grad_norm = 1,
+                         .weight_decay = 0.1,
+                         .schedule = { .kind = TN_COSINE, .steps = STEPS, .warmup = 20 } },
+                     &e);
     for (int step = 1; !e.code && step <= STEPS; step++) {
         tn_tape_train(t, (uint64_t)step); /* dropout, if you add some, draws anew each step */
         tn_tensor *loss = gpt_loss(&m, t, tn_loader_next(in));
         if (tn_backward(t, loss) || tn_optim_step(o))
-            tn_fail(&e, TN_ESTATE, "%s", tn_tape_error(t) ? tn_tape_error(t) : tn_optim_error(o)->text);
+            tn_fail(&e, TN_ESTATE, "%s",
+                    tn_tape_error(t) ? tn_tape_error(t) : tn_optim_error(o)->text);
         else if (step % 100 == 0)
             printf("step %d  loss %.3f\n", step, (double)loss->x[0]);
         tn_tape_reset(t);

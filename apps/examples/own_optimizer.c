@@ -20,6 +20,7 @@ static void signum_step(tn_unit *u)
     }
 }
 
+/* clang-format off */
 static const tn_optim_def signum = {
     .name = "signum", .title = "sign descent with momentum", .paper = "arXiv:1802.04434",
     .update = "m <- beta m + (1 - beta) g; x <- x - lr sign(m)", .cost = "none",
@@ -28,6 +29,7 @@ static const tn_optim_def signum = {
     .slots = { { "m", TN_LIKE_X } },
     .step = signum_step,
 };
+/* clang-format on */
 
 int main(void)
 {

@@ -20,9 +20,9 @@ enum { LAB_MOST = 8, LAB_LABEL = 40 };
 typedef struct lab_choice { /* an optimizer, under the settings of its claim and those of --opt */
     const tn_optim_def *def;
     const char *set[TN_MAX_HYPER + MAX_LIST + 1];
-    char claim[128];        /* text of the first ones */
-    bool claims;            /* --opt changes none of those that the claim needs */
-    char label[LAB_LABEL];  /* name and settings */
+    char claim[128];       /* text of the first ones */
+    bool claims;           /* --opt changes none of those that the claim needs */
+    char label[LAB_LABEL]; /* name and settings */
 } lab_choice;
 
 typedef struct lab {
@@ -72,8 +72,8 @@ typedef struct lab_task {
 typedef struct lab_state { /* before a step; at last, after all */
     int step;              /* steps done */
     double loss;
-    const double *z;       /* the product */
-    const tn_real *a, *b;  /* lora_B (out,r), lora_A (r,in); Z in a */
+    const double *z;      /* the product */
+    const tn_real *a, *b; /* lora_B (out,r), lora_A (r,in); Z in a */
     const tn_optim *optim;
 } lab_state;
 
@@ -82,11 +82,13 @@ int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
             void (*each)(void *arg, const lab_state *now), void *arg, tn_error *e);
 /* --learning-rate, or one that does well on this task, as LAB_RATES says. */
 double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
-#define LAB_RATES \
+#define LAB_RATES                                                                                    \
     "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the least, to a thousandth of the\n" \
     "first one; --learning-rate sets one.\n\n"
 /* 1/2 ||z - problem||^2, problem: lab_target. */
+/* clang-format off */
 typedef struct lab_target { int64_t n; const double *y; } lab_target;
+/* clang-format on */
 double lab_squares(const void *problem, const double *z, double *g);
 /* Fills x with N(0, std^2), from a stream of the seed. */
 void lab_normal(const lab *l, const char *stream, double std, int64_t n, double *x);

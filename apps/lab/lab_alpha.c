@@ -28,8 +28,14 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 {
     double y[OUT * IN], a[OUT * R] = { 0 }, b[IN * R];
     const lab_target target = { OUT * IN, y };
-    lab_task task = { .out = OUT, .in = IN, .r = R, .a = a, .b = b, .loss = lab_squares,
-                      .problem = &target, .steps = STEPS };
+    lab_task task = { .out = OUT,
+                      .in = IN,
+                      .r = R,
+                      .a = a,
+                      .b = b,
+                      .loss = lab_squares,
+                      .problem = &target,
+                      .steps = STEPS };
     lab_normal(l, "target", 0.7, OUT * IN, y);
     lab_normal(l, "B", 0.35, IN * R, b);
     for (s->scale = 0; s->scale < SCALES; s->scale++)
@@ -66,14 +72,20 @@ int lab_alpha(const lab *l, tn_error *e)
     curve curves[LAB_MOST][SCALES];
     static const char *const names[SCALES] = { "s = 1/4", "s = 1", "s = 4" };
     show("loss 1/2 ||s A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, s = alpha / r.\n"
-         "A dash: more than ten times the start's.\n", STEPS, OUT, R);
+         "A dash: more than ten times the start's.\n",
+         STEPS, OUT, R);
     for (int i = 0; i < l->count && !run_scales(l, &l->chosen[i], &s[i], e); i++) {
         print_table(&l->chosen[i], &s[i]);
         for (int k = 0; k < SCALES; k++)
             curves[i][k] = (curve){ names[k], s[i].rate, s[i].loss[k], RATES };
-        charts[i] = (chart){ .title = l->chosen[i].label, .x = "rate", .y = "loss after 40 steps",
-                             .curves = curves[i], .count = SCALES, .log_x = true,
-                             .nested = SCALES, .y_range = { 0, 1.2 * s[i].start } };
+        charts[i] = (chart){ .title = l->chosen[i].label,
+                             .x = "rate",
+                             .y = "loss after 40 steps",
+                             .curves = curves[i],
+                             .count = SCALES,
+                             .log_x = true,
+                             .nested = SCALES,
+                             .y_range = { 0, 1.2 * s[i].start } };
     }
     return e->code ? e->code : lab_show(l, charts, l->count, LAB_GRID, e);
 }

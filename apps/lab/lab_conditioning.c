@@ -20,10 +20,10 @@ static const double kappas[KAPPAS] = { 1, 10, 100, 1e3, 1e4 };
 static const double close_enough = 1e-5; /* relative error that counts as found */
 
 typedef struct sensing {
-    double map[M][N * N];       /* A_i */
-    double x[N * N], seen[M];   /* X*, <A_i, X*> */
-    double a[N * R], b[N * R];  /* the spectral start */
-    double norm;                /* of X* */
+    double map[M][N * N];      /* A_i */
+    double x[N * N], seen[M];  /* X*, <A_i, X*> */
+    double a[N * R], b[N * R]; /* the spectral start */
+    double norm;               /* of X* */
 } sensing;
 
 typedef struct descent {
@@ -158,8 +158,14 @@ static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_e
 {
     for (int k = 0; k < KAPPAS && !e->code; k++) {
         make_sensing(l, kappas[k], s);
-        const lab_task task = { .out = N, .in = N, .r = R, .a = s->a, .b = s->b, .loss = misfit,
-                                .problem = s, .steps = STEPS };
+        const lab_task task = { .out = N,
+                                .in = N,
+                                .r = R,
+                                .a = s->a,
+                                .b = s->b,
+                                .loss = misfit,
+                                .problem = s,
+                                .steps = STEPS };
         for (int i = 0; i < l->count && !e->code; i++) {
             descent *d = &all[i];
             d->s = s;
@@ -205,9 +211,13 @@ static int show_curves(const lab *l, const descent *all, tn_error *e)
     for (int i = 0; i < l->count; i++) {
         for (int k = 0; k < KAPPAS; k++)
             curves[i][k] = (curve){ names[k], all[i].x, all[i].error[k], STEPS + 1 };
-        charts[i] = (chart){ .title = l->chosen[i].label, .x = "step",
-                             .y = "relative error", .curves = curves[i], .count = KAPPAS,
-                             .log_y = true, .y_range = { 1e-9, 10 } };
+        charts[i] = (chart){ .title = l->chosen[i].label,
+                             .x = "step",
+                             .y = "relative error",
+                             .curves = curves[i],
+                             .count = KAPPAS,
+                             .log_y = true,
+                             .y_range = { 1e-9, 10 } };
     }
     return lab_show(l, charts, l->count, LAB_GRID, e);
 }
@@ -219,11 +229,12 @@ int lab_conditioning(const lab *l, tn_error *e)
     descent *all = calloc((size_t)l->count, sizeof *all);
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show("X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
-         "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
-         "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
-         "steps to a relative error of %g (at: the error after %d steps, above that)\n",
-         N, N, R, M, STEPS / 5, close_enough, STEPS);
+    show(
+        "X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
+        "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
+        "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
+        "steps to a relative error of %g (at: the error after %d steps, above that)\n",
+        N, N, R, M, STEPS / 5, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {
         print_table(l, all, rate);
         show_curves(l, all, e);

@@ -19,15 +19,16 @@
 
 enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
 
-static const struct shape { int out, in; } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 },
-                                                        { 96, 24 } };
+static const struct shape {
+    int out, in;
+} shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 }, { 96, 24 } };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 typedef struct motion {
     struct shape at;
-    double x[STEPS], by[FACTORS][STEPS];        /* motion in step k + 1; NaN from zero */
+    double x[STEPS], by[FACTORS][STEPS]; /* motion in step k + 1; NaN from zero */
     tn_real before[FACTORS][LARGEST * R];
-    double expected;                            /* of B in step 2, by the formula */
+    double expected; /* of B in step 2, by the formula */
     char name[FACTORS][24];
 } motion;
 
@@ -77,8 +78,14 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
     lab_normal(l, "gradient", 1, target.n, g);
     lab_normal(l, "B", 0.5, at.in * R, b);
     return lab_run(l, how, rate,
-                   &(lab_task){ .out = at.out, .in = at.in, .r = R, .a = a, .b = b, .loss = linear,
-                                .problem = &target, .steps = STEPS },
+                   &(lab_task){ .out = at.out,
+                                .in = at.in,
+                                .r = R,
+                                .a = a,
+                                .b = b,
+                                .loss = linear,
+                                .problem = &target,
+                                .steps = STEPS },
                    note, m, e);
 }
 
@@ -105,7 +112,8 @@ static void print_formula(const lab *l, const lab_choice *chosen, const double *
     lab_set(how, "prior=0");
     show("\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
          "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
-         "%-24s %9s", how->label, "rows of A, of B", "formula");
+         "%-24s %9s",
+         how->label, "rows of A, of B", "formula");
     for (int k = 0; k < RATES; k++)
         show("  rate %-6g", rates[k]);
     show("\n");
@@ -150,8 +158,12 @@ int lab_first_steps(const lab *l, tn_error *e)
                 curves[i][(1 - f) * RATES + k] = (curve){ m->name[f], m->x, m->by[f], STEPS };
             }
         }
-        charts[i] = (chart){ .title = how->label, .x = "step", .y = "motion / size of the factor",
-                             .curves = curves[i], .count = RATES * FACTORS, .log_y = true,
+        charts[i] = (chart){ .title = how->label,
+                             .x = "step",
+                             .y = "motion / size of the factor",
+                             .curves = curves[i],
+                             .count = RATES * FACTORS,
+                             .log_y = true,
                              .nested = RATES };
     }
     for (int i = 0; i < l->count && !e->code; i++)

@@ -10,7 +10,7 @@ enum { OUT = 17, IN = 11, R = 4, STEPS = 20, SCALES = 13, ONE = SCALES / 2 };
 
 typedef struct scan {
     double scale[SCALES], loss[SCALES]; /* NaN: it diverged */
-    double rate, start; /* start: loss there */
+    double rate, start;                 /* start: loss there */
     int at;
 } scan;
 
@@ -27,8 +27,14 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 {
     double y[OUT * IN], a[OUT * R] = { 0 }, b[IN * R];
     const lab_target target = { OUT * IN, y };
-    lab_task task = { .out = OUT, .in = IN, .r = R, .a = a, .b = b, .loss = lab_squares,
-                      .problem = &target, .steps = STEPS };
+    lab_task task = { .out = OUT,
+                      .in = IN,
+                      .r = R,
+                      .a = a,
+                      .b = b,
+                      .loss = lab_squares,
+                      .problem = &target,
+                      .steps = STEPS };
     lab_normal(l, "target", 0.7, OUT * IN, y);
     lab_normal(l, "B", 0.35, IN * R, b);
     s->rate = lab_rate(l, how, &task, e);
@@ -64,8 +70,10 @@ int lab_init_scale(const lab *l, tn_error *e)
     scan s[LAB_MOST] = { 0 };
     curve curves[LAB_MOST];
     double most = 0;
-    show("loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
-         "the same numbers. Rates are chosen at scale 1.\n" LAB_RATES, STEPS, OUT, R, IN, R);
+    show(
+        "loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
+        "the same numbers. Rates are chosen at scale 1.\n" LAB_RATES,
+        STEPS, OUT, R, IN, R);
     for (int i = 0; i < l->count && !e->code; i++) {
         run_scales(l, &l->chosen[i], &s[i], e);
         show("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
@@ -76,8 +84,12 @@ int lab_init_scale(const lab *l, tn_error *e)
         return e->code;
     show("\nloss, %g at the start\n", s[0].start);
     print_table(l, s);
-    const chart c = { .title = "loss after 20 steps", .x = "scale of lora_A's start",
-                      .curves = curves, .count = l->count, .log_x = true, .nested = 2,
+    const chart c = { .title = "loss after 20 steps",
+                      .x = "scale of lora_A's start",
+                      .curves = curves,
+                      .count = l->count,
+                      .log_x = true,
+                      .nested = 2,
                       .y_range = { 0, 5 * most } };
     return lab_show(l, &c, 1, LAB_WIDE, e);
 }

@@ -18,10 +18,8 @@ static const struct writing {
     bool turned;
     double off;
 } writings[] = {
-    [PLAIN] = { "A, B", 1, 1, false, 0 },
-    { "10 A, B/10", 10, 1, false, 0 },
-    { "rotated", 1, 1, true, 0 },
-    { "A T, B T^-T", 1, 4, true, 0 },
+    [PLAIN] = { "A, B", 1, 1, false, 0 }, { "10 A, B/10", 10, 1, false, 0 },
+    { "rotated", 1, 1, true, 0 },         { "A T, B T^-T", 1, 4, true, 0 },
     { "rounding", 1, 1, false, 1e-7 },
 };
 
@@ -88,8 +86,14 @@ static int run_writings(const lab *l, const lab_choice *how, trial *t, tn_error 
         lab_normal(l, "B", 0.35, IN * R, b);
         write_as(&writings[t->writing], l, false, OUT, a);
         write_as(&writings[t->writing], l, true, IN, b);
-        const lab_task task = { .out = OUT, .in = IN, .r = R, .a = a, .b = b,
-                                .loss = lab_squares, .problem = &target, .steps = STEPS };
+        const lab_task task = { .out = OUT,
+                                .in = IN,
+                                .r = R,
+                                .a = a,
+                                .b = b,
+                                .loss = lab_squares,
+                                .problem = &target,
+                                .steps = STEPS };
         for (int k = 0; k <= STEPS; k++) {
             t->x[k] = k;
             t->loss[t->writing][k] = (double)NAN;
@@ -104,9 +108,9 @@ static int run_writings(const lab *l, const lab_choice *how, trial *t, tn_error 
 static const char *claim(const tn_optim_def *d)
 {
     return d->claims == TN_INVARIANT_FULL       ? "all alike"
-        : d->claims == TN_INVARIANT_BOTH        ? "10 A, B/10; rotated"
-        : d->claims == TN_INVARIANT_ROTATION    ? "rotated"
-        : d->claims == TN_INVARIANT_SCALE       ? "10 A, B/10"
+           : d->claims == TN_INVARIANT_BOTH     ? "10 A, B/10; rotated"
+           : d->claims == TN_INVARIANT_ROTATION ? "rotated"
+           : d->claims == TN_INVARIANT_SCALE    ? "10 A, B/10"
                                                 : "-";
 }
 
@@ -128,10 +132,11 @@ int lab_invariance(const lab *l, tn_error *e)
     trial *t = calloc((size_t)l->count, sizeof *t);
     if (!t)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show("loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
-         "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
-         "by 1e-7 of their size, which large rates amplify\n",
-         OUT, R, IN, R, STEPS);
+    show(
+        "loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
+        "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
+        "by 1e-7 of their size, which large rates amplify\n",
+        OUT, R, IN, R, STEPS);
     show("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         show(" %11s", writings[w].name);
@@ -142,8 +147,12 @@ int lab_invariance(const lab *l, tn_error *e)
         print_row(l->width, &l->chosen[i], &t[i]);
         for (int w = 0; w < DRAWN; w++)
             curves[i][w] = (curve){ writings[w].name, t[i].x, t[i].loss[w], STEPS + 1 };
-        charts[i] = (chart){ .title = l->chosen[i].label, .x = "step", .y = "loss",
-                             .curves = curves[i], .count = DRAWN, .nested = DRAWN,
+        charts[i] = (chart){ .title = l->chosen[i].label,
+                             .x = "step",
+                             .y = "loss",
+                             .curves = curves[i],
+                             .count = DRAWN,
+                             .nested = DRAWN,
                              .y_range = { 0, 2.5 * t[i].loss[PLAIN][0] } };
     }
     if (!e->code)

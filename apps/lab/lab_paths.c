@@ -9,7 +9,9 @@
 
 enum { MOST_STEPS = 100, CONTOURS = 8, CONTOUR_POINTS = 81, PLACES = 2 * CONTOURS };
 
-typedef struct contour { double x[CONTOUR_POINTS], y[CONTOUR_POINTS]; } contour;
+typedef struct contour {
+    double x[CONTOUR_POINTS], y[CONTOUR_POINTS];
+} contour;
 
 typedef struct place { /* where paths run */
     const char *title, *x, *y;
@@ -23,7 +25,9 @@ typedef struct place { /* where paths run */
     double levels[CONTOURS];
 } place;
 
+/* clang-format off */
 typedef struct path { double x[MOST_STEPS + 1], y[MOST_STEPS + 1], loss; bool pair; } path;
+/* clang-format on */
 
 /* 1/2 (w - 1)^2 of the product w. */
 static double product_loss(const void *problem, const double *z, double *g)
@@ -77,6 +81,7 @@ static int rosenbrock_contours(const place *p, double level, contour *out)
     return 1;
 }
 
+/* clang-format off */
 static const place places[] = {
     { .title = "1/2 (a b - 1)^2", .x = "a", .y = "b", .start = { 1.2, 3.6 }, .x_range = { 0, 4 },
       .y_range = { 0, 4 }, .steps = 40, .pair = true, .loss = product_loss,
@@ -85,6 +90,7 @@ static const place places[] = {
       .x_range = { -1.6, 1.8 }, .y_range = { -0.6, 3 }, .steps = MOST_STEPS, .loss = rosenbrock,
       .contours = rosenbrock_contours, .level_count = 5, .levels = { 0.1, 0.5, 2, 5, 9 } },
 };
+/* clang-format on */
 enum { COUNT = sizeof places / sizeof *places };
 
 static void note(void *arg, const lab_state *now)
@@ -98,8 +104,13 @@ static void note(void *arg, const lab_state *now)
 static int run_path(const lab *l, const lab_choice *how, const place *at, path *p, tn_error *e)
 {
     const double one = at->start[1];
-    const lab_task t = { .out = 1, .in = at->pair ? 1 : 2, .r = at->pair ? 1 : 0, .a = at->start,
-                         .b = &one, .loss = at->loss, .steps = at->steps };
+    const lab_task t = { .out = 1,
+                         .in = at->pair ? 1 : 2,
+                         .r = at->pair ? 1 : 0,
+                         .a = at->start,
+                         .b = &one,
+                         .loss = at->loss,
+                         .steps = at->steps };
     const double rate = lab_rate(l, how, &t, e);
     p->pair = at->pair;
     for (int k = 0; k <= MOST_STEPS; k++)
@@ -138,12 +149,19 @@ static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error
     for (int k = 0; k < at->level_count; k++) {
         const int end = lines + at->contours(at, at->levels[k], &s->contours[lines]);
         for (; lines < end; lines++)
-            s->lines[lines] = (curve){ .x = s->contours[lines].x, .y = s->contours[lines].y,
+            s->lines[lines] = (curve){ .x = s->contours[lines].x,
+                                       .y = s->contours[lines].y,
                                        .n = CONTOUR_POINTS };
     }
-    *c = (chart){ .title = at->title, .x = at->x, .y = at->y, .curves = s->curves, .count = n,
-                  .dots = true, .x_range = { at->x_range[0], at->x_range[1] },
-                  .y_range = { at->y_range[0], at->y_range[1] }, .contours = s->lines,
+    *c = (chart){ .title = at->title,
+                  .x = at->x,
+                  .y = at->y,
+                  .curves = s->curves,
+                  .count = n,
+                  .dots = true,
+                  .x_range = { at->x_range[0], at->x_range[1] },
+                  .y_range = { at->y_range[0], at->y_range[1] },
+                  .contours = s->lines,
                   .contour_count = lines };
     return e->code;
 }

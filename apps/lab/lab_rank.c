@@ -10,7 +10,9 @@
 enum { OUT = 32, IN = 24, RANK = 4, MOST = 16, STEPS = 60, FORMS = 2 * LAB_MOST };
 
 /* As their authors have them. */
-static const struct published { const char *name, *set[4], *label; } published[] = {
+static const struct published {
+    const char *name, *set[4], *label;
+} published[] = {
     { "lora-rite", { "gauss_seidel=0", "prior=0", "cut=0" }, "rite, published" },
     { "lora-muon", { "gauss_seidel=0", "cut=0" }, "muon, published" },
 };
@@ -34,8 +36,14 @@ static int run_ranks(const lab *l, scan *s, tn_error *e)
 {
     double u[OUT * RANK], v[IN * RANK], y[OUT * IN] = { 0 }, a[OUT * MOST] = { 0 }, b[IN * MOST];
     const lab_target target = { OUT * IN, y };
-    lab_task task = { .out = OUT, .in = IN, .r = RANK, .a = a, .b = b, .loss = lab_squares,
-                      .problem = &target, .steps = STEPS };
+    lab_task task = { .out = OUT,
+                      .in = IN,
+                      .r = RANK,
+                      .a = a,
+                      .b = b,
+                      .loss = lab_squares,
+                      .problem = &target,
+                      .steps = STEPS };
     lab_normal(l, "target's columns", 0.5, OUT * RANK, u);
     lab_normal(l, "target's rows", 0.5, IN * RANK, v);
     for (int i = 0; i < OUT * IN; i++)
@@ -96,7 +104,8 @@ int lab_rank(const lab *l, tn_error *e)
     curve curves[FORMS];
     const int n = forms(l, s);
     show("loss 1/2 ||A B^T - Y||^2 after %d steps; Y (%d,%d) has rank %d, A starts at 0.\n"
-         "Rates are chosen at r = %d.\n" LAB_RATES, STEPS, OUT, IN, RANK, RANK);
+         "Rates are chosen at r = %d.\n" LAB_RATES,
+         STEPS, OUT, IN, RANK, RANK);
     for (int i = 0; i < n && !run_ranks(l, &s[i], e); i++) {
         show("%-20s rate %g\n", s[i].how.label, s[i].rate);
         curves[i] = (curve){ s[i].how.label, s[i].r, s[i].loss, MOST };
@@ -105,7 +114,11 @@ int lab_rank(const lab *l, tn_error *e)
         return e->code;
     show("\n*: as published\n");
     print_table(s, n);
-    const chart c = { .title = "loss after 60 steps", .x = "r; the target has rank 4",
-                      .curves = curves, .count = n, .log_y = true, .nested = n };
+    const chart c = { .title = "loss after 60 steps",
+                      .x = "r; the target has rank 4",
+                      .curves = curves,
+                      .count = n,
+                      .log_y = true,
+                      .nested = n };
     return lab_show(l, &c, 1, LAB_WIDE, e);
 }

@@ -58,7 +58,8 @@ int choice_check(const options *o, const char *const *names, int n, tn_error *e)
             tn_fail(e, APP_USAGE, "--opt %.80s: \"%.*s\" is not among the optimizers of this study",
                     text, length > 60 ? 60 : (int)length, text);
         else if (!strncmp(text[length] == '.' ? text + length + 1 : text, "lr=", 3))
-            tn_fail(e, APP_USAGE, "--opt %.80s: expected rates by --learning-rate or --lr-grid", text);
+            tn_fail(e, APP_USAGE, "--opt %.80s: expected rates by --learning-rate or --lr-grid",
+                    text);
     }
     return e->code;
 }

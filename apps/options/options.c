@@ -9,15 +9,15 @@
 #define FIELD(name) offsetof(options, name)
 
 const option options_table[OPTIONS] = {
-#define TEXT(name, alias, value, def, commands, class, help) \
+#define TEXT(name, alias, value, def, commands, class, help)                                       \
     { #name, alias, value, def, OPTION_TEXT, 0, 0, commands, class, help, FIELD(name) },
-#define COUNT(name, alias, value, def, lo, hi, commands, class, help) \
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help)                              \
     { #name, alias, value, def, OPTION_COUNT, lo, hi, commands, class, help, FIELD(name) },
-#define REAL(name, alias, value, def, lo, hi, commands, class, help) \
+#define REAL(name, alias, value, def, lo, hi, commands, class, help)                               \
     { #name, alias, value, def, OPTION_REAL, lo, hi, commands, class, help, FIELD(name) },
-#define FLAG(name, alias, def, commands, class, help) \
+#define FLAG(name, alias, def, commands, class, help)                                              \
     { #name, alias, "", (def) ? "on" : "", OPTION_FLAG, 0, 0, commands, class, help, FIELD(name) },
-#define LIST(name, alias, value, commands, class, help) \
+#define LIST(name, alias, value, commands, class, help)                                            \
     { #name, alias, value, "", OPTION_LIST, 0, 0, commands, class, help, FIELD(name) },
 #include "apps/options/options.def"
 #undef TEXT
@@ -141,16 +141,15 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
         *(const char **)field = text;
         break;
     case OPTION_COUNT:
-        fits = read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
+        fits =
+            read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
             *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are the same */
         break;
     case OPTION_REAL:
         fits = read_real(text, (double *)field) && *(double *)field >= row->lo &&
-            *(double *)field <= row->hi;
+               *(double *)field <= row->hi;
         break;
-    case OPTION_FLAG:
-        fits = read_flag(text, (bool *)field);
-        break;
+    case OPTION_FLAG: fits = read_flag(text, (bool *)field); break;
     case OPTION_LIST:
         if (set_list(o, i, text, where, e))
             return e->code;
@@ -203,7 +202,7 @@ int option_unknown(const char *name, size_t n, const command *c, const char *whe
 static bool is_once(int i)
 {
     return i == OPT_data || i == OPT_task || i == OPT_adapter_path || i == OPT_config ||
-        i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
+           i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
 }
 
 /* One option at argv[k]. Returns how many words it took; e is set otherwise. */

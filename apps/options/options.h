@@ -39,7 +39,7 @@ enum { /* OPT_model, ...: rows of options_table */
 #undef REAL
 #undef FLAG
 #undef LIST
-    OPTIONS
+       OPTIONS
 };
 
 /* The values: a field of each row's name. An option that is not set has NULL, -1 or NaN, a list is
@@ -56,16 +56,16 @@ typedef struct options {
 #undef REAL
 #undef FLAG
 #undef LIST
-    bool given[OPTIONS];                    /* on the command line or in the config file */
+    bool given[OPTIONS];                     /* on the command line or in the config file */
     const char *argument[MAX_ARGUMENTS + 1]; /* what is not an option, ended by NULL */
     int arguments;
-    int argc;                               /* the command line, for the resume command */
+    int argc; /* the command line, for the resume command */
     char **argv;
-    char *file;                             /* text of the config file */
+    char *file; /* text of the config file */
 } options;
 
 typedef struct option {
-    const char *name; /* with underscores */
+    const char *name;                /* with underscores */
     const char *alias, *value, *def; /* alias: comma-separated */
     option_kind kind;
     double lo, hi;

@@ -110,8 +110,10 @@ static int read_quoted(char *value, const char *where, tn_error *e)
         size_t taken = 1;
         const char c = quote == '"' && *s == '\\' ? unescape(s, &taken) : *s;
         if (!c)
-            return tn_fail(e, TN_EFORMAT, "%s\"%.4s\"; expected one of \\n \\r \\t \\\\ \\\" \\xHH, or "
-                           "single quotes around the value", where, s);
+            return tn_fail(e, TN_EFORMAT,
+                           "%s\"%.4s\"; expected one of \\n \\r \\t \\\\ \\\" \\xHH, or "
+                           "single quotes around the value",
+                           where, s);
         *out++ = c;
         s += taken;
     }
@@ -119,8 +121,10 @@ static int read_quoted(char *value, const char *where, tn_error *e)
         return tn_fail(e, TN_EFORMAT, "%sa value without its closing quote %c", where, quote);
     s += 1 + strspn(s + 1, blanks);
     if (*s && *s != '#')
-        return tn_fail(e, TN_EFORMAT, "%s\"%.80s\" behind a closing quote; expected the end of the "
-                       "line", where, s);
+        return tn_fail(e, TN_EFORMAT,
+                       "%s\"%.80s\" behind a closing quote; expected the end of the "
+                       "line",
+                       where, s);
     *out = 0;
     return 0;
 }
@@ -129,7 +133,8 @@ static int read_quoted(char *value, const char *where, tn_error *e)
 static char *read_plain(char *value)
 {
     for (char *s = value; *s; s++)
-        if (*s == '#' && memchr(blanks, s[-1], sizeof blanks - 1)) /* a value has a byte before it */
+        if (*s == '#' &&
+            memchr(blanks, s[-1], sizeof blanks - 1)) /* a value has a byte before it */
             *s = 0;
     size_t n = strlen(value);
     while (n && strchr(blanks, value[n - 1]))
@@ -173,7 +178,8 @@ int options_read(options *o, const command *c, tn_error *e)
     bool before[OPTIONS];
     size_t size;
     memcpy(before, o->given, sizeof before);
-    before[OPT_iters] = before[OPT_epochs] = before[OPT_iters] || before[OPT_epochs]; /* one thing */
+    before[OPT_iters] = before[OPT_epochs] =
+        before[OPT_iters] || before[OPT_epochs]; /* one thing */
     o->file = tn_text_read(o->config, CONFIG_MOST, &size, e);
     if (!o->file)
         return e->code;

@@ -55,12 +55,13 @@ void options_help(const command *c, tn_text *out)
                 word_in(row->name, strlen(row->name), c->needs, ',') == (needed == 1))
                 help_line(row, c->letter, out);
         }
-    tn_text_add(out,
-                "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
-                "default.%s\n",
-                strchr(options_table[OPT_opt].commands, c->letter)
-                    ? " `tenon optimizers NAME` lists what --opt sets, and its defaults."
-                    : "");
+    tn_text_add(
+        out,
+        "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
+        "default.%s\n",
+        strchr(options_table[OPT_opt].commands, c->letter)
+            ? " `tenon optimizers NAME` lists what --opt sets, and its defaults."
+            : "");
 }
 
 void options_value(const options *o, int i, tn_text *out)

@@ -2,7 +2,6 @@
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
 
-
 static void model_line(const setup *s, const options *o)
 {
     const tn_model *m = s->model;
@@ -13,15 +12,15 @@ static void model_line(const setup *s, const options *o)
          show_count(base, count), m->tied ? "  (tied embedding)" : "");
     if (s->random)
         show("weights    random\n");
-    show("tokens     %s, vocabulary %lld, rows of at most %lld\n",
-         tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
-         (long long)setup_length(s, o));
+    show("tokens     %s, vocabulary %lld, rows of at most %lld\n", tn_tokenizer_kind(s->tokenizer),
+         (long long)tn_tokenizer_size(s->tokenizer), (long long)setup_length(s, o));
 }
 
 static void trained_line(const setup *s, const options *o)
 {
     const tn_params *p = s->model->params;
-    const double share = 100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
+    const double share =
+        100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
     char count[SHOWN];
     show_count(tn_params_trained(p), count);
     if (s->full)
@@ -29,8 +28,7 @@ static void trained_line(const setup *s, const options *o)
     else
         show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
              (long long)o->lora_rank, o->lora_alpha,
-             o->target_modules ? o->target_modules : s->model->family->lora_targets, count,
-             share);
+             o->target_modules ? o->target_modules : s->model->family->lora_targets, count, share);
     if (o->lora_dropout > 0)
         show(", dropout %g before it", o->lora_dropout);
     show(", dropout %g%s\n", o->dropout,
@@ -61,8 +59,7 @@ void progress_setup(const setup *s, const options *o)
     data_line(s, o, PART_VALID, "valid");
     data_line(s, o, PART_TEST, "test");
     if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).stream)
-        show("           prompts %s the loss\n",
-             o->mask_prompt ? "are masked out of" : "count in");
+        show("           prompts %s the loss\n", o->mask_prompt ? "are masked out of" : "count in");
 }
 
 /* Where a resumed run stands, and in what it is not the run that began. */
@@ -84,7 +81,8 @@ static void resumed_lines(const run *r)
     }
     if (r->was_records && r->was_records != r->state.records)
         show("           the task's data grew from %lld to %lld records; the rest come in another "
-             "order\n", (long long)r->was_records, (long long)r->state.records);
+             "order\n",
+             (long long)r->was_records, (long long)r->state.records);
 }
 
 void progress_block(const run *r)
@@ -103,7 +101,8 @@ void progress_block(const run *r)
     else if (left_over)
         show("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
              show_count(left_over, a), rate);
-    show("memory     %s or more, of %s\n", need_show(&n, parts), show_bytes((double)tn_memory_room(), a));
+    show("memory     %s or more, of %s\n", need_show(&n, parts),
+         show_bytes((double)tn_memory_room(), a));
     show("plan       %lld steps x %lld rows", (long long)r->steps,
          (long long)(o->batch_size * o->grad_accumulation_steps));
     if (r->s->data[PART_VALID])

@@ -15,8 +15,13 @@
 /* ---- what is read ---- */
 
 /* Files and folders, known by device and inode. */
+/* clang-format off */
 typedef struct thing { dev_t dev; ino_t ino; char *name; } thing;
-typedef struct things { thing *all; size_t n, room; } things;
+/* clang-format on */
+typedef struct things {
+    thing *all;
+    size_t n, room;
+} things;
 
 static void add_thing(things *t, const struct stat *st, const char *folder, const char *name,
                       tn_error *e)
@@ -44,7 +49,7 @@ static void free_things(things *t)
 static bool is_written(const output *out, const char *name)
 {
     return output_name_find(out->kind, name) >= 0 || !strncmp(name, ".tenon-", 7) ||
-        (out->kind->checkpoints && !strncmp(name, "checkpoint-", 11));
+           (out->kind->checkpoints && !strncmp(name, "checkpoint-", 11));
 }
 
 /* All that lies in a folder; of OUT what the command may write. */
@@ -116,8 +121,8 @@ static int open_around(const char *path, bool folder)
     char *copy = strdup(path), *slash = copy && !folder ? strrchr(copy, '/') : NULL;
     if (slash)
         slash[slash == copy] = 0;
-    const int fd = !copy ? -1 : tn_at_open(AT_FDCWD, folder || slash ? copy : ".",
-                                           O_RDONLY | O_DIRECTORY);
+    const int fd =
+        !copy ? -1 : tn_at_open(AT_FDCWD, folder || slash ? copy : ".", O_RDONLY | O_DIRECTORY);
     free(copy);
     return fd;
 }
@@ -141,8 +146,10 @@ static int check_read(const output *out, const things *t, const char *flag, cons
     if (fd >= 0)
         close(fd);
     if (found && !e->code)
-        tn_fail(e, APP_USAGE, "%s %s: %s could be replaced, and --%s %s reads it; expected another "
-                "folder", out->kind->option, out->folder, found, flag, path);
+        tn_fail(e, APP_USAGE,
+                "%s %s: %s could be replaced, and --%s %s reads it; expected another "
+                "folder",
+                out->kind->option, out->folder, found, flag, path);
     return e->code;
 }
 
@@ -151,7 +158,8 @@ static bool is_own_config(const output *out, const char *path)
 {
     struct stat own, st;
     return out->resume && !tn_at_stat(out->at, "config.used", &own, AT_SYMLINK_NOFOLLOW) &&
-        !tn_at_stat(AT_FDCWD, path, &st, 0) && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+           !tn_at_stat(AT_FDCWD, path, &st, 0) && st.st_dev == own.st_dev &&
+           st.st_ino == own.st_ino;
 }
 
 int guard_reads(const output *out, tn_error *e)
@@ -172,7 +180,9 @@ int guard_reads(const output *out, tn_error *e)
 
 /* ---- what is in the way ---- */
 
+/* clang-format off */
 typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner; /* NOBODY: not in the way; OLD: no marker */
+/* clang-format on */
 
 /* Of an entry with the name of a checkpoint; `inside` is what else lies in it, if that is in the way. */
 static owner owner_of_checkpoint(const output *out, const char *name, char inside[256], tn_error *e)
@@ -185,8 +195,7 @@ static owner owner_of_checkpoint(const output *out, const char *name, char insid
         return STRANGER;
     if (!out->m.there)
         return OLD;
-    const bool known = id.run ? id.run == out->m.run || id.run == out->m.before
-                              : out->m.unnumbered;
+    const bool known = id.run ? id.run == out->m.run || id.run == out->m.before : out->m.unnumbered;
     return known || (stays && id.damaged) ? OURS : STRANGER;
 }
 
@@ -246,8 +255,8 @@ static void add_removal(const output *out, char **names, bool all, tn_text *line
     char inside[256];
     tn_text_add(line, "rm -r");
     for (size_t i = 0; names[i] && !all; i++) {
-        char *path = owner_of(out, names[i], inside, e) == OLD
-                         ? tn_path_join(out->folder, names[i]) : NULL;
+        char *path =
+            owner_of(out, names[i], inside, e) == OLD ? tn_path_join(out->folder, names[i]) : NULL;
         if (path) {
             tn_text_add(line, " ");
             show_word(path, line);
@@ -267,13 +276,17 @@ static int refuse_old(const output *out, char **names, bool all, tn_error *e)
     const char *text = tn_text_done(&line, out->folder, e);
     tn_error whole = { 0 };
     if (text)
-        tn_fail(&whole, TN_ESTATE, "%s: written by a tenon that did not mark what is its own, so "
-                "that nothing here is replaced; to remove it: %s", out->folder, text);
+        tn_fail(&whole, TN_ESTATE,
+                "%s: written by a tenon that did not mark what is its own, so "
+                "that nothing here is replaced; to remove it: %s",
+                out->folder, text);
     if (strlen(whole.text) + 1 < sizeof whole.text)
         tn_fail(e, TN_ESTATE, "%s", whole.text);
     else /* a command that is cut short removes something else */
-        tn_fail(e, TN_ESTATE, "written by a tenon that did not mark what is its own, so that nothing "
-                "there is replaced; expected another folder than %s", out->folder);
+        tn_fail(e, TN_ESTATE,
+                "written by a tenon that did not mark what is its own, so that nothing "
+                "there is replaced; expected another folder than %s",
+                out->folder);
     tn_text_free(&line);
     return e->code;
 }
@@ -294,8 +307,10 @@ int guard_names(const output *out, tn_error *e)
     if (!e->code && old && !strangers && is_of_tenon(out, out->kind->old_file, out->kind->old_text))
         refuse_old(out, names, all, e);
     else if (!e->code && *first)
-        tn_fail(e, TN_ESTATE, "%s/%s: in the way of what tenon %s writes, and not known to be of an "
-                "older run; expected another folder", out->folder, first, out->kind->command);
+        tn_fail(e, TN_ESTATE,
+                "%s/%s: in the way of what tenon %s writes, and not known to be of an "
+                "older run; expected another folder",
+                out->folder, first, out->kind->command);
     tn_folder_names_free(names);
     return e->code;
 }

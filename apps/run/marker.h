@@ -16,24 +16,24 @@ enum { OUTPUT_NAMES = 15 };
 
 /* What a command writes into its folder. */
 typedef struct output_kind {
-    const char *command, *option;  /* "train", "--output-dir" */
-    bool checkpoints;              /* folders checkpoint-N too */
-    bool again;                    /* its older result is replaced without being asked */
-    const char *older;             /* what OUT/NAME is, where the marker lists a sign; NULL: a run */
+    const char *command, *option; /* "train", "--output-dir" */
+    bool checkpoints;             /* folders checkpoint-N too */
+    bool again;                   /* its older result is replaced without being asked */
+    const char *older;            /* what OUT/NAME is, where the marker lists a sign; NULL: a run */
     const char *old_file, *old_text; /* how a folder without a marker shows that tenon wrote it */
     struct output_name {
         const char *name;
-        bool result;               /* not there before the end */
-        bool sign;                 /* if it is not empty, the folder holds something to be kept */
-    } names[OUTPUT_NAMES];         /* ended by a NULL name */
+        bool result;       /* not there before the end */
+        bool sign;         /* if it is not empty, the folder holds something to be kept */
+    } names[OUTPUT_NAMES]; /* ended by a NULL name */
 } output_kind;
 
 typedef struct marker {
     bool there;
     char command[16];
     uint64_t run, before; /* before: whose checkpoints are to go, once this run has one; 0: none */
-    bool unnumbered;      /* begun by a tenon whose checkpoints had no numbers: those are its own, too */
-    unsigned own;         /* bit i: kind->names[i] is the run's, or of the one before */
+    bool unnumbered; /* begun by a tenon whose checkpoints had no numbers: those are its own, too */
+    unsigned own;    /* bit i: kind->names[i] is the run's, or of the one before */
 } marker;
 
 /* The marker in the open folder `at`; `folder` is for messages. Names that the command does not write

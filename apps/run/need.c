@@ -39,8 +39,13 @@ static double total(const need *n)
 
 char *need_show(const need *n, char *out)
 {
-    const struct { const char *name; double bytes; } parts[] = {
-        { "weights", n->weights }, { "gradients", n->gradients }, { "optimizer", n->state },
+    const struct {
+        const char *name;
+        double bytes;
+    } parts[] = {
+        { "weights", n->weights },
+        { "gradients", n->gradients },
+        { "optimizer", n->state },
         { "activations", n->activations },
     };
     char bytes[SHOWN];
@@ -64,9 +69,11 @@ int need_check(const need *n, const char *what, tn_error *e)
     const double most = (double)tn_memory_room();
     if (e->code || need_fits(n))
         return e->code;
-    return tn_fail(e, TN_ENOMEM, "%s does not fit into memory: %s or more, with batches of %lld rows of "
-                   "%lld tokens; expected at most the %s that are available", what, need_show(n, parts),
-                   (long long)n->rows, (long long)n->width, show_bytes(most, room));
+    return tn_fail(e, TN_ENOMEM,
+                   "%s does not fit into memory: %s or more, with batches of %lld rows of "
+                   "%lld tokens; expected at most the %s that are available",
+                   what, need_show(n, parts), (long long)n->rows, (long long)n->width,
+                   show_bytes(most, room));
 }
 
 /* A run that sees every record meets the longest; a shorter one may meet none but the shortest. */
@@ -77,7 +84,8 @@ int64_t need_width(const tn_dataset *d, int64_t length, double seen)
     if (f.stream)
         return f.tokens < length ? f.tokens : length;
     for (int64_t i = 0; i < f.records; i++) {
-        const int64_t n = tn_dataset_record(d, i, &prompt) - 1; /* inputs end before the last token */
+        const int64_t n =
+            tn_dataset_record(d, i, &prompt) - 1; /* inputs end before the last token */
         shortest = n < shortest ? n : shortest;
         longest = n > longest ? n : longest;
     }

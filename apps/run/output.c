@@ -19,6 +19,7 @@
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
 
+/* clang-format off */
 const output_kind output_train = {
     .command = "train", .option = "--output-dir", .checkpoints = true,
     .old_file = "config.used", .old_text = used_head,
@@ -39,6 +40,7 @@ const output_kind output_demo = {
     .old_file = "report.svg", .old_text = "<svg xmlns=",
     .names = { { "report.svg", true, true } },
 };
+/* clang-format on */
 
 /* ---- opening ---- */
 
@@ -50,7 +52,7 @@ static const char *find_sign(const output *out)
         const struct output_name *n = &out->kind->names[i];
         if (n->sign && out->m.own >> i & 1 &&
             (tn_at_stat(out->at, n->name, &st, AT_SYMLINK_NOFOLLOW) ? errno != ENOENT
-                                                                 : st.st_size > 0))
+                                                                    : st.st_size > 0))
             return n->name;
     }
     return NULL;
@@ -62,7 +64,8 @@ static int check_older(output *out, tn_error *e)
     const bool asked = out->resume || out->o->overwrite;
     const char *sign = find_sign(out);
     const int64_t step = out->kind->checkpoints && out->m.there
-                             ? tn_checkpoint_before(out->at, INT64_MAX, out->m.run, e) : -1;
+                             ? tn_checkpoint_before(out->at, INT64_MAX, out->m.run, e)
+                             : -1;
     if (e->code)
         return e->code;
     if (out->resume && out->kind->checkpoints && step < 0)
@@ -74,8 +77,10 @@ static int check_older(output *out, tn_error *e)
         return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
                        out->folder, sign);
     if (step >= 0 && !asked)
-        return tn_fail(e, TN_ESTATE, "%s: holds a run stopped after step %lld; --resume continues "
-                       "it, --overwrite replaces it", out->folder, (long long)step);
+        return tn_fail(e, TN_ESTATE,
+                       "%s: holds a run stopped after step %lld; --resume continues "
+                       "it, --overwrite replaces it",
+                       out->folder, (long long)step);
     if (((sign || step >= 0) && !out->resume) || out->waiting)
         out->before = out->m.run;
     return 0;
@@ -126,8 +131,8 @@ static int take(output *out, tn_error *e)
         marker_read(out->kind, out->at, out->folder, &out->m, e))
         return e->code;
     if (out->m.there && strcmp(out->m.command, out->kind->command))
-        return tn_fail(e, TN_ESTATE, "%s: what tenon %s wrote; expected another folder", out->folder,
-                       out->m.command);
+        return tn_fail(e, TN_ESTATE, "%s: what tenon %s wrote; expected another folder",
+                       out->folder, out->m.command);
     if (!out->m.there && out->resume && out->kind->checkpoints)
         guard_adopt(out, e);
     if (guard_names(out, e) || check_older(out, e) || !out->waiting)
@@ -163,8 +168,8 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
         if (errno != ENOENT && errno != ENOTDIR)
             return swap_failed(out->folder, "look at this folder", e);
         if (resume && kind->checkpoints)
-            return tn_fail(e, TN_ESTATE, "%s: %s; expected the folder of a run to resume", out->folder,
-                           strerror(errno));
+            return tn_fail(e, TN_ESTATE, "%s: %s; expected the folder of a run to resume",
+                           out->folder, strerror(errno));
         return 0;
     }
     if (S_ISLNK(st.st_mode) && tn_at_link(AT_FDCWD, out->folder, target, sizeof target - 1) >= 0)
@@ -189,8 +194,8 @@ static int check_room(const output *out, double bytes, tn_error *e)
         return swap_failed(out->folder, "ask for the free space", e);
     const double room = (double)fs.f_bavail * (double)fs.f_frsize;
     if (room < bytes)
-        tn_fail(e, TN_EIO, "%s: %s are free on this disk; expected %s, for the result%s", out->folder,
-                show_bytes(room, left), show_bytes(bytes, needed),
+        tn_fail(e, TN_EIO, "%s: %s are free on this disk; expected %s, for the result%s",
+                out->folder, show_bytes(room, left), show_bytes(bytes, needed),
                 out->kind->checkpoints ? " and one checkpoint" : "");
     return e->code;
 }
@@ -211,7 +216,8 @@ int output_here(const output *out, tn_error *e)
     if (!e->code && (tn_at_stat(out->at, "", &a, AT_EMPTY_PATH) ||
                      tn_at_stat(AT_FDCWD, out->folder, &b, AT_SYMLINK_NOFOLLOW) ||
                      a.st_dev != b.st_dev || a.st_ino != b.st_ino))
-        tn_fail(e, TN_EIO, "%s: moved away while this run went on; expected it to stay in its place",
+        tn_fail(e, TN_EIO,
+                "%s: moved away while this run went on; expected it to stay in its place",
                 out->folder);
     return e->code;
 }
@@ -275,8 +281,7 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
         whole = text && (size_t)kept < size ? (size_t)kept : size;
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
-    else if (out->waiting ? !cut(to, whole)
-                          : whole && !write_whole(to, text, whole))
+    else if (out->waiting ? !cut(to, whole) : whole && !write_whole(to, text, whole))
         swap_failed(path, "keep its whole lines", e);
     free(text);
     free(path);
@@ -284,7 +289,8 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
 
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e)
 {
-    const int fd = e->code ? -1 : tn_at_open(out->work_at, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
+    const int fd =
+        e->code ? -1 : tn_at_open(out->work_at, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
     if (!e->code && !f)
         swap_failed(out->work, "make a file in this folder", e);
@@ -325,8 +331,10 @@ static int check_free(const output *out, unsigned files, tn_error *e)
     for (int i = 0; out->kind->names[i].name && !e->code; i++)
         if ((files & ~out->m.own) >> i & 1 &&
             !tn_at_stat(out->at, out->kind->names[i].name, &st, AT_SYMLINK_NOFOLLOW))
-            tn_fail(e, TN_ESTATE, "%s/%s: put there while this run went on; expected nothing of that "
-                    "name", out->folder, out->kind->names[i].name);
+            tn_fail(e, TN_ESTATE,
+                    "%s/%s: put there while this run went on; expected nothing of that "
+                    "name",
+                    out->folder, out->kind->names[i].name);
     return e->code;
 }
 
@@ -362,8 +370,9 @@ void output_close(output *out)
     tn_error e = { 0 };
     swap_name(out->run, name);
     /* After a first checkpoint what waits counts: the next run puts it in its place. */
-    if (out->waits && !out->kept && (out->run == out->m.run || !out->kind->checkpoints ||
-                       !tn_checkpoint_is_there(out->at, out->run, &e)))
+    if (out->waits && !out->kept &&
+        (out->run == out->m.run || !out->kind->checkpoints ||
+         !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
     if (out->made && (out->at < 0 || !output_here(out, &e))) /* else it is somebody else's by now */
         parents_unmake(out->folder, out->made);
@@ -384,7 +393,8 @@ int output_check_file(const char *flag, const char *path, tn_error *e)
     if (!around)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
     else if (!tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
-        tn_fail(e, APP_USAGE, "%s %s: something is there; expected a name that is free", flag, path);
+        tn_fail(e, APP_USAGE, "%s %s: something is there; expected a name that is free", flag,
+                path);
     else if (errno != ENOENT || tn_at_stat(AT_FDCWD, around, &st, 0))
         swap_failed(path, "write", e);
     free(around);

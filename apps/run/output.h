@@ -39,10 +39,11 @@ extern const output_kind output_train, output_compare, output_demo;
 typedef struct output {
     const output_kind *kind;
     const options *o;
-    char *folder;         /* OUT without slashes behind it */
-    char *work;           /* where files of this run go now; before output_begin, where a resume finds them */
-    int at, work_at;      /* their descriptors; -1: not open */
-    bool waits, kept;     /* this run's files wait in a folder of their own; which output_close leaves */
+    char *folder; /* OUT without slashes behind it */
+    char *work; /* where files of this run go now; before output_begin, where a resume finds them */
+    int at, work_at; /* their descriptors; -1: not open */
+    bool waits,
+        kept; /* this run's files wait in a folder of their own; which output_close leaves */
     bool resume, adopted; /* by a resume, without a marker */
     int made;             /* folders of OUT's path that were not there, OUT itself the last */
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */

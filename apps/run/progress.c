@@ -17,10 +17,10 @@ progress_mode progress_mode_of(const options *o)
     const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
     if (!strcmp(o->progress, "auto"))
         return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
-    return !strcmp(o->progress, "bar")  ? PROGRESS_BAR
-        : !strcmp(o->progress, "lines") ? PROGRESS_LINES
-        : !strcmp(o->progress, "json")  ? PROGRESS_JSON
-                                        : PROGRESS_NONE;
+    return !strcmp(o->progress, "bar")     ? PROGRESS_BAR
+           : !strcmp(o->progress, "lines") ? PROGRESS_LINES
+           : !strcmp(o->progress, "json")  ? PROGRESS_JSON
+                                           : PROGRESS_NONE;
 }
 
 /* Writes one record where records go; the text is freed. */
@@ -28,7 +28,8 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
 {
     const char *text = e->code ? NULL : tn_text_done(record, p->path ? p->path : "a record", e);
     if (text && p->mode == PROGRESS_JSON)
-        write_whole(stderr, text, record->n); /* for a program that watches the run: nothing else is there */
+        write_whole(stderr, text,
+                    record->n); /* for a program that watches the run: nothing else is there */
     if (text && p->log && !write_whole(p->log, text, record->n))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
     tn_text_free(record);
@@ -101,8 +102,8 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
-        show("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step,
-             v->loss, v->error, tn_exp(v->loss), event->best ? "  best" : "");
+        show("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step, v->loss,
+             v->error, tn_exp(v->loss), event->best ? "  best" : "");
         fflush(stdout);
     }
     tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
@@ -156,11 +157,13 @@ static void step_line(const progress *p, const run *r, char line[LINE])
     char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
     const run_event *event = &p->last;
     const double elapsed = now_seconds() - p->start, eta = time_left(p, r, elapsed);
-    int n = snprintf(line, LINE, "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
-                     "%s  %s", (long long)event->step, (long long)r->steps, event->loss,
-                     p->smooth / p->weight, event->lr, event->grad_norm,
-                     show_count((int64_t)p->rate, speed), show_bytes(memory_peak(), memory),
-                     show_time(elapsed, spent));
+    int n =
+        snprintf(line, LINE,
+                 "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
+                 "%s  %s",
+                 (long long)event->step, (long long)r->steps, event->loss, p->smooth / p->weight,
+                 event->lr, event->grad_norm, show_count((int64_t)p->rate, speed),
+                 show_bytes(memory_peak(), memory), show_time(elapsed, spent));
     if (eta < 0 || n >= LINE)
         return;
     const time_t at = time(NULL) + (time_t)eta;
@@ -187,7 +190,8 @@ void progress_status(progress *p, const run *r, int64_t saved)
     char line[LINE], all[LINE + 64];
     end_line(p);
     if (p->mode == PROGRESS_JSON)
-        snprintf(all, sizeof all, "{\"split\":\"status\",\"step\":%lld,\"steps\":%lld,\"saved\":%lld}\n",
+        snprintf(all, sizeof all,
+                 "{\"split\":\"status\",\"step\":%lld,\"steps\":%lld,\"saved\":%lld}\n",
                  (long long)r->state.step, (long long)r->steps, (long long)saved);
     else if (p->steps) {
         step_line(p, r, line);
@@ -201,7 +205,8 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
 {
     const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
     const double elapsed = now_seconds() - p->start;
-    const double rate = (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
+    const double rate =
+        (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
     const double rows = (double)r->state.batches * (double)r->o->batch_size;
     tn_text out = { 0 };
     p->rate = rate;

@@ -24,16 +24,16 @@ typedef enum progress_mode {
 
 typedef struct progress {
     progress_mode mode;
-    FILE *log;              /* NULL: none */
+    FILE *log; /* NULL: none */
     const char *path;
-    double start;           /* seconds: when this process began to train */
-    double reported;        /* seconds spent in steps at the last report */
-    int64_t steps, tokens;  /* of this process */
+    double start;          /* seconds: when this process began to train */
+    double reported;       /* seconds spent in steps at the last report */
+    int64_t steps, tokens; /* of this process */
     int64_t reported_tokens;
-    double smooth, weight;  /* running mean of the losses, and how much of it there is yet */
-    run_event last;         /* the last step */
-    double rate;            /* tokens a second at the last report */
-    bool open_line;         /* a bar stands on the terminal's line */
+    double smooth, weight; /* running mean of the losses, and how much of it there is yet */
+    run_event last;        /* the last step */
+    double rate;           /* tokens a second at the last report */
+    bool open_line;        /* a bar stands on the terminal's line */
 } progress;
 
 progress_mode progress_mode_of(const options *o);

@@ -61,7 +61,7 @@ static bool is_number(const char *line, bool full)
     bool is = false;
     for (int i = 0; i < OPTIONS && !is; i++)
         is = config_speaks(i, 't', full, NUMBERS) &&
-            has_name(line, option_dashed(options_table[i].name, name));
+             has_name(line, option_dashed(options_table[i].name, name));
     return is;
 }
 
@@ -132,8 +132,10 @@ static int check_old(const run *r, const config *theirs, tn_error *e)
 {
     if (theirs->old && r->o->grad_accumulation_steps > 1 &&
         !tn_dataset_facts(r->s->data[PART_TRAIN]).stream)
-        tn_fail(e, TN_ESTATE, "%s: of an older tenon, which chose the records of accumulated batches "
-                "otherwise; expected a new run (--overwrite)", theirs->path);
+        tn_fail(e, TN_ESTATE,
+                "%s: of an older tenon, which chose the records of accumulated batches "
+                "otherwise; expected a new run (--overwrite)",
+                theirs->path);
     return e->code;
 }
 
@@ -185,16 +187,21 @@ static int check_steps(run *r, const tn_run_state *before, const config *theirs,
     const bool falls = kind == TN_LINEAR || kind == TN_COSINE || kind == TN_WSD;
     r->was_planned = before->planned ? before->planned : planned_of(theirs);
     if (before->batches % batches || before->batches / batches != before->step)
-        return tn_fail(e, TN_EFORMAT, "%s/checkpoint-%lld: %lld batches in %lld steps; expected "
-                       "%lld a step", r->o->output_dir, (long long)before->step,
-                       (long long)before->batches, (long long)before->step, (long long)batches);
+        return tn_fail(e, TN_EFORMAT,
+                       "%s/checkpoint-%lld: %lld batches in %lld steps; expected "
+                       "%lld a step",
+                       r->o->output_dir, (long long)before->step, (long long)before->batches,
+                       (long long)before->step, (long long)batches);
     if (before->step > r->steps)
-        return tn_fail(e, APP_USAGE, "--resume: %lld steps asked for; expected at least the %lld "
-                       "that the checkpoint has", (long long)r->steps, (long long)before->step);
+        return tn_fail(e, APP_USAGE,
+                       "--resume: %lld steps asked for; expected at least the %lld "
+                       "that the checkpoint has",
+                       (long long)r->steps, (long long)before->step);
     if (falls && r->steps < r->was_planned)
-        return tn_fail(e, APP_USAGE, "--resume: these differ from %s: steps (%lld, were %lld); "
-                       "expected as many or more", theirs->path, (long long)r->steps,
-                       (long long)r->was_planned);
+        return tn_fail(e, APP_USAGE,
+                       "--resume: these differ from %s: steps (%lld, were %lld); "
+                       "expected as many or more",
+                       theirs->path, (long long)r->steps, (long long)r->was_planned);
     return TN_OK;
 }
 
@@ -203,11 +210,14 @@ static int check_data(run *r, const tn_run_state *before, const config *theirs, 
 {
     const int64_t were = before->records, are = r->state.records;
     const bool grown = r->s->task && were && are > were;
-    const uint64_t hash = grown ? tn_dataset_hash(r->s->data[PART_TRAIN], were) : r->state.data_hash;
+    const uint64_t hash =
+        grown ? tn_dataset_hash(r->s->data[PART_TRAIN], were) : r->state.data_hash;
     if (were && ((!grown && are != were) || hash != before->data_hash))
-        return tn_fail(e, APP_USAGE, "--resume: these differ from %s: training data (%lld records, "
-                       "were %lld); expected the same%s", theirs->path, (long long)are,
-                       (long long)were, r->s->task ? ", or more of them" : "");
+        return tn_fail(e, APP_USAGE,
+                       "--resume: these differ from %s: training data (%lld records, "
+                       "were %lld); expected the same%s",
+                       theirs->path, (long long)are, (long long)were,
+                       r->s->task ? ", or more of them" : "");
     r->was_records = were ? were : are;
     return TN_OK;
 }
@@ -229,8 +239,10 @@ static void add_way_out(const options *o, tn_error *e)
 {
     tn_error other = { 0 };
     if (e->code == TN_EFORMAT || e->code == TN_EIO)
-        tn_error_add(e, "; remove checkpoint-%lld to resume an older one, or start anew with "
-                     "--overwrite", (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
+        tn_error_add(e,
+                     "; remove checkpoint-%lld to resume an older one, or start anew with "
+                     "--overwrite",
+                     (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
 }
 
 static int load(run *r, const tn_text *facts, const config *theirs, tn_error *e)

@@ -63,16 +63,21 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                                         isnan(o->max_grad_norm) ? -1 : o->max_grad_norm,
                                     .schedule = r->schedule };
     if (o->max_grad_norm > 0 && def->clip == TN_CLIP_REFUSED)
-        return tn_fail(e, APP_USAGE, "--max-grad-norm %g: clipping raw gradients breaks the invariance "
-                       "of %s; expected 0", o->max_grad_norm, def->name);
+        return tn_fail(e, APP_USAGE,
+                       "--max-grad-norm %g: clipping raw gradients breaks the invariance "
+                       "of %s; expected 0",
+                       o->max_grad_norm, def->name);
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)
         e->code = APP_USAGE;
     if (e->code)
         return e->code;
     r->lr = tn_optim_hyper(r->optim, "lr");
-    return o->lr_min > r->lr ? tn_fail(e, APP_USAGE, "--lr-min %g: expected at most the learning "
-                                       "rate %g", o->lr_min, r->lr) : 0;
+    return o->lr_min > r->lr ? tn_fail(e, APP_USAGE,
+                                       "--lr-min %g: expected at most the learning "
+                                       "rate %g",
+                                       o->lr_min, r->lr)
+                             : 0;
 }
 
 const tn_optim_def *find_optimizer(const char *name, tn_error *e)
@@ -91,7 +96,8 @@ need run_need(const run *r)
 {
     const options *o = r->o;
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
-    const int64_t width = need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
+    const int64_t width =
+        need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
     return need_of_training(r->s->model, tn_optim_state_bytes(r->optim), o->batch_size, width);
 }
 
@@ -218,9 +224,10 @@ int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn
                                       need_width(s->data[which], setup_length(s, o), (double)seen));
     if (need_check(&n, "evaluation", e))
         return e->code;
-    tn_loader *l = tn_loader_new(
-        s->data[which],
-        &(tn_loader_options){ .batch = o->batch_size, .in_order = true, .rows = rows }, e);
+    tn_loader *l = tn_loader_new(s->data[which],
+                                 &(tn_loader_options){
+                                     .batch = o->batch_size, .in_order = true, .rows = rows },
+                                 e);
     if (l)
         tn_evaluate(s->model, s->tape, l, 0, out, e);
     tn_loader_free(l);
@@ -251,7 +258,7 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
         step.seconds = now_seconds() - begun;
         r->seconds += step.seconds;
         const bool due = r->s->data[PART_VALID] &&
-            (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
+                         (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
         if (due &&
             evaluate(r, &valid,
                      e)) /* before each sees the step: a checkpoint then holds the best loss */

@@ -22,7 +22,7 @@
 typedef enum part { PART_TRAIN, PART_VALID, PART_TEST, PARTS } part;
 
 typedef struct setup {
-    uint64_t seed;           /* of weights, adapters, dropout and the order of the data */
+    uint64_t seed; /* of weights, adapters, dropout and the order of the data */
     tn_context *context;
     tn_tokenizer *tokenizer;
     tn_model *model;
@@ -57,7 +57,7 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 /* The JSONL file of a part, in new memory. NULL: the part has none, or e is set. */
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* one text file, of which --valid-split makes parts */
-part part_find(const char *name); /* "train", "valid" or "test" */
+part part_find(const char *name);    /* "train", "valid" or "test" */
 
 /* ---- one run ---- */
 
@@ -80,10 +80,10 @@ typedef struct run {
 } run;
 
 typedef struct run_event {
-    bool evaluated;  /* after an evaluation: valid and best; else after a step: the rest */
+    bool evaluated; /* after an evaluation: valid and best; else after a step: the rest */
     int64_t step;
     double loss, lr, grad_norm;
-    int64_t tokens;  /* of this step, padding included */
+    int64_t tokens;         /* of this step, padding included */
     double seconds, update; /* of this step, of its tn_optim_step alone */
     tn_eval valid;
     bool best;

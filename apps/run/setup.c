@@ -46,7 +46,8 @@ static tn_model *new_model(setup *s, const options *o, tn_error *e)
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", o->model);
     tn_model *m = config ? tn_model_new(s->context, config, tn_tokenizer_size(s->tokenizer),
-                                        tn_tokenizer_end(s->tokenizer), e) : NULL;
+                                        tn_tokenizer_end(s->tokenizer), e)
+                         : NULL;
     tn_json_free(config);
     free(path);
     return m;
@@ -87,8 +88,9 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         s->model = tn_model_open(s->context, o->model, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(o, e);
     if (o->tokenizer && !e->code)
-        s->model = tn_model_weights(o->model, e) == TN_ABSENT ?
-            new_model(s, o, e) : tn_model_open(s->context, o->model, e);
+        s->model = tn_model_weights(o->model, e) == TN_ABSENT
+                       ? new_model(s, o, e)
+                       : tn_model_open(s->context, o->model, e);
     s->random = s->model && !s->model->stored;
     if (!check_sizes(s, o, e) && o->adapter_path)
         open_adapter(s, o->adapter_path, e);
@@ -132,7 +134,7 @@ int setup_data(setup *s, const options *o, part which, tn_error *e)
 bool option_of_lora(int i)
 {
     return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||
-        i == OPT_target_modules;
+           i == OPT_target_modules;
 }
 
 int setup_train(setup *s, const options *o, tn_error *e)

@@ -65,8 +65,8 @@ char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
     char *end = out;
     *out = 0;
     if (f->truncated)
-        end += snprintf(out, SHOWN, ", %lld cut at %lld", (long long)f->truncated,
-                        (long long)length);
+        end +=
+            snprintf(out, SHOWN, ", %lld cut at %lld", (long long)f->truncated, (long long)length);
     if (f->skipped)
         snprintf(end, (size_t)(out + SHOWN - end), ", %lld skipped", (long long)f->skipped);
     if (f->left)
@@ -138,7 +138,9 @@ static void write_out(const char *bytes, size_t n)
     write_whole(stdout, bytes, n);
 }
 
+/* clang-format off */
 typedef struct chunk { char s[1024]; size_t n; } chunk; /* what is written at once */
+/* clang-format on */
 
 static void add_chunk(void *arg, const char *bytes, size_t n)
 {

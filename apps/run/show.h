@@ -21,8 +21,8 @@ char *show_real(double x, char *out); /* the shortest text that is read as exact
 /* ", 2 cut at 64, 1 skipped": the records that do not fit a row; ", the last 57 left out": tokens of
    a text that fill no row. Nothing where all fit. */
 char *show_cuts(const tn_data_facts *f, int64_t length, char *out);
-double now_seconds(void);       /* of a clock that never goes back */
-double memory_peak(void);       /* bytes of this process at its largest */
+double now_seconds(void);                 /* of a clock that never goes back */
+double memory_peak(void);                 /* bytes of this process at its largest */
 void machine_cpu(char *out, size_t room); /* name of the CPU */
 /* A name as JSON text, or a number that is null when it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);

@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum { /* records of a task, where nothing says how many */
-    TASK_EVALUATED = 500,
-    TASK_EPOCH = 10000,
-    TASK_MOST = 1000000 /* they are made before the first step: seconds, a few hundred MB */
+       TASK_EVALUATED = 500,
+       TASK_EPOCH = 10000,
+       TASK_MOST = 1000000 /* they are made before the first step: seconds, a few hundred MB */
 };
 
 static const char *const part_names[PARTS] = { "train", "valid", "test" };
@@ -71,7 +71,7 @@ bool data_is_text(const options *o)
 {
     tn_error e = { 0 }; /* what cannot be looked at is refused when it is read */
     return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") &&
-        tn_path_is(o->data, NULL, &e) != TN_FOLDER;
+           tn_path_is(o->data, NULL, &e) != TN_FOLDER;
 }
 
 /* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless
@@ -81,9 +81,9 @@ static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k
 {
     const double split = 1 - o->valid_split, middle = 1 - o->valid_split / 2;
     const bool all = which == PART_TEST && !o->out && !o->given[OPT_valid_split];
-    const double from = which == PART_TRAIN || all ? 0
-        : which == PART_TEST && o->out             ? middle
-                                                   : split;
+    const double from = which == PART_TRAIN || all     ? 0
+                        : which == PART_TEST && o->out ? middle
+                                                       : split;
     const double to = which == PART_TRAIN ? split : which == PART_VALID && o->out ? middle : 1;
     if (which != PART_TRAIN && from >= to) /* --valid-split 0 */
         return NULL;
@@ -134,7 +134,8 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
                       tn_error *e)
 {
     int64_t count;
-    const tn_data_options d = { .max_length = length, .no_mask = !o->mask_prompt,
+    const tn_data_options d = { .max_length = length,
+                                .no_mask = !o->mask_prompt,
                                 .short_text = which != PART_TRAIN || o->split };
     const tn_task *task = data_task(o, &count, e);
     if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))

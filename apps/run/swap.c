@@ -50,8 +50,10 @@ static int move_up(int from, int at, const char *folder, const char *name, bool 
         errno == ENOENT)
         return e->code;
     if (errno == EEXIST)
-        return tn_fail(e, TN_ESTATE, "%s/%s: put there while this run went on; expected nothing of "
-                       "that name", folder, name);
+        return tn_fail(e, TN_ESTATE,
+                       "%s/%s: put there while this run went on; expected nothing of "
+                       "that name",
+                       folder, name);
     return swap_failed(folder, "put the new files in place", e);
 }
 
@@ -72,8 +74,8 @@ static int move_all(const output_kind *kind, int from, int at, const char *folde
             swap_failed(folder, "remove the older result", e);
     move_up(from, at, folder, MARKER, old.there, e);
     for (int i = 0; kind->names[i].name; i++)
-        move_up(from, at, folder, kind->names[i].name,
-                !old.there || old.own >> i & 1, e); /* without an old marker: looked at before */
+        move_up(from, at, folder, kind->names[i].name, !old.there || old.own >> i & 1,
+                e); /* without an old marker: looked at before */
     return e->code;
 }
 
@@ -94,8 +96,7 @@ static int move_on(const output_kind *kind, int at, const char *folder, tn_error
     return e->code;
 }
 
-int swap_install(const output_kind *kind, int at, const char *folder, const char *name,
-                  tn_error *e)
+int swap_install(const output_kind *kind, int at, const char *folder, const char *name, tn_error *e)
 {
     if (!e->code && (tn_at_rename(at, name, at, counts, RENAME_NOREPLACE) || tn_at_flush(at)))
         swap_failed(folder, "put the new files in place", e);
@@ -116,16 +117,19 @@ static int settle(const output_kind *kind, int at, const char *folder, const cha
         return e->code;
     }
     if (!e->code && resume && run != m.run)
-        return tn_fail(e, TN_ESTATE, "%s: the run that was begun last was killed before its first "
-                       "checkpoint; expected --overwrite, which begins it anew (rm -r %s/%s goes back "
-                       "to the run before it)", folder, folder, name);
+        return tn_fail(
+            e, TN_ESTATE,
+            "%s: the run that was begun last was killed before its first "
+            "checkpoint; expected --overwrite, which begins it anew (rm -r %s/%s goes back "
+            "to the run before it)",
+            folder, folder, name);
     if (!e->code && swap_remove(kind, at, name)) /* which a killed run left */
         tn_fail(e, TN_EIO, "%s/%s: cannot be removed: %s", folder, name, strerror(errno));
     return e->code;
 }
 
 int swap_recover(const output_kind *kind, int at, const char *folder, bool resume,
-                  uint64_t *waiting, tn_error *e)
+                 uint64_t *waiting, tn_error *e)
 {
     marker m;
     uint64_t run;

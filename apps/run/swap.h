@@ -11,13 +11,13 @@ void swap_name(uint64_t run, char out[SWAP_NAME]); /* ".tenon-RUN.tmp" */
 /* The folder of that name counts from now on, and its files, a marker among them, move up. Refuses
    one that would go over what is of nobody. */
 int swap_install(const output_kind *kind, int at, const char *folder, const char *name,
-                  tn_error *e);
+                 tn_error *e);
 /* Removes the folder, unless something else is in it. */
 int swap_remove(const output_kind *kind, int at, const char *name);
 /* What runs before left: what counts is moved up, the rest removed. A resume refuses that, or, where
    there are no checkpoints to go on from, leaves it and sets the number of its run. */
 int swap_recover(const output_kind *kind, int at, const char *folder, bool resume,
-                  uint64_t *waiting, tn_error *e);
+                 uint64_t *waiting, tn_error *e);
 /* Fails with errno: "FOLDER: cannot WHAT: why". */
 int swap_failed(const char *folder, const char *what, tn_error *e);
 

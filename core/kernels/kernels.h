@@ -9,7 +9,9 @@
 
 #include "core/core.h"
 
-enum { TN_KC = 384 }; /* length of one chain of multiply-adds in a product: part of the definition */
+enum {
+    TN_KC = 384
+}; /* length of one chain of multiply-adds in a product: part of the definition */
 
 typedef struct tn_kernels {
     const char *isa;
@@ -17,20 +19,21 @@ typedef struct tn_kernels {
        cols of the tile, one fma chain over ascending k < depth from 0, then one addition.
        a: element (i,k) at a[i*ars + k*acs]. b: row k at b + k*brs, tile_cols long whatever cols is.
        start may be c itself. Any number of rows; cols <= tile_cols, depth <= TN_KC. */
-    void (*tile)(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars, ptrdiff_t acs,
-                 const tn_real *b, ptrdiff_t brs, const tn_real *start, ptrdiff_t start_stride,
-                 tn_real *c, ptrdiff_t ldc);
+    void (*tile)(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars,
+                 ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
+                 ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc);
     int tile_cols;
     /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols; one of
        brs and bcs is 1. */
-    void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs, tn_real *panel);
+    void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
+                 tn_real *panel);
     /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */
     void (*turn)(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
                  ptrdiff_t ts);
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
-    tn_real (*max)(int64_t n, const tn_real *x);   /* -inf for n = 0; a NaN is skipped */
+    tn_real (*max)(int64_t n, const tn_real *x); /* -inf for n = 0; a NaN is skipped */
     tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
     /* y = exp(x - shift), returns the sum of y. exp: 0 below -87.3, relative error < 2e-7. x may be y */
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
@@ -42,12 +45,13 @@ typedef struct tn_kernels {
     /* The same of x/2 (1 + erf(x / sqrt(2))): error < 5e-7 of the result from -13 on, and of
        x / (1 + exp(-x)). */
     void (*gelu_erf)(int64_t n, const tn_real *x, tn_real *y);
-    void (*gelu_erf_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
+    void (*gelu_erf_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta,
+                          tn_real *dx);
     void (*silu)(int64_t n, const tn_real *x, tn_real *y);
     void (*silu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
     /* y = (x - mean) rstd w + b (b may be NULL) */
-    void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w, const tn_real *b,
-                 tn_real *y);
+    void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
+                 const tn_real *b, tn_real *y);
     /* dx = beta dx + rstd (dy w - m1 - (x - mean) rstd m2), m1 = mean(dy w), m2 = mean(dy w (x - mean) rstd) */
     void (*norm_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
                       const tn_real *w, tn_real beta, tn_real *dx);

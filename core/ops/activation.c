@@ -54,17 +54,20 @@ static void backward(tn_tape *t, const tn_node *n, kernel_back *k)
     const tn_tensor *a = n->in[0];
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
     if (da)
-        run(t, (job){ .backward = k, .count = tn_tensor_count(a), .a = a->x, .dy = n->out->g,
-                      .beta = beta, .y = da });
+        run(t, (job){ .backward = k,
+                      .count = tn_tensor_count(a),
+                      .a = a->x,
+                      .dy = n->out->g,
+                      .beta = beta,
+                      .y = da });
 }
 
-static const tn_sample samples[] = {
-    { .in = { { 1 } } },
-    { .in = { { 3, 5 } } },
-    { .in = { { 2, 3, 17 } } },
-    { .in = { { 2, 1, 3, 2 } } },
-    { .in = { { 1024, 3072 } }, .bench = true },
-    { .in = { { 0 } } } };
+static const tn_sample samples[] = { { .in = { { 1 } } },
+                                     { .in = { { 3, 5 } } },
+                                     { .in = { { 2, 3, 17 } } },
+                                     { .in = { { 2, 1, 3, 2 } } },
+                                     { .in = { { 1024, 3072 } }, .bench = true },
+                                     { .in = { { 0 } } } };
 
 /* ---- relu ---- */
 
@@ -94,8 +97,10 @@ static void relu_backward(tn_tape *t, const tn_node *n)
     backward(t, n, relu_back);
 }
 
+/* clang-format off */
 const tn_op tn_op_relu = { .name = "relu", .inputs = 1, .rows = 1,
     .shape = same_as_input, .forward = relu_forward, .backward = relu_backward, .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_relu(tn_tape *t, tn_tensor *a)
 {
@@ -114,8 +119,10 @@ static void gelu_backward(tn_tape *t, const tn_node *n)
     backward(t, n, tn_kernels_on(t)->gelu_back);
 }
 
+/* clang-format off */
 const tn_op tn_op_gelu = { .name = "gelu", .inputs = 1, .rows = 1,
     .shape = same_as_input, .forward = gelu_forward, .backward = gelu_backward, .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_gelu(tn_tape *t, tn_tensor *a)
 {
@@ -134,8 +141,10 @@ static void gelu_erf_backward(tn_tape *t, const tn_node *n)
     backward(t, n, tn_kernels_on(t)->gelu_erf_back);
 }
 
+/* clang-format off */
 const tn_op tn_op_gelu_erf = { .name = "gelu_erf", .inputs = 1, .rows = 1,
     .shape = same_as_input, .forward = gelu_erf_forward, .backward = gelu_erf_backward, .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_gelu_erf(tn_tape *t, tn_tensor *a)
 {
@@ -154,8 +163,10 @@ static void silu_backward(tn_tape *t, const tn_node *n)
     backward(t, n, tn_kernels_on(t)->silu_back);
 }
 
+/* clang-format off */
 const tn_op tn_op_silu = { .name = "silu", .inputs = 1, .rows = 1,
     .shape = same_as_input, .forward = silu_forward, .backward = silu_backward, .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_silu(tn_tape *t, tn_tensor *a)
 {

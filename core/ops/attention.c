@@ -21,21 +21,23 @@
 enum { TILE = 64 }; /* queries and keys of a tile */
 
 /* A matrix in memory: row r at x + r ld. */
+/* clang-format off */
 typedef struct view { tn_real *x; int64_t ld; } view;
+/* clang-format on */
 
 typedef struct job {
     tn_context *context;
     const tn_kernels *kernels;
     int64_t batch, queries, keys, heads, kv_heads, size; /* B T S H G D */
-    const int32_t *start;  /* (B) or NULL */
-    tn_real scale;         /* 1 / sqrt(D) */
-    view q, k, v, o;       /* rows of all batches; heads side by side */
+    const int32_t *start;                                /* (B) or NULL */
+    tn_real scale;                                       /* 1 / sqrt(D) */
+    view q, k, v, o; /* rows of all batches; heads side by side */
     view dq, dk, dv, dout;
     tn_real zero_q, zero_k, zero_v; /* beta of each gradient */
-    tn_real *logs;         /* L (B,H,T); NULL: not kept */
-    tn_real *memory;       /* a piece of `piece` numbers for each thread */
+    tn_real *logs;                  /* L (B,H,T); NULL: not kept */
+    tn_real *memory;                /* a piece of `piece` numbers for each thread */
     int64_t piece;
-    atomic_bool failed;    /* no memory inside a product */
+    atomic_bool failed; /* no memory inside a product */
 } job;
 
 static view columns(view m, int64_t row, int64_t col)
@@ -54,7 +56,8 @@ static bool packed(const tn_node *n)
 static int64_t head_size(const tn_node *n)
 {
     const tn_tensor *q = n->in[0], *k = n->in[1];
-    int64_t heads = n->attr.i[0], kv_heads = n->attr.i[1], parts = packed(n) ? heads + 2 * kv_heads : heads;
+    int64_t heads = n->attr.i[0], kv_heads = n->attr.i[1],
+            parts = packed(n) ? heads + 2 * kv_heads : heads;
     int64_t size = tn_cols(q) / parts;
     bool fits = tn_cols(q) == parts * size && (packed(n) || tn_cols(k) == kv_heads * size);
     return fits ? size : 0;
@@ -68,8 +71,8 @@ static int check_start(tn_tape *t, const tn_node *n)
         return tn_refuse_shapes(t, n);
     for (int64_t b = 0; start && b < start->dim[0]; b++)
         if (start->i[b] < 0 || start->i[b] > last)
-            return tn_refuse(t, n->op, TN_EARG, "start %d of row %lld, expected 0 to %lld", start->i[b], (long long)b,
-                             (long long)last);
+            return tn_refuse(t, n->op, TN_EARG, "start %d of row %lld, expected 0 to %lld",
+                             start->i[b], (long long)b, (long long)last);
     return 0;
 }
 
@@ -91,9 +94,17 @@ static int attention_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static job job_of(tn_tape *t, const tn_node *n, int64_t piece)
 {
     tn_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2], *start = n->in[3];
-    job j = { .context = tn_tape_context(t), .kernels = tn_kernels_on(t), .batch = q->dim[0], .queries = q->dim[1],
-              .keys = k->dim[1], .heads = n->attr.i[0], .kv_heads = n->attr.i[1], .size = head_size(n),
-              .start = start ? start->i : NULL, .logs = n->saved, .piece = piece };
+    job j = { .context = tn_tape_context(t),
+              .kernels = tn_kernels_on(t),
+              .batch = q->dim[0],
+              .queries = q->dim[1],
+              .keys = k->dim[1],
+              .heads = n->attr.i[0],
+              .kv_heads = n->attr.i[1],
+              .size = head_size(n),
+              .start = start ? start->i : NULL,
+              .logs = n->saved,
+              .piece = piece };
     j.scale = (tn_real)(1 / sqrt((double)j.size));
     j.q = (view){ q->x, tn_cols(q) };
     j.k = (view){ k->x + (packed(n) ? j.heads * j.size : 0), tn_cols(k) };
@@ -149,17 +160,40 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
     }
     for (int64_t from = 0; from < at + rows; from += TILE) {
         int64_t keys = tn_min(TILE, at + rows - from);
-        multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size, .a = q.x, .ars = q.ld, .acs = 1,
-            .b = k.x + from * k.ld, .brs = 1, .bcs = k.ld, .c = s, .ldc = TILE,
-            .triangle = TN_C_LOWER, .edge = at - from });
+        multiply(j, thread,
+                 &(tn_product){ .m = rows,
+                                .n = keys,
+                                .k = j->size,
+                                .a = q.x,
+                                .ars = q.ld,
+                                .acs = 1,
+                                .b = k.x + from * k.ld,
+                                .brs = 1,
+                                .bcs = k.ld,
+                                .c = s,
+                                .ldc = TILE,
+                                .triangle = TN_C_LOWER,
+                                .edge = at - from });
         for (int64_t i = 0; i < rows; i++) {
             int64_t seen = tn_min(keys, at + i + 1 - from);
             stream_row(j, seen > 0 ? seen : 0, from == 0, s + i * TILE, &m[i], &l[i],
                        o.x + i * o.ld);
         }
-        multiply(j, thread, &(tn_product){ .m = rows, .n = j->size, .k = keys, .a = s, .ars = TILE, .acs = 1,
-            .b = v.x + from * v.ld, .brs = v.ld, .bcs = 1, .c = o.x, .ldc = o.ld, .add = from > 0,
-            .triangle = TN_A_LOWER, .edge = at - from });
+        multiply(j, thread,
+                 &(tn_product){ .m = rows,
+                                .n = j->size,
+                                .k = keys,
+                                .a = s,
+                                .ars = TILE,
+                                .acs = 1,
+                                .b = v.x + from * v.ld,
+                                .brs = v.ld,
+                                .bcs = 1,
+                                .c = o.x,
+                                .ldc = o.ld,
+                                .add = from > 0,
+                                .triangle = TN_A_LOWER,
+                                .edge = at - from });
     }
     for (int64_t i = 0; i < rows; i++) {
         if (l[i] != 0)
@@ -173,11 +207,13 @@ static void forward_task(void *arg, int64_t task, int thread)
 {
     job *j = arg;
     int64_t tiles = tn_ranges(j->queries, TILE), from = task % tiles * TILE;
-    int64_t h = task / tiles % j->heads, b = task / tiles / j->heads, g = h / (j->heads / j->kv_heads);
+    int64_t h = task / tiles % j->heads, b = task / tiles / j->heads,
+            g = h / (j->heads / j->kv_heads);
     int64_t row = b * j->queries + from, col = h * j->size, kv_col = g * j->size;
     forward_tile(j, thread, columns(j->q, row, col), columns(j->k, b * j->keys, kv_col),
-                 columns(j->v, b * j->keys, kv_col), columns(j->o, row, col), tn_min(TILE, j->queries - from),
-                 start_of(j, b) + from, j->logs ? j->logs + (b * j->heads + h) * j->queries + from : NULL);
+                 columns(j->v, b * j->keys, kv_col), columns(j->o, row, col),
+                 tn_min(TILE, j->queries - from), start_of(j, b) + from,
+                 j->logs ? j->logs + (b * j->heads + h) * j->queries + from : NULL);
 }
 
 static void attention_forward(tn_tape *t, tn_node *n)
@@ -197,36 +233,63 @@ static void attention_forward(tn_tape *t, tn_node *n)
 /* ---- backward ---- */
 
 /* One head's rows of one batch row: all its queries, and all keys. */
+/* clang-format off */
 typedef struct head { view q, k, v, o, dq, dk, dv, dout; const tn_real *logs; int64_t at; } head;
+/* clang-format on */
 
 static head head_of(const job *j, int64_t b, int64_t h)
 {
     int64_t g = h / (j->heads / j->kv_heads), row = b * j->queries, key = b * j->keys;
     int64_t col = h * j->size, kv_col = g * j->size;
-    return (head){ .q = columns(j->q, row, col), .dq = columns(j->dq, row, col), .o = columns(j->o, row, col),
-                   .dout = columns(j->dout, row, col), .k = columns(j->k, key, kv_col),
-                   .dk = columns(j->dk, key, kv_col), .v = columns(j->v, key, kv_col),
-                   .dv = columns(j->dv, key, kv_col), .logs = j->logs + (b * j->heads + h) * j->queries,
+    return (head){ .q = columns(j->q, row, col),
+                   .dq = columns(j->dq, row, col),
+                   .o = columns(j->o, row, col),
+                   .dout = columns(j->dout, row, col),
+                   .k = columns(j->k, key, kv_col),
+                   .dk = columns(j->dk, key, kv_col),
+                   .v = columns(j->v, key, kv_col),
+                   .dv = columns(j->dv, key, kv_col),
+                   .logs = j->logs + (b * j->heads + h) * j->queries,
                    .at = start_of(j, b) };
 }
 
 /* P and dS of queries [i, i+rows) and keys [c, c+keys), both (TILE,TILE) with ld TILE. */
-static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows, int64_t c, int64_t keys, tn_real *p,
-                      tn_real *ds)
+static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows, int64_t c,
+                      int64_t keys, tn_real *p, tn_real *ds)
 {
-    multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size,
-        .a = h->q.x + i * h->q.ld, .ars = h->q.ld, .acs = 1,
-        .b = h->k.x + c * h->k.ld, .brs = 1, .bcs = h->k.ld, .c = p, .ldc = TILE,
-        .triangle = TN_C_LOWER, .edge = h->at + i - c });
-    multiply(j, thread, &(tn_product){ .m = rows, .n = keys, .k = j->size,
-        .a = h->dout.x + i * h->dout.ld, .ars = h->dout.ld, .acs = 1,
-        .b = h->v.x + c * h->v.ld, .brs = 1, .bcs = h->v.ld, .c = ds, .ldc = TILE,
-        .triangle = TN_C_LOWER, .edge = h->at + i - c });
+    multiply(j, thread,
+             &(tn_product){ .m = rows,
+                            .n = keys,
+                            .k = j->size,
+                            .a = h->q.x + i * h->q.ld,
+                            .ars = h->q.ld,
+                            .acs = 1,
+                            .b = h->k.x + c * h->k.ld,
+                            .brs = 1,
+                            .bcs = h->k.ld,
+                            .c = p,
+                            .ldc = TILE,
+                            .triangle = TN_C_LOWER,
+                            .edge = h->at + i - c });
+    multiply(j, thread,
+             &(tn_product){ .m = rows,
+                            .n = keys,
+                            .k = j->size,
+                            .a = h->dout.x + i * h->dout.ld,
+                            .ars = h->dout.ld,
+                            .acs = 1,
+                            .b = h->v.x + c * h->v.ld,
+                            .brs = 1,
+                            .bcs = h->v.ld,
+                            .c = ds,
+                            .ldc = TILE,
+                            .triangle = TN_C_LOWER,
+                            .edge = h->at + i - c });
     for (int64_t r = 0; r < rows; r++, p += TILE, ds += TILE) {
         int64_t seen = h->at + i + r + 1 - c;
         seen = seen < 0 ? 0 : tn_min(keys, seen);
-        tn_real dot = j->kernels->dot(j->size, h->dout.x + (i + r) * h->dout.ld,
-                                      h->o.x + (i + r) * h->o.ld);
+        tn_real dot =
+            j->kernels->dot(j->size, h->dout.x + (i + r) * h->dout.ld, h->o.x + (i + r) * h->o.ld);
         j->kernels->scale(seen, j->scale, p);
         j->kernels->exp_sum(seen, p, h->logs[i + r], p);
         for (int64_t k = 0; k < seen; k++)
@@ -238,14 +301,25 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
 
 /* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. Query 0
    of the tile sees key `edge` last. */
-static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t edge, int64_t m,
-                        int64_t k, view b, view c)
+static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t edge,
+                        int64_t m, int64_t k, view b, view c)
 {
     if (c.x)
-        multiply(j, thread, &(tn_product){ .m = m, .n = j->size, .k = k,
-            .a = a, .ars = transposed ? 1 : TILE, .acs = transposed ? TILE : 1,
-            .b = b.x, .brs = b.ld, .bcs = 1, .c = c.x, .ldc = c.ld, .add = true,
-            .triangle = transposed ? TN_A_UPPER : TN_A_LOWER, .edge = transposed ? -edge : edge });
+        multiply(j, thread,
+                 &(tn_product){ .m = m,
+                                .n = j->size,
+                                .k = k,
+                                .a = a,
+                                .ars = transposed ? 1 : TILE,
+                                .acs = transposed ? TILE : 1,
+                                .b = b.x,
+                                .brs = b.ld,
+                                .bcs = 1,
+                                .c = c.x,
+                                .ldc = c.ld,
+                                .add = true,
+                                .triangle = transposed ? TN_A_UPPER : TN_A_LOWER,
+                                .edge = transposed ? -edge : edge });
 }
 
 /* What keys [c, c+TILE) add to the gradients of one query head and of its key/value head. */
@@ -257,9 +331,12 @@ static void backward_keys(job *j, int thread, const head *h, int64_t c)
         int64_t rows = tn_min(TILE, j->queries - i), keys = tn_min(TILE, h->at + i + rows - c);
         int64_t edge = h->at + i - c;
         make_tile(j, thread, h, i, rows, c, keys, p, ds);
-        add_product(j, thread, true, p, edge, keys, rows, columns(h->dout, i, 0), columns(h->dv, c, 0));
-        add_product(j, thread, true, ds, edge, keys, rows, columns(h->q, i, 0), columns(h->dk, c, 0));
-        add_product(j, thread, false, ds, edge, rows, keys, columns(h->k, c, 0), columns(h->dq, i, 0));
+        add_product(j, thread, true, p, edge, keys, rows, columns(h->dout, i, 0),
+                    columns(h->dv, c, 0));
+        add_product(j, thread, true, ds, edge, keys, rows, columns(h->q, i, 0),
+                    columns(h->dk, c, 0));
+        add_product(j, thread, false, ds, edge, rows, keys, columns(h->k, c, 0),
+                    columns(h->dq, i, 0));
     }
 }
 
@@ -272,7 +349,8 @@ static void clear(view m, int64_t rows, int64_t cols)
 static void backward_task(void *arg, int64_t task, int thread)
 {
     job *j = arg;
-    int64_t b = task / j->kv_heads, group = j->heads / j->kv_heads, first = task % j->kv_heads * group;
+    int64_t b = task / j->kv_heads, group = j->heads / j->kv_heads,
+            first = task % j->kv_heads * group;
     head h = head_of(j, b, first);
     if (j->zero_q == 0)
         clear(h.dq, j->queries, group * j->size);
@@ -346,7 +424,8 @@ static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr
         tn_tensor *row = NULL; // (T, heads so far * D)
         for (int64_t h = 0; h < heads; h++) {
             int64_t g = h / (heads / kv_heads);
-            tn_tensor *q = one_head(t, in[0], b, h * size, size), *k = one_head(t, in[1], b, k0 + g * size, size);
+            tn_tensor *q = one_head(t, in[0], b, h * size, size),
+                      *k = one_head(t, in[1], b, k0 + g * size, size);
             tn_tensor *v = one_head(t, in[2], b, v0 + g * size, size);
             tn_tensor *s = tn_scale(t, tn_linear(t, q, k, NULL, TN_OUT_IN), 1 / sqrt((double)size));
             s = tn_add(t, s, mask(t, queries, keys, in[3] ? in[3]->i[b] : 0));
@@ -357,6 +436,7 @@ static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr
     return tn_reshape(t, all, 3, (int64_t[]){ batch, queries, heads * size });
 }
 
+/* clang-format off */
 const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8, .ids = 8, .rows = 15,
     .reads_result = true,
     .shape = attention_shape, .forward = attention_forward, .backward = attention_backward,
@@ -388,9 +468,10 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8,
             .attr = { .i = { 0x5555555555555556, 0x5555555555555556 } } },
           "attention: shapes do not fit: (1,2,4) (1,2,4) (1,2,4)" },
         { .text = "" } } };
+/* clang-format on */
 
-tn_tensor *tn_attention(tn_tape *t, tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *start, int64_t heads,
-                        int64_t kv_heads)
+tn_tensor *tn_attention(tn_tape *t, tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *start,
+                        int64_t heads, int64_t kv_heads)
 {
     return tn_apply(t, &tn_op_attention, (tn_tensor *[]){ q, k, v, start },
                     (tn_attr){ .i = { heads, kv_heads } });

@@ -21,7 +21,8 @@ int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p)
 {
     if (p >= 0 && p < 1)
         return 0;
-    return tn_refuse(t, n->op, TN_EARG, "the dropout probability is %g; expected at least 0 and below 1", p);
+    return tn_refuse(t, n->op, TN_EARG,
+                     "the dropout probability is %g; expected at least 0 and below 1", p);
 }
 
 /* `from` is a multiple of 4. */
@@ -34,16 +35,20 @@ static void drop_range(void *arg, int64_t from, int64_t to, int thread)
         tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
         for (const tn_masked *m = j->of; m < j->of + 2; m++)
             for (int64_t k = 0; m->y && k < tn_min(4, to - i); k++)
-                tn_accumulate(&m->y[i + k], m->beta, random[k] >= j->below ? j->factor * m->x[i + k] : 0);
+                tn_accumulate(&m->y[i + k], m->beta,
+                              random[k] >= j->below ? j->factor * m->x[i + k] : 0);
     }
 }
 
-void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, tn_masked first,
-             tn_masked second)
+void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count,
+             tn_masked first, tn_masked second)
 {
     tn_context *c = tn_tape_context(t);
-    job j = { .seed = tn_context_seed(c), .stream = stream, .draw = (uint32_t)n->draw,
-              .below = (uint32_t)(p * 0x1p32), .factor = (tn_real)(1 / (1 - p)),
+    job j = { .seed = tn_context_seed(c),
+              .stream = stream,
+              .draw = (uint32_t)n->draw,
+              .below = (uint32_t)(p * 0x1p32),
+              .factor = (tn_real)(1 / (1 - p)),
               .of = { first, second } };
     if (tn_drops(n, p))
         tn_over_elements(t, count, drop_range, &j);
@@ -78,6 +83,7 @@ static void dropout_backward(tn_tape *t, const tn_node *n)
                 (tn_masked){ n->out->g, beta, da }, (tn_masked){ 0 });
 }
 
+/* clang-format off */
 const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,
     .shape = dropout_shape, .forward = dropout_forward, .backward = dropout_backward,
     .samples = (const tn_sample[]){
@@ -91,6 +97,7 @@ const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,
         { { .in = { { 2, 3 } }, .attr = { .r = { 1 } } }, "dropout: the dropout probability is 1; expected at least 0 and below 1" },
         { { .in = { { 2, 3 } }, .attr = { .r = { -0.5 } } }, "dropout: the dropout probability is -0.5; expected at least 0 and below 1" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_dropout(tn_tape *t, tn_tensor *a, double p, uint64_t stream)
 {

@@ -8,10 +8,10 @@
 #include "core/ops/ops.h"
 
 typedef struct job {
-    int64_t count, cols;      /* elements; columns of b: b[i % cols] belongs to element i */
+    int64_t count, cols; /* elements; columns of b: b[i % cols] belongs to element i */
     const tn_real *a, *b;
     tn_real s, beta;
-    tn_real *y;               /* the result, or the gradient that is written */
+    tn_real *y; /* the result, or the gradient that is written */
 } job;
 
 static void run(tn_tape *t, job j, void (*body)(void *arg, int64_t i, int thread))
@@ -59,7 +59,12 @@ static void add_chunk(void *arg, int64_t task, int thread)
 static void add_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
-    run(t, (job){ .count = tn_tensor_count(a), .cols = tn_tensor_count(b), .a = a->x, .b = b->x, .y = n->out->x },
+    run(t,
+        (job){ .count = tn_tensor_count(a),
+               .cols = tn_tensor_count(b),
+               .a = a->x,
+               .b = b->x,
+               .y = n->out->x },
         add_chunk);
 }
 
@@ -75,6 +80,7 @@ static void add_backward(tn_tape *t, const tn_node *n)
     tn_grad_pass(t, n, 0);
 }
 
+/* clang-format off */
 const tn_op tn_op_add = { .name = "add", .inputs = 2, .rows = 3,
     .shape = add_shape, .forward = add_forward, .backward = add_backward,
     .samples = (const tn_sample[]){
@@ -91,6 +97,7 @@ const tn_op tn_op_add = { .name = "add", .inputs = 2, .rows = 3,
         { { .in = { { 2, 3 }, { 2 } } }, "add: shapes do not fit: (2,3) (2)" },
         { { .in = { { 2, 3 } } }, "add: operand 2 is missing" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_add(tn_tape *t, tn_tensor *a, tn_tensor *b)
 {
@@ -128,11 +135,17 @@ static void mul_backward(tn_tape *t, const tn_node *n)
         const tn_tensor *other = n->in[1 - i];
         tn_real beta, *g = tn_grad(t, n, i, &beta);
         if (g)
-            run(t, (job){ .count = tn_tensor_count(other), .a = n->out->g, .b = other->x, .beta = beta, .y = g },
+            run(t,
+                (job){ .count = tn_tensor_count(other),
+                       .a = n->out->g,
+                       .b = other->x,
+                       .beta = beta,
+                       .y = g },
                 mul_chunk);
     }
 }
 
+/* clang-format off */
 const tn_op tn_op_mul = { .name = "mul", .inputs = 2, .rows = 3,
     .shape = mul_shape, .forward = mul_forward, .backward = mul_backward,
     .samples = (const tn_sample[]){
@@ -145,6 +158,7 @@ const tn_op tn_op_mul = { .name = "mul", .inputs = 2, .rows = 3,
     .refusals = (const tn_refusal[]){
         { { .in = { { 2, 3 }, { 3, 2 } } }, "mul: shapes do not fit: (2,3) (3,2)" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_mul(tn_tape *t, tn_tensor *a, tn_tensor *b)
 {
@@ -164,7 +178,9 @@ static void scale_chunk(void *arg, int64_t task, int thread)
 static void scale_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0];
-    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .s = (tn_real)n->attr.r[0], .y = n->out->x }, scale_chunk);
+    run(t,
+        (job){ .count = tn_tensor_count(a), .a = a->x, .s = (tn_real)n->attr.r[0], .y = n->out->x },
+        scale_chunk);
 }
 
 /* y = s a */
@@ -173,10 +189,16 @@ static void scale_backward(tn_tape *t, const tn_node *n)
     const tn_tensor *out = n->out;
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
     if (da)
-        run(t, (job){ .count = tn_tensor_count(out), .a = out->g, .s = (tn_real)n->attr.r[0], .beta = beta, .y = da },
+        run(t,
+            (job){ .count = tn_tensor_count(out),
+                   .a = out->g,
+                   .s = (tn_real)n->attr.r[0],
+                   .beta = beta,
+                   .y = da },
             scale_chunk);
 }
 
+/* clang-format off */
 const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
     .shape = same_as_input, .forward = scale_forward, .backward = scale_backward,
     .samples = (const tn_sample[]){
@@ -186,6 +208,7 @@ const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
         { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { 1.7 } } },
         { .in = { { 1024, 768 } }, .attr = { .r = { 0.3 } }, .bench = true },
         { .in = { { 0 } } } } };
+/* clang-format on */
 
 tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
 {

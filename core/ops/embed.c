@@ -21,8 +21,12 @@ typedef struct job {
 static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *w = n->in[0], *ids = n->in[1];
-    return (job){ .kernels = tn_kernels_on(t), .w = w, .ids = ids->i, .count = tn_tensor_count(ids),
-                  .cols = w->dim[1], .dy = n->out->g };
+    return (job){ .kernels = tn_kernels_on(t),
+                  .w = w,
+                  .ids = ids->i,
+                  .count = tn_tensor_count(ids),
+                  .cols = w->dim[1],
+                  .dy = n->out->g };
 }
 
 static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -32,8 +36,8 @@ static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse_shapes(t, n);
     for (int64_t i = 0, count = tn_tensor_count(ids); i < count; i++)
         if (ids->i[i] < 0 || ids->i[i] >= w->dim[0])
-            return tn_refuse(t, n->op, TN_EARG, "id %d at position %lld, expected 0 to %lld", ids->i[i], (long long)i,
-                             (long long)w->dim[0] - 1);
+            return tn_refuse(t, n->op, TN_EARG, "id %d at position %lld, expected 0 to %lld",
+                             ids->i[i], (long long)i, (long long)w->dim[0] - 1);
     tn_shape_of(out, ids->ndim + 1, ids->dim[0], ids->dim[1], ids->dim[2], 1);
     out->dim[ids->ndim] = w->dim[1];
     return 0;
@@ -73,6 +77,7 @@ static void embed_backward(tn_tape *t, const tn_node *n)
         tn_parallel_ranges(tn_tape_context(t), n->in[0]->dim[0], RANGE, add_range, &j);
 }
 
+/* clang-format off */
 const tn_op tn_op_embed = { .name = "embed", .inputs = 2, .ids = 2, .frozen = 1, .rows = 2,
     .shape = embed_shape, .forward = embed_forward, .backward = embed_backward,
     .samples = (const tn_sample[]){
@@ -88,6 +93,7 @@ const tn_op tn_op_embed = { .name = "embed", .inputs = 2, .ids = 2, .frozen = 1,
         { { .in = { { 5, 2 }, { 1 } }, .ids = 1, .negative_ids = true },
           "embed: id -1 at position 0, expected 0 to 4" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_embed(tn_tape *t, tn_tensor *w, tn_tensor *ids)
 {

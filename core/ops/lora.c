@@ -9,13 +9,19 @@
    into the narrow matrices (N,R) alone. drop(X) is computed again in backward, never kept. */
 #include "core/ops/ops.h"
 
-typedef struct sizes { int64_t rows, in, out, rank, width, col; } sizes; /* width: of Y */
+typedef struct sizes {
+    int64_t rows, in, out, rank, width, col;
+} sizes; /* width: of Y */
 
 static sizes sizes_of(const tn_node *n)
 {
     const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
-    return (sizes){ .rows = tn_rows(x), .in = tn_cols(x), .out = b->dim[0], .rank = a->dim[0],
-                    .width = tn_cols(y), .col = n->attr.i[0] };
+    return (sizes){ .rows = tn_rows(x),
+                    .in = tn_cols(x),
+                    .out = b->dim[0],
+                    .rank = a->dim[0],
+                    .width = tn_cols(y),
+                    .col = n->attr.i[0] };
 }
 
 static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -29,7 +35,8 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
                          (long long)z.col, (long long)(z.col + z.out), (long long)z.width);
     if (!tn_shape_is_sane(2, (int64_t[]){ z.rows, z.rank }))
-        return tn_refuse(t, n->op, TN_ESHAPE, "x A^T would be (%lld,%lld); expected at most 2^40 numbers",
+        return tn_refuse(t, n->op, TN_ESHAPE,
+                         "x A^T would be (%lld,%lld); expected at most 2^40 numbers",
                          (long long)z.rows, (long long)z.rank);
     if (x == y)
         return tn_refuse(t, n->op, TN_EARG, "y and x are the same tensor, but y is consumed");
@@ -54,22 +61,37 @@ static const tn_real *dropped(tn_tape *t, const tn_node *n)
 static void lora_forward(tn_tape *t, tn_node *n)
 {
     sizes z = sizes_of(n);
-    const tn_real *x = dropped(t, n);                                      // (N,in)
+    const tn_real *x = dropped(t, n); // (N,in)
     size_t bytes = (size_t)(z.rows * z.rank) * sizeof(tn_real);
-    tn_real *h = n->wanted ? tn_keep(t, bytes) : tn_temporary(t, bytes);   // (N,R)
+    tn_real *h = n->wanted ? tn_keep(t, bytes) : tn_temporary(t, bytes); // (N,R)
     if (!x || !h)
         return;
-    tn_multiply(t, n, &(tn_product){
-        .m = z.rows, .n = z.rank, .k = z.in,
-        .a = x, .ars = z.in, .acs = 1,
-        .b = n->in[2]->x, .brs = 1, .bcs = z.in,                           // A^T (in,R)
-        .c = h, .ldc = z.rank });
+    tn_multiply(t, n,
+                &(tn_product){ .m = z.rows,
+                               .n = z.rank,
+                               .k = z.in,
+                               .a = x,
+                               .ars = z.in,
+                               .acs = 1,
+                               .b = n->in[2]->x,
+                               .brs = 1,
+                               .bcs = z.in, // A^T (in,R)
+                               .c = h,
+                               .ldc = z.rank });
     tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], h);
-    tn_multiply(t, n, &(tn_product){
-        .m = z.rows, .n = z.out, .k = z.rank,
-        .a = h, .ars = z.rank, .acs = 1,
-        .b = n->in[3]->x, .brs = 1, .bcs = z.rank,                         // B^T (R,out)
-        .c = n->out->x + z.col, .ldc = z.width, .add = true });
+    tn_multiply(t, n,
+                &(tn_product){ .m = z.rows,
+                               .n = z.out,
+                               .k = z.rank,
+                               .a = h,
+                               .ars = z.rank,
+                               .acs = 1,
+                               .b = n->in[3]->x,
+                               .brs = 1,
+                               .bcs = z.rank, // B^T (R,out)
+                               .c = n->out->x + z.col,
+                               .ldc = z.width,
+                               .add = true });
     n->saved = h;
 }
 
@@ -79,11 +101,19 @@ static void lora_db(tn_tape *t, const tn_node *n, sizes z)
     tn_real beta, *db = tn_grad(t, n, 3, &beta); // (out,R)
     if (!db)
         return;
-    tn_multiply(t, n, &(tn_product){
-        .m = z.out, .n = z.rank, .k = z.rows,
-        .a = n->out->g + z.col, .ars = 1, .acs = z.width,
-        .b = n->saved, .brs = z.rank, .bcs = 1,
-        .c = db, .ldc = z.rank, .add = beta != 0 });
+    tn_multiply(t, n,
+                &(tn_product){ .m = z.out,
+                               .n = z.rank,
+                               .k = z.rows,
+                               .a = n->out->g + z.col,
+                               .ars = 1,
+                               .acs = z.width,
+                               .b = n->saved,
+                               .brs = z.rank,
+                               .bcs = 1,
+                               .c = db,
+                               .ldc = z.rank,
+                               .add = beta != 0 });
 }
 
 /* h = x A^T: dA += dh^T x */
@@ -92,22 +122,38 @@ static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, co
     tn_real beta, *da = tn_grad(t, n, 2, &beta); // (R,in)
     if (!da)
         return;
-    tn_multiply(t, n, &(tn_product){
-        .m = z.rank, .n = z.in, .k = z.rows,
-        .a = dh, .ars = 1, .acs = z.rank,
-        .b = x, .brs = z.in, .bcs = 1,
-        .c = da, .ldc = z.in, .add = beta != 0 });
+    tn_multiply(t, n,
+                &(tn_product){ .m = z.rank,
+                               .n = z.in,
+                               .k = z.rows,
+                               .a = dh,
+                               .ars = 1,
+                               .acs = z.rank,
+                               .b = x,
+                               .brs = z.in,
+                               .bcs = 1,
+                               .c = da,
+                               .ldc = z.in,
+                               .add = beta != 0 });
 }
 
 /* h = x A^T: dx = beta dx + dh A */
 static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, tn_real beta,
                     tn_real *dx)
 {
-    tn_multiply(t, n, &(tn_product){
-        .m = z.rows, .n = z.in, .k = z.rank,
-        .a = dh, .ars = z.rank, .acs = 1,
-        .b = n->in[2]->x, .brs = z.in, .bcs = 1, // A (R,in)
-        .c = dx, .ldc = z.in, .add = beta != 0 });
+    tn_multiply(t, n,
+                &(tn_product){ .m = z.rows,
+                               .n = z.in,
+                               .k = z.rank,
+                               .a = dh,
+                               .ars = z.rank,
+                               .acs = 1,
+                               .b = n->in[2]->x,
+                               .brs = z.in,
+                               .bcs = 1, // A (R,in)
+                               .c = dx,
+                               .ldc = z.in,
+                               .add = beta != 0 });
 }
 
 /* h = x A^T with x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
@@ -115,7 +161,7 @@ static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, const tn_real *d
 {
     const tn_tensor *x = n->in[1];
     size_t bytes = (size_t)(z.rows * z.in) * sizeof(tn_real);
-    tn_masked to_x = { 0 }, again = { .x = x->x };            // (N,in)
+    tn_masked to_x = { 0 }, again = { .x = x->x }; // (N,in)
     tn_real *plain = x->wants_grad ? tn_temporary(t, bytes) : NULL;
     if (plain) {
         lora_dx(t, n, z, dh, 0, plain);
@@ -137,11 +183,18 @@ static void lora_backward(tn_tape *t, const tn_node *n)
         tn_real *dh = tn_temporary(t, (size_t)(z.rows * z.rank) * sizeof *dh); // (N,R)
         if (!dh)
             return;
-        tn_multiply(t, n, &(tn_product){
-            .m = z.rows, .n = z.rank, .k = z.out,
-            .a = n->out->g + z.col, .ars = z.width, .acs = 1,
-            .b = n->in[3]->x, .brs = z.rank, .bcs = 1,                         // B (out,R)
-            .c = dh, .ldc = z.rank });
+        tn_multiply(t, n,
+                    &(tn_product){ .m = z.rows,
+                                   .n = z.rank,
+                                   .k = z.out,
+                                   .a = n->out->g + z.col,
+                                   .ars = z.width,
+                                   .acs = 1,
+                                   .b = n->in[3]->x,
+                                   .brs = z.rank,
+                                   .bcs = 1, // B (out,R)
+                                   .c = dh,
+                                   .ldc = z.rank });
         tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], dh);
         if (tn_drops(n, n->attr.r[1])) {
             lora_dropped(t, n, z, dh);
@@ -182,6 +235,7 @@ static tn_tensor *lora_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr
     return tn_add(t, y, d);
 }
 
+/* clang-format off */
 const tn_op tn_op_lora = { .name = "lora", .inputs = 4, .rows = 3, .consumes = true,
     .shape = lora_shape, .forward = lora_forward, .backward = lora_backward, .reference = lora_reference,
     .samples = (const tn_sample[]){
@@ -206,9 +260,10 @@ const tn_op tn_op_lora = { .name = "lora", .inputs = 4, .rows = 3, .consumes = t
         { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 4, 1 } }, .attr = { .r = { 1, 1.5 } } },
           "lora: the dropout probability is 1.5; expected at least 0 and below 1" },
         { .text = "" } } };
+/* clang-format on */
 
-tn_tensor *tn_lora(tn_tape *t, tn_tensor *y, tn_tensor *x, tn_tensor *a, tn_tensor *b, double s, int64_t col, double p,
-                   uint64_t stream)
+tn_tensor *tn_lora(tn_tape *t, tn_tensor *y, tn_tensor *x, tn_tensor *a, tn_tensor *b, double s,
+                   int64_t col, double p, uint64_t stream)
 {
     return tn_apply(t, &tn_op_lora, (tn_tensor *[]){ y, x, a, b },
                     (tn_attr){ .i = { col }, .r = { s, p }, .u = stream });

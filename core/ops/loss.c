@@ -20,17 +20,16 @@ typedef struct job {
     int64_t rows, cols;
     const tn_real *z;
     const int32_t *labels;
-    tn_real *max, *sum;  /* (N) of exp(z - max) */
-    tn_real *loss;       /* (N) */
-    tn_real *memory;     /* (threads,V) */
+    tn_real *max, *sum; /* (N) of exp(z - max) */
+    tn_real *loss;      /* (N) */
+    tn_real *memory;    /* (threads,V) */
     tn_real weight, beta;
     tn_real *dz;
 } job;
 
 static job job_of(tn_tape *t, const int32_t *labels, int64_t rows, int64_t cols)
 {
-    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols,
-                  .labels = labels };
+    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols, .labels = labels };
 }
 
 static void run(tn_tape *t, job *j, tn_range_body *body)
@@ -40,13 +39,14 @@ static void run(tn_tape *t, job *j, tn_range_body *body)
 
 /* Targets below the number of classes; as many as rows. */
 static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, int64_t rows,
-                         int64_t classes)
+                        int64_t classes)
 {
     if (tn_tensor_count(labels) != rows)
         return tn_refuse_shapes(t, n);
     for (int64_t i = 0; i < rows; i++)
         if (labels->i[i] >= classes)
-            return tn_refuse(t, n->op, TN_EARG, "label %d at position %lld, expected less than %lld", labels->i[i],
+            return tn_refuse(t, n->op, TN_EARG,
+                             "label %d at position %lld, expected less than %lld", labels->i[i],
                              (long long)i, (long long)classes);
     return 0;
 }
@@ -124,7 +124,7 @@ static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
     tn_real *e = j->memory + thread * j->cols; // (V)
     for (int64_t r = from; r < to; r++) {
         bool counts = j->labels[r] >= 0;
-        tn_real *dz = j->dz + r * j->cols;     // (V)
+        tn_real *dz = j->dz + r * j->cols; // (V)
         if (!counts && j->beta == 0)
             memset(dz, 0, (size_t)j->cols * sizeof *dz);
         if (!counts)
@@ -153,6 +153,7 @@ static void cross_entropy_backward(tn_tape *t, const tn_node *n)
         run(t, &j, dz_rows);
 }
 
+/* clang-format off */
 const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids = 2,
     .shape = cross_entropy_shape, .forward = cross_entropy_forward, .backward = cross_entropy_backward,
     .samples = (const tn_sample[]){
@@ -167,6 +168,7 @@ const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids =
         { { .in = { { 2, 3 }, { 3 } }, .ids = 3 }, "cross_entropy: shapes do not fit: (2,3) (3)" },
         { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: label 1 at position 0, expected less than 1" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t tokens)
 {
@@ -179,9 +181,9 @@ tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t
 enum { LOGITS = 6 << 20 }; /* numbers in a chunk of logits, about: 25 MB in float */
 
 typedef struct kept {
-    int64_t count;      /* rows that count */
-    int64_t *index;     /* (count), which rows these are */
-    tn_real *dx, *dw;   /* (count,C), (V,C) for dloss = 1; NULL: not wanted */
+    int64_t count;    /* rows that count */
+    int64_t *index;   /* (count), which rows these are */
+    tn_real *dx, *dw; /* (count,C), (V,C) for dloss = 1; NULL: not wanted */
 } kept;
 
 static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -227,7 +229,7 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
     (void)thread;
     const job *j = arg;
     for (int64_t r = from; r < to; r++) {
-        tn_real *z = j->memory + r * j->cols;  // (V)
+        tn_real *z = j->memory + r * j->cols; // (V)
         tn_real max = j->kernels->max(j->cols, z), label = z[j->labels[r]];
         max = max == -(tn_real)INFINITY ? 0 : max;
         tn_real sum = j->kernels->exp_sum(j->cols, z, max, z);
@@ -240,11 +242,11 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
 }
 
 typedef struct chunk {
-    int64_t from, rows, width;  /* rows [from, from+rows) of those that count; C */
-    const tn_real *w;           /* (V,C) */
-    tn_real *x;                 /* (rows,C), gathered */
+    int64_t from, rows, width; /* rows [from, from+rows) of those that count; C */
+    const tn_real *w;          /* (V,C) */
+    tn_real *x;                /* (rows,C), gathered */
     int32_t *labels;           /* (rows) */
-    job j;                      /* j.memory: z (rows,V) */
+    job j;                     /* j.memory: z (rows,V) */
 } chunk;
 
 /* z = X W^T for the rows of the chunk, their losses, and dX = dz W, dW += dz^T X. */
@@ -257,17 +259,48 @@ static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
         memcpy(c->x + i * width, x->x + row * width, (size_t)width * sizeof *c->x);
         c->labels[i] = labels->i[row];
     }
-    tn_multiply(t, n, &(tn_product){ .m = c->rows, .n = vocab, .k = width, .a = c->x, .ars = width, .acs = 1,
-        .b = c->w, .brs = 1, .bcs = width, .c = c->j.memory, .ldc = vocab });
+    tn_multiply(t, n,
+                &(tn_product){ .m = c->rows,
+                               .n = vocab,
+                               .k = width,
+                               .a = c->x,
+                               .ars = width,
+                               .acs = 1,
+                               .b = c->w,
+                               .brs = 1,
+                               .bcs = width,
+                               .c = c->j.memory,
+                               .ldc = vocab });
     c->j.rows = c->rows;
     run(t, &c->j, chunk_loss);
     c->j.loss += c->rows;
     if (k->dx)
-        tn_multiply(t, n, &(tn_product){ .m = c->rows, .n = width, .k = vocab, .a = c->j.dz, .ars = vocab, .acs = 1,
-            .b = c->w, .brs = width, .bcs = 1, .c = k->dx + c->from * width, .ldc = width });
+        tn_multiply(t, n,
+                    &(tn_product){ .m = c->rows,
+                                   .n = width,
+                                   .k = vocab,
+                                   .a = c->j.dz,
+                                   .ars = vocab,
+                                   .acs = 1,
+                                   .b = c->w,
+                                   .brs = width,
+                                   .bcs = 1,
+                                   .c = k->dx + c->from * width,
+                                   .ldc = width });
     if (k->dw)
-        tn_multiply(t, n, &(tn_product){ .m = vocab, .n = width, .k = c->rows, .a = c->j.dz, .ars = 1, .acs = vocab,
-            .b = c->x, .brs = width, .bcs = 1, .c = k->dw, .ldc = width, .add = c->from > 0 });
+        tn_multiply(t, n,
+                    &(tn_product){ .m = vocab,
+                                   .n = width,
+                                   .k = c->rows,
+                                   .a = c->j.dz,
+                                   .ars = 1,
+                                   .acs = vocab,
+                                   .b = c->x,
+                                   .brs = width,
+                                   .bcs = 1,
+                                   .c = k->dw,
+                                   .ldc = width,
+                                   .add = c->from > 0 });
 }
 
 static void linear_xent_forward(tn_tape *t, tn_node *n)
@@ -304,8 +337,8 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
 
 typedef struct scaling {
     int64_t rows, cols;
-    const int64_t *index;    /* row r goes to row index[r]; NULL: to row r */
-    const tn_real *from;     /* (rows,cols) */
+    const int64_t *index; /* row r goes to row index[r]; NULL: to row r */
+    const tn_real *from;  /* (rows,cols) */
     tn_real s, beta, *to;
 } scaling;
 
@@ -325,9 +358,10 @@ static void linear_xent_backward(tn_tape *t, const tn_node *n)
 {
     const kept *k = n->saved;
     const tn_tensor *x = n->in[0], *w = n->in[1];
-    scaling j = { .rows = k->count, .cols = w->dim[1], .index = k->index,
-                  .from = k->dx, .s = n->out->g[0] };
-    j.to = tn_grad(t, n, 0, &j.beta);  // (N,C)
+    scaling j = {
+        .rows = k->count, .cols = w->dim[1], .index = k->index, .from = k->dx, .s = n->out->g[0]
+    };
+    j.to = tn_grad(t, n, 0, &j.beta); // (N,C)
     if (j.to && j.beta == 0)
         memset(j.to, 0, (size_t)tn_tensor_count(x) * sizeof *j.to);
     if (j.to)
@@ -335,7 +369,7 @@ static void linear_xent_backward(tn_tape *t, const tn_node *n)
     j.rows = w->dim[0];
     j.index = NULL;
     j.from = k->dw;
-    j.to = tn_grad(t, n, 1, &j.beta);  // (V,C)
+    j.to = tn_grad(t, n, 1, &j.beta); // (V,C)
     if (j.to)
         tn_over_rows(t, j.rows, j.cols, scale_rows, &j);
 }
@@ -345,6 +379,7 @@ static tn_tensor *linear_xent_reference(tn_tape *t, tn_tensor *const in[], tn_at
     return tn_cross_entropy(t, tn_linear(t, in[0], in[1], NULL, TN_OUT_IN), in[2], attr.i[0]);
 }
 
+/* clang-format off */
 const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, .frozen = 2,
     .shape = linear_xent_shape, .forward = linear_xent_forward, .backward = linear_xent_backward,
     .reference = linear_xent_reference,
@@ -363,9 +398,9 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
         { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .ids = 6 },
           "linear_xent: label 5 at position 0, expected less than 4" },
         { .text = "" } } };
+/* clang-format on */
 
-tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *labels,
-                          int64_t tokens)
+tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *labels, int64_t tokens)
 {
     return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, labels },
                     (tn_attr){ .i = { tokens } });

@@ -21,35 +21,59 @@ static int matmul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static void matmul_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1]; // (M,K) (K,N)
-    tn_multiply(t, n, &(tn_product){
-        .m = a->dim[0], .n = b->dim[1], .k = a->dim[1],
-        .a = a->x, .ars = a->dim[1], .acs = 1,
-        .b = b->x, .brs = b->dim[1], .bcs = 1,
-        .c = n->out->x, .ldc = b->dim[1] });
+    tn_multiply(t, n,
+                &(tn_product){ .m = a->dim[0],
+                               .n = b->dim[1],
+                               .k = a->dim[1],
+                               .a = a->x,
+                               .ars = a->dim[1],
+                               .acs = 1,
+                               .b = b->x,
+                               .brs = b->dim[1],
+                               .bcs = 1,
+                               .c = n->out->x,
+                               .ldc = b->dim[1] });
 }
 
 /* C = A B */
 static void matmul_backward(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
-    const tn_real *dc = n->out->g;                // (M,N)
+    const tn_real *dc = n->out->g; // (M,N)
     int64_t rows = a->dim[0], inner = a->dim[1], cols = b->dim[1];
-    tn_real beta, *da = tn_grad(t, n, 0, &beta);  // (M,K)
+    tn_real beta, *da = tn_grad(t, n, 0, &beta); // (M,K)
     if (da)
-        tn_multiply(t, n, &(tn_product){
-            .m = rows, .n = inner, .k = cols,
-            .a = dc, .ars = cols, .acs = 1,
-            .b = b->x, .brs = 1, .bcs = cols,     // B^T (N,K)
-            .c = da, .ldc = inner, .add = beta != 0 });
-    tn_real *db = tn_grad(t, n, 1, &beta);        // (K,N)
+        tn_multiply(t, n,
+                    &(tn_product){ .m = rows,
+                                   .n = inner,
+                                   .k = cols,
+                                   .a = dc,
+                                   .ars = cols,
+                                   .acs = 1,
+                                   .b = b->x,
+                                   .brs = 1,
+                                   .bcs = cols, // B^T (N,K)
+                                   .c = da,
+                                   .ldc = inner,
+                                   .add = beta != 0 });
+    tn_real *db = tn_grad(t, n, 1, &beta); // (K,N)
     if (db)
-        tn_multiply(t, n, &(tn_product){
-            .m = inner, .n = cols, .k = rows,
-            .a = a->x, .ars = 1, .acs = inner,    // A^T (K,M)
-            .b = dc, .brs = cols, .bcs = 1,
-            .c = db, .ldc = cols, .add = beta != 0 });
+        tn_multiply(t, n,
+                    &(tn_product){ .m = inner,
+                                   .n = cols,
+                                   .k = rows,
+                                   .a = a->x,
+                                   .ars = 1,
+                                   .acs = inner, // A^T (K,M)
+                                   .b = dc,
+                                   .brs = cols,
+                                   .bcs = 1,
+                                   .c = db,
+                                   .ldc = cols,
+                                   .add = beta != 0 });
 }
 
+/* clang-format off */
 const tn_op tn_op_matmul = { .name = "matmul", .inputs = 2, .rows = 1,
     .shape = matmul_shape, .forward = matmul_forward, .backward = matmul_backward,
     .samples = (const tn_sample[]){
@@ -64,6 +88,7 @@ const tn_op tn_op_matmul = { .name = "matmul", .inputs = 2, .rows = 1,
         { { .in = { { 2, 3 }, { 1, 4 } } }, "matmul: shapes do not fit: (2,3) (1,4)" },
         { { .in = { { 2, 3, 4 }, { 4, 2 } } }, "matmul: shapes do not fit: (2,3,4) (4,2)" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_matmul(tn_tape *t, tn_tensor *a, tn_tensor *b)
 {
@@ -87,7 +112,8 @@ static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const tn_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
     const int64_t layout = n->attr.i[0];
     if (layout != TN_OUT_IN && layout != TN_IN_OUT)
-        return tn_refuse(t, n->op, TN_EARG, "layout %lld; expected TN_OUT_IN or TN_IN_OUT", (long long)layout);
+        return tn_refuse(t, n->op, TN_EARG, "layout %lld; expected TN_OUT_IN or TN_IN_OUT",
+                         (long long)layout);
     if (w->ndim != 2 || w->dim[out_in(n) ? 1 : 0] != tn_cols(x))
         return tn_refuse_shapes(t, n);
     if (b && (b->ndim != 1 || b->dim[0] != outputs(n)))
@@ -101,14 +127,22 @@ static void linear_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2]; // (N,in) (out)?
     int64_t in = tn_cols(x), width = outputs(n);
-    const tn_real *w = tn_values(t, n->in[1]);    // (out,in) or (in,out)
+    const tn_real *w = tn_values(t, n->in[1]); // (out,in) or (in,out)
     if (!w)
         return;
-    tn_multiply(t, n, &(tn_product){
-        .m = tn_rows(x), .n = width, .k = in,
-        .a = x->x, .ars = in, .acs = 1,
-        .b = w, .brs = out_in(n) ? 1 : width, .bcs = out_in(n) ? in : 1,
-        .c = n->out->x, .ldc = width, .bias = b ? b->x : NULL });
+    tn_multiply(t, n,
+                &(tn_product){ .m = tn_rows(x),
+                               .n = width,
+                               .k = in,
+                               .a = x->x,
+                               .ars = in,
+                               .acs = 1,
+                               .b = w,
+                               .brs = out_in(n) ? 1 : width,
+                               .bcs = out_in(n) ? in : 1,
+                               .c = n->out->x,
+                               .ldc = width,
+                               .bias = b ? b->x : NULL });
 }
 
 /* dX = dY W (out,in), or dY W^T (in,out) */
@@ -118,11 +152,19 @@ static void linear_dx(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dx)
     const tn_real *w = tn_values(t, n->in[1]);
     if (!w)
         return;
-    tn_multiply(t, n, &(tn_product){
-        .m = tn_rows(n->in[0]), .n = in, .k = width,
-        .a = n->out->g, .ars = width, .acs = 1,
-        .b = w, .brs = out_in(n) ? in : 1, .bcs = out_in(n) ? 1 : width,
-        .c = dx, .ldc = in, .add = beta != 0 });
+    tn_multiply(t, n,
+                &(tn_product){ .m = tn_rows(n->in[0]),
+                               .n = in,
+                               .k = width,
+                               .a = n->out->g,
+                               .ars = width,
+                               .acs = 1,
+                               .b = w,
+                               .brs = out_in(n) ? in : 1,
+                               .bcs = out_in(n) ? 1 : width,
+                               .c = dx,
+                               .ldc = in,
+                               .add = beta != 0 });
 }
 
 /* dW = dY^T X (out,in), or X^T dY (in,out): the left factor's rows are its columns in memory */
@@ -131,11 +173,19 @@ static void linear_dw(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dw)
     int64_t in = tn_cols(n->in[0]), width = outputs(n);
     const tn_real *x = n->in[0]->x, *dy = n->out->g; // (N,in) (N,out)
     int64_t m = out_in(n) ? width : in, cols = out_in(n) ? in : width;
-    tn_multiply(t, n, &(tn_product){
-        .m = m, .n = cols, .k = tn_rows(n->in[0]),
-        .a = out_in(n) ? dy : x, .ars = 1, .acs = m,
-        .b = out_in(n) ? x : dy, .brs = cols, .bcs = 1,
-        .c = dw, .ldc = cols, .add = beta != 0 });
+    tn_multiply(t, n,
+                &(tn_product){ .m = m,
+                               .n = cols,
+                               .k = tn_rows(n->in[0]),
+                               .a = out_in(n) ? dy : x,
+                               .ars = 1,
+                               .acs = m,
+                               .b = out_in(n) ? x : dy,
+                               .brs = cols,
+                               .bcs = 1,
+                               .c = dw,
+                               .ldc = cols,
+                               .add = beta != 0 });
 }
 
 /* Y = X W^T + b, or X W + b */
@@ -182,6 +232,7 @@ static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr at
     return tn_reshape(t, y, x->ndim, dim);
 }
 
+/* clang-format off */
 const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .frozen = 2, .rows = 1,
     .shape = linear_shape, .forward = linear_forward, .backward = linear_backward, .reference = linear_reference,
     .samples = (const tn_sample[]){
@@ -202,6 +253,7 @@ const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .froz
         { { .in = { { 2, 3 }, { 4, 3 } }, .attr = { .i = { TN_IN_OUT } } }, "linear: shapes do not fit: (2,3) (4,3)" },
         { { .in = { { 2, 3 }, { 4, 3 } }, .attr = { .i = { 2 } } }, "linear: layout 2; expected TN_OUT_IN or TN_IN_OUT" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_linear(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *b, tn_layout l)
 {

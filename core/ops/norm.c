@@ -15,8 +15,8 @@ typedef struct job {
     int64_t rows, cols;
     double eps;
     const tn_real *x, *w, *b, *dy;
-    tn_real *mean, *rstd;       /* (N) */
-    tn_real beta, *y;           /* the result, or dx */
+    tn_real *mean, *rstd; /* (N) */
+    tn_real beta, *y;     /* the result, or dx */
 } job;
 
 static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -34,9 +34,16 @@ static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static job job_of(tn_tape *t, const tn_node *n, tn_real *memory)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2];
-    return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(x), .cols = tn_cols(x),
-                  .eps = n->attr.r[0], .x = x->x, .w = n->in[1]->x,
-                  .b = b ? b->x : NULL, .dy = n->out->g, .mean = memory, .rstd = memory + tn_rows(x) };
+    return (job){ .kernels = tn_kernels_on(t),
+                  .rows = tn_rows(x),
+                  .cols = tn_cols(x),
+                  .eps = n->attr.r[0],
+                  .x = x->x,
+                  .w = n->in[1]->x,
+                  .b = b ? b->x : NULL,
+                  .dy = n->out->g,
+                  .mean = memory,
+                  .rstd = memory + tn_rows(x) };
 }
 
 static void norm_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -71,8 +78,8 @@ static void dx_rows(void *arg, int64_t from, int64_t to, int thread)
     const job *j = arg;
     for (int64_t r = from; r < to; r++) {
         int64_t at = r * j->cols;
-        j->kernels->norm_back(j->cols, j->x + at, j->dy + at, j->mean[r], j->rstd[r], j->w,
-                              j->beta, j->y + at);
+        j->kernels->norm_back(j->cols, j->x + at, j->dy + at, j->mean[r], j->rstd[r], j->w, j->beta,
+                              j->y + at);
     }
 }
 
@@ -90,17 +97,18 @@ static void dw_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
 static void norm_backward(tn_tape *t, const tn_node *n)
 {
     job j = job_of(t, n, n->saved);
-    j.y = tn_grad(t, n, 0, &j.beta);              // (N,C)
+    j.y = tn_grad(t, n, 0, &j.beta); // (N,C)
     if (j.y)
         tn_over_rows(t, j.rows, j.cols, dx_rows, &j);
-    tn_real beta, *dw = tn_grad(t, n, 1, &beta);  // (C)
+    tn_real beta, *dw = tn_grad(t, n, 1, &beta); // (C)
     if (dw)
         tn_sum_rows(t, j.rows, j.cols, dw_rows, &j, beta, dw);
-    tn_real *db = tn_grad(t, n, 2, &beta);        // (C)
+    tn_real *db = tn_grad(t, n, 2, &beta); // (C)
     if (db)
         tn_sum_columns(t, j.rows, j.cols, j.dy, beta, db);
 }
 
+/* clang-format off */
 const tn_op tn_op_layer_norm = { .name = "layer_norm", .inputs = 3, .optional = 4, .rows = 1,
     .shape = norm_shape, .forward = norm_forward, .backward = norm_backward,
     .samples = (const tn_sample[]){
@@ -118,6 +126,7 @@ const tn_op tn_op_layer_norm = { .name = "layer_norm", .inputs = 3, .optional = 
           "layer_norm: shapes do not fit: (2,3) (3) (4)" },
         { { .in = { { 2, 3 }, { 3 } } }, "layer_norm: eps is 0, expected more than 0" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_layer_norm(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *b, double eps)
 {

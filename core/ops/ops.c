@@ -32,7 +32,9 @@ void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
 
 /* ---- gradients that are passed on ---- */
 
+/* clang-format off */
 typedef struct passing { const tn_real *x; tn_real beta, *y; } passing;
+/* clang-format on */
 
 static void pass_range(void *arg, int64_t from, int64_t to, int thread)
 {
@@ -79,7 +81,9 @@ void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
         to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h[i] << 16) : from_f16(h[i]);
 }
 
+/* clang-format off */
 typedef struct widening { const tn_tensor *a; tn_real *to; } widening;
+/* clang-format on */
 
 static void widen_range(void *arg, int64_t from, int64_t to, int thread)
 {
@@ -117,8 +121,8 @@ static void sum_block(void *arg, int64_t from, int64_t to, int thread)
     s->body(s->arg, from, to, part);
 }
 
-void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg, tn_real beta,
-                 tn_real *y)
+void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg,
+                 tn_real beta, tn_real *y)
 {
     int64_t blocks = tn_ranges(rows, TN_TOKEN_BLOCK);
     token_sum s = { .cols = cols, .body = body, .arg = arg };
@@ -132,7 +136,9 @@ void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, cons
         tn_kernels_on(t)->axpy(cols, 1, s.part + i * cols, y);
 }
 
+/* clang-format off */
 typedef struct columns { const tn_kernels *kernels; int64_t cols; const tn_real *x; } columns;
+/* clang-format on */
 
 static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
 {

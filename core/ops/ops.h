@@ -12,8 +12,8 @@
 #include "core/op.h"
 
 enum {
-    TN_CHUNK = 16384,     /* elements in a range of an elementwise op */
-    TN_TOKEN_BLOCK = 256  /* rows in one partial sum over tokens: part of the definition */
+    TN_CHUNK = 16384,    /* elements in a range of an elementwise op */
+    TN_TOKEN_BLOCK = 256 /* rows in one partial sum over tokens: part of the definition */
 };
 
 /* Runs body on all threads: over ranges of TN_CHUNK elements, or of rows (at least one) that hold
@@ -41,10 +41,11 @@ void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to);
 /* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero; the
    sums of fixed blocks of TN_TOKEN_BLOCK rows are added in order. */
 typedef void tn_rows_sum(const void *arg, int64_t from, int64_t to, tn_real *sum);
-void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg, tn_real beta,
-                 tn_real *y);
+void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg,
+                 tn_real beta, tn_real *y);
 /* The same for the plain sums of the columns of x (rows,cols). */
-void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta, tn_real *y);
+void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_real beta,
+                    tn_real *y);
 
 /* y = beta y + x, on all threads. */
 void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y);
@@ -52,9 +53,11 @@ void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn
 /* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of `stream`:
    the same m whenever it is asked for, and for a second tensor at hardly any cost (its y may be
    NULL). Without training, or with p 0, m / (1-p) is 1. */
+/* clang-format off */
 typedef struct tn_masked { const tn_real *x; tn_real beta, *y; } tn_masked;
-void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count, tn_masked first,
-             tn_masked second);
+/* clang-format on */
+void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count,
+             tn_masked first, tn_masked second);
 bool tn_drops(const tn_node *n, double p);
 int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p); /* unless 0 <= p < 1 */
 

@@ -9,7 +9,7 @@
 typedef struct job {
     const tn_kernels *kernels;
     const tn_real *a;
-    tn_real *part;     /* (blocks) */
+    tn_real *part; /* (blocks) */
     tn_real s, beta, *da;
 } job;
 
@@ -60,13 +60,12 @@ static void spread(tn_tape *t, const tn_node *n, int64_t divisor)
         tn_over_elements(t, tn_tensor_count(n->in[0]), spread_range, &j);
 }
 
-static const tn_sample samples[] = {
-    { .in = { { 1 } } },
-    { .in = { { 3, 5 } } },
-    { .in = { { 2, 3, 17 } } },
-    { .in = { { 2, 1, 3, 2 } } },
-    { .in = { { 1024, 769 } }, .bench = true },
-    { .in = { { 0 } } } };
+static const tn_sample samples[] = { { .in = { { 1 } } },
+                                     { .in = { { 3, 5 } } },
+                                     { .in = { { 2, 3, 17 } } },
+                                     { .in = { { 2, 1, 3, 2 } } },
+                                     { .in = { { 1024, 769 } }, .bench = true },
+                                     { .in = { { 0 } } } };
 
 /* ---- sum ---- */
 
@@ -80,8 +79,10 @@ static void sum_backward(tn_tape *t, const tn_node *n)
     spread(t, n, 1);
 }
 
+/* clang-format off */
 const tn_op tn_op_sum = { .name = "sum", .inputs = 1,
     .shape = scalar_shape, .forward = sum_forward, .backward = sum_backward, .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_sum(tn_tape *t, tn_tensor *a)
 {
@@ -106,9 +107,11 @@ static tn_tensor *mean_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr
     return tn_scale(t, tn_sum(t, in[0]), 1 / (double)tn_tensor_count(in[0]));
 }
 
+/* clang-format off */
 const tn_op tn_op_mean = { .name = "mean", .inputs = 1,
     .shape = scalar_shape, .forward = mean_forward, .backward = mean_backward, .reference = mean_reference,
     .samples = samples };
+/* clang-format on */
 
 tn_tensor *tn_mean(tn_tape *t, tn_tensor *a)
 {

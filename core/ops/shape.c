@@ -21,8 +21,8 @@ static int reshape_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         left /= fits ? d[i] : 1;
     }
     if (!fits || left != 1)
-        return tn_refuse(t, n->op, TN_ESHAPE, "%s does not have as many elements as %s", tn_tensor_shape(out, to),
-                         tn_tensor_shape(n->in[0], from));
+        return tn_refuse(t, n->op, TN_ESHAPE, "%s does not have as many elements as %s",
+                         tn_tensor_shape(out, to), tn_tensor_shape(n->in[0], from));
     return 0;
 }
 
@@ -37,6 +37,7 @@ static void reshape_backward(tn_tape *t, const tn_node *n)
     tn_grad_pass(t, n, 0);
 }
 
+/* clang-format off */
 const tn_op tn_op_reshape = { .name = "reshape", .inputs = 1, .view = true,
     .shape = reshape_shape, .forward = reshape_forward, .backward = reshape_backward,
     .samples = (const tn_sample[]){
@@ -53,6 +54,7 @@ const tn_op tn_op_reshape = { .name = "reshape", .inputs = 1, .view = true,
           "reshape: (-2,-3) does not have as many elements as (2,3)" },
         { { .in = { { 2, 3 } }, .attr = { .u = 5 } }, "reshape: 5 dimensions, expected 1 to 4" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
 {
@@ -67,9 +69,11 @@ tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
 /* ---- moving blocks of columns ---- */
 
 typedef struct job {
-    int64_t rows, cols;                   /* of the block */
-    const tn_real *from; int64_t from_ld; /* row r at from + r from_ld; NULL: zeros */
-    tn_real *to; int64_t to_ld;
+    int64_t rows, cols; /* of the block */
+    const tn_real *from;
+    int64_t from_ld; /* row r at from + r from_ld; NULL: zeros */
+    tn_real *to;
+    int64_t to_ld;
     tn_real beta;
 } job;
 
@@ -103,8 +107,8 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const tn_tensor *a = n->in[0];
     int64_t from = n->attr.i[0], to = n->attr.i[1];
     if (from < 0 || from >= to || to > tn_cols(a))
-        return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld", (long long)from,
-                         (long long)to, (long long)tn_cols(a));
+        return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
+                         (long long)from, (long long)to, (long long)tn_cols(a));
     tn_like(out, a);
     out->dim[a->ndim - 1] = to - from;
     return 0;
@@ -113,25 +117,36 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static void slice_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0], *out = n->out;
-    move(t, (job){ .rows = tn_rows(a), .cols = tn_cols(out), .from = a->x + n->attr.i[0], .from_ld = tn_cols(a),
-                   .to = out->x, .to_ld = tn_cols(out) });
+    move(t, (job){ .rows = tn_rows(a),
+                   .cols = tn_cols(out),
+                   .from = a->x + n->attr.i[0],
+                   .from_ld = tn_cols(a),
+                   .to = out->x,
+                   .to_ld = tn_cols(out) });
 }
 
 /* y = a[from:to]; the other columns of da are zero */
 static void slice_backward(tn_tape *t, const tn_node *n)
 {
-    int64_t from = n->attr.i[0], to = n->attr.i[1], width = tn_cols(n->in[0]), rows = tn_rows(n->in[0]);
+    int64_t from = n->attr.i[0], to = n->attr.i[1], width = tn_cols(n->in[0]),
+            rows = tn_rows(n->in[0]);
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
     if (!da)
         return;
-    move(t, (job){ .rows = rows, .cols = to - from, .from = n->out->g, .from_ld = to - from,
-                   .to = da + from, .to_ld = width, .beta = beta });
+    move(t, (job){ .rows = rows,
+                   .cols = to - from,
+                   .from = n->out->g,
+                   .from_ld = to - from,
+                   .to = da + from,
+                   .to_ld = width,
+                   .beta = beta });
     if (beta != 0)
         return;
     move(t, (job){ .rows = rows, .cols = from, .to = da, .to_ld = width });
     move(t, (job){ .rows = rows, .cols = width - to, .to = da + to, .to_ld = width });
 }
 
+/* clang-format off */
 const tn_op tn_op_slice = { .name = "slice", .inputs = 1, .rows = 1,
     .shape = slice_shape, .forward = slice_forward, .backward = slice_backward,
     .samples = (const tn_sample[]){
@@ -146,6 +161,7 @@ const tn_op tn_op_slice = { .name = "slice", .inputs = 1, .rows = 1,
         { { .in = { { 2, 3 } }, .attr = { .i = { -1, 2 } } }, "slice: columns -1 to 2 do not lie in a width of 3" },
         { { .in = { { 2, 3 } }, .attr = { .i = { 2, 2 } } }, "slice: columns 2 to 2 do not lie in a width of 3" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_slice(tn_tape *t, tn_tensor *a, int64_t from, int64_t to)
 {
@@ -170,8 +186,12 @@ static void concat_forward(tn_tape *t, tn_node *n)
     int64_t width = tn_cols(n->out), col = 0;
     for (int i = 0; i < 2; i++) {
         const tn_tensor *a = n->in[i];
-        move(t, (job){ .rows = tn_rows(a), .cols = tn_cols(a), .from = a->x, .from_ld = tn_cols(a),
-                       .to = n->out->x + col, .to_ld = width });
+        move(t, (job){ .rows = tn_rows(a),
+                       .cols = tn_cols(a),
+                       .from = a->x,
+                       .from_ld = tn_cols(a),
+                       .to = n->out->x + col,
+                       .to_ld = width });
         col += tn_cols(a);
     }
 }
@@ -184,12 +204,18 @@ static void concat_backward(tn_tape *t, const tn_node *n)
         const tn_tensor *a = n->in[i];
         tn_real beta, *da = tn_grad(t, n, i, &beta);
         if (da)
-            move(t, (job){ .rows = tn_rows(a), .cols = tn_cols(a), .from = n->out->g + col, .from_ld = width,
-                           .to = da, .to_ld = tn_cols(a), .beta = beta });
+            move(t, (job){ .rows = tn_rows(a),
+                           .cols = tn_cols(a),
+                           .from = n->out->g + col,
+                           .from_ld = width,
+                           .to = da,
+                           .to_ld = tn_cols(a),
+                           .beta = beta });
         col += tn_cols(a);
     }
 }
 
+/* clang-format off */
 const tn_op tn_op_concat = { .name = "concat", .inputs = 2, .rows = 3,
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
     .samples = (const tn_sample[]){
@@ -203,6 +229,7 @@ const tn_op tn_op_concat = { .name = "concat", .inputs = 2, .rows = 3,
         { { .in = { { 2, 3 }, { 3, 3 } } }, "concat: shapes do not fit: (2,3) (3,3)" },
         { { .in = { { 2, 3 }, { 2, 1, 3 } } }, "concat: shapes do not fit: (2,3) (2,1,3)" },
         { .text = "" } } };
+/* clang-format on */
 
 tn_tensor *tn_concat(tn_tape *t, tn_tensor *a, tn_tensor *b)
 {

@@ -15,8 +15,12 @@ typedef struct job {
 static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0];
-    return (job){ .kernels = tn_kernels_on(t), .rows = tn_rows(a), .cols = tn_cols(a), .a = a->x,
-                  .y = n->out->x, .dy = n->out->g };
+    return (job){ .kernels = tn_kernels_on(t),
+                  .rows = tn_rows(a),
+                  .cols = tn_cols(a),
+                  .a = a->x,
+                  .y = n->out->x,
+                  .dy = n->out->g };
 }
 
 static int softmax_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -68,6 +72,7 @@ static void softmax_backward(tn_tape *t, const tn_node *n)
         tn_over_rows(t, j.rows, j.cols, da_rows, &j);
 }
 
+/* clang-format off */
 const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_result = true,
     .shape = softmax_shape, .forward = softmax_forward, .backward = softmax_backward,
     .samples = (const tn_sample[]){
@@ -77,6 +82,7 @@ const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_
         { .in = { { 40, 2 } } },
         { .in = { { 1024, 1024 } }, .bench = true },
         { .in = { { 0 } } } } };
+/* clang-format on */
 
 tn_tensor *tn_softmax(tn_tape *t, tn_tensor *a)
 {

@@ -8,7 +8,9 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the machine must be, as files are");
 
 /* 16 bits: sign, exponent, fraction, as IEEE 754 arranges them. */
-typedef struct half { int exponent, fraction; } half;
+typedef struct half {
+    int exponent, fraction;
+} half;
 
 static const half f16 = { .exponent = 5, .fraction = 10 };
 static const half bf16 = { .exponent = 8, .fraction = 7 };

@@ -109,7 +109,10 @@ size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e)
 {
     if (tn_given(e, path && (text || !n), __func__))
         return 0;
-    static const struct { const char *name, *bytes; size_t n; } marks[] = {
+    static const struct {
+        const char *name, *bytes;
+        size_t n;
+    } marks[] = {
         { NULL, "\xEF\xBB\xBF", 3 },
         { "UTF-32", "\xFF\xFE\0\0", 4 }, /* before UTF-16, whose mark it begins with */
         { "UTF-32", "\0\0\xFE\xFF", 4 },

@@ -55,8 +55,8 @@ int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsig
 {
     int failed;
     do
-        failed = flags ? renameat2(from_at, from, to_at, to, flags)
-                       : renameat(from_at, from, to_at, to);
+        failed =
+            flags ? renameat2(from_at, from, to_at, to, flags) : renameat(from_at, from, to_at, to);
     while (failed && errno == EINTR);
     struct stat st;
     /* A file system that cannot promise it: the next best. */
@@ -96,7 +96,8 @@ static const struct dirent *next_entry(DIR *d)
     do {
         errno = 0;
         f = readdir(d);
-    } while ((!f && errno == EINTR) || (f && (!strcmp(f->d_name, ".") || !strcmp(f->d_name, ".."))));
+    } while ((!f && errno == EINTR) ||
+             (f && (!strcmp(f->d_name, ".") || !strcmp(f->d_name, ".."))));
     return f;
 }
 

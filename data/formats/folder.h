@@ -30,7 +30,7 @@ int tn_at_stat(int at, const char *name, struct stat *out, int flags);
 ssize_t tn_at_link(int at, const char *name, char *target, size_t room); /* where a link leads */
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags);
 int tn_at_remove(int at, const char *name, bool folder); /* a link goes as a link */
-int tn_at_flush(int fd);                                 /* of a file, or a folder's list of files */
+int tn_at_flush(int fd); /* of a file, or a folder's list of files */
 
 /* The names in a folder, sorted, ended by NULL; freed by tn_folder_names_free. NULL: e says why. */
 char **tn_folder_names(int at, const char *path, tn_error *e);

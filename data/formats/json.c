@@ -311,18 +311,11 @@ static bool parse_value(parser *p, tn_json *v, int depth)
     v->offset = p->at;
     switch (c) {
     case '{':
-    case '[':
-        v->kind = c == '{' ? TN_OBJECT : TN_ARRAY;
-        return parse_members(p, v, depth + 1);
-    case '"':
-        v->kind = TN_STRING;
-        return parse_string(p, &v->text, &v->length);
-    case 't':
-        return parse_word(p, v, TN_BOOL, "true");
-    case 'f':
-        return parse_word(p, v, TN_BOOL, "false");
-    case 'n':
-        return parse_word(p, v, TN_NULL, "null");
+    case '[': v->kind = c == '{' ? TN_OBJECT : TN_ARRAY; return parse_members(p, v, depth + 1);
+    case '"': v->kind = TN_STRING; return parse_string(p, &v->text, &v->length);
+    case 't': return parse_word(p, v, TN_BOOL, "true");
+    case 'f': return parse_word(p, v, TN_BOOL, "false");
+    case 'n': return parse_word(p, v, TN_NULL, "null");
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
             return parse_number(p, v);

@@ -110,7 +110,7 @@ static void add_pointer(tn_text *t, const tn_json *v)
             continue;
         }
         tn_text_add(t, "/");
-        for (const char *s = v->key; *s && t->n < sizeof ((tn_error *)0)->text; s++)
+        for (const char *s = v->key; *s && t->n < sizeof((tn_error *)0)->text; s++)
             tn_text_add(t, *s == '~' ? "~0" : *s == '/' ? "~1" : "%c", *s);
     }
 }
@@ -120,9 +120,10 @@ enum { SHOWN_BYTES = 40 };
 /* What a value is: its kind, of a string also its text, which is cut between characters. */
 static void add_found(tn_text *t, const tn_json *v)
 {
-    static const char *const kinds[] = { [TN_NULL] = "null",       [TN_BOOL] = "a boolean",
-                                         [TN_NUMBER] = "a number", [TN_STRING] = "the string ",
-                                         [TN_ARRAY] = "an array",  [TN_OBJECT] = "an object" };
+    static const char *const kinds[] = {
+        [TN_NULL] = "null",          [TN_BOOL] = "a boolean", [TN_NUMBER] = "a number",
+        [TN_STRING] = "the string ", [TN_ARRAY] = "an array", [TN_OBJECT] = "an object"
+    };
     tn_text_add(t, "%s", kinds[v->kind]);
     if (v->kind != TN_STRING)
         return;
@@ -151,7 +152,9 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
     add_found(&found, v);
     tn_fail(e, where.failed || found.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s",
             d->path, line,
-            where.failed ? "a value" : where.n ? where.s : "the top value",
+            where.failed ? "a value"
+            : where.n    ? where.s
+                         : "the top value",
             found.failed ? "another" : found.s, expected);
     tn_text_free(&where);
     tn_text_free(&found);

@@ -39,7 +39,8 @@ char *tn_path_newest(const char *folder, const char *name)
     const bool there = !tn_at_stat(AT_FDCWD, waits, &st, AT_SYMLINK_NOFOLLOW) || !is_for_all(errno);
     char *path = there ? tn_path_join(waits, name) : NULL;
     free(waits);
-    if (there && (!path || !tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT))
+    if (there &&
+        (!path || !tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT))
         return path; /* whoever opens it says what is wrong with it */
     free(path);
     return tn_path_join(folder, name);

@@ -13,13 +13,14 @@ static const char cut[] = "; the file may be cut short";
 struct tn_safetensors {
     char *path;
     const unsigned char *map;
-    size_t size, start;       /* bytes of the file; of it before the data */
+    size_t size, start; /* bytes of the file; of it before the data */
     const tn_json *header;
-    tn_entry *entries;        /* in the order of the data */
+    tn_entry *entries; /* in the order of the data */
     const tn_entry **by_name;
     int64_t n;
 };
 
+/* clang-format off */
 typedef struct known_type { const char *name; tn_file_type type; int bits; } known_type;
 
 static const known_type known_types[] = {
@@ -33,6 +34,7 @@ static const known_type known_types[] = {
     { "F8_E5M2FNUZ", TN_FILE_OTHER, 8 }, { "F6_E2M3", TN_FILE_OTHER, 6 },
     { "F6_E3M2", TN_FILE_OTHER, 6 },    { "F4", TN_FILE_OTHER, 4 },
 };
+/* clang-format on */
 
 static const known_type *find_type(const tn_json *dtype)
 {
@@ -305,8 +307,7 @@ int tn_entry_real(const tn_safetensors *s, const tn_entry *entry, tn_real *out, 
     case TN_FILE_BF16:
         tn_from_file_type(entry->type, entry->bytes, tn_entry_count(entry), out);
         return TN_OK;
-    default:
-        return refuse_type(s, entry, "F64, F32, F16 or BF16", e);
+    default: return refuse_type(s, entry, "F64, F32, F16 or BF16", e);
     }
 }
 

@@ -84,8 +84,8 @@ static void add_entry(tn_text *h, const tn_entry *t, size_t begin, size_t end)
 
 /* The header, padded so that the data begins at a multiple of eight. It is read back: what our
    parser would refuse, a name that occurs twice above all, is not written. */
-static int make_header(tn_text *h, const tn_entry **entries, int64_t n,
-                       const char *const *metadata, const char *path, tn_error *e)
+static int make_header(tn_text *h, const tn_entry **entries, int64_t n, const char *const *metadata,
+                       const char *path, tn_error *e)
 {
     size_t end = 0, size = 0;
     tn_text_add(h, "{");

@@ -115,7 +115,11 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
 int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
 {
     tn_dataset *d = m.d;
-    tn_walk w = { .k = m.k, .text = text.s, .at = at, .end = text.n, .e = e,
+    tn_walk w = { .k = m.k,
+                  .text = text.s,
+                  .at = at,
+                  .end = text.n,
+                  .e = e,
                   .skipped = m.o->skip_unknown ? &d->facts.unknown : NULL };
     int32_t ids[4];
     if (tn_dataset_reserve(d, text.n - at, e)) /* a character gives no more ids than bytes */
@@ -129,9 +133,10 @@ int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
-        tn_fail(e, TN_EFORMAT, "%s: all records were skipped (%lld); expected one with text to learn "
-                "in a row of at most %lld tokens", place, (long long)d->facts.skipped,
-                (long long)d->window);
+        tn_fail(e, TN_EFORMAT,
+                "%s: all records were skipped (%lld); expected one with text to learn "
+                "in a row of at most %lld tokens",
+                place, (long long)d->facts.skipped, (long long)d->window);
     if (e->code) {
         tn_dataset_free(d);
         return NULL;

@@ -9,7 +9,7 @@
 #include "data/data.h"
 
 struct tn_dataset {
-    int loaders;         /* that read it: it lives on until they are freed */
+    int loaders; /* that read it: it lives on until they are freed */
     uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a stream */
@@ -24,7 +24,9 @@ enum {
     TN_AT_ONCE = 1 << 20,      /* bytes that are read before they are given back */
 };
 
+/* clang-format off */
 typedef struct tn_piece { const uint16_t *ids; int64_t length, prompt; } tn_piece;
+/* clang-format on */
 
 tn_piece tn_dataset_piece(const tn_dataset *d, int64_t i); /* record i */
 

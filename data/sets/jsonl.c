@@ -11,10 +11,10 @@ enum { LONGEST_LINE = 32 << 20 }; /* bytes: bounds what one line takes while it 
 
 struct tn_jsonl {
     char *path;
-    const char *text; /* the mapped file */
-    size_t size, end; /* its bytes; those before the blank lines at its end */
+    const char *text;  /* the mapped file */
+    size_t size, end;  /* its bytes; those before the blank lines at its end */
     size_t at, passed; /* the next line; what was given back */
-    int64_t line;     /* lines read */
+    int64_t line;      /* lines read */
     const tn_json *object;
 };
 
@@ -69,8 +69,10 @@ static int read_member(const tn_json *object, const char *key, bool may_be_empty
 {
     const tn_json *v = tn_json_find(object, key);
     if (v == NULL)
-        return tn_fail(e, TN_EFORMAT, "\"%s\" is missing; expected \"text\", or \"prompt\" and "
-                       "\"completion\"", key);
+        return tn_fail(e, TN_EFORMAT,
+                       "\"%s\" is missing; expected \"text\", or \"prompt\" and "
+                       "\"completion\"",
+                       key);
     if (v->kind != TN_STRING)
         return tn_fail(e, TN_EFORMAT, "\"%s\" is not a string; expected a string", key);
     if (v->length == 0 && !may_be_empty)
@@ -83,16 +85,19 @@ static int read_member(const tn_json *object, const char *key, bool may_be_empty
 static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
 {
     if (object->kind != TN_OBJECT)
-        return tn_fail(e, TN_EFORMAT, "not an object; expected {\"text\"} or "
+        return tn_fail(e, TN_EFORMAT,
+                       "not an object; expected {\"text\"} or "
                        "{\"prompt\",\"completion\"}");
     out->pair = has(object, "prompt") || has(object, "completion");
     if (!out->pair)
         return read_member(object, "text", false, &out->text, e);
     if (has(object, "text"))
-        return tn_fail(e, TN_EFORMAT, "\"text\" beside \"prompt\" or \"completion\"; expected one "
+        return tn_fail(e, TN_EFORMAT,
+                       "\"text\" beside \"prompt\" or \"completion\"; expected one "
                        "form");
-    return read_member(object, "prompt", true, &out->prompt, e) ? e->code
-        : read_member(object, "completion", false, &out->text, e);
+    return read_member(object, "prompt", true, &out->prompt, e)
+               ? e->code
+               : read_member(object, "completion", false, &out->text, e);
 }
 
 /* The next line, which ends in LF or CRLF, and what was read long ago is given back. */

@@ -17,7 +17,9 @@
 
 enum { GROUP = 10 }; /* steps that are sorted together */
 
-typedef struct row { int64_t length, place, record; } row;
+typedef struct row {
+    int64_t length, place, record;
+} row;
 
 struct tn_loader {
     tn_dataset *d;
@@ -55,14 +57,18 @@ static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cel
                     tn_error *e)
 {
     const size_t batch = o->batch < 1 ? 0 : (size_t)o->batch;
-    if (batch == 0 || d->n > UINT32_MAX
-        || __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), cells))
-        tn_fail(e, TN_EARG, "batches of %lld rows from %lld tokens; expected 1 row or more, and "
-                "fewer than 2^32 tokens", (long long)o->batch, (long long)d->n);
-    else if (o->accumulate < 0
-             || __builtin_mul_overflow(o->batch, o->accumulate ? o->accumulate : 1, step))
-        tn_fail(e, TN_EARG, "steps of %lld batches of %lld rows; expected 1 batch or more, and "
-                "fewer than 2^63 rows", (long long)o->accumulate, (long long)o->batch);
+    if (batch == 0 || d->n > UINT32_MAX ||
+        __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), cells))
+        tn_fail(e, TN_EARG,
+                "batches of %lld rows from %lld tokens; expected 1 row or more, and "
+                "fewer than 2^32 tokens",
+                (long long)o->batch, (long long)d->n);
+    else if (o->accumulate < 0 ||
+             __builtin_mul_overflow(o->batch, o->accumulate ? o->accumulate : 1, step))
+        tn_fail(e, TN_EARG,
+                "steps of %lld batches of %lld rows; expected 1 batch or more, and "
+                "fewer than 2^63 rows",
+                (long long)o->accumulate, (long long)o->batch);
     return !e->code;
 }
 
@@ -78,7 +84,10 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
     const bool permuted = !o->in_order && !d->facts.stream;
     tn_loader *l = calloc(1, sizeof *l);
     if (l != NULL) {
-        *l = (tn_loader){ .d = (tn_dataset *)d, .o = *o, .step = step, .epoch = -1,
+        *l = (tn_loader){ .d = (tn_dataset *)d,
+                          .o = *o,
+                          .step = step,
+                          .epoch = -1,
                           .rows = o->rows > 0 && o->rows < records ? o->rows : records,
                           .permute = tn_stream("loader.permute"),
                           .regroup = tn_stream("loader.regroup"),

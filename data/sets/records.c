@@ -92,8 +92,10 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
     tn_record r;
     tn_error inner = { 0 };
     if (tn_task_record(t, seed, split, i, &r))
-        return tn_fail(e, TN_EARG, "task %s: no record in split \"%s\"; expected train, valid or "
-                       "test", t->name, split);
+        return tn_fail(e, TN_EARG,
+                       "task %s: no record in split \"%s\"; expected train, valid or "
+                       "test",
+                       t->name, split);
     const tn_span prompt = { r.prompt, strlen(r.prompt) };
     const tn_span completion = { r.completion, strlen(r.completion) };
     if (add_record(m, prompt, completion, &inner))
@@ -102,13 +104,16 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
 }
 
 /* What all records will take, by those that are there: refused before the machine is full. */
-static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count, tn_error *e)
+static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count,
+                      tn_error *e)
 {
     const double has = (double)d->n * sizeof *d->ids + (double)made * 2 * sizeof *d->start;
     const double bytes = has / (double)made * (double)count, room = (double)tn_memory_room();
     if (bytes > room)
-        tn_fail(e, TN_ENOMEM, "task %s: %lld records take about %.3g GB of memory; expected at most the "
-                "%.3g GB that there are", task, (long long)count, bytes * 1e-9, room * 1e-9);
+        tn_fail(e, TN_ENOMEM,
+                "task %s: %lld records take about %.3g GB of memory; expected at most the "
+                "%.3g GB that there are",
+                task, (long long)count, bytes * 1e-9, room * 1e-9);
     return e->code;
 }
 
@@ -127,7 +132,8 @@ tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, 
     else if (first < 0 || count < 1 || first > INT64_MAX - count)
         tn_fail(e, TN_EARG, "task %s: %lld records from %lld on; expected 1 or more from 0 on",
                 task, (long long)count, (long long)first);
-    for (int64_t i = 0; !e->code && i < count && !(i == SAMPLE && check_room(d, task, i, count, e)); i++)
+    for (int64_t i = 0; !e->code && i < count && !(i == SAMPLE && check_room(d, task, i, count, e));
+         i++)
         add_task_record((tn_maker){ d, k, o }, t, seed, split, (uint64_t)(first + i), e);
     return tn_dataset_finish(d, task, e);
 }

@@ -46,15 +46,17 @@ void tn_draw_slots(tn_draws *d, int slots, int take, int *order)
 void tn_draw_word(tn_draws *d, int syllables, char out[TN_WORD])
 {
     static const char *const onset[] = {
-        "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "y",
-        "z", "br", "ch", "cl", "dr", "fl", "gr", "pl", "qu", "sh", "st", "th", "tr",
+        "b", "c", "d", "f",  "g",  "h",  "j",  "k",  "l",  "m",  "n",  "p",  "r",  "s",  "t",  "v",
+        "w", "y", "z", "br", "ch", "cl", "dr", "fl", "gr", "pl", "qu", "sh", "st", "th", "tr",
     };
-    static const char *const vowel[] = {
-        "a", "e", "i", "o", "u", "a", "e", "i", "o", "ai", "ea", "oo"
-    };
+    static const char *const vowel[] = { "a", "e", "i", "o",  "u",  "a",
+                                         "e", "i", "o", "ai", "ea", "oo" };
     static const char *const coda[] = { "", "", "", "d", "l", "n", "r", "s" };
-    enum { ONSETS = sizeof onset / sizeof *onset, VOWELS = sizeof vowel / sizeof *vowel,
-           CODAS = sizeof coda / sizeof *coda };
+    enum {
+        ONSETS = sizeof onset / sizeof *onset,
+        VOWELS = sizeof vowel / sizeof *vowel,
+        CODAS = sizeof coda / sizeof *coda
+    };
     size_t n = 0;
     for (int i = 0; i < syllables && n + 6 <= TN_WORD; i++) {
         const char *first = onset[tn_draw(d, ONSETS)], *middle = vowel[tn_draw(d, VOWELS)];

@@ -10,7 +10,9 @@
 
 #include "data/data.h"
 
-typedef struct tn_draws { uint64_t seed, stream, used; } tn_draws;
+typedef struct tn_draws {
+    uint64_t seed, stream, used;
+} tn_draws;
 
 tn_draws tn_draws_new(uint64_t seed, const char *maker, uint64_t index);
 uint32_t tn_draw(tn_draws *d, uint32_t n); /* 0 .. n-1 */

@@ -13,10 +13,13 @@
 enum { SLOTS = 5, VALUE = 64, LONGEST = 250, SHORT = 90 };
 
 /* value: @ a name, ~ a word, # 1 to 99, & 100 to 9999, or choices; in a phrase * is the value. */
-typedef struct slot { const char *key, *value, *phrase; } slot;
+typedef struct slot {
+    const char *key, *value, *phrase;
+} slot;
 
 #define DAY "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 
+/* clang-format off */
 static const slot domains[][SLOTS] = {
     { { "hotel", "@", "Guests sleep at *" }, { "street", "@", " on * Street" },
       { "pool", "heated|tiled|indoor", " beside a * pool" },
@@ -90,29 +93,32 @@ static const slot domains[][SLOTS] = {
       { "nurse", "@", ", helped by *" }, { "shift", "early|late|night", " on the * shift" },
       { "beds", "#", " with * beds" } },
 };
+/* clang-format on */
 
 #undef DAY
 
 static const char *const words[] = {
-    "acorn", "apple", "arrow", "autumn", "badge", "bamboo", "basket", "beacon", "bell", "birch",
-    "barn", "bottle", "branch", "bread", "breeze", "brick", "bronze", "brush", "bucket", "butter",
-    "button", "cabin", "candle", "canvas", "carpet", "castle", "cedar", "chalk", "cherry", "chest",
-    "circle", "cliff", "clock", "clover", "cloud", "coal", "coin", "copper", "coral", "corner",
-    "cottage", "cradle", "crystal", "curtain", "dawn", "desert", "diamond", "drum", "dust", "eagle",
-    "echo", "ember", "engine", "falcon", "feather", "fence", "fern", "fiddle", "field", "flame",
-    "flute", "forest", "fossil", "fox", "frost", "garden", "garnet", "gate", "ginger", "glacier",
-    "glove", "grain", "granite", "grove", "hammer", "hazel", "heather", "hedge", "helmet", "heron",
-    "hill", "honey", "horizon", "horse", "island", "ivory", "jacket", "jasmine", "jewel", "journey",
-    "ladder", "lagoon", "lake", "lamp", "lark", "lemon", "lily", "linen", "lion", "magnet",
-    "maple", "marble", "meadow", "melody", "mirror", "mist", "moss", "mountain", "needle", "nickel",
-    "oak", "oasis", "orchard", "otter", "oyster", "palm", "panel", "parcel", "path", "pebble",
-    "pencil", "pigeon", "pillow", "pine", "pocket", "pond", "poppy", "prism", "puzzle", "quartz",
-    "quill", "rain", "raven", "ribbon", "ridge", "robin", "rocket", "rope", "rose", "saddle",
-    "sail", "salmon", "salt", "sand", "scarf", "shadow", "shell", "shield", "shore", "signal",
-    "smoke", "snow", "spark", "spider", "spiral", "stone", "storm", "straw", "stream", "sugar",
-    "thorn", "thunder", "tiger", "timber", "torch", "tower", "trumpet", "tulip", "tunnel", "turtle",
-    "valley", "velvet", "violin", "wagon", "walnut", "water", "wheat", "wheel", "whistle", "willow",
-    "window", "winter", "wolf", "wood", "yarn", "zebra",
+    "acorn",   "apple",   "arrow",  "autumn", "badge",   "bamboo", "basket",  "beacon",  "bell",
+    "birch",   "barn",    "bottle", "branch", "bread",   "breeze", "brick",   "bronze",  "brush",
+    "bucket",  "butter",  "button", "cabin",  "candle",  "canvas", "carpet",  "castle",  "cedar",
+    "chalk",   "cherry",  "chest",  "circle", "cliff",   "clock",  "clover",  "cloud",   "coal",
+    "coin",    "copper",  "coral",  "corner", "cottage", "cradle", "crystal", "curtain", "dawn",
+    "desert",  "diamond", "drum",   "dust",   "eagle",   "echo",   "ember",   "engine",  "falcon",
+    "feather", "fence",   "fern",   "fiddle", "field",   "flame",  "flute",   "forest",  "fossil",
+    "fox",     "frost",   "garden", "garnet", "gate",    "ginger", "glacier", "glove",   "grain",
+    "granite", "grove",   "hammer", "hazel",  "heather", "hedge",  "helmet",  "heron",   "hill",
+    "honey",   "horizon", "horse",  "island", "ivory",   "jacket", "jasmine", "jewel",   "journey",
+    "ladder",  "lagoon",  "lake",   "lamp",   "lark",    "lemon",  "lily",    "linen",   "lion",
+    "magnet",  "maple",   "marble", "meadow", "melody",  "mirror", "mist",    "moss",    "mountain",
+    "needle",  "nickel",  "oak",    "oasis",  "orchard", "otter",  "oyster",  "palm",    "panel",
+    "parcel",  "path",    "pebble", "pencil", "pigeon",  "pillow", "pine",    "pocket",  "pond",
+    "poppy",   "prism",   "puzzle", "quartz", "quill",   "rain",   "raven",   "ribbon",  "ridge",
+    "robin",   "rocket",  "rope",   "rose",   "saddle",  "sail",   "salmon",  "salt",    "sand",
+    "scarf",   "shadow",  "shell",  "shield", "shore",   "signal", "smoke",   "snow",    "spark",
+    "spider",  "spiral",  "stone",  "storm",  "straw",   "stream", "sugar",   "thorn",   "thunder",
+    "tiger",   "timber",  "torch",  "tower",  "trumpet", "tulip",  "tunnel",  "turtle",  "valley",
+    "velvet",  "violin",  "wagon",  "walnut", "water",   "wheat",  "wheel",   "whistle", "willow",
+    "window",  "winter",  "wolf",   "wood",   "yarn",    "zebra",
 };
 
 enum { DOMAINS = sizeof domains / sizeof *domains, WORDS = sizeof words / sizeof *words };
@@ -151,20 +157,11 @@ static void draw_choice(tn_draws *d, const char *choices, char out[VALUE])
 static void draw_value(tn_draws *d, const char *kind, char out[VALUE])
 {
     switch (*kind) {
-    case '@':
-        draw_name(d, out);
-        break;
-    case '~':
-        draw_word(d, out);
-        break;
-    case '#':
-        snprintf(out, VALUE, "%d", 1 + (int)tn_draw(d, 99));
-        break;
-    case '&':
-        snprintf(out, VALUE, "%d", 100 + (int)tn_draw(d, 9900));
-        break;
-    default:
-        draw_choice(d, kind, out);
+    case '@': draw_name(d, out); break;
+    case '~': draw_word(d, out); break;
+    case '#': snprintf(out, VALUE, "%d", 1 + (int)tn_draw(d, 99)); break;
+    case '&': snprintf(out, VALUE, "%d", 100 + (int)tn_draw(d, 9900)); break;
+    default: draw_choice(d, kind, out);
     }
 }
 
@@ -192,9 +189,8 @@ static void domain_record(tn_draws *d, int most, tn_record *out)
 /* A slot of a generic record: none of the slots before it, and no word of a task in it. */
 static void draw_key(tn_draws *d, char key[SLOTS][VALUE], int n)
 {
-    static const char *const kept[] = {
-        "name", "price", "food", "area", "near", "family", "plus", "minus"
-    };
+    static const char *const kept[] = { "name", "price",  "food", "area",
+                                        "near", "family", "plus", "minus" };
     bool taken = true;
     while (taken) {
         if (tn_draw(d, 2))

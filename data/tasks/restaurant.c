@@ -14,6 +14,7 @@
 
 enum { NAME, PRICE, FOOD, AREA, NEAR, FAMILY, SLOTS, VALUE = 64 };
 
+/* clang-format off */
 static const struct slot {
     const char *key, *phrase; /* * stands for the value */
     const char *values[13];   /* empty: a name */
@@ -27,6 +28,7 @@ static const struct slot {
     [NEAR] = { "near", " near *", { NULL } },
     [FAMILY] = { "family", NULL, { "yes", "no" } },
 };
+/* clang-format on */
 
 /* What a slot says. */
 static void say(int slot, const char *value, char out[TN_TASK_TEXT])
@@ -39,13 +41,14 @@ static void say(int slot, const char *value, char out[TN_TASK_TEXT])
 
 static void draw_name(tn_draws *d, char out[VALUE])
 {
-    static const char *const first[] = { "Golden", "Blue", "Wild", "Rusty", "Silver", "Hungry",
-                                         "Green", "Old", "Lucky", "Royal", "Spicy", "Happy" };
-    static const char *const second[] = { "Curry", "Fork", "Spoon", "Anchor", "Olive", "Plough",
-                                          "Crown", "Lantern", "Swan", "Pepper", "Kettle", "Bell" };
-    static const struct { const char *before; int syllables; } made[] = {
-        { "", 3 }, { "", 2 }, { "Cafe ", 2 }, { "Bar ", 2 }
-    };
+    static const char *const first[] = { "Golden", "Blue", "Wild",  "Rusty", "Silver", "Hungry",
+                                         "Green",  "Old",  "Lucky", "Royal", "Spicy",  "Happy" };
+    static const char *const second[] = { "Curry", "Fork",    "Spoon", "Anchor", "Olive",  "Plough",
+                                          "Crown", "Lantern", "Swan",  "Pepper", "Kettle", "Bell" };
+    static const struct {
+        const char *before;
+        int syllables;
+    } made[] = { { "", 3 }, { "", 2 }, { "Cafe ", 2 }, { "Bar ", 2 } };
     enum { FIRST = sizeof first / sizeof *first, SECOND = sizeof second / sizeof *second };
     if (tn_draw(d, 2)) {
         const char *the = tn_draw(d, 2) ? "The " : "", *adjective = first[tn_draw(d, FIRST)];

@@ -30,7 +30,10 @@ enum { CANDIDATES = 4096 };
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index,
                    tn_record *out)
 {
-    static const struct { const char *name; uint64_t from, to; } splits[] = {
+    static const struct {
+        const char *name;
+        uint64_t from, to;
+    } splits[] = {
         { "train", 0, 80 },
         { "valid", 80, 90 },
         { "test", 90, 100 },

@@ -211,7 +211,8 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
     if (missing)
         return missing;
     if (*n < 0 || *n > *room || (*room > 0 && !*ids))
-        return tn_fail(e, TN_EARG, "%lld ids in room for %lld; expected 0 in no room, or ids that grew here",
+        return tn_fail(e, TN_EARG,
+                       "%lld ids in room for %lld; expected 0 in no room, or ids that grew here",
                        (long long)*n, (long long)*room);
     if (length == 0)
         return TN_OK;
@@ -279,7 +280,8 @@ static void release(tn_held *held, bool end, tn_text *out)
     }
 }
 
-void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held, tn_text *out)
+void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held,
+                    tn_text *out)
 {
     if (!k || !ids || !held || !out)
         return;

@@ -10,11 +10,13 @@
 
 enum { TN_NO_CODE = 0x110000 }; /* above every code point: no symbol, the end token */
 
+/* clang-format off */
 typedef struct tn_symbol { uint32_t code; int32_t id; } tn_symbol;
+/* clang-format on */
 
 struct tn_tokenizer {
-    bool bytes;       /* symbols are bytes; otherwise code points */
-    int64_t size;     /* ids: the symbols and the end token */
+    bool bytes;   /* symbols are bytes; otherwise code points */
+    int64_t size; /* ids: the symbols and the end token */
     int64_t symbols;
     tn_symbol *table; /* (symbols) in ascending order of code */
     uint32_t *code;   /* (size) the symbol of an id; TN_NO_CODE: the end token */

@@ -17,7 +17,9 @@ static uint32_t byte_of_letter(uint32_t letter)
     return b < 256 ? b : TN_NO_CODE;
 }
 
+/* clang-format off */
 typedef struct reader { const char *path; tn_error *e; } reader;
+/* clang-format on */
 
 /* Refuses something of the file by its name, quoted so that it stays one line. */
 static int refuse(reader r, const char *where, const char *found, const char *expected)
@@ -26,8 +28,8 @@ static int refuse(reader r, const char *where, const char *found, const char *ex
     size_t n = strlen(found);
     for (n = n < 40 ? n : 40; n > 0 && ((unsigned char)found[n] & 0xC0) == 0x80; n--) {}
     tn_text_quote(&quoted, found, n);
-    tn_fail(r.e, quoted.failed ? TN_ENOMEM : TN_EFORMAT, "%s: %s is %s; expected %s", r.path,
-            where, quoted.failed ? "?" : quoted.s, expected);
+    tn_fail(r.e, quoted.failed ? TN_ENOMEM : TN_EFORMAT, "%s: %s is %s; expected %s", r.path, where,
+            quoted.failed ? "?" : quoted.s, expected);
     tn_text_free(&quoted);
     return r.e->code;
 }
@@ -59,8 +61,8 @@ static bool is_bare_template(const tn_json *post)
 {
     const tn_json *single = tn_json_find(post, "single");
     const tn_json *tokens = tn_json_find(post, "special_tokens");
-    return tn_json_find(tn_json_at(single, 0), "Sequence") != NULL && single->count == 1
-        && tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
+    return tn_json_find(tn_json_at(single, 0), "Sequence") != NULL && single->count == 1 &&
+           tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
 }
 
 /* Normalizer, pre-tokenizer, post-processor and decoder: both supported pipelines and no other. */
@@ -79,8 +81,8 @@ static int read_pipeline(reader r, const tn_json *root, bool *bytes)
         return refuse(r, "/pre_tokenizer", pre, "null (characters) or ByteLevel (bytes)");
     if (*post && strcmp(post, "ByteLevel") && strcmp(post, "TemplateProcessing"))
         return refuse(r, "/post_processor", post, "null or ByteLevel");
-    if (!strcmp(post, "TemplateProcessing")
-        && !is_bare_template(tn_json_find(root, "post_processor")))
+    if (!strcmp(post, "TemplateProcessing") &&
+        !is_bare_template(tn_json_find(root, "post_processor")))
         return refuse(r, "/post_processor", post, "one that adds no special tokens");
     if (strcmp(decoder, *bytes ? "ByteLevel" : "Fuse"))
         return refuse(r, "/decoder", decoder, *bytes ? "ByteLevel" : "Fuse");
@@ -95,9 +97,8 @@ static int read_pipeline(reader r, const tn_json *root, bool *bytes)
 /* The switches of the model that would change what it does. */
 static int read_switches(reader r, const tn_json *model)
 {
-    static const char *const strings[] = {
-        "unk_token", "continuing_subword_prefix", "end_of_word_suffix"
-    };
+    static const char *const strings[] = { "unk_token", "continuing_subword_prefix",
+                                           "end_of_word_suffix" };
     const char *type = "BPE";
     tn_json_get_string(model, "type", &type, r.e);
     if (!r.e->code && strcmp(type, "BPE"))
@@ -115,14 +116,18 @@ static int read_switches(reader r, const tn_json *model)
         return refuse(r, "/model/byte_fallback", "true", "false");
     const tn_json *merges = tn_json_find(model, "merges");
     if (merges != NULL && merges->kind == TN_ARRAY && merges->count > 0)
-        return tn_fail(r.e, TN_EFORMAT, "%s: /model/merges has %lld merges; expected none (only "
-                       "byte and character tokenizers are read)", r.path, (long long)merges->count);
+        return tn_fail(r.e, TN_EFORMAT,
+                       "%s: /model/merges has %lld merges; expected none (only "
+                       "byte and character tokenizers are read)",
+                       r.path, (long long)merges->count);
     if (merges == NULL || merges->kind != TN_ARRAY)
         return tn_json_refuse(merges == NULL ? model : merges, "an empty array of merges", r.e);
     return r.e->code;
 }
 
+/* clang-format off */
 typedef struct end_token { const char *text; int64_t id; } end_token;
+/* clang-format on */
 
 /* The added token, if there is one. It must be special: text is never read as an added token. */
 static int read_added(reader r, const tn_json *root, end_token *end)
@@ -175,8 +180,10 @@ static tn_tokenizer *read_vocab(reader r, const tn_json *vocab, bool bytes, cons
     const bool listed = end->text != NULL && tn_json_find(vocab, end->text) != NULL;
     const int64_t size = vocab->count + (end->text != NULL && !listed);
     if (end->id >= size) {
-        tn_fail(r.e, TN_EFORMAT, "%s: the end token has id %lld; expected ids 0 to %lld, no "
-                "gaps", r.path, (long long)end->id, (long long)size - 1);
+        tn_fail(r.e, TN_EFORMAT,
+                "%s: the end token has id %lld; expected ids 0 to %lld, no "
+                "gaps",
+                r.path, (long long)end->id, (long long)size - 1);
         return NULL;
     }
     tn_tokenizer *k = tn_tokenizer_make(bytes, size, r.e);
@@ -202,8 +209,8 @@ static tn_tokenizer *read_tokenizer(reader r)
     const tn_json *model = tn_json_find(root, "model");
     if (model == NULL || model->kind != TN_OBJECT)
         tn_json_refuse(model == NULL ? root : model, "an object \"model\"", r.e);
-    else if (!read_pipeline(r, root, &bytes) && !read_switches(r, model)
-             && !read_added(r, root, &end))
+    else if (!read_pipeline(r, root, &bytes) && !read_switches(r, model) &&
+             !read_added(r, root, &end))
         k = read_vocab(r, tn_json_find(model, "vocab"), bytes, &end);
     tn_json_free(root);
     return k;
@@ -221,8 +228,8 @@ static int check_config(reader r, const tn_tokenizer *k)
         eos = tn_json_find(eos, "content");
     if (!is_null(eos) && eos->kind != TN_STRING)
         tn_json_refuse(eos, "a string", r.e);
-    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text)
-                               || strlen(eos->text) != eos->length))
+    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text) ||
+                               strlen(eos->text) != eos->length))
         refuse(r, "/eos_token", eos->text, "the added token of tokenizer.json");
     tn_json_free(root);
     return r.e->code;

@@ -31,7 +31,7 @@ typedef struct gpt {
     tn_tensor *wte, *wpe; // (V,C), (P,C)
     block *blocks;
     tn_norm_layer ln_f;
-    int64_t inner;        // F
+    int64_t inner; // F
     double eps;
     const activation *f;
 } gpt;
@@ -56,10 +56,10 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
                             tn_cache *cache)
 {
     const block *b = &((const gpt *)m->impl)->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x);       // (B,T,C)
-    h = tn_linear_layer_run(&b->c_attn, t, h);              // (B,T,3C), q|k|v
-    h = tn_attend(m, t, layer, h, h, h, cache);             // (B,T,C)
-    h = tn_linear_layer_run(&b->attn_proj, t, h);           // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x); // (B,T,C)
+    h = tn_linear_layer_run(&b->c_attn, t, h);        // (B,T,3C), q|k|v
+    h = tn_attend(m, t, layer, h, h, h, cache);       // (B,T,C)
+    h = tn_linear_layer_run(&b->attn_proj, t, h);     // (B,T,C)
     return drop(m, t, h, b->attn_proj.name);
 }
 
@@ -67,18 +67,18 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
 {
     const gpt *g = m->impl;
     const block *b = &g->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);       // (B,T,C)
-    h = g->f->run(t, tn_linear_layer_run(&b->c_fc, t, h));  // (B,T,F)
-    h = tn_linear_layer_run(&b->mlp_proj, t, h);            // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);      // (B,T,C)
+    h = g->f->run(t, tn_linear_layer_run(&b->c_fc, t, h)); // (B,T,F)
+    h = tn_linear_layer_run(&b->mlp_proj, t, h);           // (B,T,C)
     return drop(m, t, h, b->mlp_proj.name);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
 {
     const gpt *g = m->impl;
-    tn_tensor *places = tn_positions(m, t, ids, cache);     // (B,T)
+    tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
     tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
-    x = drop(m, t, x, "embedding");                         // (B,T,C)
+    x = drop(m, t, x, "embedding"); // (B,T,C)
     for (int64_t i = 0; i < m->layers; i++) {
         x = tn_add(t, x, attention(m, t, i, x, cache));
         x = tn_add(t, x, mlp(m, t, i, x));
@@ -268,8 +268,9 @@ static void config(const tn_model *m, tn_text *out)
                 "  \"tie_word_embeddings\": %s,\n"
                 "  \"vocab_size\": %lld\n"
                 "}\n",
-                g->f->saved, end, m->dropout, list ? "[" : "", list ? ends.s : end, list ? "]" : "", g->eps, (long long)m->width, (long long)m->heads,
-                (long long)g->inner, (long long)m->layers, (long long)m->positions, m->dropout,
+                g->f->saved, end, m->dropout, list ? "[" : "", list ? ends.s : end, list ? "]" : "",
+                g->eps, (long long)m->width, (long long)m->heads, (long long)g->inner,
+                (long long)m->layers, (long long)m->positions, m->dropout,
                 m->tied ? "true" : "false", (long long)m->vocab);
     tn_text_free(&ends);
 }

@@ -30,9 +30,20 @@ static bool is_off(const tn_json *v)
 static void check_switches(const tn_json *json, tn_error *e)
 {
     static const char *const off[] = {
-        "use_dora", "use_qalora", "use_bdlora", "lora_bias", "alora_invocation_tokens",
-        "trainable_token_indices", "target_parameters", "modules_to_save", "layer_replication",
-        "megatron_config", "arrow_config", "kasa_config", "monteclora_config", "velora_config",
+        "use_dora",
+        "use_qalora",
+        "use_bdlora",
+        "lora_bias",
+        "alora_invocation_tokens",
+        "trainable_token_indices",
+        "target_parameters",
+        "modules_to_save",
+        "layer_replication",
+        "megatron_config",
+        "arrow_config",
+        "kasa_config",
+        "monteclora_config",
+        "velora_config",
     };
     static const char *const bases[] = { "pissa", "olora", "corda", "lora_ga", "loftq" };
     const char *type = "LORA", *bias = "none";
@@ -50,7 +61,8 @@ static void check_switches(const tn_json *json, tn_error *e)
     for (size_t i = 0; start && start->kind == TN_STRING && i < sizeof bases / sizeof *bases; i++)
         if (!strncmp(start->text, bases[i], strlen(bases[i])))
             tn_json_refuse(start,
-                           "true: the base weights that belong to this start were changed with it", e);
+                           "true: the base weights that belong to this start were changed with it",
+                           e);
 }
 
 static int read_config(config *c, tn_error *e)
@@ -194,7 +206,8 @@ static void open_files(tn_model *m, const char *folder, const char *config_path,
         tn_path_is(folder, "adapter_model.bin", e) != TN_ABSENT)
         tn_fail(e, TN_EFORMAT,
                 "%s: the adapter is adapter_model.bin, a pickle, which is not read; expected "
-                "adapter_model.safetensors, which loading and saving it with PEFT writes", folder);
+                "adapter_model.safetensors, which loading and saving it with PEFT writes",
+                folder);
     config c = { .json = tn_json_read(config_path, e) };
     tn_safetensors *file = c.json && !read_config(&c, e) ? tn_safetensors_open(path, e) : NULL;
     if (file)

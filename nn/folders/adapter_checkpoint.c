@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct pair { const tn_entry *a, *b; } pair; /* the factors of a target */
+typedef struct pair {
+    const tn_entry *a, *b;
+} pair; /* the factors of a target */
 
 static const tn_entry *find(const tn_safetensors *file, const tn_target *t, const char *what)
 {
@@ -36,8 +38,8 @@ static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_err
     if (n == 0 || 2 * n != tn_safetensors_count(file))
         tn_fail(e, TN_EFORMAT,
                 "%s: %lld tensors, %lld of them factors of this model's layers; expected the "
-                "checkpoint of a LoRA run on this model", tn_safetensors_path(file),
-                (long long)tn_safetensors_count(file), 2 * (long long)n);
+                "checkpoint of a LoRA run on this model",
+                tn_safetensors_path(file), (long long)tn_safetensors_count(file), 2 * (long long)n);
     return n;
 }
 
@@ -48,9 +50,10 @@ static double read_scale(const tn_safetensors *file, const tn_entry *a, tn_error
     char *end = NULL;
     const double s = text ? strtod(text, &end) : NAN;
     if (!text || *end || !(s > 0) || !isfinite(s))
-        tn_fail(e, TN_EFORMAT, "%s: the scale of %s is %s; expected a number above 0 in the "
-                "metadata (older checkpoints do not say it)", tn_safetensors_path(file), a->name,
-                text ? text : "missing");
+        tn_fail(e, TN_EFORMAT,
+                "%s: the scale of %s is %s; expected a number above 0 in the "
+                "metadata (older checkpoints do not say it)",
+                tn_safetensors_path(file), a->name, text ? text : "missing");
     return s;
 }
 

@@ -77,9 +77,10 @@ int tn_adapter_note_missing(tn_model *m, const tn_json *config, const char *path
     }
     if (!missing)
         return 0;
-    tn_text_add(&note, "%s: %lld of %lld layers that target_modules names are missing, the first "
-                "is %s; they stay as the base has them", path, (long long)missing, (long long)named,
-                first.name);
+    tn_text_add(&note,
+                "%s: %lld of %lld layers that target_modules names are missing, the first "
+                "is %s; they stay as the base has them",
+                path, (long long)missing, (long long)named, first.name);
     if (!tn_text_done(&note, path, e))
         tn_text_free(&note);
     m->note = note.s;

@@ -45,7 +45,8 @@ static void check_tied_head(const tn_model *m, const tn_safetensors *file, const
              memcmp(copy->x, m->head->x, (size_t)tn_tensor_count(copy) * sizeof *copy->x))
         tn_fail(e, TN_EFORMAT,
                 "%s: tensor \"%s\" differs from the embedding; expected the same, as config.json "
-                "says tie_word_embeddings is true", tn_safetensors_path(file), head->name);
+                "says tie_word_embeddings is true",
+                tn_safetensors_path(file), head->name);
     tn_tensor_free(copy);
 }
 
@@ -114,8 +115,9 @@ static int check_folder(const char *folder, tn_error *e)
         tn_fail(e, TN_EIO, "%s: not a folder; expected a model folder", folder);
     else if (tn_path_is(folder, "config.json", e) == TN_ABSENT)
         tn_fail(e, TN_EIO, "%s: config.json%s missing; expected a model folder", folder,
-                tn_path_is(folder, "model.safetensors", e) == TN_ABSENT ?
-                " and model.safetensors are" : " is");
+                tn_path_is(folder, "model.safetensors", e) == TN_ABSENT
+                    ? " and model.safetensors are"
+                    : " is");
     return e->code;
 }
 
@@ -137,8 +139,9 @@ static bool is_tied(const tn_weights *w, const tn_json *config)
     const tn_family *family = tn_family_find(config, &unknown);
     const tn_entry *head = tn_weights_find(w, HEAD, &file);
     const tn_entry *embedding = family ? find_entry(w, family->embedding) : NULL;
-    return !head || !embedding || (embedding->type == head->type && embedding->size == head->size &&
-                                   !memcmp(embedding->bytes, head->bytes, head->size));
+    return !head || !embedding ||
+           (embedding->type == head->type && embedding->size == head->size &&
+            !memcmp(embedding->bytes, head->bytes, head->size));
 }
 
 static tn_model *open_model(tn_context *c, const char *folder, const tn_json *config,

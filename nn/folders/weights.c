@@ -80,16 +80,24 @@ static void open_shards(tn_weights *w, const char *folder, const tn_json *index,
     if (!map->count)
         tn_json_refuse(map, "at least one tensor", e);
     if (missing[0])
-        tn_fail(e, TN_EIO, "%s: files that %s names are missing:%s", folder, index_name,
-                missing);
+        tn_fail(e, TN_EIO, "%s: files that %s names are missing:%s", folder, index_name, missing);
 }
 
 /* Do n letters of a name end as the names of files that hold weights, in some program's format? */
 static bool ends_as_weights(const char *name, size_t n)
 {
-    static const char *const ends[] = { ".safetensors", ".safetensors.index.json", ".bin", ".pt",
-                                        ".bin.index.json", ".pth", ".ckpt", ".h5", ".msgpack",
-                                        ".gguf", ".onnx", ".npz" };
+    static const char *const ends[] = { ".safetensors",
+                                        ".safetensors.index.json",
+                                        ".bin",
+                                        ".pt",
+                                        ".bin.index.json",
+                                        ".pth",
+                                        ".ckpt",
+                                        ".h5",
+                                        ".msgpack",
+                                        ".gguf",
+                                        ".onnx",
+                                        ".npz" };
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (n > strlen(ends[i]) && !strncmp(name + n - strlen(ends[i]), ends[i], strlen(ends[i])))
             return true;

@@ -4,7 +4,9 @@
 
 #include "nn/nn.h"
 
+/* clang-format off */
 typedef struct tn_weights { tn_safetensors **files; int64_t count; } tn_weights; /* starts { 0 } */
+/* clang-format on */
 
 /* model.safetensors, or the files that model.safetensors.index.json names: no files where
    tn_model_weights says TN_ABSENT. Ended by tn_weights_close, also after errors. */

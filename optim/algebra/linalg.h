@@ -34,9 +34,9 @@ void tn_tall_add(tn_tall g, const double *k, tn_tall y, double keep, double *wor
 void tn_small_ab(int64_t r, const double *a, const double *b, double *out);
 void tn_small_atb(int64_t r, const double *a, const double *b, double *out);
 void tn_small_abt(int64_t r, const double *a, const double *b, double *out);
-void tn_small_symmetric(int64_t r, double *a); /* a = (a + a^T) / 2 */
+void tn_small_symmetric(int64_t r, double *a);            /* a = (a + a^T) / 2 */
 void tn_small_diagonal(int64_t r, double d, double *out); /* out = d I */
-void tn_small_scale(int64_t r, double by, double *a); /* a = by a */
+void tn_small_scale(int64_t r, double by, double *a);     /* a = by a */
 double tn_small_trace(int64_t r, const double *a);
 
 /* Eigenvalues w, ascending, and eigenvectors of a symmetric a: a = sum over k of w[k] e_k e_k^T,

@@ -9,10 +9,12 @@
 
 /* x, which is stored like that factor, as the tall matrix of the papers. Owns nothing. */
 tn_tall tn_tall_of(const tn_unit *u, int factor, const tn_real *x);
-tn_tall tn_weight_of(const tn_unit *u, int factor);   /* the factor itself */
+tn_tall tn_weight_of(const tn_unit *u, int factor); /* the factor itself */
 tn_tall tn_gradient_of(const tn_unit *u, int factor);
 
+/* clang-format off */
 typedef struct tn_gram_facts { bool regular; double norm; } tn_gram_facts;
+/* clang-format on */
 /* out (r,r) = (Y^T Y + delta I)^-1 for the factor Y; where that has no inverse (not regular), its
    pseudo-inverse. norm: ||Y^T Y||. work: tn_preconditioner_work(r). */
 tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, double *work,

@@ -83,7 +83,8 @@ INLINE void multiply_of(int64_t r, const double *restrict x, const double *restr
             bool first = i == 0 && !add;
             for (int n = 0; n < PANEL; n++)
                 out[n] = ((((first ? 0 : out[n]) + a[n] * f0) + a[n + PANEL] * f1) +
-                          a[n + 2 * PANEL] * f2) + a[n + 3 * PANEL] * f3;
+                          a[n + 2 * PANEL] * f2) +
+                         a[n + 3 * PANEL] * f3;
         }
 }
 
@@ -103,14 +104,14 @@ static void multiply_plain(int64_t r, const double *x, const double *k, bool add
 }
 
 #if defined __x86_64__
-__attribute__((target("avx2")))
-static void gram_wide(int64_t r, const double *x, const double *y, double *out)
+__attribute__((target("avx2"))) static void gram_wide(int64_t r, const double *x, const double *y,
+                                                      double *out)
 {
     gram_of(r, x, y, out);
 }
 
-__attribute__((target("avx2")))
-static void multiply_wide(int64_t r, const double *x, const double *k, bool add, double *out)
+__attribute__((target("avx2"))) static void multiply_wide(int64_t r, const double *x,
+                                                          const double *k, bool add, double *out)
 {
     multiply_of(r, x, k, add, out);
 }

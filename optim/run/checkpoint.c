@@ -21,14 +21,15 @@
 #include <string.h>
 #include <unistd.h>
 
-int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o, const tn_run_state *r,
-                        const char *function, tn_error *e)
+int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o,
+                        const tn_run_state *r, const char *function, tn_error *e)
 {
     const int missing = tn_given(e, folder && p && o && r, function);
     if (missing)
         return missing;
     if (o->params != p)
-        return tn_fail(e, TN_EARG, "%s: an optimizer of other params; expected those it was made for", folder);
+        return tn_fail(e, TN_EARG,
+                       "%s: an optimizer of other params; expected those it was made for", folder);
     if (tn_params_is_sketch(p))
         return tn_fail(e, TN_ESTATE, "%s: params of a sketch, which have no numbers", folder);
     return TN_OK;
@@ -92,7 +93,8 @@ static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_er
         const tn_param *a = tn_params_at(p, i);
         if (!a->w->wants_grad)
             continue;
-        const tn_entry *entry = entry_of(s, a->name, tn_checkpoint_real(), tn_tensor_count(a->w), a->w, e);
+        const tn_entry *entry =
+            entry_of(s, a->name, tn_checkpoint_real(), tn_tensor_count(a->w), a->w, e);
         if (entry && !check_finite(s, entry, e) && write)
             tn_entry_real(s, entry, a->w->x, e);
         found++;
@@ -109,7 +111,8 @@ static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_err
     int64_t i = 0;
     tn_state_block b;
     for (; !e->code && tn_optim_state(o, i, &b); i++) {
-        const tn_entry *entry = entry_of(s, b.name, b.real ? tn_checkpoint_real() : TN_FILE_F64, b.n, NULL, e);
+        const tn_entry *entry =
+            entry_of(s, b.name, b.real ? tn_checkpoint_real() : TN_FILE_F64, b.n, NULL, e);
         if (entry && !check_finite(s, entry, e) && write)
             memcpy(b.data, entry->bytes, entry->size);
     }
@@ -138,8 +141,9 @@ static int check_run(const char *path, const tn_state *s, const tn_optim *o, con
     const tn_optim_def *def = tn_optim_definition(o);
     const int64_t number = tn_checkpoint_number(path);
     if (number >= 0 && s->run.step != number)
-        return tn_fail(e, TN_EFORMAT, "%s/%s: step is %" PRId64 "; expected %" PRId64
-                       ", the number of its folder", path, TN_STATE_FILE, s->run.step, number);
+        return tn_fail(e, TN_EFORMAT,
+                       "%s/%s: step is %" PRId64 "; expected %" PRId64 ", the number of its folder",
+                       path, TN_STATE_FILE, s->run.step, number);
     if (!is_named(def, s->optimizer))
         return tn_fail(e, TN_EARG, "%s: of a run with %s, this one has %s; expected the same", path,
                        s->optimizer, def->name);
@@ -155,11 +159,15 @@ static int check_base(const char *path, const tn_state *s, const tn_params *p, t
 {
     const tn_base base = s->format > 1 ? tn_params_base(p) : s->base; /* format 1 does not know */
     if (s->base.config != base.config)
-        return tn_fail(e, TN_EARG, "%s: of a run on a model with another config (heads, sizes, "
-                       "...) or another scale of LoRA; expected the same", path);
+        return tn_fail(e, TN_EARG,
+                       "%s: of a run on a model with another config (heads, sizes, "
+                       "...) or another scale of LoRA; expected the same",
+                       path);
     if (s->base.frozen != base.frozen)
-        return tn_fail(e, TN_EARG, "%s: of a run on a base model with other frozen weights; "
-                       "expected the same", path);
+        return tn_fail(e, TN_EARG,
+                       "%s: of a run on a base model with other frozen weights; "
+                       "expected the same",
+                       path);
     return TN_OK;
 }
 

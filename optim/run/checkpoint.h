@@ -11,8 +11,8 @@ static inline tn_file_type tn_checkpoint_real(void)
 }
 
 /* tn_given for all but e; refuses params other than the optimizer's, and those of a sketch. */
-int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o, const tn_run_state *r,
-                        const char *function, tn_error *e);
+int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o,
+                        const tn_run_state *r, const char *function, tn_error *e);
 /* The first of n floats (TN_FILE_F32) or doubles (TN_FILE_F64) that is infinite or NaN, in *value too;
    n: none is. The bytes need no alignment. */
 int64_t tn_checkpoint_not_finite(const void *bytes, int64_t n, tn_file_type type, double *value);

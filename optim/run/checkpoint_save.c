@@ -26,7 +26,8 @@ static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, in
         const tn_tensor *w = tn_params_at(p, i)->w;
         const int64_t n = w->wants_grad ? tn_tensor_count(w) : 0;
         if (tn_checkpoint_not_finite(w->x, n, tn_checkpoint_real(), &x) < n)
-            return tn_fail(e, TN_ENONFINITE, what, folder, step, "weight", tn_params_at(p, i)->name);
+            return tn_fail(e, TN_ENONFINITE, what, folder, step, "weight",
+                           tn_params_at(p, i)->name);
     }
     for (int64_t i = 0; tn_optim_state(o, i, &b); i++)
         if (tn_checkpoint_not_finite(b.data, b.n, type_of(&b), &x) < b.n)
@@ -63,8 +64,9 @@ static int save_weights(const char *folder, const tn_params *p, tn_error *e)
         if (!a->w->wants_grad)
             continue;
         tn_entry *entry = &entries[n++];
-        *entry = (tn_entry){ .name = a->name, .type = tn_checkpoint_real(), .ndim = a->w->ndim,
-                             .real = a->w->x };
+        *entry = (tn_entry){
+            .name = a->name, .type = tn_checkpoint_real(), .ndim = a->w->ndim, .real = a->w->x
+        };
         for (int k = 0; k < a->w->ndim; k++)
             entry->dim[k] = a->w->dim[k];
     }

@@ -78,7 +78,7 @@ static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *ou
     tn_state state;
     tn_error wrong = { 0 };
     if (tn_at_stat(fd, TN_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) ? errno == ENOENT
-                                                             : !S_ISREG(st.st_mode))
+                                                                : !S_ISREG(st.st_mode))
         return false;
     if (!tn_state_load_at(fd, name, &state, &wrong)) {
         out->damaged = state.run.step != step;
@@ -94,7 +94,8 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
     struct stat st;
     const int64_t step = tn_checkpoint_number(name);
     *out = (tn_checkpoint_id){ .damaged = true };
-    if (e->code || step < 0 || tn_at_stat(at, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
+    if (e->code || step < 0 || tn_at_stat(at, name, &st, AT_SYMLINK_NOFOLLOW) ||
+        !S_ISDIR(st.st_mode))
         return false;
     const int fd = tn_folder_open(at, name);
     const bool there = fd < 0 || read_id(fd, name, step, out, e);
@@ -168,7 +169,8 @@ static void prune(int at, uint64_t run, int64_t below, int keep)
     char name[NAME];
     for (int64_t n = below; (n = tn_checkpoint_before(at, n, run, &e)) >= 0;) {
         finished_name(n, name);
-        if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && is_of(&id, run) && keep-- <= 0)
+        if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && is_of(&id, run) &&
+            keep-- <= 0)
             retire(at, n, run);
     }
 }
@@ -209,8 +211,8 @@ static bool is_ours(int at, const char *name, const tn_run_state *r)
     tn_checkpoint_id id;
     char other[256];
     return tn_checkpoint_identify(at, name, &id, &e) && !id.damaged &&
-        (is_of(&id, r->run) || (r->before && id.run == r->before)) &&
-        !tn_folder_has_others(at, name, tn_checkpoint_files, other);
+           (is_of(&id, r->run) || (r->before && id.run == r->before)) &&
+           !tn_folder_has_others(at, name, tn_checkpoint_files, other);
 }
 
 /* Flushes the folder `from`, gives it the name `to` and flushes the folder around it. */
@@ -221,8 +223,10 @@ static int replace(int at, const char *folder, const char *from, const char *to,
     const int fd = tn_folder_open(at, from);
     int failed = fd < 0 || tn_at_flush(fd);
     if (!failed && !tn_at_stat(at, to, &st, AT_SYMLINK_NOFOLLOW) && !is_ours(at, to, r))
-        tn_fail(e, TN_ESTATE, "%s/%s: not of this run, and in the way of its checkpoint; expected "
-                "nothing there", folder, to);
+        tn_fail(e, TN_ESTATE,
+                "%s/%s: not of this run, and in the way of its checkpoint; expected "
+                "nothing there",
+                folder, to);
     if (!failed && !e->code) {
         failed = tn_at_rename(at, from, at, to, 0);
         if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* the two change places at once */

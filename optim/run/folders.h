@@ -17,7 +17,9 @@ int64_t tn_checkpoint_number(const char *path);
 char *tn_checkpoint_path(const char *folder, int64_t step);
 
 /* damaged: the state cannot be read, or its step is not the name's. */
+/* clang-format off */
 typedef struct tn_checkpoint_id { int64_t step; uint64_t run; bool damaged; } tn_checkpoint_id;
+/* clang-format on */
 /* Is `name` in the folder `at` a checkpoint: a folder of that form, no link, with a state? Errors:
    out of memory alone; what the system does not let us read is damaged. */
 bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_error *e);

@@ -27,7 +27,8 @@ static int check_definition(const tn_optim_def *def, tn_error *e)
     if (!def->step)
         return tn_fail(e, TN_EARG, "%s has no .step; expected the update of a unit", def->name);
     if (def->decay && tn_settings_find(def, def->decay, strlen(def->decay)) < 0)
-        return tn_fail(e, TN_EARG, "%s: .decay is %s; expected a name of .hyper", def->name, def->decay);
+        return tn_fail(e, TN_EARG, "%s: .decay is %s; expected a name of .hyper", def->name,
+                       def->decay);
     return TN_OK;
 }
 
@@ -43,8 +44,10 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
 {
     bool refused = o->def->clip == TN_CLIP_REFUSED;
     if (!isfinite(wanted))
-        return tn_fail(e, TN_EARG, "%s: max_grad_norm is %g; expected 0 (off) or more, or the default "
-                       "by a number below 0", o->def->name, wanted);
+        return tn_fail(e, TN_EARG,
+                       "%s: max_grad_norm is %g; expected 0 (off) or more, or the default "
+                       "by a number below 0",
+                       o->def->name, wanted);
     if (refused && wanted > 0)
         return tn_fail(e, TN_EARG,
                        "%s: clipping the raw gradients would break its invariance; max_grad_norm "
@@ -164,8 +167,10 @@ static int fill_missing_gradients(tn_optim *o)
         }
     const int64_t trained = tn_params_trained(o->params);
     if (trained != o->trained)
-        return tn_fail(&o->error, TN_ESTATE, "%lld numbers are trained, and the optimizer was made for %lld; "
-                       "expected it to be made last", (long long)trained, (long long)o->trained);
+        return tn_fail(&o->error, TN_ESTATE,
+                       "%lld numbers are trained, and the optimizer was made for %lld; "
+                       "expected it to be made last",
+                       (long long)trained, (long long)o->trained);
     return TN_OK;
 }
 

@@ -25,17 +25,13 @@ double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
     share = share > 1 ? 1 : share;
     double scale = s->warmup > 0 ? (double)s->warmup : 10000; /* Transformers' default */
     switch (s->kind) {
-    case TN_LINEAR:
-        return between(lr, s->min, share);
-    case TN_COSINE:
-        return between(s->min, lr, 0.5 * (1 + tn_cos(3.141592653589793 * share)));
+    case TN_LINEAR: return between(lr, s->min, share);
+    case TN_COSINE: return between(s->min, lr, 0.5 * (1 + tn_cos(3.141592653589793 * share)));
     case TN_WSD:
         falling = k - 1 - (s->steps - s->decay);
         return s->decay > 0 ? between(lr, s->min, (double)falling / (double)s->decay) : lr;
-    case TN_INVERSE_SQRT:
-        return lr / sqrt(((double)done + scale) / scale);
-    default:
-        return lr;
+    case TN_INVERSE_SQRT: return lr / sqrt(((double)done + scale) / scale);
+    default: return lr;
     }
 }
 
@@ -53,7 +49,8 @@ int tn_schedule_check(const tn_schedule *s, tn_error *e)
     if (falls && (!isfinite(s->min) || s->min < 0))
         return tn_fail(e, TN_EARG, "schedule: a rate of %g at the end; expected 0 or more", s->min);
     if (s->kind == TN_WSD && (s->decay < 0 || s->decay > s->steps))
-        return tn_fail(e, TN_EARG, "schedule: the last %lld steps fall; expected 0 to %lld, all steps",
+        return tn_fail(e, TN_EARG,
+                       "schedule: the last %lld steps fall; expected 0 to %lld, all steps",
                        (long long)s->decay, (long long)s->steps);
     return TN_OK;
 }

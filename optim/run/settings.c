@@ -27,7 +27,8 @@ const tn_optim_def *tn_optim_find(const char *name)
 }
 
 static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
-    { "balora", 0, TN_0_TO_2, "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
+    { "balora", 0, TN_0_TO_2,
+      "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
     { "balora_every", 1, TN_COUNT, "steps from one balancing to the next" },
     { "fallback_lr", 1e-3, TN_ABOVE_0, "rate of the weights that are left to AdamW" },
 };
@@ -35,7 +36,8 @@ static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
 {
     bool leaves = def && (def->pairs || def->matrices);
-    return def && i >= 0 && i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i] : NULL;
+    return def && i >= 0 && i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i]
+                                                                                       : NULL;
 }
 
 /* Setting i of TN_SETTINGS, whose name is NULL if there is none. */
@@ -59,7 +61,8 @@ static int unknown(const tn_optim_def *def, const char *name, size_t length, tn_
 {
     const char *names[TN_SETTINGS];
     char word[64];
-    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
+    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1),
+             name);
     for (int i = 0; i < TN_SETTINGS; i++)
         names[i] = setting(def, i).name;
     const char *near = tn_nearest(word, names, TN_SETTINGS);
@@ -118,8 +121,8 @@ static int set_field(const tn_optim_def *def, const char *name, double value,
     size_t length = strlen(name);
     for (const char *const *s = options->set; s && *s; s++)
         if (!strncmp(*s, name, length) && (*s)[length] == '=')
-            return tn_fail(e, TN_EARG, "%s: \"%s\" beside %s of %g; use only one", def->name,
-                           *s, name, value);
+            return tn_fail(e, TN_EARG, "%s: \"%s\" beside %s of %g; use only one", def->name, *s,
+                           name, value);
     h[tn_settings_find(def, name, length)] = value;
     return TN_OK;
 }

@@ -14,12 +14,15 @@
 
 enum { FORMAT = 2, MOST_BYTES = 1 << 20 };
 
-static const int64_t most_count = (int64_t)1 << 53; /* exact in every reader; sums stay in 64 bits */
+static const int64_t most_count = (int64_t)1
+                                  << 53; /* exact in every reader; sums stay in 64 bits */
 
 /* ---- the file: a row a key, in its order ---- */
 
 typedef enum kind { VERSION, NAME, COUNT, LOSS, HASH, FILES, OWN_HASH } kind;
+/* clang-format off */
 typedef struct field { const char *key; kind kind; size_t offset; int64_t since; } field; /* format */
+/* clang-format on */
 
 #define AT(member) offsetof(tn_state, member)
 
@@ -134,8 +137,11 @@ int tn_state_save(const char *folder, tn_state *s, tn_error *e)
 static int refuse(const char *path, const field *f, const tn_json *v, const char *expected,
                   tn_error *e)
 {
-    const char *is = !v ? "missing" : v->kind == TN_OBJECT ? "an object" :
-        v->kind == TN_ARRAY ? "an array" : v->kind == TN_NULL ? "null" : v->text;
+    const char *is = !v                     ? "missing"
+                     : v->kind == TN_OBJECT ? "an object"
+                     : v->kind == TN_ARRAY  ? "an array"
+                     : v->kind == TN_NULL   ? "null"
+                                            : v->text;
     return tn_fail(e, TN_EFORMAT, "%s: %s is %s; expected %s", path, f->key, is, expected);
 }
 
@@ -177,8 +183,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     case FILES:
         return v->kind == TN_OBJECT ? read_fields(path, v, files, BOTH, s, e)
                                     : refuse(path, f, v, "an object", e);
-    default:
-        return read_hash(path, f, v, s, e);
+    default: return read_hash(path, f, v, s, e);
     }
 }
 
@@ -243,7 +248,7 @@ int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e)
     size_t size;
     *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field says which it is */
     char *path = tn_path_join(folder, TN_STATE_FILE),
-         *text = !path ? NULL
+         *text = !path            ? NULL
                  : at == AT_FDCWD ? tn_file_read(path, MOST_BYTES, &size, e)
                                   : tn_file_read_at(at, TN_STATE_FILE, path, MOST_BYTES, &size, e);
     if (!path)
@@ -266,8 +271,10 @@ int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e)
     for (int i = 0; i < BOTH && !e->code; i++) {
         uint64_t is = 0;
         if (!hash_file(folder, files[i].key, s->format, &is, e) && is != expected[i])
-            tn_fail(e, TN_EFORMAT, "%s/%s: its checksum is %016" PRIx64 ", expected %016" PRIx64
-                    "; the file is damaged", folder, files[i].key, is, expected[i]);
+            tn_fail(e, TN_EFORMAT,
+                    "%s/%s: its checksum is %016" PRIx64 ", expected %016" PRIx64
+                    "; the file is damaged",
+                    folder, files[i].key, is, expected[i]);
     }
     return e->code;
 }

@@ -14,11 +14,11 @@
 #define TN_STATE_MOMENTS "optimizer.safetensors"
 
 typedef struct tn_state {
-    int64_t format;             /* 1 or 2; always written as 2 */
+    int64_t format; /* 1 or 2; always written as 2 */
     char optimizer[64];
     tn_run_state run;
-    tn_base base;               /* what the trained weights stand on */
-    uint64_t weights, moments;  /* hashes of the two other files */
+    tn_base base;              /* what the trained weights stand on */
+    uint64_t weights, moments; /* hashes of the two other files */
 } tn_state;
 
 /* Refuses what could not be read again. The hashes of the files are taken from the folder. */

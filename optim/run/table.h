@@ -22,26 +22,26 @@ typedef struct tn_gradient_part { /* what one task of a sum over a gradient read
 
 struct tn_optim {
     tn_params *params;
-    int64_t trained;               /* numbers of the params that were when it was made */
+    int64_t trained; /* numbers of the params that were when it was made */
     tn_context *context;
     const tn_optim_def *def;
-    double hyper[TN_SETTINGS];     /* of def */
-    double fallback[TN_SETTINGS];  /* of AdamW: its defaults */
-    double max_norm;               /* of the raw gradients; 0: no clipping */
+    double hyper[TN_SETTINGS];    /* of def */
+    double fallback[TN_SETTINGS]; /* of AdamW: its defaults */
+    double max_norm;              /* of the raw gradients; 0: no clipping */
     tn_schedule schedule;
     tn_member *members;
     int64_t count;
-    tn_gradient_part *pieces;      /* fixed blocks of every gradient, in order */
+    tn_gradient_part *pieces; /* fixed blocks of every gradient, in order */
     int64_t piece_count;
-    double *sums;                  /* one a piece, or one a member */
+    double *sums; /* one a piece, or one a member */
     void *state, *scratch;
     size_t state_room, state_bytes, scratch_room;
-    size_t scratch_shared;         /* bytes a thread, at the start of scratch */
+    size_t scratch_shared; /* bytes a thread, at the start of scratch */
     tn_error error;
     int64_t steps;
-    double lr, norm, clip;         /* of the last step */
-    tn_base base;                  /* what the weights stand on, hashed at the first save or load: */
-    bool knows_base;               /* a large base takes longer than all else of a checkpoint */
+    double lr, norm, clip; /* of the last step */
+    tn_base base;          /* what the weights stand on, hashed at the first save or load: */
+    bool knows_base;       /* a large base takes longer than all else of a checkpoint */
 };
 
 /* Finds the units among the trained weights and takes memory for all that a step needs. */

@@ -19,7 +19,8 @@ size_t tn_unit_bytes(const tn_unit *u)
 {
     if (!u)
         return 0;
-    int64_t n = u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n; /* 0 in the f[1] of a single weight */
+    int64_t n =
+        u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n; /* 0 in the f[1] of a single weight */
     return (size_t)n * sizeof(tn_real);
 }
 
@@ -130,7 +131,9 @@ static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
 }
 
 /* How many numbers of which type a block of state has. */
+/* clang-format off */
 typedef struct extent { int64_t n; bool real, of_weight; } extent; /* of_weight: else of the unit */
+/* clang-format on */
 
 /* Block k of slot s; n = 0: there is no such block. */
 static extent extent_of(const tn_member *m, int s, int k)
@@ -140,24 +143,16 @@ static extent extent_of(const tn_member *m, int s, int k)
     if (k >= u->factors || (m->def->needs && !m->def->needs(u, s, k)))
         return (extent){ 0 };
     switch (m->def->slots[s].kind) {
-    case TN_LIKE_X:
-        return (extent){ f->n, true, true };
-    case TN_LIKE_B:
-        return (extent){ k ? 0 : u->f[1].n, true, true };
-    case TN_ROWS:
-        return (extent){ f->rows, true, true };
-    case TN_COLS:
-        return (extent){ f->cols, true, true };
-    case TN_ROW_SQUARE:
-        return (extent){ f->rows * f->rows, false, true };
-    case TN_COL_SQUARE:
-        return (extent){ f->cols * f->cols, false, true };
-    case TN_R_BY_R:
-        return (extent){ k ? 0 : u->r * u->r, false, false };
+    case TN_LIKE_X: return (extent){ f->n, true, true };
+    case TN_LIKE_B: return (extent){ k ? 0 : u->f[1].n, true, true };
+    case TN_ROWS: return (extent){ f->rows, true, true };
+    case TN_COLS: return (extent){ f->cols, true, true };
+    case TN_ROW_SQUARE: return (extent){ f->rows * f->rows, false, true };
+    case TN_COL_SQUARE: return (extent){ f->cols * f->cols, false, true };
+    case TN_R_BY_R: return (extent){ k ? 0 : u->r * u->r, false, false };
     case TN_SCALAR: /* optimizers that know no pairs have one of each weight, in a pair too */
         return (extent){ k && m->def->pairs ? 0 : 1, false, !m->def->pairs };
-    default:
-        return (extent){ 0 };
+    default: return (extent){ 0 };
     }
 }
 

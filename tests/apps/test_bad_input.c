@@ -8,11 +8,11 @@
 #include <string.h>
 
 typedef struct row {
-    const char *prepare;   /* a shell command */
+    const char *prepare; /* a shell command */
     const char *arguments;
     int status;
-    const char *line;      /* part of the one line on standard error */
-    bool begins;           /* the run begins before it fails, so that its folder is there */
+    const char *line; /* part of the one line on standard error */
+    bool begins;      /* the run begins before it fails, so that its folder is there */
 } row;
 
 #define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
@@ -22,6 +22,7 @@ typedef struct row {
 #define TWO_PARTS "mkdir d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl"
 #define SET(file, from, to) "sed -i 's/" from "/" to "/' " file
 
+/* clang-format off */
 static const row rows[] = {
     /* model folders */
     { "", "train --model none --data t.txt --iters 2 -o x", 1, "none: No such file or directory",
@@ -322,6 +323,7 @@ static const row rows[] = {
     { "", "optimizers adam sgd", 2, "\"sgd\": expected an option", false },
     { "", "task lookup --count 0", 2, "--count: \"0\"; expected a whole number from 1", false },
 };
+/* clang-format on */
 
 START_TEST(is_refused_with_one_line)
 {
@@ -336,9 +338,8 @@ START_TEST(is_refused_with_one_line)
     place_has(&p, "err", r->line);
     ck_assert_int_eq(status, r->status);
     ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && grep -q '^tenon: ' err"), 0);
-    ck_assert_int_eq(shell(&p,
-                           "test -z \"$(find x -name '*.tmp' -o -name '*.safetensors' ! -path "
-                           "'*checkpoint-*' 2>c)\""),
+    ck_assert_int_eq(shell(&p, "test -z \"$(find x -name '*.tmp' -o -name '*.safetensors' ! -path "
+                               "'*checkpoint-*' 2>c)\""),
                      0);
     ck_assert_int_eq(shell(&p, "test -e x"), r->begins ? 0 : 1);
     place_end(&p);
@@ -386,7 +387,7 @@ END_TEST
 void tests(TCase *c)
 {
     if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
+        return;               /* there is one program, in float */
     tcase_set_timeout(c, 60); /* a hang is a failure */
     tcase_add_loop_test(c, is_refused_with_one_line, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(c, good_input_is_accepted, 0, sizeof sound / sizeof *sound);

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct row { char letter; const char *name, *synonyms; } row;
+/* clang-format on */
 
 static const row rows[] = {
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) { letter, #name, synonyms },
@@ -17,7 +19,9 @@ static const row rows[] = {
 
 enum { COMMANDS = sizeof rows / sizeof *rows };
 
-typedef struct flag { const char *name, *commands; } flag;
+typedef struct flag {
+    const char *name, *commands;
+} flag;
 
 static const flag flags[] = {
 #define TEXT(name, alias, value, def, commands, class, help) { #name, commands },
@@ -65,9 +69,11 @@ START_TEST(synonyms_are_commands)
     }
     place_end(&p);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct use { const char *arguments; const char *expected; } use;
+/* clang-format on */
 
 static const use uses[] = {
     { "--help", "train" },
@@ -103,7 +109,8 @@ static const use uses[] = {
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
     { "train --model m --tokenizer chars --data r.jsonl --dry-run", "\nweights    random\n" },
     { "compare --model m --tokenizer chars --task lookup --out c --optimizers sgd --lr-grid 1e-3 "
-      "--iters 1 --count 2", "\nweights    random\n" },
+      "--iters 1 --count 2",
+      "\nweights    random\n" },
     { "train --model o --data r.jsonl --dry-run --fine-tune-type full --optimizer lora-rite",
       "there are no LoRA pairs: every weight goes to adamw\n" },
     { "compare --model o --task lookup --out c --optimizers sgd,lora-rite,loraplus --lr-grid 1e-3 "
@@ -159,8 +166,8 @@ START_TEST(prompts_do_not_shorten_each_other)
     make_model(&p);
     ck_assert_int_eq(tenon(&p, "generate --model o --temp 0 -p 2 -n 60"), 0);
     ck_assert_int_eq(shell(&p, "mv out alone"), 0);
-    ck_assert_int_eq(
-        tenon(&p, "generate --model o --temp 0 -p 2 -n 60 -p $(printf '%%050d' 0)"), 0);
+    ck_assert_int_eq(tenon(&p, "generate --model o --temp 0 -p 2 -n 60 -p $(printf '%%050d' 0)"),
+                     0);
     ck_assert_int_eq(
         shell(&p, "head -c $(stat -c %%s alone) out | cmp alone - && test $(wc -c <alone) -gt 50"),
         0);

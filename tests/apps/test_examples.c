@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { const char *run, *printed; } examples[] = {
+static const struct {
+    const char *run, *printed;
+} examples[] = {
     { "mlp", "256 of 256 right" },
     { "own_optimizer", "slope 2.0" },
     { "own_gpt t.txt", "step 600  loss" },
@@ -15,7 +17,8 @@ static const struct { const char *run, *printed; } examples[] = {
 START_TEST(runs_and_ends_well)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "\"$(dirname \"$T\")\"/examples/%s >out 2>err", examples[_i].run), 0);
+    ck_assert_int_eq(shell(&p, "\"$(dirname \"$T\")\"/examples/%s >out 2>err", examples[_i].run),
+                     0);
     place_has(&p, "out", examples[_i].printed);
     ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
     place_end(&p);
@@ -28,7 +31,8 @@ static const char *const refusing[] = { "mlp", "own_optimizer", "own_gpt t.txt" 
 START_TEST(ends_without_a_context)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "TN_ISA=none \"$(dirname \"$T\")\"/examples/%s >out", refusing[_i]), 1);
+    ck_assert_int_eq(shell(&p, "TN_ISA=none \"$(dirname \"$T\")\"/examples/%s >out", refusing[_i]),
+                     1);
     place_end(&p);
 }
 END_TEST

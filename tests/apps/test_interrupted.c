@@ -19,7 +19,9 @@
 #define FULL "train --model m --tokenizer bytes --data t.txt " HOW
 
 /* In a folder with a model b and records d: what makes o, the command, what must be as it always is. */
-typedef struct row { const char *before, *command, *same; } row;
+typedef struct row {
+    const char *before, *command, *same;
+} row;
 
 static const row rows[] = {
     { "", LORA, "o" },
@@ -31,7 +33,8 @@ static const row rows[] = {
     { "", "inspect b/model.safetensors", "out" },
     { "", "inspect b/tokenizer.json", "out" },
     { "", "lab paths --svg x.svg", "out x.svg" },
-    { "", "compare --model b --data d --optimizers sgd --lr-grid 1e-3,1e-2 --iters 2 --threads 1 -o o",
+    { "",
+      "compare --model b --data d --optimizers sgd --lr-grid 1e-3,1e-2 --iters 2 --threads 1 -o o",
       "o/curves.jsonl o/config.used" },
 };
 
@@ -46,8 +49,10 @@ START_TEST(an_interrupted_call_is_made_again)
         ck_assert_int_eq(shell(&p, "rm -rf o x.svg"), 0);
         if (*r->before)
             ck_assert_int_eq(tenon(&p, "%s", r->before), 0);
-        const int status = shell(&p, "export INTERRUPTED_COUNT=$PWD/count; L=${T%%/*}/interrupted.so; "
-                                     "%s \"$T\" %s >out 2>err", k ? "LD_PRELOAD=\"$L\"" : "", r->command);
+        const int status = shell(&p,
+                                 "export INTERRUPTED_COUNT=$PWD/count; L=${T%%/*}/interrupted.so; "
+                                 "%s \"$T\" %s >out 2>err",
+                                 k ? "LD_PRELOAD=\"$L\"" : "", r->command);
         char *err = place_read("err");
         ck_assert_msg(status == 0 && !*err, "%s: status %d: %s", r->command, status, err);
         free(err);

@@ -17,28 +17,35 @@
 #define SANITIZED /* which brings a malloc of its own */
 #endif
 #endif
-#if defined __GLIBC__ && !defined SANITIZED && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __GLIBC__ && !defined SANITIZED && !defined __SANITIZE_ADDRESS__ &&                    \
+    !defined __SANITIZE_THREAD__
 
 /* Shell commands, in which $T is the program. All but `run` have all the memory they want. */
 typedef struct scene {
     const char *name;
-    const char *before;  /* makes the folder o as the run finds it */
-    const char *run;     /* the run */
-    const char *printed; /* prints what counts of its standard output, the file out; NULL: all of it */
-    const char *kept;    /* prints what counts of the files it wrote; NULL: it writes none */
-    const char *go_on;   /* after status 1: finishes what it saved; NULL: it saves nothing */
+    const char *before; /* makes the folder o as the run finds it */
+    const char *run;    /* the run */
+    const char
+        *printed;     /* prints what counts of its standard output, the file out; NULL: all of it */
+    const char *kept; /* prints what counts of the files it wrote; NULL: it writes none */
+    const char *go_on; /* after status 1: finishes what it saved; NULL: it saves nothing */
 } scene;
 
 #define TRAIN "--save-every 1 --batch-size 2 --threads 1 --output-dir o"
 #define LORA "train --model b --data d --iters 2 --steps-per-eval 1 --opt eps=1e-9 " TRAIN
-#define FULL "train --model m --tokenizer bytes --data t.txt --iters 2 --grad-accumulation-steps 2 " TRAIN
-#define GO_ON(run) "if ls o/checkpoint-*/trainer_state.json >seen 2>seen; then $T " run " --resume; " \
+#define FULL                                                                                       \
+    "train --model m --tokenizer bytes --data t.txt --iters 2 --grad-accumulation-steps 2 " TRAIN
+#define GO_ON(run)                                                                                 \
+    "if ls o/checkpoint-*/trainer_state.json >seen 2>seen; then $T " run " --resume; "             \
     "else $T " run " --overwrite; fi"
-#define REPORT "sed -e 's/[0-9,]* tok.s.*//' -e 's/ or more, of .*//' out; sed -e 's/,.tok_per_s.*//' o/log.jsonl"
+#define REPORT                                                                                     \
+    "sed -e 's/[0-9,]* tok.s.*//' -e 's/ or more, of .*//' out; sed -e 's/,.tok_per_s.*//' o/log.jsonl"
 #define FILES "find o -type f ! -name log.jsonl | sort | xargs cksum"
-#define COMPARE "compare --model b --data d --out o --optimizers adamw,lora-rite --lr-grid 1e-2 --iters 2 " \
+#define COMPARE                                                                                    \
+    "compare --model b --data d --out o --optimizers adamw,lora-rite --lr-grid 1e-2 --iters 2 "    \
     "--batch-size 2 --threads 1"
 
+/* clang-format off */
 static const scene scenes[] = {
     { "train, LoRA", "", "$T " LORA, REPORT, FILES, GO_ON(LORA) },
     { "train, full", "", "$T " FULL, REPORT, FILES, GO_ON(FULL) },
@@ -61,9 +68,12 @@ static const scene scenes[] = {
     { "lab", "", "$T lab invariance --threads 1", NULL, NULL, NULL },
     { "help", "", "$T train --help", NULL, NULL, NULL },
 };
+/* clang-format on */
 
 /* The allocations that are refused one after the other: from the first, in steps. */
-typedef struct walk { long first, step; } walk;
+typedef struct walk {
+    long first, step;
+} walk;
 
 static walk walk_of(void)
 {
@@ -76,13 +86,19 @@ static walk walk_of(void)
 /* A base model b, an adapter a, and a folder of records d. */
 static void make_base(const place *p)
 {
-    ck_assert_int_eq(shell(p, "mkdir d && cp r.jsonl d/train.jsonl && head -n 5 r.jsonl | tee d/valid.jsonl "
-                              ">d/test.jsonl"), 0);
-    ck_assert_int_eq(shell(p, "$T train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b >out "
-                              "&& $T " LORA " >out && mv o a"), 0);
+    ck_assert_int_eq(
+        shell(p, "mkdir d && cp r.jsonl d/train.jsonl && head -n 5 r.jsonl | tee d/valid.jsonl "
+                 ">d/test.jsonl"),
+        0);
+    ck_assert_int_eq(
+        shell(p, "$T train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b >out "
+                 "&& $T " LORA " >out && mv o a"),
+        0);
 }
 
+/* clang-format off */
 typedef struct trial { const scene *s; long at; bool sticks; } trial;
+/* clang-format on */
 
 /* The run with one allocation refused (at > 0). Returns its status; out, err and o are what it left. */
 static int run(const place *p, const trial *t)
@@ -90,8 +106,10 @@ static int run(const place *p, const trial *t)
     const char *before = t->s->kept ? "rm -rf o;" : "";
     if (*t->s->before)
         ck_assert_int_eq(shell(p, "rm -rf o; (%s) >out 2>&1", t->s->before), 0);
-    return shell(p, "%s export NO_MEMORY_AT=%ld NO_MEMORY_COUNT=$PWD/count %s LD_PRELOAD=\"$S\"; (%s) >out 2>err",
-                 *t->s->before ? "" : before, t->at, t->sticks ? "NO_MEMORY_STICKS=1" : "", t->s->run);
+    return shell(
+        p,
+        "%s export NO_MEMORY_AT=%ld NO_MEMORY_COUNT=$PWD/count %s LD_PRELOAD=\"$S\"; (%s) >out 2>err",
+        *t->s->before ? "" : before, t->at, t->sticks ? "NO_MEMORY_STICKS=1" : "", t->s->run);
 }
 
 static bool same_files(const char *a, const char *b)
@@ -126,10 +144,10 @@ static const char *judge(const place *p, const trial *t, int status)
 {
     const scene *s = t->s;
     if (status == 0)
-        return !same_files("err", "/dev/null")                 ? "prints an error"
-               : !as_before(p, s->printed, "printed")          ? "prints something else"
-               : s->kept && !as_before(p, s->kept, "kept")     ? "writes something else"
-                                                               : NULL;
+        return !same_files("err", "/dev/null")             ? "prints an error"
+               : !as_before(p, s->printed, "printed")      ? "prints something else"
+               : s->kept && !as_before(p, s->kept, "kept") ? "writes something else"
+                                                           : NULL;
     if (status != 1)
         return "ends in another way";
     if (!says_so("err"))
@@ -153,7 +171,8 @@ START_TEST(command_without_memory)
     place p = place_make();
     trial t = { .s = &scenes[_i] };
     int wrong = 0, runs = 0;
-    snprintf(shim, sizeof shim, "%.*s/no_memory.so", (int)(strrchr(p.program, '/') - p.program), p.program);
+    snprintf(shim, sizeof shim, "%.*s/no_memory.so", (int)(strrchr(p.program, '/') - p.program),
+             p.program);
     setenv("S", shim, 1);
     make_base(&p);
     ck_assert_msg(run(&p, &t) == 0, "%s: %s", t.s->name, place_read("err"));
@@ -170,9 +189,10 @@ START_TEST(command_without_memory)
             const char *fault = judge(&p, &t, status);
             if (fault && wrong++ < 400)
                 fprintf(stderr, "%s: without allocation %ld%s: status %d, %s: %s\n", t.s->name, at,
-                       k ? " and what follows" : "", status, fault, place_read("err"));
+                        k ? " and what follows" : "", status, fault, place_read("err"));
         }
-    ck_assert_msg(!wrong, "%s: %d of %d runs ended wrong, of %ld allocations", t.s->name, wrong, runs, all);
+    ck_assert_msg(!wrong, "%s: %d of %d runs ended wrong, of %ld allocations", t.s->name, wrong,
+                  runs, all);
     place_end(&p);
 }
 END_TEST

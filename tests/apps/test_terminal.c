@@ -14,7 +14,8 @@
 
 /* C0 but the line end, DEL, and U+0080..U+009F as UTF-8; a byte 0x80..0x9f that belongs to no letter
    shows in the second pattern, as every byte that is no UTF-8 does. */
-#define RAW "LC_ALL=C grep -q \"$(printf '[\\001-\\010\\013-\\037\\177]')\\|$(printf '\\302[\\200-\\237]')\" "
+#define RAW                                                                                        \
+    "LC_ALL=C grep -q \"$(printf '[\\001-\\010\\013-\\037\\177]')\\|$(printf '\\302[\\200-\\237]')\" "
 #define NO_UTF8 "! iconv -f UTF-8 -t UTF-8 >c2 2>&1 <"
 
 typedef struct row { /* a file with a string of a stranger, and a command that shows it */
@@ -25,6 +26,7 @@ typedef struct row { /* a file with a string of a stranger, and a command that s
 #define SHOWN "\\x1b[31m\\u009b31m\\x7f"
 #define IN_JSON "\\u001b[31m\\u009b31m\\u007f"
 
+/* clang-format off */
 static const row rows[] = {
     { "printf '{\"text\":\"caf\\303\\251 \\\\u001b[31m\\\\u009b31m\\\\u007f \\\\u202e\"}' >x.jsonl",
       "inspect --tokenizer bytes --data x.jsonl", "caf\xc3\xa9 \\x1b[31m\\u009b31m\\x7f \\u202e" },
@@ -55,6 +57,7 @@ static const row rows[] = {
     { "n=$(printf '" EVIL "')", "task \"$n\"", SHOWN },
     { "n=$(printf '" EVIL "')", "optimizers \"$n\"", SHOWN },
 };
+/* clang-format on */
 
 START_TEST(nothing_of_a_file_reaches_it_raw)
 {
@@ -74,10 +77,14 @@ END_TEST
 START_TEST(nothing_of_it_is_in_a_file)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "n=$(printf '" EVIL "'); cp -r m \"$n\"; cp t.txt \"$n.txt\"; \"$T\" train "
-                               "--model \"$n\" --data \"$n.txt\" --tokenizer bytes --iters 1 -o o >out"), 0);
-    ck_assert_int_eq(shell(&p, "for f in log.jsonl config.used config.json tokenizer.json .tenon-run; do "
-                               "cat o/$f || exit 1; done >both"), 0);
+    ck_assert_int_eq(
+        shell(&p, "n=$(printf '" EVIL "'); cp -r m \"$n\"; cp t.txt \"$n.txt\"; \"$T\" train "
+                  "--model \"$n\" --data \"$n.txt\" --tokenizer bytes --iters 1 -o o >out"),
+        0);
+    ck_assert_int_eq(
+        shell(&p, "for f in log.jsonl config.used config.json tokenizer.json .tenon-run; do "
+                  "cat o/$f || exit 1; done >both"),
+        0);
     place_has(&p, "both", IN_JSON);
     ck_assert_int_ne(shell(&p, RAW "both"), 0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o again"), 0);
@@ -92,9 +99,13 @@ START_TEST(closed_descriptors_are_no_files)
     static const char *const closed[] = { "<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-" };
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
         place p = place_make();
-        ck_assert_int_eq(shell(&p, "\"$T\" train --model m --tokenizer bytes --data t.txt --iters 2 "
-                                   "-o o --progress lines >out 2>err %s", closed[i]), 0);
-        ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
+        ck_assert_int_eq(shell(&p,
+                               "\"$T\" train --model m --tokenizer bytes --data t.txt --iters 2 "
+                               "-o o --progress lines >out 2>err %s",
+                               closed[i]),
+                         0);
+        ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"),
+                         0);
         place_end(&p);
     }
 }
@@ -104,8 +115,11 @@ START_TEST(the_step_is_named_once)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 9 -o o "
-                               "--optimizer sgd --lr 1e18"), 1);
-    ck_assert_int_eq(shell(&p, "grep -q '^tenon: step [0-9]*: ' err && ! grep -q 'step.*: step' err"), 0);
+                               "--optimizer sgd --lr 1e18"),
+                     1);
+    ck_assert_int_eq(shell(&p,
+                           "grep -q '^tenon: step [0-9]*: ' err && ! grep -q 'step.*: step' err"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -117,13 +131,15 @@ START_TEST(a_long_path_keeps_the_reason)
     ck_assert_int_eq(shell(&p, "n=$(printf 'x%%.0s' $(seq 200)); m=$n/$n/$n/$n; "
                                "\"$T\" eval --model $m --data t.txt 2>err; "
                                "grep -q '^tenon: xxx.*\\.\\.\\.xxx' err && "
-                               "grep -q 'No such file or directory; expected a model folder$' err"), 0);
+                               "grep -q 'No such file or directory; expected a model folder$' err"),
+                     0);
     place_end(&p);
 }
 END_TEST
 
-#define LONG_RUN "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 " \
-                 "--steps-per-report 1 -o o --max-seq-length 64"
+#define LONG_RUN                                                                                   \
+    "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
+    "--steps-per-report 1 -o o --max-seq-length 64"
 
 /* SIGUSR1 saves and SIGUSR2 tells, between steps; the run ends as if nothing had been. */
 START_TEST(two_signals_ask_for_something)
@@ -132,9 +148,12 @@ START_TEST(two_signals_ask_for_something)
     ck_assert_int_eq(tenon(&p, LONG_RUN " --progress none"), 0);
     ck_assert_int_eq(shell(&p, "mv o whole"), 0);
     ck_assert_int_eq(
-        shell(&p, "\"$T\" " LONG_RUN " --progress none >out 2>err & pid=$!; "
-                  "until grep -q '\"step\":3,' o/log.jsonl 2>/dev/null || ! kill -0 $pid; do sleep 0.01; done; "
-                  "kill -USR1 $pid; kill -USR2 $pid; wait $pid"), 0);
+        shell(
+            &p,
+            "\"$T\" " LONG_RUN " --progress none >out 2>err & pid=$!; "
+            "until grep -q '\"step\":3,' o/log.jsonl 2>/dev/null || ! kill -0 $pid; do sleep 0.01; done; "
+            "kill -USR1 $pid; kill -USR2 $pid; wait $pid"),
+        0);
     place_has(&p, "err", "step ");
     place_has(&p, "err", "  checkpoint ");
     ck_assert_int_eq(shell(&p, "test $(ls -d o/checkpoint-* | wc -l) -ge 2"), 0);
@@ -143,8 +162,9 @@ START_TEST(two_signals_ask_for_something)
 }
 END_TEST
 
-#define STUDY "compare --model m --tokenizer bytes --data t.txt --optimizers sgd,adam --lr-grid 1e-3,1e-2 " \
-              "--iters 60 --max-seq-length 64 --steps-per-report 1 -o o"
+#define STUDY                                                                                      \
+    "compare --model m --tokenizer bytes --data t.txt --optimizers sgd,adam --lr-grid 1e-3,1e-2 "  \
+    "--iters 60 --max-seq-length 64 --steps-per-report 1 -o o"
 
 /* A study says how far it is, and ends as if nothing had been. */
 START_TEST(a_study_answers_both)
@@ -154,16 +174,22 @@ START_TEST(a_study_answers_both)
     ck_assert_int_eq(tenon(&p, STUDY), 0);
     ck_assert_int_eq(shell(&p, "mv o whole"), 0);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(shell(&p, "rm -rf o; \"$T\" " STUDY " >out 2>err & pid=$!; "
-                                   "until grep -q '^{' o/runs.jsonl 2>/dev/null || ! kill -0 $pid; do "
-                                   "sleep 0.01; done; kill -%s $pid; wait $pid", asked[i]), 0);
-        ck_assert_int_eq(shell(&p, "grep -qE '^tenon: note: (sgd|adam) lr 0.0?01 seed 0: step [0-9]+/60  loss "
-                                   "[0-9.]+; [1-9] of [4-9] runs are done and in o$' err && "
-                                   "test $(wc -l <err) = 1"), 0);
+        ck_assert_int_eq(shell(&p,
+                               "rm -rf o; \"$T\" " STUDY " >out 2>err & pid=$!; "
+                               "until grep -q '^{' o/runs.jsonl 2>/dev/null || ! kill -0 $pid; do "
+                               "sleep 0.01; done; kill -%s $pid; wait $pid",
+                               asked[i]),
+                         0);
+        ck_assert_int_eq(
+            shell(&p, "grep -qE '^tenon: note: (sgd|adam) lr 0.0?01 seed 0: step [0-9]+/60  loss "
+                      "[0-9.]+; [1-9] of [4-9] runs are done and in o$' err && "
+                      "test $(wc -l <err) = 1"),
+            0);
         ck_assert_int_eq(shell(&p, "cmp o/curves.jsonl whole/curves.jsonl"), 0);
     }
     place_end(&p);
 }
+/* clang-format off */
 END_TEST
 
 /* Commands that take their time, and how they end. */
@@ -179,6 +205,7 @@ static const struct { const char *command; int status; } long_ones[] = {
     { "lab init-scale", 0 },
     { "demo", 130 }, /* it is interrupted then: it takes minutes */
 };
+/* clang-format on */
 
 /* Neither ends any command. They are sent as soon as it waits for them. */
 START_TEST(they_end_none_that_works)
@@ -186,11 +213,14 @@ START_TEST(they_end_none_that_works)
     const bool demo = long_ones[_i].status != 0;
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
-    const int status = shell(&p, "cd %s; \"$T\" %s >%s/out 2>%s/err & pid=$!; n=0; "
-                                 "until grep -q '^SigBlk:.*a00$' /proc/$pid/status || [ $n = 1000 ]; do n=$((n + 1)); "
-                                 "done 2>/dev/null; for i in $(seq 20); do kill -USR1 $pid; kill -USR2 $pid; "
-                                 "sleep 0.02; done 2>/dev/null; %s; wait $pid", demo ? p.before : ".",
-                             long_ones[_i].command, p.folder, p.folder, demo ? "kill -INT $pid" : ":");
+    const int status =
+        shell(&p,
+              "cd %s; \"$T\" %s >%s/out 2>%s/err & pid=$!; n=0; "
+              "until grep -q '^SigBlk:.*a00$' /proc/$pid/status || [ $n = 1000 ]; do n=$((n + 1)); "
+              "done 2>/dev/null; for i in $(seq 20); do kill -USR1 $pid; kill -USR2 $pid; "
+              "sleep 0.02; done 2>/dev/null; %s; wait $pid",
+              demo ? p.before : ".", long_ones[_i].command, p.folder, p.folder,
+              demo ? "kill -INT $pid" : ":");
     ck_assert_int_eq(status, long_ones[_i].status);
     place_end(&p);
 }
@@ -201,9 +231,11 @@ START_TEST(they_end_no_command)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
-    ck_assert_int_eq(shell(&p, "mkfifo q; \"$T\" generate --model b --max-tokens 2 --prompt - <q >out 2>err & "
-                               "pid=$!; exec 3>q; sleep 0.5; kill -USR1 $pid; kill -USR2 $pid; "
-                               "echo 1 >&3; exec 3>&-; wait $pid"), 0);
+    ck_assert_int_eq(
+        shell(&p, "mkfifo q; \"$T\" generate --model b --max-tokens 2 --prompt - <q >out 2>err & "
+                  "pid=$!; exec 3>q; sleep 0.5; kill -USR1 $pid; kill -USR2 $pid; "
+                  "echo 1 >&3; exec 3>&-; wait $pid"),
+        0);
     place_end(&p);
 }
 END_TEST
@@ -221,7 +253,8 @@ static int on_terminal(const place *p, int columns, pid_t *child)
     if (!*child) {
         login_tty(end);
         setenv("TERM", "xterm", 1);
-        execl("/bin/sh", "sh", "-c", "exec \"$0\" " LONG_RUN " --progress bar --overwrite", p->program, NULL);
+        execl("/bin/sh", "sh", "-c", "exec \"$0\" " LONG_RUN " --progress bar --overwrite",
+              p->program, NULL);
         _exit(127);
     }
     close(end);
@@ -261,18 +294,20 @@ START_TEST(a_bar_fits_the_terminal_of_now)
             const int n = (int)strlen(bar), k = bars >= enough;
             longest[k] = n > longest[k] ? n : longest[k];
             if (bars == 5) { /* those to number 11 may be of before */
-                const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)widths[i][1] };
+                const struct winsize size = { .ws_row = 24,
+                                              .ws_col = (unsigned short)widths[i][1] };
                 ck_assert_int_eq(kill(child, SIGSTOP), 0);
                 ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
                 ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &size), 0);
-                for (int waiting; !ioctl(terminal, FIONREAD, &waiting) && waiting > 0 && next_bar(terminal, bar);)
+                for (int waiting; !ioctl(terminal, FIONREAD, &waiting) && waiting > 0 &&
+                                  next_bar(terminal, bar);)
                     ;
                 ck_assert_int_eq(kill(child, SIGCONT), 0);
             }
         }
         ck_assert_int_eq(bars, 2 * enough);
-        ck_assert_msg(longest[1] < widths[i][1] && (longest[1] > 4 || widths[i][1] < 5), "%d columns: %d",
-                      widths[i][1], longest[1]);
+        ck_assert_msg(longest[1] < widths[i][1] && (longest[1] > 4 || widths[i][1] < 5),
+                      "%d columns: %d", widths[i][1], longest[1]);
         ck_assert_int_eq(kill(child, SIGKILL), 0);
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         close(terminal);
@@ -329,17 +364,19 @@ static const char *const names[] = {
 /* A disk that is full, a reader that has gone: one line, and status 1. */
 START_TEST(what_cannot_be_shown_is_an_error)
 {
-    static const struct { const char *to, *why; } ways[] = {
-        { ">/dev/full", "No space left on device" },
-        { "| sleep 0", "Broken pipe" }
-    };
+    static const struct {
+        const char *to, *why;
+    } ways[] = { { ">/dev/full", "No space left on device" }, { "| sleep 0", "Broken pipe" } };
     const bool demo = !strcmp(outputs[_i], "demo");
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     for (int k = 0; k < 2; k++) {
         char line[96];
-        ck_assert_int_eq(shell(&p, "rm -rf o c; cd %s; { sleep 0.1; \"$T\" %s 2>%s/err; echo $? >%s/status; } %s",
-                               demo ? p.before : ".", outputs[_i], p.folder, p.folder, ways[k].to), 0);
+        ck_assert_int_eq(
+            shell(&p,
+                  "rm -rf o c; cd %s; { sleep 0.1; \"$T\" %s 2>%s/err; echo $? >%s/status; } %s",
+                  demo ? p.before : ".", outputs[_i], p.folder, p.folder, ways[k].to),
+            0);
         snprintf(line, sizeof line, "tenon: standard output: %s\n", ways[k].why);
         char *err = place_read("err"), *status = place_read("status");
         ck_assert_msg(!strcmp(err, line), "%s %s: \"%s\"", outputs[_i], ways[k].to, err);
@@ -369,8 +406,12 @@ END_TEST
 START_TEST(one_place_writes)
 {
     place p = place_make();
-    ck_assert_int_ne(shell(&p, "cd %s && grep -nE '(^|[^a-z_])(printf|puts|putchar|perror)\\(' apps/[!e]*/*.c "
-                               "apps/tenon.c", p.before), 0); /* all but apps/examples */
+    ck_assert_int_ne(
+        shell(&p,
+              "cd %s && grep -nE '(^|[^a-z_])(printf|puts|putchar|perror)\\(' apps/[!e]*/*.c "
+              "apps/tenon.c",
+              p.before),
+        0); /* all but apps/examples */
     place_end(&p);
 }
 END_TEST

@@ -13,7 +13,9 @@
 #define COMPARE "compare --model o --iters 1 --lr-grid 1e-3 --optimizers sgd --out x --data "
 #define GENERATE "generate --prompt 1 --max-tokens 1 --model "
 
-static const struct { const char *file, *arguments; } rows[] = {
+static const struct {
+    const char *file, *arguments;
+} rows[] = {
     { "o/model.safetensors", TRAIN_O "r.jsonl" },
     { "o/model.safetensors", TRAIN_O "r.jsonl --fine-tune-type full" },
     { "o/model.safetensors", COMPARE "d" },
@@ -57,12 +59,17 @@ enum { ROWS = sizeof rows / sizeof *rows, WAYS = 2 };
 static void make(place *p)
 {
     *p = place_make();
-    ck_assert_int_eq(tenon(p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"), 0);
+    ck_assert_int_eq(tenon(p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"),
+                     0);
     ck_assert_int_eq(tenon(p, TRAIN_O "r.jsonl -o a"), 0);
-    ck_assert_int_eq(shell(p, "rm -r a/checkpoint-* o/checkpoint-*; cp -r o s; mkdir d; cp r.jsonl d/train.jsonl; "
-                              "cp r.jsonl d/valid.jsonl; cp r.jsonl d/test.jsonl; : >used; "
-                              "mv s/model.safetensors s/one.safetensors; echo '{\"weight_map\": "
-                              "{\"transformer.wte.weight\": \"one.safetensors\"}}' >s/model.safetensors.index.json"), 0);
+    ck_assert_int_eq(
+        shell(
+            p,
+            "rm -r a/checkpoint-* o/checkpoint-*; cp -r o s; mkdir d; cp r.jsonl d/train.jsonl; "
+            "cp r.jsonl d/valid.jsonl; cp r.jsonl d/test.jsonl; : >used; "
+            "mv s/model.safetensors s/one.safetensors; echo '{\"weight_map\": "
+            "{\"transformer.wte.weight\": \"one.safetensors\"}}' >s/model.safetensors.index.json"),
+        0);
 }
 
 START_TEST(what_cannot_be_read_is_no_absence)
@@ -71,8 +78,9 @@ START_TEST(what_cannot_be_read_is_no_absence)
     const char *file = rows[_i / WAYS].file, *arguments = rows[_i / WAYS].arguments;
     char way[256];
     make(&p);
-    snprintf(way, sizeof way, _i % WAYS ? "rm -rf %s; ln -s $(basename %s) %s" : "rm -rf %s; ln -s nowhere %s",
-             file, file, file);
+    snprintf(way, sizeof way,
+             _i % WAYS ? "rm -rf %s; ln -s $(basename %s) %s" : "rm -rf %s; ln -s nowhere %s", file,
+             file, file);
     ck_assert_int_eq(shell(&p, "%s", way), 0);
     ck_assert_msg(tenon(&p, "%s", arguments) == 1, "%s: %s", way, arguments);
     snprintf(way, sizeof way, "%s: a link to ", file);

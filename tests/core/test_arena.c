@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 /* Where an arena takes its memory: one range of addresses; chunks, as the process has a limit of them. */
+/* clang-format off */
 static const struct { const char *name; rlim_t addresses; } homes[] = {
     { "one range", RLIM_INFINITY },
     { "chunks", RLIM_INFINITY - 1 },
 };
+/* clang-format on */
 
 /* Every test runs in a process of its own, so the limit ends with it. */
 static void limit_addresses(int home)
@@ -98,10 +100,11 @@ START_TEST(longer_steps_take_no_second_arena)
             memset(piece, step, size);
         }
         size_t taken = resident() - before;
-        ck_assert_msg(taken < PIECES * size + huge, "%s, step %d: %zu bytes for %zu", homes[_i].name, step, taken,
-                      PIECES * size);
-        ck_assert_msg(a.most + huge > taken && a.most < taken + huge, "%s, step %d: %zu bytes, said to be %zu",
-                      homes[_i].name, step, taken, a.most);
+        ck_assert_msg(taken < PIECES * size + huge, "%s, step %d: %zu bytes for %zu",
+                      homes[_i].name, step, taken, PIECES * size);
+        ck_assert_msg(a.most + huge > taken && a.most < taken + huge,
+                      "%s, step %d: %zu bytes, said to be %zu", homes[_i].name, step, taken,
+                      a.most);
         tn_arena_rewind(&a, (tn_place){ 0 });
     }
     tn_arena_free(&a);

@@ -17,7 +17,9 @@ typedef struct side { /* what a thread works with */
 
 static side side_new(tn_context *c)
 {
-    side s = { .c = c, .t = tn_tape_new(c), .w = tn_tensor_new(TN_REAL, 1, (int64_t[]){ 1 }, true) };
+    side s = { .c = c,
+               .t = tn_tape_new(c),
+               .w = tn_tensor_new(TN_REAL, 1, (int64_t[]){ 1 }, true) };
     s.w->x[0] = 3;
     s.loss = tn_mul(s.t, s.w, s.w);
     return s;
@@ -73,12 +75,14 @@ static int ranges(side *s)
     return code;
 }
 
+/* clang-format off */
 static const struct { const char *name; int (*call)(side *s); const char *text; } calls[] = {
     { "an op", forward, "relu: the context runs on another thread; expected one thread at a time" },
     { "backward", backward, "backward: the context runs on another thread; expected one thread at a time" },
     { "tn_parallel_for", loop, NULL },
     { "tn_parallel_ranges", ranges, NULL },
 };
+/* clang-format on */
 
 /* While one thread is inside a call, another is refused; afterwards it is served. What needs no thread
    of the context is never refused. */
@@ -105,7 +109,9 @@ END_TEST
 
 enum { MANY = 4096, ROUNDS = 300 };
 
+/* clang-format off */
 typedef struct racer { side s; int served, wrong, odd; } racer; /* rounds; numbers; other errors */
+/* clang-format on */
 
 static void *race(void *arg)
 {

@@ -4,12 +4,14 @@
 
 #include <string.h>
 
+/* clang-format off */
 static const struct { const char *given, *kept; } texts[] = {
     { "a.json:7: \"x\" is a number, expected a string", "a.json:7: \"x\" is a number, expected a string" },
     { "a\nb\tc\033[31m\177", "a\\nb\\tc\\x1b[31m\\x7f" },
     { "csi \xc2\x9b" "31m \x9b" "31m", "csi \\u009b31m \\x9b31m" },
     { "caf\xc3\xa9 \xc2\xa0 \xe2\x82\xac \xc2", "caf\xc3\xa9 \xc2\xa0 \xe2\x82\xac \\xc2" },
 };
+/* clang-format on */
 
 START_TEST(one_line_without_controls)
 {
@@ -47,7 +49,8 @@ START_TEST(the_reason_stays)
     memcpy(path, "/first/", 7);
     path[sizeof path - 1] = other[sizeof other - 1] = 0;
     memcpy(path + sizeof path - 6, "/last", 5);
-    static const char reason[] = ": cannot open: No such file or directory; expected a model folder";
+    static const char reason[] =
+        ": cannot open: No such file or directory; expected a model folder";
     for (int k = 0; k < 4; k++) {
         tn_error e = { 0 }, outer = { 0 };
         if (k == 3)
@@ -65,7 +68,8 @@ START_TEST(the_reason_stays)
         ck_assert(k == 3 || strstr(text, "p/last") != NULL);
         ck_assert(k == 1 ? strstr(end, "; the one before is checkpoint-12") != NULL
                          : !end[sizeof reason - 1]);
-        tn_error_add(&e, "; %s; --split %s reads it", "the newest checkpoint is after step 100", "valid");
+        tn_error_add(&e, "; %s; --split %s reads it", "the newest checkpoint is after step 100",
+                     "valid");
         ck_assert_ptr_nonnull(strstr(e.text, "model folder; the newest"));
         ck_assert_ptr_nonnull(strstr(e.text, "; --split valid reads it"));
         ck_assert_uint_lt(strlen(e.text), sizeof e.text);

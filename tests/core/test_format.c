@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct text { char s[4096]; size_t n; } text;
+/* clang-format on */
 
 static void add(void *arg, const char *bytes, size_t n)
 {
@@ -28,33 +30,37 @@ __attribute__((format(printf, 3, 4))) static const char *formatted(text *t, size
 }
 
 /* What the C library makes of the same is the oracle. */
-#define SAME(...)                                                         \
-    do {                                                                  \
-        text t;                                                           \
-        char expected[4096];                                              \
-        snprintf(expected, sizeof expected, __VA_ARGS__);                 \
-        ck_assert_str_eq(formatted(&t, 0, __VA_ARGS__), expected);        \
+#define SAME(...)                                                                                  \
+    do {                                                                                           \
+        text t;                                                                                    \
+        char expected[4096];                                                                       \
+        snprintf(expected, sizeof expected, __VA_ARGS__);                                          \
+        ck_assert_str_eq(formatted(&t, 0, __VA_ARGS__), expected);                                 \
     } while (0)
 
 START_TEST(as_the_library_does)
 {
     SAME("plain 100%%");
     SAME("%d|%5d|%-5d|%05d|%+d|% d|%i", -7, 42, 42, 42, 42, 42, -2147483647);
-    SAME("%lld|%ld|%zu|%u|%x|%X|%04X|%016llx|%o", -9223372036854775807LL, -3L, (size_t)-1, 4000000000u,
-         255u, 255u, 10u, 0xfeedULL, 8u);
+    SAME("%lld|%ld|%zu|%u|%x|%X|%04X|%016llx|%o", -9223372036854775807LL, -3L, (size_t)-1,
+         4000000000u, 255u, 255u, 10u, 0xfeedULL, 8u);
     SAME("%.3d|%*d|%-*d|%02lld", 7, 6, 1, 6, 1, 5LL);
-    SAME("%f|%.1f|%9.4g|%-9.3g|%e|%11.1e|%g|%.17g|%a|%.*f|%.0f", 1.5, 2.25, 1e-7, 1e20, 3.0, 4e-5, 0.1,
-         1.0 / 3, 0.5, 2, 3.14159, 2.5);
+    SAME("%f|%.1f|%9.4g|%-9.3g|%e|%11.1e|%g|%.17g|%a|%.*f|%.0f", 1.5, 2.25, 1e-7, 1e20, 3.0, 4e-5,
+         0.1, 1.0 / 3, 0.5, 2, 3.14159, 2.5);
     SAME("%g|%f|%5.1f|%-8g|", 1.0 / 0.0, -1.0 / 0.0, 0.0 / 0.0 < 1 ? 1.0 : 0.0, 1e300);
-    SAME("%s|%5s|%-5s|%.2s|%*s|%-*s|%.*s|%5.1s", "ab", "ab", "ab", "abc", 4, "ab", 4, "ab", 1, "xyz", "q");
+    SAME("%s|%5s|%-5s|%.2s|%*s|%-*s|%.*s|%5.1s", "ab", "ab", "ab", "abc", 4, "ab", 4, "ab", 1,
+         "xyz", "q");
     SAME("%c%c", 'a', 'z');
     SAME("%s%d%s%lld", "", 1, "x", 2LL);
     SAME("%.100f", 1e300);
 }
 END_TEST
 
-typedef struct shown { const char *raw, *shown; } shown;
+typedef struct shown {
+    const char *raw, *shown;
+} shown;
 
+/* clang-format off */
 static const shown strings[] = {
     { "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xd7\x90", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xd7\x90" },
     { "a\nb\tc\rd", "a\\nb\\tc\\rd" },
@@ -68,6 +74,7 @@ static const shown strings[] = {
     { "back\\slash \\x1b", "back\\slash \\x1b" },
     { "", "" },
 };
+/* clang-format on */
 
 START_TEST(controls_are_escaped)
 {
@@ -97,12 +104,21 @@ END_TEST
 START_TEST(widths_and_cuts)
 {
     text t;
-    ck_assert_str_eq(formatted(&t, 0, "%-4s|%4s|", "\xc3\xa9", "\xc3\xa9\n"), "\xc3\xa9   | \xc3\xa9\\n|");
-    ck_assert_str_eq(formatted(&t, 0, "%.1s|%.2s|%.3s", "\xc3\xa9", "\xc3\xa9", "a\xc3\xa9" "b"), "|\xc3\xa9|a\xc3\xa9");
-    ck_assert_str_eq(formatted(&t, 0, "%.5s", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80"), "\xf0\x9f\x98\x80");
+    ck_assert_str_eq(formatted(&t, 0, "%-4s|%4s|", "\xc3\xa9", "\xc3\xa9\n"),
+                     "\xc3\xa9   | \xc3\xa9\\n|");
+    ck_assert_str_eq(formatted(&t, 0, "%.1s|%.2s|%.3s", "\xc3\xa9", "\xc3\xa9",
+                               "a\xc3\xa9"
+                               "b"),
+                     "|\xc3\xa9|a\xc3\xa9");
+    ck_assert_str_eq(formatted(&t, 0, "%.5s", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80"),
+                     "\xf0\x9f\x98\x80");
     ck_assert_str_eq(formatted(&t, 11, "%s", "0123456789ab"), "0123...89ab");
     ck_assert_str_eq(formatted(&t, 12, "%s", "0123456789ab"), "0123456789ab");
-    ck_assert_str_eq(formatted(&t, 11, "%s", "012\xc3\xa9" "567\xc3\xa9" "89a"), "012...89a");
+    ck_assert_str_eq(formatted(&t, 11, "%s",
+                               "012\xc3\xa9"
+                               "567\xc3\xa9"
+                               "89a"),
+                     "012...89a");
     ck_assert_str_eq(formatted(&t, 11, "%-12s|%s", "0123456789abc", "x"), "0123...9abc |x");
 }
 END_TEST

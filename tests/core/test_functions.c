@@ -28,7 +28,8 @@ END_TEST
 /* Small numbers, those around the change of the formula, and those around the end at 6. */
 START_TEST(erf_against_long_double)
 {
-    static const double at[] = { 0, 2, 6, 1e-3, 1e-300, 4 }, around[] = { 1, 0.1, 0.5, 1e-3, 1e-300, 3 };
+    static const double at[] = { 0, 2, 6, 1e-3, 1e-300, 4 },
+                        around[] = { 1, 0.1, 0.5, 1e-3, 1e-300, 3 };
     double worst = 0, worst_tail = 0;
     for (uint64_t i = 0; i < 200000; i++) {
         double u = tn_random_uniform(1, 2, 5, i), tail = 35 * u - 10;
@@ -39,15 +40,19 @@ START_TEST(erf_against_long_double)
     }
     ck_assert_double_le(worst, 1e-15);
     ck_assert_double_le(worst_tail, 1e-13);
-    ck_assert(tn_erfc(INFINITY) == 0 && tn_erfc(-INFINITY) == 2 && tn_erfc(0) == 1 && isnan(tn_erfc(NAN)));
-    ck_assert(tn_erf(0) == 0 && tn_erf(INFINITY) == 1 && tn_erf(-INFINITY) == -1 && isnan(tn_erf(NAN)));
+    ck_assert(tn_erfc(INFINITY) == 0 && tn_erfc(-INFINITY) == 2 && tn_erfc(0) == 1 &&
+              isnan(tn_erfc(NAN)));
+    ck_assert(tn_erf(0) == 0 && tn_erf(INFINITY) == 1 && tn_erf(-INFINITY) == -1 &&
+              isnan(tn_erf(NAN)));
 }
 END_TEST
 
 START_TEST(edges)
 {
-    ck_assert(tn_exp(-INFINITY) == 0 && tn_exp(INFINITY) == INFINITY && tn_exp(0) == 1 && isnan(tn_exp(NAN)));
-    ck_assert(tn_log(0) == -INFINITY && tn_log(1) == 0 && isnan(tn_log(-1)) && tn_log(INFINITY) == INFINITY);
+    ck_assert(tn_exp(-INFINITY) == 0 && tn_exp(INFINITY) == INFINITY && tn_exp(0) == 1 &&
+              isnan(tn_exp(NAN)));
+    ck_assert(tn_log(0) == -INFINITY && tn_log(1) == 0 && isnan(tn_log(-1)) &&
+              tn_log(INFINITY) == INFINITY);
     ck_assert(tn_cos(0) == 1 && fabs(tn_log(1 + 0x1p-40) * 0x1p40 - 1) < 1e-12);
     ck_assert(tn_power(2, 10) == 1024 && tn_power(0.5, 0) == 1 && tn_power(2, -3) == 0.125);
 }

@@ -21,8 +21,7 @@ static int open_contexts(tn_context *out[MAX_CONTEXTS])
     int n = 0;
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         for (size_t t = 0; t < 4 && tn_kernels_select(isas[i]); t++) {
-            out[n] = tn_context_new(
-                &(tn_options){ .threads = thread_counts[t], .isa = isas[i] });
+            out[n] = tn_context_new(&(tn_options){ .threads = thread_counts[t], .isa = isas[i] });
             ck_assert_ptr_nonnull(out[n++]);
         }
     return n;
@@ -60,9 +59,8 @@ static void check_close(const tn_product *p, tn_real start, tn_real got, int64_t
         sum += ab;
         size += fabsl(ab);
     }
-    ck_assert_msg(fabsl(got - sum) <= 2e-6L * size,
-                  "(%ld,%ld,%ld) at %ld,%ld: %.9g, exactly %.9Lg", (long)p->m, (long)p->n,
-                  (long)p->k, (long)i, (long)j, (double)got, sum);
+    ck_assert_msg(fabsl(got - sum) <= 2e-6L * size, "(%ld,%ld,%ld) at %ld,%ld: %.9g, exactly %.9Lg",
+                  (long)p->m, (long)p->n, (long)p->k, (long)i, (long)j, (double)got, sum);
 }
 
 /* A product with its operands, what C begins as, and what it must become, guards included. */
@@ -94,8 +92,8 @@ static void check_same(const example *e, const char *isa, int threads)
     for (size_t i = 0; i < e->size; i++)
         if (memcmp(&e->c[i], &e->after[i], sizeof *e->c))
             ck_abort_msg("%s, %d threads, (%ld,%ld,%ld), A %ld,%ld, B %ld,%ld, add %d, bias %d: "
-                         "element %ld of rows of %ld is %.9g, not %.9g", isa, threads,
-                         (long)e->p.m, (long)e->p.n, (long)e->p.k, (long)e->p.ars,
+                         "element %ld of rows of %ld is %.9g, not %.9g",
+                         isa, threads, (long)e->p.m, (long)e->p.n, (long)e->p.k, (long)e->p.ars,
                          (long)e->p.acs, (long)e->p.brs, (long)e->p.bcs, e->p.add,
                          e->p.bias != NULL, (long)i - GUARD, (long)e->p.ldc, (double)e->c[i],
                          (double)e->after[i]);
@@ -117,12 +115,13 @@ static int64_t pick(const int64_t *list, int n, uint64_t index)
 /* Shape and layout number r. Two dimensions are long at most, except in few. */
 static tn_product random_product(uint64_t r)
 {
-    static const int64_t some[] = { 0, 1,  1,  2,  3,  4,  5,  7,  8,  9,
+    static const int64_t some[] = { 0,  1,  1,  2,  3,  4,  5,  7,  8,  9,
                                     13, 16, 17, 23, 24, 31, 32, 48, 64, 97 };
     static const int64_t outer[] = { 1, 2, 3, 5, 8, 24, 31, 64, 65, 129, 193, 211, 401 };
     static const int64_t depths[] = { 1, 2, 64, 127, 255, 256, 257, 384, 385, 511, 769 };
     uint32_t kind = tn_random(11, 0, 0, 8 * r) % 8;
-    tn_product p = { .m = pick(some, 20, 8 * r + 1), .n = pick(some, 20, 8 * r + 2),
+    tn_product p = { .m = pick(some, 20, 8 * r + 1),
+                     .n = pick(some, 20, 8 * r + 2),
                      .k = pick(some, 20, 8 * r + 3) };
     if (kind == 1)
         p.m = pick(outer, 13, 8 * r + 4);
@@ -216,18 +215,29 @@ START_TEST(matrix_of_ones)
     tn_real *ones = malloc(K * M * sizeof *ones), *out = malloc(M * N * sizeof *out);
     for (int i = 0; i < K * M; i++)
         ones[i] = 1;
-    tn_product p = { .m = M, .n = N, .k = K, .a = ones, .ars = K, .acs = 1, .b = ones, .brs = 1,
-                     .bcs = K, .c = out, .ldc = N };
+    tn_product p = { .m = M,
+                     .n = N,
+                     .k = K,
+                     .a = ones,
+                     .ars = K,
+                     .acs = 1,
+                     .b = ones,
+                     .brs = 1,
+                     .bcs = K,
+                     .c = out,
+                     .ldc = N };
     ck_assert_int_eq(tn_gemm(c, &p), TN_OK);
     for (int i = 0; i < M * N; i++)
         ck_assert(out[i] == K);
     free(ones), free(out);
     tn_context_free(c);
 }
+/* clang-format off */
 END_TEST
 
 /* Products inside a parallel body, each on its own thread. */
 typedef struct batch { tn_context *c; const tn_real *a; tn_real *out; } batch;
+/* clang-format on */
 
 enum { TILE = 64, TILES = 20 };
 
@@ -235,8 +245,17 @@ static void one_tile(void *arg, int64_t i, int thread)
 {
     batch *b = arg;
     const tn_real *a = b->a + i * TILE * TILE;
-    tn_product p = { .m = TILE, .n = TILE, .k = TILE, .a = a, .ars = TILE, .acs = 1, .b = a,
-                     .brs = 1, .bcs = TILE, .c = b->out + i * TILE * TILE, .ldc = TILE };
+    tn_product p = { .m = TILE,
+                     .n = TILE,
+                     .k = TILE,
+                     .a = a,
+                     .ars = TILE,
+                     .acs = 1,
+                     .b = a,
+                     .brs = 1,
+                     .bcs = TILE,
+                     .c = b->out + i * TILE * TILE,
+                     .ldc = TILE };
     if (i % 2)
         tn_gemm_here(b->c, thread, &p);
     else

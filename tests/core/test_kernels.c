@@ -58,7 +58,9 @@ static long double gelu_erf_slope_of(long double x)
            x * expl(-x * x / 2) * 0.398942280401432677939946059934381868L;
 }
 
+/* clang-format off */
 static long double silu_of(long double x) { return x / (1 + expl(-x)); }
+/* clang-format on */
 
 static long double silu_slope_of(long double x)
 {
@@ -75,27 +77,73 @@ static const tn_real mean = (tn_real)MEAN_PER_MILLE / 1000, beta = (tn_real)0.75
 #define B (t->b + OFFSET)
 #define Y (t->y + OFFSET)
 
+/* clang-format off */
 static void call_sum(const tn_kernels *k, trial *t) { t->result = k->sum(t->n, X); }
-static void call_dot(const tn_kernels *k, trial *t) { t->result = k->dot(t->n, X, V); }
-static void call_max(const tn_kernels *k, trial *t) { t->result = k->max(t->n, X); }
+/* clang-format on */
+static void call_dot(const tn_kernels *k, trial *t)
+{
+    t->result = k->dot(t->n, X, V);
+}
+static void call_max(const tn_kernels *k, trial *t)
+{
+    t->result = k->max(t->n, X);
+}
 static void call_square(const tn_kernels *k, trial *t)
 {
     t->result = k->square_sum(t->n, X, mean);
 }
 
+/* clang-format off */
 static void call_exp(const tn_kernels *k, trial *t) { t->result = k->exp_sum(t->n, X, mean, Y); }
-static void call_axpy(const tn_kernels *k, trial *t) { k->axpy(t->n, mean, X, Y); }
-static void call_scale(const tn_kernels *k, trial *t) { k->scale(t->n, mean, Y); }
-static void call_gelu(const tn_kernels *k, trial *t) { k->gelu(t->n, X, Y); }
-static void call_gelu_back(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, beta, Y); }
-static void call_gelu_new(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, 0, Y); }
-static void call_erf(const tn_kernels *k, trial *t) { k->gelu_erf(t->n, X, Y); }
-static void call_erf_back(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, beta, Y); }
-static void call_erf_new(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, 0, Y); }
-static void call_silu(const tn_kernels *k, trial *t) { k->silu(t->n, X, Y); }
-static void call_silu_back(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, beta, Y); }
-static void call_silu_new(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, 0, Y); }
-static void call_norm(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RSTD, W, B, Y); }
+/* clang-format on */
+static void call_axpy(const tn_kernels *k, trial *t)
+{
+    k->axpy(t->n, mean, X, Y);
+}
+static void call_scale(const tn_kernels *k, trial *t)
+{
+    k->scale(t->n, mean, Y);
+}
+static void call_gelu(const tn_kernels *k, trial *t)
+{
+    k->gelu(t->n, X, Y);
+}
+static void call_gelu_back(const tn_kernels *k, trial *t)
+{
+    k->gelu_back(t->n, X, V, beta, Y);
+}
+static void call_gelu_new(const tn_kernels *k, trial *t)
+{
+    k->gelu_back(t->n, X, V, 0, Y);
+}
+static void call_erf(const tn_kernels *k, trial *t)
+{
+    k->gelu_erf(t->n, X, Y);
+}
+static void call_erf_back(const tn_kernels *k, trial *t)
+{
+    k->gelu_erf_back(t->n, X, V, beta, Y);
+}
+static void call_erf_new(const tn_kernels *k, trial *t)
+{
+    k->gelu_erf_back(t->n, X, V, 0, Y);
+}
+static void call_silu(const tn_kernels *k, trial *t)
+{
+    k->silu(t->n, X, Y);
+}
+static void call_silu_back(const tn_kernels *k, trial *t)
+{
+    k->silu_back(t->n, X, V, beta, Y);
+}
+static void call_silu_new(const tn_kernels *k, trial *t)
+{
+    k->silu_back(t->n, X, V, 0, Y);
+}
+static void call_norm(const tn_kernels *k, trial *t)
+{
+    k->norm(t->n, X, mean, RSTD, W, B, Y);
+}
 
 static void call_norm_plain(const tn_kernels *k, trial *t)
 {
@@ -119,22 +167,50 @@ static void call_exp_in_place(const tn_kernels *k, trial *t)
 }
 
 /* Element i of y afterwards; t->y still holds what was there before. */
+/* clang-format off */
 static long double is_kept(const trial *t, int64_t i) { return Y[i]; }
-static long double is_exp(const trial *t, int64_t i) { return expl(X[i] - mean); }
-static long double is_axpy(const trial *t, int64_t i) { return (long double)mean * X[i] + Y[i]; }
-static long double is_scale(const trial *t, int64_t i) { return (long double)mean * Y[i]; }
-static long double is_gelu(const trial *t, int64_t i) { return gelu_of(X[i]); }
-static long double is_gelu_new(const trial *t, int64_t i) { return V[i] * gelu_slope_of(X[i]); }
+/* clang-format on */
+static long double is_exp(const trial *t, int64_t i)
+{
+    return expl(X[i] - mean);
+}
+static long double is_axpy(const trial *t, int64_t i)
+{
+    return (long double)mean * X[i] + Y[i];
+}
+static long double is_scale(const trial *t, int64_t i)
+{
+    return (long double)mean * Y[i];
+}
+static long double is_gelu(const trial *t, int64_t i)
+{
+    return gelu_of(X[i]);
+}
+static long double is_gelu_new(const trial *t, int64_t i)
+{
+    return V[i] * gelu_slope_of(X[i]);
+}
 
 static long double is_gelu_back(const trial *t, int64_t i)
 {
     return (long double)beta * Y[i] + is_gelu_new(t, i);
 }
 
+/* clang-format off */
 static long double is_erf(const trial *t, int64_t i) { return gelu_erf_of(X[i]); }
-static long double is_erf_new(const trial *t, int64_t i) { return V[i] * gelu_erf_slope_of(X[i]); }
-static long double is_silu(const trial *t, int64_t i) { return silu_of(X[i]); }
-static long double is_silu_new(const trial *t, int64_t i) { return V[i] * silu_slope_of(X[i]); }
+/* clang-format on */
+static long double is_erf_new(const trial *t, int64_t i)
+{
+    return V[i] * gelu_erf_slope_of(X[i]);
+}
+static long double is_silu(const trial *t, int64_t i)
+{
+    return silu_of(X[i]);
+}
+static long double is_silu_new(const trial *t, int64_t i)
+{
+    return V[i] * silu_slope_of(X[i]);
+}
 
 static long double is_erf_back(const trial *t, int64_t i)
 {
@@ -146,9 +222,17 @@ static long double is_silu_back(const trial *t, int64_t i)
     return (long double)beta * Y[i] + is_silu_new(t, i);
 }
 
+/* clang-format off */
 static long double centred(const trial *t, int64_t i) { return ((long double)X[i] - mean) * RSTD; }
-static long double is_norm_plain(const trial *t, int64_t i) { return centred(t, i) * W[i]; }
-static long double is_norm(const trial *t, int64_t i) { return is_norm_plain(t, i) + B[i]; }
+/* clang-format on */
+static long double is_norm_plain(const trial *t, int64_t i)
+{
+    return centred(t, i) * W[i];
+}
+static long double is_norm(const trial *t, int64_t i)
+{
+    return is_norm_plain(t, i) + B[i];
+}
 
 static long double is_norm_new(const trial *t, int64_t i)
 {
@@ -166,8 +250,13 @@ static long double is_norm_back(const trial *t, int64_t i)
 }
 
 /* What element i adds to the result. */
+/* clang-format off */
 static long double adds_x(const trial *t, int64_t i) { return X[i]; }
-static long double adds_product(const trial *t, int64_t i) { return (long double)X[i] * V[i]; }
+/* clang-format on */
+static long double adds_product(const trial *t, int64_t i)
+{
+    return (long double)X[i] * V[i];
+}
 
 static long double adds_square(const trial *t, int64_t i)
 {
@@ -179,36 +268,36 @@ typedef struct kernel_case {
     void (*call)(const tn_kernels *k, trial *t);
     long double (*element)(const trial *t, int64_t i);
     long double (*adds)(const trial *t, int64_t i); /* NULL: the result is not a sum */
-    double size;  /* x is uniform in (-size, size) */
+    double size;                                    /* x is uniform in (-size, size) */
     double error; /* allowed, times max(1, |x|, |right|), or, if relative, |right| */
     bool relative;
 } kernel_case;
 
 static const kernel_case cases[] = {
-    { "sum",           call_sum,          is_kept,       adds_x,       10, 2e-7, false },
-    { "dot",           call_dot,          is_kept,       adds_product, 10, 2e-7, false },
-    { "max",           call_max,          is_kept,       NULL,         10, 0,    false },
-    { "square_sum",    call_square,       is_kept,       adds_square,  10, 2e-7, false },
-    { "exp_sum",       call_exp,          is_exp,        is_exp,       80, 2e-7, true },
-    { "exp_sum near",  call_exp,          is_exp,        is_exp,        1, 2e-7, true },
-    { "exp_sum same",  call_exp_in_place, is_exp,        is_exp,       10, 2e-7, true },
-    { "axpy",          call_axpy,         is_axpy,       NULL,         10, 1e-7, false },
-    { "scale",         call_scale,        is_scale,      NULL,         10, 1e-7, true },
-    { "gelu",          call_gelu,         is_gelu,       NULL,          8, 1e-6, false },
-    { "gelu far",      call_gelu,         is_gelu,       NULL,        100, 1e-6, false },
-    { "gelu_back",     call_gelu_back,    is_gelu_back,  NULL,          8, 2e-6, false },
-    { "gelu_back new", call_gelu_new,     is_gelu_new,   NULL,        100, 2e-6, false },
-    { "gelu_erf",      call_erf,          is_erf,        NULL,         12, 5e-7, true },
-    { "gelu_erf far",  call_erf,          is_erf,        NULL,        100, 1e-7, false },
-    { "gelu_erf_back", call_erf_back,     is_erf_back,   NULL,          8, 1e-6, false },
-    { "gelu_erf new",  call_erf_new,      is_erf_new,    NULL,        100, 1e-6, false },
-    { "silu",          call_silu,         is_silu,       NULL,         80, 5e-7, true },
-    { "silu_back",     call_silu_back,    is_silu_back,  NULL,          8, 1e-6, false },
-    { "silu_back new", call_silu_new,     is_silu_new,   NULL,        100, 1e-6, false },
-    { "norm",          call_norm,         is_norm,       NULL,         10, 1e-6, false },
-    { "norm plain",    call_norm_plain,   is_norm_plain, NULL,         10, 1e-6, false },
-    { "norm_back",     call_norm_back,    is_norm_back,  NULL,         10, 5e-6, false },
-    { "norm_back new", call_norm_new,     is_norm_new,   NULL,         10, 5e-6, false },
+    { "sum", call_sum, is_kept, adds_x, 10, 2e-7, false },
+    { "dot", call_dot, is_kept, adds_product, 10, 2e-7, false },
+    { "max", call_max, is_kept, NULL, 10, 0, false },
+    { "square_sum", call_square, is_kept, adds_square, 10, 2e-7, false },
+    { "exp_sum", call_exp, is_exp, is_exp, 80, 2e-7, true },
+    { "exp_sum near", call_exp, is_exp, is_exp, 1, 2e-7, true },
+    { "exp_sum same", call_exp_in_place, is_exp, is_exp, 10, 2e-7, true },
+    { "axpy", call_axpy, is_axpy, NULL, 10, 1e-7, false },
+    { "scale", call_scale, is_scale, NULL, 10, 1e-7, true },
+    { "gelu", call_gelu, is_gelu, NULL, 8, 1e-6, false },
+    { "gelu far", call_gelu, is_gelu, NULL, 100, 1e-6, false },
+    { "gelu_back", call_gelu_back, is_gelu_back, NULL, 8, 2e-6, false },
+    { "gelu_back new", call_gelu_new, is_gelu_new, NULL, 100, 2e-6, false },
+    { "gelu_erf", call_erf, is_erf, NULL, 12, 5e-7, true },
+    { "gelu_erf far", call_erf, is_erf, NULL, 100, 1e-7, false },
+    { "gelu_erf_back", call_erf_back, is_erf_back, NULL, 8, 1e-6, false },
+    { "gelu_erf new", call_erf_new, is_erf_new, NULL, 100, 1e-6, false },
+    { "silu", call_silu, is_silu, NULL, 80, 5e-7, true },
+    { "silu_back", call_silu_back, is_silu_back, NULL, 8, 1e-6, false },
+    { "silu_back new", call_silu_new, is_silu_new, NULL, 100, 1e-6, false },
+    { "norm", call_norm, is_norm, NULL, 10, 1e-6, false },
+    { "norm plain", call_norm_plain, is_norm_plain, NULL, 10, 1e-6, false },
+    { "norm_back", call_norm_back, is_norm_back, NULL, 10, 5e-6, false },
+    { "norm_back new", call_norm_new, is_norm_new, NULL, 10, 5e-6, false },
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -264,7 +353,7 @@ START_TEST(max_is_the_largest)
         for (int n = 0; k && n <= 100; n++)
             for (int at = 0; at < n; at++) {
                 for (int i = 0; i < n; i++)
-                    x[i] = i == at ? -1 : i % 3 ? (tn_real)-(2 + i) : (tn_real)NAN;
+                    x[i] = i == at ? -1 : i % 3 ? (tn_real) - (2 + i) : (tn_real)NAN;
                 ck_assert(k->max(n, x) == -1);
             }
         ck_assert(!k || k->max(0, x) == -INFINITY);
@@ -301,7 +390,8 @@ START_TEST(exp_is_accurate)
         const tn_kernels *k = tn_kernels_select(isas[row / ROWS]);
         tn_real x[ROW], y[ROW], one;
         for (int i = 0; k && i < ROW; i++)
-            x[i] = (tn_real)(-87.3 + 176 * tn_random_uniform(3, 0, (uint32_t)(row % ROWS), (uint64_t)i));
+            x[i] = (tn_real)(-87.3 +
+                             176 * tn_random_uniform(3, 0, (uint32_t)(row % ROWS), (uint64_t)i));
         if (k)
             k->exp_sum(ROW, x, 0, y);
         for (int i = 0; k && i < ROW; i++) {
@@ -331,9 +421,10 @@ START_TEST(activations_are_accurate)
         k->silu(STEPS, x, z);
         for (int i = 0; i < STEPS; i++) {
             long double a = gelu_erf_of(x[i]), b = silu_of(x[i]);
-            ck_assert_msg(fabsl(y[i] - a) <= 5e-7L * fabsl(a) && fabsl(z[i] - b) <= 5e-7L * fabsl(b),
-                          "%.9g gives %.9g and %.9g, not %.9Lg and %.9Lg", (double)x[i], (double)y[i],
-                          (double)z[i], a, b);
+            ck_assert_msg(fabsl(y[i] - a) <= 5e-7L * fabsl(a) &&
+                              fabsl(z[i] - b) <= 5e-7L * fabsl(b),
+                          "%.9g gives %.9g and %.9g, not %.9Lg and %.9Lg", (double)x[i],
+                          (double)y[i], (double)z[i], a, b);
             k->gelu_erf(1, &x[i], &one);
             ck_assert(one == y[i]);
             tn_kernels_scalar.silu(1, &x[i], &one);
@@ -398,9 +489,10 @@ START_TEST(edges_make_sense)
                 check_edge("exp", edges[e][0], (double)y[19], edges[e][1]);
                 ck_assert(isnan(x[0]) ? isnan(sum) : sum > 0 || edges[e][1] == 0);
             }
-            void (*const up[])(int64_t, const tn_real *, tn_real *) = { k->gelu, k->gelu_erf, k->silu };
-            void (*const back[])(int64_t, const tn_real *, const tn_real *, tn_real, tn_real *) = {
-                k->gelu_back, k->gelu_erf_back, k->silu_back };
+            void (*const up[])(int64_t, const tn_real *, tn_real *) = { k->gelu, k->gelu_erf,
+                                                                        k->silu };
+            void (*const back[])(int64_t, const tn_real *, const tn_real *, tn_real,
+                                 tn_real *) = { k->gelu_back, k->gelu_erf_back, k->silu_back };
             for (int a = 0; a < 3; a++) { /* at the edges they are the same */
                 up[a](20, x, y);
                 check_edge(names[a], edges[e][0], (double)y[0], edges[e][2]);

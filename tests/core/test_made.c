@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct desk { tn_context *c; tn_tape *t, *other; tn_tensor *x, *w, *a, *b; } desk;
+/* clang-format on */
 
 static tn_tensor *filled(int64_t d0, int64_t d1, bool wants)
 {
@@ -20,8 +22,13 @@ static tn_tensor *filled(int64_t d0, int64_t d1, bool wants)
 static desk desk_new(void)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
-    return (desk){ .c = c, .t = tn_tape_new(c), .other = tn_tape_new(c), .x = filled(2, 2, false),
-                   .w = filled(2, 2, true), .a = filled(1, 2, true), .b = filled(2, 1, true) };
+    return (desk){ .c = c,
+                   .t = tn_tape_new(c),
+                   .other = tn_tape_new(c),
+                   .x = filled(2, 2, false),
+                   .w = filled(2, 2, true),
+                   .a = filled(1, 2, true),
+                   .b = filled(2, 1, true) };
 }
 
 static void desk_free(desk *d)
@@ -140,6 +147,7 @@ static tn_tensor *spent(desk *d)
     return y;
 }
 
+/* clang-format off */
 static const struct { const char *name; tn_tensor *(*make)(desk *d); const char *fault; } stale[] = {
     { "reset", reset_before, "was made before the tape was reset or rewound" },
     { "a step before", step_before, "was made before the tape was reset or rewound" },
@@ -154,10 +162,12 @@ static const struct { const char *name; tn_tensor *(*make)(desk *d); const char 
     { "a copy", copied, "is a copy of a tensor; expected the tensor itself" },
     { "spent", spent, "was consumed by an earlier op" },
 };
+/* clang-format on */
 
 START_TEST(stale_tensor_is_refused)
 {
-    static const char *const calls[] = { "backward: the loss", "relu: operand 1", "mul: operand 2" };
+    static const char *const calls[] = { "backward: the loss", "relu: operand 1",
+                                         "mul: operand 2" };
     for (int call = 0; call < 3; call++) {
         char text[128];
         desk d = desk_new();
@@ -191,7 +201,8 @@ START_TEST(stale_for_a_whole_step)
             kept[k % 2][i] = tn_scale(d.t, d.w, 1);
         for (int i = 0; i < LENGTH && k > 0; i++)
             for (int j = 0; j < LENGTH; j++)
-                ck_assert_msg(kept[0][i] != kept[1][j], "step %d: number %d is number %d of before", k, i, j);
+                ck_assert_msg(kept[0][i] != kept[1][j], "step %d: number %d is number %d of before",
+                              k, i, j);
         memory = k == 1 ? tn_tape_memory(d.t) : memory;
         tn_tape_reset(d.t);
     }
@@ -243,8 +254,9 @@ static tn_tensor *a_weight(desk *d)
     return d->w;
 }
 
-static tn_tensor *(*const olds[])(desk *d) = { untouched, read_before, kept_by_its_op, a_view, already_consuming,
-                                               an_input, a_weight };
+static tn_tensor *(*const olds[])(desk *d) = { untouched, read_before,       kept_by_its_op,
+                                               a_view,    already_consuming, an_input,
+                                               a_weight };
 
 /* What happens between a mark and the rewind to it. */
 
@@ -285,13 +297,15 @@ static void read_only(desk *d, tn_tensor *y)
     ck_assert_ptr_nonnull(tn_relu(d->t, y));
 }
 
-static void (*const betweens[])(desk *d, tn_tensor *y) = { consume_once, consume_in_evaluation, consume_twice,
-                                                           consume_behind_another_mark, consume_and_go_back,
-                                                           read_only };
+static void (*const betweens[])(desk *d,
+                                tn_tensor *y) = { consume_once,        consume_in_evaluation,
+                                                  consume_twice,       consume_behind_another_mark,
+                                                  consume_and_go_back, read_only };
 enum { OLDS = sizeof olds / sizeof *olds, BETWEENS = sizeof betweens / sizeof *betweens };
 
 /* The gradients of w and b, in out, when y is consumed after all; between may be NULL. */
-static void gradients(desk *d, tn_tensor *(*old)(desk *d), void (*between)(desk *d, tn_tensor *y), tn_real out[6])
+static void gradients(desk *d, tn_tensor *(*old)(desk *d), void (*between)(desk *d, tn_tensor *y),
+                      tn_real out[6])
 {
     tn_real before[4];
     tn_tensor *y = old(d);
@@ -303,7 +317,8 @@ static void gradients(desk *d, tn_tensor *(*old)(desk *d), void (*between)(desk 
         ck_assert_mem_eq(y->x, before, sizeof before);
     }
     tn_tensor *z = consumed(d, y);
-    ck_assert_msg(z && !tn_backward(d->t, tn_sum(d->t, tn_mul(d->t, z, z))), "%s", tn_tape_error(d->t));
+    ck_assert_msg(z && !tn_backward(d->t, tn_sum(d->t, tn_mul(d->t, z, z))), "%s",
+                  tn_tape_error(d->t));
     memcpy(out, d->w->g, 4 * sizeof *out);
     memcpy(out + 4, d->b->g, 2 * sizeof *out);
 }
@@ -375,7 +390,8 @@ static void free_leaf_before_backward(desk *d)
 {
     tn_real x[4];
     memcpy(x, d->x->x, sizeof x);
-    tn_tensor *loss = tn_sum(d->t, tn_mul(d->t, tn_reshape(d->t, d->x, 2, (int64_t[]){ 2, 2 }), d->w));
+    tn_tensor *loss =
+        tn_sum(d->t, tn_mul(d->t, tn_reshape(d->t, d->x, 2, (int64_t[]){ 2, 2 }), d->w));
     free_and_overwrite(&d->x);
     ck_assert_int_eq(tn_backward(d->t, loss), 0);
     ck_assert_mem_eq(d->w->g, x, sizeof x);
@@ -398,7 +414,8 @@ static void free_leaf_under_a_view(desk *d)
 
 static void free_held_by_two_tapes(desk *d)
 {
-    tn_tensor *loss = tn_sum(d->t, tn_mul(d->t, d->w, d->w)), *second = tn_sum(d->other, tn_mul(d->other, d->w, d->w));
+    tn_tensor *loss = tn_sum(d->t, tn_mul(d->t, d->w, d->w)),
+              *second = tn_sum(d->other, tn_mul(d->other, d->w, d->w));
     free_and_overwrite(&d->w);
     ck_assert_int_eq(tn_backward(d->t, loss), 0);
     tn_tape_free(d->t);
@@ -461,9 +478,11 @@ static void leaf_that_is_gone_at_the_reset(desk *d)
     free(x);
 }
 
+/* clang-format off */
 static void (*const orders[])(desk *d) = {
     free_leaf_before_backward, free_weight_before_backward, free_leaf_under_a_view, free_held_by_two_tapes, free_result,
     free_input, free_copy, freeze_result, freeze_copy, freeze_before_backward, leaf_that_is_gone_at_the_reset };
+/* clang-format on */
 
 /* For AddressSanitizer: nothing is used after its time, nothing is lost. */
 START_TEST(any_order_of_freeing)

@@ -13,13 +13,21 @@
 
 enum { FILES = 6 };
 
-#define STATUS { "proc/self/status", "Name:\tx\nVmPeak:\t   900 kB\nVmRSS:\t   100 kB\n" }
-#define MEMINFO { "proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    5000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n" }
+#define STATUS                                                                                     \
+    {                                                                                              \
+        "proc/self/status", "Name:\tx\nVmPeak:\t   900 kB\nVmRSS:\t   100 kB\n"                    \
+    }
+#define MEMINFO                                                                                    \
+    {                                                                                              \
+        "proc/meminfo",                                                                            \
+            "MemTotal:  9000 kB\nMemAvailable:    5000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"      \
+    }
 #define V2 "sys/fs/cgroup/"
 #define V1 "sys/fs/cgroup/memory/"
 #define KB *(size_t)1024
 
 /* Of this process 100 kB are held; the machine says that 5000 kB are available. */
+/* clang-format off */
 static const struct { const char *name; struct { const char *path, *text; } file[FILES]; size_t room; } systems[] = {
     { "nothing says", { { "x", "" } }, SIZE_MAX },
     { "a machine", { STATUS, MEMINFO }, 5100 KB },
@@ -44,6 +52,7 @@ static const struct { const char *name; struct { const char *path, *text; } file
         { V2 "a/memory.max", "-5 many\n" } }, 5100 KB },
     { "lines that are none", { STATUS, MEMINFO, { "proc/self/cgroup", "\n::\n0\nx:y\n4:memory\n" } }, 5100 KB },
 };
+/* clang-format on */
 
 /* Makes the folders on the way to a file. */
 static void make_folders(const char *root, const char *path)
@@ -63,7 +72,8 @@ START_TEST(room_is_what_the_system_says)
         put_file(root, systems[_i].file[i].path, systems[_i].file[i].text);
     }
     const size_t room = tn_memory_told(root);
-    ck_assert_msg(room == systems[_i].room, "%s: %zu; expected %zu", systems[_i].name, room, systems[_i].room);
+    ck_assert_msg(room == systems[_i].room, "%s: %zu; expected %zu", systems[_i].name, room,
+                  systems[_i].room);
     discard(root);
 }
 END_TEST

@@ -31,8 +31,15 @@ static null_fixture *open_fixture(void)
     static const tn_options options = { .threads = 1, .seed = 1 };
     fixture *f = calloc(1, sizeof *f);
     tn_node *node = calloc(1, sizeof *node);
-    *f = (fixture){ .options = &options, .op = &tn_op_relu, .node = node, .dim = dim, .word = "word", .arg = f,
-                    .text = calloc(64, 1), .four = calloc(4, sizeof *f->four), .in = calloc(1, sizeof *f->in) };
+    *f = (fixture){ .options = &options,
+                    .op = &tn_op_relu,
+                    .node = node,
+                    .dim = dim,
+                    .word = "word",
+                    .arg = f,
+                    .text = calloc(64, 1),
+                    .four = calloc(4, sizeof *f->four),
+                    .in = calloc(1, sizeof *f->in) };
     f->base.c = tn_context_new(&options);
     f->base.t = tn_tape_new(f->base.c);
     f->more = tn_tape_new(f->base.c);

@@ -24,9 +24,11 @@ static void free_tape(tn_tape *t)
 }
 
 /* Check notes every assertion in a file, so these assert once, on the first number that is wrong. */
-static void assert_close(const char *name, const char *what, const numbers *a, const numbers *b, double tolerance)
+static void assert_close(const char *name, const char *what, const numbers *a, const numbers *b,
+                         double tolerance)
 {
-    ck_assert_msg(a->count == b->count, "%s: %s: %ld numbers and %ld", name, what, (long)a->count, (long)b->count);
+    ck_assert_msg(a->count == b->count, "%s: %s: %ld numbers and %ld", name, what, (long)a->count,
+                  (long)b->count);
     double largest = 1;
     for (int64_t k = 0; k < a->count; k++)
         largest = fmax(largest, fabs((double)b->x[k]));
@@ -34,18 +36,20 @@ static void assert_close(const char *name, const char *what, const numbers *a, c
     while (k < a->count && fabs((double)(a->x[k] - b->x[k])) <= tolerance * largest)
         k++;
     if (k < a->count)
-        ck_abort_msg("%s: %s: number %ld is %.9g and %.9g", name, what, (long)k, (double)a->x[k], (double)b->x[k]);
+        ck_abort_msg("%s: %s: number %ld is %.9g and %.9g", name, what, (long)k, (double)a->x[k],
+                     (double)b->x[k]);
 }
 
 static void assert_same_bits(const char *name, const char *what, const numbers *a, const numbers *b)
 {
-    ck_assert_msg(a->count == b->count, "%s: %s: %ld numbers and %ld", name, what, (long)a->count, (long)b->count);
+    ck_assert_msg(a->count == b->count, "%s: %s: %ld numbers and %ld", name, what, (long)a->count,
+                  (long)b->count);
     int64_t k = 0;
     while (k < a->count && !memcmp(&a->x[k], &b->x[k], sizeof *a->x))
         k++;
     if (k < a->count)
-        ck_abort_msg("%s: %s: number %ld of %ld (%ld of the result): %a %a", name, what, (long)k, (long)a->count,
-                     (long)a->out, (double)a->x[k], (double)b->x[k]);
+        ck_abort_msg("%s: %s: number %ld of %ld (%ld of the result): %a %a", name, what, (long)k,
+                     (long)a->count, (long)a->out, (double)a->x[k], (double)b->x[k]);
 }
 
 /* ---- what an op must declare ---- */
@@ -136,8 +140,9 @@ static void check_gradient(const call *c, tn_tape *t)
             want += v[k] * (double)g[k];
         }
         double found = difference(c, t, v), scale = fmax(fmax(fabs(want), 1e-3 * largest), 1e-6);
-        ck_assert_msg(fabs(found - want) < 1e-6 * scale, "%s: direction %ld: backward %.12g, differences %.12g",
-                      c->name, (long)i, want, found);
+        ck_assert_msg(fabs(found - want) < 1e-6 * scale,
+                      "%s: direction %ld: backward %.12g, differences %.12g", c->name, (long)i,
+                      want, found);
     }
     free(v);
     free(n.x);
@@ -239,7 +244,8 @@ END_TEST
 
 /* Every sample on every tape against the first one. Large samples, of which `rows` rows are taken,
    are for the float build alone: the definition in plain C has a call for each multiply-add. */
-static void compare_tapes(const tn_op *op, tn_tape *const tapes[], const char *const names[], int64_t rows)
+static void compare_tapes(const tn_op *op, tn_tape *const tapes[], const char *const names[],
+                          int64_t rows)
 {
     for (int i = 0; i < samples_of(op); i++) {
         const tn_sample *s = &op->samples[i];
@@ -278,7 +284,8 @@ END_TEST
 START_TEST(op_same_bits_on_any_threads)
 {
     static const int threads[] = { 1, 1, 2, 3, 5, 8 };
-    static const char *const names[] = { "", "a second run", "2 threads", "3 threads", "5 threads", "8 threads" };
+    static const char *const names[] = { "",          "a second run", "2 threads",
+                                         "3 threads", "5 threads",    "8 threads" };
     tn_tape *tapes[7] = { 0 };
     for (int i = 0; i < 6; i++)
         tapes[i] = new_tape(NULL, threads[i]);
@@ -303,8 +310,8 @@ static call some_rows(const call *all, const tn_sample *s, int64_t from, int64_t
 }
 
 /* The result of rows [from, from + count) by themselves has the bits that it has among all. */
-static void compare_results(const call *all, tn_tape *t, const tn_sample *s, const numbers *want, int64_t from,
-                            int64_t count)
+static void compare_results(const call *all, tn_tape *t, const tn_sample *s, const numbers *want,
+                            int64_t from, int64_t count)
 {
     call c = some_rows(all, s, from, count);
     tn_tensor *y;

@@ -9,19 +9,22 @@
 
 /* ---- frozen weights: the same bits as their values in tn_real ---- */
 
+/* clang-format off */
 typedef struct half { tn_dtype type; uint16_t bits; double value; } half;
+/* clang-format on */
 
 static const half halves[] = {
-    { TN_BF16, 0x3f80, 1 }, { TN_BF16, 0xc049, -3.140625 }, { TN_BF16, 0x0001, 0x1p-133 },
-    { TN_BF16, 0x7f80, INFINITY },
-    { TN_F16, 0x3c00, 1 }, { TN_F16, 0xc248, -3.140625 }, { TN_F16, 0x0001, 0x1p-24 }, { TN_F16, 0x83ff, -0x3ffp-24 },
-    { TN_F16, 0x0400, 0x1p-14 }, { TN_F16, 0x7bff, 65504 }, { TN_F16, 0xfc00, -INFINITY },
+    { TN_BF16, 0x3f80, 1 },        { TN_BF16, 0xc049, -3.140625 }, { TN_BF16, 0x0001, 0x1p-133 },
+    { TN_BF16, 0x7f80, INFINITY }, { TN_F16, 0x3c00, 1 },          { TN_F16, 0xc248, -3.140625 },
+    { TN_F16, 0x0001, 0x1p-24 },   { TN_F16, 0x83ff, -0x3ffp-24 }, { TN_F16, 0x0400, 0x1p-14 },
+    { TN_F16, 0x7bff, 65504 },     { TN_F16, 0xfc00, -INFINITY },
 };
 
 START_TEST(half_has_its_value)
 {
     bench b = bench_new();
-    tn_tensor *w = tn_tensor_new(halves[_i].type, 2, DIM(1, 1), false), *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    tn_tensor *w = tn_tensor_new(halves[_i].type, 2, DIM(1, 1), false),
+              *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
     memcpy(w->data, &halves[_i].bits, 2);
     ck_assert_double_eq((double)tn_embed(b.t, w, id)->x[0], halves[_i].value);
     tn_tensor_free(w);
@@ -37,8 +40,9 @@ static tn_tensor *freeze(call *c, int i, tn_dtype type, tn_tape *t)
     int64_t count = tn_tensor_count(w);
     tn_tensor *ids = tn_tensor_new(TN_I32, 1, DIM(real->dim[0]), false);
     for (int64_t k = 0; k < count; k++) /* exponents from 2^-3 to 1 */
-        ((uint16_t *)w->data)[k] = (uint16_t)((tn_random(1, 1, 0, (uint64_t)k) & (type == TN_BF16 ? 0x81ff : 0x8fff)) |
-                                              (type == TN_BF16 ? 0x3e00 : 0x3000));
+        ((uint16_t *)w->data)[k] =
+            (uint16_t)((tn_random(1, 1, 0, (uint64_t)k) & (type == TN_BF16 ? 0x81ff : 0x8fff)) |
+                       (type == TN_BF16 ? 0x3e00 : 0x3000));
     for (int32_t k = 0; k < real->dim[0]; k++)
         ids->i[k] = k;
     memcpy(real->x, tn_embed(t, w, ids)->x, (size_t)count * sizeof *real->x);
@@ -82,7 +86,8 @@ START_TEST(layouts_give_the_same_bits)
     tn_real *dx = malloc(sizeof *dx * N * IN);
     for (int64_t i = 0; i < OUT * IN; i++)
         v->x[i % IN * OUT + i / IN] = w->x[i];
-    tn_tensor *y = tn_linear(b.t, x, w, NULL, TN_OUT_IN), *z = tn_linear(b.t, x, v, NULL, TN_IN_OUT);
+    tn_tensor *y = tn_linear(b.t, x, w, NULL, TN_OUT_IN),
+              *z = tn_linear(b.t, x, v, NULL, TN_IN_OUT);
     ck_assert_mem_eq(y->x, z->x, sizeof(tn_real) * N * OUT);
     ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, y, y))), 0);
     memcpy(dx, x->g, sizeof *dx * N * IN);
@@ -122,7 +127,8 @@ START_TEST(dropout_drops_its_share)
         with_stream += first->x[i] != 0 && stream->x[i] != 0;
         with_draw += first->x[i] != 0 && draw->x[i] != 0;
         if (first->x[i] != 0)
-            ck_assert_msg(fabs((double)first->x[i] - 1 / (1 - p)) < 1e-6, "element %d: %g", i, (double)first->x[i]);
+            ck_assert_msg(fabs((double)first->x[i] - 1 / (1 - p)) < 1e-6, "element %d: %g", i,
+                          (double)first->x[i]);
     }
     ck_assert_mem_eq(first->x, again->x, N * sizeof(tn_real));
     ck_assert_double_eq_tol((double)kept / N, 1 - p, 0.006); /* four standard deviations */
@@ -179,7 +185,8 @@ START_TEST(linear_xent_in_chunks)
     for (int i = 0; i < N; i++)
         targets->i[i] = i % 5 ? i * 22 : -1;
     tn_tensor *fused = tn_linear_xent(b.t, x[0], w[0], targets, 0);
-    tn_tensor *plain = tn_cross_entropy(b.t, tn_linear(b.t, x[1], w[1], NULL, TN_OUT_IN), targets, 0);
+    tn_tensor *plain =
+        tn_cross_entropy(b.t, tn_linear(b.t, x[1], w[1], NULL, TN_OUT_IN), targets, 0);
     double tolerance = sizeof(tn_real) == 8 ? 1e-13 : 2e-6;
     ck_assert_double_lt(distance(fused->x, plain->x, 1), tolerance);
     ck_assert_int_eq(tn_backward(b.t, tn_add(b.t, fused, plain)), 0);

@@ -55,7 +55,9 @@ static int run(const call *c, tn_tape *t)
     tn_tensor *in[TN_MAX_INPUTS];
     tn_tape_train(t, 1);
     for (int i = 0; i < c->op->inputs; i++)
-        in[i] = call_is_first(c, i) ? tn_scale(t, c->in[i], 1) : c->in[i] == c->in[0] ? in[0] : c->in[i];
+        in[i] = call_is_first(c, i)    ? tn_scale(t, c->in[i], 1)
+                : c->in[i] == c->in[0] ? in[0]
+                                       : c->in[i];
     tn_tensor *y = tn_apply(t, c->op, in, c->attr);
     tn_tensor *loss = y ? tn_sum(t, tn_mul(t, y, y)) : NULL;
     return loss ? tn_backward(t, loss) : tn_tape_code(t);
@@ -69,14 +71,15 @@ static bool run_without(const call *c, long n, const tn_real *want, size_t bytes
     atomic_store(&left, n);
     int code = run(c, b.t);
     bool was_refused = atomic_exchange(&left, -1) < 0;
-    ck_assert_msg(code == (was_refused ? TN_ENOMEM : 0), "%s: without block %ld: %d, %s", c->name, n, code,
-                  tn_tape_error(b.t));
+    ck_assert_msg(code == (was_refused ? TN_ENOMEM : 0), "%s: without block %ld: %d, %s", c->name,
+                  n, code, tn_tape_error(b.t));
     ck_assert(!was_refused || strstr(tn_tape_error(b.t), "out of memory"));
     tn_tape_reset(b.t);
     call_clear(c);
     ck_assert_int_eq(run(c, b.t), 0);
     tn_real *g = call_gradients(c);
-    ck_assert_msg(!memcmp(g, want, bytes), "%s: other gradients after block %ld was refused", c->name, n);
+    ck_assert_msg(!memcmp(g, want, bytes), "%s: other gradients after block %ld was refused",
+                  c->name, n);
     free(g);
     bench_free(b);
     return was_refused;
@@ -117,8 +120,17 @@ START_TEST(product_without_memory)
     for (int threads = 1; threads <= 2; threads++)
         for (int here = 0; here < 2; here++) {
             tn_context *c = tn_context_new(&(tn_options){ .threads = threads });
-            tn_product p = { .m = N, .n = N, .k = N, .a = x, .ars = N, .acs = 1, .b = x, .brs = N, .bcs = 1,
-                             .c = y, .ldc = N };
+            tn_product p = { .m = N,
+                             .n = N,
+                             .k = N,
+                             .a = x,
+                             .ars = N,
+                             .acs = 1,
+                             .b = x,
+                             .brs = N,
+                             .bcs = 1,
+                             .c = y,
+                             .ldc = N };
             atomic_store(&left, 0);
             ck_assert_int_eq(here ? tn_gemm_here(c, 0, &p) : tn_gemm(c, &p), TN_ENOMEM);
             atomic_store(&left, -1);

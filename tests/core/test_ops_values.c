@@ -10,8 +10,9 @@ static void expect(const char *what, const tn_tensor *a, const double want[])
 {
     ck_assert_msg(a != NULL, "%s: refused", what);
     for (int64_t i = 0; i < tn_tensor_count(a); i++)
-        ck_assert_msg(fabs((double)a->x[i] - want[i]) < 1e-6, "%s: element %ld is %.9g, expected %.9g", what, (long)i,
-                      (double)a->x[i], want[i]);
+        ck_assert_msg(fabs((double)a->x[i] - want[i]) < 1e-6,
+                      "%s: element %ld is %.9g, expected %.9g", what, (long)i, (double)a->x[i],
+                      want[i]);
 }
 
 #define VALUES(...) ((const double[]){ __VA_ARGS__ })
@@ -21,7 +22,8 @@ START_TEST(plain_ops_by_hand)
     bench b = bench_new();
     tn_tensor *a = tensor(2, DIM(2, 2), VALUES(1, -2, 3, 4), false);
     tn_tensor *c = tensor(2, DIM(2, 2), VALUES(5, 6, -7, 8), false);
-    tn_tensor *row = tensor(1, DIM(2), VALUES(10, 20), false), *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    tn_tensor *row = tensor(1, DIM(2), VALUES(10, 20), false),
+              *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
     id->i[0] = 1;
     expect("add", tn_add(b.t, a, c), VALUES(6, 4, -4, 12));
     expect("add a row", tn_add(b.t, a, row), VALUES(11, 18, 13, 24));
@@ -29,8 +31,10 @@ START_TEST(plain_ops_by_hand)
     expect("scale", tn_scale(b.t, a, -0.5), VALUES(-0.5, 1, -1.5, -2));
     expect("relu", tn_relu(b.t, a), VALUES(1, 0, 3, 4));
     expect("gelu", tn_gelu(b.t, a), VALUES(0.8411919906, -0.0454023059, 2.9963627, 3.9999297541));
-    expect("gelu_erf", tn_gelu_erf(b.t, a), VALUES(0.8413447461, -0.0455002639, 2.9959503059, 3.9998733150));
-    expect("silu", tn_silu(b.t, a), VALUES(0.7310585786, -0.2384058440, 2.8577223804, 3.9280551601));
+    expect("gelu_erf", tn_gelu_erf(b.t, a),
+           VALUES(0.8413447461, -0.0455002639, 2.9959503059, 3.9998733150));
+    expect("silu", tn_silu(b.t, a),
+           VALUES(0.7310585786, -0.2384058440, 2.8577223804, 3.9280551601));
     expect("sum", tn_sum(b.t, a), VALUES(6));
     expect("mean", tn_mean(b.t, a), VALUES(1.5));
     expect("matmul", tn_matmul(b.t, a, c), VALUES(19, -10, -13, 50));
@@ -52,7 +56,8 @@ END_TEST
 START_TEST(layer_norm_by_hand)
 {
     bench b = bench_new();
-    tn_tensor *x = tensor(2, DIM(1, 4), VALUES(1, 2, 3, 6), false), *w = tensor(1, DIM(4), VALUES(1, 2, 3, 4), false);
+    tn_tensor *x = tensor(2, DIM(1, 4), VALUES(1, 2, 3, 6), false),
+              *w = tensor(1, DIM(4), VALUES(1, 2, 3, 4), false);
     tn_tensor *bias = tensor(1, DIM(4), VALUES(0, 0, 10, 10), false);
     expect("layer_norm", tn_layer_norm(b.t, x, w, NULL, 0.5), VALUES(-1, -1, 0, 6));
     expect("layer_norm with bias", tn_layer_norm(b.t, x, w, bias, 0.5), VALUES(-1, -1, 10, 16));
@@ -67,11 +72,14 @@ END_TEST
 START_TEST(loss_divides_by_tokens)
 {
     bench b = bench_new();
-    tn_tensor *x = tensor(2, DIM(3, 1), VALUES(0, 0, 0), false), *w = tensor(2, DIM(4, 1), VALUES(1, 2, 3, 4), false);
-    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(3), false), *z = tn_linear(b.t, x, w, NULL, TN_OUT_IN);
+    tn_tensor *x = tensor(2, DIM(3, 1), VALUES(0, 0, 0), false),
+              *w = tensor(2, DIM(4, 1), VALUES(1, 2, 3, 4), false);
+    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(3), false),
+              *z = tn_linear(b.t, x, w, NULL, TN_OUT_IN);
     targets->i[1] = -1;
     expect("cross_entropy", tn_cross_entropy(b.t, z, targets, 0), VALUES(1.3862943611));
-    expect("cross_entropy of 8", tn_cross_entropy(b.t, z, targets, 8), VALUES(2 * 1.3862943611 / 8));
+    expect("cross_entropy of 8", tn_cross_entropy(b.t, z, targets, 8),
+           VALUES(2 * 1.3862943611 / 8));
     expect("linear_xent of 8", tn_linear_xent(b.t, x, w, targets, 8), VALUES(2 * 1.3862943611 / 8));
     tn_tensor_free(x);
     tn_tensor_free(w);
@@ -84,7 +92,9 @@ END_TEST
 
 enum { WIDTH = 4 };
 
-typedef struct extreme { double z[WIDTH], p[WIDTH], loss; } extreme; /* loss: of target 0 */
+typedef struct extreme {
+    double z[WIDTH], p[WIDTH], loss;
+} extreme; /* loss: of target 0 */
 
 static const extreme extremes[] = {
     { { 0, 0, 0, 0 }, { 0.25, 0.25, 0.25, 0.25 }, 1.3862943611198906 },
@@ -100,7 +110,8 @@ START_TEST(extreme_logits)
 {
     const extreme *e = &extremes[_i];
     bench b = bench_new();
-    tn_tensor *z = tensor(2, DIM(1, WIDTH), e->z, true), *target = tn_tensor_new(TN_I32, 1, DIM(1), false);
+    tn_tensor *z = tensor(2, DIM(1, WIDTH), e->z, true),
+              *target = tn_tensor_new(TN_I32, 1, DIM(1), false);
     tn_tensor *p = tn_softmax(b.t, z);
     for (int i = 0; i < WIDTH; i++)
         ck_assert_double_eq_tol((double)p->x[i], e->p[i], 1e-6);
@@ -134,7 +145,8 @@ START_TEST(nan_comes_from_nan)
             ck_assert(isfinite(results[r]->x[WIDTH + i]));
         }
     ck_assert(isnan(tn_relu(b.t, a)->x[1]));
-    ck_assert(isnan(tn_gelu(b.t, a)->x[1]) && isnan(tn_gelu_erf(b.t, a)->x[1]) && isnan(tn_silu(b.t, a)->x[1]));
+    ck_assert(isnan(tn_gelu(b.t, a)->x[1]) && isnan(tn_gelu_erf(b.t, a)->x[1]) &&
+              isnan(tn_silu(b.t, a)->x[1]));
     tn_tensor_free(a);
     tn_tensor_free(w);
     bench_free(b);
@@ -164,7 +176,8 @@ START_TEST(no_row_counts)
     tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(2), false);
     targets->i[0] = targets->i[1] = -1;
     tn_tensor *loss = tn_linear_xent(b.t, x, w, targets, 0);
-    loss = tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), targets, 0));
+    loss =
+        tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), targets, 0));
     ck_assert_double_eq((double)loss->x[0], 0);
     ck_assert_int_eq(tn_backward(b.t, loss), 0);
     for (int i = 0; i < 15; i++)

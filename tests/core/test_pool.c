@@ -72,8 +72,13 @@ END_TEST
 /* Every index of the outer run waits for the others, so each thread has one, and starts a run. */
 enum { OUTER = 4 };
 
+/* clang-format off */
 typedef struct outer { tn_pool *pool; counts c; atomic_int arrived; } outer;
-typedef struct nest { counts *c; int thread; } nest;
+/* clang-format on */
+typedef struct nest {
+    counts *c;
+    int thread;
+} nest;
 
 static void count_inner(void *arg, int64_t i, int thread)
 {

@@ -8,14 +8,26 @@
    word 1 the draw, words 2 and 3 the stream. */
 START_TEST(known_answers)
 {
-    struct { uint64_t seed, stream; uint32_t draw, block, out[4]; } rows[] = {
+    struct {
+        uint64_t seed, stream;
+        uint32_t draw, block, out[4];
+    } rows[] = {
         { 0, 0, 0, 0, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
-        { UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT32_MAX, { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-        { 0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3, 0x243f6a88, { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
+        { UINT64_MAX,
+          UINT64_MAX,
+          UINT32_MAX,
+          UINT32_MAX,
+          { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
+        { 0x299f31d0a4093822,
+          0x0370734413198a2e,
+          0x85a308d3,
+          0x243f6a88,
+          { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
     };
     for (int r = 0; r < 3; r++)
         for (uint64_t i = 0; i < 4; i++)
-            ck_assert_uint_eq(tn_random(rows[r].seed, rows[r].stream, rows[r].draw, 4 * (uint64_t)rows[r].block + i),
+            ck_assert_uint_eq(tn_random(rows[r].seed, rows[r].stream, rows[r].draw,
+                                        4 * (uint64_t)rows[r].block + i),
                               rows[r].out[i]);
 }
 END_TEST
@@ -26,14 +38,16 @@ START_TEST(moments)
     enum { N = 200000 };
     double u[4] = { 0 }, z[4] = { 0 };
     for (uint64_t i = 0; i < N; i++) {
-        double a = tn_random_uniform(7, tn_stream("uniform"), 0, i), b = tn_random_normal(7, tn_stream("normal"), 3, i);
+        double a = tn_random_uniform(7, tn_stream("uniform"), 0, i),
+               b = tn_random_normal(7, tn_stream("normal"), 3, i);
         ck_assert(a > 0 && a < 1);
         for (int k = 0; k < 4; k++) {
             u[k] += pow(a, k + 1) / N;
             z[k] += pow(b, k + 1) / N;
         }
     }
-    double law_u[] = { 1 / 2., 1 / 3., 1 / 4., 1 / 5. }, law_z[] = { 0, 1, 0, 3 }, var_z[] = { 1, 2, 15, 96 };
+    double law_u[] = { 1 / 2., 1 / 3., 1 / 4., 1 / 5. }, law_z[] = { 0, 1, 0, 3 },
+           var_z[] = { 1, 2, 15, 96 };
     for (int k = 0; k < 4; k++) {
         ck_assert_double_le(fabs(u[k] - law_u[k]), 5 * sqrt(0.1 / N));
         ck_assert_double_le(fabs(z[k] - law_z[k]), 5 * sqrt(var_z[k] / N));

@@ -80,12 +80,14 @@ START_TEST(backward_refuses)
     tn_tape_free(t);
     tn_context_free(c);
 }
+/* clang-format off */
 END_TEST
 
 static const struct { int ndim; int64_t dim[TN_MAX_NDIM]; } odd_inputs[] = {
     { 2, { 2, 0 } }, { 2, { 2, -3 } }, { 0, { 1 } }, { 5, { 1, 1, 1, 1 } },
     { 2, { INT64_MAX, INT64_MAX } },
 };
+/* clang-format on */
 
 /* A shape that no tensor has is refused before anything is computed with it. */
 START_TEST(inputs_have_sane_shapes)
@@ -102,7 +104,8 @@ END_TEST
 /* Operands that are no operands; each is made without a gradient and told to want one, or is empty. */
 static tn_tensor *odd_operand(tn_tape *t, int i, tn_tensor *own, const char **text)
 {
-    static const char wants[] = "wants a gradient without memory for it; expected tn_tensor_new to be told";
+    static const char wants[] =
+        "wants a gradient without memory for it; expected tn_tensor_new to be told";
     static const char empty[] = "has no values; expected a tensor of tn_tensor_new";
     const int64_t dim[] = { 1, 1 };
     tn_tensor *a = i == 0   ? tn_tensor_new(TN_REAL, 2, dim, false)
@@ -120,7 +123,8 @@ START_TEST(odd_operands_are_refused)
 {
     static tn_real number;
     tn_tensor own[ODD_OPERANDS] = { [3] = { .ndim = 2, .dim = { 1, 1, 1, 1 }, .x = &number },
-                                    [4] = { .ndim = 2, .dim = { 1, 1, 1, 1 } }, [5] = { .x = &number } };
+                                    [4] = { .ndim = 2, .dim = { 1, 1, 1, 1 } },
+                                    [5] = { .x = &number } };
     char want[128];
     const char *text;
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
@@ -150,7 +154,8 @@ START_TEST(types_are_known)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         char want[128];
         tn_dtype type = (tn_dtype)types[i];
-        snprintf(want, sizeof want, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16", types[i]);
+        snprintf(want, sizeof want, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16",
+                 types[i]);
         ck_assert_ptr_null(tn_tape_input(t, type, 1, (int64_t[]){ 3 }));
         ck_assert_str_eq(tn_tape_error(t), want);
         ck_assert_int_eq(tn_tape_code(t), TN_EARG);
@@ -187,18 +192,13 @@ static tn_tensor *too_large(tn_tape *t, int i, const char **text)
     tn_tensor x, y, a, b;
     *text = texts[i];
     switch (i) {
-    case 0:
-        return tn_linear(t, hollow(&x, LARGE / 4, 1), hollow(&a, LARGE, 1), NULL, TN_OUT_IN);
-    case 1:
-        return tn_matmul(t, hollow(&x, LARGE, 128), hollow(&a, 128, 256));
-    case 2:
-        return tn_concat(t, hollow(&x, 256, LARGE / 2), hollow(&a, 256, LARGE / 2));
-    case 3:
-        hollow(&x, 4, 1)->dtype = TN_I32;
-        return tn_embed(t, hollow(&a, 1, 128 * LARGE), &x);
+    case 0: return tn_linear(t, hollow(&x, LARGE / 4, 1), hollow(&a, LARGE, 1), NULL, TN_OUT_IN);
+    case 1: return tn_matmul(t, hollow(&x, LARGE, 128), hollow(&a, 128, 256));
+    case 2: return tn_concat(t, hollow(&x, 256, LARGE / 2), hollow(&a, 256, LARGE / 2));
+    case 3: hollow(&x, 4, 1)->dtype = TN_I32; return tn_embed(t, hollow(&a, 1, 128 * LARGE), &x);
     default:
-        return tn_lora(t, hollow(&y, LARGE, 1), hollow(&x, LARGE, 1), hollow(&a, LARGE, 1), hollow(&b, 1, LARGE), 1,
-                       0, 0, 0);
+        return tn_lora(t, hollow(&y, LARGE, 1), hollow(&x, LARGE, 1), hollow(&a, LARGE, 1),
+                       hollow(&b, 1, LARGE), 1, 0, 0, 0);
     }
 }
 
@@ -299,7 +299,8 @@ static tn_tensor *view_of_a_leaf(tn_tape *t, tn_tensor *a, tn_tensor **other)
 }
 
 static tn_tensor *(*const shared[])(tn_tape *t, tn_tensor *a, tn_tensor **other) = {
-    kept_by_its_op, kept_by_attention, used_before, seen_by_a_view, view_of_a_leaf };
+    kept_by_its_op, kept_by_attention, used_before, seen_by_a_view, view_of_a_leaf
+};
 
 /* The loss and a's gradient, with the result itself consumed or a fresh copy of it. */
 static double consume(tn_tape *t, int kind, bool fresh, tn_tensor *const w[4])
@@ -318,7 +319,8 @@ START_TEST(shared_results_are_not_overwritten)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
     tn_tape *t = tn_tape_new(c);
-    tn_tensor *a = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 6 }, true), *x = weight(2, 2, 3, true);
+    tn_tensor *a = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 6 }, true),
+              *x = weight(2, 2, 3, true);
     tn_tensor *w[4] = { a, x, weight(2, 1, 3, true), weight(2, 2, 1, true) };
     tn_real want[12], before[12];
     tn_fill_uniform(a->x, 12, 1, 1, 1);
@@ -342,7 +344,8 @@ START_TEST(shapes_fit_their_room)
     memset(text, 'x', sizeof text);
     memset(after, 'x', sizeof after);
     tn_tensor a = { .ndim = 4, .dim = { INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN } };
-    ck_assert_str_eq(tn_tensor_shape(&a, text), "(-9223372036854775808,-9223372036854775808,-9223372036854775808");
+    ck_assert_str_eq(tn_tensor_shape(&a, text),
+                     "(-9223372036854775808,-9223372036854775808,-9223372036854775808");
     ck_assert_mem_eq(text + 64, after, sizeof after);
     a = (tn_tensor){ .ndim = 2, .dim = { 2, 3 } };
     ck_assert_str_eq(tn_tensor_shape(&a, text), "(2,3)");

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
+/* clang-format off */
 typedef struct row { const char *s; size_t n, takes; uint32_t code; } row;
+/* clang-format on */
 
 static const row rows[] = {
     { "a", 1, 1, 'a' },
@@ -21,21 +23,21 @@ static const row rows[] = {
     { "\xF0\x90\x80\x80", 4, 4, 0x10000 },
     { "\xF4\x8F\xBF\xBF", 4, 4, 0x10FFFF },
     { "\xC3\xA9 and more", 11, 2, 0xE9 },
-    { "\x80", 1, 0, 0 },             /* continuation without a start */
+    { "\x80", 1, 0, 0 }, /* continuation without a start */
     { "\xBF", 1, 0, 0 },
-    { "\xC0\x80", 2, 0, 0 },         /* overlong */
+    { "\xC0\x80", 2, 0, 0 }, /* overlong */
     { "\xC1\xBF", 2, 0, 0 },
     { "\xE0\x9F\xBF", 3, 0, 0 },
     { "\xF0\x8F\xBF\xBF", 4, 0, 0 },
-    { "\xED\xA0\x80", 3, 0, 0 },     /* surrogates */
+    { "\xED\xA0\x80", 3, 0, 0 }, /* surrogates */
     { "\xED\xBF\xBF", 3, 0, 0 },
     { "\xF4\x90\x80\x80", 4, 0, 0 }, /* past U+10FFFF */
     { "\xF5\x80\x80\x80", 4, 0, 0 },
     { "\xFF", 1, 0, 0 },
-    { "\xC3", 1, 0, 0 },             /* cut short */
+    { "\xC3", 1, 0, 0 }, /* cut short */
     { "\xE2\x82\xAC", 2, 0, 0 },
     { "\xF0\x9F\x98\x80", 3, 0, 0 },
-    { "\xC3(", 2, 0, 0 },            /* another character instead of a continuation */
+    { "\xC3(", 2, 0, 0 }, /* another character instead of a continuation */
     { "\xE2\x82(", 3, 0, 0 },
     { "\xE2(\xAC", 3, 0, 0 },
     { "\xF0\x9F\x98\xC0", 4, 0, 0 },

@@ -49,10 +49,18 @@ static void put_files(fixture *f)
     f->tensors_file = tn_path_join(f->folder, "tensors");
     f->fresh = tn_path_join(f->folder, "fresh");
     tn_safetensors_write(f->tensors_file,
-                         (tn_entry[]){ { .name = "word", .type = TN_FILE_F32, .ndim = 1, .dim = { 2 },
-                                         .bytes = "1234567", .size = 8 },
-                                       { .name = "zero", .type = TN_FILE_I32, .ndim = 1, .dim = { 1 },
-                                         .bytes = "123", .size = 4 } },
+                         (tn_entry[]){ { .name = "word",
+                                         .type = TN_FILE_F32,
+                                         .ndim = 1,
+                                         .dim = { 2 },
+                                         .bytes = "1234567",
+                                         .size = 8 },
+                                       { .name = "zero",
+                                         .type = TN_FILE_I32,
+                                         .ndim = 1,
+                                         .dim = { 1 },
+                                         .bytes = "123",
+                                         .size = 4 } },
                          2, f->metadata, &f->base.e);
 }
 
@@ -62,10 +70,19 @@ static null_fixture *open_fixture(void)
     static const tn_loader_options batches = { .batch = 1 };
     static const char *const words[] = { "word" }, *const metadata[] = { "key", "value", NULL };
     fixture *f = calloc(1, sizeof *f);
-    *f = (fixture){ .word = "word", .marked = "\xEF\xBB\xBFx", .key = "key", .json_text = json_text,
-                    .split = "train", .words = words, .metadata = metadata, .options = &options,
-                    .batches = &batches, .task = tn_tasks[0], .numbers = calloc(8, sizeof(tn_real)),
-                    .bytes = calloc(8, 8), .ids = calloc(8, sizeof(int32_t)) };
+    *f = (fixture){ .word = "word",
+                    .marked = "\xEF\xBB\xBFx",
+                    .key = "key",
+                    .json_text = json_text,
+                    .split = "train",
+                    .words = words,
+                    .metadata = metadata,
+                    .options = &options,
+                    .batches = &batches,
+                    .task = tn_tasks[0],
+                    .numbers = calloc(8, sizeof(tn_real)),
+                    .bytes = calloc(8, 8),
+                    .ids = calloc(8, sizeof(int32_t)) };
     f->base.c = tn_context_new(&(tn_options){ .threads = 1 });
     f->base.t = tn_tape_new(f->base.c);
     put_files(f);
@@ -95,8 +112,8 @@ static void close_fixture(null_fixture *base)
     tn_tape_free(f->base.t);
     tn_context_free(f->base.c);
     discard(f->folder);
-    void *all[] = { f->text_file, f->json_file, f->tensors_file, f->records_file, f->fresh, f->numbers,
-                    f->bytes, f->ids, f->grown, f };
+    void *all[] = { f->text_file, f->json_file, f->tensors_file, f->records_file, f->fresh,
+                    f->numbers,   f->bytes,     f->ids,          f->grown,        f };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

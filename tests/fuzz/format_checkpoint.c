@@ -57,12 +57,12 @@ static const row state_rows[] = {
     { "'options'", "'extra': 1, 'options'", "extra is unknown", false },
     { "  'options'", NULL, "options is missing", false },
     { "'1234567890abcdef'", "'1234567890ABCDEF'", "run is 1234567890ABCDEF", false },
-    { "'step': 1", "'step': 3",
-      "its checksum does not fit its content; the file is damaged", true },
+    { "'step': 1", "'step': 3", "its checksum does not fit its content; the file is damaged",
+      true },
     { "'checksum': '", "'checksum': 'x",
       "its checksum does not fit its content; the file is damaged", true },
-    { "'checksum'", "'checksun'",
-      "has no checksum; it is cut short or not from a checkpoint", true },
+    { "'checksum'", "'checksun'", "has no checksum; it is cut short or not from a checkpoint",
+      true },
     { "  'checksum'", NULL, "has no checksum; it is cut short or not from a checkpoint", true },
     { "", "\n", "its checksum does not fit its content; the file is damaged", true },
     /* valid */
@@ -111,11 +111,17 @@ static bytes state_pack(bytes text)
     return out;
 }
 
+/* clang-format off */
 typedef struct run { tn_context *c; tn_params *p; tn_optim *o; } run;
+/* clang-format on */
 
 static run new_run(void)
 {
-    static const struct { const char *name; int rank; int64_t dim[2]; } weights[] = {
+    static const struct {
+        const char *name;
+        int rank;
+        int64_t dim[2];
+    } weights[] = {
         { "layer.0.lora_A.weight", 2, { 2, 3 } },
         { "layer.0.lora_B.weight", 2, { 4, 2 } },
         { "norm.weight", 1, { 3, 0 } },
@@ -125,7 +131,8 @@ static run new_run(void)
     r.p = tn_params_new(r.c);
     for (int i = 0; i < 3; i++)
         tn_params_add(r.p, weights[i].name, weights[i].rank, weights[i].dim);
-    r.o = tn_optim_new(r.p, tn_optim_find("lora-rite"), &(tn_optim_options){ .weight_decay = -1 }, &e);
+    r.o = tn_optim_new(r.p, tn_optim_find("lora-rite"), &(tn_optim_options){ .weight_decay = -1 },
+                       &e);
     if (!r.o)
         abort();
     return r;
@@ -154,8 +161,14 @@ static void furnish(const char *folder)
     tn_error e = { 0 };
     run r = new_run();
     step(r);
-    const tn_run_state state = { .step = 1, .batches = 2, .tokens = 30, .best = 1.5,
-                                 .options_hash = 7, .planned = 10, .records = 5, .data_hash = 9,
+    const tn_run_state state = { .step = 1,
+                                 .batches = 2,
+                                 .tokens = 30,
+                                 .best = 1.5,
+                                 .options_hash = 7,
+                                 .planned = 10,
+                                 .records = 5,
+                                 .data_hash = 9,
                                  .run = 0x1234567890abcdef };
     if (tn_checkpoint_save(folder, r.p, r.o, &state, 3, &e))
         abort();
@@ -183,14 +196,24 @@ static int use_files(const char *folder, tn_error *e)
     return use_state(folder, e);
 }
 
+/* clang-format off */
 const format format_state = { .name = "state", .json = true, .file = AT "/" TN_STATE_FILE, .named = "checkpoint-1",
                               .furnish = furnish, .use = use_state, .pack = state_pack,
                               .unpack = state_unpack, .rows = state_rows };
-const format format_checkpoint_weights = { .name = "checkpoint_weights", .json = true,
-                                           .file = AT "/" TN_STATE_WEIGHTS, .furnish = furnish,
-                                           .use = use_files, .pack = safetensors_pack,
-                                           .unpack = safetensors_unpack, .rows = weight_rows };
-const format format_checkpoint_moments = { .name = "checkpoint_moments", .json = true,
-                                           .file = AT "/" TN_STATE_MOMENTS, .furnish = furnish,
-                                           .use = use_files, .pack = safetensors_pack,
-                                           .unpack = safetensors_unpack, .rows = moment_rows };
+/* clang-format on */
+const format format_checkpoint_weights = { .name = "checkpoint_weights",
+                                           .json = true,
+                                           .file = AT "/" TN_STATE_WEIGHTS,
+                                           .furnish = furnish,
+                                           .use = use_files,
+                                           .pack = safetensors_pack,
+                                           .unpack = safetensors_unpack,
+                                           .rows = weight_rows };
+const format format_checkpoint_moments = { .name = "checkpoint_moments",
+                                           .json = true,
+                                           .file = AT "/" TN_STATE_MOMENTS,
+                                           .furnish = furnish,
+                                           .use = use_files,
+                                           .pack = safetensors_pack,
+                                           .unpack = safetensors_unpack,
+                                           .rows = moment_rows };

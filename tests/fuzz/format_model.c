@@ -76,16 +76,16 @@ static const row config_rows[] = {
       "/scale_attn_weights is a boolean", false },
     { "'tie_word_embeddings': true", "'tie_word_embeddings': false",
       "tensor 'lm_head.weight' is missing", false },
-    { "'tie_word_embeddings': true", "'tie_word_embeddings': 1",
-      "/tie_word_embeddings is a number", false },
+    { "'tie_word_embeddings': true", "'tie_word_embeddings': 1", "/tie_word_embeddings is a number",
+      false },
     { "'eos_token_id': 10", "'eos_token_id': '10'", "/eos_token_id is the string '10'", false },
     { "'eos_token_id': 10", "'eos_token_id': -2", "/eos_token_id is a number", false },
     { "'resid_pdrop': 0.1", "'scale_attn_by_inverse_layer_idx': true",
       "/scale_attn_by_inverse_layer_idx is a boolean", false },
-    { "'resid_pdrop': 0.1", "'add_cross_attention': true",
-      "/add_cross_attention is a boolean", false },
-    { "'resid_pdrop': 0.1", "'quantization_config': {}",
-      "/quantization_config is an object", false },
+    { "'resid_pdrop': 0.1", "'add_cross_attention': true", "/add_cross_attention is a boolean",
+      false },
+    { "'resid_pdrop': 0.1", "'quantization_config': {}", "/quantization_config is an object",
+      false },
     /* valid */
     { "'n_inner': null", "'n_inner': 16", NULL, false },
     { "'gelu_new'", "'gelu_pytorch_tanh'", NULL, false },
@@ -104,7 +104,8 @@ static const row weight_rows[] = {
     { NULL, "{}\n", "no number in its weight files", false },
     { "'F32'", "'I32'", "tensor 'transformer.h.0.attn.c_attn.bias' is of type I32", false },
     { "wte.weight", "wtf.weight",
-      "tensor 'transformer.wtf.weight' has no place in the model that config.json describes", false },
+      "tensor 'transformer.wtf.weight' has no place in the model that config.json describes",
+      false },
     { "transformer.wte.weight", "wpe.weight", "tensor 'wpe.weight' is there twice", false },
     { "[11,4]", "[4,11]", "tensor 'transformer.wte.weight' is (4,11)", false },
     { "[11,4]", "[44]", "tensor 'transformer.wte.weight' is (44)", false },
@@ -164,10 +165,10 @@ static const row adapter_rows[] = {
     { "'r': 2", "'r': 2, 'r': 2", ":1: found the key 'r' again at column 62", false },
     { "'r': 2, ", "",
       "tensor 'base_model.model.transformer.h.0.attn.c_attn.lora_A.weight' has 2 rows", false },
-    { "'lora_alpha': 4", "'lora_alpha': 0",
-      "the scale of transformer.h.0.attn.c_attn is 0", false },
-    { "'lora_alpha': 4", "'lora_alpha': -4",
-      "the scale of transformer.h.0.attn.c_attn is -2", false },
+    { "'lora_alpha': 4", "'lora_alpha': 0", "the scale of transformer.h.0.attn.c_attn is 0",
+      false },
+    { "'lora_alpha': 4", "'lora_alpha': -4", "the scale of transformer.h.0.attn.c_attn is -2",
+      false },
     { "'lora_alpha': 4", "'lora_alpha': '4'", "/lora_alpha is the string '4'", false },
     { "'lora_alpha': 4", "'lora_alpha': 1e999", "/lora_alpha is a number", false },
     { "'lora_alpha': 4", "'lora_alpha': null, 'x': [", ":1: found `,` at column 83", false },
@@ -182,8 +183,8 @@ static const row adapter_rows[] = {
     { "'use_dora': false", "'use_dora': 'yes'", "/use_dora is the string 'yes'", false },
     { "'rank_pattern': {}", "'modules_to_save': ['wte'], 'rank_pattern': {}, 'y': 1",
       ":4: found the key 'modules_to_save' again at column 98", false },
-    { "'modules_to_save': null", "'modules_to_save': ['wte']",
-      "/modules_to_save is an array", false },
+    { "'modules_to_save': null", "'modules_to_save': ['wte']", "/modules_to_save is an array",
+      false },
     { "'init_lora_weights': true", "'init_lora_weights': 'pissa'",
       "/init_lora_weights is the string 'pissa'", false },
     { "'init_lora_weights': true", "'init_lora_weights': 'olora'",
@@ -193,12 +194,12 @@ static const row adapter_rows[] = {
     { "'init_lora_weights': true", "'lora_bias': true", "/lora_bias is a boolean", false },
     { "'init_lora_weights': true", "'trainable_token_indices': [1]",
       "/trainable_token_indices is an array", false },
-    { "'init_lora_weights': true", "'target_parameters': ['x']",
-      "/target_parameters is an array", false },
+    { "'init_lora_weights': true", "'target_parameters': ['x']", "/target_parameters is an array",
+      false },
     { "'alpha_pattern': {}", "'alpha_pattern': {'c_attn': '4'}",
       "/alpha_pattern/c_attn is the string '4'", false },
-    { "'alpha_pattern': {}", "'alpha_pattern': {'c_.*': 4}",
-      "/alpha_pattern/c_.* is a number", false },
+    { "'alpha_pattern': {}", "'alpha_pattern': {'c_.*': 4}", "/alpha_pattern/c_.* is a number",
+      false },
     { "'alpha_pattern': {}", "'alpha_pattern': [4]", "/alpha_pattern is an array", false },
     { "'alpha_pattern': {}", "'alpha_pattern': {'c_attn': -1}",
       "the scale of transformer.h.0.attn.c_attn is -0.5", false },
@@ -219,6 +220,7 @@ static const row adapter_rows[] = {
     END,
 };
 
+/* clang-format off */
 static const row adapter_weight_rows[] = {
     { NULL, "{}\n", "no tensor", false },
     { "lora_A", "lora_C",
@@ -249,6 +251,7 @@ static const row adapter_weight_rows[] = {
       "tensor 'base_model.model.transformer.h.0.attn.c_attn.lora_A.weight' is (2,2)", false },
     END,
 };
+/* clang-format on */
 
 /* ---- a folder ---- */
 
@@ -319,8 +322,9 @@ static void run(const tn_model *m)
 {
     static const int32_t ids[] = { 1, 0, 0, 0 }, targets[] = { 0, 0, 0, -1 };
     const int64_t width = m->positions < 4 ? m->positions : 4;
-    const tn_batch b = { .rows = 1, .width = width, .ids = ids, .targets = targets,
-                         .tokens = width < 4 ? width : 3 };
+    const tn_batch b = {
+        .rows = 1, .width = width, .ids = ids, .targets = targets, .tokens = width < 4 ? width : 3
+    };
     tn_tape *t = tn_tape_new(m->context);
     tn_tape_train(t, 1);
     tn_tensor *loss = tn_model_loss(m, t, &b, 0);
@@ -357,18 +361,36 @@ static int use_adapter(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* clang-format off */
 const format format_config = { .name = "config", .json = true, .file = "config.json", .named = "",
                                .furnish = furnish, .use = use, .rows = config_rows };
-const format format_weights = { .name = "weights", .json = true, .file = "model.safetensors", .named = "",
-                                .furnish = furnish, .use = use, .pack = safetensors_pack,
-                                .unpack = safetensors_unpack, .rows = weight_rows };
-const format format_index = { .name = "index", .json = true, .file = "model.safetensors.index.json",
-                              .named = "", .furnish = furnish_index, .use = use,
+/* clang-format on */
+const format format_weights = { .name = "weights",
+                                .json = true,
+                                .file = "model.safetensors",
+                                .named = "",
+                                .furnish = furnish,
+                                .use = use,
+                                .pack = safetensors_pack,
+                                .unpack = safetensors_unpack,
+                                .rows = weight_rows };
+const format format_index = { .name = "index",
+                              .json = true,
+                              .file = "model.safetensors.index.json",
+                              .named = "",
+                              .furnish = furnish_index,
+                              .use = use,
                               .rows = index_rows };
+/* clang-format off */
 const format format_adapter_config = { .name = "adapter_config", .json = true, .file = "adapter_config.json",
                                        .named = "adapter_", .furnish = furnish,
                                        .use = use_adapter, .rows = adapter_rows };
-const format format_adapter_weights = { .name = "adapter_weights", .json = true,
-                                        .file = "adapter_model.safetensors", .furnish = furnish,
-                                        .use = use_adapter, .pack = safetensors_pack,
-                                        .unpack = safetensors_unpack, .rows = adapter_weight_rows };
+/* clang-format on */
+const format format_adapter_weights = { .name = "adapter_weights",
+                                        .json = true,
+                                        .file = "adapter_model.safetensors",
+                                        .furnish = furnish,
+                                        .use = use_adapter,
+                                        .pack = safetensors_pack,
+                                        .unpack = safetensors_unpack,
+                                        .rows = adapter_weight_rows };

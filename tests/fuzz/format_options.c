@@ -8,7 +8,7 @@
 
 /* The commands without what they do: nothing here runs one. */
 const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     { letter, #name, synonyms, arguments, most, needs, help, NULL },
 #include "apps/commands/commands.def"
 #undef COMMAND
@@ -23,11 +23,12 @@ const command *command_find(const char *name)
     return NULL;
 }
 
-#define CONFIG                                                                                     \
+#define CONFIG                                                                                      \
     "# a comment\nmodel = base\ndata: 'it # is'\n\nseed = 8k\nopt = beta1=0.9\nopt = \"a\\tb=1\"\n" \
     "learning_rate = 1e-3 # half\nmask-prompt = no\nlr-scheduler = cosine\n"
 
-#define WORDS "train\n--model\nbase\n--seed=3\n--opt\nbeta1=0.9\n--no-mask-prompt\n-b\n8\n--lr\n1e-3\n"
+#define WORDS                                                                                      \
+    "train\n--model\nbase\n--seed=3\n--opt\nbeta1=0.9\n--no-mask-prompt\n-b\n8\n--lr\n1e-3\n"
 
 static const row config_rows[] = {
     { NULL, "seed", ":1: \"seed\"", false },
@@ -112,8 +113,8 @@ static const row word_rows[] = {
     { NULL, "train\nextra\n", "\"extra\": expected an option", false },
     { NULL, "train\n--lr-scheduler\ncos\n", "--lr-scheduler: \"cos\"", false },
     { NULL, "train\n--tokenizer\nwords\n", "--tokenizer: \"words\"", false },
-    { NULL, "train\n--config\n/nowhere/x\n",
-      "/nowhere/x: cannot open: No such file or directory", false },
+    { NULL, "train\n--config\n/nowhere/x\n", "/nowhere/x: cannot open: No such file or directory",
+      false },
     { NULL, "train\n--out\nx\n", "--out is an option of compare, not of train", false },
     { NULL, "train\n--=3\n", "--: unknown option", false },
     { NULL, "train\n---seed\n3\n", "---seed: unknown option", false },
@@ -194,8 +195,12 @@ static int use_words(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* clang-format off */
 const format format_options = { .name = "options", .file = "x.config", .furnish = furnish_config,
                                 .use = use_config, .rows = config_rows };
-const format format_command_line = { .name = "command_line", .file = "words",
-                                     .furnish = furnish_words, .use = use_words,
+/* clang-format on */
+const format format_command_line = { .name = "command_line",
+                                     .file = "words",
+                                     .furnish = furnish_words,
+                                     .use = use_words,
                                      .rows = word_rows };

@@ -94,8 +94,8 @@ static const row rows[] = {
     { "", "x", "the tensors end at byte 30", false },
     { "mnopqrst", NULL, "tensor 'b': data_offsets [16,28]", false },
     { ",'d':{'dtype':'F16','shape':[0,5],'data_offsets':[30,30]}", "", NULL, false },
-    { ",'c':{'dtype':'BF16','shape':[],'data_offsets':[28,30]}", "",
-      "tensor 'd' begins at byte 30", false },
+    { ",'c':{'dtype':'BF16','shape':[],'data_offsets':[28,30]}", "", "tensor 'd' begins at byte 30",
+      false },
     { "{'__metadata__'", "{'__metadata__':{},'__metadata__'",
       ":1: found the key '__metadata__' again at column 35", false },
     { "'I32','shape':[3]", "'I64','shape':[3]", "tensor 'b' has 12 bytes", false },
@@ -175,6 +175,8 @@ static int use(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* clang-format off */
 const format format_safetensors = { .name = "safetensors", .json = true, .file = "x.safetensors",
                                     .furnish = furnish, .use = use, .pack = safetensors_pack,
                                     .unpack = safetensors_unpack, .rows = rows };
+/* clang-format on */

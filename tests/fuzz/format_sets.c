@@ -10,7 +10,8 @@
     "{'prompt': '', 'completion': 'caf\\u00e9', 'id': 7}\n"                                        \
     "{'text': 'all of it'}\n"
 
-#define PROSE "It was a bright cold day in April, and the clocks were striking thirteen. caf\xc3\xa9\n"
+#define PROSE                                                                                      \
+    "It was a bright cold day in April, and the clocks were striking thirteen. caf\xc3\xa9\n"
 
 static const row record_rows[] = {
     { NULL, "", "0 bytes", false },
@@ -25,8 +26,8 @@ static const row record_rows[] = {
     { "'completion': ' 2'", "'completion': ''", ":1: 'completion' is empty", false },
     { "'completion': ' 2'", "'completion': [' 2']", ":1: 'completion' is not a string", false },
     { ", 'completion': ' 2'", "", ":1: 'completion' is missing", false },
-    { "'prompt': '1 + 1 =', ", "'text': 'x', ",
-      ":1: 'text' beside 'prompt' or 'completion'", false },
+    { "'prompt': '1 + 1 =', ", "'text': 'x', ", ":1: 'text' beside 'prompt' or 'completion'",
+      false },
     { "'prompt': '1 + 1 ='", "'prompt': 7", ":1: 'prompt' is not a string", false },
     { "'prompt': '1 + 1 ='", "'prompt': null", ":1: 'prompt' is not a string", false },
     { "'prompt': '1 + 1 ='", "'prompt': {}", ":1: 'prompt' is not a string", false },
@@ -119,8 +120,8 @@ static void take(const tn_dataset *d, tn_error *e)
         free(ids);
     }
     for (int order = 0; order < 2; order++) {
-        tn_loader *l = tn_loader_new(
-            d, &(tn_loader_options){ .batch = 2, .seed = 1, .in_order = order }, e);
+        tn_loader *l =
+            tn_loader_new(d, &(tn_loader_options){ .batch = 2, .seed = 1, .in_order = order }, e);
         for (int k = 0; l && k < 5 && tn_loader_next(l); k++) {}
         tn_loader_free(l);
     }
@@ -152,7 +153,10 @@ static int use_text(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* clang-format off */
 const format format_jsonl = { .name = "jsonl", .json = true, .file = "x.jsonl", .furnish = furnish_records,
                               .use = use_records, .rows = record_rows };
-const format format_text = { .name = "text", .file = "x.txt", .furnish = furnish_text,
-                             .use = use_text, .rows = text_rows };
+/* clang-format on */
+const format format_text = {
+    .name = "text", .file = "x.txt", .furnish = furnish_text, .use = use_text, .rows = text_rows
+};

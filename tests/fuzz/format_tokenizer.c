@@ -90,8 +90,8 @@ static const row rows[] = {
     { ",'special':true", "", "/added_tokens/0 is an object", false },
     { "'added_tokens':[", "'added_tokens':[{'id':0,'content':'x','special':true},",
       "/added_tokens is an array", false },
-    { "'added_tokens':[{'id':5,'content':'<|end|>','special':true,'normalized':false}]", "'added_tokens':{}",
-      "/added_tokens is an object", false },
+    { "'added_tokens':[{'id':5,'content':'<|end|>','special':true,'normalized':false}]",
+      "'added_tokens':{}", "/added_tokens is an object", false },
     { "\\u00e9", "\\ud800", ":4: found half of a surrogate pair at column 36", false },
     { "\\u00e9", "\xff", ":4: found byte 0xFF at column 36", false },
     { "'<|end|>':5}", "'<|end|>':6}", "/model/vocab/<|end|> is a number", false },
@@ -159,7 +159,8 @@ static void encode(const tn_tokenizer *k, const char *text, tn_error *e)
 
 static int use(const char *folder, tn_error *e)
 {
-    static const char *const texts[] = { "", "a b\n", "caf\xc3\xa9 <|end|>", "\xf0\x9f\x87\xa9 \t" };
+    static const char *const texts[] = { "", "a b\n", "caf\xc3\xa9 <|end|>",
+                                         "\xf0\x9f\x87\xa9 \t" };
     tn_tokenizer *k = tn_tokenizer_open(folder, e);
     tn_text all = { 0 };
     for (size_t i = 0; k && i < sizeof texts / sizeof *texts; i++)
@@ -183,8 +184,13 @@ static int use(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* clang-format off */
 const format format_tokenizer = { .name = "tokenizer", .json = true, .file = "tokenizer.json",
                                   .furnish = furnish, .use = use, .rows = rows };
-const format format_tokenizer_config = { .name = "tokenizer_config", .json = true,
-                                         .file = "tokenizer_config.json", .furnish = furnish,
-                                         .use = use, .rows = config_rows };
+/* clang-format on */
+const format format_tokenizer_config = { .name = "tokenizer_config",
+                                         .json = true,
+                                         .file = "tokenizer_config.json",
+                                         .furnish = furnish,
+                                         .use = use,
+                                         .rows = config_rows };

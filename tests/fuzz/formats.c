@@ -8,10 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* clang-format off */
 #define FORMATS(F)                                                                                 \
     F(json) F(safetensors) F(tokenizer) F(tokenizer_config) F(config) F(weights) F(index)            \
     F(jsonl) F(text) F(adapter_config) F(adapter_weights) F(state) F(checkpoint_weights)             \
     F(checkpoint_moments) F(options) F(command_line)
+/* clang-format on */
 
 #define F(name) extern const format format_##name;
 FORMATS(F)
@@ -21,7 +23,7 @@ const format *const formats[] = {
 #define F(name) &format_##name,
     FORMATS(F)
 #undef F
-    NULL
+        NULL
 };
 
 const format *format_find(const char *name)
@@ -60,7 +62,8 @@ static bytes joined(bytes a, size_t at, const char *b, size_t on)
 
 static bytes changed(const format *f, bytes text, const row *r)
 {
-    char *from = unquoted(r->from ? r->from : "", f->json), *to = unquoted(r->to ? r->to : "", f->json);
+    char *from = unquoted(r->from ? r->from : "", f->json),
+         *to = unquoted(r->to ? r->to : "", f->json);
     const size_t n = strlen(from);
     const char *at = n ? memmem(text.s, text.n, from, n) : text.s + text.n;
     if (!at) {

@@ -15,7 +15,9 @@
 
 #include "core/core.h"
 
+/* clang-format off */
 typedef struct bytes { char *s; size_t n; } bytes; /* s: to be freed */
+/* clang-format on */
 
 /* In texts of JSON ' stands for ", and ` for ', so that they can be read here. */
 
@@ -28,12 +30,15 @@ typedef struct row {
     bool raw;         /* the change is of the file, not of the text that is packed into it */
 } row;
 
-#define END { "", "", "", false }
+#define END                                                                                        \
+    {                                                                                              \
+        "", "", "", false                                                                          \
+    }
 
 typedef struct format {
-    const char *name, *file;  /* the file: its name in the folder */
-    const char *named;        /* what a refusal names; NULL: the file */
-    bool json;                /* its texts are JSON */
+    const char *name, *file;             /* the file: its name in the folder */
+    const char *named;                   /* what a refusal names; NULL: the file */
+    bool json;                           /* its texts are JSON */
     void (*furnish)(const char *folder); /* writes everything, the file too */
     int (*use)(const char *folder, tn_error *e);
     /* The file of a text and the text of a file, where they are not the same; NULL: they are. */
@@ -41,7 +46,7 @@ typedef struct format {
     const row *rows; /* ended by END */
 } format;
 
-extern const format *const formats[]; /* ended by NULL */
+extern const format *const formats[];        /* ended by NULL */
 const format *format_find(const char *name); /* NULL: there is none */
 
 /* The furnished file with one change. Ends the program when `from` is not there. */

@@ -13,7 +13,8 @@ static void show(const format *f, const char *folder, const row *r, bytes made)
     tn_error e = { 0 };
     file_write(folder, f->file, made);
     f->use(folder, &e);
-    printf("%s %d %s\n", f->name, (int)(r - f->rows), e.code ? e.text + strlen(folder) : "accepted");
+    printf("%s %d %s\n", f->name, (int)(r - f->rows),
+           e.code ? e.text + strlen(folder) : "accepted");
     fflush(stdout);
 }
 

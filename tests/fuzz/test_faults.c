@@ -39,7 +39,8 @@ START_TEST(faults_are_refused_and_nothing_else)
     for (const row *r = f->rows; !r->says || *r->says; r++) {
         file_write(folder, f->file, valid);
         bytes file = format_made(f, folder, r);
-        snprintf(what, sizeof what, "row %d (%.40s)", (int)(r - f->rows), r->from ? r->from : r->to);
+        snprintf(what, sizeof what, "row %d (%.40s)", (int)(r - f->rows),
+                 r->from ? r->from : r->to);
         run(f, folder, file, r->says, what);
         free(file.s);
     }

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALL "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
+#define SMALL                                                                                      \
+    "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
 
 /* What config.json must say, or may say; NULL: accepted. */
+/* clang-format off */
 static const struct { const char *config, *text; } configs[] = {
     { "{" SMALL "}", NULL },
     { "{" SMALL ",\"activation_function\":null,\"n_inner\":null}", NULL },
@@ -52,6 +54,7 @@ static const struct { const char *config, *text; } configs[] = {
     { "{" SMALL ",\"n_embd\":8}", "config.json" },
     { "{" SMALL, "config.json" },
 };
+/* clang-format on */
 
 START_TEST(configs_are_read_strictly)
 {
@@ -75,7 +78,8 @@ END_TEST
 START_TEST(the_other_name_of_gelu_is_the_same_function)
 {
     static const char *const texts[] = { "{" SMALL ",\"activation_function\":\"gelu_new\"}",
-                                         "{" SMALL ",\"activation_function\":\"gelu_pytorch_tanh\"}" };
+                                         "{" SMALL
+                                         ",\"activation_function\":\"gelu_pytorch_tanh\"}" };
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     tn_tape *t = tn_tape_new(c);
@@ -102,6 +106,7 @@ START_TEST(the_other_name_of_gelu_is_the_same_function)
     discard(folder);
     tn_context_free(c);
 }
+/* clang-format off */
 END_TEST
 
 /* The tokens that end a text: of config.json, then of generation_config.json (NULL: absent). */
@@ -123,6 +128,7 @@ static const struct { const char *config, *generation; int32_t ends[4]; int64_t 
     { "3", "[2]", { 0 }, 0, "generation_config.json: the top value is an array, expected an object" },
     { "3", "{", { 0 }, 0, "generation_config.json" },
 };
+/* clang-format on */
 
 START_TEST(texts_end_as_both_configs_say)
 {
@@ -139,7 +145,8 @@ START_TEST(texts_end_as_both_configs_say)
     for (int saved = 0; m && saved < 2; saved++) {
         ck_assert_int_eq(m->end_count, ends[_i].count);
         ck_assert_int_eq(m->end, ends[_i].count ? ends[_i].ends[0] : -1);
-        ck_assert(!m->end_count || !memcmp(m->ends, ends[_i].ends, (size_t)m->end_count * sizeof *m->ends));
+        ck_assert(!m->end_count ||
+                  !memcmp(m->ends, ends[_i].ends, (size_t)m->end_count * sizeof *m->ends));
         tn_model_save(m, copy, TN_FILE_F32, &e);
         tn_model_free(m);
         m = tn_model_open(c, copy, &e);
@@ -161,14 +168,16 @@ START_TEST(sizes_are_checked_against_the_files)
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
     copy_file(GOLDEN "tiny_models/gpt2", folder, "model.safetensors");
-    put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":65536,\"n_head\":16,\"n_layer\":4000}");
+    put_file(folder, "config.json",
+             "{\"model_type\":\"gpt2\",\"n_embd\":65536,\"n_head\":16,\"n_layer\":4000}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "they are 28544");
     e = (tn_error){ 0 };
     char path[600];
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     ck_assert_int_eq(tn_safetensors_write(path, NULL, 0, NULL, &e), 0);
-    put_file(folder, "config.json", "{\"model_type\":\"gpt2\",\"n_embd\":32,\"n_head\":2,\"n_layer\":2}");
+    put_file(folder, "config.json",
+             "{\"model_type\":\"gpt2\",\"n_embd\":32,\"n_head\":2,\"n_layer\":2}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "no number in its weight files");
     discard(folder);

@@ -17,9 +17,9 @@ typedef struct run {
     tn_model *m;
     tn_optim *o;
     const tn_json *curve;
-    int32_t *ids;              // (steps,B,T)
+    int32_t *ids;               // (steps,B,T)
     int64_t steps, rows, width; // B, T
-    int64_t prompt;            // targets before that time do not count
+    int64_t prompt;             // targets before that time do not count
     double *losses, *norms, tolerance;
     tn_error e;
 } run;
@@ -73,9 +73,10 @@ static void open_optimizer(run *r, const tn_json *settings)
         set[n] = text[n];
         n++;
     }
-    r->o = tn_optim_new(
-        r->m->params, tn_optim_find(name),
-        &(tn_optim_options){ .lr = lr, .set = set, .weight_decay = -1, .decay_all = true }, &r->e);
+    r->o = tn_optim_new(r->m->params, tn_optim_find(name),
+                        &(tn_optim_options){
+                            .lr = lr, .set = set, .weight_decay = -1, .decay_all = true },
+                        &r->e);
     must(&r->e);
 }
 
@@ -91,7 +92,10 @@ static tn_tensor *loss_of(run *r, int64_t step)
             targets[b * T + i] = i < r->prompt ? -1 : next[1];
         }
     }
-    tn_batch batch = { .rows = r->rows, .width = T, .ids = ids, .labels = targets,
+    tn_batch batch = { .rows = r->rows,
+                       .width = T,
+                       .ids = ids,
+                       .labels = targets,
                        .tokens = r->rows * (T - r->prompt) };
     tn_tensor *loss = tn_model_loss(r->m, r->t, &batch, 0);
     ck_assert_msg(loss != NULL, "%s", tn_tape_error(r->t));

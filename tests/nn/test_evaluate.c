@@ -105,7 +105,9 @@ static void favour(fixture *f, int32_t token)
 
 START_TEST(figures_are_those_of_single_rows)
 {
-    static const struct { int64_t batch, batches, rows; } runs[] = {
+    static const struct {
+        int64_t batch, batches, rows;
+    } runs[] = {
         { 1, 0, 5 }, { 2, 0, 5 }, { 5, 0, 5 }, { 8, 0, 5 }, { 2, 2, 4 }, { 1, 3, 3 },
     };
     fixture f = open_fixture();
@@ -204,9 +206,15 @@ END_TEST
 /* Whatever comes of it, the tape is in the mode that it was in. */
 START_TEST(mode_is_left_as_it_was)
 {
-    static const struct { tn_mode mode; int64_t positions; int code; } calls[] = {
-        { { true, 7 }, 32, 0 },         { { false, 9 }, 32, 0 },
-        { { true, 8 }, 3, TN_ESHAPE }, { { false, 0 }, 3, TN_ESHAPE },
+    static const struct {
+        tn_mode mode;
+        int64_t positions;
+        int code;
+    } calls[] = {
+        { { true, 7 }, 32, 0 },
+        { { false, 9 }, 32, 0 },
+        { { true, 8 }, 3, TN_ESHAPE },
+        { { false, 0 }, 3, TN_ESHAPE },
     };
     fixture f = open_fixture();
     tn_loader *l = open_loader(&f, 2);

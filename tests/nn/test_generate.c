@@ -9,7 +9,9 @@
 
 enum { V = 64, ROWS = 4, MOST = 20 };
 
+/* clang-format off */
 typedef struct fixture { tn_context *c; tn_tape *t; tn_model *m; tn_error e; } fixture;
+/* clang-format on */
 
 static fixture open_fixture(void)
 {
@@ -28,11 +30,15 @@ static void close_fixture(fixture *f)
     tn_context_free(f->c);
 }
 
-static const int32_t prompt[ROWS][12] = { { 5 }, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, { 60, 3, 60 }, { 9, 9, 9, 9 } };
+static const int32_t prompt[ROWS][12] = {
+    { 5 }, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, { 60, 3, 60 }, { 9, 9, 9, 9 }
+};
 static const int32_t *const prompts[ROWS] = { prompt[0], prompt[1], prompt[2], prompt[3] };
 static const int64_t lengths[ROWS] = { 1, 12, 3, 4 };
 
+/* clang-format off */
 typedef struct result { int32_t ids[ROWS][MOST]; int64_t made[ROWS]; } result;
+/* clang-format on */
 
 static result generate(fixture *f, int64_t rows, int64_t first, const tn_sampling *s)
 {
@@ -148,7 +154,8 @@ START_TEST(rows_stop_at_any_end_token)
         ends[i] = ids[at[i]];
     }
     result r = generate(&f, ROWS, 0,
-                        &(tn_sampling){ .max_tokens = MOST, .stop = ends[2], .ends = ends, .end_count = 2 });
+                        &(tn_sampling){
+                            .max_tokens = MOST, .stop = ends[2], .ends = ends, .end_count = 2 });
     for (int b = 0; b < ROWS; b++) {
         int64_t n = 0;
         while (n < MOST && free_run.ids[b][n] != ends[0] && free_run.ids[b][n] != ends[1] &&
@@ -169,22 +176,25 @@ START_TEST(rows_stop_where_positions_end)
     int32_t ids[2][64] = { { 0 } };
     int32_t *const out[] = { ids[0], ids[1] };
     int64_t made[2];
-    tn_generate(f.m, 2, prompts, lengths, &(tn_sampling){ .max_tokens = 64, .stop = -1 }, out, made, NULL, NULL, &f.e);
+    tn_generate(f.m, 2, prompts, lengths, &(tn_sampling){ .max_tokens = 64, .stop = -1 }, out, made,
+                NULL, NULL, &f.e);
     must(&f.e);
     ck_assert(made[0] == 32 && made[1] == 21);
     int32_t whole[33] = { 1 };
-    tn_generate(f.m, 1, &(const int32_t *){ whole }, &(int64_t){ 32 }, &(tn_sampling){ .max_tokens = 5, .stop = -1 }, out,
-                made, NULL, NULL, &f.e);
+    tn_generate(f.m, 1, &(const int32_t *){ whole }, &(int64_t){ 32 },
+                &(tn_sampling){ .max_tokens = 5, .stop = -1 }, out, made, NULL, NULL, &f.e);
     must(&f.e);
     ck_assert_int_eq(made[0], 1);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 /* How often each token comes first, against softmax(z / temperature) cut to top-k and top-p. */
 static const struct { double temperature, top_p; int64_t top_k; } cuts[] = {
     { 1, 1, 0 }, { 0.5, 0, 0 }, { 1, 0, 3 }, { 1, 0.6, 0 }, { 2, 0.5, 10 },
 };
+/* clang-format on */
 
 static void expected_shares(const tn_real *z, int cut, double share[V])
 {
@@ -222,13 +232,18 @@ START_TEST(samples_have_the_right_shares)
     last_logits(&f, prompts[2], lengths[2], z);
     expected_shares(z, _i, share);
     for (uint64_t seed = 0; seed < DRAWS; seed++) {
-        tn_sampling s = { .temperature = cuts[_i].temperature, .top_p = cuts[_i].top_p, .top_k = cuts[_i].top_k,
-                          .seed = seed, .max_tokens = 1, .stop = -1 };
+        tn_sampling s = { .temperature = cuts[_i].temperature,
+                          .top_p = cuts[_i].top_p,
+                          .top_k = cuts[_i].top_k,
+                          .seed = seed,
+                          .max_tokens = 1,
+                          .stop = -1 };
         count[generate(&f, 1, 2, &s).ids[0][0]]++;
     }
     for (int v = 0; v < V; v++) {
         double sigma = sqrt(share[v] * (1 - share[v]) / DRAWS), found = (double)count[v] / DRAWS;
-        ck_assert_msg(fabs(found - share[v]) <= 5 * sigma, "token %d: share %g, expected %g", v, found, share[v]);
+        ck_assert_msg(fabs(found - share[v]) <= 5 * sigma, "token %d: share %g, expected %g", v,
+                      found, share[v]);
     }
     close_fixture(&f);
 }
@@ -251,6 +266,7 @@ START_TEST(every_token_is_reported_as_it_comes)
     ck_assert_mem_eq(&r, &seen, sizeof r);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 static const struct { tn_sampling s; int64_t length; const char *text; } refused[] = {
@@ -262,24 +278,25 @@ static const struct { tn_sampling s; int64_t length; const char *text; } refused
     { { .max_tokens = 1, .top_p = 1.5 }, 1, "top-p 1.5" },
     { { .max_tokens = 1, .end_count = 2 }, 1, "2 end tokens, but none is given" },
 };
+/* clang-format on */
 
 START_TEST(wrong_settings_are_refused)
 {
     fixture f = open_fixture();
     int32_t ids[33] = { 0 }, token;
     int64_t made;
-    tn_generate(f.m, 1, &(const int32_t *){ ids }, &refused[_i].length, &refused[_i].s, &(int32_t *){ &token }, &made,
-                NULL, NULL, &f.e);
-    must_fail(&f.e, TN_EARG, refused[_i].text);
-    tn_generate(f.m, 1, &(const int32_t *){ NULL }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &refused[_i].length, &refused[_i].s,
                 &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
+    must_fail(&f.e, TN_EARG, refused[_i].text);
+    tn_generate(f.m, 1, &(const int32_t *){ NULL }, &(int64_t){ 1 },
+                &(tn_sampling){ .max_tokens = 1 }, &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
     must_fail(&f.e, TN_EARG, "row 1 has no prompt");
-    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
-                &(int32_t *){ NULL }, &made, NULL, NULL, &f.e);
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 },
+                &(tn_sampling){ .max_tokens = 1 }, &(int32_t *){ NULL }, &made, NULL, NULL, &f.e);
     must_fail(&f.e, TN_EARG, "row 1 has no prompt or no room");
     ids[0] = V;
-    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 }, &(tn_sampling){ .max_tokens = 1 },
-                &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
+    tn_generate(f.m, 1, &(const int32_t *){ ids }, &(int64_t){ 1 },
+                &(tn_sampling){ .max_tokens = 1 }, &(int32_t *){ &token }, &made, NULL, NULL, &f.e);
     ck_assert_msg(f.e.code && strstr(f.e.text, "embed"), "%s", f.e.text);
     close_fixture(&f);
 }

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct fixture { tn_context *c; tn_tape *t; tn_model *m; tn_error e; } fixture;
+/* clang-format on */
 
 static fixture open_fixture(void)
 {
@@ -26,6 +28,7 @@ static void close_fixture(fixture *f)
 }
 
 /* Rank 4: numbers trained follow from the shapes, C = 32, F = 128, two blocks. */
+/* clang-format off */
 static const struct { const char *targets; int64_t trained, first_width, first_col; } patterns[] = {
     { NULL, 2 * 4 * (32 + 96), 96, 0 },
     { "c_attn", 2 * 4 * (32 + 96), 96, 0 },
@@ -38,6 +41,7 @@ static const struct { const char *targets; int64_t trained, first_width, first_c
     { "transformer.h.1.mlp.c_fc", 4 * (32 + 128), 128, 0 },
     { "1.mlp.c_fc,c_fc", 2 * 4 * (32 + 128), 128, 0 },
 };
+/* clang-format on */
 
 START_TEST(targets_are_found_as_in_peft)
 {
@@ -52,6 +56,7 @@ START_TEST(targets_are_found_as_in_peft)
     ck_assert_int_eq(tn_lora_add(f.m, &o, &f.e), TN_ESTATE);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 static const struct { tn_lora_options o; const char *text; } refused[] = {
@@ -65,13 +70,16 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
     { { .rank = 4, .alpha = NAN }, "LoRA alpha" },
     { { .rank = 4, .alpha = 8, .dropout = 1 }, "LoRA dropout 1; expected at least 0 and below 1" },
 };
+/* clang-format on */
 
 /* Names of layers that a family of somebody else's may have. */
+/* clang-format off */
 static const struct { const char *weight, *layer, *block; } layer_names[] = {
     { "h.0.c_attn.weight", "h.0.c_attn", "h.0.c_attn.q" }, { "w", "w", "w.q" },
     { "embedding_matrix", "embedding_matrix", "embedding_matrix.q" }, { ".weight", ".weight", ".weight.q" },
     { NULL, "", "" },
 };
+/* clang-format on */
 
 START_TEST(layers_have_any_name)
 {
@@ -102,7 +110,8 @@ START_TEST(adapters_start_as_in_peft)
     must(&f.e);
     must(&g.e);
     const char *name = "transformer.h.1.mlp.c_proj.lora_A.weight";
-    const tn_tensor *a = tn_params_find(f.m->params, name)->w, *same = tn_params_find(g.m->params, name)->w;
+    const tn_tensor *a = tn_params_find(f.m->params, name)->w,
+                    *same = tn_params_find(g.m->params, name)->w;
     double bound = 1 / sqrt(128.0), sum = 0, n = (double)tn_tensor_count(a);
     for (int64_t i = 0; i < tn_tensor_count(a); i++) {
         ck_assert(fabs((double)a->x[i]) <= bound * (1 + 1e-7));
@@ -151,7 +160,8 @@ static double apart(const tn_real *a, const tn_real *b)
     return most;
 }
 
-static const char *const merged[] = { "c_attn", "all-linear", "c_attn.q,c_attn.v", "c_attn.k,mlp.c_proj" };
+static const char *const merged[] = { "c_attn", "all-linear", "c_attn.q,c_attn.v",
+                                      "c_attn.k,mlp.c_proj" };
 
 START_TEST(merging_keeps_the_function)
 {
@@ -182,7 +192,8 @@ START_TEST(adapters_follow_each_other)
 {
     fixture f = open_fixture();
     for (int i = 0; i < 3; i++) {
-        tn_lora_add(f.m, &(tn_lora_options){ .rank = 2 + i, .alpha = 4, .targets = "c_attn" }, &f.e);
+        tn_lora_add(f.m, &(tn_lora_options){ .rank = 2 + i, .alpha = 4, .targets = "c_attn" },
+                    &f.e);
         must(&f.e);
         ck_assert_int_eq(tn_params_trained(f.m->params), 2 * (2 + i) * (32 + 96));
         tn_lora_merge(f.m, &f.e);

@@ -52,7 +52,8 @@ START_TEST(its_params_are_described)
         tn_model *a = make(c, &rows[0]), *b = make(c, &rows[i]);
         b->dropout = 0.1; /* is an option of a run */
         ck_assert_msg((tn_params_base(a->params).config == tn_params_base(b->params).config) ==
-                          (i == 0), "%s", rows[i].what);
+                          (i == 0),
+                      "%s", rows[i].what);
         tn_model_free(a);
         tn_model_free(b);
     }

@@ -46,7 +46,9 @@ static void open_models(fixture *f)
     must(&f->base.e);
     f->cache = tn_cache_new(f->m, 1, 4);
     f->ids = tn_tensor_new(TN_I32, 2, (int64_t[]){ 1, 2 }, false);
-    f->q = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, (f->m->heads + 2 * f->m->kv_heads) * f->m->head_size }, false);
+    f->q = tn_tensor_new(TN_REAL, 3,
+                         (int64_t[]){ 1, 2, (f->m->heads + 2 * f->m->kv_heads) * f->m->head_size },
+                         false);
 }
 
 static void open_data(fixture *f)
@@ -54,8 +56,10 @@ static void open_data(fixture *f)
     put_file(f->temporary, "records", "{\"text\": \"abab\"}\n");
     char *path = tn_path_join(f->temporary, "records");
     f->tokenizer = tn_tokenizer_chars("ab", 2, &f->base.e);
-    f->data = tn_dataset_jsonl(path, f->tokenizer, &(tn_data_options){ .max_length = 4 }, &f->base.e);
-    f->loader = tn_loader_new(f->data, &(tn_loader_options){ .batch = 1, .in_order = true }, &f->base.e);
+    f->data =
+        tn_dataset_jsonl(path, f->tokenizer, &(tn_data_options){ .max_length = 4 }, &f->base.e);
+    f->loader =
+        tn_loader_new(f->data, &(tn_loader_options){ .batch = 1, .in_order = true }, &f->base.e);
     f->batch = tn_loader_next(f->loader);
     must(&f->base.e);
     free(path);
@@ -64,10 +68,20 @@ static void open_data(fixture *f)
 static null_fixture *open_fixture(void)
 {
     fixture *f = calloc(1, sizeof *f);
-    *f = (fixture){ .temporary = temporary(), .word = "word", .name = "layer.weight", .key = "n_layer",
-                    .folder = GOLDEN "tiny_models/gpt2", .dim = dim, .lengths = dim, .prompts = prompts,
-                    .lora = &lora, .sampling = &sampling, .arg = f, .outs = malloc(sizeof *f->outs),
-                    .made = calloc(1, sizeof *f->made), .eval = calloc(1, sizeof *f->eval) };
+    *f = (fixture){ .temporary = temporary(),
+                    .word = "word",
+                    .name = "layer.weight",
+                    .key = "n_layer",
+                    .folder = GOLDEN "tiny_models/gpt2",
+                    .dim = dim,
+                    .lengths = dim,
+                    .prompts = prompts,
+                    .lora = &lora,
+                    .sampling = &sampling,
+                    .arg = f,
+                    .outs = malloc(sizeof *f->outs),
+                    .made = calloc(1, sizeof *f->made),
+                    .eval = calloc(1, sizeof *f->eval) };
     f->fresh = tn_path_join(f->temporary, "fresh");
     f->outs[0] = f->ids_out;
     f->base.c = tn_context_new(&(tn_options){ .threads = 1 });

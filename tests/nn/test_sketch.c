@@ -12,6 +12,7 @@
 static const char config[] = "{\"model_type\":\"gpt2\",\"n_layer\":%d,\"n_head\":4,\"n_embd\":%d,"
                              "\"n_positions\":512,\"vocab_size\":%d,\"tie_word_embeddings\":%s}";
 
+/* clang-format off */
 static const struct shape { int layers, width, vocab; bool tied; const char *targets; } shapes[] = {
     { 1, 8, 11, true, NULL },
     { 3, 16, 50, false, NULL },
@@ -19,6 +20,7 @@ static const struct shape { int layers, width, vocab; bool tied; const char *tar
     { 3, 32, 40, false, "all-linear" },
     { 2, 32, 40, true, "c_attn.q,c_attn.v" },
 };
+/* clang-format on */
 
 static char *folder_of(const struct shape *s)
 {
@@ -60,7 +62,8 @@ START_TEST(a_sketch_counts_like_the_model)
     ck_assert(tn_model_activations(k, 3, 7, true) == tn_model_activations(m, 3, 7, true));
     const tn_optim_options how = { .weight_decay = -1, .max_grad_norm = -1 };
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {
-        tn_optim *a = tn_optim_new(m->params, *def, &how, &e), *b = tn_optim_new(k->params, *def, &how, &e);
+        tn_optim *a = tn_optim_new(m->params, *def, &how, &e),
+                 *b = tn_optim_new(k->params, *def, &how, &e);
         must(&e);
         ck_assert_uint_eq(tn_optim_state_bytes(a), tn_optim_state_bytes(b));
         ck_assert_int_eq(tn_optim_step(b), TN_ESTATE);
@@ -72,6 +75,7 @@ START_TEST(a_sketch_counts_like_the_model)
     tn_context_free(c);
     discard(folder);
 }
+/* clang-format off */
 END_TEST
 
 /* Batches, and what a training step and a forward pass without gradients take of the tape. The
@@ -86,6 +90,7 @@ static const struct step { struct shape shape; double dropout; int64_t rows, wid
     { { 4, 64, 100, true, NULL }, 0.1, 8, 64, 0.75, 0.95 },
     { { 1, 8, 11, true, "mlp.c_proj" }, 0, 1, 1, 0, 0 },
 };
+/* clang-format on */
 
 START_TEST(activations_are_an_estimate_from_below)
 {
@@ -100,15 +105,19 @@ START_TEST(activations_are_an_estimate_from_below)
     adapt(m, &s->shape, &e);
     must(&e);
     int32_t *ids = calloc((size_t)n, sizeof *ids);
-    const tn_batch b = { .rows = s->rows, .width = s->width, .ids = ids, .labels = ids, .tokens = n };
+    const tn_batch b = {
+        .rows = s->rows, .width = s->width, .ids = ids, .labels = ids, .tokens = n
+    };
     tn_tape *train = tn_tape_new(c), *eval = tn_tape_new(c);
     ck_assert_int_eq(tn_backward(train, tn_model_loss(m, train, &b, 0)), 0);
     tn_tape_eval(eval);
     tn_tensor *in = tn_tape_input(eval, TN_I32, 2, (int64_t[]){ s->rows, s->width });
     memcpy(in->i, ids, (size_t)n * sizeof *ids);
     ck_assert_ptr_nonnull(m->family->hidden(m, eval, in, NULL));
-    const double trained = tn_model_activations(m, s->rows, s->width, true) / (double)tn_tape_memory(train);
-    const double evaluated = tn_model_activations(m, s->rows, s->width, false) / (double)tn_tape_memory(eval);
+    const double trained =
+        tn_model_activations(m, s->rows, s->width, true) / (double)tn_tape_memory(train);
+    const double evaluated =
+        tn_model_activations(m, s->rows, s->width, false) / (double)tn_tape_memory(eval);
     ck_assert_msg(trained <= 1 && trained >= s->trained, "of a step %g", trained);
     ck_assert_msg(evaluated <= 1 && evaluated >= s->evaluated, "of an evaluation %g", evaluated);
     free(ids);

@@ -48,8 +48,8 @@ START_TEST(after_every_optimizer)
             problem_descend(&p, 1);
             problem_descend(&q, 1);
             double off = problem_difference(&p, &q), a[R * R], b[R * R];
-            ck_assert_msg(off < limit_of(1e-13, 1e-5), "%s: the product moved by %g",
-                          (*def)->name, off);
+            ck_assert_msg(off < limit_of(1e-13, 1e-5), "%s: the product moved by %g", (*def)->name,
+                          off);
             gram(&p, &p, true, a);
             gram(&p, &p, false, b);
             for (int i = 0; i < R * R; i++)
@@ -64,12 +64,14 @@ END_TEST
 
 START_TEST(invariant_runs_do_not_notice)
 {
-    static const struct { const char *name, *plain, *balanced; bool same; } runs[] = {
-        { "lora-rite", "lr=0.02", "lr=0.02 balora=1", true },
-        { "lora-rite", "lr=0.02", "lr=0.02 balora=2 balora_every=7", true },
-        { "scaled-gd", "lr=0.02 delta=0", "lr=0.02 delta=0 balora=1", true },
-        { "altlora", "lr=0.02 delta=0", "lr=0.02 delta=0 balora=1", true },
-        { "adamw", "lr=0.02", "lr=0.02 balora=1", false } };
+    static const struct {
+        const char *name, *plain, *balanced;
+        bool same;
+    } runs[] = { { "lora-rite", "lr=0.02", "lr=0.02 balora=1", true },
+                 { "lora-rite", "lr=0.02", "lr=0.02 balora=2 balora_every=7", true },
+                 { "scaled-gd", "lr=0.02 delta=0", "lr=0.02 delta=0 balora=1", true },
+                 { "altlora", "lr=0.02 delta=0", "lr=0.02 delta=0 balora=1", true },
+                 { "adamw", "lr=0.02", "lr=0.02 balora=1", false } };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         problem p, q;
         begin(&p, runs[i].name, runs[i].plain);
@@ -102,8 +104,8 @@ START_TEST(balora_2_changes_least)
         for (int j = 0; j < R; j++)
             ck_assert_double_eq_tol(n[i * R + j], n[j * R + i], limit_of(1e-12, 1e-5));
     double minor = n[0] * n[4] - n[1] * n[3];
-    double det = n[2] * (n[3] * n[7] - n[4] * n[6]) - n[5] * (n[0] * n[7] - n[1] * n[6]) +
-                 n[8] * minor;
+    double det =
+        n[2] * (n[3] * n[7] - n[4] * n[6]) - n[5] * (n[0] * n[7] - n[1] * n[6]) + n[8] * minor;
     ck_assert(n[0] > 0 && minor > 0 && det > 0);
     problem_free(&p);
     problem_free(&q);
@@ -114,7 +116,9 @@ END_TEST
 START_TEST(steep_products_are_kept)
 {
     static const double q[R][R] = { { 1, 0, 0 }, { 0.5, 1, 0 }, { -0.7, 0.8, 1 } },
-                        inverse[R][R] = { { 1, -0.5, 1.1 }, { 0, 1, -0.8 }, { 0, 0, 1 } }; /* Q^-T */
+                        inverse[R][R] = { { 1, -0.5, 1.1 },
+                                          { 0, 1, -0.8 },
+                                          { 0, 0, 1 } }; /* Q^-T */
     double steep = limit_of(0.03, 0.1);
     for (int kind = 1; kind <= 2; kind++) {
         problem p;

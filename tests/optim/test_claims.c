@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+/* clang-format off */
 static const struct basis { const char *name; double t[2][2]; tn_claim claim; } bases[] = {
     { "an unsigned permutation", { { 0, 1 }, { 1, 0 } }, TN_INVARIANT_UNSIGNED },
     { "a permutation", { { 0, -1 }, { 1, 0 } }, TN_INVARIANT_NONE },
@@ -13,6 +14,7 @@ static const struct basis { const char *name; double t[2][2]; tn_claim claim; } 
     { "a rotation", { { 0.6, 0.8 }, { -0.8, 0.6 } }, TN_INVARIANT_ROTATION },
     { "a change of basis", { { 2, 1 }, { -0.5, 0.7 } }, TN_INVARIANT_FULL },
 };
+/* clang-format on */
 
 enum { BASES = sizeof bases / sizeof *bases };
 

@@ -46,13 +46,35 @@ enum { CONTEXT, TOKENIZER, DATASET, LOADER, MODEL, TAPE, OPTIMIZER, OBJECTS };
 static void end(desk *s, int object)
 {
     switch (object) {
-    case CONTEXT: tn_context_free(s->c); s->c = NULL; break;
-    case TOKENIZER: tn_tokenizer_free(s->k); s->k = NULL; break;
-    case DATASET: tn_dataset_free(s->d); s->d = NULL; break;
-    case LOADER: tn_loader_free(s->l); s->l = NULL; break;
-    case MODEL: tn_model_free(s->m); s->m = NULL; break;
-    case TAPE: tn_tape_free(s->t); s->t = NULL; s->loss = NULL; break;
-    default: tn_optim_free(s->o); s->o = NULL; break;
+    case CONTEXT:
+        tn_context_free(s->c);
+        s->c = NULL;
+        break;
+    case TOKENIZER:
+        tn_tokenizer_free(s->k);
+        s->k = NULL;
+        break;
+    case DATASET:
+        tn_dataset_free(s->d);
+        s->d = NULL;
+        break;
+    case LOADER:
+        tn_loader_free(s->l);
+        s->l = NULL;
+        break;
+    case MODEL:
+        tn_model_free(s->m);
+        s->m = NULL;
+        break;
+    case TAPE:
+        tn_tape_free(s->t);
+        s->t = NULL;
+        s->loss = NULL;
+        break;
+    default:
+        tn_optim_free(s->o);
+        s->o = NULL;
+        break;
     }
 }
 
@@ -66,8 +88,10 @@ static void go_on(desk *s)
     ck_assert_int_eq(tn_backward(s->t, s->loss), s->t ? 0 : TN_EARG);
     ck_assert_int_eq(tn_optim_step(s->o), s->merged ? TN_ESTATE : s->o ? 0 : TN_EARG);
     ck_assert(!tn_loader_next(s->l) == !s->l);
-    ck_assert_int_eq(tn_generate(s->m, 1, prompts, (int64_t[]){ 1 }, &(tn_sampling){ .max_tokens = 2, .stop = -1 },
-                                 outs, &made, NULL, NULL, &s->e), s->m ? 0 : TN_EARG);
+    ck_assert_int_eq(tn_generate(s->m, 1, prompts, (int64_t[]){ 1 },
+                                 &(tn_sampling){ .max_tokens = 2, .stop = -1 }, outs, &made, NULL,
+                                 NULL, &s->e),
+                     s->m ? 0 : TN_EARG);
     s->e.code = 0;
     const bool all = s->m && s->t && s->l;
     ck_assert_int_eq(tn_evaluate(s->m, s->t, s->l, 1, &eval, &s->e), all ? 0 : TN_EARG);

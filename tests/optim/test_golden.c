@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct row { const char *name, *optimizer, *settings; } row;
+typedef struct row {
+    const char *name, *optimizer, *settings;
+} row;
 
 static const row rows[] = {
     { "RITE code", "lora-rite", "preset=authors lr=0.05" },
@@ -43,7 +45,9 @@ static const row rows[] = {
 
 enum { ROWS = sizeof rows / sizeof *rows };
 
+/* clang-format off */
 typedef struct golden { char name[64]; bool zero; int step; double value[5]; } golden;
+/* clang-format on */
 
 /* "name  A=0  10 | four entries | loss"; false for other lines. */
 static bool parse(const char *line, golden *g)

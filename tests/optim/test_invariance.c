@@ -18,7 +18,9 @@ static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
                        p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
 
 /* Of the file; ours; settings that the file says in another way. */
-typedef struct setting { const char *key, *name, *extra; } setting;
+typedef struct setting {
+    const char *key, *name, *extra;
+} setting;
 
 static const setting optimizers[] = {
     { "rite_code", "lora-rite", "gauss_seidel=0 prior=0 cut=0" },
@@ -344,8 +346,12 @@ static void resume(problem *p, const tn_json *root, const tn_json *row, const ch
 
 static void check_default(const tn_json *root, const tn_json *cell)
 {
-    static const struct { const char *more; bool resumes; } ways[] = {
-        { "", false }, { "balora=1", false }, { "balance=1", false }, { "balora=1", true } };
+    static const struct {
+        const char *more;
+        bool resumes;
+    } ways[] = {
+        { "", false }, { "balora=1", false }, { "balance=1", false }, { "balora=1", true }
+    };
     const char *name = setting_of(text(cell, "opt"))->name;
     const bool rite = !strcmp(name, "lora-rite");
     double limit = number(cell, f32 ? "limit32" : "limit64");

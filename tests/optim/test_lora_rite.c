@@ -132,8 +132,10 @@ static double second_share(int64_t nonzero, int64_t zero, const char *settings, 
    times the old, the share is divided by that; a prior makes it smaller. */
 START_TEST(rite_second_step_moves_by_a_fixed_share)
 {
-    static const struct { int64_t nonzero, zero; double printed; } cases[] = {
-        { 17, 11, 0.9251 }, { 64, 64, 0.7441 }, { 96, 24, 1.4883 }, { 24, 96, 0.3721 } };
+    static const struct {
+        int64_t nonzero, zero;
+        double printed;
+    } cases[] = { { 17, 11, 0.9251 }, { 64, 64, 0.7441 }, { 96, 24, 1.4883 }, { 24, 96, 0.3721 } };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
         for (int warm = 0; warm < 2; warm++) {
             int64_t b = cases[k].nonzero, a = cases[k].zero;

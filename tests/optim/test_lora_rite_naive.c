@@ -208,7 +208,11 @@ static void naive_run(int kind, int steps, double prior, bool old, double *produ
 
 START_TEST(rite_is_the_same_in_every_basis)
 {
-    static const struct { const char *settings; double prior; bool old; } forms[] = {
+    static const struct {
+        const char *settings;
+        double prior;
+        bool old;
+    } forms[] = {
         { "lr=0.02 clip=0 eps=1e-30 gauss_seidel=0 prior=0 cut=0", 0, true },
         { "lr=0.02 clip=0 eps=1e-30", 1, false },
         { "lr=0.02 clip=0 eps=1e-30 prior=0.1", 0.1, false },

@@ -55,8 +55,10 @@ static void singular_values(int rounds, double rest, uint64_t stream, double w[N
    random pairs and gradients of this size in NumPy, the first one 2 / sqrt(3). */
 START_TEST(singular_values_are_near_one)
 {
-    static const struct { int rounds; double least, most; } cases[] = {
-        { 1, 0.2, 1.1548 }, { 3, 0.8, 1.12 }, { 5, 0.95, 1.04 }, { 30, 0.999, 1.001 } };
+    static const struct {
+        int rounds;
+        double least, most;
+    } cases[] = { { 1, 0.2, 1.1548 }, { 3, 0.8, 1.12 }, { 5, 0.95, 1.04 }, { 30, 0.999, 1.001 } };
     for (uint64_t stream = 1; stream <= 5; stream++)
         for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
             double w[N];

@@ -31,8 +31,8 @@ static void set_gradient(problem *p, int rank, int step)
     for (int k = 0; k < directions; k++)
         for (int i = 0; i < M; i++)
             for (int j = 0; j < N; j++)
-                g[i * N + j] += normal(stream + 2 * (uint64_t)k, i) *
-                                normal(stream + 2 * (uint64_t)k + 1, j);
+                g[i * N + j] +=
+                    normal(stream + 2 * (uint64_t)k, i) * normal(stream + 2 * (uint64_t)k + 1, j);
     problem_set_gradient(p, g);
 }
 
@@ -49,7 +49,9 @@ static double size_of_product(const double *x, const double *y)
 }
 
 /* How far the product moves in one step, and the ways of its two halves dA B^T and A dB^T. */
-typedef struct motion { double whole, half[2]; } motion;
+typedef struct motion {
+    double whole, half[2];
+} motion;
 
 static motion step_of(problem *p)
 {
@@ -134,8 +136,8 @@ START_TEST(no_step_is_longer_than_its_halves)
                 for (int zero = 0; zero < 2; zero++) {
                     double share = longest_step(invariant[k], more[s], zero, rank);
                     ck_assert_msg(share <= 1 + limit_of(1e-6, 1e-3) && share > 0.1,
-                                  "%s %s, rank %d%s: %.9g of what its halves ask for",
-                                  invariant[k], more[s], rank, zero ? ", from 0" : "", share);
+                                  "%s %s, rank %d%s: %.9g of what its halves ask for", invariant[k],
+                                  more[s], rank, zero ? ", from 0" : "", share);
                 }
 }
 END_TEST
@@ -144,12 +146,15 @@ END_TEST
    as no limit is known. */
 START_TEST(longest_steps_of_the_others)
 {
-    static const struct { const char *name, *settings; } others[] = {
-        { "lora-rite", "lr=0.01 gauss_seidel=0 prior=0 cut=0" },
-        { "lora-rite-paper", "lr=0.01" },
-        { "lora-muon", "lr=0.01 gauss_seidel=0 cut=0" },
-        { "scaled-gd", "lr=0.01 delta=0" }, { "projected-gd", "lr=0.01 delta=0" },
-        { "lora-tsd", "lr=0.01" }, { "altlora", "lr=0.01 delta=0" } };
+    static const struct {
+        const char *name, *settings;
+    } others[] = { { "lora-rite", "lr=0.01 gauss_seidel=0 prior=0 cut=0" },
+                   { "lora-rite-paper", "lr=0.01" },
+                   { "lora-muon", "lr=0.01 gauss_seidel=0 cut=0" },
+                   { "scaled-gd", "lr=0.01 delta=0" },
+                   { "projected-gd", "lr=0.01 delta=0" },
+                   { "lora-tsd", "lr=0.01" },
+                   { "altlora", "lr=0.01 delta=0" } };
     for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
         double most = 0;
         for (int rank = 1; rank <= CHANGING; rank++) {
@@ -215,8 +220,9 @@ START_TEST(nothing_moves_where_there_is_no_gradient)
                     int most = zero ? dimensions : 2 * dimensions;
                     ck_assert_msg(singular(now, most) <= 1e-6 * singular(now, 0),
                                   "%s%s, %d dimensions, step %d: singular value %d is %g of the "
-                                  "largest", invariant[k], zero ? " from 0" : "", dimensions, t + 1,
-                                  most + 1, singular(now, most) / singular(now, 0));
+                                  "largest",
+                                  invariant[k], zero ? " from 0" : "", dimensions, t + 1, most + 1,
+                                  singular(now, most) / singular(now, 0));
                 }
                 problem_free(&p);
             }
@@ -276,9 +282,8 @@ START_TEST(the_loss_falls_whatever_the_size_of_a_batch)
                         problem_step(&p);
                     }
                     double end = set_batch(&p, 0, TOKENS);
-                    ck_assert_msg(end < start, "%s %s, batch %d%s: from %g to %g",
-                                  invariant[k], rates[k][rate], size, zero ? " from 0" : "",
-                                  start, end);
+                    ck_assert_msg(end < start, "%s %s, batch %d%s: from %g to %g", invariant[k],
+                                  rates[k][rate], size, zero ? " from 0" : "", start, end);
                     problem_free(&p);
                 }
 }

@@ -48,8 +48,9 @@ static void add_late(desk *d)
 {
     tn_params_add(d->p, "late", 1, (int64_t[]){ 3 });
     ck_assert_int_eq(tn_optim_step(d->o), TN_ESTATE);
-    ck_assert_str_eq(tn_optim_error(d->o)->text,
-                     "7 numbers are trained, and the optimizer was made for 4; expected it to be made last");
+    ck_assert_str_eq(
+        tn_optim_error(d->o)->text,
+        "7 numbers are trained, and the optimizer was made for 4; expected it to be made last");
 }
 
 static void save_other_params(desk *d)
@@ -132,7 +133,9 @@ static void numbers_below_the_first(desk *d)
 
 static void ids_that_do_not_fit_their_room(desk *d)
 {
-    static const struct { int64_t n, room; } wrong[] = { { 5, 2 }, { -1, 0 }, { 0, 2 } };
+    static const struct {
+        int64_t n, room;
+    } wrong[] = { { 5, 2 }, { -1, 0 }, { 0, 2 } };
     tn_tokenizer *k = tn_tokenizer_bytes(&d->e);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int32_t *ids = NULL;
@@ -163,10 +166,12 @@ static void empty_layers(desk *d)
     ck_assert_str_eq(tn_tape_error(d->t), "layer_norm: operand 2 is missing");
 }
 
+/* clang-format off */
 static void (*const misuses[])(desk *d) = {
     add_late, save_other_params, save_sketch, merge_sketch, save_adapter_of_sketch, open_adapter_on_sketch,
     checkpoint_of_sketch, memory_of_no_thread, ranges_without_length, numbers_below_the_first,
     ids_that_do_not_fit_their_room, entry_without_a_name, empty_layers };
+/* clang-format on */
 
 START_TEST(is_refused)
 {

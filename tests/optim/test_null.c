@@ -30,9 +30,17 @@ static null_fixture *open_fixture(void)
     static const tn_optim_options options = { .weight_decay = -1, .max_grad_norm = -1 };
     static const tn_run_state run = { .step = 1 };
     fixture *f = calloc(1, sizeof *f);
-    *f = (fixture){ .name = "adamw", .kind = "linear", .lr = "lr", .saved = temporary(), .fresh = temporary(),
-                    .def = tn_optim_find("adamw"), .options = &options, .schedule = &schedule, .run = &run,
-                    .loaded = calloc(1, sizeof *f->loaded), .unit = &unit,
+    *f = (fixture){ .name = "adamw",
+                    .kind = "linear",
+                    .lr = "lr",
+                    .saved = temporary(),
+                    .fresh = temporary(),
+                    .def = tn_optim_find("adamw"),
+                    .options = &options,
+                    .schedule = &schedule,
+                    .run = &run,
+                    .loaded = calloc(1, sizeof *f->loaded),
+                    .unit = &unit,
                     .scratch = calloc(1, sizeof *f->scratch) };
     f->base.c = tn_context_new(&(tn_options){ .threads = 1 });
     f->base.t = tn_tape_new(f->base.c);

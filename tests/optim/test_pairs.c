@@ -88,26 +88,30 @@ static double share_of_gradient(const char *name, const char *settings, double s
 /* An eps far above all gradients makes ScaledAdamW a ScaledGD. */
 START_TEST(where_there_is_no_inverse)
 {
-    static const struct { const char *name, *settings; } all[] = {
-        { "scaled-gd", "lr=1" }, { "scaled-adam", "lr=1e9 beta1=0 beta2=0 eps=1e9" } };
+    static const struct {
+        const char *name, *settings;
+    } all[] = { { "scaled-gd", "lr=1" }, { "scaled-adam", "lr=1e9 beta1=0 beta2=0 eps=1e9" } };
     double square = 0, close = limit_of(1e-4, 1e-3);
     for (int i = 0; i < M * R; i += R)
         square += cos(i) * cos(i);
     for (int k = 0; k < 2; k++) {
-        static const struct { const char *settings; double size; bool identity; } runs[] = {
-            { "delta=0", 1, false },
-            { "delta=0 fallback=1", 1, true },
-            { "preset=mix-of-show", 1, true },
-            { "preset=object-generation delta=0", 1, false },
-            { "preset=object-generation delta=0", 1e-3, false },
-            { "preset=object-generation delta=0", 1e-4, true } };
+        static const struct {
+            const char *settings;
+            double size;
+            bool identity;
+        } runs[] = { { "delta=0", 1, false },
+                     { "delta=0 fallback=1", 1, true },
+                     { "preset=mix-of-show", 1, true },
+                     { "preset=object-generation delta=0", 1, false },
+                     { "preset=object-generation delta=0", 1e-3, false },
+                     { "preset=object-generation delta=0", 1e-4, true } };
         for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
             char settings[128];
             snprintf(settings, sizeof settings, "%s %s", runs[i].settings, all[k].settings);
             double share = share_of_gradient(all[k].name, settings, runs[i].size);
             double want = runs[i].identity ? 1 : 1 / (square * runs[i].size * runs[i].size);
-            ck_assert_msg(fabs(share / want - 1) < close, "%s %s: %g, expected %g",
-                          all[k].name, settings, share, want);
+            ck_assert_msg(fabs(share / want - 1) < close, "%s %s: %g, expected %g", all[k].name,
+                          settings, share, want);
         }
     }
 }
@@ -191,11 +195,13 @@ END_TEST
 
 START_TEST(half_a_step_projects_on_the_rows)
 {
-    static const struct { const char *name, *settings; } all[] = {
-        { "altlora", "lr=1 delta=0 beta1=0" },
-        { "altlora", "lr=1 delta=0" }, /* the first step has no past */
-        { "altlora-plus", "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" },
-        { "lorafa", "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" } }; /* no Adam is left of these */
+    static const struct {
+        const char *name, *settings;
+    } all[] = { { "altlora", "lr=1 delta=0 beta1=0" },
+                { "altlora", "lr=1 delta=0" }, /* the first step has no past */
+                { "altlora-plus", "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" },
+                { "lorafa",
+                  "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" } }; /* no Adam is left of these */
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         problem p;
         moved o;

@@ -40,10 +40,14 @@ END_TEST
 START_TEST(dead_directions_are_dropped)
 {
     static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };
-    static const struct { const char *name, *settings; } runs[] = {
-        { "lora-rite", "lr=0.02 clip=0" }, { "lora-rite", "lr=0.02 escape=1" },
-        { "scaled-gd", "lr=0.002 delta=0" }, { "projected-gd", "lr=0.002 delta=0" },
-        { "projected-gd", "lr=0.002 delta=0 split=2" }, { "altlora", "lr=0.002 delta=0" } };
+    static const struct {
+        const char *name, *settings;
+    } runs[] = { { "lora-rite", "lr=0.02 clip=0" },
+                 { "lora-rite", "lr=0.02 escape=1" },
+                 { "scaled-gd", "lr=0.002 delta=0" },
+                 { "projected-gd", "lr=0.002 delta=0" },
+                 { "projected-gd", "lr=0.002 delta=0 split=2" },
+                 { "altlora", "lr=0.002 delta=0" } };
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         problem two, three;
         problem_pair(&two, 9, 7, 2, 1.5, false);

@@ -119,9 +119,13 @@ END_TEST
 /* A weight of one number: both sums are the same. */
 START_TEST(shampoo_of_one_number)
 {
-    static const struct { const char *settings; int interval; bool whitened; } runs[] = {
-        { "lr=0.1 eps=0.5", 1, true }, { "lr=0.1 eps=0.5 interval=3", 3, true },
-        { "lr=0.1 max_side=0", 1, false } };
+    static const struct {
+        const char *settings;
+        int interval;
+        bool whitened;
+    } runs[] = { { "lr=0.1 eps=0.5", 1, true },
+                 { "lr=0.1 eps=0.5 interval=3", 3, true },
+                 { "lr=0.1 max_side=0", 1, false } };
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         problem p;
         problem_pair(&p, 1, 1, 1, 1, false);

@@ -39,9 +39,9 @@ static void check_finite(problem *p, const char *settings, const char *what, int
 START_TEST(every_rank)
 {
     static const size sizes[] = {
-        { 6, 4, 1 },   { 1, 4, 1 }, { 6, 1, 1 },    { 1, 1, 1 },    { 7, 5, 2 },    { 2, 5, 2 },
-        { 8, 6, 3 },   { 8, 3, 3 }, { 21, 19, 16 }, { 16, 19, 16 }, { 69, 67, 64 }, { 64, 67, 64 },
-        { 13, 11, 8 }, { 8, 8, 8 }, { 64, 64, 64 },
+        { 6, 4, 1 },    { 1, 4, 1 },    { 6, 1, 1 },   { 1, 1, 1 },    { 7, 5, 2 },
+        { 2, 5, 2 },    { 8, 6, 3 },    { 8, 3, 3 },   { 21, 19, 16 }, { 16, 19, 16 },
+        { 69, 67, 64 }, { 64, 67, 64 }, { 13, 11, 8 }, { 8, 8, 8 },    { 64, 64, 64 },
     };
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

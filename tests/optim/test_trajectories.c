@@ -20,6 +20,7 @@ typedef struct family {
                                "B A": the factors are free up to signs, compare their product */
 } family;
 
+/* clang-format off */
 static const family families[] = {
     { "torch_sgd", NULL, "sgd", "", { "buf" } },
     { "torch_adam", NULL, "adam", "", { "m", "v" } },
@@ -62,6 +63,7 @@ static const family families[] = {
 };
 
 typedef struct count { int ours, others, states; double worst; } count;
+/* clang-format on */
 
 static const family *family_of(const tn_json *item)
 {
@@ -150,8 +152,7 @@ static void one_case(const char *folder, const tn_json *index, const tn_json *it
             trajectory_gradients(&r, (int)done);
             problem_step(&r.p);
         }
-        sum->states +=
-            compare_mark(&r, f, (int)done, trajectory_gradients(&r, (int)done), loss[i]);
+        sum->states += compare_mark(&r, f, (int)done, trajectory_gradients(&r, (int)done), loss[i]);
     }
     sum->worst = r.worst > sum->worst ? r.worst : sum->worst;
     trajectory_free(&r);
@@ -198,7 +199,9 @@ END_TEST
 /* What is run for a case, or the key for which it is not. */
 START_TEST(a_setting_that_is_not_known_fails)
 {
-    static const struct { const char *key, *settings, *ours, *unknown; } cases[] = {
+    static const struct {
+        const char *key, *settings, *ours, *unknown;
+    } cases[] = {
         { "balora", "{\"lr\": 0.1, \"every\": 5}", "balora=1 lr=0.1 balora_every=5 ", NULL },
         { "balora", "{\"best\": 1}", NULL, "best" },
         { "torch_muon", "{\"adjust\": \"spectral_unclamped\"}", " match_rms=2 ", NULL },
@@ -217,12 +220,14 @@ START_TEST(a_setting_that_is_not_known_fails)
         const family *f = families;
         while (strcmp(f->key, cases[i].key) != 0)
             f++;
-        const tn_json *s = tn_json_parse(cases[i].settings, strlen(cases[i].settings), "case", 0, &e);
+        const tn_json *s =
+            tn_json_parse(cases[i].settings, strlen(cases[i].settings), "case", 0, &e);
         must(&e);
         const char *unknown = settings_of(s, f, out, sizeof out);
         ck_assert_msg(!unknown == !cases[i].unknown &&
                           (!unknown || !strcmp(unknown, cases[i].unknown)),
-                      "%s %s: unknown is %s", f->key, cases[i].settings, unknown ? unknown : "none");
+                      "%s %s: unknown is %s", f->key, cases[i].settings,
+                      unknown ? unknown : "none");
         if (cases[i].ours)
             ck_assert_msg(strstr(out, cases[i].ours) != NULL, "%s %s: \"%s\"", f->key,
                           cases[i].settings, out);

@@ -52,17 +52,19 @@ __attribute__((destructor)) static void end(void)
 CALL(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
 CALL(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n > 1 ? n / 2 + 1 : n))
 CALL(int, fsync, -1, (int fd), (fd))
-CALL(int, fstatat, -1, (int at, const char *name, struct stat *st, int flags), (at, name, st, flags))
+CALL(int, fstatat, -1, (int at, const char *name, struct stat *st, int flags),
+     (at, name, st, flags))
 CALL(int, fstatvfs, -1, (int fd, struct statvfs *fs), (fd, fs))
 CALL(ssize_t, readlinkat, -1, (int at, const char *name, char *to, size_t n), (at, name, to, n))
 CALL(int, mkdirat, -1, (int at, const char *name, mode_t mode), (at, name, mode))
 CALL(int, unlinkat, -1, (int at, const char *name, int flags), (at, name, flags))
 CALL(int, renameat, -1, (int a, const char *from, int b, const char *to), (a, from, b, to))
-CALL(int, renameat2, -1, (int a, const char *from, int b, const char *to, unsigned f), (a, from, b, to, f))
+CALL(int, renameat2, -1, (int a, const char *from, int b, const char *to, unsigned f),
+     (a, from, b, to, f))
 CALL(int, flock, -1, (int fd, int how), (fd, how))
 CALL(int, ftruncate, -1, (int fd, off_t size), (fd, size))
 CALL(int, dup3, -1, (int from, int to, int flags), (from, to, flags))
-CALL(struct dirent *, readdir, NULL, (DIR *d), (d))
+CALL(struct dirent *, readdir, NULL, (DIR * d), (d))
 
 int openat(int at, const char *name, int flags, ...)
 {

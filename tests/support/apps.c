@@ -41,7 +41,8 @@ place place_make(void)
     char path[512];
     snprintf(path, sizeof path, "%s/tenon", build ? build : "build");
     ck_assert_msg(realpath(path, p.program) != NULL, "%s is not built", path);
-    ck_assert_int_lt(snprintf(p.folder, sizeof p.folder, "%s/tenon-test-XXXXXX", around ? around : "/tmp"),
+    ck_assert_int_lt(snprintf(p.folder, sizeof p.folder, "%s/tenon-test-XXXXXX",
+                              around ? around : "/tmp"),
                      (int)sizeof p.folder);
     ck_assert_ptr_nonnull(getcwd(p.before, sizeof p.before));
     ck_assert_ptr_nonnull(mkdtemp(p.folder));

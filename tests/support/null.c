@@ -30,8 +30,8 @@ static null_call check(const null_table *t, int i, int null)
     t->call(f, i, null, &call);
     if (refused && !(call.takes >> null & 1)) {
         ck_assert_msg(call.outcome != SUCCESS, "%s takes NULL as argument %d", call.name, null + 1);
-        ck_assert_msg(is_told(f, &call, null), "%s does not say that argument %d is NULL", call.name,
-                      null + 1);
+        ck_assert_msg(is_told(f, &call, null), "%s does not say that argument %d is NULL",
+                      call.name, null + 1);
     } else {
         ck_assert_msg(call.outcome != REFUSAL && !f->e.code && !tn_tape_code(f->t),
                       "%s, argument %d NULL (0: none): %s%s", call.name, null + 1, f->e.text,

@@ -19,8 +19,8 @@ enum { NUMBER, POINTER, ERROR, TAPE };
 enum { SUCCESS, REFUSAL, UNKNOWN }; /* what came of a call */
 
 typedef struct null_call {
-    const char *name;                /* of the function */
-    int argument[NULL_MOST];         /* what each is: */
+    const char *name;        /* of the function */
+    int argument[NULL_MOST]; /* what each is: */
     unsigned takes;
     int outcome;
 } null_call;
@@ -40,8 +40,9 @@ typedef struct null_table {
     void (*call)(null_fixture *f, int i, int null, null_call *out);
 } null_table;
 
-void null_row(const null_table *t, int i);                       /* checks a row */
-void null_rows_are_all(const null_table *t, const char *header); /* each function with a pointer has one */
+void null_row(const null_table *t, int i); /* checks a row */
+void null_rows_are_all(const null_table *t,
+                       const char *header); /* each function with a pointer has one */
 
 /* ---- how a row is called ---- */
 
@@ -50,29 +51,31 @@ void null_rows_are_all(const null_table *t, const char *header); /* each functio
 #define ZERO(result) ((result) > 0 ? SUCCESS : REFUSAL)
 #define NOTHING(result) ((result), UNKNOWN)
 /* Defines the kind drop_WHAT: the maker's refusal is NULL; what it made is ended. */
-#define DROP(what, type, end)           \
-    static int drop_##what(type *made)  \
-    {                                   \
-        const int outcome = NONE(made); \
-        end(made);                      \
-        return outcome;                 \
+#define DROP(what, type, end)                                                                      \
+    static int drop_##what(type *made)                                                             \
+    {                                                                                              \
+        const int outcome = NONE(made);                                                            \
+        end(made);                                                                                 \
+        return outcome;                                                                            \
     }
 
 #define NAME(kind, takes, function, ...) #function,
-#define CALL(kind, takes_, function, ...)                                                       \
-    if (i-- == 0) {                                                                             \
-        *out = (null_call){ .name = #function, .argument = { EACH(ARGUMENT, __VA_ARGS__) },     \
-                            .takes = takes_ };                                                  \
-        out->outcome = kind(function(EACH(PASS, __VA_ARGS__)));                                 \
+#define CALL(kind, takes_, function, ...)                                                          \
+    if (i-- == 0) {                                                                                \
+        *out = (null_call){ .name = #function,                                                     \
+                            .argument = { EACH(ARGUMENT, __VA_ARGS__) },                           \
+                            .takes = takes_ };                                                     \
+        out->outcome = kind(function(EACH(PASS, __VA_ARGS__)));                                    \
     }
-#define ARGUMENT(i, x)                                                                          \
+#define ARGUMENT(i, x)                                                                             \
     _Generic((x), _Bool: NUMBER, int: NUMBER, unsigned: NUMBER, long: NUMBER, unsigned long: NUMBER, \
              float: NUMBER, double: NUMBER, tn_mode: NUMBER, tn_attr: NUMBER, tn_error *: ERROR, \
              tn_tape *: TAPE, default: POINTER)
 #define PASS(i, x) (null == (i) ? (__typeof__(x)){ 0 } : (x))
 
-#define EACH(F, ...) \
-    PICK(__VA_ARGS__, EACH10, EACH9, EACH8, EACH7, EACH6, EACH5, EACH4, EACH3, EACH2, EACH1, )(F, __VA_ARGS__)
+#define EACH(F, ...)                                                                               \
+    PICK(__VA_ARGS__, EACH10, EACH9, EACH8, EACH7, EACH6, EACH5, EACH4, EACH3, EACH2, EACH1, )     \
+    (F, __VA_ARGS__)
 #define PICK(a, b, c, d, e, g, h, j, k, l, EACHN, ...) EACHN
 #define EACH1(F, a) F(0, a)
 #define EACH2(F, a, b) EACH1(F, a), F(1, b)

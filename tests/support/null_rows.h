@@ -17,7 +17,8 @@ static void call(null_fixture *base, int i, int null, null_call *out)
 #undef ROW
 }
 
-static const null_table table = { sizeof names / sizeof *names, names, open_fixture, close_fixture, call };
+static const null_table table = { sizeof names / sizeof *names, names, open_fixture, close_fixture,
+                                  call };
 
 START_TEST(null_is_refused)
 {

@@ -23,15 +23,20 @@ bool call_has_rows(const call *c, int i); /* operand i's dim[0] counts rows (op.
 /* Runs the call on a cleared tape in draw 1 and weights the result's elements with random numbers:
    the loss. *out, unless out is NULL, is what the op returned. `plain` runs the op's reference. */
 tn_tensor *call_loss(const call *c, tn_tape *t, bool plain, tn_tensor **out);
-void call_clear(const call *c); /* gradients become zero; their memory NaN, as it may hold anything */
+void call_clear(
+    const call *c); /* gradients become zero; their memory NaN, as it may hold anything */
 
 /* The result and the gradients of every operand that wants one, one after another. */
+/* clang-format off */
 typedef struct numbers { int64_t count, out; tn_real *x; } numbers; /* out: of the result */
+/* clang-format on */
 numbers call_numbers(const call *c, tn_tape *t, bool plain);
 tn_real *call_gradients(const call *c); /* as they stand; the caller frees */
 
 /* A tape of its own on two threads, and tensors with these values or, NULL, random ones. */
+/* clang-format off */
 typedef struct bench { tn_context *c; tn_tape *t; } bench;
+/* clang-format on */
 bench bench_new(void);
 void bench_free(bench b);
 tn_tensor *tensor(int ndim, const int64_t dim[], const double *values, bool wants);

@@ -9,8 +9,8 @@
 
 #include "tests/support/optim_problem.h"
 
-double closed_a(int i, int j);              /* A0 */
-double closed_noise(int k, int i, int j);   /* of the target at step k */
+double closed_a(int i, int j);            /* A0 */
+double closed_noise(int k, int i, int j); /* of the target at step k */
 /* Pair i, of rank 4 at most, starts from (A0 T, B0 T^-T), A0 = 0 if asked for. T by its name: cX
    scaling by X, rot, perm, kX condition number X. */
 void closed_start(problem *p, int i, bool zero, const char *name);

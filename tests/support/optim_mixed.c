@@ -12,10 +12,17 @@ static double scale_of(const char *name, scale s)
 
 void mixed_part(problem *p, size s, int first, uint64_t shuffle, scale weights)
 {
-    const struct { const char *name; int ndim; int64_t dim[2]; } all[WEIGHTS] = {
-        { "x.lora_A.weight", 2, { s.r, s.in } },  { "x.lora_B.weight", 2, { s.out, s.r } },
-        { "y.lora_A.weight", 2, { s.r, s.out } }, { "y.lora_B.weight", 2, { s.in, s.r } },
-        { "embed.weight", 2, { 7, 5 } },          { "norm.weight", 1, { 6 } },
+    const struct {
+        const char *name;
+        int ndim;
+        int64_t dim[2];
+    } all[WEIGHTS] = {
+        { "x.lora_A.weight", 2, { s.r, s.in } },
+        { "x.lora_B.weight", 2, { s.out, s.r } },
+        { "y.lora_A.weight", 2, { s.r, s.out } },
+        { "y.lora_B.weight", 2, { s.in, s.r } },
+        { "embed.weight", 2, { 7, 5 } },
+        { "norm.weight", 1, { 6 } },
         { "bias", 1, { 3 } },
     };
     *p = (problem){ .context = tn_context_new(&(tn_options){ .threads = 1 }) };

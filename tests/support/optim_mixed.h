@@ -15,8 +15,12 @@
 
 #include "tests/support/optim_problem.h"
 
+/* clang-format off */
 typedef struct size { int64_t out, in, r; } size;   /* of the pair x; in and out exchanged: of y */
-typedef struct scale { double a, b; } scale;        /* of lora_A and lora_B; all else: a */
+/* clang-format on */
+typedef struct scale {
+    double a, b;
+} scale; /* of lora_A and lora_B; all else: a */
 typedef enum kind { NORMAL, ZERO_FIRST, RANK_ONE, ZERO_ROW, ZERO_COLUMN } kind;
 
 enum { WEIGHTS = 7, PAIRED = 4, TEXT = 256, VALUES = 11 };

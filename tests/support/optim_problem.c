@@ -49,11 +49,12 @@ tn_optim *problem_try(problem *p, const tn_optim_def *def, const char *settings,
     char *rest = copy;
     for (char *s; n < TN_MAX_HYPER && (s = strtok_r(rest, " ", &rest)) != NULL;)
         set[n++] = s;
-    return tn_optim_new(
-        p->params, def,
-        &(tn_optim_options){
-            .set = set, .weight_decay = -1, .max_grad_norm = max_grad_norm, .schedule = schedule },
-        e);
+    return tn_optim_new(p->params, def,
+                        &(tn_optim_options){ .set = set,
+                                             .weight_decay = -1,
+                                             .max_grad_norm = max_grad_norm,
+                                             .schedule = schedule },
+                        e);
 }
 
 void problem_optimizer(problem *p, const char *name, const char *settings, double max_grad_norm)

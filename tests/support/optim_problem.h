@@ -14,7 +14,9 @@
 
 enum { MAX_PAIRS = 4 };
 
+/* clang-format off */
 typedef struct pair_size { int64_t out, in, r; double s; } pair_size;
+/* clang-format on */
 
 typedef struct problem {
     tn_context *context;
@@ -49,14 +51,14 @@ double golden_gradients(problem *p); /* returns the loss */
 
 /* ---- linear algebra for checks: A = lora_B (m,r), B = lora_A^T (n,r) as in the papers ---- */
 
-double limit_of(double in_double, double in_float);  /* that of this build */
+double limit_of(double in_double, double in_float); /* that of this build */
 /* One pair with normal factors of size 0.3; lora_B zero if asked for. */
 void problem_pair(problem *p, int64_t out, int64_t in, int64_t r, double s, bool zero);
 /* G (out,in) = dL/dW gives gA = s G B and gB = s G^T A. */
 void problem_set_gradient(problem *p, const double *g);
-double *problem_factor(const problem *p, bool a);    /* A or B, in new memory */
+double *problem_factor(const problem *p, bool a); /* A or B, in new memory */
 double normal(uint64_t stream, int64_t i);
-double *normals(int64_t n, uint64_t stream);         /* in new memory */
+double *normals(int64_t n, uint64_t stream); /* in new memory */
 /* Tall x (n,r) = q rr with orthonormal columns q, by Gram and Schmidt twice. */
 void orthonormalise(int64_t n, int64_t r, const double *x, double *q, double *rr);
 /* out (n,m) = x (n,r) y (r,m), or y^T if y is (m,r). */

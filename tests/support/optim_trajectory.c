@@ -99,8 +99,8 @@ double trajectory_gradients(trajectory *r, int t)
 }
 
 /* The limit is of weights, whose size is about 1; state may be larger. */
-static void compare(trajectory *r, const char *what, int pair, int mark, int64_t n, const double *got,
-                    const double *want)
+static void compare(trajectory *r, const char *what, int pair, int mark, int64_t n,
+                    const double *got, const double *want)
 {
     for (int64_t i = 0; i < n; i++) {
         double size = fabs(want[i]) > 1 ? fabs(want[i]) : 1, off = fabs(got[i] - want[i]) / size;

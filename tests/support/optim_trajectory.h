@@ -17,9 +17,9 @@ typedef struct trajectory {
     problem p;
     tn_safetensors *file;
     const char *name;
-    double scale, limit;                    /* of the gradients; of |got - want| */
+    double scale, limit; /* of the gradients; of |got - want| */
     double *y[MAX_PAIRS], *noise[MAX_PAIRS];
-    double worst;                           /* difference so far, in limits */
+    double worst; /* difference so far, in limits */
 } trajectory;
 
 /* A number of the file; otherwise: it is not there. */

@@ -7,15 +7,11 @@
 static const char *value_of(const tn_json *m)
 {
     switch (m->kind) {
-    case TN_NULL:
-        return "null";
-    case TN_BOOL:
-        return m->text[0] == 't' ? "1" : "0";
+    case TN_NULL: return "null";
+    case TN_BOOL: return m->text[0] == 't' ? "1" : "0";
     case TN_NUMBER:
-    case TN_STRING:
-        return m->text;
-    default:
-        return NULL;
+    case TN_STRING: return m->text;
+    default: return NULL;
     }
 }
 

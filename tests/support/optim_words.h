@@ -11,7 +11,7 @@
 #include "optim/optim.h"
 
 typedef struct word {
-    const char *of;    /* optimizer of the file; NULL: any */
+    const char *of; /* optimizer of the file; NULL: any */
     const char *key;
     const char *value; /* as in the file, "1" for true, "0" for false, "null"; NULL: any */
     const char *ours;  /* "name=": takes the value; "name=value"; "": the test says it elsewhere */

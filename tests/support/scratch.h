@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-typedef struct scratch { char folder[256], path[512]; } scratch;
+typedef struct scratch {
+    char folder[256], path[512];
+} scratch;
 
 static inline void scratch_open(scratch *s)
 {

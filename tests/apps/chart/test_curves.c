@@ -40,7 +40,12 @@ static void fill(int kind, int64_t n, double *x, double *y)
 
 START_TEST(ticks)
 {
-    static const struct { double low, high; bool log; int most; const char *labels; } row[] = {
+    static const struct {
+        double low, high;
+        bool log;
+        int most;
+        const char *labels;
+    } row[] = {
         { 0, 250, false, 6, "0 50 100 150 200 250" },
         { 1, 400, false, 5, "100 200 300 400" },
         { -0.3, 0.35, false, 5, "-0.2 0 0.2" },
@@ -106,9 +111,16 @@ START_TEST(terminal_lines_are_equally_wide)
     for (int count = 0; count <= KINDS; count++)
         for (int log = 0; log < 2; log++)
             for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
-                chart c = { .title = "t\xc3\xaftle", .x = "step", .y = "loss", .curves = k,
-                            .count = count, .log_y = log, .smooth = count % 2 ? 0 : 0.9,
-                            .log_x = log, .contours = k, .contour_count = count };
+                chart c = { .title = "t\xc3\xaftle",
+                            .x = "step",
+                            .y = "loss",
+                            .curves = k,
+                            .count = count,
+                            .log_y = log,
+                            .smooth = count % 2 ? 0 : 0.9,
+                            .log_x = log,
+                            .contours = k,
+                            .contour_count = count };
                 tn_text out = { 0 };
                 curves_text(&c, styles[i], &out);
                 int lines = 0;
@@ -138,7 +150,7 @@ START_TEST(terminal_shows_the_points)
     ck_assert_ptr_nonnull(strstr(out.s, "a up  b down"));
     out.n = 0;
     curves_text(&(chart){ .curves = k, .count = 1 }, CURVES_BRAILLE, &out);
-    ck_assert_ptr_nonnull(strstr(out.s, "┤⣀")); /* both dots of the foot are lowest */
+    ck_assert_ptr_nonnull(strstr(out.s, "┤⣀"));    /* both dots of the foot are lowest */
     ck_assert_ptr_nonnull(strstr(out.s, "⠊ a\n")); /* the head: next to highest, highest */
     tn_text_free(&out);
 }
@@ -146,7 +158,10 @@ END_TEST
 
 START_TEST(style_follows_the_locale)
 {
-    static const struct { const char *all, *lang; curves_style style; } row[] = {
+    static const struct {
+        const char *all, *lang;
+        curves_style style;
+    } row[] = {
         { "C", "en_GB.UTF-8", CURVES_ASCII },
         { "", "en_GB.UTF-8", CURVES_BRAILLE },
         { "C.utf8", "C", CURVES_BRAILLE },
@@ -170,10 +185,22 @@ START_TEST(svg_is_xml_within_its_box)
         k[i] = (curve){ "<&\">\n\xc3\xa9", x, y[i], FEW - i };
     }
     for (int first = 0; first < KINDS; first++) {
-        chart c[2] = { { .title = "a < b & c", .x = "x", .y = "\"y\"", .curves = k + first,
-                         .count = KINDS - first, .smooth = 0.9, .contours = k, .contour_count = 2 },
-                       { .title = "log", .x = "x", .curves = k + first, .count = 1, .log_x = true,
-                         .log_y = true, .dots = true, .nested = 3 } };
+        chart c[2] = { { .title = "a < b & c",
+                         .x = "x",
+                         .y = "\"y\"",
+                         .curves = k + first,
+                         .count = KINDS - first,
+                         .smooth = 0.9,
+                         .contours = k,
+                         .contour_count = 2 },
+                       { .title = "log",
+                         .x = "x",
+                         .curves = k + first,
+                         .count = 1,
+                         .log_x = true,
+                         .log_y = true,
+                         .dots = true,
+                         .nested = 3 } };
         tn_text out = { 0 };
         curves_svg(c, 2, &out);
         check_svg(out.s);
@@ -195,9 +222,16 @@ START_TEST(svg_stays_small)
         k[i] = (curve){ "<<<<<<<<<<<<<<<<<<<<<<<<<<<<", x, y, MANY };
     chart c[4];
     for (int i = 0; i < 4; i++)
-        c[i] = (chart){ .title = "title", .x = "step", .y = "loss", .curves = k, .count = 6,
-                        .log_y = i % 2, .smooth = 0.95 };
-    static const struct { int charts, curves; } row[] = { { 1, 1 }, { 1, 17 }, { 2, 5 }, { 4, 6 } };
+        c[i] = (chart){ .title = "title",
+                        .x = "step",
+                        .y = "loss",
+                        .curves = k,
+                        .count = 6,
+                        .log_y = i % 2,
+                        .smooth = 0.95 };
+    static const struct {
+        int charts, curves;
+    } row[] = { { 1, 1 }, { 1, 17 }, { 2, 5 }, { 4, 6 } };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         for (int j = 0; j < 4; j++)
             c[j].count = row[i].curves;
@@ -233,8 +267,14 @@ START_TEST(ranges_contours_and_dots)
 {
     double x[] = { 0.01, 1, 100, 1000 }, y[] = { 1, 2, 3, 999 }, z[] = { 3, 2, 1, 1 };
     curve k[] = { { "up", x, y, 4 }, { "down", x, z, 3 } };
-    chart c = { .curves = k, .count = 1, .log_x = true, .y_range = { 0, 10 }, .dots = true,
-                .nested = 2, .contours = k + 1, .contour_count = 1 };
+    chart c = { .curves = k,
+                .count = 1,
+                .log_x = true,
+                .y_range = { 0, 10 },
+                .dots = true,
+                .nested = 2,
+                .contours = k + 1,
+                .contour_count = 1 };
     axis ax, ay;
     axis_pair(&c, 6, 5, &ax, &ay);
     ck_assert_double_eq(ax.high, 100);
@@ -242,8 +282,9 @@ START_TEST(ranges_contours_and_dots)
     ck_assert_double_eq_tol(axis_place(&ax, 1), 0.5, 1e-12);
     tn_text out = { 0 };
     curves_svg(&c, 1, &out);
-    ck_assert_ptr_nonnull(strstr(out.s, "c0 thick\" style=\"stroke-width:3.5\" d=\"M64.0 320.0L332.0 "
-                                        "184.0L600.0 48.0\""));
+    ck_assert_ptr_nonnull(strstr(out.s,
+                                 "c0 thick\" style=\"stroke-width:3.5\" d=\"M64.0 320.0L332.0 "
+                                 "184.0L600.0 48.0\""));
     ck_assert_ptr_nonnull(strstr(out.s, "d=\"M64.0 320.0h0M332.0 184.0h0M600.0 48.0h0\""));
     ck_assert_ptr_nonnull(strstr(out.s, "\"axis\" d=\"M64.0 48.0L332.0 184.0L600.0 320.0\""));
     ck_assert_int_eq(count_of(out.s, "grid\" d"), 0); /* contours take its place */
@@ -268,8 +309,9 @@ END_TEST
 START_TEST(twins_are_dashed)
 {
     const double x[] = { 1, 2, 3 }, y[] = { 3, 1, 2 };
-    const curve k[] = { { "a", x, y, 3 }, { "a twin", x, y, 3 }, { "b", x, y, 3 },
-                        { "b twin", x, y, 3 } };
+    const curve k[] = {
+        { "a", x, y, 3 }, { "a twin", x, y, 3 }, { "b", x, y, 3 }, { "b twin", x, y, 3 }
+    };
     for (int twins = 0; twins < 2; twins++) {
         const chart c = { .title = "twins", .curves = k, .count = 4, .twins = twins };
         tn_text out = { 0 };

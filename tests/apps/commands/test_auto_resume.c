@@ -14,12 +14,16 @@ START_TEST(auto_resume_starts_and_goes_on)
     ck_assert_int_eq(shell(&p, "mkdir e"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o e --auto_resume", how), 0); /* an empty folder */
     place_same(&p, "o", "e");
-    ck_assert_int_eq(shell(&p, "cp -r o k; rm -r k/checkpoint-* k/*.safetensors k/tokenizer* k/config.json; "
-                               "head -n 3 o/log.jsonl >k/log.jsonl"), 0);
-    ck_assert_int_eq(tenon(&p, "%s -o k --auto-resume", how), 0); /* killed before the first checkpoint */
+    ck_assert_int_eq(
+        shell(&p, "cp -r o k; rm -r k/checkpoint-* k/*.safetensors k/tokenizer* k/config.json; "
+                  "head -n 3 o/log.jsonl >k/log.jsonl"),
+        0);
+    ck_assert_int_eq(tenon(&p, "%s -o k --auto-resume", how),
+                     0); /* killed before the first checkpoint */
     place_same(&p, "o", "k");
     ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\"' k/log.jsonl) = 1"), 0);
-    ck_assert_int_eq(shell(&p, "rm -r k/checkpoint-12 k/*.safetensors k/tokenizer* k/config.json"), 0);
+    ck_assert_int_eq(shell(&p, "rm -r k/checkpoint-12 k/*.safetensors k/tokenizer* k/config.json"),
+                     0);
     ck_assert_int_eq(tenon(&p, "%s -o k --auto-resume", how), 0); /* killed later */
     place_has(&p, "out", "resumed    after step 8");
     place_same(&p, "o", "k");

@@ -48,9 +48,19 @@ END_TEST
 
 static options small(const char *mode)
 {
-    return (options){ .layers = 2, .heads = 2, .width = 16, .vocab = 31, .batch_size = 3,
-                      .max_seq_length = 8, .lora_rank = 2, .lora_alpha = 4, .mode = mode,
-                      .precision = "f32", .threads = 2, .iters = 3, .pairs = 3 };
+    return (options){ .layers = 2,
+                      .heads = 2,
+                      .width = 16,
+                      .vocab = 31,
+                      .batch_size = 3,
+                      .max_seq_length = 8,
+                      .lora_rank = 2,
+                      .lora_alpha = 4,
+                      .mode = mode,
+                      .precision = "f32",
+                      .threads = 2,
+                      .iters = 3,
+                      .pairs = 3 };
 }
 
 START_TEST(step)
@@ -125,8 +135,10 @@ static void slow_at_first(tn_unit *u)
 
 START_TEST(a_cost_is_that_behind_the_warm_up)
 {
-    tn_optim_def slow = { .name = "slow", .step = slow_at_first,
-                          .hyper = { { "lr", 1, TN_FROM_0, "" }, { "warmup_steps", 30, TN_WHOLE, "" } } };
+    tn_optim_def slow = { .name = "slow",
+                          .step = slow_at_first,
+                          .hyper = { { "lr", 1, TN_FROM_0, "" },
+                                     { "warmup_steps", 30, TN_WHOLE, "" } } };
     options o = small("full");
     o.pairs = 1;
     tn_error e = { 0 };

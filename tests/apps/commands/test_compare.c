@@ -7,12 +7,14 @@
 
 /* Does a shell find the same files in two folders, times aside? */
 #define SAME(a, b)                                                                                 \
-    "for f in " a " " b "; do sed 's/\"seconds_per_step.*\"state_/\"state_/' $f/runs.jsonl >$f.runs; "   \
-    "cut -d, -f1-10,12-18 $f/table.csv >$f.csv; done; cmp " a ".runs " b ".runs && cmp " a ".csv " b  \
-    ".csv && cmp " a "/curves.jsonl " b "/curves.jsonl && cmp " a "/config.used " b "/config.used"
+    "for f in " a " " b                                                                            \
+    "; do sed 's/\"seconds_per_step.*\"state_/\"state_/' $f/runs.jsonl >$f.runs; "                 \
+    "cut -d, -f1-10,12-18 $f/table.csv >$f.csv; done; cmp " a ".runs " b ".runs && cmp " a         \
+    ".csv " b ".csv && cmp " a "/curves.jsonl " b "/curves.jsonl && cmp " a "/config.used " b      \
+    "/config.used"
 
 /* Five rates in two rounds, with two seeds and a rate at which every run diverges. */
-#define STUDY                                                                                      \
+#define STUDY                                                                                        \
     "compare --model o --task lookup --optimizers sgd,lora-rite --lr-grid 1e-3,1e-2,1e30 --seeds 2 " \
     "--iters 20 --count 5 --steps-per-report 3 --steps-per-eval 7"
 
@@ -30,14 +32,14 @@ START_TEST(a_study_is_fair)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers adamw,lora-rite --seeds 2 "
-              "--lr-grid 1e-9:1e-8:log2 --iters 3 --count 5"),
+        tenon(&p, "compare --model o --task lookup --out c --optimizers adamw,lora-rite --seeds 2 "
+                  "--lr-grid 1e-9:1e-8:log2 --iters 3 --count 5"),
         0);
     ck_assert_int_eq(shell(&p, "test $(cut -d, -f3,14,15 c/table.csv | sort -u | wc -l) = 3"),
                      0); /* 2 seeds, head */
-    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 13"),
-                     0); /* 2 x 2 x 2 runs; a further rate of each changes nothing, and is the last */
+    ck_assert_int_eq(
+        shell(&p, "test $(wc -l <c/table.csv) = 13"),
+        0); /* 2 x 2 x 2 runs; a further rate of each changes nothing, and is the last */
     place_has(&p, "out", "\n+-: standard deviation over the seeds");
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd"), 1);
     place_has(&p, "err", "--overwrite");
@@ -51,14 +53,12 @@ START_TEST(a_grid_goes_on_in_its_steps)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers sgd --lr-grid 0.1:1:log3 "
-              "--iters 3 --count 5"),
+        tenon(&p, "compare --model o --task lookup --out c --optimizers sgd --lr-grid 0.1:1:log3 "
+                  "--iters 3 --count 5"),
         0);
-    ck_assert_int_eq(
-        shell(&p, "cut -d, -f2 c/table.csv | tr -d '\n' | grep -q '^%s$'",
-              "learning_rate0.10.316213.1621031.62100"),
-        0);
+    ck_assert_int_eq(shell(&p, "cut -d, -f2 c/table.csv | tr -d '\n' | grep -q '^%s$'",
+                           "learning_rate0.10.316213.1621031.62100"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -92,11 +92,10 @@ START_TEST(a_grid_ends_at_the_least_rate)
 {
     place p = place_make();
     make_model(&p);
-    ck_assert_int_eq(
-        tenon(&p,
-              "compare --model o --task lookup --out c --optimizers sgd --lr-min 1e29 "
-              "--lr-grid 1e29,1e30 --iters 2 --count 5"),
-        0);
+    ck_assert_int_eq(tenon(&p,
+                           "compare --model o --task lookup --out c --optimizers sgd --lr-min 1e29 "
+                           "--lr-grid 1e29,1e30 --iters 2 --count 5"),
+                     0);
     ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 3"), 0);
     place_end(&p);
 }
@@ -110,22 +109,30 @@ START_TEST(an_edge_is_reported)
 {
     place p = place_make();
     make_model(&p);
-    ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd,adamw --lr-grid "
-                               "1e-10:1e-9:log2 --iters 2 --count 5 --opt sgd.momentum=0.9"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "compare --model o --task lookup --out c --optimizers sgd,adamw --lr-grid "
+                  "1e-10:1e-9:log2 --iters 2 --count 5 --opt sgd.momentum=0.9"),
+        0);
     place_has(&p, "out", "nothing in this study beats the untrained model\n");
     place_has(&p, "out", "  as the untrained model\n");
-    ck_assert_int_eq(shell(&p, "! grep -q 'edge:' out && grep '^sgd,.*,1,' c/table.csv | grep -q 'complete,nowhere,'"),
-                     0);
+    ck_assert_int_eq(
+        shell(
+            &p,
+            "! grep -q 'edge:' out && grep '^sgd,.*,1,' c/table.csv | grep -q 'complete,nowhere,'"),
+        0);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out d --optimizers sgd,adamw "
                                "--lr-grid 1e-2 --iters 20 --count 50 --batch-size 8 "
-                               "--opt sgd.weight_decay=1e3"), 0);
+                               "--opt sgd.weight_decay=1e3"),
+                     0);
     place_has(&p, "out", "edge: the best rate of adamw, 0.01, is the only one that was tried");
     place_has(&p, "out", "\nno better than the untrained model: sgd\n");
     ck_assert_int_eq(shell(&p, "grep '^adamw,' d/table.csv | grep -q ',complete,only,'"), 0);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out e --optimizers adamw "
-                               "--lr-grid 1e-3,1e-2,1e30 --iters 20 --count 50"), 0);
+                               "--lr-grid 1e-3,1e-2,1e30 --iters 20 --count 50"),
+                     0);
     ck_assert_int_eq(shell(&p, "grep -q '^adamw,0.01,0,1,.*,complete,inside,' e/table.csv && "
-                               "! grep -Eq 'edge|untrained model' out"), 0);
+                               "! grep -Eq 'edge|untrained model' out"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -136,13 +143,15 @@ START_TEST(a_diverged_run_is_a_result)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd --lr-grid "
-                               "1e29,1e30 --lr-min 1e29 --warmup-steps 0 --iters 5 --count 5"), 0);
+                               "1e29,1e30 --lr-min 1e29 --warmup-steps 0 --iters 5 --count 5"),
+                     0);
     place_has(&p, "out", "diverged: not finite after ");
     place_has(&p, "out", "every rate diverged in some run\n");
     place_has(&p, "out", "sgd           1e+29: 1 of 1 diverged  1e+30: 1 of 1 diverged\n");
     ck_assert_int_eq(shell(&p, "test $(grep -Ec '^sgd,1e\\+(29|30),0,0,,,,,,' c/table.csv) = 2 && "
                                "! grep -Eq 'nan|inf|_loss\":0,' c/table.csv c/runs.jsonl && "
-                               "! grep -q valid_loss c/runs.jsonl"), 0);
+                               "! grep -q valid_loss c/runs.jsonl"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -153,10 +162,13 @@ START_TEST(a_step_and_its_update_are_timed)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd,shampoo "
-                               "--lr-grid 1e-3 --iters 9 --count 5"), 0);
-    ck_assert_int_eq(shell(&p, "awk -F, 'NR > 1 { t[$1] = $11; u[$1] = $19 } END { exit !(u[\"sgd\"] > 0 && "
-                               "u[\"shampoo\"] > 3 * u[\"sgd\"] && t[\"sgd\"] > u[\"sgd\"] && "
-                               "t[\"shampoo\"] > u[\"shampoo\"]) }' c/table.csv"), 0);
+                               "--lr-grid 1e-3 --iters 9 --count 5"),
+                     0);
+    ck_assert_int_eq(
+        shell(&p, "awk -F, 'NR > 1 { t[$1] = $11; u[$1] = $19 } END { exit !(u[\"sgd\"] > 0 && "
+                  "u[\"shampoo\"] > 3 * u[\"sgd\"] && t[\"sgd\"] > u[\"sgd\"] && "
+                  "t[\"shampoo\"] > u[\"shampoo\"]) }' c/table.csv"),
+        0);
     place_end(&p);
 }
 END_TEST
@@ -167,12 +179,16 @@ START_TEST(the_time_of_a_step_is_a_median)
 {
     place p = place_make();
     make_model(&p);
-    ck_assert_int_eq(shell(&p, "date +%%s.%%N >begun; \"$T\" compare --model o --task lookup --out c "
-                               "--optimizers sgd --lr-grid 1e-3 --iters 60 --count 5 >out 2>err & "
-                               "until test -s c/curves.jsonl; do :; done; kill -STOP $! && sleep 4 && "
-                               "kill -CONT $! && wait $! && date +%%s.%%N >ended"), 0);
-    ck_assert_int_eq(shell(&p, "awk -F, -v t=$(cat begun) -v u=$(cat ended) 'END { exit !($11 > 0 && "
-                               "$19 > 0 && 50 * $11 < u - t - 1 && $19 < $11) }' c/table.csv"), 0);
+    ck_assert_int_eq(shell(&p,
+                           "date +%%s.%%N >begun; \"$T\" compare --model o --task lookup --out c "
+                           "--optimizers sgd --lr-grid 1e-3 --iters 60 --count 5 >out 2>err & "
+                           "until test -s c/curves.jsonl; do :; done; kill -STOP $! && sleep 4 && "
+                           "kill -CONT $! && wait $! && date +%%s.%%N >ended"),
+                     0);
+    ck_assert_int_eq(shell(&p,
+                           "awk -F, -v t=$(cat begun) -v u=$(cat ended) 'END { exit !($11 > 0 && "
+                           "$19 > 0 && 50 * $11 < u - t - 1 && $19 < $11) }' c/table.csv"),
+                     0);
     place_end(&p);
 }
 END_TEST
@@ -190,17 +206,23 @@ START_TEST(a_stopped_study_is_incomplete)
     ck_assert_int_eq(
         shell(&p, "\"$T\" " STUDY " --iters 300 --out c >out 2>err & "
                   "until test -e c/runs.jsonl && test $(wc -l <c/runs.jsonl) -gt 6; do :; done; "
-                  "kill -TERM $!; wait $!"), 130);
-    ck_assert_int_eq(shell(&p, "n=$(wc -l <c/runs.jsonl); test $n -lt 11 && grep -q \"^INCOMPLETE: $n runs "
-                               "are done, $((12 - n)) of the grids so far are not\" out"), 0);
+                  "kill -TERM $!; wait $!"),
+        130);
+    ck_assert_int_eq(
+        shell(&p, "n=$(wc -l <c/runs.jsonl); test $n -lt 11 && grep -q \"^INCOMPLETE: $n runs "
+                  "are done, $((12 - n)) of the grids so far are not\" out"),
+        0);
     place_has(&p, "out", "its 2 seeds are done");
     ck_assert_int_eq(shell(&p, "grep -q '^lora-rite .* 0.01: 1 of 2 runs' out"), 0);
     place_has(&p, "out", " --out c --resume\n");
     place_has(&p, "c/config.used", "\n# incomplete: ");
-    ck_assert_int_eq(shell(&p, "test $(grep -c ',incomplete,,' c/table.csv) = $(wc -l <c/runs.jsonl) && "
-                               "! cut -d, -f4 c/table.csv | grep -q 1"), 0);
+    ck_assert_int_eq(
+        shell(&p, "test $(grep -c ',incomplete,,' c/table.csv) = $(wc -l <c/runs.jsonl) && "
+                  "! cut -d, -f4 c/table.csv | grep -q 1"),
+        0);
     ck_assert_int_eq(tenon(&p, STUDY " --iters 300 --out c"), 1);
-    place_has(&p, "err", "c/runs.jsonl: of an older study; --resume goes on with one that was stopped");
+    place_has(&p, "err",
+              "c/runs.jsonl: of an older study; --resume goes on with one that was stopped");
     /* the config file is enough to go on with */
     ck_assert_int_eq(tenon(&p, "compare --config c/config.used --out c --resume"), 0);
     place_has(&p, "out", " of 12 runs are done\n");
@@ -217,11 +239,14 @@ START_TEST(a_stopped_study_goes_on)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(tenon(&p, STUDY " --out c"), 0);
-    ck_assert_int_eq(
-        shell(&p, "n=0 t=0.02 again=; until timeout -s %s $t \"$T\" " STUDY " --out d $again >out 2>err; do "
-                  "grep -q tenon: err && exit 9; test -s d/runs.jsonl && n=$((n + 1)); "
-                  "test -e d/config.used && again=--resume; "
-                  "t=$(echo $t | awk '{ print 1.12 * $1 }'); done; echo $n >stops", signals[_i]), 0);
+    ck_assert_int_eq(shell(&p,
+                           "n=0 t=0.02 again=; until timeout -s %s $t \"$T\" " STUDY
+                           " --out d $again >out 2>err; do "
+                           "grep -q tenon: err && exit 9; test -s d/runs.jsonl && n=$((n + 1)); "
+                           "test -e d/config.used && again=--resume; "
+                           "t=$(echo $t | awk '{ print 1.12 * $1 }'); done; echo $n >stops",
+                           signals[_i]),
+                     0);
     ck_assert_int_eq(shell(&p, "test $(cat stops) -ge 3"), 0);
     ck_assert_int_eq(shell(&p, SAME("c", "d")), 0);
     /* and nothing changes when there is nothing to do */
@@ -241,6 +266,7 @@ typedef struct row {
 #define HALF                                                                                       \
     "head -4 c/runs.jsonl >r; mv r c/runs.jsonl; echo '# incomplete: ' >>c/config.used; rm c/table.csv; "
 
+/* clang-format off */
 static const row rows[] = {
     /* good ones: what was not finished is done again */
     { "", "", 0, "" },
@@ -291,6 +317,7 @@ static const row rows[] = {
     { "", "--no-resume --auto-resume --overwrite", 2, "--auto-resume and --overwrite: use only one" },
     { "", "--no-resume", 1, "c/runs.jsonl: of an older study" },
 };
+/* clang-format on */
 
 START_TEST(a_resume_trusts_nothing)
 {
@@ -303,7 +330,9 @@ START_TEST(a_resume_trusts_nothing)
     place_has(&p, "err", r->line);
     ck_assert_int_eq(status, r->status);
     if (!status)
-        ck_assert_int_eq(shell(&p, "sed -i 's/^model = .*/model = o/' c/config.used; " SAME("c", "d")), 0);
+        ck_assert_int_eq(shell(&p,
+                               "sed -i 's/^model = .*/model = o/' c/config.used; " SAME("c", "d")),
+                         0);
     place_end(&p);
 }
 END_TEST

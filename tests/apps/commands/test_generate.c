@@ -9,29 +9,37 @@
 static place make(const char *tokenizer)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer %s --data r.jsonl --iters 1 -o o", tokenizer), 0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer %s --data r.jsonl --iters 1 -o o",
+                           tokenizer),
+                     0);
     return p;
 }
 
 /* Characters of the output behind the prompt; the model has 64 positions. */
+/* clang-format off */
 static const struct { int prompt, max_tokens, made; bool told; } lengths[] = {
     { 64, 5, 1, true }, { 64, 1, 1, false }, { 63, 5, 2, true }, { 63, 2, 2, false },
     { 60, 4, 4, false }, { 1, 64, 64, false }, { 1, 65, 64, true }, { 1, 1000, 64, true },
 };
+/* clang-format on */
 
 START_TEST(a_text_ends_with_the_positions_and_says_so)
 {
     place p = make("chars");
     const int n = lengths[_i].prompt;
-    ck_assert_int_eq(shell(&p, "sed -i 's/\"eos_token_id\": *[0-9]*/\"eos_token_id\": null/' o/config.json"), 0);
-    ck_assert_int_eq(tenon(&p, "generate --model o --temp 0 --max-tokens %d --prompt %0*d", lengths[_i].max_tokens,
-                           n, 0), 0);
+    ck_assert_int_eq(
+        shell(&p, "sed -i 's/\"eos_token_id\": *[0-9]*/\"eos_token_id\": null/' o/config.json"), 0);
+    ck_assert_int_eq(tenon(&p, "generate --model o --temp 0 --max-tokens %d --prompt %0*d",
+                           lengths[_i].max_tokens, n, 0),
+                     0);
     char *out = place_read("out");
     ck_assert_int_eq((int)strlen(out) - n - 1, lengths[_i].made);
     free(out);
     char note[160];
-    snprintf(note, sizeof note, "tenon: note: --prompt 1: ended after %d tokens of --max-tokens %d, at the end of "
-             "the model's 64 positions\n", lengths[_i].made, lengths[_i].max_tokens);
+    snprintf(note, sizeof note,
+             "tenon: note: --prompt 1: ended after %d tokens of --max-tokens %d, at the end of "
+             "the model's 64 positions\n",
+             lengths[_i].made, lengths[_i].max_tokens);
     char *err = place_read("err");
     ck_assert_str_eq(err, lengths[_i].told ? note : "");
     free(err);
@@ -44,8 +52,13 @@ START_TEST(what_is_written_is_text)
 {
     place p = make("bytes");
     const char *more = _i ? "--prompt A" : "";
-    ck_assert_int_eq(tenon(&p, "generate --model o --prompt caf\xc3\xa9 %s --temp 1000000 --max-tokens 60", more), 0);
-    ck_assert_int_eq(shell(&p, "iconv -f UTF-8 -t UTF-8 out >copy && cmp out copy && grep -q caf\xc3\xa9 out"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "generate --model o --prompt caf\xc3\xa9 %s --temp 1000000 --max-tokens 60",
+              more),
+        0);
+    ck_assert_int_eq(
+        shell(&p, "iconv -f UTF-8 -t UTF-8 out >copy && cmp out copy && grep -q caf\xc3\xa9 out"),
+        0);
     ck_assert_int_eq(shell(&p, "grep -q $(printf '\\357\\277\\275') out"), 0);
     place_end(&p);
 }
@@ -69,6 +82,7 @@ START_TEST(end_tokens_of_both_configs_end_it)
     free(out);
     place_end(&p);
 }
+/* clang-format off */
 END_TEST
 
 /* Standard input is one text: what cannot be read of it is said with its reason. */
@@ -78,6 +92,7 @@ static const struct { const char *command; int status; const char *says; } input
     { "-p - -p - <t.txt", 2, "--prompt -: given twice; there is one standard input\n" },
     { "-p 1 -p - -p 2 -p - <t.txt", 2, "--prompt -: given twice; there is one standard input\n" },
 };
+/* clang-format on */
 
 START_TEST(standard_input_is_one_prompt)
 {
@@ -95,7 +110,8 @@ void tests(TCase *c)
     if (sizeof(tn_real) == sizeof(double))
         return; /* there is one program, in float */
     tcase_set_timeout(c, 60);
-    tcase_add_loop_test(c, a_text_ends_with_the_positions_and_says_so, 0, sizeof lengths / sizeof *lengths);
+    tcase_add_loop_test(c, a_text_ends_with_the_positions_and_says_so, 0,
+                        sizeof lengths / sizeof *lengths);
     tcase_add_loop_test(c, what_is_written_is_text, 0, 2);
     tcase_add_loop_test(c, end_tokens_of_both_configs_end_it, 0, sizeof files / sizeof *files);
     tcase_add_loop_test(c, standard_input_is_one_prompt, 0, sizeof inputs / sizeof *inputs);

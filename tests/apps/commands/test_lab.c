@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const char *const names[] = { "invariance", "first-steps", "init-scale", "conditioning",
-                                     "paths", "rank", "alpha" };
+                                     "paths",      "rank",        "alpha" };
 enum { EXPERIMENTS = sizeof names / sizeof *names, LARGEST = 40000, EXACT = 0, APART = 1 };
 
 /* Word k, from 0, of the line of `out` that begins with these words, into word (64 bytes), which is
@@ -247,12 +247,19 @@ static double loss_at(place *p, const char *label, const char *s, int k)
    AltLoRA's; the others need another between. */
 START_TEST(a_rate_does_not_survive_another_alpha)
 {
-    static const struct { const char *label; int shift; bool exact; } rows[] = {
-        { "lora-rite", 2, true }, { "lora-muon", 2, true }, { "scaled-gd", 4, true },
-        { "altlora", 0, true }, { "adam", 2, false } };
+    static const struct {
+        const char *label;
+        int shift;
+        bool exact;
+    } rows[] = { { "lora-rite", 2, true },
+                 { "lora-muon", 2, true },
+                 { "scaled-gd", 4, true },
+                 { "altlora", 0, true },
+                 { "adam", 2, false } };
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "lab alpha --opt lora-rite.clip=0 --opt lora-rite.eps=1e-12 "
-                               "--optimizers lora-rite,lora-muon,scaled-gd,altlora,adam"), 0);
+                               "--optimizers lora-rite,lora-muon,scaled-gd,altlora,adam"),
+                     0);
     ck_assert_int_eq(shell(&p, "mv out whole"), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double most = 0;
@@ -260,7 +267,8 @@ START_TEST(a_rate_does_not_survive_another_alpha)
             const double at_1 = loss_at(&p, rows[i].label, "1", k);
             most = fmax(most, fabs(loss_at(&p, rows[i].label, "4", k - rows[i].shift) / at_1 - 1));
         }
-        ck_assert_msg(rows[i].exact ? most < 5e-3 : most > 0.1, "%s: off by %g", rows[i].label, most);
+        ck_assert_msg(rows[i].exact ? most < 5e-3 : most > 0.1, "%s: off by %g", rows[i].label,
+                      most);
     }
     place_end(&p);
 }

@@ -16,11 +16,14 @@
     "train --model b --data r.jsonl --lora-rank 4 --lora-dropout 0.1 --target-modules "            \
     "all-linear " STEPS
 
-typedef struct kind { const char *command, *optimizer; } kind;
+typedef struct kind {
+    const char *command, *optimizer;
+} kind;
 
 static const kind kinds[] = {
-    { FULL, "adamw" }, { FULL, "sgd --opt momentum=0.9" }, { LORA, "adam" },
-    { LORA, "scaled-adam" }, { LORA, "scaled-gd" }, { LORA, "lora-rite" },
+    { FULL, "adamw" },     { FULL, "sgd --opt momentum=0.9" },
+    { LORA, "adam" },      { LORA, "scaled-adam" },
+    { LORA, "scaled-gd" }, { LORA, "lora-rite" },
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -53,8 +56,9 @@ START_TEST(resuming_changes_no_bit)
     make_base(&p);
     for (int n = 4; n < 12; n += 3) {
         ck_assert_int_eq(shell(&p, "rm -rf o r"), 0);
-        ck_assert_int_eq(
-            tenon(&p, "%s --optimizer %s -o o --save-every %d", k->command, k->optimizer, n), 0);
+        ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o o --save-every %d", k->command,
+                               k->optimizer, n),
+                         0);
         ck_assert_int_eq(shell(&p, "mkdir r && cp -r o/checkpoint-%d o/config.used r", n), 0);
         ck_assert_int_eq(tenon(&p, "%s --optimizer %s -o r --save-every %d --threads 3 --resume",
                                k->command, k->optimizer, n),
@@ -84,7 +88,9 @@ START_TEST(a_longer_run_continues_a_shorter_one)
 }
 END_TEST
 
-typedef struct stop { const char *signal; } stop;
+typedef struct stop {
+    const char *signal;
+} stop;
 
 static const stop stops[] = { { "INT" }, { "TERM" }, { "HUP" } };
 
@@ -146,9 +152,8 @@ END_TEST
 START_TEST(what_is_not_finite_stops_the_run)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p,
-                           "train --model m --tokenizer chars --data t.txt --iters 9 -o o --lr "
-                           "1e30 --save-every 1"),
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data t.txt --iters 9 -o o --lr "
+                               "1e30 --save-every 1"),
                      1);
     place_has(&p, "err", "tenon: step ");
     place_has(&p, "err", "transformer.");
@@ -192,7 +197,9 @@ START_TEST(a_finished_run_is_kept)
 }
 END_TEST
 
-typedef struct other { const char *options, *named; } other;
+typedef struct other {
+    const char *options, *named;
+} other;
 
 static const other others[] = {
     { "--seed 1", "--seed" },
@@ -210,11 +217,11 @@ static const other others[] = {
 START_TEST(resuming_with_other_options_names_them)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p,
-                           "sed 's/fox/box/' t.txt >u.txt; head -c 2010 t.txt >v.txt; "
-                           "printf X >>v.txt; tail -c +2012 t.txt >>v.txt; cp -r m n; sed -i 's/\"n_embd\": "
-                           "16/\"n_embd\": 8/' n/*"),
-                     0);
+    ck_assert_int_eq(
+        shell(&p, "sed 's/fox/box/' t.txt >u.txt; head -c 2010 t.txt >v.txt; "
+                  "printf X >>v.txt; tail -c +2012 t.txt >>v.txt; cp -r m n; sed -i 's/\"n_embd\": "
+                  "16/\"n_embd\": 8/' n/*"),
+        0);
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 8 -o o"), 0);
     const char *data = strstr(others[_i].options, "--data") ? "" : "--data t.txt";
     const int status = tenon(&p, "train --model m --tokenizer bytes %s --iters 8 -o o --resume %s",
@@ -246,8 +253,9 @@ START_TEST(config_used_quotes_what_needs_it)
 {
     place p = place_make();
     ck_assert_int_eq(shell(&p, "cp t.txt 'a # b.txt'"), 0);
-    ck_assert_int_eq(
-        tenon(&p, "train --model m --tokenizer chars --data 'a # b.txt' --iters 2 -o o"), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer chars --data 'a # b.txt' --iters 2 -o o"),
+                     0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);
     place_same(&p, "o", "r");
     place_end(&p);
@@ -271,10 +279,11 @@ START_TEST(records_come_at_once)
 {
     place p = place_make();
     ck_assert_int_eq(
-        shell(&p,
-              "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
-              "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
-              "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
+        shell(
+            &p,
+            "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
+            "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
+            "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
         0);
     place_end(&p);
 }
@@ -298,9 +307,8 @@ START_TEST(accumulation_is_a_larger_batch)
                            "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >two"),
                      0);
     ck_assert_int_eq(
-        shell(&p,
-              "paste one two | awk '{ d = $1 - $3; e = $2 - $4; exit !(NF == 4 && $1 > 1 && "
-              "d * d < 1e-10 && e * e < 1e-8) }'"),
+        shell(&p, "paste one two | awk '{ d = $1 - $3; e = $2 - $4; exit !(NF == 4 && $1 > 1 && "
+                  "d * d < 1e-10 && e * e < 1e-8) }'"),
         0);
     place_end(&p);
 }
@@ -333,7 +341,8 @@ START_TEST(a_resumed_log_has_whole_lines)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4"), 0);
     ck_assert_int_eq(shell(&p, "rm -r o/model.safetensors o/checkpoint-12 && "
-                               "printf '{\"split\":\"tra' >>o/log.jsonl"), 0);
+                               "printf '{\"split\":\"tra' >>o/log.jsonl"),
+                     0);
     ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4 --resume"), 0);
     ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
     ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\":' o/log.jsonl) = 2"), 0);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     { letter, #name, synonyms, arguments, most, needs, help, NULL },
 #include "apps/commands/commands.def"
 #undef COMMAND
@@ -94,6 +94,7 @@ START_TEST(reads_what_is_right)
     ck_assert_str_eq(value.s, g->value);
     tn_text_free(&value);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct bad { const char *command; const char *words[WORDS]; const char *message; } bad;
@@ -128,6 +129,7 @@ static const bad bads[] = {
     { "train", { "model" }, "\"model\": expected an option" },
     { "optimizers", { "a", "b" }, "\"b\": expected an option" },
 };
+/* clang-format on */
 
 START_TEST(refuses_what_is_wrong)
 {
@@ -139,6 +141,7 @@ START_TEST(refuses_what_is_wrong)
                   message.s);
     tn_text_free(&message);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct file { const char *text; int row; const char *expected; bool fails; } file;
@@ -175,6 +178,7 @@ static const file files[] = {
     { "\xEF\xBB\xBF" "batch-size = 8\n", OPT_batch_size, "8", false },
     { "config = other\n", 0, "c:1: config: expected no config file inside another", true },
 };
+/* clang-format on */
 
 START_TEST(reads_config_files)
 {
@@ -185,9 +189,9 @@ START_TEST(reads_config_files)
     ck_assert_int_eq(chdir(folder), 0);
     ck_assert_int_eq(tn_file_write("c", f->text, strlen(f->text), &e), 0);
     tn_text got =
-        parse("train", (const char *const[WORDS]){ "--config", "c", "--seed", "7",
-                                                          "--epochs", "2" },
-              f->row, &code);
+        parse("train",
+              (const char *const[WORDS]){ "--config", "c", "--seed", "7", "--epochs", "2" }, f->row,
+              &code);
     ck_assert_int_eq(code, f->fails ? TN_EFORMAT : 0);
     if (f->fails)
         ck_assert_msg(strstr(got.s, f->expected) != NULL, "%s", got.s);

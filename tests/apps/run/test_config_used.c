@@ -9,7 +9,7 @@
 #include <string.h>
 
 const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) \
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     { letter, #name, synonyms, arguments, most, needs, help, NULL },
 #include "apps/commands/commands.def"
 #undef COMMAND
@@ -49,7 +49,8 @@ static char *random_text(uint64_t trial, int row, uint64_t number, bool may_be_e
     char *out = calloc(1, n + 1);
     for (uint64_t k = 0; k < n; k++) {
         const uint64_t c = draw(trial, row, 32 * number + k + 1, 2 * sizeof odd);
-        out[k] = c < sizeof odd - 1 ? odd[c] : (char)(1 + draw(trial, row, 32 * number + k + 14, 255));
+        out[k] =
+            c < sizeof odd - 1 ? odd[c] : (char)(1 + draw(trial, row, 32 * number + k + 14, 255));
     }
     return out;
 }
@@ -79,8 +80,9 @@ static void set_row(options *o, int i, uint64_t trial, char **kept, int *n)
     else if (row->kind == OPTION_FLAG)
         *(bool *)field = draw(trial, i, 0, 2);
     else if (row->kind == OPTION_TEXT)
-        *(const char **)field = kept[(*n)++] =
-            row->value[0] < 'a' ? random_text(trial, i, 0, false) : random_word(trial, i, row->value);
+        *(const char **)field = kept[(*n)++] = row->value[0] < 'a'
+                                                   ? random_text(trial, i, 0, false)
+                                                   : random_word(trial, i, row->value);
     for (uint64_t k = 0; row->kind == OPTION_LIST && k < draw(trial, i, 0, MAX_LIST + 1); k++)
         ((const char **)field)[k] = kept[(*n)++] = random_text(trial, i, k + 1, true);
 }
@@ -95,7 +97,8 @@ static void compare_row(const options *a, const options *b, int i, const char *f
     options_value(b, i, &y);
     ck_assert_msg(x.n == y.n && (!x.n || !memcmp(x.s, y.s, x.n)), "%s in\n%s", row->name, file);
     for (int k = 0; row->kind == OPTION_LIST && k <= MAX_LIST && (list[k] || other[k]); k++)
-        ck_assert_msg(list[k] && other[k] && !strcmp(list[k], other[k]), "%s in\n%s", row->name, file);
+        ck_assert_msg(list[k] && other[k] && !strcmp(list[k], other[k]), "%s in\n%s", row->name,
+                      file);
     tn_text_free(&x);
     tn_text_free(&y);
 }
@@ -122,8 +125,8 @@ START_TEST(gives_back_every_value)
         options_parse(&back, command_find(name), 4, words, &e);
         ck_assert_msg(!e.code, "%s in\n%s", e.text, text.s);
         for (int i = 0; i < OPTIONS; i++)
-            if (strchr(options_table[i].commands, letter) && options_table[i].class != HOST
-                && i != OPT_valid_split) /* which is for a .txt that is there */
+            if (strchr(options_table[i].commands, letter) && options_table[i].class != HOST &&
+                i != OPT_valid_split) /* which is for a .txt that is there */
                 compare_row(&o, &back, i, text.s);
         options_free(&back);
         tn_text_free(&text);
@@ -133,6 +136,7 @@ START_TEST(gives_back_every_value)
     }
     scratch_close(&s);
 }
+/* clang-format off */
 END_TEST
 
 static const char *const names[] = { /* as printf(1) takes them between single quotes */
@@ -140,15 +144,18 @@ static const char *const names[] = { /* as printf(1) takes them between single q
     "a\\134 \\042 # '\\''.txt", "\\303\\251\\377.txt", "\\357\\273\\277.txt", "a\\rb\\t.txt",
     "# model = n.txt", "\\042.txt", "'\\''.txt",
 };
+/* clang-format on */
 
 /* A run on a file of an odd name, repeated from its config.used alone: the same files, --save-every too. */
 START_TEST(repeats_the_run)
 {
     place p = place_make();
     ck_assert_int_eq(
-        shell(&p, "name=$(printf '%s'); cp t.txt \"$name\" && "
-                  "\"$T\" train --model m --tokenizer chars --data \"$name\" --iters 3 --save-every 2 "
-                  "--valid-split 0.2 --opt beta1=0.8 -o o >out 2>err", names[_i]),
+        shell(&p,
+              "name=$(printf '%s'); cp t.txt \"$name\" && "
+              "\"$T\" train --model m --tokenizer chars --data \"$name\" --iters 3 --save-every 2 "
+              "--valid-split 0.2 --opt beta1=0.8 -o o >out 2>err",
+              names[_i]),
         0);
     ck_assert_int_eq(shell(&p, "rm t.txt"), 0);
     ck_assert_int_eq(tenon(&p, "train --config o/config.used -o r"), 0);

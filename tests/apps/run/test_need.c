@@ -14,6 +14,7 @@ static const bool limited = true;
 #endif
 
 /* With 2 GB of addresses: the arguments, the status, and what is said; NULL: nothing on stderr. */
+/* clang-format off */
 static const struct { const char *arguments; int status; const char *text; } rows[] = {
     { "train --model m --tokenizer bytes --data t.txt --iters 2 --output-dir x --batch-size 1000000", 1,
       "training does not fit into memory: weights 46.9 kB + gradients 46.9 kB + optimizer 93.8 kB + "
@@ -33,18 +34,26 @@ static const struct { const char *arguments; int status; const char *text; } row
     { "train --model m --tokenizer bytes --data t.txt --iters 1 --dry-run --batch-size 64", 0, NULL },
     { "eval --model b --data r.jsonl --batch-size 1M", 0, NULL }, /* of 23 rows */
 };
+/* clang-format on */
 
 START_TEST(what_cannot_fit_is_refused)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b"), 0);
-    ck_assert_int_eq(shell(&p, "mkdir huge d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl; "
-                               "sed -e 's/\"n_layer\": 2/\"n_layer\": 96/' -e 's/\"n_embd\": 16/\"n_embd\": 16384/' "
-                               "-e 's/: 97/: 50257/' m/config.json >huge/config.json"), 0);
-    ck_assert_int_eq(shell(&p, "i=0; while test $i -lt 9; do cat t.txt t.txt >long.txt; mv long.txt t.txt; "
-                               "i=$((i+1)); done; mv t.txt long.txt; head -n 40 long.txt >t.txt"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b"), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "mkdir huge d; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl; "
+              "sed -e 's/\"n_layer\": 2/\"n_layer\": 96/' -e 's/\"n_embd\": 16/\"n_embd\": 16384/' "
+              "-e 's/: 97/: 50257/' m/config.json >huge/config.json"),
+        0);
+    ck_assert_int_eq(
+        shell(&p, "i=0; while test $i -lt 9; do cat t.txt t.txt >long.txt; mv long.txt t.txt; "
+                  "i=$((i+1)); done; mv t.txt long.txt; head -n 40 long.txt >t.txt"),
+        0);
     const int status = shell(&p, "ulimit -v 2000000; $T %s >out 2>err", rows[_i].arguments);
-    ck_assert_msg(status == rows[_i].status, "%s: status %d, %s", rows[_i].arguments, status, place_read("err"));
+    ck_assert_msg(status == rows[_i].status, "%s: status %d, %s", rows[_i].arguments, status,
+                  place_read("err"));
     if (rows[_i].text)
         place_has(&p, "err", rows[_i].text);
     ck_assert_int_eq(shell(&p, "test `wc -l <err` = %d && test ! -e x", status), 0);
@@ -57,8 +66,12 @@ START_TEST(inspect_says_what_training_takes)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "inspect m"), 0);
     place_has(&p, "out", "to train, 4 rows of 64 tokens, adamw:\n");
-    place_has(&p, "out", "  LoRA r=8 on c_attn   weights 40.8 kB + gradients 4.1 kB + optimizer 8.2 kB + activations");
-    place_has(&p, "out", "  all weights          weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
+    place_has(
+        &p, "out",
+        "  LoRA r=8 on c_attn   weights 40.8 kB + gradients 4.1 kB + optimizer 8.2 kB + activations");
+    place_has(
+        &p, "out",
+        "  all weights          weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
     place_has(&p, "out", "  available  ");
     place_end(&p);
 }

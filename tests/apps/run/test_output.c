@@ -7,12 +7,12 @@
 
 #define T "\"$T\" "
 #define HOW "--tokenizer chars --iters 2 --progress none "
-#define NEW T "train --model m " HOW                     /* from random weights */
+#define NEW T "train --model m " HOW /* from random weights */
 #define TRAIN NEW "--data t.txt -o o "
 #define OVER T "train --progress none --iters 2 --overwrite --data t.txt -o o " /* another model */
-#define DONE TRAIN "; "                                  /* a finished run in o */
-#define OTHER NEW "--data t.txt --seed 1 -o p; "         /* another one in p */
-#define MODEL NEW "--data r.jsonl -o b; "                /* a model b with weights and a tokenizer */
+#define DONE TRAIN "; "                          /* a finished run in o */
+#define OTHER NEW "--data t.txt --seed 1 -o p; " /* another one in p */
+#define MODEL NEW "--data r.jsonl -o b; "        /* a model b with weights and a tokenizer */
 #define PROJECT "mkdir o; cp m/config.json o; echo '{}' >o/tokenizer.json; echo mine >o/log.jsonl; "
 #define PARTS MODEL "mkdir d; for f in train valid; do cp r.jsonl d/$f.jsonl; done; "
 #define COMPARE T "compare --model b --data d --optimizers sgd --lr-grid 1e-3 "
@@ -26,6 +26,7 @@ typedef struct row {
     const char *kept;
 } row;
 
+/* clang-format off */
 static const row rows[] = {
     /* only what a run wrote is replaced, by names of exactly its own forms */
     { DONE "cp -r o/checkpoint-2 o/checkpoint-2-best", TRAIN "--overwrite", 0, "",
@@ -157,6 +158,7 @@ static const row rows[] = {
     { "", T "lab paths --svg x/a.svg", 1, "x/a.svg: cannot write: No such file", "m" },
     { "echo mine >a.svg.tmp", T "lab paths --svg a.svg", 0, "", "a.svg.tmp" },
 };
+/* clang-format on */
 
 START_TEST(only_its_own_is_replaced)
 {
@@ -168,14 +170,19 @@ START_TEST(only_its_own_is_replaced)
     place_has(&p, "err", r->says);
     ck_assert_int_eq(status, r->status);
     ck_assert_int_eq(shell(&p, "test $(wc -l <err) = %d", status != 0), 0);
-    ck_assert_int_eq(shell(&p, "for f in %s; do diff -r --no-dereference $f kept/$f || exit 1; done",
-                           r->kept), 0);
+    ck_assert_int_eq(shell(&p,
+                           "for f in %s; do diff -r --no-dereference $f kept/$f || exit 1; done",
+                           r->kept),
+                     0);
     /* a run that is over left no unfinished files */
-    ck_assert_int_eq(shell(&p, "! find . -name kept -prune -o ! -type l -print | grep -E "
-                               "'tenon.tmp|tenon-new|[0-9a-f]{16}.tmp' | grep -v '^./o/.tenon-%s'",
-                           strstr(r->says, "too large") ? "" : "none"), 0);
+    ck_assert_int_eq(shell(&p,
+                           "! find . -name kept -prune -o ! -type l -print | grep -E "
+                           "'tenon.tmp|tenon-new|[0-9a-f]{16}.tmp' | grep -v '^./o/.tenon-%s'",
+                           strstr(r->says, "too large") ? "" : "none"),
+                     0);
     place_end(&p);
 }
+/* clang-format off */
 END_TEST
 
 #define NOWHERE "train --model m --tokenizer chars --data t.txt --iters 2000 --save-every 40 --progress none "
@@ -189,15 +196,20 @@ static const struct { const char *made, *out, *left; } nowhere[] = {
     { "mkdir -p x/y; echo mine >x/mine", "x/y/z", "x x/mine x/y" },
     { "mkdir home; ln -s home x", "x/y/z", "home x" },
 };
+/* clang-format on */
 
 START_TEST(folders_made_for_nothing_go)
 {
     place p = place_make();
     ck_assert_int_eq(shell(&p, "%s", nowhere[_i].made), 0);
-    ck_assert_int_eq(shell(&p, "(ulimit -f 0; exec \"$T\" " NOWHERE "-o %s 2>&1) | cat >err", nowhere[_i].out), 0);
+    ck_assert_int_eq(shell(&p, "(ulimit -f 0; exec \"$T\" " NOWHERE "-o %s 2>&1) | cat >err",
+                           nowhere[_i].out),
+                     0);
     place_has(&p, "err", "File too large");
-    ck_assert_int_eq(shell(&p, "test \"$(find x home 2>ls | sort | tr '\\n' ' ' | sed 's/ $//')\" = '%s'",
-                           nowhere[_i].left), 0);
+    ck_assert_int_eq(
+        shell(&p, "test \"$(find x home 2>ls | sort | tr '\\n' ' ' | sed 's/ $//')\" = '%s'",
+              nowhere[_i].left),
+        0);
     place_end(&p);
 }
 END_TEST
@@ -206,10 +218,13 @@ END_TEST
 START_TEST(an_empty_folder_of_somebody_stays)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "\"$T\" " NOWHERE "-o o 2>err & until test -s o/log.jsonl; do sleep 0.01; done; "
-                               "mv o moved; mkdir o; wait $!"), 1);
+    ck_assert_int_eq(shell(&p, "\"$T\" " NOWHERE
+                               "-o o 2>err & until test -s o/log.jsonl; do sleep 0.01; done; "
+                               "mv o moved; mkdir o; wait $!"),
+                     1);
     place_has(&p, "err", "o: moved away while this run went on");
-    ck_assert_int_eq(shell(&p, "test -d o && test -z \"$(ls -A o)\" && test -s moved/log.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "test -d o && test -z \"$(ls -A o)\" && test -s moved/log.jsonl"),
+                     0);
     place_end(&p);
 }
 END_TEST

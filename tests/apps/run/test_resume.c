@@ -14,7 +14,8 @@
 static void make(const place *p, const char *how)
 {
     ck_assert_int_eq(shell(p, "mkdir d; head -n 15 r.jsonl >d/train.jsonl; "
-                              "tail -n 8 r.jsonl >d/valid.jsonl"), 0);
+                              "tail -n 8 r.jsonl >d/valid.jsonl"),
+                     0);
     ck_assert_int_eq(tenon(p, "train --model m --tokenizer chars --data r.jsonl -o b --iters 2"),
                      0);
     ck_assert_int_eq(tenon(p, "%s --iters 8 -o whole", how), 0);
@@ -27,6 +28,7 @@ typedef struct row { /* what happens between save and resume; how the resume is 
     const char *how, *change, *options, *refusal;
 } row;
 
+/* clang-format off */
 static const row rows[] = {
     { LORA, ":", "--iters 8", NULL },
     { TEXT, ":", "--iters 8", NULL },
@@ -76,6 +78,7 @@ static const row rows[] = {
     { LORA " --lr-scheduler constant", ":", "--iters 6", NULL },
     { LORA " --lr-scheduler constant", ":", "--iters 3", "expected at least the 4" },
 };
+/* clang-format on */
 
 /* What is refused has one line, and leaves what it found. */
 START_TEST(is_still_the_same_run)
@@ -98,13 +101,17 @@ START_TEST(is_still_the_same_run)
 }
 END_TEST
 
-typedef struct longer { const char *how, *before, *now, *says, *silent; } longer;
+typedef struct longer {
+    const char *how, *before, *now, *says, *silent;
+} longer;
 
 #define TASK "train --model m --tokenizer chars --data task:lookup --max-seq-length 64 "
 
 static const longer longers[] = {
-    { TEXT, "--iters 4", "--iters 12", "the schedule is that of 12 steps now, not of 4: step 4 had "
-      "the rate 0.0001464, step 5 has 0.00075\n", "data grew" },
+    { TEXT, "--iters 4", "--iters 12",
+      "the schedule is that of 12 steps now, not of 4: step 4 had "
+      "the rate 0.0001464, step 5 has 0.00075\n",
+      "data grew" },
     { TEXT "--lr-scheduler constant", "--iters 4", "--iters 12", "resumed    after step 4\n",
       "the schedule is" },
     { TEXT "--lr-scheduler constant", "--iters 40", "--iters 100",
@@ -134,7 +141,8 @@ START_TEST(a_longer_run_says_what_differs)
     ck_assert_int_eq(shell(&p, "! cmp -s o/config.used r/config.used"), 0);
 
     ck_assert_int_eq(shell(&p, "cp -r r s; cp o/config.used s; rm -r s/*model.safetensors "
-                               "s/$(ls -v s | grep checkpoint | tail -n 1)"), 0);
+                               "s/$(ls -v s | grep checkpoint | tail -n 1)"),
+                     0);
     ck_assert_int_eq(tenon(&p, "%s %s -o s --resume", l->how, l->now), 0);
     ck_assert_int_eq(shell(&p, "cd r; for f in *model.safetensors; do cmp $f ../s/$f; done"), 0);
     place_end(&p);
@@ -165,8 +173,11 @@ START_TEST(a_run_of_format_1_goes_on)
     static const char how[] =
         "train --model m --tokenizer chars --data t.txt --lr 5e-3 -o o --resume";
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "cp -r %s/" GOLDEN "run_of_format_1/* . && mkdir o && "
-                               "cp -r checkpoint-4 config.used o", p.before), 0);
+    ck_assert_int_eq(shell(&p,
+                           "cp -r %s/" GOLDEN "run_of_format_1/* . && mkdir o && "
+                           "cp -r checkpoint-4 config.used o",
+                           p.before),
+                     0);
     ck_assert_int_eq(tenon(&p, "%s --iters 8 --seed 1", how), 2);
     place_has(&p, "err", "these differ from o/config.used: --seed, starting weights;");
     ck_assert_int_eq(tenon(&p, "%s --iters 7", how), 2);
@@ -178,7 +189,8 @@ START_TEST(a_run_of_format_1_goes_on)
     ck_assert_int_eq(tenon(&p, "%s --iters 16 -o more", how), 0);
     place_has(&p, "out", "the schedule is that of 16 steps now, not of 8");
     ck_assert_int_eq(shell(&p, "sed -i s/mortise/tenon/ t.txt; rm -r o; mkdir o; "
-                               "cp -r checkpoint-4 config.used o"), 0);
+                               "cp -r checkpoint-4 config.used o"),
+                     0);
     ck_assert_int_eq(tenon(&p, "%s --iters 8", how), 2);
     place_has(&p, "err", "training data");
     place_end(&p);

@@ -6,24 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RUN "train --model b --data r.jsonl --lr 1e-2 --lr-scheduler constant --warmup-steps 0 --save-every 2 "
+#define RUN                                                                                        \
+    "train --model b --data r.jsonl --lr 1e-2 --lr-scheduler constant --warmup-steps 0 --save-every 2 "
 
 static place make(const char *lora)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 3 --lr 1e-2 -o b"), 0);
+    ck_assert_int_eq(
+        tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 3 --lr 1e-2 -o b"), 0);
     ck_assert_int_eq(tenon(&p, RUN "--iters 4 -o o %s", lora), 0);
     ck_assert_int_eq(tenon(&p, RUN "--iters 2 -o a %s", lora), 0);
     return p;
 }
 
 static const char *const loras[] = {
-    "", "--lora-rank 3 --lora-alpha 1", "--target-modules c_attn.q,c_attn.v,c_fc --lora-dropout 0.2",
+    "",
+    "--lora-rank 3 --lora-alpha 1",
+    "--target-modules c_attn.q,c_attn.v,c_fc --lora-dropout 0.2",
     "--target-modules all-linear --lora-rank 1",
 };
 
 static const char *const commands_of_adapters[] = {
-    "eval --model b --data r.jsonl", "eval --model b --data u.txt --max-seq-length 16",
+    "eval --model b --data r.jsonl",
+    "eval --model b --data u.txt --max-seq-length 16",
     "generate --model b --prompt 1 --prompt 7 --max-tokens 20",
 };
 
@@ -31,11 +36,13 @@ static const char *const commands_of_adapters[] = {
 START_TEST(a_checkpoint_is_an_adapter)
 {
     place p = make(loras[_i]);
-    ck_assert_int_eq(shell(&p, "head -c 40 t.txt | tr -c '0-9 +=.' 1 >u.txt"), 0); /* what the tokenizer knows */
+    ck_assert_int_eq(shell(&p, "head -c 40 t.txt | tr -c '0-9 +=.' 1 >u.txt"),
+                     0); /* what the tokenizer knows */
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
         ck_assert_int_eq(shell(&p, "cp out of_a; test -s out && ! test -s err"), 0);
-        ck_assert_int_eq(tenon(&p, "%s --adapter-path o/checkpoint-2/", commands_of_adapters[i]), 0);
+        ck_assert_int_eq(tenon(&p, "%s --adapter-path o/checkpoint-2/", commands_of_adapters[i]),
+                         0);
         ck_assert_int_eq(shell(&p, "cmp out of_a && ! test -s err"), 0);
     }
     ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path o/checkpoint-4"), 0);
@@ -48,6 +55,7 @@ START_TEST(a_checkpoint_is_an_adapter)
     place_has(&p, "out", "lora_A.weight");
     place_end(&p);
 }
+/* clang-format off */
 END_TEST
 
 /* What is done to the folders, the adapter's path, and what is said of it. */
@@ -68,12 +76,14 @@ static const struct { const char *before, *path, *text; } refused[] = {
     { "rm o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "o/checkpoint-2/adapter_config.json: cannot open: No such file" },
     { "sed -i 's/step/stop/' o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "its checksum does not fit" },
 };
+/* clang-format on */
 
 START_TEST(what_does_not_fit_is_refused)
 {
     place p = make("");
     ck_assert_int_eq(shell(&p, "%s", refused[_i].before), 0);
-    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path %s", refused[_i].path), 1);
+    ck_assert_int_eq(tenon(&p, "eval --model b --data r.jsonl --adapter-path %s", refused[_i].path),
+                     1);
     place_has(&p, "err", refused[_i].text);
     ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && ! test -s out"), 0);
     place_end(&p);
@@ -83,15 +93,20 @@ END_TEST
 /* One line on stderr, whichever command; the numbers are those of before. */
 START_TEST(a_missing_layer_is_told)
 {
-    static const char note[] = "tenon: note: a/adapter_model.safetensors: 2 of 4 layers that target_modules names are "
-                               "missing, the first is transformer.h.0.mlp.c_fc; they stay as the base has them\n";
+    static const char note[] =
+        "tenon: note: a/adapter_model.safetensors: 2 of 4 layers that target_modules names are "
+        "missing, the first is transformer.h.0.mlp.c_fc; they stay as the base has them\n";
     place p = make("");
     ck_assert_int_eq(shell(&p, "echo 1 + 2 = 3. | tr -d '\\n' >u.txt"), 0);
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(shell(&p, "sed -i 's/\"c_attn\",\"c_fc\"/\"c_attn\"/' a/adapter_config.json"), 0);
+        ck_assert_int_eq(shell(&p,
+                               "sed -i 's/\"c_attn\",\"c_fc\"/\"c_attn\"/' a/adapter_config.json"),
+                         0);
         ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
         ck_assert_int_eq(shell(&p, "cp out whole && ! test -s err"), 0);
-        ck_assert_int_eq(shell(&p, "sed -i 's/\"c_attn\"/\"c_attn\",\"c_fc\"/' a/adapter_config.json"), 0);
+        ck_assert_int_eq(shell(&p,
+                               "sed -i 's/\"c_attn\"/\"c_attn\",\"c_fc\"/' a/adapter_config.json"),
+                         0);
         ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
         char *err = place_read("err");
         ck_assert_str_eq(err, note);

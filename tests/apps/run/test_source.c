@@ -9,10 +9,10 @@
 /* The losses of a log's records with this text, as lines of the file `out`. */
 static void take_losses(const place *p, const char *log, const char *of, const char *out)
 {
-    ck_assert_int_eq(
-        shell(p, "grep '%s' %s | sed 's/.*\"loss\":\\([0-9.]*\\).*/\\1/' >%s; test -s %s", of, log,
-              out, out),
-        0);
+    ck_assert_int_eq(shell(p,
+                           "grep '%s' %s | sed 's/.*\"loss\":\\([0-9.]*\\).*/\\1/' >%s; test -s %s",
+                           of, log, out, out),
+                     0);
 }
 
 static const char *const data[] = { "--data r.jsonl", "--data t.txt --valid-split 0" };
@@ -34,7 +34,8 @@ START_TEST(a_step_takes_the_same_rows_however_it_is_cut)
         take_losses(&p, log, "\"split\":\"train\"", out);
         ck_assert_int_eq(shell(&p,
                                "paste l8 %s | awk '{ d = $1 - $2; if (d * d > 1e-11 || !($1 > 1)) "
-                               "bad = 1 } END { exit !(NR == 12 && !bad) }'", out),
+                               "bad = 1 } END { exit !(NR == 12 && !bad) }'",
+                               out),
                          0);
     }
     place_end(&p);
@@ -44,13 +45,17 @@ END_TEST
 /* The first 4 N rows, to the last bit, whatever --batch-size is; all where there are not so many. */
 START_TEST(validation_takes_the_same_rows_for_every_batch_size)
 {
-    static const struct { const char *set; int rows; } sets[] = {
-        { "--val-batches 1", 4 }, { "--val-batches 3", 12 }, { "--val-batches 6", 23 }, { "--val-batches 0", 23 },
-        { "--val-batches -1", 23 },
+    static const struct {
+        const char *set;
+        int rows;
+    } sets[] = {
+        { "--val-batches 1", 4 },  { "--val-batches 3", 12 },  { "--val-batches 6", 23 },
+        { "--val-batches 0", 23 }, { "--val-batches -1", 23 },
     };
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "mkdir d f; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl; "
-                               "cp r.jsonl f/train.jsonl; head -%d r.jsonl >f/valid.jsonl",
+    ck_assert_int_eq(shell(&p,
+                           "mkdir d f; cp r.jsonl d/train.jsonl; cp r.jsonl d/valid.jsonl; "
+                           "cp r.jsonl f/train.jsonl; head -%d r.jsonl >f/valid.jsonl",
                            sets[_i].rows),
                      0);
     const char *how = "train --model m --tokenizer chars --iters 1 --optimizer sgd --lr 1e-12";
@@ -73,20 +78,26 @@ START_TEST(a_vocabulary_has_the_texts_alone)
 {
     place p = place_make();
     const char *how = "train --model m --tokenizer chars --iters 1 --optimizer sgd";
-    ck_assert_int_eq(shell(&p, "sed 's/{/{\"id\": \"\xC3\x84Q\", \"label\": [\"Z\"], /; s/$/\\r/' r.jsonl >s.jsonl; "
-                               "mkdir d; cp s.jsonl d/train.jsonl"), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "sed 's/{/{\"id\": \"\xC3\x84Q\", \"label\": [\"Z\"], /; s/$/\\r/' r.jsonl >s.jsonl; "
+              "mkdir d; cp s.jsonl d/train.jsonl"),
+        0);
     ck_assert_int_eq(tenon(&p, "%s --data r.jsonl -o o", how), 0);
     ck_assert_int_eq(tenon(&p, "%s --data s.jsonl -o q", how), 0);
     ck_assert_int_eq(tenon(&p, "%s --data d -o r", how), 0);
     ck_assert_int_eq(shell(&p, "for f in tokenizer.json model.safetensors; do "
-                               "cmp o/$f q/$f && cmp o/$f r/$f || exit 1; done"), 0);
+                               "cmp o/$f q/$f && cmp o/$f r/$f || exit 1; done"),
+                     0);
     place_end(&p);
 }
 END_TEST
 
 /* Files that are read, and a command that reads them. What it prints does not change when the file
    begins with a byte order mark. */
-static const struct marked { const char *file, *arguments; } marked[] = {
+static const struct marked {
+    const char *file, *arguments;
+} marked[] = {
     { "r.jsonl", "eval --model o --data r.jsonl" },
     { "t.txt", "eval --model b --data t.txt" },
     { "t.txt", "inspect --data t.txt --tokenizer chars --max-seq-length 8" },
@@ -105,13 +116,16 @@ START_TEST(a_byte_order_mark_changes_nothing)
 {
     place p = place_make();
     const struct marked *m = &marked[_i];
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o o"),
+                     0);
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     ck_assert_int_eq(tenon(&p, "train --model o --data r.jsonl --iters 1 -o a"), 0);
     ck_assert_int_eq(shell(&p, "echo 'max-seq-length = 12' >c; echo '1 + 4' >prompt"), 0);
     ck_assert_int_eq(tenon(&p, "%s", m->arguments), 0);
     ck_assert_int_eq(shell(&p, "cp out plain; test -s out"), 0);
-    ck_assert_int_eq(shell(&p, "{ printf '\\357\\273\\277'; cat %s; } >x && mv x %s", m->file, m->file), 0);
+    ck_assert_int_eq(shell(&p, "{ printf '\\357\\273\\277'; cat %s; } >x && mv x %s", m->file,
+                           m->file),
+                     0);
     ck_assert_int_eq(tenon(&p, "%s", m->arguments), 0);
     ck_assert_int_eq(shell(&p, "cmp plain out"), 0);
     if (*m->file == 'p') /* what is shown is the prompt without the mark */
@@ -127,7 +141,10 @@ START_TEST(eval_of_a_text_says_what_it_takes)
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     ck_assert_int_eq(shell(&p, "head -c 40 t.txt >s.txt; head -c 2 t.txt >two.txt"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt --max-seq-length 39"), 0);
-    ck_assert_int_eq(shell(&p, "cp out exactly; grep -q '^tokens      39 in 1 rows$' out && ! grep -q -e +- out"), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "cp out exactly; grep -q '^tokens      39 in 1 rows$' out && ! grep -q -e +- out"),
+        0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt"), 0); /* rows of 64 */
     ck_assert_int_eq(shell(&p, "cmp exactly out"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data two.txt"), 0);
@@ -153,25 +170,32 @@ START_TEST(eval_of_records_counts_right_answers)
 {
     place p = place_make();
     ck_assert_int_eq(
-        shell(&p, "\"$(dirname \"$T\")\"/examples/base_text 12 3 | tail -n 12 >a.jsonl; B='%s/data/bundled/base'; "
-                  "ln -s \"$B\" b; right=0; while read -r line; do "
-                  "prompt=\"${line#*prompt\\\":\\\"}\"; prompt=\"${prompt%%%%\\\"*}\"; "
-                  "answer=\"${line#*completion\\\":\\\"}\"; answer=\"${answer%%%%\\\"*}\"; "
-                  "\"$T\" generate --model b --temp 0 --prompt \"$prompt\" >made; "
-                  "test \"$(cat made)\" = \"$prompt$answer\" && right=$((right + 1)); done <a.jsonl; "
-                  "echo \"exact       $right of 12 \" >right; test $right -gt 2 && test $right -lt 12", p.before),
+        shell(
+            &p,
+            "\"$(dirname \"$T\")\"/examples/base_text 12 3 | tail -n 12 >a.jsonl; B='%s/data/bundled/base'; "
+            "ln -s \"$B\" b; right=0; while read -r line; do "
+            "prompt=\"${line#*prompt\\\":\\\"}\"; prompt=\"${prompt%%%%\\\"*}\"; "
+            "answer=\"${line#*completion\\\":\\\"}\"; answer=\"${answer%%%%\\\"*}\"; "
+            "\"$T\" generate --model b --temp 0 --prompt \"$prompt\" >made; "
+            "test \"$(cat made)\" = \"$prompt$answer\" && right=$((right + 1)); done <a.jsonl; "
+            "echo \"exact       $right of 12 \" >right; test $right -gt 2 && test $right -lt 12",
+            p.before),
         0);
     char *right = place_read("right");
     right[strcspn(right, "\n")] = 0;
     ck_assert_int_eq(tenon(&p, "eval --model b --data a.jsonl"), 0);
     place_has(&p, "out", right);
     /* The same records where others have no completion, in rows that cut them, with the prompt's loss. */
-    ck_assert_int_eq(shell(&p, "{ echo '{\"text\":\"oak\"}'; sed 's/{/{\"id\": \"x\", /' a.jsonl; "
-                               "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"), 0);
+    ck_assert_int_eq(
+        shell(&p, "{ echo '{\"text\":\"oak\"}'; sed 's/{/{\"id\": \"x\", /' a.jsonl; "
+                  "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"),
+        0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data c.jsonl --max-seq-length 40"), 0);
     place_has(&p, "out", right);
     /* A row that is cut is no answer, though each of its targets may be right. */
-    ck_assert_int_eq(shell(&p, "echo '{\"prompt\":\"oak\",\"completion\":\" and the old oak tree\"}' >l.jsonl"), 0);
+    ck_assert_int_eq(
+        shell(&p, "echo '{\"prompt\":\"oak\",\"completion\":\" and the old oak tree\"}' >l.jsonl"),
+        0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl"), 0);
     place_has(&p, "out", "exact       0 of 1 (0.0 %), teacher-forced ");
     ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl --max-seq-length 8"), 0);
@@ -191,11 +215,14 @@ END_TEST
 START_TEST(a_file_of_a_task_scores_as_the_task)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data task:lookup:8 --batch-size 8 "
-                               "--iters 150 --lr 3e-2 -o f"), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer chars --data task:lookup:8 --batch-size 8 "
+                           "--iters 150 --lr 3e-2 -o f"),
+                     0);
     ck_assert_int_eq(shell(&p, "\"$T\" task lookup --count 12 >a.jsonl"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model f --task lookup --split train --count 12"), 0);
-    ck_assert_int_eq(shell(&p, "grep -v '^data\\|^parts' out >task; grep -q '^exact *[1-9]' task"), 0);
+    ck_assert_int_eq(shell(&p, "grep -v '^data\\|^parts' out >task; grep -q '^exact *[1-9]' task"),
+                     0);
     ck_assert_int_eq(tenon(&p, "eval --model f --data a.jsonl"), 0);
     ck_assert_int_eq(shell(&p, "grep -v '^data' out | cmp - task"), 0);
     place_end(&p);

@@ -19,7 +19,8 @@ static place make(void)
 {
     place p = place_make();
     ck_assert_int_eq(shell(&p, "tr a-z A-Z <t.txt >u.txt; yes '012 345' | head -n 99 >v.txt; "
-                               "cp -r m n; sed -i 's/\"n_embd\": 16/\"n_embd\": 8/' n/config.json"), 0);
+                               "cp -r m n; sed -i 's/\"n_embd\": 16/\"n_embd\": 8/' n/config.json"),
+                     0);
     ck_assert_int_eq(tenon(&p, OLD "-o old"), 0);
     ck_assert_int_eq(shell(&p, "cp -r old new"), 0);
     ck_assert_int_eq(tenon(&p, NEW "-o new --overwrite"), 0);
@@ -36,10 +37,14 @@ enum { MOVED = 5 };
 START_TEST(a_result_moves_whole)
 {
     place p = make();
-    ck_assert_int_eq(shell(&p, "cp -r old o; rm -r o/checkpoint-*; cp -r new/checkpoint-* new/config.used o; "
-                               "mkdir o/.tenon-new; i=0; for f in " RESULT "; do "
-                               "if [ $i -lt %d ]; then cp new/$f o; else cp new/$f o/.tenon-new; fi; "
-                               "i=$((i + 1)); done", _i), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "cp -r old o; rm -r o/checkpoint-*; cp -r new/checkpoint-* new/config.used o; "
+              "mkdir o/.tenon-new; i=0; for f in " RESULT "; do "
+              "if [ $i -lt %d ]; then cp new/$f o; else cp new/$f o/.tenon-new; fi; "
+              "i=$((i + 1)); done",
+              _i),
+        0);
     ck_assert_int_eq(tenon(&p, "eval --model o --data v.txt"), 0);
     ck_assert_int_eq(shell(&p, "grep loss out | cmp - loss"), 0);
     ck_assert_int_eq(tenon(&p, NEW "-o o"), 1);
@@ -52,11 +57,15 @@ END_TEST
 /* What waits in o for a run that has made `checkpoint` of its checkpoints: none, or the first. */
 static void wait_in_o(const place *p, bool checkpoint)
 {
-    ck_assert_int_eq(shell(p, "run() { sed -n 's/.*\"run\": \"\\(.*\\)\".*/\\1/p' $1/.tenon-run; }; "
-                              "cp -r old o; w=o/.tenon-$(run new).tmp; mkdir $w; cp new/log.jsonl new/config.used $w; "
-                              "sed \"s/  .files/  \\\"before\\\": \\\"$(run old)\\\",\\n&/\" new/.tenon-run >$w/.tenon-run; "
-                              "if %s; then rm -r o/checkpoint-2; cp -r new/checkpoint-2 o; fi",
-                           checkpoint ? "true" : "false"), 0);
+    ck_assert_int_eq(
+        shell(
+            p,
+            "run() { sed -n 's/.*\"run\": \"\\(.*\\)\".*/\\1/p' $1/.tenon-run; }; "
+            "cp -r old o; w=o/.tenon-$(run new).tmp; mkdir $w; cp new/log.jsonl new/config.used $w; "
+            "sed \"s/  .files/  \\\"before\\\": \\\"$(run old)\\\",\\n&/\" new/.tenon-run >$w/.tenon-run; "
+            "if %s; then rm -r o/checkpoint-2; cp -r new/checkpoint-2 o; fi",
+            checkpoint ? "true" : "false"),
+        0);
 }
 
 /* Behind its first checkpoint the new run is the folder's; the older one's other checkpoints go, its
@@ -67,8 +76,10 @@ START_TEST(a_first_checkpoint_counts)
     wait_in_o(&p, true);
     ck_assert_int_eq(tenon(&p, NEW "-o o"), 1);
     place_has(&p, "err", "o: holds a finished run");
-    ck_assert_int_eq(shell(&p, "! ls -A o | grep tmp && cmp o/model.safetensors old/model.safetensors && "
-                               "cmp o/config.used new/config.used && test ! -e o/checkpoint-4"), 0);
+    ck_assert_int_eq(
+        shell(&p, "! ls -A o | grep tmp && cmp o/model.safetensors old/model.safetensors && "
+                  "cmp o/config.used new/config.used && test ! -e o/checkpoint-4"),
+        0);
     ck_assert_int_eq(tenon(&p, NEW "-o o --resume"), 0);
     place_has(&p, "out", "resumed    after step 2");
     ck_assert_int_eq(shell(&p, SAME "new o"), 0);
@@ -86,7 +97,8 @@ START_TEST(before_it_the_older_run_stands)
     ck_assert_int_eq(shell(&p, SAME "-x '*.tmp' old o && cp -r o q"), 0);
     ck_assert_int_eq(tenon(&p, NEW "-o o --overwrite"), 0);
     ck_assert_int_eq(shell(&p, SAME "new o"), 0);
-    ck_assert_int_eq(shell(&p, "sed -n 's/.*(\\(rm -r o.*tmp\\) goes.*/\\1/p' err >rm; rm -r o; mv q o"), 0);
+    ck_assert_int_eq(
+        shell(&p, "sed -n 's/.*(\\(rm -r o.*tmp\\) goes.*/\\1/p' err >rm; rm -r o; mv q o"), 0);
     ck_assert_int_eq(tenon(&p, NEW "-o o --resume"), 1);
     ck_assert_int_eq(shell(&p, "sed -n 's/.*(\\(rm -r o.*tmp\\) goes.*/\\1/p' err | sh"), 0);
     ck_assert_int_eq(tenon(&p, OLD "-o o --resume"), 0);
@@ -101,12 +113,19 @@ START_TEST(what_waits_is_marked_from_the_start)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, OLD "-o o"), 0);
     ck_assert_int_eq(
-        shell(&p, "cp -r o old; \"$T\" train --model m --data t.txt --tokenizer chars --iters 1000000 "
-                  "--save-every 1000000 --steps-per-report 1 -o o --overwrite >out 2>err & "
-                  "until grep -q '\"step\":3,' o/.tenon-*.tmp/log.jsonl 2>/dev/null; do sleep 0.02; done; "
-                  "kill -9 $!; wait $!; grep -q '\"before\"' o/.tenon-*.tmp/.tenon-run"), 0);
+        shell(
+            &p,
+            "cp -r o old; \"$T\" train --model m --data t.txt --tokenizer chars --iters 1000000 "
+            "--save-every 1000000 --steps-per-report 1 -o o --overwrite >out 2>err & "
+            "until grep -q '\"step\":3,' o/.tenon-*.tmp/log.jsonl 2>/dev/null; do sleep 0.02; done; "
+            "kill -9 $!; wait $!; grep -q '\"before\"' o/.tenon-*.tmp/.tenon-run"),
+        0);
     ck_assert_int_eq(shell(&p, SAME "-x '.tenon-*.tmp' old o"), 0);
-    ck_assert_int_eq(tenon(&p, "train --model m --data t.txt --tokenizer chars -o o --overwrite --learning-rate 1e30"), 1);
+    ck_assert_int_eq(
+        tenon(
+            &p,
+            "train --model m --data t.txt --tokenizer chars -o o --overwrite --learning-rate 1e30"),
+        1);
     ck_assert_int_eq(shell(&p, "diff -r old o"), 0); /* nothing is left of either */
     place_end(&p);
 }
@@ -119,12 +138,18 @@ START_TEST(an_older_tenons_folder_has_its_rm)
     for (int notes = 0; notes < 2; notes++) {
         place p = place_make();
         ck_assert_int_eq(tenon(&p, OLD "-o 'o d'"), 0);
-        ck_assert_int_eq(shell(&p, "rm 'o d/.tenon-run'; if [ %d = 1 ]; then echo mine >'o d/notes'; fi; "
-                                   "cp -r 'o d' kept", notes), 0);
+        ck_assert_int_eq(
+            shell(&p,
+                  "rm 'o d/.tenon-run'; if [ %d = 1 ]; then echo mine >'o d/notes'; fi; "
+                  "cp -r 'o d' kept",
+                  notes),
+            0);
         ck_assert_int_eq(tenon(&p, "%s -o 'o d'", asked[_i]), 1);
         place_has(&p, "err", "o d: written by a tenon that did not mark what is its own");
         ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && diff -r 'o d' kept"), 0);
-        ck_assert_int_eq(shell(&p, "sed -n 's/.*to remove it: //p' err >rm && grep -q '^rm -r ' rm && sh rm"), 0);
+        ck_assert_int_eq(
+            shell(&p, "sed -n 's/.*to remove it: //p' err >rm && grep -q '^rm -r ' rm && sh rm"),
+            0);
         ck_assert_int_eq(shell(&p, "test %d = 0 || cmp 'o d/notes' kept/notes", notes), 0);
         ck_assert_int_eq(tenon(&p, "%s -o 'o d'", asked[_i]), 0);
         place_end(&p);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct format { tn_file_type type; int bias, fraction; } format; /* fraction: its bits */
+/* clang-format on */
 
 static const format formats[] = { { TN_FILE_F16, 15, 10 }, { TN_FILE_BF16, 127, 7 } };
 
@@ -42,7 +44,8 @@ static uint16_t narrow(const format *f, double value)
 
 static tn_real towards(tn_real x, double end)
 {
-    return sizeof x == 4 ? (tn_real)nextafterf((float)x, (float)end) : (tn_real)nextafter((double)x, end);
+    return sizeof x == 4 ? (tn_real)nextafterf((float)x, (float)end)
+                         : (tn_real)nextafter((double)x, end);
 }
 
 /* All 65536 patterns: the value, and back. NaN stays NaN, made quiet. */
@@ -81,9 +84,11 @@ START_TEST(rounds_to_nearest_even)
         ck_assert_uint_eq(narrow(f, -(double)towards(middle, INFINITY)), high | 0x8000);
     }
 }
+/* clang-format off */
 END_TEST
 
 typedef struct row { tn_file_type type; double x; uint16_t bits; } row;
+/* clang-format on */
 
 /* Known numbers: half precision from its article's table, and numbers that end a range. */
 static const row rows[] = {
@@ -129,7 +134,9 @@ END_TEST
 /* F32 and F64, at addresses that fit no number. */
 START_TEST(wide_types)
 {
-    static const tn_real from[] = { 0, (tn_real)-0.0, 1, (tn_real)0.1, (tn_real)-1e30, (tn_real)1e-40 };
+    static const tn_real from[] = {
+        0, (tn_real)-0.0, 1, (tn_real)0.1, (tn_real)-1e30, (tn_real)1e-40
+    };
     enum { N = sizeof from / sizeof *from };
     unsigned char bytes[8 * N + 1];
     tn_real back[N];

@@ -74,9 +74,11 @@ START_TEST(overwrites_what_a_save_left)
     ck_assert_int_eq(access(scratch_path(&s, "a.tenon.tmp"), F_OK), -1);
     scratch_close(&s);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct row { const char *path; int code; const char *why; } row;
+/* clang-format on */
 
 static const row unreadable[] = {
     { "/nonexistent/file", TN_EIO, "No such file" },
@@ -251,8 +253,10 @@ END_TEST
 
 START_TEST(joins_paths)
 {
-    static const char *const table[][3] = { { "a", "b", "a/b" },   { "a/", "b", "a/b" },
-                                            { "/", "b", "/b" },    { "", "b", "b" },
+    static const char *const table[][3] = { { "a", "b", "a/b" },
+                                            { "a/", "b", "a/b" },
+                                            { "/", "b", "/b" },
+                                            { "", "b", "b" },
                                             { "a/b", "", "a/b/" } };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char *path = tn_path_join(table[i][0], table[i][1]);
@@ -275,6 +279,7 @@ START_TEST(folders)
     is_refused(&e, TN_EIO, s.path, "cannot make this folder: No such file");
     scratch_close(&s);
 }
+/* clang-format off */
 END_TEST
 
 /* Marks at the beginning of a text: UTF-8's is dropped, others are refused, half of one is text. */
@@ -292,6 +297,7 @@ static const struct mark { const char *bytes, *left, *error; size_t n; } marks[]
     { "\xFF\xFE\0\0", NULL, "a text in UTF-32; expected UTF-8", 4 },
     { "\0\0\xFE\xFF", NULL, "a text in UTF-32; expected UTF-8", 4 },
 };
+/* clang-format on */
 
 START_TEST(drops_a_byte_order_mark)
 {

@@ -11,7 +11,9 @@
 static const char *const names[] = { "a", "b.json", NULL };
 
 /* What is in the folder x ("/": x is a link to the folder y), and what is named as not ours. */
+/* clang-format off */
 typedef struct row { const char *files[3], *links[2], *folder, *other; bool removed; } row;
+/* clang-format on */
 
 static const row rows[] = {
     { .removed = true },

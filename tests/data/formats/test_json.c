@@ -15,7 +15,9 @@ static const tn_json *parse(const char *text, tn_error *e)
 
 /* ---- what is a document and what is not; `error` NULL: it is ---- */
 
-typedef struct row { const char *text, *error; } row;
+typedef struct row {
+    const char *text, *error;
+} row;
 
 static const row rows[] = {
     { "null", NULL },
@@ -106,7 +108,8 @@ static const row rows[] = {
     { "{\"a\":1,\"b\":2}", NULL },
     { "{\"a\":{\"a\":1},\"b\":{\"a\":2}}", NULL },
     { "{\"a\":1,\"A\":2,\"\":3,\" \":4,\"aa\":5}", NULL },
-    { "{\"a\":1,\"b\":2,\n\"a\":3}", "a.json:2: found the key \"a\" again at column 5; expected every key once" },
+    { "{\"a\":1,\"b\":2,\n\"a\":3}",
+      "a.json:2: found the key \"a\" again at column 5; expected every key once" },
     { "{\"a\":1,\"\\u0061\":2}", "the key \"a\" again" },
     { "{\"\":1,\"\":2}", "the key \"\" again" },
     { "[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "the key \"b\" again" },
@@ -135,7 +138,8 @@ END_TEST
 /* Every prefix of a document with everything in it is refused, read from memory that ends there. */
 START_TEST(cut_short)
 {
-    static const char whole[] = "{\"a\":[1.5e-3,true,null,{}],\"b\\u00e9\":\"\\ud83d\\ude00\xC3\xA9\\n\"}";
+    static const char whole[] =
+        "{\"a\":[1.5e-3,true,null,{}],\"b\\u00e9\":\"\\ud83d\\ude00\xC3\xA9\\n\"}";
     for (size_t n = 0; n < sizeof whole - 1; n++) {
         tn_error e = { 0 };
         char *part = malloc(n ? n : 1);
@@ -218,7 +222,10 @@ END_TEST
 /* 64 levels are read, 65 are not, and 10,000 do not reach the end of the stack. */
 START_TEST(depth)
 {
-    static const struct { size_t levels; bool good; } table[] = { { 64, true }, { 65, false }, { 10000, false } };
+    static const struct {
+        size_t levels;
+        bool good;
+    } table[] = { { 64, true }, { 65, false }, { 10000, false } };
     for (size_t i = 0; i < 3; i++) {
         size_t n = table[i].levels;
         tn_error e = { 0 };
@@ -228,7 +235,8 @@ START_TEST(depth)
         const tn_json *v = tn_json_parse(text, 2 * n, "a.json", 0, &e);
         ck_assert_int_eq(v != NULL, table[i].good);
         if (!v)
-            ck_assert_ptr_nonnull(strstr(e.text, "nested too deeply at column 65; expected 64 levels"));
+            ck_assert_ptr_nonnull(
+                strstr(e.text, "nested too deeply at column 65; expected 64 levels"));
         tn_json_free(v);
         free(text);
     }
@@ -249,7 +257,8 @@ START_TEST(many_members)
         const tn_json *v = tn_json_parse(t.s, t.n, "a.json", 0, &e);
         ck_assert_int_eq(v == NULL, twice);
         if (twice)
-            ck_assert_ptr_nonnull(strstr(e.text, "the key \"a.long.beginning.for.all.150000\" again"));
+            ck_assert_ptr_nonnull(
+                strstr(e.text, "the key \"a.long.beginning.for.all.150000\" again"));
         else
             ck_assert_int_eq(v->count, n + 1);
         tn_json_free(v);

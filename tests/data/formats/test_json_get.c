@@ -15,7 +15,9 @@ static const char text[] =
 typedef enum getter { INT, REAL, BOOLEAN, STRING } getter;
 
 /* value: as text, what the getter gives; error: what it says instead. */
+/* clang-format off */
 typedef struct row { getter get; const char *key, *value, *error; } row;
+/* clang-format on */
 
 static const row rows[] = {
     { INT, "i", "42", NULL },
@@ -75,9 +77,7 @@ START_TEST(getters)
         tn_json_get_bool(v, r->key, &b, &e);
         snprintf(got, sizeof got, "%s", b ? "true" : "false");
         break;
-    default:
-        tn_json_get_string(v, r->key, &s, &e);
-        snprintf(got, sizeof got, "%s", s);
+    default: tn_json_get_string(v, r->key, &s, &e); snprintf(got, sizeof got, "%s", s);
     }
     if (r->value) {
         ck_assert_msg(!e.code, "%s", e.text);
@@ -107,7 +107,8 @@ END_TEST
 START_TEST(finds)
 {
     tn_error e = { 0 };
-    const tn_json *v = tn_json_parse(text, strlen(text), "c.json", 0, &e), *a = tn_json_find(v, "a");
+    const tn_json *v = tn_json_parse(text, strlen(text), "c.json", 0, &e),
+                  *a = tn_json_find(v, "a");
     ck_assert_str_eq(tn_json_at(a, 1)->text, "1");
     ck_assert_ptr_null(tn_json_at(a, 3));
     ck_assert_ptr_null(tn_json_at(a, -1));
@@ -129,7 +130,8 @@ START_TEST(says_where)
 {
     tn_error e = { 0 };
     const tn_json *v = tn_json_parse(text, strlen(text), "c.jsonl", 7, &e);
-    const tn_json *deep = tn_json_at(tn_json_find(tn_json_at(tn_json_find(v, "a"), 2), "deep/~"), 0);
+    const tn_json *deep =
+        tn_json_at(tn_json_find(tn_json_at(tn_json_find(v, "a"), 2), "deep/~"), 0);
     ck_assert_int_eq(tn_json_refuse(deep, "a number", &e), TN_EFORMAT);
     ck_assert_str_eq(e.text, "c.jsonl:7: /a/2/deep~1~0/0 is the string \"x\", expected a number");
     e = (tn_error){ 0 };

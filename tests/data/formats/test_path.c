@@ -44,13 +44,15 @@ static const struct {
     { "/no where", "at all", TN_ABSENT, 0, NULL },
     { "folder", "none", TN_ABSENT, 0, NULL },
     { "way", "none", TN_ABSENT, 0, NULL },
-    { "dangling", NULL, TN_UNREADABLE, TN_EIO, "dangling: a link to /no where, which cannot be followed: No such" },
+    { "dangling", NULL, TN_UNREADABLE, TN_EIO,
+      "dangling: a link to /no where, which cannot be followed: No such" },
     { ".", "dangling", TN_UNREADABLE, TN_EIO, "./dangling: a link to /no where" },
     { "dangling", "inside", TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
     { "dangling", "a/b/c", TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
     { "dangling/", NULL, TN_UNREADABLE, TN_EIO, "dangling: a link to /no where" },
     { "twice", NULL, TN_UNREADABLE, TN_EIO, "twice: a link to dangling" },
-    { "round", NULL, TN_UNREADABLE, TN_EIO, "round: a link to round, which cannot be followed: Too many" },
+    { "round", NULL, TN_UNREADABLE, TN_EIO,
+      "round: a link to round, which cannot be followed: Too many" },
     { "round", "inside", TN_UNREADABLE, TN_EIO, "round: a link to round" },
     { "file", "inside", TN_UNREADABLE, TN_EIO, "file/inside: Not a directory" },
 };
@@ -71,11 +73,13 @@ START_TEST(absent_is_what_is_not_there)
     must(&e);
     discard(folder);
 }
+/* clang-format off */
 END_TEST
 
 static const struct { int number, code; } failures[] = {
     { EACCES, TN_EIO }, { EIO, TN_EIO }, { ENOMEM, TN_ENOMEM }, { ENAMETOOLONG, TN_EIO }, { EOVERFLOW, TN_EIO },
 };
+/* clang-format on */
 
 START_TEST(no_other_reason_is_absence)
 {

@@ -33,12 +33,13 @@ static void says(const tn_error *e, const scratch *s, const char *what)
 
 #define A "\"a\":{\"dtype\":\"I32\",\"shape\":[2,2],\"data_offsets\":[0,16]}"
 #define B "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[16,19]}"
-#define A_WITH(dtype, shape, offsets) \
+#define A_WITH(dtype, shape, offsets)                                                              \
     "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}," B "}"
-#define B_WITH(dtype, shape, offsets) \
+#define B_WITH(dtype, shape, offsets)                                                              \
     "{" A ",\"b\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 #define META(m) "{\"__metadata__\":" m "," A "," B "}"
 
+/* clang-format off */
 typedef struct row { const char *header; size_t data; const char *error; } row;
 
 static const row rows[] = {
@@ -126,6 +127,7 @@ static const row rows[] = {
     { META("[]"), 19, "/__metadata__ is an array, expected an object" },
     { META("\"pt\""), 19, "/__metadata__ is the string \"pt\", expected an object" },
 };
+/* clang-format on */
 
 START_TEST(headers)
 {
@@ -143,11 +145,13 @@ START_TEST(headers)
     tn_safetensors_close(f);
     scratch_close(&s);
 }
+/* clang-format off */
 END_TEST
 
 /* ---- files whose length or first bytes are wrong ---- */
 
 typedef struct raw_row { const char *bytes; size_t n; const char *error; } raw_row;
+/* clang-format on */
 
 static const raw_row raw_rows[] = {
     { "\2\0\0\0\0\0\0\0{}", 10, NULL },
@@ -210,8 +214,9 @@ END_TEST
 
 START_TEST(golden_bytes)
 {
-    static const char bytes[] = "@\0\0\0\0\0\0\0{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],"
-                                "\"data_offsets\":[0,24]}}\0\0\0\0\0\0\x80?\0\0\0@\0\0@@\0\0\x80@\0\0\xA0@";
+    static const char bytes[] =
+        "@\0\0\0\0\0\0\0{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],"
+        "\"data_offsets\":[0,24]}}\0\0\0\0\0\0\x80?\0\0\0@\0\0@@\0\0\x80@\0\0\xA0@";
     scratch s;
     tn_error e = { 0 };
     tn_real x[6];
@@ -274,7 +279,12 @@ END_TEST
 /* Numbers at odd addresses, from every type that is read; the others are refused by name. */
 START_TEST(numbers)
 {
-    static const struct { const char *dtype, *bytes; size_t size; double x; bool real, whole; } table[] = {
+    static const struct {
+        const char *dtype, *bytes;
+        size_t size;
+        double x;
+        bool real, whole;
+    } table[] = {
         { "F64", "\0\0\0\0\0\0\xF8\xBF", 8, -1.5, true, false },
         { "F32", "\0\0\xC0\xBF", 4, -1.5, true, false },
         { "F16", "\0\xBE", 2, -1.5, true, false },

@@ -25,6 +25,7 @@ typedef struct golden_row {
 
 #define BYTES(b) .bytes = b, .size = sizeof b - 1
 
+/* clang-format off */
 static const golden_row golden_rows[] = {
     { .n = 1,
       .entry = { .name = "attn.0", .type = TN_FILE_F32, .ndim = 3, .dim = { 1, 2, 3 }, .real = six },
@@ -38,6 +39,7 @@ static const golden_row golden_rows[] = {
       .metadata = { "framework", "pt" },
       BYTES("(\0\0\0\0\0\0\0{\"__metadata__\":{\"framework\":\"pt\"}}     ") },
 };
+/* clang-format on */
 
 static void holds(const char *path, const void *bytes, size_t size)
 {
@@ -67,8 +69,9 @@ END_TEST
 /* The library orders by its list of types, then by the bytes of the name. */
 START_TEST(order)
 {
-    static const tn_file_type types[] = { TN_FILE_BOOL, TN_FILE_U8,  TN_FILE_I8,  TN_FILE_I16, TN_FILE_F16,
-                                          TN_FILE_BF16, TN_FILE_I32, TN_FILE_F32, TN_FILE_F64, TN_FILE_I64 };
+    static const tn_file_type types[] = { TN_FILE_BOOL, TN_FILE_U8,   TN_FILE_I8,  TN_FILE_I16,
+                                          TN_FILE_F16,  TN_FILE_BF16, TN_FILE_I32, TN_FILE_F32,
+                                          TN_FILE_F64,  TN_FILE_I64 };
     static const char *const names[] = { "b", "a", "B", "\xC3\xA9", "a.10" };
     static const char *const sorted[] = { "B", "a.10", "a", "b", "\xC3\xA9" };
     enum { TYPES = 10, NAMES = 5 };
@@ -79,8 +82,12 @@ START_TEST(order)
     for (int i = 0; i < TYPES; i++) {
         for (int j = 0; j < NAMES; j++) {
             snprintf(name[i][j], sizeof name[i][j], "%s%s", names[j], tn_file_type_name(types[i]));
-            entries[i * NAMES + j] = (tn_entry){ .name = name[i][j], .type = types[i], .ndim = 1,
-                                                 .dim = { 1 }, .bytes = six, .size = 0 };
+            entries[i * NAMES + j] = (tn_entry){ .name = name[i][j],
+                                                 .type = types[i],
+                                                 .ndim = 1,
+                                                 .dim = { 1 },
+                                                 .bytes = six,
+                                                 .size = 0 };
         }
     }
     static const size_t sizes[] = { 1, 1, 1, 2, 2, 2, 4, 4, 8, 8 };
@@ -114,13 +121,17 @@ START_TEST(converts)
         x[i] = (tn_real)sin(i);
     scratch_open(&s);
     for (int i = 0; i < 4; i++) {
-        const tn_entry t = { .name = "x", .type = types[i], .ndim = 2, .dim = { N / 8, 8 }, .real = x };
+        const tn_entry t = {
+            .name = "x", .type = types[i], .ndim = 2, .dim = { N / 8, 8 }, .real = x
+        };
         ck_assert_int_eq(tn_safetensors_write(scratch_path(&s, "c"), &t, 1, NULL, &e), 0);
         tn_safetensors *f = tn_safetensors_open(s.path, &e);
         ck_assert_int_eq(tn_entry_real(f, tn_safetensors_at(f, 0), back, &e), 0);
         tn_to_file_type(types[i], x, N, bytes);
         ck_assert(!memcmp(tn_safetensors_at(f, 0)->bytes, bytes, tn_safetensors_at(f, 0)->size));
-        double most = types[i] == TN_FILE_BF16 ? 0x1p-9 : types[i] == TN_FILE_F16 ? 0x1p-12 : 0x1p-25;
+        double most = types[i] == TN_FILE_BF16  ? 0x1p-9
+                      : types[i] == TN_FILE_F16 ? 0x1p-12
+                                                : 0x1p-25;
         for (int k = 0; k < N; k++)
             ck_assert(fabs((double)(back[k] - x[k])) <= most);
         tn_safetensors_close(f);
@@ -137,7 +148,11 @@ START_TEST(round_trip)
 {
     static const char *const metadata[] = { "format", "pt", "a \"\n\xC3\xA9", "", NULL };
     const tn_entry entries[] = {
-        { .name = "w \"\\/\t\xC3\xA9", .type = TN_FILE_BF16, .ndim = 2, .dim = { 2, 3 }, .real = six },
+        { .name = "w \"\\/\t\xC3\xA9",
+          .type = TN_FILE_BF16,
+          .ndim = 2,
+          .dim = { 2, 3 },
+          .real = six },
         { .name = "scalar", .type = TN_FILE_F64, .real = six + 3 },
         { .name = "empty", .type = TN_FILE_F32, .ndim = 2, .dim = { 0, 5 } },
         { .name = "", .type = TN_FILE_U8, .ndim = 1, .dim = { 5 }, .bytes = "bytes", .size = 5 },
@@ -161,6 +176,7 @@ START_TEST(round_trip)
     free(first);
     scratch_close(&s);
 }
+/* clang-format off */
 END_TEST
 
 /* ---- what is not written ---- */
@@ -184,6 +200,7 @@ static const bad_row bad_rows[] = {
     { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 9, .real = six }, TN_EARG },
     { "do not fit", { .name = "x", .type = TN_FILE_F32, .ndim = 2, .dim = { 1ll << 62, 4 }, .real = six }, TN_EARG },
 };
+/* clang-format on */
 
 START_TEST(refuses)
 {
@@ -197,7 +214,8 @@ START_TEST(refuses)
     const char *path = scratch_write(&s, "a", "old", 3);
     ck_assert_int_eq(tn_safetensors_write(path, entries, 2, NULL, &e), r->code);
     if (r->code) {
-        ck_assert_msg(strstr(e.text, r->fault) != NULL, "\"%s\" does not say \"%s\"", e.text, r->fault);
+        ck_assert_msg(strstr(e.text, r->fault) != NULL, "\"%s\" does not say \"%s\"", e.text,
+                      r->fault);
         ck_assert_int_eq(strncmp(e.text, path, strlen(path)), 0);
         holds(path, "old", 3);
     }
@@ -212,7 +230,8 @@ START_TEST(refuses_keys_of_metadata_that_occur_twice)
     scratch s;
     tn_error e = { 0 };
     scratch_open(&s);
-    ck_assert_int_eq(tn_safetensors_write(scratch_path(&s, "a"), NULL, 0, metadata, &e), TN_EFORMAT);
+    ck_assert_int_eq(tn_safetensors_write(scratch_path(&s, "a"), NULL, 0, metadata, &e),
+                     TN_EFORMAT);
     ck_assert_int_eq(access(s.path, F_OK), -1);
     scratch_close(&s);
 }

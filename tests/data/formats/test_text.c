@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+/* clang-format off */
 typedef struct row { const char *s; size_t n; const char *quoted; } row;
 
 static const row rows[] = {
@@ -18,6 +19,7 @@ static const row rows[] = {
     { "\xC3\xA9\xF0\x9F\x98\x80", 6, "\"\xC3\xA9\xF0\x9F\x98\x80\"" },
     { "a\xFF" "b\xE2\x82", 5, "\"a\xEF\xBF\xBD" "b\xEF\xBF\xBD\xEF\xBF\xBD\"" },
 };
+/* clang-format on */
 
 START_TEST(quotes)
 {

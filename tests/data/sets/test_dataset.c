@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* clang-format off */
 typedef struct set { scratch s; tn_tokenizer *k; tn_dataset *d; tn_error e; } set;
+/* clang-format on */
 
 static void open_text(set *t, const char *text, double from, double to, tn_data_options o)
 {
@@ -54,7 +56,10 @@ END_TEST
 /* Two parts that meet at a fraction lose no byte and cut no character, wherever it falls. */
 START_TEST(fractions)
 {
-    static const char marked[] = "\xEF\xBB\xBF" "ab\xE2\x82\xAC\xF0\x9F\x99\x82" "cd\xC3\xA9\xE2\x82\xAC" "efgh";
+    static const char marked[] = "\xEF\xBB\xBF"
+                                 "ab\xE2\x82\xAC\xF0\x9F\x99\x82"
+                                 "cd\xC3\xA9\xE2\x82\xAC"
+                                 "efgh";
     const char *text = marked + 3, *whole = _i % 2 ? marked : text; /* a mark changes nothing */
     const tn_data_options o = { .max_length = 2 };
     const double at = 0.25 + _i / 2 / 40.0;
@@ -94,7 +99,8 @@ START_TEST(short_texts)
         open_text(&t, text, 0, 1, o);
         ck_assert_msg((t.d != NULL) == (n >= 2), "%s", t.e.text);
         if (n == 1)
-            ck_assert_ptr_nonnull(strstr(t.e.text, "a.txt: a text of 1 tokens; expected at least 2"));
+            ck_assert_ptr_nonnull(
+                strstr(t.e.text, "a.txt: a text of 1 tokens; expected at least 2"));
         if (n >= 2) {
             const tn_data_facts f = tn_dataset_facts(t.d);
             const int64_t window = n - 1 < 9 ? n - 1 : 9;
@@ -104,6 +110,7 @@ START_TEST(short_texts)
         close_set(&t);
     }
 }
+/* clang-format off */
 END_TEST
 
 /* What a text holds before and behind its characters, and what is refused. */
@@ -119,6 +126,7 @@ static const struct odd { const char *bytes; size_t n; const char *error; } odds
     { "0\0001\0002\000", 6, "a.txt: byte 1: a zero byte; expected UTF-8 text" },
     { "0123456\000", 8, "a.txt: byte 7: a zero byte" },
 };
+/* clang-format on */
 
 START_TEST(odd_texts)
 {
@@ -199,8 +207,8 @@ START_TEST(memory)
     tn_tokenizer *k = tn_tokenizer_bytes(&e);
     const int64_t before = peak();
     const tn_data_options o = { .max_length = LINE };
-    tn_dataset *d = _i ? tn_dataset_jsonl(s.path, k, &o, &e)
-                       : tn_dataset_text(s.path, k, 0, 1, &o, &e);
+    tn_dataset *d =
+        _i ? tn_dataset_jsonl(s.path, k, &o, &e) : tn_dataset_text(s.path, k, 0, 1, &o, &e);
     ck_assert_msg(d != NULL, "%s", e.text);
     ck_assert_int_le(peak() - before, 2 * SIZE + SLACK);
     tn_dataset_free(d);

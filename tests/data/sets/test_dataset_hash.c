@@ -28,7 +28,9 @@ static uint64_t hash_of(const char *name, const char *text, int64_t width, bool 
 #define A "{\"prompt\":\"1\",\"completion\":\"23\"}\n"
 #define B "{\"text\":\"xyz\"}\n"
 
+/* clang-format off */
 typedef struct row { const char *name, *text; int64_t width; bool no_mask; } row;
+/* clang-format on */
 
 static const row rows[] = {
     { "a.txt", "0123456789", 3, false },
@@ -76,7 +78,8 @@ START_TEST(tokenizers_differ)
     enum { KINDS = 4 };
     tn_error e = { 0 };
     tn_tokenizer *k[KINDS] = { tn_tokenizer_bytes(&e), tn_tokenizer_chars("abc", 3, &e),
-                               tn_tokenizer_chars("abd", 3, &e), tn_tokenizer_chars("abcd", 4, &e) },
+                               tn_tokenizer_chars("abd", 3, &e),
+                               tn_tokenizer_chars("abcd", 4, &e) },
                  *again = tn_tokenizer_chars("cab", 3, &e);
     for (int i = 0; i < KINDS; i++)
         for (int j = 0; j < KINDS; j++)

@@ -6,8 +6,11 @@
 
 #include <string.h>
 
-typedef struct wanted { const char *prompt, *text; } wanted; /* prompt NULL: no pair; text NULL: the end */
+typedef struct wanted {
+    const char *prompt, *text;
+} wanted; /* prompt NULL: no pair; text NULL: the end */
 
+/* clang-format off */
 static const struct file { const char *bytes; wanted records[4]; } files[] = {
     { "{\"text\":\"a b\"}\n", { { NULL, "a b" } } },
     { "{\"text\":\"a\"}", { { NULL, "a" } } }, /* no end of the last line */
@@ -24,6 +27,7 @@ static const struct file { const char *bytes; wanted records[4]; } files[] = {
       { { "p", "c" }, { NULL, "t" } } }, /* columns that others of the table's rows have */
     { "{\"text\":\"\\u00e9\\n\\ud83d\\ude00\"}", { { NULL, "\xC3\xA9\n\xF0\x9F\x98\x80" } } },
 };
+/* clang-format on */
 
 static bool same(tn_span found, const char *text)
 {
@@ -53,11 +57,13 @@ END_TEST
 
 enum { RECORDS = 300, MOST = 12 };
 
+/* clang-format off */
 static const tn_span letters[] = {
     { "a", 1 }, { " ", 1 }, { "\"", 1 }, { "\\", 1 }, { "/", 1 }, { "\n", 1 }, { "\r", 1 }, { "\t", 1 },
     { "\0", 1 }, { "\x01", 1 }, { "\x7F", 1 }, { "{", 1 }, { "}", 1 }, { "\xC2\x85", 2 }, { "\xC3\xA9", 2 },
     { "\xE2\x80\xA8", 3 }, { "\xEF\xBB\xBF", 3 }, { "\xF0\x9F\x98\x80", 4 },
 };
+/* clang-format on */
 
 /* At least `least` letters at random. */
 static tn_text random_text(uint64_t number, uint64_t least)
@@ -66,7 +72,8 @@ static tn_text random_text(uint64_t number, uint64_t least)
     tn_text out = { 0 };
     tn_text_add(&out, "%s", "");
     for (uint64_t i = 0; i < count; i++) {
-        const tn_span *l = &letters[tn_random(3, 2, (uint32_t)number, i) % (sizeof letters / sizeof *letters)];
+        const tn_span *l =
+            &letters[tn_random(3, 2, (uint32_t)number, i) % (sizeof letters / sizeof *letters)];
         tn_text_bytes(&out, l->s, l->n);
     }
     return out;

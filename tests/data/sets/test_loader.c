@@ -40,8 +40,9 @@ static tn_dataset *make_stream(int64_t n, int64_t window)
 static tn_loader *make_loader(const tn_dataset *d, int64_t batch, uint64_t seed, bool in_order)
 {
     tn_error e = { 0 };
-    tn_loader *l = tn_loader_new(
-        d, &(tn_loader_options){ .batch = batch, .seed = seed, .in_order = in_order }, &e);
+    tn_loader *l =
+        tn_loader_new(d, &(tn_loader_options){ .batch = batch, .seed = seed, .in_order = in_order },
+                      &e);
     ck_assert_msg(l != NULL, "%s", e.text);
     return l;
 }
@@ -142,11 +143,13 @@ START_TEST(steps_do_not_depend_on_batches)
     for (int stream = 0; stream < 2; stream++) {
         tn_dataset *d = stream ? make_stream(7 * sizes[_i] + 1, 7) : make_records(sizes[_i], 9, 4);
         uint64_t expected[STEPS * ROWS], found[STEPS * ROWS];
-        step_rows(d, (tn_loader_options){ .batch = ROWS, .seed = 3, .accumulate = 1 }, STEPS, expected);
+        step_rows(d, (tn_loader_options){ .batch = ROWS, .seed = 3, .accumulate = 1 }, STEPS,
+                  expected);
         for (int64_t batch = 1; batch < ROWS; batch++) {
             if (ROWS % batch)
                 continue;
-            step_rows(d, (tn_loader_options){ .batch = batch, .seed = 3, .accumulate = ROWS / batch },
+            step_rows(d,
+                      (tn_loader_options){ .batch = batch, .seed = 3, .accumulate = ROWS / batch },
                       STEPS, found);
             for (int i = 0; i < STEPS * ROWS; i++)
                 ck_assert_msg(found[i] == expected[i], "batch %lld, row %d", (long long)batch, i);
@@ -320,8 +323,12 @@ END_TEST
 START_TEST(refused)
 {
     static const tn_loader_options wrong[] = {
-        { .batch = 0 }, { .batch = -1 }, { .batch = INT64_MIN }, { .batch = INT64_MAX },
-        { .batch = 2, .accumulate = -1 }, { .batch = 2, .accumulate = INT64_MAX / 2 + 1 },
+        { .batch = 0 },
+        { .batch = -1 },
+        { .batch = INT64_MIN },
+        { .batch = INT64_MAX },
+        { .batch = 2, .accumulate = -1 },
+        { .batch = 2, .accumulate = INT64_MAX / 2 + 1 },
     };
     tn_dataset *d = make_records(10, 9, 1);
     tn_error e = { 0 };

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* clang-format off */
 typedef struct set { scratch s; tn_tokenizer *k; tn_dataset *d; tn_error e; } set;
+/* clang-format on */
 
 static void close_set(set *t)
 {
@@ -26,6 +28,7 @@ static void open_lines(set *t, const char *text, size_t n, const tn_data_options
 }
 
 /* The facts of good files. */
+/* clang-format off */
 static const struct good {
     const char *text;
     int64_t max_length;
@@ -46,11 +49,13 @@ static const struct good {
     { "{\"prompt\":\"aZ\",\"completion\":\"b\\u00e9\"}\n", 9, 0, 1, 1, 3, 2, 0, 0, 2 },
     { "{\"text\":\"Z\"}\n{\"text\":\"Za\"}\n", 9, 0, 1, 1, 2, 1, 0, 1, 2 },
 };
+/* clang-format on */
 
 START_TEST(good)
 {
     const struct good *g = &goods[_i];
-    const tn_data_options o = { .max_length = g->max_length, .no_mask = g->no_mask,
+    const tn_data_options o = { .max_length = g->max_length,
+                                .no_mask = g->no_mask,
                                 .skip_unknown = g->skip_unknown };
     set t;
     open_lines(&t, g->text, strlen(g->text), &o);
@@ -83,6 +88,7 @@ START_TEST(record)
     tn_text_free(&out);
     close_set(&t);
 }
+/* clang-format off */
 END_TEST
 
 static const struct bad { const char *text, *error; } bads[] = {
@@ -117,6 +123,7 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"prompt\":\"abcdef\",\"completion\":\"a\"}\n", "a.jsonl: all records were skipped (1); expected one with "
       "text to learn in a row of at most 5 tokens" },
 };
+/* clang-format on */
 
 START_TEST(bad)
 {
@@ -185,7 +192,8 @@ START_TEST(long_lines)
     scratch_write(&t.s, "a.jsonl", "{\"text\":\"a\"}\n", 13);
     ck_assert_int_eq(truncate(t.s.path, 13 + LONGEST + 1), 0);
     t.d = tn_dataset_jsonl(t.s.path, t.k, &(tn_data_options){ .max_length = 9 }, &t.e);
-    ck_assert_ptr_nonnull(strstr(t.e.text, "a.jsonl:2: a line of 33554433 bytes; expected at most"));
+    ck_assert_ptr_nonnull(
+        strstr(t.e.text, "a.jsonl:2: a line of 33554433 bytes; expected at most"));
     free(text);
     tn_text_free(&lines);
     close_set(&t);

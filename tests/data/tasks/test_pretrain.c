@@ -55,8 +55,8 @@ static bool holds_run(void *const *tree, const char *text)
 /* No fixed text of a task, no prompt of a task and no slot of a task is in the base text. */
 START_TEST(apart_from_tasks)
 {
-    static const char *const words[] = { "name[", "price[", "food[", "area[", "near[", "family[",
-                                         " plus ", " minus ", "restaurant", "; " };
+    static const char *const words[] = { "name[",   "price[", "food[",   "area[",      "near[",
+                                         "family[", " plus ", " minus ", "restaurant", "; " };
     void *fixed = NULL, *prompts = NULL;
     tn_record r;
     for (int t = 0; tn_tasks[t] != NULL; t++) {
@@ -70,8 +70,8 @@ START_TEST(apart_from_tasks)
     ck_assert(tfind(" restaurant in the ", &fixed, by_run) != NULL);
     for (uint64_t i = 0; i < BASE; i++) {
         tn_base_record(1, i, i % 3 == 0, &r);
-        if (holds_run(&fixed, r.prompt) || holds_run(&fixed, r.completion)
-            || tfind(r.prompt, &prompts, by_string) != NULL)
+        if (holds_run(&fixed, r.prompt) || holds_run(&fixed, r.completion) ||
+            tfind(r.prompt, &prompts, by_string) != NULL)
             ck_abort_msg("%s|%s", r.prompt, r.completion);
         for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
             if (strstr(r.prompt, words[w]) || strstr(r.completion, words[w]))
@@ -94,8 +94,8 @@ START_TEST(form)
         tn_base_record(7, i, short_only, &again);
         ck_assert(!strcmp(r.prompt, again.prompt) && !strcmp(r.completion, again.completion));
         const size_t p = strlen(r.prompt), c = strlen(r.completion);
-        ck_assert(p > 3 && !strcmp(r.prompt + p - 3, " =>") && r.completion[0] == ' '
-                  && r.completion[c - 1] == '.');
+        ck_assert(p > 3 && !strcmp(r.prompt + p - 3, " =>") && r.completion[0] == ' ' &&
+                  r.completion[c - 1] == '.');
         ck_assert_uint_lt(p + c, short_only ? 90 : 250);
         for (const char *at = r.prompt; (at = strchr(at, '[')) != NULL;) {
             char value[64] = "";

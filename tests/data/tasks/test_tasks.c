@@ -109,6 +109,7 @@ START_TEST(restaurant_lengths)
     ck_assert_int_gt(length[RECORDS / 2], 140);
     ck_assert_int_lt(length[RECORDS / 2], 165);
 }
+/* clang-format off */
 END_TEST
 
 static const struct part {
@@ -123,6 +124,7 @@ static const struct part {
     { "family[no], name[A] =>", " A is a restaurant for adults only.", " A is a pub for adults only.", 0, 1 },
     { "area[old town], name[A] =>", " A is a restaurant in the old town.", " A is a restaurant in the town.", 0, 0.5 },
 };
+/* clang-format on */
 
 START_TEST(restaurant_parts)
 {
@@ -160,8 +162,9 @@ START_TEST(restaurant_is_canonical)
                  strchr("aeioAEIO", *next) ? "an" : "a", *value[1] ? " " : "", value[1],
                  *value[2] ? " " : "", value[2], *value[3] ? " in the " : "", value[3],
                  *value[4] ? " near " : "", value[4],
-                 !*value[5] ? "" : *value[5] == 'y' ? " that welcomes families"
-                 : " for adults only");
+                 !*value[5]         ? ""
+                 : *value[5] == 'y' ? " that welcomes families"
+                                    : " for adults only");
         ck_assert_str_eq(sentence, r.completion);
     }
     ck_assert_int_gt(shuffled, RECORDS / 4);
@@ -171,12 +174,12 @@ END_TEST
 /* A number in words, as one says it; -1: no number. */
 static int number(const char *words)
 {
-    static const char *const small[] = {
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-        "nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-        "hundred"
-    };
+    static const char *const small[] = { "zero",    "one",     "two",       "three",    "four",
+                                         "five",    "six",     "seven",     "eight",    "nine",
+                                         "ten",     "eleven",  "twelve",    "thirteen", "fourteen",
+                                         "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+                                         "twenty",  "thirty",  "forty",     "fifty",    "sixty",
+                                         "seventy", "eighty",  "ninety",    "hundred" };
     int sum = 0;
     char copy[64], *rest = NULL;
     snprintf(copy, sizeof copy, "%s", words);

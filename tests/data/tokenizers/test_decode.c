@@ -69,7 +69,8 @@ END_TEST
 START_TEST(characters_come_at_once)
 {
     tn_error e = { 0 };
-    tn_tokenizer *k = tn_tokenizer_chars("a\xc3\xa9\xe2\x82\xac", 6, &e), *b = tn_tokenizer_bytes(&e);
+    tn_tokenizer *k = tn_tokenizer_chars("a\xc3\xa9\xe2\x82\xac", 6, &e),
+                 *b = tn_tokenizer_bytes(&e);
     must(&e);
     tn_text out = { 0 };
     tn_held held = { 0 };

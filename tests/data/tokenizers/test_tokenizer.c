@@ -80,7 +80,9 @@ START_TEST(written)
     size_t size = 0;
     scratch s;
     scratch_open(&s);
-    tn_tokenizer *k = tn_tokenizer_chars("\xC3\xA9" "a\naa", 6, &e);
+    tn_tokenizer *k = tn_tokenizer_chars("\xC3\xA9"
+                                         "a\naa",
+                                         6, &e);
     ck_assert_int_eq(tn_tokenizer_save(k, s.folder, &e), 0);
     tn_tokenizer_free(k);
     char *text = tn_file_read(scratch_path(&s, "tokenizer.json"), 4096, &size, &e);
@@ -125,7 +127,11 @@ START_TEST(unknown_characters)
     tn_tokenizer *k = tn_tokenizer_chars("ab", 2, &e);
     int32_t *ids = NULL;
     int64_t n = 0, room = 0, skipped = 0;
-    ck_assert_int_eq(tn_encode(k, "a\xC3\xA9" "b\xC3\xA9", 6, &ids, &n, &room, &skipped, &e), 0);
+    ck_assert_int_eq(tn_encode(k,
+                               "a\xC3\xA9"
+                               "b\xC3\xA9",
+                               6, &ids, &n, &room, &skipped, &e),
+                     0);
     ck_assert_int_eq(n, 2);
     ck_assert_int_eq(skipped, 2);
     ck_assert_int_eq(tn_encode(k, "ab\xC3\xA9", 4, &ids, &n, &room, NULL, &e), TN_EFORMAT);
@@ -143,6 +149,7 @@ START_TEST(unknown_characters)
     free(ids);
     tn_tokenizer_free(k);
 }
+/* clang-format off */
 END_TEST
 
 /* Each part replaces its default in a good file; error NULL: it is still good. */
@@ -193,6 +200,7 @@ static const struct refusal {
     { NULL, NULL, NULL, "{\"eos_token\":3}", "/eos_token is a number, expected a string" },
     { NULL, NULL, NULL, "{", "tokenizer_config.json" },
 };
+/* clang-format on */
 
 START_TEST(refused)
 {

@@ -153,7 +153,10 @@ END_TEST
 /* As GPT-2: 0.02 everywhere, smaller where a block leads back into the sum, biases 0, norms 1. */
 START_TEST(new_model_starts_as_gpt2)
 {
-    static const struct { const char *name; double std; } weights[] = {
+    static const struct {
+        const char *name;
+        double std;
+    } weights[] = {
         { "transformer.wte.weight", 0.02 },
         { "transformer.wpe.weight", 0.02 },
         { "transformer.h.1.attn.c_attn.weight", 0.02 },

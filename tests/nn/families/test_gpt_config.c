@@ -13,15 +13,18 @@ enum { T = 8, V = 11 };
 
 static const double TOLERANCE = sizeof(tn_real) == sizeof(double) ? 1e-10 : 1e-5;
 
-static const char own[] = "\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":8,\"n_inner\":12",
+static const char own[] =
+    "\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":8,\"n_inner\":12",
                   other[] = "\"hidden_size\":8,\"num_attention_heads\":2,\"num_hidden_layers\":1,"
                             "\"max_position_embeddings\":8,\"intermediate_size\":12";
 
+/* clang-format off */
 static const struct { const char *name, *saved, *sizes; } rows[] = {
     { "gelu_new", "gelu_new", own }, { "gelu_pytorch_tanh", "gelu_new", other }, { "gelu", "gelu", own },
     { "gelu_python", "gelu", other }, { "relu", "relu", own },                    { "silu", "silu", other },
     { "swish", "silu", own },         { NULL, "gelu_new", other },
 };
+/* clang-format on */
 
 typedef struct fixture {
     tn_context *c;
@@ -33,7 +36,8 @@ typedef struct fixture {
 
 static fixture open_fixture(void)
 {
-    fixture f = { .c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 }), .folder = temporary() };
+    fixture f = { .c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 }),
+                  .folder = temporary() };
     f.t = tn_tape_new(f.c);
     f.expected = tn_safetensors_open(FOLDER "/expected.safetensors", &f.e);
     must(&f.e);
@@ -51,8 +55,8 @@ static void close_fixture(fixture *f)
 static tn_model *open_model(fixture *f, const char *sizes, const char *name)
 {
     char config[512];
-    snprintf(config, sizeof config, "{\"model_type\":\"gpt2\",\"vocab_size\":%d,%s%s%s%s}", V, sizes,
-             name ? ",\"activation_function\":\"" : "", name ? name : "", name ? "\"" : "");
+    snprintf(config, sizeof config, "{\"model_type\":\"gpt2\",\"vocab_size\":%d,%s%s%s%s}", V,
+             sizes, name ? ",\"activation_function\":\"" : "", name ? name : "", name ? "\"" : "");
     put_file(f->folder, "config.json", config);
     copy_file(FOLDER, f->folder, "model.safetensors");
     tn_model *m = tn_model_open(f->c, f->folder, &f->e);
@@ -104,20 +108,23 @@ START_TEST(a_new_model_has_the_sizes_of_either_spelling)
         "{\"model_type\":\"gpt2\",\"vocab_size\":5,\"n_embd\":8,\"n_head\":4,\"n_layer\":3,\"n_positions\":6,"
         "\"n_inner\":20}",
         "{\"model_type\":\"gpt2\",\"vocab_size\":5,\"hidden_size\":8,\"num_attention_heads\":4,"
-        "\"num_hidden_layers\":3,\"max_position_embeddings\":6,\"intermediate_size\":20,\"n_inner\":null}" };
+        "\"num_hidden_layers\":3,\"max_position_embeddings\":6,\"intermediate_size\":20,\"n_inner\":null}"
+    };
     fixture f = open_fixture();
     tn_model *m[2];
     for (int i = 0; i < 2; i++) {
         put_file(f.folder, "config.json", texts[i]);
         m[i] = tn_model_open(f.c, f.folder, &f.e);
         must(&f.e);
-        ck_assert(m[i]->layers == 3 && m[i]->heads == 4 && m[i]->kv_heads == 4 && m[i]->positions == 6);
+        ck_assert(m[i]->layers == 3 && m[i]->heads == 4 && m[i]->kv_heads == 4 &&
+                  m[i]->positions == 6);
     }
     ck_assert(tn_params_hash(m[0]->params, false) == tn_params_hash(m[1]->params, false));
     tn_model_free(m[0]);
     tn_model_free(m[1]);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 /* Keys that gpt2 does not have: taken where they say what is computed. */
@@ -133,12 +140,14 @@ static const struct { const char *keys, *text; } others[] = {
     { "\"layer_norm_eps\":1e-3", "/layer_norm_eps is a number, expected layer_norm_epsilon, the key of gpt2" },
     { "\"layer_norm_eps\":\"1e-5\"", "/layer_norm_eps is the string" },
 };
+/* clang-format on */
 
 START_TEST(keys_of_other_models_must_say_the_same)
 {
     fixture f = open_fixture();
     char config[512];
-    snprintf(config, sizeof config, "{\"model_type\":\"gpt2\",\"vocab_size\":%d,%s,%s}", V, own, others[_i].keys);
+    snprintf(config, sizeof config, "{\"model_type\":\"gpt2\",\"vocab_size\":%d,%s,%s}", V, own,
+             others[_i].keys);
     put_file(f.folder, "config.json", config);
     tn_model *m = tn_model_open(f.c, f.folder, &f.e);
     if (others[_i].text)
@@ -152,7 +161,8 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_add_loop_test(c, keys_of_other_models_must_say_the_same, 0, sizeof others / sizeof *others);
+    tcase_add_loop_test(c, keys_of_other_models_must_say_the_same, 0,
+                        sizeof others / sizeof *others);
     tcase_add_loop_test(c, every_activation_in_both_spellings, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, a_new_model_has_the_sizes_of_either_spelling);
 }

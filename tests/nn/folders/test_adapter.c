@@ -14,7 +14,9 @@ enum { T = 12, V = 64 };
 
 static const double TOLERANCE = sizeof(tn_real) == sizeof(double) ? 1e-12 : 1e-5;
 
+/* clang-format off */
 typedef struct fixture { tn_context *c; tn_tape *t; tn_model *m; tn_error e; } fixture;
+/* clang-format on */
 
 static fixture open_fixture(void)
 {
@@ -55,7 +57,8 @@ static double apart(const double *a, const double *b)
 /* Adapters with B away from zero; numbers that every file type holds. */
 static void adapt(fixture *f, const char *targets, int64_t rank, double alpha)
 {
-    tn_lora_add(f->m, &(tn_lora_options){ .rank = rank, .alpha = alpha, .targets = targets }, &f->e);
+    tn_lora_add(f->m, &(tn_lora_options){ .rank = rank, .alpha = alpha, .targets = targets },
+                &f->e);
     must(&f->e);
     for (int64_t i = 0; i < tn_params_count(f->m->params); i++) {
         const tn_param *p = tn_params_at(f->m->params, i);
@@ -64,6 +67,7 @@ static void adapt(fixture *f, const char *targets, int64_t rank, double alpha)
     }
 }
 
+/* clang-format off */
 static const struct {
     const char *targets;
     int64_t rank;
@@ -81,12 +85,14 @@ static const struct {
     { "c_attn.q,c_attn.v,c_fc", 4, 8, { "\"r\": 8,", "\"transformer.h.1.mlp.c_fc\": 4",
                                         "\"transformer.h.0.mlp.c_fc\": 8", "[\"c_attn\",\"c_fc\"]" } },
 };
+/* clang-format on */
 
 static void check_config(const char *folder, const char *const parts[])
 {
     tn_error e = { 0 };
     size_t n;
-    char *path = tn_path_join(folder, "adapter_config.json"), *text = tn_file_read(path, 1 << 20, &n, &e);
+    char *path = tn_path_join(folder, "adapter_config.json"),
+         *text = tn_file_read(path, 1 << 20, &n, &e);
     must(&e);
     for (int i = 0; i < 5 && parts[i]; i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "%s\nlacks %s", text, parts[i]);
@@ -141,6 +147,7 @@ START_TEST(what_peft_wrote_is_written_again)
     discard(folder);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 /* s = alpha / r, alpha / sqrt(r), or by pattern. */
@@ -152,6 +159,7 @@ static const struct { const char *json; double s[4]; } scales[] = {
     { "{\"r\":99,\"lora_alpha\":6,\"rank_pattern\":{\"(c_attn|c_proj)\":4}}", { 1.5, 1.5, 1.5, 1.5 } },
     { "{\"r\":4,\"bias\":\"none\",\"use_dora\":false,\"modules_to_save\":[],\"a key of tomorrow\":1}", { 2, 2, 2, 2 } },
 };
+/* clang-format on */
 
 START_TEST(scales_are_those_of_peft)
 {
@@ -166,6 +174,7 @@ START_TEST(scales_are_those_of_peft)
     discard(folder);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 /* All that opening an adapter could change in a model; some weights are frozen, some have gradients. */
@@ -174,6 +183,7 @@ typedef struct kept {
     int64_t count;
     struct { const tn_param *p; tn_tensor w, *at; } all[64];
 } kept;
+/* clang-format on */
 
 static kept keep(fixture *f)
 {
@@ -209,6 +219,7 @@ static void is_as_it_was(const fixture *f, const kept *k)
     }
 }
 
+/* clang-format off */
 static const struct { const char *json, *text; int code; } refused[] = {
     { "[]", "expected an object", TN_EFORMAT },
     { "{\"r\":5}", "has 4 rows; expected r of adapter_config.json, 5", TN_ESHAPE },
@@ -227,6 +238,7 @@ static const struct { const char *json, *text; int code; } refused[] = {
     { "{\"r\":4,\"lora_alpha\":\"8\"}", "/lora_alpha is the string \"8\", expected a number", TN_EFORMAT },
     { "{\"r\":4,\"lora_dropout\":1}", "/lora_dropout", TN_EFORMAT },
 };
+/* clang-format on */
 
 START_TEST(other_adapters_are_refused_by_name)
 {
@@ -242,14 +254,21 @@ START_TEST(other_adapters_are_refused_by_name)
     discard(folder);
     close_fixture(&f);
 }
+/* clang-format off */
 END_TEST
 
 #define ATTN "base_model.model.transformer.h.0.attn.c_attn"
 #define A { .name = ATTN ".lora_A.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 4, 32 }, .real = numbers }
-#define B { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 96, 4 }, .real = numbers }
+/* clang-format on */
+#define B                                                                                          \
+    {                                                                                              \
+        .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 96, 4 },           \
+        .real = numbers                                                                            \
+    }
 
 static const tn_real numbers[1024], broken[384] = { [200] = (tn_real)INFINITY };
 
+/* clang-format off */
 static const struct { tn_entry entries[3]; const char *text; int code; } files[] = {
     { { A, B }, NULL, 0 },
     { { { 0 } }, "no tensor; expected lora_A and lora_B", TN_EFORMAT },
@@ -266,6 +285,7 @@ static const struct { tn_entry entries[3]; const char *text; int code; } files[]
     { { A, { .name = ATTN ".lora_B.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 96, 4 }, .real = broken } },
       "lora_B.weight\" holds inf at element 200", TN_ENONFINITE },
 };
+/* clang-format on */
 
 START_TEST(tensors_must_fit)
 {

@@ -10,8 +10,11 @@
 
 #define TINY GOLDEN "tiny_models/gpt2" /* two blocks of width 32 */
 
-#define FACTOR(layer, what, rows, cols) \
-    { .name = "transformer.h." layer what, .type = TN_FILE_F32, .ndim = 2, .dim = { rows, cols }, .real = numbers }
+#define FACTOR(layer, what, rows, cols)                                                            \
+    {                                                                                              \
+        .name = "transformer.h." layer what, .type = TN_FILE_F32, .ndim = 2,                       \
+        .dim = { rows, cols }, .real = numbers                                                     \
+    }
 #define A(layer, r) FACTOR(layer, ".lora_A.weight", r, 32)
 #define B(layer, out, r) FACTOR(layer, ".lora_B.weight", out, r)
 #define SCALE(layer, s) "transformer.h." layer ".lora_A.weight", s
@@ -21,11 +24,12 @@ static const tn_real numbers[1024] = { 0.25, -1, 3 }, broken[384] = { [200] = (t
 typedef struct row {
     tn_entry entries[5];
     const char *metadata[5];
-    int adapters; /* of an adapter that is taken */
+    int adapters;     /* of an adapter that is taken */
     const char *text; /* of a refusal */
     int code;
 } row;
 
+/* clang-format off */
 static const row rows[] = {
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "0.1") }, 1, NULL, 0 },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1), A("0.attn.c_attn.v", 2), B("0.attn.c_attn.v", 32, 2) },
@@ -60,6 +64,7 @@ static const row rows[] = {
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "inf") }, 0,
       "is inf; expected", TN_EFORMAT },
 };
+/* clang-format on */
 
 static void write_folder(const char *folder, const row *r)
 {
@@ -87,8 +92,10 @@ static void is_as_written(const tn_model *m, const row *r)
         ck_assert_double_eq(p->lora_scale, strtod(at[1], NULL));
     }
     for (int i = 0; i < r->adapters; i++)
-        ck_assert(m->adapters[i].a && m->adapters[i].s == tn_params_at(m->params, tn_params_count(m->params)
-                                                                       - 2 * (r->adapters - i))->lora_scale);
+        ck_assert(m->adapters[i].a &&
+                  m->adapters[i].s ==
+                      tn_params_at(m->params, tn_params_count(m->params) - 2 * (r->adapters - i))
+                          ->lora_scale);
     for (int64_t i = 0; i < tn_params_count(m->params) - 2 * r->adapters; i++)
         ck_assert(!tn_params_at(m->params, i)->w->wants_grad);
 }
@@ -120,7 +127,9 @@ END_TEST
 /* What is no folder of any adapter, by what it is. */
 START_TEST(other_paths_are_told_apart)
 {
-    static const struct { const char *below, *text; } others[] = {
+    static const struct {
+        const char *below, *text;
+    } others[] = {
         { "", "adapter_config.json" },
         { "/none", "/none: No such file or directory; expected an adapter folder" },
         { "/file", "/file: Not a directory; expected an adapter folder" },

@@ -10,6 +10,7 @@
 #define TINY GOLDEN "tiny_models/gpt2"
 
 /* The file has c_attn and mlp.c_proj of two blocks; the layers named are by PEFT's rules. */
+/* clang-format off */
 static const struct { const char *json; int missing, named; const char *first; } rows[] = {
     { "\"target_modules\":[\"c_attn\",\"mlp.c_proj\"]", 0, 0, NULL },
     { "\"target_modules\":[\"c_attn\"]", 0, 0, NULL },
@@ -31,6 +32,7 @@ static const struct { const char *json; int missing, named; const char *first; }
     { "\"target_modules\":\".*c_fc\"", 0, 0, NULL }, /* a regular expression is not read */
     { "\"target_modules\":[\"c_fc\"],\"exclude_modules\":\".*0.*\"", 0, 0, NULL },
 };
+/* clang-format on */
 
 START_TEST(missing_layers_are_told)
 {
@@ -44,9 +46,10 @@ START_TEST(missing_layers_are_told)
     put_file(folder, "adapter_config.json", json);
     tn_adapter_open(m, folder, &e);
     must(&e);
-    snprintf(note, sizeof note, "/adapter_model.safetensors: %d of %d layers that target_modules names are missing, "
-             "the first is transformer.h.%s; they stay as the base has them", rows[_i].missing, rows[_i].named,
-             rows[_i].first ? rows[_i].first : "");
+    snprintf(note, sizeof note,
+             "/adapter_model.safetensors: %d of %d layers that target_modules names are missing, "
+             "the first is transformer.h.%s; they stay as the base has them",
+             rows[_i].missing, rows[_i].named, rows[_i].first ? rows[_i].first : "");
     ck_assert_msg(!m->note == !rows[_i].missing, "%s: %s", json, m->note ? m->note : "nothing");
     if (m->note) {
         ck_assert_int_eq(strncmp(m->note, folder, strlen(folder)), 0);

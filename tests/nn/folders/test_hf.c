@@ -46,7 +46,8 @@ START_TEST(saved_models_open_again)
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
     tn_model *m = open_model(c, TINY);
-    ck_assert(m->end == 1 && m->tied && m->layers == 2 && m->heads == 4 && m->head_size == 8 && m->positions == 32);
+    ck_assert(m->end == 1 && m->tied && m->layers == 2 && m->heads == 4 && m->head_size == 8 &&
+              m->positions == 32);
     ck_assert_str_eq(m->source, TINY);
     tn_model_save(m, folder, types[_i], &e);
     must(&e);
@@ -71,14 +72,17 @@ static tn_model *new_model(tn_context *c, const char *text)
     return m;
 }
 
-#define SMALL "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
+#define SMALL                                                                                      \
+    "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
 
 START_TEST(an_untied_head_is_kept)
 {
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL ",\"n_inner\":24,\"eos_token_id\":[3,4],\"tie_word_embeddings\":false}");
+    tn_model *m =
+        new_model(c, "{" SMALL
+                     ",\"n_inner\":24,\"eos_token_id\":[3,4],\"tie_word_embeddings\":false}");
     ck_assert(!m->tied && m->end == 3 && m->head == tn_params_find(m->params, "lm_head.weight")->w);
     tn_model_save(m, folder, TN_FILE_F32, &e);
     must(&e);
@@ -106,7 +110,8 @@ static int64_t list(const tn_model *m, tn_entry *entries)
     int64_t n = tn_params_count(m->params);
     for (int64_t i = 0; i < n; i++) {
         const tn_param *p = tn_params_at(m->params, i);
-        entries[i] = (tn_entry){ .name = p->name, .type = TN_FILE_F32, .ndim = p->w->ndim, .real = p->w->x };
+        entries[i] =
+            (tn_entry){ .name = p->name, .type = TN_FILE_F32, .ndim = p->w->ndim, .real = p->w->x };
         memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
     }
     return n;
@@ -136,6 +141,7 @@ START_TEST(random_weights_without_a_file)
     discard(folder);
     tn_context_free(c);
 }
+/* clang-format off */
 END_TEST
 
 static const struct { const char *name; bool weights; } beside[] = {
@@ -146,6 +152,7 @@ static const struct { const char *name; bool weights; } beside[] = {
     { "README.pt.md", false }, { "notes.h5.txt", false },
     { "merges.txt", false }, { "generation_config.json", false }, { "bin", false }, { "README.md", false },
 };
+/* clang-format on */
 
 /* Random weights take the place of no others, whatever format those have. */
 START_TEST(weights_of_other_formats_are_refused)
@@ -168,7 +175,8 @@ END_TEST
 
 START_TEST(sharded_models_open)
 {
-    static const char index[] = "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
+    static const char index[] =
+        "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
         "\"transformer.wte.weight\":\"a.safetensors\",\"transformer.wpe.weight\":\"b.safetensors\","
         "\"transformer.ln_f.weight\":\"b.safetensors\"}}";
     tn_error e = { 0 };
@@ -193,7 +201,8 @@ START_TEST(sharded_models_open)
     write_tensors(folder, "a.safetensors", entries + 2, 1);
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "\"transformer.wte.weight\" is not there, but the index says so");
-    put_file(folder, "model.safetensors.index.json", "{\"weight_map\":{\"x\":\"../a.safetensors\"}}");
+    put_file(folder, "model.safetensors.index.json",
+             "{\"weight_map\":{\"x\":\"../a.safetensors\"}}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EFORMAT, "/weight_map/x");
     ck_assert_int_eq(chdir(folder), 0); /* the folder one stands in */
@@ -220,14 +229,21 @@ static void drop_tensor(tn_entry *t, int64_t *n)
 
 static void add_tensor(tn_entry *t, int64_t *n)
 {
-    t[(*n)++] = (tn_entry){ .name = "transformer.h.1.ln_1.weight", .type = TN_FILE_F32, .ndim = 1, .dim = { 8 },
+    t[(*n)++] = (tn_entry){ .name = "transformer.h.1.ln_1.weight",
+                            .type = TN_FILE_F32,
+                            .ndim = 1,
+                            .dim = { 8 },
                             .real = zeros };
 }
 
 static void add_buffers(tn_entry *t, int64_t *n)
 {
-    t[(*n)++] = (tn_entry){ .name = "transformer.h.0.attn.bias", .type = TN_FILE_U8, .ndim = 4,
-                            .dim = { 1, 1, 4, 4 }, .bytes = zeros, .size = 16 };
+    t[(*n)++] = (tn_entry){ .name = "transformer.h.0.attn.bias",
+                            .type = TN_FILE_U8,
+                            .ndim = 4,
+                            .dim = { 1, 1, 4, 4 },
+                            .bytes = zeros,
+                            .size = 16 };
     t[(*n)++] = (tn_entry){ .name = "h.0.attn.masked_bias", .type = TN_FILE_F32, .real = zeros };
 }
 
@@ -343,7 +359,8 @@ START_TEST(a_head_without_an_embedding_is_both)
     put_file(folder, "config.json", "{" SMALL "}");
     tn_model *again = open_model(c, folder);
     check_same(m, again, TN_FILE_F32);
-    ck_assert(again->tied && again->head == tn_params_find(again->params, "transformer.wte.weight")->w);
+    ck_assert(again->tied &&
+              again->head == tn_params_find(again->params, "transformer.wte.weight")->w);
     tn_model_free(again);
     put_file(folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":false}");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
@@ -408,7 +425,8 @@ START_TEST(what_cannot_be_saved_is_refused)
     must_fail(&e, TN_EIO, "/nowhere/at/all");
     m->head->x[9] = 70000;
     tn_model_save(m, folder, TN_FILE_F16, &e);
-    must_fail(&e, TN_ENONFINITE, "transformer.wte.weight holds 70000 at element 9, which is not written as F16");
+    must_fail(&e, TN_ENONFINITE,
+              "transformer.wte.weight holds 70000 at element 9, which is not written as F16");
     tn_model_save(m, folder, TN_FILE_BF16, &e);
     must(&e);
     m->head->x[9] = (tn_real)NAN;

@@ -63,16 +63,12 @@ static void eigen_of(int64_t r, const double *a, double *w, double *e)
 static double element(int kind, int64_t i, int64_t j)
 {
     switch (kind) {
-    case 0: /* indefinite */
-        return value(1000 * i + j);
-    case 1: /* rank 1 */
-        return value(i) * value(j);
-    case 2: /* diagonal, with equal and zero entries */
-        return i == j ? (double)(i % 3) : 0;
+    case 0: /* indefinite */ return value(1000 * i + j);
+    case 1: /* rank 1 */ return value(i) * value(j);
+    case 2: /* diagonal, with equal and zero entries */ return i == j ? (double)(i % 3) : 0;
     case 3: /* large at the top, small at the bottom */
         return value(i) * value(j) * pow(10, -(double)(i + j) / 3);
-    default: /* almost tridiagonal */
-        return pow(1e-9, i > j ? (double)(i - j - 1) : 0);
+    default: /* almost tridiagonal */ return pow(1e-9, i > j ? (double)(i - j - 1) : 0);
     }
 }
 

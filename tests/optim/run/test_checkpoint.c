@@ -104,8 +104,7 @@ START_TEST(resumes_exactly_after_every_step)
             for (int64_t j = k + 1; j <= STEPS; j++) {
                 step(&again, j);
                 ck_assert_msg(state_hash(again.params, again.optim) == end[j],
-                              "%s: saved after %d, differs at %d", (*def)->name, (int)k,
-                              (int)j);
+                              "%s: saved after %d, differs at %d", (*def)->name, (int)k, (int)j);
             }
             problem_free(&again);
         }

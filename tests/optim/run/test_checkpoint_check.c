@@ -24,12 +24,14 @@ static void make(problem *p, const char *optimizer)
 static void save(problem *p, const char *folder, int64_t step)
 {
     tn_error e = { 0 };
-    tn_checkpoint_save(folder, p->params, p->optim, &(tn_run_state){ .step = step, .best = NAN }, 5, &e);
+    tn_checkpoint_save(folder, p->params, p->optim, &(tn_run_state){ .step = step, .best = NAN }, 5,
+                       &e);
     must(&e);
 }
 
 /* A number of a file whose hashes are right, but from which nobody could go on: the first or last of
    `bytes` bytes each, and the tensor that is named. */
+/* clang-format off */
 static const struct { const char *optimizer, *file; double number; bool last, wide; const char *text; } not_finite[] = {
     { "adamw", "model.safetensors", INFINITY, true, false, "layer0.lora_B.weight holds inf at element 9;" },
     { "adamw", "model.safetensors", NAN, false, false, "layer0.lora_A.weight holds nan at element 0;" },
@@ -37,6 +39,7 @@ static const struct { const char *optimizer, *file; double number; bool last, wi
     { "adamw", "optimizer.safetensors", -INFINITY, false, false, "m.layer0.lora_A.weight holds -inf at element 0;" },
     { "lora-rite", "optimizer.safetensors", INFINITY, false, true, "holds inf at element 0;" }, /* double */
 };
+/* clang-format on */
 
 START_TEST(numbers_that_are_not_finite_are_refused)
 {
@@ -111,6 +114,7 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_add_loop_test(c, numbers_that_are_not_finite_are_refused, 0, sizeof not_finite / sizeof *not_finite);
+    tcase_add_loop_test(c, numbers_that_are_not_finite_are_refused, 0,
+                        sizeof not_finite / sizeof *not_finite);
     tcase_add_test(c, a_checkpoint_is_checked_by_itself);
 }

@@ -25,8 +25,8 @@ static trial open_trial(void)
     trial t = { .context = tn_context_new(&(tn_options){ .threads = 1 }), .folder = temporary() };
     t.params = tn_params_new(t.context);
     tn_params_add(t.params, "w", 1, (int64_t[]){ 3 });
-    t.optim = tn_optim_new(t.params, tn_optim_find("sgd"),
-                           &(tn_optim_options){ .weight_decay = -1 }, &e);
+    t.optim =
+        tn_optim_new(t.params, tn_optim_find("sgd"), &(tn_optim_options){ .weight_decay = -1 }, &e);
     must(&e);
     ck_assert_ptr_nonnull(getcwd(t.before, sizeof t.before));
     ck_assert_int_eq(chdir(t.folder), 0);
@@ -103,7 +103,9 @@ END_TEST
 
 /* checkpoint-1 and checkpoint-2 are of run 7, or of run 5 whose place it takes; of-9 is one of another
    run. What `names` then says is not theirs alone, and stays. */
-typedef struct stranger { const char *made, *names; } stranger;
+typedef struct stranger {
+    const char *made, *names;
+} stranger;
 
 static const stranger strangers[] = {
     { "cp -r checkpoint-1 checkpoint-1-best", "checkpoint-1-best" },
@@ -158,17 +160,19 @@ START_TEST(strangers_stay)
                  "for n in %s; do diff -r --no-dereference $n kept/$n || exit 1; done", s->names);
         shell(command);
         for (int64_t k = 1; k <= 10; k++) { /* and what is the run's alone is gone */
-            snprintf(command, sizeof command, "test -e kept/checkpoint-%d || ! test -e checkpoint-%d",
-                     (int)k, (int)k);
+            snprintf(command, sizeof command,
+                     "test -e kept/checkpoint-%d || ! test -e checkpoint-%d", (int)k, (int)k);
             shell(command);
         }
         close_trial(&t);
     }
 }
+/* clang-format off */
 END_TEST
 
 /* What may stand where checkpoint-2 is to go; refused: it is neither of run 7 nor of run 5. */
 typedef struct place { const char *made; bool refused; } place;
+/* clang-format on */
 
 static const place places[] = {
     { "", false },
@@ -226,6 +230,7 @@ START_TEST(a_link_is_no_folder)
     shell("test -z \"$(ls home)\"");
     close_trial(&t);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct name { const char *name; int64_t number; } name;
@@ -238,6 +243,7 @@ static const name names[] = {
     { "checkpoint--1", -1 }, { "checkpoint-01", -1 }, { "checkpoint-00", -1 },
     { "checkpoint-1.tmp", -1 }, { "checkpoint-0x1", -1 }, { "Checkpoint-1", -1 }, { "", -1 },
 };
+/* clang-format on */
 
 START_TEST(reads_the_number_of_a_name)
 {

@@ -19,8 +19,9 @@ START_TEST(decay_falls_on_matrices)
         for (int everywhere = 0; everywhere < 2 && (*def)->decay && !(*def)->pairs; everywhere++) {
             tn_params *p = named(c, names, dims), *before = named(c, names, dims);
             tn_error e = { 0 };
-            tn_optim *o = tn_optim_new(p, *def, &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5,
-                                                                     .decay_all = everywhere }, &e);
+            tn_optim *o = tn_optim_new(
+                p, *def,
+                &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5, .decay_all = everywhere }, &e);
             must(&e);
             ck_assert_int_eq(tn_optim_step(o), 0); /* no gradient at all: decay alone */
             for (int i = 0; i < 2; i++)
@@ -125,13 +126,12 @@ static uint64_t run_threads(const tn_optim_def *def, int threads, const char *is
         }
     tn_params_add(p, "long", 1, (int64_t[]){ 100000 });
     tn_error e = { 0 };
-    tn_optim *o = tn_optim_new(
-        p, def,
-        &(tn_optim_options){ .lr = 0.01,
-                             .set = (const char *const[]){ set, NULL },
-                             .weight_decay = def->decay ? 0.1 : -1,
-                             .max_grad_norm = -1 },
-        &e);
+    tn_optim *o = tn_optim_new(p, def,
+                               &(tn_optim_options){ .lr = 0.01,
+                                                    .set = (const char *const[]){ set, NULL },
+                                                    .weight_decay = def->decay ? 0.1 : -1,
+                                                    .max_grad_norm = -1 },
+                               &e);
     must(&e);
     for (int t = 0; t < 8; t++) {
         for (int64_t i = 0; i < tn_params_count(p); i++) {
@@ -218,13 +218,16 @@ static void descend(tn_unit *u)
 }
 
 static const tn_optim_def steady = {
-    .name = "steady", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } },
-    .measure = measure_below_one, .step = descend,
+    .name = "steady",
+    .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } },
+    .measure = measure_below_one,
+    .step = descend,
 };
 
 /* Params that take a second weight of one name hold an error. */
 enum { FINE, BROKEN, ABSENT };
 
+/* clang-format off */
 static const struct {
     const char *text;
     int params;         /* FINE, BROKEN or ABSENT */
@@ -252,6 +255,7 @@ static const struct {
     { "a rate of nan at the end", FINE, "own", "lr", NULL, descend, { TN_COSINE, 5, 0, NAN, 0 }, 0 },
     { "the last 6 steps fall; expected 0 to 5", FINE, "own", "lr", NULL, descend, { TN_WSD, 5, 0, 0, 6 }, 0 },
 };
+/* clang-format on */
 
 START_TEST(new_refuses)
 {
@@ -259,9 +263,12 @@ START_TEST(new_refuses)
     static const int64_t dims[][3] = { { 1, 2 } };
     tn_context *c = tn_context_new(NULL);
     tn_params *p = named(c, names, dims);
-    tn_optim_def def = { .name = refused[_i].name, .decay = refused[_i].decay, .step = refused[_i].step };
+    tn_optim_def def = { .name = refused[_i].name,
+                         .decay = refused[_i].decay,
+                         .step = refused[_i].step };
     def.hyper[0] = (tn_hyper){ refused[_i].lr, 0.5, TN_ABOVE_0, "learning rate" };
-    tn_optim_options how = { .weight_decay = -1, .schedule = refused[_i].schedule,
+    tn_optim_options how = { .weight_decay = -1,
+                             .schedule = refused[_i].schedule,
                              .max_grad_norm = refused[_i].max_grad_norm };
     if (refused[_i].params == BROKEN)
         tn_params_add(p, "w", 1, (int64_t[]){ 2 });
@@ -285,7 +292,8 @@ START_TEST(new_takes_what_is_complete)
     tn_params *p = named(c, names, dims);
     for (int k = -1; k < 2; k++) {
         tn_error e = { 0 };
-        tn_optim_options how = { .weight_decay = -1, .schedule.kind = k < 0 ? TN_CONSTANT : endless[k] };
+        tn_optim_options how = { .weight_decay = -1,
+                                 .schedule.kind = k < 0 ? TN_CONSTANT : endless[k] };
         tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), k < 0 ? NULL : &how, &e);
         must(&e);
         ck_assert_int_eq(tn_optim_step(o), 0);

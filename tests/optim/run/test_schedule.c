@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 typedef struct known { const char *name, *arguments; tn_schedule ours; } known;
+/* clang-format on */
 
 static const known all[] = {
     { "constant", "{}", { .kind = TN_CONSTANT, .steps = 100 } },

@@ -46,7 +46,8 @@ START_TEST(settings_by_name)
         { "lora-rite", "clip=-1", -1, -1, "clip is -1; it must be at least 0" },
         { "lora-rite", "lr=1", -1, 1, "would break its invariance" },
         { "sgd", "balora=3", -1, -1, "sgd: balora is 3; it must be 0, 1 or 2" },
-        { "sgd", "balora_every=1.5", -1, -1, "balora_every is 1.5; it must be whole, from 1 to 1e9" },
+        { "sgd", "balora_every=1.5", -1, -1,
+          "balora_every is 1.5; it must be whole, from 1 to 1e9" },
         { "sgd", "balor=1", -1, -1, "sgd has no setting \"balor\"; the nearest is \"balora\"" },
         { "lion", "beta1=1", -1, -1, "beta1 is 1; it must be at least 0 and below 1" },
         { "lamb", "clamp=-1", -1, -1, "clamp is -1; it must be at least 0" },
@@ -65,18 +66,19 @@ START_TEST(settings_by_name)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         named_refused(p, wrong[i].name,
-                &(tn_optim_options){ .set = (const char *[]){ wrong[i].set, NULL },
-                                     .weight_decay = wrong[i].decay,
-                                     .max_grad_norm = wrong[i].norm },
-                TN_EARG, wrong[i].part);
+                      &(tn_optim_options){ .set = (const char *[]){ wrong[i].set, NULL },
+                                           .weight_decay = wrong[i].decay,
+                                           .max_grad_norm = wrong[i].norm },
+                      TN_EARG, wrong[i].part);
     tn_error e = { 0 };
-    tn_optim *o = tn_optim_new(
-        p, tn_optim_find("lora-rite"),
-        &(tn_optim_options){ .lr = 0.5,
-                             .weight_decay = 0.25,
-                             .max_grad_norm = -1,
-                             .set = (const char *[]){ "beta1=0.75", "escape=1", "balora=2", NULL } },
-        &e);
+    tn_optim *o =
+        tn_optim_new(p, tn_optim_find("lora-rite"),
+                     &(tn_optim_options){
+                         .lr = 0.5,
+                         .weight_decay = 0.25,
+                         .max_grad_norm = -1,
+                         .set = (const char *[]){ "beta1=0.75", "escape=1", "balora=2", NULL } },
+                     &e);
     must(&e);
     ck_assert(tn_optim_hyper(o, "lr") == 0.5);
     ck_assert(tn_optim_hyper(o, "beta1") == 0.75);
@@ -113,9 +115,12 @@ START_TEST(presets_are_settings_that_pass)
     tn_optim_free(o);
     tn_error e = { 0 };
     o = tn_optim_new(p, tn_optim_find("muon"),
-                     &(tn_optim_options){ .lr = 0.5, .weight_decay = 0.25, .max_grad_norm = -1,
-                                          .set = (const char *[]){ "match_rms=0", "preset=moonlight",
-                                                                   NULL } }, &e);
+                     &(tn_optim_options){
+                         .lr = 0.5,
+                         .weight_decay = 0.25,
+                         .max_grad_norm = -1,
+                         .set = (const char *[]){ "match_rms=0", "preset=moonlight", NULL } },
+                     &e);
     must(&e);
     ck_assert(tn_optim_hyper(o, "lr") == 0.5);
     ck_assert(tn_optim_hyper(o, "weight_decay") == 0.25);
@@ -123,9 +128,10 @@ START_TEST(presets_are_settings_that_pass)
     tn_optim_free(o);
     ck_assert_ptr_null(tn_optim_new(p, tn_optim_find("moon"), &(tn_optim_options){ 0 }, &e));
     ck_assert_ptr_nonnull(strstr(e.text, "no optimizer is given"));
-    named_refused(p, "muon", &(tn_optim_options){ .set = (const char *[]){ "preset=jordan", NULL },
-                                            .weight_decay = -1 },
-            TN_EARG, "muon has no preset \"jordan\"");
+    named_refused(p, "muon",
+                  &(tn_optim_options){ .set = (const char *[]){ "preset=jordan", NULL },
+                                       .weight_decay = -1 },
+                  TN_EARG, "muon has no preset \"jordan\"");
     tn_params_free(p);
     tn_context_free(c);
 }
@@ -135,8 +141,10 @@ END_TEST
    these settings are refused. */
 static uint64_t outcome(const tn_optim_def *def, const char *settings)
 {
-    static const struct { kind kind; double lora_b; } runs[] = {
-        { NORMAL, 1 }, { NORMAL, 0 }, { ZERO_FIRST, 1 } };
+    static const struct {
+        kind kind;
+        double lora_b;
+    } runs[] = { { NORMAL, 1 }, { NORMAL, 0 }, { ZERO_FIRST, 1 } };
     uint64_t hash = 0;
     for (int k = 0; k < 3 && legal(def, settings); k++) {
         problem p;
@@ -199,7 +207,8 @@ START_TEST(settings_out_of_range_are_refused)
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (int i = 0; setting(*def, i); i++) {
             const tn_hyper *h = setting(*def, i);
-            const char *with = strcmp(h->name, "nesterov") ? "" : "momentum=0.5 "; /* sgd's wants one */
+            const char *with =
+                strcmp(h->name, "nesterov") ? "" : "momentum=0.5 "; /* sgd's wants one */
             for (int k = 0; k < 4; k++) {
                 const char *out = edges[h->range].outside[k], *in = edges[h->range].inside[k];
                 char settings[TEXT];

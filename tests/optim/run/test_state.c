@@ -15,8 +15,14 @@ static char *make(double best)
     char *folder = temporary();
     tn_error e = { 0 };
     tn_state s = { .optimizer = "adamw",
-                   .run = { .step = 12, .batches = 24, .tokens = 360, .planned = 20, .records = 7,
-                            .best = best, .options_hash = 77, .data_hash = 78 },
+                   .run = { .step = 12,
+                            .batches = 24,
+                            .tokens = 360,
+                            .planned = 20,
+                            .records = 7,
+                            .best = best,
+                            .options_hash = 77,
+                            .data_hash = 78 },
                    .base = { .config = 79, .frozen = 80 } };
     put_file(folder, TN_STATE_WEIGHTS, "weights");
     put_file(folder, TN_STATE_MOMENTS, "moments");
@@ -149,7 +155,9 @@ START_TEST(every_key_is_checked)
 }
 END_TEST
 
-typedef struct text { const char *text, *refusal; } text;
+typedef struct text {
+    const char *text, *refusal;
+} text;
 
 static const text texts[] = {
     { "", "has no checksum" },
@@ -176,9 +184,11 @@ START_TEST(another_text_is_refused)
     tn_text_free(&out);
     discard(folder);
 }
+/* clang-format off */
 END_TEST
 
 typedef struct count { const char *name; tn_run_state run; } count;
+/* clang-format on */
 
 static const count unfit[] = {
     { "step is -1", { .step = -1 } },

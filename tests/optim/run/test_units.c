@@ -54,23 +54,24 @@ START_TEST(what_is_no_pair_is_refused)
     tn_optim_options o = { .weight_decay = -1 };
     tn_params *p = named(c, names, good);
     tn_params_freeze(p, "*lora_B*");
-    named_refused(p, "lora-rite", &o, TN_EARG,
-            "x.lora_A.weight: its partner x.lora_B.weight is not trained; lora-rite needs both");
+    named_refused(
+        p, "lora-rite", &o, TN_EARG,
+        "x.lora_A.weight: its partner x.lora_B.weight is not trained; lora-rite needs both");
     tn_params_free(p);
     p = named(c, names, good);
     tn_params_freeze(p, "*lora_A*");
     named_refused(p, "scaled-gd", &o, TN_EARG,
-            "x.lora_B.weight: its partner x.lora_A.weight is not trained");
+                  "x.lora_B.weight: its partner x.lora_A.weight is not trained");
     tn_optim *single = named_optimizer(p, "adamw", NULL); /* a plain optimizer does not mind */
     tn_optim_free(single);
     named_refused(p, "adamw",
-            &(tn_optim_options){ .weight_decay = -1,
-                                 .set = (const char *[]){ "balora=1", NULL } },
-            TN_EARG, "its partner x.lora_A.weight is not trained; balora needs both");
+                  &(tn_optim_options){ .weight_decay = -1,
+                                       .set = (const char *[]){ "balora=1", NULL } },
+                  TN_EARG, "its partner x.lora_A.weight is not trained; balora needs both");
     tn_params_free(p);
     p = named(c, names, bad);
     named_refused(p, "lora-rite", &o, TN_ESHAPE,
-            "x: lora_A is (2,4) and lora_B (4,3); expected (R,in) and (out,R)");
+                  "x: lora_A is (2,4) and lora_B (4,3); expected (R,in) and (out,R)");
     tn_params_free(p);
     p = named(c, names, wide);
     named_refused(p, "lora-rite", &o, TN_ESHAPE, "x: rank 5 is above min(in, out) = min(9, 4)");
@@ -86,7 +87,11 @@ START_TEST(what_is_left_over_goes_to_adamw)
     static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias",
                                          "head.weight", NULL };
     static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 }, { 1, 6 }, { 2, 3, 5 } };
-    static const struct { const char *name, *set; bool alone; double rate; } runs[] = {
+    static const struct {
+        const char *name, *set;
+        bool alone;
+        double rate;
+    } runs[] = {
         { "lora-rite", NULL, false, 0 },
         { "scaled-gd", "fallback_lr=0.02", false, 0.02 },
         { "scaled-adam", NULL, true, 0.1 },
@@ -98,14 +103,19 @@ START_TEST(what_is_left_over_goes_to_adamw)
                   *q = named(c, names + 2, dims + 2);
         tn_error e = { 0 };
         tn_schedule schedule = { .kind = TN_LINEAR, .steps = 6, .warmup = 2 };
-        tn_optim *o = tn_optim_new(
-            p, tn_optim_find(runs[i].name),
-            &(tn_optim_options){ .lr = 0.1, .weight_decay = 0, .schedule = schedule,
-                                 .set = (const char *const[]){ runs[i].set, NULL } }, &e);
-        tn_optim *u = tn_optim_new(
-            q, tn_optim_find("adamw"),
-            &(tn_optim_options){ .lr = runs[i].rate, .weight_decay = -1, .max_grad_norm = 0,
-                                 .schedule = schedule }, &e);
+        tn_optim *o =
+            tn_optim_new(p, tn_optim_find(runs[i].name),
+                         &(tn_optim_options){ .lr = 0.1,
+                                              .weight_decay = 0,
+                                              .schedule = schedule,
+                                              .set = (const char *const[]){ runs[i].set, NULL } },
+                         &e);
+        tn_optim *u = tn_optim_new(q, tn_optim_find("adamw"),
+                                   &(tn_optim_options){ .lr = runs[i].rate,
+                                                        .weight_decay = -1,
+                                                        .max_grad_norm = 0,
+                                                        .schedule = schedule },
+                                   &e);
         must(&e);
         double rate;
         ck_assert_int_eq(tn_optim_left_over(o, &rate), 21);
@@ -118,7 +128,8 @@ START_TEST(what_is_left_over_goes_to_adamw)
             ck_assert_int_eq(tn_optim_step(u), 0);
         }
         for (int k = 2; k < 4; k++) {
-            const tn_tensor *a = tn_params_find(p, names[k])->w, *b = tn_params_find(q, names[k])->w;
+            const tn_tensor *a = tn_params_find(p, names[k])->w,
+                            *b = tn_params_find(q, names[k])->w;
             ck_assert_mem_eq(a->x, b->x, (size_t)tn_tensor_count(a) * sizeof *a->x);
         }
         tn_optim_free(o);
@@ -215,6 +226,7 @@ static void stand(tn_unit *u)
     (void)u;
 }
 
+/* clang-format off */
 static const tn_optim_def mixed = {
     .name = "mixed", .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .pairs = true, .needs = needs,
     .step = stand,
@@ -222,18 +234,30 @@ static const tn_optim_def mixed = {
                { "row", TN_ROWS }, { "col", TN_COLS }, { "rows", TN_ROW_SQUARE },
                { "cols", TN_COL_SQUARE }, { "half", TN_ROWS } },
 };
+/* clang-format on */
 
 START_TEST(slots_of_every_kind)
 {
-    static const struct { const char *name; int64_t n; bool real; } want[] = { /* lora_A (2,5), lora_B (4,2) */
-        { "s.layer0", 1, false }, { "rr.layer0", 4, false },
-        { "b.layer0.lora_B.weight", 8, true },
-        { "x.layer0.lora_A.weight", 10, true }, { "x.layer0.lora_B.weight", 8, true },
-        { "row.layer0.lora_A.weight", 2, true }, { "row.layer0.lora_B.weight", 4, true },
-        { "col.layer0.lora_A.weight", 5, true }, { "col.layer0.lora_B.weight", 2, true },
-        { "rows.layer0.lora_A.weight", 4, false }, { "rows.layer0.lora_B.weight", 16, false },
-        { "cols.layer0.lora_A.weight", 25, false }, { "cols.layer0.lora_B.weight", 4, false },
-        { "half.layer0.lora_B.weight", 4, true } };
+    static const struct {
+        const char *name;
+        int64_t n;
+        bool real;
+    } want[] = { /* lora_A (2,5), lora_B (4,2) */
+                 { "s.layer0", 1, false },
+                 { "rr.layer0", 4, false },
+                 { "b.layer0.lora_B.weight", 8, true },
+                 { "x.layer0.lora_A.weight", 10, true },
+                 { "x.layer0.lora_B.weight", 8, true },
+                 { "row.layer0.lora_A.weight", 2, true },
+                 { "row.layer0.lora_B.weight", 4, true },
+                 { "col.layer0.lora_A.weight", 5, true },
+                 { "col.layer0.lora_B.weight", 2, true },
+                 { "rows.layer0.lora_A.weight", 4, false },
+                 { "rows.layer0.lora_B.weight", 16, false },
+                 { "cols.layer0.lora_A.weight", 25, false },
+                 { "cols.layer0.lora_B.weight", 4, false },
+                 { "half.layer0.lora_B.weight", 4, true }
+    };
     enum { BLOCKS = sizeof want / sizeof *want };
     tn_error e = { 0 };
     problem p;
@@ -249,12 +273,14 @@ START_TEST(slots_of_every_kind)
     ck_assert(!tn_optim_state(p.optim, BLOCKS, &b));
     problem_free(&p);
 }
+/* clang-format off */
 END_TEST
 
 /* An optimizer of single weights, for which balora makes pairs, has its numbers of each weight. */
 static const tn_optim_def single = {
     .name = "single", .step = stand, .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
 };
+/* clang-format on */
 
 START_TEST(a_scalar_of_each_weight)
 {
