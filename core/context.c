@@ -82,9 +82,10 @@ int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i,
     return c && body ? tn_pool_run(c->pool, n, body, arg) : TN_EARG;
 }
 
-void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes)
+void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes)
 {
-    if (!c || thread < 0 || thread >= tn_context_threads(c) || slot < 0 || slot >= TN_SLOTS)
+    if (!c || thread < 0 || thread >= tn_context_threads(c) || scratch < 0 ||
+        scratch >= TN_SCRATCHES)
         return NULL;
-    return tn_pool_memory(c->pool, thread, slot, bytes);
+    return tn_pool_memory(c->pool, thread, scratch, bytes);
 }

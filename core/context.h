@@ -18,7 +18,7 @@ int tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int th
 /* The calling thread has the pool for itself until as many calls of leave; false: another one has it. */
 bool tn_pool_enter(tn_pool *p);
 void tn_pool_leave(tn_pool *p);
-void *tn_pool_memory(tn_pool *p, int thread, int slot, size_t bytes);
+void *tn_pool_memory(tn_pool *p, int thread, int scratch, size_t bytes);
 
 struct tn_context {
     tn_pool *pool;

@@ -126,7 +126,7 @@ static void task(void *arg, int64_t t, int thread)
     const int64_t first = t / w->across * w->rows, end = tn_min(p->m, first + w->rows);
     const int64_t j = t % w->across * w->cols, cols = tn_min(w->cols, p->n - j);
     size_t room = (size_t)((w->cols + w->width) * w->depth) * sizeof(tn_real);
-    tn_real *packed = tn_thread_memory(w->c, thread, TN_SLOT_GEMM, room);
+    tn_real *packed = tn_thread_memory(w->c, thread, TN_SCRATCH_PRODUCT, room);
     if (!packed) {
         atomic_store(&w->no_memory, true);
         return;

@@ -130,10 +130,10 @@ typedef void tn_range_body(void *arg, int64_t from, int64_t to, int thread);
 int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body,
                        void *arg);
 /* At least `bytes` of 64-byte aligned memory that belongs to that thread of the pool until the next
-   call with the same thread and slot; its content is not kept. slot 0: products; 1, 2: ops. NULL: no
-   memory. */
-enum { TN_SLOT_GEMM, TN_SLOT_OP, TN_SLOT_OP2, TN_SLOTS };
-void *tn_thread_memory(tn_context *c, int thread, int slot, size_t bytes);
+   call with the same thread and scratch; its content is not kept. Products have one scratch, the bodies
+   of ops another, since a body may call a product. NULL when memory is out. */
+enum { TN_SCRATCH_PRODUCT, TN_SCRATCH_OP, TN_SCRATCHES };
+void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes);
 /* What the CPU could do at most: rounds of multiply-adds in the registers of the context's instruction
    set, on the calling thread. Returns the operations done, two a multiply-add. */
 double tn_peak(const tn_context *c, int64_t rounds);

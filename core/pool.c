@@ -25,14 +25,14 @@ typedef struct worker {
 } worker;
 
 /* clang-format off */
-typedef struct block { void *data; size_t bytes; } block;
+typedef struct scratch { void *data; size_t bytes; } scratch;
 /* clang-format on */
 
 struct tn_pool {
     int threads;
     int started;             /* workers that exist */
     worker *workers;         /* (threads - 1) */
-    block *memory;           /* (threads, TN_SLOTS) */
+    scratch *memory;         /* (threads, TN_SCRATCHES) */
     _Atomic uintptr_t owner; /* the thread that is inside a call of the pool's users; 0: nobody */
     int depth;               /* how many of its calls it is in; this and */
     bool running;            /* that it is inside a run are its own to look at */
@@ -186,7 +186,7 @@ tn_pool *tn_pool_new(int threads)
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->left, NULL);
     p->workers = calloc((size_t)p->threads, sizeof *p->workers);
-    p->memory = calloc((size_t)p->threads * TN_SLOTS, sizeof *p->memory);
+    p->memory = calloc((size_t)p->threads * TN_SCRATCHES, sizeof *p->memory);
     bool ok = p->workers && p->memory;
     for (int i = 0; ok && i < p->threads - 1; i++) {
         worker *w = &p->workers[i];
@@ -208,7 +208,7 @@ void tn_pool_free(tn_pool *p)
     begin_round(p, (job){ 0 }, true);
     for (int i = 0; i < p->started; i++)
         pthread_join(p->workers[i].id, NULL);
-    for (int i = 0; p->memory && i < p->threads * TN_SLOTS; i++)
+    for (int i = 0; p->memory && i < p->threads * TN_SCRATCHES; i++)
         free(p->memory[i].data);
     pthread_cond_destroy(&p->left);
     pthread_cond_destroy(&p->wake);
@@ -223,16 +223,16 @@ int tn_pool_threads(const tn_pool *p)
     return p->threads;
 }
 
-void *tn_pool_memory(tn_pool *p, int thread, int slot, size_t bytes)
+void *tn_pool_memory(tn_pool *p, int thread, int which, size_t bytes)
 {
-    block *b = &p->memory[thread * TN_SLOTS + slot];
-    if (bytes <= b->bytes && b->data)
-        return b->data;
+    scratch *s = &p->memory[thread * TN_SCRATCHES + which];
+    if (bytes <= s->bytes && s->data)
+        return s->data;
     size_t rounded = (bytes / 64 + 1) * 64;
-    free(b->data);
-    b->data = rounded > bytes ? aligned_alloc(64, rounded) : NULL;
-    b->bytes = b->data ? rounded : 0;
-    return b->data;
+    free(s->data);
+    s->data = rounded > bytes ? aligned_alloc(64, rounded) : NULL;
+    s->bytes = s->data ? rounded : 0;
+    return s->data;
 }
 
 /* clang-format off */

@@ -117,17 +117,17 @@ static void fill_memory(void *arg, int64_t i, int thread)
 {
     counts *c = arg;
     size_t bytes = (size_t)(i % 17) * 1000;
-    for (int slot = 0; slot < TN_SLOTS; slot++) {
-        unsigned char *m = tn_pool_memory(c->pool, thread, slot, bytes);
+    for (int scratch = 0; scratch < TN_SCRATCHES; scratch++) {
+        unsigned char *m = tn_pool_memory(c->pool, thread, scratch, bytes);
         if (!m || (uintptr_t)m % 64)
             atomic_fetch_add(&c->wrong, 1);
         else
-            memset(m, 16 * thread + slot, bytes);
+            memset(m, 16 * thread + scratch, bytes);
     }
-    for (int slot = 0; slot < TN_SLOTS; slot++) {
-        unsigned char *m = tn_pool_memory(c->pool, thread, slot, bytes);
+    for (int scratch = 0; scratch < TN_SCRATCHES; scratch++) {
+        unsigned char *m = tn_pool_memory(c->pool, thread, scratch, bytes);
         for (size_t b = 0; b < bytes; b++)
-            if (m[b] != 16 * thread + slot)
+            if (m[b] != 16 * thread + scratch)
                 atomic_fetch_add(&c->wrong, 1);
     }
 }

@@ -102,10 +102,10 @@ static void checkpoint_of_sketch(desk *d)
 
 static void memory_of_no_thread(desk *d)
 {
-    static const int wrong[][2] = { { -1, 0 }, { 2, 0 }, { 0, -1 }, { 0, TN_SLOTS } };
+    static const int wrong[][2] = { { -1, 0 }, { 2, 0 }, { 0, -1 }, { 0, TN_SCRATCHES } };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ck_assert_ptr_null(tn_thread_memory(d->c, wrong[i][0], wrong[i][1], 64));
-    ck_assert_ptr_nonnull(tn_thread_memory(d->c, 1, TN_SLOTS - 1, 64));
+    ck_assert_ptr_nonnull(tn_thread_memory(d->c, 1, TN_SCRATCHES - 1, 64));
 }
 
 static void nothing(void *arg, int64_t from, int64_t to, int thread)
