@@ -320,10 +320,10 @@ static void furnish_index(const char *folder)
 /* A loss and its gradients. */
 static void run(const tn_model *m)
 {
-    static const int32_t ids[] = { 1, 0, 0, 0 }, targets[] = { 0, 0, 0, -1 };
+    static const int32_t ids[] = { 1, 0, 0, 0 }, labels[] = { 0, 0, 0, -1 };
     const int64_t width = m->positions < 4 ? m->positions : 4;
     const tn_batch b = {
-        .rows = 1, .width = width, .ids = ids, .targets = targets, .tokens = width < 4 ? width : 3
+        .rows = 1, .width = width, .ids = ids, .labels = labels, .tokens = width < 4 ? width : 3
     };
     tn_tape *t = tn_tape_new(m->context);
     tn_tape_train(t, 1);
