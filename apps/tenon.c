@@ -3,93 +3,26 @@
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
 #include "apps/run/run.h"
 #include "apps/run/show.h"
+#include "apps/run/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
     int command_##name(const options *o, tn_error *e);
 #include "apps/commands/commands.def"
 #undef COMMAND
 
-const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
-    { letter, #name, synonyms, arguments, most, needs, help, command_##name },
+/* What each command does, in the order of the table `commands`: returns the exit status, unless e is
+   set. */
+static int (*const run_command[])(const options *o, tn_error *e) = {
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) command_##name,
 #include "apps/commands/commands.def"
 #undef COMMAND
-    { .name = NULL }
 };
-
-/* The only global that changes: a signal asked the program to stop. */
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-    (void)number;
-    if (stop_asked)
-        _exit(130);
-    stop_asked = 1;
-}
-
-void signals_catch(void)
-{
-    struct sigaction before, action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) /* nohup ignores it */
-        sigaction(SIGHUP, &action, NULL);
-}
-
-bool signals_stop(void)
-{
-    return stop_asked != 0;
-}
-
-/* Of SIGUSR1 and SIGUSR2, which wait until they are asked for: their action would end the program. */
-static sigset_t requests(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigaddset(&set, SIGUSR2);
-    return set;
-}
-
-signals_request signals_next(void)
-{
-    const sigset_t set = requests();
-    int number;
-    do
-        number = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
-    while (number < 0 && errno == EINTR);
-    return number == SIGUSR1 ? SIGNALS_SAVE : number == SIGUSR2 ? SIGNALS_STATUS : SIGNALS_NONE;
-}
-
-/* Is the word the name of the command, or among its comma-separated synonyms? */
-static bool is_command(const command *c, const char *word)
-{
-    const size_t n = strlen(word);
-    if (!strcmp(word, c->name))
-        return true;
-    for (const char *s = strstr(c->synonyms, word); n && s; s = strstr(s + 1, word))
-        if ((s == c->synonyms || s[-1] == ',') && (!s[n] || s[n] == ','))
-            return true;
-    return false;
-}
-
-const command *command_find(const char *name)
-{
-    for (const command *c = commands; c->name; c++)
-        if (is_command(c, name))
-            return c;
-    return NULL;
-}
 
 static void print_help(void)
 {
@@ -133,7 +66,7 @@ static int unknown_command(const char *word, tn_error *e)
     return unknown_name("command", word, names, n, "tenon --help", e);
 }
 
-static int run_command(const command *c, int argc, char **argv, tn_error *e)
+static int carry_out(const command *c, int argc, char **argv, tn_error *e)
 {
     options o;
     int status = 0;
@@ -147,7 +80,7 @@ static int run_command(const command *c, int argc, char **argv, tn_error *e)
             optimizers_help(&help);
         show_text(&help, "the help", e);
     } else if (!code) {
-        status = c->run(&o, e);
+        status = run_command[c - commands](&o, e);
     }
     options_free(&o);
     return status;
@@ -180,14 +113,11 @@ int main(int argc, char **argv)
     int status = 0;
     if (open_standard(&e))
         return 1;
-    const sigset_t waiting = requests();
-    sigprocmask(SIG_BLOCK, &waiting, NULL); /* threads inherit it */
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file too large are errors of the write */
-    signal(SIGXFSZ, SIG_IGN);
+    signals_begin();
     const char *word = argc > 1 ? argv[1] : "";
     const command *c = command_find(word);
     if (c)
-        status = run_command(c, argc, argv, &e);
+        status = carry_out(c, argc, argv, &e);
     else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
         print_help();
     else if (!strcmp(word, "--version"))

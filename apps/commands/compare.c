@@ -3,6 +3,7 @@
 #include "apps/bench/bench.h"
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
+#include "apps/run/signals.h"
 
 #include <math.h>
 #include <stdlib.h>

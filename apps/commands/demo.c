@@ -5,6 +5,7 @@
 #include "apps/chart/curves.h"
 #include "apps/run/output.h"
 #include "apps/run/show.h"
+#include "apps/run/signals.h"
 
 #include <math.h>
 #include <stdio.h>

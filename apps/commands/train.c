@@ -4,6 +4,7 @@
 #include "apps/run/progress.h"
 #include "apps/run/resume.h"
 #include "apps/run/show.h"
+#include "apps/run/signals.h"
 
 #include <stdio.h>
 #include <stdlib.h>

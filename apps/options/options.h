@@ -11,6 +11,7 @@
 #ifndef TN_APP_OPTIONS_H
 #define TN_APP_OPTIONS_H
 
+#include "apps/commands/commands.h"
 #include "core/core.h"
 #include "data/data.h"
 
@@ -75,18 +76,8 @@ typedef struct option {
     size_t offset; /* of the field */
 } option;
 
-typedef struct command {
-    char letter;
-    const char *name, *synonyms, *arguments;
-    int most; /* arguments */
-    const char *needs, *help;
-    int (*run)(const options *o, tn_error *e); /* exit status, unless e is set */
-} command;
-
 extern const option options_table[OPTIONS];
-extern const command commands[]; /* ended by a NULL name */
 
-const command *command_find(const char *name); /* by name or synonym; NULL: there is none */
 /* Reads argv[2..argc) and the config file. APP_HELP: help was asked for; others: e says why. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
 void options_free(options *o);

@@ -110,13 +110,4 @@ int64_t valid_rows(const options *o); /* that --val-batches asks for; 0: all */
    each(arg, r, event) is called after each; another result than 0 ends the run, and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
 
-/* ---- signals (tenon.c) ---- */
-
-void signals_catch(void); /* from here on the first SIGINT, SIGTERM or SIGHUP only sets the flag */
-bool signals_stop(void);  /* was there one? */
-typedef enum signals_request { SIGNALS_NONE, SIGNALS_SAVE, SIGNALS_STATUS } signals_request;
-/* What SIGUSR1 or SIGUSR2 asked for since the last call, each once. Neither ends any command: `train` and
-   `compare` serve them, the others let them wait. */
-signals_request signals_next(void);
-
 #endif

@@ -7,17 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off */
-typedef struct row { char letter; const char *name, *synonyms; } row;
-/* clang-format on */
-
-static const row rows[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help) { letter, #name, synonyms },
+enum {
+#define COMMAND(letter, name, synonyms, arguments, most, needs, help) ROW_##name,
 #include "apps/commands/commands.def"
 #undef COMMAND
+    COMMANDS
 };
-
-enum { COMMANDS = sizeof rows / sizeof *rows };
 
 typedef struct flag {
     const char *name, *commands;
@@ -40,7 +35,7 @@ static const flag flags[] = {
 START_TEST(help_lists_every_option)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "%s --help", rows[_i].name), 0);
+    ck_assert_int_eq(tenon(&p, "%s --help", commands[_i].name), 0);
     ck_assert_int_eq(shell(&p, "test $(sed '/^settings of the optimizers/q' out | wc -l) -le 60 && "
                                "test ! -s err"),
                      0);
@@ -50,7 +45,7 @@ START_TEST(help_lists_every_option)
         snprintf(name, sizeof name, "%s ", flags[k].name);
         for (char *s = name; *s; s++)
             *s = *s == '_' ? '-' : *s;
-        if (strchr(flags[k].commands, rows[_i].letter))
+        if (strchr(flags[k].commands, commands[_i].letter))
             place_has(&p, "out", name);
     }
     place_end(&p);
@@ -60,11 +55,11 @@ END_TEST
 START_TEST(synonyms_are_commands)
 {
     place p = place_make();
-    for (const char *s = rows[_i].synonyms; *s;
+    for (const char *s = commands[_i].synonyms; *s;
          s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
         char expected[64];
         ck_assert_int_eq(tenon(&p, "%.*s --help", (int)strcspn(s, ","), s), 0);
-        snprintf(expected, sizeof expected, "tenon %s ", rows[_i].name);
+        snprintf(expected, sizeof expected, "tenon %s ", commands[_i].name);
         place_has(&p, "out", expected);
     }
     place_end(&p);

@@ -6,23 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The commands without what they do: nothing here runs one. */
-const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
-    { letter, #name, synonyms, arguments, most, needs, help, NULL },
-#include "apps/commands/commands.def"
-#undef COMMAND
-    { .name = NULL }
-};
-
-const command *command_find(const char *name)
-{
-    for (const command *c = commands; c->name; c++)
-        if (!strcmp(name, c->name))
-            return c;
-    return NULL;
-}
-
 #define CONFIG                                                                                      \
     "# a comment\nmodel = base\ndata: 'it # is'\n\nseed = 8k\nopt = beta1=0.9\nopt = \"a\\tb=1\"\n" \
     "learning_rate = 1e-3 # half\nmask-prompt = no\nlr-scheduler = cosine\n"

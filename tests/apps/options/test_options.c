@@ -8,22 +8,6 @@
 
 #include <unistd.h>
 
-const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
-    { letter, #name, synonyms, arguments, most, needs, help, NULL },
-#include "apps/commands/commands.def"
-#undef COMMAND
-    { .name = NULL }
-};
-
-static const command *find_command(const char *name)
-{
-    for (const command *c = commands; c->name; c++)
-        if (!strcmp(c->name, name))
-            return c;
-    return NULL;
-}
-
 enum { WORDS = 8 };
 
 /* What the words give: the value of row i as text, or the message. Ended by tn_text_free. */
@@ -36,7 +20,7 @@ static tn_text parse(const char *name, const char *const words[], int i, int *co
     tn_text out = { 0 };
     for (int k = 0; k < WORDS && words[k]; k++)
         argv[argc++] = (char *)words[k];
-    *code = options_parse(&o, find_command(name), argc, argv, &e);
+    *code = options_parse(&o, command_find(name), argc, argv, &e);
     if (*code)
         tn_text_add(&out, "%s", e.text);
     else if (options_table[i].kind == OPTION_LIST)

@@ -8,31 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const command commands[] = {
-#define COMMAND(letter, name, synonyms, arguments, most, needs, help)                              \
-    { letter, #name, synonyms, arguments, most, needs, help, NULL },
-#include "apps/commands/commands.def"
-#undef COMMAND
-    { .name = NULL }
-};
-
-const command *command_find(const char *name)
-{
-    const command *c = commands;
-    while (c->name && strcmp(c->name, name))
-        c++;
-    return c;
-}
-
-bool signals_stop(void)
-{
-    return false;
-}
-
-void signals_catch(void)
-{
-}
-
 enum { TRIALS = 400, LONGEST = 12 };
 
 /* A number below `most` for what is named by three others. */

@@ -1,0 +1,61 @@
+/* signals.c - what the program does when a signal comes: it stops, saves or reports between two steps. */
+#include "apps/run/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The only global variable of the program that changes: a signal asked it to stop. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (stop_asked)
+        _exit(130);
+    stop_asked = 1;
+}
+
+void signals_catch(void)
+{
+    struct sigaction before, action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) /* nohup ignores it */
+        sigaction(SIGHUP, &action, NULL);
+}
+
+bool signals_stop(void)
+{
+    return stop_asked != 0;
+}
+
+/* SIGUSR1 and SIGUSR2. Both stay blocked: their default action would end the program. */
+static sigset_t requests(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    return set;
+}
+
+void signals_begin(void)
+{
+    const sigset_t waiting = requests();
+    sigprocmask(SIG_BLOCK, &waiting, NULL); /* threads inherit it */
+    signal(SIGPIPE,
+           SIG_IGN); /* a closed pipe and a file that is too large become errors of write */
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+signals_request signals_next(void)
+{
+    const sigset_t set = requests();
+    int number;
+    do
+        number = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+    while (number < 0 && errno == EINTR);
+    return number == SIGUSR1 ? SIGNALS_SAVE : number == SIGUSR2 ? SIGNALS_STATUS : SIGNALS_NONE;
+}
