@@ -62,11 +62,6 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                                     .max_grad_norm =
                                         isnan(o->max_grad_norm) ? -1 : o->max_grad_norm,
                                     .schedule = r->schedule };
-    if (o->max_grad_norm > 0 && def->clip == TN_CLIP_REFUSED)
-        return tn_fail(e, APP_USAGE,
-                       "--max-grad-norm %g: clipping raw gradients breaks the invariance "
-                       "of %s; expected 0",
-                       o->max_grad_norm, def->name);
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)
         e->code = APP_USAGE;

@@ -32,7 +32,7 @@ int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *
                        "%s: an optimizer of other params; expected those it was made for", folder);
     if (tn_params_is_sketch(p))
         return tn_fail(e, TN_ESTATE, "%s: params of a sketch, which have no numbers", folder);
-    return TN_OK;
+    return tn_units_check(o, e);
 }
 
 int64_t tn_checkpoint_not_finite(const void *bytes, int64_t n, tn_file_type type, double *value)

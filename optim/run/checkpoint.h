@@ -2,7 +2,7 @@
 #ifndef TN_CHECKPOINT_H
 #define TN_CHECKPOINT_H
 
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 /* How a number of tn_real lies in the files of a checkpoint. */
 static inline tn_file_type tn_checkpoint_real(void)

@@ -2,7 +2,7 @@
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
 #include "optim/run/state.h"
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

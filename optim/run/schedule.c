@@ -2,7 +2,7 @@
    The warm-up of w steps rises to the full rate at k = w and wastes no step at rate 0; after it
    the schedules are those of Transformers' get_scheduler at its step k - 1, so that step w + 1
    has the full rate too. */
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* settings.c - the list of optimizers, and hyper-parameters by name. */
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 #include <float.h>
 #include <math.h>
@@ -28,9 +28,9 @@ const tn_optim_def *tn_optim_find(const char *name)
 
 static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
     { "balora", 0, TN_0_TO_2,
-      "LoRA pairs are balanced after the step, 1: by SVD; 2: by the least change" },
-    { "balora_every", 1, TN_COUNT, "steps from one balancing to the next" },
-    { "fallback_lr", 1e-3, TN_ABOVE_0, "rate of the weights that are left to AdamW" },
+      "balances LoRA pairs after the step, 0: no; 1: by SVD; 2: by the smallest change" },
+    { "balora_every", 1, TN_COUNT, "balance after every so many steps" },
+    { "fallback_lr", 1e-3, TN_ABOVE_0, "learning rate of the weights that are left to AdamW" },
 };
 
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
@@ -40,7 +40,7 @@ const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
                                                                                        : NULL;
 }
 
-/* Setting i of TN_SETTINGS, whose name is NULL if there is none. */
+/* Setting i of TN_SETTINGS; its name is NULL if there is none. */
 static tn_hyper setting(const tn_optim_def *def, int i)
 {
     const tn_hyper *h = i < TN_MAX_HYPER ? &def->hyper[i] : tn_optim_common(def, i - TN_MAX_HYPER);
@@ -91,13 +91,13 @@ static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e
     bool number = equals && strchr("+-.0123456789", equals[1]) && !strpbrk(equals, "xX");
     double value = number ? strtod(equals + 1, &end) : NAN;
     if (!number || end == equals + 1 || *end || !isfinite(value))
-        return tn_fail(e, TN_EARG, "%s: \"%s\" is no setting; expected %s=NUMBER", def->name, text,
-                       setting(def, i).name);
+        return tn_fail(e, TN_EARG, "%s: \"%s\" is not a setting; expected %s=NUMBER", def->name,
+                       text, setting(def, i).name);
     h[i] = value;
     return TN_OK;
 }
 
-/* "preset=NAME": the settings that the name stands for, one after the other. */
+/* "preset=NAME": each of the settings that the name stands for. */
 static int set_preset(const tn_optim_def *def, const char *text, double *h, tn_error *e)
 {
     const char *name = text + strlen(preset);
@@ -114,7 +114,7 @@ static int set_preset(const tn_optim_def *def, const char *text, double *h, tn_e
     return e->code;
 }
 
-/* A setting that tn_optim_options has a field for. Nobody may say it twice. */
+/* A setting that has a field in tn_optim_options: it must not be repeated in `set`. */
 static int set_field(const tn_optim_def *def, const char *name, double value,
                      const tn_optim_options *options, double *h, tn_error *e)
 {
@@ -158,22 +158,22 @@ static int check(const tn_optim_def *def, const double *h, tn_error *e)
         bool inside = h[i] >= ranges[s.range].least && h[i] <= ranges[s.range].most;
         bool broken = ranges[s.range].whole && h[i] != floor(h[i]);
         if (s.name && (!inside || broken))
-            tn_fail(e, TN_EARG, "%s: %s is %g; it must be %s", def->name, s.name, h[i],
+            tn_fail(e, TN_EARG, "%s: %s is %g; expected %s", def->name, s.name, h[i],
                     ranges[s.range].text);
     }
     const char *wrong = def->check && !e->code ? def->check(h) : NULL;
     return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : e->code;
 }
 
-/* Defaults, then presets, then what was said by itself. */
+/* Defaults, then presets, then fields and single settings. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e)
 {
     static const char *const none[] = { NULL };
-    const char *const *said = options->set ? options->set : none;
+    const char *const *given = options->set ? options->set : none;
     for (int i = 0; i < TN_SETTINGS; i++)
         h[i] = setting(def, i).value;
-    for (const char *const *s = said; *s && !e->code; s++)
+    for (const char *const *s = given; *s && !e->code; s++)
         if (is_preset(*s))
             set_preset(def, *s, h, e);
     if (options->lr != 0 && !e->code)
@@ -182,7 +182,7 @@ int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, d
         set_field(def, def->decay, options->weight_decay, options, h, e);
     if (options->weight_decay > 0 && !def->decay)
         tn_fail(e, TN_EARG, "%s has no weight decay", def->name);
-    for (const char *const *s = said; *s && !e->code; s++)
+    for (const char *const *s = given; *s && !e->code; s++)
         if (!is_preset(*s))
             set(def, *s, h, e);
     return e->code ? e->code : check(def, h, e);

@@ -2,13 +2,17 @@
    Pairs are found by name: LAYER.lora_A.weight (R,in) with LAYER.lora_B.weight (out,R). */
 #include "core/arena.h"
 #include "optim/balora.h"
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 15, ALIGN = 64, MOST_NAME = 240 }; /* names of state blocks have 255 */
+enum { CHUNK = 1 << 15, ALIGN = 64, MOST_NAME = 240 }; /* names of state blocks have 255 */
+
+static const char *const suffix[] = {
+    [TN_LORA_A] = ".lora_A.weight", [TN_LORA_B] = ".lora_B.weight"
+};
 
 static size_t aligned(size_t bytes)
 {
@@ -19,74 +23,79 @@ size_t tn_unit_bytes(const tn_unit *u)
 {
     if (!u)
         return 0;
-    int64_t n =
-        u->f[0].n > u->f[1].n ? u->f[0].n : u->f[1].n; /* 0 in the f[1] of a single weight */
-    return (size_t)n * sizeof(tn_real);
+    const int64_t a = u->f[0].n, b = u->f[1].n; /* b is 0 for a single weight */
+    return (size_t)(a > b ? a : b) * sizeof(tn_real);
 }
 
 double *tn_scratch_take(tn_scratch *s, int64_t n)
 {
     if (!s)
         return NULL;
-    double *piece = s->memory ? (double *)(s->memory + s->used) : NULL;
-    s->used += (size_t)n * sizeof *piece;
-    return piece;
+    double *taken = s->memory ? (double *)(s->memory + s->used) : NULL;
+    s->used += (size_t)n * sizeof *taken;
+    return taken;
 }
 
-static bool ends_with(const char *name, const char *suffix)
+/* ---- which weights belong together ---- */
+
+/* TN_LORA_A or TN_LORA_B by the end of the name; -1: it is not a factor's. */
+static int factor_named(const char *name)
 {
-    size_t n = strlen(name), m = strlen(suffix);
-    return n > m && !strcmp(name + n - m, suffix);
+    for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
+        const size_t n = strlen(name), m = strlen(suffix[x]);
+        if (n > m && !strcmp(name + n - m, suffix[x]))
+            return x;
+    }
+    return -1;
 }
 
-static const tn_param *partner(const tn_params *p, const char *layer, const char *suffix)
+/* The trained factor of this layer; NULL: there is none. */
+static const tn_param *find_factor(const tn_params *p, const char *layer, int factor)
 {
     char name[MOST_NAME + 1];
-    snprintf(name, sizeof name, "%s%s", layer, suffix);
-    const tn_param *other = tn_params_find(p, name);
-    return other && other->w->wants_grad ? other : NULL;
+    snprintf(name, sizeof name, "%s%s", layer, suffix[factor]);
+    const tn_param *a = tn_params_find(p, name);
+    return a && a->w->wants_grad ? a : NULL;
 }
 
 static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
 {
     const tn_tensor *w = a->w;
     int64_t n = tn_tensor_count(w), cols = w->dim[w->ndim - 1];
+    m->of[i] = a;
     m->w[i] = a->w;
-    m->unit.f[i] = (tn_factor){ .name = a->name,
-                                .rows = n / cols,
-                                .cols = cols,
-                                .n = n,
-                                .x = w->x,
-                                .g = w->g,
-                                .decays = decay_all || w->ndim >= 2 };
+    m->unit.f[i] = (tn_factor){ .name = a->name, .rows = n / cols, .cols = cols, .n = n };
+    m->unit.f[i].x = w->x;
+    m->unit.f[i].g = w->g;
+    m->unit.f[i].decays = decay_all || w->ndim >= 2;
 }
 
-bool tn_table_balances(const tn_optim *o, const tn_unit *u)
+bool tn_units_balanced(const tn_optim *o, const tn_unit *u)
 {
     return o->hyper[TN_BALORA] != 0 && u->factors == 2;
 }
 
-/* Who wants LoRA weights as pairs; NULL: nobody. */
+/* The name of what makes pairs of LoRA factors; NULL: nothing does. */
 static const char *pairs_for(const tn_optim *o)
 {
     return o->def->pairs ? o->def->name : o->hyper[TN_BALORA] != 0 ? "balora" : NULL;
 }
 
-static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b, bool decay_all,
+static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b, bool decay_all,
                     tn_error *e)
 {
     char shape_a[64], shape_b[64];
-    set_factor(m, 0, a, decay_all);
-    set_factor(m, 1, b, decay_all);
+    set_factor(m, TN_LORA_A, a, decay_all);
+    set_factor(m, TN_LORA_B, b, decay_all);
     tn_unit *u = &m->unit;
     u->factors = 2;
-    u->r = u->f[0].rows;
-    u->in = u->f[0].cols;
-    u->out = u->f[1].rows;
+    u->r = u->f[TN_LORA_A].rows;
+    u->in = u->f[TN_LORA_A].cols;
+    u->out = u->f[TN_LORA_B].rows;
     u->s = a->lora_scale != 0 ? a->lora_scale : 1;
     m->def = o->def;
     u->h = o->hyper;
-    if (u->f[1].cols != u->r)
+    if (u->f[TN_LORA_B].cols != u->r)
         return tn_fail(e, TN_ESHAPE, "%s: lora_A is %s and lora_B %s; expected (R,in) and (out,R)",
                        m->layer, tn_tensor_shape(a->w, shape_a), tn_tensor_shape(b->w, shape_b));
     if (u->r > u->in || u->r > u->out)
@@ -97,43 +106,74 @@ static int add_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
     return TN_OK;
 }
 
-/* The unit that begins with the trained weight `a`. Of a pair it begins with lora_A; lora_B is
-   passed over, and so returns false. */
-static bool add_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all, tn_error *e)
+/* A weight by itself: the optimizer's, or AdamW's if the optimizer leaves it over. */
+static void set_single(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all)
 {
-    static const char *const suffix[] = { ".lora_A.weight", ".lora_B.weight" };
-    int half = !pairs_for(o)                   ? -1
-               : ends_with(a->name, suffix[0]) ? 0
-               : ends_with(a->name, suffix[1]) ? 1
-                                               : -1;
-    bool falls_back = o->def->pairs || (o->def->matrices && a->w->ndim < 2);
+    const bool left_over = o->def->pairs || (o->def->matrices && a->w->ndim < 2);
+    set_factor(m, 0, a, decay_all);
+    m->unit.factors = 1;
+    m->def = left_over ? tn_optim_find("adamw") : o->def;
+    m->unit.h = left_over ? o->fallback : o->hyper;
+}
+
+/* The unit that begins with the trained weight `a`. False at a lora_B, whose unit begins with its
+   lora_A, and where e is set. */
+static bool set_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all, tn_error *e)
+{
+    const int x = pairs_for(o) ? factor_named(a->name) : -1;
     *m = (tn_member){ 0 };
-    if (half < 0) {
-        set_factor(m, 0, a, decay_all);
-        m->unit.factors = 1;
-        m->def = falls_back ? tn_optim_find("adamw") : o->def;
-        m->unit.h = falls_back ? o->fallback : o->hyper;
+    if (x < 0) {
+        set_single(o, m, a, decay_all);
         return true;
     }
-    m->layer = strndup(a->name, strlen(a->name) - strlen(suffix[half]));
-    const tn_param *other = m->layer ? partner(o->params, m->layer, suffix[1 - half]) : NULL;
+    const int y = tn_partner(x);
+    m->layer = strndup(a->name, strlen(a->name) - strlen(suffix[x]));
+    const tn_param *other = m->layer ? find_factor(o->params, m->layer, y) : NULL;
     if (!m->layer)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", a->name);
     else if (!other)
         tn_fail(e, TN_EARG, "%s: its partner %s%s is not trained; %s needs both", a->name, m->layer,
-                suffix[1 - half], pairs_for(o));
-    else if (half == 0)
-        add_pair(o, m, a, other, decay_all, e);
-    if (half == 0 && !e->code)
+                suffix[y], pairs_for(o));
+    else if (x == TN_LORA_A)
+        set_pair(o, m, a, other, decay_all, e);
+    if (x == TN_LORA_A && !e->code)
         return true;
     free(m->layer);
     return false;
 }
 
-/* How many numbers of which type a block of state has. */
-/* clang-format off */
-typedef struct extent { int64_t n; bool real, of_weight; } extent; /* of_weight: else of the unit */
-/* clang-format on */
+int tn_units_check(const tn_optim *o, tn_error *e)
+{
+    for (int64_t i = 0; i < o->count; i++)
+        for (int k = 0; k < o->members[i].unit.factors; k++) {
+            const tn_member *m = &o->members[i];
+            const char *name = m->of[k]->name; /* that of unit.f may have gone with its weight */
+            if (m->of[k]->w != m->w[k])
+                return tn_fail(
+                    e, TN_ESTATE,
+                    "%s: moved to other params, as by tn_lora_merge, after the optimizer "
+                    "was made; expected before",
+                    name);
+            if (!m->w[k]->g || m->w[k]->g != m->unit.f[k].g)
+                return tn_fail(e, TN_ESTATE,
+                               "%s: frozen after the optimizer was made; expected before", name);
+        }
+    const int64_t trained = tn_params_trained(o->params);
+    if (trained != o->trained)
+        return tn_fail(e, TN_ESTATE,
+                       "%lld numbers are trained, and the optimizer was made for %lld; "
+                       "expected it to be made last",
+                       (long long)trained, (long long)o->trained);
+    return TN_OK;
+}
+
+/* ---- memory ---- */
+
+typedef struct extent { /* of a block of state */
+    int64_t n;
+    bool real;      /* tn_real, or else double */
+    bool of_weight; /* or else of the unit */
+} extent;
 
 /* Block k of slot s; n = 0: there is no such block. */
 static extent extent_of(const tn_member *m, int s, int k)
@@ -150,7 +190,7 @@ static extent extent_of(const tn_member *m, int s, int k)
     case TN_ROW_SQUARE: return (extent){ f->rows * f->rows, false, true };
     case TN_COL_SQUARE: return (extent){ f->cols * f->cols, false, true };
     case TN_R_BY_R: return (extent){ k ? 0 : u->r * u->r, false, false };
-    case TN_SCALAR: /* optimizers that know no pairs have one of each weight, in a pair too */
+    case TN_SCALAR: /* one per weight if the optimizer does not know pairs */
         return (extent){ k && m->def->pairs ? 0 : 1, false, !m->def->pairs };
     default: return (extent){ 0 };
     }
@@ -161,7 +201,7 @@ static size_t bytes_of(extent e)
     return (size_t)e.n * (e.real ? sizeof(tn_real) : sizeof(double));
 }
 
-/* Hands out `state`; without memory yet (NULL) it only counts. */
+/* Gives every block its part of `state`; without memory yet (NULL) it only counts. */
 static void lay_out_state(tn_optim *o, char *state)
 {
     o->state_room = o->state_bytes = 0;
@@ -177,65 +217,71 @@ static void lay_out_state(tn_optim *o, char *state)
     }
 }
 
-/* A unit that keeps its scratch has its own; the others share one area a thread, which unit.memory
-   gets at every step. The first `threads` areas are those. */
+static size_t scratch_of(const tn_member *m)
+{
+    return m->def->scratch ? aligned(m->def->scratch(&m->unit)) : 0;
+}
+
+/* Bytes of all scratch. *shared: of the area of one thread, which serves all units that keep
+   nothing; the areas come first. A unit that keeps its scratch gets its own here, if there is
+   memory yet (not NULL). */
 static size_t lay_out_scratch(tn_optim *o, char *scratch, size_t *shared)
 {
     *shared = 0;
     for (int64_t i = 0; i < o->count; i++) {
         const tn_member *m = &o->members[i];
-        size_t bytes =
-            m->def->scratch && !m->def->keeps_scratch ? aligned(m->def->scratch(&m->unit)) : 0;
-        *shared = bytes > *shared ? bytes : *shared;
-        bytes = tn_table_balances(o, &m->unit) ? aligned(tn_balance_bytes(&m->unit)) : 0;
-        *shared = bytes > *shared ? bytes : *shared;
+        size_t page = m->def->keeps_scratch ? 0 : scratch_of(m);
+        size_t balance = tn_units_balanced(o, &m->unit) ? aligned(tn_balance_bytes(&m->unit)) : 0;
+        size_t both = page > balance ? page : balance;
+        *shared = both > *shared ? both : *shared;
     }
     size_t room = *shared * (size_t)tn_context_threads(o->context);
     for (int64_t i = 0; i < o->count; i++) {
         tn_member *m = &o->members[i];
-        if (!m->def->scratch || !m->def->keeps_scratch)
+        if (!m->def->keeps_scratch)
             continue;
         m->unit.memory = scratch ? scratch + room : NULL;
-        room += aligned(m->def->scratch(&m->unit));
+        room += scratch_of(m);
     }
     return room;
 }
 
-static void cut_pieces(tn_optim *o)
+/* Cuts every gradient; without memory yet (NULL) it only counts. */
+static void cut_gradients(tn_optim *o)
 {
-    int64_t n = 0;
+    o->chunk_count = 0;
     for (int64_t i = 0; i < o->count; i++)
-        for (int k = 0; k < o->members[i].unit.factors; k++)
-            for (int64_t from = 0, size = o->members[i].unit.f[k].n; from < size;
-                 from += PIECE, n++)
-                if (o->pieces)
-                    o->pieces[n] =
-                        (tn_gradient_part){ i, k, from, size - from < PIECE ? size - from : PIECE };
-    o->piece_count = n;
+        for (int k = 0; k < o->members[i].unit.factors; k++) {
+            const int64_t n = o->members[i].unit.f[k].n;
+            for (int64_t from = 0; from < n; from += CHUNK, o->chunk_count++)
+                if (o->chunks)
+                    o->chunks[o->chunk_count] =
+                        (tn_gradient_chunk){ i, k, from, n - from < CHUNK ? n - from : CHUNK };
+        }
 }
 
-/* Of the weights of a sketch the state is only counted. */
+/* For the params of a sketch only the state is counted. */
 static bool take_memory(tn_optim *o)
 {
     lay_out_state(o, NULL);
     if (tn_params_is_sketch(o->params))
         return true;
     o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
-    cut_pieces(o);
-    int64_t sums = o->piece_count > o->count ? o->piece_count : o->count;
+    cut_gradients(o);
+    int64_t sums = o->chunk_count > o->count ? o->chunk_count : o->count;
     o->state = tn_block_new(o->state_room + ALIGN);
     o->scratch = tn_block_new(o->scratch_room + ALIGN);
-    o->pieces = calloc((size_t)o->piece_count + 1, sizeof *o->pieces);
+    o->chunks = calloc((size_t)o->chunk_count + 1, sizeof *o->chunks);
     o->sums = calloc((size_t)sums + 1, sizeof *o->sums);
-    if (!o->state || !o->scratch || !o->pieces || !o->sums)
+    if (!o->state || !o->scratch || !o->chunks || !o->sums)
         return false;
     lay_out_state(o, o->state);
     lay_out_scratch(o, o->scratch, &o->scratch_shared);
-    cut_pieces(o);
+    cut_gradients(o);
     return true;
 }
 
-/* Where nothing is the optimizer's own, AdamW has its rate. */
+/* AdamW's rate: if the optimizer has no unit of its own, the optimizer's rate. */
 static double fallback_rate(const tn_optim *o)
 {
     int64_t own = 0;
@@ -244,7 +290,7 @@ static double fallback_rate(const tn_optim *o)
     return own ? o->hyper[TN_FALLBACK_LR] : o->hyper[0];
 }
 
-int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
+int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
 {
     o->members = calloc((size_t)tn_params_count(o->params) + 1, sizeof *o->members);
     if (!o->members)
@@ -255,7 +301,7 @@ int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
             tn_fail(e, TN_EARG,
                     "%.60s...: the name of a weight has %zu letters; expected at most %d", a->name,
                     strlen(a->name), MOST_NAME);
-        else if (a->w->wants_grad && add_unit(o, &o->members[o->count], a, options->decay_all, e)) {
+        else if (a->w->wants_grad && set_unit(o, &o->members[o->count], a, options->decay_all, e)) {
             o->members[o->count].unit.context = o->context;
             o->members[o->count].unit.wide = strcmp(tn_context_isa(o->context), "scalar") != 0;
             o->count++;
@@ -268,12 +314,12 @@ int tn_table_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
     return e->code;
 }
 
-void tn_table_free(tn_optim *o)
+void tn_units_free(tn_optim *o)
 {
     for (int64_t i = 0; i < o->count; i++)
         free(o->members[i].layer);
     free(o->members);
-    free(o->pieces);
+    free(o->chunks);
     free(o->sums);
     if (o->state)
         tn_block_free(o->state, o->state_room + ALIGN);
@@ -281,11 +327,11 @@ void tn_table_free(tn_optim *o)
         tn_block_free(o->scratch, o->scratch_room + ALIGN);
 }
 
-/* A block of a weight carries its name, one of a pair that of its layer. */
+/* A block of a weight has the weight's name, a block of a pair that of its layer. */
 static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, int k)
 {
-    int factor = slot->kind == TN_LIKE_B ? 1 : k;
-    return e.of_weight || !m->layer ? m->unit.f[factor].name : m->layer;
+    int factor = slot->kind == TN_LIKE_B ? TN_LORA_B : k;
+    return e.of_weight || !m->layer ? m->of[factor]->name : m->layer;
 }
 
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)

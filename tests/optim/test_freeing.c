@@ -154,9 +154,44 @@ START_TEST(steps_after_a_merge)
 }
 END_TEST
 
+/* The weights of an optimizer of the whole model move to other params, which end before its step. */
+START_TEST(steps_after_a_merge_and_the_models_end)
+{
+    tn_error e = { 0 };
+    tn_state_block block;
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 2 });
+    tn_model *m = tn_model_open(c, GOLDEN "tiny_models/gpt2", &e);
+    must(&e);
+    tn_optim *o = tn_optim_new(m->params, tn_optim_find("adamw"), NULL, &e);
+    tn_params *first = m->params;
+    tn_run_state state = { 0 };
+    char *folder = temporary();
+    tn_lora_add(m, &(tn_lora_options){ .rank = 2, .alpha = 2 }, &e);
+    tn_lora_merge(m, &e);
+    must(&e);
+    for (int freed = 0; freed < 2; freed++) {
+        ck_assert_int_eq(tn_optim_step(o), TN_ESTATE);
+        ck_assert_str_eq(
+            tn_optim_error(o)->text,
+            "transformer.wte.weight: moved to other params, as by tn_lora_merge, after "
+            "the optimizer was made; expected before");
+        ck_assert(tn_optim_state(o, 0, &block));
+        ck_assert_str_eq(block.name, "m.transformer.wte.weight");
+        tn_checkpoint_save(folder, first, o, &state, 1, &e);
+        must_fail(&e, TN_ESTATE, "transformer.wte.weight: moved to other params");
+        if (!freed)
+            tn_model_free(m);
+    }
+    tn_optim_free(o);
+    tn_context_free(c);
+    discard(folder);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, whatever_is_freed_first, 0, 1 << OBJECTS);
     tcase_add_test(c, steps_without_the_model);
     tcase_add_test(c, steps_after_a_merge);
+    tcase_add_test(c, steps_after_a_merge_and_the_models_end);
 }

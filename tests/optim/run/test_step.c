@@ -1,4 +1,4 @@
-/* test_optim.c - what a step does with every optimizer.
+/* test_step.c - what a step does with every optimizer.
    Gradients and counts after it, decay, threads, refusals. Units and their state are in
    test_units.c, settings in test_settings.c. */
 #include "tests/support/busy.h"

@@ -1,26 +1,26 @@
-/* optim.c - one step of a run: check, clip, measure, step.
-   All gradients are checked and clipped; every unit measures, then every unit steps. What is not a
-   LoRA pair goes to AdamW under the optimizers of pairs, with AdamW's own default settings and
-   the schedule, at fallback_lr. */
+/* step.c - makes an optimizer, and takes its steps: check, clip, measure, step.
+   All gradients are checked and clipped; every unit measures, then every unit steps. What an
+   optimizer leaves over goes to AdamW, with AdamW's defaults and the schedule, at fallback_lr. */
 #include "optim/optim.h"
 #include "core/context.h"
 #include "core/op.h"
 #include "nn/model.h"
 #include "optim/balora.h"
 #include "optim/algebra/norm.h"
-#include "optim/run/table.h"
+#include "optim/run/optimizer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A definition that has what every step asks for. */
+/* Refuses a definition that lacks what a step needs. */
 static int check_definition(const tn_optim_def *def, tn_error *e)
 {
     if (!def)
-        return tn_fail(e, TN_EARG, "no optimizer is given; tn_optim_find knows those of tn_optims");
+        return tn_fail(e, TN_EARG,
+                       "no optimizer is given; expected one of tn_optims or a definition of yours");
     if (!def->name)
-        return tn_fail(e, TN_EARG, "a definition of an optimizer has no .name");
+        return tn_fail(e, TN_EARG, "the definition of the optimizer has no .name");
     if (!def->hyper[0].name || strcmp(def->hyper[0].name, "lr"))
         return tn_fail(e, TN_EARG, "%s: hyper[0] is %s; expected \"lr\"", def->name,
                        def->hyper[0].name ? def->hyper[0].name : "empty");
@@ -45,14 +45,14 @@ static int choose_clipping(tn_optim *o, double wanted, tn_error *e)
     bool refused = o->def->clip == TN_CLIP_REFUSED;
     if (!isfinite(wanted))
         return tn_fail(e, TN_EARG,
-                       "%s: max_grad_norm is %g; expected 0 (off) or more, or the default "
-                       "by a number below 0",
+                       "%s: max_grad_norm is %g; expected a limit above 0, 0 (no clipping) or -1 "
+                       "(the default)",
                        o->def->name, wanted);
     if (refused && wanted > 0)
         return tn_fail(e, TN_EARG,
-                       "%s: clipping the raw gradients would break its invariance; max_grad_norm "
-                       "must be 0",
-                       o->def->name);
+                       "%s: max_grad_norm is %g: clipping raw gradients breaks the invariance; "
+                       "expected 0",
+                       o->def->name, wanted);
     o->max_norm = wanted < 0 ? (refused ? 0 : 1) : wanted;
     return TN_OK;
 }
@@ -78,7 +78,7 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
     o->schedule = how->schedule;
     if (tn_settings_read(def, how, o->hyper, e) ||
         tn_settings_read(tn_optim_find("adamw"), &defaults, o->fallback, e) ||
-        choose_clipping(o, how->max_grad_norm, e) || tn_table_fill(o, how, e)) {
+        choose_clipping(o, how->max_grad_norm, e) || tn_units_fill(o, how, e)) {
         tn_optim_free(o);
         return NULL;
     }
@@ -89,24 +89,24 @@ void tn_optim_free(tn_optim *o)
 {
     if (!o)
         return;
-    tn_table_free(o);
+    tn_units_free(o);
     tn_params_free(o->params);
     free(o);
 }
 
-static void square_piece(void *arg, int64_t i, int thread)
+static void square_chunk(void *arg, int64_t i, int thread)
 {
     (void)thread;
     tn_optim *o = arg;
-    const tn_gradient_part *p = &o->pieces[i];
+    const tn_gradient_chunk *p = &o->chunks[i];
     o->sums[i] = tn_sum_squares(o->members[p->member].unit.f[p->factor].g + p->from, p->n);
 }
 
-static void scale_piece(void *arg, int64_t i, int thread)
+static void scale_chunk(void *arg, int64_t i, int thread)
 {
     (void)thread;
     tn_optim *o = arg;
-    const tn_gradient_part *p = &o->pieces[i];
+    const tn_gradient_chunk *p = &o->chunks[i];
     tn_real *g = o->members[p->member].w[p->factor]->g + p->from, c = (tn_real)o->clip;
     for (int64_t k = 0; k < p->n; k++)
         g[k] *= c;
@@ -139,7 +139,7 @@ static void step_unit(void *arg, int64_t i, int thread)
     tn_optim *o = arg;
     tn_member *m = member_on(o, i, thread);
     m->def->step(&m->unit);
-    if (tn_table_balances(o, &m->unit) && fmod((double)m->unit.t, o->hyper[TN_BALORA_EVERY]) == 0)
+    if (tn_units_balanced(o, &m->unit) && fmod((double)m->unit.t, o->hyper[TN_BALORA_EVERY]) == 0)
         tn_balora(&m->unit, o->hyper[TN_BALORA] == 2, shared_memory(o, thread));
 }
 
@@ -151,41 +151,30 @@ static double sum_in_order(const double *s, int64_t n)
     return sum;
 }
 
-/* A weight that nothing was added to has gradient zero: its memory must say so. */
-static int fill_missing_gradients(tn_optim *o)
+/* The gradient of a weight that nothing was added to is zero: its memory must say so. */
+static void zero_missing_gradients(tn_optim *o)
 {
     for (int64_t i = 0; i < o->count; i++)
         for (int k = 0; k < o->members[i].unit.factors; k++) {
             tn_tensor *w = o->members[i].w[k];
-            if (!w->g || w->g != o->members[i].unit.f[k].g)
-                return tn_fail(&o->error, TN_ESTATE,
-                               "%s: frozen after the optimizer was made; expected before",
-                               o->members[i].unit.f[k].name);
             if (!w->has_grad)
                 memset(w->g, 0, (size_t)tn_tensor_count(w) * sizeof *w->g);
             w->has_grad = true;
         }
-    const int64_t trained = tn_params_trained(o->params);
-    if (trained != o->trained)
-        return tn_fail(&o->error, TN_ESTATE,
-                       "%lld numbers are trained, and the optimizer was made for %lld; "
-                       "expected it to be made last",
-                       (long long)trained, (long long)o->trained);
-    return TN_OK;
 }
 
 /* Norm of all gradients; refuses the first weight whose gradient is not finite. */
 static int check_gradients(tn_optim *o)
 {
-    tn_parallel_for(o->context, o->piece_count, square_piece, o);
-    for (int64_t i = 0; i < o->piece_count; i++)
+    tn_parallel_for(o->context, o->chunk_count, square_chunk, o);
+    for (int64_t i = 0; i < o->chunk_count; i++)
         if (!isfinite(o->sums[i])) {
-            const tn_gradient_part *p = &o->pieces[i];
+            const tn_gradient_chunk *p = &o->chunks[i];
             return tn_fail(&o->error, TN_ENONFINITE,
                            "step %lld: the gradient of %s is not finite; nothing was changed",
                            (long long)o->steps + 1, o->members[p->member].unit.f[p->factor].name);
         }
-    o->norm = sqrt(sum_in_order(o->sums, o->piece_count));
+    o->norm = sqrt(sum_in_order(o->sums, o->chunk_count));
     return TN_OK;
 }
 
@@ -194,7 +183,7 @@ static void clip_gradients(tn_optim *o)
 {
     o->clip = o->max_norm > 0 ? o->max_norm / (o->norm + 1e-6) : 1;
     if (o->clip < 1)
-        tn_parallel_for(o->context, o->piece_count, scale_piece, o);
+        tn_parallel_for(o->context, o->chunk_count, scale_chunk, o);
 }
 
 static int measure_units(tn_optim *o)
@@ -220,7 +209,10 @@ static int step(tn_optim *o)
     if (tn_params_is_sketch(o->params))
         return tn_fail(&o->error, TN_ESTATE, "a step on a sketch; expected params with numbers");
     o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
-    if (fill_missing_gradients(o) || check_gradients(o))
+    if (tn_units_check(o, &o->error))
+        return o->error.code;
+    zero_missing_gradients(o);
+    if (check_gradients(o))
         return o->error.code;
     clip_gradients(o);
     if (measure_units(o))

@@ -1,0 +1,85 @@
+/* optimizer.h - what a tn_optim holds: its units, who steps each, and their state. Internal header.
+   units.c finds the units and lays out their memory, settings.c and schedule.c read the options,
+   step.c makes an optimizer and takes its steps.
+
+       params      wte.weight  bias  x.lora_A.weight     x.lora_B.weight
+                        |        |           |                  |
+       members     [0] f[0] [1] f[0]  [2] f[0] lora_A,  f[1] lora_B, s      lora-rite
+                    AdamW    AdamW     lora-rite
+       state       | m  v   | m  v   | d.A d.B old.A old.B v.A v.B ... |    one allocation, in this order
+       scratch     | thread 0 | thread 1 | ... | [2] |     a unit of a page that keeps it has its own
+
+   Invariants of a step, and the test that holds each:
+   I1  A step changes all weights and all state, or nothing: what can fail comes before the first
+       unit moves.                  run/test_step: ..._not_finite_is_refused_as_a_whole, what_measure_...
+   I2  No bit depends on the number of threads: sums are of chunks of one size, added in order.
+                                    run/test_step: threads_and_vectors_change_no_bit
+   I3  The weights of a unit are those that it was made of. step.c asks before it reads one: merging
+       moves weights to other params, which may be freed.      test_freeing: steps_after_a_merge_...
+   I4  A step takes no memory.      test_torture: no_step_allocates
+   I5  Weights, state and the number of steps are all that the next step depends on.
+                                    test_torture: a_resumed_run_is_the_same_run, run/test_checkpoint
+   I6  The order in which weights are added to the params changes nothing but the order of state.
+                                    test_torture: the_order_of_weights_does_not_matter */
+#ifndef TN_OPTIMIZER_H
+#define TN_OPTIMIZER_H
+
+#include "optim/optim.h"
+
+/* Values of settings: those of the definition, then those that every optimizer has. */
+enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
+
+typedef struct tn_member { /* a unit and who steps it */
+    tn_unit unit;
+    const tn_optim_def *def; /* the optimizer, or AdamW for what it leaves over */
+    const tn_param *of[2];   /* the entries of the params that unit.f was made of, */
+    tn_tensor *w[2];         /* and their weights then (I3) */
+    char *layer;             /* common part of a pair's names; NULL: a single weight */
+} tn_member;
+
+typedef struct tn_gradient_chunk { /* what one task reads of a gradient */
+    int64_t member;
+    int factor;
+    int64_t from, n;
+} tn_gradient_chunk;
+
+struct tn_optim {
+    tn_params *params;
+    int64_t trained; /* numbers that were trained when it was made */
+    tn_context *context;
+    const tn_optim_def *def;
+    double hyper[TN_SETTINGS];    /* of def */
+    double fallback[TN_SETTINGS]; /* of AdamW: its defaults */
+    double max_norm;              /* of the raw gradients; 0: no clipping */
+    tn_schedule schedule;
+    tn_member *members;
+    int64_t count;
+    tn_gradient_chunk *chunks; /* of every gradient, in order */
+    int64_t chunk_count;
+    double *sums; /* one per chunk, or one per member */
+    void *state, *scratch;
+    size_t state_room, state_bytes, scratch_room;
+    size_t scratch_shared; /* bytes per thread, at the start of scratch */
+    tn_error error;
+    int64_t steps;
+    double lr, norm, clip; /* of the last step */
+    tn_base base;    /* what the weights stand on. Hashing a large base takes longer than all */
+    bool knows_base; /* else of a checkpoint: it is done at the first save, and kept */
+};
+
+/* Finds the units among the trained weights and takes memory for all that a step needs. */
+int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
+void tn_units_free(tn_optim *o);
+/* Refuses weights that are no longer those that the units were made of (I3). */
+int tn_units_check(const tn_optim *o, tn_error *e);
+/* Is unit u of o balanced by balora.c? */
+bool tn_units_balanced(const tn_optim *o, const tn_unit *u);
+/* Settings of def: defaults, then options. */
+int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
+                     tn_error *e);
+/* Index of a setting among the TN_SETTINGS; -1: def has none of that name. */
+int tn_settings_find(const tn_optim_def *def, const char *name, size_t length);
+/* Refuses a schedule that no run can follow. */
+int tn_schedule_check(const tn_schedule *s, tn_error *e);
+
+#endif
