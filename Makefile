@@ -157,7 +157,7 @@ run-fuzz: $(BUILD)/fuzz/seeds $(BUILD)/fuzz/fuzz
 install: all ## program, library and headers under PREFIX (and DESTDIR)
 	install -D -m 755 $(BUILD)/tenon $(DESTDIR)$(PREFIX)/bin/tenon
 	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libtenon.a
-	for h in core/core.h core/op.h core/ops.def core/errors.def data/data.h nn/nn.h optim/optim.h; do \
+	for h in core/core.h core/op.h core/ops.def core/errors.def data/data.h nn/nn.h nn/family.h optim/optim.h; do \
 	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/tenon/$$h || exit 1; done
 
 clean: ## remove build/

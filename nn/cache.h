@@ -2,7 +2,7 @@
 #ifndef TN_CACHE_H
 #define TN_CACHE_H
 
-#include "nn/nn.h"
+#include "nn/family.h"
 
 struct tn_cache {
     int64_t layers, room; /* room: positions a row */

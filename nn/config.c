@@ -1,5 +1,5 @@
 /* config.c - reading config.json: what every family does with it. */
-#include "nn/nn.h"
+#include "nn/family.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
    sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
 #include "core/context.h"
 #include "core/op.h"
-#include "nn/nn.h"
+#include "nn/family.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -9,34 +9,34 @@
 
 /* ---- names ---- */
 
-/* The name of a layer is its weight's, without ".weight" at its end. */
-static tn_target named(tn_linear_layer *l, const char *block)
+/* The name of a layer is its weight's, without ".weight" at its end; of columns it goes on with ".NAME". */
+static tn_target make_target(tn_linear_layer *l, const char *columns)
 {
-    tn_target t = { .layer = l, .block = block != NULL };
+    if (!l || !l->w || !l->name)
+        return (tn_target){ 0 };
+    const bool in_out = l->layout == TN_IN_OUT;
+    tn_target t = { .layer = l,
+                    .columns = columns != NULL,
+                    .in = l->w->dim[in_out ? 0 : 1],
+                    .width = l->w->dim[in_out ? 1 : 0] };
     const size_t length = strlen(l->name), end = strlen(".weight");
     const bool ends = length > end && !strcmp(l->name + length - end, ".weight");
     const int n = (int)(ends ? length - end : length);
-    t.in = l->w->dim[l->layout == TN_IN_OUT ? 0 : 1];
-    snprintf(t.name, sizeof t.name, "%.*s%s%s", n, l->name, block ? "." : "", block ? block : "");
+    snprintf(t.name, sizeof t.name, "%.*s%s%s", n, l->name, columns ? "." : "",
+             columns ? columns : "");
     return t;
 }
 
 tn_target tn_target_layer(tn_linear_layer *l)
 {
-    if (!l || !l->w || !l->name)
-        return (tn_target){ 0 };
-    tn_target t = named(l, NULL);
-    t.width = l->w->dim[l->layout == TN_IN_OUT ? 1 : 0];
-    return t;
+    return make_target(l, NULL);
 }
 
-tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width)
+tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width)
 {
-    if (!l || !l->w || !l->name || !block)
-        return (tn_target){ 0 };
-    tn_target t = named(l, block);
-    t.col = col;
-    t.width = width;
+    tn_target t = name ? make_target(l, name) : (tn_target){ 0 };
+    t.col = t.layer ? col : 0;
+    t.width = t.layer ? width : 0;
     return t;
 }
 
@@ -65,7 +65,7 @@ static bool is_all_linear(const char *name, size_t length)
 bool tn_target_is_wanted(const tn_target *t, const char *names)
 {
     for (size_t n; (n = first_name(&names)) > 0; names += n)
-        if (is_all_linear(names, n) ? !t->block : tn_target_matches(t->name, names, n))
+        if (is_all_linear(names, n) ? !t->columns : tn_target_matches(t->name, names, n))
             return true;
     return false;
 }
@@ -276,7 +276,7 @@ int tn_lora_merge(tn_model *m, tn_error *e)
         return e->code;
     tn_target t;
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
-        for (const tn_adapter *a = t.block ? NULL : t.layer->lora; a; a = a->next)
+        for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             merge(t.layer, a);
     move_to(m, p);
     return 0;

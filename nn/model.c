@@ -221,7 +221,7 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
     int64_t ranks = 0;
     tn_target t;
     for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
-        for (const tn_adapter *a = t.block ? NULL : t.layer->lora; a; a = a->next)
+        for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
     const double numbers = tokens * (double)(m->family->activations(m) + ranks) +
                            (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);

@@ -2,7 +2,7 @@
 #ifndef TN_MODEL_H
 #define TN_MODEL_H
 
-#include "nn/nn.h"
+#include "nn/family.h"
 
 #define TN_PEFT_PREFIX "base_model.model."
 

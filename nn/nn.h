@@ -1,14 +1,26 @@
-/* nn.h - parameters, layers, LoRA and models.
+/* nn.h - parameters, layers, LoRA, models, generation and evaluation.
 
-       tn_model *m = tn_model_open(c, "gpt2", &e);           a Hugging Face folder
+       tn_error e = { 0 };
+       tn_model *m = tn_model_open(c, "gpt2", &e);                   a Hugging Face folder
        tn_lora_add(m, &(tn_lora_options){ .rank = 8, .alpha = 16, .targets = "c_attn" }, &e);
-       tn_tensor *loss = tn_model_loss(m, t, batch, 0);
-       if (tn_backward(t, loss)) ...
+       tn_tensor *loss = tn_model_loss(m, t, batch, 0);              then tn_backward(t, loss)
 
-   Ownership: tn_params owns its tensors, a model owns its params and layers. Errors: the first
-   mistake sticks to the params (allocation) or lands in the tn_error given.
    LoRA is written as PEFT does: W = W0 + s B A, lora_A (R,in) random, lora_B (out,R) zero,
-   s = alpha / R. */
+   s = alpha / R.
+   Ownership: tn_params owns its tensors; a model owns its params, layers and adapters; whoever made
+   one frees it (_free accepts NULL). They may be freed in any order: an optimizer keeps the params
+   alive, params keep their context.
+   Errors: the first mistake of adding weights sticks to the params (tn_params_error). Functions with
+   a tn_error report there and return NULL or its negative code; with an error already set they do
+   nothing. Functions with a tape report there (tn_tape_error) and return NULL.
+   Threads: params and models are one thread's at a time; that is not checked.
+
+   What goes wrong:
+   * A weight is frozen after tn_optim_new: the optimizer has state for it and refuses every step
+     (TN_ESTATE). Freeze first, then make the optimizer.
+   * An optimizer is used after tn_lora_merge: its weights are gone, and it refuses (TN_ESTATE).
+   * A loss that is on the tape when tn_evaluate starts is gone afterwards: evaluate between steps.
+   * A model is opened from a folder without weights: they are random then. Look at m->stored. */
 #ifndef TN_NN_H
 #define TN_NN_H
 
@@ -25,189 +37,160 @@ typedef struct tn_param {
     double lora_scale; /* s of the layer a factor belongs to; 0: not a LoRA factor */
 } tn_param;
 
-tn_params *tn_params_new(tn_context *c);
-/* A set whose weights have names and shapes and no memory (x is NULL), to count what a set of any
+tn_params *tn_params_new(tn_context *c); /* an empty set; NULL when memory is out */
+/* A set whose weights have names and shapes but no memory (x is NULL): to count what a set of any
    size would take. */
 tn_params *tn_params_sketch(tn_context *c);
 bool tn_params_is_sketch(const tn_params *p);
 void tn_params_free(tn_params *p);
 tn_context *tn_params_context(const tn_params *p); /* the one it was made with */
-/* A new weight, zero-filled, trained. NULL once memory is out, the name is
-   taken or a dimension is below 1 (see error). */
-tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[]);
-int64_t tn_params_count(const tn_params *p);
-tn_param *tn_params_at(const tn_params *p, int64_t i);          /* in the order they were added */
-tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: not there */
-/* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias"), and frees
-   the gradients: an optimizer made before still points there. Returns how many matched. */
+/* A new weight, zero-filled, trained, which the set owns. NULL, and tn_params_error says why: memory
+   is out, the name is taken, or a dimension is below 1. */
+tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[]);
+int64_t tn_params_count(const tn_params *p);           /* of weights */
+tn_param *tn_params_at(const tn_params *p, int64_t i); /* in the order they were added, from 0 */
+tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: there is none */
+/* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias") and frees
+   its gradient. Returns how many matched. To be called before tn_optim_new. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
 int64_t tn_params_trained(const tn_params *p);       /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);          /* numbers in all */
 void tn_params_clear(tn_params *p);                  /* every gradient becomes zero */
-const tn_error *tn_params_error(const tn_params *p); /* p NULL: an error that says so */
+const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none */
 /* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
 const char *tn_params_not_finite(const tn_params *p);
-uint64_t tn_params_hash(const tn_params *p, bool trained_only); /* of names, shapes and bytes */
-/* The same of the trained weights, or of the frozen ones, eight times as fast. */
+/* Hash of names, shapes and bytes; trained_only: of the trained weights. */
+uint64_t tn_params_hash(const tn_params *p, bool trained_only);
+/* The same purpose, other values, eight times as fast: of the trained weights or of the frozen ones. */
 uint64_t tn_params_digest(const tn_params *p, bool trained);
-/* Says what names and shapes do not: what is computed with the weights. A model gives its config. */
+/* Adds to the identity of a set what names and shapes do not show: what is computed with the weights.
+   A model gives its config. The text is not kept, only its hash. */
 void tn_params_describe(tn_params *p, const char *text);
-typedef struct tn_base {
-    uint64_t config, frozen;
-} tn_base;
-/* What the trained weights stand on, as hashes: the description with the scales of LoRA, and the
-   frozen weights. A checkpoint fits no other. */
+/* clang-format off */
+typedef struct tn_base { uint64_t config, frozen; } tn_base;
+/* clang-format on */
+/* Hashes of what the trained weights build on: the description with the scales of LoRA, and the frozen
+   weights. A checkpoint is refused where they differ. */
 tn_base tn_params_base(const tn_params *p);
 
 /* ---- layers: plain structs of weights, which the params own ---- */
 
-typedef struct tn_adapter { /* one adapter on (a column block of) a linear layer */
+typedef struct tn_adapter { /* one adapter on a linear layer, or on columns of its output */
     tn_tensor *a, *b;       /* (R,in), (out,R) */
-    double s, dropout;
-    int64_t col;     /* first output column it adds to */
-    uint64_t stream; /* of its dropout */
+    double s, dropout;      /* scale; probability */
+    int64_t col;            /* first output column it adds to */
+    uint64_t stream;        /* of random numbers, for its dropout */
     struct tn_adapter *next;
 } tn_adapter;
 
 typedef struct tn_linear_layer {
     const char *name; /* of w, as the params have it: "....weight" */
-    tn_tensor *w, *b; /* b may be NULL */
+    tn_tensor *w, *b; /* (out,in) or, TN_IN_OUT, (in,out); (out), NULL: no bias */
     tn_layout layout;
     tn_adapter *lora; /* list; NULL: none */
 } tn_linear_layer;
 
 /* clang-format off */
-typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer;
+typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer; /* w, b (C) */
 /* clang-format on */
 
-/* A weight "NAME.weight" N(0, std^2) (its stream is its name) and, if bias, "NAME.bias" 0. */
+/* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros), and,
+   if bias, "NAME.bias", zeros. All fields are 0 after an error, which sticks to the params. */
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
                                     tn_layout l, bool bias, double std);
-tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width,
-                                double eps); /* w 1, b 0 */
+/* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */
+tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps);
+/* Adds "NAME.weight" (rows,width), drawn as that of a linear layer. NULL: see the params' error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
                             double std);
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x);
-tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t, tn_tensor *x);
+tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t,
+                             tn_tensor *x); /* (...,C), the same */
 
 /* ---- models ---- */
 
-typedef struct tn_model tn_model;
-typedef struct tn_cache tn_cache; /* keys and values of the positions seen so far, of each row */
+typedef struct tn_family tn_family; /* an architecture, such as GPT-2: see family.h */
+typedef struct tn_cache tn_cache;   /* keys and values of the positions that each row has seen */
 
-typedef struct tn_target {
-    tn_linear_layer *layer;
-    char name[160]; /* "transformer.h.0.attn.c_attn" or, a block, "transformer.h.0.attn.c_attn.q" */
-    int64_t col, width, in; /* outputs [col, col+width); inputs */
-    bool block;             /* a column block: not part of "all-linear" */
-} tn_target;
-
-typedef struct tn_family {    /* a row of families.def */
-    const char *type;         /* model_type in config.json */
-    const char *lora_targets; /* PEFT's default */
-    const char *embedding;    /* name of the weight that is the head too where they are tied */
-    /* Builds the model of this config (random weights) into m; refuses what it does not know. */
-    int (*build)(tn_model *m, const tn_json *config, tn_error *e);
-    /* How many numbers hidden() leaves on the tape for each token of its input, adapters aside. */
-    int64_t (*activations)(const tn_model *m);
-    /* Final hidden states (B,T,C) of ids (B,T). cache NULL: whole sequences from position 0. */
-    tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);
-    void (*config)(const tn_model *m, tn_text *out); /* writes config.json's object */
-    void (*free)(void *impl);
-    /* Layers that may be adapted: fills out with the i-th, returns 0 when there is none. A column
-       block ("c_attn.q") has first column and width; a whole layer has col 0, width out. */
-    int (*target)(const tn_model *m, int64_t i, tn_target *out);
-} tn_family;
-
-struct tn_model {
+/* To be read, not written; dropout alone may be set. */
+typedef struct tn_model {
     const tn_family *family;
     tn_context *context;
     tn_params *params;
     tn_tensor *head; /* (V,C); the embedding itself when tied */
     bool tied;
-    int64_t layers, heads, kv_heads, head_size, width, vocab, positions;
-    double dropout; /* embedding, attention output and MLP output; 0 unless asked for */
+    int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
+    double dropout; /* probability, after embedding, attention and MLP; 0 when opened */
     int32_t end;    /* the first of ends; -1: none */
     int32_t *ends;  /* every eos_token_id of config.json and generation_config.json */
     int64_t end_count;
     void *impl;                   /* the family's struct of layers */
-    tn_adapter *adapters;         /* every adapter, for freeing */
+    tn_adapter *adapters;         /* all of them; NULL: none */
     struct tn_lora_options *lora; /* how they were made; NULL: none */
     char *source;                 /* folder it was read from; NULL: none */
-    char *note;                   /* what an opened adapter leaves out, one line; NULL: nothing */
-    int64_t stored; /* numbers in the weight files it is built for; 0: random weights */
-};
-
-extern const tn_family *const tn_families[]; /* ended by NULL */
-
-/* For build(). A key of no config (NULL) is absent. A size of the config from 1 to `most`, or what it is
-   otherwise. */
-int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
-                       tn_error *e);
-/* Which of two names of one key the config has; `key` where it has neither. Two values are refused. */
-const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
-                               tn_error *e);
-/* Refuses a switch that has another value ("true", "gelu_new") than the one that is computed. */
-void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e);
-/* For hidden(). Positions of ids (B,T) i32: 0.. T-1, or, with a cache, those that follow each row. */
-tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
-/* Attention of one layer, as the op; with a cache the keys and values are stored there, and the
-   queries see all that their row has. */
-tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
-                     tn_tensor *v, tn_cache *cache);
-/* For target(). The whole layer; or its outputs [col, col+width), whose name is the layer's and ".BLOCK". */
-tn_target tn_target_layer(tn_linear_layer *l);
-tn_target tn_target_block(tn_linear_layer *l, const char *block, int64_t col, int64_t width);
+    char *note;     /* what an opened adapter lacks, one line to be shown; NULL: nothing */
+    int64_t stored; /* numbers in the weight files it was read from; 0: random weights */
+} tn_model;
 
 /* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
-   TN_ABSENT: no file that could hold any. Weights in other files only are refused (TN_EFORMAT). */
+   TN_ABSENT: no file that could hold any. Weights in other files only are refused: TN_UNREADABLE, and
+   the error (TN_EFORMAT) names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
-/* Reads folder/config.json and the weights beside it; where tn_model_weights says TN_ABSENT they are
-   random, from the context's seed, and m->stored is 0. NULL and an error otherwise. */
+/* Reads folder/config.json and the weights beside it; where tn_model_weights returns TN_ABSENT they are
+   random, from the context's seed, and m->stored is 0. The base's own dropout is not taken over.
+   NULL and an error for what is missing, damaged, not supported, or larger than memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
-/* The model of a folder as tn_model_open would make it, but without memory for its weights: for
-   tn_lora_add and for counting, whatever its size. */
+/* The same without memory for the weights: for tn_lora_add and for counting, whatever its size. What
+   needs numbers refuses it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
-/* The model of a config given as JSON text, random weights. vocab > 0 replaces its vocab_size, end
-   its eos_token_id. */
+/* A model with random weights, of the object of a config.json. vocab > 0 replaces its vocab_size;
+   vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be freed. */
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
                        tn_error *e);
 void tn_model_free(tn_model *m);
-/* config.json and model.safetensors (F32, F16 or BF16; adapters must have been merged). */
+/* Writes config.json and model.safetensors, as F32, F16 or BF16, into the folder, which is made.
+   Adapters must have been merged (TN_ESTATE); numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Mean loss of the batch; tokens > 0 divides by that number instead (see linear_xent). */
+/* Mean loss (1) of the labels of a batch that count; tokens > 0 divides by that number instead, for a
+   step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
-/* Bytes of the tape that a training step on a batch (B,T), or its evaluation, takes at least: what
-   forward leaves there. Of the memory measured that was 99 % without gradients, and of a training step 88 %
-   with six blocks, 95 % with twelve; the rest are gradients and, where little else is, scratch of the ops. */
+/* Bytes of the tape that a training step on a batch (B,T) = (rows,width), or its evaluation, takes at
+   least: what forward leaves there. Of the memory measured that was 99 % without gradients; of a
+   training step it was 88 % with six blocks and 95 % with twelve. The rest are gradients and, in small
+   models, scratch of the ops. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B,T) -> (B,T,V) */
 
 /* ---- LoRA ---- */
 
 typedef struct tn_lora_options {
-    int64_t rank; /* R, at least 1 */
-    double alpha, dropout;
-    /* Comma-separated: names match a layer whose path equals or ends with ".NAME", as in PEFT;
-       "all-linear": every linear layer but the head; NULL: the family's default. GPT-2's fused
-       attention also has the column blocks c_attn.q, c_attn.k, c_attn.v. */
+    int64_t rank;   /* R, from 1 */
+    double alpha;   /* above 0: s = alpha / R */
+    double dropout; /* probability, at least 0 and below 1 */
+    /* Names, separated by commas. A name matches a layer whose path is the name or ends with ".NAME",
+       as in PEFT. "all-linear" means every linear layer but the head; NULL the family's default. Of
+       GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v can be named, too. */
     const char *targets;
 } tn_lora_options;
 
-/* Adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0. The base weights are frozen first.
-   A name that matches nothing is refused. */
+/* Puts adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0; freezes all other weights.
+   Refuses a name that matches nothing, and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
-/* A PEFT folder (adapter_config.json, adapter_model.safetensors) onto the model; or a folder checkpoint-N
-   of a LoRA run, whose base and checksums tn_checkpoint_check looks at. Layers that target_modules names
-   and the file lacks stay as the base has them, as in PEFT; m->note then says so. A refused adapter leaves
-   the model as it was. */
+/* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a folder
+   checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights. That a checkpoint
+   belongs to this base is checked by tn_checkpoint_check, not here. Layers that target_modules names
+   and the file lacks stay as the base has them, as in PEFT; m->note then says so. After an error the
+   model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
-bool tn_adapter_is_checkpoint(const char *folder, tn_error *e); /* and no PEFT folder */
-/* The adapters as a PEFT folder. Column blocks are written as one adapter on c_attn of rank (number of
-   blocks) R whose lora_B has zero blocks. */
+/* Is it a checkpoint-N, and no PEFT folder? False, too, where that cannot be read: e says why. */
+bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
+/* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are written as
+   one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* W += s B A in double, then the adapters are gone: m->params is a new set, with the same weights. */
+/* Adds the adapters to their weights, W += s B A in double, and takes them off. Side effects: m->params
+   is another set afterwards, which holds the same tensors without the factors (pointers to those are
+   dead; the rest stay frozen), and an optimizer made before refuses its next step. */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
 /* ---- generation ---- */
@@ -226,8 +209,8 @@ typedef struct tn_sampling {
 /* Continues `rows` prompts together with a key/value cache. ids[r] (length[r] >= 1) is each prompt.
    out[r] has room for max_tokens; made[r] tokens are written, the end token not among them. A row ends
    with the model's positions too: a prompt that takes all of them is followed by one token. A
-   row's result does not depend on the other rows. each(arg, row, token), if not NULL, sees every
-   token as it comes. */
+   row's result does not depend on the other rows. each(arg, row, token), if not NULL, is called with
+   every token as it comes. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e);
@@ -236,12 +219,15 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
 
 typedef struct tn_eval {
     double loss, error; /* mean over tokens of -log p; its standard error over rows */
-    int64_t tokens, rows;
-    int64_t exact; /* rows all of whose counted labels are the argmax */
+    int64_t tokens;     /* labels that count */
+    int64_t rows;       /* rows with such a label */
+    int64_t exact;      /* of these, the rows where every such label is the likeliest token */
 } tn_eval;
 
-/* One ordered pass (at most `batches` of them if > 0) without gradients. The tape is emptied and keeps
-   its mode; the loader begins anew. */
+/* One pass over the batches of the loader (the first `batches`, 0: all) without gradients. Side
+   effects: what was on the tape is gone, a loss of a step that goes on included; the loader begins
+   anew, before and afterwards. The tape keeps its mode. An error where no label counts or the loss is
+   not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 

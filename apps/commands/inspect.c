@@ -2,6 +2,7 @@
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
+#include "nn/family.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* block.c - the block of facts at the start of a run. */
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
+#include "nn/family.h"
 
 static void model_line(const setup *s, const options *o)
 {

@@ -10,7 +10,7 @@
    A model is a struct of layers, build() that makes them from a config, hidden() that runs them,
    target() that lists what LoRA may adapt, config() that writes the config, and a row in
    families.def. Weights have the names and layouts of Hugging Face's files. */
-#include "nn/nn.h"
+#include "nn/family.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -234,7 +234,7 @@ static int target(const tn_model *m, int64_t i, tn_target *out)
     static const char *const blocks[] = { "q", "k", "v" };
     int64_t k = i % 7, C = m->width;
     *out = k < 4 ? tn_target_layer(layers[k])
-                 : tn_target_block(&b->c_attn, blocks[k - 4], (k - 4) * C, C);
+                 : tn_target_columns(&b->c_attn, blocks[k - 4], (k - 4) * C, C);
     return 1;
 }
 

@@ -111,7 +111,7 @@ static bool find_target(const tn_model *m, const char *name, const char *what, t
     char full[sizeof t->name + 64];
     for (int64_t i = 0; m->family->target(m, i, t); i++) {
         snprintf(full, sizeof full, "%s%s.%s.weight", TN_PEFT_PREFIX, t->name, what);
-        if (!t->block && !strcmp(full, name))
+        if (!t->columns && !strcmp(full, name))
             return true;
     }
     return false;
@@ -192,7 +192,7 @@ static void read_layers(tn_model *m, const config *c, const tn_safetensors *file
         return;
     tn_target t;
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++)
-        if (!t.block)
+        if (!t.columns)
             read_layer(m, c, file, &t, e);
     if (!e->code && !tn_lora_keep_names(m, e))
         tn_adapter_note_missing(m, c->json, tn_safetensors_path(file), e);

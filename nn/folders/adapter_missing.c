@@ -51,7 +51,7 @@ static bool is_regex(const tn_json *v)
 static bool is_named(const tn_model *m, const tn_json *config, const tn_target *t)
 {
     const tn_json *names = tn_json_find(config, "target_modules");
-    if (t->block || is_listed(tn_json_find(config, "exclude_modules"), t->name) ||
+    if (t->columns || is_listed(tn_json_find(config, "exclude_modules"), t->name) ||
         !is_in_blocks(tn_json_find(config, "layers_to_transform"), t->name))
         return false;
     if (!names || names->kind == TN_NULL)

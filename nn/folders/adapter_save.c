@@ -16,7 +16,7 @@ static const char *short_name(const tn_model *m, const char *path)
         bool only = end[-1] == '.';
         tn_target t;
         for (int64_t i = 0; only && m->family->target(m, i, &t); i++)
-            only = t.layer->lora || t.block || !tn_target_matches(t.name, end, strlen(end));
+            only = t.layer->lora || t.columns || !tn_target_matches(t.name, end, strlen(end));
         if (only)
             return end;
     }
@@ -30,7 +30,7 @@ void tn_lora_names(const tn_model *m, const char *quote, tn_text *out)
     tn_text_add(&found, ",");
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
         char key[sizeof t.name + 2];
-        if (t.block || !t.layer->lora)
+        if (t.columns || !t.layer->lora)
             continue;
         snprintf(key, sizeof key, ",%s,", short_name(m, t.name));
         if (found.failed || strstr(found.s, key))
@@ -95,7 +95,7 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
     int64_t n = 0;
     tn_target t;
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
-        if (t.block || !t.layer->lora)
+        if (t.columns || !t.layer->lora)
             continue;
         joined *j = &all[n];
         int64_t rank = joined_rank(t.layer);
@@ -149,7 +149,7 @@ static void add_pattern(const tn_model *m, const char *key, bool alpha, double f
     tn_target t;
     tn_text_add(out, "  \"%s\": {", key);
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
-        if (t.block || !t.layer->lora)
+        if (t.columns || !t.layer->lora)
             continue;
         double value = (double)joined_rank(t.layer) * (alpha ? t.layer->lora->s : 1);
         if (value == first)
@@ -165,7 +165,7 @@ static void write_config(const tn_model *m, tn_text *out)
 {
     tn_target t;
     int64_t i = 0;
-    while (m->family->target(m, i, &t) && (t.block || !t.layer->lora))
+    while (m->family->target(m, i, &t) && (t.columns || !t.layer->lora))
         i++;
     double rank = (double)joined_rank(t.layer), alpha = t.layer->lora->s * rank;
     bool in_out = t.layer->layout == TN_IN_OUT;

@@ -1,5 +1,5 @@
 /* test_lora.c - which layers are adapted, how an adapter starts, and merging. */
-#include "nn/nn.h"
+#include "nn/family.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -86,7 +86,7 @@ START_TEST(layers_have_any_name)
     tn_tensor *w = tn_tensor_new(TN_REAL, 2, (int64_t[]){ 4, 2 }, false);
     tn_linear_layer l = { .name = layer_names[_i].weight, .w = w };
     ck_assert_str_eq(tn_target_layer(&l).name, layer_names[_i].layer);
-    ck_assert_str_eq(tn_target_block(&l, "q", 0, 2).name, layer_names[_i].block);
+    ck_assert_str_eq(tn_target_columns(&l, "q", 0, 2).name, layer_names[_i].block);
     tn_tensor_free(w);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* test_null.c - every function of nn.h with NULL for each of its pointers. */
+/* test_null.c - every function of nn.h and family.h with NULL for each of its pointers. */
 #include "nn/cache.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/null.h"
@@ -142,6 +142,7 @@ DROP(model, tn_model, tn_model_free)
 START_TEST(every_function_has_a_row)
 {
     null_rows_are_all(&table, "nn/nn.h");
+    null_rows_are_all(&table, "nn/family.h");
 }
 END_TEST
 

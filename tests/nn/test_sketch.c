@@ -1,6 +1,7 @@
 /* test_sketch.c - models without memory, and what models take.
 
    Sketches count as the models do, and what cannot be held is refused before it is built. */
+#include "nn/family.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,5 @@
 /* test_adapter.c - adapters as PEFT folders: round trips, column blocks, and what is refused. */
-#include "nn/nn.h"
+#include "nn/family.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 

@@ -1,0 +1,84 @@
+/* family.h - for people who write a family of models: an architecture that config.json names.
+   A family is one file in nn/families/ and a row in families.def; opening, saving, LoRA, training and
+   generation follow from the literal:
+
+       const tn_family tn_family_gpt = { .type = "gpt2", .lora_targets = "c_attn",
+           .embedding = "transformer.wte.weight", .build = build, .hidden = hidden,
+           .activations = activations, .target = target, .config = config, .free = free_gpt };
+
+   nn/families/gpt.c is the model to copy. Ownership: the params own all weights, m->impl is the
+   family's own struct, which `free` ends. Errors: build reports to its tn_error; hidden cannot
+   report except through the tape.
+
+   What goes wrong:
+   * A layer is listed by target but hidden runs its weight without tn_linear_layer_run: the adapters
+     are trained on nothing.
+   * A key of the config is not read: another model is computed than the one that was published.
+     Every key that changes what is computed is read or refused (tn_config_require).
+   * activations counts too little: a run that does not fit into memory is not refused in time. */
+#ifndef TN_FAMILY_H
+#define TN_FAMILY_H
+
+#include "nn.h"
+
+/* What LoRA may adapt: a linear layer, or some columns of its output ("c_attn.q"). */
+typedef struct tn_target {
+    tn_linear_layer *layer;
+    char name[160]; /* "transformer.h.0.attn.c_attn"; of columns "transformer.h.0.attn.c_attn.q" */
+    int64_t col, width, in; /* outputs [col, col+width); inputs */
+    bool columns;           /* it is a part of a layer: "all-linear" does not mean it */
+} tn_target;
+
+struct tn_family {
+    const char *type;         /* model_type in config.json */
+    const char *lora_targets; /* what PEFT adapts where no names are given */
+    const char *embedding;    /* name of the weight that is the head too where they are tied */
+    /* Reads the config into the fields of m, makes impl and adds all weights to m->params, random
+       ones (zeros where m->stored is not 0: files will be read). m->vocab is set already where the
+       caller knows it. Returns e->code. After an error `free` is called too. */
+    int (*build)(tn_model *m, const tn_json *config, tn_error *e);
+    /* How many numbers hidden leaves on the tape per token of its input, without the adapters'. */
+    int64_t (*activations)(const tn_model *m);
+    /* ids (B,T) i32 -> final hidden states (B,T,C). cache NULL: whole sequences from position 0.
+       NULL: the tape says why. */
+    tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);
+    void (*config)(const tn_model *m, tn_text *out); /* appends the object of config.json */
+    void (*free)(void *impl);                        /* impl may be NULL or half made */
+    /* Fills out with the i-th target, from 0, and returns 1; returns 0 where there is none. */
+    int (*target)(const tn_model *m, int64_t i, tn_target *out);
+};
+
+extern const tn_family *const tn_families[]; /* one per row of families.def, ended by NULL */
+
+/* ---- for build: reading the config ----
+   config may be NULL: then every key is absent. A refusal goes to e, in the form of tn_json_refuse. */
+
+/* An integer from 1 to `most`; `otherwise` where the key is absent or null, or after an error. */
+int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
+                       tn_error *e);
+/* A value that has two names: returns the name that the config uses, `key` if it uses none. Both
+   names with different values are refused. */
+const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
+                               tn_error *e);
+/* Refuses a key that is present with another value, as written in the file ("true", "gelu_new"). */
+void tn_config_require(const tn_json *config, const char *key, const char *value, tn_error *e);
+
+/* ---- for hidden ---- */
+
+/* Positions of ids (B,T): (B,T) i32 on the tape. 0..T-1; with a cache they follow those that the row
+   has there. NULL: the model has fewer positions, and the tape says so. */
+tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
+/* Attention of layer number `layer`: q (B,T,H D), k and v (B,T,G D) -> (B,T,H D), or one tensor
+   q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and the
+   queries see all that their row has. */
+tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
+                     tn_tensor *v, tn_cache *cache);
+
+/* ---- for target ---- */
+
+/* The whole layer, named as its weight without ".weight". Of NULL: a target whose layer is NULL. */
+tn_target tn_target_layer(tn_linear_layer *l);
+/* Its outputs [col, col+width), named "LAYER.NAME". */
+tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width);
+
+#endif
