@@ -1,18 +1,41 @@
-/* optim.h - optimizers behind one interface, schedules, and checkpoints of a run.
+/* optim.h - optimizers behind one interface, learning rate schedules, and checkpoints of a run.
 
-       tn_optim_options how = { .lr = 1e-2, .weight_decay = -1, .max_grad_norm = -1 };  -1: its default
-       tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), &how, &e);
-       for (int64_t k = 1; k <= steps; k++) {
+       tn_error e = { 0 };
+       tn_lora_add(m, &(tn_lora_options){ .rank = 8, .alpha = 16 }, &e);            first freeze,
+       tn_optim *o = tn_optim_new(m->params, tn_optim_find("lora-rite"), NULL, &e); then optimize
+       for (int64_t k = 0; k < steps; k++) {
            ... tn_backward ...
            if (tn_optim_step(o)) { puts(tn_optim_error(o)->text); tn_params_clear(m->params); }
        }
+       tn_optim_free(o);
 
    What an optimizer updates is a unit: one weight, or the two factors of a LoRA layer with their
-   scale, found by name (x.lora_A.weight with x.lora_B.weight), never by position. An optimizer is
-   one file and one row of optim.def; command line, help, state files, memory report and tests
-   follow. tn_optim_new takes a definition that has no row there, too.
-   Ownership: a tn_optim owns its state; the params live on until it is freed, too. Errors: tn_optim_step returns a negative TN_E*, leaves
-   weights and state as they were, and the gradients to be looked at: tn_params_clear drops them. */
+   scale. Pairs are found by name (x.lora_A.weight with x.lora_B.weight), never by position. An
+   optimizer is one file and one row of optim.def; command line, help, state files, memory report
+   and tests follow. tn_optim_new takes a definition of yours, too: see
+   apps/examples/own_optimizer.c.
+
+   Ownership: a tn_optim owns its state and is freed by tn_optim_free. It keeps its params, and they
+   their context: these may be freed before it. Its definition must outlive it; the options, and the
+   strings in them, need not outlive tn_optim_new. Texts that are returned belong to the library.
+   Errors: functions with a tn_error report there and return NULL, -1 or a negative TN_E*; with an
+   error already set they do nothing. tn_optim_step keeps its error for tn_optim_error. A NULL that
+   is not allowed is an error of code TN_EARG; the other functions return 0, false, NULL or NaN
+   then. Threads: an optimizer is one thread's at a time, and a step uses the threads of its
+   context. While another thread is inside a call of the same context, a step is refused
+   (TN_ESTATE).
+
+   What goes wrong:
+   * A weight is frozen, added or merged after tn_optim_new: every step is refused (TN_ESTATE).
+     Freeze, tn_lora_add and tn_lora_merge first, and make the optimizer last.
+   * Options `{ .lr = 1e-2 }` switch weight decay and clipping off. -1 asks for their defaults.
+   * A step is refused and the gradients stay: the next tn_backward adds to them. Clear them first.
+   * An optimizer of pairs without LoRA trains everything by AdamW: tn_optim_left_over says how
+     much.
+   * Weights are written by hand between steps: lora-rite, altlora and others remember the weights
+     of the last step, and move the state as if a step had made the change. Make a new optimizer.
+   * A setting is given by a field and again in `set`, or clipping is given to an optimizer that
+     refuses it: tn_optim_new says so and returns NULL. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H
 
@@ -22,52 +45,72 @@
 
 enum { TN_MAX_HYPER = 14, TN_MAX_SLOTS = 10, TN_MAX_PRESETS = 6 };
 
-/* Shape and type of a state block. Small algebra and scalars are kept in double. */
+/* A slot is one kind of state, a block its memory for a weight or a pair. All start as zeros. */
 typedef enum tn_slot_kind {
     TN_SLOT_NONE,  /* ends a list */
-    TN_LIKE_X,     /* tn_real, like each weight of the unit (two blocks for a pair) */
+    TN_LIKE_X,     /* tn_real, like each weight of the unit: two blocks for a pair */
     TN_LIKE_B,     /* tn_real, like lora_B (out,R); a single weight has none */
-    TN_ROWS,       /* tn_real, one number a row of each weight */
-    TN_COLS,       /* tn_real, one number a column of each weight */
+    TN_ROWS,       /* tn_real, one number per row of each weight */
+    TN_COLS,       /* tn_real, one number per column of each weight */
     TN_ROW_SQUARE, /* double, (rows,rows) of each weight */
     TN_COL_SQUARE, /* double, (cols,cols) of each weight */
-    TN_R_BY_R,     /* double, (R,R), one block a pair */
-    TN_SCALAR /* double, one block a pair; one block each weight if the optimizer knows no pairs */
+    TN_R_BY_R,     /* double, (R,R), one block per pair */
+    TN_SCALAR      /* double, one per pair; one per weight if the optimizer does not know pairs */
 } tn_slot_kind;
 
 enum { TN_LORA_A, TN_LORA_B }; /* the factors of a pair, as indices of tn_unit.f */
-/* clang-format off */
-static inline int tn_partner(int factor) { return TN_LORA_B - factor; } /* the other one */
-/* clang-format on */
 
-typedef struct tn_factor { /* one weight of a unit, row-major */
+/* The index of the other factor. */
+static inline int tn_partner(int factor)
+{
+    return TN_LORA_B - factor;
+}
+
+/* A single weight, and the pair of a layer whose weight is W (out,in): W = W0 + s B A.
+
+                 cols                    in                       R
+             +----------+           +----------------+         +-----+
+        rows |   f[0]   |         R |   f[0], lora_A |         |f[1],|
+             +----------+           +----------------+     out |lora_B
+                                                               |     |
+                                                               +-----+
+        slot of kind    block [0]    block [0]        block [1]
+        TN_LIKE_X       rows,cols    R,in             out,R
+        TN_LIKE_B       NULL         out,R            NULL
+        TN_ROWS         rows         R                out
+        TN_R_BY_R       NULL         R,R              NULL
+        TN_SCALAR       1            1                NULL, or 1 without .pairs
+
+   A vector is a single weight with rows = 1. Without .pairs and without balora the two factors of a
+   layer are two single weights. */
+typedef struct tn_factor { /* one weight of a unit, row-major; the memory is the params' */
     const char *name;
-    int64_t rows, cols, n; /* n = rows cols; a vector has rows 1 */
+    int64_t rows, cols, n; /* n = rows cols */
     tn_real *x;            /* the weight, updated in place */
     const tn_real *g;      /* its gradient, already clipped where clipping applies */
     bool decays;           /* weight decay falls on it */
 } tn_factor;
 
-typedef struct tn_unit { /* a step does all its factors: balora makes pairs for every optimizer */
-    int factors; /* 1: a weight in f[0]. 2: a LoRA pair, f[0] = lora_A (R,in), f[1] = lora_B (out,R) */
-    tn_factor f[2];
-    double s;           /* scale of the pair; 1 if its layer has none */
-    int64_t r, in, out; /* of the pair */
-    int64_t t;          /* number of this step for this unit, from 1; state starts as zeros */
-    void *slot[TN_MAX_SLOTS]
-              [2];       /* state, in the order of .slots; what each weight has: [0] of f[0], [1] of
-                                    f[1]; of a pair TN_LIKE_B, TN_R_BY_R, TN_SCALAR: [0]; NULL: .needs said no */
-    double lr;           /* of this step, after schedule */
-    const double *h;     /* hyper-parameters in the order of .hyper (h[0] is the base lr: use lr) */
-    double global;       /* sum over all units of what .measure returned */
-    bool wide;           /* the context's kernels are vector ones: see linalg.h; changes no bit */
+/* What .measure and .step get. They may write f[].x, the state and the scratch, and nothing
+   else. */
+typedef struct tn_unit {
+    int factors;                 /* 1: a weight. 2: a pair, which balora makes for all optimizers */
+    tn_factor f[2];              /* of a pair: f[TN_LORA_A] (R,in) and f[TN_LORA_B] (out,R) */
+    double s;                    /* scale of the pair; 1 if its layer has none */
+    int64_t r, in, out;          /* of the pair */
+    int64_t t;                   /* number of this step, from 1 */
+    void *slot[TN_MAX_SLOTS][2]; /* blocks of state, in the order of .slots; NULL: there is none */
+    double lr;                   /* learning rate of this step, after the schedule */
+    const double *h;     /* settings in the order of .hyper; h[0] is the base rate: use lr */
+    double global;       /* in .step: sum over all units of what .measure returned */
+    bool wide;           /* vector kernels may be used (linalg.h); this changes no bit */
     tn_context *context; /* for matrix products inside a step, */
     int thread;          /* with the number of the thread that runs this unit */
-    char *memory; /* scratch of `scratch` bytes, 64-byte aligned, garbage on entry; the first-pass
-                              scratch of a unit is kept for its second pass when .keeps_scratch */
+    char *memory;        /* .scratch bytes at a multiple of 64, with anything in them; with
+                                    .keeps_scratch .step finds there what .measure left */
 } tn_unit;
 
-/* Which values a setting may have. All are finite. */
+/* The values that a setting may have. All are finite. */
 typedef enum tn_range {
     TN_ANY,
     TN_ABOVE_0,
@@ -82,181 +125,230 @@ typedef enum tn_range {
     TN_1_TO_100 /* 1, 2, ... 100 */
 } tn_range;
 
-/* clang-format off */
-typedef struct tn_hyper { const char *name; double value; tn_range range; const char *help; } tn_hyper;
-/* clang-format on */
+typedef struct tn_hyper { /* a setting */
+    const char *name;
+    double value; /* its default */
+    tn_range range;
+    const char *help; /* one line, for tables */
+} tn_hyper;
 typedef struct tn_slot {
     const char *name;
     tn_slot_kind kind;
 } tn_slot;
 typedef struct tn_preset {
-    const char *name, *settings;
-} tn_preset; /* "order=1 delta=0.01" */
+    const char *name, *settings; /* "order=1 delta=0.01" */
+} tn_preset;
 
-typedef enum tn_claim { /* A -> A T, B -> B T^-T changes nothing in the product for which T? */
-                        TN_INVARIANT_NONE =
-                            0, /* signed permutations only; the next four are sets of bits: scale,
-                                  rotations, the rest */
-                        TN_INVARIANT_SCALE = 1,    /* T = c I */
-                        TN_INVARIANT_ROTATION = 2, /* orthogonal T */
-                        TN_INVARIANT_BOTH = 3,     /* c times an orthogonal T */
-                        TN_INVARIANT_FULL = 7,     /* every invertible T */
-                        TN_INVARIANT_UNSIGNED =
-                            8 /* less than none of these: permutations without signs */
+/* Under which T does the step of the product s B A stay the same, if the pair is written in another
+   basis, A' = T^-1 A and B' = B T? All but the last are sets of
+   bits. */
+typedef enum tn_claim {
+    TN_INVARIANT_NONE = 0,     /* signed permutations only */
+    TN_INVARIANT_SCALE = 1,    /* T = c I */
+    TN_INVARIANT_ROTATION = 2, /* orthogonal T */
+    TN_INVARIANT_BOTH = 3,     /* c times an orthogonal T */
+    TN_INVARIANT_FULL = 7,     /* every invertible T */
+    TN_INVARIANT_UNSIGNED = 8  /* weakest: unsigned permutations only */
 } tn_claim;
 
-/* clang-format off */
-typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_REFUSED } tn_clip; /* of raw gradients: allowed; or refused */
+/* Clipping of the raw gradients to a global norm: allowed, or refused because it would break what
+   the optimizer claims. */
+typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_REFUSED } tn_clip;
 
 typedef struct tn_optim_def {
     const char *name, *title, *paper;
-    const char *also;                   /* a second name that tn_optim_find takes; NULL: none */
-    const char *update;                 /* the update in one line, for tables */
-    const char *cost;                   /* time beyond reading weight, gradient and state once */
-    const char *departs;                /* from the authors' code, or says from what: where and why; NULL:
-                                           nowhere */
-    tn_hyper hyper[TN_MAX_HYPER];       /* hyper[0] is lr; a NULL name ends the list */
-    tn_preset presets[TN_MAX_PRESETS];  /* settings by one name: preset=NAME; a NULL name ends the list */
-    tn_slot slots[TN_MAX_SLOTS];        /* state; TN_SLOT_NONE ends the list */
-    bool (*needs)(const tn_unit *u, int slot, int k); /* u->slot[slot][k] is used under u->h; NULL: all are */
-    bool pairs;                         /* wants LoRA pairs; what is not a pair goes to AdamW */
-    bool matrices;                      /* wants matrices; vectors go to AdamW */
-    bool keeps_scratch;                 /* what measure left in unit->memory must reach step */
-    size_t (*scratch)(const tn_unit *u);  /* bytes of u->memory; NULL: none */
-    double (*measure)(tn_unit *u);        /* first pass: reads only; its results are summed in unit order,
-                                             and a sum that is not finite refuses the whole step */
-    void (*step)(tn_unit *u);             /* second pass: one unit, which cannot fail */
-    const char *(*check)(const double *h); /* what is wrong with the combination, each setting being in
-                                              range, or NULL; no .check: nothing */
-    tn_claim claims;
-    const char *claims_when;            /* settings under which the claim holds; NULL: always */
-    bool claims_nonzero;                /* the claim needs two factors that are not zero */
-    tn_clip clip;
-    const char *decay;                  /* name of the hyper-parameter that --weight-decay sets; NULL: none */
-} tn_optim_def;
-/* clang-format on */
+    const char *also;    /* a second name that tn_optim_find knows; NULL: none */
+    const char *update;  /* the update in one line, for tables */
+    const char *cost;    /* time beyond reading weight, gradient and state once */
+    const char *departs; /* from the authors' code, or from what it names: where and why, or NULL */
 
-/* Bytes of the unit's larger weight, for copies in u->memory: a .scratch by itself. */
+    tn_hyper hyper[TN_MAX_HYPER];      /* settings, the first is lr; a NULL name ends the list */
+    tn_preset presets[TN_MAX_PRESETS]; /* settings by one name; a NULL name ends the list */
+    tn_slot slots[TN_MAX_SLOTS];       /* state; TN_SLOT_NONE ends the list */
+    /* Is block k of a slot used under u->h? NULL: all blocks are. */
+    bool (*needs)(const tn_unit *u, int slot, int k);
+    bool pairs;         /* wants LoRA pairs; all other weights go to AdamW */
+    bool matrices;      /* wants matrices; vectors go to AdamW */
+    bool keeps_scratch; /* .step reads what .measure left in u->memory */
+
+    size_t (*scratch)(const tn_unit *u); /* bytes of u->memory; NULL: none */
+    /* First pass over all units, may not change weights or state. The results are summed in the
+       order of the units; a sum that is not finite refuses the whole step. NULL: no first pass. */
+    double (*measure)(tn_unit *u);
+    /* Second pass over all units, each by itself. It cannot fail. */
+    void (*step)(tn_unit *u);
+    /* Says what is wrong with settings that are each in range; NULL: nothing. May be absent. */
+    const char *(*check)(const double *h);
+
+    tn_claim claims;
+    const char *claims_when; /* settings under which the claim holds; NULL: always */
+    bool claims_nonzero;     /* the claim needs two factors that are not zero */
+    tn_clip clip;
+    const char *decay; /* the setting that options.weight_decay sets; NULL: none */
+} tn_optim_def;
+
+/* Bytes of the unit's larger weight, for a copy in u->memory. It has the form of a .scratch. */
 size_t tn_unit_bytes(const tn_unit *u);
-/* Pieces of u->memory, one behind the other. A page lays them out in one function: with memory NULL
-   it only counts, which is its .scratch; with u->memory it hands them to .step. */
-/* clang-format off */
-typedef struct tn_scratch { char *memory; size_t used; } tn_scratch;
-/* clang-format on */
+
+/* Arrays of doubles in u->memory, one behind another. A page lays them out in one function: with
+   memory NULL that function counts `used`, which is its .scratch; with u->memory it serves
+   .step. */
+typedef struct tn_scratch {
+    char *memory;
+    size_t used; /* bytes */
+} tn_scratch;
 double *tn_scratch_take(tn_scratch *s, int64_t n); /* n doubles; NULL while memory is NULL */
 
-extern const tn_optim_def *const tn_optims[];        /* every row of optim.def, ended by NULL */
-const tn_optim_def *tn_optim_find(const char *name); /* NULL: there is none, or no name */
+extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended by NULL */
+/* The definition of that name; NULL if there is none. */
+const tn_optim_def *tn_optim_find(const char *name);
 
-const char *tn_range_text(tn_range range); /* "at least 0 and below 1" */
-/* Setting i, from 0, that def has beside those of .hyper, or NULL past the last: balora and balora_every of
-   every optimizer, fallback_lr of those of pairs and of matrices. */
+/* What a setting of this range may be: "at least 0 and below 1". */
+const char *tn_range_text(tn_range range);
+/* Setting i, from 0, of those that def has besides .hyper; NULL past the last. Every optimizer has
+   balora and balora_every, one of pairs or of matrices has fallback_lr, too. */
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i);
 
 /* ---- for people who train ---- */
 
-/* clang-format off */
-typedef enum tn_schedule_kind { TN_CONSTANT, TN_LINEAR, TN_COSINE, TN_WSD, TN_INVERSE_SQRT } tn_schedule_kind;
-/* clang-format on */
+typedef enum tn_schedule_kind {
+    TN_CONSTANT,
+    TN_LINEAR,      /* falls to min at the last step */
+    TN_COSINE,      /* falls to min along half a cosine */
+    TN_WSD,         /* constant, then falls to min over the last `decay` steps */
+    TN_INVERSE_SQRT /* lr sqrt(w / (w + steps since then)), w = warmup, or 10000 without one */
+} tn_schedule_kind;
 
-typedef struct tn_schedule { /* rate of step k = 1..steps: lr k/w up to k = w, then by kind */
+/* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
+   constant rate. Linear, cosine and wsd need `steps`: the whole run, with what is resumed. */
+typedef struct tn_schedule {
     tn_schedule_kind kind;
-    int64_t steps, warmup; /* linear, cosine and wsd need steps: they end there */
-    double min;            /* rate at the end, absolute (linear, cosine, wsd) */
-    int64_t decay;         /* wsd: the last `decay` steps fall linearly */
+    int64_t steps, warmup; /* in steps of the optimizer */
+    double min;            /* rate at the end, absolute, not a share (linear, cosine, wsd) */
+    int64_t decay;         /* steps at the end (wsd) */
 } tn_schedule;
 
-double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k); /* k below 1 counts as 1 */
-/* The kind of that name ("inverse-sqrt"), or -1. */
+/* The rate of step k. k below 1 counts as 1; after its end a falling schedule stays at min. */
+double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
+/* The kind of that name ("constant", "linear", "cosine", "wsd", "inverse-sqrt"); -1 if there is
+   none. */
 int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
 
+/* { 0 } is the optimizer's default rate and settings, held constant, without weight decay and
+   without clipping. { .weight_decay = -1, .max_grad_norm = -1 } is the default of these, too; so is
+   NULL. */
 typedef struct tn_optim_options {
-    double lr;              /* 0: the optimizer's default, or the preset's */
-    const char *const *set; /* "name=value" for hyper-parameters, ended by NULL; or NULL.
-                                  "preset=NAME" stands for the settings of that preset; all others
-                                  and the fields here prevail over it. What a field here says is not
-                                  to be said again. It also has those of tn_optim_common:
-                                  "balora=1" balances each LoRA pair after its step (balora.c),
-                                  "balora_every=N" after every N-th only; "fallback_lr=F" is the
-                                  rate of weights that are left to AdamW beside the optimizer's own */
-    double weight_decay;    /* sets the hyper-parameter .decay names; negative: its default */
-    bool decay_all;         /* decay on biases and norms too, not on matrices alone */
-    double max_grad_norm;   /* global norm clipping of raw gradients; 0: off; negative: 1.0, or off
-                                  for optimizers that refuse it */
-    tn_schedule schedule;
+    double lr;              /* 0: the preset's, or else the optimizer's default */
+    const char *const *set; /* settings, see below, ended by NULL; or NULL */
+    double weight_decay;    /* the setting that .decay names. 0: none; negative: its default */
+    bool decay_all;         /* decay falls on biases and norms, too, not on matrices alone */
+    double max_grad_norm;   /* raw gradients are scaled down to this global norm. 0: no clipping;
+                               -1: 1.0, or no clipping if the optimizer refuses it */
+    tn_schedule schedule;   /* of lr and of fallback_lr */
 } tn_optim_options;
 
-/* State for every weight that is trained. Refuses unknown settings (naming the nearest), a pair with
-   rank > min(in, out) for optimizers of pairs, half a pair; params that are NULL or hold an error; a
-   definition that is NULL or has no name, no step, or another hyper[0] than lr; a schedule that falls
-   and has no steps. NULL and an error then. o NULL: the optimizer's defaults, at a constant rate.
-   For the params of a sketch only tn_optim_state_bytes is there. */
-tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *o,
+/* Settings are texts: "beta1=0.95". `tenon optimizers NAME` lists them with defaults and ranges.
+   * "preset=NAME" stands for the settings of that preset. All other texts, and the fields of
+     tn_optim_options, prevail over it. Of two texts for one setting the last counts.
+   * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
+   * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
+     and "balora_every=N": after every N-th step only.
+   * Where weights are left to AdamW "fallback_lr=F" is their rate, if the optimizer has weights of
+     its own, too; else AdamW has the optimizer's rate. */
+
+/* An optimizer for every weight of p that is trained now. options NULL: all defaults, at a constant
+   rate. NULL and an error for: p NULL or with an error; def NULL, without name or .step, or with
+   another hyper[0] than lr; a setting that is unknown (the nearest is named) or out of range;
+   clipping that def refuses, or a decay that it does not have; a schedule that falls and has no
+   steps; one factor of a pair without the other; a pair of rank above min(in, out), if def wants
+   pairs; no memory. For the params of a sketch it counts its state (tn_optim_state_bytes) and
+   refuses steps. */
+tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e);
-void tn_optim_free(tn_optim *o);
-/* One step with the gradients in the params, which are zero after it. A gradient that is not finite
-   refuses the whole step and names the weight; nothing has changed then, and the gradients are still
-   there: tn_params_clear before the next tn_backward, or it adds to them. So does a weight that was
-   added or frozen after the optimizer was made, and another thread inside a call of the context. */
+void tn_optim_free(tn_optim *o); /* NULL is allowed */
+
+/* One step with the gradients in the params, which are zero after it; a weight without a gradient
+   has gradient zero. Returns 0, or a negative TN_E* with the reason in tn_optim_error. A refused
+   step changes no weight and no state, and the gradients stay (perhaps clipped): tn_params_clear
+   before the next tn_backward. Refused are: TN_ENONFINITE  a gradient that is not finite (its
+   weight is named), or too large for .measure TN_ESTATE      a weight frozen, added or merged since
+   tn_optim_new; params of a sketch; another
+                  thread inside a call of the context
+   TN_EARG        o is NULL */
 int tn_optim_step(tn_optim *o);
-const tn_error *tn_optim_error(const tn_optim *o); /* o NULL: an error that says so */
-/* How many numbers an optimizer of pairs or of matrices leaves to AdamW, with AdamW's defaults, and
-   AdamW's rate before the schedule: fallback_lr, or where nothing else is trained the optimizer's own. */
+/* The error of the last step; code 0: none. It is the optimizer's, and the next step overwrites
+   it. */
+const tn_error *tn_optim_error(const tn_optim *o);
+
+/* How many trained numbers the optimizer leaves to AdamW with its default settings. *lr becomes
+   AdamW's rate before the schedule. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o); /* steps done */
-double tn_optim_lr(const tn_optim *o);     /* rate of the last step */
-double tn_optim_grad_norm(
-    const tn_optim *o); /* global norm of the raw gradients of the last step */
-size_t tn_optim_state_bytes(const tn_optim *o);
+double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */
+/* Global norm of the raw gradients of the last step, before clipping; 0 before the first. */
+double tn_optim_grad_norm(const tn_optim *o);
+size_t tn_optim_state_bytes(const tn_optim *o); /* of all blocks of state */
 const tn_optim_def *tn_optim_definition(const tn_optim *o);
-double tn_optim_hyper(const tn_optim *o, const char *name); /* NaN: no such setting */
+/* The value of a setting, also of those of tn_optim_common; NaN if there is none of that name. */
+double tn_optim_hyper(const tn_optim *o, const char *name);
 
-/* State blocks by name, for files: "<slot>.<weight>", e.g. "m.transformer...lora_A.weight"; pair blocks
-   carry the name of the layer. Fills one block, returns false past the end. */
-/* clang-format off */
-typedef struct tn_state_block { char name[256]; bool real; int64_t n; void *data; } tn_state_block; /* real: tn_real, else double */
-/* clang-format on */
+/* A block of state, for files. Its name is SLOT.WEIGHT ("m.transformer.h.0...lora_A.weight"), or
+   SLOT.LAYER for one block per pair. */
+typedef struct tn_state_block {
+    char name[256];
+    bool real;  /* data is tn_real, else double */
+    int64_t n;  /* numbers */
+    void *data; /* the optimizer's: may be read and written between steps, until tn_optim_free */
+} tn_state_block;
+/* Fills *out with block i, from 0; false past the end. */
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out);
-void tn_optim_set_steps(tn_optim *o, int64_t steps); /* after its state was filled from a file */
+/* For state that came from a file: the next step is number steps + 1. Negative: nothing. */
+void tn_optim_set_steps(tn_optim *o, int64_t steps);
 
-/* ---- checkpoints: OUT/checkpoint-N with weights, state, position; exact, atomic, checksummed ---- */
+/* ---- checkpoints: OUT/checkpoint-N with weights, state, position; exact, atomic, checksummed
+   ---- */
 
-typedef struct tn_run_state { /* what resuming needs besides weights and optimizer state */
-    int64_t step;             /* steps done */
-    int64_t batches;          /* micro-batches taken from the loader */
-    double best;              /* best validation loss so far; NaN: none */
-    uint64_t options_hash; /* of all options that change numbers; a resume with others is refused */
+/* What resuming needs besides weights and optimizer state. Counts are from 0 to 2^53. Numbers of
+   runs and hashes are the caller's; 0 means that there is none. */
+typedef struct tn_run_state {
+    int64_t step;          /* steps done */
+    int64_t batches;       /* micro-batches taken from the loader */
+    double best;           /* best validation loss so far; NaN: none */
+    uint64_t options_hash; /* of all options that change numbers */
     int64_t tokens;        /* tokens trained on */
-    int64_t planned;       /* steps the run was to take; 0: not known */
-    int64_t records; /* records of its data; with data_hash their hash (tn_dataset_hash), for the */
-    uint64_t data_hash; /* caller to compare: data may have grown; 0: not known */
-    uint64_t run;       /* number of the run, which its checkpoints carry; 0: it has none. One
-                                  without a number is taken for any run's */
-    uint64_t before;    /* number of the run whose place it takes in the folder; 0: none */
+    int64_t planned;       /* steps of the whole run */
+    int64_t records;       /* records of its data, and their hash (tn_dataset_hash): the caller */
+    uint64_t data_hash;    /* compares them, for data may have grown */
+    uint64_t run;          /* number of the run, which its checkpoints carry. A checkpoint without
+                              a number counts as any run's */
+    uint64_t before;       /* number of the run whose checkpoints this run replaces */
 } tn_run_state;
 
-/* Both take the params that the optimizer was made for, and no others (TN_EARG).
-   Writes folder/checkpoint-STEP (a temporary folder, flushed, renamed), then removes all checkpoints
-   of this run but the newest `keep`, and those of the run before. Other checkpoints stay: one of them
-   in the place of the new one is refused (TN_ESTATE). Refuses (TN_ENONFINITE) trained weights and state
-   that are not finite: nobody could go on from them. Counts are from 0 to 2^53. The base is hashed at
-   the first save of an optimizer alone: it is large, and no step changes it. */
+/* Writes folder/checkpoint-STEP: into a temporary folder, which is flushed and renamed. Then
+   removes the checkpoints of this run with smaller numbers, but for the newest keep - 1 of them,
+   and all of the run r->before; nothing else. p must be the params of the optimizer (TN_EARG). The
+   frozen weights are hashed at the first save of an optimizer only, because no step changes them.
+   Refused are: trained weights or state that are not finite (TN_ENONFINITE), a checkpoint of
+   another run in the place of the new one, params of a sketch, weights merged or frozen since
+   tn_optim_new (TN_ESTATE), what the system does not let us write (TN_EIO). Returns 0 or the code
+   in e. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e);
-/* Loads the newest complete checkpoint of folder (or folder itself if it is one) and says its step; a
-   damaged one is refused by its checksums or a number that is not finite ("...: its checksum is X, expected Y; the file is damaged;
-   the one before is checkpoint-2"), one of a run on other frozen weights, with another model's config
-   (tn_params_base) or another optimizer with TN_EARG. r->options_hash and r->run say
-   on entry which options and which number the run has; 0 accepts any. Nothing has changed when it
-   fails. */
+/* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r.
+   On entry r->options_hash and r->run are those of the run, or 0 to accept any. Nothing has changed
+   if it fails. Refused are: files that are damaged (TN_EFORMAT: by checksum, or with a number that
+   is not finite; the checkpoint before it is named), a run with other options, another number,
+   another optimizer, other frozen weights or another config of the model (TN_EARG; see
+   tn_params_base), and p and o as in tn_checkpoint_save. Returns 0 or the code in e. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
-/* For who opens a checkpoint's weights without its run, as tn_adapter_open does: refuses one whose files
-   are not those of its checksums, and params that stand on another base than its run's. */
+/* For a checkpoint whose weights are read without its run, as tn_adapter_open does. Refuses files
+   that do not fit their checksums (TN_EFORMAT), and params with another base than the run's
+   (TN_EARG). Returns 0 or the code in e. */
 int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e);
-/* Step of the newest complete checkpoint of a run (0: of any) below folder; -1: none, or the folder
-   cannot be listed and e says why. */
+/* The step of the newest complete checkpoint in folder of this run (0: of any). -1: there is none,
+   or the folder cannot be listed and e says why. */
 int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e);
 
 #endif
