@@ -32,9 +32,11 @@ void tn_arena_rewind(tn_arena *a, tn_place to); /* to a place that was a->at, or
 void tn_arena_free(tn_arena *a);
 
 /* Buffers for the gradients of intermediate results, reused by size. */
-/* clang-format off */
-typedef struct tn_buffer { void *base; size_t size; bool taken; } tn_buffer;
-/* clang-format on */
+typedef struct tn_buffer {
+    void *base;
+    size_t size;
+    bool taken;
+} tn_buffer;
 typedef struct tn_buffers {
     tn_buffer *list;
     size_t count, room, bytes;

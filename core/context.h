@@ -15,7 +15,8 @@ void tn_pool_free(tn_pool *p);
 int tn_pool_threads(const tn_pool *p);
 /* tn_parallel_for. */
 int tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg);
-/* The calling thread has the pool for itself until as many calls of leave; false: another one has it. */
+/* The calling thread has the pool for itself until as many calls of leave; false: another one has
+   it. */
 bool tn_pool_enter(tn_pool *p);
 void tn_pool_leave(tn_pool *p);
 void *tn_pool_memory(tn_pool *p, int thread, int scratch, size_t bytes);

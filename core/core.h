@@ -6,18 +6,23 @@
        if (tn_backward(t, tn_sum(t, y))) puts(tn_tape_error(t));
        tn_tape_reset(t);
 
-   Ownership: what an op returns belongs to its tape and lives until tn_tape_reset (or a rewind
-   past it); nobody frees it. Tensors made by tn_tensor_new belong to the caller. Four verbs say
-   who owns what: _new makes, _free ends (and accepts NULL), _reset empties, _close ends a file.
-   Objects may be freed in any order: a tensor that a tape still needs lives on until that tape is
-   reset or freed. What has been freed must not be used, or freed again: nobody can find that out.
-   Errors: the first mistake sticks to the tape and later calls on it do nothing; tn_tape_error
-   says what it was. Calls that end something return 0 or a negative TN_E* of errors.def.
-   NULL: where nothing else is said here and in the other headers, every function refuses a pointer
-   that is NULL. It does nothing then, and returns a negative TN_E*, NULL, 0 or false; if it has a tape
-   or a tn_error, that says so. The `arg` of a callback may be NULL, and so may an array of no elements.
+   This header is for people who use ops; op.h is for people who write them.
+   Ownership: what an op returns belongs to its tape and lives until tn_tape_reset (or until a
+   rewind past it); nobody frees it. Tensors made by tn_tensor_new belong to the caller. Four verbs
+   say who owns what: _new makes, _free ends (and accepts NULL), _reset empties, _close ends a file.
+   Lifetimes: objects may be freed in any order. A context lives on until the last tape and params
+   made with it are freed; a tensor that a tape still needs lives on until that tape is reset or
+   freed. What has been freed must not be used or freed again: no call can detect that.
+   Errors: the first mistake sticks to the tape. After it every op returns NULL and every other call
+   on the tape does nothing, until tn_tape_reset; so a check at tn_backward is enough. tn_tape_error
+   returns the text. Calls with a result of type int return 0 or a negative TN_E* of errors.def.
+   NULL: unless its comment says otherwise, every function of the public headers refuses a pointer
+   that is NULL: it does nothing, and returns a negative TN_E*, NULL, 0 or false. If it has a tape
+   or a tn_error, the mistake sticks there. `arg` of a callback may be NULL, and so may an array of
+   no elements.
    Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
-   MLP, V vocabulary, R LoRA rank, N rows, S keys; M, K, N in products, (M,K) (K,N). Memory sizes are size_t, dimensions int64_t. */
+   MLP, V vocabulary, R LoRA rank, N rows, S keys; M, K, N in products, (M,K) (K,N).
+   Units: sizes of memory are size_t in bytes; dimensions and counts are int64_t in elements. */
 #ifndef TN_CORE_H
 #define TN_CORE_H
 
@@ -41,64 +46,74 @@ enum {
 #undef ERR
 };
 
-/* clang-format off */
-typedef struct tn_error { int code; char text[512]; } tn_error; /* starts as { 0 } */
-/* clang-format on */
+/* The first mistake of an object. It starts as { 0 }; code is 0 or a TN_E*, text is one line. */
+typedef struct tn_error {
+    int code;
+    char text[512];
+} tn_error;
 
-/* Keeps the first mistake: writes code and text unless e already holds one. Returns e->code (e NULL:
-   code). The text is one line, formatted by tn_format; where it is too long, its strings lose their
-   middle. Without a format it is tn_strerror(code). */
+/* Writes code and text into e, unless e already holds a mistake. Returns e->code, or code if e is
+   NULL. tn_format formats the text. If the text is too long, its long strings lose their middle.
+   Without a format the text is tn_strerror(code). */
 int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* For functions that refuse NULL: e->code; TN_EARG where e is NULL or, which e then says, not all
-   other arguments are given: "FUNCTION: an argument is NULL; expected all of them". */
+/* For functions that refuse NULL; `all` says whether every argument is given. If it is false, e
+   gets "FUNCTION: an argument is NULL; expected all of them". Returns e->code, or TN_EARG if e is
+   NULL. */
 int tn_given(tn_error *e, bool all, const char *function);
-/* Adds to the text of a mistake; nothing where there is none. */
+/* Appends to the text of a mistake. Does nothing if e holds none. */
 void tn_error_add(tn_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The meaning of a code in errors.def; "unknown error" for any other number. Never NULL. */
 const char *tn_strerror(int code);
 
 /* ---- memory ---- */
 
-/* Bytes that this process may have in all, what it has already included: what the machine says is
-   available, its swap, and the limits of control groups, address space and data. It errs on the side
-   of more. SIZE_MAX: nothing says. It reads files of the system: not for inner loops. */
+/* Bytes that this process may use in all, including what it uses now. The smallest of these limits
+   counts: the memory that the machine has available plus its swap, the limits of control groups,
+   and the limits of address space and data. The estimate is rather too high than too low. SIZE_MAX
+   if no limit is known. It reads files in /proc and /sys, which takes 0.1 ms. */
 size_t tn_memory_room(void);
 
 /* ---- text that people read ---- */
 
-typedef void tn_sink(void *arg, const char *bytes, size_t n); /* takes the next n bytes of a text */
+/* Takes the next n bytes of a text. */
+typedef void tn_sink(void *arg, const char *bytes, size_t n);
 
-/* As vprintf, with the conversions d i u x X o c s f e g a and the lengths l ll z. What comes in by %s
-   or %c may be of a stranger's file: control characters (U+0080..U+009F too), line ends and what turns
-   the direction of a line are shown as \n \x1b \u0085, a byte that is no UTF-8 as \xff; letters stay
-   letters. Width counts characters. Of a string longer than `most` bytes (0: none is) the middle is
-   left out: "/very/lo...ong/path". A number has at most 511 characters. */
+/* As vprintf, with the conversions d i u x X o c s f e g a and the lengths l ll z; the text goes to
+   put(arg, ...). Strings of %s and %c may come from an untrusted file, so these are escaped:
+   control characters (U+0080 to U+009F too), line ends, and what changes the direction of a line
+   are shown as \n \x1b \u0085; a byte that is not UTF-8 is shown as \xff. Width counts characters.
+   If a string is longer than `most` bytes (0: no limit), its middle is left out:
+   "/very/lo...ong/path". A number has at most 511 characters. */
 void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
-void tn_escape(tn_sink *put, void *arg, const char *s, size_t n); /* n bytes as %s shows them */
+/* Puts n bytes of s, escaped as tn_format escapes %s. */
+void tn_escape(tn_sink *put, void *arg, const char *s, size_t n);
 
 /* ---- context: threads, seed, kernels ----
 
-   One context serves one thread at a time: ops, backward, tn_optim_step and tn_evaluate refuse
-   (TN_ESTATE) while another thread is inside one of them. Threads may take turns, and have tapes of
-   their own on it. Threads that work at the same time need a context each; they may share weights that
-   are frozen. A tape, params and an optimizer are one thread's at a time, too: that is not checked. */
+   One context serves one thread at a time: while a thread is inside an op, tn_backward,
+   tn_optim_step or tn_evaluate, these calls of another thread are refused with TN_ESTATE. Threads
+   may take turns, and each may have a tape of its own. Threads that work at the same time need a
+   context each; they may share frozen weights. A tape, params and an optimizer must be used by one
+   thread at a time, too: that is not checked. */
 
 typedef struct tn_context tn_context;
 
+/* { 0 }: all CPUs, seed 0, the best instruction set. */
 typedef struct tn_options {
-    int threads;     /* 0: as many as there are CPUs for us; results do not depend on it */
+    int threads;     /* 0: as many as this process has CPUs. Results do not depend on it */
     uint64_t seed;   /* key of every random number */
-    const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, else the best the CPU has */
+    const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, or the best that the CPU has */
 } tn_options;
 
-/* NULL when memory or threads are not to be had, or the CPU has not the instruction set asked for (or
-   no CPU has: $TN_ISA is no name). */
-tn_context *tn_context_new(const tn_options *options); /* options NULL: all of them 0 */
-void tn_context_free(
-    tn_context *c); /* it lives on until the last of its tapes and params is freed */
+/* Options NULL is { 0 }. Returns NULL if memory or threads cannot be allocated, or if the
+   instruction set (of `isa`, or of $TN_ISA) is unknown or not supported by this CPU. */
+tn_context *tn_context_new(const tn_options *options);
+/* The context ends when the last of its tapes and params is freed, too. */
+void tn_context_free(tn_context *c);
 int tn_context_threads(const tn_context *c);
 uint64_t tn_context_seed(const tn_context *c);
-const char *tn_context_isa(const tn_context *c);
+const char *tn_context_isa(const tn_context *c); /* "avx2"; belongs to the context */
 
 /* ---- tensors: up to four dimensions, row-major, contiguous ---- */
 
@@ -111,94 +126,108 @@ typedef enum tn_dtype {
     TN_F16   /* the same */
 } tn_dtype;
 
-/* clang-format off */
 typedef struct tn_tensor {
     tn_dtype dtype;
     int ndim;                 /* 1..4; a scalar is (1) */
-    int64_t dim[TN_MAX_NDIM]; /* unused ones are 1 */
-    union { void *data; tn_real *x; int32_t *i; }; /* the values */
-    tn_real *g;               /* TN_REAL: the gradient, same shape, valid while has_grad */
-    bool wants_grad;          /* somebody wants the gradient; freezing a weight clears it */
-    bool has_grad;            /* false: the gradient is zero (nothing was added since) */
-    /* Internal: who made it (the caller if `tape` is NULL), and who still needs it. A tensor is known
-       by its address: a copy of the struct is another tensor, which only borrows the values. */
+    int64_t dim[TN_MAX_NDIM]; /* the unused ones are 1 */
+    union {                   /* the values: */
+        void *data;           /* of any type */
+        tn_real *x;           /* of TN_REAL */
+        int32_t *i;           /* of TN_I32 */
+    };
+    tn_real *g;      /* the gradient of a TN_REAL, same shape; valid while has_grad */
+    bool wants_grad; /* somebody wants the gradient; freezing a weight clears it */
+    bool has_grad;   /* false: the gradient is zero, whatever g holds */
+    /* Internal: who made it (the caller if `tape` is NULL), and who still needs it. A tensor is
+       known by its address: a copy of the struct is another tensor and only borrows the values. */
     struct tn_tensor *self;
     const struct tn_tape *tape;
     int users;
     unsigned char place;
 } tn_tensor;
-/* clang-format on */
 
-/* A tensor of the caller's, zero-filled, with room for a gradient when wants_grad. NULL: no memory, more
-   than tn_memory_room, a shape with a dimension below 1 or more than 2^40 numbers, or no tn_dtype. */
+/* A tensor that belongs to the caller, zero-filled, with memory for a gradient if wants_grad
+   (TN_REAL only). Returns NULL for an unknown dtype, for fewer than 1 or more than 4 dimensions,
+   for a dimension below 1, for more than 2^40 elements, for more bytes than tn_memory_room, and
+   when memory is out. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
-/* Ends a tensor of tn_tensor_new; does nothing with any other, as a tape's. */
+/* Ends a tensor of tn_tensor_new. Does nothing with a tape's tensor or a copy of the struct. */
 void tn_tensor_free(tn_tensor *a);
-/* No gradient is computed for it any more; its memory is given back. (Setting wants_grad by hand makes
-   none: an op in training refuses a tensor that wants a gradient without memory for it.) */
+/* From now on no gradient is computed for the tensor; the gradient's memory is freed. This cannot
+   be undone: an op in training refuses a tensor whose wants_grad was set by hand, because it has no
+   memory for a gradient. */
 void tn_tensor_freeze(tn_tensor *a);
 int64_t tn_tensor_count(const tn_tensor *a); /* number of elements */
-size_t tn_dtype_size(tn_dtype dtype);        /* bytes of one element; 0: no tn_dtype */
-/* "(2,3)" into out (at least 64 bytes), which is returned. */
+size_t tn_dtype_size(tn_dtype dtype);        /* bytes of one element; 0 for an unknown type */
+/* Writes the shape, "(2,3)", into out, which has room for 64 bytes. Returns out. */
 char *tn_tensor_shape(const tn_tensor *a, char *out);
 
 /* ---- the tape ---- */
 
 typedef struct tn_tape tn_tape;
-tn_tape *tn_tape_new(tn_context *c); /* NULL: no memory */
+/* The tape is in training. It keeps the context alive. Returns NULL when memory is out. */
+tn_tape *tn_tape_new(tn_context *c);
 void tn_tape_free(tn_tape *t);
-/* Forgets nodes, results, inputs and the error; keeps the memory. Every call refuses (TN_ESTATE) what
-   was forgotten, and tensors of another tape; a pointer kept over one step is known as such until the
-   end of the next. */
+/* Forgets nodes, results, inputs and the error; keeps the memory for the next step. Afterwards
+   every call refuses the forgotten tensors with TN_ESTATE. A pointer to one is recognised until the
+   end of the next step; after that it may be another tensor. */
 void tn_tape_reset(tn_tape *t);
-/* A mark is a moment in the life of a tape; a rewind forgets all that came after it. What was there at
-   the mark is then as it was, even if an op consumed it in between. Marks need not be used up; one of
-   before a reset forgets everything. */
+/* A mark is a moment in the life of a tape. A rewind to it forgets all that was made after it; what
+   was made before is then as it was, even if an op has consumed it in between. The error stays:
+   only a reset clears it. A mark may be used many times, or never. A mark from before a reset
+   forgets all. */
 typedef uint64_t tn_mark;
 tn_mark tn_tape_mark(tn_tape *t);
 void tn_tape_rewind(tn_tape *t, tn_mark m);
-/* What went wrong first, as "matmul: shapes do not fit: (2,3) (1,4)"; NULL: nothing did. t NULL is
-   wrong, too: "there is no tape: NULL", TN_EARG. */
+/* The first mistake, such as "matmul: shapes do not fit: (2,3) (1,4)"; it belongs to the tape. NULL
+   if there was none. A tape that is NULL is a mistake: "there is no tape: NULL", TN_EARG. */
 const char *tn_tape_error(const tn_tape *t);
-int tn_tape_code(const tn_tape *t);
-tn_context *tn_tape_context(const tn_tape *t);
-/* Training (a new tape's state): nodes are kept, dropout is active and draws its numbers for
-   `draw`, whose low 32 bits must differ from one micro-batch to the next. */
+int tn_tape_code(const tn_tape *t);            /* 0, or the TN_E* of the first mistake */
+tn_context *tn_tape_context(const tn_tape *t); /* belongs to the tape */
+/* Training: nodes are kept for backward, and dropout drops. `draw` chooses dropout's random
+   numbers; its low 32 bits must differ between micro-batches. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
-/* clang-format off */
-void tn_tape_eval(tn_tape *t);       /* no node is kept, dropout passes its input on */
-/* clang-format on */
+/* Evaluation: no node is kept, no result wants a gradient, and dropout returns its input. */
+void tn_tape_eval(tn_tape *t);
 typedef struct tn_mode {
     bool training;
     uint64_t draw;
 } tn_mode;
-tn_mode tn_tape_mode(const tn_tape *t); /* for who changes it and has to change it back */
+/* To change the mode and to restore it. */
+tn_mode tn_tape_mode(const tn_tape *t);
 void tn_tape_set_mode(tn_tape *t, tn_mode mode);
-size_t tn_tape_memory(
-    const tn_tape *t); /* bytes that results, scratch and gradients have taken, each at its most */
-/* An input of the step, in the tape's memory, without a gradient; the caller fills it. NULL, and an
-   error on the tape, for a shape or type that tn_tensor_new does not take. */
+/* Bytes of the tape: the most that results, scratch, gradients and nodes have ever taken, each. */
+size_t tn_tape_memory(const tn_tape *t);
+/* An input of the step: a tensor in the tape's memory that wants no gradient. Its values are
+   undefined until the caller fills them. It lives as long as a result. Returns NULL, with an error
+   on the tape, for a shape or type that tn_tensor_new refuses, or when memory is out. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[]);
 
-/* Adds d loss / d w into the gradient of every tensor that wants one; gradients are zero again after
-   tn_optim_step (or tn_params_clear). loss has one element and is a result of this tape and this
-   step. Refuses (TN_ENONFINITE) a loss that is not finite before it touches a gradient. */
+/* Adds d loss / d w to the gradient of every leaf w that wants one, that is, of the caller's
+   tensors. Only leaves keep their gradients: the gradient of a result is gone when backward
+   returns. Gradients are zero again after tn_optim_step or tn_params_clear; a second backward adds
+   to them. The loss has one element and is a result of this tape and this step. Returns 0 or what
+   sticks to the tape: TN_ENONFINITE if the loss is not finite, TN_ESTATE if nothing wants a
+   gradient or the tape is in evaluation, TN_ESHAPE, TN_ENOMEM. A refused call changes no gradient;
+   after TN_ENOMEM some of them are changed. */
 int tn_backward(tn_tape *t, tn_tensor *loss);
 
 /* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */
 
-uint64_t tn_stream(const char *name); /* the stream of a parameter, a layer, an epoch: FNV-1a */
+/* The stream of a name (of a parameter, a layer, an epoch): its FNV-1a hash. 0 for NULL. */
+uint64_t tn_stream(const char *name);
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
-/* Numbers 4 block .. 4 block + 3 at the cost of one; of block the low 32 bits count, so a draw of a
+/* Writes numbers 4q to 4q+3 at the cost of one. The low 32 bits of q count, so that a draw of a
    stream has 2^34 numbers. */
-void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t block, uint32_t out[4]);
-double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index); /* (0,1) */
+void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, uint32_t out[4]);
+/* Uniform in (0,1), and normal with mean 0 and variance 1. */
+double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
 double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
 /* Fills x[0..n) with U(-bound, bound) or N(0, std^2), from draw 0 of the stream. */
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream);
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream);
 
-/* ---- functions whose bits do not depend on libm or the CPU (libm's double ones do) ---- */
+/* ---- functions with the same bits on every CPU; those of libm differ between CPUs ---- */
 
 double tn_exp(double x); /* relative error < 1e-15 */
 double tn_log(double x);
@@ -207,7 +236,12 @@ double tn_erf(double x);              /* relative error < 1e-15 */
 double tn_erfc(double x);             /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
 double tn_power(double x, int64_t n); /* x^n, by squaring */
 
-/* ---- ops: each a row of ops.def, which says formula and shapes ---- */
+/* ---- ops ----
+
+   Each is a row of ops.def, which has its formula and shapes. An op runs at once. It returns its
+   result, which belongs to the tape. It returns NULL after an error; an operand that is NULL and
+   not optional is one, so that calls may be nested without checks. Operands must be the caller's or
+   of this tape. */
 
 typedef enum tn_layout {
     TN_OUT_IN, /* a weight stored (out,in), as torch.nn.Linear: y = x W^T */

@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-/* clang-format off */
-typedef struct line { char *s; size_t room, n; } line; /* n: bytes that were to be added */
-/* clang-format on */
+typedef struct line {
+    char *s;
+    size_t room, n;
+} line; /* n: bytes that were to be added */
 
 static void add(void *arg, const char *bytes, size_t n)
 {

@@ -10,9 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* clang-format off */
-typedef struct sink { tn_sink *put; void *arg; } sink;
-/* clang-format on */
+typedef struct sink {
+    tn_sink *put;
+    void *arg;
+} sink;
 
 /* ---- strings ---- */
 

@@ -24,9 +24,10 @@ typedef struct worker {
     int thread; /* 1 .. threads-1; the caller of tn_pool_run is 0 */
 } worker;
 
-/* clang-format off */
-typedef struct scratch { void *data; size_t bytes; } scratch;
-/* clang-format on */
+typedef struct scratch {
+    void *data;
+    size_t bytes;
+} scratch;
 
 struct tn_pool {
     int threads;
@@ -235,9 +236,11 @@ void *tn_pool_memory(tn_pool *p, int thread, int which, size_t bytes)
     return s->data;
 }
 
-/* clang-format off */
-typedef struct ranges { int64_t count, length; tn_range_body *body; void *arg; } ranges;
-/* clang-format on */
+typedef struct ranges {
+    int64_t count, length;
+    tn_range_body *body;
+    void *arg;
+} ranges;
 
 static void run_range(void *arg, int64_t i, int thread)
 {

@@ -31,11 +31,11 @@ static void philox(uint32_t v[4], uint64_t k)
     }
 }
 
-void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t block, uint32_t v[4])
+void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, uint32_t v[4])
 {
     if (!v)
         return;
-    v[0] = (uint32_t)block;
+    v[0] = (uint32_t)q;
     v[1] = draw;
     v[2] = (uint32_t)stream;
     v[3] = (uint32_t)(stream >> 32);
@@ -65,7 +65,7 @@ static double box_muller(double u, double v)
     return sqrt(-2 * tn_log(u)) * tn_cos(6.283185307179586 * v);
 }
 
-/* Numbers 2i and 2i+1 make normal i; they lie in one block. */
+/* Numbers 2i and 2i+1 make normal i; tn_random_four makes both at once. */
 double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index)
 {
     uint32_t v[4];

@@ -6,7 +6,7 @@
        silu:      y = a / (1 + exp(-a))
 
    Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415: gelu_erf, of which gelu is the
-   approximation that GPT-2 has, and silu. Work is cut into pieces of TN_CHUNK elements. */
+   approximation that GPT-2 has, and silu. */
 #include "core/ops/ops.h"
 
 typedef void kernel(int64_t n, const tn_real *x, tn_real *y);
@@ -15,59 +15,48 @@ typedef void kernel_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real
 typedef struct job {
     kernel *forward;
     kernel_back *backward;
-    int64_t count;
     const tn_real *a, *dy;
     tn_real beta, *y; /* y: the result, or the gradient that is written */
 } job;
 
-static void chunk(void *arg, int64_t task, int thread)
+static void forward_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    const int64_t from = task * TN_CHUNK, n = tn_min(j->count - from, TN_CHUNK);
-    if (j->forward)
-        j->forward(n, j->a + from, j->y + from);
-    else
-        j->backward(n, j->a + from, j->dy + from, j->beta, j->y + from);
+    j->forward(to - from, j->a + from, j->y + from);
 }
 
-static void run(tn_tape *t, job j)
+static void backward_range(void *arg, int64_t from, int64_t to, int thread)
 {
-    tn_parallel_for(tn_tape_context(t), tn_ranges(j.count, TN_CHUNK), chunk, &j);
-}
-
-static int same_as_input(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    (void)t;
-    tn_like(out, n->in[0]);
-    return 0;
+    (void)thread;
+    const job *j = arg;
+    j->backward(to - from, j->a + from, j->dy + from, j->beta, j->y + from);
 }
 
 static void forward(tn_tape *t, const tn_node *n, kernel *k)
 {
     const tn_tensor *a = n->in[0];
-    run(t, (job){ .forward = k, .count = tn_tensor_count(a), .a = a->x, .y = n->out->x });
+    job j = { .forward = k, .a = a->x, .y = n->out->x };
+    tn_over_elements(t, tn_tensor_count(a), forward_range, &j);
 }
 
 static void backward(tn_tape *t, const tn_node *n, kernel_back *k)
 {
     const tn_tensor *a = n->in[0];
-    tn_real beta, *da = tn_grad(t, n, 0, &beta);
-    if (da)
-        run(t, (job){ .backward = k,
-                      .count = tn_tensor_count(a),
-                      .a = a->x,
-                      .dy = n->out->g,
-                      .beta = beta,
-                      .y = da });
+    job j = { .backward = k, .a = a->x, .dy = n->out->g };
+    j.y = tn_grad(t, n, 0, &j.beta);
+    if (j.y)
+        tn_over_elements(t, tn_tensor_count(a), backward_range, &j);
 }
 
-static const tn_sample samples[] = { { .in = { { 1 } } },
-                                     { .in = { { 3, 5 } } },
-                                     { .in = { { 2, 3, 17 } } },
-                                     { .in = { { 2, 1, 3, 2 } } },
-                                     { .in = { { 1024, 3072 } }, .bench = true },
-                                     { .in = { { 0 } } } };
+static const tn_sample samples[] = {
+    { .in = { { 1 } } },
+    { .in = { { 3, 5 } } },
+    { .in = { { 2, 3, 17 } } },
+    { .in = { { 2, 1, 3, 2 } } },
+    { .in = { { 1024, 3072 } }, .bench = true },
+    { .in = { { 0 } } },
+};
 
 /* ---- relu ---- */
 
@@ -99,7 +88,7 @@ static void relu_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_relu = { .name = "relu", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = relu_forward, .backward = relu_backward, .samples = samples };
+    .shape = tn_shape_as_first, .forward = relu_forward, .backward = relu_backward, .samples = samples };
 /* clang-format on */
 
 tn_tensor *tn_relu(tn_tape *t, tn_tensor *a)
@@ -121,7 +110,7 @@ static void gelu_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_gelu = { .name = "gelu", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = gelu_forward, .backward = gelu_backward, .samples = samples };
+    .shape = tn_shape_as_first, .forward = gelu_forward, .backward = gelu_backward, .samples = samples };
 /* clang-format on */
 
 tn_tensor *tn_gelu(tn_tape *t, tn_tensor *a)
@@ -143,7 +132,7 @@ static void gelu_erf_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_gelu_erf = { .name = "gelu_erf", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = gelu_erf_forward, .backward = gelu_erf_backward, .samples = samples };
+    .shape = tn_shape_as_first, .forward = gelu_erf_forward, .backward = gelu_erf_backward, .samples = samples };
 /* clang-format on */
 
 tn_tensor *tn_gelu_erf(tn_tape *t, tn_tensor *a)
@@ -165,7 +154,7 @@ static void silu_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_silu = { .name = "silu", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = silu_forward, .backward = silu_backward, .samples = samples };
+    .shape = tn_shape_as_first, .forward = silu_forward, .backward = silu_backward, .samples = samples };
 /* clang-format on */
 
 tn_tensor *tn_silu(tn_tape *t, tn_tensor *a)

@@ -20,10 +20,11 @@
 
 enum { TILE = 64 }; /* queries and keys of a tile */
 
-/* A matrix in memory: row r at x + r ld. */
-/* clang-format off */
-typedef struct view { tn_real *x; int64_t ld; } view;
-/* clang-format on */
+/* Rows in memory: row r at x + r ld. */
+typedef struct view {
+    tn_real *x;
+    int64_t ld;
+} view;
 
 typedef struct job {
     tn_context *context;
@@ -121,10 +122,24 @@ static int64_t start_of(const job *j, int64_t b)
     return j->start ? j->start[b] : 0;
 }
 
-static void multiply(job *j, int thread, const tn_product *p)
+static tn_matrix matrix(view m, int64_t rows, int64_t cols)
 {
-    if (tn_gemm_here(j->context, thread, p))
+    return tn_matrix_part(m.x, rows, cols, m.ld);
+}
+
+/* A product of which a triangle is not needed, see gemm.h. */
+static void multiply(job *j, int thread, tn_product p, tn_triangle triangle, int64_t edge)
+{
+    p.triangle = triangle;
+    p.edge = edge;
+    if (tn_gemm_here(j->context, thread, &p))
         atomic_store(&j->failed, true);
+}
+
+/* C (rows,keys) = A B^T: the scores of a tile; query 0 of it sees key `edge` last. */
+static void scores(job *j, int thread, tn_matrix a, tn_matrix b, int64_t edge, tn_real *c)
+{
+    multiply(j, thread, tn_product_of(a, tn_transposed(b), 0, c, TILE), TN_C_LOWER, edge);
 }
 
 /* ---- forward ---- */
@@ -160,40 +175,16 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
     }
     for (int64_t from = 0; from < at + rows; from += TILE) {
         int64_t keys = tn_min(TILE, at + rows - from);
-        multiply(j, thread,
-                 &(tn_product){ .m = rows,
-                                .n = keys,
-                                .k = j->size,
-                                .a = q.x,
-                                .ars = q.ld,
-                                .acs = 1,
-                                .b = k.x + from * k.ld,
-                                .brs = 1,
-                                .bcs = k.ld,
-                                .c = s,
-                                .ldc = TILE,
-                                .triangle = TN_C_LOWER,
-                                .edge = at - from });
+        tn_matrix left = matrix(q, rows, j->size);
+        scores(j, thread, left, matrix(columns(k, from, 0), keys, j->size), at - from, s);
         for (int64_t i = 0; i < rows; i++) {
             int64_t seen = tn_min(keys, at + i + 1 - from);
             stream_row(j, seen > 0 ? seen : 0, from == 0, s + i * TILE, &m[i], &l[i],
                        o.x + i * o.ld);
         }
-        multiply(j, thread,
-                 &(tn_product){ .m = rows,
-                                .n = j->size,
-                                .k = keys,
-                                .a = s,
-                                .ars = TILE,
-                                .acs = 1,
-                                .b = v.x + from * v.ld,
-                                .brs = v.ld,
-                                .bcs = 1,
-                                .c = o.x,
-                                .ldc = o.ld,
-                                .add = from > 0,
-                                .triangle = TN_A_LOWER,
-                                .edge = at - from });
+        tn_matrix p = matrix((view){ s, TILE }, rows, keys);
+        tn_matrix right = matrix(columns(v, from, 0), keys, j->size);
+        multiply(j, thread, tn_product_of(p, right, from > 0, o.x, o.ld), TN_A_LOWER, at - from);
     }
     for (int64_t i = 0; i < rows; i++) {
         if (l[i] != 0)
@@ -233,9 +224,11 @@ static void attention_forward(tn_tape *t, tn_node *n)
 /* ---- backward ---- */
 
 /* One head's rows of one batch row: all its queries, and all keys. */
-/* clang-format off */
-typedef struct head { view q, k, v, o, dq, dk, dv, dout; const tn_real *logs; int64_t at; } head;
-/* clang-format on */
+typedef struct head {
+    view q, k, v, o, dq, dk, dv, dout;
+    const tn_real *logs;
+    int64_t at;
+} head;
 
 static head head_of(const job *j, int64_t b, int64_t h)
 {
@@ -257,34 +250,11 @@ static head head_of(const job *j, int64_t b, int64_t h)
 static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows, int64_t c,
                       int64_t keys, tn_real *p, tn_real *ds)
 {
-    multiply(j, thread,
-             &(tn_product){ .m = rows,
-                            .n = keys,
-                            .k = j->size,
-                            .a = h->q.x + i * h->q.ld,
-                            .ars = h->q.ld,
-                            .acs = 1,
-                            .b = h->k.x + c * h->k.ld,
-                            .brs = 1,
-                            .bcs = h->k.ld,
-                            .c = p,
-                            .ldc = TILE,
-                            .triangle = TN_C_LOWER,
-                            .edge = h->at + i - c });
-    multiply(j, thread,
-             &(tn_product){ .m = rows,
-                            .n = keys,
-                            .k = j->size,
-                            .a = h->dout.x + i * h->dout.ld,
-                            .ars = h->dout.ld,
-                            .acs = 1,
-                            .b = h->v.x + c * h->v.ld,
-                            .brs = 1,
-                            .bcs = h->v.ld,
-                            .c = ds,
-                            .ldc = TILE,
-                            .triangle = TN_C_LOWER,
-                            .edge = h->at + i - c });
+    const int64_t size = j->size, edge = h->at + i - c;
+    scores(j, thread, matrix(columns(h->q, i, 0), rows, size),
+           matrix(columns(h->k, c, 0), keys, size), edge, p);
+    scores(j, thread, matrix(columns(h->dout, i, 0), rows, size),
+           matrix(columns(h->v, c, 0), keys, size), edge, ds);
     for (int64_t r = 0; r < rows; r++, p += TILE, ds += TILE) {
         int64_t seen = h->at + i + r + 1 - c;
         seen = seen < 0 ? 0 : tn_min(keys, seen);
@@ -299,44 +269,31 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     }
 }
 
-/* C += A B, or A^T B, which sums over the queries of a tile; A has ld TILE, C has m rows. Query 0
-   of the tile sees key `edge` last. */
-static void add_product(job *j, int thread, bool transposed, const tn_real *a, int64_t edge,
-                        int64_t m, int64_t k, view b, view c)
+/* C += A B, if anybody wants C. Query 0 of the tile sees key `edge` last. */
+static void add_product(job *j, int thread, tn_matrix a, tn_triangle triangle, int64_t edge, view b,
+                        view c)
 {
     if (c.x)
-        multiply(j, thread,
-                 &(tn_product){ .m = m,
-                                .n = j->size,
-                                .k = k,
-                                .a = a,
-                                .ars = transposed ? 1 : TILE,
-                                .acs = transposed ? TILE : 1,
-                                .b = b.x,
-                                .brs = b.ld,
-                                .bcs = 1,
-                                .c = c.x,
-                                .ldc = c.ld,
-                                .add = true,
-                                .triangle = transposed ? TN_A_UPPER : TN_A_LOWER,
-                                .edge = transposed ? -edge : edge });
+        multiply(j, thread, tn_product_of(a, matrix(b, a.cols, j->size), 1, c.x, c.ld), triangle,
+                 edge);
 }
 
 /* What keys [c, c+TILE) add to the gradients of one query head and of its key/value head. */
 static void backward_keys(job *j, int thread, const head *h, int64_t c)
 {
-    tn_real *p = j->memory + thread * j->piece, *ds = p + TILE * TILE;
+    tn_real *tile = j->memory + thread * j->piece;             // P and dS (2,TILE,TILE)
     int64_t first = c > h->at ? (c - h->at) / TILE * TILE : 0; /* the first tile that sees key c */
     for (int64_t i = first; i < j->queries; i += TILE) {
         int64_t rows = tn_min(TILE, j->queries - i), keys = tn_min(TILE, h->at + i + rows - c);
         int64_t edge = h->at + i - c;
-        make_tile(j, thread, h, i, rows, c, keys, p, ds);
-        add_product(j, thread, true, p, edge, keys, rows, columns(h->dout, i, 0),
+        make_tile(j, thread, h, i, rows, c, keys, tile, tile + TILE * TILE);
+        tn_matrix p = matrix((view){ tile, TILE }, rows, keys);
+        tn_matrix ds = matrix((view){ tile + TILE * TILE, TILE }, rows, keys);
+        add_product(j, thread, tn_transposed(p), TN_A_UPPER, -edge, columns(h->dout, i, 0),
                     columns(h->dv, c, 0));
-        add_product(j, thread, true, ds, edge, keys, rows, columns(h->q, i, 0),
+        add_product(j, thread, tn_transposed(ds), TN_A_UPPER, -edge, columns(h->q, i, 0),
                     columns(h->dk, c, 0));
-        add_product(j, thread, false, ds, edge, rows, keys, columns(h->k, c, 0),
-                    columns(h->dq, i, 0));
+        add_product(j, thread, ds, TN_A_LOWER, edge, columns(h->k, c, 0), columns(h->dq, i, 0));
     }
 }
 

@@ -2,34 +2,15 @@
 
        add:   y = a + b              da = dy            db = dy, summed over rows when b is one row
        mul:   y = a b                da = dy b          db = dy a
-       scale: y = s a                da = s dy
-
-   Work is cut into pieces of TN_CHUNK elements. */
+       scale: y = s a                da = s dy */
 #include "core/ops/ops.h"
 
 typedef struct job {
-    int64_t count, cols; /* elements; columns of b: b[i % cols] belongs to element i */
     const tn_real *a, *b;
+    int64_t cols; /* of b in add: b[i % cols] belongs to element i */
     tn_real s, beta;
     tn_real *y; /* the result, or the gradient that is written */
 } job;
-
-static void run(tn_tape *t, job j, void (*body)(void *arg, int64_t i, int thread))
-{
-    tn_parallel_for(tn_tape_context(t), tn_ranges(j.count, TN_CHUNK), body, &j);
-}
-
-static int64_t end(const job *j, int64_t i)
-{
-    return tn_min(j->count, (i + 1) * TN_CHUNK);
-}
-
-static int same_as_input(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    (void)t;
-    tn_like(out, n->in[0]);
-    return 0;
-}
 
 /* ---- add ---- */
 
@@ -43,15 +24,14 @@ static int add_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-static void add_chunk(void *arg, int64_t task, int thread)
+static void add_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    int64_t to = end(j, task), part;
-    for (int64_t i = task * TN_CHUNK; i < to; i += part) {
+    for (int64_t i = from, n; i < to; i += n) {
         int64_t col = i % j->cols;
-        part = tn_min(j->cols - col, to - i);
-        for (int64_t k = 0; k < part; k++)
+        n = tn_min(j->cols - col, to - i);
+        for (int64_t k = 0; k < n; k++)
             j->y[i + k] = j->a[i + k] + j->b[col + k];
     }
 }
@@ -59,16 +39,11 @@ static void add_chunk(void *arg, int64_t task, int thread)
 static void add_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1];
-    run(t,
-        (job){ .count = tn_tensor_count(a),
-               .cols = tn_tensor_count(b),
-               .a = a->x,
-               .b = b->x,
-               .y = n->out->x },
-        add_chunk);
+    job j = { .a = a->x, .b = b->x, .cols = tn_tensor_count(b), .y = n->out->x };
+    tn_over_elements(t, tn_tensor_count(a), add_range, &j);
 }
 
-/* y = a + b. a's comes last: it may take the memory of dy over. */
+/* y = a + b. a's comes last: it may take over the memory of dy. */
 static void add_backward(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
@@ -110,38 +85,31 @@ static int mul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     if (!tn_same_shape(n->in[0], n->in[1]))
         return tn_refuse_shapes(t, n);
-    tn_like(out, n->in[0]);
-    return 0;
+    return tn_shape_as_first(t, n, out);
 }
 
-static void mul_chunk(void *arg, int64_t task, int thread)
+static void mul_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+    for (int64_t i = from; i < to; i++)
         tn_accumulate(&j->y[i], j->beta, j->a[i] * j->b[i]);
 }
 
 static void mul_forward(tn_tape *t, tn_node *n)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1];
-    run(t, (job){ .count = tn_tensor_count(a), .a = a->x, .b = b->x, .y = n->out->x }, mul_chunk);
+    job j = { .a = n->in[0]->x, .b = n->in[1]->x, .y = n->out->x };
+    tn_over_elements(t, tn_tensor_count(n->out), mul_range, &j);
 }
 
 /* y = a b */
 static void mul_backward(tn_tape *t, const tn_node *n)
 {
     for (int i = 0; i < 2; i++) {
-        const tn_tensor *other = n->in[1 - i];
-        tn_real beta, *g = tn_grad(t, n, i, &beta);
-        if (g)
-            run(t,
-                (job){ .count = tn_tensor_count(other),
-                       .a = n->out->g,
-                       .b = other->x,
-                       .beta = beta,
-                       .y = g },
-                mul_chunk);
+        job j = { .a = n->out->g, .b = n->in[1 - i]->x };
+        j.y = tn_grad(t, n, i, &j.beta);
+        if (j.y)
+            tn_over_elements(t, tn_tensor_count(n->out), mul_range, &j);
     }
 }
 
@@ -167,40 +135,32 @@ tn_tensor *tn_mul(tn_tape *t, tn_tensor *a, tn_tensor *b)
 
 /* ---- scale ---- */
 
-static void scale_chunk(void *arg, int64_t task, int thread)
+static void scale_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t i = task * TN_CHUNK, to = end(j, task); i < to; i++)
+    for (int64_t i = from; i < to; i++)
         tn_accumulate(&j->y[i], j->beta, j->s * j->a[i]);
 }
 
 static void scale_forward(tn_tape *t, tn_node *n)
 {
-    const tn_tensor *a = n->in[0];
-    run(t,
-        (job){ .count = tn_tensor_count(a), .a = a->x, .s = (tn_real)n->attr.r[0], .y = n->out->x },
-        scale_chunk);
+    job j = { .a = n->in[0]->x, .s = (tn_real)n->attr.r[0], .y = n->out->x };
+    tn_over_elements(t, tn_tensor_count(n->out), scale_range, &j);
 }
 
 /* y = s a */
 static void scale_backward(tn_tape *t, const tn_node *n)
 {
-    const tn_tensor *out = n->out;
-    tn_real beta, *da = tn_grad(t, n, 0, &beta);
-    if (da)
-        run(t,
-            (job){ .count = tn_tensor_count(out),
-                   .a = out->g,
-                   .s = (tn_real)n->attr.r[0],
-                   .beta = beta,
-                   .y = da },
-            scale_chunk);
+    job j = { .a = n->out->g, .s = (tn_real)n->attr.r[0] };
+    j.y = tn_grad(t, n, 0, &j.beta);
+    if (j.y)
+        tn_over_elements(t, tn_tensor_count(n->out), scale_range, &j);
 }
 
 /* clang-format off */
 const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
-    .shape = same_as_input, .forward = scale_forward, .backward = scale_backward,
+    .shape = tn_shape_as_first, .forward = scale_forward, .backward = scale_backward,
     .samples = (const tn_sample[]){
         { .in = { { 1 } }, .attr = { .r = { 3 } } },
         { .in = { { 3, 5 } }, .attr = { .r = { -0.125 } } },

@@ -10,18 +10,21 @@
 #include "core/ops/ops.h"
 
 typedef struct sizes {
-    int64_t rows, in, out, rank, width, col;
-} sizes; /* width: of Y */
+    int64_t rows, in, out, rank;
+    int64_t width, col; /* of Y; of the first column that changes */
+} sizes;
 
 static sizes sizes_of(const tn_node *n)
 {
     const tn_tensor *y = n->in[0], *x = n->in[1], *a = n->in[2], *b = n->in[3];
-    return (sizes){ .rows = tn_rows(x),
-                    .in = tn_cols(x),
-                    .out = b->dim[0],
-                    .rank = a->dim[0],
-                    .width = tn_cols(y),
-                    .col = n->attr.i[0] };
+    return (sizes){
+        .rows = tn_rows(x),
+        .in = tn_cols(x),
+        .out = b->dim[0],
+        .rank = a->dim[0],
+        .width = tn_cols(y),
+        .col = n->attr.i[0],
+    };
 }
 
 static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -66,98 +69,49 @@ static void lora_forward(tn_tape *t, tn_node *n)
     tn_real *h = n->wanted ? tn_keep(t, bytes) : tn_temporary(t, bytes); // (N,R)
     if (!x || !h)
         return;
-    tn_multiply(t, n,
-                &(tn_product){ .m = z.rows,
-                               .n = z.rank,
-                               .k = z.in,
-                               .a = x,
-                               .ars = z.in,
-                               .acs = 1,
-                               .b = n->in[2]->x,
-                               .brs = 1,
-                               .bcs = z.in, // A^T (in,R)
-                               .c = h,
-                               .ldc = z.rank });
+    tn_matrix a = tn_matrix_of(n->in[2]->x, z.rank, z.in);
+    tn_matrix b = tn_matrix_of(n->in[3]->x, z.out, z.rank);
+    tn_multiply(t, n, tn_product_of(tn_matrix_of(x, z.rows, z.in), tn_transposed(a), 0, h, z.rank));
     tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], h);
     tn_multiply(t, n,
-                &(tn_product){ .m = z.rows,
-                               .n = z.out,
-                               .k = z.rank,
-                               .a = h,
-                               .ars = z.rank,
-                               .acs = 1,
-                               .b = n->in[3]->x,
-                               .brs = 1,
-                               .bcs = z.rank, // B^T (R,out)
-                               .c = n->out->x + z.col,
-                               .ldc = z.width,
-                               .add = true });
+                tn_product_of(tn_matrix_of(h, z.rows, z.rank), tn_transposed(b), 1,
+                              n->out->x + z.col, z.width));
     n->saved = h;
+}
+
+/* D = dY[:, col : col+out] */
+static tn_matrix block_of_dy(const tn_node *n, sizes z)
+{
+    return tn_matrix_part(n->out->g + z.col, z.rows, z.out, z.width);
 }
 
 /* s h = s drop(X) A^T, from which Y += (s h) B^T: dB += D^T (s h) */
 static void lora_db(tn_tape *t, const tn_node *n, sizes z)
 {
+    tn_matrix h = tn_matrix_of(n->saved, z.rows, z.rank);
     tn_real beta, *db = tn_grad(t, n, 3, &beta); // (out,R)
-    if (!db)
-        return;
-    tn_multiply(t, n,
-                &(tn_product){ .m = z.out,
-                               .n = z.rank,
-                               .k = z.rows,
-                               .a = n->out->g + z.col,
-                               .ars = 1,
-                               .acs = z.width,
-                               .b = n->saved,
-                               .brs = z.rank,
-                               .bcs = 1,
-                               .c = db,
-                               .ldc = z.rank,
-                               .add = beta != 0 });
+    if (db)
+        tn_multiply(t, n, tn_product_of(tn_transposed(block_of_dy(n, z)), h, beta, db, z.rank));
 }
 
 /* h = x A^T: dA += dh^T x */
-static void lora_da(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, const tn_real *x)
+static void lora_da(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh, const tn_real *x)
 {
+    tn_matrix right = tn_matrix_of(x, z.rows, z.in);
     tn_real beta, *da = tn_grad(t, n, 2, &beta); // (R,in)
-    if (!da)
-        return;
-    tn_multiply(t, n,
-                &(tn_product){ .m = z.rank,
-                               .n = z.in,
-                               .k = z.rows,
-                               .a = dh,
-                               .ars = 1,
-                               .acs = z.rank,
-                               .b = x,
-                               .brs = z.in,
-                               .bcs = 1,
-                               .c = da,
-                               .ldc = z.in,
-                               .add = beta != 0 });
+    if (da)
+        tn_multiply(t, n, tn_product_of(tn_transposed(dh), right, beta, da, z.in));
 }
 
 /* h = x A^T: dx = beta dx + dh A */
-static void lora_dx(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh, tn_real beta,
-                    tn_real *dx)
+static void lora_dx(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh, tn_real beta, tn_real *dx)
 {
-    tn_multiply(t, n,
-                &(tn_product){ .m = z.rows,
-                               .n = z.in,
-                               .k = z.rank,
-                               .a = dh,
-                               .ars = z.rank,
-                               .acs = 1,
-                               .b = n->in[2]->x,
-                               .brs = z.in,
-                               .bcs = 1, // A (R,in)
-                               .c = dx,
-                               .ldc = z.in,
-                               .add = beta != 0 });
+    tn_matrix a = tn_matrix_of(n->in[2]->x, z.rank, z.in);
+    tn_multiply(t, n, tn_product_of(dh, a, beta, dx, z.in));
 }
 
 /* h = x A^T with x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
-static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, const tn_real *dh)
+static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh)
 {
     const tn_tensor *x = n->in[1];
     size_t bytes = (size_t)(z.rows * z.in) * sizeof(tn_real);
@@ -180,22 +134,13 @@ static void lora_backward(tn_tape *t, const tn_node *n)
     sizes z = sizes_of(n);
     lora_db(t, n, z);
     if (n->in[1]->wants_grad || n->in[2]->wants_grad) {
-        tn_real *dh = tn_temporary(t, (size_t)(z.rows * z.rank) * sizeof *dh); // (N,R)
-        if (!dh)
+        tn_real *to = tn_temporary(t, (size_t)(z.rows * z.rank) * sizeof *to); // dh (N,R)
+        if (!to)
             return;
-        tn_multiply(t, n,
-                    &(tn_product){ .m = z.rows,
-                                   .n = z.rank,
-                                   .k = z.out,
-                                   .a = n->out->g + z.col,
-                                   .ars = z.width,
-                                   .acs = 1,
-                                   .b = n->in[3]->x,
-                                   .brs = z.rank,
-                                   .bcs = 1, // B (out,R)
-                                   .c = dh,
-                                   .ldc = z.rank });
-        tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], dh);
+        tn_matrix b = tn_matrix_of(n->in[3]->x, z.out, z.rank);
+        tn_multiply(t, n, tn_product_of(block_of_dy(n, z), b, 0, to, z.rank));
+        tn_kernels_on(t)->scale(z.rows * z.rank, (tn_real)n->attr.r[0], to);
+        tn_matrix dh = tn_matrix_of(to, z.rows, z.rank);
         if (tn_drops(n, n->attr.r[1])) {
             lora_dropped(t, n, z, dh);
         } else {

@@ -259,48 +259,16 @@ static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
         memcpy(c->x + i * width, x->x + row * width, (size_t)width * sizeof *c->x);
         c->labels[i] = labels->i[row];
     }
-    tn_multiply(t, n,
-                &(tn_product){ .m = c->rows,
-                               .n = vocab,
-                               .k = width,
-                               .a = c->x,
-                               .ars = width,
-                               .acs = 1,
-                               .b = c->w,
-                               .brs = 1,
-                               .bcs = width,
-                               .c = c->j.memory,
-                               .ldc = vocab });
+    tn_matrix left = tn_matrix_of(c->x, c->rows, width), w = tn_matrix_of(c->w, vocab, width);
+    tn_multiply(t, n, tn_product_of(left, tn_transposed(w), 0, c->j.memory, vocab));
     c->j.rows = c->rows;
     run(t, &c->j, chunk_loss);
     c->j.loss += c->rows;
+    tn_matrix dz = tn_matrix_of(c->j.dz, c->rows, vocab);
     if (k->dx)
-        tn_multiply(t, n,
-                    &(tn_product){ .m = c->rows,
-                                   .n = width,
-                                   .k = vocab,
-                                   .a = c->j.dz,
-                                   .ars = vocab,
-                                   .acs = 1,
-                                   .b = c->w,
-                                   .brs = width,
-                                   .bcs = 1,
-                                   .c = k->dx + c->from * width,
-                                   .ldc = width });
+        tn_multiply(t, n, tn_product_of(dz, w, 0, k->dx + c->from * width, width));
     if (k->dw)
-        tn_multiply(t, n,
-                    &(tn_product){ .m = vocab,
-                                   .n = width,
-                                   .k = c->rows,
-                                   .a = c->j.dz,
-                                   .ars = 1,
-                                   .acs = vocab,
-                                   .b = c->x,
-                                   .brs = width,
-                                   .bcs = 1,
-                                   .c = k->dw,
-                                   .ldc = width,
-                                   .add = c->from > 0 });
+        tn_multiply(t, n, tn_product_of(tn_transposed(dz), left, c->from > 0, k->dw, width));
 }
 
 static void linear_xent_forward(tn_tape *t, tn_node *n)

@@ -20,57 +20,21 @@ static int matmul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 
 static void matmul_forward(tn_tape *t, tn_node *n)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1]; // (M,K) (K,N)
-    tn_multiply(t, n,
-                &(tn_product){ .m = a->dim[0],
-                               .n = b->dim[1],
-                               .k = a->dim[1],
-                               .a = a->x,
-                               .ars = a->dim[1],
-                               .acs = 1,
-                               .b = b->x,
-                               .brs = b->dim[1],
-                               .bcs = 1,
-                               .c = n->out->x,
-                               .ldc = b->dim[1] });
+    tn_matrix a = tn_matrix_like(n->in[0]->x, n->in[0]), b = tn_matrix_like(n->in[1]->x, n->in[1]);
+    tn_multiply(t, n, tn_product_of(a, b, 0, n->out->x, b.cols));
 }
 
 /* C = A B */
 static void matmul_backward(tn_tape *t, const tn_node *n)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1];
-    const tn_real *dc = n->out->g; // (M,N)
-    int64_t rows = a->dim[0], inner = a->dim[1], cols = b->dim[1];
+    tn_matrix a = tn_matrix_like(n->in[0]->x, n->in[0]), b = tn_matrix_like(n->in[1]->x, n->in[1]);
+    tn_matrix dc = tn_matrix_like(n->out->g, n->out);
     tn_real beta, *da = tn_grad(t, n, 0, &beta); // (M,K)
     if (da)
-        tn_multiply(t, n,
-                    &(tn_product){ .m = rows,
-                                   .n = inner,
-                                   .k = cols,
-                                   .a = dc,
-                                   .ars = cols,
-                                   .acs = 1,
-                                   .b = b->x,
-                                   .brs = 1,
-                                   .bcs = cols, // B^T (N,K)
-                                   .c = da,
-                                   .ldc = inner,
-                                   .add = beta != 0 });
+        tn_multiply(t, n, tn_product_of(dc, tn_transposed(b), beta, da, a.cols));
     tn_real *db = tn_grad(t, n, 1, &beta); // (K,N)
     if (db)
-        tn_multiply(t, n,
-                    &(tn_product){ .m = inner,
-                                   .n = cols,
-                                   .k = rows,
-                                   .a = a->x,
-                                   .ars = 1,
-                                   .acs = inner, // A^T (K,M)
-                                   .b = dc,
-                                   .brs = cols,
-                                   .bcs = 1,
-                                   .c = db,
-                                   .ldc = cols,
-                                   .add = beta != 0 });
+        tn_multiply(t, n, tn_product_of(tn_transposed(a), dc, beta, db, b.cols));
 }
 
 /* clang-format off */
@@ -123,69 +87,38 @@ static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
+/* What x is multiplied by, (in,out), in any layout. x NULL: memory is out. */
+static tn_matrix weight(tn_tape *t, const tn_node *n)
+{
+    tn_matrix w = tn_matrix_like(tn_values(t, n->in[1]), n->in[1]);
+    return out_in(n) ? tn_transposed(w) : w;
+}
+
 static void linear_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2]; // (N,in) (out)?
-    int64_t in = tn_cols(x), width = outputs(n);
-    const tn_real *w = tn_values(t, n->in[1]); // (out,in) or (in,out)
-    if (!w)
+    tn_matrix w = weight(t, n);
+    if (!w.x)
         return;
-    tn_multiply(t, n,
-                &(tn_product){ .m = tn_rows(x),
-                               .n = width,
-                               .k = in,
-                               .a = x->x,
-                               .ars = in,
-                               .acs = 1,
-                               .b = w,
-                               .brs = out_in(n) ? 1 : width,
-                               .bcs = out_in(n) ? in : 1,
-                               .c = n->out->x,
-                               .ldc = width,
-                               .bias = b ? b->x : NULL });
+    tn_product p = tn_product_of(tn_matrix_like(x->x, x), w, 0, n->out->x, w.cols);
+    p.bias = b ? b->x : NULL;
+    tn_multiply(t, n, p);
 }
 
 /* dX = dY W (out,in), or dY W^T (in,out) */
 static void linear_dx(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dx)
 {
-    int64_t in = tn_cols(n->in[0]), width = outputs(n);
-    const tn_real *w = tn_values(t, n->in[1]);
-    if (!w)
-        return;
-    tn_multiply(t, n,
-                &(tn_product){ .m = tn_rows(n->in[0]),
-                               .n = in,
-                               .k = width,
-                               .a = n->out->g,
-                               .ars = width,
-                               .acs = 1,
-                               .b = w,
-                               .brs = out_in(n) ? in : 1,
-                               .bcs = out_in(n) ? 1 : width,
-                               .c = dx,
-                               .ldc = in,
-                               .add = beta != 0 });
+    tn_matrix w = weight(t, n), dy = tn_matrix_like(n->out->g, n->out);
+    if (w.x)
+        tn_multiply(t, n, tn_product_of(dy, tn_transposed(w), beta, dx, w.rows));
 }
 
-/* dW = dY^T X (out,in), or X^T dY (in,out): the left factor's rows are its columns in memory */
+/* dW = dY^T X (out,in), or X^T dY (in,out) */
 static void linear_dw(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dw)
 {
-    int64_t in = tn_cols(n->in[0]), width = outputs(n);
-    const tn_real *x = n->in[0]->x, *dy = n->out->g; // (N,in) (N,out)
-    int64_t m = out_in(n) ? width : in, cols = out_in(n) ? in : width;
-    tn_multiply(t, n,
-                &(tn_product){ .m = m,
-                               .n = cols,
-                               .k = tn_rows(n->in[0]),
-                               .a = out_in(n) ? dy : x,
-                               .ars = 1,
-                               .acs = m,
-                               .b = out_in(n) ? x : dy,
-                               .brs = cols,
-                               .bcs = 1,
-                               .c = dw,
-                               .ldc = cols,
-                               .add = beta != 0 });
+    tn_matrix x = tn_matrix_like(n->in[0]->x, n->in[0]), dy = tn_matrix_like(n->out->g, n->out);
+    tn_matrix left = out_in(n) ? dy : x, right = out_in(n) ? x : dy;
+    tn_multiply(t, n, tn_product_of(tn_transposed(left), right, beta, dw, right.cols));
 }
 
 /* Y = X W^T + b, or X W + b */

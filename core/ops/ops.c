@@ -8,6 +8,21 @@ const tn_kernels *tn_kernels_on(const tn_tape *t)
     return tn_kernels_of(tn_tape_context(t));
 }
 
+int tn_shape_as_first(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    (void)t;
+    tn_like(out, n->in[0]);
+    return 0;
+}
+
+int tn_shape_of_number(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    (void)t;
+    (void)n;
+    tn_shape_of(out, 1, 1, 1, 1, 1);
+    return 0;
+}
+
 void tn_no_memory(tn_tape *t, const tn_node *n)
 {
     tn_refuse(t, n->op, TN_ENOMEM, "out of memory");
@@ -24,17 +39,23 @@ void tn_over_rows(const tn_tape *t, int64_t rows, int64_t cols, tn_range_body *b
     tn_parallel_ranges(tn_tape_context(t), rows, length, body, arg);
 }
 
-void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p)
+tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a)
 {
-    if (tn_gemm(tn_tape_context(t), p))
+    return tn_matrix_of(x, tn_rows(a), tn_cols(a));
+}
+
+void tn_multiply(tn_tape *t, const tn_node *n, tn_product p)
+{
+    if (tn_gemm(tn_tape_context(t), &p))
         tn_no_memory(t, n);
 }
 
 /* ---- gradients that are passed on ---- */
 
-/* clang-format off */
-typedef struct passing { const tn_real *x; tn_real beta, *y; } passing;
-/* clang-format on */
+typedef struct passing {
+    const tn_real *x;
+    tn_real beta, *y;
+} passing;
 
 static void pass_range(void *arg, int64_t from, int64_t to, int thread)
 {
@@ -81,9 +102,10 @@ void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
         to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h[i] << 16) : from_f16(h[i]);
 }
 
-/* clang-format off */
-typedef struct widening { const tn_tensor *a; tn_real *to; } widening;
-/* clang-format on */
+typedef struct widening {
+    const tn_tensor *a;
+    tn_real *to;
+} widening;
 
 static void widen_range(void *arg, int64_t from, int64_t to, int thread)
 {
@@ -136,9 +158,11 @@ void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, cons
         tn_kernels_on(t)->axpy(cols, 1, s.part + i * cols, y);
 }
 
-/* clang-format off */
-typedef struct columns { const tn_kernels *kernels; int64_t cols; const tn_real *x; } columns;
-/* clang-format on */
+typedef struct columns {
+    const tn_kernels *kernels;
+    int64_t cols;
+    const tn_real *x;
+} columns;
 
 static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
 {

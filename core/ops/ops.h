@@ -1,7 +1,7 @@
 /* ops.h - what the files of core/ops/ share. Internal header.
 
-       tn_multiply(t, n, &(tn_product){ .m = ... });      a product; no memory sticks to the tape
-       const tn_real *w = tn_values(t, n->in[1]);         values of a weight of any type
+       const tn_real *w = tn_values(t, n->in[1]);           values of a weight of any type
+       tn_multiply(t, n, tn_product_of(dy, b, beta, dx, in)); dx = beta dx + dy b
 
    Ownership: what comes back is temporary memory of the tape. Errors stick to the tape. */
 #ifndef TN_OPS_H
@@ -16,6 +16,10 @@ enum {
     TN_TOKEN_BLOCK = 256 /* rows in one partial sum over tokens: part of the definition */
 };
 
+/* The two commonest `shape` of an op: out is like operand 0; out is one number, (1). */
+int tn_shape_as_first(tn_tape *t, const tn_node *n, tn_tensor *out);
+int tn_shape_of_number(tn_tape *t, const tn_node *n, tn_tensor *out);
+
 /* Runs body on all threads: over ranges of TN_CHUNK elements, or of rows (at least one) that hold
    about as many. */
 void tn_over_elements(const tn_tape *t, int64_t count, tn_range_body *body, void *arg);
@@ -29,8 +33,10 @@ static inline void tn_accumulate(tn_real *y, tn_real beta, tn_real v)
 
 const tn_kernels *tn_kernels_on(const tn_tape *t); /* of the tape's context */
 
-/* Runs the product on all threads; tn_no_memory says on the tape that memory is out. */
-void tn_multiply(tn_tape *t, const tn_node *n, const tn_product *p);
+/* x as the matrix (N,C) whose rows are those of a: its values, or its gradient. */
+tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
+/* Runs the product on all threads. tn_no_memory sticks to the tape that memory is out. */
+void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
 
 /* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL: no
@@ -53,9 +59,10 @@ void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn
 /* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of `stream`:
    the same m whenever it is asked for, and for a second tensor at hardly any cost (its y may be
    NULL). Without training, or with p 0, m / (1-p) is 1. */
-/* clang-format off */
-typedef struct tn_masked { const tn_real *x; tn_real beta, *y; } tn_masked;
-/* clang-format on */
+typedef struct tn_masked {
+    const tn_real *x;
+    tn_real beta, *y;
+} tn_masked;
 void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count,
              tn_masked first, tn_masked second);
 bool tn_drops(const tn_node *n, double p);

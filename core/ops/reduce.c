@@ -1,6 +1,6 @@
 /* reduce.c - sum and mean of all elements.
-   Blocks of TN_CHUNK elements are summed by themselves, in tn_real; their sums are added in
-   order, in double.
+   Chunks of TN_CHUNK elements are summed each by itself, in tn_real; their sums are added in order,
+   in double.
 
        sum:  y = sum a      da = dy
        mean: y = sum a / n  da = dy / n */
@@ -9,17 +9,9 @@
 typedef struct job {
     const tn_kernels *kernels;
     const tn_real *a;
-    tn_real *part; /* (blocks) */
+    tn_real *part; /* (chunks) */
     tn_real s, beta, *da;
 } job;
-
-static int scalar_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    (void)t;
-    (void)n;
-    tn_shape_of(out, 1, 1, 1, 1, 1);
-    return 0;
-}
 
 static void sum_range(void *arg, int64_t from, int64_t to, int thread)
 {
@@ -28,17 +20,17 @@ static void sum_range(void *arg, int64_t from, int64_t to, int thread)
     j->part[from / TN_CHUNK] = j->kernels->sum(to - from, j->a + from);
 }
 
-/* out = the sum / divisor */
+/* y = the sum / divisor */
 static void reduce(tn_tape *t, tn_node *n, int64_t divisor)
 {
-    int64_t count = tn_tensor_count(n->in[0]), blocks = tn_ranges(count, TN_CHUNK);
+    int64_t count = tn_tensor_count(n->in[0]), chunks = tn_ranges(count, TN_CHUNK);
     job j = { .kernels = tn_kernels_on(t), .a = n->in[0]->x };
-    j.part = tn_temporary(t, (size_t)blocks * sizeof *j.part);
+    j.part = tn_temporary(t, (size_t)chunks * sizeof *j.part);
     if (!j.part)
         return;
     tn_over_elements(t, count, sum_range, &j);
     double sum = 0;
-    for (int64_t i = 0; i < blocks; i++)
+    for (int64_t i = 0; i < chunks; i++)
         sum += (double)j.part[i];
     n->out->x[0] = (tn_real)(sum / (double)divisor);
 }
@@ -51,7 +43,7 @@ static void spread_range(void *arg, int64_t from, int64_t to, int thread)
         tn_accumulate(&j->da[i], j->beta, j->s);
 }
 
-/* every element of da gets dy / divisor */
+/* Every element of da gets dy / divisor. */
 static void spread(tn_tape *t, const tn_node *n, int64_t divisor)
 {
     job j = { .s = n->out->g[0] / (tn_real)divisor };
@@ -60,12 +52,14 @@ static void spread(tn_tape *t, const tn_node *n, int64_t divisor)
         tn_over_elements(t, tn_tensor_count(n->in[0]), spread_range, &j);
 }
 
-static const tn_sample samples[] = { { .in = { { 1 } } },
-                                     { .in = { { 3, 5 } } },
-                                     { .in = { { 2, 3, 17 } } },
-                                     { .in = { { 2, 1, 3, 2 } } },
-                                     { .in = { { 1024, 769 } }, .bench = true },
-                                     { .in = { { 0 } } } };
+static const tn_sample samples[] = {
+    { .in = { { 1 } } },
+    { .in = { { 3, 5 } } },
+    { .in = { { 2, 3, 17 } } },
+    { .in = { { 2, 1, 3, 2 } } },
+    { .in = { { 1024, 769 } }, .bench = true },
+    { .in = { { 0 } } },
+};
 
 /* ---- sum ---- */
 
@@ -81,7 +75,7 @@ static void sum_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_sum = { .name = "sum", .inputs = 1,
-    .shape = scalar_shape, .forward = sum_forward, .backward = sum_backward, .samples = samples };
+    .shape = tn_shape_of_number, .forward = sum_forward, .backward = sum_backward, .samples = samples };
 /* clang-format on */
 
 tn_tensor *tn_sum(tn_tape *t, tn_tensor *a)
@@ -109,7 +103,7 @@ static tn_tensor *mean_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr
 
 /* clang-format off */
 const tn_op tn_op_mean = { .name = "mean", .inputs = 1,
-    .shape = scalar_shape, .forward = mean_forward, .backward = mean_backward, .reference = mean_reference,
+    .shape = tn_shape_of_number, .forward = mean_forward, .backward = mean_backward, .reference = mean_reference,
     .samples = samples };
 /* clang-format on */
 

@@ -23,13 +23,6 @@ static job job_of(tn_tape *t, const tn_node *n)
                   .dy = n->out->g };
 }
 
-static int softmax_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    (void)t;
-    tn_like(out, n->in[0]);
-    return 0;
-}
-
 static void softmax_rows(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
@@ -74,7 +67,7 @@ static void softmax_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_result = true,
-    .shape = softmax_shape, .forward = softmax_forward, .backward = softmax_backward,
+    .shape = tn_shape_as_first, .forward = softmax_forward, .backward = softmax_backward,
     .samples = (const tn_sample[]){
         { .in = { { 1 } } },
         { .in = { { 3, 5 } } },
