@@ -172,6 +172,8 @@ void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, i
 tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* 1 to 4 dimensions, each at least 1, with at most 2^40 elements together. */
 bool tn_shape_is_sane(int ndim, const int64_t dim[]);
+/* "(2,3)" into `room` bytes, cut where it is longer. Returns out. */
+char *tn_shape_text(int ndim, const int64_t dim[], char *out, size_t room);
 int64_t tn_rows(const tn_tensor *a); /* product of all dimensions but the last */
 int64_t tn_cols(const tn_tensor *a); /* the last dimension */
 bool tn_same_shape(const tn_tensor *a, const tn_tensor *b);

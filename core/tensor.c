@@ -53,14 +53,18 @@ void tn_like(tn_tensor *out, const tn_tensor *a)
 
 char *tn_tensor_shape(const tn_tensor *a, char *out)
 {
-    if (!a || !out)
+    return a ? tn_shape_text(a->ndim, a->dim, out, 64) : NULL;
+}
+
+char *tn_shape_text(int ndim, const int64_t dim[], char *out, size_t room)
+{
+    if (!dim || !out)
         return NULL;
-    enum { ROOM = 64 };
-    size_t n = 0;
-    for (int i = 0; i < a->ndim && n < ROOM; i++)
-        n += (size_t)snprintf(out + n, ROOM - n, "%s%lld", i ? "," : "(", (long long)a->dim[i]);
-    if (n < ROOM)
-        snprintf(out + n, ROOM - n, ")");
+    size_t n = (size_t)snprintf(out, room, "(");
+    for (int i = 0; i < ndim && n < room; i++)
+        n += (size_t)snprintf(out + n, room - n, "%s%lld", i ? "," : "", (long long)dim[i]);
+    if (n < room)
+        snprintf(out + n, room - n, ")");
     return out;
 }
 

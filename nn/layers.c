@@ -5,12 +5,12 @@
 #include <stdio.h>
 
 /* The weight "NAME.WHAT"; NULL once the params hold an error. */
-static tn_param *add(tn_params *p, const char *name, const char *what, int rank, int64_t d0,
+static tn_param *add(tn_params *p, const char *name, const char *what, int ndim, int64_t d0,
                      int64_t d1)
 {
     char full[256];
     snprintf(full, sizeof full, "%s.%s", name ? name : "", what);
-    return tn_params_add(p, name ? full : NULL, rank, (int64_t[]){ d0, d1 })
+    return tn_params_add(p, name ? full : NULL, ndim, (int64_t[]){ d0, d1 })
                ? tn_params_find(p, full)
                : NULL;
 }

@@ -97,9 +97,12 @@ void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
         memcpy(to, a->x + from, (size_t)n * sizeof *to);
         return;
     }
-    const uint16_t *h = (const uint16_t *)a->data + from;
-    for (int64_t i = 0; i < n; i++)
-        to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h[i] << 16) : from_f16(h[i]);
+    const char *bytes = (const char *)a->data + 2 * from;
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, bytes + 2 * i, sizeof h);
+        to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h << 16) : from_f16(h);
+    }
 }
 
 typedef struct widening {

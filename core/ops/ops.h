@@ -40,7 +40,7 @@ void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
 
 /* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL: no
-   memory. tn_widen converts n elements from element `from` on. */
+   memory. tn_widen converts n elements from element `from` on; bf16 and f16 may lie at any address. */
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
 void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to);
 

@@ -1,6 +1,7 @@
 /* convert.c - numbers between tn_real and the floating types of a file.
 
    A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
+#include "core/ops/ops.h"
 #include "data/data.h"
 
 #include <string.h>
@@ -43,39 +44,11 @@ static uint16_t to_half(double x, half h)
     return (uint16_t)(sign | (result < infinity ? result : infinity));
 }
 
-static double from_half(uint16_t x, half h)
-{
-    int top = (1 << h.exponent) - 1, bias = top >> 1, exponent = x >> h.fraction & top;
-    uint64_t sign = (uint64_t)(x >> 15) << 63, fraction = x & ((1u << h.fraction) - 1);
-    uint64_t wide = exponent == top ? 0x7FF : (uint64_t)(exponent - bias + 1023);
-    if (!exponent && !fraction)
-        wide = 0;
-    /* Denormals are normal numbers of double: shift until the leading 1 drops out. */
-    if (!exponent && fraction) {
-        for (wide++; !(fraction >> h.fraction); wide--)
-            fraction <<= 1;
-        fraction &= (1u << h.fraction) - 1;
-    }
-    uint64_t bits = sign | wide << 52 | fraction << (52 - h.fraction);
-    double out;
-    memcpy(&out, &bits, sizeof out);
-    return out;
-}
-
 static void halves_to(half h, const tn_real *from, int64_t n, unsigned char *to)
 {
     for (int64_t i = 0; i < n; i++) {
         uint16_t x = to_half((double)from[i], h);
         memcpy(to + 2 * i, &x, sizeof x);
-    }
-}
-
-static void halves_from(half h, const unsigned char *from, int64_t n, tn_real *to)
-{
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t x;
-        memcpy(&x, from + 2 * i, sizeof x);
-        to[i] = (tn_real)from_half(x, h);
     }
 }
 
@@ -108,7 +81,9 @@ void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *
         to[i] = (tn_real)x;
     }
     if (type == TN_FILE_F16 || type == TN_FILE_BF16)
-        halves_from(type == TN_FILE_F16 ? f16 : bf16, in, n, to);
+        tn_widen(&(tn_tensor){ .dtype = type == TN_FILE_F16 ? TN_F16 : TN_BF16,
+                               .data = (void *)in },
+                 0, n, to);
 }
 
 const char *tn_file_type_name(tn_file_type type)

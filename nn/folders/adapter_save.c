@@ -1,9 +1,10 @@
 /* adapter_save.c - writing adapters as PEFT reads them.
 
-   PEFT knows one adapter a layer, over all of its outputs. Those on column blocks are put together:
-   A' their A below each other, B' with their B side by side, each in the rows of its block and zero
+   PEFT has one adapter per layer, for all of its outputs. Several on columns of a layer become one: A'
+   is their A below each other; B' is their B side by side, each in the rows of its columns, and zero
    elsewhere. B' A' is the same function; its rank is the sum R', and alpha' = s R'. */
 #include "nn/model.h"
+#include "nn/folders/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,8 +110,8 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
         entries[2 * n + 1] = (tn_entry){
             .name = j->name_b, .type = type, .ndim = 2, .dim = { t.width, rank }, .real = j->b
         };
-        tn_numbers_check(j->name_a, j->a, rank * t.in, type, e);
-        tn_numbers_check(j->name_b, j->b, rank * t.width, type, e);
+        tn_weight_check_numbers(j->name_a, j->a, rank * t.in, type, e);
+        tn_weight_check_numbers(j->name_b, j->b, rank * t.width, type, e);
         n++;
     }
     return n;

@@ -105,7 +105,7 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
     free(done);
 }
 
-/* Says what a model folder has and this one has not. */
+/* Refuses a folder that is missing or lacks what a model folder has. */
 static int check_folder(const char *folder, tn_error *e)
 {
     const tn_presence is = tn_path_is(folder, NULL, e);
@@ -214,17 +214,6 @@ tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e)
 
 /* ---- writing ---- */
 
-int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e)
-{
-    double most = type == TN_FILE_F16 ? 65504 : INFINITY;
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(x[i]) || fabs((double)x[i]) > most)
-            return tn_fail(e, TN_ENONFINITE,
-                           "%s holds %g at element %lld, which is not written as %s", name,
-                           (double)x[i], (long long)i, tn_file_type_name(type));
-    return e->code;
-}
-
 static int save_weights(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
 {
     int64_t n = tn_params_count(m->params);
@@ -237,7 +226,7 @@ static int save_weights(const tn_model *m, const char *folder, tn_file_type type
         entries[i] =
             (tn_entry){ .name = p->name, .type = type, .ndim = p->w->ndim, .real = p->w->x };
         memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
-        tn_numbers_check(p->name, p->w->x, tn_tensor_count(p->w), type, e);
+        tn_weight_check_numbers(p->name, p->w->x, tn_tensor_count(p->w), type, e);
     }
     if (!e->code)
         tn_safetensors_write(path, entries, n, (const char *const[]){ "format", "pt", NULL }, e);

@@ -1,5 +1,6 @@
 /* weights.c - finding and reading the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
+#include "core/op.h"
 #include "data/formats/folder.h"
 
 #include <errno.h>
@@ -199,26 +200,17 @@ const tn_entry *tn_weights_find(const tn_weights *w, const char *name, const tn_
     return NULL;
 }
 
-/* "(2,3)" */
-static void shape_text(int rank, const int64_t dim[], char out[256])
-{
-    int n = snprintf(out, 256, "(");
-    for (int i = 0; i < rank; i++)
-        n += snprintf(out + n, 256 - (size_t)n, "%s%lld", i ? "," : "", (long long)dim[i]);
-    snprintf(out + n, 256 - (size_t)n, ")");
-}
-
-int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
+int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int ndim,
                     const int64_t dim[], tn_error *e)
 {
     char found[256], expected[256];
-    bool same = entry->ndim == rank;
-    for (int i = 0; i < rank && same; i++)
+    bool same = entry->ndim == ndim;
+    for (int i = 0; i < ndim && same; i++)
         same = entry->dim[i] == dim[i];
     if (same)
         return e->code;
-    shape_text(entry->ndim, entry->dim, found);
-    shape_text(rank, dim, expected);
+    tn_shape_text(entry->ndim, entry->dim, found, sizeof found);
+    tn_shape_text(ndim, dim, expected, sizeof expected);
     return tn_fail(e, TN_ESHAPE, "%s: tensor \"%s\" is %s; expected %s", tn_safetensors_path(file),
                    entry->name, found, expected);
 }
@@ -233,4 +225,16 @@ int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor 
                            "%s: tensor \"%s\" holds %g at element %lld; expected finite numbers",
                            tn_safetensors_path(file), entry->name, (double)w->x[i], (long long)i);
     return 0;
+}
+
+int tn_weight_check_numbers(const char *name, const tn_real *x, int64_t n, tn_file_type type,
+                            tn_error *e)
+{
+    double most = type == TN_FILE_F16 ? 65504 : INFINITY;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]) || fabs((double)x[i]) > most)
+            return tn_fail(e, TN_ENONFINITE,
+                           "%s holds %g at element %lld, which is not written as %s", name,
+                           (double)x[i], (long long)i, tn_file_type_name(type));
+    return e->code;
 }

@@ -4,9 +4,10 @@
 
 #include "nn/nn.h"
 
-/* clang-format off */
-typedef struct tn_weights { tn_safetensors **files; int64_t count; } tn_weights; /* starts { 0 } */
-/* clang-format on */
+typedef struct tn_weights { /* starts as { 0 } */
+    tn_safetensors **files;
+    int64_t count;
+} tn_weights;
 
 /* model.safetensors, or the files that model.safetensors.index.json names: no files where
    tn_model_weights says TN_ABSENT. Ended by tn_weights_close, also after errors. */
@@ -16,9 +17,13 @@ int64_t tn_weights_numbers(const tn_weights *w); /* in all tensors of all files 
 /* NULL: no file has it. */
 const tn_entry *tn_weights_find(const tn_weights *w, const char *name, const tn_safetensors **file);
 
-int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int rank,
+/* Refuses a tensor of another shape. */
+int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int ndim,
                     const int64_t dim[], tn_error *e);
 /* Fills w from the entry, which must have this shape and finite numbers. */
 int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e);
+/* Before writing: refuses numbers that the type cannot hold, those that are not finite or too large. */
+int tn_weight_check_numbers(const char *name, const tn_real *x, int64_t n, tn_file_type type,
+                            tn_error *e);
 
 #endif
