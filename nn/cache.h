@@ -5,12 +5,12 @@
 #include "nn/family.h"
 
 struct tn_cache {
-    int64_t layers, room; /* room: positions a row */
+    int64_t layers, room; /* room: positions per row */
     tn_tensor **k, **v;   /* of each layer: (B,room,G D) */
-    tn_tensor *start;     /* (B) i32: positions each row has seen, set by whoever owns the cache */
+    tn_tensor *start;     /* (B) i32: positions each row has seen, set by the owner of the cache */
 };
 
-tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room); /* NULL: no memory */
+tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room); /* NULL when memory is out */
 void tn_cache_free(tn_cache *c);
 
 #endif

@@ -1,6 +1,6 @@
 /* evaluate.c - loss per token, its standard error, and rows answered exactly, without gradients.
 
-   With L_r the sum of -log p over the n_r counted targets of row r of R: loss l = sum L / sum n, a
+   With L_r the sum of -log p over the n_r counted labels of row r of R: loss l = sum L / sum n, a
    ratio of two sums over rows, whose standard error is, to first order,
    sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
 #include "core/context.h"
@@ -11,18 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 128 }; /* targets whose logits are held at a time */
+enum { CHUNK = 128 }; /* labels whose logits are held at a time */
 
-typedef struct scored { /* a target that counts */
+typedef struct scored { /* a label that counts, and what the model gives it */
     int32_t place;      /* in the batch: row T + time */
-    int32_t target;
+    int32_t label;
     bool best;   /* is it the argmax? */
     double loss; /* -log p */
 } scored;
 
-/* clang-format off */
-typedef struct chunk { const tn_tensor *logits; scored *s; } chunk; /* logits (N,V) of s[0..N) */
-/* clang-format on */
+typedef struct chunk {
+    const tn_tensor *logits; /* (N,V) of s[0..N) */
+    scored *s;
+} chunk;
 
 static void score(void *arg, int64_t i, int thread)
 {
@@ -36,11 +37,11 @@ static void score(void *arg, int64_t i, int thread)
         best = z[k] > z[best] ? k : best;
     for (int64_t k = 0; k < V; k++)
         sum += tn_exp((double)z[k] - (double)z[best]);
-    s->loss = tn_log(sum) + (double)z[best] - (double)z[s->target];
-    s->best = best == s->target;
+    s->loss = tn_log(sum) + (double)z[best] - (double)z[s->label];
+    s->best = best == s->label;
 }
 
-/* Scores n targets of hidden states h (B T,C), at most CHUNK at a time. */
+/* Scores n labels of hidden states h (B T,C), at most CHUNK at a time. */
 static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, int64_t n)
 {
     for (int64_t from = 0; from < n && !tn_tape_code(t); from += CHUNK) {
@@ -56,7 +57,7 @@ static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, in
     }
 }
 
-/* The targets of a batch that count, scored. NULL when memory is out or the tape holds an error. */
+/* The labels of a batch that count, scored. NULL when memory is out or the tape holds an error. */
 static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
 {
     int64_t N = b->rows * b->width, n = 0;
@@ -72,7 +73,7 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
             tn_refuse(t, &tn_op_cross_entropy, TN_EARG, "label %d; the vocabulary has %lld",
                       b->labels[i], (long long)m->vocab);
         if (b->labels[i] >= 0)
-            s[n++] = (scored){ .place = (int32_t)i, .target = b->labels[i] };
+            s[n++] = (scored){ .place = (int32_t)i, .label = b->labels[i] };
     }
     tn_tensor *h = m->family->hidden(m, t, ids, NULL); // (B,T,C)
     if (h)
@@ -83,9 +84,9 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
     return NULL;
 }
 
-typedef struct sums {
+typedef struct sums { /* over rows: of L, L^2, L n, n^2 */
     double l, ll, ln, nn;
-} sums; /* over rows: L, L^2, L n, n^2 */
+} sums;
 
 /* Adds the rows of a batch, in order. */
 static void add_batch(const tn_batch *b, const scored *s, sums *sum, tn_eval *out)

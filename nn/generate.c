@@ -13,23 +13,24 @@
 
 typedef struct row { /* of the batch */
     int64_t seen;    /* positions in the cache */
-    int32_t last;    /* token that comes next into the model */
+    int32_t last;    /* token that the model gets next */
     bool ended;
 } row;
 
-/* clang-format off */
-typedef struct choice { double weight; int32_t id; } choice;
-/* clang-format on */
+typedef struct choice {
+    double weight;
+    int32_t id;
+} choice;
 
-typedef struct run {
+typedef struct generation {
     const tn_model *m;
     const tn_sampling *s;
     tn_tape *t;
     tn_cache *cache;
     int64_t rows;
     row *row;
-    choice *choices; /* V */
-} run;
+    choice *choices; /* (V) */
+} generation;
 
 /* ---- choosing a token ---- */
 
@@ -65,7 +66,7 @@ static int64_t cut(const tn_sampling *s, const choice *c, int64_t n)
 }
 
 /* Token of a row from its logits; u in (0,1) decides. */
-static int32_t sample(const run *r, const tn_real *z, double u)
+static int32_t sample(const generation *r, const tn_real *z, double u)
 {
     int64_t V = r->m->vocab, kept;
     int32_t best = largest(z, V);
@@ -98,7 +99,7 @@ static double draw(const tn_sampling *s, int64_t r, int64_t position)
 /* ---- running the model ---- */
 
 /* Logits (B,V) of what follows position last[b] of each row of ids (B,T). NULL: see the tape. */
-static tn_tensor *next_logits(const run *r, tn_tensor *ids, tn_tensor *last)
+static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *last)
 {
     tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache); // (B,T,C)
     if (!h)
@@ -108,8 +109,8 @@ static tn_tensor *next_logits(const run *r, tn_tensor *ids, tn_tensor *last)
 }
 
 /* All prompts at once. */
-static tn_tensor *first_pass(const run *r, const int32_t *const prompts[], const int64_t length[],
-                             int64_t T)
+static tn_tensor *first_pass(const generation *r, const int32_t *const prompts[],
+                             const int64_t length[], int64_t T)
 {
     tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T }); // (B,T)
     tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                 // (B)
@@ -125,8 +126,8 @@ static tn_tensor *first_pass(const run *r, const int32_t *const prompts[], const
     return next_logits(r, ids, last);
 }
 
-/* One token more in each row that goes on. */
-static tn_tensor *next_pass(const run *r)
+/* Runs the last token of each row. */
+static tn_tensor *next_pass(const generation *r)
 {
     tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, 1 }); // (B,1)
     tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                 // (B)
@@ -150,16 +151,18 @@ typedef struct output {
     void *arg;
 } output;
 
-static bool ends_text(const tn_sampling *s, int32_t token)
+static bool ends_text(const generation *r, int32_t token)
 {
-    for (int64_t i = 0; i < s->end_count; i++)
-        if (s->ends[i] == token)
+    const int32_t *ends = r->s->ends ? r->s->ends : r->m->ends;
+    const int64_t n = r->s->ends ? r->s->end_count : r->m->end_count;
+    for (int64_t i = 0; i < n; i++)
+        if (ends[i] == token)
             return true;
-    return token == s->stop;
+    return r->s->end && *r->s->end == token;
 }
 
 /* Chooses a token for each row that goes on. Returns how many still do, or a negative TN_E*. */
-static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn_error *e)
+static int64_t choose(const generation *r, const tn_tensor *logits, const output *o, tn_error *e)
 {
     int64_t going = 0, V = r->m->vocab;
     for (int64_t b = 0; b < r->rows; b++) {
@@ -169,9 +172,9 @@ static int64_t choose(const run *r, const tn_tensor *logits, const output *o, tn
             continue;
         if (!isfinite(z[largest(z, V)]))
             return tn_fail(e, TN_ENONFINITE, "generation: the logits of row %lld are not finite",
-                           (long long)b);
+                           (long long)b + 1);
         int32_t token = sample(r, z, draw(r->s, b, w->seen));
-        w->ended = ends_text(r->s, token);
+        w->ended = ends_text(r, token);
         if (w->ended)
             continue;
         o->out[b][o->made[b]++] = token;
@@ -212,7 +215,7 @@ static int64_t longest(int64_t rows, const int64_t length[])
     return T;
 }
 
-static void generate(const run *r, const int32_t *const ids[], const int64_t length[],
+static void generate(const generation *r, const int32_t *const ids[], const int64_t length[],
                      const output *o, tn_error *e)
 {
     tn_tape_eval(r->t);
@@ -244,13 +247,13 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
         return 0;
     int64_t T = longest(rows, length);
     int64_t room = s->max_tokens < m->positions - T ? T + s->max_tokens : m->positions;
-    run r = { .m = m,
-              .s = s,
-              .rows = rows,
-              .t = tn_tape_new(m->context),
-              .cache = tn_cache_new(m, rows, room),
-              .row = calloc((size_t)rows, sizeof(row)),
-              .choices = calloc((size_t)m->vocab, sizeof(choice)) };
+    generation r = { .m = m,
+                     .s = s,
+                     .rows = rows,
+                     .t = tn_tape_new(m->context),
+                     .cache = tn_cache_new(m, rows, room),
+                     .row = calloc((size_t)rows, sizeof(row)),
+                     .choices = calloc((size_t)m->vocab, sizeof(choice)) };
     if (r.t && r.cache && r.row && r.choices)
         generate(&r, ids, length, &(output){ out, made, each, arg }, e);
     else

@@ -47,7 +47,7 @@ bool tn_target_matches(const char *path, const char *name, size_t length)
            (n == length || path[n - length - 1] == '.');
 }
 
-/* Bytes of the first name of a list, without the spaces around it; *names moves there. */
+/* Moves *names to the first name of the list and returns its length, without the spaces around it. */
 static size_t first_name(const char **names)
 {
     *names += strspn(*names, " ,");
@@ -117,7 +117,7 @@ int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, t
     return tn_params_count(m->params);
 }
 
-/* The layers forget the adapters, whose memory ends. */
+/* Takes the adapters off the layers and frees them; their factors stay in the params. */
 static void forget_adapters(tn_model *m)
 {
     tn_target t;
@@ -192,12 +192,12 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
     const int missing = tn_given(e, m && o, __func__);
     if (missing)
         return missing;
-    tn_lora_options named_ones = *o;
-    if (!named_ones.targets)
-        named_ones.targets = m->family->lora_targets;
-    const char *names = named_ones.targets;
+    tn_lora_options kept = *o;
+    if (!kept.targets)
+        kept.targets = m->family->lora_targets;
+    const char *names = kept.targets;
     int64_t count = check_options(o, e) ? 0 : count_targets(m, names, e);
-    int64_t before = e->code ? e->code : tn_lora_begin(m, count, &named_ones, e);
+    int64_t before = e->code ? e->code : tn_lora_begin(m, count, &kept, e);
     if (before < 0)
         return e->code;
     tn_target t;
@@ -212,37 +212,6 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
                             tn_context_seed(m->context), tn_stream(full));
     }
     return tn_lora_end(m, before, e);
-}
-
-/* A set with the names of all weights but the factors, to which the weights can then move. */
-static tn_params *prepare_without_factors(const tn_model *m, tn_error *e)
-{
-    tn_params *p = tn_params_new(m->context);
-    for (int64_t i = 0; p && i < tn_params_count(m->params); i++)
-        if (tn_params_at(m->params, i)->lora_scale == 0)
-            tn_params_add(p, tn_params_at(m->params, i)->name, 1, (int64_t[]){ 1 });
-    if (p && !tn_params_error(p)->code) {
-        tn_params_describe_as(p, m->params);
-        return p;
-    }
-    tn_params_free(p);
-    tn_fail(e, TN_ENOMEM, "out of memory to take the adapters off");
-    return NULL;
-}
-
-/* Takes the adapters off: the other weights move, with their names and addresses; the rest ends. */
-static void move_to(tn_model *m, tn_params *p)
-{
-    for (int64_t i = 0, k = 0; i < tn_params_count(m->params); i++) {
-        tn_param *from = tn_params_at(m->params, i), weight = *from;
-        if (weight.lora_scale != 0)
-            continue;
-        *from = *tn_params_at(p, k);
-        *tn_params_at(p, k++) = weight;
-    }
-    forget_adapters(m);
-    tn_params_free(m->params);
-    m->params = p;
 }
 
 /* W += s B A, W stored (out,in) or (in,out). */
@@ -271,13 +240,13 @@ int tn_lora_merge(tn_model *m, tn_error *e)
         return e->code;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
-    tn_params *p = prepare_without_factors(m, e);
-    if (!p)
-        return e->code;
     tn_target t;
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             merge(t.layer, a);
-    move_to(m, p);
+    forget_adapters(m);
+    for (int64_t i = tn_params_count(m->params); i-- > 0;)
+        if (tn_params_at(m->params, i)->lora_scale != 0)
+            tn_params_remove(m->params, i);
     return 0;
 }

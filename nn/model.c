@@ -29,7 +29,7 @@ const tn_family *tn_family_find(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* One that is outside the vocabulary cannot occur. */
+/* Adds a token that ends a text. One outside the vocabulary is ignored: it cannot occur. */
 static int add_end(tn_model *m, int64_t id, tn_error *e)
 {
     for (int64_t i = 0; i < m->end_count; i++)
@@ -128,7 +128,8 @@ static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
     return NULL;
 }
 
-/* Refuses a config of far more numbers than the weight files hold, or than memory does. */
+/* Refuses a config that describes far more numbers than the weight files hold, or more than fit into
+   memory. */
 static int check_size(const tn_model *sketch, const tn_json *config, const char *where, tn_error *e)
 {
     char expected[160];
@@ -195,7 +196,7 @@ void tn_model_free(tn_model *m)
     free(m);
 }
 
-/* Numbers of a batch (B,T) as an input of the step. */
+/* The ids or labels of a batch (B,T) on the tape. */
 static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
 {
     tn_tensor *a = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
@@ -208,9 +209,9 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
 {
     if (tn_tape_given(t, m && b && b->ids && b->labels, __func__))
         return NULL;
-    tn_tensor *ids = input(t, b, b->ids), *targets = input(t, b, b->labels); // (B,T)
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                       // (B,T,C)
-    return tn_linear_xent(t, h, m->head, targets, tokens);
+    tn_tensor *ids = input(t, b, b->ids), *labels = input(t, b, b->labels); // (B,T)
+    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                      // (B,T,C)
+    return tn_linear_xent(t, h, m->head, labels, tokens);
 }
 
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training)

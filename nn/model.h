@@ -1,4 +1,4 @@
-/* model.h - how models are made, for the files of nn/. Internal header. */
+/* model.h - making models and putting adapters on them, for the files of nn/. Internal header. */
 #ifndef TN_MODEL_H
 #define TN_MODEL_H
 
@@ -12,10 +12,9 @@
 
 /* The family that the config's model_type names; NULL and an error otherwise. */
 const tn_family *tn_family_find(const tn_json *config, tn_error *e);
-/* The model of a config; `start` holds what is known already: vocab and end (if vocab > 0), tied
-   (where the config does not say), stored. A sketch has no memory for its weights. Otherwise a model
-   that this process cannot hold is refused, before memory is taken for it, in the name of `where`.
-   NULL and an error then. */
+/* The model of a config; `start` holds what is known already: vocab (if > 0), tied (where the config
+   does not say), stored. A sketch has no memory for its weights. Other models that do not fit into
+   memory are refused before they take any; `where` stands in the message. NULL and an error then. */
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
                         const tn_model *start, bool sketch, tn_error *e);
 
@@ -23,20 +22,21 @@ void tn_params_hold(tn_params *p); /* until one more tn_params_free */
 
 /* Refuses the model of a sketch, which has no numbers. */
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
-/* Describes the params by the config; again when that changes (dropout is the run's, and 0 yet). */
+/* Describes the params by the model's config; to be called again when that changes. */
 int tn_model_describe(const tn_model *m, tn_error *e);
-void tn_params_describe_as(tn_params *p, const tn_params *other);
 
-/* Putting adapters on a model that has none: room for so many, each of them, the end. Returns how many
-   weights there were before, or a negative TN_E*. */
+/* Adapters are put on a model that has none in three moves. Begin makes room for so many, and returns
+   how many weights there are before, or a negative TN_E*. */
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
-/* An adapter on a target, with its two factors in the params: A and B are zero, B (out,R). NULL:
-   see the params' error. */
+/* Puts one on a target, and its factors into the params, zeros: A (R,in), B (out,R). NULL: e says why. */
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
                         tn_error *e);
-/* Freezes the weights that were there before; or, if e is set, leaves the model as it was then. */
+/* Freezes the weights that were there before; or, if e is set, makes the model what it was then. */
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
-/* Forgets the weights from number `count` on, and the error. */
+/* Takes weight i out of the set, frozen. Where an optimizer knows the set, it keeps the weight's memory
+   until the set ends: the optimizer then sees that the weight is frozen. */
+void tn_params_remove(tn_params *p, int64_t i);
+/* Removes the weights from number `count` on, and the error. */
 void tn_params_cut(tn_params *p, int64_t count);
 /* The factors in a checkpoint-N folder of a LoRA run, put on the model. */
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e);
@@ -55,8 +55,5 @@ int tn_lora_keep_names(tn_model *m, tn_error *e);
 
 /* Adds the token ids of an eos_token_id (a number, a list or null) to those that end a text. */
 int tn_model_add_ends(tn_model *m, const tn_json *ids, tn_error *e);
-
-/* Refuses numbers that are not finite as this type. */
-int tn_numbers_check(const char *name, const tn_real *x, int64_t n, tn_file_type type, tn_error *e);
 
 #endif

@@ -18,7 +18,7 @@
    What goes wrong:
    * A weight is frozen after tn_optim_new: the optimizer has state for it and refuses every step
      (TN_ESTATE). Freeze first, then make the optimizer.
-   * An optimizer is used after tn_lora_merge: its weights are gone, and it refuses (TN_ESTATE).
+   * An optimizer is used after tn_lora_merge: its weights are frozen, and it refuses (TN_ESTATE).
    * A loss that is on the tape when tn_evaluate starts is gone afterwards: evaluate between steps.
    * A model is opened from a folder without weights: they are random then. Look at m->stored. */
 #ifndef TN_NN_H
@@ -188,29 +188,30 @@ bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
 /* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are written as
    one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Adds the adapters to their weights, W += s B A in double, and takes them off. Side effects: m->params
-   is another set afterwards, which holds the same tensors without the factors (pointers to those are
-   dead; the rest stay frozen), and an optimizer made before refuses its next step. */
+/* Adds the adapters to their weights, W += s B A in double, and takes the factors out of m->params.
+   Side effects: pointers to the factors are dead, the other weights stay frozen, and an optimizer made
+   before refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
 /* ---- generation ---- */
 
 typedef struct tn_sampling {
-    double temperature; /* 0: greedy */
-    int64_t top_k;      /* 0: off */
-    double top_p;       /* 1 (or 0): off */
-    uint64_t seed;
-    int64_t max_tokens;
-    int32_t stop;        /* end token; -1: none */
-    const int32_t *ends; /* further end tokens, as those of a model; NULL: none */
-    int64_t end_count;
+    double temperature;  /* 0: greedy, always the likeliest token; else probabilities ^ (1 / it) */
+    int64_t top_k;       /* only the k likeliest tokens; 0: off */
+    double top_p;        /* only the fewest likeliest tokens whose share reaches it; 0 or 1: off */
+    uint64_t seed;       /* key of the random numbers, with the row and the position */
+    int64_t max_tokens;  /* most tokens of a row; 0: none is made */
+    const int32_t *ends; /* tokens that end a row; NULL: those of the model */
+    int64_t end_count;   /* of ends, 0: nothing but max_tokens and positions ends a row */
+    const int32_t *end;  /* one more, such as the tokenizer's; NULL: none */
 } tn_sampling;
 
-/* Continues `rows` prompts together with a key/value cache. ids[r] (length[r] >= 1) is each prompt.
-   out[r] has room for max_tokens; made[r] tokens are written, the end token not among them. A row ends
-   with the model's positions too: a prompt that takes all of them is followed by one token. A
-   row's result does not depend on the other rows. each(arg, row, token), if not NULL, is called with
-   every token as it comes. */
+/* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the
+   model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written, the end
+   token not among them. A row ends with the model's positions too: a prompt that takes all of them is
+   followed by one token. A row's result does not depend on the rows beside it; when temperature is
+   not 0 it depends on its number r. each(arg, row, token), if not NULL, is called with every token as
+   it comes. After an error made[r] says what was written so far. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e);

@@ -13,7 +13,9 @@ struct tn_params {
     int users; /* who made it, and optimizers: the last one frees it */
     tn_context *context;
     tn_param **all; /* each its own memory: a tn_param keeps its address */
-    int64_t count, room;
+    int64_t count;  /* weights of the set, all[0..count) */
+    int64_t kept;   /* behind them, up to `kept`: removed ones that an optimizer still knows */
+    int64_t room;
     bool sketch;          /* no weight has memory */
     uint64_t description; /* its hash; 0: none */
     tn_error error;
@@ -61,7 +63,7 @@ void tn_params_free(tn_params *p)
 {
     if (!p || --p->users > 0)
         return;
-    for (int64_t i = 0; i < p->count; i++)
+    for (int64_t i = 0; i < p->kept; i++)
         free_param(p->all[i]);
     free(p->all);
     tn_context_free(p->context);
@@ -70,7 +72,7 @@ void tn_params_free(tn_params *p)
 
 static bool make_room(tn_params *p)
 {
-    if (p->count < p->room)
+    if (p->kept < p->room)
         return true;
     int64_t room = p->room ? 2 * p->room : 64;
     tn_param **all = realloc(p->all, (size_t)room * sizeof(tn_param *));
@@ -81,7 +83,7 @@ static bool make_room(tn_params *p)
     return true;
 }
 
-tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t dim[])
+tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[])
 {
     if (!p || tn_given(&p->error, name && dim, __func__))
         return NULL;
@@ -89,7 +91,7 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
         tn_fail(&p->error, TN_EARG, "%s: there is a weight of this name already", name);
         return NULL;
     }
-    if (!tn_shape_is_sane(rank, dim)) {
+    if (!tn_shape_is_sane(ndim, dim)) {
         tn_fail(&p->error, TN_ESHAPE,
                 "%s: expected 1 to %d dimensions from 1, at most 2^40 numbers", name, TN_MAX_NDIM);
         return NULL;
@@ -97,21 +99,35 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int rank, const int64_t
     tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;
     if (a) {
         a->name = strdup(name);
-        a->w = (p->sketch ? tn_tensor_sketch : tn_tensor_new)(TN_REAL, rank, dim, true);
+        a->w = (p->sketch ? tn_tensor_sketch : tn_tensor_new)(TN_REAL, ndim, dim, true);
     }
     if (!a || !a->name || !a->w) {
         free_param(a);
         tn_fail(&p->error, TN_ENOMEM, "%s: out of memory for this weight", name);
         return NULL;
     }
+    p->all[p->kept++] = p->all[p->count];
     p->all[p->count++] = a;
     return a->w;
+}
+
+void tn_params_remove(tn_params *p, int64_t i)
+{
+    tn_param *a = p->all[i];
+    memmove(p->all + i, p->all + i + 1, (size_t)(p->kept - i - 1) * sizeof(tn_param *));
+    p->all[p->kept - 1] = a;
+    p->count--;
+    tn_tensor_freeze(a->w);
+    if (p->users > 1)
+        return;
+    p->kept--;
+    free_param(a);
 }
 
 void tn_params_cut(tn_params *p, int64_t count)
 {
     while (p->count > count)
-        free_param(p->all[--p->count]);
+        tn_params_remove(p, p->count - 1);
     p->error = (tn_error){ 0 };
 }
 
@@ -224,11 +240,6 @@ void tn_params_describe(tn_params *p, const char *text)
     if (!p || !text)
         return;
     p->description = tn_hash_bulk(text, strlen(text), 0);
-}
-
-void tn_params_describe_as(tn_params *p, const tn_params *other)
-{
-    p->description = other->description;
 }
 
 uint64_t tn_params_digest(const tn_params *p, bool trained)

@@ -103,7 +103,7 @@ static void take_medians(watch *w, int64_t warm_up)
 static int evaluate_all(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
 {
     if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
-        tn_dataset_facts(s->data[which]).stream)
+        tn_dataset_facts(s->data[which]).text)
         out->exact = -1;
     return e->code;
 }

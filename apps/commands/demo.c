@@ -142,8 +142,8 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
         int64_t n = 0, room = 0, count = 0;
         tn_task_record(s->task, s->seed, "test", i, &r);
         tn_encode(s->tokenizer, r.prompt, strlen(r.prompt), &ids, &n, &room, NULL, e);
-        tn_sampling greedy = { .max_tokens = s->model->positions - n,
-                               .stop = tn_tokenizer_end(s->tokenizer) };
+        const int32_t end = tn_tokenizer_end(s->tokenizer);
+        tn_sampling greedy = { .max_tokens = s->model->positions - n, .end = &end };
         if (!e->code)
             tn_generate(s->model, 1, (const int32_t *const[]){ ids }, &n, &greedy,
                         (int32_t *const[]){ made }, &count, NULL, NULL, e);

@@ -135,14 +135,13 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
     for (int64_t r = 0; r < b->rows && !e->code; r++)
         if (!(b->out[r] = malloc((size_t)most * sizeof *b->out[r])))
             tn_fail(e, TN_ENOMEM, "%lld tokens: out of memory", (long long)most);
+    const int32_t end = tn_tokenizer_end(s->tokenizer);
     const tn_sampling how = { .temperature = o->temp,
                               .top_k = o->top_k,
                               .top_p = o->top_p,
                               .seed = (uint64_t)o->seed,
                               .max_tokens = most,
-                              .stop = tn_tokenizer_end(s->tokenizer),
-                              .ends = s->model->ends,
-                              .end_count = s->model->end_count };
+                              .end = &end };
     teller t = { .s = s, .e = e };
     if (!e->code && b->rows == 1)
         show_tokens(&t, b->ids[0], b->length[0]);

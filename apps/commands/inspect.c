@@ -203,7 +203,7 @@ static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t co
 {
     const tn_data_facts f = tn_dataset_facts(d);
     show("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped", (long long)f.records,
-         f.stream ? "windows" : "records", (long long)f.tokens, (long long)f.loss_tokens,
+         f.text ? "windows" : "records", (long long)f.tokens, (long long)f.loss_tokens,
          (long long)f.truncated, (long long)f.skipped);
     if (f.left)
         show(", the last %lld in no window", (long long)f.left);

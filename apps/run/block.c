@@ -48,7 +48,7 @@ static void data_line(const setup *s, const options *o, part which, const char *
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
     show("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
-         records, f.stream ? "windows" : "records", tokens, counted,
+         records, f.text ? "windows" : "records", tokens, counted,
          show_cuts(&f, setup_length(s, o), cuts));
 }
 
@@ -59,7 +59,7 @@ void progress_setup(const setup *s, const options *o)
     data_line(s, o, PART_TRAIN, "data");
     data_line(s, o, PART_VALID, "valid");
     data_line(s, o, PART_TEST, "test");
-    if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).stream)
+    if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).text)
         show("           prompts %s the loss\n", o->mask_prompt ? "are masked out of" : "count in");
 }
 

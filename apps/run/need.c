@@ -81,7 +81,7 @@ int64_t need_width(const tn_dataset *d, int64_t length, double seen)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     int64_t shortest = length, longest = 1, prompt;
-    if (f.stream)
+    if (f.text)
         return f.tokens < length ? f.tokens : length;
     for (int64_t i = 0; i < f.records; i++) {
         const int64_t n =

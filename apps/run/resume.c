@@ -131,7 +131,7 @@ static void add_old_facts(const run *r, tn_text *out)
 static int check_old(const run *r, const config *theirs, tn_error *e)
 {
     if (theirs->old && r->o->grad_accumulation_steps > 1 &&
-        !tn_dataset_facts(r->s->data[PART_TRAIN]).stream)
+        !tn_dataset_facts(r->s->data[PART_TRAIN]).text)
         tn_fail(e, TN_ESTATE,
                 "%s: of an older tenon, which chose the records of accumulated batches "
                 "otherwise; expected a new run (--overwrite)",

@@ -87,11 +87,8 @@ static int answer(answers *a, answer_score *out, tn_error *e)
     for (int64_t r = 0; r < a->rows && !e->code; r++)
         if (!(a->out[r] = malloc((size_t)most * sizeof *a->out[r])))
             tn_fail(e, TN_ENOMEM, "answers: out of memory");
-    const tn_model *m = a->s->model;
-    const tn_sampling greedy = { .max_tokens = most,
-                                 .stop = tn_tokenizer_end(a->s->tokenizer),
-                                 .ends = m->ends,
-                                 .end_count = m->end_count };
+    const int32_t end = tn_tokenizer_end(a->s->tokenizer);
+    const tn_sampling greedy = { .max_tokens = most, .end = &end };
     if (a->rows && !e->code)
         tn_generate(a->s->model, a->rows, (const int32_t *const *)a->ids, a->length, &greedy,
                     a->out, a->made, NULL, NULL, e);

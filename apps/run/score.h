@@ -6,7 +6,7 @@
 
 typedef struct answer_score {
     int64_t records, exact; /* answered; the answer, generated greedily, is the record's */
-    double parts;           /* of a task: mean share of the slots that are right */
+    double parts;           /* of a task: mean share of the facts that are right */
 } answer_score;
 
 /* Generates an answer to every record of the part that has a completion; 0 records: none has. A record

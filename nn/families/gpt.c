@@ -7,9 +7,8 @@
        h = h + c_proj(f(c_fc(ln_2(h))))                              f: gelu unless the config names another
        logits = ln_f(h) head^T                                       (B,T,V); head is wte when tied
 
-   A model is a struct of layers, build() that makes them from a config, hidden() that runs them,
-   target() that lists what LoRA may adapt, config() that writes the config, and a row in
-   families.def. Weights have the names and layouts of Hugging Face's files. */
+   The functions at the end of the file, in tn_family_gpt, are described in family.h. Weights have the
+   names and layouts of Hugging Face's files. */
 #include "nn/family.h"
 
 #include <math.h>
@@ -47,7 +46,7 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 /* ---- the forward pass ---- */
 
-static tn_tensor *drop(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
+static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
 {
     return m->dropout > 0 ? tn_dropout(t, x, m->dropout, tn_stream(name)) : x;
 }
@@ -60,7 +59,7 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     h = tn_linear_layer_run(&b->c_attn, t, h);        // (B,T,3C), q|k|v
     h = tn_attend(m, t, layer, h, h, h, cache);       // (B,T,C)
     h = tn_linear_layer_run(&b->attn_proj, t, h);     // (B,T,C)
-    return drop(m, t, h, b->attn_proj.name);
+    return dropout(m, t, h, b->attn_proj.name);
 }
 
 static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x)
@@ -70,7 +69,7 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);      // (B,T,C)
     h = g->f->run(t, tn_linear_layer_run(&b->c_fc, t, h)); // (B,T,F)
     h = tn_linear_layer_run(&b->mlp_proj, t, h);           // (B,T,C)
-    return drop(m, t, h, b->mlp_proj.name);
+    return dropout(m, t, h, b->mlp_proj.name);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
@@ -78,7 +77,7 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     const gpt *g = m->impl;
     tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
     tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
-    x = drop(m, t, x, "embedding"); // (B,T,C)
+    x = dropout(m, t, x, "embedding"); // (B,T,C)
     for (int64_t i = 0; i < m->layers; i++) {
         x = tn_add(t, x, attention(m, t, i, x, cache));
         x = tn_add(t, x, mlp(m, t, i, x));
@@ -90,8 +89,8 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
    projection and a sum; around the blocks are two embeddings, their sum and ln_f. */
 static int64_t activations(const tn_model *m)
 {
-    int64_t C = m->width, F = ((const gpt *)m->impl)->inner, drops = m->dropout > 0;
-    return (4 + drops) * C + m->layers * ((10 + 2 * drops) * C + 2 * F);
+    int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;
+    return (4 + dropped) * C + m->layers * ((10 + 2 * dropped) * C + 2 * F);
 }
 
 /* ---- making one ---- */
@@ -144,8 +143,8 @@ static const activation *read_activation(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* What other models' keys say is not read, by Transformers neither: refused where it is another thing
-   than what is computed. */
+/* Keys of other models are ignored, as by Transformers, but refused where they contradict what is
+   computed. */
 static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
 {
     double eps = g->eps;
@@ -222,7 +221,7 @@ static void free_gpt(void *impl)
     free(g);
 }
 
-/* ---- what others ask ---- */
+/* ---- what the rest of nn/ asks for ---- */
 
 /* The four matrices of every block, and the query, key and value columns of the first. */
 static int target(const tn_model *m, int64_t i, tn_target *out)
@@ -231,10 +230,10 @@ static int target(const tn_model *m, int64_t i, tn_target *out)
         return 0;
     block *b = &((const gpt *)m->impl)->blocks[i / 7];
     tn_linear_layer *layers[] = { &b->c_attn, &b->attn_proj, &b->c_fc, &b->mlp_proj };
-    static const char *const blocks[] = { "q", "k", "v" };
+    static const char *const columns[] = { "q", "k", "v" };
     int64_t k = i % 7, C = m->width;
     *out = k < 4 ? tn_target_layer(layers[k])
-                 : tn_target_columns(&b->c_attn, blocks[k - 4], (k - 4) * C, C);
+                 : tn_target_columns(&b->c_attn, columns[k - 4], (k - 4) * C, C);
     return 1;
 }
 

@@ -1,7 +1,7 @@
 /* adapter_checkpoint.c - the adapters of a run that was not finished: a folder checkpoint-N.
 
-   Its model.safetensors holds the factors under the names that the params have, those of column
-   blocks too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each. */
+   Its model.safetensors holds the factors under the names that the params have, those on columns
+   too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each. */
 #include "nn/folders/weights.h"
 #include "nn/model.h"
 
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct pair {
+typedef struct pair { /* the factors of a target */
     const tn_entry *a, *b;
-} pair; /* the factors of a target */
+} pair;
 
 static const tn_entry *find(const tn_safetensors *file, const tn_target *t, const char *what)
 {
@@ -52,7 +52,7 @@ static double read_scale(const tn_safetensors *file, const tn_entry *a, tn_error
     if (!text || *end || !(s > 0) || !isfinite(s))
         tn_fail(e, TN_EFORMAT,
                 "%s: the scale of %s is %s; expected a number above 0 in the "
-                "metadata (older checkpoints do not say it)",
+                "metadata, which older checkpoints do not have",
                 tn_safetensors_path(file), a->name, text ? text : "missing");
     return s;
 }

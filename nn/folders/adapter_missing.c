@@ -42,7 +42,7 @@ static bool is_in_blocks(const tn_json *blocks, const char *layer)
     return false;
 }
 
-/* Regular expressions of Python are not read: then nobody knows. */
+/* A regular expression of Python, which is not read: what it names is unknown. */
 static bool is_regex(const tn_json *v)
 {
     return v && v->kind == TN_STRING && strcmp(v->text, "all-linear");

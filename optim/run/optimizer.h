@@ -32,8 +32,7 @@ enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
 typedef struct tn_member { /* a unit and who steps it */
     tn_unit unit;
     const tn_optim_def *def; /* the optimizer, or AdamW for what it leaves over */
-    const tn_param *of[2];   /* the entries of the params that unit.f was made of, */
-    tn_tensor *w[2];         /* and their weights then (I3) */
+    tn_tensor *w[2];         /* the weights that unit.f was made of (I3) */
     char *layer;             /* common part of a pair's names; NULL: a single weight */
 } tn_member;
 

@@ -62,7 +62,6 @@ static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
 {
     const tn_tensor *w = a->w;
     int64_t n = tn_tensor_count(w), cols = w->dim[w->ndim - 1];
-    m->of[i] = a;
     m->w[i] = a->w;
     m->unit.f[i] = (tn_factor){ .name = a->name, .rows = n / cols, .cols = cols, .n = n };
     m->unit.f[i].x = w->x;
@@ -147,16 +146,10 @@ int tn_units_check(const tn_optim *o, tn_error *e)
     for (int64_t i = 0; i < o->count; i++)
         for (int k = 0; k < o->members[i].unit.factors; k++) {
             const tn_member *m = &o->members[i];
-            const char *name = m->of[k]->name; /* that of unit.f may have gone with its weight */
-            if (m->of[k]->w != m->w[k])
-                return tn_fail(
-                    e, TN_ESTATE,
-                    "%s: moved to other params, as by tn_lora_merge, after the optimizer "
-                    "was made; expected before",
-                    name);
             if (!m->w[k]->g || m->w[k]->g != m->unit.f[k].g)
                 return tn_fail(e, TN_ESTATE,
-                               "%s: frozen after the optimizer was made; expected before", name);
+                               "%s: frozen after the optimizer was made; expected before",
+                               m->unit.f[k].name);
         }
     const int64_t trained = tn_params_trained(o->params);
     if (trained != o->trained)
@@ -331,7 +324,7 @@ void tn_units_free(tn_optim *o)
 static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, int k)
 {
     int factor = slot->kind == TN_LIKE_B ? TN_LORA_B : k;
-    return e.of_weight || !m->layer ? m->of[factor]->name : m->layer;
+    return e.of_weight || !m->layer ? m->unit.f[factor].name : m->layer;
 }
 
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)

@@ -9,6 +9,8 @@
 
 enum { V = 64, ROWS = 4, MOST = 20 };
 
+static const int32_t none[1], nine = 9, three = 3; /* end tokens */
+
 /* clang-format off */
 typedef struct fixture { tn_context *c; tn_tape *t; tn_model *m; tn_error e; } fixture;
 /* clang-format on */
@@ -63,7 +65,7 @@ static void last_logits(fixture *f, const int32_t *ids, int64_t n, tn_real out[V
 START_TEST(greedy_is_the_argmax_of_everything_computed_again)
 {
     fixture f = open_fixture();
-    result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = none });
     for (int b = 0; b < ROWS; b++) {
         int32_t ids[64];
         int64_t n = lengths[b];
@@ -82,11 +84,11 @@ START_TEST(greedy_is_the_argmax_of_everything_computed_again)
 END_TEST
 
 static const tn_sampling settings[] = {
-    { .max_tokens = MOST, .stop = -1 },
-    { .max_tokens = MOST, .stop = -1, .temperature = 1, .seed = 1 },
-    { .max_tokens = MOST, .stop = -1, .temperature = 0.7, .seed = 2, .top_k = 5 },
-    { .max_tokens = MOST, .stop = -1, .temperature = 1.3, .seed = 3, .top_p = 0.8 },
-    { .max_tokens = MOST, .stop = 9, .temperature = 2, .seed = 4 },
+    { .max_tokens = MOST, .ends = none },
+    { .max_tokens = MOST, .ends = none, .temperature = 1, .seed = 1 },
+    { .max_tokens = MOST, .ends = none, .temperature = 0.7, .seed = 2, .top_k = 5 },
+    { .max_tokens = MOST, .ends = none, .temperature = 1.3, .seed = 3, .top_p = 0.8 },
+    { .max_tokens = MOST, .ends = &nine, .end_count = 1, .temperature = 2, .seed = 4 },
 };
 
 /* Greedy: every row alone gives what it gives in the batch. Sampling: the first row (numbers are
@@ -124,9 +126,10 @@ END_TEST
 START_TEST(rows_stop_at_the_end_token)
 {
     fixture f = open_fixture();
-    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = none });
     int32_t stop = free_run.ids[1][4];
-    result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = stop });
+    result r =
+        generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = &stop, .end_count = 1 });
     for (int b = 0; b < ROWS; b++) {
         int64_t n = 0;
         while (n < MOST && free_run.ids[b][n] != stop)
@@ -143,7 +146,7 @@ END_TEST
 START_TEST(rows_stop_at_any_end_token)
 {
     fixture f = open_fixture();
-    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .stop = -1 });
+    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = none });
     int32_t ends[3];
     int at[3];
     for (int i = 0; i < 3; i++) { /* three that differ, from three rows */
@@ -155,7 +158,7 @@ START_TEST(rows_stop_at_any_end_token)
     }
     result r = generate(&f, ROWS, 0,
                         &(tn_sampling){
-                            .max_tokens = MOST, .stop = ends[2], .ends = ends, .end_count = 2 });
+                            .max_tokens = MOST, .end = &ends[2], .ends = ends, .end_count = 2 });
     for (int b = 0; b < ROWS; b++) {
         int64_t n = 0;
         while (n < MOST && free_run.ids[b][n] != ends[0] && free_run.ids[b][n] != ends[1] &&
@@ -169,6 +172,27 @@ START_TEST(rows_stop_at_any_end_token)
 }
 END_TEST
 
+/* Settings of all zeros but max_tokens end rows at the model's own end tokens, and at no other. */
+START_TEST(rows_stop_at_the_models_ends)
+{
+    fixture f = open_fixture();
+    result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = none });
+    for (int32_t token = 0; token < V; token++) {
+        f.m->ends[0] = token; /* one token ends a text: eos_token_id of the model's config */
+        ck_assert_int_eq(f.m->end_count, 1);
+        result r = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST });
+        for (int b = 0; b < ROWS; b++) {
+            int64_t n = 0;
+            while (n < MOST && free_run.ids[b][n] != token)
+                n++;
+            ck_assert_int_eq(r.made[b], n);
+            ck_assert_mem_eq(r.ids[b], free_run.ids[b], (size_t)n * sizeof *r.ids[b]);
+        }
+    }
+    close_fixture(&f);
+}
+END_TEST
+
 /* 32 positions: a prompt of 12 tokens is followed by 20 that are fed back, and one more. */
 START_TEST(rows_stop_where_positions_end)
 {
@@ -176,13 +200,13 @@ START_TEST(rows_stop_where_positions_end)
     int32_t ids[2][64] = { { 0 } };
     int32_t *const out[] = { ids[0], ids[1] };
     int64_t made[2];
-    tn_generate(f.m, 2, prompts, lengths, &(tn_sampling){ .max_tokens = 64, .stop = -1 }, out, made,
-                NULL, NULL, &f.e);
+    tn_generate(f.m, 2, prompts, lengths, &(tn_sampling){ .max_tokens = 64, .ends = none }, out,
+                made, NULL, NULL, &f.e);
     must(&f.e);
     ck_assert(made[0] == 32 && made[1] == 21);
     int32_t whole[33] = { 1 };
     tn_generate(f.m, 1, &(const int32_t *){ whole }, &(int64_t){ 32 },
-                &(tn_sampling){ .max_tokens = 5, .stop = -1 }, out, made, NULL, NULL, &f.e);
+                &(tn_sampling){ .max_tokens = 5, .ends = none }, out, made, NULL, NULL, &f.e);
     must(&f.e);
     ck_assert_int_eq(made[0], 1);
     close_fixture(&f);
@@ -237,7 +261,7 @@ START_TEST(samples_have_the_right_shares)
                           .top_k = cuts[_i].top_k,
                           .seed = seed,
                           .max_tokens = 1,
-                          .stop = -1 };
+                          .ends = none };
         count[generate(&f, 1, 2, &s).ids[0][0]]++;
     }
     for (int v = 0; v < V; v++) {
@@ -260,7 +284,9 @@ START_TEST(every_token_is_reported_as_it_comes)
     fixture f = open_fixture();
     result r = { 0 }, seen = { 0 };
     int32_t *const out[ROWS] = { r.ids[0], r.ids[1], r.ids[2], r.ids[3] };
-    tn_sampling s = { .temperature = 1, .seed = 1, .max_tokens = MOST, .stop = 3 };
+    tn_sampling s = {
+        .temperature = 1, .seed = 1, .max_tokens = MOST, .ends = &three, .end_count = 1
+    };
     tn_generate(f.m, ROWS, prompts, lengths, &s, out, r.made, collect, &seen, &f.e);
     must(&f.e);
     ck_assert_mem_eq(&r, &seen, sizeof r);
@@ -309,6 +335,7 @@ void tests(TCase *c)
     tcase_add_test(c, tokens_do_not_depend_on_how_many_follow);
     tcase_add_test(c, rows_stop_at_the_end_token);
     tcase_add_test(c, rows_stop_at_any_end_token);
+    tcase_add_test(c, rows_stop_at_the_models_ends);
     tcase_add_test(c, rows_stop_where_positions_end);
     tcase_add_loop_test(c, samples_have_the_right_shares, 0, sizeof cuts / sizeof *cuts);
     tcase_add_test(c, every_token_is_reported_as_it_comes);

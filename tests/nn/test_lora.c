@@ -74,7 +74,7 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
 
 /* Names of layers that a family of somebody else's may have. */
 /* clang-format off */
-static const struct { const char *weight, *layer, *block; } layer_names[] = {
+static const struct { const char *weight, *layer, *columns; } layer_names[] = {
     { "h.0.c_attn.weight", "h.0.c_attn", "h.0.c_attn.q" }, { "w", "w", "w.q" },
     { "embedding_matrix", "embedding_matrix", "embedding_matrix.q" }, { ".weight", ".weight", ".weight.q" },
     { NULL, "", "" },
@@ -86,7 +86,7 @@ START_TEST(layers_have_any_name)
     tn_tensor *w = tn_tensor_new(TN_REAL, 2, (int64_t[]){ 4, 2 }, false);
     tn_linear_layer l = { .name = layer_names[_i].weight, .w = w };
     ck_assert_str_eq(tn_target_layer(&l).name, layer_names[_i].layer);
-    ck_assert_str_eq(tn_target_columns(&l, "q", 0, 2).name, layer_names[_i].block);
+    ck_assert_str_eq(tn_target_columns(&l, "q", 0, 2).name, layer_names[_i].columns);
     tn_tensor_free(w);
 }
 END_TEST
@@ -203,8 +203,8 @@ START_TEST(adapters_follow_each_other)
 }
 END_TEST
 
-/* A block adapts its columns alone: with B of v stirred, q and k of the fused output stay. */
-START_TEST(a_block_adapts_its_columns)
+/* With B of v stirred, q and k of the fused output stay. */
+START_TEST(an_adapter_changes_its_columns_alone)
 {
     fixture f = open_fixture();
     tn_lora_add(f.m, &(tn_lora_options){ .rank = 2, .alpha = 2, .targets = "c_attn.v" }, &f.e);
@@ -231,5 +231,5 @@ void tests(TCase *c)
     tcase_add_test(c, adapters_start_as_in_peft);
     tcase_add_loop_test(c, merging_keeps_the_function, 0, sizeof merged / sizeof *merged);
     tcase_add_test(c, adapters_follow_each_other);
-    tcase_add_test(c, a_block_adapts_its_columns);
+    tcase_add_test(c, an_adapter_changes_its_columns_alone);
 }

@@ -35,7 +35,7 @@ static const int32_t prompt[] = { 1, 2 };
 static const int32_t *const prompts[] = { prompt };
 static const int64_t dim[] = { 2, 2 };
 static const tn_lora_options lora = { .rank = 1, .alpha = 1 };
-static const tn_sampling sampling = { .max_tokens = 1, .stop = -1 };
+static const tn_sampling sampling = { .max_tokens = 1 };
 
 static void open_models(fixture *f)
 {

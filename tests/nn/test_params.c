@@ -1,5 +1,5 @@
 /* test_params.c - the named set of weights. */
-#include "nn/nn.h"
+#include "nn/model.h"
 #include "tests/support/tests.h"
 
 #include <stdio.h>
@@ -147,6 +147,36 @@ START_TEST(digest_and_base_see_their_part)
 }
 END_TEST
 
+/* Each weight of three in turn: the others keep their order and addresses, the name is free again. What
+   somebody else who holds the set knows of the weight stays there, frozen, to the end of the set. */
+START_TEST(a_removed_weight_is_gone)
+{
+    const int removed = _i / 2;
+    const bool held = _i % 2;
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = three(c);
+    tn_param *all[3] = { tn_params_at(p, 0), tn_params_at(p, 1), tn_params_at(p, 2) };
+    char name[64];
+    snprintf(name, sizeof name, "%s", all[removed]->name);
+    if (held)
+        tn_params_hold(p);
+    tn_params_remove(p, removed);
+    ck_assert_int_eq(tn_params_count(p), 2);
+    ck_assert_ptr_eq(tn_params_at(p, 0), all[removed == 0]);
+    ck_assert_ptr_eq(tn_params_at(p, 1), all[removed == 2 ? 1 : 2]);
+    ck_assert_ptr_null(tn_params_find(p, name));
+    ck_assert_ptr_nonnull(tn_params_add(p, name, 1, (int64_t[]){ 5 }));
+    ck_assert_int_eq(tn_tensor_count(tn_params_at(p, 2)->w), 5);
+    if (held) {
+        ck_assert_str_eq(all[removed]->name, name);
+        ck_assert(!all[removed]->w->wants_grad && !all[removed]->w->g);
+        tn_params_free(p);
+    }
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(clear_makes_every_gradient_zero)
 {
     tn_context *c = tn_context_new(NULL);
@@ -168,5 +198,6 @@ void tests(TCase *c)
     tcase_add_test(c, refuses_a_name_twice);
     tcase_add_test(c, hash_sees_names_shapes_and_bytes);
     tcase_add_test(c, digest_and_base_see_their_part);
+    tcase_add_loop_test(c, a_removed_weight_is_gone, 0, 6);
     tcase_add_test(c, clear_makes_every_gradient_zero);
 }

@@ -6,7 +6,7 @@
    With these arguments the call must succeed; with NULL in the place of one of the pointers it must be
    refused, or, where bit i of `takes` says so of argument i, succeed. `kind` is a macro or function that
    is true when what the call returned is a refusal; NOTHING when it returns nothing that could tell.
-   A refusal must be told by the tn_error or the tape among the other arguments. null_rows.h
+   A refusal must be in the tn_error or the tape among the other arguments. null_rows.h
    reads the file with ROW as CALL and as NAME. */
 #ifndef TN_TESTS_NULL_H
 #define TN_TESTS_NULL_H

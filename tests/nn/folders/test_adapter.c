@@ -1,4 +1,4 @@
-/* test_adapter.c - adapters as PEFT folders: round trips, column blocks, and what is refused. */
+/* test_adapter.c - adapters as PEFT folders: round trips, columns of a layer, and what is refused. */
 #include "nn/family.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -100,7 +100,7 @@ static void check_config(const char *folder, const char *const parts[])
     free(path);
 }
 
-/* Saved and opened, an adapter is the same function, column blocks too. */
+/* Saved and opened, an adapter is the same function, columns of a layer too. */
 START_TEST(round_trips_keep_the_function)
 {
     double base[T * V], before[T * V], after[T * V];

@@ -125,7 +125,7 @@ START_TEST(factors_of_a_checkpoint_are_an_adapter)
 END_TEST
 
 /* What is no folder of any adapter, by what it is. */
-START_TEST(other_paths_are_told_apart)
+START_TEST(similar_paths_are_distinguished)
 {
     static const struct {
         const char *below, *text;
@@ -158,5 +158,5 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, factors_of_a_checkpoint_are_an_adapter, 0, sizeof rows / sizeof *rows);
-    tcase_add_test(c, other_paths_are_told_apart);
+    tcase_add_test(c, similar_paths_are_distinguished);
 }

@@ -1,4 +1,4 @@
-/* test_adapter_missing.c - layers that an adapter's config names and its file lacks are told. */
+/* test_adapter_missing.c - layers that an adapter's config names and its file lacks are named. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -34,7 +34,7 @@ static const struct { const char *json; int missing, named; const char *first; }
 };
 /* clang-format on */
 
-START_TEST(missing_layers_are_told)
+START_TEST(missing_layers_are_named)
 {
     char *folder = temporary(), json[256], note[256];
     tn_error e = { 0 };
@@ -63,5 +63,5 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_add_loop_test(c, missing_layers_are_told, 0, sizeof rows / sizeof *rows);
+    tcase_add_loop_test(c, missing_layers_are_named, 0, sizeof rows / sizeof *rows);
 }

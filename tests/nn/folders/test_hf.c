@@ -1,42 +1,12 @@
 /* test_hf.c - Hugging Face folders: round trips, the forms they come in, and what is refused. */
-#include "nn/nn.h"
 #include "tests/support/fixtures.h"
+#include "tests/support/small_model.h"
 #include "tests/support/tests.h"
 
-#include <fcntl.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static const double F32_STEP = sizeof(tn_real) == sizeof(float) ? 0 : 0x1p-24;
 
 #define TINY GOLDEN "tiny_models/gpt2"
-
-static tn_model *open_model(tn_context *c, const char *folder)
-{
-    tn_error e = { 0 };
-    tn_model *m = tn_model_open(c, folder, &e);
-    must(&e);
-    return m;
-}
-
-/* Same names, and numbers as the type leaves them. */
-static void check_same(const tn_model *a, const tn_model *b, tn_file_type type)
-{
-    ck_assert_int_eq(tn_params_count(a->params), tn_params_count(b->params));
-    for (int64_t i = 0; i < tn_params_count(a->params); i++) {
-        const tn_param *p = tn_params_at(a->params, i), *q = tn_params_at(b->params, i);
-        double step = type == TN_FILE_BF16 ? 0x1p-8 : type == TN_FILE_F16 ? 0x1p-11 : F32_STEP;
-        ck_assert_str_eq(p->name, q->name);
-        for (int64_t k = 0; k < tn_tensor_count(p->w); k++) {
-            double x = (double)p->w->x[k], y = (double)q->w->x[k];
-            double most = step * fabs(x) + (step > 0 ? 0x1p-25 : 0);
-            ck_assert_msg(fabs(x - y) <= most, "%s: %g, expected %g", p->name, y, x);
-        }
-    }
-}
 
 static const tn_file_type types[] = { TN_FILE_F32, TN_FILE_F16, TN_FILE_BF16 };
 
@@ -60,20 +30,6 @@ START_TEST(saved_models_open_again)
     tn_context_free(c);
 }
 END_TEST
-
-static tn_model *new_model(tn_context *c, const char *text)
-{
-    tn_error e = { 0 };
-    const tn_json *config = tn_json_parse(text, strlen(text), "config.json", 0, &e);
-    must(&e);
-    tn_model *m = tn_model_new(c, config, 0, -1, &e);
-    must(&e);
-    tn_json_free(config);
-    return m;
-}
-
-#define SMALL                                                                                      \
-    "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
 
 START_TEST(an_untied_head_is_kept)
 {
@@ -104,28 +60,6 @@ START_TEST(an_untied_head_is_kept)
 }
 END_TEST
 
-/* The tensors of a model as a file has them, in the order of the params. */
-static int64_t list(const tn_model *m, tn_entry *entries)
-{
-    int64_t n = tn_params_count(m->params);
-    for (int64_t i = 0; i < n; i++) {
-        const tn_param *p = tn_params_at(m->params, i);
-        entries[i] =
-            (tn_entry){ .name = p->name, .type = TN_FILE_F32, .ndim = p->w->ndim, .real = p->w->x };
-        memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
-    }
-    return n;
-}
-
-static void write_tensors(const char *folder, const char *name, const tn_entry *entries, int64_t n)
-{
-    tn_error e = { 0 };
-    char *path = tn_path_join(folder, name);
-    tn_safetensors_write(path, entries, n, NULL, &e);
-    must(&e);
-    free(path);
-}
-
 START_TEST(random_weights_without_a_file)
 {
     tn_error e = { 0 };
@@ -138,82 +72,6 @@ START_TEST(random_weights_without_a_file)
     ck_assert(a->head->x[3] != 0);
     tn_model_free(a);
     tn_model_free(b);
-    discard(folder);
-    tn_context_free(c);
-}
-/* clang-format off */
-END_TEST
-
-static const struct { const char *name; bool weights; } beside[] = {
-    { "pytorch_model.bin", true }, { "pytorch_model.bin.index.json", true }, { "tf_model.h5", true },
-    { "flax_model.msgpack", true }, { "model-00001-of-00002.safetensors", true }, { "model.gguf", true },
-    { "consolidated.00.pth", true }, { "model.fp16.safetensors", true }, { "model.safetensors.tmp", false },
-    { "model.safetensors.gz", true }, { "pytorch_model.bin.part", true }, { "model.ckpt.index", true },
-    { "README.pt.md", false }, { "notes.h5.txt", false },
-    { "merges.txt", false }, { "generation_config.json", false }, { "bin", false }, { "README.md", false },
-};
-/* clang-format on */
-
-/* Random weights take the place of no others, whatever format those have. */
-START_TEST(weights_of_other_formats_are_refused)
-{
-    tn_error e = { 0 };
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    put_file(folder, "config.json", "{" SMALL "}");
-    put_file(folder, beside[_i].name, "{}");
-    tn_model *m = tn_model_open(c, folder, &e);
-    ck_assert_int_eq(e.code, beside[_i].weights ? TN_EFORMAT : 0);
-    ck_assert(beside[_i].weights ? !m && strstr(e.text, beside[_i].name) != NULL : m && !m->stored);
-    e = (tn_error){ 0 };
-    ck_assert_int_eq(tn_model_weights(folder, &e), beside[_i].weights ? TN_UNREADABLE : TN_ABSENT);
-    tn_model_free(m);
-    discard(folder);
-    tn_context_free(c);
-}
-END_TEST
-
-START_TEST(sharded_models_open)
-{
-    static const char index[] =
-        "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
-        "\"transformer.wte.weight\":\"a.safetensors\",\"transformer.wpe.weight\":\"b.safetensors\","
-        "\"transformer.ln_f.weight\":\"b.safetensors\"}}";
-    tn_error e = { 0 };
-    tn_entry entries[64];
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list(m, entries);
-    int here = open(".", O_RDONLY);
-    put_file(folder, "config.json", "{" SMALL "}");
-    put_file(folder, "model.safetensors.index.json", index);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
-    must_fail(&e, TN_EIO, "are missing: a.safetensors b.safetensors");
-    write_tensors(folder, "a.safetensors", entries, 1);
-    write_tensors(folder, "b.safetensors", entries + 1, n - 1);
-    tn_model *again = open_model(c, folder);
-    check_same(m, again, TN_FILE_F32);
-    tn_model_free(again);
-    write_tensors(folder, "a.safetensors", entries, 2);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
-    must_fail(&e, TN_EFORMAT, "\"transformer.wpe.weight\" is there twice");
-    write_tensors(folder, "a.safetensors", entries + 2, 1);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
-    must_fail(&e, TN_EFORMAT, "\"transformer.wte.weight\" is not there, but the index says so");
-    put_file(folder, "model.safetensors.index.json",
-             "{\"weight_map\":{\"x\":\"../a.safetensors\"}}");
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
-    must_fail(&e, TN_EFORMAT, "/weight_map/x");
-    ck_assert_int_eq(chdir(folder), 0); /* the folder one stands in */
-    put_file(".", "model.safetensors.index.json", index);
-    write_tensors(".", "a.safetensors", entries, 1);
-    again = open_model(c, "");
-    check_same(m, again, TN_FILE_F32);
-    tn_model_free(again);
-    ck_assert_int_eq(fchdir(here), 0);
-    close(here);
-    tn_model_free(m);
     discard(folder);
     tn_context_free(c);
 }
@@ -327,7 +185,7 @@ START_TEST(weights_must_fit_the_config)
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
     tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list(m, entries);
+    int64_t n = list_tensors(m, entries);
     weights[_i].change(entries, &n);
     put_file(folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":true}");
     write_tensors(folder, "model.safetensors", entries, n);
@@ -353,7 +211,7 @@ START_TEST(a_head_without_an_embedding_is_both)
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
     tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list(m, entries);
+    int64_t n = list_tensors(m, entries);
     rename_embedding(entries, &n);
     write_tensors(folder, "model.safetensors", entries, n);
     put_file(folder, "config.json", "{" SMALL "}");
@@ -378,15 +236,15 @@ START_TEST(a_head_that_repeats_the_embedding_is_tied)
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
     char *folder = temporary();
     tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list(m, entries);
+    int64_t n = list_tensors(m, entries);
     add_head(entries, &n);
     write_tensors(folder, "model.safetensors", entries, n);
-    for (int said = 0; said < 2; said++) {
+    for (int given = 0; given < 2; given++) {
         put_file(folder, "config.json",
-                 said ? "{" SMALL ",\"tie_word_embeddings\":false}" : "{" SMALL "}");
+                 given ? "{" SMALL ",\"tie_word_embeddings\":false}" : "{" SMALL "}");
         tn_model *again = open_model(c, folder);
-        ck_assert_int_eq(again->tied, !said);
-        ck_assert_int_eq(tn_params_count(again->params), n - !said);
+        ck_assert_int_eq(again->tied, !given);
+        ck_assert_int_eq(tn_params_count(again->params), n - !given);
         tn_model_free(again);
     }
     tn_model_free(m);
@@ -447,8 +305,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, saved_models_open_again, 0, sizeof types / sizeof *types);
     tcase_add_test(c, an_untied_head_is_kept);
     tcase_add_test(c, random_weights_without_a_file);
-    tcase_add_loop_test(c, weights_of_other_formats_are_refused, 0, sizeof beside / sizeof *beside);
-    tcase_add_test(c, sharded_models_open);
     tcase_add_loop_test(c, weights_must_fit_the_config, 0, sizeof weights / sizeof *weights);
     tcase_add_test(c, a_head_without_an_embedding_is_both);
     tcase_add_test(c, a_head_that_repeats_the_embedding_is_tied);
