@@ -6,13 +6,24 @@
        tn_loader    *in   = tn_loader_new(data, &(tn_loader_options){ .batch = 8, .seed = 1 }, &e);
        if (e.code) fprintf(stderr, "%s\n", e.text);
 
-   Ownership: _new, _open and the named makers return something the caller ends with _free or _close
-   (both accept NULL); what a getter returns belongs to the object asked. Errors: functions that
-   read take a tn_error; they return NULL or a negative TN_E* and leave one line there,
-   "PATH:LINE: what was found; what was expected". Every maker accepts an error that is already
-   set and then does nothing, so that calls can be chained and checked once.
-   Nothing from a file is trusted: sizes are checked against the bytes there are before memory is
-   taken for them, and text must be UTF-8. */
+   Ownership: _new, _open and the named makers return something that the caller ends with _free or
+   _close (both accept NULL); what a getter returns belongs to the object asked, and lives as long.
+   A maker copies what it needs: once a data set is made, its tokenizer may be freed, and its file may
+   change or go; once a loader is made, its data set may be freed.
+   Errors: functions that read take a tn_error; they return NULL or a negative TN_E* and leave one
+   line there, "PATH:LINE: what was found; expected WHAT". Every maker accepts an error that is already
+   set and then does nothing, so that calls can be chained and checked once, as above.
+   Threads: nothing here has globals. A data set and a tokenizer may be read by several threads, a
+   loader, a text or a reader of records by one at a time.
+   Nothing from a file is trusted: sizes are checked against the bytes that are there before memory is
+   taken for them, and text must be UTF-8.
+
+   What goes wrong:
+   * A batch is kept beyond the next tn_loader_next: its memory then holds the next batch.
+   * A training loader is read until NULL: it has no end. Only one with in_order ends.
+   * A tn_text is read by .s after a lack of memory: read it with tn_text_done.
+   * A file that is mapped (safetensors, text, JSONL while it is read) is cut short by another
+     program: the process is killed by SIGBUS. Replace files by renaming, as tn_file_write does. */
 #ifndef TN_DATA_H
 #define TN_DATA_H
 
@@ -20,58 +31,68 @@
 
 /* ---- files ---- */
 
-/* The whole file, one zero byte behind it; regular files only; more than `most` bytes is refused. */
+/* The whole file in new memory, to be freed, with a zero byte behind it; *size is without that.
+   Only regular files of at most `most` bytes are read. NULL and an error otherwise. */
 char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e);
-/* The same of a text: without the byte order mark at its beginning. */
+/* The same for a text: without the byte order mark at its beginning. */
 char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e);
-/* Bytes of the byte order mark that a text begins with, 3 or 0. A text whose mark is that of UTF-16 or
-   UTF-32 is refused; `path` stands in the message. */
+/* Bytes of the byte order mark that a text begins with: 3, or 0 if there is none. The marks of
+   UTF-16 and UTF-32 are refused; `path` stands in the message. */
 size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e);
-/* Writes beside the target, flushes, renames: the old file or the new one is there at every instant. */
+/* Writes beside `path`, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
-/* The same where nothing is yet: refuses (TN_EIO) to replace. */
+/* The same for a new file: one that is there already is not replaced (TN_EIO). */
 int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e);
-int tn_folder_make(const char *path, tn_error *e); /* one that is there already is fine */
-/* What is at folder/name, or, name NULL, at `folder`, behind any link. TN_ABSENT: the system says that
-   nothing has this name, and no other reason counts as that. A link that leads nowhere, a lack of
-   permission or memory, an I/O error: TN_UNREADABLE, and e names the path (TN_EIO, TN_ENOMEM). */
-/* clang-format off */
-typedef enum tn_presence { TN_ABSENT, TN_FILE, TN_FOLDER, TN_UNREADABLE } tn_presence; /* TN_FILE: or a device */
-/* clang-format on */
+/* Makes one folder; succeeds where it is there already. */
+int tn_folder_make(const char *path, tn_error *e);
+typedef enum tn_presence {
+    TN_ABSENT, /* nothing has this name; no other reason counts as absent */
+    TN_FILE,   /* or a device */
+    TN_FOLDER,
+    TN_UNREADABLE /* e says why: a link that leads nowhere, no permission, no memory, an I/O error */
+} tn_presence;
+/* What is at folder/name, or at `folder` where name is NULL. Links are followed. */
 tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);
-/* "folder/name" in new memory, to be freed; NULL without memory. */
+/* "folder/name" in new memory, to be freed. NULL when memory is out. */
 char *tn_path_join(const char *folder, const char *name);
-/* The same for a file of a model or adapter that is to be read: where a run of tenon was killed while
-   its new files moved into the folder, the new one, which then waits in folder/.tenon-new. */
+/* The same for a file of a model or adapter that is to be read. A run that is killed while its
+   new files move into the folder leaves the others in folder/.tenon-new: then the path of the
+   one there. */
 char *tn_path_newest(const char *folder, const char *name);
-uint64_t tn_hash64(const void *bytes, size_t size,
-                   uint64_t start); /* FNV-1a; start 0: the usual basis */
-/* For much at once: eight times as fast. Unlike tn_hash64, two halves in turn hash otherwise than
-   the whole. `start` is the hash of what came before, or 0. */
+/* FNV-1a. `start` is the hash of what came before, 0 at the beginning (then FNV's basis is
+   taken): the parts in turn give the hash of the whole. */
+uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start);
+/* Eight times as fast, with other values; here the parts in turn do not give the hash of the
+   whole. */
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
 
 /* ---- a growing text, for writers; names ---- */
 
-/* A lack of memory sticks to the text: what is added later is dropped, and what is there is not to be
-   used. So a text is read with tn_text_done or tn_text_save, which check this, and never by .s. */
-/* clang-format off */
-typedef struct tn_text { char *s; size_t n, room; bool failed; } tn_text; /* starts as { 0 } */
-/* clang-format on */
+/* Starts as { 0 }, ends by tn_text_free or tn_text_save. A lack of memory sticks to the text:
+   what is added later is dropped. Read it with tn_text_done or tn_text_save, which check this,
+   not by .s. */
+typedef struct tn_text {
+    char *s;
+    size_t n, room; /* bytes used; allocated */
+    bool failed;
+} tn_text;
+/* As vprintf: here %s copies bytes as they are (tn_format escapes them). */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
-/* As a JSON string, quotes included; what a terminal acts on is escaped (\u009b), whatever JSON allows. */
+/* Adds a JSON string, quotes included. Control characters and what turns the direction of a line
+   are escaped (\u009b), also where JSON does not ask for it; what is not UTF-8 becomes U+FFFD. */
 void tn_text_quote(tn_text *t, const char *s, size_t n);
-void tn_text_join(tn_text *t,
-                  const tn_text *more); /* adds a text; if that lacks memory, t does too */
+/* Adds the other text; if that has run out of memory, t counts as failed, too. */
+void tn_text_join(tn_text *t, const tn_text *more);
 /* The text, t->n bytes and a zero byte; "" when nothing was added. It lives until the text changes.
    NULL when memory ran out: the error is then "WHAT: out of memory". */
 const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
-/* Writes the text to folder/name, as tn_file_write does, and frees it. */
+/* Writes the text to folder/name, as tn_file_write does. The text is freed, also after an error. */
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
-/* The one of names[0..n) that takes the fewest changes of a letter to become `word`, dashes and
-   underscores alike, large letters and small ones too; NULL entries are passed over. NULL: none is
-   near (one change, and one more for every three letters). */
+/* The one of names[0..n) that becomes `word` by the fewest changes of a letter, for "did you mean".
+   Dashes are underscores, large letters are small ones; NULL entries are passed over. NULL: none is
+   near enough (one change, and one more for every three letters of the word). */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
@@ -93,30 +114,32 @@ typedef struct tn_json {
 } tn_json;
 
 /* Strict RFC 8259: UTF-8, depth <= 64, no duplicate keys, nothing behind the value. `path` and
-   `line` (0: counted from the text) stand in messages. Ended by tn_json_free (the root only). */
+   `line` (0: counted from the text) stand in messages. The tree owns copies of all it holds; the
+   root is ended by tn_json_free. */
 const tn_json *tn_json_parse(const char *text, size_t size, const char *path, int64_t line,
                              tn_error *e);
-const tn_json *tn_json_read(const char *path, tn_error *e);
+const tn_json *tn_json_read(const char *path, tn_error *e); /* of a file of at most 256 MiB */
 void tn_json_free(const tn_json *root);
-const tn_json *tn_json_find(const tn_json *object,
-                            const char *key);               /* NULL: absent, or not an object */
-const tn_json *tn_json_at(const tn_json *array, int64_t i); /* NULL: not there */
-/* Typed members of an object. Absent (of no object, too: NULL) or null: *value keeps its default. Another type,
-   or out of range: the error says where ("config.json: /n_head is a boolean, expected an integer"). */
+/* NULL: absent, or not an object. */
+const tn_json *tn_json_find(const tn_json *object, const char *key);
+const tn_json *tn_json_at(const tn_json *array, int64_t i); /* NULL: there is none */
+/* Typed members of an object. *value keeps its default where the member is absent or null, or
+   `object` is NULL. Another type, or out of range: the error says where ("config.json: /n_head
+   is a boolean, expected an integer"). A string belongs to the tree. */
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e);
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e);
 void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e);
 void tn_json_get_string(const tn_json *object, const char *key, const char **value, tn_error *e);
-bool tn_json_real(const tn_json *v,
-                  double *out); /* false: not a number, or not finite as a double */
+/* False: not a number, or not finite as a double. */
+bool tn_json_real(const tn_json *v, double *out);
 bool tn_json_int(const tn_json *v, int64_t *out); /* false: not an integer of 64 bits */
-/* Sticks "PATH: POINTER is a KIND, expected WHAT". Returns TN_EFORMAT. */
+/* Sets the error "PATH: POINTER is a KIND, expected WHAT", where e holds none. Returns e->code. */
 int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e);
 
 /* ---- safetensors ---- */
 
-/* TYPE(name, bytes): the element types of the format that we name, in the order in which it stores
-   them; others are kept as TN_FILE_OTHER. */
+/* TYPE(name, bytes): element types of the format, in the order in which it stores them. All
+   others are TN_FILE_OTHER. */
 /* clang-format off */
 #define TN_FILE_TYPES(TYPE) TYPE(I64, 8) TYPE(F64, 8) TYPE(F32, 4) TYPE(I32, 4) TYPE(BF16, 2) TYPE(F16, 2) \
     TYPE(I16, 2) TYPE(I8, 1) TYPE(U8, 1) TYPE(BOOL, 1)
@@ -128,7 +151,7 @@ typedef enum tn_file_type {
         TN_FILE_OTHER
 } tn_file_type;
 
-enum { TN_FILE_RANK = 8 };
+enum { TN_FILE_RANK = 8 }; /* most dimensions of a tensor in a file */
 
 typedef struct tn_entry {
     const char *name;
@@ -142,25 +165,30 @@ typedef struct tn_entry {
 
 typedef struct tn_safetensors tn_safetensors;
 
-/* Maps the file read-only; checks all of the header (no holes, overlaps, duplicates or spare bytes). */
+/* Maps the file read-only; checks all of the header (no holes, overlaps, duplicates or spare
+   bytes). What the getters return lives until it is closed. */
 tn_safetensors *tn_safetensors_open(const char *path, tn_error *e);
 void tn_safetensors_close(tn_safetensors *s);
 const char *tn_safetensors_path(const tn_safetensors *s);
 int64_t tn_safetensors_count(const tn_safetensors *s);
-const tn_entry *tn_safetensors_at(const tn_safetensors *s,
-                                  int64_t i); /* in the order of the data */
-const tn_entry *tn_safetensors_find(const tn_safetensors *s,
-                                    const char *name);                         /* NULL: not there */
-const char *tn_safetensors_metadata(const tn_safetensors *s, const char *key); /* NULL: not there */
-int64_t tn_entry_count(const tn_entry *entry);                                 /* elements */
-/* All elements as tn_real (from F64, F32, F16, BF16) or int32 (from I64, I32, in range). */
+/* In the order of the data, from 0. NULL: there is none. */
+const tn_entry *tn_safetensors_at(const tn_safetensors *s, int64_t i);
+const tn_entry *tn_safetensors_find(const tn_safetensors *s, const char *name); /* NULL: none */
+/* The string under this key of __metadata__. NULL: there is none. */
+const char *tn_safetensors_metadata(const tn_safetensors *s, const char *key);
+int64_t tn_entry_count(const tn_entry *entry); /* number of elements */
+/* All elements as tn_real (from F64, F32, F16, BF16) or int32 (from I64, I32, in range). `out` has
+   room for tn_entry_count of them. */
 int tn_entry_real(const tn_safetensors *s, const tn_entry *entry, tn_real *out, tn_error *e);
 int tn_entry_int(const tn_safetensors *s, const tn_entry *entry, int32_t *out, tn_error *e);
-/* Writes atomically, in the format's order (alignment, then name), conversion to nearest even.
-   metadata: key, value, key, value, ..., NULL (or NULL for none). */
+/* Writes as tn_file_write does, in the format's order (by type, the widest first, then by name);
+   numbers are rounded to nearest even. metadata: key, value, key, value, ..., NULL; or NULL for
+   none. A key without a value or a shape that does not fit its data: TN_EARG. A name twice:
+   TN_EFORMAT. */
 int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
                          const char *const *metadata, tn_error *e);
-/* n numbers between tn_real and a floating file type (round to nearest even; NaN stays NaN). */
+/* n numbers between tn_real and a floating file type, rounded to nearest even; NaN stays NaN. Other
+   types: nothing is written. Bytes of the file type may lie at any address. */
 void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to);
 void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to);
 const char *tn_file_type_name(tn_file_type type);
@@ -172,31 +200,33 @@ typedef struct tn_tokenizer tn_tokenizer;
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e); /* 256 bytes and the end token, id 256 */
 /* One token per distinct character of the text, in the order of code points, then the end token. */
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
-/* folder/tokenizer.json (and tokenizer_config.json): a BPE without merges. */
+/* Of folder/tokenizer.json and, where it is there, tokenizer_config.json: a BPE without merges. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);
 void tn_tokenizer_free(tn_tokenizer *k);
-/* tokenizer.json and tokenizer_config.json, as Transformers' PreTrainedTokenizerFast reads them. */
+/* Writes tokenizer.json and tokenizer_config.json, as PreTrainedTokenizerFast of Transformers reads
+   them. */
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
 int32_t tn_tokenizer_end(const tn_tokenizer *k);      /* -1: it has none */
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k);    /* of what its ids mean */
 const char *tn_tokenizer_kind(const tn_tokenizer *k); /* "bytes", "chars" */
-/* Appends to *ids (*n used of *room; grown with realloc, the caller frees). Text is never read as
-   the end token. A character outside the vocabulary is refused with its place ("byte 17: U+00E9 is
-   not in the vocabulary"), or, when skipped is not NULL, left out and counted there. */
+/* Appends to *ids (*n used of *room; NULL, 0 and 0 at first; grown with realloc, the caller frees).
+   Text is never read as the end token. A character outside the vocabulary is refused with its place
+   ("byte 17: U+00E9 is not in the vocabulary"), or, when skipped is not NULL, left out and counted
+   there. */
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e);
-/* Appends the text of the ids; the end token and ids outside the vocabulary give nothing. */
+/* Appends the text of the ids. The end token and ids outside the vocabulary add nothing. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
-/* The same, for ids that come piece by piece: appends characters that are whole, in valid UTF-8, and
-   keeps the beginning of one for the next call. What is no UTF-8 becomes U+FFFD, one for each longest
-   beginning of a character, as the Unicode standard recommends (3.9). The end tells the rest. */
 /* clang-format off */
 typedef struct tn_held { char bytes[8]; size_t n; } tn_held; /* starts as { 0 } */
 /* clang-format on */
+/* The same for ids that come a few at a time. It appends whole characters in valid UTF-8, and
+   holds the beginning of one back for the next call. What is no UTF-8 becomes U+FFFD, one for
+   each longest beginning of a character, as the Unicode standard recommends (3.9). */
 void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held,
                     tn_text *out);
-void tn_decode_end(tn_held *held, tn_text *out);
+void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back */
 
 /* ---- the records of a JSONL file ---- */
 
@@ -204,8 +234,9 @@ void tn_decode_end(tn_held *held, tn_text *out);
 typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, perhaps zeros among them */
 /* clang-format on */
 
-/* {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false. Members of other
-   names are left alone, null is as good as absent. The strings are valid until the next call. */
+/* A record {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false.
+   Members of other names are ignored, and null counts as absent. The strings live until the next
+   call. */
 typedef struct tn_jsonl_record {
     bool pair;
     tn_span prompt, text; /* text of a pair: its completion, never empty */
@@ -214,10 +245,10 @@ typedef struct tn_jsonl_record {
 
 typedef struct tn_jsonl tn_jsonl;
 
-/* A file of at most 1 GiB with one JSON object a line, of at most 32 MiB. Lines end in LF or CRLF; a
-   byte order mark at the beginning and blank lines at the end are passed over. */
+/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB. Lines end in LF or
+   CRLF; a byte order mark at the beginning and blank lines at the end are passed over. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_error *e);
-/* False: at the end, or the line is refused and e says why. */
+/* The next record. False: there is none, or the line is refused and e says why. */
 bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e);
 void tn_jsonl_close(tn_jsonl *j);
 
@@ -226,46 +257,47 @@ void tn_jsonl_close(tn_jsonl *j);
 typedef struct tn_dataset tn_dataset;
 
 typedef struct tn_data_options {
-    int64_t max_length; /* tokens a row; longer records are cut and counted. Text: the window */
+    int64_t max_length; /* most tokens of a row, from 2; longer records are cut and counted. Of a
+                           text: tokens of a window */
     bool no_mask;       /* loss on the prompt too */
     bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
     bool short_text;    /* a text shorter than a window is one shorter window, not an error */
 } tn_data_options;
 
-/* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so that a
-   data set takes at most twice its file. */
+/* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so
+   that a data set takes at most twice its file. */
 
-/* A text file as one stream. from and to are fractions of its bytes (0, 0.9: the first 90 %), moved
-   back to a character boundary; a byte order mark at the beginning is no part of it. A zero byte is
-   refused. */
+/* A text file as one sequence, of which windows are shown. from and to are fractions of its bytes
+   (0, 0.9: the first 90 %), moved back to the beginning of a character; a byte order mark at the
+   beginning does not count. A zero byte is refused. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* The records of a JSONL file; the end token is appended. A record that is wrong is an error with its
-   line. A record without a token that carries loss after the cut is skipped and counted; if none is
-   left, that is an error. */
+/* The records of a JSONL file; the end token is appended to each. A wrong record is an error
+   with its line. A record that has no token with loss after the cut is skipped and counted; no
+   record left is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e);
-/* Records first .. first+count-1 of a task's split. */
+/* Records first .. first+count-1 of a task's split ("train", "valid", "test"). */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first,
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
                             tn_error *e);
 void tn_dataset_free(tn_dataset *d);
 
 typedef struct tn_data_facts {
-    bool stream;                 /* a text: windows are drawn from it */
-    int64_t records;             /* rows of an epoch: records, or whole windows of a stream */
+    bool text;                   /* a text: windows are drawn from it */
+    int64_t records;             /* rows of an epoch: records, or whole windows of a text */
     int64_t tokens, loss_tokens; /* in all; those that carry loss */
     int64_t truncated, skipped;  /* records cut at max_length; records left out */
     int64_t unknown;             /* characters left out */
-    int64_t left;                /* tokens at the end of a stream that fill no window of an epoch */
+    int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
-/* Hash of the first so many records (0: of all), ids and lengths; of a stream always of all tokens. */
+/* Hash of ids and lengths: of the first `records` records, 0 for all; of a text always of all. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
-/* Record i: how many ids it has (prompt, completion and end token), and of the first how many carry
-   no loss. 0: there is no record i. */
+/* The number of ids of record i (prompt, completion and end token); *prompt gets how many of the
+   first carry no loss. 0: there is no record i. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
-/* Copies n ids of record i, from its id `from` on; fewer where it ends. */
+/* Copies n ids of record i, from its id `from` on, to out; fewer where the record ends. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 
 /* ---- batches ---- */
@@ -278,25 +310,27 @@ typedef struct tn_batch {
 } tn_batch;
 
 typedef struct tn_loader_options {
-    int64_t batch;
-    uint64_t seed;
+    int64_t batch; /* rows of a batch, from 1 */
+    uint64_t seed; /* of the order; not used with in_order */
     bool in_order; /* evaluation: every row once, in order, the last batch shorter; then NULL */
-    int64_t rows;  /* in order: only the first so many (0: all) */
-    /* Training: batches that make one step (0: 1). Together they hold the rows of one batch of
-       batch x accumulate rows, whatever the two are. */
+    int64_t rows;  /* with in_order: only the first so many; 0: all */
+    /* Training: batches per step, 0 for 1. The rows of a step depend on batch x accumulate only,
+       not on how it is cut into batches. */
     int64_t accumulate;
 } tn_loader_options;
 
 typedef struct tn_loader tn_loader;
 
-/* Training batches are a function of (seed, index) alone: records in a new permutation every epoch;
-   a stream gives windows at random starts. d lives on until its loaders are freed, too. */
+/* Training batches are a function of (seed, index) alone: records in a new permutation every epoch,
+   windows of a text at random starts. */
 tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e);
 void tn_loader_free(tn_loader *l);
-/* The next batch, valid until the next call; NULL at the end of an ordered pass, which starts anew. */
+/* The next batch, which lives until the next call of this function. With in_order, NULL at the
+   end; the call after that starts anew. */
 const tn_batch *tn_loader_next(tn_loader *l);
 void tn_loader_seek(tn_loader *l, int64_t index); /* the next batch is number index, from 0 */
-/* Hash of the first n batches (ids and labels): two runs that print the same saw the same data. */
+/* Hash of ids and labels of the first n batches: two runs that print the same saw the same data.
+   What comes next, and the batch that was returned last, stay as they are. */
 uint64_t tn_loader_hash(tn_loader *l, int64_t n);
 
 /* ---- tasks: generators of records with a rule that scores an answer ---- */
@@ -307,28 +341,29 @@ enum { TN_TASK_TEXT = 1024 };
 typedef struct tn_record { char prompt[TN_TASK_TEXT], completion[TN_TASK_TEXT]; } tn_record;
 /* clang-format on */
 typedef struct tn_score {
-    bool exact;
-    double parts;
-} tn_score; /* parts: share of slots right, 0..1 */
+    bool exact;   /* the answer is the completion */
+    double parts; /* share of its facts that are right, 0..1 */
+} tn_score;
 
 typedef struct tn_task {
     const char *name, *title;
-    /* Record `index` of a stream of records; the same (seed, index) gives the same record. */
+    /* Record `index` of an endless series; the same (seed, index) gives the same record. */
     void (*record)(uint64_t seed, uint64_t index, tn_record *out);
     tn_score (*score)(const tn_record *r, const char *answer);
 } tn_task;
 
 extern const tn_task *const tn_tasks[];        /* every task of tasks.def, ended by NULL */
 const tn_task *tn_task_find(const char *name); /* NULL: there is none */
-/* Record `index` of a split ("train", "valid" or "test"). A record belongs to the split that the hash
-   of its prompt names (80, 10, 10 %), so that no prompt is ever in two splits. */
+/* Record `index` of a split ("train", "valid" or "test"; TN_EARG for another). A record belongs
+   to the split that the hash of its prompt chooses (80, 10, 10 %), so that no prompt is in two
+   splits. */
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index,
                    tn_record *out);
 
 /* ---- base text ---- */
 
-/* Record `index` of the text that a base model is trained on before any task: made-up records of
-   other domains in the tasks' form, under 250 characters; short_only: under 90. */
+/* Record `index` of the text that a base model is trained on before it learns a task: made-up
+   records in the tasks' form about other things, under 250 characters, with short_only under 90. */
 void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *out);
 
 #endif

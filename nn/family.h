@@ -51,7 +51,8 @@ struct tn_family {
 extern const tn_family *const tn_families[]; /* one per row of families.def, ended by NULL */
 
 /* ---- for build: reading the config ----
-   config may be NULL: then every key is absent. A refusal goes to e, in the form of tn_json_refuse. */
+
+   Where config is NULL, every key is absent. A refusal is in e, in the form of tn_json_refuse. */
 
 /* An integer from 1 to `most`; `otherwise` where the key is absent or null, or after an error. */
 int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
@@ -65,8 +66,8 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
 
 /* ---- for hidden ---- */
 
-/* Positions of ids (B,T): (B,T) i32 on the tape. 0..T-1; with a cache they follow those that the row
-   has there. NULL: the model has fewer positions, and the tape says so. */
+/* Positions of ids (B,T): (B,T) i32 on the tape. 0..T-1; with a cache they follow those that the
+   row has there. NULL: the model has fewer positions, and the tape says so. */
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
 /* Attention of layer number `layer`: q (B,T,H D), k and v (B,T,G D) -> (B,T,H D), or one tensor
    q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and the

@@ -9,7 +9,8 @@
 
 /* ---- names ---- */
 
-/* The name of a layer is its weight's, without ".weight" at its end; of columns it goes on with ".NAME". */
+/* The name of a layer is its weight's, without ".weight" at its end; of columns it goes on with
+   ".NAME". */
 static tn_target make_target(tn_linear_layer *l, const char *columns)
 {
     if (!l || !l->w || !l->name)
@@ -47,7 +48,8 @@ bool tn_target_matches(const char *path, const char *name, size_t length)
            (n == length || path[n - length - 1] == '.');
 }
 
-/* Moves *names to the first name of the list and returns its length, without the spaces around it. */
+/* Moves *names to the first name of the list and returns its length, without the spaces around
+   it. */
 static size_t first_name(const char **names)
 {
     *names += strspn(*names, " ,");

@@ -128,8 +128,8 @@ static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
     return NULL;
 }
 
-/* Refuses a config that describes far more numbers than the weight files hold, or more than fit into
-   memory. */
+/* Refuses a config that describes far more numbers than the weight files hold, or more than fit
+   into memory. */
 static int check_size(const tn_model *sketch, const tn_json *config, const char *where, tn_error *e)
 {
     char expected[160];

@@ -12,9 +12,10 @@
 
 /* The family that the config's model_type names; NULL and an error otherwise. */
 const tn_family *tn_family_find(const tn_json *config, tn_error *e);
-/* The model of a config; `start` holds what is known already: vocab (if > 0), tied (where the config
-   does not say), stored. A sketch has no memory for its weights. Other models that do not fit into
-   memory are refused before they take any; `where` stands in the message. NULL and an error then. */
+/* The model of a config; `start` holds what is known already: vocab (if > 0), tied (where the
+   config does not say), stored. A sketch has no memory for its weights. Other models that do not
+   fit into memory are refused before they take any; `where` stands in the message. NULL and an
+   error then. */
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
                         const tn_model *start, bool sketch, tn_error *e);
 
@@ -25,16 +26,17 @@ int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
 /* Describes the params by the model's config; to be called again when that changes. */
 int tn_model_describe(const tn_model *m, tn_error *e);
 
-/* Adapters are put on a model that has none in three moves. Begin makes room for so many, and returns
-   how many weights there are before, or a negative TN_E*. */
+/* Adapters are put on a model that has none in three moves. Begin makes room for so many, and
+   returns how many weights there are before, or a negative TN_E*. */
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
-/* Puts one on a target, and its factors into the params, zeros: A (R,in), B (out,R). NULL: e says why. */
+/* Puts one on a target, and its factors into the params, zeros: A (R,in), B (out,R). NULL: e
+   says why. */
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
                         tn_error *e);
 /* Freezes the weights that were there before; or, if e is set, makes the model what it was then. */
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
-/* Takes weight i out of the set, frozen. Where an optimizer knows the set, it keeps the weight's memory
-   until the set ends: the optimizer then sees that the weight is frozen. */
+/* Takes weight i out of the set, frozen. Where an optimizer knows the set, it keeps the weight's
+   memory until the set ends: the optimizer then sees that the weight is frozen. */
 void tn_params_remove(tn_params *p, int64_t i);
 /* Removes the weights from number `count` on, and the error. */
 void tn_params_cut(tn_params *p, int64_t count);

@@ -44,8 +44,8 @@ tn_params *tn_params_sketch(tn_context *c);
 bool tn_params_is_sketch(const tn_params *p);
 void tn_params_free(tn_params *p);
 tn_context *tn_params_context(const tn_params *p); /* the one it was made with */
-/* A new weight, zero-filled, trained, which the set owns. NULL, and tn_params_error says why: memory
-   is out, the name is taken, or a dimension is below 1. */
+/* A new weight, zero-filled, trained, which the set owns. NULL, and tn_params_error says why:
+   memory is out, the name is taken, or a dimension is below 1. */
 tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[]);
 int64_t tn_params_count(const tn_params *p);           /* of weights */
 tn_param *tn_params_at(const tn_params *p, int64_t i); /* in the order they were added, from 0 */
@@ -61,16 +61,17 @@ const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none
 const char *tn_params_not_finite(const tn_params *p);
 /* Hash of names, shapes and bytes; trained_only: of the trained weights. */
 uint64_t tn_params_hash(const tn_params *p, bool trained_only);
-/* The same purpose, other values, eight times as fast: of the trained weights or of the frozen ones. */
+/* The same purpose, other values, eight times as fast: of the trained weights or of the frozen
+   ones. */
 uint64_t tn_params_digest(const tn_params *p, bool trained);
-/* Adds to the identity of a set what names and shapes do not show: what is computed with the weights.
-   A model gives its config. The text is not kept, only its hash. */
+/* Adds to the identity of a set what names and shapes do not show: what is computed with the
+   weights. A model gives its config. The text is not kept, only its hash. */
 void tn_params_describe(tn_params *p, const char *text);
 /* clang-format off */
 typedef struct tn_base { uint64_t config, frozen; } tn_base;
 /* clang-format on */
-/* Hashes of what the trained weights build on: the description with the scales of LoRA, and the frozen
-   weights. A checkpoint is refused where they differ. */
+/* Hashes of what the trained weights build on: the description with the scales of LoRA, and the
+   frozen weights. A checkpoint is refused where they differ. */
 tn_base tn_params_base(const tn_params *p);
 
 /* ---- layers: plain structs of weights, which the params own ---- */
@@ -94,8 +95,8 @@ typedef struct tn_linear_layer {
 typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer; /* w, b (C) */
 /* clang-format on */
 
-/* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros), and,
-   if bias, "NAME.bias", zeros. All fields are 0 after an error, which sticks to the params. */
+/* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros),
+   and, if bias, "NAME.bias", zeros. All fields are 0 after an error, which sticks to the params. */
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
                                     tn_layout l, bool bias, double std);
 /* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */
@@ -134,15 +135,16 @@ typedef struct tn_model {
 } tn_model;
 
 /* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
-   TN_ABSENT: no file that could hold any. Weights in other files only are refused: TN_UNREADABLE, and
-   the error (TN_EFORMAT) names the file. */
+   TN_ABSENT: no file that could hold any. Weights in other files only are refused:
+   TN_UNREADABLE, and the error (TN_EFORMAT) names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
-/* Reads folder/config.json and the weights beside it; where tn_model_weights returns TN_ABSENT they are
-   random, from the context's seed, and m->stored is 0. The base's own dropout is not taken over.
-   NULL and an error for what is missing, damaged, not supported, or larger than memory. */
+/* Reads folder/config.json and the weights beside it; where tn_model_weights returns TN_ABSENT
+   they are random, from the context's seed, and m->stored is 0. The base's own dropout is not
+   taken over. NULL and an error for what is missing, damaged, not supported, or larger than
+   memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
-/* The same without memory for the weights: for tn_lora_add and for counting, whatever its size. What
-   needs numbers refuses it (TN_ESTATE). */
+/* The same without memory for the weights: for tn_lora_add and for counting, whatever its size.
+   What needs numbers refuses it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
 /* A model with random weights, of the object of a config.json. vocab > 0 replaces its vocab_size;
    vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be freed. */
@@ -152,13 +154,13 @@ void tn_model_free(tn_model *m);
 /* Writes config.json and model.safetensors, as F32, F16 or BF16, into the folder, which is made.
    Adapters must have been merged (TN_ESTATE); numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Mean loss (1) of the labels of a batch that count; tokens > 0 divides by that number instead, for a
-   step of several batches. */
+/* Mean loss (1) of the labels of a batch that count; tokens > 0 divides by that number instead,
+   for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
-/* Bytes of the tape that a training step on a batch (B,T) = (rows,width), or its evaluation, takes at
-   least: what forward leaves there. Of the memory measured that was 99 % without gradients; of a
-   training step it was 88 % with six blocks and 95 % with twelve. The rest are gradients and, in small
-   models, scratch of the ops. */
+/* Bytes of the tape that a training step on a batch (B,T) = (rows,width), or its evaluation,
+   takes at least: what forward leaves there. Of the memory measured that was 99 % without
+   gradients; of a training step it was 88 % with six blocks and 95 % with twelve. The rest are
+   gradients and, in small models, scratch of the ops. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B,T) -> (B,T,V) */
 
@@ -168,29 +170,30 @@ typedef struct tn_lora_options {
     int64_t rank;   /* R, from 1 */
     double alpha;   /* above 0: s = alpha / R */
     double dropout; /* probability, at least 0 and below 1 */
-    /* Names, separated by commas. A name matches a layer whose path is the name or ends with ".NAME",
-       as in PEFT. "all-linear" means every linear layer but the head; NULL the family's default. Of
-       GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v can be named, too. */
+    /* Names, separated by commas. A name matches a layer whose path is the name or ends with
+       ".NAME", as in PEFT. "all-linear" means every linear layer but the head; NULL the family's
+       default. Of GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v can be named,
+       too. */
     const char *targets;
 } tn_lora_options;
 
 /* Puts adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0; freezes all other weights.
    Refuses a name that matches nothing, and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
-/* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a folder
-   checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights. That a checkpoint
-   belongs to this base is checked by tn_checkpoint_check, not here. Layers that target_modules names
-   and the file lacks stay as the base has them, as in PEFT; m->note then says so. After an error the
-   model is as it was. */
+/* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a
+   folder checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights. That
+   a checkpoint belongs to this base is checked by tn_checkpoint_check, not here. Layers that
+   target_modules names and the file lacks stay as the base has them, as in PEFT; m->note then
+   says so. After an error the model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 /* Is it a checkpoint-N, and no PEFT folder? False, too, where that cannot be read: e says why. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
-/* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are written as
-   one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
+/* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are
+   written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Adds the adapters to their weights, W += s B A in double, and takes the factors out of m->params.
-   Side effects: pointers to the factors are dead, the other weights stay frozen, and an optimizer made
-   before refuses its next step (TN_ESTATE). */
+/* Adds the adapters to their weights, W += s B A in double, and takes the factors out of
+   m->params. Side effects: pointers to the factors are dead, the other weights stay frozen, and
+   an optimizer made before refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
 /* ---- generation ---- */
@@ -207,11 +210,11 @@ typedef struct tn_sampling {
 } tn_sampling;
 
 /* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the
-   model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written, the end
-   token not among them. A row ends with the model's positions too: a prompt that takes all of them is
-   followed by one token. A row's result does not depend on the rows beside it; when temperature is
-   not 0 it depends on its number r. each(arg, row, token), if not NULL, is called with every token as
-   it comes. After an error made[r] says what was written so far. */
+   model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written,
+   the end token not among them. A row ends with the model's positions too: a prompt that takes
+   all of them is followed by one token. A row's result does not depend on the rows beside it;
+   when temperature is not 0 it depends on its number r. each(arg, row, token), if not NULL, is
+   called with every token as it comes. After an error made[r] says what was written so far. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e);
@@ -226,9 +229,9 @@ typedef struct tn_eval {
 } tn_eval;
 
 /* One pass over the batches of the loader (the first `batches`, 0: all) without gradients. Side
-   effects: what was on the tape is gone, a loss of a step that goes on included; the loader begins
-   anew, before and afterwards. The tape keeps its mode. An error where no label counts or the loss is
-   not finite. */
+   effects: what was on the tape is gone, a loss of a step that goes on included; the loader
+   begins anew, before and afterwards. The tape keeps its mode. An error where no label counts or
+   the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 

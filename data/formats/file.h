@@ -1,4 +1,4 @@
-/* file.h - inside data/: mapping a file, and writing one piece by piece.
+/* file.h - mapping a file, and writing one a part at a time. Internal header.
 
        tn_writer w = tn_writer_open(path, e);
        tn_writer_add(&w, bytes, n);

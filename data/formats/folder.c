@@ -1,4 +1,4 @@
-/* folder.c - see folder.h. */
+/* folder.c - opening, renaming, removing and listing by the descriptor of a folder. */
 #include "data/formats/folder.h"
 
 #include <dirent.h>
@@ -155,8 +155,8 @@ static bool is_listed(const char *name, const char *const *names)
     return false;
 }
 
-/* The names in the folder `name`, which is then open as *fd; the first that is not of a listed file is
-   copied to `other`, else that is empty. NULL: it cannot be read, errno says why. */
+/* The names in the folder `name`, which is then open as *fd; the first that is not of a listed
+   file is copied to `other`, else that is empty. NULL: it cannot be read, errno says why. */
 static char **names_in(int at, const char *name, const char *const *names, int *fd, char other[256])
 {
     tn_error e = { 0 };

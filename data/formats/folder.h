@@ -38,8 +38,9 @@ void tn_folder_names_free(char **names);
 
 /* What tn_writer calls a file until it is whole: NAME.tenon.tmp. */
 #define TN_UNFINISHED ".tenon.tmp"
-/* Does the folder `name` hold anything but files of these names (ended by NULL), whole or unfinished?
-   Then it is named in `other`. False too where it cannot be read: removing it will say so. */
+/* Does the folder `name` hold anything but files of these names (ended by NULL), whole or
+   unfinished? Then it is named in `other`. False too where it cannot be read: removing it will
+   say so. */
 bool tn_folder_has_others(int at, const char *name, const char *const *names, char other[256]);
 /* Removes these files and the folder; one that holds others, or is a link, stays as it is. */
 int tn_folder_remove(int at, const char *name, const char *const *names);

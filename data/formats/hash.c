@@ -1,5 +1,4 @@
-/* hash.c - hashes that find what changed by chance.
-   None protects against somebody who means harm. */
+/* hash.c - hashes that find accidental changes. None protects against somebody who means harm. */
 #include "data/data.h"
 
 #include <string.h>

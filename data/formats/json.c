@@ -1,7 +1,7 @@
 /* json.c - one strict parser of RFC 8259 for every JSON text that is read.
    It serves headers, configurations, tokenizers, records.
 
-   A document is one piece of memory for all its strings and a list of blocks for its values. No
+   A document is one allocation for all its strings and a list of chunks for its values. No
    string is longer than it was written, so together they fit into the length of the text. */
 #include "data/formats/json.h"
 #include "core/utf8.h"
@@ -16,11 +16,11 @@ enum {
     MOST_VALUES = (64 << 20) / (sizeof(tn_json) + 2 * sizeof(void *)),
 };
 
-typedef struct tn_json_block {
-    struct tn_json_block *next;
+typedef struct tn_json_chunk {
+    struct tn_json_chunk *next;
     size_t used, room;
     tn_json values[];
-} block;
+} chunk;
 
 typedef struct parser {
     const char *s;
@@ -66,7 +66,7 @@ static bool refuse(parser *p, size_t at, const char *found, const char *expected
 
 static tn_json *new_value(parser *p)
 {
-    block *b = p->d->blocks;
+    chunk *b = p->d->chunks;
     if (++p->values > MOST_VALUES) {
         refuse(p, p->at, "too many values", "a smaller document");
         return NULL;
@@ -78,10 +78,10 @@ static tn_json *new_value(parser *p)
             tn_fail(p->e, TN_ENOMEM, "%s: no memory for its values", p->d->path);
             return NULL;
         }
-        b->next = p->d->blocks;
+        b->next = p->d->chunks;
         b->used = 0;
         b->room = room;
-        p->d->blocks = b;
+        p->d->chunks = b;
     }
     tn_json *v = &b->values[b->used++];
     *v = (tn_json){ 0 };
@@ -362,7 +362,7 @@ void tn_json_free(const tn_json *root)
     tn_document *d = (tn_document *)root;
     if (!d)
         return;
-    for (block *b = d->blocks, *next; b; b = next) {
+    for (chunk *b = d->chunks, *next; b; b = next) {
         next = b->next;
         free(b);
     }

@@ -8,7 +8,7 @@ enum { TN_JSON_DEPTH = 64 };
 
 typedef struct tn_document {
     tn_json root;                 /* first, so that its address is the document's */
-    struct tn_json_block *blocks; /* all other values */
+    struct tn_json_chunk *chunks; /* all other values */
     const char *path;
     int64_t line;  /* of the file, when the text is one line of it, else 0 */
     char memory[]; /* the path, then the strings */

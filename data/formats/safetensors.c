@@ -65,7 +65,7 @@ static void read_naturals(const tn_json *array, int64_t *out, tn_error *e)
             tn_json_refuse(v, "an integer from 0 to 2^63-1", e);
 }
 
-/* Bytes that the shape and the type ask for; types that we do not know are believed. */
+/* Bytes that the shape and the type ask for; a type that we do not know is not checked. */
 static void check_size(const tn_safetensors *s, const tn_entry *t, const tn_json *dtype,
                        tn_error *e)
 {

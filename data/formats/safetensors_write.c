@@ -128,6 +128,10 @@ int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
     for (int64_t i = 0; i < n; i++)
         if (!entries[i].name)
             return tn_fail(e, TN_EARG, "%s: tensor %lld has no name", path, (long long)i + 1);
+    for (int i = 0; metadata && metadata[i]; i += 2)
+        if (!metadata[i + 1])
+            return tn_fail(e, TN_EARG, "%s: metadata \"%s\" has no value; expected key, value, ...",
+                           path, metadata[i]);
     const tn_entry **sorted = malloc(((size_t)n + 1) * sizeof *sorted);
     if (!sorted)
         return tn_fail(e, TN_ENOMEM, "%s: no memory for the header", path);

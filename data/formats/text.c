@@ -56,8 +56,8 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
     t->s[t->n] = 0;
 }
 
-/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. What a terminal
-   must not get raw is escaped, though JSON lets most of it stand. */
+/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. What a
+   terminal must not get raw is escaped, though JSON lets most of it stand. */
 void tn_text_quote(tn_text *t, const char *s, size_t n)
 {
     if (!t || (!s && n))

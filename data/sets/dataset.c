@@ -57,18 +57,18 @@ tn_data_facts tn_dataset_facts(const tn_dataset *d)
     return d ? d->facts : (tn_data_facts){ 0 };
 }
 
-tn_piece tn_dataset_piece(const tn_dataset *d, int64_t i)
+tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i)
 {
-    if (d->facts.stream)
-        return (tn_piece){ d->ids + i * d->window, d->window + 1, 0 };
-    return (tn_piece){ d->ids + d->start[i], d->start[i + 1] - d->start[i], d->prompt[i] };
+    if (d->facts.text)
+        return (tn_sequence){ d->ids + i * d->window, d->window + 1, 0 };
+    return (tn_sequence){ d->ids + d->start[i], d->start[i + 1] - d->start[i], d->prompt[i] };
 }
 
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
 {
     if (!d || !prompt || i < 0 || i >= d->facts.records)
         return 0;
-    const tn_piece p = tn_dataset_piece(d, i);
+    const tn_sequence p = tn_dataset_sequence(d, i);
     *prompt = p.prompt;
     return p.length;
 }
@@ -77,7 +77,7 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
 {
     if (!d || !out || i < 0 || i >= d->facts.records)
         return;
-    const tn_piece p = tn_dataset_piece(d, i);
+    const tn_sequence p = tn_dataset_sequence(d, i);
     for (int64_t t = 0; from >= 0 && t < n && t < p.length - from; t++)
         out[t] = p.ids[from + t];
 }
@@ -87,14 +87,14 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
     if (!d)
         return 0;
     const int64_t all = d->facts.records, count = records > 0 && records < all ? records : all;
-    const bool stream = d->facts.stream;
-    const size_t ids = (size_t)(stream ? d->n : d->start[count]), n = (size_t)count;
-    const int64_t kind[2] = { stream, stream ? d->window : count };
+    const bool text = d->facts.text;
+    const size_t ids = (size_t)(text ? d->n : d->start[count]), n = (size_t)count;
+    const int64_t kind[2] = { text, text ? d->window : count };
     uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
     h = tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
-    if (!stream)
+    if (!text)
         h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
-    return stream ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
+    return text ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
 }
 
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
@@ -102,7 +102,7 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
     const size_t n = (size_t)d->n, room = (size_t)d->room;
     if (more <= room - n)
         return TN_OK;
-    /* Half as much again as before at least, so that appending stays linear. */
+    /* It grows by half at least, so that appending stays linear. */
     const size_t want = n + more > room + room / 2 ? n + more : room + room / 2;
     uint16_t *ids = realloc(d->ids, want * sizeof *ids);
     if (ids == NULL)
@@ -176,7 +176,7 @@ static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, t
     return e->code;
 }
 
-/* The ids as one stream: its windows counted. */
+/* Counts the windows of the text. */
 static int count_windows(tn_maker m, const char *path, tn_error *e)
 {
     tn_dataset *d = m.d;
@@ -186,7 +186,7 @@ static int count_windows(tn_maker m, const char *path, tn_error *e)
         return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", path,
                        (long long)d->n, m.o->short_text ? 2 : (long long)d->window + 1,
                        m.o->short_text ? "" : ", one more than a window");
-    d->facts.stream = true;
+    d->facts.text = true;
     d->facts.tokens = d->n;
     d->facts.records = (d->n - 1) / d->window;
     d->facts.loss_tokens = d->facts.records * d->window;

@@ -1,4 +1,4 @@
-/* jsonl.c - reads a file of records, a JSON object a line. */
+/* jsonl.c - reads a file of records, one JSON object per line. */
 #include "data/data.h"
 #include "data/formats/file.h"
 #include "data/sets/dataset.h"

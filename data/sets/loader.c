@@ -9,7 +9,7 @@
         length, so that a step holds records of about one length and little is padding;
      3. the steps of a group change places at random.
    The rows of a step that straddles two epochs keep their places from move 1.
-   Training on a stream draws each window's start from (seed, p). */
+   Training on a text draws the start of each window from (seed, p). */
 #include "data/sets/dataset.h"
 
 #include <stdlib.h>
@@ -28,10 +28,11 @@ struct tn_loader {
     int64_t rows;                     /* of an ordered pass */
     uint64_t permute, regroup, start; /* streams of random numbers */
     int64_t index;                    /* of the next batch */
+    int64_t shown;                    /* index of the batch in hand; -1: none yet */
     int64_t epoch;                    /* that `order` holds; -1: none yet */
     row *order;                       /* (records); training on records only */
-    tn_piece *pieces;                 /* (batch) */
-    int32_t *ids, *targets;           /* (batch, longest row) */
+    tn_sequence *sequences;           /* (batch) */
+    int32_t *ids, *labels;            /* (batch, longest row) */
     tn_batch batch;
 };
 
@@ -45,14 +46,14 @@ static int64_t below(uint64_t seed, uint64_t stream, int64_t epoch, int64_t i, i
 static int64_t longest_row(const tn_dataset *d)
 {
     int64_t longest = 0;
-    for (int64_t i = 0; i < (d->facts.stream ? 1 : d->facts.records); i++) {
-        const int64_t length = tn_dataset_piece(d, i).length;
+    for (int64_t i = 0; i < (d->facts.text ? 1 : d->facts.records); i++) {
+        const int64_t length = tn_dataset_sequence(d, i).length;
         longest = length > longest ? length : longest;
     }
     return longest - 1; /* inputs end before the last token */
 }
 
-/* The numbers of a batch and the rows of a step; false: they are no numbers to count with. */
+/* Bytes of the ids of a batch, and the rows of a step; false: they are too large, or below 1. */
 static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cells, int64_t *step,
                     tn_error *e)
 {
@@ -81,24 +82,25 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
     int64_t step = 0;
     if (!measure(d, o, &cells, &step, e))
         return NULL;
-    const bool permuted = !o->in_order && !d->facts.stream;
+    const bool permuted = !o->in_order && !d->facts.text;
     tn_loader *l = calloc(1, sizeof *l);
     if (l != NULL) {
         *l = (tn_loader){ .d = (tn_dataset *)d,
                           .o = *o,
                           .step = step,
                           .epoch = -1,
+                          .shown = -1,
                           .rows = o->rows > 0 && o->rows < records ? o->rows : records,
                           .permute = tn_stream("loader.permute"),
                           .regroup = tn_stream("loader.regroup"),
                           .start = tn_stream("loader.start") };
         tn_dataset_hold(l->d);
         l->order = permuted ? calloc((size_t)records, sizeof *l->order) : NULL;
-        l->pieces = calloc((size_t)o->batch, sizeof *l->pieces);
+        l->sequences = calloc((size_t)o->batch, sizeof *l->sequences);
         l->ids = malloc(cells);
-        l->targets = malloc(cells);
+        l->labels = malloc(cells);
     }
-    if (l == NULL || (permuted && l->order == NULL) || !l->pieces || !l->ids || !l->targets) {
+    if (l == NULL || (permuted && l->order == NULL) || !l->sequences || !l->ids || !l->labels) {
         tn_fail(e, TN_ENOMEM, "batches of %lld rows: out of memory", (long long)o->batch);
         tn_loader_free(l);
         return NULL;
@@ -111,9 +113,9 @@ void tn_loader_free(tn_loader *l)
     if (l == NULL)
         return;
     free(l->order);
-    free(l->pieces);
+    free(l->sequences);
     free(l->ids);
-    free(l->targets);
+    free(l->labels);
     tn_dataset_free(l->d);
     free(l);
 }
@@ -149,7 +151,7 @@ static void make_order(tn_loader *l, int64_t epoch)
 {
     const int64_t n = l->d->facts.records, step = l->step;
     for (int64_t i = 0; i < n; i++)
-        l->order[i] = (row){ .length = tn_dataset_piece(l->d, i).length, .record = i };
+        l->order[i] = (row){ .length = tn_dataset_sequence(l->d, i).length, .record = i };
     for (int64_t i = n; i-- > 1;)
         swap_rows(l->order + i, l->order + below(l->o.seed, l->permute, epoch, i, i + 1), 1);
     for (int64_t i = 0; i < n; i++)
@@ -171,28 +173,28 @@ static void make_order(tn_loader *l, int64_t epoch)
 
 /* ---- batches ---- */
 
-/* What row p of the run shows. */
-static tn_piece find_piece(tn_loader *l, int64_t p)
+/* The ids of row p of the run. */
+static tn_sequence find_sequence(tn_loader *l, int64_t p)
 {
     const tn_dataset *d = l->d;
     if (l->o.in_order)
-        return tn_dataset_piece(d, p);
-    if (d->facts.stream)
-        return (tn_piece){ d->ids + below(l->o.seed, l->start, 0, p, d->n - d->window),
-                           d->window + 1, 0 };
+        return tn_dataset_sequence(d, p);
+    if (d->facts.text)
+        return (tn_sequence){ d->ids + below(l->o.seed, l->start, 0, p, d->n - d->window),
+                              d->window + 1, 0 };
     if (l->epoch != p / d->facts.records)
         make_order(l, p / d->facts.records);
-    return tn_dataset_piece(d, l->order[p % d->facts.records].record);
+    return tn_dataset_sequence(d, l->order[p % d->facts.records].record);
 }
 
-/* Writes a row's inputs and targets, `width` of each, and counts the targets. */
-static int64_t put_row(tn_piece p, int64_t width, int32_t *ids, int32_t *targets)
+/* Writes a row's inputs and labels, `width` of each, and counts the labels that count. */
+static int64_t put_row(tn_sequence p, int64_t width, int32_t *ids, int32_t *labels)
 {
     int64_t tokens = 0;
     for (int64_t t = 0; t < width; t++) {
         const bool counts = t + 1 < p.length && t + 1 >= p.prompt;
         ids[t] = t + 1 < p.length ? p.ids[t] : 0;
-        targets[t] = counts ? p.ids[t + 1] : -1;
+        labels[t] = counts ? p.ids[t + 1] : -1;
         tokens += counts;
     }
     return tokens;
@@ -203,6 +205,7 @@ const tn_batch *tn_loader_next(tn_loader *l)
     if (!l)
         return NULL;
     const int64_t first = l->index * l->o.batch;
+    l->shown = -1;
     int64_t rows = l->o.batch, width = 0;
     if (l->o.in_order && first >= l->rows) {
         l->index = 0;
@@ -211,13 +214,13 @@ const tn_batch *tn_loader_next(tn_loader *l)
     if (l->o.in_order && rows > l->rows - first)
         rows = l->rows - first;
     for (int64_t r = 0; r < rows; r++) {
-        l->pieces[r] = find_piece(l, first + r);
-        width = l->pieces[r].length - 1 > width ? l->pieces[r].length - 1 : width;
+        l->sequences[r] = find_sequence(l, first + r);
+        width = l->sequences[r].length - 1 > width ? l->sequences[r].length - 1 : width;
     }
-    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .labels = l->targets };
+    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .labels = l->labels };
     for (int64_t at = 0, r = 0; r < rows; r++, at += width)
-        l->batch.tokens += put_row(l->pieces[r], width, l->ids + at, l->targets + at);
-    l->index++;
+        l->batch.tokens += put_row(l->sequences[r], width, l->ids + at, l->labels + at);
+    l->shown = l->index++;
     return &l->batch;
 }
 
@@ -225,7 +228,7 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
 {
     if (!l)
         return 0;
-    const int64_t kept = l->index;
+    const int64_t kept = l->index, shown = l->shown;
     uint64_t hash = 0;
     tn_loader_seek(l, 0);
     for (int64_t i = 0; i < n; i++) {
@@ -236,6 +239,10 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
         hash = tn_hash64(&b->width, sizeof b->width, hash);
         hash = tn_hash64(b->ids, bytes, hash);
         hash = tn_hash64(b->labels, bytes, hash);
+    }
+    if (shown >= 0) {
+        tn_loader_seek(l, shown);
+        tn_loader_next(l);
     }
     l->index = kept;
     return hash;

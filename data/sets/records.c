@@ -83,7 +83,7 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 
 /* ---- tasks ---- */
 
-enum { SAMPLE = 1000 }; /* records by whose memory that of all is judged */
+enum { SAMPLE = 1000 }; /* the memory of all is estimated from so many records */
 
 /* Record i of a task's split. */
 static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const char *split,
@@ -103,7 +103,7 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
     return e->code;
 }
 
-/* What all records will take, by those that are there: refused before the machine is full. */
+/* Refuses records that will not fit into memory, judged by those made so far. */
 static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count,
                       tn_error *e)
 {
@@ -112,7 +112,7 @@ static int check_room(const tn_dataset *d, const char *task, int64_t made, int64
     if (bytes > room)
         tn_fail(e, TN_ENOMEM,
                 "task %s: %lld records take about %.3g GB of memory; expected at most the "
-                "%.3g GB that there are",
+                "%.3g GB that are available",
                 task, (long long)count, bytes * 1e-9, room * 1e-9);
     return e->code;
 }

@@ -25,11 +25,11 @@ static void shuffle(tn_draws *d, int *a, int n)
     }
 }
 
-void tn_draw_slots(tn_draws *d, int slots, int take, int *order)
+void tn_draw_fields(tn_draws *d, int fields, int take, int *order)
 {
-    for (int i = 0; i < slots; i++)
+    for (int i = 0; i < fields; i++)
         order[i] = i;
-    shuffle(d, order + 1, slots - 1);
+    shuffle(d, order + 1, fields - 1);
     if (tn_draw(d, 2)) {
         shuffle(d, order, take);
         return;

@@ -16,8 +16,8 @@ typedef struct tn_draws {
 
 tn_draws tn_draws_new(uint64_t seed, const char *maker, uint64_t index);
 uint32_t tn_draw(tn_draws *d, uint32_t n); /* 0 .. n-1 */
-/* Chooses `take` of `slots` slots, always slot 0. Half the time in ascending order. */
-void tn_draw_slots(tn_draws *d, int slots, int take, int *order);
+/* Chooses `take` of `fields` fields, always field 0. Half the time in ascending order. */
+void tn_draw_fields(tn_draws *d, int fields, int take, int *order);
 
 enum { TN_WORD = 24 }; /* room for a word */
 /* A word that nobody has seen: so many syllables, lower case, at most five letters each. */

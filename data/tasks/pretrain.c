@@ -1,8 +1,8 @@
 /* pretrain.c - the text a base model learns to copy and to look up from, before it sees any task.
 
-   Three records in five are of a domain below, in the form of the tasks: slots in brackets, an
-   arrow, the sentence that says them in the order of the table. Two in five are generic, with slots
-   that are words at random: "stone[Velmora], oak[17] => Velmora has oak 17." No slot, opening or
+   Three records in five are of a domain below, in the form of the tasks: fields in brackets, an
+   arrow, the sentence that says them in the order of the table. Two in five are generic, with fields
+   that are words at random: "stone[Velmora], oak[17] => Velmora has oak 17." No field, opening or
    phrase of a task occurs here, so that a model fine-tuned on a task has to learn the task. */
 #include "data/tasks/draw.h"
 
@@ -10,17 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SLOTS = 5, VALUE = 64, LONGEST = 250, SHORT = 90 };
+enum { FIELDS = 5, VALUE = 64, LONGEST = 250, SHORT = 90 };
 
 /* value: @ a name, ~ a word, # 1 to 99, & 100 to 9999, or choices; in a phrase * is the value. */
-typedef struct slot {
+typedef struct field {
     const char *key, *value, *phrase;
-} slot;
+} field;
 
 #define DAY "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 
 /* clang-format off */
-static const slot domains[][SLOTS] = {
+static const field domains[][FIELDS] = {
     { { "hotel", "@", "Guests sleep at *" }, { "street", "@", " on * Street" },
       { "pool", "heated|tiled|indoor", " beside a * pool" },
       { "coins", "#", " for * coins a night" }, { "stars", "1|2|3|4|5", ", rated * stars" } },
@@ -165,20 +165,20 @@ static void draw_value(tn_draws *d, const char *kind, char out[VALUE])
     }
 }
 
-/* A record of a domain, of two to `most` slots. */
+/* A record of a domain, of two to `most` fields. */
 static void domain_record(tn_draws *d, int most, tn_record *out)
 {
-    const slot *s = domains[tn_draw(d, DOMAINS)];
-    char value[SLOTS][VALUE] = { "" };
-    int order[SLOTS];
+    const field *s = domains[tn_draw(d, DOMAINS)];
+    char value[FIELDS][VALUE] = { "" };
+    int order[FIELDS];
     const int n = 2 + (int)tn_draw(d, (uint32_t)most - 1);
-    tn_draw_slots(d, SLOTS, n, order);
+    tn_draw_fields(d, FIELDS, n, order);
     for (int i = 0; i < n; i++) {
         draw_value(d, s[order[i]].value, value[order[i]]);
         tn_put(out->prompt, "%s%s[%s]", i ? ", " : "", s[order[i]].key, value[order[i]]);
     }
     tn_put(out->completion, " ");
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < FIELDS; i++) {
         const size_t star = strcspn(s[i].phrase, "*");
         if (*value[i])
             tn_put(out->completion, "%.*s%s%s", (int)star, s[i].phrase, value[i],
@@ -186,8 +186,8 @@ static void domain_record(tn_draws *d, int most, tn_record *out)
     }
 }
 
-/* A slot of a generic record: none of the slots before it, and no word of a task in it. */
-static void draw_key(tn_draws *d, char key[SLOTS][VALUE], int n)
+/* A field of a generic record: none of the fields before it, and no word of a task in it. */
+static void draw_key(tn_draws *d, char key[FIELDS][VALUE], int n)
 {
     static const char *const kept[] = { "name", "price",  "food", "area",
                                         "near", "family", "plus", "minus" };
@@ -205,14 +205,14 @@ static void draw_key(tn_draws *d, char key[SLOTS][VALUE], int n)
     }
 }
 
-/* A record whose slots are words at random, of two to `most` of them. */
+/* A record whose fields are words at random, of two to `most` of them. */
 static void generic_record(tn_draws *d, int most, tn_record *out)
 {
     static const char *const kinds[] = { "@", "~", "#", "&" };
-    char key[SLOTS][VALUE] = { "" }, value[SLOTS][VALUE] = { "" };
-    int order[SLOTS];
+    char key[FIELDS][VALUE] = { "" }, value[FIELDS][VALUE] = { "" };
+    int order[FIELDS];
     const int n = 2 + (int)tn_draw(d, (uint32_t)most - 1);
-    tn_draw_slots(d, n, n, order);
+    tn_draw_fields(d, n, n, order);
     for (int i = 0; i < n; i++) {
         draw_key(d, key, i);
         draw_value(d, i ? kinds[tn_draw(d, 4)] : "@", value[i]);
@@ -229,7 +229,7 @@ void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *o
     if (!out)
         return;
     tn_draws d = tn_draws_new(seed, "base", index);
-    const int most = short_only ? 3 : SLOTS;
+    const int most = short_only ? 3 : FIELDS;
     const bool domain = tn_draw(&d, 5) < 3;
     do { /* until it is short enough: most are at once, and the draws go on */
         *out = (tn_record){ "", "" };

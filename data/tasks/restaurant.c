@@ -4,7 +4,7 @@
         The Golden Curry is an Indian restaurant near Cafe Rouge that welcomes families.
 
    In the manner of the E2E challenge (Novikova, Dusek, Rieser 2017), with one right answer: the
-   slots speak in the order of the table, whatever their order in the prompt. Two to five slots
+   fields speak in the order of the table, whatever their order in the prompt. Two to five fields
    stand beside the name; half the names are made of syllables, so that they must be copied. */
 #include "data/tasks/draw.h"
 
@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME, PRICE, FOOD, AREA, NEAR, FAMILY, SLOTS, VALUE = 64 };
+enum { NAME, PRICE, FOOD, AREA, NEAR, FAMILY, FIELDS, VALUE = 64 };
 
 /* clang-format off */
-static const struct slot {
+static const struct field {
     const char *key, *phrase; /* * stands for the value */
     const char *values[13];   /* empty: a name */
-} slots[SLOTS] = {
+} fields[FIELDS] = {
     [NAME] = { "name", " *", { NULL } },
     [PRICE] = { "price", " *", { "cheap", "moderate", "expensive", "affordable", "pricey" } },
     [FOOD] = { "food", " *", { "Indian", "Italian", "French", "Chinese", "Japanese", "Greek",
@@ -30,13 +30,13 @@ static const struct slot {
 };
 /* clang-format on */
 
-/* What a slot says. */
-static void say(int slot, const char *value, char out[TN_TASK_TEXT])
+/* What a field says. */
+static void say(int field, const char *value, char out[TN_TASK_TEXT])
 {
-    if (slot == FAMILY)
+    if (field == FAMILY)
         tn_put(out, "%s", !strcmp(value, "yes") ? " that welcomes families" : " for adults only");
     else
-        tn_put(out, "%.*s%s", (int)strcspn(slots[slot].phrase, "*"), slots[slot].phrase, value);
+        tn_put(out, "%.*s%s", (int)strcspn(fields[field].phrase, "*"), fields[field].phrase, value);
 }
 
 static void draw_name(tn_draws *d, char out[VALUE])
@@ -62,24 +62,24 @@ static void draw_name(tn_draws *d, char out[VALUE])
     snprintf(out, VALUE, "%s%s", made[kind].before, word);
 }
 
-static void draw_value(tn_draws *d, int slot, char out[VALUE])
+static void draw_value(tn_draws *d, int field, char out[VALUE])
 {
     uint32_t n = 0;
-    while (slots[slot].values[n] != NULL)
+    while (fields[field].values[n] != NULL)
         n++;
     if (n == 0)
         draw_name(d, out);
     else
-        snprintf(out, VALUE, "%s", slots[slot].values[tn_draw(d, n)]);
+        snprintf(out, VALUE, "%s", fields[field].values[tn_draw(d, n)]);
 }
 
-/* The sentence of the slots that have a value. */
-static void sentence(char value[SLOTS][VALUE], char out[TN_TASK_TEXT])
+/* The sentence of the fields that have a value. */
+static void sentence(char value[FIELDS][VALUE], char out[TN_TASK_TEXT])
 {
     const char *kind = *value[PRICE] ? value[PRICE] : *value[FOOD] ? value[FOOD] : "restaurant";
     say(NAME, value[NAME], out);
     tn_put(out, strchr("aeiouAEIOU", *kind) ? " is an" : " is a");
-    for (int s = PRICE; s < SLOTS; s++) {
+    for (int s = PRICE; s < FIELDS; s++) {
         if (s == AREA)
             tn_put(out, " restaurant");
         if (*value[s])
@@ -91,24 +91,24 @@ static void sentence(char value[SLOTS][VALUE], char out[TN_TASK_TEXT])
 static void record(uint64_t seed, uint64_t index, tn_record *out)
 {
     tn_draws d = tn_draws_new(seed, "restaurant", index);
-    char value[SLOTS][VALUE] = { "" };
-    int order[SLOTS];
+    char value[FIELDS][VALUE] = { "" };
+    int order[FIELDS];
     const int n = 3 + (int)tn_draw(&d, 4);
-    tn_draw_slots(&d, SLOTS, n, order);
+    tn_draw_fields(&d, FIELDS, n, order);
     *out = (tn_record){ "", "" };
     for (int i = 0; i < n; i++) {
         draw_value(&d, order[i], value[order[i]]);
-        tn_put(out->prompt, "%s%s[%s]", i ? ", " : "", slots[order[i]].key, value[order[i]]);
+        tn_put(out->prompt, "%s%s[%s]", i ? ", " : "", fields[order[i]].key, value[order[i]]);
     }
     tn_put(out->prompt, " =>");
     sentence(value, out->completion);
 }
 
-/* The value of a slot in a prompt; false: it is not there. */
-static bool find_value(const char *prompt, int slot, char out[VALUE])
+/* The value of a field in a prompt; false: it is not there. */
+static bool find_value(const char *prompt, int field, char out[VALUE])
 {
     char opening[16];
-    snprintf(opening, sizeof opening, "%s[", slots[slot].key);
+    snprintf(opening, sizeof opening, "%s[", fields[field].key);
     const char *at = strstr(prompt, opening);
     if (at == NULL)
         return false;
@@ -130,7 +130,7 @@ static bool says(const char *answer, const char *phrase)
 static tn_score score(const tn_record *r, const char *answer)
 {
     int present = 0, right = 0;
-    for (int s = 0; s < SLOTS; s++) {
+    for (int s = 0; s < FIELDS; s++) {
         char value[VALUE], phrase[TN_TASK_TEXT] = "";
         if (!find_value(r->prompt, s, value))
             continue;

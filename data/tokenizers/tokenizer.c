@@ -1,4 +1,4 @@
-/* tokenizer.c - byte and character tokenizers: one token a symbol, no merges. */
+/* tokenizer.c - byte and character tokenizers: one token per symbol, no merges. */
 #include "data/tokenizers/tokenizer.h"
 
 #include <stdlib.h>
@@ -248,7 +248,8 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 
 /* ---- text as it comes ---- */
 
-/* Do n bytes begin a character without ending it? Then the lowest or the highest bytes complete it. */
+/* Do n bytes begin a character without ending it? Then the lowest or the highest bytes complete
+   it. */
 static bool is_beginning(const char *s, size_t n)
 {
     for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {

@@ -39,7 +39,7 @@ typedef struct tn_walk {
     tn_error *e;
 } tn_walk;
 
-/* The ids of the next character that has some, at most one a byte; 0: at the end, or refused. */
+/* The ids of the next character that has some, at most one per byte; 0: at the end, or refused. */
 int64_t tn_walk_next(tn_walk *w, int32_t *out);
 
 /* GPT-2's byte-level alphabet: printable bytes are themselves, the 68 others U+0100 and up. */

@@ -85,8 +85,8 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     return tn_norm_layer_run(&g->ln_f, t, x);
 }
 
-/* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F each), a
-   projection and a sum; around the blocks are two embeddings, their sum and ln_f. */
+/* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F
+   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. */
 static int64_t activations(const tn_model *m)
 {
     int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;

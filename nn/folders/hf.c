@@ -130,8 +130,8 @@ static const tn_entry *find_entry(const tn_weights *w, const char *name)
     return entry || !dot ? entry : tn_weights_find(w, dot + 1, &file);
 }
 
-/* Where config.json does not say: a head that repeats the bytes of the embedding is the embedding, and
-   so is a head without one. */
+/* Where config.json does not say: a head that repeats the bytes of the embedding is the
+   embedding, and so is a head without one. */
 static bool is_tied(const tn_weights *w, const tn_json *config)
 {
     tn_error unknown = { 0 }; /* a family that is not known is refused later */

@@ -111,7 +111,7 @@ static void furnish_text(const char *folder)
 static void take(const tn_dataset *d, tn_error *e)
 {
     const tn_data_facts facts = tn_dataset_facts(d);
-    for (int64_t i = 0; i < facts.records && !facts.stream; i++) {
+    for (int64_t i = 0; i < facts.records && !facts.text; i++) {
         int64_t prompt, n = tn_dataset_record(d, i, &prompt);
         int32_t *ids = malloc((size_t)n * sizeof *ids + 1);
         tn_dataset_ids(d, i, 0, n, ids);

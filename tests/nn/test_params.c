@@ -147,8 +147,9 @@ START_TEST(digest_and_base_see_their_part)
 }
 END_TEST
 
-/* Each weight of three in turn: the others keep their order and addresses, the name is free again. What
-   somebody else who holds the set knows of the weight stays there, frozen, to the end of the set. */
+/* Each weight of three in turn: the others keep their order and addresses, the name is free
+   again. What somebody else who holds the set knows of the weight stays there, frozen, to the
+   end of the set. */
 START_TEST(a_removed_weight_is_gone)
 {
     const int removed = _i / 2;

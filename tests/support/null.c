@@ -9,8 +9,8 @@
 
 /* ---- a row ---- */
 
-/* Does the call's tn_error, or its tape if it has none, say what was wrong? True where argument `null`
-   is that itself, or there is none that could. */
+/* Does the call's tn_error, or its tape if it has none, say what was wrong? True where argument
+   `null` is that itself, or there is none that could. */
 static bool is_told(const null_fixture *f, const null_call *call, int null)
 {
     int at = -1;
@@ -51,7 +51,8 @@ void null_row(const null_table *t, int i)
 
 /* ---- all rows ---- */
 
-/* The text of a header without comments, lines of the preprocessor, and what stands between braces. */
+/* The text of a header without comments, lines of the preprocessor, and what stands between
+   braces. */
 static char *declarations(const char *path)
 {
     enum { ROOM = 1 << 18 };

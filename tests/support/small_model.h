@@ -1,4 +1,4 @@
-/* small_model.h - small models for tests of model folders. Functions fail the test that calls them. */
+/* small_model.h - small models for tests of model folders. A function that fails fails the test. */
 #ifndef TN_TESTS_SMALL_MODEL_H
 #define TN_TESTS_SMALL_MODEL_H
 

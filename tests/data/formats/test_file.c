@@ -59,8 +59,8 @@ START_TEST(writes_into_the_current_folder)
 }
 END_TEST
 
-/* What an interrupted save left behind is in nobody's way, even when it is longer; a file of another
-   name is somebody's. */
+/* What an interrupted save left behind is in nobody's way, even when it is longer; a file of
+   another name is somebody's. */
 START_TEST(overwrites_what_a_save_left)
 {
     scratch s;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In front of the system's: fails as it is told, first so many times with EINTR. */
+/* In front of the system's: fails as the test asks, first so many times with EINTR. */
 static int stat_fails, interrupts;
 
 int fstatat(int at, const char *path, struct stat *st, int flags)
@@ -106,8 +106,8 @@ START_TEST(a_signal_is_no_absence)
 }
 END_TEST
 
-/* Files of a run that move up into their folder: those that still wait are the newest. What cannot be
-   looked at is not passed over. */
+/* Files of a run that move up into their folder: those that still wait are the newest. What
+   cannot be looked at is not passed over. */
 START_TEST(what_waits_is_the_newest)
 {
     char *folder = temporary(), *waits = tn_path_join(folder, ".tenon-new"), *path;

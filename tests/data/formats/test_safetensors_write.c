@@ -224,14 +224,23 @@ START_TEST(refuses)
 }
 END_TEST
 
-START_TEST(refuses_keys_of_metadata_that_occur_twice)
+static const struct {
+    const char *list[5];
+    int code;
+} bad_metadata[] = {
+    { { "a", "1", "a", "2" }, TN_EFORMAT }, /* a key twice */
+    { { "a" }, TN_EARG },                   /* a key without a value */
+    { { "a", "1", "b" }, TN_EARG },
+};
+
+START_TEST(refuses_wrong_metadata)
 {
-    static const char *const metadata[] = { "a", "1", "a", "2", NULL };
+    const char *const *metadata = bad_metadata[_i].list;
     scratch s;
     tn_error e = { 0 };
     scratch_open(&s);
     ck_assert_int_eq(tn_safetensors_write(scratch_path(&s, "a"), NULL, 0, metadata, &e),
-                     TN_EFORMAT);
+                     bad_metadata[_i].code);
     ck_assert_int_eq(access(s.path, F_OK), -1);
     scratch_close(&s);
 }
@@ -291,7 +300,7 @@ void tests(TCase *c)
     tcase_add_test(c, converts);
     tcase_add_test(c, round_trip);
     tcase_add_loop_test(c, refuses, 0, sizeof bad_rows / sizeof *bad_rows);
-    tcase_add_test(c, refuses_keys_of_metadata_that_occur_twice);
+    tcase_add_loop_test(c, refuses_wrong_metadata, 0, sizeof bad_metadata / sizeof *bad_metadata);
     tcase_add_test(c, reports_what_the_system_refuses);
     tcase_add_test(c, real_files);
 }

@@ -35,7 +35,7 @@ START_TEST(windows)
     int64_t prompt;
     open_text(&t, "0123456789", 0, 1, (tn_data_options){ .max_length = 3 });
     tn_data_facts f = tn_dataset_facts(t.d);
-    ck_assert(f.stream && f.records == 3 && f.tokens == 10 && f.loss_tokens == 9 && f.left == 0);
+    ck_assert(f.text && f.records == 3 && f.tokens == 10 && f.loss_tokens == 9 && f.left == 0);
     ck_assert(tn_dataset_record(t.d, 1, &prompt) == 4 && prompt == 0);
     tn_dataset_ids(t.d, 1, 2, 2, ids);
     ck_assert(ids[0] == '5' && ids[1] == '6');

@@ -61,7 +61,7 @@ START_TEST(good)
     open_lines(&t, g->text, strlen(g->text), &o);
     ck_assert_msg(t.d != NULL, "%s", t.e.text);
     const tn_data_facts f = tn_dataset_facts(t.d);
-    ck_assert(!f.stream);
+    ck_assert(!f.text);
     ck_assert_int_eq(f.records, g->records);
     ck_assert_int_eq(f.tokens, g->tokens);
     ck_assert_int_eq(f.loss_tokens, g->loss_tokens);

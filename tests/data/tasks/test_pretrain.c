@@ -52,7 +52,7 @@ static bool holds_run(void *const *tree, const char *text)
     return false;
 }
 
-/* No fixed text of a task, no prompt of a task and no slot of a task is in the base text. */
+/* No fixed text of a task, no prompt of a task and no field of a task is in the base text. */
 START_TEST(apart_from_tasks)
 {
     static const char *const words[] = { "name[",   "price[", "food[",   "area[",      "near[",

@@ -138,7 +138,7 @@ START_TEST(restaurant_parts)
 }
 END_TEST
 
-/* One sentence a set of facts: the order of the slots in the prompt does not change it. */
+/* One sentence a set of facts: the order of the fields in the prompt does not change it. */
 START_TEST(restaurant_is_canonical)
 {
     static const char *const keys[] = { "name", "price", "food", "area", "near", "family" };

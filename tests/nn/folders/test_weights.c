@@ -1,4 +1,4 @@
-/* test_weights.c - the files of weights in a model's folder: in parts, and those that are not read. */
+/* test_weights.c - the files of weights in a model's folder: several, and those not read. */
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tests.h"
