@@ -111,7 +111,7 @@ const tn_optim_def tn_optim_adafactor = {
     .departs = "torch keeps a second moment of vectors in full; here vectors go to AdamW",
     .hyper = {
         { "lr", 1e-2, TN_ABOVE_0, "learning rate eta: share of its size that a weight moves by" },
-        { "beta2_decay", -0.8, TN_TO_0, "a new gradient has the weight t to this power" },
+        { "beta2_decay", -0.8, TN_TO_0, "at step t a new gradient has the weight t to this power" },
         { "eps1", 0, TN_FROM_0, "floor of the roots; 0: the epsilon of the weights' type" },
         { "eps2", 1e-3, TN_FROM_0, "a smaller weight counts as this large" },
         { "d", 1, TN_ABOVE_0, "largest rms of the direction" },

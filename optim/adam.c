@@ -69,13 +69,11 @@ bool tn_adam_needs(const tn_unit *u, int slot, int k)
 
 static void step(tn_unit *u)
 {
-    for (int k = 0; k < u->factors; k++)
-        tn_adam_step(u, k,
-                     (tn_adam){ .g = u->f[k].g,
-                                .rate = u->lr,
-                                .shrink = 1,
-                                .coupled = u->h[TN_ADAM_DECAY],
-                                .top = u->slot[2][k] });
+    for (int k = 0; k < u->factors; k++) {
+        tn_adam how = { .g = u->f[k].g, .rate = u->lr, .shrink = 1, .top = u->slot[2][k] };
+        how.coupled = u->h[TN_ADAM_DECAY];
+        tn_adam_step(u, k, how);
+    }
 }
 
 const tn_optim_def tn_optim_adam = {

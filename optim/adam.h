@@ -4,15 +4,15 @@
 
 #include "optim/optim.h"
 
-/* clang-format off */
-enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, /* first of .hyper */
-       TN_ADAM_AMSGRAD }; /* adam.c and adamw.c only; other pages have their own settings here */
-/* clang-format on */
+/* The first of .hyper. The last one is of adam.c and adamw.c only; other pages have settings of their
+   own in its place. */
+enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, TN_ADAM_AMSGRAD };
 
-typedef enum tn_bias {                    /* of the moments, which start as zeros */
-                       TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
-                       TN_BIAS_BUT_EPS,   /* (7) */
-                       TN_BIAS_KEPT       /* (8) */
+/* What is done about the moments' start from zeros. */
+typedef enum tn_bias {
+    TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
+    TN_BIAS_BUT_EPS,   /* (7) */
+    TN_BIAS_KEPT       /* (8) */
 } tn_bias;
 
 typedef struct tn_adam {

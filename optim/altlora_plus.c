@@ -86,7 +86,7 @@ const tn_optim_def tn_optim_altlora_plus = {
         { "alternate", 1, TN_WHOLE, "steps of lora_B, then as many of lora_A; 0: both in every step" },
         { "bias_correction", 1, TN_SWITCH, "1: of the first moment; 0: none" },
         { "scale_free", 1, TN_SWITCH, "1: divide by the pair's s^2 (paper); 0: do not (authors' file)" },
-        { "carry", 1, TN_SWITCH, "1: the first moment that is kept is carried along; 0: not (authors' file)" },
+        { "carry", 1, TN_SWITCH, "1: the kept first moment is carried along; 0: it is not (authors' file)" },
     },
     .presets = {
         { "trainer", "eps=1e-4 alternate=10 scale_free=0 carry=0" },

@@ -139,13 +139,13 @@ const tn_optim_def tn_optim_lora_muon = {
     .update = "M: average of gA; A -= lr/2 msign(M S^-1/2) S^-1/2, S = B^T B",
     .cost = "O((m + n) r^2 + r^3)",
     .departs = "from the paper: lora_A follows the new lora_B, and momentum is carried along "
-               "(gauss_seidel=0 cut=0: neither); without its split weight decay and its rebalancing "
-               "of the factors, for which there is nothing to compare with",
+               "(gauss_seidel=0 cut=0: neither); its split weight decay and its rebalancing "
+               "are left out, because there are no figures to compare with",
     .hyper = {
         { "lr", 5e-2, TN_ABOVE_0, "learning rate eta" },
         { "beta", 0.9, TN_SHARE, "decay of the momentum; 0: none" },
         { "gauss_seidel", 1, TN_SWITCH, "1: lora_A by the new lora_B, M carried along; 0: the paper's" },
-        { "cut", 1e-11, TN_SHARE, "directions rest whose square is below this share of the largest" },
+        { "cut", 1e-11, TN_SHARE, "a direction below this share of the largest (in squares) rests" },
     },
     .slots = { { "m", TN_LIKE_X }, { "old", TN_LIKE_X },
                { "c.A", TN_R_BY_R }, { "c.B", TN_R_BY_R } },

@@ -98,10 +98,8 @@ static double escaped(const tn_unit *u, int x, const tn_rite *m)
 static tn_rite_floor floor_of(const tn_unit *u, int x, const tn_rite *m, double n)
 {
     const double *h = u->h, c = h[PRIOR] * (double)tn_rite_rank(u, tn_partner(x), m);
-    return (tn_rite_floor){ .rho = *(double *)u->slot[TN_RITE_RHO + x][0] + h[EPS_ROOT],
-                            .eps = h[EPS],
-                            .share = c / (n + c),
-                            .cut = h[CUT] };
+    const double rho = *(double *)u->slot[TN_RITE_RHO + x][0] + h[EPS_ROOT];
+    return (tn_rite_floor){ .rho = rho, .eps = h[EPS], .share = c / (n + c), .cut = h[CUT] };
 }
 
 static void step(tn_unit *u)
@@ -138,24 +136,24 @@ const tn_optim_def tn_optim_lora_rite = {
     .update = "U = g T, Y T orthonormal; V, M: averages of U^T U / rows and U V^-1/2, carried "
               "along with the basis; X -= lr M T^T",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "lora_A follows the new lora_B, V has a prior, directions of rounding rest, skip is "
-               "off: preset=authors is theirs but for eigenvalues of V below 0, which count as 0 "
-               "(theirs: NaN, then no step at all), and bases from Gram matrices",
+    .departs = "lora_A follows the new lora_B, V has a prior, directions that are rounding errors "
+               "rest, skip is off; preset=authors undoes these four. Always: eigenvalues of V below "
+               "0 count as 0 (the authors' step is NaN there), bases come from Gram matrices",
     .hyper = {
         { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
         { "clip", 1, TN_FROM_0, "limit of the global norm of the unmagnified gradients; 0: off" },
-        { "skip", 0, TN_FROM_0, "a factor whose unmagnified gradient has a larger rms rests; 0: off" },
+        { "skip", 0, TN_FROM_0, "largest rms of an unmagnified gradient, above it the factor rests; 0: off" },
         { "cap", 0, TN_FROM_0, "limit of the rms of the first moment; 0: off" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
         { "escape", 0, TN_SWITCH, "1: add the mass that a change of basis lost" },
         { "balance", 0, TN_SWITCH, "1: give both factors the same norm after the step" },
         { "eps_root", 0, TN_FROM_0, "added under the root (a third-party port: eps^2)" },
         { "gauss_seidel", 1, TN_SWITCH, "1: lora_B first, then lora_A by the new one; 0: both by the old" },
-        { "prior", 1, TN_FROM_0, "gradients per direction that V has seen beforehand; 0: none" },
-        { "cut", 1e-11, TN_SHARE, "directions rest whose square is below this share of the largest" },
+        { "prior", 1, TN_FROM_0, "V starts as if it had seen so many gradients per direction; 0: none" },
+        { "cut", 1e-11, TN_SHARE, "a direction below this share of the largest (in squares) rests" },
     },
     .presets = {
         { "authors", "gauss_seidel=0 prior=0 cut=0 skip=1" },

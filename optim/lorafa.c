@@ -45,10 +45,9 @@ static void step(tn_unit *u)
         c[j] /= u->s * u->s;
     tn_tall_combine(grad, c, grad, NULL, work, u->wide, g); /* (2) */
     tn_bias bias = u->h[BIAS_CORRECTION] != 0 ? TN_BIAS_BUT_EPS : TN_BIAS_KEPT;
-    tn_adam how = {
-        .g = g, .rate = u->lr, .bias = bias, .shrink = 1, .fade = u->lr * u->h[TN_ADAM_DECAY]
-    };                               /* (6) */
-    tn_adam_step(u, TN_LORA_B, how); /* (3), (4), (5) */
+    tn_adam how = { .g = g, .rate = u->lr, .bias = bias, .shrink = 1 };
+    how.fade = u->lr * u->h[TN_ADAM_DECAY]; /* (6) */
+    tn_adam_step(u, TN_LORA_B, how);        /* (3), (4), (5) */
 }
 
 const tn_optim_def tn_optim_lorafa = {

@@ -29,7 +29,7 @@ const tn_optim_def tn_optim_loraplus = {
     .name = "loraplus", .title = "AdamW with a faster lora_B", .paper = "arXiv:2402.12354",
     .update = "AdamW at lr on lora_A and at lr ratio on lora_B",
     .cost = "none",
-    .departs = "theirs trains biases at lr ratio and embeddings at 1e-6; here what is no pair has lr",
+    .departs = "the authors train biases at lr ratio and embeddings at 1e-6; here all outside pairs has lr",
     .hyper = {
         { "lr", 2e-4, TN_ABOVE_0, "learning rate eta of lora_A" },
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },

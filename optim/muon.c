@@ -124,7 +124,7 @@ const tn_optim_def tn_optim_muon = {
     .paper = "kellerjordan.github.io/posts/muon",
     .update = "m = momentum m + (1 - momentum) g; x -= lr scale orthogonal(m), by Newton-Schulz",
     .cost = "five rounds of 2 m n s + s^3 multiply-adds, s = min(m, n)",
-    .departs = "theirs and torch's run Newton-Schulz in bfloat16, this one in the weights' type",
+    .departs = "the author's and torch's run Newton-Schulz in bfloat16, this one in the weights' type",
     .hyper = {
         { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
         { "momentum", 0.95, TN_SHARE, "mu, the decay of the momentum" },
@@ -132,8 +132,8 @@ const tn_optim_def tn_optim_muon = {
         { "match_rms", 0, TN_0_TO_2, "scale 0: sqrt(max(1, rows/cols)); 1: 0.2 sqrt(max(rows, cols)); "
                           "2: sqrt(rows/cols)" },
         { "ns_steps", 5, TN_1_TO_100, "rounds of Newton-Schulz" },
-        { "eps", 1e-7, TN_ABOVE_0, "least norm that the momentum is divided by" },
-        { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: its least value (torch)" },
+        { "eps", 1e-7, TN_ABOVE_0, "smallest norm that the momentum is divided by" },
+        { "eps_added", 0, TN_SWITCH, "1: eps is added to that norm (Jordan); 0: as above (torch)" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the weight shrinks by lr times this" },
     },
     .presets = {

@@ -17,13 +17,15 @@
 
    Ownership: a tn_optim owns its state and is freed by tn_optim_free. It keeps its params, and they
    their context: these may be freed before it. Its definition must outlive it; the options, and the
-   strings in them, need not outlive tn_optim_new. Texts that are returned belong to the library.
+   strings in them, need not outlive tn_optim_new. Nobody frees a text that is returned.
+
    Errors: functions with a tn_error report there and return NULL, -1 or a negative TN_E*; with an
-   error already set they do nothing. tn_optim_step keeps its error for tn_optim_error. A NULL that
-   is not allowed is an error of code TN_EARG; the other functions return 0, false, NULL or NaN
-   then. Threads: an optimizer is one thread's at a time, and a step uses the threads of its
-   context. While another thread is inside a call of the same context, a step is refused
-   (TN_ESTATE).
+   error already set they do nothing. tn_optim_step keeps its error for tn_optim_error. Such
+   functions refuse a NULL that is not allowed (TN_EARG); all others return 0, false, NULL or NaN
+   for it.
+
+   Threads: one thread at a time uses an optimizer; its step runs on the threads of its context.
+   While another thread is inside a call of that context, a step is refused (TN_ESTATE).
 
    What goes wrong:
    * A weight is frozen, added or merged after tn_optim_new: every step is refused (TN_ESTATE).
@@ -263,8 +265,8 @@ typedef struct tn_optim_options {
    another hyper[0] than lr; a setting that is unknown (the nearest is named) or out of range;
    clipping that def refuses, or a decay that it does not have; a schedule that falls and has no
    steps; one factor of a pair without the other; a pair of rank above min(in, out), if def wants
-   pairs; no memory. For the params of a sketch it counts its state (tn_optim_state_bytes) and
-   refuses steps. */
+   pairs; no memory.
+   For the params of a sketch it counts its state (tn_optim_state_bytes) and refuses steps. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e);
 void tn_optim_free(tn_optim *o); /* NULL is allowed */
@@ -272,14 +274,13 @@ void tn_optim_free(tn_optim *o); /* NULL is allowed */
 /* One step with the gradients in the params, which are zero after it; a weight without a gradient
    has gradient zero. Returns 0, or a negative TN_E* with the reason in tn_optim_error. A refused
    step changes no weight and no state, and the gradients stay (perhaps clipped): tn_params_clear
-   before the next tn_backward. Refused are: TN_ENONFINITE  a gradient that is not finite (its
-   weight is named), or too large for .measure TN_ESTATE      a weight frozen, added or merged since
-   tn_optim_new; params of a sketch; another
-                  thread inside a call of the context
-   TN_EARG        o is NULL */
+   before the next tn_backward. Refused are:
+   TN_ENONFINITE  a gradient that is not finite (its weight is named), or too large for .measure
+   TN_ESTATE      a weight frozen, added or merged since tn_optim_new; params of a sketch; a call
+                  while another thread is inside a call of the context
+   TN_EARG        o NULL */
 int tn_optim_step(tn_optim *o);
-/* The error of the last step; code 0: none. It is the optimizer's, and the next step overwrites
-   it. */
+/* The error of the last step, code 0 if there was none. The next step overwrites it. */
 const tn_error *tn_optim_error(const tn_optim *o);
 
 /* How many trained numbers the optimizer leaves to AdamW with its default settings. *lr becomes

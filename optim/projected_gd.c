@@ -134,7 +134,7 @@ const tn_optim_def tn_optim_projected_gd = {
     .hyper = {
         { "lr", 2e-2, TN_ABOVE_0, "learning rate eta" },
         { "delta", 1e-8, TN_FROM_0, "added to the diagonal of the Gram matrices" },
-        { "split", 1, TN_0_TO_2, "who moves where both can, 0: lora_A; 1: half each; 2: the paper's X" },
+        { "split", 1, TN_0_TO_2, "the part that both could move, 0: lora_A does; 1: half each; 2: the paper's X" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
     },
     .pairs = true, .scratch = scratch, .step = step,

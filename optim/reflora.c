@@ -74,7 +74,7 @@ const tn_optim_def tn_optim_reflora = {
     .paper = "arXiv:2505.18877",
     .update = "AdamW on gA S^-1 and gB S, where S A^T A S = B^T B",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "plain gradients where the product lacks rank; theirs divides by eps there",
+    .departs = "plain gradients where the product lacks rank; the authors' code divides by eps there",
     .hyper = {
         { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
@@ -83,7 +83,7 @@ const tn_optim_def tn_optim_reflora = {
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
         { "adamw", 1, TN_SWITCH, "the optimizer inside, 1: AdamW; 0: gradient descent" },
         { "warmup_steps", 100, TN_WHOLE, "first steps, which use the plain gradients" },
-        { "interval", 1, TN_COUNT, "steps from one with balanced gradients to the next" },
+        { "interval", 1, TN_COUNT, "balanced gradients at every so many steps" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,
     .pairs = true, .scratch = scratch, .step = step,

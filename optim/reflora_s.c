@@ -92,7 +92,7 @@ const tn_optim_def tn_optim_reflora_s = {
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
         { "adamw", 1, TN_SWITCH, "the optimizer inside, 1: AdamW; 0: gradient descent" },
         { "warmup_steps", 100, TN_WHOLE, "steps before the factors first get the same norm" },
-        { "interval", 1, TN_COUNT, "steps from one such time to the next" },
+        { "interval", 1, TN_COUNT, "after that, so many steps to the next time" },
         { "rescale", 1, TN_SWITCH, "1: the pair and its moments (authors); 0: the gradients alone" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X } }, .needs = tn_reflora_needs,

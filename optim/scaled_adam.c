@@ -53,12 +53,10 @@ static void descend(tn_unit *u, int x, const tn_real *g)
     bool after = h[DECAY_AFTER] != 0;
     double lost = u->lr * h[TN_ADAM_DECAY];
     static const tn_bias bias[] = { TN_BIAS_KEPT, TN_BIAS_BUT_EPS, TN_BIAS_CORRECTED };
-    tn_adam how = { .g = g,
-                    .rate = u->lr,
-                    .bias = bias[(int)h[BIAS_CORRECTION]],
-                    .shrink = after ? 1 : 1 - lost,
-                    .fade = after ? lost : 0 }; /* (6) */
-    tn_adam_step(u, x, how);                    /* (3), (4), (5) */
+    tn_adam how = { .g = g, .rate = u->lr, .bias = bias[(int)h[BIAS_CORRECTION]] };
+    how.shrink = after ? 1 : 1 - lost;
+    how.fade = after ? lost : 0; /* (6) */
+    tn_adam_step(u, x, how);     /* (3), (4), (5) */
 }
 
 static void step(tn_unit *u)
@@ -82,8 +80,9 @@ const tn_optim_def tn_optim_scaled_adam = {
     .name = "scaled-adam", .title = "Riemannian preconditioned AdamW", .paper = "arXiv:2402.02347",
     .update = "AdamW on gA (B^T B + delta I)^-1 and gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
-               "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair has its own. "
+               "The pseudo-inverse takes the place of a missing inverse (fallback=1: the identity, as "
+               "there)",
     .hyper = {
         { "lr", 1e-3, TN_ABOVE_0, "learning rate eta" },
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
@@ -94,8 +93,8 @@ const tn_optim_def tn_optim_scaled_adam = {
         { "gauss_seidel", 1, TN_SWITCH, "1: lora_A first, then lora_B by the new one; 0: both by the old" },
         { "bias_correction", 1, TN_0_TO_2, "1: but for eps (GPT-2 file); 0: none (Mistral); 2: as torch" },
         { "decay_after", 1, TN_SWITCH, "1: decay after the step (authors); 0: before it (torch)" },
-        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: the "
-                         "identity at a Gram norm up to 1e-6" },
+        { "fallback", 0, TN_0_TO_2, "in place of a missing inverse, 0: the pseudo-inverse; 1: the identity; "
+                                      "2: the identity if the Gram norm is at most 1e-6" },
     },
     .presets = {
         { "gpt2", "beta2=0.98 fallback=1" },

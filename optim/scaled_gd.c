@@ -71,16 +71,17 @@ const tn_optim_def tn_optim_scaled_gd = {
     .paper = "arXiv:2402.02347",
     .update = "A -= lr gA (B^T B + delta I)^-1; B -= lr gB (A^T A + delta I)^-1",
     .cost = "O((m + n) r^2 + r^3)",
-    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair is its own. Where "
-               "no inverse exists the pseudo-inverse stands (fallback=1: the identity, as there)",
+    .departs = "the GPT-2 file stacks two layers in one tensor; here each pair has its own. "
+               "The pseudo-inverse takes the place of a missing inverse (fallback=1: the identity, as "
+               "there)",
     .hyper = {
-        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta: the authors' for GPT-2 medium; a small model wants about 2" },
+        { "lr", 2e-2, TN_ABOVE_0, "learning rate eta: the authors' for GPT-2 medium; a small model needs about 2" },
         { "delta", 1e-6, TN_FROM_0, "added to the diagonal of the Gram matrices" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
-        { "decay_after", 1, TN_SIGN, "1: decay after the step (GPT-2 file); 0: with it (Mistral file); -1: "
-                            "before all (Object_Generation)" },
-        { "fallback", 0, TN_0_TO_2, "without an inverse 0: the pseudo-inverse; 1: the identity; 2: the "
-                         "identity at a Gram norm up to 1e-6" },
+        { "decay_after", 1, TN_SIGN, "1: decay after the step (GPT-2 file); 0: with it (Mistral file); "
+                                    "-1: before all (Object_Generation)" },
+        { "fallback", 0, TN_0_TO_2, "in place of a missing inverse, 0: the pseudo-inverse; 1: the identity; "
+                                      "2: the identity if the Gram norm is at most 1e-6" },
     },
     .presets = {
         { "gpt2", "fallback=1" },

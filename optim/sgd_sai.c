@@ -58,7 +58,7 @@ const tn_optim_def tn_optim_sgd_sai = {
     .paper = "arXiv:2412.11768",
     .update = "q = ||g_1|| / std(g_1), once; m: moving average of g; x -= lr q m",
     .cost = "none",
-    .departs = "theirs takes q from step 1 even if that gradient is zero, as lora_A's is: wait=0",
+    .departs = "the authors take q at step 1 even if that gradient is zero, as lora_A's is: wait=0",
     .hyper = {
         { "lr", 1e-2, TN_ABOVE_0, "learning rate eta" },
         { "momentum", 0.9, TN_SHARE, "mu, the decay of the momentum" },

@@ -123,7 +123,7 @@ const tn_optim_def tn_optim_shampoo = {
     .name = "shampoo", .title = "gradients whitened from both sides", .paper = "arXiv:1802.09568",
     .update = "L += g g^T; R += g^T g; x -= lr L^-1/4 g R^-1/4",
     .cost = "O(m n (m + n) + m^3 + n^3), of sides up to max_side",
-    .departs = "long sides are left alone, where the paper keeps a diagonal and theirs cuts blocks",
+    .departs = "long sides are left alone; the paper keeps a diagonal there, the authors' code cuts blocks",
     .hyper = {
         { "lr", 5e-2, TN_ABOVE_0, "learning rate eta" },
         { "eps", 1e-4, TN_ABOVE_0, "start of the sums, and floor of their eigenvalues" },

@@ -43,7 +43,7 @@ const tn_optim_def tn_optim_stable_lora = {
         { "beta2", 0.999, TN_SHARE, "decay of the second moment" },
         { "eps", 1e-8, TN_ABOVE_0, "added to the root of the second moment" },
         { "weight_decay", 0, TN_FROM_0, "decoupled: the factors shrink by lr times this" },
-        { "shrink", 1e-3, TN_SHARE, "share of lora_A that a step takes off, at first" },
+        { "shrink", 1e-3, TN_SHARE, "share that each step takes off lora_A until lora_B has grown" },
     },
     .slots = { { "m", TN_LIKE_X }, { "v", TN_LIKE_X }, { "ended", TN_SCALAR } },
     .pairs = true, .step = step,

@@ -44,16 +44,17 @@ double tn_small_trace(int64_t r, const double *a);
 void tn_eigen(int64_t r, double *a, double *w, double *work, double *e);
 /* out = sum over k of f[k] e_k e_k^T. work: (r,r). */
 void tn_from_eigen(int64_t r, const double *f, const double *e, double *work, double *out);
-/* An eigenvalue of X^T X counts as zero below this share of the largest one: the square of the usual
-   r eps for singular values, with eps of tn_real, but at least the rounding of X^T X itself. */
+/* An eigenvalue of X^T X counts as zero below this share of the largest one: the square of the
+   usual r eps for singular values, with eps of tn_real, but at least the rounding of X^T X
+   itself. */
 double tn_gram_cut(int64_t r);
 /* For gram = X^T X: t with t t^T = gram^+. X t is an orthonormal basis Q of X's columns, and t is
-   the pseudo-inverse of R in X = Q R. Directions whose eigenvalue is at most tn_gram_cut, or `cut`, of
-   the largest one are zero columns of t. work: 2 r r + 4 r doubles. */
+   the pseudo-inverse of R in X = Q R. Directions whose eigenvalue is at most tn_gram_cut, or `cut`,
+   of the largest one are zero columns of t. work: 2 r r + 4 r doubles. */
 void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, double *t);
 /* For gram = X^T X: out = gram^-1/2, symmetric. X out is the polar factor msign(X). Eigenvalues up
-   to `cut` times the largest one, or up to tn_gram_cut times `size`, count as zero. work: 2 r r + 4 r
-   doubles. */
+   to `cut` times the largest one, or up to tn_gram_cut times `size`, count as zero. work: 2 r r + 4
+   r doubles. */
 void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double cut, double *work,
                                double *out);
 

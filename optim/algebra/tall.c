@@ -1,6 +1,6 @@
 /* tall.c - products with tall matrices, panel by panel: the first half of linalg.h.
-   A panel is PANEL rows of X (n,r), read into columns of double. Zeros stand behind the last row and
-   the last column, so that every loop runs over whole vectors:
+   A panel is PANEL rows of X (n,r), read into columns of double. Zeros stand behind the last row
+   and the last column, so that every loop runs over whole vectors:
 
        | column 0 | column 1 | ... | column r-1 | 0 ... 0 |     padded(r) columns of PANEL doubles
 
@@ -81,10 +81,12 @@ INLINE void multiply_of(int64_t r, const double *restrict x, const double *restr
             const double *f = k + j * padded(r) + i, *a = x + i * PANEL;
             double f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
             bool first = i == 0 && !add;
-            for (int n = 0; n < PANEL; n++)
-                out[n] = ((((first ? 0 : out[n]) + a[n] * f0) + a[n + PANEL] * f1) +
-                          a[n + 2 * PANEL] * f2) +
-                         a[n + 3 * PANEL] * f3;
+            for (int n = 0; n < PANEL; n++) {
+                double sum = (first ? 0 : out[n]) + a[n] * f0;
+                sum += a[n + PANEL] * f1;
+                sum += a[n + 2 * PANEL] * f2;
+                out[n] = sum + a[n + 3 * PANEL] * f3;
+            }
         }
 }
 
@@ -104,14 +106,14 @@ static void multiply_plain(int64_t r, const double *x, const double *k, bool add
 }
 
 #if defined __x86_64__
-__attribute__((target("avx2"))) static void gram_wide(int64_t r, const double *x, const double *y,
-                                                      double *out)
+#define WIDE __attribute__((target("avx2"))) static
+
+WIDE void gram_wide(int64_t r, const double *x, const double *y, double *out)
 {
     gram_of(r, x, y, out);
 }
 
-__attribute__((target("avx2"))) static void multiply_wide(int64_t r, const double *x,
-                                                          const double *k, bool add, double *out)
+WIDE void multiply_wide(int64_t r, const double *x, const double *k, bool add, double *out)
 {
     multiply_of(r, x, k, add, out);
 }

@@ -1,16 +1,16 @@
-/* checkpoint.c - a run on the disk, saved and loaded.
+/* checkpoint.c - loads and checks the checkpoints of a run; checkpoint_save.c writes them.
    OUT/checkpoint-N holds
 
        model.safetensors       every trained weight, exact; a LoRA run holds its factors only, with
                                the scale of each in the metadata, so that it is an adapter too
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
-       trainer_state.json      where the run stood, what it stands on, and hashes: see state.h
+       trainer_state.json      where the run stood, and hashes of its base and its files
 
-   The base under a LoRA run is not in it, but its hash is: another base is refused. */
+   The base under a LoRA run is not in it. Its hash is, so that another base is refused. */
 #include "data/formats/folder.h"
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +73,7 @@ static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_fi
     return NULL;
 }
 
-/* Nobody could go on from an infinity or a NaN. */
+/* Refuses an infinity or a NaN: no run can go on from there. */
 static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error *e)
 {
     double value = 0;
@@ -85,7 +85,7 @@ static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error
     return e->code;
 }
 
-/* All trained weights from the file, or, with write false, only whether they fit. */
+/* All trained weights from the file; with write false it only checks them. */
 static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_error *e)
 {
     int64_t found = 0;
@@ -128,13 +128,13 @@ static int fill(const tn_safetensors *w, const tn_safetensors *m, tn_params *p, 
     return fill_weights(w, p, write, e) ? e->code : fill_moments(m, o, write, e);
 }
 
-/* Under its name or under its other one, which an older run may have written. */
+/* By its name, or by its second name, which an older run may have written. */
 static bool is_named(const tn_optim_def *def, const char *name)
 {
     return !strcmp(name, def->name) || (def->also && !strcmp(name, def->also));
 }
 
-/* Refuses what belongs to another run: before its files are read. */
+/* Refuses a checkpoint of another run, before its large files are read. */
 static int check_run(const char *path, const tn_state *s, const tn_optim *o, const tn_run_state *r,
                      tn_error *e)
 {
@@ -154,10 +154,10 @@ static int check_run(const char *path, const tn_state *s, const tn_optim *o, con
     return TN_OK;
 }
 
-/* Refuses another base: names and shapes of what is trained may be the same on two. */
+/* Refuses another base. Two models may have the same names and shapes of trained weights. */
 static int check_base(const char *path, const tn_state *s, const tn_params *p, tn_error *e)
 {
-    const tn_base base = s->format > 1 ? tn_params_base(p) : s->base; /* format 1 does not know */
+    const tn_base base = s->format > 1 ? tn_params_base(p) : s->base; /* format 1 has none */
     if (s->base.config != base.config)
         return tn_fail(e, TN_EARG,
                        "%s: of a run on a model with another config (heads, sizes, "
@@ -180,7 +180,7 @@ int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e)
     return check_base(path, &s, p, e);
 }
 
-/* Everything is checked before anything is written. */
+/* Checks everything before it writes anything. */
 static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
     char *weights = tn_path_join(path, TN_STATE_WEIGHTS),
@@ -228,8 +228,8 @@ int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e)
     return newest(folder, INT64_MAX, run, e);
 }
 
-/* The path of the checkpoint that `folder` is, without slashes behind it, or of the newest in it;
-   *around is the folder that it lies in. NULL: e says why. */
+/* The path of the checkpoint that `folder` is, without slashes at its end, or of the newest in it.
+   *around becomes the folder that holds it. NULL: e says why. */
 static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn_error *e)
 {
     const bool itself = tn_path_is(folder, TN_STATE_FILE, e) == TN_FILE;
@@ -258,7 +258,7 @@ int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_sta
         load(path, p, o, r, &wrong);
     const int64_t step = path ? tn_checkpoint_number(path) : -1;
     const bool damaged = wrong.code == TN_EFORMAT || wrong.code == TN_EIO;
-    tn_error other = { 0 }; /* the first mistake is what is told */
+    tn_error other = { 0 }; /* the first error is the one to report */
     const int64_t before = damaged && step >= 0 ? newest(around, step, r->run, &other) : -1;
     if (before >= 0)
         tn_fail(e, wrong.code, "%s; the one before is checkpoint-%" PRId64, wrong.text, before);

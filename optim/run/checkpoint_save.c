@@ -1,7 +1,7 @@
-/* checkpoint_save.c - writes a checkpoint; checkpoint.c says what is in it. */
+/* checkpoint_save.c - writes the checkpoints of a run; checkpoint.c says what is in them. */
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 #include "optim/run/optimizer.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@ static tn_file_type type_of(const tn_state_block *b)
     return b->real ? tn_checkpoint_real() : TN_FILE_F64;
 }
 
-/* Refuses to save trained weights or state that are not finite. Frozen ones no step has changed. */
+/* Refuses to save trained weights or state that are not finite. No step changes frozen weights. */
 static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, int64_t step,
                          tn_error *e)
 {
@@ -37,7 +37,8 @@ static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, in
 
 enum { NUMBER = 32 }; /* bytes of a number as text */
 
-/* Name and scale of each factor, for who opens the checkpoint as an adapter; ended by NULL. */
+/* Name and scale of each factor, for those who open the checkpoint as an adapter. Ends with
+   NULL. */
 static void list_scales(const tn_params *p, const char **metadata, char (*values)[NUMBER])
 {
     for (int64_t i = 0, n = 0; i < tn_params_count(p); i++) {
@@ -83,7 +84,7 @@ static int save_weights(const char *folder, const tn_params *p, tn_error *e)
     return e->code;
 }
 
-/* Every block of the state; *n of them. NULL: no memory. */
+/* Every block of the state; *n is their number. Returns NULL when memory is out. */
 static tn_state_block *blocks_of(tn_optim *o, int64_t *n)
 {
     tn_state_block one;

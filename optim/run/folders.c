@@ -1,9 +1,9 @@
-/* folders.c - the folders checkpoint-N of a run.
-   A folder named checkpoint-N is complete: it is filled under another
-   name, flushed, and renamed. */
+/* folders.c - finds, makes and removes the folders checkpoint-N of a run.
+   A folder named checkpoint-N is complete: it is filled under another name, flushed, and
+   renamed. */
 #include "optim/run/folders.h"
 #include "data/formats/folder.h"
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +32,8 @@ static void unfinished_name(int64_t step, uint64_t run, char out[NAME])
     snprintf(out, NAME, "%s%" PRId64 ".%016" PRIx64 "%s", prefix, step, run, unfinished);
 }
 
-/* The number after the prefix as it is printed (no zero in front, 18 digits at most) and what follows
-   it; -1: none. */
+/* The number after the prefix, if it is as we print it: no zero in front, 18 digits at most. Else
+   -1. *rest becomes what follows it. */
 static int64_t read_number(const char *name, const char **rest)
 {
     if (strncmp(name, prefix, sizeof prefix - 1))
@@ -71,7 +71,7 @@ char *tn_checkpoint_path(const char *folder, int64_t step)
 
 /* ---- which checkpoints there are ---- */
 
-/* Reads the id of the checkpoint that is open as fd; false: it has no state, it is none. */
+/* Reads the id of the checkpoint that is open as fd. False: it has no state, so it is none. */
 static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *out, tn_error *e)
 {
     struct stat st;
@@ -105,7 +105,7 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
     return there;
 }
 
-/* One without a number may be of any run. */
+/* A checkpoint without a number may be of any run. */
 static bool is_of(const tn_checkpoint_id *id, uint64_t run)
 {
     return !id->run || id->run == run;
@@ -150,7 +150,8 @@ void tn_checkpoint_sweep(int at, uint64_t run)
     tn_folder_names_free(names);
 }
 
-/* It becomes unfinished before its files go: what is cut short now is finished by the next save. */
+/* Renames it to unfinished before it removes the files, so that the next save finishes what is
+   interrupted here. */
 static void retire(int at, int64_t step, uint64_t run)
 {
     char name[NAME], away[NAME], other[256];

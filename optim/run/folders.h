@@ -1,9 +1,9 @@
 /* folders.h - the folders checkpoint-N of a run on the disk. Internal header.
 
-   A checkpoint is known by its trainer_state.json, which says N and the run's number; one without a
-   number, as tenon once wrote them, may be of any run. Under the name
-   checkpoint-N.RUN.tmp (RUN: 16 hexadecimal digits) it is filled, and emptied. What is neither is
-   not ours, and stays; so does a checkpoint in which somebody has put more. */
+   A checkpoint is a folder with a trainer_state.json, which has N and the number of the run. Older
+   ones do not have the number and may be of any run. While a checkpoint is filled or removed its
+   name is checkpoint-N.RUN.tmp (RUN: 16 hexadecimal digits). Everything else is not ours and stays;
+   so does a checkpoint to which somebody has added files. */
 #ifndef TN_FOLDERS_H
 #define TN_FOLDERS_H
 
@@ -13,31 +13,33 @@ extern const char *const tn_checkpoint_files[]; /* weights, optimizer, state; en
 
 /* The N of "checkpoint-N", perhaps behind folders; -1: another name ("checkpoint-007" is one). */
 int64_t tn_checkpoint_number(const char *path);
-/* "folder/checkpoint-STEP" in new memory; NULL: no memory. */
+/* "folder/checkpoint-STEP" in new memory; NULL when memory is out. */
 char *tn_checkpoint_path(const char *folder, int64_t step);
 
-/* damaged: the state cannot be read, or its step is not the name's. */
-/* clang-format off */
-typedef struct tn_checkpoint_id { int64_t step; uint64_t run; bool damaged; } tn_checkpoint_id;
-/* clang-format on */
-/* Is `name` in the folder `at` a checkpoint: a folder of that form, no link, with a state? Errors:
-   out of memory alone; what the system does not let us read is damaged. */
+typedef struct tn_checkpoint_id {
+    int64_t step;
+    uint64_t run;
+    bool damaged; /* the state cannot be read, or its step is not that of the name */
+} tn_checkpoint_id;
+/* Is `name` in the folder `at` a checkpoint: a folder of that form, not a link, with a state? The
+   only error is that memory is out; what the system does not let us read counts as damaged. */
 bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_error *e);
-/* Largest N < below of the checkpoints of a run (0: of any), damaged ones too; -1: none,
-   or e is set. */
+/* The largest N < below of the checkpoints of a run (0: of any), damaged ones included. -1: there
+   is none, or e is set. */
 int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e);
 
-/* Has this run (not 0) a checkpoint that is whole? Damaged ones say nothing. */
+/* Is there a checkpoint of this run (not 0) that is not damaged? */
 bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e);
 
-/* Makes the folder and in it an empty one for checkpoint-STEP; its path in new memory. The folder's
-   descriptor, which tn_checkpoint_end closes; -1: e says why. */
+/* Makes the folder, and in it an empty one for checkpoint-STEP, whose path it puts in new memory.
+   Returns the folder's descriptor, which tn_checkpoint_end closes; -1: e says why. */
 int tn_checkpoint_begin(const char *folder, const tn_run_state *r, char **path, tn_error *e);
-/* Puts what was filled in its place and removes what is not kept; if e is set, removes it. */
+/* Gives the filled folder its name and removes what is not kept. If e is set, removes it
+   instead. */
 int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int keep, tn_error *e);
 
-/* What saves and removals that were cut short left; of one run, or of all (0). */
+/* Removes what interrupted saves and removals have left, of one run or of all (0). */
 void tn_checkpoint_sweep(int at, uint64_t run);
-void tn_checkpoint_remove_all(int at, uint64_t run); /* of that run */
+void tn_checkpoint_remove_all(int at, uint64_t run); /* the checkpoints of that run */
 
 #endif

@@ -6,12 +6,12 @@
                         |        |           |                  |
        members     [0] f[0] [1] f[0]  [2] f[0] lora_A,  f[1] lora_B, s      lora-rite
                     AdamW    AdamW     lora-rite
-       state       | m  v   | m  v   | d.A d.B old.A old.B v.A v.B ... |    one allocation, in this order
-       scratch     | thread 0 | thread 1 | ... | [2] |     a unit of a page that keeps it has its own
+       state       | m  v   | m  v   | d.A d.B old.A old.B v.A v.B ... |  in one allocation
+       scratch     | thread 0 | thread 1 | ... | [2] |   [2] keeps its own
 
    Invariants of a step, and the test that holds each:
    I1  A step changes all weights and all state, or nothing: what can fail comes before the first
-       unit moves.                  run/test_step: ..._not_finite_is_refused_as_a_whole, what_measure_...
+       unit moves.                  run/test_step: a_gradient_that_is_not_finite_...
    I2  No bit depends on the number of threads: sums are of chunks of one size, added in order.
                                     run/test_step: threads_and_vectors_change_no_bit
    I3  The weights of a unit are those that it was made of. step.c asks before it reads one: merging

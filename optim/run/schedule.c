@@ -1,7 +1,7 @@
 /* schedule.c - the learning rate of step k = 1 .. steps.
-   The warm-up of w steps rises to the full rate at k = w and wastes no step at rate 0; after it
-   the schedules are those of Transformers' get_scheduler at its step k - 1, so that step w + 1
-   has the full rate too. */
+   The warm-up of w steps rises to the full rate at k = w; no step has rate 0. After it the
+   schedules are those of Transformers' get_scheduler at its step k - 1, so step w + 1 has the full
+   rate, too. */
 #include "optim/run/optimizer.h"
 
 #include <math.h>
@@ -42,7 +42,7 @@ int tn_schedule_check(const tn_schedule *s, tn_error *e)
         return tn_fail(e, TN_EARG, "schedule: kind %d; expected a tn_schedule_kind", (int)s->kind);
     if (s->steps < 0 || (falls && s->steps < 1))
         return tn_fail(e, TN_EARG, "schedule: %lld steps; expected %s", (long long)s->steps,
-                       falls ? "those of the run, at which the rate ends" : "0 or more");
+                       falls ? "at least 1, the steps of the run" : "0 or more");
     if (s->warmup < 0)
         return tn_fail(e, TN_EARG, "schedule: a warm-up of %lld steps; expected 0 or more",
                        (long long)s->warmup);
@@ -57,11 +57,13 @@ int tn_schedule_check(const tn_schedule *s, tn_error *e)
 
 int tn_schedule_find(const char *name)
 {
-    static const char *const names[] = { [TN_CONSTANT] = "constant",
-                                         [TN_LINEAR] = "linear",
-                                         [TN_COSINE] = "cosine",
-                                         [TN_WSD] = "wsd",
-                                         [TN_INVERSE_SQRT] = "inverse-sqrt" };
+    static const char *const names[] = {
+        [TN_CONSTANT] = "constant",
+        [TN_LINEAR] = "linear",
+        [TN_COSINE] = "cosine",
+        [TN_WSD] = "wsd",
+        [TN_INVERSE_SQRT] = "inverse-sqrt",
+    };
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
             return (int)i;

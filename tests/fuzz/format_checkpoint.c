@@ -4,7 +4,7 @@
 
 #include "data/data.h"
 #include "optim/optim.h"
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>

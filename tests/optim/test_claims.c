@@ -24,8 +24,8 @@ static bool claimed(const tn_optim_def *def, const struct basis *b)
            (def->claims != TN_INVARIANT_UNSIGNED && (def->claims & b->claim) == b->claim);
 }
 
-/* Largest change of the product over 20 steps when the pair starts in the basis T, with lora_B = 0 if
-   asked for. size: the largest number of the product. */
+/* Largest change of the product over 20 steps when the pair starts in the basis T, with lora_B = 0
+   if asked for. size: the largest number of the product. */
 static double moved(const tn_optim_def *def, const double t[2][2], bool zero, double *size)
 {
     double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
@@ -73,7 +73,8 @@ START_TEST(claims_hold_and_no_larger_one_does)
 }
 END_TEST
 
-/* From lora_B = 0 a claim that needs two factors is broken, or kept by a product that stays zero. */
+/* From lora_B = 0 a claim that needs two factors is broken, or kept by a product that stays
+   zero. */
 START_TEST(claims_from_the_zero_start)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {
@@ -88,8 +89,8 @@ START_TEST(claims_from_the_zero_start)
 }
 END_TEST
 
-/* Largest change of the product over 20 steps of gradients of size 1e-3 when A is ten times larger and
-   B ten times smaller. */
+/* Largest change of the product over 20 steps of gradients of size 1e-3 when A is ten times larger
+   and B ten times smaller. */
 static double scaled(const char *settings)
 {
     enum { M = 17, N = 11, R = 4 };
@@ -119,8 +120,8 @@ static double scaled(const char *settings)
     return most;
 }
 
-/* The floor eps1 is the epsilon of the weights' type, which in single precision is above the squares of
-   small gradients. */
+/* The floor eps1 is the epsilon of the weights' type, which in single precision is above the
+   squares of small gradients. */
 START_TEST(adafactor_needs_a_small_eps1)
 {
     double with = scaled(tn_optim_find("adafactor")->claims_when), without = scaled("eps2=0");

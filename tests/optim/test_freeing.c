@@ -118,7 +118,8 @@ START_TEST(whatever_is_freed_first)
 }
 END_TEST
 
-/* The weights of an optimizer live as long as it does: the steps are those of a run with its model. */
+/* The weights of an optimizer live as long as it does: the steps are those of a run with its
+   model. */
 START_TEST(steps_without_the_model)
 {
     tn_real first[2];

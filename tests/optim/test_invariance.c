@@ -67,8 +67,8 @@ enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
 
 /* ---- the problem ---- */
 
-/* All gradients times min(1, 1 / their norm), as a trainer would do it in front of the optimizer.
- */
+/* All gradients times min(1, 1 / their norm), as a trainer would do it in front of the
+   optimizer. */
 static void clip_raw(problem *p)
 {
     double sum = 0;
@@ -203,9 +203,10 @@ static double deviation(const problem *p, const problem *q)
 
 static const bool f32 = sizeof(tn_real) == sizeof(float);
 
-/* Of the cells that broken ones must reproduce to 1 %. In this one the first step leaves lora_B with
-   three columns that differ by 1e-7 of their length, so its Gram matrix, with eigenvalues 1e-14 and
-   1e-15 of the largest, no longer tells them from dependent ones; its figure needs the SVD of lora_B. */
+/* Of the cells that broken ones must reproduce to 1 %. In this one the first step leaves lora_B
+   with three columns that differ by 1e-7 of their length, so its Gram matrix, with eigenvalues
+   1e-14 and 1e-15 of the largest, no longer tells them from dependent ones; its figure needs the
+   SVD of lora_B. */
 static bool reproduces(const tn_json *cell, const char *name)
 {
     return tn_json_find(cell, "golden") && strcmp(name, "altlora_plus P2 zero k1e3") != 0;

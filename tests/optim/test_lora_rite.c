@@ -100,8 +100,8 @@ START_TEST(rite_first_step_has_equal_singular_values)
 }
 END_TEST
 
-/* ||dB|| / ||B|| of the second step from A = 0 under one gradient, at a rate that may have been half
-   that before. */
+/* ||dB|| / ||B|| of the second step from A = 0 under one gradient, at a rate that may have been
+   half that before. */
 static double second_share(int64_t nonzero, int64_t zero, const char *settings, bool warm)
 {
     problem p;

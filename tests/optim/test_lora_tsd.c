@@ -10,8 +10,8 @@
 
 enum { M = 17, N = 11, R = 4 };
 
-/* Singular values of X = dA B^T + A dB^T of one step, ascending. The gradient is normal; rest < 1 leaves
-   so much of what does not lie between the columns of A and those of B. */
+/* Singular values of X = dA B^T + A dB^T of one step, ascending. The gradient is normal; rest < 1
+   leaves so much of what does not lie between the columns of A and those of B. */
 static void singular_values(int rounds, double rest, uint64_t stream, double w[N])
 {
     char settings[64];

@@ -142,8 +142,8 @@ START_TEST(no_step_is_longer_than_its_halves)
 }
 END_TEST
 
-/* The others that claim every invertible T, and what was published of these: printed for the chapter,
-   as no limit is known. */
+/* The others that claim every invertible T, and what was published of these: printed for the
+   chapter, as no limit is known. */
 START_TEST(longest_steps_of_the_others)
 {
     static const struct {

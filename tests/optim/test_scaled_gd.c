@@ -1,12 +1,13 @@
-/* test_scaled_gd.c - the paper's theorem on its first step. */
-#include "tests/support/optim_problem.h"
+/* test_scaled_gd.c - the paper's theorem on the first step, and decay before it. */
+#include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
 #include <stdlib.h>
 
+enum { M = PAIR_M, N = PAIR_N, R = PAIR_R };
+
 START_TEST(scaled_gd_moves_the_product_by_projections)
 {
-    enum { M = 9, N = 7, R = 3 };
     problem p;
     problem_pair(&p, M, N, R, 1, false);
     problem_optimizer(&p, "scaled-gd", "lr=0.1 delta=0", 0);
@@ -41,7 +42,37 @@ START_TEST(scaled_gd_moves_the_product_by_projections)
 }
 END_TEST
 
+START_TEST(decay_before_all_is_a_step_from_the_decayed_pair)
+{
+    problem p, q;
+    pair_move one, two;
+    pair_with(&p, "scaled-gd", "lr=0.1 delta=0.01 weight_decay=2 decay_after=-1");
+    pair_with(&q, "scaled-gd", "lr=0.1 delta=0.01");
+    pair_step(&p, &one);
+    for (int i = 0; i < M * R; i++)
+        q.b[0]->x[i] *= (tn_real)0.8;
+    for (int i = 0; i < N * R; i++)
+        q.a[0]->x[i] *= (tn_real)0.8;
+    problem_set_gradient(&q, one.g);
+    for (int i = 0; i < M * R; i++) /* the gradients of the old point */
+        q.b[0]->g[i] /= (tn_real)0.8;
+    for (int i = 0; i < N * R; i++)
+        q.a[0]->g[i] /= (tn_real)0.8;
+    problem_step(&q);
+    pair_take(&q, two.a, two.b);
+    for (int i = 0; i < M * R; i++)
+        one.a[i] += one.da[i];
+    for (int i = 0; i < N * R; i++)
+        one.b[i] += one.db[i];
+    pair_same("A", M * R, one.a, two.a, limit_of(1e-13, 1e-5));
+    pair_same("B", N * R, one.b, two.b, limit_of(1e-13, 1e-5));
+    problem_free(&p);
+    problem_free(&q);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, scaled_gd_moves_the_product_by_projections);
+    tcase_add_test(c, decay_before_all_is_a_step_from_the_decayed_pair);
 }

@@ -39,8 +39,8 @@ static size_t number_at(const char *s)
     return any && s[n] == ')' ? n + 1 : 0;
 }
 
-/* Calls each number that stands in a displayed line of the head, set off from what it numbers by two
-   spaces; returns how many are not named below the head. */
+/* Calls each number that stands in a displayed line of the head, set off from what it numbers by
+   two spaces; returns how many are not named below the head. */
 static int unnamed(const char *path, const char *head, const char *code, int *equations)
 {
     int missing = 0;

@@ -1,7 +1,7 @@
 /* test_torture.c - every optimizer under what training may do to it.
-   Every optimizer of the table, its presets and settings under what training may do to them:
-   ranks, zeros, lack of rank, sizes, resuming, orders, allocations. Written against the
-   interface alone: a new row of optim.def is tested by what its definition says. */
+   Its presets and settings meet ranks, zeros, lack of rank, sizes, resuming, orders, allocations.
+   The test knows the interface only: a new row of optim.def is tested by what its definition
+   says. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_mixed.h"
 #include "tests/support/tests.h"

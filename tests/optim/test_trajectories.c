@@ -79,8 +79,8 @@ static const family *family_of(const tn_json *item)
     return NULL;
 }
 
-/* algo and plus choose the family; trajectory_start reads max_grad_norm; the rest of the empty ones is
-   what the family's own settings say. */
+/* algo and plus choose the family; trajectory_start reads max_grad_norm; the rest of the empty ones
+   is what the family's own settings say. */
 static const word words[] = {
     { NULL, "algo", NULL, "" },
     { "altlora", "plus", NULL, "" },

@@ -1,6 +1,4 @@
 /* optim_problem.h - LoRA pairs with a least squares loss, for the tests of optimizers.
-   LoRA pairs with a least squares loss, driven through tn_optim_step: what the tests of the
-   optimizers share.
 
        problem p;
        problem_new(&p, 2, sizes, 7);                 weights registered in an order shuffled by 7

@@ -1,5 +1,5 @@
 /* test_resume.c - a run that stopped goes on where it is still the same run, or a longer one. */
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 #include "tests/support/apps.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,5 @@
 /* test_checkpoint.c - a run cut at any step goes on bit for bit; what is damaged is refused. */
-#include "optim/run/state.h"
+#include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

@@ -1,5 +1,5 @@
-/* test_checkpoint_check.c - a checkpoint with right checksums and wrong numbers, or on another base. */
-#include "optim/run/state.h"
+/* test_checkpoint_check.c - checkpoints with right checksums and wrong numbers or another base. */
+#include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -29,8 +29,8 @@ static void save(problem *p, const char *folder, int64_t step)
     must(&e);
 }
 
-/* A number of a file whose hashes are right, but from which nobody could go on: the first or last of
-   `bytes` bytes each, and the tensor that is named. */
+/* A number of a file whose hashes are right, but from which nobody could go on: the first or last
+   of `bytes` bytes each, and the tensor that is named. */
 /* clang-format off */
 static const struct { const char *optimizer, *file; double number; bool last, wide; const char *text; } not_finite[] = {
     { "adamw", "model.safetensors", INFINITY, true, false, "layer0.lora_B.weight holds inf at element 9;" },

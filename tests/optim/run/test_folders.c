@@ -101,8 +101,8 @@ START_TEST(what_was_cut_short_is_removed)
 }
 END_TEST
 
-/* checkpoint-1 and checkpoint-2 are of run 7, or of run 5 whose place it takes; of-9 is one of another
-   run. What `names` then says is not theirs alone, and stays. */
+/* checkpoint-1 and checkpoint-2 are of run 7, or of run 5 whose place it takes; of-9 is one of
+   another run. What `names` then says is not theirs alone, and stays. */
 typedef struct stranger {
     const char *made, *names;
 } stranger;

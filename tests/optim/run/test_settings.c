@@ -136,8 +136,8 @@ START_TEST(presets_are_settings_that_pass)
 }
 END_TEST
 
-/* A hash of three runs: a usual one, one from lora_B = 0, one that begins with gradients of zero. 0:
-   these settings are refused. */
+/* A hash of three runs: a usual one, one from lora_B = 0, one that begins with gradients of zero.
+   0: these settings are refused. */
 static uint64_t outcome(const tn_optim_def *def, const char *settings)
 {
     static const struct {

@@ -79,7 +79,8 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
 }
 END_TEST
 
-/* While another thread is inside a call of the context a step is refused, and nothing is changed. */
+/* While another thread is inside a call of the context a step is refused, and nothing is
+   changed. */
 START_TEST(a_step_on_a_second_thread_is_refused)
 {
     static const char *const names[] = { "w", NULL };
@@ -245,9 +246,9 @@ static const struct {
     { "own: .decay is wd; expected a name", FINE, "own", "lr", "wd", descend, { 0 }, 0 },
     { "max_grad_norm is nan", FINE, "own", "lr", NULL, descend, { 0 }, NAN },
     { "max_grad_norm is inf", FINE, "own", "lr", NULL, descend, { 0 }, INFINITY },
-    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_LINEAR }, 0 },
-    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_COSINE }, 0 },
-    { "schedule: 0 steps; expected those", FINE, "own", "lr", NULL, descend, { .kind = TN_WSD }, 0 },
+    { "schedule: 0 steps; expected at least 1", FINE, "own", "lr", NULL, descend, { .kind = TN_LINEAR }, 0 },
+    { "schedule: 0 steps; expected at least 1", FINE, "own", "lr", NULL, descend, { .kind = TN_COSINE }, 0 },
+    { "schedule: 0 steps; expected at least 1", FINE, "own", "lr", NULL, descend, { .kind = TN_WSD }, 0 },
     { "schedule: -1 steps; expected 0", FINE, "own", "lr", NULL, descend, { .steps = -1 }, 0 },
     { "schedule: kind 77", FINE, "own", "lr", NULL, descend, { .kind = (tn_schedule_kind)77 }, 0 },
     { "a warm-up of -3 steps", FINE, "own", "lr", NULL, descend, { .warmup = -3 }, 0 },
@@ -282,7 +283,8 @@ START_TEST(new_refuses)
 }
 END_TEST
 
-/* Without options: the defaults of its own, at a constant rate; schedules that never end need no steps. */
+/* Without options: the defaults of its own, at a constant rate; schedules that never end need no
+   steps. */
 START_TEST(new_takes_what_is_complete)
 {
     static const char *const names[] = { "w", NULL };

@@ -80,8 +80,8 @@ START_TEST(what_is_no_pair_is_refused)
 }
 END_TEST
 
-/* A bias and a matrix, beside a pair or alone: AdamW with its own defaults and the schedule. Beside a
-   pair at fallback_lr, which is AdamW's rate unless it is set; alone at the optimizer's. */
+/* A bias and a matrix, beside a pair or alone: AdamW with its own defaults and the schedule. Beside
+   a pair at fallback_lr, which is AdamW's rate unless it is set; alone at the optimizer's. */
 START_TEST(what_is_left_over_goes_to_adamw)
 {
     static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias",

@@ -1,5 +1,5 @@
-/* state.c - writes and reads trainer_state.json, of which a row here is a key. */
-#include "optim/run/state.h"
+/* trainer_state.c - writes and reads trainer_state.json by a table of its keys. */
+#include "optim/run/trainer_state.h"
 
 #include "data/formats/file.h"
 
@@ -14,15 +14,19 @@
 
 enum { FORMAT = 2, MOST_BYTES = 1 << 20 };
 
-static const int64_t most_count = (int64_t)1
-                                  << 53; /* exact in every reader; sums stay in 64 bits */
+/* 2^53: exact in every reader of JSON, and sums stay within 64 bits. */
+static const int64_t most_count = (int64_t)1 << 53;
 
-/* ---- the file: a row a key, in its order ---- */
+/* ---- the keys of the file, in its order ---- */
 
 typedef enum kind { VERSION, NAME, COUNT, LOSS, HASH, FILES, OWN_HASH } kind;
-/* clang-format off */
-typedef struct field { const char *key; kind kind; size_t offset; int64_t since; } field; /* format */
-/* clang-format on */
+
+typedef struct field {
+    const char *key;
+    kind kind;
+    size_t offset; /* in tn_state */
+    int64_t since; /* the format that has it first */
+} field;
 
 #define AT(member) offsetof(tn_state, member)
 
@@ -33,7 +37,7 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "tokens", COUNT, AT(run.tokens), 1 },
                                 { "planned", COUNT, AT(run.planned), 2 },
                                 { "records", COUNT, AT(run.records), 2 },
-                                { "best", LOSS, AT(run.best), 1 }, /* absent: there is none */
+                                { "best", LOSS, AT(run.best), 1 }, /* absent if there is none */
                                 { "options", HASH, AT(run.options_hash), 1 },
                                 { "data", HASH, AT(run.data_hash), 2 },
                                 { "run", HASH, AT(run.run), 2 },
@@ -51,7 +55,7 @@ static void *place(tn_state *s, const field *f)
     return (char *)s + f->offset;
 }
 
-/* Hash of all bytes of folder/name: in format 1 byte by byte. */
+/* Hash of all bytes of folder/name. Format 1 has the slower hash. */
 static int hash_file(const char *folder, const char *name, int64_t format, uint64_t *hash,
                      tn_error *e)
 {
@@ -187,7 +191,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     }
 }
 
-/* The row of a key that this format has; NULL: none. */
+/* The row of a key, if this format has it; else NULL. */
 static const field *find_field(const char *key, const field *f, int n, const tn_state *s)
 {
     for (int i = 0; i < n; i++)
@@ -196,7 +200,7 @@ static const field *find_field(const char *key, const field *f, int n, const tn_
     return NULL;
 }
 
-/* Every field of an object, and that it has no others. */
+/* Reads every field of an object, and refuses other keys. */
 static int read_fields(const char *path, const tn_json *object, const field *f, int n, tn_state *s,
                        tn_error *e)
 {
@@ -205,7 +209,7 @@ static int read_fields(const char *path, const tn_json *object, const field *f, 
         if (v)
             read_field(path, &f[i], v, s, e);
         else if (f[i].since <= s->format && f[i].kind != LOSS)
-            refuse(path, &f[i], NULL, "what a checkpoint writes", e);
+            refuse(path, &f[i], NULL, "a value", e);
     }
     for (const tn_json *v = object->child; v && !e->code; v = v->next)
         if (!find_field(v->key, f, n, s))
@@ -214,7 +218,7 @@ static int read_fields(const char *path, const tn_json *object, const field *f, 
     return e->code;
 }
 
-/* The last line but one holds the hash of all before it. */
+/* The last line but one holds the hash of all lines before it. */
 static int check_own_hash(const char *path, const char *text, size_t size, tn_error *e)
 {
     char end[64];

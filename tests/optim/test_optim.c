@@ -1,6 +1,23 @@
-/* test_golden.c - 1, 2 and 10 steps of a problem in closed form.
+/* test_optim.c - the pages of optim/: 1, 2 and 10 steps of a problem in closed form.
    Against tests/golden/optimizers.txt and optimizers_extra.txt, which the papers' own code and
-   NumPy references agree on. */
+   NumPy references agree on.
+
+   To add an optimizer:
+   1. Write optim/NAME.c: the equations with numbers, cost, state, claims and traps at its head, a
+      step of one unit, and the definition. optim/lion.c is the shortest page of single weights,
+      optim/loraplus.c of pairs; optim.h says what a unit has.
+   2. Add the row OPTIM(NAME) to optim/optim.def. The program, its help, checkpoints, the comparison
+      and the tests that loop over the table have it now.
+   3. Run make test ONLY=optim. These loop over the table:
+          test_textbook.c        the page has its sections, and the code names each equation
+          test_claims.c          the invariance that it claims, kept and not exceeded
+          test_torture.c         ranks, zeros, sizes, resuming, orders, allocations
+          run/test_settings.c    every setting changes a run; values out of range are refused
+          run/test_step.c        decay, threads, gradients that are not finite
+   4. No loop knows whether it is the paper's method. Make figures with the authors' code and give
+   them
+      a row here (golden/optimizers_extra.txt) or in test_trajectories.c, or redo its equations or
+      a theorem of the paper in a test_NAME.c of its own, as test_shampoo.c and test_reflora.c do. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -74,8 +91,8 @@ static bool parse(const char *line, golden *g)
     return true;
 }
 
-/* The figures are of the double build; single precision parameters lose some of them in 10 steps.
- */
+/* The figures are of the double build; single precision parameters lose some of them in 10
+   steps. */
 static void compare(const golden *g, const row *r, uint64_t shuffle)
 {
     problem p;
@@ -98,7 +115,8 @@ static void compare(const golden *g, const row *r, uint64_t shuffle)
     problem_free(&p);
 }
 
-/* Every line of the file, with the weights registered in two orders. met: lines of each of our rows. */
+/* Every line of the file, with the weights registered in two orders. met: lines of each of our
+   rows. */
 static void read_rows(const char *path, int *met)
 {
     tn_error e = { 0 };

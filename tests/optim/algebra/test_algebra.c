@@ -1,4 +1,4 @@
-/* test_linalg.c - eigenvalues by what defines them, tall products against plain loops. */
+/* test_algebra.c - eigenvalues, inverse roots and products of optim/algebra against plain loops. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/tests.h"
 
@@ -177,8 +177,8 @@ START_TEST(small_products)
 }
 END_TEST
 
-/* t^T gram t is 1 on the directions kept, and t t^T is the pseudo-inverse: gram t t^T gram = gram.
- */
+/* t^T gram t is 1 on the directions kept, and t t^T is the pseudo-inverse: gram t t^T gram =
+   gram. */
 static void check_root(int64_t r, int64_t rank, double scale, double spread)
 {
     int64_t n = 3 * r;

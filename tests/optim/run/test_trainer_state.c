@@ -1,5 +1,5 @@
-/* test_state.c - trainer_state.json says again what it was told, and a stranger's is refused. */
-#include "optim/run/state.h"
+/* test_trainer_state.c - trainer_state.json is read back as written; strange ones are refused. */
+#include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -42,7 +42,7 @@ static char *read_text(const char *folder)
     return text;
 }
 
-START_TEST(says_again_what_it_was_told)
+START_TEST(reads_back_what_it_wrote)
 {
     for (int none = 0; none < 2; none++) {
         char *folder = make(none ? (double)NAN : 1.0 / 3);
@@ -126,7 +126,7 @@ static const edit edits[] = {
     { "files", NULL, "files is missing" },
 };
 
-/* The checksum is right each time: who edits a file can make it anew. */
+/* The checksum is right each time: whoever edits a file can write it anew. */
 START_TEST(every_key_is_checked)
 {
     const edit *row = &edits[_i];
@@ -217,7 +217,7 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_add_test(c, says_again_what_it_was_told);
+    tcase_add_test(c, reads_back_what_it_wrote);
     tcase_add_loop_test(c, every_key_is_checked, 0, sizeof edits / sizeof *edits);
     tcase_add_loop_test(c, another_text_is_refused, 0, sizeof texts / sizeof *texts);
     tcase_add_loop_test(c, counts_out_of_range_are_not_written, 0, sizeof unfit / sizeof *unfit);
