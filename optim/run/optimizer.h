@@ -9,17 +9,17 @@
        state       | m  v   | m  v   | d.A d.B old.A old.B v.A v.B ... |  in one allocation
        scratch     | thread 0 | thread 1 | ... | [2] |   [2] keeps its own
 
-   Invariants of a step, and the test that holds each:
-   I1  A step changes all weights and all state, or nothing: what can fail comes before the first
+   Invariants of a step, and the test that holds each (those of all objects are in core/op.h):
+   S1  A step changes all weights and all state, or nothing: what can fail comes before the first
        unit moves.                  run/test_step: a_gradient_that_is_not_finite_...
-   I2  No bit depends on the number of threads: sums are of chunks of one size, added in order.
+   S2  No bit depends on the number of threads: sums are of chunks of one size, added in order.
                                     run/test_step: threads_and_vectors_change_no_bit
-   I3  The weights of a unit are those that it was made of. step.c asks before it reads one: merging
-       moves weights to other params, which may be freed.      test_freeing: steps_after_a_merge_...
-   I4  A step takes no memory.      test_torture: no_step_allocates
-   I5  Weights, state and the number of steps are all that the next step depends on.
+   S3  The weights of a unit are those that it was made of: step.c asks before it reads one.
+                                    test_freeing: steps_after_a_merge, test_misuse: add_late
+   S4  A step takes no memory.      test_torture: no_step_allocates
+   S5  Weights, state and the number of steps are all that the next step depends on.
                                     test_torture: a_resumed_run_is_the_same_run, run/test_checkpoint
-   I6  The order in which weights are added to the params changes nothing but the order of state.
+   S6  The order in which weights are added to the params changes nothing but the order of state.
                                     test_torture: the_order_of_weights_does_not_matter */
 #ifndef TN_OPTIMIZER_H
 #define TN_OPTIMIZER_H
@@ -32,7 +32,7 @@ enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
 typedef struct tn_member { /* a unit and who steps it */
     tn_unit unit;
     const tn_optim_def *def; /* the optimizer, or AdamW for what it leaves over */
-    tn_tensor *w[2];         /* the weights that unit.f was made of (I3) */
+    tn_tensor *w[2];         /* the weights that unit.f was made of (S3) */
     char *layer;             /* common part of a pair's names; NULL: a single weight */
 } tn_member;
 
@@ -69,7 +69,7 @@ struct tn_optim {
 /* Finds the units among the trained weights and takes memory for all that a step needs. */
 int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
 void tn_units_free(tn_optim *o);
-/* Refuses weights that are no longer those that the units were made of (I3). */
+/* Refuses weights that are no longer those that the units were made of (S3). */
 int tn_units_check(const tn_optim *o, tn_error *e);
 /* Is unit u of o balanced by balora.c? */
 bool tn_units_balanced(const tn_optim *o, const tn_unit *u);
