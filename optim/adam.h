@@ -4,8 +4,8 @@
 
 #include "optim/optim.h"
 
-/* The first of .hyper. The last one is of adam.c and adamw.c only; other pages have settings of their
-   own in its place. */
+/* The first of .hyper. The last one is of adam.c and adamw.c only; other pages have settings of
+   their own in its place. */
 enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, TN_ADAM_AMSGRAD };
 
 /* What is done about the moments' start from zeros. */

@@ -28,7 +28,7 @@
    the size of C out again, so a nearly singular Gram matrix turns the step but does not lengthen
    it. */
 #include "optim/adam.h"
-#include "optim/algebra/preconditioner.h"
+#include "optim/scaled_gd.h"
 
 enum { DELTA = TN_ADAM_DECAY + 1, GAUSS_SEIDEL, BIAS_CORRECTION, DECAY_AFTER, FALLBACK };
 
@@ -36,14 +36,6 @@ static size_t scratch(const tn_unit *u)
 {
     return (2 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double) +
            tn_unit_bytes(u);
-}
-
-/* (1) for factor x. Where there is no inverse, fallback 1 and 2 take the identity. */
-static void precondition(const tn_unit *u, int x, double *work, double *c)
-{
-    tn_gram_facts gram = tn_preconditioner(u, tn_partner(x), u->h[DELTA], work, c);
-    if ((u->h[FALLBACK] == 1 && !gram.regular) || (u->h[FALLBACK] == 2 && !(gram.norm > 1e-6)))
-        tn_small_diagonal(u->r, 1, c);
 }
 
 /* (3) to (6) for factor x with the preconditioned gradient ~g. */
@@ -66,12 +58,12 @@ static void step(tn_unit *u)
     tn_real *g = (tn_real *)(work + tn_preconditioner_work(u->r));
     bool old = u->h[GAUSS_SEIDEL] == 0;
     for (int x = TN_LORA_A; x <= TN_LORA_B && old; x++)
-        precondition(u, x, work, c[x]);            /* (1) */
+        tn_scaled_gd_inverse(u, x, u->h[DELTA], u->h[FALLBACK], work, c[x]); /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) { /* lora_A, then lora_B */
         tn_tall grad = tn_gradient_of(u, x);
         if (!old)
-            precondition(u, x, work, c[x]);                        /* (1) */
-        tn_tall_combine(grad, c[x], grad, NULL, work, u->wide, g); /* (2) */
+            tn_scaled_gd_inverse(u, x, u->h[DELTA], u->h[FALLBACK], work, c[x]); /* (1) */
+        tn_tall_combine(grad, c[x], grad, NULL, work, u->wide, g);               /* (2) */
         descend(u, x, g);
     }
 }

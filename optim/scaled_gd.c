@@ -23,7 +23,7 @@
    Traps: at the zero start, delta = 0, the pseudo-inverse makes no step along the missing
    directions; the identity makes a step as long as the gradient. At tiny delta the second step
    moves lora_A by a fixed share of its size, however small eta is. */
-#include "optim/algebra/preconditioner.h"
+#include "optim/scaled_gd.h"
 
 enum { LR, DELTA, DECAY, DECAY_AFTER, FALLBACK };
 
@@ -32,11 +32,11 @@ static size_t scratch(const tn_unit *u)
     return (2 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
-/* (1) for factor x. Where there is no inverse, fallback 1 and 2 take the identity. */
-static void precondition(const tn_unit *u, int x, double *work, double *c)
+void tn_scaled_gd_inverse(const tn_unit *u, int x, double delta, double fallback, double *work,
+                          double *c)
 {
-    tn_gram_facts gram = tn_preconditioner(u, tn_partner(x), u->h[DELTA], work, c);
-    if ((u->h[FALLBACK] == 1 && !gram.regular) || (u->h[FALLBACK] == 2 && !(gram.norm > 1e-6)))
+    tn_gram_facts gram = tn_preconditioner(u, tn_partner(x), delta, work, c);
+    if ((fallback == 1 && !gram.regular) || (fallback == 2 && !(gram.norm > 1e-6)))
         tn_small_diagonal(u->r, 1, c);
 }
 
@@ -56,7 +56,7 @@ static void step(tn_unit *u)
     if (after < 0)
         decay_first(u);
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
-        precondition(u, x, work, c[x]); /* (1) */
+        tn_scaled_gd_inverse(u, x, u->h[DELTA], u->h[FALLBACK], work, c[x]); /* (1) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
         double a = u->f[x].decays && after >= 0 ? 1 - u->lr * u->h[DECAY] : 1;
         double b = after > 0 ? u->lr * a : u->lr;

@@ -12,11 +12,12 @@ tn_tall tn_tall_of(const tn_unit *u, int factor, const tn_real *x);
 tn_tall tn_weight_of(const tn_unit *u, int factor); /* the factor itself */
 tn_tall tn_gradient_of(const tn_unit *u, int factor);
 
-/* clang-format off */
-typedef struct tn_gram_facts { bool regular; double norm; } tn_gram_facts;
-/* clang-format on */
-/* out (r,r) = (Y^T Y + delta I)^-1 for the factor Y; where that has no inverse (not regular), its
-   pseudo-inverse. norm: ||Y^T Y||. work: tn_preconditioner_work(r). */
+typedef struct tn_gram_facts {
+    bool regular; /* Y^T Y + delta I has an inverse */
+    double norm;  /* ||Y^T Y|| */
+} tn_gram_facts;
+/* out (r,r) = (Y^T Y + delta I)^-1 for the factor Y, or the pseudo-inverse if there is no inverse.
+   work: tn_preconditioner_work(r) doubles. */
 tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, double *work,
                                 double *out);
 size_t tn_preconditioner_work(int64_t r); /* doubles: tn_tall_work(r), at least 5 r r + 4 r */

@@ -1,4 +1,4 @@
-/* test_misuse.c - what somebody who has only the headers may try is refused.
+/* test_misuse.c - wrong calls that the headers allow are refused.
    For AddressSanitizer: no refusal comes too late. */
 #include "core/op.h"
 #include "optim/optim.h"

@@ -234,7 +234,7 @@ START_TEST(inverse_root_is_the_pseudo_inverse)
 END_TEST
 
 /* Element (i,j) of a tall matrix. */
-static double at(tn_tall x, int64_t i, int64_t j)
+static double entry(tn_tall x, int64_t i, int64_t j)
 {
     return (double)(x.by_column ? x.x[j * x.n + i] : x.x[i * x.r + j]);
 }
@@ -264,7 +264,7 @@ static void check_tall(int64_t n, int64_t r, bool by_column)
             for (int64_t j = 0; j < r; j++) {
                 double sum = 0;
                 for (int64_t q = 0; q < n; q++)
-                    sum += at(g, q, i) * at(same ? g : y, q, j);
+                    sum += entry(g, q, i) * entry(same ? g : y, q, j);
                 ck_assert_double_eq_tol(gram[i * r + j], sum, 1e-12);
             }
     }
@@ -276,8 +276,9 @@ static void check_tall(int64_t n, int64_t r, bool by_column)
             for (int64_t j = 0; j < r; j++) {
                 double sum = 0;
                 for (int64_t q = 0; q < r; q++)
-                    sum += at(g, i, q) * k[q * r + j] + (both ? at(y, i, q) * l[q * r + j] : 0);
-                ck_assert_double_eq_tol(at((tn_tall){ out, n, r, by_column }, i, j), sum,
+                    sum +=
+                        entry(g, i, q) * k[q * r + j] + (both ? entry(y, i, q) * l[q * r + j] : 0);
+                ck_assert_double_eq_tol(entry((tn_tall){ out, n, r, by_column }, i, j), sum,
                                         4 * (double)r * eps);
             }
     }
