@@ -79,7 +79,7 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
         if (strchr(options_table[OPT_optimizer].commands, c->letter))
             optimizers_help(&help);
         show_text(&help, "the help", e);
-    } else if (!code) {
+    } else if (!code && !options_check(&o, c, e)) {
         status = run_command[c - commands](&o, e);
     }
     options_free(&o);

@@ -239,10 +239,10 @@ int tn_schedule_find(const char *name);
 typedef struct tn_optim tn_optim;
 
 /* { 0 } is the optimizer's default rate and settings, held constant, without weight decay and
-   without clipping. { .weight_decay = -1, .max_grad_norm = -1 } is the default of these, too; so is
-   NULL. */
+   without clipping. A number that is negative is not set: { .weight_decay = -1, .max_grad_norm = -1 }
+   is the default of these, too; so is NULL. */
 typedef struct tn_optim_options {
-    double lr;              /* 0: the preset's, or else the optimizer's default */
+    double lr;              /* 0 or negative: the preset's, or else the optimizer's default */
     const char *const *set; /* settings, see below, ended by NULL; or NULL */
     double weight_decay;    /* the setting that .decay names. 0: none; negative: its default */
     bool decay_all;         /* decay falls on biases and norms, too, not on matrices alone */

@@ -188,8 +188,7 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     for (int k = 0; k < PARTS; k++)
         setup_data(s, o, (part)k, e);
     setup_train(s, o, e);
-    if (!s->task && o->given[OPT_count])
-        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
+    setup_count(s, o, e);
     if (!e->code && !s->data[PART_VALID])
         tn_fail(e, APP_USAGE, "--data %s: expected validation data too, to choose rates by",
                 o->data);
@@ -299,23 +298,11 @@ static int run_study(study *y, tn_error *e)
     return e->code;
 }
 
-static int check_options(const options *o, tn_error *e)
-{
-    if (!o->model)
-        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
-    if (!o->data == !o->task)
-        return tn_fail(e, APP_USAGE, "--data or --task: use only one");
-    if (!o->out)
-        return tn_fail(e, APP_USAGE, "--out is missing; expected a folder for the results");
-    return 0;
-}
-
 int command_compare(const options *o, tn_error *e)
 {
     study y = { .o = o, .out = { .at = -1, .work_at = -1 } };
     int status = 1;
-    if (!check_options(o, e) && !study_check(&y, e) && !study_fill(&y, e) &&
-        !choice_check(o, y.names, y.optimizers, e)) {
+    if (!study_check(&y, e) && !study_fill(&y, e) && !choice_check(o, y.names, y.optimizers, e)) {
         signals_catch();
         run_study(&y, e);
         status = y.complete ? 0 : 130;

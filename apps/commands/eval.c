@@ -58,17 +58,12 @@ int command_eval(const options *o, tn_error *e)
     if (!o->split)
         asked.split = "test";
     const part which = part_find(asked.split);
-    if (!o->model)
-        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
-    if (!o->data == !o->task)
-        return tn_fail(e, APP_USAGE, "--data or --task: use only one");
     setup_trained(&s, o, e);
     setup_data(&s, &asked, which, e);
     hint_split(o, e);
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
-    if (!s.task && o->given[OPT_count])
-        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
+    setup_count(&s, o, e);
     if (!e->code)
         evaluate(&s, &asked, which, e);
     setup_close(&s);

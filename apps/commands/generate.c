@@ -161,11 +161,6 @@ int command_generate(const options *o, tn_error *e)
 {
     setup s = { 0 };
     batch b = { 0 };
-    if (!o->model)
-        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
-    if (!o->prompt[0])
-        return tn_fail(e, APP_USAGE,
-                       "--prompt is missing; expected a text, or - for standard input");
     for (int r = 0, inputs = 0; o->prompt[r]; r++)
         if (!strcmp(o->prompt[r], "-") && inputs++)
             return tn_fail(e, APP_USAGE, "--prompt -: given twice; there is one standard input");

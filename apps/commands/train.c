@@ -24,20 +24,6 @@ typedef struct job {
     tn_error *e;
 } job;
 
-static int check_options(const options *o, tn_error *e)
-{
-    if (!o->model)
-        return tn_fail(e, APP_USAGE, "--model is missing; expected a model folder");
-    if (!o->data)
-        return tn_fail(e, APP_USAGE,
-                       "--data is missing; expected a .txt, a .jsonl, a folder or task:NAME");
-    if (!o->output_dir && !o->dry_run)
-        return tn_fail(e, APP_USAGE, "--output-dir is missing; expected a folder for the result");
-    if (o->auto_resume && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--auto-resume and --overwrite: use only one");
-    return e->code;
-}
-
 /* What the run was told, for its folder. */
 static int write_used(job *j)
 {
@@ -187,10 +173,10 @@ static int probe(job *j)
     const double seconds = (now_seconds() - start) / (double)(steps ? steps : 1);
     if (j->e->code)
         return 1;
-    show("measured   activations and gradients %s, process %s, %s tokens a step\n",
+    show("measured   activations and gradients %s, process %s, %s tokens per step\n",
          show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
          show_count(tokens / steps, c));
-    show("time       %s a step, %s in all, evaluations aside; nothing was written\n",
+    show("time       %s per step, %s in all without evaluations; nothing was written\n",
          show_time(seconds, a), show_time(seconds * (double)j->r.steps, b));
     return 0;
 }
@@ -209,8 +195,6 @@ int command_train(const options *told, tn_error *e)
     const options asked = with_resume(told, e), *o = &asked;
     job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1 };
     int status = 1;
-    if (check_options(o, e))
-        return status;
     if (!o->dry_run)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     setup_model(&j.s, o, (uint64_t)o->seed, e);

@@ -227,9 +227,6 @@ int study_check(study *y, tn_error *e)
     static const char *const names[] = { "runs.jsonl", "curves.jsonl", "table.csv", "config.used" };
     const options *o = y->o;
     y->resume = o->resume || (o->auto_resume && tn_path_is(o->out, names[USED], e) != TN_ABSENT);
-    if ((o->resume || o->auto_resume) && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
-                       o->resume ? "" : "auto-");
     if (output_open(&y->out, &output_compare, o->out, o, y->resume, e))
         return e->code;
     for (int i = 0; i < FILES_OF_A_STUDY; i++)

@@ -151,7 +151,7 @@ static double rate_of(const lab *l, const lab_choice *how, const lab_task *t, tn
     const bool theirs = !strcmp(how->def->name, "scaled-gd") || !strcmp(how->def->name, "sgd");
     lab_task brief = *t;
     brief.steps = STEPS / 5;
-    return theirs && isnan(l->o->learning_rate) ? 0.5 : lab_rate(l, how, &brief, e);
+    return theirs && l->o->learning_rate == NOT_SET ? 0.5 : lab_rate(l, how, &brief, e);
 }
 
 static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_error *e)

@@ -134,7 +134,7 @@ int lab_first_steps(const lab *l, tn_error *e)
     chart charts[LAB_MOST];
     curve curves[LAB_MOST][RATES * FACTORS];
     motion *motions = calloc((size_t)l->count * RATES, sizeof *motions);
-    const double most = isnan(l->o->learning_rate) ? 0.1 : l->o->learning_rate;
+    const double most = l->o->learning_rate == NOT_SET ? 0.1 : l->o->learning_rate;
     const double rates[RATES] = { most, most / 10, most / 100 };
     if (!motions)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");

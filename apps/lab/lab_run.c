@@ -136,7 +136,7 @@ double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error
     static const double rates[] = { 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1 };
     enum { RATES = sizeof rates / sizeof *rates };
     double last[RATES], best = INFINITY, first = 0;
-    if (!isnan(l->o->learning_rate))
+    if (l->o->learning_rate != NOT_SET)
         return l->o->learning_rate;
     for (int i = 0; i < RATES && !e->code; i++) {
         ends s = { .steps = t->steps, .last = INFINITY };

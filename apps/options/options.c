@@ -49,14 +49,13 @@ static bool same_name(const char *a, size_t n, const char *b, size_t length)
     return true;
 }
 
-bool word_in(const char *word, size_t n, const char *list, char separator)
+bool word_in(const char *word, size_t n, const char *list, const char *separators)
 {
     while (*list) {
-        const char *end = strchr(list, separator);
-        const size_t length = end ? (size_t)(end - list) : strlen(list);
+        const size_t length = strcspn(list, separators);
         if (same_name(word, n, list, length))
             return true;
-        list += length + (end ? 1 : 0);
+        list += length + (list[length] != 0);
     }
     return false;
 }
@@ -66,7 +65,7 @@ int option_find(const char *name, size_t n, char letter)
     for (int i = 0; i < OPTIONS; i++) {
         const option *row = &options_table[i];
         if (strchr(row->commands, letter) &&
-            (same_name(name, n, row->name, strlen(row->name)) || word_in(name, n, row->alias, ',')))
+            (same_name(name, n, row->name, strlen(row->name)) || word_in(name, n, row->alias, ",")))
             return i;
     }
     return -1;
@@ -99,8 +98,8 @@ bool read_count(const char *text, int64_t *out)
 
 static bool read_flag(const char *text, bool *out)
 {
-    *out = word_in(text, strlen(text), "true,yes,on,1", ',');
-    return *out || word_in(text, strlen(text), "false,no,off,0", ',');
+    *out = word_in(text, strlen(text), "true,yes,on,1", ",");
+    return *out || word_in(text, strlen(text), "false,no,off,0", ",");
 }
 
 /* Sticks what was expected of row i. `where` is "FILE:LINE: --" or "--". */
@@ -137,7 +136,7 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
     bool fits = true;
     switch (row->kind) {
     case OPTION_TEXT:
-        fits = *text && (row->value[0] < 'a' || word_in(text, strlen(text), row->value, '|'));
+        fits = *text && (row->value[0] < 'a' || word_in(text, strlen(text), row->value, "|"));
         *(const char **)field = text;
         break;
     case OPTION_COUNT:
@@ -172,9 +171,9 @@ static void set_defaults(options *o)
         if (*row->def)
             option_set(o, i, row->def, "--", &none);
         else if (row->kind == OPTION_COUNT)
-            *(int64_t *)field = -1;
+            *(int64_t *)field = NOT_SET;
         else if (row->kind == OPTION_REAL)
-            *(double *)field = (double)NAN;
+            *(double *)field = NOT_SET;
         o->given[i] = false;
     }
 }
@@ -255,6 +254,40 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     }
     if (!e->code && o->config)
         options_read(o, c, e);
+    return e->code;
+}
+
+/* One of the needed options, or of two "a|b" or "a/b" (n bytes). What is missing is described by the
+   first one's help, up to its first bracket or semicolon. */
+static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
+{
+    const size_t first = strcspn(names, ",|/");
+    const bool two = first < n;
+    const char *second = names + first + two;
+    const int a = option_find(names, first, c->letter);
+    const int b = two ? option_find(second, n - first - 1, c->letter) : a;
+    char one[64], other[64];
+    option_dashed(options_table[a].name, one);
+    option_dashed(options_table[b].name, other);
+    if (two && names[first] == '|' && o->given[a] && o->given[b])
+        return tn_fail(e, APP_USAGE, "--%s and --%s: use only one", one, other);
+    if (o->given[a] || o->given[b])
+        return e->code;
+    const char *help = options_table[a].help;
+    size_t shown = strcspn(help, "(;");
+    while (help[shown - 1] == ' ')
+        shown--;
+    return tn_fail(e, APP_USAGE, "--%s%s%s is missing; expected %.*s", one, two ? " or --" : "",
+                   two ? other : "", (int)shown, help);
+}
+
+int options_check(const options *o, const command *c, tn_error *e)
+{
+    for (const char *names = c->needs; *names && !e->code;) {
+        const size_t n = strcspn(names, ",");
+        check_need(o, c, names, n, e);
+        names += n + (names[n] == ',');
+    }
     return e->code;
 }
 

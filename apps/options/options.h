@@ -43,7 +43,10 @@ enum { /* OPT_model, ...: rows of options_table */
        OPTIONS
 };
 
-/* The values: a field of each row's name. An option that is not set has NULL, -1 or NaN, a list is
+/* A number that is not set, here and in tn_optim_options: no option has a negative default. */
+enum { NOT_SET = -1 };
+
+/* The values: a field of each row's name. A text that is not set is NULL, a number NOT_SET; a list is
    ended by NULL. */
 typedef struct options {
 #define TEXT(name, alias, value, def, commands, class, help) const char *name;
@@ -78,8 +81,11 @@ typedef struct option {
 
 extern const option options_table[OPTIONS];
 
-/* Reads argv[2..argc) and the config file. APP_HELP: help was asked for; others: e says why. */
+/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP when help was asked for, or another code;
+   e says why. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
+/* Refuses options without what the command needs (commands.def). */
+int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
 /* Writes the help of a command, at most 60 lines. */
 void options_help(const command *c, tn_text *out);

@@ -2,7 +2,6 @@
 #include "apps/options/options_set.h"
 #include "apps/run/show.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,15 +51,13 @@ void options_help(const command *c, tn_text *out)
         for (int i = 0; i < OPTIONS; i++) {
             const option *row = &options_table[i];
             if (strchr(row->commands, c->letter) &&
-                word_in(row->name, strlen(row->name), c->needs, ',') == (needed == 1))
+                word_in(row->name, strlen(row->name), c->needs, ",|/") == (needed == 1))
                 help_line(row, c->letter, out);
         }
     tn_text_add(
-        out,
-        "Also --name=value, underscores for dashes, 8k = 8000, 1M = 1000000. In [brackets]: the\n"
-        "default.%s\n",
+        out, "Defaults are in [brackets]. --name=value works, too; 8k is 8000, 1M is 1000000.%s\n",
         strchr(options_table[OPT_opt].commands, c->letter)
-            ? " `tenon optimizers NAME` lists what --opt sets, and its defaults."
+            ? "\n`tenon optimizers NAME` lists what --opt sets, with defaults."
             : "");
 }
 
@@ -74,7 +71,7 @@ void options_value(const options *o, int i, tn_text *out)
         tn_text_add(out, "%s", *(const char *const *)field);
     else if (row->kind == OPTION_COUNT && (o->given[i] || *row->def))
         tn_text_add(out, "%lld", (long long)*(const int64_t *)field);
-    else if (row->kind == OPTION_REAL && !isnan(real))
+    else if (row->kind == OPTION_REAL && real != NOT_SET)
         tn_text_add(out, "%s", show_real(real, number));
     else if (row->kind == OPTION_FLAG)
         tn_text_add(out, "%s", *(const bool *)field ? "true" : "false");

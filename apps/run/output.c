@@ -162,8 +162,9 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
     out->work = out->folder ? strdup(out->folder) : NULL;
     if (!out->work)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    if (resume && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--resume and --overwrite: use only one");
+    if ((resume || o->auto_resume) && o->overwrite)
+        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
+                       o->auto_resume ? "auto-" : "");
     if (tn_at_stat(AT_FDCWD, out->folder, &st, AT_SYMLINK_NOFOLLOW)) {
         if (errno != ENOENT && errno != ENOTDIR)
             return swap_failed(out->folder, "look at this folder", e);

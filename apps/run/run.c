@@ -11,11 +11,11 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
 {
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
     const double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
-    if (o->iters > 0 && !isnan(o->epochs))
+    if (o->iters > 0 && o->epochs != NOT_SET)
         return tn_fail(e, APP_USAGE, "--iters and --epochs: use only one");
     if (o->iters > 0)
         return o->iters;
-    const double steps = ceil((isnan(o->epochs) ? 1 : o->epochs) * records / rows);
+    const double steps = ceil((o->epochs == NOT_SET ? 1 : o->epochs) * records / rows);
     return steps > 1 ? (int64_t)steps : 1;
 }
 
@@ -55,12 +55,11 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
     const options *o = r->o;
     if (e->code)
         return e->code;
-    const tn_optim_options made = { .lr = isnan(how->lr) ? 0 : how->lr,
+    const tn_optim_options made = { .lr = how->lr,
                                     .set = how->set,
-                                    .weight_decay = isnan(o->weight_decay) ? -1 : o->weight_decay,
+                                    .weight_decay = o->weight_decay,
                                     .decay_all = !strcmp(o->weight_decay_on, "all"),
-                                    .max_grad_norm =
-                                        isnan(o->max_grad_norm) ? -1 : o->max_grad_norm,
+                                    .max_grad_norm = o->max_grad_norm,
                                     .schedule = r->schedule };
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)

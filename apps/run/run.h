@@ -2,9 +2,9 @@
 
        setup s = { 0 };
        run r = { 0 };
-       setup_model(&s, o, seed, &e);                     context, tokenizer, model
+       setup_model(&s, o, seed, &e);                     context, tokenizer, model, adapter, tape
        setup_data(&s, o, PART_TRAIN, &e);                ... PART_VALID, PART_TEST
-       setup_train(&s, o, &e);                           LoRA or all weights, tape
+       setup_train(&s, o, &e);                           LoRA or all weights
        run_open(&r, &s, o, &(recipe){ .optimizer = "adamw" }, &e);
        run_go(&r, each, arg, &e);
        run_close(&r);
@@ -40,7 +40,9 @@ int setup_trained(setup *s, const options *o, tn_error *e);
 /* One part of the data; --split says that it is read alone. A text has no test part but half of its
    end in `compare`; a single .jsonl is all one part. What is not there stays NULL. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);
-/* Puts LoRA on, or leaves all weights trained; makes the tape. */
+/* Refuses --count for data that are no task's. */
+int setup_count(const setup *s, const options *o, tn_error *e);
+/* Puts LoRA on, or leaves all weights trained. */
 int setup_train(setup *s, const options *o, tn_error *e);
 void setup_close(setup *s);
 bool option_of_lora(int i); /* is row i of the options about LoRA only? */
@@ -63,7 +65,7 @@ part part_find(const char *name);    /* "train", "valid" or "test" */
 
 typedef struct recipe {
     const char *optimizer;
-    double lr;              /* NaN: the optimizer's default */
+    double lr;              /* NOT_SET: the optimizer's default */
     const char *const *set; /* its settings, ended by NULL; or NULL */
 } recipe;
 

@@ -131,6 +131,13 @@ int setup_data(setup *s, const options *o, part which, tn_error *e)
     return e->code;
 }
 
+int setup_count(const setup *s, const options *o, tn_error *e)
+{
+    if (!e->code && !s->task && o->given[OPT_count])
+        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
+    return e->code;
+}
+
 bool option_of_lora(int i)
 {
     return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||

@@ -176,7 +176,7 @@ int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, d
     for (const char *const *s = given; *s && !e->code; s++)
         if (is_preset(*s))
             set_preset(def, *s, h, e);
-    if (options->lr != 0 && !e->code)
+    if (!(options->lr <= 0) && !e->code) /* what is no number is refused below */
         set_field(def, "lr", options->lr, options, h, e);
     if (options->weight_decay >= 0 && def->decay && !e->code)
         set_field(def, def->decay, options->weight_decay, options, h, e);
