@@ -76,8 +76,6 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
     if (code == APP_HELP) {
         tn_text help = { 0 };
         options_help(c, &help);
-        if (strchr(options_table[OPT_optimizer].commands, c->letter))
-            optimizers_help(&help);
         show_text(&help, "the help", e);
     } else if (!code && !options_check(&o, c, e)) {
         status = run_command[c - commands](&o, e);

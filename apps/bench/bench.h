@@ -1,10 +1,10 @@
-/* bench.h - what the benchmarks share: time, medians, memory, the peak of the processor.
+/* bench.h - the benchmarks, and what they share: medians, the peak of the processor, contexts.
 
        double v[BENCH_RUNS];
        for (int i = 0; i < BENCH_RUNS; i++) {
-           double start = bench_now();
+           double start = now_seconds();
            work();
-           v[i] = bench_now() - start;
+           v[i] = now_seconds() - start;
        }
        printf("%g s\n", bench_median(v, BENCH_RUNS)); */
 #ifndef TN_APP_BENCH_H
@@ -16,15 +16,15 @@
 
 enum { BENCH_RUNS = 5 };
 
-double bench_now(void);                    /* seconds */
+/* ---- what they share (bench_measure.c) ---- */
+
 double bench_median(double *v, int64_t n); /* sorts v */
-double bench_memory(void);                 /* the most this process ever held, MiB */
 /* GFLOP/s of multiply-adds in registers on all threads of the context: the median of BENCH_RUNS. */
 double bench_flops(tn_context *c);
-/* A context, or NULL: this CPU does not have the instruction set (or memory is out: e is set). */
+/* Returns NULL when this CPU does not have the instruction set, or with e set when memory is out. */
 tn_context *bench_context(const char *isa, int threads, tn_error *e);
 extern const char *const bench_isas[]; /* every name of an instruction set, ended by NULL */
-/* How many threads "all" means for these options. */
+/* The number of threads that --threads asks for; 0 there stands for one per CPU. */
 int bench_threads(const options *o);
 
 /* The benchmarks; each prints its table and returns the exit status. */

@@ -55,14 +55,14 @@ static double rate_of(tn_context *c, const tn_product *p)
 {
     double v[BENCH_RUNS];
     double work = 2e-9 * (double)p->m * (double)p->n * (double)p->k;
-    double start = bench_now();
+    double start = now_seconds();
     tn_gemm(c, p);
-    int calls = 1 + (int)(2e-3 / (bench_now() - start)); /* of one run: 2 ms or more */
+    int calls = 1 + (int)(2e-3 / (now_seconds() - start)); /* of one run: 2 ms or more */
     for (int i = 0; i < BENCH_RUNS; i++) {
-        start = bench_now();
+        start = now_seconds();
         for (int j = 0; j < calls; j++)
             tn_gemm(c, p);
-        v[i] = work * calls / (bench_now() - start);
+        v[i] = work * calls / (now_seconds() - start);
     }
     return bench_median(v, BENCH_RUNS);
 }

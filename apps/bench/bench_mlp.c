@@ -46,12 +46,12 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
     double begin = 0, cpu = 0;
     for (int k = -WARM_UP; k < steps && !e->code; k++) {
         if (k == 0) {
-            begin = bench_now();
+            begin = now_seconds();
             cpu = cpu_seconds();
         }
         step(m, t, x, class, sgd, e);
     }
-    double seconds = bench_now() - begin;
+    double seconds = now_seconds() - begin;
     cpu = cpu_seconds() - cpu;
     if (!e->code)
         show(

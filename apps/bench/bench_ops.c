@@ -79,18 +79,18 @@ static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor
     double forward[RUNS] = { 0 }, backward[RUNS] = { 0 };
     timing out = { 0 };
     int k = -1; /* the first run warms up */
-    for (double end = bench_now() + enough; !tn_tape_error(t) && k < RUNS; k++) {
-        double start = bench_now();
+    for (double end = now_seconds() + enough; !tn_tape_error(t) && k < RUNS; k++) {
+        double start = now_seconds();
         if (k > 0 && start > end)
             break;
         tn_tensor *y = tn_apply(t, op, in, s->attr);
-        double middle = bench_now();
+        double middle = now_seconds();
         tn_tensor *loss = y && tn_tensor_count(y) > 1 ? tn_sum(t, y) : y;
-        double again = bench_now();
+        double again = now_seconds();
         tn_backward(t, loss);
         if (k >= 0) {
             forward[k] = middle - start;
-            backward[k] = bench_now() - again;
+            backward[k] = now_seconds() - again;
         } else if (y) {
             out.work = work_of(op, in, y);
         }
@@ -154,14 +154,14 @@ static void bench_overhead(tn_tape *t, tn_error *e)
     if (!x)
         tn_fail(e, TN_ENOMEM, "overhead: no memory for its operand");
     for (int k = 0; k < RUNS && !e->code; k++) {
-        double start = bench_now();
+        double start = now_seconds();
         tn_tensor *y = x;
         for (int i = 0; i < CHAIN; i++)
             y = tn_scale(t, y, 1);
         if (tn_backward(t, y))
             tn_fail(e, tn_tape_code(t), "%s", tn_tape_error(t));
         tn_tape_reset(t);
-        ns[k] = 1e9 * (bench_now() - start) / CHAIN;
+        ns[k] = 1e9 * (now_seconds() - start) / CHAIN;
     }
     if (!e->code)
         show(

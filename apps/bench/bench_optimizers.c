@@ -70,11 +70,11 @@ bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o,
     const int64_t warm_up = e->code ? 0 : bench_warm_up(optim) + WARM_UP;
     for (int64_t k = -warm_up; k < STEPS && !e->code; k++) {
         fill_gradients(p, k + warm_up);
-        double start = bench_now();
+        double start = now_seconds();
         if (tn_optim_step(optim))
             tn_fail(e, tn_optim_error(optim)->code, "%s", tn_optim_error(optim)->text);
         if (k >= 0)
-            seconds[k] = bench_now() - start;
+            seconds[k] = now_seconds() - start;
     }
     if (!e->code) {
         out.seconds = bench_median(seconds, STEPS);

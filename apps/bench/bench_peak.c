@@ -50,9 +50,9 @@ static double memory_rate(tn_context *c, memory *m, int arrays,
 {
     double rate[BENCH_RUNS];
     for (int i = 0; i < BENCH_RUNS; i++) {
-        double start = bench_now();
+        double start = now_seconds();
         tn_parallel_for(c, BLOCKS, body, m);
-        rate[i] = 1e-9 * arrays * BLOCKS * BLOCK / (bench_now() - start);
+        rate[i] = 1e-9 * arrays * BLOCKS * BLOCK / (now_seconds() - start);
     }
     return bench_median(rate, BENCH_RUNS);
 }

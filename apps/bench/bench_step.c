@@ -104,22 +104,22 @@ static void trial_close(trial *t)
 /* One step: seconds of forward, backward and update; returns the loss. */
 static double step(trial *t, int64_t k, double seconds[3], tn_error *e)
 {
-    double from = bench_now();
+    double from = now_seconds();
     tn_tape_train(t->tape, (uint64_t)k);
     tn_tensor *loss = tn_model_loss(t->model, t->tape, &t->batch, 0);
-    double forward = bench_now();
+    double forward = now_seconds();
     if (tn_backward(t->tape, loss)) {
         tn_fail(e, tn_tape_code(t->tape), "%s", tn_tape_error(t->tape));
         return 0;
     }
     double value = loss->x[0];
-    double backward = bench_now();
+    double backward = now_seconds();
     tn_tape_reset(t->tape);
     if (tn_optim_step(t->optim))
         tn_fail(e, tn_optim_error(t->optim)->code, "%s", tn_optim_error(t->optim)->text);
     seconds[0] = forward - from;
     seconds[1] = backward - forward;
-    seconds[2] = bench_now() - backward;
+    seconds[2] = now_seconds() - backward;
     return value;
 }
 
@@ -146,7 +146,7 @@ static int measure(trial *t, const options *o, tn_error *e)
     for (int i = 0; i < 3; i++)
         show(" %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
     show(" | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
-         tokens / whole[0], bench_memory(), loss);
+         tokens / whole[0], memory_peak() / (1 << 20), loss);
     return 0;
 }
 

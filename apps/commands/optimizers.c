@@ -1,13 +1,11 @@
 /* optimizers.c - tenon optimizers: a table of all, or every fact of one, read from its definition.
  */
 #include "apps/bench/bench.h"
-#include "apps/run/run.h"
+#include "apps/options/choice.h"
 #include "apps/run/show.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { COLUMNS = 100, INDENT = 18 };
 
 static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_SCALE] = "scale",
@@ -45,9 +43,9 @@ static void print_table(void)
              (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
     show(
-        "\ntenon optimizers NAME says all of one. Invariance: which T in A -> A T, B -> B T^-T "
+        "\ntenon optimizers NAME prints all facts about one. Invariance: which T in A -> A T, B -> B T^-T "
         "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
-        "rotations;\n*: under settings that NAME's page has.\n");
+        "rotations;\n*: under the settings that tenon optimizers NAME prints.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -126,39 +124,7 @@ static int print_markdown(const options *o, tn_error *e)
     return e->code;
 }
 
-/* ---- for train --help ---- */
-
-/* Adds a word, on a new line when it does not fit; returns the column behind it. */
-static int wrapped(tn_text *out, int column, const char *word, int n)
-{
-    if (column + 1 + n > COLUMNS) {
-        tn_text_add(out, "\n%*s", INDENT, "");
-        column = INDENT;
-    }
-    tn_text_add(out, " %.*s", n, word);
-    return column + 1 + n;
-}
-
-void optimizers_help(tn_text *out)
-{
-    tn_text_add(out, "\nsettings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)\n");
-    for (int i = 0; tn_optims[i]; i++) {
-        const tn_optim_def *d = tn_optims[i];
-        char text[400];
-        const int name = 2 + (int)strlen(d->name);
-        int column = name > INDENT ? name : INDENT;
-        tn_text_add(out, "  %-*s", INDENT - 2, d->name);
-        for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
-            const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;
-            const tn_hyper *h = &d->hyper[k];
-            snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
-                     k ? h->help : "", k ? ")" : "", last ? "" : ",");
-            for (const char *s = text; *s; s += strcspn(s, " "), s += *s == ' ')
-                column = wrapped(out, column, s, (int)strcspn(s, " "));
-        }
-        tn_text_add(out, "\n");
-    }
-}
+/* ---- one optimizer ---- */
 
 static void print_setting(const tn_hyper *h)
 {
@@ -178,7 +144,7 @@ static void print_one(const tn_optim_def *d)
          d->claims_when ? d->claims_when : "", start_of(d));
     show("clipping    %s\n", d->clip == TN_CLIP_REFUSED
                                  ? "--max-grad-norm is refused: it breaks the invariance"
-                                 : "--max-grad-norm, 1 unless told");
+                                 : "--max-grad-norm, 1 unless it is set");
     show("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
          d->decay ? d->decay : "");
     show("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
@@ -210,7 +176,7 @@ int command_optimizers(const options *o, tn_error *e)
         print_table();
     if (!o->arguments || e->code)
         return 0;
-    const tn_optim_def *d = find_optimizer(o->argument[0], e);
+    const tn_optim_def *d = choice_find(o->argument[0], e);
     if (d)
         print_one(d);
     return 0;

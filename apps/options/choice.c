@@ -1,4 +1,4 @@
-/* choice.c - reads --optimizers, and which --opt settings belong to which of them. */
+/* choice.c - finds an optimizer by name, reads --optimizers, and deals out their --opt settings. */
 #include "apps/options/choice.h"
 
 #include <stdio.h>
@@ -10,6 +10,16 @@ static int all_names(const char **names, int most)
     for (; tn_optims[n] && n < most; n++)
         names[n] = tn_optims[n]->name;
     return n;
+}
+
+const tn_optim_def *choice_find(const char *name, tn_error *e)
+{
+    const tn_optim_def *def = tn_optim_find(name);
+    const char *names[MOST_OPTIMIZERS];
+    const int n = all_names(names, MOST_OPTIMIZERS);
+    if (!def)
+        unknown_name("optimizer", name, names, n, "tenon optimizers", e);
+    return def;
 }
 
 /* The next of comma-separated names, without the blanks around it, into name[64]; returns what is
@@ -36,7 +46,7 @@ int choice_names(const options *o, const char *otherwise, const char **names, in
         tn_fail(e, APP_USAGE, "--optimizers: expected at most %d", most);
     for (const char *s = list ? list : ""; *s && !e->code;) {
         s = next_name(s, name);
-        const tn_optim_def *def = find_optimizer(name, e);
+        const tn_optim_def *def = choice_find(name, e);
         for (int k = 0; k < count && def; k++)
             if (names[k] == def->name)
                 tn_fail(e, APP_USAGE, "--optimizers: %s twice; expected each once", def->name);

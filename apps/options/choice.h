@@ -1,4 +1,4 @@
-/* choice.h - reads --optimizers and their --opt settings, for commands that run several.
+/* choice.h - the optimizers that the options name, and their --opt settings.
 
        const char *names[MOST_OPTIMIZERS], *set[MAX_LIST + 1];
        int n = choice_names(o, "sgd,adam", names, MOST_OPTIMIZERS, e);
@@ -9,10 +9,13 @@
 #ifndef TN_APP_CHOICE_H
 #define TN_APP_CHOICE_H
 
-#include "apps/run/run.h"
+#include "apps/options/options.h"
+#include "optim/optim.h"
 
 enum { MOST_OPTIMIZERS = 64 };
 
+/* By name. Where there is none of that name it returns NULL, and e names the nearest. */
+const tn_optim_def *choice_find(const char *name, tn_error *e);
 /* The names, as tn_optims has them, of --optimizers, or of the list `otherwise` (NULL: of all).
    Returns how many; refuses more than `most`, and a name given twice. */
 int choice_names(const options *o, const char *otherwise, const char **names, int most,

@@ -87,7 +87,8 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
 /* Refuses options without what the command needs (commands.def). */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
-/* Writes the help of a command, at most 60 lines. */
+/* Writes the help of a command, at most 60 lines; behind it, for `train`, the settings of every
+   optimizer. */
 void options_help(const command *c, tn_text *out);
 /* The value of row i as text; nothing for one that is not set. */
 void options_value(const options *o, int i, tn_text *out);

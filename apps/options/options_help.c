@@ -1,11 +1,12 @@
-/* options_help.c - --help, values as text, and the nearest of some names. */
+/* options_help.c - --help with the settings of the optimizers, values as text, and unknown names. */
 #include "apps/options/options_set.h"
 #include "apps/run/show.h"
+#include "optim/optim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN = 34 };
+enum { HELP_COLUMN = 34, COLUMNS = 100, INDENT = 18 };
 
 /* The help without the {LETTERS:TEXT} of other commands. */
 static void add_help(const char *help, char letter, tn_text *out)
@@ -43,6 +44,42 @@ static void help_line(const option *row, char letter, tn_text *out)
     tn_text_add(out, "\n");
 }
 
+/* ---- the settings of the optimizers ---- */
+
+/* Adds a word, on a new line when it does not fit; returns the column behind it. */
+static int wrapped(tn_text *out, int column, const char *word, int n)
+{
+    if (column + 1 + n > COLUMNS) {
+        tn_text_add(out, "\n%*s", INDENT, "");
+        column = INDENT;
+    }
+    tn_text_add(out, " %.*s", n, word);
+    return column + 1 + n;
+}
+
+static void add_settings(tn_text *out)
+{
+    tn_text_add(out, "\nsettings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)\n");
+    for (int i = 0; tn_optims[i]; i++) {
+        const tn_optim_def *d = tn_optims[i];
+        char text[400];
+        const int name = 2 + (int)strlen(d->name);
+        int column = name > INDENT ? name : INDENT;
+        tn_text_add(out, "  %-*s", INDENT - 2, d->name);
+        for (int k = 0; k < TN_MAX_HYPER && d->hyper[k].name; k++) {
+            const bool last = k + 1 == TN_MAX_HYPER || !d->hyper[k + 1].name;
+            const tn_hyper *h = &d->hyper[k];
+            snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
+                     k ? h->help : "", k ? ")" : "", last ? "" : ",");
+            for (const char *s = text; *s; s += strcspn(s, " "), s += *s == ' ')
+                column = wrapped(out, column, s, (int)strcspn(s, " "));
+        }
+        tn_text_add(out, "\n");
+    }
+}
+
+/* ---- the help of a command ---- */
+
 void options_help(const command *c, tn_text *out)
 {
     tn_text_add(out, "tenon %s%s%s [options] - %s\n", c->name, *c->arguments ? " " : "",
@@ -59,6 +96,8 @@ void options_help(const command *c, tn_text *out)
         strchr(options_table[OPT_opt].commands, c->letter)
             ? "\n`tenon optimizers NAME` lists what --opt sets, with defaults."
             : "");
+    if (strchr(options_table[OPT_optimizer].commands, c->letter))
+        add_settings(out);
 }
 
 void options_value(const options *o, int i, tn_text *out)

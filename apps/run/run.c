@@ -1,5 +1,6 @@
 /* run.c - one training run: steps of accumulated batches, evaluations, a callback after each. */
 #include "apps/run/run.h"
+#include "apps/options/choice.h"
 #include "apps/run/show.h"
 
 #include <math.h>
@@ -74,18 +75,6 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                              : 0;
 }
 
-const tn_optim_def *find_optimizer(const char *name, tn_error *e)
-{
-    const tn_optim_def *def = tn_optim_find(name);
-    const char *names[64];
-    int n = 0;
-    for (; tn_optims[n] && n < 64; n++)
-        names[n] = tn_optims[n]->name;
-    if (!def)
-        unknown_name("optimizer", name, names, n, "tenon optimizers", e);
-    return def;
-}
-
 need run_need(const run *r)
 {
     const options *o = r->o;
@@ -100,7 +89,7 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN } };
     if (e->code)
         return e->code;
-    const tn_optim_def *def = find_optimizer(how->optimizer, e);
+    const tn_optim_def *def = choice_find(how->optimizer, e);
     if (!def)
         return e->code;
     r->steps = count_steps(s, o, e);

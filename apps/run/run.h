@@ -91,10 +91,6 @@ typedef struct run_event {
     bool best;
 } run_event;
 
-/* NULL and an error that names the nearest: there is none of that name. */
-const tn_optim_def *find_optimizer(const char *name, tn_error *e);
-/* The settings of every optimizer, with default and meaning. */
-void optimizers_help(tn_text *out);
 /* The schedule of a run of so many steps. */
 tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
