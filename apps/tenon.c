@@ -30,7 +30,7 @@ static void print_help(void)
          "[options]\n\n");
     for (const command *c = commands; c->name; c++)
         show("  %-12s %s\n", c->name, c->help);
-    show("\ntenon COMMAND --help lists a command's options; tenon --version says how this was "
+    show("\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
          "built.\n");
 }
 
@@ -99,7 +99,7 @@ static int open_standard(tn_error *e)
 static void check_output(tn_error *e)
 {
     errno = 0;
-    if (ferror(stdout)) /* what failed then fails again, and says why */
+    if (ferror(stdout)) /* the write fails again, and errno then holds the reason */
         fputc('\n', stdout);
     if (ferror(stdout))
         tn_fail(e, TN_EIO, "standard output: %s", errno ? strerror(errno) : "a write failed");

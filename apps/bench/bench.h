@@ -37,11 +37,11 @@ int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
 typedef struct bench_cost {
     double seconds, bytes;
-} bench_cost; /* of a step; of the state, a trained number */
+} bench_cost; /* per step; of state per trained number */
 /* Of an optimizer on such pairs: the median of steps behind its warm-up. */
 bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);
-/* Steps at the start of a run whose work is not that of all later ones: the setting warmup_steps. */
+/* The number of first steps that do other work than all later ones: the setting warmup_steps. */
 int64_t bench_warm_up(const tn_optim *optim);
 
 #endif

@@ -15,11 +15,11 @@ typedef struct trial {
     tn_model *model;
     tn_tape *tape;
     tn_optim *optim;
-    int32_t *ids; /* (2,B,T): inputs, targets */
+    int32_t *ids; /* (2,B,T): inputs, labels */
     tn_batch batch;
 } trial;
 
-/* Tokens a row; 256 unless told. */
+/* Tokens per row; 256 where it is not set. */
 static int64_t width_of(const options *o)
 {
     return o->max_seq_length > 0 ? o->max_seq_length : 256;

@@ -1,4 +1,4 @@
-/* compare.c - tenon compare. */
+/* compare.c - tenon compare: runs a study, each run from the same weights on the same batches. */
 #include "apps/compare/compare.h"
 #include "apps/bench/bench.h"
 #include "apps/run/progress.h"
@@ -99,7 +99,7 @@ static void take_medians(watch *w, int64_t warm_up)
     free(w->update);
 }
 
-/* Of all rows of a part; "exact" says nothing about the windows of a text. */
+/* Of all rows of a part. Exact answers are not counted for the windows of a text. */
 static int evaluate_all(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
 {
     if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
@@ -116,7 +116,7 @@ static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
-/* Opens every run of a seed once: what an optimizer refuses is said before the first has run. */
+/* Opens every run of a seed once, so that what an optimizer refuses is reported before the first run. */
 static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     for (int64_t i = 0; i < y->count && !e->code; i++) {
@@ -199,13 +199,13 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
 static void pairs_line(const study *y, const setup *s)
 {
     const char *begin = "           there are no LoRA pairs: every weight goes to adamw under ";
-    bool said = false;
+    bool any = false;
     for (int k = 0; k < y->optimizers && s->full; k++)
         if (tn_optim_find(y->names[k])->pairs) {
-            show("%s%s", said ? ", " : begin, y->names[k]);
-            said = true;
+            show("%s%s", any ? ", " : begin, y->names[k]);
+            any = true;
         }
-    if (said)
+    if (any)
         show("\n");
 }
 
@@ -238,7 +238,7 @@ static bool is_left(const study *y, int64_t seed)
     return false;
 }
 
-/* Says what can be wrong before the first run: what an optimizer refuses, and the folder. */
+/* Refuses what can be known before the first run: optimizers that refuse their settings, and the folder. */
 static int begin_study(study *y, setup *s, tn_error *e)
 {
     if (try_cells(y, s, y->o->seed, e) || study_open(y, s, e))

@@ -27,7 +27,7 @@ typedef struct leg {
     double x[STEPS + 1], loss[STEPS + 1]; /* training loss after each step */
     double vx[STEPS], valid[STEPS];       /* validation loss */
     int64_t n, nv;
-    double seconds;     /* a step */
+    double seconds;     /* per step */
     tn_eval last, test; /* of the trained model: on validation and on test records */
     size_t state;
     uint64_t start, batches; /* hashes of the weights and of the batches */
@@ -113,7 +113,7 @@ static void rescale(tn_params *p)
     }
 }
 
-/* Asked to stop, or nobody can read what it shows. */
+/* A signal asked to stop, or standard output is closed. */
 static bool stopped(void)
 {
     return signals_stop() || ferror(stdout);
@@ -133,7 +133,7 @@ static int note(void *arg, run *r, const run_event *event)
     return stopped() || (l->rescaled && l->n >= RESCALED_STEPS);
 }
 
-/* What the model says to the first prompts of the test split. */
+/* The model's answers to the first prompts of the test split. */
 static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEXT], tn_error *e)
 {
     for (uint64_t i = 0; i < SHOWN_PROMPTS && !e->code; i++) {
@@ -222,13 +222,13 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
     }
     chart charts[] = { { .title = "validation loss",
                          .x = "step",
-                         .y = "nats a token",
+                         .y = "nats per token",
                          .curves = learning,
                          .count = CONTENDERS,
                          .log_y = true },
                        { .title = "training loss; x 10: from 10 A, B/10",
                          .x = "step",
-                         .y = "nats a token",
+                         .y = "nats per token",
                          .curves = other,
                          .count = 4,
                          .log_y = true,

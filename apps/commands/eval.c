@@ -1,5 +1,5 @@
-/* eval.c - tenon eval: loss, perplexity, and how often an answer is exactly right.
-   Answers are those of a task, or of records with a completion. */
+/* eval.c - tenon eval: loss and perplexity, and how many answers are exactly right.
+   Answers are counted for tasks and for records with a completion. */
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 
@@ -16,7 +16,7 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
     if (v->rows > 1) {
         show("loss        %.6f +- %.6f\n", v->loss, v->error);
         show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
-    } else { /* one row says nothing about the spread of rows */
+    } else { /* one row has no spread */
         show("loss        %.6f\nperplexity  %.5g\n", v->loss, perplexity);
     }
 }
@@ -36,11 +36,11 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
         show(", teacher-forced %lld", (long long)v.exact);
     show("\n");
     if (s->task)
-        show("parts       %.4f of the slots of an answer, on average\n", score.parts);
+        show("parts       %.4f of the parts of an answer are right, on average\n", score.parts);
     return 0;
 }
 
-/* Where a folder has no test.jsonl and nobody named a split: that others can be read. */
+/* Where a folder has no test.jsonl and no split was named, adds to the error that valid.jsonl can be read. */
 static void hint_split(const options *o, tn_error *e)
 {
     tn_error inner = { 0 };

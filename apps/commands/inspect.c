@@ -1,4 +1,4 @@
-/* inspect.c - tenon inspect: what a folder or file holds, told from its files alone. */
+/* inspect.c - tenon inspect: what a folder or file holds, without building a model. */
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
@@ -95,7 +95,7 @@ static int print_file(const char *folder, const char *name, tn_error *e)
 
 /* ---- what training would take ---- */
 
-enum { ROWS = 4, RANK = 8 }; /* as train has them unless told otherwise */
+enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 
 /* One line: LoRA, or all weights. */
 static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
@@ -120,7 +120,8 @@ static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
     return e->code;
 }
 
-/* Of a model folder, told from its shapes. A folder that cannot be a model was described already. */
+/* What training a model folder needs, computed from its shapes. A folder that cannot be a model has been
+   described already. */
 static int print_needs(const char *folder, tn_error *e)
 {
     char room[SHOWN];
@@ -143,7 +144,7 @@ static int visible(const struct dirent *d)
     return d->d_name[0] != '.';
 }
 
-/* Says it of a model without a weight file; of others the files have told. */
+/* Adds the line of a model without a weight file. */
 static void print_random(const char *folder)
 {
     tn_error e = { 0 };
@@ -230,7 +231,7 @@ static int print_data(const options *o, tn_error *e)
         setup_data(&s, o, which, e);
     } else if (o->tokenizer) {
         const int64_t length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
-        s.tokenizer = tokenizer_from_data(o, e);
+        s.tokenizer = data_tokenizer(o, e);
         s.data[which] = s.tokenizer ? data_part(o, which, s.tokenizer, length, e) : NULL;
     } else {
         tn_fail(e, APP_USAGE, "--data: expected --model or --tokenizer beside it, to make tokens");

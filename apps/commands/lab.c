@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const experiment experiments[] = {
-    { "invariance", "one product, four ways to write it: who trains them all alike?",
+    { "invariance", "one product, four ways to write it: which optimizers train them all alike?",
       "sgd,adam,scaled-gd,lora-rite", NULL, lab_invariance },
     { "first-steps", "how far each factor moves in its first ten steps from lora_B = 0",
       "sgd,adam,scaled-gd,lora-rite", NULL, lab_first_steps },
@@ -107,7 +107,7 @@ static void nothing(void *arg, const lab_state *now)
     (void)arg, (void)now;
 }
 
-/* What an optimizer refuses is said before the first has run. */
+/* What an optimizer refuses is reported before the first has run. */
 static int try_all(const lab *l, tn_error *e)
 {
     const double one = 1;

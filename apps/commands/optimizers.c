@@ -13,14 +13,12 @@ static const char *const claim_names[] = { [TN_INVARIANT_NONE] = "none",
                                            [TN_INVARIANT_BOTH] = "scale and rotations",
                                            [TN_INVARIANT_FULL] = "every invertible T",
                                            [TN_INVARIANT_UNSIGNED] = "unsigned permutations" };
-static const char *const kind_names[] = { [TN_LIKE_X] = "like the weight",
-                                          [TN_LIKE_B] = "like lora_B",
-                                          [TN_ROWS] = "a number a row",
-                                          [TN_COLS] = "a number a column",
-                                          [TN_ROW_SQUARE] = "rows x rows, double",
-                                          [TN_COL_SQUARE] = "columns x columns, double",
-                                          [TN_R_BY_R] = "R x R, double",
-                                          [TN_SCALAR] = "a number, double" };
+static const char *const kind_names[] = {
+    [TN_LIKE_X] = "like the weight",         [TN_LIKE_B] = "like lora_B",
+    [TN_ROWS] = "a number per row",          [TN_COLS] = "a number per column",
+    [TN_ROW_SQUARE] = "rows x rows, double", [TN_COL_SQUARE] = "columns x columns, double",
+    [TN_R_BY_R] = "R x R, double",           [TN_SCALAR] = "a number, double"
+};
 
 /* What a claim holds from, to be read behind claims_when. */
 static const char *start_of(const tn_optim_def *d)

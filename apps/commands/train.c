@@ -1,4 +1,4 @@
-/* train.c - tenon train. */
+/* train.c - tenon train: one run with its folder, its checkpoints and its result. */
 #include "apps/run/config_used.h"
 #include "apps/run/output.h"
 #include "apps/run/progress.h"
@@ -19,23 +19,22 @@ typedef struct job {
     const options *o;
     output out;
     int64_t saved; /* step of the newest checkpoint; -1: none */
-    bool told;     /* config.used is of this process */
+    bool written;  /* config.used was written by this process */
     tn_text facts; /* of the data and weights, for config.used */
     tn_error *e;
 } job;
 
-/* What the run was told, for its folder. */
+/* Writes config.used. */
 static int write_used(job *j)
 {
-    tn_text told = { 0 };
-    config_text(&j->r, &j->facts, &told);
-    j->told = !tn_text_save(&told, j->out.work, "config.used", j->e);
+    tn_text used = { 0 };
+    config_text(&j->r, &j->facts, &used);
+    j->written = !tn_text_save(&used, j->out.work, "config.used", j->e);
     return j->e->code;
 }
 
-/* What a run that replaces another began with counts from its first checkpoint on. So does what a
-   resume was told, which may be more steps: before, config.used belongs to the checkpoint that is
-   there. */
+/* With its first checkpoint a run that replaces another takes its place. A resume, which may have more
+   steps, writes its config.used then: until then config.used belongs to the checkpoint that is there. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
@@ -43,7 +42,7 @@ static int save_checkpoint(job *j)
         tn_checkpoint_save(j->out.folder, j->s.model->params, j->r.optim, &j->r.state, KEEP, j->e))
         return j->e->code;
     j->saved = step;
-    if (!j->told && !output_stage(&j->out, j->e))
+    if (!j->written && !output_stage(&j->out, j->e))
         write_used(j);
     return output_place(&j->out, j->e);
 }
@@ -77,8 +76,8 @@ static tn_file_type save_type(const options *o)
                                            : TN_FILE_F32;
 }
 
-/* Bytes of the result and of one checkpoint, at most: a fused layer whose blocks are adapted by
-   themselves is written as up to three times their numbers. */
+/* The largest number of bytes of the result and one checkpoint: adapters of column blocks (c_attn.q) are
+   written as up to three times their numbers. */
 static double disk_bytes(const job *j)
 {
     enum { SMALL = 1 << 16, FUSED = 3 }; /* configs, headers, the log's first lines */
@@ -160,7 +159,7 @@ static int train(job *j)
     return 0;
 }
 
-/* Two steps whose result is thrown away, for memory and time. */
+/* Measures memory and time of two steps, and throws their result away. */
 static int probe(job *j)
 {
     char a[SHOWN], b[SHOWN], c[SHOWN];
@@ -190,9 +189,9 @@ static options with_resume(const options *o, tn_error *e)
     return out;
 }
 
-int command_train(const options *told, tn_error *e)
+int command_train(const options *given, tn_error *e)
 {
-    const options asked = with_resume(told, e), *o = &asked;
+    const options asked = with_resume(given, e), *o = &asked;
     job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1 };
     int status = 1;
     if (!o->dry_run)

@@ -16,24 +16,25 @@
 
 #include <stdio.h>
 
-/* Rates of a first grid, and beyond each of its ends, at most. */
+/* The largest numbers of rates: in a first grid, beyond each of its ends, in all. */
 enum { MOST_FIRST = 32, FURTHER = 16, MOST_RATES = MOST_FIRST + 2 * FURTHER };
 
-/* Losses that differ by less than this share are the same: rates so small or so alike that nothing
-   changes differ in their last digits alone. */
+/* Losses that differ by less than this share count as equal: where a rate changes nothing, losses still
+   differ in their last digits. */
 #define LITTLE 1e-5
 
-/* A number that there is none of is NaN, a count -1. */
+/* One run of a study. A number that is not known is NaN, a count -1. */
 typedef struct cell {
     int optimizer; /* of the study's list */
     double lr;
     int64_t seed;
     bool done;
-    int64_t diverged;    /* step whose loss or gradient was not finite; one more than the steps: the
-                            evaluation at the end; 0: none */
-    double untrained;    /* validation loss of the weights that the run began with */
-    double train;        /* loss of the last step that was finite */
-    tn_eval valid, test; /* of all validation and test rows; test.exact: of records only */
+    int64_t
+        diverged; /* the step whose loss or gradient was not finite; the number of steps + 1: the
+                            evaluation at the end was not; 0: all were */
+    double untrained;        /* validation loss of the weights that the run began with */
+    double train;            /* loss of the last step that was finite */
+    tn_eval valid, test;     /* of all validation and test rows; test.exact: of records only */
     double seconds, update;  /* medians over the steps: of a step, and of its tn_optim_step alone */
     int64_t state;           /* bytes */
     uint64_t start, batches; /* hashes: of the starting weights that are trained, of the batches */
@@ -53,7 +54,7 @@ typedef struct study {
     output out;
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
     char *paths[4]; /* of runs.jsonl, curves.jsonl, table.csv, config.used, as they are found */
-    tn_text told;   /* what config.used says */
+    tn_text used;   /* the text of config.used */
 } study;
 
 /* What the seeds of one optimizer and rate gave. */

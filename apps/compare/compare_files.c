@@ -3,8 +3,8 @@
        runs.jsonl    a line for each run that is finished
        curves.jsonl  losses on the way
        table.csv     a line for each run, written when the study is complete or was stopped
-       config.used   its options as a config file, and what it stood on; until the study is complete
-                     a line more says that it is not
+       config.used   its options as a config file, and hashes of its model and data; until the study is
+                     complete, a further line says that it is incomplete
 
    Runs are done one after another, and the curve of a run is on the disk before its line in
    runs.jsonl. So what a kill leaves behind the last whole line of runs.jsonl, and in curves.jsonl
@@ -76,11 +76,11 @@ void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
     write_line(y->curves, y->paths[CURVES], &line, e);
 }
 
-/* config.used, with the line that says that it is incomplete until it is not. */
+/* config.used; until the study is complete, with the line that says so. */
 static int write_used(const study *y, tn_error *e)
 {
     tn_text text = { 0 };
-    tn_text_join(&text, &y->told);
+    tn_text_join(&text, &y->used);
     if (!y->complete)
         tn_text_add(&text, "%s", unfinished);
     return tn_text_save(&text, y->out.work, "config.used", e);
@@ -169,7 +169,7 @@ static int check_used(const study *y, tn_error *e)
 {
     size_t size;
     char *theirs = tn_file_read(y->paths[USED], MOST_BYTES, &size, e);
-    const char *ours = tn_text_done(&y->told, y->paths[USED], e);
+    const char *ours = tn_text_done(&y->used, y->paths[USED], e);
     const char *line = theirs && ours ? differing(ours, theirs) : NULL;
     if (theirs && ours && !line)
         line = differing(theirs, ours);
@@ -190,19 +190,19 @@ static void add_hash(const char *what, uint64_t hash, tn_text *out)
     tn_text_add(out, "# %s = %016llx\n", what, (unsigned long long)hash);
 }
 
-/* The options, and hashes of what the first seed stands on. */
-static int tell(study *y, const setup *s, tn_error *e)
+/* The options, and hashes of the model, the first seed's weights and the data. */
+static int describe_study(study *y, const setup *s, tn_error *e)
 {
     static const char *const parts[] = { "training data", "validation data", "test data" };
     const tn_base base = tn_params_base(s->model->params);
-    config_told(y->o, "compare", s->full, &y->told);
-    add_hash("model", base.config, &y->told);
-    add_hash("frozen weights", base.frozen, &y->told);
-    add_hash("starting weights", tn_params_digest(s->model->params, true), &y->told);
+    config_options(y->o, "compare", s->full, &y->used);
+    add_hash("model", base.config, &y->used);
+    add_hash("frozen weights", base.frozen, &y->used);
+    add_hash("starting weights", tn_params_digest(s->model->params, true), &y->used);
     for (int k = 0; k < PARTS; k++)
         if (s->data[k])
-            add_hash(parts[k], tn_dataset_hash(s->data[k], 0), &y->told);
-    tn_text_done(&y->told, y->paths[USED], e);
+            add_hash(parts[k], tn_dataset_hash(s->data[k], 0), &y->used);
+    tn_text_done(&y->used, y->paths[USED], e);
     return e->code;
 }
 
@@ -210,11 +210,11 @@ int study_open(study *y, const setup *s, tn_error *e)
 {
     enum { BYTES = 1 << 20 }; /* of a small study */
     long kept = 0;
-    if (tell(y, s, e))
+    if (describe_study(y, s, e))
         return e->code;
     if (y->resume && !check_used(y, e))
         kept = curves_kept(y, e);
-    output_begin(&y->out, tn_hash64(y->told.s, y->told.n, 0), BYTES, e);
+    output_begin(&y->out, tn_hash64(y->used.s, y->used.n, 0), BYTES, e);
     if (!e->code)
         write_used(y, e);
     y->runs = output_lines(&y->out, "runs.jsonl", y->kept, e);
@@ -247,7 +247,7 @@ void study_close(study *y)
     for (int i = 0; i < FILES_OF_A_STUDY; i++)
         free(y->paths[i]);
     output_close(&y->out);
-    tn_text_free(&y->told);
+    tn_text_free(&y->used);
     free(y->cells);
     free(y->old);
     *y = (study){ 0 };

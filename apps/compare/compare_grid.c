@@ -1,14 +1,14 @@
 /* compare_grid.c - which rates a study tries, and which one it chooses.
 
-   The lowest loss at an edge of the rates says only that the best rate was not found. So a grid
-   grows: one step further in each round, at equal ratios as it began, while its best rate lies at
-   that edge. It stops there, and the edge is reported,
-     - when the last step took less than LITTLE off the loss: a plateau could go on for ever;
-     - after FURTHER rates. At the usual steps (a factor of 3.16) they are a factor of 10^8: a grid
-       that still falls there began in the wrong place, or its steps are too small to arrive;
+   When the lowest loss is at an edge of the rates, the best rate has not been found. So a grid grows
+   by one rate per round, at the ratio it began with, while its best rate is at that edge. It stops,
+   and the edge is reported,
+     - when the last step lowered the loss by less than LITTLE: a plateau could go on for ever;
+     - after FURTHER rates. At the usual ratio of 3.16 they are a factor of 10^8: a grid whose loss still
+       falls there began in the wrong place, or its ratio is too small;
      - at --lr-min, to which no schedule could fall, and at the limits of --learning-rate.
-   A grid of one rate has no steps to go on in. Where the loss at the edge is that of the untrained
-   model, no rate is the best of what changed nothing: that is reported, not an edge. */
+   A grid of one rate has no ratio and does not grow. Where the loss at the edge is that of the untrained
+   model, no rate changed anything: that is reported instead of an edge. */
 #include "apps/compare/compare.h"
 
 #include <math.h>
@@ -212,7 +212,7 @@ static void look_beyond(const study *y, const grid *g, double last, int out, boo
     const option *limits = &options_table[OPT_learning_rate];
     const double next = rate_beyond(g, p->edge, out + 1);
     if (out && flat)
-        snprintf(p->why, sizeof p->why, "the last step took less than %g %% off the loss",
+        snprintf(p->why, sizeof p->why, "the last step lowered the loss by less than %g %%",
                  100 * LITTLE);
     else if (out == FURTHER)
         snprintf(p->why, sizeof p->why, "a grid grows by at most %d rates on a side", FURTHER);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a line says of a run, behind its name. What there is none of is left out. */
+/* What a line says about a run, behind its name. What is not known is left out. */
 typedef struct field {
     const char *key;
     enum { EXACT, TIME, COUNTED, HASH } kind; /* EXACT: read back as it was */

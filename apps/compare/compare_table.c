@@ -43,7 +43,7 @@ void study_line(const study *y, const cell *c)
     if (c->test.exact >= 0)
         show("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
     if (!isnan(c->seconds))
-        show("  %.3g ms a step, %.3g its update", 1000 * c->seconds, 1000 * c->update);
+        show("  %.3g ms/step, %.3g of it the update", 1000 * c->seconds, 1000 * c->update);
     show("  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
          (unsigned long long)c->batches >> 32);
 }
@@ -156,7 +156,7 @@ void study_table(const study *y)
              "mean when its %lld seed%s done,\nan optimizer a choice when its grid is.\n",
              done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
     show("%-*s %-*s %-20s %-10s %-8s %-10s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
-         "valid loss", "test loss", "exact", "ms a step", "its update", "state");
+         "valid loss", "test loss", "exact", "ms/step", "update", "state");
     show("%-*s %-*s ", w.name, "untrained", w.rate, "-");
     print_number(study_untrained(y), 1, "%.4f");
     show("\n");

@@ -1,6 +1,9 @@
 /* mlp.c - a network with two hidden layers learns to tell two spirals apart.
-   Everything that a program of your own needs is here: parameters, a forward pass made of ops,
-   backward, an optimizer's step.
+   All that a program of your own needs is here: parameters, a forward pass of ops, backward, and an
+   optimizer's step.
+
+   What goes wrong: the result of an op lives until tn_tape_reset, so read the loss before it; and
+   tn_backward adds to the gradients, which tn_optim_step alone makes zero again.
 
        make && build/examples/mlp                                                                */
 #include "core/core.h"
@@ -55,7 +58,7 @@ int main(void)
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
     if (!c)
-        return 1; /* no memory, or $TN_ISA names what the CPU has not */
+        return 1; /* out of memory, or this CPU does not have what $TN_ISA names */
     tn_params *p = tn_params_new(c);
     mlp m = mlp_new(p);
     tn_optim *o =

@@ -1,12 +1,12 @@
-/* own_gpt.c - a GPT of your own, trained on a text and sampled.
-   It is plain structs and functions.
-   It needs nothing of nn/families/gpt.c; copy this file to start a model that the library does not have.
+/* own_gpt.c - a GPT of your own, in plain structs and functions: written, trained and sampled.
+   It uses nothing of nn/families/gpt.c. Copy this file to start a model that the library does not have.
 
        make && build/examples/own_gpt README.md
 
-   Not to forget: tn_tape_reset after a step (or memory grows), tn_tape_train before it (or dropout
-   repeats itself, and after tn_tape_eval no gradient is kept), and one look at tn_tape_error: the
-   first mistake sticks.
+   What goes wrong:
+     - without tn_tape_reset after a step, memory grows;
+     - without tn_tape_train before it, dropout repeats itself, and after tn_tape_eval no gradient is kept;
+     - without a look at tn_tape_error a mistake goes unseen: ops return NULL after it and do nothing.
 
    Shapes: B rows, T positions, C channels, V tokens. */
 #include "core/core.h"
@@ -80,10 +80,10 @@ static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64
 
 static tn_tensor *gpt_loss(const gpt *m, tn_tape *t, const tn_batch *b)
 {
-    tn_tensor *targets = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
-    if (targets)
-        memcpy(targets->i, b->labels, (size_t)(b->rows * b->width) * sizeof(int32_t));
-    return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, targets, 0);
+    tn_tensor *labels = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
+    if (labels)
+        memcpy(labels->i, b->labels, (size_t)(b->rows * b->width) * sizeof(int32_t));
+    return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, labels, 0);
 }
 
 /* Continues ids[0..n) to T tokens, each drawn from the model's distribution. */
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 {
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
     if (!c)
-        return 1; /* no memory, or $TN_ISA names what the CPU has not */
+        return 1; /* out of memory, or this CPU does not have what $TN_ISA names */
     tn_error e = { 0 };
     const char *path = argc > 1 ? argv[1] : "README.md";
     size_t size = 0;

@@ -36,7 +36,7 @@ int main(void)
     tn_error e = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
     if (!c)
-        return 1; /* no memory, or $TN_ISA names what the CPU has not */
+        return 1; /* out of memory, or this CPU does not have what $TN_ISA names */
     tn_tape *t = tn_tape_new(c);
     tn_params *p = tn_params_new(c);
     tn_tensor *line = tn_params_add(p, "line", 2, (int64_t[]){ 1, 2 }); /* slope, intercept */

@@ -160,7 +160,7 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
     return 0;
 }
 
-/* Every field gets its default, or the value that says "not set". */
+/* Gives every field its default, or the value for "not set". */
 static void set_defaults(options *o)
 {
     tn_error none = { 0 };

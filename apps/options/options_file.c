@@ -166,7 +166,7 @@ static int read_line(options *o, const command *c, char *line, int64_t number, c
         read_plain(value);
     else if (read_quoted(value, where, e))
         return e->code;
-    if (before[i]) /* the command line said so */
+    if (before[i]) /* the command line wins */
         return 0;
     if (o->given[i] && options_table[i].kind != OPTION_LIST)
         return tn_fail(e, TN_EFORMAT, "%s%s is set a second time", where, name);

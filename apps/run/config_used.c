@@ -1,4 +1,4 @@
-/* config_used.c - config.used. */
+/* config_used.c - the options and facts of a run, as the text of config.used and as a hash. */
 #include "apps/run/config_used.h"
 
 #include <string.h>
@@ -23,8 +23,7 @@ static void add_option(const options *o, int i, tn_text *out)
     tn_text_free(&value);
 }
 
-/* The rows of LoRA do not where all weights are trained. */
-bool config_speaks(int i, char letter, bool full, option_class most)
+bool config_has(int i, char letter, bool full, option_class most)
 {
     const option *row = &options_table[i];
     return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
@@ -53,17 +52,17 @@ void config_facts(run *r, tn_text *out)
     r->state.data_hash = tn_dataset_hash(train, 0);
 }
 
-void config_told(const options *o, const char *name, bool full, tn_text *out)
+void config_options(const options *o, const char *name, bool full, tn_text *out)
 {
     tn_text_add(out, "# what made this folder; a config file of tenon %s\n", name);
     for (int i = 0; i < OPTIONS; i++)
-        if (config_speaks(i, command_find(name)->letter, full, FILES) && config_applies(o, i))
+        if (config_has(i, command_find(name)->letter, full, FILES) && config_applies(o, i))
             add_option(o, i, out);
 }
 
 void config_text(const run *r, const tn_text *facts, tn_text *out)
 {
-    config_told(r->o, "train", r->s->full, out);
+    config_options(r->o, "train", r->s->full, out);
     tn_text_join(out, facts);
     tn_text_add(out, "# training data = %016llx\n# steps = %lld\n",
                 (unsigned long long)r->state.data_hash, (long long)r->steps);
@@ -73,11 +72,11 @@ uint64_t config_hash(const run *r, const tn_text *facts, tn_error *e)
 {
     tn_text text = { 0 };
     for (int i = 0; i < OPTIONS; i++)
-        if (config_speaks(i, 't', r->s->full, NUMBERS) && config_applies(r->o, i))
+        if (config_has(i, 't', r->s->full, NUMBERS) && config_applies(r->o, i))
             add_option(r->o, i, &text);
     tn_text_join(&text, facts);
-    const char *told = tn_text_done(&text, "the options", e);
-    const uint64_t hash = told ? tn_hash64(told, text.n, 0) : 0;
+    const char *lines = tn_text_done(&text, "the options", e);
+    const uint64_t hash = lines ? tn_hash64(lines, text.n, 0) : 0;
     tn_text_free(&text);
     return hash;
 }

@@ -1,4 +1,4 @@
-/* guard.c - see guard.h. */
+/* guard.c - refuses to write where the command reads, or over files that are not its own. */
 #include "apps/run/guard.h"
 #include "apps/run/show.h"
 #include "data/formats/file.h"
@@ -153,7 +153,7 @@ static int check_read(const output *out, const things *t, const char *flag, cons
     return e->code;
 }
 
-/* A resume may be told by the config.used that its own run wrote. */
+/* A resume may read the config.used that its own run wrote. */
 static bool is_own_config(const output *out, const char *path)
 {
     struct stat own, st;

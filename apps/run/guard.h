@@ -1,4 +1,5 @@
-/* guard.h - what may not happen to the folder of a command. */
+/* guard.h - the checks of a command's folder before anything is written: nothing that is read, and nothing
+   that belongs to somebody else, may be replaced. */
 #ifndef TN_APP_GUARD_H
 #define TN_APP_GUARD_H
 
@@ -8,10 +9,10 @@
    file or folder of --model, --data ..., nor lies one in it. Compared by device and inode, so that
    spelling, links and mounts do not matter. */
 int guard_reads(const output *out, tn_error *e);
-/* A folder without a marker whose run is to be resumed: it is that run's as far as its files show it,
-   which the result's do not. */
+/* For the resume of a run without a marker: the folder's checkpoints, config.used and log.jsonl count as
+   that run's, its result does not. */
 int guard_adopt(output *out, tn_error *e);
-/* Refuses a folder that holds, under a name which the command writes, what is not of a run that the
-   marker knows; that of a tenon without markers with the command that removes it. */
+/* Refuses a folder where a name that the command writes is taken by a file which the marker does not list.
+   Where an older tenon without markers wrote it, the message has the command that removes it. */
 int guard_names(const output *out, tn_error *e);
 #endif

@@ -1,4 +1,4 @@
-/* marker.c - see marker.h. */
+/* marker.c - reads and writes .tenon-run, which lists the files of a run. */
 #include "apps/run/marker.h"
 #include "apps/options/options.h"
 #include "data/formats/file.h"

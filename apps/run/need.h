@@ -1,11 +1,11 @@
-/* need.h - the memory that work on a model takes, in parts, known before it is taken.
+/* need.h - the memory that work on a model will take, part by part, computed beforehand.
 
        const need n = need_of_training(m, state_bytes, 4, 1024);
        if (need_check(&n, "training", &e)) ...        it cannot fit: one line with the parts
 
-   Only what is certain is counted: of the activations what forward leaves (tn_model_activations says
-   how near that is), nothing of the data. So what would fit is never refused, and what is a little
-   too large may still run out of memory later. */
+   Only what is certain is counted: of the activations those that forward keeps (see
+   tn_model_activations), of the data nothing. So work that would fit is never refused, and work that is
+   a little too large may still run out of memory later. */
 #ifndef TN_APP_NEED_H
 #define TN_APP_NEED_H
 
@@ -16,17 +16,18 @@ typedef struct need { /* bytes */
     int64_t rows, width; /* of the batch (B,T) that the activations are of */
 } need;
 
-/* Of a step of training, with so many bytes of optimizer state; of an evaluation. */
+/* Of a training step with `state` bytes of optimizer state, and of an evaluation; rows and width are those
+   of a batch (B,T). */
 need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width);
 need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width);
 /* "weights 3.1 MB + gradients 4.1 kB + optimizer 8.2 kB + activations 1.2 MB = 4.3 MB" into out
    (NEED_SHOWN bytes), which is returned; parts that are 0 are left out. */
 enum { NEED_SHOWN = 256 };
 char *need_show(const need *n, char *out);
-bool need_fits(const need *n); /* this process can have it, as far as known */
-/* Refuses (TN_ENOMEM) what this process cannot have. */
+bool need_fits(const need *n); /* is so much memory available to this process? */
+/* Refuses (TN_ENOMEM) what does not fit. `what` begins the message: "training", "an evaluation". */
 int need_check(const need *n, const char *what, tn_error *e);
-/* Tokens of the longest row that a run of `seen` rows must meet, cut at `length`. */
+/* The tokens of the longest row that a run over `seen` rows is certain to meet, at most `length`. */
 int64_t need_width(const tn_dataset *d, int64_t length, double seen);
 
 #endif

@@ -1,4 +1,4 @@
-/* output.c - see output.h. */
+/* output.c - takes a command's folder, and puts the files of a run into it, all or none. */
 #include "apps/run/guard.h"
 #include "apps/run/parents.h"
 #include "apps/run/swap.h"
@@ -325,7 +325,7 @@ static unsigned waiting_files(const output *out, tn_error *e)
     return files;
 }
 
-/* Refuses to put files over what is of nobody: it was not there when the run began. */
+/* Refuses to replace a file that belongs to no run: it was put there after this one began. */
 static int check_free(const output *out, unsigned files, tn_error *e)
 {
     struct stat st;

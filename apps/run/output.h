@@ -13,13 +13,13 @@
 
    OUT holds the result, of a training run also checkpoint-N folders, and a marker. The rules:
 
-   1. What is replaced or removed is what the marker (marker.h) lists, and checkpoints with its run's
-      number. Anything else in the way of what the command writes is refused before work begins.
-   2. Nothing is written or removed through a link: OUT is opened once, without following one, and all
-      is done relative to that descriptor.
+   1. Only what the marker (marker.h) lists is replaced or removed, and checkpoints with its run's number.
+      Anything else under a name that the command writes is refused before work begins.
+   2. Nothing is written or removed through a link: OUT is opened once, without following links, and
+      everything is done relative to that descriptor.
    3. What the command reads is not in OUT under a name that it writes (guard.h).
-   4. A run whose place in OUT is taken is replaced when there is something better: its checkpoints by
-      the first new one, its result by the new one. Until then the new files wait:
+   4. An older run in OUT is replaced late: its checkpoints when the first new one is written, its result
+      when the new one is. Until then the new files wait:
 
           OUT/.tenon-RUN.tmp  --renamed-->  OUT/.tenon-new  --file by file-->  OUT
           killed here, it is               from here on it counts; killed here,
@@ -53,8 +53,8 @@ typedef struct output {
 
 int output_open(output *out, const output_kind *kind, const char *folder, const options *o,
                 bool resume, tn_error *e);
-/* The run's number is the hash of what it was told, or, where it replaces a run of that number, another;
-   a resume keeps the number it has. Refuses (TN_EIO) where less than `bytes` are free. */
+/* The run's number is `hash`, that of its options, or another where it replaces a run of that number; a
+   resume keeps its number. Refuses (TN_EIO) where less than `bytes` are free. */
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
 /* Opens a file to add lines to: a new one, or for a resume one that begins with the first `kept` bytes
    of the one that is there (-1: with its whole lines; a kill may have cut the last one). */

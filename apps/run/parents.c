@@ -1,4 +1,4 @@
-/* parents.c - see parents.h. */
+/* parents.c - makes the folders of a path that do not exist, and removes them again. */
 #include "apps/run/parents.h"
 #include "apps/run/swap.h"
 #include "data/formats/folder.h"

@@ -1,4 +1,4 @@
-/* progress.c - a line on the terminal as a run goes, and its records in log.jsonl. */
+/* progress.c - the line that a run prints on its way, and its records in log.jsonl. */
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
 
@@ -75,7 +75,7 @@ static int write_header(progress *p, const run *r, tn_error *e)
     tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld,\"steps\":%lld",
                 tn_context_threads(r->s->context), (long long)r->state.step + 1,
                 (long long)r->steps);
-    if (r->was_planned && r->was_planned != r->steps) /* a resume that was told to go further */
+    if (r->was_planned && r->was_planned != r->steps) /* the resume goes further than was planned */
         tn_text_add(&out, ",\"steps_before\":%lld", (long long)r->was_planned);
     tn_text_add(&out, "}\n");
     return write_record(p, &out, e);

@@ -60,7 +60,7 @@ static bool is_number(const char *line, bool full)
     char name[64];
     bool is = false;
     for (int i = 0; i < OPTIONS && !is; i++)
-        is = config_speaks(i, 't', full, NUMBERS) &&
+        is = config_has(i, 't', full, NUMBERS) &&
              has_name(line, option_dashed(options_table[i].name, name));
     return is;
 }
@@ -75,8 +75,8 @@ static uint64_t hash_of(const config *c, bool full, tn_error *e)
         if (is_number(line, full) || is_listed(line, c->old ? hashed_old : facts_now))
             tn_text_bytes(&text, line, n);
     }
-    const char *told = tn_text_done(&text, c->path, e);
-    const uint64_t hash = told ? tn_hash64(told, text.n, 0) : 0;
+    const char *lines = tn_text_done(&text, c->path, e);
+    const uint64_t hash = lines ? tn_hash64(lines, text.n, 0) : 0;
     tn_text_free(&text);
     return hash;
 }
@@ -144,14 +144,14 @@ static int check_config(const run *r, const tn_text *facts, const config *theirs
     char name[64];
     tn_text ours = { 0 }, differ = { 0 };
     if (theirs->old) {
-        config_told(r->o, "train", r->s->full, &ours);
+        config_options(r->o, "train", r->s->full, &ours);
         add_old_facts(r, &ours);
     } else {
         config_text(r, facts, &ours);
     }
     const char *text = tn_text_done(&ours, theirs->path, e);
     for (int i = 0; text && i < OPTIONS; i++)
-        if (config_speaks(i, 't', r->s->full, NUMBERS) && config_applies(r->o, i))
+        if (config_has(i, 't', r->s->full, NUMBERS) && config_applies(r->o, i))
             compare_lines(theirs, text, option_dashed(options_table[i].name, name), r->o->given[i],
                           &differ);
     for (const char *const *f = theirs->old ? facts_old : facts_now; text && *f; f++)
@@ -189,7 +189,7 @@ static int check_steps(run *r, const tn_run_state *before, const config *theirs,
     if (before->batches % batches || before->batches / batches != before->step)
         return tn_fail(e, TN_EFORMAT,
                        "%s/checkpoint-%lld: %lld batches in %lld steps; expected "
-                       "%lld a step",
+                       "%lld per step",
                        r->o->output_dir, (long long)before->step, (long long)before->batches,
                        (long long)before->step, (long long)batches);
     if (before->step > r->steps)
@@ -222,14 +222,14 @@ static int check_data(run *r, const tn_run_state *before, const config *theirs, 
     return TN_OK;
 }
 
-/* Is the state of the run that config.used tells of? A run that was resumed and then killed may have
-   left a checkpoint of its own beside the config.used of before. */
+/* Does the state belong to the run of config.used? A run that was resumed and then killed may have left
+   its own checkpoint beside the config.used from before. */
 static int check_hash(const run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     if (!e->code && before->options_hash != r->state.options_hash &&
         before->options_hash != hash_of(theirs, r->s->full, e))
         tn_fail(e, TN_ESTATE,
-                "%s/checkpoint-%lld: made with other options than %s says; expected the same",
+                "%s/checkpoint-%lld: made with other options than those in %s; expected the same",
                 r->o->output_dir, (long long)before->step, theirs->path);
     return e->code;
 }

@@ -1,5 +1,5 @@
 /* setup.c - opens what a run stands on: model, tokenizer, adapter. */
-#include "apps/run/run.h"
+#include "apps/run/setup.h"
 #include "apps/run/show.h"
 
 #include <stdio.h>
@@ -28,7 +28,7 @@ static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
     if (o->tokenizer && own)
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, name);
     if (o->tokenizer)
-        return tokenizer_from_data(o, e);
+        return data_tokenizer(o, e);
     if (o->adapter_path && !own && tn_path_is(o->adapter_path, name, e) != TN_ABSENT)
         folder = o->adapter_path;
     else if (!own)

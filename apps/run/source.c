@@ -1,12 +1,12 @@
 /* source.c - which data a run reads: a text, records in a file or a folder, or a task. */
-#include "apps/run/run.h"
+#include "apps/run/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { /* records of a task, where nothing says how many */
+enum { /* records of a task where their number is not given */
        TASK_EVALUATED = 500,
        TASK_EPOCH = 10000,
        TASK_MOST = 1000000 /* they are made before the first step: seconds, a few hundred MB */
@@ -53,14 +53,14 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
 }
 
 /* How many records of a task a part has: for training as many fresh ones as the steps take, up to a
-   limit. A part that was asked for alone has what --count or task:NAME:COUNT says. */
-static int64_t task_count(const options *o, part which, int64_t said)
+   limit. A part that --split names has as many as --count or task:NAME:COUNT. */
+static int64_t task_count(const options *o, part which, int64_t given)
 {
     int64_t n;
     if (which != PART_TRAIN || o->split)
-        return o->count > 0 ? o->count : o->split && said > 0 ? said : TASK_EVALUATED;
-    if (said > 0)
-        return said;
+        return o->count > 0 ? o->count : o->split && given > 0 ? given : TASK_EVALUATED;
+    if (given > 0)
+        return given;
     if (o->iters <= 0 || __builtin_mul_overflow(o->iters, o->batch_size, &n) ||
         __builtin_mul_overflow(n, o->grad_accumulation_steps, &n))
         return TASK_EPOCH;
@@ -175,7 +175,8 @@ static void add_records(const char *path, tn_text *out, tn_error *e)
     tn_jsonl_close(file);
 }
 
-/* The characters that the data's training part has. */
+/* The characters for a vocabulary: of a task the printable ASCII, of a text all that it holds, of records
+   those of the training part. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
     int64_t count;
@@ -193,7 +194,7 @@ static void add_data(const options *o, tn_text *out, tn_error *e)
     }
 }
 
-tn_tokenizer *tokenizer_from_data(const options *o, tn_error *e)
+tn_tokenizer *data_tokenizer(const options *o, tn_error *e)
 {
     if (!strcmp(o->tokenizer, "bytes"))
         return tn_tokenizer_bytes(e);

@@ -94,7 +94,7 @@ START_TEST(gives_back_every_value)
         for (int i = 0; i < OPTIONS; i++)
             if (strchr(options_table[i].commands, letter))
                 set_row(&o, i, trial, kept, &n);
-        config_told(&o, name, false, &text);
+        config_options(&o, name, false, &text);
         char *path = strdup(scratch_write(&s, "c", text.s, text.n));
         char *words[] = { (char *)"tenon", (char *)(uintptr_t)name, (char *)"--config", path };
         options_parse(&back, command_find(name), 4, words, &e);

@@ -1,4 +1,4 @@
-/* block.c - the block of facts at the start of a run. */
+/* progress_block.c - the facts that a run prints before its first step. */
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
 #include "nn/family.h"

@@ -1,0 +1,45 @@
+/* setup.h - what a command works on: context, tokenizer, model, adapter, data.
+
+       setup s = { 0 };
+       setup_model(&s, o, seed, &e);
+       setup_data(&s, o, PART_TRAIN, &e);
+       setup_train(&s, o, &e);
+       setup_close(&s);
+
+   Ownership: a setup owns what it opened. Errors: every function accepts an error that is already set
+   and then does nothing, so that calls can be chained. */
+#ifndef TN_APP_SETUP_H
+#define TN_APP_SETUP_H
+
+#include "apps/run/source.h"
+#include "optim/optim.h"
+
+typedef struct setup {
+    uint64_t seed; /* of weights, adapters, dropout and the order of the data */
+    tn_context *context;
+    tn_tokenizer *tokenizer;
+    tn_model *model;
+    tn_tape *tape;
+    tn_dataset *data[PARTS]; /* NULL: there is none */
+    const tn_task *task;     /* the data are records of this task; NULL: they are files */
+    bool random;             /* the weights are random: the model folder has no weight file */
+    bool full;               /* all weights are trained, not LoRA */
+} setup;
+
+/* The context, the model folder of the options, its tokenizer (or one made from the data), its adapter
+   and a tape. */
+int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
+/* The same for commands that do not train: random weights are refused. */
+int setup_trained(setup *s, const options *o, tn_error *e);
+/* One part of the data into s->data (data_part of source.h); --split says that it is read alone. */
+int setup_data(setup *s, const options *o, part which, tn_error *e);
+/* Refuses --count for data that are no task's. */
+int setup_count(const setup *s, const options *o, tn_error *e);
+/* Adds LoRA to the model, or leaves all weights trained. */
+int setup_train(setup *s, const options *o, tn_error *e);
+void setup_close(setup *s);
+/* The largest number of tokens in a row: of the options, else of the model. */
+int64_t setup_length(const setup *s, const options *o);
+bool option_of_lora(int i); /* is row i of the options about LoRA only? */
+
+#endif
