@@ -16,8 +16,7 @@
 #include "apps/commands/commands.def"
 #undef COMMAND
 
-/* What each command does, in the order of the table `commands`: returns the exit status, unless e is
-   set. */
+/* What each command does, in the order of `commands`. Returns the exit status, unless e is set. */
 static int (*const run_command[])(const options *o, tn_error *e) = {
 #define COMMAND(letter, name, synonyms, arguments, most, needs, help) command_##name,
 #include "apps/commands/commands.def"
@@ -84,8 +83,8 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
     return status;
 }
 
-/* Descriptors 0 to 2 that are closed would be given to the next files, and a report would go into one
-   of them. Output is not buffered, so that show() can go on after a signal. */
+/* Descriptors 0 to 2 that are closed would be given to the next files, and a report would go into
+   one of them. Output is not buffered, so that show() can go on after a signal. */
 static int open_standard(tn_error *e)
 {
     for (int fd = 0; fd <= 2; fd++)

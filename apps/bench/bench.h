@@ -21,7 +21,7 @@ enum { BENCH_RUNS = 5 };
 double bench_median(double *v, int64_t n); /* sorts v */
 /* GFLOP/s of multiply-adds in registers on all threads of the context: the median of BENCH_RUNS. */
 double bench_flops(tn_context *c);
-/* Returns NULL when this CPU does not have the instruction set, or with e set when memory is out. */
+/* NULL: this CPU does not have the instruction set, or memory is out and e is set. */
 tn_context *bench_context(const char *isa, int threads, tn_error *e);
 extern const char *const bench_isas[]; /* every name of an instruction set, ended by NULL */
 /* The number of threads that --threads asks for; 0 there stands for one per CPU. */

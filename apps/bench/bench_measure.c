@@ -19,9 +19,10 @@ double bench_median(double *v, int64_t n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* clang-format off */
-typedef struct peak { const tn_context *c; int64_t rounds; } peak;
-/* clang-format on */
+typedef struct peak {
+    const tn_context *c;
+    int64_t rounds;
+} peak;
 
 static void peak_body(void *arg, int64_t i, int thread)
 {

@@ -54,11 +54,10 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
     double seconds = now_seconds() - begin;
     cpu = cpu_seconds() - cpu;
     if (!e->code)
-        show(
-            "tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, %.0f per CPU "
-            "second\n",
-            tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
-            tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
+        show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, "
+             "%.0f per CPU second\n",
+             tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
+             tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
 }
 
 int bench_mlp(const options *o, tn_error *e)

@@ -8,9 +8,10 @@ enum { RUNS = 15 };               /* of a sample, at most */
 static const double enough = 0.5; /* seconds for one sample */
 
 /* Work of one call: operations, or bytes where they are what takes the time. */
-/* clang-format off */
-typedef struct work { double forward, backward; bool flops; } work;
-/* clang-format on */
+typedef struct work {
+    double forward, backward;
+    bool flops;
+} work;
 
 /* Multiply-adds of an op that is bound by them; 0: it is not. */
 static double products(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
@@ -69,9 +70,10 @@ static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_err
     return a;
 }
 
-/* clang-format off */
-typedef struct timing { double forward, backward; work work; } timing; /* seconds */
-/* clang-format on */
+typedef struct timing {
+    double forward, backward; /* seconds */
+    work work;
+} timing;
 
 /* Backward starts from the sum of the result: it includes writing ones into its gradient. */
 static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor *const in[])
@@ -164,9 +166,9 @@ static void bench_overhead(tn_tape *t, tn_error *e)
         ns[k] = 1e9 * (now_seconds() - start) / CHAIN;
     }
     if (!e->code)
-        show(
-            "\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a chain)\n",
-            bench_median(ns, RUNS), CHAIN);
+        show("\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a "
+             "chain)\n",
+             bench_median(ns, RUNS), CHAIN);
     tn_tensor_free(x);
 }
 

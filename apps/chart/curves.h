@@ -16,9 +16,11 @@
 
 enum { CURVES_MOST = 16 }; /* curves of a chart; more are left out */
 
-/* clang-format off */
-typedef struct curve { const char *name; const double *x, *y; int64_t n; } curve;
-/* clang-format on */
+typedef struct curve {
+    const char *name;
+    const double *x, *y;
+    int64_t n;
+} curve;
 
 typedef struct chart {
     const char *title, *x, *y; /* y, x: names of the axes; may be NULL */
@@ -31,8 +33,8 @@ typedef struct chart {
     const curve *contours;         /* thin lines behind the curves, without names */
     int contour_count;
     bool dots;  /* SVG: every point is marked, if there is room for all */
-    int nested; /* SVG: of so many curves in turn the first is the widest, so that all are seen where
-                   they coincide; 0: all are alike */
+    int nested; /* SVG: among so many curves in turn the first is the widest, so that all can be
+                   seen where they coincide; 0: all have one width */
     bool twins; /* SVG: every second curve is dashed, so that the one it lies upon is seen */
 } chart;
 

@@ -58,7 +58,8 @@ static void keep_time(watch *w, const run_event *event)
     w->update[w->n++] = event->update;
 }
 
-/* SIGUSR1 and SIGUSR2, between two steps: what is done is on the disk, and one line says what that is. */
+/* SIGUSR1 and SIGUSR2, between two steps: what is done is on the disk, and one line says what that
+   is. */
 static void serve_signals(const watch *w, const run *r, const run_event *event)
 {
     char lr[SHOWN];
@@ -66,11 +67,11 @@ static void serve_signals(const watch *w, const run *r, const run_event *event)
     for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;) {
         if (asked == SIGNALS_SAVE)
             study_flush(w->y, w->e);
-        show_note(
-            "%s lr %s seed %lld: step %lld/%lld  loss %.4f; %lld of %lld runs are done and in %s",
-            y->names[w->c->optimizer], show_real(w->c->lr, lr), (long long)w->c->seed,
-            (long long)event->step, (long long)r->steps, event->loss, (long long)study_done(y),
-            (long long)y->count, y->out.work);
+        show_note("%s lr %s seed %lld: step %lld/%lld  loss %.4f; %lld of %lld runs are done and "
+                  "in %s",
+                  y->names[w->c->optimizer], show_real(w->c->lr, lr), (long long)w->c->seed,
+                  (long long)event->step, (long long)r->steps, event->loss,
+                  (long long)study_done(y), (long long)y->count, y->out.work);
     }
 }
 
@@ -116,7 +117,8 @@ static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
-/* Opens every run of a seed once, so that what an optimizer refuses is reported before the first run. */
+/* Opens every run of a seed once, so that what an optimizer refuses is reported before the first
+   run. */
 static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     for (int64_t i = 0; i < y->count && !e->code; i++) {
@@ -238,7 +240,8 @@ static bool is_left(const study *y, int64_t seed)
     return false;
 }
 
-/* Refuses what can be known before the first run: optimizers that refuse their settings, and the folder. */
+/* Refuses what can be known before the first run: optimizers that refuse their settings, and the
+   folder. */
 static int begin_study(study *y, setup *s, tn_error *e)
 {
     if (try_cells(y, s, y->o->seed, e) || study_open(y, s, e))

@@ -34,12 +34,12 @@ typedef struct leg {
     char answer[SHOWN_PROMPTS][TN_TASK_TEXT];
 } leg;
 
-/* clang-format off */
-static const struct { const char *optimizer; const char *set[2]; } contenders[] = {
-    { "sgd", { "momentum=0.9" } }, { "adam", { 0 } }, { "adamw", { 0 } }, { "scaled-adam", { 0 } },
-    { "lora-rite", { 0 } },
+static const struct contender {
+    const char *optimizer, *set[2];
+} contenders[] = {
+    { "sgd", { "momentum=0.9" } }, { "adam", { 0 } },      { "adamw", { 0 } },
+    { "scaled-adam", { 0 } },      { "lora-rite", { 0 } },
 };
-/* clang-format on */
 enum { CONTENDERS = sizeof contenders / sizeof *contenders };
 
 /* The rate that the committed grid chose for this optimizer on validation data. */
@@ -77,21 +77,14 @@ static int choose_rates(leg *legs, tn_error *e)
 /* The options of `tenon train` for these runs: anybody can repeat one from the command line. */
 static int demo_options(options *o, const options *asked, tn_error *e)
 {
-    static const char *const line[] = { "tenon",
-                                        "train",
-                                        "--model=data/bundled/base",
-                                        "--data=task:restaurant",
-                                        "--output-dir=" FOLDER,
-                                        "--target-modules=all-linear",
-                                        "--lora-rank=8",
-                                        "--lora-alpha=16",
-                                        "--batch-size=8",
-                                        "--lr-scheduler=linear",
-                                        "--warmup-steps=10",
-                                        "--steps-per-eval=25",
-                                        "--val-batches=16",
-                                        "--seed=3",
-                                        NULL };
+    /* clang-format off */
+    static const char *const line[] = {
+        "tenon", "train", "--model=data/bundled/base", "--data=task:restaurant",
+        "--output-dir=" FOLDER, "--target-modules=all-linear", "--lora-rank=8", "--lora-alpha=16",
+        "--batch-size=8", "--lr-scheduler=linear", "--warmup-steps=10", "--steps-per-eval=25",
+        "--val-batches=16", "--seed=3", NULL
+    };
+    /* clang-format on */
     int n = 0;
     while (line[n])
         n++;

@@ -40,7 +40,8 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
     return 0;
 }
 
-/* Where a folder has no test.jsonl and no split was named, adds to the error that valid.jsonl can be read. */
+/* Where a folder has no test.jsonl and no split was named, adds to the error that valid.jsonl can
+   be read. */
 static void hint_split(const options *o, tn_error *e)
 {
     tn_error inner = { 0 };

@@ -67,9 +67,11 @@ static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r
     return e->code;
 }
 
-/* clang-format off */
-typedef struct teller { const setup *s; tn_held held; tn_error *e; } teller;
-/* clang-format on */
+typedef struct teller {
+    const setup *s;
+    tn_held held;
+    tn_error *e;
+} teller;
 
 /* Shows the tokens of a single prompt as they come, characters when they are whole. */
 static void show_tokens(teller *t, const int32_t *ids, int64_t n)
@@ -113,11 +115,10 @@ static void note_positions(const setup *s, const options *o, const batch *b)
     const int64_t positions = s->model->positions;
     for (int64_t r = 0; r < b->rows; r++)
         if (b->made[r] == positions - b->length[r] + 1 && b->made[r] < o->max_tokens)
-            show_note(
-                "--prompt %lld: ended after %lld tokens of --max-tokens %lld, at the end of the "
-                "model's %lld positions",
-                (long long)r + 1, (long long)b->made[r], (long long)o->max_tokens,
-                (long long)positions);
+            show_note("--prompt %lld: ended after %lld tokens of --max-tokens %lld, at the end of "
+                      "the model's %lld positions",
+                      (long long)r + 1, (long long)b->made[r], (long long)o->max_tokens,
+                      (long long)positions);
 }
 
 static int generate(setup *s, const options *o, batch *b, tn_error *e)

@@ -120,8 +120,8 @@ static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
     return e->code;
 }
 
-/* What training a model folder needs, computed from its shapes. A folder that cannot be a model has been
-   described already. */
+/* What training a model folder needs, computed from its shapes. A folder that cannot be a model has
+   been described already. */
 static int print_needs(const char *folder, tn_error *e)
 {
     char room[SHOWN];
@@ -286,9 +286,9 @@ int command_inspect(const options *o, tn_error *e)
     else if (o->data)
         print_data(&asked, e);
     else if (!path)
-        tn_fail(
-            e, APP_USAGE,
-            "a path is missing; expected a folder, a .safetensors, or --data FILE --model FOLDER");
+        tn_fail(e, APP_USAGE,
+                "a path is missing; expected a folder, a .safetensors file, or --data FILE "
+                "--model FOLDER");
     else
         print_path(path, e);
     return 0;

@@ -1,5 +1,4 @@
-/* optimizers.c - tenon optimizers: a table of all, or every fact of one, read from its definition.
- */
+/* optimizers.c - tenon optimizers: a table of all, or every fact about one, from its definition. */
 #include "apps/bench/bench.h"
 #include "apps/options/choice.h"
 #include "apps/run/show.h"
@@ -40,10 +39,9 @@ static void print_table(void)
         show("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
              (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
-    show(
-        "\ntenon optimizers NAME prints all facts about one. Invariance: which T in A -> A T, B -> B T^-T "
-        "leave its\nsteps on the product unchanged; none: signed permutations alone; both: scale and "
-        "rotations;\n*: under the settings that tenon optimizers NAME prints.\n");
+    show("\ntenon optimizers NAME prints all facts about one. Invariance: which T in A -> A T, "
+         "B -> B T^-T\nleave its steps on the product unchanged; none: signed permutations alone; "
+         "both: scale and\nrotations; *: under the settings that tenon optimizers NAME prints.\n");
 }
 
 /* ---- in Markdown ---- */

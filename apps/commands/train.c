@@ -33,8 +33,9 @@ static int write_used(job *j)
     return j->e->code;
 }
 
-/* With its first checkpoint a run that replaces another takes its place. A resume, which may have more
-   steps, writes its config.used then: until then config.used belongs to the checkpoint that is there. */
+/* With its first checkpoint a run that replaces another takes its place. A resume, which may have
+   more steps, writes its config.used then: until then config.used belongs to the checkpoint that is
+   there. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
@@ -76,8 +77,8 @@ static tn_file_type save_type(const options *o)
                                            : TN_FILE_F32;
 }
 
-/* The largest number of bytes of the result and one checkpoint: adapters of column blocks (c_attn.q) are
-   written as up to three times their numbers. */
+/* The largest number of bytes of the result and one checkpoint: adapters of column blocks
+   (c_attn.q) are written as up to three times their numbers. */
 static double disk_bytes(const job *j)
 {
     enum { SMALL = 1 << 16, FUSED = 3 }; /* configs, headers, the log's first lines */
@@ -91,7 +92,7 @@ static double disk_bytes(const job *j)
            SMALL;
 }
 
-/* Makes the folder, or continues what is there. Where nothing is replaced, the log is seen at once. */
+/* Makes the folder, or continues what is in it. If nothing is replaced the log is visible. */
 static int begin(job *j, FILE **log)
 {
     tn_error *e = j->e;

@@ -19,8 +19,8 @@
 /* The largest numbers of rates: in a first grid, beyond each of its ends, in all. */
 enum { MOST_FIRST = 32, FURTHER = 16, MOST_RATES = MOST_FIRST + 2 * FURTHER };
 
-/* Losses that differ by less than this share count as equal: where a rate changes nothing, losses still
-   differ in their last digits. */
+/* Losses that differ by less than this share count as equal: where a rate changes nothing, losses
+   still differ in their last digits. */
 #define LITTLE 1e-5
 
 /* One run of a study. A number that is not known is NaN, a count -1. */
@@ -29,9 +29,7 @@ typedef struct cell {
     double lr;
     int64_t seed;
     bool done;
-    int64_t
-        diverged; /* the step whose loss or gradient was not finite; the number of steps + 1: the
-                            evaluation at the end was not; 0: all were */
+    int64_t diverged;        /* step that was not finite; steps + 1: the last evaluation; 0: none */
     double untrained;        /* validation loss of the weights that the run began with */
     double train;            /* loss of the last step that was finite */
     tn_eval valid, test;     /* of all validation and test rows; test.exact: of records only */
@@ -67,8 +65,8 @@ typedef struct summary {
     int64_t state;
 } summary;
 
-/* Where the best rate of an optimizer lies among those that were tried. NOWHERE: at an edge, with the
-   loss of the untrained model; there is no best rate then. */
+/* Where the best rate of an optimizer lies among those that were tried. NOWHERE: at an edge, with
+   the loss of the untrained model; there is no best rate then. */
 typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY, NOWHERE } edge;
 typedef struct place {
     edge edge;

@@ -3,8 +3,8 @@
        runs.jsonl    a line for each run that is finished
        curves.jsonl  losses on the way
        table.csv     a line for each run, written when the study is complete or was stopped
-       config.used   its options as a config file, and hashes of its model and data; until the study is
-                     complete, a further line says that it is incomplete
+       config.used   its options as a config file, and hashes of its model and data; a further
+                     line says that it is incomplete, until it is not
 
    Runs are done one after another, and the curve of a run is on the disk before its line in
    runs.jsonl. So what a kill leaves behind the last whole line of runs.jsonl, and in curves.jsonl

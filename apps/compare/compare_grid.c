@@ -1,14 +1,14 @@
 /* compare_grid.c - which rates a study tries, and which one it chooses.
 
-   When the lowest loss is at an edge of the rates, the best rate has not been found. So a grid grows
-   by one rate per round, at the ratio it began with, while its best rate is at that edge. It stops,
-   and the edge is reported,
+   When the lowest loss is at an edge of the rates, the best rate has not been found. So a grid
+   grows by one rate per round, at the ratio it began with, while its best rate is at that edge. It
+   stops, and the edge is reported,
      - when the last step lowered the loss by less than LITTLE: a plateau could go on for ever;
-     - after FURTHER rates. At the usual ratio of 3.16 they are a factor of 10^8: a grid whose loss still
-       falls there began in the wrong place, or its ratio is too small;
+     - after FURTHER rates. At the usual ratio of 3.16 they are a factor of 10^8: a grid whose loss
+       still falls there began in the wrong place, or its ratio is too small;
      - at --lr-min, to which no schedule could fall, and at the limits of --learning-rate.
-   A grid of one rate has no ratio and does not grow. Where the loss at the edge is that of the untrained
-   model, no rate changed anything: that is reported instead of an edge. */
+   A grid of one rate has no ratio and does not grow. Where the loss at the edge is that of the
+   untrained model, no rate changed anything: that is reported instead of an edge. */
 #include "apps/compare/compare.h"
 
 #include <math.h>

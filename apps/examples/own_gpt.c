@@ -1,12 +1,13 @@
 /* own_gpt.c - a GPT of your own, in plain structs and functions: written, trained and sampled.
-   It uses nothing of nn/families/gpt.c. Copy this file to start a model that the library does not have.
+   It uses nothing of nn/families/gpt.c. Copy this file to start a new kind of model.
 
        make && build/examples/own_gpt README.md
 
    What goes wrong:
      - without tn_tape_reset after a step, memory grows;
-     - without tn_tape_train before it, dropout repeats itself, and after tn_tape_eval no gradient is kept;
-     - without a look at tn_tape_error a mistake goes unseen: ops return NULL after it and do nothing.
+     - without tn_tape_train before a step, dropout repeats itself;
+     - after tn_tape_eval no gradient is kept, until the next tn_tape_train;
+     - without a look at tn_tape_error a mistake goes unseen: later ops do nothing and return NULL.
 
    Shapes: B rows, T positions, C channels, V tokens. */
 #include "core/core.h"

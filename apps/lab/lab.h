@@ -82,13 +82,14 @@ int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
             void (*each)(void *arg, const lab_state *now), void *arg, tn_error *e);
 /* --learning-rate, or one that does well on this task, as LAB_RATES says. */
 double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
-#define LAB_RATES                                                                                    \
-    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the least, to a thousandth of the\n" \
-    "first one; --learning-rate sets one.\n\n"
+#define LAB_RATES                                                                                  \
+    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the lowest, to a thousandth of\n"  \
+    "the first one; --learning-rate sets one.\n\n"
 /* 1/2 ||z - problem||^2, problem: lab_target. */
-/* clang-format off */
-typedef struct lab_target { int64_t n; const double *y; } lab_target;
-/* clang-format on */
+typedef struct lab_target {
+    int64_t n;
+    const double *y;
+} lab_target;
 double lab_squares(const void *problem, const double *z, double *g);
 /* Fills x with N(0, std^2), from a stream of the seed. */
 void lab_normal(const lab *l, const char *stream, double std, int64_t n, double *x);

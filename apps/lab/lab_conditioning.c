@@ -230,9 +230,9 @@ int lab_conditioning(const lab *l, tn_error *e)
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
     show(
-        "X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products with\n"
-        "random matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 for\n"
-        "sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
+        "X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products "
+        "with\nrandom matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 "
+        "for\nsgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
         "steps to a relative error of %g (at: the error after %d steps, above that)\n",
         N, N, R, M, STEPS / 5, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {

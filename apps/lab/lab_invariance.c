@@ -132,11 +132,10 @@ int lab_invariance(const lab *l, tn_error *e)
     trial *t = calloc((size_t)l->count, sizeof *t);
     if (!t)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show(
-        "loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
-        "largest difference of the product to that of A, B as they are; rounding: when they are off\n"
-        "by 1e-7 of their size, which large rates amplify\n",
-        OUT, R, IN, R, STEPS);
+    show("loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
+         "largest difference of the product to that of A, B as they are; rounding: when they are\n"
+         "off by 1e-7 of their size, which large rates amplify\n",
+         OUT, R, IN, R, STEPS);
     show("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         show(" %11s", writings[w].name);

@@ -25,9 +25,10 @@ typedef struct place { /* where paths run */
     double levels[CONTOURS];
 } place;
 
-/* clang-format off */
-typedef struct path { double x[MOST_STEPS + 1], y[MOST_STEPS + 1], loss; bool pair; } path;
-/* clang-format on */
+typedef struct path {
+    double x[MOST_STEPS + 1], y[MOST_STEPS + 1], loss;
+    bool pair;
+} path;
 
 /* 1/2 (w - 1)^2 of the product w. */
 static double product_loss(const void *problem, const double *z, double *g)

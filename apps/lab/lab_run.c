@@ -118,9 +118,10 @@ int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
     return e->code;
 }
 
-/* clang-format off */
-typedef struct ends { int steps; double first, last; } ends; /* losses */
-/* clang-format on */
+typedef struct ends {
+    int steps;
+    double first, last; /* losses */
+} ends;
 
 static void note_ends(void *arg, const lab_state *now)
 {

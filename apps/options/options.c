@@ -257,8 +257,8 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     return e->code;
 }
 
-/* One of the needed options, or of two "a|b" or "a/b" (n bytes). What is missing is described by the
-   first one's help, up to its first bracket or semicolon. */
+/* One of the needed options, or of two "a|b" or "a/b" (n bytes). What is missing is described by
+   the first one's help, up to its first bracket or semicolon. */
 static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
 {
     const size_t first = strcspn(names, ",|/");

@@ -46,8 +46,8 @@ enum { /* OPT_model, ...: rows of options_table */
 /* A number that is not set, here and in tn_optim_options: no option has a negative default. */
 enum { NOT_SET = -1 };
 
-/* The values: a field of each row's name. A text that is not set is NULL, a number NOT_SET; a list is
-   ended by NULL. */
+/* The values: a field of each row's name. A text that is not set is NULL, a number NOT_SET; a list
+   is ended by NULL. */
 typedef struct options {
 #define TEXT(name, alias, value, def, commands, class, help) const char *name;
 #define COUNT(name, alias, value, def, lo, hi, commands, class, help) int64_t name;
@@ -81,14 +81,13 @@ typedef struct option {
 
 extern const option options_table[OPTIONS];
 
-/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP when help was asked for, or another code;
-   e says why. */
+/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP when help was asked for, or another
+   code; e says why. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
 /* Refuses options without what the command needs (commands.def). */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
-/* Writes the help of a command, at most 60 lines; behind it, for `train`, the settings of every
-   optimizer. */
+/* Writes a command's help, at most 60 lines, and for `train` the settings of the optimizers. */
 void options_help(const command *c, tn_text *out);
 /* The value of row i as text; nothing for one that is not set. */
 void options_value(const options *o, int i, tn_text *out);

@@ -17,7 +17,7 @@ static const char escape_letter[] = "nrt\\\"", escaped[] = "\n\r\t\\\"";
 
 /* ---- writing ---- */
 
-/* How many bytes the character at s takes that may stand as it is; 0: its first byte is written as \xHH. */
+/* Bytes of the character at s if it may stand as it is; 0: its first byte is written as \xHH. */
 static size_t plain_length(const char *s)
 {
     uint32_t code;
@@ -89,7 +89,7 @@ static int hex_value(char c)
     return known ? (int)(known - hex_digits) : -1;
 }
 
-/* The character that a backslash at s makes with what follows; *taken: how many that are. 0: none. */
+/* The character of the escape at s, which has *taken characters; 0: s is no known escape. */
 static char unescape(const char *s, size_t *taken)
 {
     const char *known = s[1] ? strchr(escape_letter, s[1]) : NULL;
@@ -100,7 +100,7 @@ static char unescape(const char *s, size_t *taken)
     return low < 0 ? 0 : (char)(16 * high + low);
 }
 
-/* Takes the quotes off a value that begins with one, in place: the value ends where it is written. */
+/* Takes the quotes off a value that begins with one, in place. */
 static int read_quoted(char *value, const char *where, tn_error *e)
 {
     const char quote = *value;

@@ -1,4 +1,4 @@
-/* options_help.c - --help with the settings of the optimizers, values as text, and unknown names. */
+/* options_help.c - --help, with the settings of the optimizers; values as text; unknown names. */
 #include "apps/options/options_set.h"
 #include "apps/run/show.h"
 #include "optim/optim.h"
@@ -7,6 +7,22 @@
 #include <string.h>
 
 enum { HELP_COLUMN = 34, COLUMNS = 100, INDENT = 18 };
+
+/* Adds words behind `column` columns of a line; what would pass COLUMNS goes on new lines, indented. */
+static int wrap(tn_text *out, int column, int indent, const char *words)
+{
+    for (const char *s = words; *s;) {
+        const int n = (int)strcspn(s, " ");
+        if (column + 1 + n > COLUMNS) {
+            tn_text_add(out, "\n%*s", indent, "");
+            column = indent;
+        }
+        tn_text_add(out, " %.*s", n, s);
+        column += 1 + n;
+        s += n + (s[n] == ' ');
+    }
+    return column;
+}
 
 /* The help without the {LETTERS:TEXT} of other commands. */
 static void add_help(const char *help, char letter, tn_text *out)
@@ -24,38 +40,33 @@ static void add_help(const char *help, char letter, tn_text *out)
         }
 }
 
-/* One line: short alias, name, value, help, default. */
-static void help_line(const option *row, char letter, tn_text *out)
+/* An option: short alias, name, value, help, default. */
+static void option_help(const option *row, char letter, tn_text *out)
 {
     char left[160], name[64], brief[8] = "   ";
+    tn_text help = { 0 };
     for (const char *s = row->alias; *s; s = strchr(s, ',') ? strchr(s, ',') + 1 : "")
         if (!s[1] || s[1] == ',')
             snprintf(brief, sizeof brief, "-%c,", *s);
     const bool choice = strchr(row->value, '|') && strlen(row->value) > 14;
     const bool on = row->kind == OPTION_FLAG && *row->def;
-    snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
-             option_dashed(row->name, name), choice ? "NAME" : row->value);
-    tn_text_add(out, "%-*s ", HELP_COLUMN, left);
-    add_help(row->help, letter, out);
+    const int n = snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
+                           option_dashed(row->name, name), choice ? "NAME" : row->value);
+    add_help(row->help, letter, &help);
     if (choice)
-        tn_text_add(out, ": %s", row->value);
+        tn_text_add(&help, ": %s", row->value);
     if (*row->def)
-        tn_text_add(out, " [%s]", row->def);
+        tn_text_add(&help, " [%s]", row->def);
+    tn_text_add(out, "%-*s", HELP_COLUMN, left);
+    if (help.failed)
+        tn_text_join(out, &help);
+    else
+        wrap(out, n > HELP_COLUMN ? n : HELP_COLUMN, HELP_COLUMN, help.s);
     tn_text_add(out, "\n");
+    tn_text_free(&help);
 }
 
 /* ---- the settings of the optimizers ---- */
-
-/* Adds a word, on a new line when it does not fit; returns the column behind it. */
-static int wrapped(tn_text *out, int column, const char *word, int n)
-{
-    if (column + 1 + n > COLUMNS) {
-        tn_text_add(out, "\n%*s", INDENT, "");
-        column = INDENT;
-    }
-    tn_text_add(out, " %.*s", n, word);
-    return column + 1 + n;
-}
 
 static void add_settings(tn_text *out)
 {
@@ -71,8 +82,7 @@ static void add_settings(tn_text *out)
             const tn_hyper *h = &d->hyper[k];
             snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
                      k ? h->help : "", k ? ")" : "", last ? "" : ",");
-            for (const char *s = text; *s; s += strcspn(s, " "), s += *s == ' ')
-                column = wrapped(out, column, s, (int)strcspn(s, " "));
+            column = wrap(out, column, INDENT, text);
         }
         tn_text_add(out, "\n");
     }
@@ -89,13 +99,12 @@ void options_help(const command *c, tn_text *out)
             const option *row = &options_table[i];
             if (strchr(row->commands, c->letter) &&
                 word_in(row->name, strlen(row->name), c->needs, ",|/") == (needed == 1))
-                help_line(row, c->letter, out);
+                option_help(row, c->letter, out);
         }
-    tn_text_add(
-        out, "Defaults are in [brackets]. --name=value works, too; 8k is 8000, 1M is 1000000.%s\n",
-        strchr(options_table[OPT_opt].commands, c->letter)
-            ? "\n`tenon optimizers NAME` lists what --opt sets, with defaults."
-            : "");
+    tn_text_add(out,
+                "Defaults are in [brackets]. --name=value works, too; 8k is 8000, 1M 1000000.\n");
+    if (strchr(options_table[OPT_opt].commands, c->letter))
+        tn_text_add(out, "`tenon optimizers NAME` lists what --opt sets, with defaults.\n");
     if (strchr(options_table[OPT_optimizer].commands, c->letter))
         add_settings(out);
 }

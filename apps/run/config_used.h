@@ -7,8 +7,9 @@
        r->state.options_hash = config_hash(r, &facts, &e);
 
    What the run's numbers depend on is in the hash: options of the class NUMBERS and, as facts, the
-   starting weights, the tokenizer and the validation data. The planned steps and the training data are in the run's state instead: a resume may have
-   more steps, and a task then more records (resume.h). */
+   starting weights, the tokenizer and the validation data. The planned steps and the training data
+   are in the run's state instead: a resume may have more steps, and a task then more records
+   (resume.h). */
 #ifndef TN_APP_CONFIG_H
 #define TN_APP_CONFIG_H
 
@@ -18,7 +19,8 @@
 void config_facts(run *r, tn_text *out);
 /* The options of a command as a config file; full: without those of LoRA. */
 void config_options(const options *o, const char *name, bool full, tn_text *out);
-/* Is row i an option of this command, of LoRA only where there is LoRA, and of a class up to `most`? */
+/* Is row i an option of this command, of LoRA only where there is LoRA, and of a class up to
+   `most`? */
 bool config_has(int i, char letter, bool full, option_class most);
 bool config_applies(const options *o, int i); /* is row i about data of this kind? */
 void config_text(const run *r, const tn_text *facts, tn_text *out);

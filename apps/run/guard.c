@@ -15,9 +15,11 @@
 /* ---- what is read ---- */
 
 /* Files and folders, known by device and inode. */
-/* clang-format off */
-typedef struct thing { dev_t dev; ino_t ino; char *name; } thing;
-/* clang-format on */
+typedef struct thing {
+    dev_t dev;
+    ino_t ino;
+    char *name;
+} thing;
 typedef struct things {
     thing *all;
     size_t n, room;
@@ -180,11 +182,10 @@ int guard_reads(const output *out, tn_error *e)
 
 /* ---- what is in the way ---- */
 
-/* clang-format off */
-typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner; /* NOBODY: not in the way; OLD: no marker */
-/* clang-format on */
+/* Whose an entry is. NOBODY: it is not in the way; OLD: there is no marker. */
+typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner;
 
-/* Of an entry with the name of a checkpoint; `inside` is what else lies in it, if that is in the way. */
+/* Of an entry named like a checkpoint; `inside`: what else lies in it, if that is in the way. */
 static owner owner_of_checkpoint(const output *out, const char *name, char inside[256], tn_error *e)
 {
     tn_checkpoint_id id;

@@ -1,6 +1,6 @@
 /* marker.h - .tenon-run, which a run leaves in the folder that it writes into.
-   It holds the run's number and the list of its files: a later run may replace these and the checkpoints
-   of that number, and nothing else.
+   It holds the run's number and the list of its files: a later run may replace these and the
+   checkpoints of that number, and nothing else.
 
        marker m;
        if (!marker_read(&output_train, at, "out", &m, e) && m.there) ...
@@ -31,15 +31,13 @@ typedef struct output_kind {
 typedef struct marker {
     bool there;
     char command[16];
-    uint64_t run,
-        before; /* before: the run whose checkpoints are removed once this one has its first; 0: none */
-    bool
-        unnumbered; /* begun by an older tenon, whose checkpoints have no number: they belong to it, too */
-    unsigned own; /* bit i: kind->names[i] belongs to this run or to the one before */
+    uint64_t run, before; /* before: its checkpoints go when `run` has its first; 0: none */
+    bool unnumbered;      /* the run's older checkpoints have no number */
+    unsigned own;         /* bit i: kind->names[i] belongs to this run or to the one before */
 } marker;
 
-/* The marker in the open folder `at`; `folder` is for messages. Names that the command does not write
-   are passed over. */
+/* The marker in the open folder `at`; `folder` is for messages. Names that the command does not
+   write are passed over. */
 int marker_read(const output_kind *kind, int at, const char *folder, marker *m, tn_error *e);
 int marker_write(const output_kind *kind, const char *folder, const marker *m, tn_error *e);
 /* Which of the names is this; -1: none. */

@@ -4,8 +4,8 @@
        if (need_check(&n, "training", &e)) ...        it cannot fit: one line with the parts
 
    Only what is certain is counted: of the activations those that forward keeps (see
-   tn_model_activations), of the data nothing. So work that would fit is never refused, and work that is
-   a little too large may still run out of memory later. */
+   tn_model_activations), of the data nothing. So work that would fit is never refused, and work
+   that is a little too large may still run out of memory later. */
 #ifndef TN_APP_NEED_H
 #define TN_APP_NEED_H
 
@@ -16,8 +16,8 @@ typedef struct need { /* bytes */
     int64_t rows, width; /* of the batch (B,T) that the activations are of */
 } need;
 
-/* Of a training step with `state` bytes of optimizer state, and of an evaluation; rows and width are those
-   of a batch (B,T). */
+/* Of a training step with `state` bytes of optimizer state, and of an evaluation; rows and width
+   are those of a batch (B,T). */
 need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width);
 need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width);
 /* "weights 3.1 MB + gradients 4.1 kB + optimizer 8.2 kB + activations 1.2 MB = 4.3 MB" into out
@@ -27,7 +27,7 @@ char *need_show(const need *n, char *out);
 bool need_fits(const need *n); /* is so much memory available to this process? */
 /* Refuses (TN_ENOMEM) what does not fit. `what` begins the message: "training", "an evaluation". */
 int need_check(const need *n, const char *what, tn_error *e);
-/* The tokens of the longest row that a run over `seen` rows is certain to meet, at most `length`. */
+/* Tokens of the longest row that a run over `seen` rows is certain to meet, at most `length`. */
 int64_t need_width(const tn_dataset *d, int64_t length, double seen);
 
 #endif

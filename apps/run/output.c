@@ -257,7 +257,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     return marker_write(out->kind, out->work, &m, e);
 }
 
-/* Writes what is kept of the lines that were there; where the run waited they are in this very file. */
+/* Writes the kept lines of the older file; where the run waited they are in this very file. */
 static bool cut(FILE *f, size_t size)
 {
     int failed;

@@ -1,11 +1,10 @@
 /* output.h - the folder that a command writes into: OUT of --output-dir, --out, or the demo's.
 
        output out = { 0 };
-       output_open(&out, &output_train, o->output_dir, o, o->resume, e);    before any work: refuses what
-                                                                is in the way
-       output_begin(&out, hash, bytes, e);                      makes OUT, and a folder for this run's files
-       FILE *log = output_lines(&out, "log.jsonl", -1, e);      in out.work
-       output_place(&out, e);                                   they are in OUT now, all or none
+       output_open(&out, &output_train, o->output_dir, o, o->resume, e);  refuses what is in the way
+       output_begin(&out, hash, bytes, e);                     makes OUT, and a folder for new files
+       FILE *log = output_lines(&out, "log.jsonl", -1, e);     a file there, which is out.work
+       output_place(&out, e);                                  the files are in OUT now, all or none
        output_stage(&out, e);                                   the result likewise
        tn_model_save(model, out.work, type, e);
        output_place(&out, e);
@@ -13,13 +12,13 @@
 
    OUT holds the result, of a training run also checkpoint-N folders, and a marker. The rules:
 
-   1. Only what the marker (marker.h) lists is replaced or removed, and checkpoints with its run's number.
-      Anything else under a name that the command writes is refused before work begins.
+   1. Only what the marker (marker.h) lists is replaced or removed, and checkpoints with its run's
+      number. Anything else under a name that the command writes is refused before work begins.
    2. Nothing is written or removed through a link: OUT is opened once, without following links, and
       everything is done relative to that descriptor.
    3. What the command reads is not in OUT under a name that it writes (guard.h).
-   4. An older run in OUT is replaced late: its checkpoints when the first new one is written, its result
-      when the new one is. Until then the new files wait:
+   4. An older run in OUT is replaced late: its checkpoints when the first new one is written, its
+      result when the new one is. Until then the new files wait:
 
           OUT/.tenon-RUN.tmp  --renamed-->  OUT/.tenon-new  --file by file-->  OUT
           killed here, it is               from here on it counts; killed here,
@@ -41,23 +40,23 @@ typedef struct output {
     const options *o;
     char *folder; /* OUT without slashes behind it */
     char *work; /* where files of this run go now; before output_begin, where a resume finds them */
-    int at, work_at; /* their descriptors; -1: not open */
-    bool waits,
-        kept; /* this run's files wait in a folder of their own; which output_close leaves */
-    bool resume, adopted; /* by a resume, without a marker */
+    int at, work_at;      /* their descriptors; -1: not open */
+    bool waits;           /* this run's files are in OUT/.tenon-RUN.tmp */
+    bool kept;            /* output_close leaves them there */
+    bool resume, adopted; /* adopted: a resume took over a folder that has no marker */
     int made;             /* folders of OUT's path that were not there, OUT itself the last */
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
-    uint64_t waiting;     /* of the run that a resume goes on with where it waits; 0: none */
+    uint64_t waiting;     /* number of the waiting run that a resume continues; 0: none */
     marker m;             /* what is in OUT */
 } output;
 
 int output_open(output *out, const output_kind *kind, const char *folder, const options *o,
                 bool resume, tn_error *e);
-/* The run's number is `hash`, that of its options, or another where it replaces a run of that number; a
-   resume keeps its number. Refuses (TN_EIO) where less than `bytes` are free. */
+/* The run's number is `hash`, that of its options, or another where it replaces a run of that
+   number; a resume keeps its number. Refuses (TN_EIO) where less than `bytes` are free. */
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
-/* Opens a file to add lines to: a new one, or for a resume one that begins with the first `kept` bytes
-   of the one that is there (-1: with its whole lines; a kill may have cut the last one). */
+/* Opens a file to add lines to: a new one, or for a resume one that begins with the first `kept`
+   bytes of the one that is there (-1: with its whole lines; a kill may have cut the last one). */
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
 int output_place(output *out, tn_error *e);
 int output_stage(output *out, tn_error *e);
@@ -65,8 +64,8 @@ void output_close(output *out);
 /* Is OUT still the folder that was opened? Asked before files are written by their paths. */
 int output_here(const output *out, tn_error *e);
 
-/* A single file that is written at the end (--svg): refused where something is already, or where its
-   folder is not. */
+/* A single file that is written at the end (--svg): refused where something is already, or where
+   its folder is not. */
 int output_check_file(const char *flag, const char *path, tn_error *e);
 
 #endif

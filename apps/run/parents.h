@@ -7,7 +7,7 @@
 
 #include "core/core.h"
 
-/* How many of the path's folders were made, the deepest ones. Where one cannot be made, none is left. */
+/* Returns how many of the path's folders were made. If one cannot be made, none is left. */
 int parents_make(const char *path, tn_error *e);
 void parents_unmake(const char *path, int made);
 

@@ -6,8 +6,7 @@
        progress_event(&p, r, event, &e);                     after each step and evaluation
        progress_close(&p);
 
-   Errors: a log that cannot be written. Times and speeds are for people: nothing depends on them.
- */
+   Errors: a log that cannot be written. Nothing depends on times and speeds. */
 #ifndef TN_APP_PROGRESS_H
 #define TN_APP_PROGRESS_H
 

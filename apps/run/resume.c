@@ -222,8 +222,8 @@ static int check_data(run *r, const tn_run_state *before, const config *theirs, 
     return TN_OK;
 }
 
-/* Does the state belong to the run of config.used? A run that was resumed and then killed may have left
-   its own checkpoint beside the config.used from before. */
+/* Does the state belong to the run of config.used? A run that was resumed and then killed may have
+   left its own checkpoint beside the config.used from before. */
 static int check_hash(const run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     if (!e->code && before->options_hash != r->state.options_hash &&

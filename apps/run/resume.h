@@ -12,8 +12,8 @@
 
 #include "apps/run/run.h"
 
-/* Loads the newest checkpoint of --output-dir. Refuses what is not of this run and says what differs
-   from its config.used. */
+/* Loads the newest checkpoint of --output-dir. Refuses what is not of this run and says what
+   differs from its config.used. */
 int resume_load(run *r, const tn_text *facts, tn_error *e);
 
 #endif

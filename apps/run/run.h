@@ -5,8 +5,8 @@
        run_go(&r, each, arg, &e);
        run_close(&r);
 
-   Ownership: a run borrows the setup and the options. Errors: every function accepts an error that is
-   already set and then does nothing, so that calls can be chained. */
+   Ownership: a run borrows the setup and the options. Errors: every function accepts an error that
+   is already set and then does nothing, so that calls can be chained. */
 #ifndef TN_APP_RUN_H
 #define TN_APP_RUN_H
 
@@ -32,9 +32,7 @@ typedef struct run {
 } run;
 
 typedef struct run_event {
-    bool
-        evaluated; /* after an evaluation, which sets valid and best; else after a step, which sets the
-                       other fields */
+    bool evaluated; /* after an evaluation: it sets valid and best; else a step set the others */
     int64_t step;
     double loss, lr, grad_norm;
     int64_t tokens;         /* of this step, padding included */
@@ -51,14 +49,14 @@ need run_need(const run *r); /* the memory that a step needs: see need.h */
 /* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,
    when loss or gradient is not finite. */
 int run_step(run *r, run_event *out, tn_error *e);
-/* The loss on the first `rows` rows of a part (0: on all), with the same bits for every --batch-size.
-   Where the data have no such part, *out stays as it is. */
+/* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
+   --batch-size. Where the data have no such part, *out stays as it is. */
 int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
                   tn_error *e);
 int64_t valid_rows(const options *o); /* the rows that --val-batches asks for; 0: all */
-/* Steps up to r->steps, with evaluations before the first step, every --steps-per-eval steps and at the
-   end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends the run
-   and is returned. */
+/* Steps up to r->steps, with evaluations before the first step, every --steps-per-eval steps and at
+   the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends
+   the run and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
 
 #endif

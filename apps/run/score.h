@@ -1,4 +1,4 @@
-/* score.h - how often a model's answers are right: those of a task, or the completions of a JSONL file. */
+/* score.h - how many of a model's answers to the records of a task or JSONL file are right. */
 #ifndef TN_APP_SCORE_H
 #define TN_APP_SCORE_H
 
@@ -9,8 +9,8 @@ typedef struct answer_score {
     double parts;           /* of a task: mean share of the facts that are right */
 } answer_score;
 
-/* Generates an answer to every record of the part that has a completion; out->records is 0 where none has.
-   A record that is cut or left out in the data set is asked whole here. */
+/* Generates an answer to every record of the part that has a completion; out->records is 0 where
+   none has. A record that is cut or left out in the data set is asked whole here. */
 int score_answers(const setup *s, const options *o, part which, answer_score *out, tn_error *e);
 
 #endif

@@ -64,7 +64,7 @@ static int check_sizes(const setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
-/* The folder of an adapter, or checkpoint-N, which knows its base. Says what the adapter leaves out. */
+/* Opens the folder of an adapter, or checkpoint-N, and notes which layers it leaves out. */
 static int open_adapter(const setup *s, const char *folder, tn_error *e)
 {
     if (tn_adapter_open(s->model, folder, e))

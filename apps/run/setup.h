@@ -6,8 +6,8 @@
        setup_train(&s, o, &e);
        setup_close(&s);
 
-   Ownership: a setup owns what it opened. Errors: every function accepts an error that is already set
-   and then does nothing, so that calls can be chained. */
+   Ownership: a setup owns what it opened. Errors: every function accepts an error that is already
+   set and then does nothing, so that calls can be chained. */
 #ifndef TN_APP_SETUP_H
 #define TN_APP_SETUP_H
 
@@ -26,8 +26,8 @@ typedef struct setup {
     bool full;               /* all weights are trained, not LoRA */
 } setup;
 
-/* The context, the model folder of the options, its tokenizer (or one made from the data), its adapter
-   and a tape. */
+/* The context, the model folder of the options, its tokenizer (or one made from the data), its
+   adapter and a tape. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
 /* The same for commands that do not train: random weights are refused. */
 int setup_trained(setup *s, const options *o, tn_error *e);

@@ -138,9 +138,11 @@ static void write_out(const char *bytes, size_t n)
     write_whole(stdout, bytes, n);
 }
 
-/* clang-format off */
-typedef struct chunk { char s[1024]; size_t n; } chunk; /* what is written at once */
-/* clang-format on */
+/* What is written at once. */
+typedef struct chunk {
+    char s[1024];
+    size_t n;
+} chunk;
 
 static void add_chunk(void *arg, const char *bytes, size_t n)
 {

@@ -1,4 +1,4 @@
-/* signals.c - what the program does when a signal comes: it stops, saves or reports between two steps. */
+/* signals.c - keeps signals until a command asks for them between two steps. */
 #include "apps/run/signals.h"
 
 #include <errno.h>

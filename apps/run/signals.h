@@ -6,8 +6,7 @@
            if (signals_next() == SIGNALS_SAVE) ...
 
    SIGINT, SIGTERM and SIGHUP set a flag; a second one ends the program at once, with status 130.
-   SIGUSR1 and SIGUSR2 end no command: `train` and `compare` answer them, the others leave them
-   waiting. */
+   SIGUSR1 and SIGUSR2 end no command: `train` and `compare` answer them, others let them wait. */
 #ifndef TN_APP_SIGNALS_H
 #define TN_APP_SIGNALS_H
 
@@ -17,8 +16,8 @@ typedef enum signals_request { SIGNALS_NONE, SIGNALS_SAVE, SIGNALS_STATUS } sign
 
 /* Blocks SIGUSR1 and SIGUSR2 until they are asked for, and ignores SIGPIPE and SIGXFSZ. */
 void signals_begin(void);
-/* From now on the first SIGINT, SIGTERM or SIGHUP only sets the flag. A SIGHUP that is ignored stays
-   ignored. */
+/* From now on the first SIGINT, SIGTERM or SIGHUP only sets the flag. A SIGHUP that is ignored
+   stays ignored. */
 void signals_catch(void);
 bool signals_stop(void); /* is the flag set? */
 /* The next request since the last call: SIGUSR1 asks to save, SIGUSR2 for the status. */

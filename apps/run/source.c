@@ -175,8 +175,8 @@ static void add_records(const char *path, tn_text *out, tn_error *e)
     tn_jsonl_close(file);
 }
 
-/* The characters for a vocabulary: of a task the printable ASCII, of a text all that it holds, of records
-   those of the training part. */
+/* The characters for a vocabulary: of a task the printable ASCII, of a text all that it holds, of
+   records those of the training part. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
     int64_t count;

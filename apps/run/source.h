@@ -1,8 +1,9 @@
 /* source.h - the data that a command reads: a text, records in a file or folder, or a task.
 
-       tn_dataset *d = data_part(o, PART_TRAIN, tokenizer, 256, &e);     to be freed by tn_dataset_free
        int64_t count;
-       const tn_task *t = data_task(o, &count, &e);                      NULL: the data are files
+       const tn_task *t = data_task(o, &count, &e);                NULL: the data are files
+       tn_dataset *d = data_part(o, PART_TRAIN, k, 256, &e);       k: a tokenizer
+       tn_dataset_free(d);
 
    Errors: NULL and e, as each function says; a part that is not there is NULL without an error. */
 #ifndef TN_APP_SOURCE_H
@@ -17,11 +18,13 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 /* "task:NAME[:COUNT]" of --data, or --task. NULL without an error: the data are files. *count: the
    COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
-/* The data set of a part, in rows of at most `length` tokens. A text has no test part but half of its
-   end in `compare`; a single .jsonl is all one part. NULL without an error: there is no such part. */
+/* The data set of a part, in rows of at most `length` tokens. A text has no test part but half of
+   its end in `compare`; a single .jsonl is all one part. NULL without an error: there is no such
+   part. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
-/* The path of the JSONL file of a part, in new memory. NULL without an error: there is no such part. */
+/* The path of the JSONL file of a part, in new memory. NULL without an error: there is no such
+   part. */
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* one text file, which --valid-split divides into parts */
 /* A tokenizer made from the data, as --tokenizer says; NULL and an error otherwise. */

@@ -57,8 +57,8 @@ static int move_up(int from, int at, const char *folder, const char *name, bool 
     return swap_failed(folder, "put the new files in place", e);
 }
 
-/* First goes what the old marker lists and the new one does not, then comes the new marker, then the
-   files: where this is cut short it can begin again. */
+/* First goes what the old marker lists and the new one does not, then comes the new marker, then
+   the files: where this is cut short it can begin again. */
 static int move_all(const output_kind *kind, int from, int at, const char *folder, tn_error *e)
 {
     marker old, new;

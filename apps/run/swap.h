@@ -8,14 +8,15 @@
 
 enum { SWAP_NAME = 40 };
 void swap_name(uint64_t run, char out[SWAP_NAME]); /* ".tenon-RUN.tmp" */
-/* From now on the folder of that name counts: its files, a marker among them, move up. Refuses to replace
-   a file that belongs to no run. */
+/* From now on the folder of that name counts: its files, a marker among them, move up. Refuses to
+   replace a file that belongs to no run. */
 int swap_install(const output_kind *kind, int at, const char *folder, const char *name,
                  tn_error *e);
 /* Removes the folder, unless something else is in it. */
 int swap_remove(const output_kind *kind, int at, const char *name);
-/* Deals with what earlier runs left: files that count are moved up, others removed. A resume refuses
-   others; where the command has no checkpoints it leaves them and sets *waiting to their run's number. */
+/* Deals with what earlier runs left: files that count are moved up, others removed. A resume
+   refuses others; where the command has no checkpoints it leaves them and sets *waiting to their
+   run's number. */
 int swap_recover(const output_kind *kind, int at, const char *folder, bool resume,
                  uint64_t *waiting, tn_error *e);
 /* Fails with errno: "FOLDER: cannot WHAT: why". */

@@ -96,9 +96,11 @@ static void make_base(const place *p)
         0);
 }
 
-/* clang-format off */
-typedef struct trial { const scene *s; long at; bool sticks; } trial;
-/* clang-format on */
+typedef struct trial {
+    const scene *s;
+    long at;
+    bool sticks;
+} trial;
 
 /* The run with one allocation refused (at > 0). Returns its status; out, err and o are what it left. */
 static int run(const place *p, const trial *t)
