@@ -47,7 +47,7 @@ $(LIB): $(call obj,,$(LIB_SRC))
 $(LIB64): $(call obj,64,$(LIB_SRC))
 	@rm -f $@
 	@ar rcs $@ $^
-# Tests of apps/ may use the program's other files.
+# Tests of apps/ link all of the program but main.
 $(BUILD)/apps.a: $(call obj,,$(filter-out apps/tenon.c,$(APP_SRC)))
 	@rm -f $@
 	@ar rcs $@ $^
@@ -107,7 +107,7 @@ torture: $(BUILD)/tests/apps/test_no_memory $(BUILD)/tenon $(BUILD)/no_memory.so
 
 bench: $(BUILD)/tenon ## what this machine can do, and how near products and ops come to it
 	@$(BUILD)/tenon bench peak && $(BUILD)/tenon bench matmul && $(BUILD)/tenon bench ops
-demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers: two minutes, no network
+demo: $(BUILD)/tenon ## the bundled model learns a task under five optimizers, without network
 	@$(BUILD)/tenon demo
 
 TABLE := <!-- made by: tenon optimizers --markdown -->

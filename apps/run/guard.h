@@ -1,5 +1,5 @@
-/* guard.h - the checks of a command's folder before anything is written: nothing that is read, and
-   nothing that belongs to somebody else, may be replaced. */
+/* guard.h - the checks of a command's folder before anything is written into it.
+   Nothing that is read, and nothing that belongs to somebody else, may be replaced. */
 #ifndef TN_APP_GUARD_H
 #define TN_APP_GUARD_H
 
