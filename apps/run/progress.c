@@ -120,8 +120,9 @@ static double time_left(const progress *p, const run *r, double elapsed)
 {
     if (p->steps < 3)
         return -1;
-    const double a_step = (double)p->tokens / (double)p->steps, rate = (double)p->tokens / elapsed;
-    return a_step * (double)(r->steps - r->state.step) / rate;
+    const double per_step = (double)p->tokens / (double)p->steps;
+    const double speed = (double)p->tokens / elapsed;
+    return per_step * (double)(r->steps - r->state.step) / speed;
 }
 
 /* Columns of the terminal right now; 0: it is none, or does not say. */
@@ -162,7 +163,7 @@ static void step_line(const progress *p, const run *r, char line[LINE])
                  "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
                  "%s  %s",
                  (long long)event->step, (long long)r->steps, event->loss, p->smooth / p->weight,
-                 event->lr, event->grad_norm, show_count((int64_t)p->rate, speed),
+                 event->lr, event->grad_norm, show_count((int64_t)p->speed, speed),
                  show_bytes(memory_peak(), memory), show_time(elapsed, spent));
     if (eta < 0 || n >= LINE)
         return;
@@ -205,11 +206,11 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
 {
     const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
     const double elapsed = now_seconds() - p->start;
-    const double rate =
+    const double speed =
         (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
     const double rows = (double)r->state.batches * (double)r->o->batch_size;
     tn_text out = { 0 };
-    p->rate = rate;
+    p->speed = speed;
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
         print_step(p, r);
     tn_text_add(&out, "{\"split\":\"train\",\"step\":%lld", (long long)event->step);
@@ -218,7 +219,7 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
     json_real(&out, "learning_rate", event->lr, 9);
     json_real(&out, "grad_norm", event->grad_norm, 9);
     tn_text_add(&out, ",\"tokens\":%lld", (long long)r->state.tokens);
-    json_real(&out, "tok_per_s", rate, 5);
+    json_real(&out, "tok_per_s", speed, 5);
     json_real(&out, "elapsed_s", elapsed, 6);
     const double eta = time_left(p, r, elapsed);
     json_real(&out, "eta_s", eta < 0 ? (double)NAN : eta, 4);

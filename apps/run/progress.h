@@ -31,7 +31,7 @@ typedef struct progress {
     int64_t reported_tokens;
     double smooth, weight; /* running mean of the losses, and how much of it there is yet */
     run_event last;        /* the last step */
-    double rate;           /* tokens a second at the last report */
+    double speed;          /* tokens per second at the last report */
     bool open_line;        /* a bar stands on the terminal's line */
 } progress;
 

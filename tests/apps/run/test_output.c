@@ -1,4 +1,5 @@
-/* test_output.c - what a command writes takes the place of what an older run wrote, and of nothing else. */
+/* test_output.c - the folder of a command: output.c, swap.c, guard.c, marker.c and parents.c.
+   What is written takes the place of what an older run wrote, and of nothing else. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

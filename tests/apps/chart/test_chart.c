@@ -1,4 +1,4 @@
-/* test_curves.c - pictures of curves.
+/* test_chart.c - pictures of curves: axis.c, curves.c and svg.c.
    Ticks, the lines of the terminal, and an SVG that an XML reader takes. */
 #include "tests/support/svg.h"
 #include "tests/support/tests.h"
