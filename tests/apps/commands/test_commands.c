@@ -73,8 +73,8 @@ typedef struct use { const char *arguments; const char *expected; } use;
 static const use uses[] = {
     { "--help", "train" },
     { "--version", "tenon 0." },
-    { "eval --help", "which split (unset: test):" }, /* what the option means to this command */
-    { "bench --help", "tokens a row (unset: 256)\n" },
+    { "eval --help", "which part of the data (unset: test):" }, /* what the option means to this command */
+    { "bench --help", "in a row (unset: 256)\n" },
     { "optimizers", "lora-rite" },
     { "optimizers adamw", "--weight-decay sets" },
     { "optimizers adamw", "beta2           0.999    at least 0 and below 1  decay of" },
