@@ -36,7 +36,7 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
         show(", teacher-forced %lld", (long long)v.exact);
     show("\n");
     if (s->task)
-        show("parts       %.4f of the parts of an answer are right, on average\n", score.parts);
+        show("parts       %.4f of the facts of an answer are right, on average\n", score.parts);
     return 0;
 }
 
