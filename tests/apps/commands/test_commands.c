@@ -73,7 +73,8 @@ typedef struct use { const char *arguments; const char *expected; } use;
 static const use uses[] = {
     { "--help", "train" },
     { "--version", "tenon 0." },
-    { "eval --help", "which part of the data (unset: test):" }, /* what the option means to this command */
+    { "eval --help",
+      "which part of the data (unset: test):" }, /* what the option means to this command */
     { "bench --help", "in a row (unset: 256)\n" },
     { "optimizers", "lora-rite" },
     { "optimizers adamw", "--weight-decay sets" },
