@@ -63,7 +63,7 @@ static const row rows[] = {
     { LORA, ":", "--iters 8 --lora-alpha 8", "--lora-alpha" },
     { LORA, ":", "--iters 8 --target-modules c_attn.q", "--target-modules" },
     { LORA, EDIT("o/config.used", "batch-size = 2", "batch-size = 3"), "--iters 8 --batch-size 3",
-      "o/checkpoint-4: made with other options than o/config.used says" },
+      "o/checkpoint-4: made with other options than those in o/config.used" },
     { LORA, "sed -i '/^lora-alpha/d' o/config.used", "--iters 8", NULL }, /* its default */
     { LORA, "rm o/config.used", "--iters 8", "o/config.used: cannot open" },
 
@@ -161,7 +161,7 @@ START_TEST(batches_fit_the_steps)
     tn_state_save("o/checkpoint-4", &s, &e);
     must(&e);
     ck_assert_int_eq(tenon(&p, TEXT "--iters 8 -o o --resume"), 1);
-    place_has(&p, "err", "o/checkpoint-4: 5 batches in 4 steps; expected 1 a step");
+    place_has(&p, "err", "o/checkpoint-4: 5 batches in 4 steps; expected 1 per step");
     place_end(&p);
 }
 END_TEST
