@@ -2,21 +2,22 @@
 
        tn_error e = { 0 };
        tn_tokenizer *tok  = tn_tokenizer_open("model", &e);
-       tn_dataset   *data = tn_dataset_jsonl("train.jsonl", tok, &(tn_data_options){ .max_length = 256 }, &e);
+       tn_dataset   *data = tn_dataset_jsonl("train.jsonl", tok,
+                                             &(tn_data_options){ .max_length = 256 }, &e);
        tn_loader    *in   = tn_loader_new(data, &(tn_loader_options){ .batch = 8, .seed = 1 }, &e);
        if (e.code) fprintf(stderr, "%s\n", e.text);
 
    Ownership: _new, _open and the named makers return something that the caller ends with _free or
    _close (both accept NULL); what a getter returns belongs to the object asked, and lives as long.
-   A maker copies what it needs: once a data set is made, its tokenizer may be freed, and its file may
-   change or go; once a loader is made, its data set may be freed.
+   A maker copies what it needs: once a data set is made, its tokenizer may be freed, and its file
+   may change or go; once a loader is made, its data set may be freed.
    Errors: functions that read take a tn_error; they return NULL or a negative TN_E* and leave one
-   line there, "PATH:LINE: what was found; expected WHAT". Every maker accepts an error that is already
-   set and then does nothing, so that calls can be chained and checked once, as above.
+   line there, "PATH:LINE: what was found; expected WHAT". Every maker accepts an error that is
+   already set and then does nothing, so that calls can be chained and checked once, as above.
    Threads: nothing here has globals. A data set and a tokenizer may be read by several threads, a
    loader, a text or a reader of records by one at a time.
-   Nothing from a file is trusted: sizes are checked against the bytes that are there before memory is
-   taken for them, and text must be UTF-8.
+   Nothing from a file is trusted: sizes are checked against the bytes that are there before memory
+   is taken for them, and text must be UTF-8.
 
    What goes wrong:
    * A batch is kept beyond the next tn_loader_next: its memory then holds the next batch.
@@ -49,7 +50,7 @@ typedef enum tn_presence {
     TN_ABSENT, /* nothing has this name; no other reason counts as absent */
     TN_FILE,   /* or a device */
     TN_FOLDER,
-    TN_UNREADABLE /* e says why: a link that leads nowhere, no permission, no memory, an I/O error */
+    TN_UNREADABLE /* e says why: a link to nothing, no permission, no memory, an I/O error */
 } tn_presence;
 /* What is at folder/name, or at `folder` where name is NULL. Links are followed. */
 tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);

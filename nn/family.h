@@ -1,6 +1,6 @@
 /* family.h - for people who write a family of models: an architecture that config.json names.
-   A family is one file in nn/families/ and a row in families.def; opening, saving, LoRA, training and
-   generation follow from the literal:
+   A family is one file in nn/families/ and a row in families.def; opening, saving, LoRA, training
+   and generation follow from the literal:
 
        const tn_family tn_family_gpt = { .type = "gpt2", .lora_targets = "c_attn",
            .embedding = "transformer.wte.weight", .build = build, .hidden = hidden,
@@ -11,8 +11,8 @@
    report except through the tape.
 
    What goes wrong:
-   * A layer is listed by target but hidden runs its weight without tn_linear_layer_run: the adapters
-     are trained on nothing.
+   * A layer is listed by target but hidden runs its weight without tn_linear_layer_run: its
+     adapters change nothing.
    * A key of the config is not read: another model is computed than the one that was published.
      Every key that changes what is computed is read or refused (tn_config_require).
    * activations counts too little: a run that does not fit into memory is not refused in time. */

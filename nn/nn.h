@@ -10,9 +10,9 @@
    Ownership: tn_params owns its tensors; a model owns its params, layers and adapters; whoever made
    one frees it (_free accepts NULL). They may be freed in any order: an optimizer keeps the params
    alive, params keep their context.
-   Errors: the first mistake of adding weights sticks to the params (tn_params_error). Functions with
-   a tn_error report there and return NULL or its negative code; with an error already set they do
-   nothing. Functions with a tape report there (tn_tape_error) and return NULL.
+   Errors: the first mistake of adding weights sticks to the params (tn_params_error). Functions
+   with a tn_error report there and return NULL or its negative code; with an error already set they
+   do nothing. Functions with a tape report there (tn_tape_error) and return NULL.
    Threads: params and models are one thread's at a time; that is not checked.
 
    What goes wrong:
@@ -228,10 +228,10 @@ typedef struct tn_eval {
     int64_t exact;      /* of these, the rows where every such label is the likeliest token */
 } tn_eval;
 
-/* One pass over the batches of the loader (the first `batches`, 0: all) without gradients. Side
-   effects: what was on the tape is gone, a loss of a step that goes on included; the loader
-   begins anew, before and afterwards. The tape keeps its mode. An error where no label counts or
-   the loss is not finite. */
+/* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a
+   loader with in_order (a training loader has no end). Side effects: what was on the tape is gone,
+   a loss of a step that goes on included; the loader begins anew, before and afterwards. The tape
+   keeps its mode. An error where no label counts or the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 
