@@ -8,15 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true /* a sanitizer makes calls of its own */
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
 #define HOW "--iters 4 --save-every 1 --batch-size 2 --threads 1 --progress lines -o o "
 #define LORA "train --model b --data d " HOW
 #define FULL "train --model m --tokenizer bytes --data t.txt " HOW
@@ -69,7 +60,7 @@ END_TEST
 
 void tests(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double) || SANITIZED)
-        return; /* there is one program, in float */
+    if (sizeof(tn_real) == sizeof(double) || TESTS_SANITIZED)
+        return; /* there is one program, in float; a sanitizer has calls of its own */
     tcase_add_loop_test(c, an_interrupted_call_is_made_again, 0, sizeof rows / sizeof *rows);
 }

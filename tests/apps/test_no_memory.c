@@ -12,13 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED /* which brings a malloc of its own */
-#endif
-#endif
-#if defined __GLIBC__ && !defined SANITIZED && !defined __SANITIZE_ADDRESS__ &&                    \
-    !defined __SANITIZE_THREAD__
+#if defined __GLIBC__ && !TESTS_SANITIZED
 
 /* Shell commands, in which $T is the program. All but `run` have all the memory they want. */
 typedef struct scene {

@@ -236,12 +236,7 @@ END_TEST
 
 /* ---- allocations, on one thread: each takes memory for products when it first does one ---- */
 
-#if defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#if defined __GLIBC__ && !defined SANITIZED && !defined __SANITIZE_ADDRESS__
+#if defined __GLIBC__ && !TESTS_SANITIZED
 
 static atomic_int allocations;
 

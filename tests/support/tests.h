@@ -11,6 +11,15 @@
 
 #include <check.h>
 
+/* 1 where a sanitizer is built in, which has a malloc, shadow memory and calls to the system of its own. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define TESTS_SANITIZED 1
+#elif defined __has_feature
+#define TESTS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define TESTS_SANITIZED 0
+#endif
+
 void tests(TCase *c);
 
 #endif

@@ -5,13 +5,7 @@
 #include <stdio.h>
 
 /* Can addresses be limited? Sanitizers take terabytes of them. */
-#ifdef __SANITIZE_ADDRESS__
-static const bool limited = false;
-#elif defined __has_feature
-static const bool limited = !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer);
-#else
-static const bool limited = true;
-#endif
+static const bool limited = !TESTS_SANITIZED;
 
 /* With 2 GB of addresses: the arguments, the status, and what is said; NULL: nothing on stderr. */
 /* clang-format off */
