@@ -1,5 +1,5 @@
-/* arena.c - the tape's memory: an arena for results, a pool for gradients.
-   Both keep what they have taken from the system. */
+/* arena.c - the tape's memory: an arena for results, a pool of buffers for gradients.
+   Both keep what they have taken from the system (I13). */
 #include "core/tape.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static size_t round_up(size_t bytes, size_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
-void *tn_block_new(size_t bytes)
+void *tn_pages_new(size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
@@ -31,35 +31,35 @@ void *tn_block_new(size_t bytes)
     return large;
 }
 
-void tn_block_free(void *block, size_t bytes)
+void tn_pages_free(void *pages, size_t bytes)
 {
     bytes = round_up(bytes + !bytes, ALIGN);
-    if (block && bytes >= LARGE)
-        munmap(block, bytes);
+    if (pages && bytes >= LARGE)
+        munmap(pages, bytes);
     else
-        free(block);
+        free(pages);
 }
 
 /* ---- arena ----
 
-   One range of addresses, as many as the machine has memory, reserved at once and made memory as far
-   as it is needed:
+   One range of addresses, as large as the memory of the machine, is reserved at once. It becomes
+   memory as far as it is needed:
 
        base          used        high            ready                        size
-        |-- pieces ---|-- kept ----|-- untouched ---|---- addresses alone --------|
+        |-- results --|-- kept ----|-- untouched ---|---- addresses alone --------|
 
-   So a step that takes more than any before goes on where the others ended. Pages of [0, high) have
-   been touched: they are the memory taken, which is kept for the next step.
+   So a step that takes more than all before it goes on behind them. The pages of [0, high) have
+   been touched: they are the memory that is taken, and are kept for the next step.
 
-   Where addresses are limited (RLIMIT_AS), or the system reserves none, chunks follow one another;
-   what does not fit the end of one begins the next. Chunks that are more than one become one as soon
-   as the arena is empty, or a step a little longer than the last would find every chunk too small. */
+   If addresses are limited (RLIMIT_AS), or the system reserves none, the arena has several chunks.
+   What does not fit at the end of one begins the next. As soon as the arena is empty, several
+   chunks become one: otherwise a step a little longer than the last would find every chunk too
+   small. */
 
-enum {
-    STEP = 64 << 20
-}; /* bytes made memory at a time, of which those that are touched are taken */
+/* Bytes that become memory at a time; only those that are touched are taken from the system. */
+enum { STEP = 64 << 20 };
 
-/* Addresses without memory behind them; NULL: not available. */
+/* Addresses without memory behind them. NULL if there are none. */
 static char *reserve(size_t size)
 {
     struct rlimit limit;
@@ -92,7 +92,7 @@ static tn_chunk new_chunk(const tn_arena *a, size_t bytes)
     if (!a->count && bytes <= all && (c.base = reserve(all)))
         c.size = all;
     for (int i = 0; i < 2 && !c.base; i++)
-        if (sizes[i] >= bytes && (c.base = tn_block_new(sizes[i])))
+        if (sizes[i] >= bytes && (c.base = tn_pages_new(sizes[i])))
             c.size = c.ready = sizes[i];
     return c;
 }
@@ -121,7 +121,7 @@ void *tn_arena_take(tn_arena *a, size_t bytes)
     if (at.chunk == a->count && !add_chunk(a, bytes))
         return NULL;
     tn_chunk *c = &a->chunks[at.chunk];
-    char *piece = c->base + at.used;
+    char *taken = c->base + at.used;
     at.used += bytes;
     if (at.used > c->ready && !make_ready(c, at.used))
         return NULL;
@@ -132,15 +132,15 @@ void *tn_arena_take(tn_arena *a, size_t bytes)
     a->most = a->taken > a->most ? a->taken : a->most;
     a->at = at;
 #ifdef TN_DEBUG
-    memset(piece, 0xff, bytes); /* NaN: what is read before it is written shows */
+    memset(taken, 0xff, bytes); /* NaN: what is read before it is written shows */
 #endif
-    return piece;
+    return taken;
 }
 
 static void give_back(tn_arena *a)
 {
     for (size_t i = 0; i < a->count; i++)
-        tn_block_free(a->chunks[i].base, a->chunks[i].size);
+        tn_pages_free(a->chunks[i].base, a->chunks[i].size);
     a->count = a->taken = 0;
 }
 
@@ -160,8 +160,8 @@ void tn_arena_free(tn_arena *a)
 
 /* ---- gradients ---- */
 
-/* The smallest free buffer that is large enough; if there is none, the largest free one makes way
-   for a new one, so that changing sizes do not pile up. */
+/* The smallest free buffer that is large enough. If there is none, the largest free one: a new one
+   replaces it, so that changing sizes do not pile up. */
 static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
 {
     tn_buffer *fit = NULL, *largest = NULL;
@@ -195,8 +195,8 @@ void *tn_buffers_take(tn_buffers *p, size_t bytes)
         b = add_buffer(p);
     if (b && b->size < bytes) {
         p->bytes -= b->size;
-        tn_block_free(b->base, b->size);
-        *b = (tn_buffer){ .base = tn_block_new(bytes) };
+        tn_pages_free(b->base, b->size);
+        *b = (tn_buffer){ .base = tn_pages_new(bytes) };
         b->size = b->base ? bytes : 0;
         p->bytes += b->size;
     }
@@ -225,7 +225,7 @@ void tn_buffers_give_all(tn_buffers *p)
 void tn_buffers_free(tn_buffers *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        tn_block_free(p->list[i].base, p->list[i].size);
+        tn_pages_free(p->list[i].base, p->list[i].size);
     free(p->list);
     *p = (tn_buffers){ 0 };
 }

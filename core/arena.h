@@ -1,34 +1,40 @@
 /* arena.h - the tape's memory: an arena for results, a pool for gradients. Internal header.
-   An arena is taken from piece by piece and given back all at once. */
+   Memory is taken from an arena bit by bit, and given back all at once. */
 #ifndef TN_ARENA_H
 #define TN_ARENA_H
 
 #include "core/core.h"
 
 /* Zero-filled memory on a 64-byte boundary, from the system in huge pages when it is large: the
-   first touch of a fresh 4 KiB page costs 0.8-1.5 us, so what is taken is kept and used again. */
-void *tn_block_new(size_t bytes);
-void tn_block_free(void *block, size_t bytes);
+   first touch of a fresh 4 KiB page costs 0.8-1.5 us, so what is taken is kept and used again.
+   NULL when memory is out. */
+void *tn_pages_new(size_t bytes);
+void tn_pages_free(void *pages, size_t bytes);
 
-typedef struct tn_chunk { /* see the picture in arena.c */
+typedef struct tn_chunk { /* drawn in arena.c */
     char *base;
-    size_t size, ready; /* bytes of addresses; of memory behind them, touched or not */
-    size_t high;        /* the most bytes ever used */
+    size_t size;  /* bytes of addresses */
+    size_t ready; /* of which this many are memory, touched or not */
+    size_t high;  /* the most bytes ever used */
 } tn_chunk;
 
+/* `used` bytes into a chunk. */
 typedef struct tn_place {
     size_t chunk, used;
-} tn_place; /* `used` bytes into a chunk */
+} tn_place;
 
 typedef struct tn_arena { /* starts as { 0 } */
     tn_chunk *chunks;
     size_t count, room;
-    tn_place at;        /* where the next piece is taken */
-    size_t taken, most; /* bytes that pieces have touched: now, and the most there ever were */
+    tn_place at;  /* where the next bytes are taken */
+    size_t taken; /* bytes that have been touched: now, */
+    size_t most;  /* and the most there ever were */
 } tn_arena;
 
-void *tn_arena_take(tn_arena *a, size_t bytes); /* 64-byte aligned, not cleared; NULL: no memory */
-void tn_arena_rewind(tn_arena *a, tn_place to); /* to a place that was a->at, or { 0 } */
+/* 64-byte aligned, not cleared. NULL when memory is out. */
+void *tn_arena_take(tn_arena *a, size_t bytes);
+/* Back to a place that was a->at, or to { 0 }. */
+void tn_arena_rewind(tn_arena *a, tn_place to);
 void tn_arena_free(tn_arena *a);
 
 /* Buffers for the gradients of intermediate results, reused by size. */
@@ -37,12 +43,12 @@ typedef struct tn_buffer {
     size_t size;
     bool taken;
 } tn_buffer;
-typedef struct tn_buffers {
+typedef struct tn_buffers { /* starts as { 0 } */
     tn_buffer *list;
     size_t count, room, bytes;
-} tn_buffers; /* starts as { 0 } */
+} tn_buffers;
 
-void *tn_buffers_take(tn_buffers *p, size_t bytes); /* NULL: no memory */
+void *tn_buffers_take(tn_buffers *p, size_t bytes); /* NULL when memory is out */
 void tn_buffers_give(tn_buffers *p, void *buffer);
 void tn_buffers_give_all(tn_buffers *p);
 void tn_buffers_free(tn_buffers *p);

@@ -1,6 +1,5 @@
 /* context.c - threads, seed and kernels on one object. */
 #include "core/context.h"
-#include "core/op.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -74,18 +73,4 @@ bool tn_context_enter(tn_context *c)
 void tn_context_leave(tn_context *c)
 {
     tn_pool_leave(c->pool);
-}
-
-int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
-                    void *arg)
-{
-    return c && body ? tn_pool_run(c->pool, n, body, arg) : TN_EARG;
-}
-
-void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes)
-{
-    if (!c || thread < 0 || thread >= tn_context_threads(c) || scratch < 0 ||
-        scratch >= TN_SCRATCHES)
-        return NULL;
-    return tn_pool_memory(c->pool, thread, scratch, bytes);
 }

@@ -9,17 +9,18 @@
 
 typedef struct tn_pool tn_pool;
 
-/* A pool of `threads` threads, the caller counted in. Workers spin briefly, then sleep. */
-tn_pool *tn_pool_new(int threads); /* NULL: no memory or no threads to be had */
+/* A pool of `threads` threads, the caller included. Workers spin briefly, then sleep. NULL if
+   memory or threads cannot be allocated. */
+tn_pool *tn_pool_new(int threads);
 void tn_pool_free(tn_pool *p);
 int tn_pool_threads(const tn_pool *p);
-/* tn_parallel_for. */
+/* What tn_parallel_for and tn_thread_memory do. */
 int tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg);
-/* The calling thread has the pool for itself until as many calls of leave; false: another one has
-   it. */
+void *tn_pool_memory(tn_pool *p, int thread, int scratch, size_t bytes);
+/* Gives the pool to the calling thread, until it has called leave as often as enter. False if
+   another thread has the pool (I12). */
 bool tn_pool_enter(tn_pool *p);
 void tn_pool_leave(tn_pool *p);
-void *tn_pool_memory(tn_pool *p, int thread, int scratch, size_t bytes);
 
 struct tn_context {
     tn_pool *pool;
@@ -31,7 +32,8 @@ struct tn_context {
 #define TN_BUSY "the context runs on another thread; expected one thread at a time"
 
 void tn_context_hold(tn_context *c);
-bool tn_context_enter(tn_context *c); /* tn_pool_enter */
+/* tn_pool_enter and tn_pool_leave. */
+bool tn_context_enter(tn_context *c);
 void tn_context_leave(tn_context *c);
 
 #endif

@@ -1,4 +1,4 @@
-/* error.c - the sticky error: one line that shows what names and files hold, and says its reason. */
+/* error.c - the sticky error: one line of text, which escapes what names and files hold. */
 #include "core/core.h"
 #include "core/utf8.h"
 
@@ -22,7 +22,7 @@ static void add(void *arg, const char *bytes, size_t n)
 
 enum { SHORTEST = 24 }; /* of a string that gives way to the rest of a line */
 
-/* One line of at most `room` bytes: a string that is too long, a path mostly, loses its middle, so
+/* One line of at most `room` bytes. A string that is too long, mostly a path, loses its middle, so
    that the reason behind it stays. */
 static void write_line(char *out, size_t room, const char *format, va_list args)
 {

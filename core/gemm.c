@@ -1,9 +1,9 @@
 /* gemm.c - the matrix product: cuts C into tasks, packs and multiplies panels.
    The tile kernel multiplies. This file knows no instruction set.
 
-   A task computes the rows x cols of C that are marked x. It walks over k in blocks of `depth`:
+   A task computes the rows x cols of C that are marked x. It walks over k in slabs of `depth`:
 
-                    B (k,n)   |     |p|p|p|     |   a block: depth x cols of B, packed into
+                    B (k,n)   |     |p|p|p|     |   a slab: depth x cols of B, packed into
                               |     |p|p|p|     |   panels p, each `width` columns wide; they
                               |_____|_|_|_|_____|   stay in the second-level cache
         A (m,k)               C (m,n)
@@ -15,10 +15,10 @@
    The rows t are read where they lie if A is row-major. If A is column-major (gradients of weights)
    they are turned into rows first: 88 % of the peak, against 83 with A packed into panels, which
    together with those of B do not fit the first-level cache. Every element of C is one chain over k
-   within a block, and the blocks are added in order, so the cutting does not show in the bits.
+   within a slab, and the slabs are added in order, so the cutting does not show in the bits (I1).
 
    Share of the FMA peak on Zen 3 with AVX2, shapes of GPT-2, one thread: 0.87. Prefetching, other
-   tiles (6 x 16), blocks half as deep and other orders of these loops changed nothing. */
+   tiles (6 x 16), slabs half as deep and other orders of these loops changed nothing. */
 #include "core/gemm.h"
 #include "core/kernels/kernels.h"
 
@@ -67,7 +67,7 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
 }
 
 /* The panel of B that begins at (k, j), if the kernel can read it where it lies. NULL if it must be
-   packed: B is column-major, the panel is a narrow last one, or many rows of A will pass over it. */
+   packed: B is column-major, the panel is a narrow last one, or many rows of A pass over it. */
 static const tn_real *panel_in_place(const plan *w, int64_t k, int64_t j)
 {
     const tn_product *p = &w->p;
@@ -87,14 +87,14 @@ static void pack_panels(const plan *w, int64_t k, int64_t depth, int64_t j, int6
                              packed + n * depth);
 }
 
-/* Adds the products of block [k, k+depth) to the part of C that begins at (i, j) and has `rows` rows
-   (at most `height`) and `cols` columns. In a triangle it takes the k that the longest of these rows
-   needs, perhaps none. (Attention at T 64 then takes 0.7 of the time.) */
-static void multiply_block(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
-                           int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
+/* Adds the products of slab [k, k+depth) to the part of C that begins at (i, j) and has `rows`
+   rows (at most `height`) and `cols` columns. In a triangle it takes the k that the longest of
+   these rows needs, perhaps none. (Attention at T 64 then takes 0.7 of the time.) */
+static void multiply_slab(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
+                          int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
 {
     const tn_product *p = &w->p;
-    int64_t edge = i + p->edge, first = 0, end = depth; /* of the block's k */
+    int64_t edge = i + p->edge, first = 0, end = depth; /* of the slab's k */
     if (p->triangle == TN_A_UPPER)
         first = tn_min(tn_max(edge - k, 0), depth);
     if (p->triangle == TN_A_LOWER)
@@ -136,7 +136,7 @@ static void task(void *arg, int64_t t, int thread)
         int64_t depth = tn_min(w->depth, p->k - k);
         pack_panels(w, k, depth, j, cols, packed);
         for (int64_t i = first; i < end; i += w->height)
-            multiply_block(w, i, tn_min(w->height, end - i), j, cols, k, depth, packed, turned_a);
+            multiply_slab(w, i, tn_min(w->height, end - i), j, cols, k, depth, packed, turned_a);
     }
 }
 

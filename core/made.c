@@ -1,6 +1,6 @@
-/* made.c - the tensors that a tape made, from their first number to the reset.
-   They are forgotten from the newest on; their structs are used again in the order in which they were
-   forgotten. */
+/* made.c - the tensors that a tape made: their numbers, their states (drawn in tape.h), their end.
+   They are forgotten from the newest on; their structs are used again in the order in which they
+   were forgotten. */
 #include "core/tape.h"
 
 #include <stdlib.h>

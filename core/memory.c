@@ -1,9 +1,9 @@
-/* memory.c - how much memory this process may have, as the system tells it.
+/* memory.c - how much memory this process may have, by the files of the system.
 
-   Every figure errs on the side of more: what is refused by it cannot be had. The machine gives what
-   it calls available, and its swap. A control group (version 2 or 1) gives its limit less what its
-   processes hold; so does each group around it. In both cases what this process has already counts
-   as its own. Nothing here allocates. */
+   Every estimate is rather too high than too low: what it refuses is certainly not available. The
+   machine gives what it calls available, and its swap. A control group (version 2 or 1), and each
+   group around it, gives its limit less what its processes use. What this process uses already
+   counts as available to it. Nothing here allocates. */
 #include "core/memory.h"
 
 #include "core/core.h"
@@ -19,7 +19,7 @@
 
 enum { MOST_PATH = 1024, MOST_FILE = 1 << 14 };
 
-/* The text of root/path/name as far as it fits; false: there is none. */
+/* Reads root/path/name into out, as far as it fits. False if there is no such file. */
 static bool read_text(const char *root, const char *path, const char *name, char out[MOST_FILE])
 {
     char full[2 * MOST_PATH];
@@ -40,7 +40,7 @@ static bool read_text(const char *root, const char *path, const char *name, char
     return got >= 0;
 }
 
-/* The number behind `key` at the start of a line; SIZE_MAX: there is none, or "max". */
+/* The number after `key` at the start of a line. SIZE_MAX if there is none, or if it is "max". */
 static size_t number_of(const char *text, const char *key)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
@@ -61,7 +61,7 @@ static size_t add(size_t a, size_t b)
     return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
 
-/* What the group at `path` may hold in memory besides swap: its limit less the pages of others. */
+/* Bytes besides swap that the group at `path` leaves to us: its limit less the pages of others. */
 static size_t room_of_group(const char *root, const char *path, const char *limit_file,
                             const char *held_key, size_t own)
 {
@@ -77,21 +77,21 @@ static size_t room_of_group(const char *root, const char *path, const char *limi
     return limit > others ? limit - others : 0;
 }
 
-/* The least of the groups at mount/path, and around it up to the mount. */
+/* The smallest room of the group at mount/path and of the groups around it, up to the mount. */
 static size_t room_of_groups(const char *root, const char *mount, const char *path,
                              const char *limit_file, const char *held_key, size_t own)
 {
     char full[MOST_PATH];
-    size_t least = SIZE_MAX;
+    size_t smallest = SIZE_MAX;
     const size_t stem = strlen(mount);
     if (snprintf(full, sizeof full, "%s%s", mount, path) >= (int)sizeof full)
         return SIZE_MAX;
     for (;;) {
         const size_t room = room_of_group(root, full, limit_file, held_key, own);
-        least = room < least ? room : least;
+        smallest = room < smallest ? room : smallest;
         char *slash = strrchr(full, '/');
         if (slash < full + stem)
-            return least;
+            return smallest;
         *slash = 0;
     }
 }
@@ -100,7 +100,7 @@ static size_t room_of_groups(const char *root, const char *mount, const char *pa
 static size_t room_by_groups(const char *root, size_t own)
 {
     char text[MOST_FILE], *next;
-    size_t least = SIZE_MAX;
+    size_t smallest = SIZE_MAX;
     if (!read_text(root, "/proc/self", "cgroup", text))
         return SIZE_MAX;
     for (char *line = text; line && *line; line = next) {
@@ -119,12 +119,12 @@ static size_t room_by_groups(const char *root, size_t own)
             second ? room_of_groups(root, "/sys/fs/cgroup", path, "memory.max", "anon", own)
                    : room_of_groups(root, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes",
                                     "total_rss", own);
-        least = room < least ? room : least;
+        smallest = room < smallest ? room : smallest;
     }
-    return least;
+    return smallest;
 }
 
-size_t tn_memory_told(const char *root)
+size_t tn_memory_room_at(const char *root)
 {
     char text[MOST_FILE];
     size_t own = 0, machine = SIZE_MAX, swap = 0;
@@ -140,7 +140,7 @@ size_t tn_memory_told(const char *root)
 
 size_t tn_memory_room(void)
 {
-    size_t room = tn_memory_told("");
+    size_t room = tn_memory_room_at("");
     struct rlimit space, data; /* without a limit they are the largest number */
     if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur < room)
         room = space.rlim_cur;

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* tn_memory_room by the files root/proc/... and root/sys/..., without the limits of setrlimit; root
-   "" is the machine. */
-size_t tn_memory_told(const char *root);
+/* tn_memory_room, from the files root/proc/... and root/sys/..., without the limits of setrlimit.
+   root "" is this machine. */
+size_t tn_memory_room_at(const char *root);
 
 #endif

@@ -1,7 +1,7 @@
-/* pool.c - threads that share the indices of a loop.
-   A run publishes one job; whoever is awake joins it and takes the next index until none is
-   left. The caller works too and waits only for those who joined, so a worker that sleeps, or is
-   kept off its CPU, delays nobody. */
+/* pool.c - threads that share the indices of a loop, and their scratch.
+   tn_pool_run publishes one job. Every thread that is awake joins it, and takes the next index
+   until none is left. The caller works too, and waits only for the threads that joined: a worker
+   that sleeps, or that does not get its CPU, delays nobody. */
 #include "core/context.h"
 #include "core/op.h"
 
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Looks at a flag before a thread sleeps: about 50 us, ten times what waking a sleeper takes. */
+/* How often a thread looks at a flag before it sleeps: about 50 us, ten times what waking takes. */
 enum { SPINS = 2000 };
 
 typedef struct job {
@@ -34,16 +34,16 @@ struct tn_pool {
     int started;             /* workers that exist */
     worker *workers;         /* (threads - 1) */
     scratch *memory;         /* (threads, TN_SCRATCHES) */
-    _Atomic uintptr_t owner; /* the thread that is inside a call of the pool's users; 0: nobody */
-    int depth;               /* how many of its calls it is in; this and */
-    bool running;            /* that it is inside a run are its own to look at */
+    _Atomic uintptr_t owner; /* the thread that is inside calls; 0: none */
+    int depth;               /* of its calls; only the owner reads this, */
+    bool running;            /* and whether it is inside tn_pool_run */
 
     pthread_mutex_t lock; /* guards job, open, stop and changes of round and joined */
     pthread_cond_t wake;  /* a round has begun */
     pthread_cond_t left;  /* the last worker has left a round */
     job job;
     bool open, stop;      /* the round may be joined; the pool ends */
-    atomic_uint round;    /* counts the runs */
+    atomic_uint round;    /* counts the jobs */
     atomic_int joined;    /* workers inside the present round */
     _Atomic int64_t next; /* the first index that nobody has taken */
 };
@@ -122,7 +122,7 @@ static void end_round(tn_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* The number of the calling thread: a worker's own, 0 for anybody else. */
+/* The number of the calling thread: of a worker its own, 0 for every other thread. */
 static int calling_thread(const tn_pool *p)
 {
     pthread_t self = pthread_self();
@@ -234,6 +234,21 @@ void *tn_pool_memory(tn_pool *p, int thread, int which, size_t bytes)
     s->data = rounded > bytes ? aligned_alloc(64, rounded) : NULL;
     s->bytes = s->data ? rounded : 0;
     return s->data;
+}
+
+/* ---- the public calls ---- */
+
+int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
+                    void *arg)
+{
+    return c && body ? tn_pool_run(c->pool, n, body, arg) : TN_EARG;
+}
+
+void *tn_thread_memory(tn_context *c, int thread, int which, size_t bytes)
+{
+    bool known =
+        c && thread >= 0 && thread < c->pool->threads && which >= 0 && which < TN_SCRATCHES;
+    return known ? tn_pool_memory(c->pool, thread, which, bytes) : NULL;
 }
 
 typedef struct ranges {

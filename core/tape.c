@@ -1,4 +1,5 @@
-/* tape.c - ops run at once and are written down; backward walks what was written from the end. */
+/* tape.c - ops run at once and leave nodes; backward walks the nodes from the end.
+   The states of a tensor are drawn in tape.h. */
 #include "core/tape.h"
 #include "core/context.h"
 #include "core/ops/ops.h"
@@ -172,10 +173,10 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
         return tn_refuse(t, op, TN_EARG,
                          "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
     if (t->mode.training && a->wants_grad && a->place == LEAF && !a->g)
-        return tn_refuse(
-            t, op, TN_ESTATE,
-            "operand %d wants a gradient without memory for it; expected tn_tensor_new to be told",
-            i + 1);
+        return tn_refuse(t, op, TN_ESTATE,
+                         "operand %d wants a gradient but has no memory for one; expected "
+                         "wants_grad given to tn_tensor_new",
+                         i + 1);
     return 0;
 }
 
@@ -200,8 +201,8 @@ static int check_result(tn_tape *t, const tn_node *n)
                      tn_tensor_shape(n->out, shape));
 }
 
-/* Memory for the result's values: its own, or operand 0's. Operands count as read from now on. What
-   is older than a mark is not overwritten: a rewind gives it back as it was. */
+/* Gives the result memory for its values: its own, or operand 0's. Operands count as read from now
+   on. What is older than a mark is not overwritten: a rewind gives it back as it was (I10). */
 static int place_result(tn_tape *t, const tn_node *n)
 {
     const tn_op *op = n->op;

@@ -1,29 +1,39 @@
-/* tape.h - what a tape holds, and the life of its tensors. Internal header.
+/* tape.h - what a tape holds, and the states of its tensors. Internal header.
 
-   Where a tensor stands (tn_tensor.place):
+   The state of a tensor (tn_tensor.place) says who may still read its values, and who may overwrite
+   them. Every tensor begins at the top:
 
-       RESULT ---- an op reads it ----> READ ---- an op consumes it ----> SPENT
-          '------------------ an op consumes it -------------------------->'
+       tn_tensor_new or            an op made it        an op made it: a view,
+       tn_tape_input made it             |              or backward reads its values
+              |                          |                     |
+              v                          v                     v
+            LEAF                       RESULT --- read ------> READ
+              |                          |                     |
+              |                       consumed             consumed      an op consumes (lora: y)
+              |                          |                     |
+              |                          '-----> SPENT <-------'         a rewind past that op takes
+              |                                                          the tensor back up
+              v
+            GONE   every state ends here, by a reset or by a rewind to before the tensor was made;
+                   a leaf of tn_tensor_new does not
 
-   A rewind past the op that consumed a tensor takes that step back. LEAF is the caller's tensor, or an
-   input of the tape: it stays one. What a tape made is GONE after a reset, or a rewind past it; no
-   call takes it then. Its struct becomes another tensor's in the end, but so late that a pointer kept
-   over one step is known as such all through the next. */
+   LEAF    no op overwrites its values: an op that consumes it copies them.
+   RESULT  nothing has read its values: an op that consumes it takes over their memory, unless a
+           mark was taken since (I10).
+   READ    something may read its values again: an op that consumes it copies them.
+   SPENT   another result has its memory, or a copy; no call takes it (I9).
+   GONE    no call takes it (I9). Its struct is used for another tensor at last, but not before the
+           end of the next step: until then a pointer that was kept is recognised. */
 #ifndef TN_TAPE_H
 #define TN_TAPE_H
 
 #include "core/arena.h"
 #include "core/op.h"
 
-enum {
-    LEAF, /* the caller, or an input, owns its values */
-    RESULT, /* the tape owns them; nothing has read them yet, so that an op may take their memory over */
-    READ,  /* an op has read them, may read them again in backward, or shares their memory */
-    SPENT, /* an op consumed it */
-    GONE   /* reset or rewound */
-};
+enum { LEAF, RESULT, READ, SPENT, GONE };
 
-typedef struct tn_made {  /* a tensor of the tape, and where the tape stood before */
+/* A tensor of the tape, and where the tape stood before it. */
+typedef struct tn_made {
     tn_tensor tensor;     /* comes first: its address is that of all */
     tn_mark number;       /* counts what the tape made; marks are such numbers */
     size_t nodes, held;   /* of the tape */
@@ -36,10 +46,10 @@ typedef struct tn_made {  /* a tensor of the tape, and where the tape stood befo
 typedef struct tn_made_list { /* of what a tape made */
     tn_made **live;           /* in the order of their numbers */
     size_t count, room;
-    tn_made *first, *last; /* gone: the first is used again next */
-    size_t gone;
-    tn_mark next;   /* number of the next tensor */
-    tn_mark marked; /* the newest mark that was taken */
+    tn_made *first, *last; /* of those that are gone; the first is used again next */
+    size_t gone;           /* how many these are */
+    tn_mark next;          /* number of the next tensor */
+    tn_mark marked;        /* the newest mark that was taken */
 } tn_made_list;
 
 struct tn_tape {
@@ -56,28 +66,30 @@ struct tn_tape {
     tn_mode mode;
 };
 
-/* A new tensor of the tape: as `start`, but without values. NULL: no memory, as the tape then says. */
+/* A new tensor of the tape: as `start`, but without values. NULL, with an error on the tape, when
+   memory is out. */
 tn_tensor *tn_made_new(tn_tape *t, tn_tensor start);
-/* The caller's tensor lives until the newest tensor of the tape is gone. False: as above. */
+/* Keeps the caller's tensor alive until the newest tensor of the tape is gone. False, with an error
+   on the tape, when memory is out. */
 bool tn_made_hold(tn_tape *t, tn_tensor *a);
 void tn_made_consume(tn_tensor *by, tn_tensor *a); /* a is spent until `by` is gone */
-bool tn_made_is_marked(const tn_tape *t,
-                       const tn_tensor *a); /* a mark was taken after it was made */
-/* What is wrong with a as an operand on t now ("belongs to another tape"); NULL: nothing. */
+/* Whether a mark was taken after a was made. */
+bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a);
+/* What is wrong with a as an operand on t now ("belongs to another tape"); NULL if nothing is. */
 const char *tn_made_fault(const tn_tape *t, const tn_tensor *a);
 void tn_made_rewind(tn_tape *t, tn_mark m); /* all that was made after m is gone */
 void tn_made_free(tn_tape *t);
 size_t tn_made_bytes(const tn_tape *t);
 
-/* Room for one more entry at the end of a list; false: no memory. */
+/* Makes room for one more entry at the end of a list. False when memory is out. */
 bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry);
-/* memory, after NULL has stuck an error to the tape. */
+/* Returns memory; if that is NULL, an error sticks to the tape. */
 void *tn_checked(tn_tape *t, void *memory);
 
 /* ---- the caller's tensors, which tapes hold (tensor.c) ---- */
 
-bool tn_tensor_hold(
-    tn_tensor *a); /* false: not one of tn_tensor_new, so there is nothing to hold */
+/* False if a is not of tn_tensor_new: then there is nothing to hold. */
+bool tn_tensor_hold(tn_tensor *a);
 void tn_tensor_release(tn_tensor *a); /* the last one frees it */
 
 #endif

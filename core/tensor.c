@@ -86,8 +86,8 @@ bool tn_shape_is_sane(int ndim, const int64_t dim[])
     return true;
 }
 
-/* The system gives addresses for more than it has, and ends who then uses them. It is asked for what
-   is large, where the 0.1 ms that its answer takes do not count. */
+/* The system gives addresses for more memory than it has, and ends the process that uses them. It
+   is asked for what is large, where the 0.1 ms that its answer takes do not count. */
 static bool fits_memory(size_t bytes)
 {
     const size_t large = 64 << 20;
@@ -114,9 +114,9 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
     if (!a)
         return NULL;
     if (fits_memory((a->wants_grad ? 2 : 1) * bytes_of(a)))
-        a->data = tn_block_new(bytes_of(a));
+        a->data = tn_pages_new(bytes_of(a));
     if (a->data && a->wants_grad)
-        a->g = tn_block_new(bytes_of(a));
+        a->g = tn_pages_new(bytes_of(a));
     if (!a->data || (a->wants_grad && !a->g)) {
         tn_tensor_free(a);
         return NULL;
@@ -137,7 +137,7 @@ void tn_tensor_freeze(tn_tensor *a)
     a->wants_grad = false;
     if (!is_callers(a))
         return;
-    tn_block_free(a->g, bytes_of(a));
+    tn_pages_free(a->g, bytes_of(a));
     a->g = NULL;
     a->has_grad = false;
 }
@@ -162,6 +162,6 @@ void tn_tensor_release(tn_tensor *a)
     if (__atomic_sub_fetch(&a->users, 1, __ATOMIC_ACQ_REL))
         return;
     tn_tensor_freeze(a);
-    tn_block_free(a->data, bytes_of(a));
+    tn_pages_free(a->data, bytes_of(a));
     free(a);
 }

@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many of the n > 0 bytes at s the first character takes, with its number; 0: not UTF-8. */
+/* Reads the first character of the n > 0 bytes at s into *code. Returns how many bytes it takes; 0
+   if they are not UTF-8. */
 size_t tn_utf8_read(const char *s, size_t n, uint32_t *code);
 /* Writes a character to out (room for four bytes) and returns how many bytes it took. */
 size_t tn_utf8_write(uint32_t code, char *out);
-/* May a terminal get it as it is? Not controls of ASCII and Latin-1, the two line ends of Unicode,
-   and what turns the direction of a line round. */
+/* Whether the character may be written to a terminal as it is. False for the controls of ASCII and
+   Latin-1, the two line ends of Unicode, and characters that change the direction of a line. */
 bool tn_utf8_is_plain(uint32_t code);
 
 #endif

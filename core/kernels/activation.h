@@ -5,9 +5,9 @@
 
 #include "core/kernels/generic.h"
 
-/* Slopes are made for so many elements at a time, exp in a loop of its own: with all in one, which is
-   a long chain, an element takes 0.95 ns instead of 0.75 (Zen 3). */
-enum { PIECE = 64 };
+/* Slopes are computed for so many elements at once, with exp in a loop of its own: in one loop,
+   which is a long chain, an element takes 0.95 ns instead of 0.75 (Zen 3). */
+enum { AT_ONCE = 64 };
 
 /* dx = beta dx + dy slope */
 static inline void times_slope(int64_t n, const tn_real *dy, const tn_real *slope, tn_real beta,
@@ -36,8 +36,9 @@ static void k_gelu(int64_t n, const tn_real *x, tn_real *y)
     }
 }
 
-/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and alone,
-   lest 0 meets infinity. (Holding x at 12 instead made gcc compute exp for every case.) */
+/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and is used
+   alone, so that 0 is not multiplied by infinity. (Holding x at 12 instead made gcc compute exp for
+   every case.) */
 static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
 {
     tn_real s = 1 / (1 + exp_2u);
@@ -48,9 +49,9 @@ static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
 
 static void k_gelu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
 {
-    tn_real e[PIECE];
-    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
-        int64_t count = n < PIECE ? n : PIECE;
+    tn_real e[AT_ONCE];
+    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
+        int64_t count = n < AT_ONCE ? n : AT_ONCE;
         for (int64_t i = 0; i < count; i++)
             e[i] = exponential(-x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear));
         for (int64_t i = 0; i < count; i++)
@@ -86,10 +87,10 @@ static inline tn_real normal(tn_real x, tn_real gauss_x)
 
 #else
 
-/* P(-z) = e^(-z^2/2) h(z) for z >= 0, and P(z) = 1 - P(-z). h(z) is t p(t) with t = 1/(1 + 3z/8) and the
-   polynomial p of degree 9 whose largest relative error for z up to 13.3 is least, 1e-8; rounding
-   included it is below 3e-7 (fitted to values of 40 digits by least squares that are weighted anew
-   until the error is level, Lawson's method). */
+/* P(-z) = e^(-z^2/2) h(z) for z >= 0, and P(z) = 1 - P(-z). h(z) is t p(t) with t = 1/(1 + 3z/8)
+   and the polynomial p of degree 9 whose largest relative error for z up to 13.3 is least, 1e-8;
+   rounding included it is below 3e-7 (fitted to values of 40 digits by least squares that are
+   weighted anew until the error is level, Lawson's method). */
 static inline float normal(float x, float gauss_x)
 {
     float t = 1.0f / fused(fabsf(x), 0.375f, 1.0f);
@@ -121,9 +122,9 @@ static void k_gelu_erf_back(int64_t n, const tn_real *x, const tn_real *dy, tn_r
                             tn_real *dx)
 {
     const tn_real root = (tn_real)0.39894228040143268;
-    tn_real e[PIECE];
-    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
-        int64_t count = n < PIECE ? n : PIECE;
+    tn_real e[AT_ONCE];
+    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
+        int64_t count = n < AT_ONCE ? n : AT_ONCE;
         for (int64_t i = 0; i < count; i++)
             e[i] = gauss(near(x[i]));
         for (int64_t i = 0; i < count; i++)
@@ -140,8 +141,8 @@ static void k_silu(int64_t n, const tn_real *x, tn_real *y)
         y[i] = x[i] / (1 + exponential(-x[i]));
 }
 
-/* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1, and alone, lest 0 meets
-   infinity. */
+/* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1, and is used
+   alone, so that 0 is not multiplied by infinity. */
 static inline tn_real silu_slope(tn_real x, tn_real exp_minus)
 {
     tn_real s = 1 / (1 + exp_minus);
@@ -151,9 +152,9 @@ static inline tn_real silu_slope(tn_real x, tn_real exp_minus)
 
 static void k_silu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
 {
-    tn_real e[PIECE];
-    for (; n > 0; n -= PIECE, x += PIECE, dy += PIECE, dx += PIECE) {
-        int64_t count = n < PIECE ? n : PIECE;
+    tn_real e[AT_ONCE];
+    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
+        int64_t count = n < AT_ONCE ? n : AT_ONCE;
         for (int64_t i = 0; i < count; i++)
             e[i] = exponential(-x[i]);
         for (int64_t i = 0; i < count; i++)

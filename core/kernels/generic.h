@@ -1,8 +1,7 @@
 /* generic.h - every kernel that is not a product, written once.
-   Each file of kernels includes it and is compiled for its own instruction set: a block of 16
-   lanes is then one or two vectors. Every
-   fused multiply-add is written as one, and the compiler fuses nothing, so every file gives the
-   same bits. Internal header. */
+   Each file of kernels includes it and is compiled for its own instruction set: 16 lanes are then
+   one or two vectors. Every fused multiply-add is written as one, and the compiler fuses nothing,
+   so that every file gives the same bits (I2). Internal header. */
 #ifndef TN_GENERIC_H
 #define TN_GENERIC_H
 
@@ -117,7 +116,7 @@ static inline tn_real fold(tn_real s[LANES])
 }
 
 /* The last n < 16 elements of x, filled up with a value that does not change the result. */
-static inline void last(tn_real out[LANES], int64_t n, const tn_real *x, tn_real fill)
+static inline void tail_of(tn_real out[LANES], int64_t n, const tn_real *x, tn_real fill)
 {
     for (int l = 0; l < LANES; l++)
         out[l] = l < n ? x[l] : fill;
@@ -129,13 +128,13 @@ static tn_real k_sum(int64_t n, const tn_real *x)
     for (; n >= LANES; n -= LANES, x += LANES)
         add_lanes(LANES, x, s);
     if (n > 0) {
-        last(tail, n, x, 0);
+        tail_of(tail, n, x, 0);
         add_lanes(LANES, tail, s);
     }
     return fold(s);
 }
 
-static inline void dot_block(const tn_real *x, const tn_real *y, tn_real s[LANES])
+static inline void dot_lanes(const tn_real *x, const tn_real *y, tn_real s[LANES])
 {
     for (int l = 0; l < LANES; l++)
         s[l] = fused(x[l], y[l], s[l]);
@@ -145,11 +144,11 @@ static tn_real k_dot(int64_t n, const tn_real *x, const tn_real *y)
 {
     tn_real s[LANES] = { 0 }, tail_x[LANES], tail_y[LANES];
     for (; n >= LANES; n -= LANES, x += LANES, y += LANES)
-        dot_block(x, y, s);
+        dot_lanes(x, y, s);
     if (n > 0) {
-        last(tail_x, n, x, 0);
-        last(tail_y, n, y, 0);
-        dot_block(tail_x, tail_y, s);
+        tail_of(tail_x, n, x, 0);
+        tail_of(tail_y, n, y, 0);
+        dot_lanes(tail_x, tail_y, s);
     }
     return fold(s);
 }
@@ -163,11 +162,11 @@ static inline void max_lanes(int n, const tn_real *x, tn_real *s)
 static tn_real k_max(int64_t n, const tn_real *x)
 {
     tn_real s[LANES], tail[LANES];
-    last(s, 0, x, -INFINITY);
+    tail_of(s, 0, x, -INFINITY);
     for (; n >= LANES; n -= LANES, x += LANES)
         max_lanes(LANES, x, s);
     if (n > 0) {
-        last(tail, n, x, -INFINITY);
+        tail_of(tail, n, x, -INFINITY);
         max_lanes(LANES, tail, s);
     }
     max_lanes(8, s + 8, s);
@@ -177,7 +176,7 @@ static tn_real k_max(int64_t n, const tn_real *x)
     return s[0];
 }
 
-static inline void square_block(const tn_real *x, tn_real shift, tn_real s[LANES])
+static inline void square_lanes(const tn_real *x, tn_real shift, tn_real s[LANES])
 {
     for (int l = 0; l < LANES; l++)
         s[l] = fused(x[l] - shift, x[l] - shift, s[l]);
@@ -187,10 +186,10 @@ static tn_real k_square_sum(int64_t n, const tn_real *x, tn_real shift)
 {
     tn_real s[LANES] = { 0 }, tail[LANES];
     for (; n >= LANES; n -= LANES, x += LANES)
-        square_block(x, shift, s);
+        square_lanes(x, shift, s);
     if (n > 0) {
-        last(tail, n, x, shift);
-        square_block(tail, shift, s);
+        tail_of(tail, n, x, shift);
+        square_lanes(tail, shift, s);
     }
     return fold(s);
 }
@@ -233,7 +232,7 @@ static void k_norm(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, cons
 }
 
 /* Adds dy w to s and dy w (x - mean) rstd to t. */
-static inline void norm_block(const tn_real *x, const tn_real *dy, const tn_real *w, tn_real mean,
+static inline void norm_lanes(const tn_real *x, const tn_real *dy, const tn_real *w, tn_real mean,
                               tn_real rstd, tn_real s[LANES], tn_real t[LANES])
 {
     for (int l = 0; l < LANES; l++) {
@@ -249,12 +248,12 @@ static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real 
     tn_real s[LANES] = { 0 }, t[LANES] = { 0 }, tail_x[LANES], tail_dy[LANES], tail_w[LANES];
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        norm_block(x + i, dy + i, w + i, mean, rstd, s, t);
+        norm_lanes(x + i, dy + i, w + i, mean, rstd, s, t);
     if (i < n) {
-        last(tail_x, n - i, x + i, mean);
-        last(tail_dy, n - i, dy + i, 0);
-        last(tail_w, n - i, w + i, 0);
-        norm_block(tail_x, tail_dy, tail_w, mean, rstd, s, t);
+        tail_of(tail_x, n - i, x + i, mean);
+        tail_of(tail_dy, n - i, dy + i, 0);
+        tail_of(tail_w, n - i, w + i, 0);
+        norm_lanes(tail_x, tail_dy, tail_w, mean, rstd, s, t);
     }
     tn_real m1 = fold(s) / (tn_real)n, m2 = fold(t) / (tn_real)n;
     for (i = 0; i < n; i++) {

@@ -1,17 +1,17 @@
 /* kernels.h - the arithmetic that has one version per instruction set. Internal header.
 
-   Every function is pure and runs on the calling thread. scalar.c is complete and is the definition.
-   In f32 every other file gives the same bits, for three reasons: vectors lie across outputs, never
-   along a sum; a reduction has 16 virtual lanes, whatever the width of a vector, and adds lane l + 8
-   to lane l, then l + 4, l + 2 and l + 1; and fused multiply-adds stand in the same places. */
+   Every function is pure and runs on the calling thread. scalar.c is complete and is the
+   definition. In f32 every other file gives the same bits, for three reasons: vectors lie across
+   outputs, never along a sum; a reduction has 16 virtual lanes, whatever the width of a vector, and
+   adds lane l + 8 to lane l, then l + 4, l + 2 and l + 1; and fused multiply-adds stand in the same
+   places. */
 #ifndef TN_KERNELS_H
 #define TN_KERNELS_H
 
 #include "core/core.h"
 
-enum {
-    TN_KC = 384
-}; /* length of one chain of multiply-adds in a product: part of the definition */
+/* Length of one chain of multiply-adds in a product: part of the definition. */
+enum { TN_KC = 384 };
 
 typedef struct tn_kernels {
     const char *isa;
@@ -23,7 +23,8 @@ typedef struct tn_kernels {
                  ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
                  ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc);
     int tile_cols;
-    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols; one of
+    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols;
+       one of
        brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
                  tn_real *panel);
@@ -35,7 +36,8 @@ typedef struct tn_kernels {
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
     tn_real (*max)(int64_t n, const tn_real *x); /* -inf for n = 0; a NaN is skipped */
     tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
-    /* y = exp(x - shift), returns the sum of y. exp: 0 below -87.3, relative error < 2e-7. x may be y */
+    /* y = exp(x - shift), returns the sum of y. exp: 0 below -87.3, relative error < 2e-7. x may be
+       y */
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
     void (*axpy)(int64_t n, tn_real a, const tn_real *x, tn_real *y); /* y = fma(a, x, y) */
     void (*scale)(int64_t n, tn_real a, tn_real *x);                  /* x = a x */
@@ -52,14 +54,16 @@ typedef struct tn_kernels {
     /* y = (x - mean) rstd w + b (b may be NULL) */
     void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
                  const tn_real *b, tn_real *y);
-    /* dx = beta dx + rstd (dy w - m1 - (x - mean) rstd m2), m1 = mean(dy w), m2 = mean(dy w (x - mean) rstd) */
+    /* dx = beta dx + rstd (dy w - m1 - (x - mean) rstd m2), m1 = mean(dy w), m2 = mean(dy w (x -
+       mean) rstd) */
     void (*norm_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
                       const tn_real *w, tn_real beta, tn_real *dx);
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
 } tn_kernels;
 
-/* The kernels of that name. NULL if there are none in this build or the CPU cannot run them. isa NULL
-   means $TN_ISA, or the best that the CPU can run if $TN_ISA is not set. Only select.c asks the CPU. */
+/* The kernels of that name. NULL if there are none in this build or the CPU cannot run them. isa
+   NULL means $TN_ISA, or the best that the CPU can run if $TN_ISA is not set. Only select.c asks
+   the CPU. */
 const tn_kernels *tn_kernels_select(const char *isa);
 const tn_kernels *tn_kernels_of(const tn_context *c);
 

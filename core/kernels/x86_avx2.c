@@ -20,7 +20,7 @@ static inline vector zero(void)
     return _mm256_setzero_ps();
 }
 
-static inline vector all(float x)
+static inline vector broadcast(float x)
 {
     return _mm256_set1_ps(x);
 }

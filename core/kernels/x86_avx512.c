@@ -19,7 +19,7 @@ static inline vector zero(void)
     return _mm512_setzero_ps();
 }
 
-static inline vector all(float x)
+static inline vector broadcast(float x)
 {
     return _mm512_set1_ps(x);
 }

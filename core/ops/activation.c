@@ -5,8 +5,8 @@
        gelu_erf:  y = a/2 (1 + erf(a / sqrt(2)))
        silu:      y = a / (1 + exp(-a))
 
-   Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415: gelu_erf, of which gelu is the
-   approximation that GPT-2 has, and silu. */
+   Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415: gelu_erf, of which gelu is
+   the approximation that GPT-2 has, and silu. */
 #include "core/ops/ops.h"
 
 typedef void kernel(int64_t n, const tn_real *x, tn_real *y);

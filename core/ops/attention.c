@@ -36,9 +36,9 @@ typedef struct job {
     view dq, dk, dv, dout;
     tn_real zero_q, zero_k, zero_v; /* beta of each gradient */
     tn_real *logs;                  /* L (B,H,T); NULL: not kept */
-    tn_real *memory;                /* a piece of `piece` numbers for each thread */
-    int64_t piece;
-    atomic_bool failed; /* no memory inside a product */
+    tn_real *memory;                /* `room` numbers for each thread */
+    int64_t room;
+    atomic_bool failed; /* memory is out inside a product */
 } job;
 
 static view columns(view m, int64_t row, int64_t col)
@@ -57,10 +57,9 @@ static bool packed(const tn_node *n)
 static int64_t head_size(const tn_node *n)
 {
     const tn_tensor *q = n->in[0], *k = n->in[1];
-    int64_t heads = n->attr.i[0], kv_heads = n->attr.i[1],
-            parts = packed(n) ? heads + 2 * kv_heads : heads;
-    int64_t size = tn_cols(q) / parts;
-    bool fits = tn_cols(q) == parts * size && (packed(n) || tn_cols(k) == kv_heads * size);
+    int64_t heads = n->attr.i[0], kv_heads = n->attr.i[1];
+    int64_t across = packed(n) ? heads + 2 * kv_heads : heads, size = tn_cols(q) / across;
+    bool fits = tn_cols(q) == across * size && (packed(n) || tn_cols(k) == kv_heads * size);
     return fits ? size : 0;
 }
 
@@ -72,7 +71,7 @@ static int check_start(tn_tape *t, const tn_node *n)
         return tn_refuse_shapes(t, n);
     for (int64_t b = 0; start && b < start->dim[0]; b++)
         if (start->i[b] < 0 || start->i[b] > last)
-            return tn_refuse(t, n->op, TN_EARG, "start %d of row %lld, expected 0 to %lld",
+            return tn_refuse(t, n->op, TN_EARG, "start %d of row %lld; expected 0 to %lld",
                              start->i[b], (long long)b, (long long)last);
     return 0;
 }
@@ -92,27 +91,29 @@ static int attention_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_start(t, n);
 }
 
-static job job_of(tn_tape *t, const tn_node *n, int64_t piece)
+static job job_of(tn_tape *t, const tn_node *n, int64_t room)
 {
     tn_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2], *start = n->in[3];
-    job j = { .context = tn_tape_context(t),
-              .kernels = tn_kernels_on(t),
-              .batch = q->dim[0],
-              .queries = q->dim[1],
-              .keys = k->dim[1],
-              .heads = n->attr.i[0],
-              .kv_heads = n->attr.i[1],
-              .size = head_size(n),
-              .start = start ? start->i : NULL,
-              .logs = n->saved,
-              .piece = piece };
+    job j = {
+        .context = tn_tape_context(t),
+        .kernels = tn_kernels_on(t),
+        .batch = q->dim[0],
+        .queries = q->dim[1],
+        .keys = k->dim[1],
+        .heads = n->attr.i[0],
+        .kv_heads = n->attr.i[1],
+        .size = head_size(n),
+        .start = start ? start->i : NULL,
+        .logs = n->saved,
+        .room = room,
+    };
     j.scale = (tn_real)(1 / sqrt((double)j.size));
     j.q = (view){ q->x, tn_cols(q) };
     j.k = (view){ k->x + (packed(n) ? j.heads * j.size : 0), tn_cols(k) };
     j.v = (view){ v->x + (packed(n) ? (j.heads + j.kv_heads) * j.size : 0), tn_cols(v) };
     j.o = (view){ n->out->x, tn_cols(n->out) };
     j.dout = (view){ n->out->g, tn_cols(n->out) };
-    j.memory = tn_temporary(t, (size_t)(tn_context_threads(j.context) * piece) * sizeof *j.memory);
+    j.memory = tn_temporary(t, (size_t)(tn_context_threads(j.context) * room) * sizeof *j.memory);
     return j;
 }
 
@@ -144,8 +145,8 @@ static void scores(job *j, int thread, tn_matrix a, tn_matrix b, int64_t edge, t
 
 /* ---- forward ---- */
 
-/* One row of scores, of which `seen` columns count, into exp(S - m'); the rest of the tile becomes 0.
-   Brings m, l and (unless this is the first tile) o up to the new maximum. */
+/* One row of scores, of which `seen` columns count, into exp(S - m'); the rest of the tile becomes
+   0. Brings m, l and (unless this is the first tile) o up to the new maximum. */
 static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_real *m, tn_real *l,
                        tn_real *o)
 {
@@ -168,7 +169,7 @@ static void stream_row(const job *j, int64_t seen, bool first, tn_real *s, tn_re
 static void forward_tile(job *j, int thread, view q, view k, view v, view o, int64_t rows,
                          int64_t at, tn_real *logs)
 {
-    tn_real *s = j->memory + thread * j->piece, m[TILE], l[TILE]; // s (TILE,TILE)
+    tn_real *s = j->memory + thread * j->room, m[TILE], l[TILE]; // s (TILE,TILE)
     for (int64_t i = 0; i < rows; i++) {
         m[i] = -(tn_real)INFINITY;
         l[i] = 0;
@@ -234,16 +235,18 @@ static head head_of(const job *j, int64_t b, int64_t h)
 {
     int64_t g = h / (j->heads / j->kv_heads), row = b * j->queries, key = b * j->keys;
     int64_t col = h * j->size, kv_col = g * j->size;
-    return (head){ .q = columns(j->q, row, col),
-                   .dq = columns(j->dq, row, col),
-                   .o = columns(j->o, row, col),
-                   .dout = columns(j->dout, row, col),
-                   .k = columns(j->k, key, kv_col),
-                   .dk = columns(j->dk, key, kv_col),
-                   .v = columns(j->v, key, kv_col),
-                   .dv = columns(j->dv, key, kv_col),
-                   .logs = j->logs + (b * j->heads + h) * j->queries,
-                   .at = start_of(j, b) };
+    return (head){
+        .q = columns(j->q, row, col),
+        .k = columns(j->k, key, kv_col),
+        .v = columns(j->v, key, kv_col),
+        .o = columns(j->o, row, col),
+        .dq = columns(j->dq, row, col),
+        .dk = columns(j->dk, key, kv_col),
+        .dv = columns(j->dv, key, kv_col),
+        .dout = columns(j->dout, row, col),
+        .logs = j->logs + (b * j->heads + h) * j->queries,
+        .at = start_of(j, b),
+    };
 }
 
 /* P and dS of queries [i, i+rows) and keys [c, c+keys), both (TILE,TILE) with ld TILE. */
@@ -281,7 +284,7 @@ static void add_product(job *j, int thread, tn_matrix a, tn_triangle triangle, i
 /* What keys [c, c+TILE) add to the gradients of one query head and of its key/value head. */
 static void backward_keys(job *j, int thread, const head *h, int64_t c)
 {
-    tn_real *tile = j->memory + thread * j->piece;             // P and dS (2,TILE,TILE)
+    tn_real *tile = j->memory + thread * j->room;              // P and dS (2,TILE,TILE)
     int64_t first = c > h->at ? (c - h->at) / TILE * TILE : 0; /* the first tile that sees key c */
     for (int64_t i = first; i < j->queries; i += TILE) {
         int64_t rows = tn_min(TILE, j->queries - i), keys = tn_min(TILE, h->at + i + rows - c);
@@ -331,7 +334,7 @@ static void attention_backward(tn_tape *t, const tn_node *n)
     j.dq = (view){ tn_grad(t, n, 0, &j.zero_q), j.q.ld };
     if (packed(n)) {
         if (!j.dq.x)
-            return; /* no memory */
+            return; /* memory is out */
         j.zero_k = j.zero_v = j.zero_q;
         j.dk = (view){ j.dq.x + (j.k.x - j.q.x), j.k.ld };
         j.dv = (view){ j.dq.x + (j.v.x - j.q.x), j.v.ld };
@@ -420,7 +423,7 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 4, .optional = 8,
         { { .in = { { 1, 3, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 2, 2 } } },
           "attention: shapes do not fit: (1,3,4) (1,2,4) (1,2,4)" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 }, { 1 } }, .attr = { .i = { 2, 2 } }, .ids = 1,
-            .negative_ids = true }, "attention: start -1 of row 0, expected 0 to 0" },
+            .negative_ids = true }, "attention: start -1 of row 0; expected 0 to 0" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .same = 6, /* 3 of this is 2 in 64 bits */
             .attr = { .i = { 0x5555555555555556, 0x5555555555555556 } } },
           "attention: shapes do not fit: (1,2,4) (1,2,4) (1,2,4)" },

@@ -1,8 +1,8 @@
 /* dropout.c - y = a m / (1-p), m ~ Bernoulli(1-p); without training y = a.
 
    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15
-   (2014), scaled when training. m is not stored: element i is kept when random number i of (seed, stream, draw) is
-   not below p 2^32, so that backward finds the same m. */
+   (2014), scaled when training. m is not stored: element i is kept when random number i of (seed,
+   stream, draw) is not below p 2^32, so that backward finds the same m. */
 #include "core/ops/ops.h"
 
 typedef struct job {

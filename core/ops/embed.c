@@ -2,7 +2,7 @@
 
        dw[ids[i]] += dy[i], in the order of i
 
-   Threads share out the vocabulary: each walks all ids and adds the rows that fall into its range. */
+   A task of backward is a range of the vocabulary: it walks all ids and adds the rows in its range. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -21,12 +21,14 @@ typedef struct job {
 static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *w = n->in[0], *ids = n->in[1];
-    return (job){ .kernels = tn_kernels_on(t),
-                  .w = w,
-                  .ids = ids->i,
-                  .count = tn_tensor_count(ids),
-                  .cols = w->dim[1],
-                  .dy = n->out->g };
+    return (job){
+        .kernels = tn_kernels_on(t),
+        .w = w,
+        .ids = ids->i,
+        .count = tn_tensor_count(ids),
+        .cols = w->dim[1],
+        .dy = n->out->g,
+    };
 }
 
 static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -36,7 +38,7 @@ static int embed_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse_shapes(t, n);
     for (int64_t i = 0, count = tn_tensor_count(ids); i < count; i++)
         if (ids->i[i] < 0 || ids->i[i] >= w->dim[0])
-            return tn_refuse(t, n->op, TN_EARG, "id %d at position %lld, expected 0 to %lld",
+            return tn_refuse(t, n->op, TN_EARG, "id %d at position %lld; expected 0 to %lld",
                              ids->i[i], (long long)i, (long long)w->dim[0] - 1);
     tn_shape_of(out, ids->ndim + 1, ids->dim[0], ids->dim[1], ids->dim[2], 1);
     out->dim[ids->ndim] = w->dim[1];
@@ -91,7 +93,7 @@ const tn_op tn_op_embed = { .name = "embed", .inputs = 2, .ids = 2, .frozen = 1,
         { { .in = { { 5 }, { 2, 3 } }, .ids = 5 }, "embed: shapes do not fit: (5) (2,3)" },
         { { .in = { { 5, 2 }, { 1, 1, 1, 1 } }, .ids = 5 }, "embed: shapes do not fit: (5,2) (1,1,1,1)" },
         { { .in = { { 5, 2 }, { 1 } }, .ids = 1, .negative_ids = true },
-          "embed: id -1 at position 0, expected 0 to 4" },
+          "embed: id -1 at position 0; expected 0 to 4" },
         { .text = "" } } };
 /* clang-format on */
 

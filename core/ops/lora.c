@@ -5,8 +5,8 @@
        with D = dY[:, col : col+out]:
        dB += s D^T h    dh = s D B    dA += dh^T drop(X)    dX += drop'(dh A)
 
-   Hu et al., "LoRA: low-rank adaptation of large language models", arXiv:2106.09685. s is multiplied
-   into the narrow matrices (N,R) alone. drop(X) is computed again in backward, never kept. */
+   Hu et al., "LoRA: low-rank adaptation of large language models", arXiv:2106.09685. s is
+   multiplied into the narrow matrices (N,R) only. drop(X) is never kept: backward computes it again. */
 #include "core/ops/ops.h"
 
 typedef struct sizes {
@@ -47,7 +47,7 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return tn_refuse_dropout(t, n, n->attr.r[1]);
 }
 
-/* drop(X): X itself, or a temporary copy. NULL: no memory. */
+/* drop(X): X itself, or a temporary copy. NULL when memory is out. */
 static const tn_real *dropped(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *x = n->in[1];
@@ -110,7 +110,7 @@ static void lora_dx(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh, tn_real
     tn_multiply(t, n, tn_product_of(dh, a, beta, dx, z.in));
 }
 
-/* h = x A^T with x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
+/* h = x A^T, x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
 static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh)
 {
     const tn_tensor *x = n->in[1];

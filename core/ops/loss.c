@@ -7,8 +7,8 @@
    loss of a row is (m - z[label]) + log(sum exp(z - m)). Losses are added in the order of rows, in
    double.
 
-   linear_xent: z = X W^T is made for a chunk of rows at a time, of the rows that count alone. Its
-   forward makes what backward needs at once, for dloss = 1, so that logits are computed once:
+   linear_xent computes z = X W^T for a chunk of rows at a time, and only for rows that count.
+   forward also computes the gradients, for dloss = 1, so that logits are computed once:
        dX = dz W   dW = dz^T X */
 #include "core/ops/ops.h"
 
@@ -37,7 +37,7 @@ static void run(tn_tape *t, job *j, tn_range_body *body)
     tn_over_rows(t, j->rows, j->cols, body, j);
 }
 
-/* Targets below the number of classes; as many as rows. */
+/* There are as many labels as rows, and each is below the number of classes. */
 static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, int64_t rows,
                         int64_t classes)
 {
@@ -46,7 +46,7 @@ static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, i
     for (int64_t i = 0; i < rows; i++)
         if (labels->i[i] >= classes)
             return tn_refuse(t, n->op, TN_EARG,
-                             "label %d at position %lld, expected less than %lld", labels->i[i],
+                             "label %d at position %lld; expected less than %lld", labels->i[i],
                              (long long)i, (long long)classes);
     return 0;
 }
@@ -59,7 +59,7 @@ static int64_t rows_that_count(const tn_tensor *labels)
     return count;
 }
 
-/* 1 / M */
+/* 1 / M, or 0 if no row counts */
 static double weight_of(const tn_node *n, int64_t rows)
 {
     int64_t tokens = n->attr.i[0] > 0 ? n->attr.i[0] : rows;
@@ -166,7 +166,7 @@ const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids =
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
         { { .in = { { 2, 3 }, { 3 } }, .ids = 3 }, "cross_entropy: shapes do not fit: (2,3) (3)" },
-        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: label 1 at position 0, expected less than 1" },
+        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: label 1 at position 0; expected less than 1" },
         { .text = "" } } };
 /* clang-format on */
 
@@ -195,14 +195,14 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
-/* Rows of a chunk: a function of V, and of whether dW is wanted, whose sum over tokens is cut here. */
+/* Rows of a chunk. They depend on V, and on whether dW is wanted: chunks cut its sum over tokens. */
 static int64_t chunk_rows(int64_t vocab, bool dw)
 {
-    int64_t least = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / least * least;
-    return rows > least ? rows : least;
+    int64_t unit = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / unit * unit;
+    return rows > unit ? rows : unit;
 }
 
-/* Room for what backward needs, and which rows count. NULL: no memory. */
+/* Room for what backward needs, and which rows count. NULL when memory is out. */
 static kept *new_kept(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1], *labels = n->in[2];
@@ -321,7 +321,7 @@ static void scale_rows(void *arg, int64_t first, int64_t end, int thread)
     }
 }
 
-/* loss = cross_entropy(x W^T); the gradients for dloss = 1 are there */
+/* loss = cross_entropy(x W^T). forward has left the gradients for dloss = 1. */
 static void linear_xent_backward(tn_tape *t, const tn_node *n)
 {
     const kept *k = n->saved;
@@ -364,7 +364,7 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
         { { .in = { { 2, 3 }, { 4, 2 }, { 2 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,2) (2)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 3 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,3) (3)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .ids = 6 },
-          "linear_xent: label 5 at position 0, expected less than 4" },
+          "linear_xent: label 5 at position 0; expected less than 4" },
         { .text = "" } } };
 /* clang-format on */
 

@@ -5,7 +5,8 @@
        with z = (x - mean) r and d = dy w:
        dx = r (d - mean(d) - z mean(d z))    dw = sum over rows of dy z    db = sum over rows of dy
 
-   Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450. Kept for backward: mean and r of each row. */
+   Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450. Kept for backward: mean and r of each
+   row. */
 #include "core/ops/ops.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (w->ndim != 1 || w->dim[0] != tn_cols(x) || (b && !tn_same_shape(b, w)))
         return tn_refuse_shapes(t, n);
     if (!(n->attr.r[0] > 0))
-        return tn_refuse(t, n->op, TN_EARG, "eps is %g, expected more than 0", n->attr.r[0]);
+        return tn_refuse(t, n->op, TN_EARG, "eps is %g; expected more than 0", n->attr.r[0]);
     tn_like(out, x);
     return 0;
 }
@@ -34,16 +35,18 @@ static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static job job_of(tn_tape *t, const tn_node *n, tn_real *memory)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2];
-    return (job){ .kernels = tn_kernels_on(t),
-                  .rows = tn_rows(x),
-                  .cols = tn_cols(x),
-                  .eps = n->attr.r[0],
-                  .x = x->x,
-                  .w = n->in[1]->x,
-                  .b = b ? b->x : NULL,
-                  .dy = n->out->g,
-                  .mean = memory,
-                  .rstd = memory + tn_rows(x) };
+    return (job){
+        .kernels = tn_kernels_on(t),
+        .rows = tn_rows(x),
+        .cols = tn_cols(x),
+        .eps = n->attr.r[0],
+        .x = x->x,
+        .w = n->in[1]->x,
+        .b = b ? b->x : NULL,
+        .dy = n->out->g,
+        .mean = memory,
+        .rstd = memory + tn_rows(x),
+    };
 }
 
 static void norm_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -124,7 +127,7 @@ const tn_op tn_op_layer_norm = { .name = "layer_norm", .inputs = 3, .optional = 
         { { .in = { { 2, 3 }, { 2 } }, .attr = { .r = { 1e-5 } } }, "layer_norm: shapes do not fit: (2,3) (2)" },
         { { .in = { { 2, 3 }, { 3 }, { 4 } }, .attr = { .r = { 1e-5 } } },
           "layer_norm: shapes do not fit: (2,3) (3) (4)" },
-        { { .in = { { 2, 3 }, { 3 } } }, "layer_norm: eps is 0, expected more than 0" },
+        { { .in = { { 2, 3 }, { 3 } } }, "layer_norm: eps is 0; expected more than 0" },
         { .text = "" } } };
 /* clang-format on */
 

@@ -134,14 +134,14 @@ typedef struct token_sum {
     int64_t cols;
     tn_rows_sum *body;
     const void *arg;
-    tn_real *part; /* (blocks,cols) */
+    tn_real *part; /* (ranges,cols) */
 } token_sum;
 
-static void sum_block(void *arg, int64_t from, int64_t to, int thread)
+static void sum_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const token_sum *s = arg;
-    tn_real *part = s->part + from / TN_TOKEN_BLOCK * s->cols; // (cols)
+    tn_real *part = s->part + from / TN_TOKEN_RANGE * s->cols; // (cols)
     memset(part, 0, (size_t)s->cols * sizeof *part);
     s->body(s->arg, from, to, part);
 }
@@ -149,15 +149,15 @@ static void sum_block(void *arg, int64_t from, int64_t to, int thread)
 void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg,
                  tn_real beta, tn_real *y)
 {
-    int64_t blocks = tn_ranges(rows, TN_TOKEN_BLOCK);
+    int64_t ranges = tn_ranges(rows, TN_TOKEN_RANGE);
     token_sum s = { .cols = cols, .body = body, .arg = arg };
-    s.part = tn_temporary(t, (size_t)(blocks * cols) * sizeof *s.part);
+    s.part = tn_temporary(t, (size_t)(ranges * cols) * sizeof *s.part);
     if (!s.part)
         return;
-    tn_parallel_ranges(tn_tape_context(t), rows, TN_TOKEN_BLOCK, sum_block, &s);
+    tn_parallel_ranges(tn_tape_context(t), rows, TN_TOKEN_RANGE, sum_range, &s);
     if (beta == 0)
         memset(y, 0, (size_t)cols * sizeof *y);
-    for (int64_t i = 0; i < blocks; i++)
+    for (int64_t i = 0; i < ranges; i++)
         tn_kernels_on(t)->axpy(cols, 1, s.part + i * cols, y);
 }
 

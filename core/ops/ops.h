@@ -3,7 +3,7 @@
        const tn_real *w = tn_values(t, n->in[1]);           values of a weight of any type
        tn_multiply(t, n, tn_product_of(dy, b, beta, dx, in)); dx = beta dx + dy b
 
-   Ownership: what comes back is temporary memory of the tape. Errors stick to the tape. */
+   Ownership: what these return is temporary memory of the tape. Errors stick to the tape. */
 #ifndef TN_OPS_H
 #define TN_OPS_H
 
@@ -13,7 +13,7 @@
 
 enum {
     TN_CHUNK = 16384,    /* elements in a range of an elementwise op */
-    TN_TOKEN_BLOCK = 256 /* rows in one partial sum over tokens: part of the definition */
+    TN_TOKEN_RANGE = 256 /* rows in one partial sum over tokens: part of the definition */
 };
 
 /* The two commonest `shape` of an op: out is like operand 0; out is one number, (1). */
@@ -39,13 +39,14 @@ tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
 void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
 
-/* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL: no
-   memory. tn_widen converts n elements from element `from` on; bf16 and f16 may lie at any address. */
+/* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL when
+   memory is out. */
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
+/* Converts n elements of a, from element `from` on; bf16 and f16 may lie at any address. */
 void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to);
 
-/* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero; the
-   sums of fixed blocks of TN_TOKEN_BLOCK rows are added in order. */
+/* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero;
+   the sums of ranges of TN_TOKEN_RANGE rows are added in order. */
 typedef void tn_rows_sum(const void *arg, int64_t from, int64_t to, tn_real *sum);
 void tn_sum_rows(tn_tape *t, int64_t rows, int64_t cols, tn_rows_sum *body, const void *arg,
                  tn_real beta, tn_real *y);
@@ -56,16 +57,18 @@ void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn
 /* y = beta y + x, on all threads. */
 void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y);
 
-/* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of `stream`:
-   the same m whenever it is asked for, and for a second tensor at hardly any cost (its y may be
-   NULL). Without training, or with p 0, m / (1-p) is 1. */
+/* One tensor of tn_drop; y NULL: none. */
 typedef struct tn_masked {
     const tn_real *x;
     tn_real beta, *y;
 } tn_masked;
+/* y = beta y + x m / (1-p), element by element, m ~ Bernoulli(1-p) from the node's draw of
+   `stream`. m is the same in every call, and for both tensors; the second one costs hardly
+   anything. In evaluation, or with p 0, m / (1-p) is 1. */
 void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count,
              tn_masked first, tn_masked second);
-bool tn_drops(const tn_node *n, double p);
-int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p); /* unless 0 <= p < 1 */
+bool tn_drops(const tn_node *n, double p); /* in training, and p > 0 */
+/* Refuses p unless 0 <= p < 1; else 0. */
+int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p);
 
 #endif

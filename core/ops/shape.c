@@ -11,7 +11,7 @@ static int reshape_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const int64_t *d = n->attr.i;
     char from[64], to[64];
     if (ndim < 1 || ndim > TN_MAX_NDIM)
-        return tn_refuse(t, n->op, TN_EARG, "%d dimensions, expected 1 to %d", ndim,
+        return tn_refuse(t, n->op, TN_EARG, "%d dimensions; expected 1 to %d", ndim,
                          (int)TN_MAX_NDIM);
     tn_shape_of(out, ndim, d[0], d[1], d[2], d[3]);
     int64_t left = tn_tensor_count(n->in[0]);
@@ -52,7 +52,7 @@ const tn_op tn_op_reshape = { .name = "reshape", .inputs = 1, .view = true,
           "reshape: (4,2) does not have as many elements as (2,3)" },
         { { .in = { { 2, 3 } }, .attr = { .i = { -2, -3 }, .u = 2 } },
           "reshape: (-2,-3) does not have as many elements as (2,3)" },
-        { { .in = { { 2, 3 } }, .attr = { .u = 5 } }, "reshape: 5 dimensions, expected 1 to 4" },
+        { { .in = { { 2, 3 } }, .attr = { .u = 5 } }, "reshape: 5 dimensions; expected 1 to 4" },
         { .text = "" } } };
 /* clang-format on */
 
@@ -66,15 +66,14 @@ tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
     return tn_apply(t, &tn_op_reshape, (tn_tensor *[]){ a }, attr);
 }
 
-/* ---- moving blocks of columns ---- */
+/* ---- moving columns ---- */
 
 typedef struct job {
-    int64_t rows, cols; /* of the block */
+    int64_t rows, cols; /* that move */
     const tn_real *from;
-    int64_t from_ld; /* row r at from + r from_ld; NULL: zeros */
-    tn_real *to;
+    int64_t from_ld; /* row r at from + r from_ld; from NULL: zeros */
+    tn_real beta, *to;
     int64_t to_ld;
-    tn_real beta;
 } job;
 
 static void move_rows(void *arg, int64_t first, int64_t end, int thread)
@@ -93,11 +92,13 @@ static void move_rows(void *arg, int64_t first, int64_t end, int thread)
     }
 }
 
-/* to = beta to + from, a block of rows x cols */
-static void move(tn_tape *t, job j)
+/* to = beta to + from, `cols` columns of each row; row r of a matrix is at x + r ld. */
+static void move(tn_tape *t, int64_t rows, int64_t cols, const tn_real *from, int64_t from_ld,
+                 tn_real beta, tn_real *to, int64_t to_ld)
 {
-    if (j.cols)
-        tn_over_rows(t, j.rows, j.cols, move_rows, &j);
+    job j = { rows, cols, from, from_ld, beta, to, to_ld };
+    if (cols)
+        tn_over_rows(t, rows, cols, move_rows, &j);
 }
 
 /* ---- slice: columns [i[0], i[1]) ---- */
@@ -117,12 +118,7 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 static void slice_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *a = n->in[0], *out = n->out;
-    move(t, (job){ .rows = tn_rows(a),
-                   .cols = tn_cols(out),
-                   .from = a->x + n->attr.i[0],
-                   .from_ld = tn_cols(a),
-                   .to = out->x,
-                   .to_ld = tn_cols(out) });
+    move(t, tn_rows(a), tn_cols(out), a->x + n->attr.i[0], tn_cols(a), 0, out->x, tn_cols(out));
 }
 
 /* y = a[from:to]; the other columns of da are zero */
@@ -133,17 +129,11 @@ static void slice_backward(tn_tape *t, const tn_node *n)
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
     if (!da)
         return;
-    move(t, (job){ .rows = rows,
-                   .cols = to - from,
-                   .from = n->out->g,
-                   .from_ld = to - from,
-                   .to = da + from,
-                   .to_ld = width,
-                   .beta = beta });
+    move(t, rows, to - from, n->out->g, to - from, beta, da + from, width);
     if (beta != 0)
         return;
-    move(t, (job){ .rows = rows, .cols = from, .to = da, .to_ld = width });
-    move(t, (job){ .rows = rows, .cols = width - to, .to = da + to, .to_ld = width });
+    move(t, rows, from, NULL, 0, 0, da, width);
+    move(t, rows, width - to, NULL, 0, 0, da + to, width);
 }
 
 /* clang-format off */
@@ -186,12 +176,7 @@ static void concat_forward(tn_tape *t, tn_node *n)
     int64_t width = tn_cols(n->out), col = 0;
     for (int i = 0; i < 2; i++) {
         const tn_tensor *a = n->in[i];
-        move(t, (job){ .rows = tn_rows(a),
-                       .cols = tn_cols(a),
-                       .from = a->x,
-                       .from_ld = tn_cols(a),
-                       .to = n->out->x + col,
-                       .to_ld = width });
+        move(t, tn_rows(a), tn_cols(a), a->x, tn_cols(a), 0, n->out->x + col, width);
         col += tn_cols(a);
     }
 }
@@ -204,13 +189,7 @@ static void concat_backward(tn_tape *t, const tn_node *n)
         const tn_tensor *a = n->in[i];
         tn_real beta, *da = tn_grad(t, n, i, &beta);
         if (da)
-            move(t, (job){ .rows = tn_rows(a),
-                           .cols = tn_cols(a),
-                           .from = n->out->g + col,
-                           .from_ld = width,
-                           .to = da,
-                           .to_ld = tn_cols(a),
-                           .beta = beta });
+            move(t, tn_rows(a), tn_cols(a), n->out->g + col, width, beta, da, tn_cols(a));
         col += tn_cols(a);
     }
 }

@@ -15,12 +15,14 @@ typedef struct job {
 static job job_of(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *a = n->in[0];
-    return (job){ .kernels = tn_kernels_on(t),
-                  .rows = tn_rows(a),
-                  .cols = tn_cols(a),
-                  .a = a->x,
-                  .y = n->out->x,
-                  .dy = n->out->g };
+    return (job){
+        .kernels = tn_kernels_on(t),
+        .rows = tn_rows(a),
+        .cols = tn_cols(a),
+        .a = a->x,
+        .y = n->out->x,
+        .dy = n->out->g,
+    };
 }
 
 static void softmax_rows(void *arg, int64_t from, int64_t to, int thread)

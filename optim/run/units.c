@@ -262,8 +262,8 @@ static bool take_memory(tn_optim *o)
     o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
     cut_gradients(o);
     int64_t sums = o->chunk_count > o->count ? o->chunk_count : o->count;
-    o->state = tn_block_new(o->state_room + ALIGN);
-    o->scratch = tn_block_new(o->scratch_room + ALIGN);
+    o->state = tn_pages_new(o->state_room + ALIGN);
+    o->scratch = tn_pages_new(o->scratch_room + ALIGN);
     o->chunks = calloc((size_t)o->chunk_count + 1, sizeof *o->chunks);
     o->sums = calloc((size_t)sums + 1, sizeof *o->sums);
     if (!o->state || !o->scratch || !o->chunks || !o->sums)
@@ -315,9 +315,9 @@ void tn_units_free(tn_optim *o)
     free(o->chunks);
     free(o->sums);
     if (o->state)
-        tn_block_free(o->state, o->state_room + ALIGN);
+        tn_pages_free(o->state, o->state_room + ALIGN);
     if (o->scratch)
-        tn_block_free(o->scratch, o->scratch_room + ALIGN);
+        tn_pages_free(o->scratch, o->scratch_room + ALIGN);
 }
 
 /* A block of a weight has the weight's name, a block of a pair that of its layer. */

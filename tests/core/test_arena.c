@@ -9,7 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Where an arena takes its memory: one range of addresses; chunks, as the process has a limit of them. */
+/* Where an arena takes its memory: one range of addresses; chunks, as the process has a limit of
+   them. */
 /* clang-format off */
 static const struct { const char *name; rlim_t addresses; } homes[] = {
     { "one range", RLIM_INFINITY },
@@ -112,8 +113,8 @@ START_TEST(longer_steps_take_no_second_arena)
 }
 END_TEST
 
-/* Bytes that the system refuses: more than any machine has; more than there are addresses, where it has
-   been told to promise anything (vm.overcommit_memory is 1). */
+/* Bytes that the system refuses: more than any machine has; more than there are addresses, where it
+   has been told to promise anything (vm.overcommit_memory is 1). */
 static size_t too_many(void)
 {
     char mode = '0';
@@ -136,7 +137,7 @@ START_TEST(refuses_what_no_machine_has)
     ck_assert_ptr_null(tn_buffers_take(&p, bytes));
     ck_assert_ptr_nonnull(tn_buffers_take(&p, 100));
     ck_assert_uint_eq(p.bytes, 100);
-    ck_assert_ptr_null(tn_block_new(bytes));
+    ck_assert_ptr_null(tn_pages_new(bytes));
     tn_arena_free(&a);
     tn_buffers_free(&p);
 }
@@ -164,11 +165,11 @@ END_TEST
 START_TEST(blocks_are_zero)
 {
     for (size_t n = 1; n < (size_t)4 << 20; n = 3 * n + 1) {
-        unsigned char *b = tn_block_new(n);
+        unsigned char *b = tn_pages_new(n);
         for (size_t i = 0; i < n; i++)
             ck_assert(b[i] == 0);
         memset(b, 7, n);
-        tn_block_free(b, n);
+        tn_pages_free(b, n);
     }
 }
 END_TEST

@@ -84,8 +84,8 @@ static const struct { const char *name; int (*call)(side *s); const char *text; 
 };
 /* clang-format on */
 
-/* While one thread is inside a call, another is refused; afterwards it is served. What needs no thread
-   of the context is never refused. */
+/* While one thread is inside a call, another is refused; afterwards it is served. What needs no
+   thread of the context is never refused. */
 START_TEST(second_thread_is_refused)
 {
     for (int threads = 1; threads <= 2; threads++) {
@@ -131,8 +131,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-/* Two threads at once: what is served is right (ThreadSanitizer looks on). One after the other: all is
-   served. */
+/* Two threads at once: what is served is right (ThreadSanitizer looks on). One after the other: all
+   is served. */
 START_TEST(threads_together_and_in_turn)
 {
     for (int together = 0; together < 2; together++) {

@@ -71,7 +71,7 @@ START_TEST(room_is_what_the_system_says)
         make_folders(root, systems[_i].file[i].path);
         put_file(root, systems[_i].file[i].path, systems[_i].file[i].text);
     }
-    const size_t room = tn_memory_told(root);
+    const size_t room = tn_memory_room_at(root);
     ck_assert_msg(room == systems[_i].room, "%s: %zu; expected %zu", systems[_i].name, room,
                   systems[_i].room);
     discard(root);

@@ -1,6 +1,6 @@
 /* test_ops_memory.c - how ops deal with memory.
    Weights in bf16 and f16, both layouts, masks that are not stored, work that is cut into
-   pieces, and what the streamed ops never hold. */
+   ranges, and what the streamed ops never hold. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
@@ -141,7 +141,7 @@ START_TEST(dropout_drops_its_share)
 }
 END_TEST
 
-/* ---- work that is cut into pieces ---- */
+/* ---- work that is cut into ranges ---- */
 
 START_TEST(sum_of_many)
 {
@@ -177,16 +177,16 @@ START_TEST(linear_xent_in_chunks)
 {
     enum { N = 900, V = 20000, C = 3 };
     bench b = bench_new();
-    tn_tensor *x[2], *w[2], *targets = tn_tensor_new(TN_I32, 1, DIM(N), false);
+    tn_tensor *x[2], *w[2], *labels = tn_tensor_new(TN_I32, 1, DIM(N), false);
     for (int i = 0; i < 2; i++) {
         x[i] = tensor(2, DIM(N, C), NULL, true);
         w[i] = tensor(2, DIM(V, C), NULL, true);
     }
     for (int i = 0; i < N; i++)
-        targets->i[i] = i % 5 ? i * 22 : -1;
-    tn_tensor *fused = tn_linear_xent(b.t, x[0], w[0], targets, 0);
+        labels->i[i] = i % 5 ? i * 22 : -1;
+    tn_tensor *fused = tn_linear_xent(b.t, x[0], w[0], labels, 0);
     tn_tensor *plain =
-        tn_cross_entropy(b.t, tn_linear(b.t, x[1], w[1], NULL, TN_OUT_IN), targets, 0);
+        tn_cross_entropy(b.t, tn_linear(b.t, x[1], w[1], NULL, TN_OUT_IN), labels, 0);
     double tolerance = sizeof(tn_real) == 8 ? 1e-13 : 2e-6;
     ck_assert_double_lt(distance(fused->x, plain->x, 1), tolerance);
     ck_assert_int_eq(tn_backward(b.t, tn_add(b.t, fused, plain)), 0);
@@ -196,7 +196,7 @@ START_TEST(linear_xent_in_chunks)
         tn_tensor_free(x[i]);
         tn_tensor_free(w[i]);
     }
-    tn_tensor_free(targets);
+    tn_tensor_free(labels);
     bench_free(b);
 }
 END_TEST
@@ -222,13 +222,13 @@ START_TEST(linear_xent_holds_no_logits)
     enum { N = 1024, V = 20000 };
     bench b = bench_new();
     tn_tensor *x = tensor(2, DIM(N, 2), NULL, true), *w = tensor(2, DIM(V, 2), NULL, true);
-    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(N), false);
-    tn_tensor *loss = tn_linear_xent(b.t, x, w, targets, 0);
+    tn_tensor *labels = tn_tensor_new(TN_I32, 1, DIM(N), false);
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, labels, 0);
     ck_assert_int_eq(tn_backward(b.t, loss), 0);
     ck_assert_int_lt((int64_t)tn_tape_memory(b.t), (int64_t)(8 << 20) * (int64_t)sizeof(tn_real));
     tn_tensor_free(x);
     tn_tensor_free(w);
-    tn_tensor_free(targets);
+    tn_tensor_free(labels);
     bench_free(b);
 }
 END_TEST

@@ -74,16 +74,15 @@ START_TEST(loss_divides_by_tokens)
     bench b = bench_new();
     tn_tensor *x = tensor(2, DIM(3, 1), VALUES(0, 0, 0), false),
               *w = tensor(2, DIM(4, 1), VALUES(1, 2, 3, 4), false);
-    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(3), false),
+    tn_tensor *labels = tn_tensor_new(TN_I32, 1, DIM(3), false),
               *z = tn_linear(b.t, x, w, NULL, TN_OUT_IN);
-    targets->i[1] = -1;
-    expect("cross_entropy", tn_cross_entropy(b.t, z, targets, 0), VALUES(1.3862943611));
-    expect("cross_entropy of 8", tn_cross_entropy(b.t, z, targets, 8),
-           VALUES(2 * 1.3862943611 / 8));
-    expect("linear_xent of 8", tn_linear_xent(b.t, x, w, targets, 8), VALUES(2 * 1.3862943611 / 8));
+    labels->i[1] = -1;
+    expect("cross_entropy", tn_cross_entropy(b.t, z, labels, 0), VALUES(1.3862943611));
+    expect("cross_entropy of 8", tn_cross_entropy(b.t, z, labels, 8), VALUES(2 * 1.3862943611 / 8));
+    expect("linear_xent of 8", tn_linear_xent(b.t, x, w, labels, 8), VALUES(2 * 1.3862943611 / 8));
     tn_tensor_free(x);
     tn_tensor_free(w);
-    tn_tensor_free(targets);
+    tn_tensor_free(labels);
     bench_free(b);
 }
 END_TEST
@@ -94,7 +93,7 @@ enum { WIDTH = 4 };
 
 typedef struct extreme {
     double z[WIDTH], p[WIDTH], loss;
-} extreme; /* loss: of target 0 */
+} extreme; /* loss: of label 0 */
 
 static const extreme extremes[] = {
     { { 0, 0, 0, 0 }, { 0.25, 0.25, 0.25, 0.25 }, 1.3862943611198906 },
@@ -111,11 +110,11 @@ START_TEST(extreme_logits)
     const extreme *e = &extremes[_i];
     bench b = bench_new();
     tn_tensor *z = tensor(2, DIM(1, WIDTH), e->z, true),
-              *target = tn_tensor_new(TN_I32, 1, DIM(1), false);
+              *label = tn_tensor_new(TN_I32, 1, DIM(1), false);
     tn_tensor *p = tn_softmax(b.t, z);
     for (int i = 0; i < WIDTH; i++)
         ck_assert_double_eq_tol((double)p->x[i], e->p[i], 1e-6);
-    tn_tensor *loss = tn_cross_entropy(b.t, z, target, 0);
+    tn_tensor *loss = tn_cross_entropy(b.t, z, label, 0);
     if (isinf(e->loss)) {
         ck_assert_double_eq((double)loss->x[0], INFINITY);
         ck_assert_int_eq(tn_backward(b.t, loss), TN_ENONFINITE);
@@ -127,7 +126,7 @@ START_TEST(extreme_logits)
             ck_assert_double_eq_tol((double)z->g[i], e->p[i] - (i == 0), 1e-6);
     }
     tn_tensor_free(z);
-    tn_tensor_free(target);
+    tn_tensor_free(label);
     bench_free(b);
 }
 END_TEST
@@ -173,18 +172,18 @@ START_TEST(no_row_counts)
 {
     bench b = bench_new();
     tn_tensor *x = tensor(2, DIM(2, 3), NULL, true), *w = tensor(2, DIM(5, 3), NULL, true);
-    tn_tensor *targets = tn_tensor_new(TN_I32, 1, DIM(2), false);
-    targets->i[0] = targets->i[1] = -1;
-    tn_tensor *loss = tn_linear_xent(b.t, x, w, targets, 0);
+    tn_tensor *labels = tn_tensor_new(TN_I32, 1, DIM(2), false);
+    labels->i[0] = labels->i[1] = -1;
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, labels, 0);
     loss =
-        tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), targets, 0));
+        tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), labels, 0));
     ck_assert_double_eq((double)loss->x[0], 0);
     ck_assert_int_eq(tn_backward(b.t, loss), 0);
     for (int i = 0; i < 15; i++)
         ck_assert(w->g[i] == 0 && (i >= 6 || x->g[i] == 0));
     tn_tensor_free(x);
     tn_tensor_free(w);
-    tn_tensor_free(targets);
+    tn_tensor_free(labels);
     bench_free(b);
 }
 END_TEST
