@@ -69,8 +69,8 @@ const char *tn_strerror(int code);
 
 /* Bytes that this process may use in all, including what it uses now. The smallest of these limits
    counts: the memory that the machine has available plus its swap, the limits of control groups,
-   and the limits of address space and data. The estimate is rather too high than too low. SIZE_MAX
-   if no limit is known. It reads files in /proc and /sys, which takes 0.1 ms. */
+   and the limits of address space and data. The estimate is more likely too high than too low.
+   SIZE_MAX if no limit is known. It reads files in /proc and /sys, which takes 0.1 ms. */
 size_t tn_memory_room(void);
 
 /* ---- text that people read ---- */
@@ -80,9 +80,9 @@ typedef void tn_sink(void *arg, const char *bytes, size_t n);
 
 /* As vprintf, with the conversions d i u x X o c s f e g a and the lengths l ll z; the text goes to
    put(arg, ...). Strings of %s and %c may come from an untrusted file, so these are escaped:
-   control characters (U+0080 to U+009F too), line ends, and what changes the direction of a line
-   are shown as \n \x1b \u0085; a byte that is not UTF-8 is shown as \xff. Width counts characters.
-   If a string is longer than `most` bytes (0: no limit), its middle is left out:
+   control characters (U+0080 to U+009F too), line ends, and characters that change the direction
+   of writing are shown as \n \x1b \u0085; a byte that is not UTF-8 is shown as \xff. Width counts
+   characters. If a string is longer than `most` bytes (0: no limit), its middle is left out:
    "/very/lo...ong/path". A number has at most 511 characters. */
 void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
@@ -109,7 +109,7 @@ typedef struct tn_options {
 /* Options NULL is { 0 }. Returns NULL if memory or threads cannot be allocated, or if the
    instruction set (of `isa`, or of $TN_ISA) is unknown or not supported by this CPU. */
 tn_context *tn_context_new(const tn_options *options);
-/* The context ends when the last of its tapes and params is freed, too. */
+/* The context ends once this is called and all its tapes and params are freed. */
 void tn_context_free(tn_context *c);
 int tn_context_threads(const tn_context *c);
 uint64_t tn_context_seed(const tn_context *c);
@@ -169,8 +169,8 @@ typedef struct tn_tape tn_tape;
 tn_tape *tn_tape_new(tn_context *c);
 void tn_tape_free(tn_tape *t);
 /* Forgets nodes, results, inputs and the error; keeps the memory for the next step. Afterwards
-   every call refuses the forgotten tensors with TN_ESTATE. A pointer to one is recognised until the
-   end of the next step; after that it may be another tensor. */
+   every call refuses the forgotten tensors with TN_ESTATE. A pointer to a forgotten tensor is
+   recognised until the end of the next step; after that it may point to a new tensor. */
 void tn_tape_reset(tn_tape *t);
 /* A mark is a moment in the life of a tape. A rewind to it forgets all that was made after it; what
    was made before is then as it was, even if an op has consumed it in between. The error stays:
@@ -196,7 +196,8 @@ typedef struct tn_mode {
 /* To change the mode and to restore it. */
 tn_mode tn_tape_mode(const tn_tape *t);
 void tn_tape_set_mode(tn_tape *t, tn_mode mode);
-/* Bytes of the tape: the most that results, scratch, gradients and nodes have ever taken, each. */
+/* Bytes of the tape: the most that results have ever taken, and the same of scratch, of gradients
+   and of nodes, added up. */
 size_t tn_tape_memory(const tn_tape *t);
 /* An input of the step: a tensor in the tape's memory that wants no gradient. Its values are
    undefined until the caller fills them. It lives as long as a result. Returns NULL, with an error
@@ -217,8 +218,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss);
 /* The stream of a name (of a parameter, a layer, an epoch): its FNV-1a hash. 0 for NULL. */
 uint64_t tn_stream(const char *name);
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
-/* Writes numbers 4q to 4q+3 at the cost of one. The low 32 bits of q count, so that a draw of a
-   stream has 2^34 numbers. */
+/* Writes numbers 4q to 4q+3 at the cost of one. Only the low 32 bits of q are used, so that
+   a draw of a stream has 2^34 numbers. */
 void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, uint32_t out[4]);
 /* Uniform in (0,1), and normal with mean 0 and variance 1. */
 double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
@@ -239,9 +240,9 @@ double tn_power(double x, int64_t n); /* x^n, by squaring */
 /* ---- ops ----
 
    Each is a row of ops.def, which has its formula and shapes. An op runs at once. It returns its
-   result, which belongs to the tape. It returns NULL after an error; an operand that is NULL and
-   not optional is one, so that calls may be nested without checks. Operands must be the caller's or
-   of this tape. */
+   result, which belongs to the tape. It returns NULL after an error. An operand that is NULL and
+   not optional is such an error, so that calls may be nested without checks. Operands must be the
+   caller's or of this tape. */
 
 typedef enum tn_layout {
     TN_OUT_IN, /* a weight stored (out,in), as torch.nn.Linear: y = x W^T */

@@ -11,7 +11,7 @@
        { return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } }); }
 
    Ownership: everything belongs to the tape. Errors: shape refuses with tn_refuse; forward and
-   backward can fail for memory only, which sticks to the tape.
+   backward can fail only when memory is out, and that error sticks to the tape.
 
    What goes wrong:
    * forward leaves an element of out->x unwritten, or expects zeros there. Memory of the tape holds
@@ -69,7 +69,7 @@ enum { TN_MAX_INPUTS = 6 };
 
 typedef struct tn_op tn_op;
 
-/* The numbers of a call that are no tensors; those that an op does not have are 0.
+/* The arguments of a call that are not tensors. Those that an op does not have are 0.
 
        op                           i                  r          u
        scale                                           s
@@ -133,13 +133,13 @@ struct tn_op {
     void (*backward)(tn_tape *t, const tn_node *n);
     /* The same result by plain ops, for the tests. NULL for ops that are plain. */
     tn_tensor *(*reference)(tn_tape *t, tn_tensor *const in[], tn_attr attr);
-    /* Ended by a sample without operand 0. The tests want four small ones and one for the
-       benchmark, and each optional operand present in one and absent in another. */
+    /* Ended by a sample without operand 0. The tests want four small samples and one for the
+       benchmark. Each optional operand must be present in one sample and absent in another. */
     const tn_sample *samples;
     const tn_refusal *refusals; /* may be NULL */
     bool view;                  /* out shares operand 0's memory: out->x is set before forward */
-    /* The same, but operand 0 is spent afterwards, and its gradient is that of out. It is copied
-       instead if it is a leaf, is older than a mark, or is read by anything else. */
+    /* As view, but operand 0 is spent afterwards, and its gradient is that of out. If operand 0 is
+       a leaf, is older than a mark, or is read by anything else, out gets a copy instead. */
     bool consumes;
     bool reads_result; /* backward reads out->x, which no later op may then overwrite */
 };
@@ -162,17 +162,18 @@ int tn_tape_given(tn_tape *t, bool all, const char *function);
    format such as "eps is %g; expected more than 0". */
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
-/* The commonest: "NAME: shapes do not fit: (2,3) (1,4)", with all operands that are present. */
+/* The most common refusal: "NAME: shapes do not fit: (2,3) (1,4)", with all operands that are
+   present. */
 int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a); /* out gets a's shape */
-/* out gets ndim dimensions; those from ndim on become 1, whatever is given. */
+/* out gets the first ndim of these dimensions; the others become 1, whatever is given. */
 void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3);
 /* As tn_tensor_new, but without memory: x and g are NULL. For a caller who provides them. */
 tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* 1 to 4 dimensions, each at least 1, with at most 2^40 elements together. */
 bool tn_shape_is_sane(int ndim, const int64_t dim[]);
-/* "(2,3)" into `room` bytes, cut where it is longer. Returns out. */
+/* Writes "(2,3)" into out, which has `room` bytes; a longer text is cut. Returns out. */
 char *tn_shape_text(int ndim, const int64_t dim[], char *out, size_t room);
 int64_t tn_rows(const tn_tensor *a); /* product of all dimensions but the last */
 int64_t tn_cols(const tn_tensor *a); /* the last dimension */

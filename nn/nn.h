@@ -61,11 +61,11 @@ const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none
 const char *tn_params_not_finite(const tn_params *p);
 /* Hash of names, shapes and bytes; trained_only: of the trained weights. */
 uint64_t tn_params_hash(const tn_params *p, bool trained_only);
-/* The same purpose, other values, eight times as fast: of the trained weights or of the frozen
-   ones. */
+/* A hash for the same purpose, of the trained weights or of the frozen ones. Its values are other
+   ones, and it is eight times as fast. */
 uint64_t tn_params_digest(const tn_params *p, bool trained);
-/* Adds to the identity of a set what names and shapes do not show: what is computed with the
-   weights. A model gives its config. The text is not kept, only its hash. */
+/* Says what is computed with the weights, which their names and shapes do not show. A model gives
+   its config. Only a hash of the text is kept: a part of tn_base. */
 void tn_params_describe(tn_params *p, const char *text);
 /* clang-format off */
 typedef struct tn_base { uint64_t config, frozen; } tn_base;
@@ -135,16 +135,16 @@ typedef struct tn_model {
 } tn_model;
 
 /* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
-   TN_ABSENT: no file that could hold any. Weights in other files only are refused:
+   TN_ABSENT: no file that could hold any. A folder with weights in other files only is refused:
    TN_UNREADABLE, and the error (TN_EFORMAT) names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it; where tn_model_weights returns TN_ABSENT
-   they are random, from the context's seed, and m->stored is 0. The base's own dropout is not
-   taken over. NULL and an error for what is missing, damaged, not supported, or larger than
+   they are random, from the context's seed, and m->stored is 0. The dropout that config.json
+   names is not used. NULL and an error for what is missing, damaged, not supported, or larger than
    memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
-/* The same without memory for the weights: for tn_lora_add and for counting, whatever its size.
-   What needs numbers refuses it (TN_ESTATE). */
+/* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
+   Functions that need its numbers refuse it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
 /* A model with random weights, of the object of a config.json. vocab > 0 replaces its vocab_size;
    vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be freed. */
@@ -154,13 +154,13 @@ void tn_model_free(tn_model *m);
 /* Writes config.json and model.safetensors, as F32, F16 or BF16, into the folder, which is made.
    Adapters must have been merged (TN_ESTATE); numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Mean loss (1) of the labels of a batch that count; tokens > 0 divides by that number instead,
-   for a step of several batches. */
+/* The loss, of shape (1): the mean over the labels of the batch that count. tokens > 0 divides the
+   sum by that number instead, for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
 /* Bytes of the tape that a training step on a batch (B,T) = (rows,width), or its evaluation,
-   takes at least: what forward leaves there. Of the memory measured that was 99 % without
-   gradients; of a training step it was 88 % with six blocks and 95 % with twelve. The rest are
-   gradients and, in small models, scratch of the ops. */
+   takes at least: what forward leaves there. Measured, that was 99 % of the tape in evaluation; in
+   training it was 88 % with six blocks and 95 % with twelve. The rest are gradients and, in small
+   models, scratch of the ops. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B,T) -> (B,T,V) */
 
@@ -186,7 +186,8 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
    target_modules names and the file lacks stay as the base has them, as in PEFT; m->note then
    says so. After an error the model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
-/* Is it a checkpoint-N, and no PEFT folder? False, too, where that cannot be read: e says why. */
+/* Is it a checkpoint-N, and no PEFT folder? Also false where the folder cannot be read: e says
+   why. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
 /* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are
    written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
@@ -201,7 +202,7 @@ int tn_lora_merge(tn_model *m, tn_error *e);
 typedef struct tn_sampling {
     double temperature;  /* 0: greedy, always the likeliest token; else probabilities ^ (1 / it) */
     int64_t top_k;       /* only the k likeliest tokens; 0: off */
-    double top_p;        /* only the fewest likeliest tokens whose share reaches it; 0 or 1: off */
+    double top_p;        /* only the likeliest tokens that together reach this share; 0 or 1: off */
     uint64_t seed;       /* key of the random numbers, with the row and the position */
     int64_t max_tokens;  /* most tokens of a row; 0: none is made */
     const int32_t *ends; /* tokens that end a row; NULL: those of the model */
@@ -211,10 +212,11 @@ typedef struct tn_sampling {
 
 /* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the
    model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written,
-   the end token not among them. A row ends with the model's positions too: a prompt that takes
-   all of them is followed by one token. A row's result does not depend on the rows beside it;
-   when temperature is not 0 it depends on its number r. each(arg, row, token), if not NULL, is
-   called with every token as it comes. After an error made[r] says what was written so far. */
+   the end token not among them. A row also ends when the model has no position left: a prompt
+   that takes all of them is followed by one token. A row's result does not depend on the rows
+   beside it; when temperature is not 0 it depends on its number r. each(arg, row, token), if not
+   NULL, is called with every token as it comes. After an error made[r] says what was written so
+   far. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e);
@@ -229,9 +231,9 @@ typedef struct tn_eval {
 } tn_eval;
 
 /* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a
-   loader with in_order (a training loader has no end). Side effects: what was on the tape is gone,
-   a loss of a step that goes on included; the loader begins anew, before and afterwards. The tape
-   keeps its mode. An error where no label counts or the loss is not finite. */
+   loader with in_order (a training loader has no end). Side effects: all that was on the tape is
+   gone, even the loss of a step that is not finished; the loader is set to its start, before and
+   afterwards. The tape keeps its mode. An error where no label counts or the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 

@@ -142,8 +142,7 @@ typedef struct tn_preset {
 } tn_preset;
 
 /* Under which T does the step of the product s B A stay the same, if the pair is written in another
-   basis, A' = T^-1 A and B' = B T? All but the last are sets of
-   bits. */
+   basis, A' = T^-1 A and B' = B T? All but the last are sets of bits. */
 typedef enum tn_claim {
     TN_INVARIANT_NONE = 0,     /* signed permutations only */
     TN_INVARIANT_SCALE = 1,    /* T = c I */
@@ -167,7 +166,7 @@ typedef struct tn_optim_def {
     tn_hyper hyper[TN_MAX_HYPER];      /* settings, the first is lr; a NULL name ends the list */
     tn_preset presets[TN_MAX_PRESETS]; /* settings by one name; a NULL name ends the list */
     tn_slot slots[TN_MAX_SLOTS];       /* state; TN_SLOT_NONE ends the list */
-    /* Is block k of a slot used under u->h? NULL: all blocks are. */
+    /* Is block k of a slot used with the settings u->h? NULL: all blocks are. */
     bool (*needs)(const tn_unit *u, int slot, int k);
     bool pairs;         /* wants LoRA pairs; all other weights go to AdamW */
     bool matrices;      /* wants matrices; vectors go to AdamW */
@@ -192,9 +191,9 @@ typedef struct tn_optim_def {
 /* Bytes of the unit's larger weight, for a copy in u->memory. It has the form of a .scratch. */
 size_t tn_unit_bytes(const tn_unit *u);
 
-/* Arrays of doubles in u->memory, one behind another. A page lays them out in one function: with
-   memory NULL that function counts `used`, which is its .scratch; with u->memory it serves
-   .step. */
+/* Arrays of doubles in u->memory, one behind another. An optimizer lays them out in one function.
+   .scratch calls it with memory NULL: it then only counts the bytes, in `used`. .step calls it with
+   memory u->memory. */
 typedef struct tn_scratch {
     char *memory;
     size_t used; /* bytes */
@@ -208,7 +207,7 @@ const tn_optim_def *tn_optim_find(const char *name);
 /* What a setting of this range may be: "at least 0 and below 1". */
 const char *tn_range_text(tn_range range);
 /* Setting i, from 0, of those that def has besides .hyper; NULL past the last. Every optimizer has
-   balora and balora_every, one of pairs or of matrices has fallback_lr, too. */
+   balora and balora_every; those with .pairs or .matrices also have fallback_lr. */
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i);
 
 /* ---- for people who train ---- */
@@ -218,11 +217,12 @@ typedef enum tn_schedule_kind {
     TN_LINEAR,      /* falls to min at the last step */
     TN_COSINE,      /* falls to min along half a cosine */
     TN_WSD,         /* constant, then falls to min over the last `decay` steps */
-    TN_INVERSE_SQRT /* lr sqrt(w / (w + steps since then)), w = warmup, or 10000 without one */
+    TN_INVERSE_SQRT /* lr sqrt(w / (w + steps after warm-up)), w = warmup, or 10000 without one */
 } tn_schedule_kind;
 
 /* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
-   constant rate. Linear, cosine and wsd need `steps`: the whole run, with what is resumed. */
+   constant rate. Linear, cosine and wsd need `steps`: of the whole run, also those before a resume.
+   */
 typedef struct tn_schedule {
     tn_schedule_kind kind;
     int64_t steps, warmup; /* in steps of the optimizer */
@@ -238,9 +238,9 @@ int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
 
-/* { 0 } is the optimizer's default rate and settings, held constant, without weight decay and
-   without clipping. A number that is negative is not set: { .weight_decay = -1, .max_grad_norm = -1 }
-   is the default of these, too; so is NULL. */
+/* { 0 } is the optimizer's default rate, held constant, and its default settings, but without
+   weight decay and without clipping. A negative number asks for the default:
+   { .weight_decay = -1, .max_grad_norm = -1 } is the default of everything, and so is NULL. */
 typedef struct tn_optim_options {
     double lr;              /* 0 or negative: the preset's, or else the optimizer's default */
     const char *const *set; /* settings, see below, ended by NULL; or NULL */
@@ -257,8 +257,8 @@ typedef struct tn_optim_options {
    * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
    * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
      and "balora_every=N": after every N-th step only.
-   * Where weights are left to AdamW "fallback_lr=F" is their rate, if the optimizer has weights of
-     its own, too; else AdamW has the optimizer's rate. */
+   * "fallback_lr=F" is the rate of the weights that are left to AdamW. If all weights are left to
+     AdamW, they have the optimizer's rate instead. */
 
 /* An optimizer for every weight of p that is trained now. options NULL: all defaults, at a constant
    rate. NULL and an error for: p NULL or with an error; def NULL, without name or .step, or with
@@ -283,8 +283,8 @@ int tn_optim_step(tn_optim *o);
 /* The error of the last step, code 0 if there was none. The next step overwrites it. */
 const tn_error *tn_optim_error(const tn_optim *o);
 
-/* How many trained numbers the optimizer leaves to AdamW with its default settings. *lr becomes
-   AdamW's rate before the schedule. */
+/* How many trained numbers the optimizer leaves to AdamW, which then has AdamW's default settings.
+   *lr becomes AdamW's rate before the schedule. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o); /* steps done */
 double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */
@@ -308,11 +308,10 @@ bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out);
 /* For state that came from a file: the next step is number steps + 1. Negative: nothing. */
 void tn_optim_set_steps(tn_optim *o, int64_t steps);
 
-/* ---- checkpoints: OUT/checkpoint-N with weights, state, position; exact, atomic, checksummed
-   ---- */
+/* ---- checkpoints: OUT/checkpoint-N: weights, state, position; exact, atomic, checksummed ---- */
 
-/* What resuming needs besides weights and optimizer state. Counts are from 0 to 2^53. Numbers of
-   runs and hashes are the caller's; 0 means that there is none. */
+/* What resuming needs besides weights and optimizer state. Counts are from 0 to 2^53. The caller
+   chooses the numbers of runs and the hashes; 0 means that there is none. */
 typedef struct tn_run_state {
     int64_t step;          /* steps done */
     int64_t batches;       /* micro-batches taken from the loader */
@@ -328,20 +327,20 @@ typedef struct tn_run_state {
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP: into a temporary folder, which is flushed and renamed. Then
-   removes the checkpoints of this run with smaller numbers, but for the newest keep - 1 of them,
-   and all of the run r->before; nothing else. p must be the params of the optimizer (TN_EARG). The
-   frozen weights are hashed at the first save of an optimizer only, because no step changes them.
-   Refused are: trained weights or state that are not finite (TN_ENONFINITE), a checkpoint of
-   another run in the place of the new one, params of a sketch, weights merged or frozen since
-   tn_optim_new (TN_ESTATE), what the system does not let us write (TN_EIO). Returns 0 or the code
-   in e. */
+   removes the checkpoints of this run with smaller numbers, except the newest keep - 1 of them, and
+   all checkpoints of the run r->before. It removes nothing else. p must be the params of the
+   optimizer (TN_EARG). The frozen weights are hashed at the first save of an optimizer only,
+   because no step changes them. Refused are: trained weights or state that are not finite
+   (TN_ENONFINITE), a checkpoint of another run in the place of the new one, params of a sketch,
+   weights merged or frozen since tn_optim_new (TN_ESTATE), what the system does not let us write
+   (TN_EIO). Returns 0 or the code in e. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e);
 /* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r.
-   On entry r->options_hash and r->run are those of the run, or 0 to accept any. Nothing has changed
-   if it fails. Refused are: files that are damaged (TN_EFORMAT: by checksum, or with a number that
-   is not finite; the checkpoint before it is named), a run with other options, another number,
-   another optimizer, other frozen weights or another config of the model (TN_EARG; see
+   On entry r->options_hash and r->run are those of the run, or 0 to accept any. If it fails,
+   nothing has changed. Refused are: files that are damaged (TN_EFORMAT: by checksum, or with a
+   number that is not finite; the checkpoint before it is named), a run with other options, another
+   number, another optimizer, other frozen weights or another config of the model (TN_EARG; see
    tn_params_base), and p and o as in tn_checkpoint_save. Returns 0 or the code in e. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
 /* For a checkpoint whose weights are read without its run, as tn_adapter_open does. Refuses files
