@@ -11,7 +11,8 @@
    Dao et al., "FlashAttention", arXiv:2205.14135; Milakov and Gimelshein, "Online normalizer
    calculation for softmax", arXiv:1805.02867. No (T,S) matrix is held, and tiles that no query sees
    are not computed. A task of forward is a tile of queries of one head, a task of backward a
-   key/value head with all its query heads, in fixed order. */
+   key/value head with all its query heads, in fixed order. The file is long because backward makes the
+   tiles of forward again: the two are read side by side. */
 #include "core/ops/ops.h"
 
 #include <math.h>
