@@ -111,10 +111,8 @@ static void nothing(void *arg, const lab_state *now)
 static int try_all(const lab *l, tn_error *e)
 {
     const double one = 1;
-    const lab_target target = { 1, &one };
-    const lab_task t = {
-        .out = 1, .in = 1, .r = 1, .a = &one, .b = &one, .loss = lab_squares, .problem = &target
-    };
+    const lab_target target = { 1, 1, &one };
+    const lab_task t = lab_fit(&target, 1, &one, &one, 0);
     for (int i = 0; i < l->count && !e->code; i++)
         lab_run(l, &l->chosen[i], 1, &t, nothing, NULL, e);
     return e->code;

@@ -37,7 +37,7 @@ static double linear(const void *problem, const double *z, double *g)
 {
     const lab_target *t = problem;
     double sum = 0;
-    for (int64_t i = 0; i < t->n; i++) {
+    for (int64_t i = 0; i < t->out * t->in; i++) {
         g[i] = t->y[i];
         sum += g[i] * z[i];
     }
@@ -69,24 +69,17 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
                      tn_error *e)
 {
     double g[LARGEST * LARGEST], a[LARGEST * R] = { 0 }, b[LARGEST * R];
-    const lab_target target = { at.out * at.in, g };
+    const lab_target target = { at.out, at.in, g };
     *m = (motion){ .at = at };
     for (int k = 0; k < STEPS; k++) {
         m->x[k] = k + 1;
         m->by[A][k] = m->by[B][k] = (double)NAN;
     }
-    lab_normal(l, "gradient", 1, target.n, g);
+    lab_normal(l, "gradient", 1, at.out * at.in, g);
     lab_normal(l, "B", 0.5, at.in * R, b);
-    return lab_run(l, how, rate,
-                   &(lab_task){ .out = at.out,
-                                .in = at.in,
-                                .r = R,
-                                .a = a,
-                                .b = b,
-                                .loss = linear,
-                                .problem = &target,
-                                .steps = STEPS },
-                   note, m, e);
+    lab_task task = lab_fit(&target, R, a, b, STEPS);
+    task.loss = linear;
+    return lab_run(l, how, rate, &task, note, m, e);
 }
 
 static void print_motion(double rate, const motion *m)

@@ -35,21 +35,14 @@ static void note(void *arg, const lab_state *now)
 static int run_ranks(const lab *l, scan *s, tn_error *e)
 {
     double u[OUT * RANK], v[IN * RANK], y[OUT * IN] = { 0 }, a[OUT * MOST] = { 0 }, b[IN * MOST];
-    const lab_target target = { OUT * IN, y };
-    lab_task task = { .out = OUT,
-                      .in = IN,
-                      .r = RANK,
-                      .a = a,
-                      .b = b,
-                      .loss = lab_squares,
-                      .problem = &target,
-                      .steps = STEPS };
+    const lab_target target = { OUT, IN, y };
     lab_normal(l, "target's columns", 0.5, OUT * RANK, u);
     lab_normal(l, "target's rows", 0.5, IN * RANK, v);
     for (int i = 0; i < OUT * IN; i++)
         for (int k = 0; k < RANK; k++)
             y[i] += u[i / IN * RANK + k] * v[i % IN * RANK + k] / (1 + k);
     lab_normal(l, "B", 0.2, IN * MOST, b);
+    lab_task task = lab_fit(&target, RANK, a, b, STEPS);
     s->rate = lab_rate(l, &s->how, &task, e);
     for (s->at = 0; s->at < MOST && !e->code; s->at++) {
         task.r = s->at + 1;

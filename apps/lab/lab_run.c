@@ -152,15 +152,27 @@ double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error
     return rates[0];
 }
 
-double lab_squares(const void *problem, const double *z, double *g)
+static double squares(const void *problem, const double *z, double *g)
 {
     const lab_target *t = problem;
     double sum = 0;
-    for (int64_t i = 0; i < t->n; i++) {
+    for (int64_t i = 0; i < t->out * t->in; i++) {
         g[i] = z[i] - t->y[i];
         sum += 0.5 * g[i] * g[i];
     }
     return sum;
+}
+
+lab_task lab_fit(const lab_target *y, int64_t r, const double *a, const double *b, int steps)
+{
+    return (lab_task){ .out = y->out,
+                       .in = y->in,
+                       .r = r,
+                       .a = a,
+                       .b = b,
+                       .loss = squares,
+                       .problem = y,
+                       .steps = steps };
 }
 
 void lab_normal(const lab *l, const char *stream, double std, int64_t n, double *x)
