@@ -25,29 +25,13 @@ typedef struct operands {
 
 static tn_product product(layout l, int64_t m, int64_t n, int64_t k, const operands *x)
 {
+    const tn_real *a = x->a->x, *b = x->b->x;
     if (l == DW)
-        return (tn_product){ .m = n,
-                             .n = k,
-                             .k = m,
-                             .a = x->a->x,
-                             .ars = 1,
-                             .acs = n,
-                             .b = x->b->x,
-                             .brs = k,
-                             .bcs = 1,
-                             .c = x->c->x,
-                             .ldc = k };
-    return (tn_product){ .m = m,
-                         .n = n,
-                         .k = k,
-                         .a = x->a->x,
-                         .ars = l == TN ? 1 : k,
-                         .acs = l == TN ? m : 1,
-                         .b = x->b->x,
-                         .brs = l == NT ? 1 : n,
-                         .bcs = l == NT ? k : 1,
-                         .c = x->c->x,
-                         .ldc = n };
+        return tn_product_of(tn_transposed(tn_matrix_of(a, m, n)), tn_matrix_of(b, m, k), 0,
+                             x->c->x, k);
+    return tn_product_of(l == TN ? tn_transposed(tn_matrix_of(a, k, m)) : tn_matrix_of(a, m, k),
+                         l == NT ? tn_transposed(tn_matrix_of(b, n, k)) : tn_matrix_of(b, k, n), 0,
+                         x->c->x, n);
 }
 
 /* GFLOP/s, the median of BENCH_RUNS after one that warms up. */

@@ -65,8 +65,7 @@ bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o,
     bench_cost out = { 0 };
     double seconds[STEPS];
     tn_params *p = bench_pairs(c, o, e);
-    tn_optim *optim =
-        tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
+    tn_optim *optim = tn_optim_new(p, d, NULL, e);
     const int64_t warm_up = e->code ? 0 : bench_warm_up(optim) + WARM_UP;
     for (int64_t k = -warm_up; k < STEPS && !e->code; k++) {
         fill_gradients(p, k + warm_up);

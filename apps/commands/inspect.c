@@ -101,12 +101,11 @@ enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
 {
     char parts[NEED_SHOWN], name[80] = "all weights";
-    const tn_optim_options plain = { .weight_decay = -1, .max_grad_norm = -1 };
     const tn_lora_options adapters = { .rank = RANK, .alpha = 2 * RANK };
     tn_model *m = tn_model_sketch(c, folder, e);
     if (m && lora && !tn_lora_add(m, &adapters, e))
         snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
-    tn_optim *o = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), &plain, e);
+    tn_optim *o = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
     if (o) {
         const int64_t width = m->positions < 2048 ? m->positions : 2048;
         const need n = need_of_training(m, tn_optim_state_bytes(o), ROWS, width);

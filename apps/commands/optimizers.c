@@ -69,8 +69,7 @@ static double state_of(tn_context *c, const options *o, const tn_optim_def *d, t
     options one = *o;
     one.pairs = 1;
     tn_params *p = bench_pairs(c, &one, e);
-    tn_optim *optim =
-        tn_optim_new(p, d, &(tn_optim_options){ .weight_decay = -1, .max_grad_norm = -1 }, e);
+    tn_optim *optim = tn_optim_new(p, d, NULL, e);
     double bytes = 0;
     if (!e->code)
         bytes = (double)tn_optim_state_bytes(optim) / (double)tn_params_trained(p);
