@@ -287,8 +287,7 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim
         t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
     if (!a)
         return NULL;
-    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1,
-                ndim > 3 ? dim[3] : 1);
+    tn_shape_copy(a, ndim, dim);
     a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
     return a->data ? a : NULL;
 }

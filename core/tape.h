@@ -86,6 +86,9 @@ bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry);
 /* Returns memory; if that is NULL, an error sticks to the tape. */
 void *tn_checked(tn_tape *t, void *memory);
 
+/* tn_shape_of from a list of ndim dimensions. */
+void tn_shape_copy(tn_tensor *out, int ndim, const int64_t dim[]);
+
 /* ---- the caller's tensors, which tapes hold (tensor.c) ---- */
 
 /* False if a is not of tn_tensor_new: then there is nothing to hold. */

@@ -35,14 +35,17 @@ bool tn_same_shape(const tn_tensor *a, const tn_tensor *b)
     return same;
 }
 
-void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
+void tn_shape_copy(tn_tensor *out, int ndim, const int64_t dim[])
 {
-    if (!out)
-        return;
-    int64_t dim[TN_MAX_NDIM] = { d0, d1, d2, d3 };
     out->ndim = ndim;
     for (int i = 0; i < TN_MAX_NDIM; i++)
         out->dim[i] = i < ndim ? dim[i] : 1;
+}
+
+void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
+{
+    if (out)
+        tn_shape_copy(out, ndim, (int64_t[]){ d0, d1, d2, d3 });
 }
 
 void tn_like(tn_tensor *out, const tn_tensor *a)
@@ -103,8 +106,7 @@ tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool 
     *a = (tn_tensor){
         .dtype = dtype, .self = a, .users = 1, .wants_grad = wants_grad && dtype == TN_REAL
     };
-    tn_shape_of(a, ndim, dim[0], ndim > 1 ? dim[1] : 1, ndim > 2 ? dim[2] : 1,
-                ndim > 3 ? dim[3] : 1);
+    tn_shape_copy(a, ndim, dim);
     return a;
 }
 

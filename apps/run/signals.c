@@ -45,9 +45,8 @@ void signals_begin(void)
 {
     const sigset_t waiting = requests();
     sigprocmask(SIG_BLOCK, &waiting, NULL); /* threads inherit it */
-    signal(SIGPIPE,
-           SIG_IGN); /* a closed pipe and a file that is too large become errors of write */
-    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);               /* a closed pipe and a file that is too large */
+    signal(SIGXFSZ, SIG_IGN);               /* become errors of write */
 }
 
 signals_request signals_next(void)

@@ -30,8 +30,8 @@ static bool has_avx512(void)
 
 #endif
 
+/* Best first. */
 static const choice choices[] = {
-/* best first */
 #if defined __x86_64__ && !defined TN_DOUBLE
     { .kernels = &tn_kernels_avx512, .runs = has_avx512 },
     { .kernels = &tn_kernels_avx2, .runs = has_avx2 },

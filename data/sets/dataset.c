@@ -39,12 +39,12 @@ tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn
 
 void tn_dataset_hold(tn_dataset *d)
 {
-    __atomic_add_fetch(&d->loaders, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add(&d->loaders, 1);
 }
 
 void tn_dataset_free(tn_dataset *d)
 {
-    if (d == NULL || __atomic_fetch_sub(&d->loaders, 1, __ATOMIC_ACQ_REL) > 0)
+    if (d == NULL || atomic_fetch_sub(&d->loaders, 1) > 0)
         return;
     free(d->ids);
     free(d->start);

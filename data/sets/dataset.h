@@ -8,8 +8,10 @@
 
 #include "data/data.h"
 
+#include <stdatomic.h>
+
 struct tn_dataset {
-    int loaders; /* that read it: it ends with the last of them */
+    atomic_int loaders; /* that read it: it ends with the last of them */
     uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a text */

@@ -111,8 +111,7 @@ static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_err
     int64_t i = 0;
     tn_state_block b;
     for (; !e->code && tn_optim_state(o, i, &b); i++) {
-        const tn_entry *entry =
-            entry_of(s, b.name, b.real ? tn_checkpoint_real() : TN_FILE_F64, b.n, NULL, e);
+        const tn_entry *entry = entry_of(s, b.name, tn_checkpoint_type(&b), b.n, NULL, e);
         if (entry && !check_finite(s, entry, e) && write)
             memcpy(b.data, entry->bytes, entry->size);
     }

@@ -10,6 +10,12 @@ static inline tn_file_type tn_checkpoint_real(void)
     return sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
 }
 
+/* The type of a block of state there. */
+static inline tn_file_type tn_checkpoint_type(const tn_state_block *b)
+{
+    return b->real ? tn_checkpoint_real() : TN_FILE_F64;
+}
+
 /* Refuses a NULL (see tn_given), params other than the optimizer's, those of a sketch, and weights
    that are no longer the optimizer's (tn_units_check). */
 int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o,

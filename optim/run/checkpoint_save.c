@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tn_file_type type_of(const tn_state_block *b)
-{
-    return b->real ? tn_checkpoint_real() : TN_FILE_F64;
-}
-
 /* Refuses to save trained weights or state that are not finite. No step changes frozen weights. */
 static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, int64_t step,
                          tn_error *e)
@@ -30,7 +25,7 @@ static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, in
                            tn_params_at(p, i)->name);
     }
     for (int64_t i = 0; tn_optim_state(o, i, &b); i++)
-        if (tn_checkpoint_not_finite(b.data, b.n, type_of(&b), &x) < b.n)
+        if (tn_checkpoint_not_finite(b.data, b.n, tn_checkpoint_type(&b), &x) < b.n)
             return tn_fail(e, TN_ENONFINITE, what, folder, step, "optimizer's state", b.name);
     return e->code;
 }
@@ -104,7 +99,7 @@ static int save_moments(const char *folder, tn_optim *o, tn_error *e)
     tn_entry *entries = calloc((size_t)n + 1, sizeof *entries);
     for (int64_t i = 0; i < n && blocks && entries; i++)
         entries[i] = (tn_entry){ .name = blocks[i].name,
-                                 .type = type_of(&blocks[i]),
+                                 .type = tn_checkpoint_type(&blocks[i]),
                                  .ndim = 1,
                                  .dim = { blocks[i].n },
                                  .bytes = blocks[i].data,
