@@ -41,9 +41,9 @@ typedef float tn_real;
 
 enum {
     TN_OK = 0,
-#define ERR(name, number, meaning) name = number,
+#define TN_ERR(name, number, meaning) name = number,
 #include "errors.def"
-#undef ERR
+#undef TN_ERR
 };
 
 /* The first mistake of an object. It starts as { 0 }; code is 0 or a TN_E*, text is one line. */
@@ -249,8 +249,8 @@ typedef enum tn_layout {
     TN_IN_OUT  /* a weight stored (in,out), as GPT-2's Conv1D:  y = x W   */
 } tn_layout;
 
-#define OP(name, args) tn_tensor *tn_##name args;
+#define TN_OP(name, args) tn_tensor *tn_##name args;
 #include "ops.def"
-#undef OP
+#undef TN_OP
 
 #endif

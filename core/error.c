@@ -87,11 +87,11 @@ const char *tn_strerror(int code)
 {
     switch (code) {
     case TN_OK: return "success";
-#define ERR(name, number, meaning)                                                                 \
+#define TN_ERR(name, number, meaning)                                                              \
     case name:                                                                                     \
         return meaning;
 #include "core/errors.def"
-#undef ERR
+#undef TN_ERR
     default: return "unknown error";
     }
 }

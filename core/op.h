@@ -146,9 +146,9 @@ struct tn_op {
 
 /* Every op of ops.def, ended by NULL. */
 extern const tn_op *const tn_ops[];
-#define OP(name, args) extern const tn_op tn_op_##name;
+#define TN_OP(name, args) extern const tn_op tn_op_##name;
 #include "ops.def"
-#undef OP
+#undef TN_OP
 
 /* Runs op on the tape: checks the operands, allocates the result, runs forward, and keeps the node
    if a gradient is wanted. in has op->inputs elements. Returns NULL after an error. */

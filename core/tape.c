@@ -11,9 +11,9 @@
 #include <string.h>
 
 const tn_op *const tn_ops[] = {
-#define OP(name, args) &tn_op_##name,
+#define TN_OP(name, args) &tn_op_##name,
 #include "core/ops.def"
-#undef OP
+#undef TN_OP
     NULL
 };
 

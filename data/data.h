@@ -139,16 +139,17 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e);
 
 /* ---- safetensors ---- */
 
-/* TYPE(name, bytes): element types of the format, in the order in which it stores them. All
-   others are TN_FILE_OTHER. */
+/* TN_FILE_TYPE(name, bytes): element types of the format, in the order in which it stores them.
+   All others are TN_FILE_OTHER. */
 /* clang-format off */
-#define TN_FILE_TYPES(TYPE) TYPE(I64, 8) TYPE(F64, 8) TYPE(F32, 4) TYPE(I32, 4) TYPE(BF16, 2) TYPE(F16, 2) \
-    TYPE(I16, 2) TYPE(I8, 1) TYPE(U8, 1) TYPE(BOOL, 1)
+#define TN_FILE_TYPES(ROW) \
+    ROW(I64, 8) ROW(F64, 8) ROW(F32, 4) ROW(I32, 4) ROW(BF16, 2) ROW(F16, 2) ROW(I16, 2) ROW(I8, 1) \
+    ROW(U8, 1) ROW(BOOL, 1)
 /* clang-format on */
 typedef enum tn_file_type {
-#define TYPE(name, bytes) TN_FILE_##name,
-    TN_FILE_TYPES(TYPE)
-#undef TYPE
+#define TN_FILE_TYPE(name, bytes) TN_FILE_##name,
+    TN_FILE_TYPES(TN_FILE_TYPE)
+#undef TN_FILE_TYPE
         TN_FILE_OTHER
 } tn_file_type;
 

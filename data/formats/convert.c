@@ -89,9 +89,9 @@ void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *
 const char *tn_file_type_name(tn_file_type type)
 {
     static const char *const names[] = {
-#define TYPE(name, bytes) #name,
-        TN_FILE_TYPES(TYPE)
-#undef TYPE
+#define TN_FILE_TYPE(name, bytes) #name,
+        TN_FILE_TYPES(TN_FILE_TYPE)
+#undef TN_FILE_TYPE
     };
     return type < TN_FILE_OTHER ? names[type] : "another type";
 }

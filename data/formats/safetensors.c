@@ -24,9 +24,9 @@ struct tn_safetensors {
 typedef struct known_type { const char *name; tn_file_type type; int bits; } known_type;
 
 static const known_type known_types[] = {
-#define TYPE(name, bytes) { #name, TN_FILE_##name, 8 * bytes },
-    TN_FILE_TYPES(TYPE)
-#undef TYPE
+#define TN_FILE_TYPE(name, bytes) { #name, TN_FILE_##name, 8 * bytes },
+    TN_FILE_TYPES(TN_FILE_TYPE)
+#undef TN_FILE_TYPE
     { "U64", TN_FILE_OTHER, 64 },       { "C64", TN_FILE_OTHER, 64 },
     { "U32", TN_FILE_OTHER, 32 },       { "U16", TN_FILE_OTHER, 16 },
     { "F8_E5M2", TN_FILE_OTHER, 8 },    { "F8_E4M3", TN_FILE_OTHER, 8 },

@@ -11,9 +11,9 @@ enum { CHUNK = 4096 }; /* numbers that are converted at a time */
 static size_t type_size(tn_file_type type)
 {
     static const size_t sizes[] = {
-#define TYPE(name, bytes) bytes,
-        TN_FILE_TYPES(TYPE)
-#undef TYPE
+#define TN_FILE_TYPE(name, bytes) bytes,
+        TN_FILE_TYPES(TN_FILE_TYPE)
+#undef TN_FILE_TYPE
     };
     return sizes[type];
 }

@@ -98,9 +98,9 @@ END_TEST
 START_TEST(codes_have_meanings)
 {
     static const int codes[] = {
-#define ERR(name, number, meaning) name,
+#define TN_ERR(name, number, meaning) name,
 #include "core/errors.def"
-#undef ERR
+#undef TN_ERR
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         ck_assert_int_lt(codes[i], 0);

@@ -95,7 +95,7 @@ static bool next_function(const char **s, char name[64], char list[1024])
         if (!strncmp(*s, "typedef", 7))
             used = (int)strcspn(*s, ";");
         else if (sscanf(*s, "tn_%60[a-z0-9_](%1023[^;]%n", word, list, &used) == 2 ||
-                 sscanf(*s, "OP(%60[a-z_], (%1023[^)]%n", word, list, &used) == 2) {
+                 sscanf(*s, "TN_OP(%60[a-z_], (%1023[^)]%n", word, list, &used) == 2) {
             snprintf(name, 64, "tn_%s", word);
             *s += used;
             return true;
