@@ -2,7 +2,7 @@
    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). There is no generator
    to carry along or to restore: number `index` of draw `draw` of a stream is a function of these
    and the seed. */
-#include "core/core.h"
+#include "core/kernels/kernels.h"
 
 #include <math.h>
 
@@ -73,18 +73,34 @@ double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t 
     return box_muller(share(v[2 * index & 3]), share(v[(2 * index & 3) + 1]));
 }
 
+/* ---- many at a time, by the best kernels: all give the bits of the functions above ---- */
+
+enum { PIECE = 256 };
+
+static const tn_kernels *fastest(void)
+{
+    const tn_kernels *k = tn_kernels_select(NULL);
+    return k ? k : &tn_kernels_scalar;
+}
+
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; x && i < n; i++)
-        x[i] = (tn_real)(bound * (2 * tn_random_uniform(seed, stream, 0, (uint64_t)i) - 1));
+    const tn_kernels *k = fastest();
+    for (int64_t i = 0; x && i < n; i += PIECE) {
+        uint32_t numbers[PIECE];
+        int64_t count = n - i < PIECE ? n - i : PIECE;
+        k->random(seed, stream, 0, (uint64_t)i / 4, count, numbers);
+        k->uniform(count, numbers, bound, x + i);
+    }
 }
 
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; x && i < n; i += 2) {
-        uint32_t v[4];
-        tn_random_four(seed, stream, 0, (uint64_t)i >> 1, v);
-        for (int k = 0; k < 2 && i + k < n; k++)
-            x[i + k] = (tn_real)(std * box_muller(share(v[2 * k]), share(v[2 * k + 1])));
+    const tn_kernels *k = fastest();
+    for (int64_t i = 0; x && i < n; i += PIECE) {
+        uint32_t numbers[2 * PIECE];
+        int64_t count = n - i < PIECE ? n - i : PIECE;
+        k->random(seed, stream, 0, (uint64_t)i / 2, 2 * count, numbers);
+        k->normal(count, numbers, std, x + i);
     }
 }

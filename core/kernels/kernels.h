@@ -59,6 +59,14 @@ typedef struct tn_kernels {
     void (*norm_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
                       const tn_real *w, tn_real beta, tn_real *dx);
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
+
+    /* Numbers 4q to 4q+n-1 of a draw of a stream (tn_random). */
+    void (*random)(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, int64_t n,
+                   uint32_t *numbers);
+    /* x (n) from n and 2n of these numbers, with the bits of tn_fill_uniform and
+       tn_fill_normal. */
+    void (*uniform)(int64_t n, const uint32_t *numbers, double bound, tn_real *x);
+    void (*normal)(int64_t n, const uint32_t *numbers, double std, tn_real *x);
 } tn_kernels;
 
 /* The kernels of that name. NULL if there are none in this build or the CPU cannot run them. isa

@@ -33,11 +33,22 @@ static void turn(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, 
             to[j * ts + i] = from[i * fs + j];
 }
 
+static void random_numbers(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, int64_t n,
+                           uint32_t *out)
+{
+    uint32_t four[4];
+    for (; n > 0; n -= 4, q++, out += 4) {
+        tn_random_four(seed, stream, draw, q, four);
+        memcpy(out, four, (size_t)(n < 4 ? n : 4) * sizeof *out);
+    }
+}
+
 const tn_kernels tn_kernels_scalar = {
     .isa = "scalar",
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
     .turn = turn,
+    .random = random_numbers,
     TN_GENERIC_KERNELS,
 };

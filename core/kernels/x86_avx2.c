@@ -55,7 +55,65 @@ static inline vector multiply_add(vector a, vector b, vector c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+/* For x86_random.h: lanes of 64 bits. */
+enum { LANES_64 = 4 };
+typedef __m256i words;
+
+static inline words words_of(uint32_t x)
+{
+    return _mm256_set1_epi64x(x);
+}
+
+static inline words load_words(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+static inline void store_words(void *p, words v)
+{
+    _mm256_storeu_si256(p, v);
+}
+
+static inline words plus(words a, words b)
+{
+    return _mm256_add_epi64(a, b);
+}
+
+static inline words either(words a, words b)
+{
+    return _mm256_xor_si256(a, b);
+}
+
+/* The product of the low halves. */
+static inline words times_low(words a, words b)
+{
+    return _mm256_mul_epu32(a, b);
+}
+
+static inline words high(words a)
+{
+    return _mm256_srli_epi64(a, 32);
+}
+
+/* The low half of a, and above it that of b. */
+static inline words packed(words a, words b)
+{
+    return _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xaa);
+}
+
+/* Lanes 0, 2, ... of a, each with that of b beside it; and lanes 1, 3, ... */
+static inline words even_beside(words a, words b)
+{
+    return _mm256_unpacklo_epi64(a, b);
+}
+
+static inline words odd_beside(words a, words b)
+{
+    return _mm256_unpackhi_epi64(a, b);
+}
+
 #include "core/kernels/generic.h"
+#include "core/kernels/x86_random.h"
 #include "core/kernels/x86_tile.h"
 
 const tn_kernels tn_kernels_avx2 = {
@@ -64,6 +122,7 @@ const tn_kernels tn_kernels_avx2 = {
     .tile_cols = TILE_COLS,
     .pack = pack,
     .turn = turn,
+    .random = k_random,
     TN_GENERIC_KERNELS,
 };
 

@@ -54,7 +54,65 @@ static inline vector multiply_add(vector a, vector b, vector c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+/* For x86_random.h: lanes of 64 bits. */
+enum { LANES_64 = 8 };
+typedef __m512i words;
+
+static inline words words_of(uint32_t x)
+{
+    return _mm512_set1_epi64(x);
+}
+
+static inline words load_words(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+static inline void store_words(void *p, words v)
+{
+    _mm512_storeu_si512(p, v);
+}
+
+static inline words plus(words a, words b)
+{
+    return _mm512_add_epi64(a, b);
+}
+
+static inline words either(words a, words b)
+{
+    return _mm512_xor_si512(a, b);
+}
+
+/* The product of the low halves. */
+static inline words times_low(words a, words b)
+{
+    return _mm512_mul_epu32(a, b);
+}
+
+static inline words high(words a)
+{
+    return _mm512_srli_epi64(a, 32);
+}
+
+/* The low half of a, and above it that of b. */
+static inline words packed(words a, words b)
+{
+    return _mm512_mask_blend_epi32(0xaaaa, a, _mm512_slli_epi64(b, 32));
+}
+
+/* Lanes 0, 2, ... of a, each with that of b beside it; and lanes 1, 3, ... */
+static inline words even_beside(words a, words b)
+{
+    return _mm512_unpacklo_epi64(a, b);
+}
+
+static inline words odd_beside(words a, words b)
+{
+    return _mm512_unpackhi_epi64(a, b);
+}
+
 #include "core/kernels/generic.h"
+#include "core/kernels/x86_random.h"
 #include "core/kernels/x86_tile.h"
 
 const tn_kernels tn_kernels_avx512 = {
@@ -63,6 +121,7 @@ const tn_kernels tn_kernels_avx512 = {
     .tile_cols = TILE_COLS,
     .pack = pack,
     .turn = turn,
+    .random = k_random,
     TN_GENERIC_KERNELS,
 };
 

@@ -5,7 +5,10 @@
    stream, draw) is not below p 2^32, so that backward finds the same m. */
 #include "core/ops/ops.h"
 
+enum { PIECE = 256 }; /* numbers that are drawn at a time */
+
 typedef struct job {
+    const tn_kernels *kernels;
     uint64_t seed, stream;
     uint32_t draw, below; /* numbers below this one drop their element */
     tn_real factor;       /* 1/(1-p) */
@@ -25,18 +28,31 @@ int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p)
                      "the dropout probability is %g; expected at least 0 and below 1", p);
 }
 
+/* y = beta y + factor x, and beta y where the number is below j->below. */
+static void drop_piece(const job *j, const tn_masked *m, int64_t from, int64_t n,
+                       const uint32_t *numbers)
+{
+    const tn_real *x = m->x + from, beta = m->beta, factor = j->factor;
+    const uint32_t below = j->below;
+    tn_real *y = m->y + from;
+    for (int64_t k = 0; k < n; k++) {
+        tn_real kept = factor * x[k];
+        tn_accumulate(&y[k], beta, numbers[k] >= below ? kept : 0);
+    }
+}
+
 /* `from` is a multiple of 4. */
 static void drop_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t i = from; i < to; i += 4) {
-        uint32_t random[4];
-        tn_random_four(j->seed, j->stream, j->draw, (uint64_t)i / 4, random);
+    for (int64_t i = from; i < to; i += PIECE) {
+        uint32_t numbers[PIECE];
+        int64_t n = tn_min(PIECE, to - i);
+        j->kernels->random(j->seed, j->stream, j->draw, (uint64_t)i / 4, n, numbers);
         for (const tn_masked *m = j->of; m < j->of + 2; m++)
-            for (int64_t k = 0; m->y && k < tn_min(4, to - i); k++)
-                tn_accumulate(&m->y[i + k], m->beta,
-                              random[k] >= j->below ? j->factor * m->x[i + k] : 0);
+            if (m->y)
+                drop_piece(j, m, i, n, numbers);
     }
 }
 
@@ -44,7 +60,8 @@ void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t co
              tn_masked first, tn_masked second)
 {
     tn_context *c = tn_tape_context(t);
-    job j = { .seed = tn_context_seed(c),
+    job j = { .kernels = tn_kernels_of(c),
+              .seed = tn_context_seed(c),
               .stream = stream,
               .draw = (uint32_t)n->draw,
               .below = (uint32_t)(p * 0x1p32),

@@ -55,6 +55,26 @@ START_TEST(moments)
 }
 END_TEST
 
+/* What fills an array is what the functions for one number return, whatever its length. */
+START_TEST(arrays_are_filled_with_the_same)
+{
+    enum { N = 1100 };
+    static tn_real normal[N], uniform[N];
+    for (int64_t n = 1; n < N; n = 3 * n + 1) {
+        normal[n] = uniform[n] = 7;
+        tn_fill_normal(normal, n, 0.3, 5, 6);
+        tn_fill_uniform(uniform, n, 0.3, 5, 6);
+        for (int64_t i = 0; i < n; i++) {
+            double z = tn_random_normal(5, 6, 0, (uint64_t)i);
+            double u = tn_random_uniform(5, 6, 0, (uint64_t)i);
+            ck_assert_double_eq(normal[i], (tn_real)(0.3 * z));
+            ck_assert_double_eq(uniform[i], (tn_real)(0.3 * (2 * u - 1)));
+        }
+        ck_assert(normal[n] == 7 && uniform[n] == 7);
+    }
+}
+END_TEST
+
 START_TEST(streams_differ)
 {
     ck_assert_uint_eq(tn_stream(""), 0xcbf29ce484222325u);
@@ -68,5 +88,6 @@ void tests(TCase *c)
 {
     tcase_add_test(c, known_answers);
     tcase_add_test(c, moments);
+    tcase_add_test(c, arrays_are_filled_with_the_same);
     tcase_add_test(c, streams_differ);
 }
