@@ -12,11 +12,12 @@
 struct tn_params {
     int users; /* who made it, and optimizers: the last one frees it */
     tn_context *context;
-    tn_param **all; /* each its own memory: a tn_param keeps its address */
-    int64_t count;  /* weights of the set, all[0..count) */
-    int64_t kept;   /* behind them, up to `kept`: removed ones that an optimizer still knows */
-    int64_t room;
-    bool sketch;          /* no weight has memory */
+    tn_param **all;   /* each its own memory: a tn_param keeps its address */
+    int64_t count;    /* weights of the set, all[0..count) */
+    int64_t kept;     /* behind them, up to `kept`: removed ones that an optimizer still knows */
+    int64_t room;     /* a power of two */
+    tn_param **table; /* finds the weights of the set by their names: 2 * room places */
+    bool sketch;      /* no weight has memory */
     uint64_t description; /* its hash; 0: none */
     tn_error error;
 };
@@ -66,8 +67,38 @@ void tn_params_free(tn_params *p)
     for (int64_t i = 0; i < p->kept; i++)
         free_param(p->all[i]);
     free(p->all);
+    free(p->table);
     tn_context_free(p->context);
     free(p);
+}
+
+/* ---- the table of names ----
+
+   A weight stands at the place that the hash of its name says, or at the first free place behind
+   it. At least half of the places are free, so that a search ends soon: a model of 50,000 weights
+   that compared names one by one took 30 s to build. */
+
+/* The place of this name, which is free if no weight has it. */
+static tn_param **place_of(const tn_params *p, const char *name)
+{
+    uint64_t mask = 2 * (uint64_t)p->room - 1, i = tn_stream(name) & mask;
+    while (p->table[i] && strcmp(p->table[i]->name, name))
+        i = (i + 1) & mask;
+    return &p->table[i];
+}
+
+/* Takes a weight out. Those behind it may have been pushed there by it: they find their place
+   again, up to the next free one. */
+static void forget(tn_params *p, const char *name)
+{
+    uint64_t mask = 2 * (uint64_t)p->room - 1;
+    tn_param **place = place_of(p, name);
+    *place = NULL;
+    for (uint64_t i = (uint64_t)(place - p->table + 1) & mask; p->table[i]; i = (i + 1) & mask) {
+        tn_param *a = p->table[i];
+        p->table[i] = NULL;
+        *place_of(p, a->name) = a;
+    }
 }
 
 static bool make_room(tn_params *p)
@@ -79,7 +110,14 @@ static bool make_room(tn_params *p)
     if (!all)
         return false;
     p->all = all;
+    tn_param **table = calloc(2 * (size_t)room, sizeof(tn_param *));
+    if (!table)
+        return false;
+    free(p->table);
+    p->table = table;
     p->room = room;
+    for (int64_t i = 0; i < p->count; i++)
+        *place_of(p, all[i]->name) = all[i];
     return true;
 }
 
@@ -108,12 +146,14 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t
     }
     p->all[p->kept++] = p->all[p->count];
     p->all[p->count++] = a;
+    *place_of(p, name) = a;
     return a->w;
 }
 
 void tn_params_remove(tn_params *p, int64_t i)
 {
     tn_param *a = p->all[i];
+    forget(p, a->name);
     memmove(p->all + i, p->all + i + 1, (size_t)(p->kept - i - 1) * sizeof(tn_param *));
     p->all[p->kept - 1] = a;
     p->count--;
@@ -148,12 +188,7 @@ tn_param *tn_params_at(const tn_params *p, int64_t i)
 
 tn_param *tn_params_find(const tn_params *p, const char *name)
 {
-    if (!p || !name)
-        return NULL;
-    for (int64_t i = 0; i < p->count; i++)
-        if (!strcmp(p->all[i]->name, name))
-            return p->all[i];
-    return NULL;
+    return p && name && p->room ? *place_of(p, name) : NULL;
 }
 
 int64_t tn_params_freeze(tn_params *p, const char *pattern)

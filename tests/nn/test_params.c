@@ -178,6 +178,31 @@ START_TEST(a_removed_weight_is_gone)
 }
 END_TEST
 
+/* 500 names that are added and removed in any order: each search says what the list says. */
+START_TEST(finds_after_any_adding_and_removing)
+{
+    tn_context *c = tn_context_new(NULL);
+    tn_params *p = tn_params_new(c);
+    char name[64];
+    for (uint64_t step = 0; step < 4000; step++) {
+        snprintf(name, sizeof name, "layer.%u.weight", tn_random(1, 2, 3, step) % 500);
+        int64_t i = 0, n = tn_params_count(p);
+        while (i < n && strcmp(tn_params_at(p, i)->name, name))
+            i++;
+        if (tn_params_find(p, name) != tn_params_at(p, i))
+            ck_abort_msg("step %d: %s", (int)step, name);
+        if (i < n)
+            tn_params_remove(p, i);
+        else
+            tn_params_add(p, name, 1, (int64_t[]){ 1 });
+    }
+    ck_assert_int_gt(tn_params_count(p), 100);
+    ck_assert_int_eq(tn_params_error(p)->code, 0);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(clear_makes_every_gradient_zero)
 {
     tn_context *c = tn_context_new(NULL);
@@ -200,5 +225,6 @@ void tests(TCase *c)
     tcase_add_test(c, hash_sees_names_shapes_and_bytes);
     tcase_add_test(c, digest_and_base_see_their_part);
     tcase_add_loop_test(c, a_removed_weight_is_gone, 0, 6);
+    tcase_add_test(c, finds_after_any_adding_and_removing);
     tcase_add_test(c, clear_makes_every_gradient_zero);
 }
