@@ -4,6 +4,7 @@
    ratio of two sums over rows, whose standard error is, to first order,
    sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
 #include "core/context.h"
+#include "core/kernels/kernels.h"
 #include "core/op.h"
 #include "nn/family.h"
 
@@ -21,7 +22,8 @@ typedef struct scored { /* a label that counts, and what the model gives it */
 } scored;
 
 typedef struct chunk {
-    const tn_tensor *logits; /* (N,V) of s[0..N) */
+    const tn_kernels *kernels;
+    tn_tensor *logits; /* (N,V) of s[0..N), which scoring overwrites */
     scored *s;
 } chunk;
 
@@ -30,15 +32,12 @@ static void score(void *arg, int64_t i, int thread)
     (void)thread;
     const chunk *c = arg;
     scored *s = &c->s[i];
-    int64_t V = c->logits->dim[1], best = 0;
-    const tn_real *z = c->logits->x + i * V;
-    double sum = 0;
-    for (int64_t k = 1; k < V; k++)
-        best = z[k] > z[best] ? k : best;
-    for (int64_t k = 0; k < V; k++)
-        sum += tn_exp((double)z[k] - (double)z[best]);
-    s->loss = tn_log(sum) + (double)z[best] - (double)z[s->label];
-    s->best = best == s->label;
+    int64_t V = c->logits->dim[1];
+    tn_real *z = c->logits->x + i * V, max = c->kernels->max(V, z), label = z[s->label];
+    s->best = label == max;
+    for (int64_t k = 0; k < s->label && s->best; k++)
+        s->best = z[k] != max; /* the first of equals is the argmax */
+    s->loss = tn_log((double)c->kernels->exp_sum(V, z, max, z)) + ((double)max - (double)label);
 }
 
 /* Scores n labels of hidden states h (B T,C), at most CHUNK at a time. */
@@ -51,7 +50,8 @@ static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, in
         for (int64_t i = 0; i < N && places; i++)
             places->i[i] = s[from + i].place;
         tn_tensor *z = tn_linear(t, tn_embed(t, h, places), m->head, NULL, TN_OUT_IN); // (N,V)
-        if (z && tn_parallel_for(tn_tape_context(t), N, score, &(chunk){ z, s + from }))
+        if (z && tn_parallel_for(tn_tape_context(t), N, score,
+                                 &(chunk){ tn_kernels_of(tn_tape_context(t)), z, s + from }))
             tn_refuse(t, &tn_op_cross_entropy, TN_ESTATE, TN_BUSY);
         tn_tape_rewind(t, mark);
     }

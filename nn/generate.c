@@ -3,6 +3,7 @@
    Rows of different length are padded on the right for the first pass: causal attention never looks
    there, and the cache overwrites what the padding left. Every row then has its own position. A row
    that has ended repeats its last position, which changes nothing, until all have. */
+#include "core/kernels/kernels.h"
 #include "core/op.h"
 #include "nn/cache.h"
 
@@ -18,7 +19,7 @@ typedef struct row { /* of the batch */
 } row;
 
 typedef struct choice {
-    double weight;
+    tn_real weight;
     int32_t id;
 } choice;
 
@@ -29,63 +30,113 @@ typedef struct generation {
     tn_cache *cache;
     int64_t rows;
     row *row;
-    choice *choices; /* (V) */
+    const tn_kernels *kernels;
+    choice *choices;  /* (V) */
+    tn_real *weights; /* (V) */
 } generation;
 
 /* ---- choosing a token ---- */
 
-static int32_t largest(const tn_real *z, int64_t n)
+/* The first of the largest. */
+static int32_t largest(const generation *r, const tn_real *z)
 {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        best = z[i] > z[best] ? i : best;
+    int64_t best = 0, last = r->m->vocab - 1;
+    tn_real max = r->kernels->max(last + 1, z);
+    while (best < last && z[best] != max)
+        best++;
     return (int32_t)best;
 }
 
 /* Likelier first; the lower id among equals. */
-static int by_weight(const void *a, const void *b)
+static bool is_before(choice a, choice b)
 {
-    const choice *x = a, *y = b;
-    if (x->weight != y->weight)
-        return x->weight > y->weight ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
 }
 
-/* How many of the likeliest choices stay: top-k, then the fewest whose share reaches top-p. */
-static int64_t cut(const tn_sampling *s, const choice *c, int64_t n)
+static choice middle_of(choice a, choice b, choice c)
 {
-    int64_t k = s->top_k > 0 && s->top_k < n ? s->top_k : n, kept = 0;
-    double sum = 0, share = 0;
-    if (!(s->top_p > 0 && s->top_p < 1))
-        return k;
-    for (int64_t i = 0; i < k; i++)
-        sum += c[i].weight;
-    while (kept < k && share < s->top_p * sum)
-        share += c[kept++].weight;
-    return kept;
+    choice first = is_before(a, b) ? a : b, second = is_before(a, b) ? b : a;
+    return is_before(c, first) ? first : is_before(c, second) ? c : second;
 }
 
-/* Token of a row from its logits; u in (0,1) decides. */
+/* Puts some of c[0..n), n > 1, before all others, which are less likely, and neither are none.
+   Returns how many these are, and the sum of their weights. */
+static int64_t split(choice *c, int64_t n, double *weight)
+{
+    choice pivot = n > 2                   ? middle_of(c[0], c[n / 2], c[n - 1])
+                   : is_before(c[0], c[1]) ? c[0]
+                                           : c[1];
+    int64_t count = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) { /* without a branch, which would be guessed wrongly */
+        choice x = c[i];
+        bool goes = !is_before(pivot, x);
+        c[i] = c[count];
+        c[count] = x;
+        count += goes;
+        sum += goes ? (double)x.weight : 0;
+    }
+    *weight = sum;
+    return count;
+}
+
+/* Puts the fewest of the likeliest of c[0..n) whose weights add up to `share` first; or `most` of
+   them, if that is fewer. Returns how many; the least likely of these stands last. It looks only
+   where the border is, so that nothing is sorted: about 3n steps. */
+static int64_t likeliest(choice *c, int64_t n, double share, int64_t most)
+{
+    int64_t from = 0, to = n;
+    double before = 0, weight;
+    while (to - from > 1) {
+        int64_t count = split(c + from, to - from, &weight);
+        if (before + weight >= share || from + count >= most) {
+            to = from + count;
+        } else {
+            before += weight;
+            from += count;
+        }
+    }
+    return to;
+}
+
+static double sum_of(const choice *c, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)c[i].weight;
+    return sum;
+}
+
+/* The choices of a row, with weights exp((z - max) / temperature), without those whose weight is 0.
+   Returns how many. */
+static int64_t weigh(const generation *r, const tn_real *z, tn_real max)
+{
+    int64_t V = r->m->vocab, n = 0;
+    for (int64_t i = 0; i < V; i++)
+        r->weights[i] = z[i] - max;
+    r->kernels->scale(V, (tn_real)(1 / r->s->temperature), r->weights);
+    r->kernels->exp_sum(V, r->weights, 0, r->weights);
+    for (int64_t i = 0; i < V; i++) {
+        r->choices[n] = (choice){ r->weights[i], (int32_t)i };
+        n += r->weights[i] > 0;
+    }
+    return n;
+}
+
+/* Token of a row from its logits; u in (0,1) decides. Of the likeliest choices top-k stay, and of
+   these the fewest whose share reaches top-p. */
 static int32_t sample(const generation *r, const tn_real *z, double u)
 {
-    int64_t V = r->m->vocab, kept;
-    int32_t best = largest(z, V);
-    if (r->s->temperature == 0)
+    const tn_sampling *s = r->s;
+    int32_t best = largest(r, z);
+    if (s->temperature == 0 || !isfinite((tn_real)(1 / s->temperature)))
         return best;
-    for (int64_t i = 0; i < V; i++)
-        r->choices[i] =
-            (choice){ tn_exp(((double)z[i] - (double)z[best]) / r->s->temperature), (int32_t)i };
-    qsort(r->choices, (size_t)V, sizeof *r->choices, by_weight);
-    kept = cut(r->s, r->choices, V);
-    double sum = 0, share = 0;
-    for (int64_t i = 0; i < kept; i++)
-        sum += r->choices[i].weight;
-    for (int64_t i = 0; i < kept; i++) {
-        share += r->choices[i].weight;
-        if (share >= u * sum)
-            return r->choices[i].id;
-    }
-    return r->choices[kept - 1].id;
+    int64_t n = weigh(r, z, z[best]);
+    if (s->top_k > 0 && s->top_k < n)
+        n = likeliest(r->choices, n, INFINITY, s->top_k);
+    if (s->top_p > 0 && s->top_p < 1)
+        n = likeliest(r->choices, n, s->top_p * sum_of(r->choices, n), n);
+    return r->choices[likeliest(r->choices, n, u * sum_of(r->choices, n), n) - 1].id;
 }
 
 /* The number that decides about the token at a position of a row. */
@@ -170,7 +221,7 @@ static int64_t choose(const generation *r, const tn_tensor *logits, const output
         const tn_real *z = logits->x + b * V;
         if (w->ended)
             continue;
-        if (!isfinite(z[largest(z, V)]))
+        if (!isfinite(r->kernels->max(V, z)) || isnan(r->kernels->sum(V, z)))
             return tn_fail(e, TN_ENONFINITE, "generation: the logits of row %lld are not finite",
                            (long long)b + 1);
         int32_t token = sample(r, z, draw(r->s, b, w->seen));
@@ -253,8 +304,10 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
                      .t = tn_tape_new(m->context),
                      .cache = tn_cache_new(m, rows, room),
                      .row = calloc((size_t)rows, sizeof(row)),
-                     .choices = calloc((size_t)m->vocab, sizeof(choice)) };
-    if (r.t && r.cache && r.row && r.choices)
+                     .kernels = tn_kernels_of(m->context),
+                     .choices = calloc((size_t)m->vocab, sizeof(choice)),
+                     .weights = calloc((size_t)m->vocab, sizeof(tn_real)) };
+    if (r.t && r.cache && r.row && r.choices && r.weights)
         generate(&r, ids, length, &(output){ out, made, each, arg }, e);
     else
         tn_fail(e, TN_ENOMEM, "generation: out of memory");
@@ -262,5 +315,6 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
     tn_cache_free(r.cache);
     free(r.row);
     free(r.choices);
+    free(r.weights);
     return e->code;
 }

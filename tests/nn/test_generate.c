@@ -273,6 +273,53 @@ START_TEST(samples_have_the_right_shares)
 }
 END_TEST
 
+/* Which token a number u in (0,1) chooses: with the likeliest first, the one whose share of the sum
+   reaches u. -1: u is too near a border to say. */
+static int chosen(const double share[V], double u)
+{
+    bool used[V] = { false };
+    double sum = 0;
+    for (int k = 0; k < V; k++) {
+        int best = -1;
+        for (int v = 0; v < V; v++)
+            best = !used[v] && (best < 0 || share[v] > share[best]) ? v : best;
+        used[best] = true;
+        sum += share[best];
+        if (fabs(sum - u) < 1e-5)
+            return -1;
+        if (sum >= u)
+            return best;
+    }
+    return -1;
+}
+
+START_TEST(likelier_tokens_come_first_in_the_draw)
+{
+    enum { DRAWS = 200 };
+    fixture f = open_fixture();
+    tn_real z[V];
+    double share[V];
+    int skipped = 0;
+    last_logits(&f, prompts[2], lengths[2], z);
+    expected_shares(z, _i, share);
+    for (uint64_t seed = 0; seed < DRAWS; seed++) {
+        tn_sampling s = { .temperature = cuts[_i].temperature,
+                          .top_p = cuts[_i].top_p,
+                          .top_k = cuts[_i].top_k,
+                          .seed = seed,
+                          .max_tokens = 1,
+                          .ends = none };
+        double u = tn_random_uniform(seed, tn_stream("generate.0"), 0, (uint64_t)lengths[2]);
+        int token = chosen(share, u);
+        skipped += token < 0;
+        if (token >= 0)
+            ck_assert_int_eq(generate(&f, 1, 2, &s).ids[0][0], token);
+    }
+    ck_assert_int_le(skipped, 5);
+    close_fixture(&f);
+}
+END_TEST
+
 static void collect(void *arg, int64_t row, int32_t token)
 {
     result *r = arg;
@@ -338,6 +385,7 @@ void tests(TCase *c)
     tcase_add_test(c, rows_stop_at_the_models_ends);
     tcase_add_test(c, rows_stop_where_positions_end);
     tcase_add_loop_test(c, samples_have_the_right_shares, 0, sizeof cuts / sizeof *cuts);
+    tcase_add_loop_test(c, likelier_tokens_come_first_in_the_draw, 0, sizeof cuts / sizeof *cuts);
     tcase_add_test(c, every_token_is_reported_as_it_comes);
     tcase_add_loop_test(c, wrong_settings_are_refused, 0, sizeof refused / sizeof *refused);
 }
