@@ -228,14 +228,15 @@ double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t 
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream);
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream);
 
-/* ---- functions with the same bits on every CPU; those of libm differ between CPUs ---- */
+/* ---- functions of one number with the same bits on every CPU (those of libm differ between CPUs);
+   tn_exp and tn_log are ops ---- */
 
-double tn_exp(double x); /* relative error < 1e-15 */
-double tn_log(double x);
-double tn_cos(double x);              /* |x| < 1e5 */
-double tn_erf(double x);              /* relative error < 1e-15 */
-double tn_erfc(double x);             /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
-double tn_power(double x, int64_t n); /* x^n, by squaring */
+double tn_exp_of(double x); /* relative error < 1e-15 */
+double tn_log_of(double x);
+double tn_cos_of(double x);              /* |x| < 1e5 */
+double tn_erf_of(double x);              /* relative error < 1e-15 */
+double tn_erfc_of(double x);             /* 1 - erf(x): relative error < 1e-13 up to x = 25 */
+double tn_power_of(double x, int64_t n); /* x^n, by squaring */
 
 /* ---- ops ----
 

@@ -14,7 +14,7 @@ static double from_bits(uint64_t u)
 }
 
 /* exp(x) = 2^k exp(r), |r| <= ln(2)/2; exp(r) by its Taylor series to r^13 / 13! (< 1e-17). */
-double tn_exp(double x)
+double tn_exp_of(double x)
 {
     if (!(x > -745.2))
         return x != x ? x : 0;
@@ -31,7 +31,7 @@ double tn_exp(double x)
 }
 
 /* log(x) = e ln(2) + 2 atanh(z), z = (m-1)/(m+1), x = m 2^e, sqrt(1/2) <= m < sqrt(2). */
-double tn_log(double x)
+double tn_log_of(double x)
 {
     if (!(x > 0))
         return x == 0 ? -INFINITY : NAN;
@@ -50,7 +50,7 @@ double tn_log(double x)
 }
 
 /* cos(x) with x = k pi/2 + r, |r| <= pi/4; cos(r) and sin(r) by their Taylor series (< 1e-17). */
-double tn_cos(double x)
+double tn_cos_of(double x)
 {
     double k = floor(x * 0.6366197723675814 + 0.5);
     double r = ((x - k * 1.57079632673412561417) - k * 6.07710050630396597660e-11) -
@@ -77,7 +77,7 @@ static double erf_below_2(double z)
     double twice = 2 * z * z, sum = 1;
     for (int n = 40; n >= 1; n--)
         sum = 1 + sum * twice / (2 * n + 1);
-    return 1.1283791670955126 * z * tn_exp(-z * z) * sum;
+    return 1.1283791670955126 * z * tn_exp_of(-z * z) * sum;
 }
 
 static double erfc_from_2(double z)
@@ -85,21 +85,21 @@ static double erfc_from_2(double z)
     double below = z;
     for (int n = 40; n >= 1; n--)
         below = z + 0.5 * n / below;
-    return 0.5641895835477563 * tn_exp(-z * z) / below;
+    return 0.5641895835477563 * tn_exp_of(-z * z) / below;
 }
 
-double tn_erf(double x)
+double tn_erf_of(double x)
 {
     double z = fabs(x), up = z < 2 ? erf_below_2(z) : 1 - erfc_from_2(z);
     return x < 0 ? -up : up;
 }
 
-double tn_erfc(double x)
+double tn_erfc_of(double x)
 {
-    return x < 2 ? 1 - tn_erf(x) : erfc_from_2(x);
+    return x < 2 ? 1 - tn_erf_of(x) : erfc_from_2(x);
 }
 
-double tn_power(double x, int64_t n)
+double tn_power_of(double x, int64_t n)
 {
     double base = n < 0 ? 1 / x : x, result = 1;
     for (uint64_t k = n < 0 ? -(uint64_t)n : (uint64_t)n; k; k >>= 1) {

@@ -62,7 +62,7 @@ double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t
 
 static double box_muller(double u, double v)
 {
-    return sqrt(-2 * tn_log(u)) * tn_cos(6.283185307179586 * v);
+    return sqrt(-2 * tn_log_of(u)) * tn_cos_of(6.283185307179586 * v);
 }
 
 /* Numbers 2i and 2i+1 make normal i; tn_random_four makes both at once. */

@@ -84,7 +84,7 @@ static void step_factor(tn_unit *u, int k)
     double eps1 = h[EPS1] > 0 ? h[EPS1] : epsilon, n = (double)f->n, t = (double)u->t;
     double *sums = (double *)u->memory;
     tn_real *restrict d = (tn_real *)(sums + f->cols), *restrict x = f->x;
-    double w = tn_exp(h[BETA2_DECAY] * tn_log(t));          /* (1) */
+    double w = tn_exp_of(h[BETA2_DECAY] * tn_log_of(t));    /* (1) */
     double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t); /* (1) */
     double size = sqrt(tn_sum_squares(x, f->n) / n);
     double alpha = rho * (size > h[EPS2] ? size : h[EPS2]); /* (2) */

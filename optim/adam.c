@@ -30,7 +30,8 @@ void tn_adam_step(const tn_unit *u, int k, tn_adam how)
     const tn_factor *f = &u->f[k];
     tn_real b1 = (tn_real)h[TN_ADAM_BETA1], a1 = (tn_real)(1 - h[TN_ADAM_BETA1]);
     tn_real b2 = (tn_real)h[TN_ADAM_BETA2], a2 = (tn_real)(1 - h[TN_ADAM_BETA2]);
-    double c1 = 1 - tn_power(h[TN_ADAM_BETA1], u->t), c2 = 1 - tn_power(h[TN_ADAM_BETA2], u->t);
+    double c1 = 1 - tn_power_of(h[TN_ADAM_BETA1], u->t),
+           c2 = 1 - tn_power_of(h[TN_ADAM_BETA2], u->t);
     double rate = how.rate, correct = 1; /* (8) */
     if (how.bias == TN_BIAS_CORRECTED) {
         rate = how.rate / c1;   /* (4), m^ */

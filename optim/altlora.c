@@ -71,7 +71,7 @@ static void move(tn_unit *u, int x, int64_t moves_of_x)
     tn_small_scale(r, b1, t);
     tn_real *restrict w = u->f[x].x, *restrict m = u->slot[M][x];
     tn_tall_combine(tn_gradient_of(u, x), c, tn_tall_of(u, x, m), t, work, u->wide, m); /* (3) */
-    double rate = h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power(b1, moves_of_x)) : u->lr;
+    double rate = h[BIAS_CORRECTION] != 0 ? u->lr / (1 - tn_power_of(b1, moves_of_x)) : u->lr;
     tn_real eta = (tn_real)rate, keep = (tn_real)(u->f[x].decays ? 1 - u->lr * h[DECAY] : 1);
     for (int64_t j = 0; j < u->f[x].n; j++)
         w[j] = keep * (w[j] - eta * m[j]); /* (4), (5) */

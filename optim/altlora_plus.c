@@ -36,7 +36,7 @@ static void descend(tn_unit *u, int x, int64_t t, const tn_real *restrict g,
     const double *h = u->h;
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]), eps = (tn_real)h[EPS];
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    double corrected = u->lr / (1 - tn_power(h[BETA1], t));
+    double corrected = u->lr / (1 - tn_power_of(h[BETA1], t));
     tn_real eta = (tn_real)(h[BIAS_CORRECTION] != 0 ? corrected : u->lr);
     tn_real keep = (tn_real)(u->f[x].decays ? 1 - u->lr * h[DECAY] : 1);
     bool carry = h[CARRY] != 0;

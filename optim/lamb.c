@@ -31,8 +31,8 @@ static void direction(const tn_unit *u, int k, tn_real *restrict out)
     bool corrected = h[BIAS_CORRECTION] != 0;
     tn_real b1 = (tn_real)h[BETA1], a1 = (tn_real)(1 - h[BETA1]);
     tn_real b2 = (tn_real)h[BETA2], a2 = (tn_real)(1 - h[BETA2]);
-    tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power(h[BETA1], u->t)) : 1);      /* (3) */
-    tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power(h[BETA2], u->t)) : 1); /* (3) */
+    tn_real first = (tn_real)(corrected ? 1 / (1 - tn_power_of(h[BETA1], u->t)) : 1);      /* (3) */
+    tn_real second = (tn_real)(corrected ? 1 / sqrt(1 - tn_power_of(h[BETA2], u->t)) : 1); /* (3) */
     tn_real eps = (tn_real)h[EPS], lambda = (tn_real)(f->decays ? h[DECAY] : 0);
     tn_real *restrict m = u->slot[0][k], *restrict v = u->slot[1][k];
     const tn_real *restrict g = f->g, *restrict x = f->x;

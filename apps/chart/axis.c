@@ -9,12 +9,12 @@ static const double largest = 1e100;
 
 static double log10_of(double v)
 {
-    return tn_log(v) / tn_log(10);
+    return tn_log_of(v) / tn_log_of(10);
 }
 
 static double power10(int k)
 {
-    return k < 0 ? 1 / tn_power(10, -k) : tn_power(10, k);
+    return k < 0 ? 1 / tn_power_of(10, -k) : tn_power_of(10, k);
 }
 
 /* The smallest of 1, 2, 5 times a power of ten that is at least v > 0. */
@@ -116,8 +116,8 @@ void axis_pair(const chart *c, int most_x, int most_y, axis *x, axis *y)
 
 double axis_place(const axis *a, double v)
 {
-    double at =
-        a->log ? tn_log(v / a->low) / tn_log(a->high / a->low) : (v - a->low) / (a->high - a->low);
+    double at = a->log ? tn_log_of(v / a->low) / tn_log_of(a->high / a->low)
+                       : (v - a->low) / (a->high - a->low);
     return at < 0 ? 0 : at > 1 ? 1 : at;
 }
 

@@ -9,7 +9,7 @@
 static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
 {
     char cuts[SHOWN];
-    const double perplexity = tn_exp(v->loss);
+    const double perplexity = tn_exp_of(v->loss);
     show("data        %s\n", o->task ? o->task : o->data);
     show("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
          show_cuts(f, setup_length(s, o), cuts));

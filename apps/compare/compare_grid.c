@@ -96,7 +96,7 @@ typedef struct grid {
 /* Rate i of n at equal ratios, lo being the first and hi the last; i may lie beyond them. */
 static double log_rate(double lo, double hi, int n, int i)
 {
-    return rounded(i ? lo * tn_exp(tn_log(hi / lo) * i / (n - 1)) : lo);
+    return rounded(i ? lo * tn_exp_of(tn_log_of(hi / lo) * i / (n - 1)) : lo);
 }
 
 static void log_grid(double lo, double hi, int n, grid *g)

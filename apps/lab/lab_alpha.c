@@ -34,7 +34,7 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
     for (s->scale = 0; s->scale < SCALES; s->scale++)
         for (s->at = 0; s->at < RATES; s->at++) { /* a rate is a power of two */
             task.s = scales[s->scale];
-            s->rate[s->at] = tn_power(2, s->at) / 1024;
+            s->rate[s->at] = tn_power_of(2, s->at) / 1024;
             s->loss[s->scale][s->at] = (double)NAN;
             if (lab_run(l, how, s->rate[s->at], &task, note, s, e))
                 return e->code;

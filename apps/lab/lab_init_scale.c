@@ -33,7 +33,8 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
     s->rate = lab_rate(l, how, &task, e);
     for (s->at = 0; s->at < SCALES; s->at++) {
         const int halves = s->at - ONE; /* a scale is a half power of ten */
-        s->scale[s->at] = halves < 0 ? 1 / sqrt(tn_power(10, -halves)) : sqrt(tn_power(10, halves));
+        s->scale[s->at] =
+            halves < 0 ? 1 / sqrt(tn_power_of(10, -halves)) : sqrt(tn_power_of(10, halves));
         s->loss[s->at] = (double)NAN;
         lab_normal(l, "B", 0.35 * s->scale[s->at], IN * R, b);
         lab_run(l, how, s->rate, &task, note, s, e);

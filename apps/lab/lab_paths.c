@@ -47,10 +47,11 @@ static int product_contours(const place *p, double level, contour *out)
         const double w = 1 + sign * sqrt(2 * level);
         if (w <= 0 || (sign < 0 && level == 0))
             continue;
-        const double from = tn_log(w / p->y_range[1]) + 1e-9, to = tn_log(p->x_range[1]) - 1e-9;
+        const double from = tn_log_of(w / p->y_range[1]) + 1e-9,
+                     to = tn_log_of(p->x_range[1]) - 1e-9;
         for (int i = 0; i < CONTOUR_POINTS; i++) {
             const double along = (double)i / (CONTOUR_POINTS - 1);
-            out[n].x[i] = tn_exp(from + (to - from) * along);
+            out[n].x[i] = tn_exp_of(from + (to - from) * along);
             out[n].y[i] = w / out[n].x[i];
         }
         n++;
@@ -75,9 +76,9 @@ static int rosenbrock_contours(const place *p, double level, contour *out)
     const double pi = 3.14159265358979323846;
     for (int i = 0; i < CONTOUR_POINTS; i++) {
         const double angle = 2 * pi * i / (CONTOUR_POINTS - 1);
-        const double x = 1 - sqrt(level) * tn_cos(angle);
+        const double x = 1 - sqrt(level) * tn_cos_of(angle);
         out[0].x[i] = x;
-        out[0].y[i] = x * x + sqrt(level) * tn_cos(angle - pi / 2) / 10;
+        out[0].y[i] = x * x + sqrt(level) * tn_cos_of(angle - pi / 2) / 10;
     }
     return 1;
 }

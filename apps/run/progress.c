@@ -103,13 +103,13 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
         show("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step, v->loss,
-             v->error, tn_exp(v->loss), event->best ? "  best" : "");
+             v->error, tn_exp_of(v->loss), event->best ? "  best" : "");
         fflush(stdout);
     }
     tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
     json_real(&out, "loss", v->loss, 9);
     json_real(&out, "stderr", v->error, 4);
-    json_real(&out, "ppl", tn_exp(v->loss), 6);
+    json_real(&out, "ppl", tn_exp_of(v->loss), 6);
     tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
                 event->best ? "true" : "false");
     return write_record(p, &out, e);

@@ -82,7 +82,7 @@ static inline tn_real gauss(tn_real x)
 static inline tn_real normal(tn_real x, tn_real gauss_x)
 {
     (void)gauss_x;
-    return tn_erfc(-x * 0.70710678118654752) / 2;
+    return tn_erfc_of(-x * 0.70710678118654752) / 2;
 }
 
 #else

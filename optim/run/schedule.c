@@ -26,7 +26,7 @@ double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
     double scale = s->warmup > 0 ? (double)s->warmup : 10000; /* Transformers' default */
     switch (s->kind) {
     case TN_LINEAR: return between(lr, s->min, share);
-    case TN_COSINE: return between(s->min, lr, 0.5 * (1 + tn_cos(3.141592653589793 * share)));
+    case TN_COSINE: return between(s->min, lr, 0.5 * (1 + tn_cos_of(3.141592653589793 * share)));
     case TN_WSD:
         falling = k - 1 - (s->steps - s->decay);
         return s->decay > 0 ? between(lr, s->min, (double)falling / (double)s->decay) : lr;
