@@ -76,6 +76,7 @@ typedef struct tn_op tn_op;
        linear                       layout
        lora                         col                s, p       stream
        layer_norm                                      eps
+       rms_norm                                        eps, offset
        attention                    heads, kv_heads
        dropout                                         p          stream
        cross_entropy, linear_xent   tokens

@@ -242,8 +242,10 @@ static inline void norm_lanes(const tn_real *x, const tn_real *dy, const tn_real
     }
 }
 
-static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
-                        const tn_real *w, tn_real beta, tn_real *dx)
+/* m1 is 0 unless the row was centred. */
+static inline void norm_slopes(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean,
+                               tn_real rstd, const tn_real *w, bool centred, tn_real beta,
+                               tn_real *dx)
 {
     tn_real s[LANES] = { 0 }, t[LANES] = { 0 }, tail_x[LANES], tail_dy[LANES], tail_w[LANES];
     int64_t i = 0;
@@ -255,11 +257,23 @@ static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real 
         tail_of(tail_w, n - i, w + i, 0);
         norm_lanes(tail_x, tail_dy, tail_w, mean, rstd, s, t);
     }
-    tn_real m1 = fold(s) / (tn_real)n, m2 = fold(t) / (tn_real)n;
+    tn_real m1 = centred ? fold(s) / (tn_real)n : 0, m2 = fold(t) / (tn_real)n;
     for (i = 0; i < n; i++) {
         tn_real rest = fused((x[i] - mean) * rstd, -m2, fused(dy[i], w[i], -m1));
         dx[i] = beta == 0 ? rstd * rest : fused(beta, dx[i], rstd * rest);
     }
+}
+
+static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
+                        const tn_real *w, tn_real beta, tn_real *dx)
+{
+    norm_slopes(n, x, dy, mean, rstd, w, true, beta, dx);
+}
+
+static void k_rms_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real rstd,
+                       const tn_real *w, tn_real beta, tn_real *dx)
+{
+    norm_slopes(n, x, dy, 0, rstd, w, false, beta, dx);
 }
 
 #include "core/kernels/activation.h"
@@ -269,7 +283,7 @@ static void k_norm_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real 
     .sum = k_sum, .dot = k_dot, .max = k_max, .square_sum = k_square_sum, .exp_sum = k_exp_sum,    \
     .axpy = k_axpy, .scale = k_scale, .gelu = k_gelu, .gelu_back = k_gelu_back,                    \
     .gelu_erf = k_gelu_erf, .gelu_erf_back = k_gelu_erf_back, .silu = k_silu,                      \
-    .silu_back = k_silu_back, .norm = k_norm, .norm_back = k_norm_back, .log = k_log,              \
-    .uniform = k_uniform, .normal = k_normal
+    .silu_back = k_silu_back, .norm = k_norm, .norm_back = k_norm_back, .rms_back = k_rms_back,    \
+    .log = k_log, .uniform = k_uniform, .normal = k_normal
 
 #endif

@@ -58,6 +58,9 @@ typedef struct tn_kernels {
        mean) rstd) */
     void (*norm_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean, tn_real rstd,
                       const tn_real *w, tn_real beta, tn_real *dx);
+    /* The same for y = x rstd w, where m1 and mean are 0. */
+    void (*rms_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real rstd, const tn_real *w,
+                     tn_real beta, tn_real *dx);
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
 
     /* Numbers 4q to 4q+n-1 of a draw of a stream (tn_random). */

@@ -68,6 +68,20 @@ START_TEST(layer_norm_by_hand)
 }
 END_TEST
 
+/* The mean square of 1 1 1 5 is 7: with eps 9 the divisor is 4. */
+START_TEST(rms_norm_by_hand)
+{
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(1, 4), VALUES(1, 1, 1, 5), false),
+              *w = tensor(1, DIM(4), VALUES(1, 2, -3, 4), false);
+    expect("rms_norm", tn_rms_norm(b.t, x, w, 9, 0), VALUES(0.25, 0.5, -0.75, 5));
+    expect("rms_norm of 1 + w", tn_rms_norm(b.t, x, w, 9, 1), VALUES(0.5, 0.75, -0.5, 6.25));
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    bench_free(b);
+}
+END_TEST
+
 /* Three rows of equal logits, of which two count: log 4 each. */
 START_TEST(loss_divides_by_tokens)
 {
@@ -235,6 +249,7 @@ void tests(TCase *c)
 {
     tcase_add_test(c, plain_ops_by_hand);
     tcase_add_test(c, layer_norm_by_hand);
+    tcase_add_test(c, rms_norm_by_hand);
     tcase_add_test(c, loss_divides_by_tokens);
     tcase_add_loop_test(c, extreme_logits, 0, sizeof extremes / sizeof *extremes);
     tcase_add_test(c, nan_comes_from_nan);

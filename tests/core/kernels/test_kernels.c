@@ -59,6 +59,8 @@ static void call_norm(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RS
 static void call_norm_plain(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RSTD, W, NULL, Y); }
 static void call_norm_back(const tn_kernels *k, trial *t) { k->norm_back(t->n, X, V, mean, RSTD, W, beta, Y); }
 static void call_norm_new(const tn_kernels *k, trial *t) { k->norm_back(t->n, X, V, mean, RSTD, W, 0, Y); }
+static void call_rms_back(const tn_kernels *k, trial *t) { k->rms_back(t->n, X, V, RSTD, W, beta, Y); }
+static void call_rms_new(const tn_kernels *k, trial *t) { k->rms_back(t->n, X, V, RSTD, W, 0, Y); }
 static void call_exp_in_place(const tn_kernels *k, trial *t)
 {
     memcpy(Y, X, (size_t)t->n * sizeof *Y);
@@ -93,6 +95,15 @@ static long double is_norm_new(const trial *t, int64_t i)
 }
 
 static long double is_norm_back(const trial *t, int64_t i) { return (long double)beta * Y[i] + is_norm_new(t, i); }
+static long double is_rms_new(const trial *t, int64_t i)
+{
+    long double m2 = 0;
+    for (int64_t j = 0; j < t->n; j++)
+        m2 += (long double)V[j] * W[j] * X[j] * RSTD;
+    return RSTD * ((long double)V[i] * W[i] - (long double)X[i] * RSTD * m2 / t->n);
+}
+
+static long double is_rms_back(const trial *t, int64_t i) { return (long double)beta * Y[i] + is_rms_new(t, i); }
 
 /* What element i adds to the result. */
 static long double adds_x(const trial *t, int64_t i) { return X[i]; }
@@ -135,6 +146,8 @@ static const kernel_case cases[] = {
     { "norm plain", call_norm_plain, is_norm_plain, NULL, 10, 1e-6, false },
     { "norm_back", call_norm_back, is_norm_back, NULL, 10, 5e-6, false },
     { "norm_back new", call_norm_new, is_norm_new, NULL, 10, 5e-6, false },
+    { "rms_back", call_rms_back, is_rms_back, NULL, 10, 5e-6, false },
+    { "rms_back new", call_rms_new, is_rms_new, NULL, 10, 5e-6, false },
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
