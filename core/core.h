@@ -213,6 +213,16 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim
    after TN_ENOMEM some of them are changed. */
 int tn_backward(tn_tape *t, tn_tensor *loss);
 
+/* Part of a model, as a function: x to its result, both TN_REAL. */
+typedef tn_tensor *tn_block(tn_tape *t, void *arg, tn_tensor *x);
+/* block(t, arg, x), but in training the tape keeps nothing of it except the result: backward runs
+   the block again. Gradients have the same bits as without; a block in backward costs its forward
+   once more. Blocks may be nested. The block gets a tape of its own, on which it uses x and the
+   caller's tensors only: results of t other than x are refused. It must give the same result both
+   times: arg and what it points to must live, and the weights must not change, until backward has
+   run (or the tape is reset). In evaluation it is a plain call. An error inside sticks to t. */
+tn_tensor *tn_recompute(tn_tape *t, tn_block *block, void *arg, tn_tensor *x);
+
 /* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */
 
 /* The stream of a name (of a parameter, a layer, an epoch): its FNV-1a hash. 0 for NULL. */
