@@ -32,6 +32,7 @@ void tn_tape_free(tn_tape *t)
 {
     if (!t)
         return;
+    tn_tape_free(t->inner);
     tn_made_free(t);
     tn_arena_free(&t->results);
     tn_arena_free(&t->temporary);
@@ -104,7 +105,7 @@ size_t tn_tape_memory(const tn_tape *t)
     if (!t)
         return 0;
     return t->results.most + t->temporary.most + t->gradients.bytes + tn_made_bytes(t) +
-           t->room * sizeof *t->nodes;
+           t->room * sizeof *t->nodes + tn_tape_memory(t->inner);
 }
 
 /* ---- errors ---- */
@@ -239,6 +240,19 @@ static int push(tn_tape *t, const tn_node *n)
     return 0;
 }
 
+/* Whether an operand wants a gradient. */
+static bool is_wanted(tn_tape *t, const tn_node *n)
+{
+    bool wanted = false;
+    for (int i = 0; i < n->op->inputs; i++) {
+        tn_tensor *a = n->training ? n->in[i] : NULL;
+        wanted = wanted || (a && a->wants_grad);
+        if (a && a->wants_grad && !a->tape)
+            t->wanting = a;
+    }
+    return wanted;
+}
+
 static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr attr)
 {
     tn_node n = { .op = op, .attr = attr, .draw = t->mode.draw, .training = t->mode.training };
@@ -246,8 +260,7 @@ static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_a
         n.in[i] = in[i];
     if (check_operands(t, &n))
         return NULL;
-    for (int i = 0; i < op->inputs; i++)
-        n.wanted = n.wanted || (n.training && n.in[i] && n.in[i]->wants_grad);
+    n.wanted = is_wanted(t, &n);
     n.out = tn_made_new(t, (tn_tensor){ .dtype = TN_REAL,
                                         .wants_grad = n.wanted,
                                         .place = op->view || op->reads_result ? READ : RESULT });
@@ -294,9 +307,7 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim
 
 /* ---- backward ---- */
 
-/* The gradient buffer of a tensor that wants one; a result's is taken from the pool when backward
-   first reaches it. */
-static tn_real *gradient(tn_tape *t, tn_tensor *a)
+tn_real *tn_tape_gradient(tn_tape *t, tn_tensor *a)
 {
     size_t bytes = (size_t)tn_tensor_count(a) * sizeof(tn_real);
     if (!a->g && a->place != LEAF)
@@ -309,7 +320,7 @@ tn_real *tn_grad(tn_tape *t, const tn_node *n, int i, tn_real *beta)
     if (tn_tape_given(t, n && beta, __func__))
         return NULL;
     tn_tensor *a = n->in[i];
-    if (!a || !a->wants_grad || !gradient(t, a))
+    if (!a || !a->wants_grad || !tn_tape_gradient(t, a))
         return NULL;
     *beta = a->has_grad ? 1 : 0;
     a->has_grad = true;
@@ -343,12 +354,8 @@ static void release(tn_tape *t, tn_tensor *a)
     a->has_grad = false;
 }
 
-static void walk_back(tn_tape *t, tn_tensor *loss)
+void tn_tape_walk_back(tn_tape *t)
 {
-    if (!gradient(t, loss))
-        return;
-    loss->g[0] = 1;
-    loss->has_grad = true;
     for (size_t i = t->count; i-- > 0 && !t->error.code;) {
         const tn_node *n = &t->nodes[i];
         if (n->out->has_grad)
@@ -376,7 +383,11 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
                                         : "; the tape is in evaluation, tn_tape_train ends that");
     if (!tn_context_enter(t->context))
         return tn_fail(&t->error, TN_ESTATE, "backward: " TN_BUSY);
-    walk_back(t, loss);
+    if (tn_tape_gradient(t, loss)) {
+        loss->g[0] = 1;
+        loss->has_grad = true;
+        tn_tape_walk_back(t);
+    }
     tn_context_leave(t->context);
     return t->error.code;
 }

@@ -64,6 +64,8 @@ struct tn_tape {
     tn_tensor **held; /* the caller's tensors that nodes and views refer to */
     size_t held_count, held_room;
     tn_mode mode;
+    struct tn_tape *inner; /* where blocks are recomputed; NULL: none has been yet */
+    tn_tensor *wanting;    /* the newest leaf of the caller that wants a gradient */
 };
 
 /* A new tensor of the tape: as `start`, but without values. NULL, with an error on the tape, when
@@ -80,6 +82,12 @@ const char *tn_made_fault(const tn_tape *t, const tn_tensor *a);
 void tn_made_rewind(tn_tape *t, tn_mark m); /* all that was made after m is gone */
 void tn_made_free(tn_tape *t);
 size_t tn_made_bytes(const tn_tape *t);
+
+/* Runs backward of all nodes from the newest on, as far as their results have a gradient. */
+void tn_tape_walk_back(tn_tape *t);
+/* The gradient buffer of a tensor that wants one; a result's is taken from the pool when backward
+   first reaches it. NULL, with an error on the tape, when memory is out. */
+tn_real *tn_tape_gradient(tn_tape *t, tn_tensor *a);
 
 /* Makes room for one more entry at the end of a list. False when memory is out. */
 bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry);
