@@ -114,7 +114,7 @@ tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t,
 typedef struct tn_family tn_family; /* an architecture, such as GPT-2: see family.h */
 typedef struct tn_cache tn_cache;   /* keys and values of the positions that each row has seen */
 
-/* To be read, not written; dropout alone may be set. */
+/* To be read, not written; dropout and recompute alone may be set. */
 typedef struct tn_model {
     const tn_family *family;
     tn_context *context;
@@ -123,6 +123,7 @@ typedef struct tn_model {
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
     double dropout; /* probability, after embedding, attention and MLP; 0 when opened */
+    bool recompute; /* training keeps the sums between blocks alone: less memory, more time */
     int32_t end;    /* the first of ends; -1: none */
     int32_t *ends;  /* every eos_token_id of config.json and generation_config.json */
     int64_t end_count;

@@ -150,6 +150,7 @@ int setup_train(setup *s, const options *o, tn_error *e)
         return e->code;
     s->full = o->fine_tune_type ? !strcmp(o->fine_tune_type, "full") : s->random;
     s->model->dropout = o->dropout;
+    s->model->recompute = o->grad_checkpoint;
     for (int i = 0; s->full && i < OPTIONS; i++) {
         char name[64];
         if (option_of_lora(i) && o->given[i])

@@ -9,6 +9,7 @@
 
    The functions at the end of the file, in tn_family_gpt, are described in family.h. Weights have the
    names and layouts of Hugging Face's files. */
+#include "core/op.h"
 #include "nn/family.h"
 
 #include <math.h>
@@ -72,6 +73,29 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     return dropout(m, t, h, b->mlp_proj.name);
 }
 
+typedef struct place { /* of a block */
+    const tn_model *m;
+    int64_t layer;
+    tn_cache *cache;
+} place;
+
+static tn_tensor *run_block(tn_tape *t, void *arg, tn_tensor *x)
+{
+    const place *p = arg;
+    x = tn_add(t, x, attention(p->m, t, p->layer, x, p->cache));
+    return tn_add(t, x, mlp(p->m, t, p->layer, x));
+}
+
+/* The same, without keeping what is in between. */
+static tn_tensor *recompute_block(tn_tape *t, place at, tn_tensor *x)
+{
+    place *p = tn_keep(t, sizeof *p); /* until backward */
+    if (!p)
+        return NULL;
+    *p = at;
+    return tn_recompute(t, run_block, p, x);
+}
+
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
 {
     const gpt *g = m->impl;
@@ -79,18 +103,20 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
     x = dropout(m, t, x, "embedding"); // (B,T,C)
     for (int64_t i = 0; i < m->layers; i++) {
-        x = tn_add(t, x, attention(m, t, i, x, cache));
-        x = tn_add(t, x, mlp(m, t, i, x));
+        place at = { .m = m, .layer = i, .cache = cache };
+        x = m->recompute && !cache ? recompute_block(t, at, x) : run_block(t, &at, x);
     }
     return tn_norm_layer_run(&g->ln_f, t, x);
 }
 
 /* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F
-   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. */
+   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. Where
+   blocks are recomputed, each leaves its last sum, and one block is run at a time. */
 static int64_t activations(const tn_model *m)
 {
     int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;
-    return (4 + dropped) * C + m->layers * ((10 + 2 * dropped) * C + 2 * F);
+    int64_t each = (10 + 2 * dropped) * C + 2 * F;
+    return (4 + dropped) * C + (m->recompute ? m->layers * C + each : m->layers * each);
 }
 
 /* ---- making one ---- */
