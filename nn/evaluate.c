@@ -32,24 +32,12 @@ static void score(void *arg, int64_t i, int thread)
     (void)thread;
     const chunk *c = arg;
     scored *s = &c->s[i];
-<<<<<<< HEAD
     int64_t V = c->logits->dim[1];
     tn_real *z = c->logits->x + i * V, max = c->kernels->max(V, z), label = z[s->label];
     s->best = label == max;
     for (int64_t k = 0; k < s->label && s->best; k++)
         s->best = z[k] != max; /* the first of equals is the argmax */
     s->loss = tn_log_of((double)c->kernels->exp_sum(V, z, max, z)) + ((double)max - (double)label);
-=======
-    int64_t V = c->logits->dim[1], best = 0;
-    const tn_real *z = c->logits->x + i * V;
-    double sum = 0;
-    for (int64_t k = 1; k < V; k++)
-        best = z[k] > z[best] ? k : best;
-    for (int64_t k = 0; k < V; k++)
-        sum += tn_exp_of((double)z[k] - (double)z[best]);
-    s->loss = tn_log_of(sum) + (double)z[best] - (double)z[s->label];
-    s->best = best == s->label;
->>>>>>> 6fd5d54 (The functions of one number are tn_exp_of and so on, so that exp and log can be ops)
 }
 
 /* Scores n labels of hidden states h (B T,C), at most CHUNK at a time. */

@@ -131,29 +131,12 @@ static int32_t sample(const generation *r, const tn_real *z, double u)
     int32_t best = largest(r, z);
     if (s->temperature == 0 || !isfinite((tn_real)(1 / s->temperature)))
         return best;
-<<<<<<< HEAD
     int64_t n = weigh(r, z, z[best]);
     if (s->top_k > 0 && s->top_k < n)
         n = likeliest(r->choices, n, INFINITY, s->top_k);
     if (s->top_p > 0 && s->top_p < 1)
         n = likeliest(r->choices, n, s->top_p * sum_of(r->choices, n), n);
     return r->choices[likeliest(r->choices, n, u * sum_of(r->choices, n), n) - 1].id;
-=======
-    for (int64_t i = 0; i < V; i++)
-        r->choices[i] =
-            (choice){ tn_exp_of(((double)z[i] - (double)z[best]) / r->s->temperature), (int32_t)i };
-    qsort(r->choices, (size_t)V, sizeof *r->choices, by_weight);
-    kept = cut(r->s, r->choices, V);
-    double sum = 0, share = 0;
-    for (int64_t i = 0; i < kept; i++)
-        sum += r->choices[i].weight;
-    for (int64_t i = 0; i < kept; i++) {
-        share += r->choices[i].weight;
-        if (share >= u * sum)
-            return r->choices[i].id;
-    }
-    return r->choices[kept - 1].id;
->>>>>>> 6fd5d54 (The functions of one number are tn_exp_of and so on, so that exp and log can be ops)
 }
 
 /* The number that decides about the token at a position of a row. */

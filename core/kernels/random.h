@@ -23,7 +23,7 @@ static void k_uniform(int64_t n, const uint32_t *numbers, double bound, tn_real 
         x[i] = (tn_real)(bound * (2 * share_of(numbers[i]) - 1));
 }
 
-/* tn_log for 0 < x < 1: the exponent comes from the bits, and becomes a double in the bits of one
+/* tn_log_of for 0 < x < 1: the exponent comes from the bits, and becomes a double in the bits of one
    near 2^52. */
 static inline double log_below_1(double x)
 {
@@ -44,7 +44,7 @@ static inline double log_below_1(double x)
     return e * 6.93147180369123816490e-01 + (2 * (z + z * sum) + e * 1.90821492927058770002e-10);
 }
 
-/* tn_cos for 0 <= x < 7, of whose two series only the one that counts is summed. */
+/* tn_cos_of for 0 <= x < 7, of whose two series only the one that counts is summed. */
 static inline double cos_below_7(double x)
 {
     int32_t quarter = (int32_t)(x * 0.6366197723675814 + 0.5);
