@@ -34,7 +34,7 @@ START_TEST(half_has_its_value)
 END_TEST
 
 /* Operand i of the call becomes a frozen weight of random bits; returned is one of the same values. */
-static tn_tensor *freeze(call *c, int i, tn_dtype type, tn_tape *t)
+static tn_tensor *freeze(tn_call *c, int i, tn_dtype type, tn_tape *t)
 {
     tn_tensor *real = c->in[i], *w = tn_tensor_new(type, real->ndim, real->dim, false);
     int64_t count = tn_tensor_count(w);
@@ -57,20 +57,20 @@ START_TEST(frozen_weight_gives_the_same_bits)
     const tn_op *op = tn_ops[_i];
     bench b = bench_new();
     for (int i = 0; i < op->inputs; i++)
-        for (int k = 0; op->frozen >> i & 1 && k < samples_of(op); k++) {
+        for (int k = 0; op->frozen >> i & 1 && k < tn_samples_count(op); k++) {
             if (op->samples[k].bench || op->samples[k].same)
                 continue;
-            call c = call_new(op, &op->samples[k], k, 0);
+            tn_call c = tn_call_new(op, &op->samples[k], k, 0);
             tn_tensor *real = freeze(&c, i, k % 2 ? TN_BF16 : TN_F16, b.t), *frozen = c.in[i];
-            numbers with_half = call_numbers(&c, b.t, false);
+            tn_numbers with_half = tn_call_numbers(&c, b.t, false);
             c.in[i] = real;
-            numbers with_real = call_numbers(&c, b.t, false);
+            tn_numbers with_real = tn_call_numbers(&c, b.t, false);
             ck_assert_int_eq(with_half.count, with_real.count);
             ck_assert_mem_eq(with_half.x, with_real.x, (size_t)with_half.count * sizeof(tn_real));
             free(with_half.x);
             free(with_real.x);
             tn_tensor_free(frozen);
-            call_free(&c);
+            tn_call_free(&c);
         }
     bench_free(b);
 }

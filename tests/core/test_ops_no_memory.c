@@ -50,12 +50,12 @@ int mprotect(void *address, size_t size, int protection)
 
 /* Forward and backward of sum(y y), of operands that are results themselves, so that their gradients
    take memory too: 0, or the code of what went wrong. */
-static int run(const call *c, tn_tape *t)
+static int run(const tn_call *c, tn_tape *t)
 {
     tn_tensor *in[TN_MAX_INPUTS];
     tn_tape_train(t, 1);
     for (int i = 0; i < c->op->inputs; i++)
-        in[i] = call_is_first(c, i)    ? tn_scale(t, c->in[i], 1)
+        in[i] = tn_call_is_first(c, i) ? tn_scale(t, c->in[i], 1)
                 : c->in[i] == c->in[0] ? in[0]
                                        : c->in[i];
     tn_tensor *y = tn_apply(t, c->op, in, c->attr);
@@ -64,10 +64,10 @@ static int run(const call *c, tn_tape *t)
 }
 
 /* The call with block n refused, on a context that has none yet; false: it asks for n at most. */
-static bool run_without(const call *c, long n, const tn_real *want, size_t bytes)
+static bool run_without(const tn_call *c, long n, const tn_real *want, size_t bytes)
 {
     bench b = bench_new();
-    call_clear(c);
+    tn_call_clear(c);
     atomic_store(&left, n);
     int code = run(c, b.t);
     bool was_refused = atomic_exchange(&left, -1) < 0;
@@ -75,9 +75,9 @@ static bool run_without(const call *c, long n, const tn_real *want, size_t bytes
                   n, code, tn_tape_error(b.t));
     ck_assert(!was_refused || strstr(tn_tape_error(b.t), "out of memory"));
     tn_tape_reset(b.t);
-    call_clear(c);
+    tn_call_clear(c);
     ck_assert_int_eq(run(c, b.t), 0);
-    tn_real *g = call_gradients(c);
+    tn_real *g = tn_call_gradients(c, b.t);
     ck_assert_msg(!memcmp(g, want, bytes), "%s: other gradients after block %ld was refused",
                   c->name, n);
     free(g);
@@ -89,17 +89,17 @@ START_TEST(op_without_memory)
 {
     const tn_op *op = tn_ops[_i / 2];
     atomic_store(&reserves, _i % 2);
-    for (int i = 0; i < samples_of(op); i++) {
+    for (int i = 0; i < tn_samples_count(op); i++) {
         if (op->samples[i].bench)
             continue;
-        call c = call_new(op, &op->samples[i], i, 0);
+        tn_call c = tn_call_new(op, &op->samples[i], i, 0);
         bench b = bench_new();
-        numbers all = call_numbers(&c, b.t, false);
+        tn_numbers all = tn_call_numbers(&c, b.t, false);
         size_t bytes = (size_t)(all.count - all.out) * sizeof(tn_real); /* of the gradients */
         tn_tape_reset(b.t);
-        call_clear(&c);
+        tn_call_clear(&c);
         ck_assert_int_eq(run(&c, b.t), 0);
-        tn_real *want = call_gradients(&c);
+        tn_real *want = tn_call_gradients(&c, b.t);
         long n = 0;
         while (run_without(&c, n, want, bytes))
             n++;
@@ -107,7 +107,7 @@ START_TEST(op_without_memory)
         free(want);
         free(all.x);
         bench_free(b);
-        call_free(&c);
+        tn_call_free(&c);
     }
 }
 END_TEST

@@ -1,0 +1,205 @@
+/* bits.c - an op has the same bits on every instruction set, any number of threads, in any batch.
+   And whatever the memory of its result held before. */
+#include "core/check/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- instruction sets and threads ---- */
+
+/* Every sample on every tape against the first one. Large samples, of which `rows` rows are taken,
+   are for the float build alone: the definition in plain C has a call for each multiply-add. */
+static void compare_tapes(tn_checker *k, tn_tape *const tapes[], const char *const names[],
+                          int64_t rows)
+{
+    for (int i = 0; i < tn_samples_count(k->op); i++) {
+        const tn_sample *s = &k->op->samples[i];
+        if (s->bench && tn_in_double)
+            continue;
+        tn_call c = tn_call_new(k->op, s, i, s->bench && s->in[0][0] > rows ? rows : 0);
+        tn_numbers first, other;
+        if (!tn_check_numbers(k, &c, tapes[0], false, &first))
+            first.count = -1;
+        for (int j = 1; tapes[j] && first.count >= 0; j++) {
+            if (tn_check_numbers(k, &c, tapes[j], false, &other))
+                tn_check_same(k, c.name, names[j], &first, &other);
+            free(other.x);
+        }
+        free(first.x);
+        tn_call_free(&c);
+    }
+}
+
+static void same_on_every_isa(tn_checker *k)
+{
+    static const char *const isa[] = { "scalar", "avx2", "avx512" };
+    static const char *const names[] = { "", "scalar and avx2", "scalar and avx512" };
+    const char *name[4] = { 0 };
+    tn_tape *tapes[4] = { 0 };
+    int count = 0;
+    for (int i = 0; i < 3 && !tn_in_double; i++) {
+        name[count] = names[i];
+        tapes[count] = tn_check_tape(isa[i], 2);
+        count += tapes[count] != NULL;
+    }
+    if (count)
+        compare_tapes(k, tapes, name, 40);
+    for (int i = 0; i < count; i++)
+        tn_tape_free(tapes[i]);
+}
+
+static void same_on_any_threads(tn_checker *k)
+{
+    static const int threads[] = { 1, 1, 2, 3, 5, 8 };
+    static const char *const names[] = { "",          "a second run", "2 threads",
+                                         "3 threads", "5 threads",    "8 threads" };
+    tn_tape *tapes[7] = { 0 };
+    bool all = true;
+    for (int i = 0; i < 6; i++)
+        all = (tapes[i] = tn_check_tape(NULL, threads[i])) && all;
+    if (all)
+        compare_tapes(k, tapes, names, 300);
+    else
+        tn_found(k, "out of memory for 8 threads");
+    for (int i = 0; i < 6; i++)
+        tn_tape_free(tapes[i]);
+}
+
+/* ---- batches ---- */
+
+/* A call with rows [from, from + count) of another one's operands. */
+static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, int64_t count)
+{
+    tn_call c = tn_call_new(all->op, s, 0, count);
+    for (int i = 0; i < c.op->inputs; i++) {
+        if (!c.in[i])
+            continue;
+        size_t bytes = (size_t)tn_tensor_count(c.in[i]) * tn_dtype_size(c.in[i]->dtype);
+        size_t skip = tn_call_has_rows(&c, i) ? bytes / (size_t)count * (size_t)from : 0;
+        memcpy(c.in[i]->data, (const char *)all->in[i]->data + skip, bytes);
+    }
+    return c;
+}
+
+/* The result of rows [from, from + count) by themselves has the bits that it has among all. */
+static void compare_results(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
+                            const tn_numbers *want, int64_t from, int64_t count)
+{
+    tn_call c = some_rows(all, s, from, count);
+    tn_tensor *y;
+    if (tn_call_loss(&c, t, false, &y)) {
+        tn_numbers found = { .count = tn_tensor_count(y), .out = tn_tensor_count(y), .x = y->x };
+        tn_numbers part = found;
+        part.x = want->x + from * (found.count / count);
+        tn_check_same(k, all->name, "rows alone and in a batch", &found, &part);
+    } else
+        tn_found(k, "%s, %d rows: %s", all->name, (int)count, tn_tape_error(t));
+    tn_call_free(&c);
+}
+
+/* The same of the gradients of operands with rows, for the first rows: the loss weights a result's
+   elements by their place. */
+static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
+                              int64_t count)
+{
+    tn_call c = some_rows(all, s, 0, count);
+    tn_numbers n;
+    const bool ran = tn_check_numbers(k, &c, t, false, &n);
+    for (int i = 0; ran && i < c.op->inputs; i++) {
+        if (!tn_call_is_first(&c, i) || !tn_call_has_rows(&c, i))
+            continue;
+        tn_numbers found = { .count = tn_tensor_count(c.in[i]), .x = c.in[i]->g };
+        tn_numbers part = { .count = found.count, .x = all->in[i]->g };
+        tn_check_same(k, all->name, "gradients of rows alone and in a batch", &found, &part);
+    }
+    free(n.x);
+    tn_call_free(&c);
+}
+
+/* Operand 0 has rows, and so has every operand that is the same tensor. */
+static bool takes_rows(const tn_op *op, const tn_sample *s)
+{
+    const bool single = op->rows & 1 && !s->in[0][1];
+    return op->rows && !single && !((unsigned)s->same & ~op->rows);
+}
+
+/* An op that draws random numbers counts elements from the first row on. */
+static bool draws(const tn_call *c, tn_tape *t)
+{
+    tn_call other = *c;
+    other.draw = 2;
+    double size, now = tn_call_value(c, t, &size), then = tn_call_value(&other, t, &size);
+    return memcmp(&now, &then, sizeof now) != 0;
+}
+
+static void same_in_any_batch(tn_checker *k)
+{
+    enum { ROWS = 8 };
+    static const int64_t sizes[] = { 1, 2, 5 };
+    tn_tape *t = tn_check_tape(NULL, 2);
+    for (int i = 0; i < tn_samples_count(k->op) && t; i++) {
+        const tn_sample *s = &k->op->samples[i];
+        if (!takes_rows(k->op, s) || (s->bench && tn_in_double))
+            continue;
+        tn_call all = tn_call_new(k->op, s, i, ROWS);
+        tn_numbers want = { 0 };
+        if (!draws(&all, t) && tn_check_numbers(k, &all, t, false, &want)) {
+            const int before = k->found;
+            for (size_t j = 0; j < sizeof sizes / sizeof *sizes && k->found == before; j++) {
+                compare_results(k, &all, t, s, &want, ROWS - sizes[j], sizes[j]);
+                compare_gradients(k, &all, t, s, sizes[j]);
+            }
+        }
+        free(want.x);
+        tn_call_free(&all);
+    }
+    tn_tape_free(t);
+}
+
+/* ---- memory that is not written ---- */
+
+typedef struct dirty { /* an op whose result's memory holds `before` when forward begins */
+    tn_op op;
+    const tn_op *real;
+    tn_real before;
+} dirty;
+
+static void dirty_forward(tn_tape *t, tn_node *n)
+{
+    const dirty *d = (const dirty *)n->op;
+    for (int64_t i = 0; i < tn_tensor_count(n->out); i++)
+        n->out->x[i] = d->before;
+    n->op = d->real;
+    d->real->forward(t, n);
+}
+
+static void written(tn_checker *k, const tn_call *c, tn_tape *t)
+{
+    dirty d = { .op = *k->op, .real = k->op, .before = 1 };
+    tn_call call = *c;
+    if (!d.op.view && !d.op.consumes)
+        d.op.forward = dirty_forward;
+    tn_numbers n[2] = { { 0 }, { 0 } };
+    bool ran = true;
+    call.op = &d.op;
+    for (int i = 0; i < 2 && ran; i++) {
+        call.before = d.before = i ? -3 : 1;
+        ran = tn_check_numbers(k, &call, t, false, &n[i]);
+    }
+    if (ran)
+        tn_check_same(k, c->name, "an element is not written, or added to what memory held", &n[0],
+                      &n[1]);
+    free(n[0].x);
+    free(n[1].x);
+}
+
+void tn_check_bits(tn_checker *k)
+{
+    same_on_every_isa(k);
+    same_on_any_threads(k);
+    same_in_any_batch(k);
+    tn_tape *t = tn_check_tape(NULL, 2);
+    tn_check_samples(k, t, written);
+    tn_tape_free(t);
+}
