@@ -227,10 +227,10 @@ void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes);
    that every element is written. put, unless it is NULL, gets one line for each finding, such as
    "cube: sample 2: direction 7: backward 1.25, differences 0.5": the operands' element 7, or random
    direction 7 if they have more than 2,000 elements. A build of double (libtenon64.a) sees a wrong
-   gradient from 1e-6 of its size on, a build of float from 1 % on; the large samples (`bench`) and
-   instruction sets are compared in float only. It makes contexts of its own. What forward computes is not checked: compare it with numbers that you know.
-   Returns how many lines it has put, 0 if all is well; TN_EARG if op is NULL or has no name,
-   TN_ENOMEM. */
+   gradient from 1e-6 of its size on, a build of float from 1 % on. The large samples (`bench`) and
+   instruction sets are compared in float only. It makes contexts of its own. What forward computes
+   is not checked: compare it with numbers that you know. Returns how many lines it has put, 0 if all
+   is well; TN_EARG if op is NULL or has no name, TN_ENOMEM. */
 int tn_op_check(const tn_op *op, tn_sink *put, void *arg);
 
 /* ---- for benchmarks ---- */
