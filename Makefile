@@ -77,7 +77,7 @@ $(BUILD)/obj64/%.o: %.c
 	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
-HEADERS := $(filter-out core/kernels/activation.h core/kernels/generic.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
+HEADERS := $(filter-out core/kernels/activation.h core/kernels/generic.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
 $(BUILD)/headers.c: $(HEADERS)
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(HEADERS) > $@
@@ -157,7 +157,7 @@ run-fuzz: $(BUILD)/fuzz/seeds $(BUILD)/fuzz/fuzz
 install: all ## program, library and headers under PREFIX (and DESTDIR)
 	install -D -m 755 $(BUILD)/tenon $(DESTDIR)$(PREFIX)/bin/tenon
 	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libtenon.a
-	for h in core/core.h core/op.h core/ops.def core/errors.def data/data.h nn/nn.h nn/family.h optim/optim.h; do \
+	for h in core/core.h core/op.h core/ops.def core/types.def core/errors.def data/data.h nn/nn.h nn/family.h optim/optim.h; do \
 	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/tenon/$$h || exit 1; done
 
 clean: ## remove build/

@@ -119,11 +119,14 @@ const char *tn_context_isa(const tn_context *c); /* "avx2"; belongs to the conte
 
 enum { TN_MAX_NDIM = 4 };
 
+/* TN_REAL, TN_I32, and the types of frozen weights: TN_BF16, TN_F16 and the quantised TN_Q8_0 ...
+   TN_Q6_K, each a row of types.def. Weights are read by linear, linear_xent and embed. A quantised
+   type has its numbers in blocks, and each row of a tensor consists of whole blocks. */
 typedef enum tn_dtype {
-    TN_REAL, /* tn_real: all that is computed */
-    TN_I32,  /* token ids, labels, lengths */
-    TN_BF16, /* frozen weights only: read by linear, linear_xent and embed */
-    TN_F16   /* the same */
+#define TN_TYPE(name, text, numbers, bytes, how) name,
+#include "types.def"
+#undef TN_TYPE
+    TN_DTYPES /* how many there are */
 } tn_dtype;
 
 typedef struct tn_tensor {
@@ -148,7 +151,8 @@ typedef struct tn_tensor {
 
 /* A tensor that belongs to the caller, zero-filled, with memory for a gradient if wants_grad
    (TN_REAL only). Returns NULL for an unknown dtype, for fewer than 1 or more than 4 dimensions,
-   for a dimension below 1, for more than 2^40 elements, for more bytes than tn_memory_room, and
+   for a dimension below 1, for a last dimension that is not whole blocks, for more than 2^40
+   elements, for more bytes than tn_memory_room, and
    when memory is out. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* Ends a tensor of tn_tensor_new. Does nothing with a tape's tensor or a copy of the struct. */
@@ -158,9 +162,20 @@ void tn_tensor_free(tn_tensor *a);
    memory for a gradient. */
 void tn_tensor_freeze(tn_tensor *a);
 int64_t tn_tensor_count(const tn_tensor *a); /* number of elements */
-size_t tn_dtype_size(tn_dtype dtype);        /* bytes of one element; 0 for an unknown type */
+size_t tn_tensor_bytes(const tn_tensor *a);  /* of its values */
 /* Writes the shape, "(2,3)", into out, which has room for 64 bytes. Returns out. */
 char *tn_tensor_shape(const tn_tensor *a, char *out);
+
+/* "q4_0": the text of the type in types.def; "unknown type" for any other. Never NULL. */
+const char *tn_dtype_name(tn_dtype dtype);
+/* Numbers of a block: 1, 32 or 256; 0 for an unknown type. */
+int64_t tn_dtype_block(tn_dtype dtype);
+/* Bytes of that many numbers; 0 for an unknown type, and if they are not whole blocks. */
+size_t tn_dtype_bytes(tn_dtype dtype, int64_t count);
+/* Numbers [from, from + n) of an array of that type, as tn_real. The array may lie at any address.
+   In a type with blocks any run of 32 numbers can be widened by itself: from and n are multiples of
+   32. Returns 0, or TN_EARG if they are not, or if the type is unknown. */
+int tn_widen(tn_dtype dtype, const void *bytes, int64_t from, int64_t n, tn_real *to);
 
 /* ---- the tape ---- */
 

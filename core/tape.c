@@ -173,6 +173,12 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
     if (!a->data || !tn_shape_is_sane(a->ndim, a->dim))
         return tn_refuse(t, op, TN_EARG,
                          "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
+    if (!tn_dtype_takes(a->dtype, a->ndim, a->dim))
+        return tn_refuse(t, op, TN_EARG,
+                         "operand %d has rows of %lld numbers; expected whole "
+                         "blocks of %s, %lld",
+                         i + 1, (long long)tn_cols(a), tn_dtype_name(a->dtype),
+                         (long long)tn_dtype_block(a->dtype));
     if (t->mode.training && a->wants_grad && a->place == LEAF && !a->g)
         return tn_refuse(t, op, TN_ESTATE,
                          "operand %d wants a gradient but has no memory for one; expected "
@@ -290,18 +296,21 @@ tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim
 {
     if (tn_tape_given(t, dim, __func__))
         return NULL;
-    if (!tn_dtype_size(dtype))
-        tn_fail(&t->error, TN_EARG, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16",
-                (int)dtype);
+    if (!tn_dtype_block(dtype))
+        tn_fail(&t->error, TN_EARG, "input: type %d; expected 0 to %d", (int)dtype, TN_DTYPES - 1);
     if (!t->error.code && !tn_shape_is_sane(ndim, dim))
         tn_fail(&t->error, TN_ESHAPE,
                 "input: expected 1 to %d dimensions from 1, at most 2^40 numbers", TN_MAX_NDIM);
+    if (!t->error.code && !tn_dtype_takes(dtype, ndim, dim))
+        tn_fail(&t->error, TN_ESHAPE,
+                "input: rows of %lld numbers; expected whole blocks of %s, %lld",
+                (long long)dim[ndim - 1], tn_dtype_name(dtype), (long long)tn_dtype_block(dtype));
     tn_tensor *a =
         t->error.code ? NULL : tn_made_new(t, (tn_tensor){ .dtype = dtype, .place = LEAF });
     if (!a)
         return NULL;
     tn_shape_copy(a, ndim, dim);
-    a->data = tn_keep(t, (size_t)tn_tensor_count(a) * tn_dtype_size(dtype));
+    a->data = tn_keep(t, tn_tensor_bytes(a));
     return a->data ? a : NULL;
 }
 

@@ -96,6 +96,8 @@ void *tn_checked(tn_tape *t, void *memory);
 
 /* tn_shape_of from a list of ndim dimensions. */
 void tn_shape_copy(tn_tensor *out, int ndim, const int64_t dim[]);
+/* The type is known, the shape is sane, and its rows are whole blocks of the type. */
+bool tn_dtype_takes(tn_dtype dtype, int ndim, const int64_t dim[]);
 
 /* ---- the caller's tensors, which tapes hold (tensor.c) ---- */
 

@@ -4,14 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-size_t tn_dtype_size(tn_dtype dtype)
-{
-    return dtype == TN_REAL                      ? sizeof(tn_real)
-           : dtype == TN_I32                     ? sizeof(int32_t)
-           : dtype == TN_BF16 || dtype == TN_F16 ? sizeof(uint16_t)
-                                                 : 0;
-}
-
 int64_t tn_tensor_count(const tn_tensor *a)
 {
     return a ? a->dim[0] * a->dim[1] * a->dim[2] * a->dim[3] : 0;
@@ -71,11 +63,6 @@ char *tn_shape_text(int ndim, const int64_t dim[], char *out, size_t room)
     return out;
 }
 
-static size_t bytes_of(const tn_tensor *a)
-{
-    return (size_t)tn_tensor_count(a) * tn_dtype_size(a->dtype);
-}
-
 bool tn_shape_is_sane(int ndim, const int64_t dim[])
 {
     int64_t count = 1, most = (int64_t)1 << 40;
@@ -99,8 +86,7 @@ static bool fits_memory(size_t bytes)
 
 tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad)
 {
-    bool sane = tn_dtype_size(dtype) && tn_shape_is_sane(ndim, dim);
-    tn_tensor *a = sane ? calloc(1, sizeof *a) : NULL;
+    tn_tensor *a = tn_dtype_takes(dtype, ndim, dim) ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     *a = (tn_tensor){
@@ -115,10 +101,10 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
     tn_tensor *a = tn_tensor_sketch(dtype, ndim, dim, wants_grad);
     if (!a)
         return NULL;
-    if (fits_memory((a->wants_grad ? 2 : 1) * bytes_of(a)))
-        a->data = tn_pages_new(bytes_of(a));
+    if (fits_memory((a->wants_grad ? 2 : 1) * tn_tensor_bytes(a)))
+        a->data = tn_pages_new(tn_tensor_bytes(a));
     if (a->data && a->wants_grad)
-        a->g = tn_pages_new(bytes_of(a));
+        a->g = tn_pages_new(tn_tensor_bytes(a));
     if (!a->data || (a->wants_grad && !a->g)) {
         tn_tensor_free(a);
         return NULL;
@@ -139,7 +125,7 @@ void tn_tensor_freeze(tn_tensor *a)
     a->wants_grad = false;
     if (!is_callers(a))
         return;
-    tn_pages_free(a->g, bytes_of(a));
+    tn_pages_free(a->g, tn_tensor_bytes(a));
     a->g = NULL;
     a->has_grad = false;
 }
@@ -164,6 +150,6 @@ void tn_tensor_release(tn_tensor *a)
     if (__atomic_sub_fetch(&a->users, 1, __ATOMIC_ACQ_REL))
         return;
     tn_tensor_freeze(a);
-    tn_pages_free(a->data, bytes_of(a));
+    tn_pages_free(a->data, tn_tensor_bytes(a));
     free(a);
 }

@@ -265,7 +265,7 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only)
             continue;
         h = tn_hash64(a->name, strlen(a->name) + 1, h);
         h = tn_hash64(a->w->dim, (size_t)a->w->ndim * sizeof a->w->dim[0], h);
-        h = tn_hash64(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
+        h = tn_hash64(a->w->data, tn_tensor_bytes(a->w), h);
     }
     return h;
 }
@@ -290,7 +290,7 @@ uint64_t tn_params_digest(const tn_params *p, bool trained)
         memcpy(kind + 2, a->w->dim, sizeof a->w->dim);
         h = tn_hash_bulk(a->name, strlen(a->name), h);
         h = tn_hash_bulk(kind, sizeof kind, h);
-        h = tn_hash_bulk(a->w->data, (size_t)tn_tensor_count(a->w) * tn_dtype_size(a->w->dtype), h);
+        h = tn_hash_bulk(a->w->data, tn_tensor_bytes(a->w), h);
     }
     return h;
 }

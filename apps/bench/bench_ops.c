@@ -35,7 +35,7 @@ static double bytes(const tn_op *op, tn_tensor *const in[], const tn_tensor *out
         return 2 * sum;
     for (int i = 0; i < op->inputs; i++)
         if (in[i] && (i == 0 || in[i] != in[0]))
-            sum += (double)tn_tensor_count(in[i]) * (double)tn_dtype_size(in[i]->dtype);
+            sum += (double)tn_tensor_bytes(in[i]);
     return sum;
 }
 

@@ -7,10 +7,8 @@
 static double weight_bytes(const tn_params *p)
 {
     double bytes = 0;
-    for (int64_t i = 0; i < tn_params_count(p); i++) {
-        const tn_tensor *w = tn_params_at(p, i)->w;
-        bytes += (double)tn_tensor_count(w) * (double)tn_dtype_size(w->dtype);
-    }
+    for (int64_t i = 0; i < tn_params_count(p); i++)
+        bytes += (double)tn_tensor_bytes(tn_params_at(p, i)->w);
     return bytes;
 }
 

@@ -75,7 +75,7 @@ static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, i
     for (int i = 0; i < c.op->inputs; i++) {
         if (!c.in[i])
             continue;
-        size_t bytes = (size_t)tn_tensor_count(c.in[i]) * tn_dtype_size(c.in[i]->dtype);
+        size_t bytes = tn_tensor_bytes(c.in[i]);
         size_t skip = tn_call_has_rows(&c, i) ? bytes / (size_t)count * (size_t)from : 0;
         memcpy(c.in[i]->data, (const char *)all->in[i]->data + skip, bytes);
     }

@@ -13,6 +13,9 @@
 /* Length of one chain of multiply-adds in a product: part of the definition. */
 enum { TN_KC = 384 };
 
+/* Numbers of a quantised type that are widened together (types.def). */
+enum { TN_RUN = 32 };
+
 typedef struct tn_kernels {
     const char *isa;
     /* One tile of a product: c[i][j] = (start ? start[i][j] : 0) + sum_k a[i][k] b[k][j] for rows x
@@ -31,6 +34,10 @@ typedef struct tn_kernels {
     /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */
     void (*turn)(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
                  ptrdiff_t ts);
+
+    /* Numbers [from, from + n) of an array of any type and at any address, as tn_real. In types with
+       blocks from and n are multiples of TN_RUN. */
+    void (*widen)(tn_dtype type, const void *bytes, int64_t from, int64_t n, tn_real *to);
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);

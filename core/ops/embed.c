@@ -49,7 +49,7 @@ static void copy_row(void *arg, int64_t i, int thread)
 {
     (void)thread;
     const job *j = arg;
-    tn_widen(j->w, j->ids[i] * j->cols, j->cols, j->to + i * j->cols);
+    j->kernels->widen(j->w->dtype, j->w->data, j->ids[i] * j->cols, j->cols, j->to + i * j->cols);
 }
 
 static void embed_forward(tn_tape *t, tn_node *n)

@@ -75,36 +75,6 @@ void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn
 
 /* ---- frozen weights ---- */
 
-static float from_bits(uint32_t u)
-{
-    float x;
-    memcpy(&x, &u, sizeof x);
-    return x;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 mantissa bits. */
-static float from_f16(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
-    if (e == 0)
-        return (sign ? -1.0f : 1.0f) * (float)m * 0x1p-24f;
-    return from_bits(sign | (e == 31 ? 255 : e + 112) << 23 | m << 13);
-}
-
-void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to)
-{
-    if (a->dtype == TN_REAL) {
-        memcpy(to, a->x + from, (size_t)n * sizeof *to);
-        return;
-    }
-    const char *bytes = (const char *)a->data + 2 * from;
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, bytes + 2 * i, sizeof h);
-        to[i] = a->dtype == TN_BF16 ? from_bits((uint32_t)h << 16) : from_f16(h);
-    }
-}
-
 typedef struct widening {
     const tn_tensor *a;
     tn_real *to;
@@ -114,7 +84,7 @@ static void widen_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const widening *w = arg;
-    tn_widen(w->a, from, to - from, w->to + from);
+    tn_kernels_scalar.widen(w->a->dtype, w->a->data, from, to - from, w->to + from);
 }
 
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a)

@@ -39,11 +39,9 @@ tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
 void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
 
-/* The values of a as tn_real: a->x itself, or a converted temporary copy of bf16 or f16. NULL when
+/* The values of a as tn_real: a->x itself, or a converted temporary copy. NULL when
    memory is out. */
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
-/* Converts n elements of a, from element `from` on; bf16 and f16 may lie at any address. */
-void tn_widen(const tn_tensor *a, int64_t from, int64_t n, tn_real *to);
 
 /* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero;
    the sums of ranges of TN_TOKEN_RANGE rows are added in order. */

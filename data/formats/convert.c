@@ -1,7 +1,6 @@
 /* convert.c - numbers between tn_real and the floating types of a file.
 
    A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
-#include "core/ops/ops.h"
 #include "data/data.h"
 
 #include <string.h>
@@ -81,9 +80,7 @@ void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *
         to[i] = (tn_real)x;
     }
     if (type == TN_FILE_F16 || type == TN_FILE_BF16)
-        tn_widen(&(tn_tensor){ .dtype = type == TN_FILE_F16 ? TN_F16 : TN_BF16,
-                               .data = (void *)in },
-                 0, n, to);
+        tn_widen(type == TN_FILE_F16 ? TN_F16 : TN_BF16, in, 0, n, to);
 }
 
 const char *tn_file_type_name(tn_file_type type)

@@ -9,19 +9,20 @@
 
 START_TEST(types_are_known)
 {
-    static const int types[] = { -1, 4, 99, INT32_MAX };
+    static const int types[] = { -1, TN_DTYPES, 99, INT32_MAX };
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
     tn_tape *t = tn_tape_new(c);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         char want[128];
         tn_dtype type = (tn_dtype)types[i];
-        snprintf(want, sizeof want, "input: type %d; expected TN_REAL, TN_I32, TN_BF16 or TN_F16",
-                 types[i]);
+        snprintf(want, sizeof want, "input: type %d; expected 0 to %d", types[i], TN_DTYPES - 1);
         ck_assert_ptr_null(tn_tape_input(t, type, 1, (int64_t[]){ 3 }));
         ck_assert_str_eq(tn_tape_error(t), want);
         ck_assert_int_eq(tn_tape_code(t), TN_EARG);
         ck_assert_ptr_null(tn_tensor_new(type, 1, (int64_t[]){ 3 }, false));
-        ck_assert_uint_eq(tn_dtype_size(type), 0);
+        ck_assert_uint_eq(tn_dtype_bytes(type, 256), 0);
+        ck_assert_int_eq(tn_dtype_block(type), 0);
+        ck_assert_str_eq(tn_dtype_name(type), "unknown type");
         tn_tape_reset(t);
     }
     tn_tape_free(t);
