@@ -76,6 +76,7 @@ void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn
 /* ---- frozen weights ---- */
 
 typedef struct widening {
+    const tn_kernels *kernels;
     const tn_tensor *a;
     tn_real *to;
 } widening;
@@ -84,7 +85,7 @@ static void widen_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const widening *w = arg;
-    tn_kernels_scalar.widen(w->a->dtype, w->a->data, from, to - from, w->to + from);
+    w->kernels->widen(w->a->dtype, w->a->data, from, to - from, w->to + from);
 }
 
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
@@ -92,7 +93,8 @@ const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
     if (a->dtype == TN_REAL)
         return a->x;
     int64_t count = tn_tensor_count(a);
-    widening w = { .a = a, .to = tn_temporary(t, (size_t)count * sizeof(tn_real)) };
+    widening w = { .kernels = tn_kernels_on(t), .a = a };
+    w.to = tn_temporary(t, (size_t)count * sizeof *w.to);
     if (w.to)
         tn_over_elements(t, count, widen_range, &w);
     return w.to;

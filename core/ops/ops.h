@@ -39,8 +39,8 @@ tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
 void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
 
-/* The values of a as tn_real: a->x itself, or a converted temporary copy. NULL when
-   memory is out. */
+/* The values of a as tn_real: a->x itself, or a converted temporary copy. NULL when memory is
+   out. */
 const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
 
 /* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero;

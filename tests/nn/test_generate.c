@@ -246,6 +246,18 @@ static void expected_shares(const tn_real *z, int cut, double share[V])
         share[v] = used[v] ? share[v] / sum : 0;
 }
 
+/* One token after prompt 2, with the settings of this cut. */
+static int32_t draw(fixture *f, int cut, uint64_t seed)
+{
+    tn_sampling s = { .temperature = cuts[cut].temperature,
+                      .top_p = cuts[cut].top_p,
+                      .top_k = cuts[cut].top_k,
+                      .seed = seed,
+                      .max_tokens = 1,
+                      .ends = none };
+    return generate(f, 1, 2, &s).ids[0][0];
+}
+
 START_TEST(samples_have_the_right_shares)
 {
     enum { DRAWS = 4000 };
@@ -256,13 +268,7 @@ START_TEST(samples_have_the_right_shares)
     last_logits(&f, prompts[2], lengths[2], z);
     expected_shares(z, _i, share);
     for (uint64_t seed = 0; seed < DRAWS; seed++) {
-        tn_sampling s = { .temperature = cuts[_i].temperature,
-                          .top_p = cuts[_i].top_p,
-                          .top_k = cuts[_i].top_k,
-                          .seed = seed,
-                          .max_tokens = 1,
-                          .ends = none };
-        count[generate(&f, 1, 2, &s).ids[0][0]]++;
+        count[draw(&f, _i, seed)]++;
     }
     for (int v = 0; v < V; v++) {
         double sigma = sqrt(share[v] * (1 - share[v]) / DRAWS), found = (double)count[v] / DRAWS;
@@ -303,17 +309,11 @@ START_TEST(likelier_tokens_come_first_in_the_draw)
     last_logits(&f, prompts[2], lengths[2], z);
     expected_shares(z, _i, share);
     for (uint64_t seed = 0; seed < DRAWS; seed++) {
-        tn_sampling s = { .temperature = cuts[_i].temperature,
-                          .top_p = cuts[_i].top_p,
-                          .top_k = cuts[_i].top_k,
-                          .seed = seed,
-                          .max_tokens = 1,
-                          .ends = none };
         double u = tn_random_uniform(seed, tn_stream("generate.0"), 0, (uint64_t)lengths[2]);
         int token = chosen(share, u);
         skipped += token < 0;
         if (token >= 0)
-            ck_assert_int_eq(generate(&f, 1, 2, &s).ids[0][0], token);
+            ck_assert_int_eq(draw(&f, _i, seed), token);
     }
     ck_assert_int_le(skipped, 5);
     close_fixture(&f);
