@@ -100,10 +100,8 @@ START_TEST(good_files_are_read)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, what_cannot_be_read_is_no_absence, 0, ROWS * WAYS);
     tcase_add_loop_test(c, good_files_are_read, 0, ROWS);
 }

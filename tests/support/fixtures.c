@@ -37,9 +37,14 @@ static int remove_one(const char *path, const struct stat *s, int kind, struct F
     return remove(path);
 }
 
-void discard(char *folder)
+void remove_all(const char *folder)
 {
     ck_assert_int_eq(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+void discard(char *folder)
+{
+    remove_all(folder);
     free(folder);
 }
 

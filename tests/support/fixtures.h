@@ -16,7 +16,8 @@
 /* $TENON_ASSETS/NAME, which must be there if the variable is set; else NULL, and says so. */
 char *assets(const char *name);
 char *temporary(void);      /* a new empty folder */
-void discard(char *folder); /* with all that is in it */
+void discard(char *folder); /* removes the folder with all that is in it, and frees its path */
+void remove_all(const char *folder); /* removes the folder with all that is in it */
 void put_file(const char *folder, const char *name, const char *text);
 void copy_file(const char *from, const char *to, const char *name);
 void must(const tn_error *e); /* no error, or the test fails with its text */

@@ -1,4 +1,4 @@
-/* main.c - runs the tests of the one file that is linked with it: each defines tests(). */
+/* main.c - runs the tests of the one file that is linked with it, see tests.h. */
 #include "tests/support/tests.h"
 
 #include <stdlib.h>
@@ -8,7 +8,12 @@ int main(void)
     Suite *suite = suite_create("tenon");
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 300);
-    tests(cases);
+    if (!tests && !tests_of_program)
+        return EXIT_FAILURE; /* a misspelt name must not pass as a file without cases */
+    if (tests)
+        tests(cases);
+    if (tests_of_program && sizeof(tn_real) == sizeof(float))
+        tests_of_program(cases);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -8,11 +8,11 @@
 #ifndef TN_SCRATCH_H
 #define TN_SCRATCH_H
 
+#include "tests/support/fixtures.h"
+
 #include <check.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 typedef struct scratch {
     char folder[256], path[512];
@@ -41,15 +41,9 @@ static inline const char *scratch_write(scratch *s, const char *name, const void
     return s->path;
 }
 
-static inline int scratch_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
 static inline void scratch_close(scratch *s)
 {
-    nftw(s->folder, scratch_remove, 8, FTW_DEPTH | FTW_PHYS);
+    remove_all(s->folder);
 }
 
 #endif

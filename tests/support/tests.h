@@ -3,7 +3,10 @@
 
        START_TEST(adds) { ... ck_assert_int_eq(1 + 1, 2); } END_TEST
        void tests(TCase *c) { tcase_add_test(c, adds); }
-*/
+
+   Every test file is compiled twice, with tn_real = float and with tn_real = double. Cases that run
+   the program build/tenon are added by tests_of_program() instead, or besides: there is one program,
+   in float, and the double build leaves them out. */
 #ifndef TN_TESTS_H
 #define TN_TESTS_H
 
@@ -20,6 +23,8 @@
 #define TESTS_SANITIZED 0
 #endif
 
-void tests(TCase *c);
+/* A test file defines one of them or both. */
+void tests(TCase *c) __attribute__((weak));
+void tests_of_program(TCase *c) __attribute__((weak));
 
 #endif

@@ -35,8 +35,7 @@ START_TEST(auto_resume_starts_and_goes_on)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(float)) /* there is one program, in float */
-        tcase_add_test(c, auto_resume_starts_and_goes_on);
+    tcase_add_test(c, auto_resume_starts_and_goes_on);
 }

@@ -337,10 +337,8 @@ START_TEST(a_resume_trusts_nothing)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_test(c, a_study_is_fair);
     tcase_add_test(c, a_grid_goes_on_in_its_steps);
     tcase_add_test(c, a_study_can_be_repeated);

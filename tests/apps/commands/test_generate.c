@@ -105,10 +105,8 @@ START_TEST(standard_input_is_one_prompt)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, a_text_ends_with_the_positions_and_says_so, 0,
                         sizeof lengths / sizeof *lengths);

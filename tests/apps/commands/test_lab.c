@@ -353,10 +353,8 @@ START_TEST(lists_are_complete_and_narrow)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_test(c, invariance_is_exact_for_those_that_claim_it);
     int optimizers = 0;
     while (tn_optims[optimizers])

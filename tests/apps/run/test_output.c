@@ -230,10 +230,8 @@ START_TEST(an_empty_folder_of_somebody_stays)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, only_its_own_is_replaced, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(c, folders_made_for_nothing_go, 0, sizeof nowhere / sizeof *nowhere);
     tcase_add_test(c, an_empty_folder_of_somebody_stays);

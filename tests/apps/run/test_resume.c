@@ -197,10 +197,8 @@ START_TEST(a_run_of_format_1_goes_on)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, is_still_the_same_run, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(c, a_longer_run_says_what_differs, 0, sizeof longers / sizeof *longers);
     tcase_add_test(c, batches_fit_the_steps);

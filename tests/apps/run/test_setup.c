@@ -117,10 +117,8 @@ START_TEST(a_missing_layer_is_told)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, a_checkpoint_is_an_adapter, 0, sizeof loras / sizeof *loras);
     tcase_add_loop_test(c, what_does_not_fit_is_refused, 0, sizeof refused / sizeof *refused);

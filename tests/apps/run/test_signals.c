@@ -112,10 +112,8 @@ START_TEST(they_end_no_command)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_test(c, two_signals_ask_for_something);
     tcase_add_test(c, a_study_answers_both);
     tcase_add_loop_test(c, they_end_none_that_works, 0, sizeof long_ones / sizeof *long_ones);

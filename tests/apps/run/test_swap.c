@@ -175,10 +175,8 @@ START_TEST(a_full_disk_is_seen_before)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, a_result_moves_whole, 0, MOVED + 1);
     tcase_add_test(c, a_first_checkpoint_counts);
     tcase_add_test(c, before_it_the_older_run_stands);
