@@ -149,20 +149,6 @@ START_TEST(a_second_signal_leaves_at_once)
 }
 END_TEST
 
-START_TEST(what_is_not_finite_stops_the_run)
-{
-    place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data t.txt --iters 9 -o o --lr "
-                               "1e30 --save-every 1"),
-                     1);
-    place_has(&p, "err", "tenon: step ");
-    place_has(&p, "err", "transformer.");
-    place_has(&p, "err", "newest checkpoint is after step 1");
-    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && test ! -e o/model.safetensors"), 0);
-    place_end(&p);
-}
-END_TEST
-
 START_TEST(a_dry_run_writes_nothing)
 {
     place p = place_make();
@@ -274,82 +260,6 @@ START_TEST(a_schedule_has_two_spellings)
 }
 END_TEST
 
-/* A reader of a pipe has each record when it is made, not when the run ends. */
-START_TEST(records_come_at_once)
-{
-    place p = place_make();
-    ck_assert_int_eq(
-        shell(
-            &p,
-            "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
-            "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
-            "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
-        0);
-    place_end(&p);
-}
-END_TEST
-
-/* N accumulated batches are one batch of N times the rows, to rounding: tokens are weighed alike.
- */
-START_TEST(accumulation_is_a_larger_batch)
-{
-    place p = place_make();
-    const char *how = "train --model m --tokenizer chars --data r.jsonl --iters 1 --optimizer sgd "
-                      "--lr 0.1 --progress json";
-    ck_assert_int_eq(tenon(&p, "%s --batch-size 23 -o a", how), 0);
-    ck_assert_int_eq(shell(&p,
-                           "grep '\"step\":1,' err | sed "
-                           "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >one"),
-                     0);
-    ck_assert_int_eq(tenon(&p, "%s --batch-size 1 --grad-accumulation-steps 23 -o b", how), 0);
-    ck_assert_int_eq(shell(&p,
-                           "grep '\"step\":1,' err | sed "
-                           "'s/.*\"loss\":\\([0-9.]*\\).*norm\":\\([0-9.]*\\).*/\\1 \\2/' >two"),
-                     0);
-    ck_assert_int_eq(
-        shell(&p, "paste one two | awk '{ d = $1 - $3; e = $2 - $4; exit !(NF == 4 && $1 > 1 && "
-                  "d * d < 1e-10 && e * e < 1e-8) }'"),
-        0);
-    place_end(&p);
-}
-END_TEST
-
-START_TEST(the_log_says_what_happened)
-{
-    place p = place_make();
-    ck_assert_int_eq(
-        tenon(&p,
-              "train --model m --tokenizer chars --data t.txt --iters 20 -o o --steps-per-report 5 "
-              "--steps-per-eval 10 --opt beta1=0.8 --opt eps=1e-6"),
-        0);
-    place_has(&p, "o/log.jsonl", "\"opt\":[\"beta1=0.8\",\"eps=1e-6\"]");
-    place_has(&p, "o/log.jsonl", "{\"tenon\":");
-    place_has(&p, "o/log.jsonl", "\"iters\":20");
-    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"train\",\"step\":' o/log.jsonl) = 5"),
-                     0); /* 1, 5, ... 20 */
-    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"valid\"' o/log.jsonl) = 3"),
-                     0); /* 0, 10, 20 */
-    ck_assert_int_eq(shell(&p, "grep '\"step\":1,' o/log.jsonl | grep -q '\"eta_s\":null'"), 0);
-    ck_assert_int_eq(shell(&p, "grep '\"step\":5,' o/log.jsonl | grep -q '\"eta_s\":[0-9]'"), 0);
-    place_end(&p);
-}
-END_TEST
-
-/* A line that a full disk or a kill left unfinished is not glued to the next. */
-START_TEST(a_resumed_log_has_whole_lines)
-{
-    place p = place_make();
-    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4"), 0);
-    ck_assert_int_eq(shell(&p, "rm -r o/model.safetensors o/checkpoint-12 && "
-                               "printf '{\"split\":\"tra' >>o/log.jsonl"),
-                     0);
-    ck_assert_int_eq(tenon(&p, FULL " -o o --save-every 4 --resume"), 0);
-    ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
-    ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\":' o/log.jsonl) = 2"), 0);
-    place_end(&p);
-}
-END_TEST
-
 START_TEST(a_folder_has_one_run_at_a_time)
 {
     place p = place_make();
@@ -376,17 +286,14 @@ START_TEST(an_adapter_brings_its_tokenizer)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, bits_do_not_depend_on_threads, 0, KINDS);
     tcase_add_loop_test(c, resuming_changes_no_bit, 0, KINDS);
     tcase_add_test(c, a_longer_run_continues_a_shorter_one);
     tcase_add_loop_test(c, a_signal_saves_and_stops, 0, sizeof stops / sizeof *stops);
     tcase_add_test(c, a_signal_that_was_ignored_stays_so);
     tcase_add_test(c, a_second_signal_leaves_at_once);
-    tcase_add_test(c, what_is_not_finite_stops_the_run);
     tcase_add_test(c, a_dry_run_writes_nothing);
     tcase_add_test(c, a_finished_run_is_kept);
     tcase_add_loop_test(c, resuming_with_other_options_names_them, 0,
@@ -394,10 +301,6 @@ void tests(TCase *c)
     tcase_add_test(c, config_used_repeats_the_run);
     tcase_add_test(c, config_used_quotes_what_needs_it);
     tcase_add_test(c, a_schedule_has_two_spellings);
-    tcase_add_test(c, records_come_at_once);
-    tcase_add_test(c, accumulation_is_a_larger_batch);
-    tcase_add_test(c, the_log_says_what_happened);
-    tcase_add_test(c, a_resumed_log_has_whole_lines);
     tcase_add_test(c, a_folder_has_one_run_at_a_time);
     tcase_add_test(c, an_adapter_brings_its_tokenizer);
 }

@@ -3,15 +3,9 @@
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
-#include <pty.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <utmp.h>
 
 /* C0 but the line end, DEL, and U+0080..U+009F as UTF-8; a byte 0x80..0x9f that belongs to no letter
    shows in the second pattern, as every byte that is no UTF-8 does. */
@@ -138,86 +132,6 @@ START_TEST(a_long_path_keeps_the_reason)
 }
 END_TEST
 
-/* ---- the width of a terminal ---- */
-
-#define LONG_RUN                                                                                   \
-    "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
-    "--steps-per-report 1 -o o --max-seq-length 64"
-
-/* Runs the program on a terminal of so many columns. Returns the terminal's other end. */
-static int on_terminal(const place *p, int columns, pid_t *child)
-{
-    const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
-    int all, end;
-    ck_assert_int_eq(openpty(&all, &end, NULL, NULL, &size), 0);
-    *child = fork();
-    ck_assert_int_ge(*child, 0);
-    if (!*child) {
-        login_tty(end);
-        setenv("TERM", "xterm", 1);
-        execl("/bin/sh", "sh", "-c", "exec \"$0\" " LONG_RUN " --progress bar --overwrite",
-              p->program, NULL);
-        _exit(127);
-    }
-    close(end);
-    return all;
-}
-
-/* The next bar: what stands between a return and the end of the line's erasing. False: there is none. */
-static bool next_bar(int terminal, char bar[512])
-{
-    static const char erase[] = "\033[K";
-    size_t n = 0;
-    char c;
-    while (read(terminal, &c, 1) == 1) {
-        n = c == '\r' || n == 511 ? 0 : n;
-        bar[n] = c;
-        n += c != '\r';
-        bar[n] = 0;
-        if (n >= 3 && !strcmp(bar + n - 3, erase)) {
-            bar[n - 3] = 0;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* It is asked for at each bar: one that is narrowed while the run goes on gets narrow ones. */
-START_TEST(a_bar_fits_the_terminal_of_now)
-{
-    static const int widths[][2] = { { 60, 20 }, { 20, 60 }, { 1, 1 }, { 2, 40 }, { 0, 30 } };
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
-        place p = place_make();
-        pid_t child;
-        char bar[512];
-        int status, bars = 0, longest[2] = { 0 }, enough = 12;
-        const int terminal = on_terminal(&p, widths[i][0], &child);
-        for (; bars < 2 * enough && next_bar(terminal, bar); bars++) {
-            const int n = (int)strlen(bar), k = bars >= enough;
-            longest[k] = n > longest[k] ? n : longest[k];
-            if (bars == 5) { /* those to number 11 may be of before */
-                const struct winsize size = { .ws_row = 24,
-                                              .ws_col = (unsigned short)widths[i][1] };
-                ck_assert_int_eq(kill(child, SIGSTOP), 0);
-                ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
-                ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &size), 0);
-                for (int waiting; !ioctl(terminal, FIONREAD, &waiting) && waiting > 0 &&
-                                  next_bar(terminal, bar);)
-                    ;
-                ck_assert_int_eq(kill(child, SIGCONT), 0);
-            }
-        }
-        ck_assert_int_eq(bars, 2 * enough);
-        ck_assert_msg(longest[1] < widths[i][1] && (longest[1] > 4 || widths[i][1] < 5),
-                      "%d columns: %d", widths[i][1], longest[1]);
-        ck_assert_int_eq(kill(child, SIGKILL), 0);
-        ck_assert_int_eq(waitpid(child, &status, 0), child);
-        close(terminal);
-        place_end(&p);
-    }
-}
-END_TEST
-
 /* ---- output that cannot be written ---- */
 
 static const char *const outputs[] = {
@@ -312,16 +226,13 @@ START_TEST(one_place_writes)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, nothing_of_a_file_reaches_it_raw, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, closed_descriptors_are_no_files);
     tcase_add_test(c, the_step_is_named_once);
     tcase_add_test(c, a_long_path_keeps_the_reason);
     tcase_add_test(c, nothing_of_it_is_in_a_file);
-    tcase_add_test(c, a_bar_fits_the_terminal_of_now);
     tcase_add_loop_test(c, what_cannot_be_shown_is_an_error, 0, OUTPUTS);
     tcase_add_test(c, that_is_tried_with_every_command);
     tcase_add_test(c, one_place_writes);

@@ -164,80 +164,11 @@ START_TEST(eval_of_a_text_says_what_it_takes)
 }
 END_TEST
 
-/* The answers of a file's records, asked one by one of `generate`, are right as often as eval says: here
-   of a model that is right on some of them. */
-START_TEST(eval_of_records_counts_right_answers)
+void tests_of_program(TCase *c)
 {
-    place p = place_make();
-    ck_assert_int_eq(
-        shell(
-            &p,
-            "\"$(dirname \"$T\")\"/examples/base_text 12 3 | tail -n 12 >a.jsonl; B='%s/data/bundled/base'; "
-            "ln -s \"$B\" b; right=0; while read -r line; do "
-            "prompt=\"${line#*prompt\\\":\\\"}\"; prompt=\"${prompt%%%%\\\"*}\"; "
-            "answer=\"${line#*completion\\\":\\\"}\"; answer=\"${answer%%%%\\\"*}\"; "
-            "\"$T\" generate --model b --temp 0 --prompt \"$prompt\" >made; "
-            "test \"$(cat made)\" = \"$prompt$answer\" && right=$((right + 1)); done <a.jsonl; "
-            "echo \"exact       $right of 12 \" >right; test $right -gt 2 && test $right -lt 12",
-            p.before),
-        0);
-    char *right = place_read("right");
-    right[strcspn(right, "\n")] = 0;
-    ck_assert_int_eq(tenon(&p, "eval --model b --data a.jsonl"), 0);
-    place_has(&p, "out", right);
-    /* The same records where others have no completion, in rows that cut them, with the prompt's loss. */
-    ck_assert_int_eq(
-        shell(&p, "{ echo '{\"text\":\"oak\"}'; sed 's/{/{\"id\": \"x\", /' a.jsonl; "
-                  "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"),
-        0);
-    ck_assert_int_eq(tenon(&p, "eval --model b --data c.jsonl --max-seq-length 40"), 0);
-    place_has(&p, "out", right);
-    /* A row that is cut is no answer, though each of its targets may be right. */
-    ck_assert_int_eq(
-        shell(&p, "echo '{\"prompt\":\"oak\",\"completion\":\" and the old oak tree\"}' >l.jsonl"),
-        0);
-    ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl"), 0);
-    place_has(&p, "out", "exact       0 of 1 (0.0 %), teacher-forced ");
-    ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl --max-seq-length 8"), 0);
-    place_has(&p, "out", ", 1 cut at 8\n");
-    place_has(&p, "out", "exact       0 of 1 (0.0 %)\n");
-    ck_assert_int_eq(tenon(&p, "eval --model b --data d --split valid --no-mask-prompt"), 0);
-    place_has(&p, "out", right);
-    free(right);
-    ck_assert_int_eq(shell(&p, "echo '{\"text\":\"oak\"}' >n.jsonl"), 0);
-    ck_assert_int_eq(tenon(&p, "eval --model b --data n.jsonl"), 0);
-    ck_assert_int_ne(shell(&p, "grep -q exact out"), 0);
-    place_end(&p);
-}
-END_TEST
-
-/* A task's records in a file are answered as the task's are: 8 that were learnt by heart and 4 others. */
-START_TEST(a_file_of_a_task_scores_as_the_task)
-{
-    place p = place_make();
-    ck_assert_int_eq(tenon(&p,
-                           "train --model m --tokenizer chars --data task:lookup:8 --batch-size 8 "
-                           "--iters 150 --lr 3e-2 -o f"),
-                     0);
-    ck_assert_int_eq(shell(&p, "\"$T\" task lookup --count 12 >a.jsonl"), 0);
-    ck_assert_int_eq(tenon(&p, "eval --model f --task lookup --split train --count 12"), 0);
-    ck_assert_int_eq(shell(&p, "grep -v '^data\\|^parts' out >task; grep -q '^exact *[1-9]' task"),
-                     0);
-    ck_assert_int_eq(tenon(&p, "eval --model f --data a.jsonl"), 0);
-    ck_assert_int_eq(shell(&p, "grep -v '^data' out | cmp - task"), 0);
-    place_end(&p);
-}
-END_TEST
-
-void tests(TCase *c)
-{
-    if (sizeof(tn_real) == sizeof(double))
-        return; /* there is one program, in float */
     tcase_add_loop_test(c, a_step_takes_the_same_rows_however_it_is_cut, 0, 2);
     tcase_add_loop_test(c, validation_takes_the_same_rows_for_every_batch_size, 0, 5);
     tcase_add_test(c, a_vocabulary_has_the_texts_alone);
     tcase_add_loop_test(c, a_byte_order_mark_changes_nothing, 0, sizeof marked / sizeof *marked);
     tcase_add_test(c, eval_of_a_text_says_what_it_takes);
-    tcase_add_test(c, eval_of_records_counts_right_answers);
-    tcase_add_test(c, a_file_of_a_task_scores_as_the_task);
 }

@@ -1,0 +1,246 @@
+/* test_progress.c - progress.c and progress_block.c: what a run prints, and its log. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utmp.h>
+
+#define TRAIN "train --model m --tokenizer chars --data r.jsonl "
+
+/* ---- the block before the first step ---- */
+
+/* The numbers of trained weights, by the shapes of GPT-2 in m: 15 characters, 64 positions, 2 layers of
+   width 16. A layer has 12 x 16 x 16 + 13 x 16 of them; rank r on (out,in) trains r (out + in). */
+/* clang-format off */
+static const struct { const char *arguments, *line; } blocks[] = {
+    { TRAIN, "model      m  gpt2  2 layers  16 wide  2 heads  7,856 parameters  (tied embedding)\n" },
+    { TRAIN, "training   all weights, 7,856 numbers, dropout 0 in the model" },
+    { TRAIN "--dropout 0.1", "training   all weights, 7,856 numbers, dropout 0.1\n" },
+    { TRAIN, "data       r.jsonl  23 records, 301 tokens, 111 in the loss\n           prompts are masked out" },
+    { TRAIN "--no-mask-prompt", "278 in the loss\n           prompts count in the loss\n" },
+    { TRAIN "--batch-size 3 --grad-accumulation-steps 2", "plan       1 steps x 6 rows, seed 0, " },
+    { TRAIN "--optimizer sgd --lr 0.5 --lr-scheduler linear --warmup-steps 1",
+      "optimizer  sgd lr 0.5 linear warm-up 1  state 0 B\n" },
+    { "train --model b --data r.jsonl --lora-rank 4 --target-modules c_attn",
+      "adapter    LoRA r=4 alpha=16 on c_attn, 512 trainable (6.119 %), dropout 0 in" },
+    { "train --model b --data r.jsonl --lora-rank 2 --lora-dropout 0.2 --target-modules all-linear",
+      "adapter    LoRA r=2 alpha=16 on all-linear, 1,024 trainable (11.532 %), dropout 0.2 before it, " },
+};
+/* clang-format on */
+
+START_TEST(the_block_says_what_is_trained)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, TRAIN "--iters 1 -o b"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --iters 1 -o o", blocks[_i].arguments), 0);
+    place_has(&p, "out", blocks[_i].line);
+    place_end(&p);
+}
+END_TEST
+
+/* ---- the lines of steps ---- */
+
+/* Lines of steps on standard output, and records on standard error: steps 1, 5, 10 and 12 of 12. */
+/* clang-format off */
+static const struct { const char *arguments; int lines, records, block; } modes[] = {
+    { "--progress lines", 4, 0, 1 },
+    { "--progress auto", 4, 0, 1 }, /* it is no terminal */
+    { "", 4, 0, 1 },
+    { "--progress json", 0, 5, 0 }, /* and the header */
+    { "--progress none", 0, 0, 0 },
+};
+/* clang-format on */
+
+START_TEST(a_mode_says_where_steps_are_shown)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, TRAIN "--iters 12 --steps-per-report 5 -o o %s",
+                           modes[_i].arguments),
+                     0);
+    ck_assert_int_eq(
+        shell(&p, "grep '^step ' out | cut -d ' ' -f 1-2 >lines; test $(wc -l <lines) = %d",
+              modes[_i].lines),
+        0);
+    if (modes[_i].lines)
+        ck_assert_int_eq(shell(&p, "printf 'step %%s/12\\n' 1 5 10 12 | cmp - lines"), 0);
+    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = %d", modes[_i].records), 0);
+    if (modes[_i].records)
+        ck_assert_int_eq(shell(&p, "cmp err o/log.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^model ' out) = %d", modes[_i].block), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* The mean of a line is m(t) / (1 - 0.9^t) with m(t) = 0.9 m(t-1) + 0.1 loss(t), over all steps, shown or
+   not; epochs are rows over the 23 records. */
+START_TEST(a_line_has_the_mean_of_all_losses)
+{
+    place p = place_make();
+    const char *how = TRAIN "--iters 12 --batch-size 4 --lr 1e-2";
+    ck_assert_int_eq(tenon(&p, "%s --steps-per-report 1 -o a", how), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "sed -n 's/.*\"step\":\\([0-9]*\\),\"epoch\":\\([0-9.]*\\),\"loss\":\\([0-9.]*\\).*/"
+              "\\1 \\2 \\3/p' a/log.jsonl >losses; test $(wc -l <losses) = 12; "
+              "awk '{ m = 0.9 * m + 0.1 * $3; d = $2 - $1 * 4 / 23; if (d * d > 1e-8) exit 1; "
+              "printf \"%%.3f\\n\", m / (1 - 0.9 ^ NR) }' losses >expected"),
+        0);
+    ck_assert_int_eq(tenon(&p, "%s --steps-per-report 4 -o b", how), 0);
+    ck_assert_int_eq(
+        shell(&p, "sed -n 's/^step.*(ema \\([0-9.]*\\)).*/\\1/p' out >shown; "
+                  "sed -n '1p;4p;8p;12p' expected | paste - shown | "
+                  "awk '{ d = $1 - $2; if (d * d > 1e-6) exit 1; n++ } END { exit n != 4 }'"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+/* ---- the log ---- */
+
+/* A program that reads a pipe has each record at once, not when the run ends. */
+START_TEST(records_come_at_once)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(
+            &p,
+            "mkfifo q; \"$T\" train --model m --tokenizer chars --data t.txt -o o "
+            "--iters 1000000 --steps-per-report 1000000 --valid-split 0 --progress json >out 2>q & "
+            "timeout 20 head -n 1 q >line; kill -9 $!; grep -q tenon line"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(the_log_says_what_happened)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        tenon(&p,
+              "train --model m --tokenizer chars --data t.txt --iters 20 -o o --steps-per-report 5 "
+              "--steps-per-eval 10 --opt beta1=0.8 --opt eps=1e-6"),
+        0);
+    place_has(&p, "o/log.jsonl", "\"opt\":[\"beta1=0.8\",\"eps=1e-6\"]");
+    place_has(&p, "o/log.jsonl", "{\"tenon\":");
+    place_has(&p, "o/log.jsonl", "\"iters\":20");
+    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"train\",\"step\":' o/log.jsonl) = 5"),
+                     0); /* 1, 5, ... 20 */
+    ck_assert_int_eq(shell(&p, "test $(grep -c '\"split\":\"valid\"' o/log.jsonl) = 3"),
+                     0); /* 0, 10, 20 */
+    ck_assert_int_eq(shell(&p, "grep '\"step\":1,' o/log.jsonl | grep -q '\"eta_s\":null'"), 0);
+    ck_assert_int_eq(shell(&p, "grep '\"step\":5,' o/log.jsonl | grep -q '\"eta_s\":[0-9]'"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A line that a full disk or a kill left unfinished is not glued to the next. */
+START_TEST(a_resumed_log_has_whole_lines)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, TRAIN "--iters 12 -o o --save-every 4"), 0);
+    ck_assert_int_eq(shell(&p, "rm -r o/model.safetensors o/checkpoint-12 && "
+                               "printf '{\"split\":\"tra' >>o/log.jsonl"),
+                     0);
+    ck_assert_int_eq(tenon(&p, TRAIN "--iters 12 -o o --save-every 4 --resume"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{.*}$' o/log.jsonl) = $(wc -l <o/log.jsonl)"), 0);
+    ck_assert_int_eq(shell(&p, "test $(grep -c '^{\"tenon\":' o/log.jsonl) = 2"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* ---- the width of a terminal ---- */
+
+#define LONG_RUN                                                                                   \
+    "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
+    "--steps-per-report 1 -o o --max-seq-length 64"
+
+/* Runs the program on a terminal of so many columns. Returns the terminal's other end. */
+static int on_terminal(const place *p, int columns, pid_t *child)
+{
+    const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
+    int all, end;
+    ck_assert_int_eq(openpty(&all, &end, NULL, NULL, &size), 0);
+    *child = fork();
+    ck_assert_int_ge(*child, 0);
+    if (!*child) {
+        login_tty(end);
+        setenv("TERM", "xterm", 1);
+        execl("/bin/sh", "sh", "-c", "exec \"$0\" " LONG_RUN " --progress bar --overwrite",
+              p->program, NULL);
+        _exit(127);
+    }
+    close(end);
+    return all;
+}
+
+/* The next bar: the text between a carriage return and "erase to the end". False: there is none. */
+static bool next_bar(int terminal, char bar[512])
+{
+    static const char erase[] = "\033[K";
+    size_t n = 0;
+    char c;
+    while (read(terminal, &c, 1) == 1) {
+        n = c == '\r' || n == 511 ? 0 : n;
+        bar[n] = c;
+        n += c != '\r';
+        bar[n] = 0;
+        if (n >= 3 && !strcmp(bar + n - 3, erase)) {
+            bar[n - 3] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The width is asked for at each bar: a terminal that changes during the run gets bars of its new width. */
+START_TEST(a_bar_fits_the_terminal_of_now)
+{
+    static const int widths[][2] = { { 60, 20 }, { 20, 60 }, { 1, 1 }, { 2, 40 }, { 0, 30 } };
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        place p = place_make();
+        pid_t child;
+        char bar[512];
+        int status, bars = 0, longest[2] = { 0 }, enough = 12;
+        const int terminal = on_terminal(&p, widths[i][0], &child);
+        for (; bars < 2 * enough && next_bar(terminal, bar); bars++) {
+            const int n = (int)strlen(bar), k = bars >= enough;
+            longest[k] = n > longest[k] ? n : longest[k];
+            if (bars == 5) { /* bars 5 to 11 may still have the old width */
+                const struct winsize size = { .ws_row = 24,
+                                              .ws_col = (unsigned short)widths[i][1] };
+                ck_assert_int_eq(kill(child, SIGSTOP), 0);
+                ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+                ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &size), 0);
+                for (int waiting; !ioctl(terminal, FIONREAD, &waiting) && waiting > 0 &&
+                                  next_bar(terminal, bar);)
+                    ;
+                ck_assert_int_eq(kill(child, SIGCONT), 0);
+            }
+        }
+        ck_assert_int_eq(bars, 2 * enough);
+        ck_assert_msg(longest[1] < widths[i][1] && (longest[1] > 4 || widths[i][1] < 5),
+                      "%d columns: %d", widths[i][1], longest[1]);
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        close(terminal);
+        place_end(&p);
+    }
+}
+END_TEST
+
+void tests_of_program(TCase *c)
+{
+    tcase_add_loop_test(c, the_block_says_what_is_trained, 0, sizeof blocks / sizeof *blocks);
+    tcase_add_loop_test(c, a_mode_says_where_steps_are_shown, 0, sizeof modes / sizeof *modes);
+    tcase_add_test(c, a_line_has_the_mean_of_all_losses);
+    tcase_add_test(c, records_come_at_once);
+    tcase_add_test(c, the_log_says_what_happened);
+    tcase_add_test(c, a_resumed_log_has_whole_lines);
+    tcase_add_test(c, a_bar_fits_the_terminal_of_now);
+}
