@@ -63,3 +63,35 @@ void write_tensors(const char *folder, const char *name, const tn_entry *entries
     must(&e);
     free(path);
 }
+
+small_model small_model_make(void)
+{
+    small_model s = { .c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 }) };
+    s.m = new_model(s.c, "{" SMALL "}");
+    s.folder = temporary();
+    s.n = list_tensors(s.m, s.entries);
+    return s;
+}
+
+void small_model_end(small_model *s)
+{
+    tn_model_free(s->m);
+    discard(s->folder);
+    tn_context_free(s->c);
+}
+
+tiny tiny_open(void)
+{
+    tiny f = { .c = tn_context_new(&(tn_options){ .threads = 1, .seed = 3 }) };
+    f.t = tn_tape_new(f.c);
+    f.m = tn_model_open(f.c, TINY, &f.e);
+    must(&f.e);
+    return f;
+}
+
+void tiny_close(tiny *f)
+{
+    tn_model_free(f->m);
+    tn_tape_free(f->t);
+    tn_context_free(f->c);
+}

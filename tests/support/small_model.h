@@ -16,4 +16,29 @@ void check_same(const tn_model *a, const tn_model *b, tn_file_type type);
 int64_t list_tensors(const tn_model *m, tn_entry *entries);
 void write_tensors(const char *folder, const char *name, const tn_entry *entries, int64_t n);
 
+/* A model of SMALL, the list of its tensors, which a test may change before it writes them, and a
+   folder to write them into. */
+typedef struct small_model {
+    tn_context *c;
+    tn_model *m;
+    char *folder;
+    tn_entry entries[64];
+    int64_t n;
+} small_model;
+
+small_model small_model_make(void);
+void small_model_end(small_model *s); /* removes the folder too */
+
+/* The golden GPT-2 (two layers, 32 wide, 64 tokens) with a tape. */
+#define TINY "tests/golden/tiny_models/gpt2"
+typedef struct tiny {
+    tn_context *c;
+    tn_tape *t;
+    tn_model *m;
+    tn_error e;
+} tiny;
+
+tiny tiny_open(void);
+void tiny_close(tiny *f);
+
 #endif

@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define TINY GOLDEN "tiny_models/gpt2"
-
 static const tn_file_type types[] = { TN_FILE_F32, TN_FILE_F16, TN_FILE_BF16 };
 
 START_TEST(saved_models_open_again)
@@ -181,25 +179,19 @@ static const struct {
 START_TEST(weights_must_fit_the_config)
 {
     tn_error e = { 0 };
-    tn_entry entries[64];
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list_tensors(m, entries);
-    weights[_i].change(entries, &n);
-    put_file(folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":true}");
-    write_tensors(folder, "model.safetensors", entries, n);
-    tn_model *again = tn_model_open(c, folder, &e);
+    small_model s = small_model_make();
+    weights[_i].change(s.entries, &s.n);
+    put_file(s.folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":true}");
+    write_tensors(s.folder, "model.safetensors", s.entries, s.n);
+    tn_model *again = tn_model_open(s.c, s.folder, &e);
     if (weights[_i].text)
         must_fail(&e, weights[_i].code, weights[_i].text);
     must(&e);
     ck_assert((again != NULL) == (weights[_i].text == NULL));
     if (again)
-        check_same(m, again, TN_FILE_F32);
+        check_same(s.m, again, TN_FILE_F32);
     tn_model_free(again);
-    tn_model_free(m);
-    discard(folder);
-    tn_context_free(c);
+    small_model_end(&s);
 }
 END_TEST
 
@@ -208,49 +200,37 @@ END_TEST
 START_TEST(a_head_without_an_embedding_is_both)
 {
     tn_error e = { 0 };
-    tn_entry entries[64];
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list_tensors(m, entries);
-    rename_embedding(entries, &n);
-    write_tensors(folder, "model.safetensors", entries, n);
-    put_file(folder, "config.json", "{" SMALL "}");
-    tn_model *again = open_model(c, folder);
-    check_same(m, again, TN_FILE_F32);
+    small_model s = small_model_make();
+    rename_embedding(s.entries, &s.n);
+    write_tensors(s.folder, "model.safetensors", s.entries, s.n);
+    put_file(s.folder, "config.json", "{" SMALL "}");
+    tn_model *again = open_model(s.c, s.folder);
+    check_same(s.m, again, TN_FILE_F32);
     ck_assert(again->tied &&
               again->head == tn_params_find(again->params, "transformer.wte.weight")->w);
     tn_model_free(again);
-    put_file(folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":false}");
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    put_file(s.folder, "config.json", "{" SMALL ",\"tie_word_embeddings\":false}");
+    ck_assert_ptr_null(tn_model_open(s.c, s.folder, &e));
     must_fail(&e, TN_EFORMAT, "tensor \"transformer.wte.weight\" is missing");
-    tn_model_free(m);
-    discard(folder);
-    tn_context_free(c);
+    small_model_end(&s);
 }
 END_TEST
 
 /* As Transformers, whose GPT-2 is tied unless its config says otherwise. */
 START_TEST(a_head_that_repeats_the_embedding_is_tied)
 {
-    tn_entry entries[64];
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list_tensors(m, entries);
-    add_head(entries, &n);
-    write_tensors(folder, "model.safetensors", entries, n);
+    small_model s = small_model_make();
+    add_head(s.entries, &s.n);
+    write_tensors(s.folder, "model.safetensors", s.entries, s.n);
     for (int given = 0; given < 2; given++) {
-        put_file(folder, "config.json",
+        put_file(s.folder, "config.json",
                  given ? "{" SMALL ",\"tie_word_embeddings\":false}" : "{" SMALL "}");
-        tn_model *again = open_model(c, folder);
+        tn_model *again = open_model(s.c, s.folder);
         ck_assert_int_eq(again->tied, !given);
-        ck_assert_int_eq(tn_params_count(again->params), n - !given);
+        ck_assert_int_eq(tn_params_count(again->params), s.n - !given);
         tn_model_free(again);
     }
-    tn_model_free(m);
-    discard(folder);
-    tn_context_free(c);
+    small_model_end(&s);
 }
 END_TEST
 

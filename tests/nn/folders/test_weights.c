@@ -44,42 +44,36 @@ START_TEST(sharded_models_open)
         "\"transformer.wte.weight\":\"a.safetensors\",\"transformer.wpe.weight\":\"b.safetensors\","
         "\"transformer.ln_f.weight\":\"b.safetensors\"}}";
     tn_error e = { 0 };
-    tn_entry entries[64];
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    char *folder = temporary();
-    tn_model *m = new_model(c, "{" SMALL "}");
-    int64_t n = list_tensors(m, entries);
+    small_model s = small_model_make();
     int here = open(".", O_RDONLY);
-    put_file(folder, "config.json", "{" SMALL "}");
-    put_file(folder, "model.safetensors.index.json", index);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    put_file(s.folder, "config.json", "{" SMALL "}");
+    put_file(s.folder, "model.safetensors.index.json", index);
+    ck_assert_ptr_null(tn_model_open(s.c, s.folder, &e));
     must_fail(&e, TN_EIO, "are missing: a.safetensors b.safetensors");
-    write_tensors(folder, "a.safetensors", entries, 1);
-    write_tensors(folder, "b.safetensors", entries + 1, n - 1);
-    tn_model *again = open_model(c, folder);
-    check_same(m, again, TN_FILE_F32);
+    write_tensors(s.folder, "a.safetensors", s.entries, 1);
+    write_tensors(s.folder, "b.safetensors", s.entries + 1, s.n - 1);
+    tn_model *again = open_model(s.c, s.folder);
+    check_same(s.m, again, TN_FILE_F32);
     tn_model_free(again);
-    write_tensors(folder, "a.safetensors", entries, 2);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    write_tensors(s.folder, "a.safetensors", s.entries, 2);
+    ck_assert_ptr_null(tn_model_open(s.c, s.folder, &e));
     must_fail(&e, TN_EFORMAT, "\"transformer.wpe.weight\" is there twice");
-    write_tensors(folder, "a.safetensors", entries + 2, 1);
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    write_tensors(s.folder, "a.safetensors", s.entries + 2, 1);
+    ck_assert_ptr_null(tn_model_open(s.c, s.folder, &e));
     must_fail(&e, TN_EFORMAT, "\"transformer.wte.weight\" is not there, but the index says so");
-    put_file(folder, "model.safetensors.index.json",
+    put_file(s.folder, "model.safetensors.index.json",
              "{\"weight_map\":{\"x\":\"../a.safetensors\"}}");
-    ck_assert_ptr_null(tn_model_open(c, folder, &e));
+    ck_assert_ptr_null(tn_model_open(s.c, s.folder, &e));
     must_fail(&e, TN_EFORMAT, "/weight_map/x");
-    ck_assert_int_eq(chdir(folder), 0); /* the folder one stands in */
+    ck_assert_int_eq(chdir(s.folder), 0); /* "" is the working directory */
     put_file(".", "model.safetensors.index.json", index);
-    write_tensors(".", "a.safetensors", entries, 1);
-    again = open_model(c, "");
-    check_same(m, again, TN_FILE_F32);
+    write_tensors(".", "a.safetensors", s.entries, 1);
+    again = open_model(s.c, "");
+    check_same(s.m, again, TN_FILE_F32);
     tn_model_free(again);
     ck_assert_int_eq(fchdir(here), 0);
     close(here);
-    tn_model_free(m);
-    discard(folder);
-    tn_context_free(c);
+    small_model_end(&s);
 }
 END_TEST
 

@@ -270,63 +270,6 @@ START_TEST(a_renamed_checkpoint_is_refused)
 }
 END_TEST
 
-START_TEST(a_save_that_fails_says_so)
-{
-    char *folder = temporary();
-    problem p;
-    make(&p, tn_optim_find("sgd"), 1);
-    put_file(folder, "file", "");
-    char path[600];
-    snprintf(path, sizeof path, "%s/file", folder);
-    tn_error e = { 0 };
-    tn_run_state r = { .step = 1 };
-    tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e); /* its folder is a file */
-    must_fail(&e, TN_EIO, "cannot make this folder");
-    snprintf(path, sizeof path, "%s/none/below", folder);
-    tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e);
-    must_fail(&e, TN_EIO, "cannot make this folder");
-    p.b[0]->x[3] = (tn_real)NAN; /* nobody could go on from it */
-    tn_checkpoint_save(folder, p.params, p.optim, &r, 2, &e);
-    must_fail(&e, TN_ENONFINITE, "step 1 left the weight layer0.lora_B.weight not finite");
-    p.b[0]->x[3] = 0;
-    tn_state_block block;
-    ck_assert(tn_optim_state(p.optim, 1, &block) && block.real);
-    ((tn_real *)block.data)[block.n - 1] = (tn_real)INFINITY;
-    tn_checkpoint_save(folder, p.params, p.optim, &r, 2, &e);
-    must_fail(&e, TN_ENONFINITE, block.name);
-    ck_assert_int_eq(tn_checkpoint_newest(folder, 0, &e), -1);
-    problem_free(&p);
-    discard(folder);
-}
-END_TEST
-
-START_TEST(factors_alone_are_saved)
-{
-    char *folder = temporary(), path[600];
-    problem p;
-    make(&p, tn_optim_find("lora-rite"), 1);
-    save(&p, folder, 1, 1);
-    tn_error e = { 0 };
-    snprintf(path, sizeof path, "%s/checkpoint-1/model.safetensors", folder);
-    tn_safetensors *s = tn_safetensors_open(path, &e);
-    must(&e);
-    ck_assert_int_eq(tn_safetensors_count(s), 5);
-    ck_assert_ptr_null(tn_safetensors_find(s, "base"));
-    tn_safetensors_close(s);
-    snprintf(path, sizeof path, "%s/checkpoint-1/optimizer.safetensors", folder);
-    s = tn_safetensors_open(path, &e);
-    must(&e);
-    ck_assert_str_eq(tn_safetensors_metadata(s, "optimizer"), "lora-rite");
-    ck_assert_int_eq(tn_safetensors_find(s, "v.A.layer1")->type, TN_FILE_F64);
-    ck_assert_int_eq(tn_safetensors_find(s, "v.A.layer1")->dim[0], 9);
-    ck_assert_int_eq(tn_safetensors_find(s, "d.layer1.lora_A.weight")->dim[0], 27);
-    ck_assert_ptr_nonnull(tn_safetensors_find(s, "m.bias"));
-    tn_safetensors_close(s);
-    problem_free(&p);
-    discard(folder);
-}
-END_TEST
-
 /* A run saved while the optimizer had its other name. */
 START_TEST(a_checkpoint_under_the_second_name_resumes)
 {
@@ -364,6 +307,4 @@ void tests(TCase *c)
     tcase_add_test(c, another_run_is_refused);
     tcase_add_test(c, another_base_is_refused);
     tcase_add_test(c, a_renamed_checkpoint_is_refused);
-    tcase_add_test(c, a_save_that_fails_says_so);
-    tcase_add_test(c, factors_alone_are_saved);
 }

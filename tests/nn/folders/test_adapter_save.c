@@ -1,0 +1,164 @@
+/* test_adapter_save.c - a saved adapter is the same function, in the form that PEFT reads. */
+#include "nn/family.h"
+#include "tests/support/fixtures.h"
+#include "tests/support/small_model.h"
+#include "tests/support/tests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { T = 12, V = 64 };
+
+static const double TOLERANCE = sizeof(tn_real) == sizeof(double) ? 1e-12 : 1e-5;
+
+static void logits(tiny *f, double out[T * V])
+{
+    tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, T });
+    for (int i = 0; i < T; i++)
+        ids->i[i] = (11 * i + 5) % V;
+    tn_tensor *z = tn_model_logits(f->m, f->t, ids);
+    ck_assert_msg(z != NULL, "%s", tn_tape_error(f->t));
+    for (int i = 0; i < T * V; i++)
+        out[i] = (double)z->x[i];
+    tn_tape_reset(f->t);
+}
+
+static double apart(const double *a, const double *b)
+{
+    double most = 0;
+    for (int i = 0; i < T * V; i++)
+        most = fmax(most, fabs(a[i] - b[i]));
+    return most;
+}
+
+/* Adapters with B away from zero; numbers that every file type holds. */
+static void adapt(tiny *f, const char *targets, int64_t rank, double alpha)
+{
+    tn_lora_add(f->m, &(tn_lora_options){ .rank = rank, .alpha = alpha, .targets = targets },
+                &f->e);
+    must(&f->e);
+    for (int64_t i = 0; i < tn_params_count(f->m->params); i++) {
+        const tn_param *p = tn_params_at(f->m->params, i);
+        for (int64_t k = 0; p->lora_scale != 0 && k < tn_tensor_count(p->w); k++)
+            p->w->x[k] = (tn_real)((double)((7 * k + i) % 17 - 8) / 64);
+    }
+}
+
+/* clang-format off */
+static const struct {
+    const char *targets;
+    int64_t rank;
+    double alpha;
+    const char *config[5]; /* what adapter_config.json must say */
+} trips[] = {
+    { "c_attn", 4, 8, { "\"target_modules\": [\"c_attn\"]", "\"r\": 4,", "\"lora_alpha\": 8,",
+                        "\"fan_in_fan_out\": true", "\"rank_pattern\": {}," } },
+    { "all-linear", 2, 3, { "[\"c_attn\",\"c_proj\",\"c_fc\"]", "\"r\": 2,", "\"lora_alpha\": 3," } },
+    { "c_attn,mlp.c_proj", 3, 8, { "[\"c_attn\",\"mlp.c_proj\"]", "\"r\": 3,", "\"lora_alpha\": 8," } },
+    { "transformer.h.1.mlp.c_fc", 3, 8, { "[\"1.mlp.c_fc\"]" } },
+    { "c_attn.q,c_attn.v", 4, 8, { "[\"c_attn\"]", "\"r\": 8,", "\"lora_alpha\": 16,", "\"rank_pattern\": {}," } },
+    { "c_attn.q,c_attn.k,c_attn.v", 3, 7, { "\"r\": 9,", "\"lora_alpha\": 21," } },
+    { "c_attn.v,c_fc", 4, 8, { "\"r\": 4,", "\"rank_pattern\": {}," } },
+    { "c_attn.q,c_attn.v,c_fc", 4, 8, { "\"r\": 8,", "\"transformer.h.1.mlp.c_fc\": 4",
+                                        "\"transformer.h.0.mlp.c_fc\": 8", "[\"c_attn\",\"c_fc\"]" } },
+};
+/* clang-format on */
+
+static void check_config(const char *folder, const char *const parts[])
+{
+    tn_error e = { 0 };
+    size_t n;
+    char *path = tn_path_join(folder, "adapter_config.json"),
+         *text = tn_file_read(path, 1 << 20, &n, &e);
+    must(&e);
+    for (int i = 0; i < 5 && parts[i]; i++)
+        ck_assert_msg(strstr(text, parts[i]) != NULL, "%s\nlacks %s", text, parts[i]);
+    free(text);
+    free(path);
+}
+
+/* Saved and opened, an adapter is the same function, columns of a layer too. */
+START_TEST(round_trips_keep_the_function)
+{
+    double base[T * V], before[T * V], after[T * V];
+    tiny f = tiny_open(), g = tiny_open();
+    char *folder = temporary();
+    logits(&f, base);
+    adapt(&f, trips[_i].targets, trips[_i].rank, trips[_i].alpha);
+    logits(&f, before);
+    ck_assert_double_gt(apart(base, before), 0.01);
+    tn_adapter_save(f.m, folder, TN_FILE_BF16, &f.e);
+    must(&f.e);
+    check_config(folder, trips[_i].config);
+    tn_adapter_open(g.m, folder, &g.e);
+    must(&g.e);
+    logits(&g, after);
+    ck_assert_double_lt(apart(before, after), TOLERANCE);
+    discard(folder);
+    tiny_close(&f);
+    tiny_close(&g);
+}
+END_TEST
+
+/* PEFT's own adapter, opened and saved, has the same tensors. */
+START_TEST(what_peft_wrote_is_written_again)
+{
+    tiny f = tiny_open();
+    char *folder = temporary(), *path = tn_path_join(folder, "adapter_model.safetensors");
+    tn_adapter_open(f.m, TINY, &f.e);
+    must(&f.e);
+    ck_assert_str_eq(f.m->lora->targets, "c_attn,mlp.c_proj");
+    ck_assert(f.m->lora->rank == 4 && f.m->lora->alpha == 8);
+    tn_adapter_save(f.m, folder, TN_FILE_F32, &f.e);
+    tn_safetensors *a = tn_safetensors_open(TINY "/adapter_model.safetensors", &f.e);
+    tn_safetensors *b = tn_safetensors_open(path, &f.e);
+    must(&f.e);
+    ck_assert_int_eq(tn_safetensors_count(a), tn_safetensors_count(b));
+    for (int64_t i = 0; i < tn_safetensors_count(a); i++) {
+        const tn_entry *x = tn_safetensors_at(a, i), *y = tn_safetensors_find(b, x->name);
+        ck_assert(y && x->size == y->size && !memcmp(x->bytes, y->bytes, x->size));
+    }
+    tn_safetensors_close(a);
+    tn_safetensors_close(b);
+    free(path);
+    discard(folder);
+    tiny_close(&f);
+}
+END_TEST
+
+START_TEST(a_save_that_fails_says_so)
+{
+    tiny f = tiny_open();
+    char *folder = temporary(), *config = tn_path_join(folder, "adapter_config.json"),
+         *weights = tn_path_join(folder, "adapter_model.safetensors");
+    tn_adapter_save(f.m, folder, TN_FILE_F32, &f.e);
+    must_fail(&f.e, TN_ESTATE, "the model has no adapters to save");
+    adapt(&f, "c_attn.q,c_attn.v", 2, 4);
+    tn_adapter_save(f.m, "/nowhere/at/all", TN_FILE_F32, &f.e);
+    must_fail(&f.e, TN_EIO, "/nowhere/at/all");
+    tn_real *b = f.m->adapters[1].b->x + 5;
+    *b = 70000;
+    tn_adapter_save(f.m, folder, TN_FILE_F16, &f.e);
+    must_fail(&f.e, TN_ENONFINITE, "c_attn.lora_B.weight holds 70000 at element ");
+    *b = (tn_real)NAN;
+    tn_adapter_save(f.m, folder, TN_FILE_F32, &f.e);
+    must_fail(&f.e, TN_ENONFINITE, "c_attn.lora_B.weight holds nan at element ");
+    ck_assert(access(config, F_OK) && access(weights, F_OK)); /* nothing is half written */
+    *b = 70000;
+    tn_adapter_save(f.m, folder, TN_FILE_BF16, &f.e);
+    must(&f.e);
+    free(weights);
+    free(config);
+    discard(folder);
+    tiny_close(&f);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, round_trips_keep_the_function, 0, sizeof trips / sizeof *trips);
+    tcase_add_test(c, what_peft_wrote_is_written_again);
+    tcase_add_test(c, a_save_that_fails_says_so);
+}
