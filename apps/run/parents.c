@@ -8,12 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last name of a path; "" where it ends with a slash. */
+static char *last_name(char *path)
+{
+    char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 /* Removes the folder and those above it, `n` in all, up to the first that is not empty. */
 static void remove_up(char *path, int n)
 {
-    for (char *slash; n > 0 && *path && !tn_at_remove(AT_FDCWD, path, true); n--) {
-        slash = strrchr(path, '/');
-        *(slash ? slash : path) = 0;
+    while (n > 0 && *path) {
+        char *name = last_name(path);
+        const bool names_none = !*name || !strcmp(name, "."); /* "new/" and "new/." are "new" */
+        if (!names_none && tn_at_remove(AT_FDCWD, path, true))
+            return;
+        n -= !names_none;
+        *(name > path ? name - 1 : path) = 0;
     }
 }
 
@@ -38,7 +49,7 @@ int parents_make(const char *folder, tn_error *e)
             made = 0;
             break;
         }
-        made += is_new;
+        made = strcmp(last_name(path), "..") ? made + is_new : 0;
         *s = kept;
         before = s;
         if (!kept)

@@ -136,12 +136,9 @@ START_TEST(headers)
     tn_error e = { 0 };
     scratch_open(&s);
     tn_safetensors *f = open_made(&s, r->header, r->data, &e);
-    if (r->error) {
-        ck_assert_msg(!f, "accepted: %s", r->header);
+    ck_assert_msg((f == NULL) == (r->error != NULL), "%s: %s", r->header, e.text);
+    if (r->error)
         says(&e, &s, r->error);
-    } else {
-        ck_assert_msg(f != NULL, "%s", e.text);
-    }
     tn_safetensors_close(f);
     scratch_close(&s);
 }
@@ -364,12 +361,11 @@ START_TEST(earlier_errors_and_missing_files)
     tn_error e = { .code = TN_ESTATE, .text = "earlier" };
     ck_assert_ptr_null(tn_safetensors_open("/nonexistent", &e));
     ck_assert_str_eq(e.text, "earlier");
-    e = (tn_error){ 0 };
-    ck_assert_ptr_null(tn_safetensors_open("/nonexistent", &e));
-    ck_assert_int_eq(e.code, TN_EIO);
-    e = (tn_error){ 0 };
-    ck_assert_ptr_null(tn_safetensors_open("/", &e));
-    ck_assert_int_eq(e.code, TN_EIO);
+    for (int i = 0; i < 2; i++) {
+        e = (tn_error){ 0 };
+        ck_assert_ptr_null(tn_safetensors_open(i ? "/" : "/nonexistent", &e));
+        ck_assert_int_eq(e.code, TN_EIO);
+    }
     tn_safetensors_close(NULL);
 }
 END_TEST

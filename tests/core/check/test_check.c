@@ -1,4 +1,4 @@
-/* test_op_check.c - tn_op_check finds what is broken in an op, and nothing in one that is right.
+/* test_check.c - tn_op_check finds what is broken in an op, and nothing in one that is right.
    The op is y = a^2 b, b a row (C) that all rows share; each variant has one break. */
 #include "core/op.h"
 #include "tests/support/tests.h"

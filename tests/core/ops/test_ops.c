@@ -6,7 +6,7 @@
    "NAME: sample 2: direction 7: backward 1.25, differences 0.5" names the sample, and the operand's
    element (or a random direction, if the operands have more than 2,000). Then add to
    test_ops_values.c what it computes by hand: differences cannot tell a wrong forward.
-   test_op_check.c holds that tn_op_check finds what is broken. */
+   tests/core/check/test_check.c holds that tn_op_check finds what is broken. */
 #include "tests/support/op_samples.h"
 
 #include <string.h>
