@@ -1,4 +1,4 @@
-/* made.c - the tensors that a tape made: their numbers, their states (drawn in tape.h), their end.
+/* made.c - the tensors that a tape made: making, numbering, states (drawn in tape.h), freeing.
    They are forgotten from the newest on; their structs are used again in the order in which they
    were forgotten. */
 #include "core/tape.h"

@@ -1,4 +1,4 @@
-/* op.h - for people who write ops.
+/* op.h - the interface for people who write ops.
 
    To add an op: write shape, forward, backward and samples into core/ops/NAME.c (or into the file
    of its family), and add a row to core/ops.def. Nothing else: prototype, checks, gradient tests

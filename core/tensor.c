@@ -1,4 +1,4 @@
-/* tensor.c - tensors that belong to the caller, and what shapes say. */
+/* tensor.c - tensors that belong to the caller; shapes, counts and their text. */
 #include "core/tape.h"
 
 #include <stdio.h>

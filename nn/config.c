@@ -1,4 +1,4 @@
-/* config.c - reading config.json: what every family does with it. */
+/* config.c - reads from config.json what every model family needs. */
 #include "nn/family.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* layers.c - plain structs of weights, and how each is run. */
+/* layers.c - makes layers, which are plain structs of weights, and runs them. */
 #include "core/op.h"
 #include "nn/nn.h"
 

@@ -1,4 +1,4 @@
-/* svg.c - charts as one SVG document, in the light or dark scheme of whoever shows it. */
+/* svg.c - writes a chart as one SVG document, for light and dark pages. */
 #include "apps/chart/axis.h"
 
 #include <string.h>

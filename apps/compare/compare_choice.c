@@ -1,4 +1,4 @@
-/* compare_choice.c - what the seeds of a rate gave, which rate is chosen, whether that stands. */
+/* compare_choice.c - what the seeds of a rate gave, which rate is chosen, and if it is settled. */
 #include "apps/compare/compare.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* compare_files.c - the folder of a study: what is written, and read back to go on.
+/* compare_files.c - the folder of a study: writes its files, and reads them to go on.
 
        runs.jsonl    a line for each run that is finished
        curves.jsonl  losses on the way

@@ -1,4 +1,4 @@
-/* compare_runs.c - a run as a line of runs.jsonl, and back. */
+/* compare_runs.c - writes a run as a line of runs.jsonl, and reads it back. */
 #include "apps/compare/compare.h"
 #include "apps/run/show.h"
 

@@ -1,4 +1,4 @@
-/* lab_alpha.c - the loss at the end against the rate, under three alphas.
+/* lab_alpha.c - tenon lab alpha: final loss against the learning rate, for three alphas.
    The layer is W0 + s A B^T with s = alpha / r: which rates survive another s? */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"

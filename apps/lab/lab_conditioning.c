@@ -1,4 +1,5 @@
-/* lab_conditioning.c - matrix sensing: find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>.
+/* lab_conditioning.c - tenon lab conditioning: matrix sensing, for X* of several condition numbers.
+   Find X* (N,N) of rank R from m = 5 N R numbers <A_i, X*>.
    Tong, Ma and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient
    descent", arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
 

@@ -1,4 +1,4 @@
-/* lab_first_steps.c - how far each factor moves in its first steps from LoRA's start.
+/* lab_first_steps.c - tenon lab first-steps: how far each factor moves at first from LoRA's start.
    A = lora_B = 0, as LoRA begins, and the gradient of the product stays the same. Distances are
    measured in the factor's own size.
 

@@ -1,4 +1,4 @@
-/* lab_init_scale.c - final loss against the scale of the start.
+/* lab_init_scale.c - tenon lab init-scale: final loss against the scale of the start.
    With A = lora_B = 0 every size of B = lora_A gives the same function. The loss at the end still
    depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"

@@ -1,4 +1,4 @@
-/* lab_invariance.c - one product written by four pairs of factors, trained from each.
+/* lab_invariance.c - tenon lab invariance: one product, trained from four pairs of factors.
    An invariant optimizer trains them as if they were one. A fifth start differs from the first by
    rounding alone: what becomes of that (large rates amplify it) is the smallest difference that
    means anything. */

@@ -1,4 +1,4 @@
-/* lab_paths.c - paths of optimizers on two losses of two numbers.
+/* lab_paths.c - tenon lab paths: paths of optimizers on two losses of two numbers.
    The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second,
    Rosenbrock's valley, is no pair, so that optimizers of pairs are not there. */
 #include "apps/lab/lab.h"

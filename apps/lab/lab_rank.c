@@ -1,4 +1,4 @@
-/* lab_rank.c - the loss at the end against r, for a target of rank 4.
+/* lab_rank.c - tenon lab rank: final loss against r, for a target of rank 4.
    Gradients then have few directions. LoRA-RITE and LoRA-Muon as published blow up beyond r = 4. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"

@@ -1,4 +1,4 @@
-/* options.c - reads the command line; options_file.c the config file, options_help.c prints. */
+/* options.c - reads the command line; options_file.c reads config files. */
 #include "apps/options/options.h"
 #include "apps/options/options_set.h"
 

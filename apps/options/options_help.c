@@ -1,4 +1,4 @@
-/* options_help.c - --help, with the settings of the optimizers; values as text; unknown names. */
+/* options_help.c - prints --help and values, and suggests a name for an unknown one. */
 #include "apps/options/options_set.h"
 #include "apps/run/show.h"
 #include "optim/optim.h"

@@ -1,4 +1,4 @@
-/* output.h - the folder that a command writes into: OUT of --output-dir, --out, or the demo's.
+/* output.h - the folder OUT that a command writes into: --output-dir, --out, or the demo's own.
 
        output out = { 0 };
        output_open(&out, &output_train, o->output_dir, o, o->resume, e);  refuses what is in the way

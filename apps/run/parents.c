@@ -1,4 +1,4 @@
-/* parents.c - makes the folders of a path that do not exist, and removes them again. */
+/* parents.c - makes the missing folders of a path, and removes them again. */
 #include "apps/run/parents.h"
 #include "apps/run/swap.h"
 #include "data/formats/folder.h"

@@ -1,4 +1,4 @@
-/* parents.h - makes a folder and those above it that are not there, and takes them back.
+/* parents.h - makes a folder and the missing folders above it, and removes them again.
 
        int made = parents_make("new/deep/out", e);
        parents_unmake("new/deep/out", made);    removes those that are still empty */

@@ -1,4 +1,4 @@
-/* setup.c - opens what a run stands on: model, tokenizer, adapter. */
+/* setup.c - opens what a command works on: model, tokenizer, adapter. */
 #include "apps/run/setup.h"
 #include "apps/run/show.h"
 

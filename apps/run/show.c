@@ -1,4 +1,4 @@
-/* show.c - numbers, times and the machine as text. */
+/* show.c - prints what people read, and turns numbers, times and names into text. */
 #include "apps/run/show.h"
 
 #include <errno.h>

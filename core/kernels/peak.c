@@ -1,4 +1,4 @@
-/* peak.c - the plain version, and which one a context's instruction set has. */
+/* peak.c - multiply-adds in registers in plain C, and choosing the version for a context. */
 #include "core/kernels/peak.h"
 #include "core/op.h"
 

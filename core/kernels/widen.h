@@ -1,4 +1,4 @@
-/* widen.h - numbers of every element type as tn_real.
+/* widen.h - turns numbers of every element type into tn_real.
    Included by generic.h, so that each instruction set has a version of its own. A value is at most
    one product and one sum in float, each rounded, so that all versions give the same bits (I2).
    Internal header.

@@ -1,4 +1,4 @@
-/* json.h - inside data/: what a parsed document is made of. */
+/* json.h - the nodes of a parsed document. Internal header. */
 #ifndef TN_JSON_H
 #define TN_JSON_H
 

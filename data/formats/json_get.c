@@ -1,4 +1,4 @@
-/* json_get.c - looking into a parsed document. */
+/* json_get.c - finds members of a parsed document, and reads them as numbers, texts or flags. */
 #include "data/formats/json.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* path.c - names of files: joining them, and what is there. */
+/* path.c - joins names of files, and tells what is absent from what cannot be read. */
 #include "data/data.h"
 #include "data/formats/folder.h"
 

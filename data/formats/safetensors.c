@@ -1,4 +1,4 @@
-/* safetensors.c - reading: 8 bytes N, N bytes of JSON that say where which tensor lies, the data.
+/* safetensors.c - reads a file: 8 bytes N, N bytes of JSON with the place of each tensor, data.
    Source: the README and tensor.rs of huggingface/safetensors; we refuse what they refuse. */
 #include "data/formats/file.h"
 

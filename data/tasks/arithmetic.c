@@ -1,4 +1,4 @@
-/* arithmetic.c - sums and differences in words: "twelve plus thirty-one =>" " forty-three".
+/* arithmetic.c - sums and differences in words, "twelve plus thirty-one =>" " forty-three".
    The numbers are 0 to 99 and no difference is negative. */
 #include "data/tasks/draw.h"
 

@@ -1,4 +1,4 @@
-/* lookup.c - a list of pairs, a key of it, its value: "kel: 42, rao: 17, mi: 93; rao =>" " 17". */
+/* lookup.c - a task: find a key in a list, "kel: 42, rao: 17, mi: 93; rao =>" " 17". */
 #include "data/tasks/draw.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* norm.h - the size of a weight or a gradient: n numbers one behind the other. Internal header. */
+/* norm.h - the norm of a weight or a gradient. Internal header. */
 #ifndef TN_NORM_H
 #define TN_NORM_H
 

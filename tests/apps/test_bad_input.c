@@ -1,4 +1,4 @@
-/* test_bad_input.c - bad input, a row each.
+/* test_bad_input.c - every command with bad input, one row per fault.
    What is done to good files, the command, and the line it must answer with. There are m (a
    config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl. */
 #include "tests/support/apps.h"

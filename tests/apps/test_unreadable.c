@@ -1,4 +1,4 @@
-/* test_unreadable.c - absent is not unreadable.
+/* test_unreadable.c - a file that cannot be read is not taken for a file that is absent.
    Each file that a command may read is in turn a link that leads nowhere and a link to itself. No
    command goes on as if the file were not there.
    There are m (a config, random weights), o (a trained model, also as two shards in s), a (an adapter

@@ -1,4 +1,4 @@
-/* test_gemm.c - products of random shapes against two others.
+/* test_gemm.c - products of random shapes against two other implementations.
    Products of random shapes, in every layout and by every ISA and number of threads, against a
    chain written here after the definition in gemm.h, and against a long double product. */
 #include "core/context.h"

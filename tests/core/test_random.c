@@ -1,4 +1,4 @@
-/* test_random.c - random numbers.
+/* test_random.c - known answers of Philox, and moments of what is drawn from it.
    The published vectors of Philox, and moments of what is drawn from it. */
 #include "tests/support/tests.h"
 

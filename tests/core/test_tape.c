@@ -1,4 +1,4 @@
-/* test_tape.c - the tape.
+/* test_tape.c - the tape: how gradients add up, who owns what, and that the first mistake sticks.
    What is kept, who owns what, how gradients add up, and that the first mistake sticks. */
 #include "core/op.h"
 #include "tests/support/tests.h"

@@ -1,4 +1,4 @@
-/* test_types.c - element types: their values against those of ggml, their sizes, what is refused.
+/* test_types.c - element types: their values against ggml's, their sizes, and what is refused.
    The fixture holds a row of 256 numbers, quantised to each type by ggml, and the floats that ggml
    reads back from it. */
 #include "core/kernels/kernels.h"

@@ -1,4 +1,4 @@
-/* format_options.c - config files of `train`, and command lines, a word a line. */
+/* format_options.c - config files of `train`, and command lines, one word per line. */
 #include "tests/fuzz/formats.h"
 
 #include "apps/options/options.h"

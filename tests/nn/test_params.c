@@ -1,4 +1,4 @@
-/* test_params.c - the named set of weights. */
+/* test_params.c - the named set of weights: order, names, freezing, hashes, removing. */
 #include "nn/model.h"
 #include "tests/support/tests.h"
 

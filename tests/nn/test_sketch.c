@@ -1,4 +1,4 @@
-/* test_sketch.c - models without memory, and what models take.
+/* test_sketch.c - sketches: models without weights, and the memory that models take.
 
    Sketches count as the models do, and what cannot be held is refused before it is built. */
 #include "nn/family.h"

@@ -1,4 +1,4 @@
-/* test_textbook.c - the files of optim/ as pages of a textbook.
+/* test_textbook.c - every page of optim/ names its equations in its code, and is short.
    Every numbered equation at the top of an optimizer's file is named in its code, and no such
    file has more than 170 lines. */
 #include "optim/optim.h"

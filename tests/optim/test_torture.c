@@ -1,5 +1,5 @@
-/* test_torture.c - every optimizer under what training may do to it.
-   Its presets and settings meet ranks, zeros, lack of rank, sizes, resuming, orders, allocations.
+/* test_torture.c - every optimizer at any rank, with zeros and huge numbers, resumed and reordered.
+   Each runs with its presets and with every variant of its settings.
    The test knows the interface only: a new row of optim.def is tested by what its definition
    says. */
 #include "tests/support/fixtures.h"

@@ -2,7 +2,10 @@
 # map.sh - prints the tree with what each file says it holds; fails where a first line does not say it.
 # Usage: map.sh FILE...
 bad=0
-for f in "$@"; do
+in_order() { # the files of a folder together, the folders by name
+    for f in "$@"; do echo "$(dirname "$f") $f"; done | LC_ALL=C sort | cut -d ' ' -f 2
+}
+for f in $(in_order "$@"); do
     name=$(basename "$f")
     line=$(head -n 1 "$f" | sed 's|^/\* ||; s| \*/$||')
     says=${line#"$name - "}

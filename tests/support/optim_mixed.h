@@ -1,6 +1,5 @@
-/* optim_mixed.h - what training meets beside one pair.
-   Two pairs, an embedding matrix, a norm and a bias, with prescribed gradients; and every
-   variant of an optimizer's settings.
+/* optim_mixed.h - a problem of two pairs, an embedding, a norm and a bias, for every optimizer.
+   Its gradients are prescribed. variant() lists every variant of an optimizer's settings.
 
        char settings[TEXT];
        for (int k = 0; variant(def, k, settings); k++)

@@ -1,4 +1,4 @@
-/* optim_words.c - see optim_words.h. */
+/* optim_words.c - translates the settings of a reference case into ours. */
 #include "tests/support/optim_words.h"
 
 #include <stdio.h>

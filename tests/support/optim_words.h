@@ -1,4 +1,4 @@
-/* optim_words.h - the settings of a reference case in the words of ours.
+/* optim_words.h - the settings of a reference case, translated into ours.
    A setting that is not known fails the test: a case is not run without it.
 
        static const word words[] = { { NULL, "wd", NULL, "weight_decay=" },

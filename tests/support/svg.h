@@ -1,4 +1,4 @@
-/* svg.h - checks a picture. */
+/* svg.h - checks that a picture is sound XML. */
 #ifndef TN_TESTS_SVG_H
 #define TN_TESTS_SVG_H
 

@@ -1,4 +1,4 @@
-/* test_auto_resume.c - tenon train --auto-resume. */
+/* test_auto_resume.c - tenon train --auto-resume starts a run, or goes on with it. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

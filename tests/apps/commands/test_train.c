@@ -1,4 +1,4 @@
-/* test_train.c - tenon train, driven from outside.
+/* test_train.c - tenon train, as its user sees it.
    Same bits whatever the threads and wherever it was stopped; stopping by signal; refusing what
    is not finite; what is in the output folder. */
 #include "tests/support/apps.h"

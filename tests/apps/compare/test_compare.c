@@ -1,4 +1,4 @@
-/* test_compare.c - tenon compare, as its user sees it. How grids grow: tests/apps/compare. */
+/* test_compare.c - tenon compare, as its user sees it. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 

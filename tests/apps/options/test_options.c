@@ -1,4 +1,4 @@
-/* test_options.c - the table of options.
+/* test_options.c - the command line, config files and help: what is read, refused and printed.
    Reading the command line and config files, help, the nearest name. */
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
