@@ -15,7 +15,7 @@ typedef struct half {
 static const half f16 = { .exponent = 5, .fraction = 10 };
 static const half bf16 = { .exponent = 8, .fraction = 7 };
 
-/* To nearest, ties to even; past the largest number: infinity. */
+/* Rounds to nearest, ties to even. Above the largest number the result is infinity. */
 static uint16_t to_half(double x, half h)
 {
     uint64_t bits;
@@ -23,22 +23,22 @@ static uint16_t to_half(double x, half h)
     uint64_t sign = bits >> 63 << 15, fraction = bits & ((1ull << 52) - 1);
     int exponent = (int)(bits >> 52 & 0x7FF), bias = (1 << (h.exponent - 1)) - 1;
     uint64_t infinity = ((1ull << h.exponent) - 1) << h.fraction;
-    if (exponent == 0x7FF && fraction) /* NaN, made quiet */
+    if (exponent == 0x7FF && fraction) /* a quiet NaN */
         infinity |= 1ull << (h.fraction - 1) | fraction >> (52 - h.fraction);
     if (exponent == 0x7FF)
         return (uint16_t)(sign | infinity);
-    /* Below the smallest normal number the exponent stays at 1 and digits are lost instead. */
+    /* A number below the smallest normal one keeps exponent 1 and loses digits instead. */
     int e = exponent - 1023 + bias, lost = 52 - h.fraction;
     if (e < 1) {
         lost += 1 - e;
         e = 1;
     }
-    if (lost > 54) /* less than half of the smallest number; also the denormals of double */
+    if (lost > 54) /* below half of the smallest number, as every denormal of double */
         return (uint16_t)sign;
     uint64_t digits = fraction | 1ull << 52, kept = digits >> lost, middle = 1ull << (lost - 1);
     uint64_t rest = digits & (2 * middle - 1);
     kept += rest > middle || (rest == middle && kept & 1);
-    /* The leading 1 of a normal number, and a carry out of the rounding, add to the exponent. */
+    /* By this addition the leading 1 of a normal number, and a carry of the rounding, raise the exponent. */
     uint64_t result = ((uint64_t)(e - 1) << h.fraction) + kept;
     return (uint16_t)(sign | (result < infinity ? result : infinity));
 }

@@ -20,7 +20,7 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-/* Of a link that leads nowhere tn_path_is says more. Returns -1. */
+/* Sets the error of a file that cannot be opened; tn_path_is says more of a broken link. Returns -1. */
 static int not_opened(int at, const char *path, tn_error *e)
 {
     const int why = errno;
@@ -31,7 +31,8 @@ static int not_opened(int at, const char *path, tn_error *e)
     return -1;
 }
 
-/* A regular file: others could block (a FIFO) or never end (/dev/zero). -1: refused. */
+/* Opens a regular file. Others are refused: they could block (a FIFO) or never end (/dev/zero).
+   Returns -1 when it is refused. */
 static int open_regular(int at, const char *name, int flags, const char *path, size_t *size,
                         tn_error *e)
 {
@@ -166,7 +167,7 @@ void tn_file_pass(const void *map, size_t from, size_t to)
     madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
 }
 
-/* The folder of a path, opened; `copy` is the path, and what it needs of it. */
+/* Opens the folder that the path in `copy` lies in. It may cut the copy. */
 static int open_around(char *copy)
 {
     char *slash = strrchr(copy, '/');
@@ -196,7 +197,7 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
     memcpy(w.copy + n, TN_UNFINISHED, sizeof TN_UNFINISHED);
     w.temp = w.copy + before;
     w.at = open_around(w.copy);
-    /* A rename would replace a link or a device by a file, which nobody means. */
+    /* Refused: a rename would replace a link or a device by a file, which nobody intends. */
     if (!*w.name || (w.at >= 0 && !tn_at_stat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
                      !S_ISREG(st.st_mode))) {
         tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
@@ -230,10 +231,10 @@ int tn_writer_close(tn_writer *w)
 {
     tn_error *e = w->e;
     if (w->fd >= 0) {
-        /* A flush that fails is final: what could not be written may be dropped by now. */
+        /* A failed flush is final: the system may already have dropped what it could not write. */
         if (!e->code && tn_at_flush(w->fd))
             refused(w->path, "flush", e);
-        if (close(w->fd) && errno != EINTR && !e->code) /* interrupted, it is closed all the same */
+        if (close(w->fd) && errno != EINTR && !e->code) /* after an interruption it is closed too */
             refused(w->path, "close", e);
         if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, w->how))
             refused(w->path, w->how ? "make" : "replace", e);

@@ -9,23 +9,24 @@
 
 #include "data/data.h"
 
-/* A regular file of `least` > 0 to `most` bytes, read-only; ended by munmap. NULL: refused. */
+/* Maps a regular file of `least` > 0 to `most` bytes, read-only. End it with munmap. NULL: see e. */
 const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e);
-/* Gives the memory of a mapped file's bytes from..to back; read again, they come from the file. */
+/* Returns the memory of bytes from..to of a mapped file to the system. They can still be read: the
+   system then reads the file again. */
 void tn_file_pass(const void *map, size_t from, size_t to);
 
-/* tn_file_read of `name` in the open folder `at`, whose path is for messages; no link. */
+/* tn_file_read of `name` in the open folder `at`. The path is for messages. A link is refused. */
 char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
                       tn_error *e);
 
-/* Everything goes to PATH.tenon.tmp, which closing flushes and renames to PATH, or removes if
-   anything went wrong: the first mistake sticks to the error. A file of that name is taken for what
-   a save left that was cut short. */
+/* All bytes go to PATH.tenon.tmp. Closing flushes that file and renames it to PATH. After an error,
+   which stays in e, closing removes it. A file PATH.tenon.tmp that exists before is removed: an
+   interrupted save left it. */
 typedef struct tn_writer {
-    const char *path, *name; /* name: behind the last slash */
-    char *copy, *temp;       /* temp: the name until it is closed; it lies in copy */
-    int at, fd;              /* the folder around, the file */
-    unsigned how;            /* RENAME_NOREPLACE: nothing is replaced */
+    const char *path, *name; /* name: after the last slash */
+    char *copy, *temp;       /* temp: the name before closing, a part of copy */
+    int at, fd;              /* descriptors of the folder and of the file */
+    unsigned how;            /* RENAME_NOREPLACE: refuse to replace a file */
     tn_error *e;
 } tn_writer;
 tn_writer tn_writer_open(const char *path, tn_error *e);

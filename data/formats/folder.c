@@ -59,7 +59,7 @@ int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsig
             flags ? renameat2(from_at, from, to_at, to, flags) : renameat(from_at, from, to_at, to);
     while (failed && errno == EINTR);
     struct stat st;
-    /* A file system that cannot promise it: the next best. */
+    /* This file system does not know RENAME_NOREPLACE. Look whether `to` exists, then rename. */
     if (failed && flags == RENAME_NOREPLACE && errno == EINVAL &&
         tn_at_stat(to_at, to, &st, AT_SYMLINK_NOFOLLOW))
         return tn_at_rename(from_at, from, to_at, to, 0);
@@ -81,7 +81,8 @@ int tn_at_flush(int fd)
     do
         failed = fsync(fd);
     while (failed && errno == EINTR);
-    return failed && errno == EINVAL ? 0 : failed; /* some network file systems flush no folders */
+    return failed && errno == EINVAL ? 0
+                                     : failed; /* some network file systems cannot flush a folder */
 }
 
 static int in_order(const void *a, const void *b)
@@ -105,7 +106,7 @@ char **tn_folder_names(int at, const char *path, tn_error *e)
 {
     size_t n = 0, room = 16;
     char **names = calloc(room, sizeof *names);
-    int fd = tn_folder_open(at, "."); /* its own place in the list */
+    int fd = tn_folder_open(at, "."); /* a new descriptor, which has its own position in the list */
     DIR *d = NULL;
     while (fd >= 0 && !(d = fdopendir(fd)) && errno == EINTR)
         ;
@@ -155,8 +156,9 @@ static bool is_listed(const char *name, const char *const *names)
     return false;
 }
 
-/* The names in the folder `name`, which is then open as *fd; the first that is not of a listed
-   file is copied to `other`, else that is empty. NULL: it cannot be read, errno says why. */
+/* Opens the folder `name` as *fd and returns the names in it. The first of them that is not in `names`
+   is copied to `other`, which is empty if there is none. Returns NULL, with errno, if the folder
+   cannot be read. */
 static char **names_in(int at, const char *name, const char *const *names, int *fd, char other[256])
 {
     tn_error e = { 0 };

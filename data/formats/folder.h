@@ -1,17 +1,19 @@
 /* folder.h - work in a folder by its descriptor. Internal header.
-   What is opened, renamed or removed lies in that very folder, wherever links lead and whatever the
-   folder is called by now.
+   A call works in that folder alone, even if the folder is renamed meanwhile or a link takes its
+   place.
 
        int at = tn_folder_open(AT_FDCWD, "out");
        tn_at_rename(at, "a.tmp", at, "a", 0);
        tn_at_remove(at, "b", false);
        close(at);
 
-   `at` is a descriptor of a folder or AT_FDCWD, `name` a path from there. Results are those of the
-   system's calls (-1 and errno); a call that a signal interrupts is made again. Linux interrupts
-   open, read, write, fsync, ftruncate, flock, statvfs and close on any slow file system, and on one
-   that is served by a program (FUSE) whatever looks up a name or lists a folder, too. It does not
-   interrupt what works on memory or descriptors alone: mmap, lseek, fcntl, dup, rename of a stream. */
+   `at` is a descriptor of a folder or AT_FDCWD, and `name` is a path from there. Results are those of
+   the system's calls: -1 and errno. A call that a signal interrupts is made again.
+
+   Linux can interrupt open, read, write, fsync, ftruncate, flock, statvfs and close on a slow file
+   system. Where a program serves the file system (FUSE), it can also interrupt calls that look up a
+   name or list a folder. It does not interrupt calls that need memory or descriptors alone: mmap,
+   lseek, fcntl, dup. */
 #ifndef TN_FOLDER_H
 #define TN_FOLDER_H
 
@@ -22,27 +24,27 @@
 struct stat;
 
 int tn_at_open(int at, const char *name, int flags);
-/* Reading a folder; a link to one is refused (ELOOP or ENOTDIR). */
+/* Opens a folder for reading. A link to a folder is refused (ELOOP or ENOTDIR). */
 int tn_folder_open(int at, const char *name);
 int tn_at_make(int at, const char *name); /* a new folder */
-/* Of flags AT_SYMLINK_NOFOLLOW looks at a link itself; AT_EMPTY_PATH, with the name "", at `at`. */
+/* flags: AT_SYMLINK_NOFOLLOW asks about a link itself; AT_EMPTY_PATH with the name "" about `at`. */
 int tn_at_stat(int at, const char *name, struct stat *out, int flags);
 ssize_t tn_at_link(int at, const char *name, char *target, size_t room); /* where a link leads */
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags);
-int tn_at_remove(int at, const char *name, bool folder); /* a link goes as a link */
-int tn_at_flush(int fd); /* of a file, or a folder's list of files */
+int tn_at_remove(int at, const char *name, bool folder); /* of a link: the link */
+int tn_at_flush(int fd); /* a file, or the list of files of a folder */
 
-/* The names in a folder, sorted, ended by NULL; freed by tn_folder_names_free. NULL: e says why. */
+/* The sorted names in a folder, ended by NULL; free them with tn_folder_names_free. NULL: see e. */
 char **tn_folder_names(int at, const char *path, tn_error *e);
 void tn_folder_names_free(char **names);
 
-/* What tn_writer calls a file until it is whole: NAME.tenon.tmp. */
+/* tn_writer writes NAME.tenon.tmp, and renames it to NAME when it is complete. */
 #define TN_UNFINISHED ".tenon.tmp"
-/* Does the folder `name` hold anything but files of these names (ended by NULL), whole or
-   unfinished? Then it is named in `other`. False too where it cannot be read: removing it will
-   say so. */
+/* Does the folder `name` hold anything but files of these names (ended by NULL) and their unfinished
+   forms? `other` then has the first such name. Returns false for a folder that cannot be read;
+   removing the folder gives the error. */
 bool tn_folder_has_others(int at, const char *name, const char *const *names, char other[256]);
-/* Removes these files and the folder; one that holds others, or is a link, stays as it is. */
+/* Removes these files and the folder. A folder that holds other files, or is a link, stays as it is. */
 int tn_folder_remove(int at, const char *name, const char *const *names);
 
 #endif

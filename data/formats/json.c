@@ -1,8 +1,8 @@
 /* json.c - one strict parser of RFC 8259 for every JSON text that is read.
-   It serves headers, configurations, tokenizers, records.
+   It reads headers of safetensors files, configs, tokenizers and records.
 
-   A document is one allocation for all its strings and a list of chunks for its values. No
-   string is longer than it was written, so together they fit into the length of the text. */
+   A document has one allocation for all its strings, and a list of chunks for its values. A parsed
+   string is never longer than its source, so the length of the text is enough for all strings. */
 #include "data/formats/json.h"
 #include "core/utf8.h"
 
@@ -12,7 +12,7 @@
 
 enum {
     MOST_BYTES = 256 << 20, /* of a file */
-    /* Bounds the memory for values at 64 MiB, with what finding duplicate keys takes. */
+    /* Values, and the search for duplicate keys, take at most 64 MiB. */
     MOST_VALUES = (64 << 20) / (sizeof(tn_json) + 2 * sizeof(void *)),
 };
 
@@ -31,13 +31,13 @@ typedef struct parser {
     tn_error *e;
 } parser;
 
-/* The byte that is next, -1 at the end. */
+/* The next byte; -1 at the end. */
 static int peek(const parser *p)
 {
     return p->at < p->n ? (unsigned char)p->s[p->at] : -1;
 }
 
-/* Refuses what stands at `at`; found says what that is, NULL: its first byte. Returns false. */
+/* Sets the error for position `at`. found: what is there; NULL: the byte there. Returns false. */
 static bool refuse(parser *p, size_t at, const char *found, const char *expected)
 {
     char byte[32];
@@ -94,7 +94,7 @@ static void skip_space(parser *p)
         p->at++;
 }
 
-/* Four hexadecimal digits; -1: they are not. */
+/* The value of four hexadecimal digits; -1 if they are not such digits. */
 static int32_t hex4(const parser *p, size_t at)
 {
     static const char digits[] = "0123456789abcdefABCDEF";
@@ -177,7 +177,7 @@ static bool parse_digits(parser *p)
     return p->at > start || refuse(p, p->at, NULL, "a digit");
 }
 
-/* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)?, kept as it is written. */
+/* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)?, kept as text. */
 static bool parse_number(parser *p, tn_json *v)
 {
     size_t start = p->at;
@@ -227,8 +227,8 @@ static int by_key(const void *a, const void *b)
     return order ? order : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* No key of an object occurs twice. Sorting takes n log n whatever the keys are; a hash table
-   would be quadratic for keys that were chosen to collide. */
+/* Refuses an object with the same key twice. Sorting takes n log n steps for any keys. A hash table
+   would take n^2 steps for keys that are chosen to collide. */
 static bool check_keys(parser *p, const tn_json *object)
 {
     size_t n = 0;
@@ -304,7 +304,7 @@ static bool parse_members(parser *p, tn_json *v, int depth)
     return !object || check_keys(p, v);
 }
 
-/* depth: of the containers around the value. */
+/* depth: how many arrays and objects are around the value. */
 static bool parse_value(parser *p, tn_json *v, int depth)
 {
     int c = peek(p);

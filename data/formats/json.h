@@ -10,7 +10,7 @@ typedef struct tn_document {
     tn_json root;                 /* first, so that its address is the document's */
     struct tn_json_chunk *chunks; /* all other values */
     const char *path;
-    int64_t line;  /* of the file, when the text is one line of it, else 0 */
+    int64_t line;  /* the text's line in its file, if it is one line; else 0 */
     char memory[]; /* the path, then the strings */
 } tn_document;
 

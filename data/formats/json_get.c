@@ -52,7 +52,7 @@ bool tn_json_int(const tn_json *v, int64_t *out)
     return true;
 }
 
-/* The member a typed getter reads; NULL: absent, null, or e says why not. */
+/* The member that a typed getter reads. NULL: it is absent or null, or there is an error in e. */
 static const tn_json *wanted(const tn_json *object, const char *key, const void *value, tn_error *e)
 {
     const tn_json *v = tn_given(e, key && value, "tn_json_get") ? NULL : tn_json_find(object, key);
@@ -93,7 +93,8 @@ void tn_json_get_string(const tn_json *object, const char *key, const char **val
         *value = v->text;
 }
 
-/* The way from the root, as in RFC 6901, "/layers/3/name", as far as it fits into an error. */
+/* Adds the path from the root, as in RFC 6901: "/layers/3/name". It is cut to what fits into an
+   error. */
 static void add_pointer(tn_text *t, const tn_json *v)
 {
     const tn_json *way[TN_JSON_DEPTH + 1];
@@ -117,7 +118,7 @@ static void add_pointer(tn_text *t, const tn_json *v)
 
 enum { SHOWN_BYTES = 40 };
 
-/* What a value is: its kind, of a string also its text, which is cut between characters. */
+/* Adds the kind of a value, and for a string also its text, cut between two characters. */
 static void add_found(tn_text *t, const tn_json *v)
 {
     static const char *const kinds[] = {

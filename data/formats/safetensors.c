@@ -13,7 +13,7 @@ static const char cut[] = "; the file may be cut short";
 struct tn_safetensors {
     char *path;
     const unsigned char *map;
-    size_t size, start; /* bytes of the file; of it before the data */
+    size_t size, start; /* bytes of the file; where its data begin */
     const tn_json *header;
     tn_entry *entries; /* in the order of the data */
     const tn_entry **by_name;
@@ -44,7 +44,7 @@ static const known_type *find_type(const tn_json *dtype)
     return NULL;
 }
 
-/* A part of a tensor's description, which must be there and of its kind. */
+/* A member of a tensor's description. It must exist and be of this kind. */
 static const tn_json *part(const tn_safetensors *s, const tn_json *tensor, const char *key,
                            tn_json_kind kind, tn_error *e)
 {
@@ -57,7 +57,7 @@ static const tn_json *part(const tn_safetensors *s, const tn_json *tensor, const
     return e->code ? NULL : v;
 }
 
-/* Integers, none of them negative, from an array. */
+/* Reads an array of integers from 0. */
 static void read_naturals(const tn_json *array, int64_t *out, tn_error *e)
 {
     for (const tn_json *v = array->child; v && !e->code; v = v->next, out++)
@@ -65,7 +65,7 @@ static void read_naturals(const tn_json *array, int64_t *out, tn_error *e)
             tn_json_refuse(v, "an integer from 0 to 2^63-1", e);
 }
 
-/* Bytes that the shape and the type ask for; a type that we do not know is not checked. */
+/* Compares the bytes of a tensor with its shape and type. An unknown type is not checked. */
 static void check_size(const tn_safetensors *s, const tn_entry *t, const tn_json *dtype,
                        tn_error *e)
 {
@@ -168,7 +168,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* The tensors follow each other without hole or overlap, from the header to the file's end. */
+/* The tensors must fill the file from the header to its end, without a hole or an overlap. */
 static void check_places(tn_safetensors *s, tn_error *e)
 {
     const unsigned char *data = s->map + s->start;
@@ -286,7 +286,7 @@ int64_t tn_entry_count(const tn_entry *entry)
     return n;
 }
 
-/* "another type" would not help: the file's own word for it. */
+/* The message has the file's own word for the type, which may be one that we do not know. */
 static int refuse_type(const tn_safetensors *s, const tn_entry *t, const char *expected,
                        tn_error *e)
 {

@@ -32,7 +32,8 @@ static bool is_float(tn_file_type t)
     return t == TN_FILE_F64 || t == TN_FILE_F32 || t == TN_FILE_F16 || t == TN_FILE_BF16;
 }
 
-/* Bytes of the data; false: the shape is not one, or does not fit what is to be written. */
+/* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit the
+   bytes that are given. */
 static bool entry_size(const tn_entry *t, size_t *size)
 {
     if (t->ndim < 0 || t->ndim > TN_FILE_RANK)
@@ -82,8 +83,8 @@ static void add_entry(tn_text *h, const tn_entry *t, size_t begin, size_t end)
     tn_text_add(h, "],\"data_offsets\":[%zu,%zu]}", begin, end);
 }
 
-/* The header, padded so that the data begins at a multiple of eight. It is read back: what our
-   parser would refuse, a name that occurs twice above all, is not written. */
+/* Makes the header, padded so that the data begin at a multiple of eight. Our parser then reads it:
+   what the parser refuses, such as a name that occurs twice, is not written. */
 static int make_header(tn_text *h, const tn_entry **entries, int64_t n, const char *const *metadata,
                        const char *path, tn_error *e)
 {

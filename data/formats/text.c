@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for `more` bytes and the zero byte behind them. */
+/* Makes room for `more` bytes and a zero byte after them. */
 static bool reserve(tn_text *t, size_t more)
 {
     if (t->failed || more >= SIZE_MAX / 2 - t->n) {
@@ -56,8 +56,8 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
     t->s[t->n] = 0;
 }
 
-/* What is not UTF-8 becomes U+FFFD, so that the result can be read back whatever s was. What a
-   terminal must not get raw is escaped, though JSON lets most of it stand. */
+/* Bytes that are not UTF-8 become U+FFFD, so that the result is always valid JSON. Control characters
+   are escaped, also those that JSON allows, because the text may be shown on a terminal. */
 void tn_text_quote(tn_text *t, const char *s, size_t n)
 {
     if (!t || (!s && n))
@@ -127,13 +127,13 @@ void tn_text_free(tn_text *t)
 
 enum { NAME_MOST = 64 };
 
-/* A letter as names are compared: dashes are underscores, large letters small ones. */
+/* A letter as it counts in a comparison of names: "-" is "_", and "A" is "a". */
 static char plain_letter(char c)
 {
     return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Letters to insert, remove or replace to get from a to b: Levenshtein's distance. */
+/* Levenshtein's distance: how many letters to insert, remove or replace to make b from a. */
 static int distance(const char *a, const char *b)
 {
     int row[NAME_MOST + 1];
@@ -160,7 +160,7 @@ const char *tn_nearest(const char *word, const char *const *names, int n)
     if (!word || !names)
         return NULL;
     const char *best = NULL;
-    int least = 1 + (int)strlen(word) / 3; /* farther is no likeness */
+    int least = 1 + (int)strlen(word) / 3; /* a name at a larger distance is not similar */
     for (int i = 0; i < n; i++) {
         if (!names[i])
             continue;

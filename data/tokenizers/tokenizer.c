@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char end_token[] = "<|endoftext|>"; /* GPT-2's name for it, which tools know */
+static const char end_token[] = "<|endoftext|>"; /* GPT-2's name, which other tools know */
 
 tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e)
 {
@@ -70,7 +70,7 @@ tn_tokenizer *tn_tokenizer_bytes(tn_error *e)
     return tn_tokenizer_finish(k, end_token, 256, e);
 }
 
-/* Marks in seen every code point of the text and returns how many there are; negative: refused. */
+/* Marks every code point of the text in `seen`. Returns their number, or an error code. */
 static int64_t collect(const char *text, size_t n, unsigned char *seen, tn_error *e)
 {
     int64_t count = 0;
@@ -152,7 +152,8 @@ static int32_t find(const tn_tokenizer *k, uint32_t code)
     return s == NULL ? -1 : s->id;
 }
 
-/* The ids of one character (of its bytes, or of its code point); how many, 0: one is unknown. */
+/* Writes the ids of one character: those of its bytes, or that of its code point. Returns their
+   number, or 0 if a symbol is unknown. */
 static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, uint32_t code,
                           int32_t *out)
 {
@@ -165,7 +166,8 @@ static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, ui
     return n;
 }
 
-/* Room for `more` ids behind the first n; at least doubled, so that appending stays linear. */
+/* Makes room for `more` ids after the first n. Room at least doubles, so that the time of appending is
+   linear. */
 static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *e)
 {
     if (more <= (size_t)(*room - n))
@@ -216,7 +218,7 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
                        (long long)*n, (long long)*room);
     if (length == 0)
         return TN_OK;
-    if (grow(ids, *n, room, length, e)) /* a character gives no more ids than bytes */
+    if (grow(ids, *n, room, length, e)) /* a character has at most as many ids as bytes */
         return e->code;
     tn_walk w = { .k = k, .text = text, .end = length, .skipped = skipped, .e = e };
     int64_t end = *n;
@@ -227,7 +229,7 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
     return e->code;
 }
 
-/* The bytes of one id into s (room for four); how many. */
+/* Writes the bytes of one id to s, which has room for four. Returns their number. */
 static size_t decode_one(const tn_tokenizer *k, int32_t id, char *s)
 {
     const uint32_t code = id < 0 || id >= k->size ? TN_NO_CODE : k->code[id];
@@ -246,10 +248,10 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
         tn_text_bytes(out, s, decode_one(k, ids[i], s));
 }
 
-/* ---- text as it comes ---- */
+/* ---- decoding token by token ---- */
 
-/* Do n bytes begin a character without ending it? Then the lowest or the highest bytes complete
-   it. */
+/* Are n bytes the beginning of a longer character? If so, some continuation bytes complete it: try the
+   lowest and the highest. */
 static bool is_beginning(const char *s, size_t n)
 {
     for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {
@@ -263,7 +265,8 @@ static bool is_beginning(const char *s, size_t n)
     return false;
 }
 
-/* Moves what is whole or wrong from held to out; at the end, a beginning is wrong too. */
+/* Moves complete characters and wrong bytes from held to out. At the end an incomplete character is
+   wrong too. */
 static void release(tn_held *held, bool end, tn_text *out)
 {
     while (held->n > 0 && (end || !is_beginning(held->bytes, held->n))) {

@@ -8,7 +8,7 @@
 #include "data/data.h"
 #include "core/utf8.h"
 
-enum { TN_NO_CODE = 0x110000 }; /* above every code point: no symbol, the end token */
+enum { TN_NO_CODE = 0x110000 }; /* above every code point: the end token, which is no symbol */
 
 /* clang-format off */
 typedef struct tn_symbol { uint32_t code; int32_t id; } tn_symbol;
@@ -25,24 +25,25 @@ struct tn_tokenizer {
 };
 
 tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e);
-/* False: the id is outside 0..size-1 or taken. */
+/* Returns false if the id is outside 0..size-1 or taken. */
 bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id);
-/* The last step: names the end token (end_text NULL: none), which takes id `end`, and sorts. */
+/* The last step: sorts, and names the end token, whose id is `end`. end_text NULL: there is none. */
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e);
 
-/* A text, character by character. skipped: as for tn_encode. */
+/* Walks over a text, character by character. skipped: as for tn_encode. */
 typedef struct tn_walk {
     const tn_tokenizer *k;
     const char *text;
-    size_t at, end; /* the bytes to come */
+    size_t at, end; /* the bytes that are left */
     int64_t *skipped;
     tn_error *e;
 } tn_walk;
 
-/* The ids of the next character that has some, at most one per byte; 0: at the end, or refused. */
+/* Writes the ids of the next character that has ids, at most one per byte. Returns their number; 0 at
+   the end, or with an error. */
 int64_t tn_walk_next(tn_walk *w, int32_t *out);
 
-/* GPT-2's byte-level alphabet: printable bytes are themselves, the 68 others U+0100 and up. */
+/* GPT-2's letter for a byte: printable bytes stand for themselves, the 68 others are U+0100 and up. */
 uint32_t tn_byte_letter(uint32_t b);
 
 #endif

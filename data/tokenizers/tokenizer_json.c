@@ -21,7 +21,7 @@ static uint32_t byte_of_letter(uint32_t letter)
 typedef struct reader { const char *path; tn_error *e; } reader;
 /* clang-format on */
 
-/* Refuses something of the file by its name, quoted so that it stays one line. */
+/* Refuses a part of the file. The message quotes what was found, so that it stays one line. */
 static int refuse(reader r, const char *where, const char *found, const char *expected)
 {
     tn_text quoted = { 0 };
@@ -39,7 +39,7 @@ static bool is_null(const tn_json *v)
     return v == NULL || v->kind == TN_NULL;
 }
 
-/* The "type" of a part of the pipeline, "" for a part that is absent; NULL: refused. */
+/* The "type" of a part of the pipeline; "" if the part is absent; NULL after an error. */
 static const char *part_type(reader r, const tn_json *root, const char *part)
 {
     const tn_json *v = tn_json_find(root, part);
@@ -56,7 +56,7 @@ static const char *part_type(reader r, const tn_json *root, const char *part)
     return r.e->code ? NULL : type;
 }
 
-/* A template without special tokens, which adds nothing: Transformers writes it into its files. */
+/* Is it a template without special tokens? Transformers writes one into its files; it adds nothing. */
 static bool is_bare_template(const tn_json *post)
 {
     const tn_json *single = tn_json_find(post, "single");
@@ -65,7 +65,7 @@ static bool is_bare_template(const tn_json *post)
            tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
 }
 
-/* Normalizer, pre-tokenizer, post-processor and decoder: both supported pipelines and no other. */
+/* Reads normalizer, pre-tokenizer, post-processor and decoder. Refuses all but the two pipelines. */
 static int read_pipeline(reader r, const tn_json *root, bool *bytes)
 {
     const char *normalizer = part_type(r, root, "normalizer");
@@ -94,7 +94,7 @@ static int read_pipeline(reader r, const tn_json *root, bool *bytes)
     return r.e->code;
 }
 
-/* The switches of the model that would change what it does. */
+/* Refuses settings of the BPE model that would change its ids. */
 static int read_switches(reader r, const tn_json *model)
 {
     static const char *const strings[] = { "unk_token", "continuing_subword_prefix",
@@ -129,7 +129,7 @@ static int read_switches(reader r, const tn_json *model)
 typedef struct end_token { const char *text; int64_t id; } end_token;
 /* clang-format on */
 
-/* The added token, if there is one. It must be special: text is never read as an added token. */
+/* Reads the added token, if there is one. It must be special: no text is ever encoded as it. */
 static int read_added(reader r, const tn_json *root, end_token *end)
 {
     const tn_json *added = tn_json_find(root, "added_tokens");
@@ -150,7 +150,7 @@ static int read_added(reader r, const tn_json *root, end_token *end)
     return r.e->code;
 }
 
-/* One vocabulary entry: the end token again, or a single symbol. */
+/* Reads one entry of the vocabulary: the end token again, or a single symbol. */
 static int read_entry(reader r, const tn_json *entry, const end_token *end, tn_tokenizer *k)
 {
     int64_t id = -1;
@@ -216,7 +216,7 @@ static tn_tokenizer *read_tokenizer(reader r)
     return k;
 }
 
-/* tokenizer_config.json may be missing; the eos_token it names must be the end token. */
+/* tokenizer_config.json may be absent. Its eos_token must be the end token. */
 static int check_config(reader r, const tn_tokenizer *k)
 {
     const tn_json *root =
