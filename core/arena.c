@@ -42,21 +42,20 @@ void tn_pages_free(void *pages, size_t bytes)
 
 /* ---- arena ----
 
-   One range of addresses, as large as the memory of the machine, is reserved at once. It becomes
-   memory as far as it is needed:
+   One range of addresses, as large as the memory of the machine, is reserved at once. Its beginning
+   becomes memory, as far as it is needed:
 
        base          used        high            ready                        size
         |-- results --|-- kept ----|-- untouched ---|---- addresses alone --------|
 
-   So a step that takes more than all before it goes on behind them. The pages of [0, high) have
-   been touched: they are the memory that is taken, and are kept for the next step.
+   A step that needs more than every step before it therefore finds the rest right after it. The pages
+   of [0, high) have been touched: they are the memory that is taken, and are kept for the next step.
 
    If addresses are limited (RLIMIT_AS), or the system reserves none, the arena has several chunks.
-   What does not fit at the end of one begins the next. As soon as the arena is empty, several
-   chunks become one: otherwise a step a little longer than the last would find every chunk too
-   small. */
+   What does not fit at the end of one begins the next. When the arena is empty, several chunks become
+   one: otherwise a step that is a little longer than the last would find every chunk too small. */
 
-/* Bytes that become memory at a time; only those that are touched are taken from the system. */
+/* Bytes that become memory at a time. The system gives pages only for those that are touched. */
 enum { STEP = 64 << 20 };
 
 /* Addresses without memory behind them. NULL if there are none. */
@@ -72,7 +71,7 @@ static char *reserve(size_t size)
     return range;
 }
 
-/* Makes memory of the first `bytes` of a chunk. */
+/* Makes the first `bytes` of a chunk memory. */
 static bool make_ready(tn_chunk *c, size_t bytes)
 {
     size_t ready = round_up(bytes, STEP); /* of a range, whose size is a multiple of this */
@@ -132,7 +131,8 @@ void *tn_arena_take(tn_arena *a, size_t bytes)
     a->most = a->taken > a->most ? a->taken : a->most;
     a->at = at;
 #ifdef TN_DEBUG
-    memset(taken, 0xff, bytes); /* NaN: what is read before it is written shows */
+    memset(taken, 0xff,
+           bytes); /* NaN, so that an element that is read before it is written is seen */
 #endif
     return taken;
 }
@@ -160,8 +160,8 @@ void tn_arena_free(tn_arena *a)
 
 /* ---- gradients ---- */
 
-/* The smallest free buffer that is large enough. If there is none, the largest free one: a new one
-   replaces it, so that changing sizes do not pile up. */
+/* The smallest free buffer that is large enough. If there is none, the largest free one, which a new
+   buffer then replaces: otherwise buffers of changing sizes would become more and more. */
 static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
 {
     tn_buffer *fit = NULL, *largest = NULL;

@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-/* The CPUs this process may use; a container's limit shows here as an affinity mask. */
+/* The CPUs that this process may use: its affinity mask, which also shows a container's limit. */
 static int usable_cpus(void)
 {
     cpu_set_t set;

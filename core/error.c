@@ -7,7 +7,7 @@
 typedef struct line {
     char *s;
     size_t room, n;
-} line; /* n: bytes that were to be added */
+} line; /* n: bytes of the whole text, also of what did not fit */
 
 static void add(void *arg, const char *bytes, size_t n)
 {
@@ -20,10 +20,10 @@ static void add(void *arg, const char *bytes, size_t n)
     l->n += n;
 }
 
-enum { SHORTEST = 24 }; /* of a string that gives way to the rest of a line */
+enum { SHORTEST = 24 }; /* the fewest bytes that a string is cut to */
 
-/* One line of at most `room` bytes. A string that is too long, mostly a path, loses its middle, so
-   that the reason behind it stays. */
+/* Writes one line of at most `room` bytes. A string that is too long, usually a path, loses its
+   middle, so that the reason after it stays. */
 static void write_line(char *out, size_t room, const char *format, va_list args)
 {
     line l;
@@ -34,7 +34,7 @@ static void write_line(char *out, size_t room, const char *format, va_list args)
         tn_format(add, &l, most, format, args);
         most -= most / 8;
     } while (l.n >= room && most > SHORTEST);
-    for (size_t n = strlen(out), at = 0; l.n >= room && at < n;) { /* no character cut in two */
+    for (size_t n = strlen(out), at = 0; l.n >= room && at < n;) { /* no character is cut in two */
         uint32_t code;
         const size_t length = tn_utf8_read(out + at, n - at, &code);
         if (!length)

@@ -1,7 +1,7 @@
 /* format.c - text that people read: printf that lets no control character of a string through.
 
-   A name in a file may hold the bytes that clear a terminal, or a newline and a line of its own. So
-   there is one way for strings into messages and onto the terminal: the %s of this file. */
+   A name in a file may contain bytes that clear a terminal, or a newline and a line that looks like
+   ours. So every string gets into messages and onto the terminal by the %s of this file. */
 #include "core/core.h"
 #include "core/utf8.h"
 
@@ -17,8 +17,8 @@ typedef struct sink {
 
 /* ---- strings ---- */
 
-/* One character of n > 0 bytes, as it is shown, into out; *width: how many columns that takes.
-   Returns how many bytes of s it took. */
+/* Writes the first character of n > 0 bytes to out in the form that is shown. *width becomes its
+   columns. Returns the number of its bytes in s. */
 static size_t show_one(const char *s, size_t n, char out[12], size_t *width)
 {
     static const char known[] = "\n\t\r", letters[] = "ntr";
@@ -61,7 +61,7 @@ static size_t columns(const char *s, size_t n)
     return sum;
 }
 
-/* The first n bytes of s without a last character that is cut in two. */
+/* How many of the first n bytes of s are left without a character that n cuts in two. */
 static size_t whole(const char *s, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
@@ -79,7 +79,7 @@ static void put_spaces(sink k, size_t width, size_t taken)
         k.put(k.arg, " ", 1);
 }
 
-/* n bytes in at least `width` columns; of more than `most` bytes the middle is left out. */
+/* Puts n bytes in at least `width` columns. Of more than `most` bytes the middle is left out. */
 static void put_string(sink k, const char *s, size_t n, size_t most, size_t width, bool left)
 {
     const size_t half = most > 3 ? (most - 3) / 2 : 0;
@@ -118,7 +118,7 @@ static int read_number(const char **s, va_list *args)
     return n;
 }
 
-/* Reads what follows a '%'; returns the text behind it. */
+/* Reads the conversion after a '%'. Returns the text after it. */
 static const char *read_spec(const char *s, va_list *args, spec *p)
 {
     *p = (spec){ .length = 0 };
@@ -131,7 +131,7 @@ static const char *read_spec(const char *s, va_list *args, spec *p)
         s++;
         p->precision = read_number(&s, args);
     }
-    if (p->width < 0) { /* as printf: a negative width is one to the left */
+    if (p->width < 0) { /* a negative width means "-", as in printf */
         p->width = -p->width;
         strcat(p->flags, "-");
     }
@@ -159,7 +159,8 @@ static void put_integer(sink k, const spec *p, va_list *args)
             : p->length == 'l' ? va_arg(*args, unsigned long)
             : p->length == 'z' ? va_arg(*args, size_t)
                                : va_arg(*args, unsigned);
-    const int precision = p->has_precision ? p->precision : -1; /* negative: as if there was none */
+    const int precision =
+        p->has_precision ? p->precision : -1; /* negative: as if it was not given */
     snprintf(form, sizeof form, "%%%s*.*ll%c", p->flags, p->letter);
     if (is_signed)
         snprintf(out, sizeof out, form, p->width, precision, n);

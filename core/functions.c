@@ -1,6 +1,6 @@
 /* functions.c - exp, log, cos, erf and erfc in double, from additions and multiplications alone.
-   libm's give other bits on CPUs with a fused multiply-add (glibc 2.36), and what is made from
-   them (initial weights, cosine schedules) must be the same everywhere. */
+   libm's functions give other bits on a CPU with a fused multiply-add (glibc 2.36). Initial weights
+   and cosine schedules are made with these functions, and must be the same on every CPU. */
 #include "core/core.h"
 
 #include <math.h>
@@ -68,7 +68,7 @@ double tn_cos_of(double x)
     }
 }
 
-/* Abramowitz and Stegun, 7.1.6 and 7.1.14. For 0 <= z < 2, with terms of one sign,
+/* Abramowitz and Stegun, 7.1.6 and 7.1.14. For 0 <= z < 2, all terms positive,
        erf(z) = 2/sqrt(pi) e^(-z^2) (z + 2 z^3/3 + 4 z^5/(3 5) + 8 z^7/(3 5 7) + ...),
    and from 2 on
        erfc(z) = 1/sqrt(pi) e^(-z^2) / (z + (1/2)/(z + (2/2)/(z + (3/2)/(z + ...)))). */

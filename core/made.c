@@ -1,6 +1,6 @@
 /* made.c - the tensors that a tape made: making, numbering, states (drawn in tape.h), freeing.
-   They are forgotten from the newest on; their structs are used again in the order in which they
-   were forgotten. */
+   A rewind forgets the newest first. A struct is used again: the one that was forgotten longest ago
+   comes first. */
 #include "core/tape.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry)
     return true;
 }
 
-/* Behind all others that are gone. */
+/* Puts a struct at the end of the list of those that were forgotten. */
 static void put_away(tn_made_list *l, tn_made *m)
 {
     m->next = NULL;
@@ -27,8 +27,8 @@ static void put_away(tn_made_list *l, tn_made *m)
     l->gone++;
 }
 
-/* The struct that was forgotten longest ago. There are always more that are gone than live: what is
-   forgotten by a reset stays forgotten while as many tensors are made. */
+/* Takes the struct that was forgotten longest ago. The list is always longer than the number of live
+   tensors, so that a pointer from before a reset is known as stale for a whole step. */
 static tn_made *take_struct(tn_made_list *l)
 {
     while (l->gone < l->count + 2) {
@@ -108,7 +108,7 @@ static void forget(tn_tape *t, tn_made *m)
 {
     if (m->consumed)
         m->consumed->place = m->before;
-    if (m->tensor.g) /* backward did not come to its end */
+    if (m->tensor.g) /* backward did not finish */
         tn_buffers_give(&t->gradients, m->tensor.g);
     m->tensor.place = GONE;
     while (t->held_count > m->held)

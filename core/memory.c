@@ -1,9 +1,9 @@
 /* memory.c - how much memory this process may have, by the files of the system.
 
-   Every estimate is rather too high than too low: what it refuses is certainly not available. The
-   machine gives what it calls available, and its swap. A control group (version 2 or 1), and each
-   group around it, gives its limit less what its processes use. What this process uses already
-   counts as available to it. Nothing here allocates. */
+   An estimate may be too high, but not too low: what it refuses is certainly not available. The
+   machine has the memory that it calls available, and its swap. A control group (version 2 or 1), and
+   each group around it, has its limit minus what its processes use. Memory that this process already
+   uses counts as available. Nothing here allocates. */
 #include "core/memory.h"
 
 #include "core/core.h"
@@ -61,7 +61,7 @@ static size_t add(size_t a, size_t b)
     return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
 
-/* Bytes besides swap that the group at `path` leaves to us: its limit less the pages of others. */
+/* Bytes, swap aside, that the group at `path` leaves to us: its limit minus what others use. */
 static size_t room_of_group(const char *root, const char *path, const char *limit_file,
                             const char *held_key, size_t own)
 {
@@ -96,7 +96,8 @@ static size_t room_of_groups(const char *root, const char *mount, const char *pa
     }
 }
 
-/* The groups that /proc/self/cgroup names: "0::PATH", and "N:CONTROLLERS:PATH" of version 1. */
+/* The smallest room in the groups of /proc/self/cgroup: "0::PATH", or in version 1
+   "N:CONTROLLERS:PATH". */
 static size_t room_by_groups(const char *root, size_t own)
 {
     char text[MOST_FILE], *next;

@@ -1,7 +1,6 @@
 /* random.c - counter-based random numbers: Philox 4x32-10.
-   Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). There is no generator
-   to carry along or to restore: number `index` of draw `draw` of a stream is a function of these
-   and the seed. */
+   Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A number is a function of
+   seed, stream, draw and index: no generator has a state that must be saved. */
 #include "core/kernels/kernels.h"
 
 #include <math.h>
@@ -49,7 +48,7 @@ uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index
     return v[index & 3];
 }
 
-/* The middle of the number's share of (0,1). */
+/* The middle of the interval of (0,1) that belongs to this number. */
 static double share(uint32_t number)
 {
     return (number + 0.5) * 0x1p-32;

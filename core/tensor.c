@@ -76,8 +76,9 @@ bool tn_shape_is_sane(int ndim, const int64_t dim[])
     return true;
 }
 
-/* The system gives addresses for more memory than it has, and ends the process that uses them. It
-   is asked for what is large, where the 0.1 ms that its answer takes do not count. */
+/* The system gives addresses for more memory than it has, and kills the process that uses them. So a
+   large tensor is compared with what is available. The comparison takes 0.1 ms: small tensors do
+   without. */
 static bool fits_memory(size_t bytes)
 {
     const size_t large = 64 << 20;
@@ -112,7 +113,7 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
     return a;
 }
 
-/* Made by tn_tensor_new, and not a copy of one that was. */
+/* Was it made by tn_tensor_new? A copy of such a struct was not. */
 static bool is_callers(const tn_tensor *a)
 {
     return a->self == a && !a->tape;
@@ -136,7 +137,7 @@ void tn_tensor_free(tn_tensor *a)
         tn_tensor_release(a);
 }
 
-/* Two contexts may run on two threads with the same frozen weights. */
+/* Atomic, because two contexts on two threads may use the same frozen weights. */
 bool tn_tensor_hold(tn_tensor *a)
 {
     if (!is_callers(a))

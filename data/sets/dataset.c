@@ -102,7 +102,7 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
     const size_t n = (size_t)d->n, room = (size_t)d->room;
     if (more <= room - n)
         return TN_OK;
-    /* It grows by half at least, so that appending stays linear. */
+    /* It grows by half at least, so that the time of appending is linear. */
     const size_t want = n + more > room + room / 2 ? n + more : room + room / 2;
     uint16_t *ids = realloc(d->ids, want * sizeof *ids);
     if (ids == NULL)
@@ -122,7 +122,7 @@ int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
                   .e = e,
                   .skipped = m.o->skip_unknown ? &d->facts.unknown : NULL };
     int32_t ids[4];
-    if (tn_dataset_reserve(d, text.n - at, e)) /* a character gives no more ids than bytes */
+    if (tn_dataset_reserve(d, text.n - at, e)) /* a character has at most as many ids as bytes */
         return e->code;
     for (int64_t given; (given = tn_walk_next(&w, ids)) > 0;)
         for (int64_t i = 0; i < given; i++)
@@ -146,7 +146,7 @@ tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 
 /* ---- a text ---- */
 
-/* `at`, moved back to the first byte of a character. */
+/* Moves `at` back to the first byte of a character. */
 static size_t boundary(const char *text, size_t size, size_t at)
 {
     for (int i = 0; i < 3 && at > 0 && at < size && ((unsigned char)text[at] & 0xC0) == 0x80; i++)
@@ -160,7 +160,7 @@ static size_t fraction_of(const char *text, size_t size, double fraction)
     return boundary(text, size, (size_t)at);
 }
 
-/* Encodes bytes first..last of a mapped text and gives their memory back. */
+/* Encodes bytes first..last of a mapped text, and returns their memory to the system. */
 static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, tn_error *e)
 {
     tn_dataset_reserve(m.d, last - first, e);

@@ -1,8 +1,8 @@
 /* dataset.h - a data set's insides, for the loader and the makers (internal).
 
-   All token ids stand in one array, in two bytes each. Record i is its part start[i] .. start[i+1]. A
-   text is all of it, and its record i is the window [i T, i T + T + 1), which shares a token with the
-   next one. The file is mapped; the memory of what was read is given back as the ids grow. */
+   All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1]. In
+   a text record i is the window [i T, i T + T + 1), which shares a token with the next window. The
+   file is mapped, and the memory of what was read returns to the system while the ids grow. */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
 
@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 struct tn_dataset {
-    atomic_int loaders; /* that read it: it ends with the last of them */
+    atomic_int loaders; /* that use it: it is freed with the last of them */
     uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a text */
@@ -23,7 +23,7 @@ struct tn_dataset {
 
 enum {
     TN_LONGEST_FILE = 1 << 30, /* bytes of a data file */
-    TN_AT_ONCE = 1 << 20,      /* bytes that are read before they are given back */
+    TN_AT_ONCE = 1 << 20,      /* bytes that are read before their memory is returned */
 };
 
 /* The ids of a record or of a window; the first `prompt` carry no loss. */
@@ -34,14 +34,14 @@ typedef struct tn_sequence {
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i); /* record i */
 
-/* A data set that is being made, with what it is made by. */
+/* A data set that is being made, and the options and tokenizer that make it. */
 typedef struct tn_maker {
     tn_dataset *d;
     const tn_tokenizer *k;
     const tn_data_options *o;
 } tn_maker;
 
-void tn_dataset_hold(tn_dataset *d); /* until one more tn_dataset_free, on any thread */
+void tn_dataset_hold(tn_dataset *d); /* one more tn_dataset_free is then needed; on any thread */
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Makes room for `more` ids. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);

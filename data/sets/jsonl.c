@@ -7,18 +7,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LONGEST_LINE = 32 << 20 }; /* bytes: bounds what one line takes while it is parsed */
+enum { LONGEST_LINE = 32 << 20 }; /* bytes; a limit for the memory that parsing a line takes */
 
 struct tn_jsonl {
     char *path;
     const char *text;  /* the mapped file */
-    size_t size, end;  /* its bytes; those before the blank lines at its end */
-    size_t at, passed; /* the next line; what was given back */
+    size_t size, end;  /* its bytes; its bytes without blank lines at the end */
+    size_t at, passed; /* begin of the next line; end of the memory that was returned */
     int64_t line;      /* lines read */
     const tn_json *object;
 };
 
-/* Where the text ends without the blank lines behind it. */
+/* The length of the text without blank lines at its end. */
 static size_t without_blanks(const char *text, size_t n)
 {
     while (n > 0 && memchr(" \t\r\n", text[n - 1], 4) != NULL)
@@ -56,14 +56,14 @@ void tn_jsonl_close(tn_jsonl *j)
     free(j);
 }
 
-/* Is there something under this key? */
+/* Has the object a member of this name that is not null? */
 static bool has(const tn_json *object, const char *key)
 {
     const tn_json *v = tn_json_find(object, key);
     return v != NULL && v->kind != TN_NULL;
 }
 
-/* The string under a key of a line's object. */
+/* Reads a string member of a line's object. */
 static int read_member(const tn_json *object, const char *key, bool may_be_empty, tn_span *out,
                        tn_error *e)
 {
@@ -81,7 +81,7 @@ static int read_member(const tn_json *object, const char *key, bool may_be_empty
     return TN_OK;
 }
 
-/* The record of a line's object; members of other names are left alone. */
+/* Reads the record of a line's object. Members of other names are ignored. */
 static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
 {
     if (object->kind != TN_OBJECT)
@@ -100,7 +100,8 @@ static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
                : read_member(object, "completion", false, &out->text, e);
 }
 
-/* The next line, which ends in LF or CRLF, and what was read long ago is given back. */
+/* Takes the next line, which ends in LF or CRLF. The memory of lines long before it is returned to the
+   system. */
 static tn_span take_line(tn_jsonl *j)
 {
     const char *start = j->text + j->at, *newline = memchr(start, '\n', j->end - j->at);

@@ -36,7 +36,7 @@ struct tn_loader {
     tn_batch batch;
 };
 
-/* A number below n < 2^32; its bias, n / 2^32, does not matter here. */
+/* A random number below n < 2^32. Its bias, n / 2^32, does not matter here. */
 static int64_t below(uint64_t seed, uint64_t stream, int64_t epoch, int64_t i, int64_t n)
 {
     const uint64_t random = tn_random(seed, stream, (uint32_t)epoch, (uint64_t)i);
@@ -53,7 +53,8 @@ static int64_t longest_row(const tn_dataset *d)
     return longest - 1; /* inputs end before the last token */
 }
 
-/* Bytes of the ids of a batch, and the rows of a step; false: they are too large, or below 1. */
+/* Computes the bytes of a batch's ids, and the rows of a step. Returns false if they are too large or
+   below 1. */
 static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cells, int64_t *step,
                     tn_error *e)
 {
@@ -124,7 +125,8 @@ void tn_loader_seek(tn_loader *l, int64_t index)
 {
     if (!l)
         return;
-    const int64_t last = INT64_MAX / l->o.batch - 1; /* rows are counted in 64 bits, too */
+    const int64_t last =
+        INT64_MAX / l->o.batch - 1; /* the number of rows must fit into 64 bits too */
     l->index = index < 0 ? 0 : index < last ? index : last;
 }
 
@@ -157,7 +159,8 @@ static void make_order(tn_loader *l, int64_t epoch)
     for (int64_t i = 0; i < n; i++)
         l->order[i].place = i;
 
-    const int64_t before = epoch % step * (n % step) % step; /* rows in a step already begun */
+    const int64_t before =
+        epoch % step * (n % step) % step; /* rows of the last epoch in the first step */
     const int64_t first = before == 0 ? 0 : step - before;
     for (int64_t at = first, steps; step <= n - at; at += steps * step) {
         const int64_t fits = (n - at) / step;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for one record more: its prompt length and the start of the one after it. */
+/* Makes room for one more record: for its prompt length, and for the start of the next. */
 static int reserve(tn_dataset *d, tn_error *e)
 {
     if (d->facts.records < d->record_room)
@@ -22,7 +22,7 @@ static int reserve(tn_dataset *d, tn_error *e)
     return TN_OK;
 }
 
-/* Encodes a record behind the last one; *masked: how many tokens its prompt has. */
+/* Encodes a record after the last one. *masked becomes the number of its prompt's tokens. */
 static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t *masked,
                          tn_error *e)
 {
@@ -39,7 +39,7 @@ static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t
     return e->code;
 }
 
-/* Appends one record: cut at max_length, left out when nothing that carries loss remains. */
+/* Appends one record, cut at max_length. A record of which no label counts in the loss is left out. */
 static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *e)
 {
     tn_dataset *d = m.d;
@@ -83,7 +83,7 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 
 /* ---- tasks ---- */
 
-enum { SAMPLE = 1000 }; /* the memory of all is estimated from so many records */
+enum { SAMPLE = 1000 }; /* records by which the memory of all is estimated */
 
 /* Record i of a task's split. */
 static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const char *split,
@@ -103,7 +103,7 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
     return e->code;
 }
 
-/* Refuses records that will not fit into memory, judged by those made so far. */
+/* Refuses records that will not fit into memory, by the size of those made so far. */
 static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count,
                       tn_error *e)
 {

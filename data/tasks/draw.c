@@ -15,7 +15,7 @@ uint32_t tn_draw(tn_draws *d, uint32_t n)
     return (uint32_t)((uint64_t)tn_random(d->seed, d->stream, 0, d->used++) * n >> 32);
 }
 
-/* Fisher and Yates. */
+/* Fisher and Yates' shuffle. */
 static void shuffle(tn_draws *d, int *a, int n)
 {
     for (int i = n; i-- > 1;) {
@@ -34,7 +34,7 @@ void tn_draw_fields(tn_draws *d, int fields, int take, int *order)
         shuffle(d, order, take);
         return;
     }
-    for (int i = 1; i < take; i++) { /* insertion: ascending */
+    for (int i = 1; i < take; i++) { /* insertion sort, ascending */
         for (int j = i; order[j - 1] > order[j]; j--) {
             const int kept = order[j];
             order[j] = order[j - 1];

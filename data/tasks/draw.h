@@ -16,14 +16,14 @@ typedef struct tn_draws {
 
 tn_draws tn_draws_new(uint64_t seed, const char *maker, uint64_t index);
 uint32_t tn_draw(tn_draws *d, uint32_t n); /* 0 .. n-1 */
-/* Chooses `take` of `fields` fields, always field 0. Half the time in ascending order. */
+/* Chooses `take` of `fields` fields, field 0 always. Half of the time they are in ascending order. */
 void tn_draw_fields(tn_draws *d, int fields, int take, int *order);
 
 enum { TN_WORD = 24 }; /* room for a word */
-/* A word that nobody has seen: so many syllables, lower case, at most five letters each. */
+/* Makes up a word of so many syllables, in lower case, at most five letters each. */
 void tn_draw_word(tn_draws *d, int syllables, char out[TN_WORD]);
 
-/* Appends to a record's text; what does not fit is left out. */
+/* Appends to a record's text. What does not fit is left out. */
 void tn_put(char out[TN_TASK_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,9 +1,9 @@
 /* pretrain.c - the text a base model learns to copy and to look up from, before it sees any task.
 
-   Three records in five are of a domain below, in the form of the tasks: fields in brackets, an
-   arrow, the sentence that says them in the order of the table. Two in five are generic, with fields
-   that are words at random: "stone[Velmora], oak[17] => Velmora has oak 17." No field, opening or
-   phrase of a task occurs here, so that a model fine-tuned on a task has to learn the task. */
+   Three records in five are of a domain below. They have the form of the tasks: fields in brackets, an
+   arrow, and a sentence with the fields in the order of the table. Two in five are generic: their
+   fields are random words, as in "stone[Velmora], oak[17] => Velmora has oak 17." No field, opening
+   or phrase of a task occurs here, so that a model that is fine-tuned on a task has to learn it. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>
@@ -128,7 +128,7 @@ static void draw_word(tn_draws *d, char out[VALUE])
     snprintf(out, VALUE, "%s", words[tn_draw(d, WORDS)]);
 }
 
-/* One word or two, half of them syllables, with capitals. */
+/* Draws a name of one or two words with capitals. Half of the words are made of syllables. */
 static void draw_name(tn_draws *d, char out[VALUE])
 {
     size_t n = 0;
@@ -143,7 +143,7 @@ static void draw_name(tn_draws *d, char out[VALUE])
     }
 }
 
-/* One of "a|b|c". */
+/* Draws one of "a|b|c". */
 static void draw_choice(tn_draws *d, const char *choices, char out[VALUE])
 {
     uint32_t n = 1;
@@ -165,7 +165,7 @@ static void draw_value(tn_draws *d, const char *kind, char out[VALUE])
     }
 }
 
-/* A record of a domain, of two to `most` fields. */
+/* Makes a record of a domain, with two to `most` fields. */
 static void domain_record(tn_draws *d, int most, tn_record *out)
 {
     const field *s = domains[tn_draw(d, DOMAINS)];
@@ -186,7 +186,7 @@ static void domain_record(tn_draws *d, int most, tn_record *out)
     }
 }
 
-/* A field of a generic record: none of the fields before it, and no word of a task in it. */
+/* Draws a field's name for a generic record: not one of those before it, and without a task's word. */
 static void draw_key(tn_draws *d, char key[FIELDS][VALUE], int n)
 {
     static const char *const kept[] = { "name", "price",  "food", "area",
@@ -205,7 +205,7 @@ static void draw_key(tn_draws *d, char key[FIELDS][VALUE], int n)
     }
 }
 
-/* A record whose fields are words at random, of two to `most` of them. */
+/* Makes a record whose two to `most` fields are random words. */
 static void generic_record(tn_draws *d, int most, tn_record *out)
 {
     static const char *const kinds[] = { "@", "~", "#", "&" };
@@ -231,7 +231,7 @@ void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *o
     tn_draws d = tn_draws_new(seed, "base", index);
     const int most = short_only ? 3 : FIELDS;
     const bool domain = tn_draw(&d, 5) < 3;
-    do { /* until it is short enough: most are at once, and the draws go on */
+    do { /* until a record is short enough; the first usually is */
         *out = (tn_record){ "", "" };
         if (domain)
             domain_record(&d, most, out);

@@ -3,9 +3,9 @@
        name[The Golden Curry], food[Indian], family[yes], near[Cafe Rouge] =>
         The Golden Curry is an Indian restaurant near Cafe Rouge that welcomes families.
 
-   In the manner of the E2E challenge (Novikova, Dusek, Rieser 2017), with one right answer: the
-   fields speak in the order of the table, whatever their order in the prompt. Two to five fields
-   stand beside the name; half the names are made of syllables, so that they must be copied. */
+   Like the E2E challenge (Novikova, Dusek, Rieser 2017), but with one right answer: the sentence has
+   the fields in the order of the table, whatever their order in the prompt. Two to five fields follow
+   the name. Half of the names are made of syllables, so that a model must copy them. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>
@@ -30,7 +30,7 @@ static const struct field {
 };
 /* clang-format on */
 
-/* What a field says. */
+/* Writes the phrase of a field with its value. */
 static void say(int field, const char *value, char out[TN_TASK_TEXT])
 {
     if (field == FAMILY)
@@ -73,7 +73,7 @@ static void draw_value(tn_draws *d, int field, char out[VALUE])
         snprintf(out, VALUE, "%s", fields[field].values[tn_draw(d, n)]);
 }
 
-/* The sentence of the fields that have a value. */
+/* Writes the sentence of all fields that have a value. */
 static void sentence(char value[FIELDS][VALUE], char out[TN_TASK_TEXT])
 {
     const char *kind = *value[PRICE] ? value[PRICE] : *value[FOOD] ? value[FOOD] : "restaurant";
@@ -104,7 +104,7 @@ static void record(uint64_t seed, uint64_t index, tn_record *out)
     sentence(value, out->completion);
 }
 
-/* The value of a field in a prompt; false: it is not there. */
+/* Finds the value of a field in a prompt. False: the prompt does not have the field. */
 static bool find_value(const char *prompt, int field, char out[VALUE])
 {
     char opening[16];
@@ -117,7 +117,7 @@ static bool find_value(const char *prompt, int field, char out[VALUE])
     return true;
 }
 
-/* Whether the phrase stands in the answer and ends where a word ends. */
+/* Is the phrase in the answer, ending where a word ends? */
 static bool says(const char *answer, const char *phrase)
 {
     for (const char *at = answer; (at = strstr(at, phrase)) != NULL; at++) {

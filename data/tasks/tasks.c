@@ -23,8 +23,8 @@ const tn_task *tn_task_find(const char *name)
     return NULL;
 }
 
-/* Candidates a record of a split is taken from: the first that belongs to it. With a tenth of the
-   prompts in a split, none of 4096 does once in 10^187 times. */
+/* A record of a split is the first of 4096 candidates that belongs to the split. If a tenth of the
+   prompts belongs to it, none of 4096 does with a probability of 10^-187. */
 enum { CANDIDATES = 4096 };
 
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index,
