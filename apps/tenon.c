@@ -33,7 +33,7 @@ static void print_help(void)
          "built.\n");
 }
 
-/* $TN_ISA must name what this CPU can run: nothing else is taken in its place. */
+/* $TN_ISA must name an instruction set of this CPU: no other is used in its place. */
 static int check_isa(tn_error *e)
 {
     const char *isa = getenv("TN_ISA");
@@ -83,8 +83,8 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
     return status;
 }
 
-/* Descriptors 0 to 2 that are closed would be given to the next files, and a report would go into
-   one of them. Output is not buffered, so that show() can go on after a signal. */
+/* If descriptors 0 to 2 were closed, the next files would get them, and messages would go into a file.
+   Output is not buffered, so that show() can go on after a signal. */
 static int open_standard(tn_error *e)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -94,11 +94,11 @@ static int open_standard(tn_error *e)
     return e->code;
 }
 
-/* What was printed must have arrived. */
+/* Refuses if something that was printed could not be written. */
 static void check_output(tn_error *e)
 {
     errno = 0;
-    if (ferror(stdout)) /* the write fails again, and errno then holds the reason */
+    if (ferror(stdout)) /* write once more: it fails again and sets errno */
         fputc('\n', stdout);
     if (ferror(stdout))
         tn_fail(e, TN_EIO, "standard output: %s", errno ? strerror(errno) : "a write failed");

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The lines of row i; nothing for what is not set. */
+/* Adds the lines of option i; none if it is not set. */
 static void add_option(const options *o, int i, tn_text *out)
 {
     char name[64];

@@ -6,10 +6,10 @@
        config_text(r, &facts, &used);
        r->state.options_hash = config_hash(r, &facts, &e);
 
-   What the run's numbers depend on is in the hash: options of the class NUMBERS and, as facts, the
-   starting weights, the tokenizer and the validation data. The planned steps and the training data
-   are in the run's state instead: a resume may have more steps, and a task then more records
-   (resume.h). */
+   The hash covers what the run's numbers depend on: options of the class NUMBERS and, as facts, the
+   starting weights, the tokenizer and the validation data. It does not cover the planned steps and
+   the training data, which are in the run's state: a resume may have more steps, and then more records
+   of a task (resume.h). */
 #ifndef TN_APP_CONFIG_H
 #define TN_APP_CONFIG_H
 
@@ -19,8 +19,7 @@
 void config_facts(run *r, tn_text *out);
 /* The options of a command as a config file; full: without those of LoRA. */
 void config_options(const options *o, const char *name, bool full, tn_text *out);
-/* Is row i an option of this command, of LoRA only where there is LoRA, and of a class up to
-   `most`? */
+/* Has the command option i, is its class at most `most`, and, if `full`, is it not about LoRA alone? */
 bool config_has(int i, char letter, bool full, option_class most);
 bool config_applies(const options *o, int i); /* is row i about data of this kind? */
 void config_text(const run *r, const tn_text *facts, tn_text *out);

@@ -54,7 +54,7 @@ static bool is_written(const output *out, const char *name)
            (out->kind->checkpoints && !strncmp(name, "checkpoint-", 11));
 }
 
-/* All that lies in a folder; of OUT what the command may write. */
+/* Lists the files of a folder; in OUT only those that the command may write. */
 static void list_things(const output *out, int at, const char *folder, bool inside, things *t,
                         tn_error *e)
 {
@@ -83,7 +83,7 @@ static const char *find_thing(const things *t, const struct stat *st)
     return NULL;
 }
 
-/* The first folder around the open one that is among the things; NULL: none. */
+/* The nearest folder above the open one that is in the list; NULL: none. */
 static const char *find_around(const things *t, int fd)
 {
     const char *found = NULL;
@@ -101,12 +101,12 @@ static const char *find_around(const things *t, int fd)
     return found;
 }
 
-/* The first file in the folder, links followed, that is among the things; NULL: none. */
+/* The first file in the folder, after following links, that is in the list; NULL: none. */
 static const char *find_inside(const things *t, int fd, tn_error *e)
 {
     const char *found = NULL;
     struct stat st;
-    tn_error wrong = { 0 }; /* what cannot be listed is not read */
+    tn_error wrong = { 0 }; /* a folder that cannot be listed cannot be read either */
     char **names = tn_folder_names(fd, "a folder that is read", &wrong);
     for (size_t i = 0; names && names[i] && !found; i++)
         if (!tn_at_stat(fd, names[i], &st, 0))
@@ -134,7 +134,7 @@ static int check_read(const output *out, const things *t, const char *flag, cons
 {
     struct stat st, here;
     if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat(out->at, "", &here, AT_EMPTY_PATH))
-        return e->code; /* it is not there, as whoever reads it will say */
+        return e->code; /* it does not exist: the error comes when it is read */
     const bool folder = S_ISDIR(st.st_mode);
     if (st.st_dev == here.st_dev && st.st_ino == here.st_ino)
         return tn_fail(e, APP_USAGE, "%s %s: the folder of --%s; expected another",
@@ -182,10 +182,11 @@ int guard_reads(const output *out, tn_error *e)
 
 /* ---- what is in the way ---- */
 
-/* Whose an entry is. NOBODY: it is not in the way; OLD: there is no marker. */
+/* Whose file an entry is. NOBODY: it is not in the way. OLD: there is no marker that could say. */
 typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner;
 
-/* Of an entry named like a checkpoint; `inside`: what else lies in it, if that is in the way. */
+/* Whose an entry with the name of a checkpoint is. `inside` gets the name of a file in it that is in
+   the way. */
 static owner owner_of_checkpoint(const output *out, const char *name, char inside[256], tn_error *e)
 {
     tn_checkpoint_id id;
@@ -214,7 +215,7 @@ static owner owner_of(const output *out, const char *name, char inside[256], tn_
     return out->m.own >> i & 1 ? OURS : out->m.there && !out->adopted ? STRANGER : OLD;
 }
 
-/* Does a file in OUT begin as tenon's do? */
+/* Does this file in OUT begin with `head`, as tenon's file of that name does? */
 static bool is_of_tenon(const output *out, const char *name, const char *head)
 {
     char start[64] = "";
@@ -250,7 +251,7 @@ int guard_adopt(output *out, tn_error *e)
     return e->code;
 }
 
-/* "rm -r OUT", or of what is in the way where there is more. */
+/* Adds "rm -r OUT", or, if OUT holds other files too, the rm of what is in the way. */
 static void add_removal(const output *out, char **names, bool all, tn_text *line, tn_error *e)
 {
     char inside[256];
@@ -283,7 +284,7 @@ static int refuse_old(const output *out, char **names, bool all, tn_error *e)
                 out->folder, text);
     if (strlen(whole.text) + 1 < sizeof whole.text)
         tn_fail(e, TN_ESTATE, "%s", whole.text);
-    else /* a command that is cut short removes something else */
+    else /* a command that was cut would remove something else */
         tn_fail(e, TN_ESTATE,
                 "written by a tenon that did not mark what is its own, so that nothing "
                 "there is replaced; expected another folder than %s",

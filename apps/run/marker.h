@@ -18,13 +18,13 @@ enum { OUTPUT_NAMES = 15 };
 typedef struct output_kind {
     const char *command, *option; /* "train", "--output-dir" */
     bool checkpoints;             /* folders checkpoint-N too */
-    bool again;                   /* its older result is replaced without being asked */
-    const char *older;            /* what OUT/NAME is, where the marker lists a sign; NULL: a run */
-    const char *old_file, *old_text; /* how a folder without a marker shows that tenon wrote it */
+    bool again;                   /* replaces its older result without --overwrite */
+    const char *older;            /* what a folder with a sign holds, for messages; NULL: a run */
+    const char *old_file, *old_text; /* the file, and the text in it, that older versions wrote */
     struct output_name {
         const char *name;
-        bool result;       /* not there before the end */
-        bool sign;         /* if it is not empty, the folder holds something to be kept */
+        bool result;       /* written at the end */
+        bool sign;         /* if it is not empty, the folder holds work that is worth keeping */
     } names[OUTPUT_NAMES]; /* ended by a NULL name */
 } output_kind;
 
@@ -36,8 +36,8 @@ typedef struct marker {
     unsigned own;         /* bit i: kind->names[i] belongs to this run or to the one before */
 } marker;
 
-/* The marker in the open folder `at`; `folder` is for messages. Names that the command does not
-   write are passed over. */
+/* Reads the marker in the open folder `at`; `folder` is for messages. Names that the command does not
+   write are ignored. */
 int marker_read(const output_kind *kind, int at, const char *folder, marker *m, tn_error *e);
 int marker_write(const output_kind *kind, const char *folder, const marker *m, tn_error *e);
 /* Which of the names is this; -1: none. */

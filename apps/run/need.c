@@ -74,7 +74,7 @@ int need_check(const need *n, const char *what, tn_error *e)
                    show_bytes(most, room));
 }
 
-/* A run that sees every record meets the longest; a shorter one may meet none but the shortest. */
+/* A run over all records meets the longest one. A shorter run may meet only the shortest ones. */
 int64_t need_width(const tn_dataset *d, int64_t length, double seen)
 {
     const tn_data_facts f = tn_dataset_facts(d);

@@ -44,7 +44,7 @@ const output_kind output_demo = {
 
 /* ---- opening ---- */
 
-/* The first file in OUT that is worth to be kept; NULL: none. */
+/* The first file in OUT that is worth keeping; NULL: none. */
 static const char *find_sign(const output *out)
 {
     struct stat st;
@@ -117,7 +117,7 @@ static bool is_taken(int at)
     return taken;
 }
 
-/* Takes a folder that is there for this process, and refuses what must not be. */
+/* Locks a folder that exists for this process, and refuses what must not be in it. */
 static int take(output *out, tn_error *e)
 {
     out->at = tn_folder_open(AT_FDCWD, out->folder);
@@ -142,7 +142,7 @@ static int take(output *out, tn_error *e)
     return work_in(out, name, e);
 }
 
-/* A path without the slashes and dots at its end, behind which a link would not be seen. */
+/* The path without slashes and dots at its end: lstat of "link/" would follow the link. */
 static char *plain_path(const char *path)
 {
     char *plain = strdup(path);
@@ -201,7 +201,7 @@ static int check_room(const output *out, double bytes, tn_error *e)
     return e->code;
 }
 
-/* The hash itself, unless that is the number of the run that is replaced. */
+/* The run's number: the hash, or the hash of that if the run that is replaced has this number. */
 static uint64_t number_from(const output *out, uint64_t hash)
 {
     while (!hash || hash == out->before)
@@ -249,7 +249,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     out->run = out->run ? out->run : number_from(out, hash);
     if (output_stage(out, e))
         return e->code;
-    /* Killed behind its first checkpoint, the run is found to be the folder's by what waits. */
+    /* If it is killed after its first checkpoint, this marker shows that the run owns the folder. */
     marker m = { .run = out->run, .before = out->before, .own = out->m.own };
     m.unnumbered = out->resume && out->m.unnumbered;
     for (int i = 0; out->kind->names[i].name; i++)
@@ -257,7 +257,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     return marker_write(out->kind, out->work, &m, e);
 }
 
-/* Writes the kept lines of the older file; where the run waited they are in this very file. */
+/* Writes the lines of the older file that are kept. If the run waited, they are in this same file. */
 static bool cut(FILE *f, size_t size)
 {
     int failed;
@@ -308,7 +308,7 @@ FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *
     return NULL;
 }
 
-/* The bits of the files that wait, flushed. */
+/* Flushes the files that wait, and returns their bits. */
 static unsigned waiting_files(const output *out, tn_error *e)
 {
     unsigned files = 0;
@@ -349,7 +349,8 @@ int output_place(output *out, tn_error *e)
     for (int i = 0; names[i].name; i++)
         results |= (unsigned)names[i].result << i;
     const unsigned files = waiting_files(out, e);
-    const bool result = (files & results) != 0; /* then the older one goes, and all of that run */
+    const bool result =
+        (files & results) != 0; /* then the older result goes, with all files of its run */
     const marker m = { .run = out->run,
                        .before = result ? 0 : out->before,
                        .unnumbered = out->resume && out->m.unnumbered,
@@ -370,12 +371,13 @@ void output_close(output *out)
     char name[SWAP_NAME];
     tn_error e = { 0 };
     swap_name(out->run, name);
-    /* After a first checkpoint what waits counts: the next run puts it in its place. */
+    /* After a first checkpoint the waiting files count: the next run moves them into OUT. */
     if (out->waits && !out->kept &&
         (out->run == out->m.run || !out->kind->checkpoints ||
          !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
-    if (out->made && (out->at < 0 || !output_here(out, &e))) /* else it is somebody else's by now */
+    if (out->made &&
+        (out->at < 0 || !output_here(out, &e))) /* otherwise OUT is now somebody else's folder */
         parents_unmake(out->folder, out->made);
     if (out->work_at >= 0)
         close(out->work_at);

@@ -38,13 +38,13 @@ extern const output_kind output_train, output_compare, output_demo;
 typedef struct output {
     const output_kind *kind;
     const options *o;
-    char *folder; /* OUT without slashes behind it */
+    char *folder; /* OUT without slashes at its end */
     char *work; /* where files of this run go now; before output_begin, where a resume finds them */
     int at, work_at;      /* their descriptors; -1: not open */
     bool waits;           /* this run's files are in OUT/.tenon-RUN.tmp */
     bool kept;            /* output_close leaves them there */
     bool resume, adopted; /* adopted: a resume took over a folder that has no marker */
-    int made;             /* folders of OUT's path that were not there, OUT itself the last */
+    int made;             /* folders of OUT's path that this run made, OUT is the last */
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
     uint64_t waiting;     /* number of the waiting run that a resume continues; 0: none */
     marker m;             /* what is in OUT */
@@ -52,20 +52,20 @@ typedef struct output {
 
 int output_open(output *out, const output_kind *kind, const char *folder, const options *o,
                 bool resume, tn_error *e);
-/* The run's number is `hash`, that of its options, or another where it replaces a run of that
-   number; a resume keeps its number. Refuses (TN_EIO) where less than `bytes` are free. */
+/* Gives the run its number: `hash`, the hash of its options, or another number if it replaces a run
+   with that one. A resume keeps its number. Refuses (TN_EIO) if less than `bytes` are free. */
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
-/* Opens a file to add lines to: a new one, or for a resume one that begins with the first `kept`
-   bytes of the one that is there (-1: with its whole lines; a kill may have cut the last one). */
+/* Opens a file for adding lines: a new one, or for a resume one that begins with the first `kept` bytes
+   of the existing one. -1: with its complete lines, as a kill may have cut the last one. */
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
 int output_place(output *out, tn_error *e);
 int output_stage(output *out, tn_error *e);
 void output_close(output *out);
-/* Is OUT still the folder that was opened? Asked before files are written by their paths. */
+/* Is OUT still the folder that was opened? Ask before a file is written by its path. */
 int output_here(const output *out, tn_error *e);
 
-/* A single file that is written at the end (--svg): refused where something is already, or where
-   its folder is not. */
+/* Checks the path of a single file that is written at the end (--svg). Refuses it if something exists
+   there, or if its folder does not exist. */
 int output_check_file(const char *flag, const char *path, tn_error *e);
 
 #endif

@@ -23,13 +23,12 @@ progress_mode progress_mode_of(const options *o)
                                            : PROGRESS_NONE;
 }
 
-/* Writes one record where records go; the text is freed. */
+/* Writes one record to stderr (--progress json) and to the log, and frees it. */
 static int write_record(progress *p, tn_text *record, tn_error *e)
 {
     const char *text = e->code ? NULL : tn_text_done(record, p->path ? p->path : "a record", e);
-    if (text && p->mode == PROGRESS_JSON)
-        write_whole(stderr, text,
-                    record->n); /* for a program that watches the run: nothing else is there */
+    if (text && p->mode == PROGRESS_JSON) /* for a program that watches the run */
+        write_whole(stderr, text, record->n);
     if (text && p->log && !write_whole(p->log, text, record->n))
         tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
     tn_text_free(record);
@@ -75,7 +74,7 @@ static int write_header(progress *p, const run *r, tn_error *e)
     tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld,\"steps\":%lld",
                 tn_context_threads(r->s->context), (long long)r->state.step + 1,
                 (long long)r->steps);
-    if (r->was_planned && r->was_planned != r->steps) /* the resume goes further than was planned */
+    if (r->was_planned && r->was_planned != r->steps) /* a resume with another number of steps */
         tn_text_add(&out, ",\"steps_before\":%lld", (long long)r->was_planned);
     tn_text_add(&out, "}\n");
     return write_record(p, &out, e);
@@ -125,7 +124,7 @@ static double time_left(const progress *p, const run *r, double elapsed)
     return per_step * (double)(r->steps - r->state.step) / speed;
 }
 
-/* Columns of the terminal right now; 0: it is none, or does not say. */
+/* The columns of the terminal now; 0: there is no terminal, or they are not known. */
 static size_t columns(void)
 {
     struct winsize size;
@@ -136,8 +135,8 @@ static size_t columns(void)
     return failed ? 0 : size.ws_col;
 }
 
-/* Cuts a line of parts, two spaces between them, to whole ones that leave the last column free: a
-   line that fills it would wrap, and the next could not take its place. */
+/* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A line
+   that fills the last column would wrap, and the next line could not replace it. */
 static void fit(char *line, size_t width)
 {
     if (!width || strlen(line) < width)
@@ -152,7 +151,7 @@ static void fit(char *line, size_t width)
 
 enum { LINE = 320 };
 
-/* Where the run stands, from the last step that was reported. */
+/* The line of the last step: losses, rate, speed, memory, time. */
 static void step_line(const progress *p, const run *r, char line[LINE])
 {
     char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
@@ -262,7 +261,7 @@ void print_resume(const options *o, tn_error *e)
         show_word(o->argv[i], &line);
         tn_text_add(&line, " ");
     }
-    if (o->overwrite && o->config) /* which may say overwrite = true */
+    if (o->overwrite && o->config) /* the config file may contain overwrite = true */
         tn_text_add(&line, "--no-overwrite ");
     const char *text = tn_text_done(&line, "the command to continue with", e);
     if (text)

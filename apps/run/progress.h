@@ -6,7 +6,7 @@
        progress_event(&p, r, event, &e);                     after each step and evaluation
        progress_close(&p);
 
-   Errors: a log that cannot be written. Nothing depends on times and speeds. */
+   Errors: a log that cannot be written. No result depends on the times and speeds that are shown. */
 #ifndef TN_APP_PROGRESS_H
 #define TN_APP_PROGRESS_H
 
@@ -29,23 +29,23 @@ typedef struct progress {
     double reported;       /* seconds spent in steps at the last report */
     int64_t steps, tokens; /* of this process */
     int64_t reported_tokens;
-    double smooth, weight; /* running mean of the losses, and how much of it there is yet */
+    double smooth, weight; /* running mean of the losses is smooth / weight */
     run_event last;        /* the last step */
     double speed;          /* tokens per second at the last report */
     bool open_line;        /* a bar stands on the terminal's line */
 } progress;
 
 progress_mode progress_mode_of(const options *o);
-/* `log` may be NULL; it is the progress's to close. The path is for messages. */
+/* Takes over `log`, which may be NULL: progress_close closes it. The path is for messages. */
 int progress_open(progress *p, const run *r, FILE *log, const char *path, tn_error *e);
 void progress_block(const run *r);
-/* model, adapter and data lines alone, for `compare`. */
+/* Only the lines on model, adapter and data, for `compare`. */
 void progress_setup(const setup *s, const options *o);
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e);
-/* One line on stderr, where somebody asked by a signal; saved: step of the newest checkpoint. */
+/* Prints one line on stderr, as an answer to SIGUSR2. saved: the step of the newest checkpoint. */
 void progress_status(progress *p, const run *r, int64_t saved);
 void progress_close(progress *p);
-/* The command that goes on with what was stopped: this one, with --resume. */
+/* Prints the command that continues a stopped run: this command with --resume. */
 void print_resume(const options *o, tn_error *e);
 
 #endif

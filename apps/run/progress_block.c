@@ -63,7 +63,7 @@ void progress_setup(const setup *s, const options *o)
         show("           prompts %s the loss\n", o->mask_prompt ? "are masked out of" : "count in");
 }
 
-/* Where a resumed run stands, and in what it is not the run that began. */
+/* The step after which a run is resumed, and what differs from the run that began. */
 static void resumed_lines(const run *r)
 {
     const int64_t step = r->state.step;

@@ -9,11 +9,11 @@ enum { CONFIG_MOST = 1 << 20 };
 
 typedef struct config { /* a config.used */
     const char *path, *text;
-    bool old; /* of before it named the tokenizer: then other facts are in the hash */
+    bool old; /* written by a version that did not name the tokenizer: its hash has other facts */
 } config;
 
-/* The facts that a run shares with one that resumes it, all in the hash. Those of old: steps and
-   warm-up may be others now. */
+/* The facts that a run shares with one that resumes it; all are in the hash. In an old config.used
+   steps and warm-up may differ. */
 static const char *const facts_now[] = { "# starting weights", "# tokenizer", "# validation data",
                                          NULL };
 static const char *const facts_old[] = { "# starting weights", "# training data", NULL };
@@ -35,7 +35,7 @@ static const char *next_line(const char *line, size_t *length)
     return line + *length;
 }
 
-/* The lines of one name in a text, joined. */
+/* Joins all lines of one name in a text. */
 static void find_lines(const char *text, const char *name, tn_text *out)
 {
     size_t n;
@@ -83,7 +83,7 @@ static uint64_t hash_of(const config *c, bool full, tn_error *e)
 
 /* ---- what differs ---- */
 
-/* Adds the name to the list of what differs if its lines in both texts do. An option that an older
+/* Adds a name to the list of differences if its lines differ in the two texts. An option that an older
    version did not have differs if it is given. */
 static void compare_lines(const config *theirs, const char *ours, const char *name, bool given,
                           tn_text *differ)
@@ -100,7 +100,7 @@ static void compare_lines(const config *theirs, const char *ours, const char *na
     tn_text_free(&b);
 }
 
-/* The hash of a data set as it was of old: of a text without the tokens behind its last window. */
+/* A data set's hash as older versions made it: of a text without the tokens after the last window. */
 static uint64_t old_hash(const tn_dataset *d)
 {
     const int64_t records = tn_dataset_facts(d).records;
@@ -119,7 +119,7 @@ static uint64_t old_hash(const tn_dataset *d)
     return hash;
 }
 
-/* The facts as a config.used of old has them. */
+/* Adds the facts in the form of an old config.used. */
 static void add_old_facts(const run *r, tn_text *out)
 {
     tn_text_add(out, "# starting weights = %016llx\n# training data = %016llx\n",
@@ -127,7 +127,7 @@ static void add_old_facts(const run *r, tn_text *out)
                 (unsigned long long)old_hash(r->s->data[PART_TRAIN]));
 }
 
-/* Once the records of a step depended on how it was cut into batches. */
+/* In older versions the records of a step depended on how it was cut into batches. */
 static int check_old(const run *r, const config *theirs, tn_error *e)
 {
     if (theirs->old && r->o->grad_accumulation_steps > 1 &&
@@ -205,7 +205,8 @@ static int check_steps(run *r, const tn_run_state *before, const config *theirs,
     return TN_OK;
 }
 
-/* The same data; a task's may have grown. An old checkpoint's were compared by its config.used. */
+/* Are the data the same? A task may have more records now. The data of an old checkpoint were compared
+   by its config.used. */
 static int check_data(run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     const int64_t were = before->records, are = r->state.records;

@@ -115,8 +115,8 @@ void run_close(run *r)
 
 /* ---- a step ---- */
 
-/* Says which weight the trouble of a loss that is not finite comes from: the first that is not
-   finite, else the one with the largest number. */
+/* Refuses a loss that is not finite, and names a weight: the first that is not finite, or else the one
+   with the largest number. */
 static int refuse_loss(const run *r, const char *what, tn_error *e)
 {
     const char *name = tn_params_not_finite(r->s->model->params), *largest = "";
@@ -139,7 +139,7 @@ static int refuse_loss(const run *r, const char *what, tn_error *e)
         (long long)r->state.step + 1, what, most, largest);
 }
 
-/* Targets that count in the step's batches; the loader stands at the first of them again. */
+/* Counts the labels of a step's batches, then moves the loader back to the first batch. */
 static int64_t count_tokens(run *r)
 {
     int64_t tokens = 0;
@@ -189,7 +189,7 @@ int run_step(run *r, run_event *out, tn_error *e)
     return 0;
 }
 
-enum { VALID_ROWS = 4 }; /* that --val-batches counts by: the default --batch-size */
+enum { VALID_ROWS = 4 }; /* rows of one of the --val-batches: the default --batch-size */
 
 int64_t valid_rows(const options *o)
 {
@@ -242,9 +242,8 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
         r->seconds += step.seconds;
         const bool due = r->s->data[PART_VALID] &&
                          (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
-        if (due &&
-            evaluate(r, &valid,
-                     e)) /* before each sees the step: a checkpoint then holds the best loss */
+        /* Evaluated before each() sees the step: a checkpoint then has the best loss. */
+        if (due && evaluate(r, &valid, e))
             break;
         stop = each(arg, r, &step);
         if (due && !e->code)

@@ -28,11 +28,12 @@ typedef struct run {
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
     tn_run_state state;
-    int64_t was_planned, was_records; /* steps and records before it was resumed; 0: not known */
+    int64_t was_planned,
+        was_records; /* steps and records as planned before a resume; 0: not known */
 } run;
 
 typedef struct run_event {
-    bool evaluated; /* after an evaluation: it sets valid and best; else a step set the others */
+    bool evaluated; /* true: valid and best are set; false: those of a step are set */
     int64_t step;
     double loss, lr, grad_norm;
     int64_t tokens;         /* of this step, padding included */
@@ -50,7 +51,7 @@ need run_need(const run *r); /* the memory that a step needs: see need.h */
    when loss or gradient is not finite. */
 int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
-   --batch-size. Where the data have no such part, *out stays as it is. */
+   --batch-size. If the data have no such part, *out does not change. */
 int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
                   tn_error *e);
 int64_t valid_rows(const options *o); /* the rows that --val-batches asks for; 0: all */

@@ -1,5 +1,5 @@
-/* score.c - answers records and scores the answers.
-   A task's are scored by its own rule, others by their text. */
+/* score.c - generates answers to records and scores them.
+   Answers to a task are scored by the task's rule, other answers by comparing texts. */
 #include "apps/run/score.h"
 
 #include <stdlib.h>
@@ -16,8 +16,7 @@ typedef struct answers {
     int64_t length[AT_ONCE], made[AT_ONCE];
 } answers;
 
-/* A row more: its prompt as tokens. An empty one begins with the end token, which stands between
-   texts. */
+/* Adds a row: its prompt as tokens. An empty prompt becomes the end token, which separates texts. */
 static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
 {
     const setup *s = a->s;
@@ -25,7 +24,7 @@ static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
     const int32_t end = tn_tokenizer_end(s->tokenizer);
     int64_t room = 0;
     if (prompt.n == 0 && end < 0)
-        return 0; /* there is nothing to begin with */
+        return 0; /* an answer needs a first token */
     a->rows++;
     a->length[r] = 0; /* tn_encode appends */
     if (tn_encode(s->tokenizer, prompt.s, prompt.n, &a->ids[r], &a->length[r], &room, NULL, e))
@@ -33,13 +32,13 @@ static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
     tn_text_bytes(&a->wanted[r], wanted.s, wanted.n);
     if (a->length[r] == 0 && (a->ids[r] = malloc(sizeof end)) != NULL)
         a->ids[r][a->length[r]++] = end;
-    /* One that is longer than the model can read is cut, and its answer likely wrong. */
+    /* A prompt that is longer than the model can read is cut. Its answer is then probably wrong. */
     if (a->length[r] > s->model->positions)
         a->length[r] = s->model->positions;
     return a->ids[r] == NULL ? tn_fail(e, TN_ENOMEM, "answers: out of memory") : 0;
 }
 
-/* Tokens of the longest right answer, end token included: what goes on beyond it is wrong. */
+/* Tokens of the longest right answer, with its end token. A longer answer is wrong. */
 static int64_t longest_answer(const answers *a)
 {
     int64_t most = 1;
@@ -49,7 +48,7 @@ static int64_t longest_answer(const answers *a)
     return most < a->s->model->positions ? most : a->s->model->positions;
 }
 
-/* Is the answer right? Without an end token nothing ends it, and its beginning counts. */
+/* Is the answer right? If the tokenizer has no end token, only the beginning of the answer counts. */
 static void judge(const answers *a, int64_t r, answer_score *out, tn_error *e)
 {
     const setup *s = a->s;
@@ -80,7 +79,7 @@ static void forget(answers *a)
     a->rows = 0;
 }
 
-/* Answers the rows, judges the answers and forgets them. */
+/* Generates the answers, judges them, and removes all rows. */
 static int answer(answers *a, answer_score *out, tn_error *e)
 {
     const int64_t most = longest_answer(a);

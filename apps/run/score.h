@@ -5,12 +5,12 @@
 #include "apps/run/run.h"
 
 typedef struct answer_score {
-    int64_t records, exact; /* answered; the answer, generated greedily, is the record's */
-    double parts;           /* of a task: mean share of the facts that are right */
+    int64_t records, exact; /* records that were asked; greedy answers that are right */
+    double parts;           /* tasks only: mean share of right facts */
 } answer_score;
 
-/* Generates an answer to every record of the part that has a completion; out->records is 0 where
-   none has. A record that is cut or left out in the data set is asked whole here. */
+/* Generates an answer to every record of the part that has a completion. out->records is 0 if none has
+   one. Records that the data set cuts or leaves out are asked too, and complete. */
 int score_answers(const setup *s, const options *o, part which, answer_score *out, tn_error *e);
 
 #endif

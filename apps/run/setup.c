@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Refuses an adapter in the place of a model. */
+/* Refuses the folder of an adapter where a model is expected. */
 static int check_folder(const char *folder, tn_error *e)
 {
     if (tn_path_is(folder, NULL, e) == TN_FOLDER &&
@@ -19,7 +19,7 @@ static int check_folder(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* A model without a tokenizer has that of its adapter, made when that was trained. */
+/* A model without a tokenizer uses its adapter's, which was made for the training. */
 static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
     static const char name[] = "tokenizer.json";
@@ -38,7 +38,7 @@ static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
     return tn_tokenizer_open(folder, e);
 }
 
-/* A model with random weights whose vocabulary is the tokenizer's. */
+/* Makes a model with random weights and the tokenizer's vocabulary. */
 static tn_model *new_model(setup *s, const options *o, tn_error *e)
 {
     char *path = tn_path_join(o->model, "config.json");

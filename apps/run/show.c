@@ -91,7 +91,7 @@ double memory_peak(void)
 void machine_cpu(char *out, size_t room)
 {
     static const char key[] = "model name";
-    char text[4096]; /* of the first CPU; a FILE would take memory */
+    char text[4096]; /* the text of the first CPU; a FILE would need memory */
     const int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
     ssize_t n = 0;
     while (file >= 0 && (n = read(file, text, sizeof text - 1)) < 0 && errno == EINTR)
@@ -132,13 +132,13 @@ bool write_whole(FILE *f, const char *bytes, size_t n)
     return !ferror(f);
 }
 
-/* A failure stays in ferror(stdout), for main. */
+/* After a failure ferror(stdout) stays set; main looks at it. */
 static void write_out(const char *bytes, size_t n)
 {
     write_whole(stdout, bytes, n);
 }
 
-/* What is written at once. */
+/* Bytes that are collected and written together. */
 typedef struct chunk {
     char s[1024];
     size_t n;
@@ -230,7 +230,7 @@ static void note_escape(void *arg, const char *bytes, size_t n)
     *escapes = *escapes || (n > 1 && *bytes == '\\');
 }
 
-/* $'...', of ASCII alone: a word that a terminal could not show as it is. */
+/* Writes a word with control characters as $'...', in ASCII. */
 static void ansi_word(const char *word, tn_text *out)
 {
     tn_text_add(out, "$'");

@@ -9,7 +9,7 @@
 enum { /* records of a task where their number is not given */
        TASK_EVALUATED = 500,
        TASK_EPOCH = 10000,
-       TASK_MOST = 1000000 /* they are made before the first step: seconds, a few hundred MB */
+       TASK_MOST = 1000000 /* making them takes seconds and a few hundred MB */
 };
 
 static const char *const part_names[PARTS] = { "train", "valid", "test" };
@@ -52,8 +52,8 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
     return task;
 }
 
-/* How many records of a task a part has: for training as many fresh ones as the steps take, up to a
-   limit. A part that --split names has as many as --count or task:NAME:COUNT. */
+/* How many records of a task a part has. Training has as many new ones as its steps take, up to a
+   limit. A part that --split names has as many as --count or task:NAME:COUNT asks for. */
 static int64_t task_count(const options *o, part which, int64_t given)
 {
     int64_t n;
@@ -69,12 +69,12 @@ static int64_t task_count(const options *o, part which, int64_t given)
 
 bool data_is_text(const options *o)
 {
-    tn_error e = { 0 }; /* what cannot be looked at is refused when it is read */
+    tn_error e = { 0 }; /* an error is reported when the data are read */
     return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") &&
            tn_path_is(o->data, NULL, &e) != TN_FOLDER;
 }
 
-/* The part of a text; `compare` has the end's second half for tests, `eval` the whole unless
+/* A part of a text. `compare` tests on the second half of its end. `eval` takes the whole text, unless
    --valid-split is given. */
 static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k,
                              const tn_data_options *d, tn_error *e)
@@ -93,7 +93,7 @@ static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k
     return data;
 }
 
-/* folder/PART.jsonl in new memory; NULL and no error when only the training part is there. */
+/* folder/PART.jsonl in new memory. NULL without an error if the folder has only the training part. */
 static char *folder_part(const options *o, part which, tn_error *e)
 {
     char name[16];
@@ -160,7 +160,7 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 
 enum { TEXT_MOST = 1 << 30 };
 
-/* Adds the texts of all records, and nothing else that the file holds. */
+/* Adds the texts of all records, but no other members of the file. */
 static void add_records(const char *path, tn_text *out, tn_error *e)
 {
     tn_jsonl *file = tn_jsonl_open(path, e);
@@ -175,8 +175,8 @@ static void add_records(const char *path, tn_text *out, tn_error *e)
     tn_jsonl_close(file);
 }
 
-/* The characters for a vocabulary: of a task the printable ASCII, of a text all that it holds, of
-   records those of the training part. */
+/* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records of
+   the training part. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
     int64_t count;

@@ -5,7 +5,7 @@
        tn_dataset *d = data_part(o, PART_TRAIN, k, 256, &e);       k: a tokenizer
        tn_dataset_free(d);
 
-   Errors: NULL and e, as each function says; a part that is not there is NULL without an error. */
+   Errors: NULL, with the error in e. A part that does not exist is NULL without an error. */
 #ifndef TN_APP_SOURCE_H
 #define TN_APP_SOURCE_H
 
@@ -18,15 +18,13 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 /* "task:NAME[:COUNT]" of --data, or --task. NULL without an error: the data are files. *count: the
    COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
-/* The data set of a part, in rows of at most `length` tokens. A text has no test part but half of
-   its end in `compare`; a single .jsonl is all one part. NULL without an error: there is no such
-   part. */
+/* The data set of a part, in rows of at most `length` tokens. A text has a test part in `compare` only:
+   half of its end. A single .jsonl file is one part. NULL without an error: the part does not exist. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
-/* The path of the JSONL file of a part, in new memory. NULL without an error: there is no such
-   part. */
+/* The path of a part's JSONL file, in new memory. NULL without an error: the part does not exist. */
 char *data_file(const options *o, part which, tn_error *e);
-bool data_is_text(const options *o); /* one text file, which --valid-split divides into parts */
+bool data_is_text(const options *o); /* is it one text file, which --valid-split divides? */
 /* A tokenizer made from the data, as --tokenizer says; NULL and an error otherwise. */
 tn_tokenizer *data_tokenizer(const options *o, tn_error *e);
 

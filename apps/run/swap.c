@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char counts[] = ".tenon-new"; /* what a folder is called whose files move up */
+static const char counts[] = ".tenon-new"; /* the name of a folder whose files move up into OUT */
 
 int swap_failed(const char *folder, const char *what, tn_error *e)
 {
@@ -43,7 +43,7 @@ int swap_remove(const output_kind *kind, int at, const char *name)
     return tn_folder_remove(at, name, names);
 }
 
-/* Moves one file up; none is fine: it was moved before. */
+/* Moves one file up. If it does not exist, it was moved before. */
 static int move_up(int from, int at, const char *folder, const char *name, bool over, tn_error *e)
 {
     if (e->code || !tn_at_rename(from, name, at, name, over ? 0 : RENAME_NOREPLACE) ||
@@ -57,8 +57,8 @@ static int move_up(int from, int at, const char *folder, const char *name, bool 
     return swap_failed(folder, "put the new files in place", e);
 }
 
-/* First goes what the old marker lists and the new one does not, then comes the new marker, then
-   the files: where this is cut short it can begin again. */
+/* Removes what the old marker lists and the new one does not, then moves the new marker, then the
+   files. In this order it can begin again wherever it was cut short. */
 static int move_all(const output_kind *kind, int from, int at, const char *folder, tn_error *e)
 {
     marker old, new;
@@ -75,11 +75,11 @@ static int move_all(const output_kind *kind, int from, int at, const char *folde
     move_up(from, at, folder, MARKER, old.there, e);
     for (int i = 0; kind->names[i].name; i++)
         move_up(from, at, folder, kind->names[i].name, !old.there || old.own >> i & 1,
-                e); /* without an old marker: looked at before */
+                e); /* there is no old marker: checked before */
     return e->code;
 }
 
-/* Goes on with a folder that counts, if there is one. */
+/* Goes on moving the files of a folder that counts, if there is one. */
 static int move_on(const output_kind *kind, int at, const char *folder, tn_error *e)
 {
     const int from = e->code ? -1 : tn_folder_open(at, counts);
@@ -103,7 +103,7 @@ int swap_install(const output_kind *kind, int at, const char *folder, const char
     return move_on(kind, at, folder, e);
 }
 
-/* A folder that waits: once its run has a checkpoint, what it began with counts. */
+/* Settles a folder that waits: if its run has a checkpoint, its files count. */
 static int settle(const output_kind *kind, int at, const char *folder, const char *name,
                   uint64_t run, bool resume, uint64_t *waiting, tn_error *e)
 {
