@@ -3,9 +3,9 @@
 
 #include "core/context.h"
 #include "core/op.h"
+#include "data/formats/file.h"
 
 #include <fnmatch.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,12 +244,12 @@ const char *tn_params_not_finite(const tn_params *p)
 {
     if (!p)
         return NULL;
+    double value;
     for (int64_t i = 0; i < p->count; i++) {
         const tn_tensor *w = p->all[i]->w;
         int64_t n = w->dtype == TN_REAL && w->x ? tn_tensor_count(w) : 0;
-        for (int64_t k = 0; k < n; k++)
-            if (!isfinite(w->x[k]))
-                return p->all[i]->name;
+        if (tn_not_finite(tn_file_real(), w->x, n, &value) < n)
+            return p->all[i]->name;
     }
     return NULL;
 }

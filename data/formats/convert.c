@@ -1,8 +1,9 @@
 /* convert.c - numbers between tn_real and the floating types of a file.
 
    A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
-#include "data/data.h"
+#include "data/formats/file.h"
 
+#include <math.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the machine must be, as files are");
@@ -81,6 +82,23 @@ void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *
     }
     if (type == TN_FILE_F16 || type == TN_FILE_BF16)
         tn_widen(type == TN_FILE_F16 ? TN_F16 : TN_BF16, in, 0, n, to);
+}
+
+int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value)
+{
+    const unsigned char *in = bytes;
+    for (int64_t i = 0; i < n; i++) {
+        float f;
+        if (type == TN_FILE_F64)
+            memcpy(value, in + 8 * i, sizeof *value);
+        else
+            memcpy(&f, in + 4 * i, sizeof f);
+        if (type != TN_FILE_F64)
+            *value = (double)f;
+        if (!isfinite(*value))
+            return i;
+    }
+    return n;
 }
 
 const char *tn_file_type_name(tn_file_type type)

@@ -19,6 +19,16 @@ void tn_file_pass(const void *map, size_t from, size_t to);
 char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
                       tn_error *e);
 
+/* The file type of the numbers that a tn_real holds. */
+static inline tn_file_type tn_file_real(void)
+{
+    return sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
+}
+
+/* The first of n numbers (TN_FILE_F32 or TN_FILE_F64) that is infinite or NaN, in *value too; n:
+   none is. The bytes need no alignment. */
+int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value);
+
 /* All bytes go to PATH.tenon.tmp. Closing flushes that file and renames it to PATH. After an error,
    which stays in e, closing removes it. A file PATH.tenon.tmp that exists before is removed: an
    interrupted save left it. */

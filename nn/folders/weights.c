@@ -1,6 +1,7 @@
 /* weights.c - finding and reading the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
 #include "core/op.h"
+#include "data/formats/file.h"
 #include "data/formats/folder.h"
 
 #include <errno.h>
@@ -219,12 +220,13 @@ int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor 
 {
     if (tn_weight_check(file, entry, w->ndim, w->dim, e) || tn_entry_real(file, entry, w->x, e))
         return e->code;
-    for (int64_t i = 0, n = tn_tensor_count(w); i < n; i++)
-        if (!isfinite(w->x[i]))
-            return tn_fail(e, TN_ENONFINITE,
-                           "%s: tensor \"%s\" holds %g at element %lld; expected finite numbers",
-                           tn_safetensors_path(file), entry->name, (double)w->x[i], (long long)i);
-    return 0;
+    double value;
+    const int64_t n = tn_tensor_count(w), i = tn_not_finite(tn_file_real(), w->x, n, &value);
+    if (i < n)
+        tn_fail(e, TN_ENONFINITE,
+                "%s: tensor \"%s\" holds %g at element %lld; expected finite numbers",
+                tn_safetensors_path(file), entry->name, value, (long long)i);
+    return e->code;
 }
 
 int tn_weight_check_numbers(const char *name, const tn_real *x, int64_t n, tn_file_type type,

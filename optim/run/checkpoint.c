@@ -7,6 +7,7 @@
        trainer_state.json      where the run stood, and hashes of its base and its files
 
    The base under a LoRA run is not in it. Its hash is, so that another base is refused. */
+#include "data/formats/file.h"
 #include "data/formats/folder.h"
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
@@ -15,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,41 +35,61 @@ int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *
     return tn_units_check(o, e);
 }
 
-int64_t tn_checkpoint_not_finite(const void *bytes, int64_t n, tn_file_type type, double *value)
+tn_saved tn_saved_weights(const tn_params *p)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float f;
-        if (type == TN_FILE_F64)
-            memcpy(value, (const char *)bytes + (size_t)i * sizeof *value, sizeof *value);
-        else
-            memcpy(&f, (const char *)bytes + (size_t)i * sizeof f, sizeof f);
-        if (type != TN_FILE_F64)
-            *value = (double)f;
-        if (!isfinite(*value))
-            return i;
+    tn_saved s = {
+        .file = TN_STATE_WEIGHTS, .one = "weight", .all = "weights", .which = "that are trained"
+    };
+    s.entries = calloc((size_t)tn_params_count(p) + 1, sizeof *s.entries);
+    for (int64_t i = 0; i < tn_params_count(p) && s.entries; i++) {
+        const tn_param *a = tn_params_at(p, i);
+        const tn_tensor *w = a->w;
+        if (!w->wants_grad)
+            continue;
+        tn_entry *t = &s.entries[s.count++];
+        *t = (tn_entry){ a->name, tn_file_real(), w->ndim, { 0 }, w->x, tn_tensor_bytes(w), NULL };
+        memcpy(t->dim, w->dim, (size_t)w->ndim * sizeof *w->dim);
     }
-    return n;
+    return s;
 }
 
-/* The entry `name` of n numbers and this type, with these dimensions if a shape is given. */
-static const tn_entry *entry_of(const tn_safetensors *s, const char *name, tn_file_type type,
-                                int64_t n, const tn_tensor *shape, tn_error *e)
+tn_saved tn_saved_state(const tn_optim *o)
 {
-    const tn_entry *entry = tn_safetensors_find(s, name);
+    tn_saved s = { .file = TN_STATE_MOMENTS,
+                   .one = "optimizer's state",
+                   .all = "blocks",
+                   .which = "of the optimizer" };
+    s.entries = calloc((size_t)o->block_count + 1, sizeof *s.entries);
+    for (; s.count < o->block_count && s.entries; s.count++) {
+        const tn_state_block *b = &o->blocks[s.count];
+        s.entries[s.count] = (tn_entry){ .name = b->name,
+                                         .type = b->real ? tn_file_real() : TN_FILE_F64,
+                                         .ndim = 1,
+                                         .dim = { b->n },
+                                         .bytes = b->data,
+                                         .size = tn_state_block_bytes(b) };
+    }
+    return s;
+}
+
+/* The entry of the file that has the name, the type and the shape of `like`. */
+static const tn_entry *entry_like(const tn_safetensors *s, const tn_entry *like, tn_error *e)
+{
+    const tn_entry *entry = tn_safetensors_find(s, like->name);
     if (!entry) {
-        tn_fail(e, TN_EFORMAT, "%s: %s is not in it", tn_safetensors_path(s), name);
+        tn_fail(e, TN_EFORMAT, "%s: %s is not in it", tn_safetensors_path(s), like->name);
         return NULL;
     }
-    bool fits =
-        entry->type == type && tn_entry_count(entry) == n && (!shape || entry->ndim == shape->ndim);
-    for (int k = 0; fits && shape && k < shape->ndim; k++)
-        fits = entry->dim[k] == shape->dim[k];
+    const int64_t n = tn_entry_count(entry), expected = tn_entry_count(like);
+    bool fits = entry->type == like->type && entry->ndim == like->ndim;
+    for (int k = 0; fits && k < like->ndim; k++)
+        fits = entry->dim[k] == like->dim[k];
     if (fits)
         return entry;
     tn_fail(e, TN_EFORMAT,
             "%s: %s has %" PRId64 " numbers of type %s, expected %" PRId64 " of %s%s",
-            tn_safetensors_path(s), name, tn_entry_count(entry), tn_file_type_name(entry->type), n,
-            tn_file_type_name(type), tn_entry_count(entry) == n ? " (or the shape differs)" : "");
+            tn_safetensors_path(s), like->name, n, tn_file_type_name(entry->type), expected,
+            tn_file_type_name(like->type), n == expected ? " (or the shape differs)" : "");
     return NULL;
 }
 
@@ -78,53 +98,25 @@ static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error
 {
     double value = 0;
     const int64_t n = tn_entry_count(entry);
-    const int64_t i = tn_checkpoint_not_finite(entry->bytes, n, entry->type, &value);
+    const int64_t i = tn_not_finite(entry->type, entry->bytes, n, &value);
     if (i < n)
         tn_fail(e, TN_EFORMAT, "%s: %s holds %g at element %" PRId64 "; expected finite numbers",
                 tn_safetensors_path(s), entry->name, value, i);
     return e->code;
 }
 
-/* All trained weights from the file; with write false it only checks them. */
-static int fill_weights(const tn_safetensors *s, tn_params *p, bool write, tn_error *e)
+/* All weights, or all state, from their file; with write false it only checks them. */
+static int fill(const tn_saved *to, const tn_safetensors *s, bool write, tn_error *e)
 {
-    int64_t found = 0;
-    for (int64_t i = 0; i < tn_params_count(p) && !e->code; i++) {
-        const tn_param *a = tn_params_at(p, i);
-        if (!a->w->wants_grad)
-            continue;
-        const tn_entry *entry =
-            entry_of(s, a->name, tn_checkpoint_real(), tn_tensor_count(a->w), a->w, e);
+    for (int64_t i = 0; i < to->count && !e->code; i++) {
+        const tn_entry *t = &to->entries[i], *entry = entry_like(s, t, e);
         if (entry && !check_finite(s, entry, e) && write)
-            tn_entry_real(s, entry, a->w->x, e);
-        found++;
+            memcpy((void *)t->bytes, entry->bytes, t->size); /* our own memory, not the file's */
     }
-    if (!e->code && found != tn_safetensors_count(s))
-        tn_fail(e, TN_EFORMAT,
-                "%s: holds %" PRId64 " weights, expected the %" PRId64 " that are trained",
-                tn_safetensors_path(s), tn_safetensors_count(s), found);
+    if (!e->code && to->count != tn_safetensors_count(s))
+        tn_fail(e, TN_EFORMAT, "%s: holds %" PRId64 " %s, expected the %" PRId64 " %s",
+                tn_safetensors_path(s), tn_safetensors_count(s), to->all, to->count, to->which);
     return e->code;
-}
-
-static int fill_moments(const tn_safetensors *s, tn_optim *o, bool write, tn_error *e)
-{
-    int64_t i = 0;
-    tn_state_block b;
-    for (; !e->code && tn_optim_state(o, i, &b); i++) {
-        const tn_entry *entry = entry_of(s, b.name, tn_checkpoint_type(&b), b.n, NULL, e);
-        if (entry && !check_finite(s, entry, e) && write)
-            memcpy(b.data, entry->bytes, entry->size);
-    }
-    if (!e->code && i != tn_safetensors_count(s))
-        tn_fail(e, TN_EFORMAT, "%s: holds %" PRId64 " blocks, expected the %" PRId64 " of %s",
-                tn_safetensors_path(s), tn_safetensors_count(s), i, tn_optim_definition(o)->name);
-    return e->code;
-}
-
-static int fill(const tn_safetensors *w, const tn_safetensors *m, tn_params *p, tn_optim *o,
-                bool write, tn_error *e)
-{
-    return fill_weights(w, p, write, e) ? e->code : fill_moments(m, o, write, e);
 }
 
 /* By its name, or by its second name, which an older run may have written. */
@@ -182,29 +174,34 @@ int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e)
 /* Checks everything before it writes anything. */
 static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
-    char *weights = tn_path_join(path, TN_STATE_WEIGHTS),
-         *moments = tn_path_join(path, TN_STATE_MOMENTS);
-    tn_safetensors *w = NULL, *m = NULL;
+    const tn_saved saved[] = { tn_saved_weights(p), tn_saved_state(o) };
+    tn_safetensors *files[2] = { 0 };
     tn_state s;
-    if (!weights || !moments)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    if (!e->code && !tn_state_load(path, &s, e) && !check_run(path, &s, o, r, e) &&
-        !tn_state_check_files(path, &s, e)) {
-        w = tn_safetensors_open(weights, e);
-        m = tn_safetensors_open(moments, e);
+    if (!tn_state_load(path, &s, e) && !check_run(path, &s, o, r, e))
+        tn_state_check_files(path, &s, e);
+    for (int i = 0; i < 2; i++) {
+        char *name = saved[i].entries ? tn_path_join(path, saved[i].file) : NULL;
+        if (!name)
+            tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+        files[i] = e->code ? NULL : tn_safetensors_open(name, e);
+        free(name);
     }
-    if (w && m && !e->code && !fill(w, m, p, o, false, e) && !check_base(path, &s, p, e))
-        fill(w, m, p, o, true, e);
+    for (int i = 0; i < 2 && !e->code; i++)
+        fill(&saved[i], files[i], false, e);
+    if (!e->code)
+        check_base(path, &s, p, e);
+    for (int i = 0; i < 2 && !e->code; i++)
+        fill(&saved[i], files[i], true, e);
     if (!e->code) {
         s.run.run = s.run.run ? s.run.run : r->run;
         s.run.before = r->before;
         *r = s.run;
         tn_optim_set_steps(o, r->step);
     }
-    tn_safetensors_close(w);
-    tn_safetensors_close(m);
-    free(weights);
-    free(moments);
+    for (int i = 0; i < 2; i++) {
+        tn_safetensors_close(files[i]);
+        free(saved[i].entries);
+    }
     return e->code;
 }
 

@@ -1,4 +1,5 @@
 /* checkpoint_save.c - writes the checkpoints of a run; checkpoint.c says what is in them. */
+#include "data/formats/file.h"
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"
 #include "optim/run/trainer_state.h"
@@ -9,24 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Refuses to save trained weights or state that are not finite. No step changes frozen weights. */
-static int check_numbers(const char *folder, const tn_params *p, tn_optim *o, int64_t step,
-                         tn_error *e)
+/* Refuses to save numbers that are not finite. */
+static int check(const char *folder, const tn_saved *s, int64_t step, tn_error *e)
 {
-    static const char what[] = "%s: step %" PRId64 " left the %s %s not finite; the checkpoint was "
-                               "not written";
-    tn_state_block b;
-    double x;
-    for (int64_t i = 0; i < tn_params_count(p); i++) {
-        const tn_tensor *w = tn_params_at(p, i)->w;
-        const int64_t n = w->wants_grad ? tn_tensor_count(w) : 0;
-        if (tn_checkpoint_not_finite(w->x, n, tn_checkpoint_real(), &x) < n)
-            return tn_fail(e, TN_ENONFINITE, what, folder, step, "weight",
-                           tn_params_at(p, i)->name);
+    double value;
+    if (!s->entries)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    for (int64_t i = 0; i < s->count && !e->code; i++) {
+        const tn_entry *t = &s->entries[i];
+        const int64_t n = tn_entry_count(t);
+        if (tn_not_finite(t->type, t->bytes, n, &value) < n)
+            tn_fail(e, TN_ENONFINITE,
+                    "%s: step %" PRId64 " left the %s %s not finite; the checkpoint was not "
+                    "written",
+                    folder, step, s->one, t->name);
     }
-    for (int64_t i = 0; tn_optim_state(o, i, &b); i++)
-        if (tn_checkpoint_not_finite(b.data, b.n, tn_checkpoint_type(&b), &x) < b.n)
-            return tn_fail(e, TN_ENONFINITE, what, folder, step, "optimizer's state", b.name);
     return e->code;
 }
 
@@ -47,72 +45,30 @@ static void list_scales(const tn_params *p, const char **metadata, char (*values
     }
 }
 
-static int save_weights(const char *folder, const tn_params *p, tn_error *e)
+static int write(const char *folder, const tn_saved *s, const char *const *metadata, tn_error *e)
 {
-    const size_t room = (size_t)tn_params_count(p) + 1;
-    char *path = tn_path_join(folder, TN_STATE_WEIGHTS);
-    tn_entry *entries = calloc(room, sizeof *entries);
+    char *path = tn_path_join(folder, s->file);
+    if (path)
+        tn_safetensors_write(path, s->entries, s->count, *metadata ? metadata : NULL, e);
+    else
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    free(path);
+    return e->code;
+}
+
+static int save_weights(const char *folder, const tn_params *p, const tn_saved *s, tn_error *e)
+{
+    const size_t room = (size_t)s->count + 1;
     const char **metadata = calloc(2 * room, sizeof *metadata);
     char(*values)[NUMBER] = calloc(room, sizeof *values);
-    int64_t n = 0;
-    for (int64_t i = 0; i < tn_params_count(p) && entries; i++) {
-        const tn_param *a = tn_params_at(p, i);
-        if (!a->w->wants_grad)
-            continue;
-        tn_entry *entry = &entries[n++];
-        *entry = (tn_entry){
-            .name = a->name, .type = tn_checkpoint_real(), .ndim = a->w->ndim, .real = a->w->x
-        };
-        for (int k = 0; k < a->w->ndim; k++)
-            entry->dim[k] = a->w->dim[k];
-    }
-    if (path && entries && metadata && values) {
+    if (metadata && values) {
         list_scales(p, metadata, values);
-        tn_safetensors_write(path, entries, n, *metadata ? metadata : NULL, e);
+        write(folder, s, metadata, e);
     } else {
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     }
     free(values);
     free(metadata);
-    free(entries);
-    free(path);
-    return e->code;
-}
-
-/* Every block of the state; *n is their number. Returns NULL when memory is out. */
-static tn_state_block *blocks_of(tn_optim *o, int64_t *n)
-{
-    tn_state_block one;
-    for (*n = 0; tn_optim_state(o, *n, &one);)
-        ++*n;
-    tn_state_block *all = calloc((size_t)*n + 1, sizeof *all);
-    for (int64_t i = 0; i < *n && all; i++)
-        tn_optim_state(o, i, &all[i]);
-    return all;
-}
-
-static int save_moments(const char *folder, tn_optim *o, tn_error *e)
-{
-    int64_t n;
-    char *path = tn_path_join(folder, TN_STATE_MOMENTS);
-    tn_state_block *blocks = blocks_of(o, &n);
-    tn_entry *entries = calloc((size_t)n + 1, sizeof *entries);
-    for (int64_t i = 0; i < n && blocks && entries; i++)
-        entries[i] = (tn_entry){ .name = blocks[i].name,
-                                 .type = tn_checkpoint_type(&blocks[i]),
-                                 .ndim = 1,
-                                 .dim = { blocks[i].n },
-                                 .bytes = blocks[i].data,
-                                 .size = (size_t)blocks[i].n *
-                                         (blocks[i].real ? sizeof(tn_real) : sizeof(double)) };
-    const char *metadata[] = { "optimizer", tn_optim_definition(o)->name, NULL };
-    if (path && blocks && entries)
-        tn_safetensors_write(path, entries, n, metadata, e);
-    else
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    free(entries);
-    free(blocks);
-    free(path);
     return e->code;
 }
 
@@ -134,12 +90,19 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
                        int keep, tn_error *e)
 {
     const int missing = tn_checkpoint_given(folder, p, o, r, __func__, e);
-    if (missing || check_numbers(folder, p, o, r->step, e))
-        return missing ? missing : e->code;
-    char *unfinished;
-    const int at = tn_checkpoint_begin(folder, r, &unfinished, e);
-    if (!e->code && !save_weights(unfinished, p, e) && !save_moments(unfinished, o, e))
+    if (missing)
+        return missing;
+    const tn_saved weights = tn_saved_weights(p), moments = tn_saved_state(o);
+    const char *metadata[] = { "optimizer", tn_optim_definition(o)->name, NULL };
+    char *unfinished = NULL;
+    int at = -1;
+    if (!check(folder, &weights, r->step, e) && !check(folder, &moments, r->step, e))
+        at = tn_checkpoint_begin(folder, r, &unfinished, e);
+    if (!e->code && !save_weights(unfinished, p, &weights, e) &&
+        !write(unfinished, &moments, metadata, e))
         save_state(unfinished, p, o, r, e);
     free(unfinished);
+    free(weights.entries);
+    free(moments.entries);
     return tn_checkpoint_end(at, folder, r, keep, e);
 }

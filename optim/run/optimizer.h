@@ -53,6 +53,8 @@ struct tn_optim {
     tn_schedule schedule;
     tn_member *members;
     int64_t count;
+    tn_state_block *blocks; /* of state, in order */
+    int64_t block_count;
     tn_gradient_chunk *chunks; /* of every gradient, in order */
     int64_t chunk_count;
     double *sums; /* one per chunk, or one per member */
@@ -69,6 +71,7 @@ struct tn_optim {
 /* Finds the units among the trained weights and takes memory for all that a step needs. */
 int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
 void tn_units_free(tn_optim *o);
+size_t tn_state_block_bytes(const tn_state_block *b);
 /* Refuses weights that are no longer those that the units were made of (S3). */
 int tn_units_check(const tn_optim *o, tn_error *e);
 /* Is unit u of o balanced by balora.c? */

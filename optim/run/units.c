@@ -63,10 +63,7 @@ static void set_factor(tn_member *m, int i, const tn_param *a, bool decay_all)
     const tn_tensor *w = a->w;
     int64_t n = tn_tensor_count(w), cols = w->dim[w->ndim - 1];
     m->w[i] = a->w;
-    m->unit.f[i] = (tn_factor){ .name = a->name, .rows = n / cols, .cols = cols, .n = n };
-    m->unit.f[i].x = w->x;
-    m->unit.f[i].g = w->g;
-    m->unit.f[i].decays = decay_all || w->ndim >= 2;
+    m->unit.f[i] = (tn_factor){ a->name, n / cols, cols, n, w->x, w->g, decay_all || w->ndim >= 2 };
 }
 
 bool tn_units_balanced(const tn_optim *o, const tn_unit *u)
@@ -189,23 +186,44 @@ static extent extent_of(const tn_member *m, int s, int k)
     }
 }
 
-static size_t bytes_of(extent e)
+size_t tn_state_block_bytes(const tn_state_block *b)
 {
-    return (size_t)e.n * (e.real ? sizeof(tn_real) : sizeof(double));
+    return (size_t)b->n * (b->real ? sizeof(tn_real) : sizeof(double));
 }
 
-/* Gives every block its part of `state`; without memory yet (NULL) it only counts. */
+/* Block k of slot s, still without memory; n = 0: there is none. The block of a weight has the
+   weight's name, that of a pair the name of its layer. */
+static tn_state_block block_of(const tn_member *m, int s, int k)
+{
+    const extent e = extent_of(m, s, k);
+    const tn_slot *slot = &m->def->slots[s];
+    const int factor = slot->kind == TN_LIKE_B ? TN_LORA_B : k;
+    tn_state_block b = { .real = e.real, .n = e.n };
+    if (e.n)
+        snprintf(b.name, sizeof b.name, "%s.%s", slot->name,
+                 e.of_weight || !m->layer ? m->unit.f[factor].name : m->layer);
+    return b;
+}
+
+/* Gives every block its part of `state` and its place in the list; without memory yet (NULL) it
+   only counts. */
 static void lay_out_state(tn_optim *o, char *state)
 {
     o->state_room = o->state_bytes = 0;
+    o->block_count = 0;
     for (int64_t i = 0; i < o->count; i++) {
         tn_member *m = &o->members[i];
         for (int s = 0; s < TN_MAX_SLOTS && m->def->slots[s].kind; s++)
             for (int k = 0; k < 2; k++) {
-                size_t bytes = bytes_of(extent_of(m, s, k));
-                m->unit.slot[s][k] = state && bytes ? state + o->state_room : NULL;
-                o->state_room += aligned(bytes);
-                o->state_bytes += bytes;
+                tn_state_block b = block_of(m, s, k);
+                if (!b.n)
+                    continue;
+                m->unit.slot[s][k] = b.data = state ? state + o->state_room : NULL;
+                if (o->blocks)
+                    o->blocks[o->block_count] = b;
+                o->block_count++;
+                o->state_room += aligned(tn_state_block_bytes(&b));
+                o->state_bytes += tn_state_block_bytes(&b);
             }
     }
 }
@@ -253,12 +271,15 @@ static void cut_gradients(tn_optim *o)
         }
 }
 
-/* For the params of a sketch only the state is counted. */
+/* For the params of a sketch the state is listed, but gets no memory. */
 static bool take_memory(tn_optim *o)
 {
     lay_out_state(o, NULL);
-    if (tn_params_is_sketch(o->params))
+    o->blocks = calloc((size_t)o->block_count + 1, sizeof *o->blocks);
+    if (o->blocks && tn_params_is_sketch(o->params)) {
+        lay_out_state(o, NULL);
         return true;
+    }
     o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
     cut_gradients(o);
     int64_t sums = o->chunk_count > o->count ? o->chunk_count : o->count;
@@ -266,7 +287,7 @@ static bool take_memory(tn_optim *o)
     o->scratch = tn_pages_new(o->scratch_room + ALIGN);
     o->chunks = calloc((size_t)o->chunk_count + 1, sizeof *o->chunks);
     o->sums = calloc((size_t)sums + 1, sizeof *o->sums);
-    if (!o->state || !o->scratch || !o->chunks || !o->sums)
+    if (!o->state || !o->scratch || !o->blocks || !o->chunks || !o->sums)
         return false;
     lay_out_state(o, o->state);
     lay_out_scratch(o, o->scratch, &o->scratch_shared);
@@ -312,6 +333,7 @@ void tn_units_free(tn_optim *o)
     for (int64_t i = 0; i < o->count; i++)
         free(o->members[i].layer);
     free(o->members);
+    free(o->blocks);
     free(o->chunks);
     free(o->sums);
     if (o->state)
@@ -320,31 +342,10 @@ void tn_units_free(tn_optim *o)
         tn_pages_free(o->scratch, o->scratch_room + ALIGN);
 }
 
-/* A block of a weight has the weight's name, a block of a pair that of its layer. */
-static const char *name_of(const tn_member *m, const tn_slot *slot, extent e, int k)
-{
-    int factor = slot->kind == TN_LIKE_B ? TN_LORA_B : k;
-    return e.of_weight || !m->layer ? m->unit.f[factor].name : m->layer;
-}
-
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out)
 {
-    if (!o || !out || i < 0)
+    if (!o || !out || i < 0 || i >= o->block_count)
         return false;
-    for (int64_t j = 0; j < o->count; j++) {
-        const tn_member *m = &o->members[j];
-        for (int s = 0; s < TN_MAX_SLOTS && m->def->slots[s].kind; s++)
-            for (int k = 0; k < 2; k++) {
-                const tn_slot *slot = &m->def->slots[s];
-                extent e = extent_of(m, s, k);
-                if (!e.n || i-- > 0)
-                    continue;
-                out->real = e.real;
-                out->n = e.n;
-                out->data = m->unit.slot[s][k];
-                snprintf(out->name, sizeof out->name, "%s.%s", slot->name, name_of(m, slot, e, k));
-                return true;
-            }
-    }
-    return false;
+    *out = o->blocks[i];
+    return true;
 }
