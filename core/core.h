@@ -275,6 +275,21 @@ typedef enum tn_layout {
     TN_IN_OUT  /* a weight stored (in,out), as GPT-2's Conv1D:  y = x W   */
 } tn_layout;
 
+/* Which keys a query of tn_attention sees. With heads alone, { .heads = 12 }, it is the causal
+   attention of GPT-2: query i, at position i, sees keys 0 to i. */
+typedef struct tn_attention_form {
+    int64_t heads;
+    int64_t kv_heads;   /* 0: as many as heads. Heads h of a group share a key/value head */
+    bool bidirectional; /* a query sees the keys behind its position, too */
+    int64_t window;     /* a query sees only keys less than `window` away from it; 0: no window */
+    double scale;       /* of q k^T; 0: 1 / sqrt(D) */
+    /* (B) i32 or NULL: position of row b's first query among the keys, 0 to S-T; NULL: 0 */
+    tn_tensor *start;
+    /* (B,S) i32 or NULL: a run of equal numbers is a segment, and a query sees only the keys of the
+       segment in which its position lies. For records side by side in one row */
+    tn_tensor *segments;
+} tn_attention_form;
+
 #define TN_OP(name, args) tn_tensor *tn_##name args;
 #include "ops.def"
 #undef TN_OP

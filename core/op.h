@@ -80,7 +80,8 @@ typedef struct tn_op tn_op;
        lora                         col                s, p       stream
        layer_norm                                      eps
        rms_norm                                        eps, offset
-       attention                    heads, kv_heads
+       attention                    heads, kv_heads,     scale
+                                    bidirectional, window
        dropout                                         p          stream
        cross_entropy, linear_xent   tokens
        reshape                      the dimensions                ndim

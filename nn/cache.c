@@ -79,13 +79,14 @@ tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q,
 {
     if (tn_tape_given(t, m && q && k && v, __func__))
         return NULL;
+    tn_attention_form form = { .heads = m->heads, .kv_heads = m->kv_heads };
     if (!cache)
-        return tn_attention(t, q, k, v, NULL, m->heads, m->kv_heads);
+        return tn_attention(t, q, k, v, form);
     int64_t queries = m->heads * m->head_size, keys = m->kv_heads * m->head_size;
     bool fused = q == k; /* one tensor holds q|k|v */
     append(cache, cache->k[layer], k, fused ? queries : 0);
     append(cache, cache->v[layer], v, fused ? queries + keys : 0);
     q = fused ? tn_slice(t, q, 0, queries) : q; // (B,T,H D)
-    return tn_attention(t, q, cache->k[layer], cache->v[layer], cache->start, m->heads,
-                        m->kv_heads);
+    form.start = cache->start;
+    return tn_attention(t, q, cache->k[layer], cache->v[layer], form);
 }

@@ -71,7 +71,7 @@ static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64
     tn_tensor *x = tn_add(t, tn_embed(t, m->tokens, id), tn_embed(t, m->positions, at));
     for (const block *b = m->blocks; b < m->blocks + LAYERS; b++) {
         tn_tensor *qkv = tn_linear_layer_run(&b->qkv, t, tn_norm_layer_run(&b->norm1, t, x));
-        tn_tensor *seen = tn_attention(t, qkv, qkv, qkv, NULL, HEADS, HEADS);
+        tn_tensor *seen = tn_attention(t, qkv, qkv, qkv, (tn_attention_form){ .heads = HEADS });
         x = tn_add(t, x, tn_linear_layer_run(&b->out, t, seen));
         tn_tensor *up = tn_linear_layer_run(&b->up, t, tn_norm_layer_run(&b->norm2, t, x));
         x = tn_add(t, x, tn_linear_layer_run(&b->down, t, tn_gelu(t, up)));

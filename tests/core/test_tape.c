@@ -253,7 +253,7 @@ static tn_tensor *kept_by_its_op(tn_tape *t, tn_tensor *a, tn_tensor **other)
 static tn_tensor *kept_by_attention(tn_tape *t, tn_tensor *a, tn_tensor **other)
 {
     (void)other;
-    return tn_attention(t, a, a, a, NULL, 1, 1);
+    return tn_attention(t, a, a, a, (tn_attention_form){ .heads = 1 });
 }
 
 static tn_tensor *used_before(tn_tape *t, tn_tensor *a, tn_tensor **other)

@@ -232,7 +232,7 @@ START_TEST(attention_of_huge_scores)
         q->x[i] = 1000;
         k->x[i] = (tn_real)(i % 2 ? 10 * i : -10 * i); /* the last odd key wins */
     }
-    tn_tensor *o = tn_attention(b.t, q, k, v, NULL, 1, 1);
+    tn_tensor *o = tn_attention(b.t, q, k, v, (tn_attention_form){ .heads = 1 });
     for (int i = 1; i < T; i++)
         ck_assert_double_eq_tol((double)o->x[i], (double)v->x[i % 2 ? i : i - 1], 1e-6);
     ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, o)), 0);
