@@ -294,4 +294,8 @@ typedef struct tn_attention_form {
 #include "ops.def"
 #undef TN_OP
 
+/* (A,B) n times -> (n,A,B), (A,n,B) or (A,B,n) for dim 0, 1 or 2 (-3, -2 or -1): a concat of any
+   count from 1. The tensors have one shape, of at most 3 dimensions. */
+tn_tensor *tn_stack(tn_tape *t, int count, tn_tensor *const parts[], int dim);
+
 #endif

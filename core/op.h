@@ -85,7 +85,13 @@ typedef struct tn_op tn_op;
        dropout                                         p          stream
        cross_entropy, linear_xent   tokens
        reshape                      the dimensions                ndim
-       slice                        from, to                                  */
+       transpose                    dim, other
+       slice                        dim, from, to
+       concat                       dim, least size
+       paste                        dim, from
+       gather                       dim
+       masked_fill                                     value
+       one_hot                      classes                                   */
 typedef struct tn_attr {
     int64_t i[4];
     double r[2];
@@ -111,6 +117,7 @@ typedef struct tn_sample {
     int same;          /* bit i: operand i is the same tensor as operand 0 */
     int64_t ids;       /* i32 operands hold 0 .. ids-1 */
     bool negative_ids; /* they hold -1, too */
+    bool mixed;        /* dim[0] is no batch dimension in this call, whatever .rows says */
     bool bench;        /* large: timed and compared between ISAs, not gradient-checked */
 } tn_sample;
 
@@ -126,6 +133,7 @@ struct tn_op {
     unsigned optional; /* bit i: operand i may be NULL */
     unsigned ids;      /* bit i: operand i is TN_I32 and has no gradient */
     unsigned frozen;   /* bit i: operand i may have a type other than TN_REAL */
+    unsigned fixed;    /* bit i: operand i is a real table without gradient: it must not want one */
     /* Bit i: dim[0] of operand i is a batch dimension, as is dim[0] of out: row r of out depends on
        row r of operand i only. A real operand of one dimension (a bias) is shared by all rows. */
     unsigned rows;
@@ -134,7 +142,8 @@ struct tn_op {
     int (*shape)(tn_tape *t, const tn_node *n, tn_tensor *out);
     /* Writes every element of out->x. */
     void (*forward)(tn_tape *t, tn_node *n);
-    /* Reads out->g; writes or adds (tn_grad) the gradient of each operand that wants one. */
+    /* Reads out->g; writes or adds (tn_grad) the gradient of each operand that wants one. NULL: the
+       op has no gradient, and its result wants none. */
     void (*backward)(tn_tape *t, const tn_node *n);
     /* The same result by plain ops, for the tests. NULL for ops that are plain. */
     tn_tensor *(*reference)(tn_tape *t, tn_tensor *const in[], tn_attr attr);
@@ -142,7 +151,10 @@ struct tn_op {
        benchmark. Each optional operand must be present in one sample and absent in another. */
     const tn_sample *samples;
     const tn_refusal *refusals; /* may be NULL */
-    bool view;                  /* out shares operand 0's memory: out->x is set before forward */
+    bool gives_ids;             /* out is TN_I32; such an op has no backward */
+    /* out shares operand 0's memory: before forward out->x is operand 0's. forward may move it on,
+       or set it to tn_keep memory of its own. */
+    bool view;
     /* As view, but operand 0 is spent afterwards, and its gradient is that of out. If operand 0 is
        a leaf, is older than a mark, or is read by anything else, out gets a copy instead. */
     bool consumes;

@@ -170,6 +170,9 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
                          ids ? "integers" : "real numbers");
     if (!ids && a->dtype != TN_REAL && !frozen)
         return tn_refuse(t, op, TN_EARG, "operand %d has a frozen weight's type", i + 1);
+    if (op->fixed >> i & 1 && a->wants_grad)
+        return tn_refuse(t, op, TN_EARG, "operand %d wants a gradient; expected a fixed table",
+                         i + 1);
     if (!a->data || !tn_shape_is_sane(a->ndim, a->dim))
         return tn_refuse(t, op, TN_EARG,
                          "operand %d has no values; expected a tensor of tn_tensor_new", i + 1);
@@ -218,9 +221,9 @@ static int place_result(tn_tape *t, const tn_node *n)
         if (n->in[i] && n->in[i]->place == RESULT)
             n->in[i]->place = READ;
     bool share = op->view || (op->consumes && a->place == RESULT && !tn_made_is_marked(t, a));
-    size_t bytes = (size_t)tn_tensor_count(out) * sizeof(tn_real);
-    out->x = share ? a->x : tn_keep(t, bytes);
-    if (out->x && op->consumes && !share)
+    size_t bytes = tn_tensor_bytes(out);
+    out->data = share ? a->data : tn_keep(t, bytes);
+    if (out->data && op->consumes && !share)
         memcpy(out->x, a->x, bytes);
     if (op->view && a->place == LEAF)
         tn_made_hold(t, a);
@@ -246,12 +249,12 @@ static int push(tn_tape *t, const tn_node *n)
     return 0;
 }
 
-/* Whether an operand wants a gradient. */
+/* Whether the op has a gradient and an operand wants one. */
 static bool is_wanted(tn_tape *t, const tn_node *n)
 {
     bool wanted = false;
     for (int i = 0; i < n->op->inputs; i++) {
-        tn_tensor *a = n->training ? n->in[i] : NULL;
+        tn_tensor *a = n->training && n->op->backward ? n->in[i] : NULL;
         wanted = wanted || (a && a->wants_grad);
         if (a && a->wants_grad && !a->tape)
             t->wanting = a;
@@ -267,7 +270,7 @@ static tn_tensor *apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_a
     if (check_operands(t, &n))
         return NULL;
     n.wanted = is_wanted(t, &n);
-    n.out = tn_made_new(t, (tn_tensor){ .dtype = TN_REAL,
+    n.out = tn_made_new(t, (tn_tensor){ .dtype = op->gives_ids ? TN_I32 : TN_REAL,
                                         .wants_grad = n.wanted,
                                         .place = op->view || op->reads_result ? READ : RESULT });
     if (!n.out || op->shape(t, &n, n.out) || check_result(t, &n) || place_result(t, &n))

@@ -86,7 +86,7 @@ tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q,
     bool fused = q == k; /* one tensor holds q|k|v */
     append(cache, cache->k[layer], k, fused ? queries : 0);
     append(cache, cache->v[layer], v, fused ? queries + keys : 0);
-    q = fused ? tn_slice(t, q, 0, queries) : q; // (B,T,H D)
+    q = fused ? tn_slice(t, q, -1, 0, queries) : q; // (B,T,H D)
     form.start = cache->start;
     return tn_attention(t, q, cache->k[layer], cache->v[layer], form);
 }

@@ -47,7 +47,8 @@ static work work_of(const tn_op *op, tn_tensor *const in[], const tn_tensor *out
     if (!strcmp(op->name, "linear_xent"))
         return (work){ 3 * flops, 0, true };
     double n = flops > 0 ? flops : bytes(op, in, out);
-    return (work){ op->view ? 0 : n, op->view ? 0 : 2 * n, flops > 0 };
+    bool view = op->view && out->x == in[0]->x;
+    return (work){ view ? 0 : n, view || !op->backward ? 0 : 2 * n, flops > 0 };
 }
 
 static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_error *e)
@@ -56,7 +57,8 @@ static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_err
     int rank = 0;
     while (rank < TN_MAX_NDIM && s->in[i][rank])
         rank++;
-    tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, rank, s->in[i], !ids);
+    tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, rank, s->in[i],
+                                 op->backward && !ids && !(op->fixed >> i & 1));
     if (!a) {
         tn_fail(e, TN_ENOMEM, "%s: no memory for its operands", op->name);
         return NULL;
@@ -87,9 +89,10 @@ static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor
             break;
         tn_tensor *y = tn_apply(t, op, in, s->attr);
         double middle = now_seconds();
-        tn_tensor *loss = y && tn_tensor_count(y) > 1 ? tn_sum(t, y) : y;
+        tn_tensor *loss = y && op->backward && tn_tensor_count(y) > 1 ? tn_sum(t, y) : y;
         double again = now_seconds();
-        tn_backward(t, loss);
+        if (op->backward)
+            tn_backward(t, loss);
         if (k >= 0) {
             forward[k] = middle - start;
             backward[k] = now_seconds() - again;

@@ -107,7 +107,7 @@ static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, con
     tn_numbers n;
     const bool ran = tn_check_numbers(k, &c, t, false, &n);
     for (int i = 0; ran && i < c.op->inputs; i++) {
-        if (!tn_call_is_first(&c, i) || !tn_call_has_rows(&c, i))
+        if (!tn_call_is_first(&c, i) || !tn_call_has_rows(&c, i) || !c.in[i]->g)
             continue;
         tn_numbers found = { .count = tn_tensor_count(c.in[i]), .x = c.in[i]->g };
         tn_numbers part = { .count = found.count, .x = all->in[i]->g };
@@ -121,7 +121,7 @@ static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, con
 static bool takes_rows(const tn_op *op, const tn_sample *s)
 {
     const bool single = op->rows & 1 && !s->in[0][1];
-    return op->rows && !single && !((unsigned)s->same & ~op->rows);
+    return op->rows && !s->mixed && !single && !((unsigned)s->same & ~op->rows);
 }
 
 /* An op that draws random numbers counts elements from the first row on. */
@@ -169,7 +169,10 @@ static void dirty_forward(tn_tape *t, tn_node *n)
 {
     const dirty *d = (const dirty *)n->op;
     for (int64_t i = 0; i < tn_tensor_count(n->out); i++)
-        n->out->x[i] = d->before;
+        if (d->real->gives_ids)
+            n->out->i[i] = (int32_t)d->before;
+        else
+            n->out->x[i] = d->before;
     n->op = d->real;
     d->real->forward(t, n);
 }

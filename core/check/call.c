@@ -44,7 +44,8 @@ static tn_tensor *make_operand(const tn_op *op, const tn_sample *s, int i, int n
     memcpy(dim, s->in[i], sizeof dim);
     if (rows && has_rows(op, i, ndim))
         dim[0] = rows;
-    tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, ndim, dim, true);
+    const bool wants = op->backward && !(op->fixed >> i & 1);
+    tn_tensor *a = tn_tensor_new(ids ? TN_I32 : TN_REAL, ndim, dim, wants);
     if (a && ids)
         fill_ids(a, (uint64_t)i, s->ids, s->negative_ids);
     else if (a)
@@ -70,7 +71,8 @@ tn_call tn_call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows
 
 bool tn_call_is_first(const tn_call *c, int i)
 {
-    return c->in[i] && c->in[i]->dtype == TN_REAL && (i == 0 || c->in[i] != c->in[0]);
+    return c->in[i] && c->in[i]->dtype == TN_REAL && !(c->op->fixed >> i & 1) &&
+           (i == 0 || c->in[i] != c->in[0]);
 }
 
 bool tn_call_has_rows(const tn_call *c, int i)
@@ -104,9 +106,25 @@ static tn_tensor *run(const tn_call *c, tn_tape *t, bool plain)
     return plain ? c->op->reference(t, c->in, c->attr) : tn_apply(t, c->op, c->in, c->attr);
 }
 
+static tn_real element(const tn_tensor *a, int64_t k)
+{
+    return a->dtype == TN_I32 ? (tn_real)a->i[k] : a->x[k];
+}
+
+/* Numbers of the tape in the place of ids; y itself if it holds numbers. */
+static tn_tensor *as_numbers(tn_tape *t, tn_tensor *y)
+{
+    if (!y || y->dtype == TN_REAL)
+        return y;
+    tn_tensor *x = tn_tape_input(t, TN_REAL, y->ndim, y->dim);
+    for (int64_t k = 0; x && k < tn_tensor_count(y); k++)
+        x->x[k] = element(y, k);
+    return x;
+}
+
 tn_tensor *tn_call_loss(const tn_call *c, tn_tape *t, bool plain, tn_tensor **out)
 {
-    tn_tensor *y = run(c, t, plain);
+    tn_tensor *y = as_numbers(t, run(c, t, plain));
     if (out)
         *out = y;
     tn_tensor *weights = y ? tn_tape_input(t, TN_REAL, y->ndim, y->dim) : NULL;
@@ -121,7 +139,7 @@ double tn_call_value(const tn_call *c, tn_tape *t, double *size)
     double sum = y ? 0 : NAN;
     *size = 0;
     for (int64_t k = 0; y && k < tn_tensor_count(y); k++) {
-        const double part = (double)y->x[k] * (double)number(WEIGHTS, k);
+        const double part = (double)element(y, k) * (double)number(WEIGHTS, k);
         sum += part;
         *size += fabs(part);
     }

@@ -20,13 +20,13 @@ typedef struct tn_call { /* one call; the operands are leaves and belong to it *
    the operands that have rows. */
 tn_call tn_call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows);
 void tn_call_free(tn_call *c);
-/* Operand i is real, and no operand before is the same. */
+/* Operand i is real and no fixed table, and no operand before is the same. */
 bool tn_call_is_first(const tn_call *c, int i);
 /* dim[0] of operand i counts rows (op.h, `rows`). */
 bool tn_call_has_rows(const tn_call *c, int i);
 
 /* Runs the call on a cleared tape and weights the result's elements with random numbers: the loss.
-   *out, unless out is NULL, is what the op returned. `plain` runs the op's reference. NULL, with an
+   *out, unless out is NULL, is what the op returned, ids as numbers. `plain` runs the op's reference. NULL, with an
    error on the tape, if the op refuses the call. */
 tn_tensor *tn_call_loss(const tn_call *c, tn_tape *t, bool plain, tn_tensor **out);
 /* The same loss, added up in double. *size gets the sum of the absolute values. NaN where

@@ -89,13 +89,24 @@ bool tn_check_same(tn_checker *k, const char *name, const char *what, const tn_n
 
 /* ---- what an op declares ---- */
 
+/* An operand could have a gradient, and the result is not ids. */
+static bool has_gradient(const tn_op *op)
+{
+    const unsigned all = (1u << op->inputs) - 1, without = op->ids | op->fixed;
+    return !op->gives_ids && (all & ~without);
+}
+
 static bool declares(tn_checker *k)
 {
     const tn_op *op = k->op;
-    if (!op->shape || !op->forward || !op->backward)
-        tn_found(k, "shape, forward or backward is not set; expected all of them");
+    if (!op->shape || !op->forward)
+        tn_found(k, "shape or forward is not set; expected both");
     if (op->inputs < 1 || op->inputs > TN_MAX_INPUTS)
         tn_found(k, "%d operands; expected 1 to %d", op->inputs, TN_MAX_INPUTS);
+    else if (!op->backward != !has_gradient(op))
+        tn_found(
+            k, "backward is %s; expected it where an operand can have a gradient, and there alone",
+            op->backward ? "set" : "not set");
     if (k->found)
         return false;
     int small = 0;

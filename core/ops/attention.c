@@ -459,8 +459,8 @@ static tn_tensor *one_head(tn_tape *t, tn_tensor *a, int64_t b, int64_t col, int
 {
     int64_t rows = a->dim[1], width = a->dim[2];
     tn_tensor *flat = tn_reshape(t, a, 2, (int64_t[]){ 1, a->dim[0] * rows * width });
-    tn_tensor *row = tn_slice(t, flat, b * rows * width, (b + 1) * rows * width);
-    return tn_slice(t, tn_reshape(t, row, 2, (int64_t[]){ rows, width }), col, col + size);
+    tn_tensor *row = tn_slice(t, flat, 1, b * rows * width, (b + 1) * rows * width);
+    return tn_slice(t, tn_reshape(t, row, 2, (int64_t[]){ rows, width }), 1, col, col + size);
 }
 
 /* Whether the query at position p sees key c. segment (S) or NULL. */
@@ -487,7 +487,7 @@ static tn_tensor *mask(tn_tape *t, int64_t queries, int64_t keys, const tn_attr 
 
 static tn_tensor *beside(tn_tape *t, tn_tensor *a, tn_tensor *b)
 {
-    return a ? tn_concat(t, a, b) : b;
+    return a ? tn_concat(t, 2, (tn_tensor *[]){ a, b }, 1) : b;
 }
 
 static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)

@@ -174,9 +174,9 @@ static tn_tensor *lora_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr
     tn_tensor *before = zeros(t, d, attr.i[0]);
     tn_tensor *after = zeros(t, d, tn_cols(y) - attr.i[0] - tn_cols(d));
     if (before)
-        d = tn_concat(t, before, d);
+        d = tn_concat(t, 2, (tn_tensor *[]){ before, d }, -1);
     if (after)
-        d = tn_concat(t, d, after);
+        d = tn_concat(t, 2, (tn_tensor *[]){ d, after }, -1);
     return tn_add(t, y, d);
 }
 

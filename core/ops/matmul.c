@@ -135,25 +135,9 @@ static void linear_backward(tn_tape *t, const tn_node *n)
         tn_sum_columns(t, tn_rows(n->out), outputs(n), n->out->g, beta, db);
 }
 
-/* The transpose of a matrix by other ops, column by column: for tiny samples. */
-static tn_tensor *transposed(tn_tape *t, tn_tensor *a)
-{
-    if (!a || a->ndim != 2)
-        return NULL;
-    int64_t rows = a->dim[0], cols = a->dim[1];
-    tn_tensor *flat = tn_reshape(t, a, 2, (int64_t[]){ 1, rows * cols });
-    tn_tensor *result = NULL; // (cols, rows of a so far)
-    for (int64_t r = 0; r < rows; r++) {
-        tn_tensor *row = tn_slice(t, flat, r * cols, (r + 1) * cols);
-        tn_tensor *column = tn_reshape(t, row, 2, (int64_t[]){ cols, 1 });
-        result = result ? tn_concat(t, result, column) : column;
-    }
-    return result;
-}
-
 static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
-    tn_tensor *x = in[0], *w = attr.i[0] == TN_OUT_IN ? transposed(t, in[1]) : in[1];
+    tn_tensor *x = in[0], *w = attr.i[0] == TN_OUT_IN ? tn_transpose(t, in[1], 0, 1) : in[1];
     tn_tensor *rows = tn_reshape(t, x, 2, (int64_t[]){ tn_rows(x), tn_cols(x) });
     tn_tensor *y = tn_matmul(t, rows, w);
     if (in[2])

@@ -179,9 +179,9 @@ static tn_tensor *rms_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
     for (int64_t i = 0; ones && i < tn_cols(x); i++)
         ones->x[i] = (tn_real)attr.r[1];
     tn_tensor *w = tn_add(t, in[1], ones);
-    tn_tensor *both = tn_concat(t, x, tn_scale(t, x, -1));
-    tn_tensor *y = tn_layer_norm(t, both, tn_concat(t, w, w), NULL, attr.r[0]);
-    return tn_slice(t, y, 0, tn_cols(x));
+    tn_tensor *both = tn_concat(t, 2, (tn_tensor *[]){ x, tn_scale(t, x, -1) }, -1);
+    tn_tensor *twice = tn_concat(t, 2, (tn_tensor *[]){ w, w }, 0);
+    return tn_slice(t, tn_layer_norm(t, both, twice, NULL, attr.r[0]), -1, 0, tn_cols(x));
 }
 
 /* clang-format off */

@@ -12,8 +12,9 @@
 #include "core/op.h"
 
 enum {
-    TN_CHUNK = 16384,    /* elements in a range of an elementwise op */
-    TN_TOKEN_RANGE = 256 /* rows in one partial sum over tokens: part of the definition */
+    TN_CHUNK = 16384,     /* elements in a range of an elementwise op */
+    TN_TOKEN_RANGE = 256, /* rows in one partial sum over tokens: part of the definition */
+    TN_LINES = 256        /* columns of a task of tn_over_lines, at most */
 };
 
 /* The two commonest `shape` of an op: out is like operand 0; out is one number, (1). */
@@ -54,6 +55,30 @@ void tn_sum_columns(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn
 
 /* y = beta y + x, on all threads. */
 void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn_real *y);
+
+/* A tensor seen along dimension `dim`: (outer, n, inner), n is the size of that dimension. `dim` may
+   count from the end: -1 is the last. .dim is then the dimension from 0 on; -1: there is none. */
+typedef struct tn_along {
+    int dim;
+    int64_t outer, n, inner;
+} tn_along;
+tn_along tn_along_of(const tn_tensor *a, int64_t dim);
+/* Refuses a dimension that operand 0 does not have; else 0. */
+int tn_refuse_dim(tn_tape *t, const tn_node *n, int64_t dim);
+/* out gets a's shape without the dimension; with it, as 1, if `keep` or if a has no other. */
+void tn_remove_dim(tn_tensor *out, const tn_tensor *a, int64_t dim, bool keep);
+/* a and b have the same shape except in dimension `dim`, from 0 on. */
+bool tn_same_but(const tn_tensor *a, const tn_tensor *b, int dim);
+/* Runs body on all threads: on columns [from, to) of the matrix (n,inner) number `outer`. */
+typedef void tn_lines_body(void *arg, int64_t outer, int64_t from, int64_t to);
+void tn_over_lines(const tn_tape *t, tn_along along, tn_lines_body *body, void *arg);
+
+/* y = beta y + x for `rows` rows of `cols` columns; row r is at `at` + r ld. x NULL: y = 0. */
+typedef struct tn_rows_at {
+    int64_t at, ld;
+} tn_rows_at;
+void tn_move(tn_tape *t, int64_t rows, int64_t cols, const tn_real *x, tn_rows_at from,
+             tn_real beta, tn_real *y, tn_rows_at to);
 
 /* One tensor of tn_drop; y NULL: none. */
 typedef struct tn_masked {

@@ -1,4 +1,4 @@
-/* shape.c - reshape, slice, concat: elements move, nothing is computed. */
+/* shape.c - reshape and transpose: another shape, another order; nothing is computed. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -66,151 +66,119 @@ tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
     return tn_apply(t, &tn_op_reshape, (tn_tensor *[]){ a }, attr);
 }
 
-/* ---- moving columns ---- */
+/* ---- transpose: attr.i holds the two dimensions ---- */
 
+/* The operand is (a,p,b,q,c) and the result (a,q,b,p,c). */
 typedef struct job {
-    int64_t rows, cols; /* that move */
-    const tn_real *from;
-    int64_t from_ld; /* row r at from + r from_ld; from NULL: zeros */
-    tn_real beta, *to;
-    int64_t to_ld;
+    const tn_kernels *kernels;
+    int64_t a, p, b, q, c;
+    const tn_real *x;
+    tn_real *y;
 } job;
 
-static void move_rows(void *arg, int64_t first, int64_t end, int thread)
+enum { SQUARE = 64 }; /* rows that are turned at a time */
+
+static job job_of(tn_tape *t, const tn_tensor *a, const tn_node *n)
+{
+    int i = tn_along_of(a, n->attr.i[0]).dim, k = tn_along_of(a, n->attr.i[1]).dim;
+    tn_along low = tn_along_of(a, i < k ? i : k), high = tn_along_of(a, i < k ? k : i);
+    job j = { .kernels = tn_kernels_on(t), .a = low.outer, .p = low.n, .c = high.inner };
+    j.q = i == k ? 1 : high.n;
+    j.b = i == k ? 1 : low.inner / high.n / high.inner;
+    return j;
+}
+
+/* c is 1: the matrix (p,q) of each (a,b) is turned. Task k is some rows of one of them. */
+static void turn_task(void *arg, int64_t k, int thread)
 {
     (void)thread;
     const job *j = arg;
-    for (int64_t r = first; r < end; r++) {
-        tn_real *to = j->to + r * j->to_ld;
-        if (!j->from) {
-            memset(to, 0, (size_t)j->cols * sizeof *to);
-            continue;
-        }
-        const tn_real *from = j->from + r * j->from_ld;
-        for (int64_t c = 0; c < j->cols; c++)
-            tn_accumulate(&to[c], j->beta, from[c]);
+    int64_t pieces = tn_ranges(j->p, SQUARE), first = k % pieces * SQUARE;
+    int64_t b = k / pieces % j->b, a = k / pieces / j->b, rows = tn_min(SQUARE, j->p - first);
+    const tn_real *x = j->x + ((a * j->p + first) * j->b + b) * j->q;
+    tn_real *y = j->y + (a * j->q * j->b + b) * j->p + first;
+    for (int64_t col = 0; col < j->q; col += SQUARE)
+        j->kernels->turn(rows, tn_min(SQUARE, j->q - col), x + col, j->b * j->q,
+                         y + col * j->b * j->p, j->b * j->p);
+}
+
+/* Row r of the result's (a q, b p c): runs of c elements. */
+static void copy_runs(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = from; r < to; r++) {
+        int64_t a = r / j->q, q = r % j->q;
+        tn_real *y = j->y + r * j->b * j->p * j->c;
+        for (int64_t b = 0; b < j->b; b++)
+            for (int64_t p = 0; p < j->p; p++, y += j->c)
+                memcpy(y, j->x + (((a * j->p + p) * j->b + b) * j->q + q) * j->c,
+                       (size_t)j->c * sizeof *y);
     }
 }
 
-/* to = beta to + from, `cols` columns of each row; row r of a matrix is at x + r ld. */
-static void move(tn_tape *t, int64_t rows, int64_t cols, const tn_real *from, int64_t from_ld,
-                 tn_real beta, tn_real *to, int64_t to_ld)
+/* y = x with the two dimensions changed */
+static void swap(tn_tape *t, job j, const tn_real *x, tn_real *y)
 {
-    job j = { rows, cols, from, from_ld, beta, to, to_ld };
-    if (cols)
-        tn_over_rows(t, rows, cols, move_rows, &j);
+    j.x = x;
+    j.y = y;
+    if (j.c == 1)
+        tn_parallel_for(tn_tape_context(t), j.a * j.b * tn_ranges(j.p, SQUARE), turn_task, &j);
+    else
+        tn_over_rows(t, j.a * j.q, j.b * j.p * j.c, copy_runs, &j);
 }
 
-/* ---- slice: columns [i[0], i[1]) ---- */
-
-static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+static int transpose_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *a = n->in[0];
-    int64_t from = n->attr.i[0], to = n->attr.i[1];
-    if (from < 0 || from >= to || to > tn_cols(a))
-        return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
-                         (long long)from, (long long)to, (long long)tn_cols(a));
+    if (tn_refuse_dim(t, n, n->attr.i[0]) || tn_refuse_dim(t, n, n->attr.i[1]))
+        return tn_tape_code(t);
+    int i = tn_along_of(a, n->attr.i[0]).dim, k = tn_along_of(a, n->attr.i[1]).dim;
     tn_like(out, a);
-    out->dim[a->ndim - 1] = to - from;
+    out->dim[i] = a->dim[k];
+    out->dim[k] = a->dim[i];
     return 0;
 }
 
-static void slice_forward(tn_tape *t, tn_node *n)
+static void transpose_forward(tn_tape *t, tn_node *n)
 {
-    const tn_tensor *a = n->in[0], *out = n->out;
-    move(t, tn_rows(a), tn_cols(out), a->x + n->attr.i[0], tn_cols(a), 0, out->x, tn_cols(out));
+    swap(t, job_of(t, n->in[0], n), n->in[0]->x, n->out->x);
 }
 
-/* y = a[from:to]; the other columns of da are zero */
-static void slice_backward(tn_tape *t, const tn_node *n)
+/* y is a with two dimensions changed, so da is dy with the same two changed. */
+static void transpose_backward(tn_tape *t, const tn_node *n)
 {
-    int64_t from = n->attr.i[0], to = n->attr.i[1], width = tn_cols(n->in[0]),
-            rows = tn_rows(n->in[0]);
+    int64_t count = tn_tensor_count(n->out);
     tn_real beta, *da = tn_grad(t, n, 0, &beta);
-    if (!da)
+    tn_real *back = da && beta != 0 ? tn_temporary(t, (size_t)count * sizeof *back) : da;
+    if (!back)
         return;
-    move(t, rows, to - from, n->out->g, to - from, beta, da + from, width);
-    if (beta != 0)
-        return;
-    move(t, rows, from, NULL, 0, 0, da, width);
-    move(t, rows, width - to, NULL, 0, 0, da + to, width);
+    swap(t, job_of(t, n->out, n), n->out->g, back);
+    if (back != da)
+        tn_add_values(t, count, back, beta, da);
 }
 
 /* clang-format off */
-const tn_op tn_op_slice = { .name = "slice", .inputs = 1, .rows = 1,
-    .shape = slice_shape, .forward = slice_forward, .backward = slice_backward,
+const tn_op tn_op_transpose = { .name = "transpose", .inputs = 1,
+    .shape = transpose_shape, .forward = transpose_forward, .backward = transpose_backward,
     .samples = (const tn_sample[]){
-        { .in = { { 1 } }, .attr = { .i = { 0, 1 } } },
-        { .in = { { 3, 5 } }, .attr = { .i = { 1, 4 } } },
-        { .in = { { 2, 3, 7 } }, .attr = { .i = { 0, 3 } } },
-        { .in = { { 4, 6 } }, .attr = { .i = { 5, 6 } } },
-        { .in = { { 1024, 2304 } }, .attr = { .i = { 768, 1536 } }, .bench = true },
+        { .in = { { 1 } }, .attr = { .i = { 0, -1 } } },
+        { .in = { { 3, 5 } }, .attr = { .i = { 0, 1 } } },
+        { .in = { { 17, 70 } }, .attr = { .i = { 1, 0 } } },
+        { .in = { { 2, 3, 4, 5 } }, .attr = { .i = { 1, 2 } } },
+        { .in = { { 2, 3, 4, 5 } }, .attr = { .i = { 0, -1 } } },
+        { .in = { { 4, 2, 3 } }, .attr = { .i = { 2, 1 } } },
+        { .in = { { 2, 3 } }, .attr = { .i = { 1, 1 } } },
+        { .in = { { 1024, 1024 } }, .attr = { .i = { 0, 1 } }, .bench = true },
+        { .in = { { 4, 256, 12, 64 } }, .attr = { .i = { 1, 2 } }, .bench = true },
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 } }, .attr = { .i = { 1, 4 } } }, "slice: columns 1 to 4 do not lie in a width of 3" },
-        { { .in = { { 2, 3 } }, .attr = { .i = { -1, 2 } } }, "slice: columns -1 to 2 do not lie in a width of 3" },
-        { { .in = { { 2, 3 } }, .attr = { .i = { 2, 2 } } }, "slice: columns 2 to 2 do not lie in a width of 3" },
+        { { .in = { { 2, 3 } }, .attr = { .i = { 0, 2 } } }, "transpose: (2,3) has no dimension 2; expected -2 to 1" },
+        { { .in = { { 2, 3 } }, .attr = { .i = { -3, 0 } } }, "transpose: (2,3) has no dimension -3; expected -2 to 1" },
         { .text = "" } } };
 /* clang-format on */
 
-tn_tensor *tn_slice(tn_tape *t, tn_tensor *a, int64_t from, int64_t to)
+tn_tensor *tn_transpose(tn_tape *t, tn_tensor *a, int dim, int other)
 {
-    return tn_apply(t, &tn_op_slice, (tn_tensor *[]){ a }, (tn_attr){ .i = { from, to } });
-}
-
-/* ---- concat ---- */
-
-static int concat_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    const tn_tensor *a = n->in[0], *b = n->in[1];
-    tn_like(out, b);
-    out->dim[b->ndim - 1] = tn_cols(a);
-    if (!tn_same_shape(out, a))
-        return tn_refuse_shapes(t, n);
-    out->dim[a->ndim - 1] = tn_cols(a) + tn_cols(b);
-    return 0;
-}
-
-static void concat_forward(tn_tape *t, tn_node *n)
-{
-    int64_t width = tn_cols(n->out), col = 0;
-    for (int i = 0; i < 2; i++) {
-        const tn_tensor *a = n->in[i];
-        move(t, tn_rows(a), tn_cols(a), a->x, tn_cols(a), 0, n->out->x + col, width);
-        col += tn_cols(a);
-    }
-}
-
-/* y = a beside b */
-static void concat_backward(tn_tape *t, const tn_node *n)
-{
-    int64_t width = tn_cols(n->out), col = 0;
-    for (int i = 0; i < 2; i++) {
-        const tn_tensor *a = n->in[i];
-        tn_real beta, *da = tn_grad(t, n, i, &beta);
-        if (da)
-            move(t, tn_rows(a), tn_cols(a), n->out->g + col, width, beta, da, tn_cols(a));
-        col += tn_cols(a);
-    }
-}
-
-/* clang-format off */
-const tn_op tn_op_concat = { .name = "concat", .inputs = 2, .rows = 3,
-    .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
-    .samples = (const tn_sample[]){
-        { .in = { { 1 }, { 1 } } },
-        { .in = { { 3, 5 }, { 3, 2 } } },
-        { .in = { { 2, 3, 1 }, { 2, 3, 7 } } },
-        { .in = { { 3, 4 }, { 3, 4 } }, .same = 2 },
-        { .in = { { 1024, 768 }, { 1024, 1536 } }, .bench = true },
-        { .in = { { 0 } } } },
-    .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 }, { 3, 3 } } }, "concat: shapes do not fit: (2,3) (3,3)" },
-        { { .in = { { 2, 3 }, { 2, 1, 3 } } }, "concat: shapes do not fit: (2,3) (2,1,3)" },
-        { .text = "" } } };
-/* clang-format on */
-
-tn_tensor *tn_concat(tn_tape *t, tn_tensor *a, tn_tensor *b)
-{
-    return tn_apply(t, &tn_op_concat, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
+    return tn_apply(t, &tn_op_transpose, (tn_tensor *[]){ a }, (tn_attr){ .i = { dim, other } });
 }

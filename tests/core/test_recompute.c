@@ -314,7 +314,7 @@ static tn_tensor *gives_null(tn_tape *t, void *arg, tn_tensor *x)
 static tn_tensor *goes_wrong(tn_tape *t, void *arg, tn_tensor *x)
 {
     (void)arg;
-    return tn_scale(t, tn_slice(t, x, 5, 3), 2);
+    return tn_scale(t, tn_slice(t, x, 1, 5, 3), 2);
 }
 
 static tn_tensor *gives_result_of_outside(tn_tape *t, void *arg, tn_tensor *x)
@@ -339,8 +339,8 @@ static const struct {
     const char *text;
 } refused[] = {
     { gives_null, "recompute: the block's result is NULL" },
-    { goes_wrong, "slice: columns 5 to 3 do not lie in a width of 8" },
-    { nested, "slice: columns 5 to 3 do not lie in a width of 8" },
+    { goes_wrong, "slice: elements 5 to 3 of dimension 1; expected 0 <= from < to <= 8" },
+    { nested, "slice: elements 5 to 3 of dimension 1; expected 0 <= from < to <= 8" },
     { gives_result_of_outside, "recompute: the block's result belongs to another tape" },
     { uses_result_of_outside, "add: operand 2 belongs to another tape" },
 };
@@ -368,7 +368,8 @@ START_TEST(a_mistake_in_backward_is_told)
     int calls = 0;
     tn_tensor *y = tn_recompute(f.t, goes_wrong_the_second_time, &calls, f.m.w[4]);
     ck_assert_int_eq(tn_backward(f.t, tn_sum(f.t, y)), TN_ESHAPE);
-    ck_assert_str_eq(tn_tape_error(f.t), "slice: columns 5 to 3 do not lie in a width of 8");
+    ck_assert_str_eq(tn_tape_error(f.t),
+                     "slice: elements 5 to 3 of dimension 1; expected 0 <= from < to <= 8");
     tn_tape_reset(f.t);
     train(f.t, &f.m, residual, true);
     close_fixture(&f);

@@ -172,7 +172,9 @@ static tn_tensor *too_large(tn_tape *t, int i, const char **text)
     switch (i) {
     case 0: return tn_linear(t, hollow(&x, LARGE / 4, 1), hollow(&a, LARGE, 1), NULL, TN_OUT_IN);
     case 1: return tn_matmul(t, hollow(&x, LARGE, 128), hollow(&a, 128, 256));
-    case 2: return tn_concat(t, hollow(&x, 256, LARGE / 2), hollow(&a, 256, LARGE / 2));
+    case 2:
+        hollow(&x, 256, LARGE / 2);
+        return tn_concat(t, 2, (tn_tensor *[]){ &x, hollow(&a, 256, LARGE / 2) }, 1);
     case 3: hollow(&x, 4, 1)->dtype = TN_I32; return tn_embed(t, hollow(&a, 1, 128 * LARGE), &x);
     default:
         return tn_lora(t, hollow(&y, LARGE, 1), hollow(&x, LARGE, 1), hollow(&a, LARGE, 1),

@@ -23,8 +23,9 @@ START_TEST(plain_ops_by_hand)
     tn_tensor *a = tensor(2, DIM(2, 2), VALUES(1, -2, 3, 4), false);
     tn_tensor *c = tensor(2, DIM(2, 2), VALUES(5, 6, -7, 8), false);
     tn_tensor *row = tensor(1, DIM(2), VALUES(10, 20), false),
-              *id = tn_tensor_new(TN_I32, 1, DIM(1), false);
-    id->i[0] = 1;
+              *id = tn_tensor_new(TN_I32, 1, DIM(1), false),
+              *mask = tn_tensor_new(TN_I32, 1, DIM(2), false);
+    id->i[0] = mask->i[1] = 1;
     expect("add", tn_add(b.t, a, c), VALUES(6, 4, -4, 12));
     expect("add a row", tn_add(b.t, a, row), VALUES(11, 18, 13, 24));
     expect("mul", tn_mul(b.t, a, c), VALUES(5, -12, -21, 32));
@@ -41,13 +42,29 @@ START_TEST(plain_ops_by_hand)
     expect("linear (out,in)", tn_linear(b.t, a, c, row, TN_OUT_IN), VALUES(3, -3, 49, 31));
     expect("linear (in,out)", tn_linear(b.t, a, c, row, TN_IN_OUT), VALUES(29, 10, -3, 70));
     expect("embed", tn_embed(b.t, a, id), VALUES(3, 4));
-    expect("slice", tn_slice(b.t, a, 1, 2), VALUES(-2, 4));
-    expect("concat", tn_concat(b.t, a, c), VALUES(1, -2, 5, 6, 3, 4, -7, 8));
+    expect("slice", tn_slice(b.t, a, 1, 1, 2), VALUES(-2, 4));
+    expect("slice of rows", tn_slice(b.t, a, -2, 1, 2), VALUES(3, 4));
+    tn_tensor *const parts[] = { a, c, a, c, a, c, a };
+    expect("concat", tn_concat(b.t, 2, parts, -1), VALUES(1, -2, 5, 6, 3, 4, -7, 8));
+    expect("concat of 7", tn_concat(b.t, 7, parts, 0),
+           VALUES(1, -2, 3, 4, 5, 6, -7, 8, 1, -2, 3, 4, 5, 6, -7, 8, 1, -2, 3, 4, 5, 6, -7, 8, 1,
+                  -2, 3, 4));
+    expect("stack", tn_stack(b.t, 2, parts, 0), VALUES(1, -2, 3, 4, 5, 6, -7, 8));
+    expect("stack inside", tn_stack(b.t, 2, parts, 1), VALUES(1, -2, 5, 6, 3, 4, -7, 8));
+    expect("stack of 7 behind", tn_stack(b.t, 7, parts, -1),
+           VALUES(1, 5, 1, 5, 1, 5, 1, -2, 6, -2, 6, -2, 6, -2, 3, -7, 3, -7, 3, -7, 3, 4, 8, 4, 8,
+                  4, 8, 4));
+    expect("paste", tn_paste(b.t, a, tn_slice(b.t, c, 1, 0, 1), 1, 1), VALUES(1, 5, 3, -7));
+    expect("transpose", tn_transpose(b.t, a, 0, -1), VALUES(1, 3, -2, 4));
+    expect("gather", tn_gather(b.t, row, id, 0), VALUES(20));
+    expect("masked_fill", tn_masked_fill(b.t, a, mask, 9), VALUES(1, 9, 3, 9));
+    expect("one_hot", tn_one_hot(b.t, id, 3), VALUES(0, 1, 0));
     expect("reshape", tn_reshape(b.t, a, 1, DIM(4)), VALUES(1, -2, 3, 4));
     tn_tensor_free(a);
     tn_tensor_free(c);
     tn_tensor_free(row);
     tn_tensor_free(id);
+    tn_tensor_free(mask);
     bench_free(b);
 }
 END_TEST
