@@ -38,8 +38,8 @@ curves_style curves_style_of(int fd)
     return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
 }
 
-/* Writes text from column `col` to at most `end`; returns the column behind it. A character takes
-   one cell; what the style cannot show becomes '?'. */
+/* Writes text from column `col`, at most to `end`. Returns the column after it. A character takes one
+   cell; a character that the style cannot show becomes '?'. */
 static int put(picture *p, int row, int col, int end, int colour, const char *s)
 {
     while (*s && col < end) {
@@ -93,7 +93,7 @@ static void put_axes(picture *p, const chart *c, const axis *x, const axis *y)
         put(p, BOTTOM + 1, 0, LABEL - 1, 0, c->x);
 }
 
-/* The dot at (x, y), counted in dots from the top left. ASCII has one dot a character. */
+/* Sets the dot at (x, y), in dots from the top left. ASCII has one dot per character. */
 static void dot(picture *p, int x, int y, int j)
 {
     static const unsigned char bit[4][2] = { { 1, 8 }, { 2, 16 }, { 4, 32 }, { 64, 128 } };
@@ -103,7 +103,7 @@ static void dot(picture *p, int x, int y, int j)
     p->owner[row][col] = (unsigned char)(j + 1);
 }
 
-/* A straight line of dots from a to b; of a contour every third. */
+/* Draws a line of dots from a to b. Of a contour only every third dot is drawn. */
 static void line(picture *p, const int a[2], const int b[2], int j)
 {
     int dx = b[0] - a[0], dy = b[1] - a[1];
@@ -115,8 +115,7 @@ static void line(picture *p, const int a[2], const int b[2], int j)
     }
 }
 
-/* Draws a curve as number j (-1: a contour); returns the row where it ends, or -1 if it has no
-   point. */
+/* Draws a curve as number j (-1: a contour). Returns the row of its end, or -1 without a point. */
 static int draw(picture *p, const chart *c, const curve *k, int j, const axis *x, const axis *y)
 {
     int across = p->style == CURVES_ASCII ? 1 : 2, down = p->style == CURVES_ASCII ? 1 : 4;
@@ -138,7 +137,7 @@ static int draw(picture *p, const chart *c, const curve *k, int j, const axis *x
     return end;
 }
 
-/* The curve's letter at the right of its end, in the nearest row that is free. */
+/* Puts the curve's letter right of its end, in the nearest free row. */
 static void put_letter(picture *p, int j, int row)
 {
     for (int away = 0; away < PLOT_H; away++)

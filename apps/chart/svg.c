@@ -14,7 +14,7 @@ enum {
 };
 /* clang-format on */
 
-/* Colours by Okabe and Ito, which colour-blind readers tell apart; by contrast to white. */
+/* Colours of Okabe and Ito, which colour-blind readers can tell apart, sorted by contrast to white. */
 static const char style[] =
     "<style>text{font:13px system-ui,sans-serif}.page{fill:#fff}.ink{fill:#1b1f24}"
     ".soft{fill:#57606a}.grid{stroke:#e4e7ea}.axis{stroke:#8c959f}path{fill:none}"
@@ -27,7 +27,7 @@ enum { COLOURS = 8 };
 
 typedef struct layout { /* of a chart; the plot is at (left, top) from the chart's corner */
     int columns, width, height, left, top, plot_w, plot_h, ticks_x, ticks_y;
-    bool legend_below; /* two names a line, which adds to the height; else at the right */
+    bool legend_below; /* two names per line below the plot; else the legend is at the right */
 } layout;
 
 /* clang-format off */
@@ -63,7 +63,7 @@ static double place_y(const panel *p, double y)
     return p->top + p->at.plot_h * (1 - axis_place(&p->y, y));
 }
 
-/* At most `most` characters of s, with what XML reserves escaped. */
+/* Appends at most `most` characters of s, escaped for XML. */
 static void escaped(tn_text *out, const char *s, int most)
 {
     for (; *s; s++) {
@@ -113,7 +113,7 @@ static void put_axes(const panel *p, tn_text *out)
               TITLE);
 }
 
-/* A path under construction. Of the points of a bucket the lowest and the highest are drawn. */
+/* A path that is being made. Of the points that share a column only the lowest and highest are drawn. */
 typedef struct pen {
     tn_text *out;
     bool dots, down; /* down: the path goes on from its last point */
@@ -158,7 +158,7 @@ static const char *dashes(const chart *c, int j)
 
 typedef enum stroke { THIN, THICK, SMOOTH, DOTS } stroke;
 
-/* A curve as one path in colour j (-1: a contour). DOTS: lines of no length, with round ends. */
+/* Appends a curve as one path in colour j (-1: a contour). DOTS are lines of length 0 with round ends. */
 static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text *out)
 {
     static const char dotted[] = "\" stroke-width=\"5\" stroke-linecap=\"round\"";
@@ -229,7 +229,7 @@ static int shown(const chart *c)
     return c->count < CURVES_MOST ? c->count : CURVES_MOST;
 }
 
-/* Bytes of all lines when none has more than so many points. */
+/* The bytes of all lines if each has at most so many points. */
 static int64_t bytes_of(const chart *c, int n, int64_t points)
 {
     int64_t sum = 0;
@@ -245,7 +245,7 @@ static int64_t bytes_of(const chart *c, int n, int64_t points)
     return sum;
 }
 
-/* Points a line may have so that the document stays small. */
+/* How many points a line may have if the document is to stay small. */
 static int64_t points_of(const chart *c, int n)
 {
     int64_t points = LEAST, room = ROOM - PANEL_BYTES * n;

@@ -31,7 +31,7 @@ static void copy_weights(const tn_params *p, tn_real *start, bool back)
 
 /* ---- one cell ---- */
 
-/* What is seen of a run as it goes. */
+/* What is recorded of a run while it goes on. */
 typedef struct watch {
     study *y;
     cell *c;
@@ -58,8 +58,7 @@ static void keep_time(watch *w, const run_event *event)
     w->update[w->n++] = event->update;
 }
 
-/* SIGUSR1 and SIGUSR2, between two steps: what is done is on the disk, and one line says what that
-   is. */
+/* Answers SIGUSR1 and SIGUSR2 between two steps: flushes the files, and prints one line. */
 static void serve_signals(const watch *w, const run *r, const run_event *event)
 {
     char lr[SHOWN];
@@ -88,7 +87,7 @@ static int on_event(void *arg, run *r, const run_event *event)
     return w->e->code || signals_stop();
 }
 
-/* The medians, over the steps behind the optimizer's warm-up if there are any. */
+/* The medians over the steps after the optimizer's warm-up, or over all if there are none. */
 static void take_medians(watch *w, int64_t warm_up)
 {
     const int64_t from = warm_up < w->n ? warm_up : 0;
@@ -100,7 +99,7 @@ static void take_medians(watch *w, int64_t warm_up)
     free(w->update);
 }
 
-/* Of all rows of a part. Exact answers are not counted for the windows of a text. */
+/* Evaluates all rows of a part. The windows of a text have no exact answers. */
 static int evaluate_all(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
 {
     if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
@@ -117,8 +116,7 @@ static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
-/* Opens every run of a seed once, so that what an optimizer refuses is reported before the first
-   run. */
+/* Opens every run of a seed once: what an optimizer refuses is reported before the first run. */
 static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     for (int64_t i = 0; i < y->count && !e->code; i++) {
@@ -131,7 +129,7 @@ static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
     return e->code;
 }
 
-/* What a run stands on, known before its first step. */
+/* Notes the facts of a run that are known before its first step. */
 static void describe_cell(cell *c, run *r)
 {
     const int64_t batches = r->steps * r->o->grad_accumulation_steps;
@@ -197,7 +195,7 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     return e->code;
 }
 
-/* Which optimizers want LoRA pairs and find none. */
+/* Prints which optimizers need LoRA pairs but have none. */
 static void pairs_line(const study *y, const setup *s)
 {
     const char *begin = "           there are no LoRA pairs: every weight goes to adamw under ";
@@ -240,8 +238,7 @@ static bool is_left(const study *y, int64_t seed)
     return false;
 }
 
-/* Refuses what can be known before the first run: optimizers that refuse their settings, and the
-   folder. */
+/* Reports before the first run what an optimizer refuses of its settings, and a folder in use. */
 static int begin_study(study *y, setup *s, tn_error *e)
 {
     if (try_cells(y, s, y->o->seed, e) || study_open(y, s, e))
@@ -285,7 +282,7 @@ static int run_seed(study *y, int64_t seed, bool first, tn_error *e)
     return e->code;
 }
 
-/* Rounds until no grid grows any more, a signal comes or something fails. */
+/* Makes rounds until no grid grows, a signal asks to stop, or an error occurs. */
 static int run_study(study *y, tn_error *e)
 {
     int added = 1;

@@ -74,7 +74,7 @@ static int choose_rates(leg *legs, tn_error *e)
     return e->code;
 }
 
-/* The options of `tenon train` for these runs: anybody can repeat one from the command line. */
+/* The options of `tenon train` for these runs: a run can be repeated from the command line. */
 static int demo_options(options *o, const options *asked, tn_error *e)
 {
     /* clang-format off */
@@ -106,7 +106,7 @@ static void rescale(tn_params *p)
     }
 }
 
-/* A signal asked to stop, or standard output is closed. */
+/* Did a signal ask to stop, or is standard output closed? */
 static bool stopped(void)
 {
     return signals_stop() || ferror(stdout);
@@ -150,7 +150,8 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
     return e->code;
 }
 
-/* optimizer NULL: the base as it is, scored. Not 0: an error, or a signal asked to stop. */
+/* Trains and scores; optimizer NULL: only scores the base. Returns other than 0 after an error, or if a
+   signal asked to stop. */
 static int run_leg(leg *l, const options *o, tn_error *e)
 {
     setup s = { 0 };
@@ -253,7 +254,7 @@ static void print_answers(const leg *base, const leg *best, const options *o)
     }
 }
 
-/* All runs, in order; legs has CONTENDERS + 3 places: base, contenders, the two rescaled. */
+/* Makes all runs in order. legs has CONTENDERS + 3 elements: base, contenders, the two rescaled. */
 static int run_all(leg *legs, const options *o, output *to, tn_error *e)
 {
     show("rates: chosen by `tenon compare` on validation data, " GRID "\n"
@@ -268,7 +269,7 @@ static int run_all(leg *legs, const options *o, output *to, tn_error *e)
             return e->code;
         print_row(l);
         if (l->optimizer && l->last.loss < best->last.loss)
-            best = l; /* by validation loss: the test records choose nothing */
+            best = l; /* by validation loss: test records choose nothing */
     }
     leg *adam = &legs[1 + CONTENDERS], *rite = adam + 1;
     *adam = (leg){ .optimizer = "adam", .lr = legs[2].lr, .rescaled = true };

@@ -32,7 +32,7 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
         return e->code;
     show("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
          100.0 * (double)score.exact / (double)score.records);
-    if (o->mask_prompt && score.records == f.records && !f.truncated) /* else a row is no answer */
+    if (o->mask_prompt && score.records == f.records && !f.truncated) /* rows are answers */
         show(", teacher-forced %lld", (long long)v.exact);
     show("\n");
     if (s->task)
@@ -40,8 +40,7 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
     return 0;
 }
 
-/* Where a folder has no test.jsonl and no split was named, adds to the error that valid.jsonl can
-   be read. */
+/* If a folder has no test.jsonl, and no split was given, adds to the error how to use valid.jsonl. */
 static void hint_split(const options *o, tn_error *e)
 {
     tn_error inner = { 0 };

@@ -34,7 +34,7 @@ static void read_stdin(tn_text *out, tn_error *e)
         out->n--;
 }
 
-/* The ids of prompt r. An empty one begins with the end token, which stands between texts. */
+/* Encodes prompt r. An empty prompt becomes the end token, which separates texts. */
 static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r, tn_error *e)
 {
     tn_text text = { 0 };
@@ -73,7 +73,7 @@ typedef struct teller {
     tn_error *e;
 } teller;
 
-/* Shows the tokens of a single prompt as they come, characters when they are whole. */
+/* Shows the tokens of a single prompt as soon as they form complete characters. */
 static void show_tokens(teller *t, const int32_t *ids, int64_t n)
 {
     tn_text text = { 0 };
@@ -109,7 +109,7 @@ static void print_rows(const setup *s, const options *o, const batch *b, tn_erro
     }
 }
 
-/* Says which rows ended because the model has no further position. */
+/* Prints which rows ended because the model has no more positions. */
 static void note_positions(const setup *s, const options *o, const batch *b)
 {
     const int64_t positions = s->model->positions;

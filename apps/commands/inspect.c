@@ -47,7 +47,7 @@ static int print_safetensors(const char *path, tn_error *e)
 
 /* ---- JSON files ---- */
 
-/* The members of an object that are no longer than a line. */
+/* Prints those members of an object that fit into a line. */
 static int print_json(const char *path, tn_error *e)
 {
     const tn_json *root = tn_json_read(path, e);
@@ -119,8 +119,8 @@ static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
     return e->code;
 }
 
-/* What training a model folder needs, computed from its shapes. A folder that cannot be a model has
-   been described already. */
+/* Prints the memory that training a model needs, from its shapes. What keeps the folder from being
+   trained is printed too, and is no error. */
 static int print_needs(const char *folder, tn_error *e)
 {
     char room[SHOWN];
@@ -178,7 +178,7 @@ static int print_folder(const char *folder, tn_error *e)
 
 /* ---- data ---- */
 
-/* The text of n ids of a record, from its id `from` on; an id without text as its number. */
+/* Prints the text of n ids of a record, beginning with id `from`. An id without text is a number. */
 static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
                          int64_t n, tn_error *e)
 {
@@ -220,7 +220,7 @@ static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t co
     }
 }
 
-/* Records as a training run of the model would see them; without a model, its tokenizer does. */
+/* Prints records as training would see them: for a model, or without one for a tokenizer. */
 static int print_data(const options *o, tn_error *e)
 {
     setup s = { 0 };
@@ -243,7 +243,7 @@ static int print_data(const options *o, tn_error *e)
     return e->code;
 }
 
-/* A file by its name; one of another name is read as safetensors, and may be something else. */
+/* Prints a file of a known name. Any other file is tried as safetensors. */
 static int print_other(const char *path, tn_error *e)
 {
     const size_t n = strlen(path);

@@ -38,7 +38,7 @@ static const experiment *find_experiment(const char *name, tn_error *e)
     return NULL;
 }
 
-/* "k=v" and "k=w" set the same. */
+/* Do both set the same name, as "k=v" and "k=w" do? */
 static bool same_name(const char *a, const char *b)
 {
     size_t n = strcspn(a, "=");
@@ -107,7 +107,7 @@ static void nothing(void *arg, const lab_state *now)
     (void)arg, (void)now;
 }
 
-/* What an optimizer refuses is reported before the first has run. */
+/* Reports what an optimizer refuses before the first one runs. */
 static int try_all(const lab *l, tn_error *e)
 {
     const double one = 1;

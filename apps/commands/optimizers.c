@@ -19,7 +19,7 @@ static const char *const kind_names[] = {
     [TN_R_BY_R] = "R x R, double",           [TN_SCALAR] = "a number, double"
 };
 
-/* What a claim holds from, to be read behind claims_when. */
+/* The start from which a claim holds; it is printed after claims_when. */
 static const char *start_of(const tn_optim_def *d)
 {
     return d->claims_nonzero ? ", from factors that are not zero" : "";
@@ -46,7 +46,7 @@ static void print_table(void)
 
 /* ---- in Markdown ---- */
 
-/* Text of a table's cell; outside of code the signs of Markdown are escaped, too. */
+/* The text of a table's cell. Outside of code the signs of Markdown are escaped too. */
 static void cell(tn_text *out, const char *s, bool code)
 {
     for (; *s; s++)

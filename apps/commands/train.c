@@ -33,9 +33,8 @@ static int write_used(job *j)
     return j->e->code;
 }
 
-/* With its first checkpoint a run that replaces another takes its place. A resume, which may have
-   more steps, writes its config.used then: until then config.used belongs to the checkpoint that is
-   there. */
+/* A run that replaces another takes its place with the first checkpoint. A resume, which may have more
+   steps, writes its config.used then too: before, config.used belongs to the existing checkpoint. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
@@ -48,7 +47,7 @@ static int save_checkpoint(job *j)
     return output_place(&j->out, j->e);
 }
 
-/* Between two steps: a checkpoint now, or a line that says where the run stands. */
+/* Answers a signal between two steps: saves a checkpoint, or prints a line with the state of the run. */
 static void serve_signals(job *j)
 {
     for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;)
@@ -77,8 +76,8 @@ static tn_file_type save_type(const options *o)
                                            : TN_FILE_F32;
 }
 
-/* The largest number of bytes of the result and one checkpoint: adapters of column blocks
-   (c_attn.q) are written as up to three times their numbers. */
+/* The bytes of the result and one checkpoint are at most so many. Adapters of column blocks (c_attn.q)
+   take up to three times their numbers. */
 static double disk_bytes(const job *j)
 {
     enum { SMALL = 1 << 16, FUSED = 3 }; /* configs, headers, the log's first lines */
@@ -92,7 +91,7 @@ static double disk_bytes(const job *j)
            SMALL;
 }
 
-/* Makes the folder, or continues what is in it. If nothing is replaced the log is visible. */
+/* Makes the folder, or continues what is in it. The log is visible at once if nothing is replaced. */
 static int begin(job *j, FILE **log)
 {
     tn_error *e = j->e;
@@ -116,7 +115,7 @@ static int save_result(job *j)
     tn_error *e = j->e;
     if (output_stage(&j->out, e))
         return e->code;
-    if (s->full || j->o->tokenizer) /* a base model has its own, unless it was made from the data */
+    if (s->full || j->o->tokenizer) /* a base model has one, unless it was made from the data */
         tn_tokenizer_save(s->tokenizer, j->out.work, e);
     if (!e->code && s->full)
         tn_model_save(s->model, j->out.work, save_type(j->o), e);
@@ -160,7 +159,7 @@ static int train(job *j)
     return 0;
 }
 
-/* Measures memory and time of two steps, and throws their result away. */
+/* Measures memory and time of two steps, whose result is not kept. */
 static int probe(job *j)
 {
     char a[SHOWN], b[SHOWN], c[SHOWN];
@@ -181,7 +180,7 @@ static int probe(job *j)
     return 0;
 }
 
-/* The same options, --auto-resume as --resume where there is a checkpoint. */
+/* The same options, with --auto-resume replaced by --resume if there is a checkpoint. */
 static options with_resume(const options *o, tn_error *e)
 {
     options out = *o;

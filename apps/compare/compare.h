@@ -6,8 +6,8 @@
    its grid, the grid grows beyond it by its own steps (compare_grid.c says when it stops), and
    a choice that stays at an edge is reported as one.
 
-   A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on behind
-   the last whole line (compare_files.c); until its end config.used says that it is incomplete. */
+   A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on after the
+   last complete line (compare_files.c). Until its end config.used says that it is incomplete. */
 #ifndef TN_APP_COMPARE_H
 #define TN_APP_COMPARE_H
 
@@ -19,8 +19,8 @@
 /* The largest numbers of rates: in a first grid, beyond each of its ends, in all. */
 enum { MOST_FIRST = 32, FURTHER = 16, MOST_RATES = MOST_FIRST + 2 * FURTHER };
 
-/* Losses that differ by less than this share count as equal: where a rate changes nothing, losses
-   still differ in their last digits. */
+/* Losses that differ by less than this share count as equal: even if a rate changes nothing, losses
+   differ in their last digits. */
 #define LITTLE 1e-5
 
 /* One run of a study. A number that is not known is NaN, a count -1. */
@@ -58,26 +58,26 @@ typedef struct study {
 /* What the seeds of one optimizer and rate gave. */
 typedef struct summary {
     int64_t runs, diverged;
-    double valid, spread; /* mean validation loss; over seeds, else over rows. Infinite when a run
-                             diverged or a seed is missing */
-    double test, exact;   /* of the test data, NaN without; exact: share of its records */
+    double valid;  /* mean validation loss; infinite if a run diverged or a seed is missing */
+    double spread; /* its standard deviation over seeds; of one seed its standard error over rows */
+    double test, exact; /* of the test data; NaN without any. exact: share of its records */
     double seconds, update;
     int64_t state;
 } summary;
 
-/* Where the best rate of an optimizer lies among those that were tried. NOWHERE: at an edge, with
-   the loss of the untrained model; there is no best rate then. */
+/* Where the best rate of an optimizer lies among the rates that were tried. NOWHERE: there is no best
+   rate, because the loss at the edge is that of the untrained model. */
 typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY, NOWHERE } edge;
 typedef struct place {
     edge edge;
     double next;  /* rate to try beyond the edge; 0: none */
-    char why[96]; /* why none, at an edge */
+    char why[96]; /* why there is none */
 } place;
 
 /* compare_grid.c */
-/* The optimizers and their first grids; with --resume what is done. */
+/* Makes the optimizers and their first grids; with --resume also the runs that are done. */
 int study_fill(study *y, tn_error *e);
-/* Adds cells where the best rate is at an edge; their number, or < 0. */
+/* Adds cells to grids whose best rate is at an edge. Returns their number, or < 0 after an error. */
 int study_extend(study *y, tn_error *e);
 /* The rates of an optimizer in ascending order; returns how many. */
 int study_rates(const study *y, int optimizer, double rates[MOST_RATES]);
@@ -88,7 +88,7 @@ summary study_summary(const study *y, int optimizer, double lr);
 double study_choice(const study *y, int optimizer); /* the rate with the lowest loss so far */
 /* Are all runs of this optimizer done, and does its grid not grow any more? */
 bool study_settled(const study *y, int optimizer);
-/* The choice that stands then; 0: there is none yet, or every rate diverged. */
+/* The rate that is chosen when the grid is settled. 0: not settled yet, or every rate diverged. */
 double study_chosen(const study *y, int optimizer);
 place study_place(const study *y, int optimizer);
 /* Mean loss of the untrained model over the seeds; NaN: not known. */
@@ -96,7 +96,7 @@ double study_untrained(const study *y);
 
 /* compare_runs.c */
 cell new_cell(int optimizer, double lr, int64_t seed);
-/* What a line about this run begins with, in both files. */
+/* Adds the beginning of a line about this run, the same in both files. */
 void cell_name(const study *y, const cell *c, tn_text *out);
 void cell_write(const study *y, const cell *c, tn_text *out);
 /* Line `number` of runs.jsonl. Refuses what is not a finished run of this study. */
@@ -105,14 +105,12 @@ int cell_read(const study *y, const char *line, size_t n, int64_t number, cell *
 /* compare_files.c */
 int study_check(study *y, tn_error *e); /* refuses a folder that holds a study, or none to resume */
 int study_load(study *y, tn_error *e);  /* y->old */
-/* Opens the files. s: the first seed's model and data, which a study that goes on must find as they
-   were. */
+/* Opens the files. s: the first seed's model and data, which must be the same in a resumed study. */
 int study_open(study *y, const setup *s, tn_error *e);
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
-void study_flush(study *y, tn_error *e); /* what is written so far is on the disk */
-/* Writes table.csv, and config.used of a complete study. An older study stays until this one is
-   complete. */
+void study_flush(study *y, tn_error *e); /* writes to the disk what is buffered */
+/* Writes table.csv, and config.used if the study is complete; only then an older study is replaced. */
 int study_finish(study *y, tn_error *e);
 void study_close(study *y);
 

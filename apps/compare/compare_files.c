@@ -3,13 +3,13 @@
        runs.jsonl    a line for each run that is finished
        curves.jsonl  losses on the way
        table.csv     a line for each run, written when the study is complete or was stopped
-       config.used   its options as a config file, and hashes of its model and data; a further
-                     line says that it is incomplete, until it is not
+       config.used   its options as a config file, and hashes of its model and data; until the study
+                     is complete, one more line says that it is not
 
    Runs are done one after another, and the curve of a run is on the disk before its line in
-   runs.jsonl. So what a kill leaves behind the last whole line of runs.jsonl, and in curves.jsonl
-   behind that run's curve, is of a run that was not finished: --resume cuts it off and begins the
-   run again. */
+   runs.jsonl. After a kill, bytes after the last complete line of runs.jsonl, and bytes of
+   curves.jsonl after the curve of that run, therefore belong to a run that did not finish: --resume
+   cuts them off and begins this run again. */
 #include "apps/compare/compare.h"
 #include "apps/run/config_used.h"
 #include "apps/run/show.h"
@@ -32,7 +32,7 @@ static int cannot_write(const char *path, tn_error *e)
 
 /* ---- writing ---- */
 
-/* Writes a line, which is freed, and sees that it arrived. */
+/* Writes a line and frees it. Refuses if it could not be written. */
 static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
 {
     const char *text = e->code ? NULL : tn_text_done(line, path, e);
@@ -41,7 +41,7 @@ static void write_line(FILE *f, const char *path, tn_text *line, tn_error *e)
     tn_text_free(line);
 }
 
-/* Everything of a file has reached the disk. */
+/* Waits until everything of a file is on the disk. */
 static void flush_file(FILE *f, const char *path, tn_error *e)
 {
     if (!e->code && tn_at_flush(fileno(f)))
@@ -76,7 +76,7 @@ void study_point(study *y, const cell *c, const run_event *event, tn_error *e)
     write_line(y->curves, y->paths[CURVES], &line, e);
 }
 
-/* config.used; until the study is complete, with the line that says so. */
+/* Writes config.used, with a line about an incomplete study until it is complete. */
 static int write_used(const study *y, tn_error *e)
 {
     tn_text text = { 0 };
@@ -92,7 +92,7 @@ int study_finish(study *y, tn_error *e)
         output_stage(&y->out, e);
     if (!e->code && !study_csv(y, e) && y->complete)
         write_used(y, e);
-    y->out.kept = y->out.before && !y->complete; /* it waits, for --resume */
+    y->out.kept = y->out.before && !y->complete; /* the files stay where they wait, for --resume */
     return y->out.kept ? e->code : output_place(&y->out, e);
 }
 
@@ -120,8 +120,7 @@ int study_load(study *y, tn_error *e)
     return e->code;
 }
 
-/* How many bytes of curves.jsonl are about the runs of y->old, which follow each other in both
-   files. */
+/* How many bytes of curves.jsonl are about y->old. Both files have the runs in the same order. */
 static long curves_kept(const study *y, tn_error *e)
 {
     size_t size = 0;
@@ -148,8 +147,8 @@ static long curves_kept(const study *y, tn_error *e)
     return kept;
 }
 
-/* The first option or fact that stands in one text and not, with this value, in the other; where
-   model and data lie may differ: what they hold is among the facts. NULL: there is none. */
+/* The first option or fact of one text that the other does not have with this value; NULL: there is
+   none. Paths of model and data may differ, because the facts have hashes of their contents. */
 static const char *differing(const char *one, const char *other)
 {
     for (const char *line = one, *end; (end = strchr(line, '\n')); line = end + 1) {
@@ -164,7 +163,7 @@ static const char *differing(const char *one, const char *other)
     return NULL;
 }
 
-/* A study goes on as what it was. */
+/* Refuses to resume a study with other options or facts. */
 static int check_used(const study *y, tn_error *e)
 {
     size_t size;
@@ -219,7 +218,8 @@ int study_open(study *y, const setup *s, tn_error *e)
         write_used(y, e);
     y->runs = output_lines(&y->out, "runs.jsonl", y->kept, e);
     y->curves = output_lines(&y->out, "curves.jsonl", kept, e);
-    return y->out.before ? e->code : output_place(&y->out, e); /* nothing is replaced: be seen */
+    /* If nothing is replaced, the files are visible at once. */
+    return y->out.before ? e->code : output_place(&y->out, e);
 }
 
 int study_check(study *y, tn_error *e)

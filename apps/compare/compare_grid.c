@@ -3,12 +3,12 @@
    When the lowest loss is at an edge of the rates, the best rate has not been found. So a grid
    grows by one rate per round, at the ratio it began with, while its best rate is at that edge. It
    stops, and the edge is reported,
-     - when the last step lowered the loss by less than LITTLE: a plateau could go on for ever;
+     - when the last step lowered the loss by less than LITTLE: a plateau could go on without end;
      - after FURTHER rates. At the usual ratio of 3.16 they are a factor of 10^8: a grid whose loss
        still falls there began in the wrong place, or its ratio is too small;
-     - at --lr-min, to which no schedule could fall, and at the limits of --learning-rate.
-   A grid of one rate has no ratio and does not grow. Where the loss at the edge is that of the
-   untrained model, no rate changed anything: that is reported instead of an edge. */
+     - at --lr-min, below which a schedule could not fall, and at the limits of --learning-rate.
+   A grid of one rate has no ratio and does not grow. If the loss at the edge is that of the untrained
+   model, no rate changed anything: this is reported instead of an edge. */
 #include "apps/compare/compare.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ int64_t study_done(const study *y)
     return done;
 }
 
-/* Has this run been done before? Then its result takes the cell's place. */
+/* If this run was done before, its result replaces the cell. */
 static void take_old(study *y, cell *c)
 {
     for (int64_t i = 0; i < y->olds; i++) {
@@ -78,7 +78,7 @@ int study_rates(const study *y, int optimizer, double rates[MOST_RATES])
 
 /* ---- grids ---- */
 
-/* x rounded to four digits: what is printed is what was used. */
+/* x rounded to four digits, so that the printed rate is the one that was used. */
 static double rounded(double x)
 {
     char text[32];
@@ -93,7 +93,7 @@ typedef struct grid {
     double lo, hi; /* of n rates at equal ratios; lo 0: the rates are a list */
 } grid;
 
-/* Rate i of n at equal ratios, lo being the first and hi the last; i may lie beyond them. */
+/* Rate i of n rates with equal ratios from lo to hi. i may be below 0 or above n - 1. */
 static double log_rate(double lo, double hi, int n, int i)
 {
     return rounded(i ? lo * tn_exp_of(tn_log_of(hi / lo) * i / (n - 1)) : lo);
@@ -113,7 +113,7 @@ static bool read_rate(const char *text, double *out)
     return read_real(text, out) && *out >= row->lo && *out <= row->hi;
 }
 
-/* "LO:HI:logN" or "X,Y,Z" into g; g->n is 0 if it is neither. */
+/* Reads "LO:HI:logN" or "X,Y,Z" into g. g->n is 0 if it is neither. */
 static void read_grid(const char *text, grid *g)
 {
     char word[64], lo[32], hi[32];
@@ -197,7 +197,7 @@ static double rate_beyond(const grid *g, edge side, int out)
     return log_rate(pair[0], pair[1], 2, side == LOWEST ? -out : 1 + out);
 }
 
-/* Did the step to the last rate take less than LITTLE off the loss? */
+/* Did the step to the last rate lower the loss by less than LITTLE? */
 static bool is_flat(const study *y, int optimizer, double last, double before)
 {
     const double loss = study_summary(y, optimizer, last).valid;
@@ -205,8 +205,8 @@ static bool is_flat(const study *y, int optimizer, double last, double before)
     return isfinite(other) && other - loss <= LITTLE * other;
 }
 
-/* Fills in the next rate beyond `last`, which is the edge and lies `out` rates beyond the first
-   grid g, or why none is tried. flat: the step to the edge was for nothing. */
+/* Finds the next rate after the edge `last`, or the reason why none is tried. The edge is `out` rates
+   beyond the first grid g. flat: the step to the edge did not lower the loss. */
 static void look_beyond(const study *y, const grid *g, double last, int out, bool flat, place *p)
 {
     const option *limits = &options_table[OPT_learning_rate];
@@ -226,11 +226,11 @@ static void look_beyond(const study *y, const grid *g, double last, int out, boo
         p->next = next;
 }
 
-/* Is a rate's loss that of the untrained model, but for its last digits? */
+/* Is a rate's loss that of the untrained model, apart from the last digits? */
 static bool is_untrained(const study *y, int optimizer, double lr)
 {
     const double untrained = study_untrained(y), loss = study_summary(y, optimizer, lr).valid;
-    return fabs(loss - untrained) <= LITTLE * untrained; /* false where one is not known */
+    return fabs(loss - untrained) <= LITTLE * untrained; /* false if one is not known */
 }
 
 place study_place(const study *y, int optimizer)
@@ -241,7 +241,7 @@ place study_place(const study *y, int optimizer)
     const double best = study_choice(y, optimizer);
     const bool low = best == rates[0], high = best == rates[n - 1];
     place p = { .edge = low && high ? ONLY : low ? LOWEST : high ? HIGHEST : INSIDE };
-    int below = 0, above = 0; /* of the rates, which are not among the first */
+    int below = 0, above = 0; /* rates below and above the first grid */
     first_grid(y, optimizer, &g);
     qsort(g.rate, (size_t)g.n, sizeof *g.rate, by_value);
     for (int i = 0; i < n; i++) {

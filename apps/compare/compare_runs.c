@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a line says about a run, behind its name. What is not known is left out. */
+/* The members of a line after the name of the run. A member that is not known is left out. */
 typedef struct field {
     const char *key;
-    enum { EXACT, TIME, COUNTED, HASH } kind; /* EXACT: read back as it was */
+    enum { EXACT, TIME, COUNTED, HASH } kind; /* EXACT: all bits are kept */
     size_t offset;
 } field;
 

@@ -9,9 +9,9 @@
 
 typedef struct widths {
     int name, rate, seed;
-} widths; /* of columns, in letters */
+} widths; /* of columns, in characters */
 
-/* As wide as the longest name, rate and seed of the study, or as most studies need. */
+/* Columns as wide as the longest name, rate and seed, but at least as wide as most studies need. */
 static widths columns(const study *y)
 {
     widths w = { 12, 9, 3 };
@@ -48,7 +48,7 @@ void study_line(const study *y, const cell *c)
          (unsigned long long)c->batches >> 32);
 }
 
-/* A number, or a dash of the same width where there is none. */
+/* Prints a number, or a dash of the same width if it is not known. */
 static void print_number(double x, double scale, const char *format)
 {
     char text[SHOWN];
@@ -56,7 +56,7 @@ static void print_number(double x, double scale, const char *format)
     show("%-*s", width, isnan(x) ? "-" : text);
 }
 
-/* The rates of an optimizer with their losses, the chosen one marked. */
+/* Prints the rates of an optimizer with their losses, and marks the chosen one. */
 static void print_rates(const study *y, int k)
 {
     double rates[MOST_RATES];
@@ -77,7 +77,7 @@ static void print_rates(const study *y, int k)
     show("\n");
 }
 
-/* What there is to know about an optimizer's best rate, behind its row. */
+/* The remark after an optimizer's row, about its best rate. */
 static const char *remark(const study *y, int k)
 {
     static const char *const edges[] = { [INSIDE] = "",
@@ -88,7 +88,7 @@ static const char *remark(const study *y, int k)
     return study_settled(y, k) ? edges[study_place(y, k).edge] : "  so far";
 }
 
-/* The row of an optimizer: its best rate and what came of it. */
+/* Prints the row of an optimizer: its best rate and the results with it. */
 static void print_row(const study *y, int k, widths w)
 {
     char state[SHOWN], valid[SHOWN], best[SHOWN];
@@ -108,7 +108,7 @@ static void print_row(const study *y, int k, widths w)
          show_bytes((double)s.state, state), remark(y, k));
 }
 
-/* Which optimizers' best rates lie at an edge of what was tried, and why no further one was. */
+/* Prints which best rates are at an edge of their grid, and why the grid did not grow. */
 static void print_edges(const study *y)
 {
     static const char *const where[] = {
@@ -124,7 +124,7 @@ static void print_edges(const study *y)
     }
 }
 
-/* Which optimizers' choices are no better than no training. */
+/* Prints which optimizers are not better than the untrained model. */
 static void print_no_better(const study *y)
 {
     const double untrained = study_untrained(y);
@@ -175,7 +175,7 @@ void study_table(const study *y)
 
 /* ---- table.csv ---- */
 
-/* A number behind its comma; nothing but the comma where there is none. */
+/* Adds a comma and a number, or the comma alone if the number is not known. */
 static void csv_real(tn_text *out, const char *format, double x)
 {
     tn_text_add(out, ",");
@@ -191,7 +191,7 @@ static void csv_count(tn_text *out, int64_t n)
         tn_text_add(out, ",%lld", (long long)n);
 }
 
-/* chosen: the word for where the rate lies, of the chosen rate; NULL: it is not chosen. */
+/* chosen: for the chosen rate, the word for its place in the grid; else NULL. */
 static void csv_row(const study *y, const cell *c, const char *chosen, tn_text *out)
 {
     char lr[SHOWN];

@@ -349,8 +349,7 @@ int output_place(output *out, tn_error *e)
     for (int i = 0; names[i].name; i++)
         results |= (unsigned)names[i].result << i;
     const unsigned files = waiting_files(out, e);
-    const bool result =
-        (files & results) != 0; /* then the older result goes, with all files of its run */
+    const bool result = (files & results) != 0; /* then all files of the older run go */
     const marker m = { .run = out->run,
                        .before = result ? 0 : out->before,
                        .unnumbered = out->resume && out->m.unnumbered,
@@ -376,8 +375,7 @@ void output_close(output *out)
         (out->run == out->m.run || !out->kind->checkpoints ||
          !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
-    if (out->made &&
-        (out->at < 0 || !output_here(out, &e))) /* otherwise OUT is now somebody else's folder */
+    if (out->made && (out->at < 0 || !output_here(out, &e))) /* else OUT is somebody else's now */
         parents_unmake(out->folder, out->made);
     if (out->work_at >= 0)
         close(out->work_at);

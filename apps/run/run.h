@@ -28,8 +28,7 @@ typedef struct run {
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
     tn_run_state state;
-    int64_t was_planned,
-        was_records; /* steps and records as planned before a resume; 0: not known */
+    int64_t was_planned, was_records; /* steps and records before a resume; 0: not known */
 } run;
 
 typedef struct run_event {
