@@ -12,6 +12,9 @@
         | t t t |     |       |     |x x x|     |   after the other: one call of the tile kernel
         |_____________|       |_________________|   for each panel
 
+   B may have any type (types.def). Its numbers become tn_real on the way into the panels, a few
+   rows at a time, and nowhere else: a whole weight is never widened.
+
    The rows t are read where they lie if A is row-major. If A is column-major (gradients of weights)
    they are turned into rows first: 88 % of the peak, against 83 with A packed into panels, which
    together with those of B do not fit the first-level cache. Every element of C is one chain over k
@@ -31,7 +34,11 @@ enum {
     TASK_ROWS = 64,  /* rows of a task are a multiple of this */
     SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
-    FEW_ROWS = 16    /* of A: B is then not packed (1 row: 24 GB/s instead of 15) */
+    FEW_ROWS = 8,    /* of A: a row-major B is then not packed (1 row: 0.4 to 0.7 of the time) */
+    /* B is packed in pieces that, widened, stay in the first-level cache. Row-major: some rows of
+       all panels, so that memory is read in long runs. Column-major: some rows of one panel. */
+    ROWS = 8,
+    COLUMN_ROWS = 128
 };
 
 typedef struct plan {
@@ -66,56 +73,97 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
     return w;
 }
 
-/* The panel of B that begins at (k, j), if the kernel can read it where it lies. NULL if it must be
-   packed: B is column-major, the panel is a narrow last one, or many rows of A pass over it. */
-static const tn_real *panel_in_place(const plan *w, int64_t k, int64_t j)
+/* A slab of B as tn_real, for the tile kernel. */
+typedef struct slab {
+    int64_t k, depth, j, cols; /* rows [k, k+depth) of columns [j, j+cols) */
+    const tn_real *x; /* row d of the panel that begins at column n is at x + d*rs + n*cs */
+    int64_t rs, cs;
+} slab;
+
+/* `rows` x `cols` of B from (k, j) on as tn_real: where they lie, or widened into `wide`. */
+static tn_matrix values_of_b(const plan *w, int64_t k, int64_t rows, int64_t j, int64_t cols,
+                             tn_real *wide)
 {
-    const tn_product *p = &w->p;
-    bool fits = p->bcs == 1 && p->n - j >= w->width && p->m <= FEW_ROWS;
-    return fits ? p->b + k * p->brs + j : NULL;
+    const tn_matrix *b = &w->p.b;
+    const int64_t from = k * b->rs + j * b->cs;
+    if (b->type == TN_REAL)
+        return (tn_matrix){ (const tn_real *)b->bytes + from, TN_REAL, rows, cols, b->rs, b->cs };
+    const bool by_rows = b->cs == 1;
+    const int64_t runs = by_rows ? rows : cols, length = by_rows ? cols : rows;
+    for (int64_t i = 0; i < runs; i++)
+        w->kernels->widen(b->type, b->bytes, from + i * (by_rows ? b->rs : b->cs), length,
+                          wide + i * length);
+    tn_matrix m = tn_matrix_of(wide, runs, length);
+    return by_rows ? m : tn_transposed(m);
 }
 
-/* Packs rows [k, k+depth) of columns [j, j+cols) of B, panel after panel. */
-static void pack_panels(const plan *w, int64_t k, int64_t depth, int64_t j, int64_t cols,
-                        tn_real *packed)
+/* Packs the slab into panels, piece by piece. What is widened on the way goes into `wide`. */
+static void pack_slab(const plan *w, slab *s, tn_real *packed, tn_real *wide)
 {
-    const tn_product *p = &w->p;
-    for (int64_t n = 0; n < cols; n += w->width)
-        if (!panel_in_place(w, k, j + n))
-            w->kernels->pack(depth, tn_min(w->width, cols - n),
-                             p->b + k * p->brs + (j + n) * p->bcs, p->brs, p->bcs,
-                             packed + n * depth);
+    const bool by_rows = w->p.b.cs == 1;
+    const int64_t most_rows = by_rows ? ROWS : COLUMN_ROWS,
+                  most_cols = by_rows ? s->cols : w->width;
+    for (int64_t j = 0; j < s->cols; j += most_cols)
+        for (int64_t d = 0; d < s->depth; d += most_rows) {
+            tn_matrix b = values_of_b(w, s->k + d, tn_min(most_rows, s->depth - d), s->j + j,
+                                      tn_min(most_cols, s->cols - j), wide);
+            const tn_real *x = b.bytes;
+            for (int64_t n = 0; n < b.cols; n += w->width)
+                w->kernels->pack(b.rows, tn_min(w->width, b.cols - n), x + n * b.cs, b.rs, b.cs,
+                                 packed + (j + n) * s->depth + d * w->width);
+        }
+    s->x = packed;
+    s->rs = w->width;
+    s->cs = s->depth;
 }
 
-/* Adds the products of slab [k, k+depth) to the part of C that begins at (i, j) and has `rows`
-   rows (at most `height`) and `cols` columns. In a triangle it takes the k that the longest of
-   these rows needs, perhaps none. (Attention at T 64 then takes 0.7 of the time.) */
-static void multiply_slab(const plan *w, int64_t i, int64_t rows, int64_t j, int64_t cols,
-                          int64_t k, int64_t depth, const tn_real *packed, tn_real *turned_a)
+/* The slab that begins at (k, j) and has at most `cols` columns. If few rows of A pass over it, a
+   row-major B is not packed, but for a narrow last panel that is read where it lies: the kernel
+   reads a panel to its full width, and behind the last row of B there may be nothing. */
+static slab slab_of(const plan *w, int64_t k, int64_t j, int64_t cols, tn_real *packed,
+                    tn_real *wide)
+{
+    slab s = { .k = k, .depth = tn_min(w->depth, w->p.k - k), .j = j, .cols = cols };
+    const bool widened = w->p.b.type != TN_REAL;
+    if (w->p.b.cs == 1 && w->p.m <= FEW_ROWS && (widened || cols >= w->width)) {
+        s.cols -= widened ? 0 : cols % w->width;
+        tn_matrix b = values_of_b(w, k, s.depth, j, s.cols, packed);
+        s.x = b.bytes;
+        s.rs = b.rs;
+        s.cs = 1;
+    } else {
+        pack_slab(w, &s, packed, wide);
+    }
+    return s;
+}
+
+/* Adds the products of the slab to the part of C that begins in row i and has `rows` rows (at most
+   `height`). In a triangle it takes the k that the longest of these rows needs, perhaps none.
+   (Attention at T 64 then takes 0.7 of the time.) */
+static void multiply_slab(const plan *w, int64_t i, int64_t rows, const slab *s, tn_real *turned_a)
 {
     const tn_product *p = &w->p;
-    int64_t edge = i + p->edge, first = 0, end = depth; /* of the slab's k */
+    int64_t edge = i + p->edge, first = 0, end = s->depth, cols = s->cols; /* of the slab's k */
     if (p->triangle == TN_A_UPPER)
-        first = tn_min(tn_max(edge - k, 0), depth);
+        first = tn_min(tn_max(edge - s->k, 0), s->depth);
     if (p->triangle == TN_A_LOWER)
-        end = tn_max(tn_min(edge + rows - k, depth), 0);
+        end = tn_max(tn_min(edge + rows - s->k, s->depth), 0);
     if (p->triangle == TN_C_LOWER)
-        cols = tn_min(edge + rows - j, cols);
-    const tn_real *a = p->a + i * p->ars + (k + first) * p->acs;
+        cols = tn_min(edge + rows - s->j, cols);
+    const tn_real *a = p->a + i * p->ars + (s->k + first) * p->acs;
     ptrdiff_t ars = p->ars, acs = p->acs;
     if (w->turn_a) {
-        w->kernels->turn(end - first, rows, a, acs, turned_a, depth);
+        w->kernels->turn(end - first, rows, a, acs, turned_a, s->depth);
         a = turned_a;
-        ars = depth;
+        ars = s->depth;
         acs = 1;
     }
     for (int64_t n = 0; n < cols; n += w->width) {
-        tn_real *c = p->c + i * p->ldc + j + n;
-        const tn_real *b = panel_in_place(w, k + first, j + n);
-        const tn_real *start = k > 0 || p->add ? c : p->bias ? p->bias + j + n : NULL;
+        tn_real *c = p->c + i * p->ldc + s->j + n;
+        const tn_real *start = s->k > 0 || p->add ? c : p->bias ? p->bias + s->j + n : NULL;
         w->kernels->tile(rows, tn_min(w->width, cols - n), end - first, a, ars, acs,
-                         b ? b : packed + n * depth + first * w->width, b ? p->brs : w->width,
-                         start, start == c ? p->ldc : 0, c, p->ldc);
+                         s->x + first * s->rs + n * s->cs, s->rs, start, start == c ? p->ldc : 0, c,
+                         p->ldc);
     }
 }
 
@@ -131,13 +179,14 @@ static void task(void *arg, int64_t t, int thread)
         atomic_store(&w->no_memory, true);
         return;
     }
-    tn_real *turned_a = packed + w->cols * w->depth;
-    for (int64_t k = 0; k < p->k; k += w->depth) {
-        int64_t depth = tn_min(w->depth, p->k - k);
-        pack_panels(w, k, depth, j, cols, packed);
-        for (int64_t i = first; i < end; i += w->height)
-            multiply_slab(w, i, tn_min(w->height, end - i), j, cols, k, depth, packed, turned_a);
-    }
+    tn_real *other = packed + w->cols * w->depth; /* what is widened of B, then rows of A turned */
+    slab s;
+    for (int64_t k = 0; k < p->k; k += w->depth)
+        for (int64_t n = 0; n < cols; n += s.cols) {
+            s = slab_of(w, k, j + n, cols - n, packed, other);
+            for (int64_t i = first; i < end; i += w->height)
+                multiply_slab(w, i, tn_min(w->height, end - i), &s, other);
+        }
 }
 
 static void all_tasks(void *arg, int64_t i, int thread)

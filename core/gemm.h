@@ -10,6 +10,8 @@
 
 #include "core/op.h"
 
+#include <assert.h>
+
 static inline int64_t tn_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -34,16 +36,20 @@ typedef enum tn_triangle {
     TN_C_LOWER  /* C[i][j] is unspecified for j > i + edge: it may be overwritten */
 } tn_triangle;
 
-/* A matrix that a product reads: element (i,j) at x[i*rs + j*cs]; one of rs and cs is 1. */
+/* A matrix that a product reads: element (i,j) is number i*rs + j*cs of an array; one of rs and cs
+   is 1. A left operand is TN_REAL. A right one may have any type (types.def) and, unless it is
+   TN_REAL, lie at any address. In a type with blocks the other stride, and the dimension that is
+   contiguous, are multiples of TN_RUN. */
 typedef struct tn_matrix {
-    const tn_real *x;
+    const void *bytes;
+    tn_dtype type;
     int64_t rows, cols, rs, cs;
 } tn_matrix;
 
 /* Columns of a row-major matrix that is `ld` wide. */
 static inline tn_matrix tn_matrix_part(const tn_real *x, int64_t rows, int64_t cols, int64_t ld)
 {
-    return (tn_matrix){ x, rows, cols, ld, 1 };
+    return (tn_matrix){ x, TN_REAL, rows, cols, ld, 1 };
 }
 
 /* A whole row-major matrix. */
@@ -54,15 +60,14 @@ static inline tn_matrix tn_matrix_of(const tn_real *x, int64_t rows, int64_t col
 
 static inline tn_matrix tn_transposed(tn_matrix a)
 {
-    return (tn_matrix){ a.x, a.cols, a.rows, a.cs, a.rs };
+    return (tn_matrix){ a.bytes, a.type, a.cols, a.rows, a.cs, a.rs };
 }
 
 typedef struct tn_product {
     int64_t m, n, k; /* C (m,n) = start + A (m,k) B (k,n) */
     const tn_real *a;
     int64_t ars, acs; /* element (i,k) of A at a[i*ars + k*acs]; one of the two is 1 */
-    const tn_real *b;
-    int64_t brs, bcs; /* element (k,j) of B at b[k*brs + j*bcs]; one of the two is 1 */
+    tn_matrix b;      /* (k,n), of any type */
     tn_real *c;
     int64_t ldc;         /* row i of C at c + i*ldc */
     bool add;            /* start is C itself; else zero, or the row `bias` */
@@ -71,21 +76,22 @@ typedef struct tn_product {
     int64_t edge; /* moves the diagonal of the triangle */
 } tn_product;
 
-/* C = beta C + A B with beta 0 or 1. A has as many columns as B has rows. */
+/* C = beta C + A B with beta 0 or 1. A has as many columns as B has rows, and is TN_REAL. */
 static inline tn_product tn_product_of(tn_matrix a, tn_matrix b, tn_real beta, tn_real *c,
                                        int64_t ldc)
 {
+    assert(a.type == TN_REAL);
     tn_product p = { .m = a.rows, .n = b.cols, .k = a.cols, .c = c, .ldc = ldc, .add = beta != 0 };
-    p.a = a.x, p.ars = a.rs, p.acs = a.cs;
-    p.b = b.x, p.brs = b.rs, p.bcs = b.cs;
+    p.a = a.bytes, p.ars = a.rs, p.acs = a.cs;
+    p.b = b;
     return p;
 }
 
 /* The order of sums is part of the definition: C[i][j] = start + s_0 + s_1 + ..., added from left
    to right. s_b is one chain of fused multiply-adds, which begins at 0 and takes k from b TN_KC to
-   (b + 1) TN_KC - 1 in ascending order. Threads, instruction set, m and the layout of an operand do
-   not change it. One exception: if A is stored column-major (acs is not 1: a sum over tokens) and
-   min(m, n) <= 64, chains are 256 long. k = 0 gives start. */
+   (b + 1) TN_KC - 1 in ascending order. Threads, instruction set, m, the layout of an operand and
+   the type of B do not change it. One exception: if A is stored column-major (acs is not 1: a sum
+   over tokens) and min(m, n) <= 64, chains are 256 long. k = 0 gives start. */
 int tn_gemm(tn_context *c, const tn_product *p); /* on all threads */
 /* On the calling thread, inside a parallel body. */
 int tn_gemm_here(tn_context *c, int thread, const tn_product *p);

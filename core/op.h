@@ -132,8 +132,10 @@ struct tn_op {
     int inputs;        /* operands: in[0] .. in[inputs-1] of a node */
     unsigned optional; /* bit i: operand i may be NULL */
     unsigned ids;      /* bit i: operand i is TN_I32 and has no gradient */
-    unsigned frozen;   /* bit i: operand i may have a type other than TN_REAL */
-    unsigned fixed;    /* bit i: operand i is a real table without gradient: it must not want one */
+    /* Bit i: operand i may be a frozen weight: of any type but TN_I32, and without gradient.
+       tn_widen reads its numbers, some at a time: no op makes a whole weight TN_REAL. */
+    unsigned frozen;
+    unsigned fixed; /* bit i: operand i is a real table without gradient: it must not want one */
     /* Bit i: dim[0] of operand i is a batch dimension, as is dim[0] of out: row r of out depends on
        row r of operand i only. A real operand of one dimension (a bias) is shared by all rows. */
     unsigned rows;

@@ -49,9 +49,9 @@ static size_t scratch(const tn_unit *u)
 static bool multiply(const tn_unit *u, int64_t m, int64_t n, int64_t k, const tn_real *a, bool at,
                      const tn_real *b, bool bt, bool add, tn_real *c)
 {
-    tn_product p = { .m = m, .n = n, .k = k, .c = c, .ldc = n, .add = add };
-    p.a = a, p.ars = at ? 1 : k, p.acs = at ? m : 1;
-    p.b = b, p.brs = bt ? 1 : n, p.bcs = bt ? k : 1;
+    tn_matrix left = at ? tn_transposed(tn_matrix_of(a, k, m)) : tn_matrix_of(a, m, k);
+    tn_matrix right = bt ? tn_transposed(tn_matrix_of(b, n, k)) : tn_matrix_of(b, k, n);
+    tn_product p = tn_product_of(left, right, add, c, n);
     return tn_gemm_here(u->context, u->thread, &p) == TN_OK;
 }
 

@@ -243,7 +243,6 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
 
 typedef struct chunk {
     int64_t from, rows, width; /* rows [from, from+rows) of those that count; C */
-    const tn_real *w;          /* (V,C) */
     tn_real *x;                /* (rows,C), gathered */
     int32_t *labels;           /* (rows) */
     job j;                     /* j.memory: z (rows,V) */
@@ -259,7 +258,7 @@ static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
         memcpy(c->x + i * width, x->x + row * width, (size_t)width * sizeof *c->x);
         c->labels[i] = labels->i[row];
     }
-    tn_matrix left = tn_matrix_of(c->x, c->rows, width), w = tn_matrix_of(c->w, vocab, width);
+    tn_matrix left = tn_matrix_of(c->x, c->rows, width), w = tn_matrix_weight(n->in[1]);
     tn_multiply(t, n, tn_product_of(left, tn_transposed(w), 0, c->j.memory, vocab));
     c->j.rows = c->rows;
     run(t, &c->j, chunk_loss);
@@ -280,12 +279,12 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
         return;
     n->saved = k;
     int64_t rows = tn_min(chunk_rows(vocab, k->dw != NULL), tn_rows(x));
-    chunk c = { .width = width, .w = tn_values(t, w), .j = job_of(t, NULL, 0, vocab) };
+    chunk c = { .width = width, .j = job_of(t, NULL, 0, vocab) };
     c.x = tn_temporary(t, (size_t)(rows * width) * sizeof *c.x);
     c.labels = tn_temporary(t, (size_t)rows * sizeof *c.labels);
     c.j.memory = tn_temporary(t, (size_t)(rows * vocab) * sizeof *c.j.memory);
     tn_real *loss = tn_temporary(t, (size_t)k->count * sizeof *loss);
-    if (!c.w || !c.x || !c.labels || !c.j.memory || !loss)
+    if (!c.x || !c.labels || !c.j.memory || !loss)
         return;
     c.j.labels = c.labels;
     c.j.loss = loss;

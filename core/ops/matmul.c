@@ -87,19 +87,17 @@ static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-/* What x is multiplied by, (in,out), in any layout. x NULL: memory is out. */
-static tn_matrix weight(tn_tape *t, const tn_node *n)
+/* What x is multiplied by, (in,out), in any layout. */
+static tn_matrix weight(const tn_node *n)
 {
-    tn_matrix w = tn_matrix_like(tn_values(t, n->in[1]), n->in[1]);
+    tn_matrix w = tn_matrix_weight(n->in[1]);
     return out_in(n) ? tn_transposed(w) : w;
 }
 
 static void linear_forward(tn_tape *t, tn_node *n)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2]; // (N,in) (out)?
-    tn_matrix w = weight(t, n);
-    if (!w.x)
-        return;
+    tn_matrix w = weight(n);
     tn_product p = tn_product_of(tn_matrix_like(x->x, x), w, 0, n->out->x, w.cols);
     p.bias = b ? b->x : NULL;
     tn_multiply(t, n, p);
@@ -108,9 +106,8 @@ static void linear_forward(tn_tape *t, tn_node *n)
 /* dX = dY W (out,in), or dY W^T (in,out) */
 static void linear_dx(tn_tape *t, const tn_node *n, tn_real beta, tn_real *dx)
 {
-    tn_matrix w = weight(t, n), dy = tn_matrix_like(n->out->g, n->out);
-    if (w.x)
-        tn_multiply(t, n, tn_product_of(dy, tn_transposed(w), beta, dx, w.rows));
+    tn_matrix w = weight(n), dy = tn_matrix_like(n->out->g, n->out);
+    tn_multiply(t, n, tn_product_of(dy, tn_transposed(w), beta, dx, w.rows));
 }
 
 /* dW = dY^T X (out,in), or X^T dY (in,out) */

@@ -1,4 +1,4 @@
-/* ops.c - what the ops share: products on the tape, frozen weights, sums over tokens. */
+/* ops.c - what the ops share: products on the tape, sums over tokens. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -44,6 +44,11 @@ tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a)
     return tn_matrix_of(x, tn_rows(a), tn_cols(a));
 }
 
+tn_matrix tn_matrix_weight(const tn_tensor *w)
+{
+    return (tn_matrix){ w->data, w->dtype, tn_rows(w), tn_cols(w), tn_cols(w), 1 };
+}
+
 void tn_multiply(tn_tape *t, const tn_node *n, tn_product p)
 {
     if (tn_gemm(tn_tape_context(t), &p))
@@ -71,33 +76,6 @@ void tn_add_values(tn_tape *t, int64_t count, const tn_real *x, tn_real beta, tn
 {
     passing j = { .x = x, .beta = beta, .y = y };
     tn_over_elements(t, count, pass_range, &j);
-}
-
-/* ---- frozen weights ---- */
-
-typedef struct widening {
-    const tn_kernels *kernels;
-    const tn_tensor *a;
-    tn_real *to;
-} widening;
-
-static void widen_range(void *arg, int64_t from, int64_t to, int thread)
-{
-    (void)thread;
-    const widening *w = arg;
-    w->kernels->widen(w->a->dtype, w->a->data, from, to - from, w->to + from);
-}
-
-const tn_real *tn_values(tn_tape *t, const tn_tensor *a)
-{
-    if (a->dtype == TN_REAL)
-        return a->x;
-    int64_t count = tn_tensor_count(a);
-    widening w = { .kernels = tn_kernels_on(t), .a = a };
-    w.to = tn_temporary(t, (size_t)count * sizeof *w.to);
-    if (w.to)
-        tn_over_elements(t, count, widen_range, &w);
-    return w.to;
 }
 
 /* ---- sums over tokens ---- */

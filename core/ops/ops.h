@@ -1,7 +1,7 @@
 /* ops.h - what the files of core/ops/ share. Internal header.
 
-       const tn_real *w = tn_values(t, n->in[1]);           values of a weight of any type
-       tn_multiply(t, n, tn_product_of(dy, b, beta, dx, in)); dx = beta dx + dy b
+       tn_matrix w = tn_matrix_weight(n->in[1]);              a weight (out,in) of any type
+       tn_multiply(t, n, tn_product_of(dy, w, beta, dx, in)); dx = beta dx + dy w
 
    Ownership: what these return is temporary memory of the tape. Errors stick to the tape. */
 #ifndef TN_OPS_H
@@ -36,13 +36,12 @@ const tn_kernels *tn_kernels_on(const tn_tape *t); /* of the tape's context */
 
 /* x as the matrix (N,C) whose rows are those of a: its values, or its gradient. */
 tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
+/* The values of w, which may have any type, as the right operand of a product. The product widens
+   a few rows at a time: a weight is never widened as a whole. */
+tn_matrix tn_matrix_weight(const tn_tensor *w);
 /* Runs the product on all threads. tn_no_memory sticks to the tape that memory is out. */
 void tn_multiply(tn_tape *t, const tn_node *n, tn_product p);
 void tn_no_memory(tn_tape *t, const tn_node *n);
-
-/* The values of a as tn_real: a->x itself, or a converted temporary copy. NULL when memory is
-   out. */
-const tn_real *tn_values(tn_tape *t, const tn_tensor *a);
 
 /* y (cols) = beta y + a sum over rows: `body` adds rows [from, to) to sum, which starts at zero;
    the sums of ranges of TN_TOKEN_RANGE rows are added in order. */

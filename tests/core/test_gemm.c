@@ -35,6 +35,11 @@ static tn_real *random_reals(size_t n, uint64_t stream)
     return x;
 }
 
+static tn_real b_at(const tn_product *p, int64_t k, int64_t j)
+{
+    return ((const tn_real *)p->b.bytes)[k * p->b.rs + j * p->b.cs];
+}
+
 /* The definition: blocks of k from 0, each a chain of multiply-adds, added in order. */
 static tn_real defined(const tn_product *p, tn_real start, int64_t i, int64_t j)
 {
@@ -42,7 +47,7 @@ static tn_real defined(const tn_product *p, tn_real start, int64_t i, int64_t j)
     for (int64_t first = 0; first < p->k; first += block) {
         tn_real s = 0;
         for (int64_t k = first; k < p->k && k < first + block; k++) {
-            tn_real a = p->a[i * p->ars + k * p->acs], b = p->b[k * p->brs + j * p->bcs];
+            tn_real a = p->a[i * p->ars + k * p->acs], b = b_at(p, k, j);
             s = sizeof(tn_real) == 4 ? (tn_real)fmaf((float)a, (float)b, (float)s)
                                      : (tn_real)fma((double)a, (double)b, (double)s);
         }
@@ -55,7 +60,7 @@ static void check_close(const tn_product *p, tn_real start, tn_real got, int64_t
 {
     long double sum = start, size = fabsl((long double)start);
     for (int64_t k = 0; k < p->k; k++) {
-        long double a = p->a[i * p->ars + k * p->acs], ab = a * p->b[k * p->brs + j * p->bcs];
+        long double a = p->a[i * p->ars + k * p->acs], ab = a * b_at(p, k, j);
         sum += ab;
         size += fabsl(ab);
     }
@@ -94,7 +99,7 @@ static void check_same(const example *e, const char *isa, int threads)
             ck_abort_msg("%s, %d threads, (%ld,%ld,%ld), A %ld,%ld, B %ld,%ld, add %d, bias %d: "
                          "element %ld of rows of %ld is %.9g, not %.9g",
                          isa, threads, (long)e->p.m, (long)e->p.n, (long)e->p.k, (long)e->p.ars,
-                         (long)e->p.acs, (long)e->p.brs, (long)e->p.bcs, e->p.add,
+                         (long)e->p.acs, (long)e->p.b.rs, (long)e->p.b.cs, e->p.add,
                          e->p.bias != NULL, (long)i - GUARD, (long)e->p.ldc, (double)e->c[i],
                          (double)e->after[i]);
 }
@@ -137,8 +142,8 @@ static tn_product random_product(uint64_t r)
     int64_t pad = tn_random(11, 0, 0, 8 * r + 6) % 3;
     p.ars = ta ? 1 : p.k + pad;
     p.acs = ta ? p.m + pad : 1;
-    p.brs = tb ? 1 : p.n + pad;
-    p.bcs = tb ? p.k + pad : 1;
+    p.b.rs = tb ? 1 : p.n + pad;
+    p.b.cs = tb ? p.k + pad : 1;
     p.ldc = p.n + pad;
     return p;
 }
@@ -151,7 +156,7 @@ START_TEST(random_shapes)
         tn_product p = random_product(r);
         example e = { 0 };
         p.a = e.a = random_reals((size_t)((p.m + 2) * (p.k + 2)), 3 * r);
-        p.b = e.b = random_reals((size_t)((p.k + 2) * (p.n + 2)), 3 * r + 1);
+        p.b.bytes = e.b = random_reals((size_t)((p.k + 2) * (p.n + 2)), 3 * r + 1);
         e.bias = random_reals((size_t)p.n, 3 * r + 2);
         p.add = r % 3 == 1;
         p.bias = r % 3 == 2 ? e.bias : NULL;
@@ -183,7 +188,7 @@ START_TEST(triangles)
         p.edge = (int64_t)(tn_random(12, 0, 0, r) % 120) - 40;
         example e = { 0 };
         p.a = e.a = random_reals((size_t)((p.m + 2) * (p.k + 2)), 3 * r);
-        p.b = e.b = random_reals((size_t)((p.k + 2) * (p.n + 2)), 3 * r + 1);
+        p.b.bytes = e.b = random_reals((size_t)((p.k + 2) * (p.n + 2)), 3 * r + 1);
         p.add = r % 2;
         for (int64_t i = 0; i < p.m && p.triangle != TN_C_LOWER; i++)
             for (int64_t k = 0; k < p.k; k++)
@@ -221,9 +226,7 @@ START_TEST(matrix_of_ones)
                      .a = ones,
                      .ars = K,
                      .acs = 1,
-                     .b = ones,
-                     .brs = 1,
-                     .bcs = K,
+                     .b = tn_transposed(tn_matrix_of(ones, N, K)),
                      .c = out,
                      .ldc = N };
     ck_assert_int_eq(tn_gemm(c, &p), TN_OK);
@@ -251,9 +254,7 @@ static void one_tile(void *arg, int64_t i, int thread)
                      .a = a,
                      .ars = TILE,
                      .acs = 1,
-                     .b = a,
-                     .brs = 1,
-                     .bcs = TILE,
+                     .b = tn_transposed(tn_matrix_of(a, TILE, TILE)),
                      .c = b->out + i * TILE * TILE,
                      .ldc = TILE };
     if (i % 2)

@@ -1,5 +1,5 @@
 /* test_ops_memory.c - how ops deal with memory.
-   Weights in bf16 and f16, both layouts, masks that are not stored, work that is cut into
+   Frozen weights of every type, both layouts, masks that are not stored, work that is cut into
    ranges, and what the streamed ops never hold. */
 #include "tests/support/op_samples.h"
 
@@ -33,45 +33,83 @@ START_TEST(half_has_its_value)
 }
 END_TEST
 
-/* Operand i of the call becomes a frozen weight of random bits; returned is one of the same values. */
-static tn_tensor *freeze(tn_call *c, int i, tn_dtype type, tn_tape *t)
+/* Random bytes; the exponents of infinity and NaN do not occur. */
+static tn_tensor *frozen_weight(tn_dtype type, int ndim, const int64_t dim[])
 {
-    tn_tensor *real = c->in[i], *w = tn_tensor_new(type, real->ndim, real->dim, false);
-    int64_t count = tn_tensor_count(w);
-    tn_tensor *ids = tn_tensor_new(TN_I32, 1, DIM(real->dim[0]), false);
-    for (int64_t k = 0; k < count; k++) /* exponents from 2^-3 to 1 */
-        ((uint16_t *)w->data)[k] =
-            (uint16_t)((tn_random(1, 1, 0, (uint64_t)k) & (type == TN_BF16 ? 0x81ff : 0x8fff)) |
-                       (type == TN_BF16 ? 0x3e00 : 0x3000));
-    for (int32_t k = 0; k < real->dim[0]; k++)
-        ids->i[k] = k;
-    memcpy(real->x, tn_embed(t, w, ids)->x, (size_t)count * sizeof *real->x);
+    tn_tensor *w = tn_tensor_new(type, ndim, dim, false);
+    ck_assert_ptr_nonnull(w);
+    for (size_t k = 0; k < tn_tensor_bytes(w); k++)
+        ((unsigned char *)w->data)[k] = (unsigned char)(tn_random(1, 1, 0, k) & 0xbf);
+    return w;
+}
+
+/* The sample with rows of operand i that are whole blocks of the type: each dimension, of any
+   operand, that is as long as such a row becomes `block` times as long. */
+static tn_sample with_blocks(tn_sample s, int i, int64_t block)
+{
+    int64_t row = 0;
+    for (int d = 0; s.in[i][d]; d++)
+        row = s.in[i][d];
+    for (int k = 0; k < TN_MAX_INPUTS; k++)
+        for (int d = 0; s.in[k][d]; d++)
+            s.in[k][d] *= s.in[k][d] == row ? block : 1;
+    return s;
+}
+
+static void check_frozen(const tn_op *op, int sample, int i, tn_dtype type, tn_tape *t)
+{
+    const tn_sample s = with_blocks(op->samples[sample], i, tn_dtype_block(type));
+    tn_call c = tn_call_new(op, &s, sample, 0);
+    tn_tensor *real = c.in[i], *frozen = frozen_weight(type, real->ndim, real->dim);
+    ck_assert_int_eq(tn_widen(type, frozen->data, 0, tn_tensor_count(real), real->x), 0);
     real->wants_grad = false;
-    c->in[i] = w;
-    tn_tensor_free(ids);
-    return real;
+    tn_numbers with_real = tn_call_numbers(&c, t, false);
+    c.in[i] = frozen;
+    tn_numbers with_frozen = tn_call_numbers(&c, t, false);
+    ck_assert_int_gt(with_real.count, 0);
+    ck_assert_int_eq(with_frozen.count, with_real.count);
+    ck_assert_msg(!memcmp(with_frozen.x, with_real.x, (size_t)with_real.count * sizeof(tn_real)),
+                  "%s, %s, operand %d in %s", op->name, c.name, i, tn_dtype_name(type));
+    free(with_frozen.x);
+    free(with_real.x);
+    c.in[i] = real;
+    tn_tensor_free(frozen);
+    tn_call_free(&c);
 }
 
 START_TEST(frozen_weight_gives_the_same_bits)
 {
     const tn_op *op = tn_ops[_i];
     bench b = bench_new();
-    for (int i = 0; i < op->inputs; i++)
-        for (int k = 0; op->frozen >> i & 1 && k < tn_samples_count(op); k++) {
-            if (op->samples[k].bench || op->samples[k].same)
-                continue;
-            tn_call c = tn_call_new(op, &op->samples[k], k, 0);
-            tn_tensor *real = freeze(&c, i, k % 2 ? TN_BF16 : TN_F16, b.t), *frozen = c.in[i];
-            tn_numbers with_half = tn_call_numbers(&c, b.t, false);
-            c.in[i] = real;
-            tn_numbers with_real = tn_call_numbers(&c, b.t, false);
-            ck_assert_int_eq(with_half.count, with_real.count);
-            ck_assert_mem_eq(with_half.x, with_real.x, (size_t)with_half.count * sizeof(tn_real));
-            free(with_half.x);
-            free(with_real.x);
-            tn_tensor_free(frozen);
-            tn_call_free(&c);
-        }
+    for (tn_dtype type = TN_BF16; type < TN_DTYPES; type++)
+        for (int i = 0; i < op->inputs; i++)
+            for (int k = 0; op->frozen >> i & 1 && k < tn_samples_count(op); k++)
+                if (!op->samples[k].bench && !op->samples[k].same)
+                    check_frozen(op, k, i, type, b.t);
+    bench_free(b);
+}
+END_TEST
+
+/* Forward and backward of products with weights that would be 8 MB or more as tn_real. */
+START_TEST(no_weight_is_widened_as_a_whole)
+{
+    enum { N = 3, C = 1024, V = 2048 };
+    const tn_dtype type = (tn_dtype)_i;
+    bench b = bench_new();
+    tn_tensor *x = tensor(2, DIM(N, C), NULL, true), *w = frozen_weight(type, 2, DIM(V, C));
+    tn_tensor *v = frozen_weight(type, 2, DIM(C, V)), *labels = tn_tensor_new(TN_I32, 1, DIM(N), 0);
+    tn_tensor *y = tn_linear(b.t, x, w, NULL, TN_OUT_IN);
+    tn_tensor *z = tn_linear(b.t, x, v, NULL, TN_IN_OUT);
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, labels, 0);
+    loss = tn_add(b.t, loss, tn_sum(b.t, tn_mul(b.t, y, z)));
+    loss = tn_add(b.t, loss, tn_sum(b.t, tn_embed(b.t, v, labels)));
+    ck_assert_ptr_nonnull(loss);
+    ck_assert_int_eq(tn_backward(b.t, loss), 0);
+    ck_assert_uint_lt(tn_tape_memory(b.t), (size_t)(V * C) * sizeof(tn_real) / 2);
+    tn_tensor_free(x);
+    tn_tensor_free(w);
+    tn_tensor_free(v);
+    tn_tensor_free(labels);
     bench_free(b);
 }
 END_TEST
@@ -242,6 +280,7 @@ void tests(TCase *c)
         ops++;
     tcase_add_loop_test(c, half_has_its_value, 0, sizeof halves / sizeof *halves);
     tcase_add_loop_test(c, frozen_weight_gives_the_same_bits, 0, ops);
+    tcase_add_loop_test(c, no_weight_is_widened_as_a_whole, TN_BF16, TN_DTYPES);
     tcase_add_test(c, layouts_give_the_same_bits);
     tcase_add_test(c, dropout_drops_its_share);
     tcase_add_test(c, sum_of_many);

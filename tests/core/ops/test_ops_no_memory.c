@@ -127,9 +127,7 @@ START_TEST(product_without_memory)
                              .a = x,
                              .ars = N,
                              .acs = 1,
-                             .b = x,
-                             .brs = N,
-                             .bcs = 1,
+                             .b = tn_matrix_of(x, N, N),
                              .c = y,
                              .ldc = N };
             atomic_store(&left, 0);
