@@ -145,15 +145,47 @@ int tn_lora_end(tn_model *m, int64_t before, tn_error *e)
 }
 
 /* The factor NAME.WHAT.weight */
-static tn_tensor *add_factor(tn_model *m, const char *name, const char *what, int64_t rows,
+static tn_tensor *add_factor(tn_params *p, const char *name, const char *what, int64_t rows,
                              int64_t cols, double s)
 {
     char full[256];
     snprintf(full, sizeof full, "%s.%s.weight", name, what);
-    tn_tensor *w = tn_params_add(m->params, full, 2, (int64_t[]){ rows, cols });
+    tn_tensor *w = tn_params_add(p, full, 2, (int64_t[]){ rows, cols });
     if (w)
-        tn_params_find(m->params, full)->lora_scale = s;
+        tn_params_find(p, full)->lora_scale = s;
     return w;
+}
+
+/* Adds the factors of a target to the params, and makes `a` their adapter at the end of the layer's
+   list. */
+static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, double s,
+               double dropout, tn_error *e)
+{
+    tn_tensor *A = add_factor(p, t->name, "lora_A", rank, t->in, s);
+    tn_tensor *B = add_factor(p, t->name, "lora_B", t->width, rank, s);
+    if (!A || !B)
+        return tn_fail(e, tn_params_error(p)->code, "%s", tn_params_error(p)->text);
+    a->a = A;
+    a->b = B;
+    a->s = s;
+    a->dropout = dropout;
+    a->col = t->col;
+    a->stream = tn_stream(t->name);
+    tn_adapter **end = &t->layer->lora;
+    while (*end)
+        end = &(*end)->next;
+    *end = a;
+    return 0;
+}
+
+/* A ~ U(-1/sqrt(in), 1/sqrt(in)), with its name as stream. */
+static void start_factor(const tn_params *p, const tn_target *t, const tn_adapter *a)
+{
+    char full[256];
+    snprintf(full, sizeof full, "%s.lora_A.weight", t->name);
+    if (a->a->x)
+        tn_fill_uniform(a->a->x, tn_tensor_count(a->a), 1 / sqrt((double)t->in),
+                        tn_context_seed(tn_params_context(p)), tn_stream(full));
 }
 
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
@@ -162,20 +194,7 @@ tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s,
     tn_adapter *a = m->adapters;
     while (a->a)
         a++;
-    tn_tensor *A = add_factor(m, t->name, "lora_A", rank, t->in, s);
-    tn_tensor *B = add_factor(m, t->name, "lora_B", t->width, rank, s);
-    if (!A || !B) {
-        tn_fail(e, tn_params_error(m->params)->code, "%s", tn_params_error(m->params)->text);
-        return NULL;
-    }
-    *a = (tn_adapter){
-        .a = A, .b = B, .s = s, .dropout = dropout, .col = t->col, .stream = tn_stream(t->name)
-    };
-    tn_adapter **end = &t->layer->lora;
-    while (*end)
-        end = &(*end)->next;
-    *end = a;
-    return a;
+    return put(m->params, a, t, rank, s, dropout, e) ? NULL : a;
 }
 
 static int check_options(const tn_lora_options *o, tn_error *e)
@@ -207,13 +226,37 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
         if (!tn_target_is_wanted(&t, names))
             continue;
         tn_adapter *a = tn_lora_put(m, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e);
-        char full[256];
-        snprintf(full, sizeof full, "%s.lora_A.weight", t.name);
-        if (a && a->a->x)
-            tn_fill_uniform(a->a->x, o->rank * t.in, 1 / sqrt((double)t.in),
-                            tn_context_seed(m->context), tn_stream(full));
+        if (a)
+            start_factor(m->params, &t, a);
     }
     return tn_lora_end(m, before, e);
+}
+
+int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e)
+{
+    const int missing = tn_given(e, p && l && o, __func__);
+    if (missing)
+        return missing;
+    const tn_error *broken = tn_params_error(p);
+    const tn_target t = tn_target_layer(l);
+    if (broken->code)
+        return tn_fail(e, broken->code, "%s", broken->text);
+    if (!t.layer || l->lora)
+        return tn_fail(e, t.layer ? TN_ESTATE : TN_EARG, "%s %s", t.layer ? t.name : "this layer",
+                       t.layer ? "has an adapter already; merge it first" : "has no weight");
+    const int64_t before = tn_params_count(p);
+    tn_adapter *a = check_options(o, e) ? NULL : tn_params_add_adapter(p);
+    if (!a)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the adapter of %s", t.name);
+    if (put(p, a, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e)) {
+        tn_params_cut(p, before);
+        return e->code;
+    }
+    start_factor(p, &t, a);
+    tn_tensor_freeze(l->w);
+    if (l->b)
+        tn_tensor_freeze(l->b);
+    return 0;
 }
 
 /* W += s B A, W stored (out,in) or (in,out). */
@@ -231,6 +274,24 @@ static void merge(const tn_linear_layer *l, const tn_adapter *a)
             *w = (tn_real)((double)*w + a->s * sum);
         }
     }
+}
+
+int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e)
+{
+    const int missing = tn_given(e, p && l, __func__);
+    if (missing)
+        return missing;
+    if (!l->lora || tn_params_is_sketch(p))
+        return tn_fail(e, TN_ESTATE, "%s has no adapter to merge",
+                       l->name ? l->name : "this layer");
+    for (const tn_adapter *a = l->lora; a; a = a->next) {
+        merge(l, a);
+        for (int64_t i = tn_params_count(p); i-- > 0;)
+            if (tn_params_at(p, i)->w == a->a || tn_params_at(p, i)->w == a->b)
+                tn_params_remove(p, i);
+    }
+    l->lora = NULL;
+    return 0;
 }
 
 int tn_lora_merge(tn_model *m, tn_error *e)

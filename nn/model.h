@@ -38,6 +38,8 @@ int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
 /* Takes weight i out of the set, frozen. Where an optimizer knows the set, it keeps the weight's
    memory until the set ends: the optimizer then sees that the weight is frozen. */
 void tn_params_remove(tn_params *p, int64_t i);
+/* Zeros, which the params free at their end. NULL when memory is out. */
+tn_adapter *tn_params_add_adapter(tn_params *p);
 /* Removes the weights from number `count` on, and the error. */
 void tn_params_cut(tn_params *p, int64_t count);
 /* The factors in a checkpoint-N folder of a LoRA run, put on the model. */

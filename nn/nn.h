@@ -64,6 +64,14 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only);
 /* A hash for the same purpose, of the trained weights or of the frozen ones. Its values are other
    ones, and it is eight times as fast. */
 uint64_t tn_params_digest(const tn_params *p, bool trained);
+/* Writes the weights whose names match the shell pattern ("*.lora_?.weight"; NULL: all) as one
+   safetensors file of F64, F32, F16 or BF16, as tn_file_write does. Refuses numbers that the type
+   cannot hold, and a pattern that matches nothing. */
+int tn_params_save(const tn_params *p, const char *pattern, const char *path, tn_file_type type,
+                   tn_error *e);
+/* Fills the weights that match from such a file, which must hold them, with these names and shapes
+   and finite numbers, and nothing else. After an error no weight has changed. */
+int tn_params_open(tn_params *p, const char *pattern, const char *path, tn_error *e);
 /* Says what is computed with the weights, which their names and shapes do not show. A model gives
    its config. Only a hash of the text is kept: a part of tn_base. */
 void tn_params_describe(tn_params *p, const char *text);
@@ -82,6 +90,7 @@ typedef struct tn_adapter { /* one adapter on a linear layer, or on columns of i
     int64_t col;            /* first output column it adds to */
     uint64_t stream;        /* of random numbers, for its dropout */
     struct tn_adapter *next;
+    struct tn_adapter *made_before; /* for the params that own it */
 } tn_adapter;
 
 typedef struct tn_linear_layer {
@@ -181,6 +190,15 @@ typedef struct tn_lora_options {
 /* Puts adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0; freezes all other weights.
    Refuses a name that matches nothing, and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
+/* LoRA on one layer of a model of your own, without a family: adds the factors
+   "NAME.lora_A.weight" (R,in), uniform as above, and "NAME.lora_B.weight" (out,R), zeros, to the
+   params, and freezes the layer's weight and bias. o->targets is not read. Other weights go on
+   being trained: tn_params_freeze stops them. The params own the adapter. Refuses a layer that has
+   one. After an error the layer is as it was. */
+int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e);
+/* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out of
+   the params. What tn_lora_merge says of pointers and optimizers holds here, too. */
+int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a
    folder checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights. That
    a checkpoint belongs to this base is checked by tn_checkpoint_check, not here. Layers that

@@ -18,6 +18,7 @@ struct tn_params {
     int64_t room;     /* a power of two */
     tn_param **table; /* finds the weights of the set by their names: 2 * room places */
     bool sketch;      /* no weight has memory */
+    tn_adapter *adapters; /* those of tn_lora_add_layer, made last first */
     uint64_t description; /* its hash; 0: none */
     tn_error error;
 };
@@ -66,6 +67,11 @@ void tn_params_free(tn_params *p)
         return;
     for (int64_t i = 0; i < p->kept; i++)
         free_param(p->all[i]);
+    while (p->adapters) {
+        tn_adapter *a = p->adapters;
+        p->adapters = a->made_before;
+        free(a);
+    }
     free(p->all);
     free(p->table);
     tn_context_free(p->context);
@@ -162,6 +168,16 @@ void tn_params_remove(tn_params *p, int64_t i)
         return;
     p->kept--;
     free_param(a);
+}
+
+tn_adapter *tn_params_add_adapter(tn_params *p)
+{
+    tn_adapter *a = calloc(1, sizeof *a);
+    if (a) {
+        a->made_before = p->adapters;
+        p->adapters = a;
+    }
+    return a;
 }
 
 void tn_params_cut(tn_params *p, int64_t count)

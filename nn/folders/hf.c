@@ -216,22 +216,11 @@ tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e)
 
 static int save_weights(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
 {
-    int64_t n = tn_params_count(m->params);
-    tn_entry *entries = calloc((size_t)n, sizeof *entries);
     char *path = tn_path_join(folder, "model.safetensors");
-    if (!entries || !path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    for (int64_t i = 0; i < n && !e->code; i++) {
-        const tn_param *p = tn_params_at(m->params, i);
-        entries[i] =
-            (tn_entry){ .name = p->name, .type = type, .ndim = p->w->ndim, .real = p->w->x };
-        memcpy(entries[i].dim, p->w->dim, sizeof p->w->dim);
-        tn_weight_check_numbers(p->name, p->w->x, tn_tensor_count(p->w), type, e);
-    }
-    if (!e->code)
-        tn_safetensors_write(path, entries, n, (const char *const[]){ "format", "pt", NULL }, e);
+    if (!path)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    tn_params_save(m->params, NULL, path, type, e);
     free(path);
-    free(entries);
     return e->code;
 }
 

@@ -223,8 +223,96 @@ START_TEST(an_adapter_changes_its_columns_alone)
 }
 END_TEST
 
+/* y of a layer of 3 inputs and 2 outputs, and the gradients of its factors where they are. */
+static void run_layer(const tn_linear_layer *l, tn_tape *t, tn_real y[2])
+{
+    tn_tensor *x = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 1, 3 });
+    memcpy(x->x, (tn_real[]){ 1, -2, 3 }, sizeof(tn_real[3]));
+    memcpy(y, tn_linear_layer_run(l, t, x)->x, sizeof(tn_real[2]));
+    tn_tape_reset(t);
+}
+
+/* A layer of one's own, in both layouts: it starts as the base, the factors alone are trained, and
+   merging gives y = (W + s B A) x. */
+START_TEST(a_layer_without_a_family)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 3 });
+    tn_tape *t = tn_tape_new(c);
+    tn_params *p = tn_params_new(c);
+    tn_linear_layer l = tn_linear_layer_new(p, "mine", 3, 2, _i ? TN_IN_OUT : TN_OUT_IN, true, 1);
+    const tn_lora_options o = { .rank = 2, .alpha = 3 };
+    tn_real base[2], adapted[2], after[2];
+    run_layer(&l, t, base);
+    tn_lora_add_layer(p, &l, &o, &e);
+    must(&e);
+    ck_assert_int_eq(tn_params_trained(p), 2 * 3 + 2 * 2);
+    ck_assert_double_eq(tn_params_find(p, "mine.lora_B.weight")->lora_scale, 1.5);
+    run_layer(&l, t, adapted);
+    ck_assert_mem_eq(base, adapted, sizeof base);
+    for (int i = 0; i < 4; i++)
+        l.lora->b->x[i] = (tn_real)(i - 1);
+    run_layer(&l, t, adapted);
+    for (int i = 0; i < 2; i++) {
+        double sum = 0; // of s B A x
+        for (int r = 0; r < 2; r++)
+            for (int k = 0; k < 3; k++)
+                sum += 1.5 * (double)l.lora->b->x[2 * i + r] * (double)l.lora->a->x[3 * r + k] *
+                       (double[]){ 1, -2, 3 }[k];
+        ck_assert_double_eq_tol((double)(adapted[i] - base[i]), sum, 1e-5);
+    }
+    tn_lora_add_layer(p, &l, &o, &e);
+    must_fail(&e, TN_ESTATE, "mine has an adapter already; merge it first");
+    tn_lora_merge_layer(p, &l, &e);
+    must(&e);
+    run_layer(&l, t, after);
+    for (int i = 0; i < 2; i++)
+        ck_assert_double_eq_tol((double)after[i], (double)adapted[i], 1e-5);
+    ck_assert_int_eq(tn_params_count(p), 2);
+    tn_lora_merge_layer(p, &l, &e);
+    must_fail(&e, TN_ESTATE, "mine.weight has no adapter to merge");
+    tn_params_free(p);
+    tn_tape_free(t);
+    tn_context_free(c);
+}
+END_TEST
+
+/* clang-format off */
+static const struct { bool broken, empty, taken; tn_lora_options o; int code; const char *text; } layer_refused[] = {
+    { .o = { .rank = 0, .alpha = 1 }, .code = TN_EARG, .text = "LoRA rank 0; expected 1 to 65536" },
+    { .o = { .rank = 1, .alpha = -1 }, .code = TN_EARG, .text = "LoRA alpha -1" },
+    { .empty = true, .o = { .rank = 1, .alpha = 1 }, .code = TN_EARG, .text = "this layer has no weight" },
+    { .broken = true, .o = { .rank = 1, .alpha = 1 }, .code = TN_EARG, .text = "mine.weight: there is a weight" },
+    { .taken = true, .o = { .rank = 1, .alpha = 1 }, .code = TN_EARG, .text = "mine.lora_B.weight: there is a weight" },
+};
+/* clang-format on */
+
+/* After a refusal the layer and its weight are as they were, and no factor is left. */
+START_TEST(a_layer_is_refused)
+{
+    tn_error e = { 0 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
+    tn_params *p = tn_params_new(c);
+    tn_linear_layer l = tn_linear_layer_new(p, "mine", 3, 2, TN_OUT_IN, false, 1);
+    if (layer_refused[_i].taken)
+        tn_params_add(p, "mine.lora_B.weight", 1, (int64_t[]){ 1 });
+    if (layer_refused[_i].broken)
+        tn_params_add(p, "mine.weight", 1, (int64_t[]){ 1 });
+    const int64_t count = tn_params_count(p);
+    tn_linear_layer none = { 0 };
+    tn_lora_add_layer(p, layer_refused[_i].empty ? &none : &l, &layer_refused[_i].o, &e);
+    must_fail(&e, layer_refused[_i].code, layer_refused[_i].text);
+    ck_assert_int_eq(tn_params_count(p), count);
+    ck_assert(!l.lora && l.w->wants_grad);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_loop_test(c, a_layer_without_a_family, 0, 2);
+    tcase_add_loop_test(c, a_layer_is_refused, 0, sizeof layer_refused / sizeof *layer_refused);
     tcase_add_loop_test(c, targets_are_found_as_in_peft, 0, sizeof patterns / sizeof *patterns);
     tcase_add_loop_test(c, layers_have_any_name, 0, sizeof layer_names / sizeof *layer_names);
     tcase_add_loop_test(c, wrong_options_are_refused, 0, sizeof refused / sizeof *refused);

@@ -8,11 +8,11 @@
 
 typedef struct fixture {
     null_fixture base;
-    char *temporary, *fresh;
-    const char *word, *name, *key, *folder;
+    char *temporary, *fresh, *file;
+    const char *word, *name, *all, *key, *folder;
     const int64_t *dim, *lengths;
     tn_params *params, *sketch;
-    tn_linear_layer *linear, linear_layer;
+    tn_linear_layer *linear, linear_layer, *adapted_layer, other_layer;
     tn_norm_layer *norm, norm_layer;
     tn_tensor *x, *q, *ids;
     const tn_json *config;
@@ -71,6 +71,7 @@ static null_fixture *open_fixture(void)
     *f = (fixture){ .temporary = temporary(),
                     .word = "word",
                     .name = "layer.weight",
+                    .all = "*",
                     .key = "n_layer",
                     .folder = GOLDEN "tiny_models/gpt2",
                     .dim = dim,
@@ -83,6 +84,7 @@ static null_fixture *open_fixture(void)
                     .made = calloc(1, sizeof *f->made),
                     .eval = calloc(1, sizeof *f->eval) };
     f->fresh = tn_path_join(f->temporary, "fresh");
+    f->file = tn_path_join(f->temporary, "weights.safetensors");
     f->outs[0] = f->ids_out;
     f->base.c = tn_context_new(&(tn_options){ .threads = 1 });
     f->base.t = tn_tape_new(f->base.c);
@@ -90,7 +92,11 @@ static null_fixture *open_fixture(void)
     f->sketch = tn_params_sketch(f->base.c);
     f->linear_layer = tn_linear_layer_new(f->params, "layer", 2, 2, TN_OUT_IN, false, 1);
     f->norm_layer = tn_norm_layer_new(f->params, "norm", 2, 1e-5);
+    f->other_layer = tn_linear_layer_new(f->params, "other", 2, 2, TN_OUT_IN, false, 1);
+    tn_lora_add_layer(f->params, &f->other_layer, &lora, &f->base.e);
+    tn_params_save(f->params, NULL, f->file, TN_FILE_F32, &f->base.e);
     f->linear = &f->linear_layer;
+    f->adapted_layer = &f->other_layer;
     f->norm = &f->norm_layer;
     f->x = tn_tensor_new(TN_REAL, 2, dim, false);
     open_models(f);
@@ -117,6 +123,7 @@ static void close_fixture(null_fixture *base)
     tn_context_free(f->base.c);
     discard(f->temporary);
     free(f->fresh);
+    free(f->file);
     free(f->outs);
     free(f->made);
     free(f->eval);

@@ -11,6 +11,7 @@ static const struct {
     { "mlp", "256 of 256 right" },
     { "own_optimizer", "slope 2.0" },
     { "own_op", "soft_abs: 0 findings\nslope 1.99" },
+    { "own_lora .", "resumed  step  400  loss 0.0067\nthe same bits" },
     { "own_gpt t.txt", "step 600  loss" },
     { "base_text 3 1 short", "{\"prompt\":" },
 };
@@ -26,7 +27,8 @@ START_TEST(runs_and_ends_well)
 }
 END_TEST
 
-static const char *const refusing[] = { "mlp", "own_optimizer", "own_op", "own_gpt t.txt" };
+static const char *const refusing[] = { "mlp", "own_optimizer", "own_op", "own_lora .",
+                                        "own_gpt t.txt" };
 
 /* Where there is no context there is an exit status, not a crash. */
 START_TEST(ends_without_a_context)
