@@ -39,8 +39,9 @@ size_t tn_balance_bytes(const tn_unit *u)
     return (4 * (size_t)(u->r * u->r) + tn_preconditioner_work(u->r)) * sizeof(double);
 }
 
-/* Eigenvalues w and, as rows of e, eigenvectors of a; a is overwritten. False: a is singular. */
-static bool regular(int64_t r, double *a, double *w, double *e)
+/* Eigenvalues w and, as rows of e, eigenvectors of a. False: a is singular. Behind w lie r r + 3 r
+   more doubles for the work. */
+static bool regular(int64_t r, const double *a, double *w, double *e)
 {
     tn_eigen(r, a, w, w + r, e);
     return w[0] > tn_gram_cut(r) * w[r - 1];
@@ -56,8 +57,7 @@ bool tn_balance_of(const tn_unit *u, char *memory, tn_balance *out)
         tn_tall f = tn_weight_of(u, x);
         tn_tall_gram(f, f, out->work, u->wide, out->gram[x]);
     }
-    memcpy(t, out->gram[TN_LORA_B], (size_t)rr * sizeof *t);
-    if (!regular(r, t, w, e))
+    if (!regular(r, out->gram[TN_LORA_B], w, e))
         return false;
     for (int64_t j = 0; j < rr; j++)
         root[j] = sqrt(w[j / r]) * e[j]; /* (1) */

@@ -158,12 +158,7 @@ const tn_optim_def tn_optim_lora_rite = {
     .presets = {
         { "authors", "gauss_seidel=0 prior=0 cut=0 skip=1" },
     },
-    .slots = {
-        { "d", TN_LIKE_X }, { "old", TN_LIKE_X },
-        { "v.A", TN_R_BY_R }, { "v.B", TN_R_BY_R },
-        { "t.A", TN_R_BY_R }, { "t.B", TN_R_BY_R },
-        { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR },
-    },
+    .slots = TN_RITE_SLOTS,
     .pairs = true, .keeps_scratch = true, .scratch = tn_rite_scratch,
     .measure = measure, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED, .decay = "weight_decay",

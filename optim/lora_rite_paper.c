@@ -68,12 +68,7 @@ const tn_optim_def tn_optim_lora_rite_paper = {
         { "beta1", 0.9, TN_SHARE, "decay of the first moment" },
         { "eps", 1e-6, TN_ABOVE_0, "added to the root of the second moment" },
     },
-    .slots = {
-        { "d", TN_LIKE_X }, { "old", TN_LIKE_X },
-        { "v.A", TN_R_BY_R }, { "v.B", TN_R_BY_R },
-        { "t.A", TN_R_BY_R }, { "t.B", TN_R_BY_R },
-        { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR },
-    },
+    .slots = TN_RITE_SLOTS,
     .pairs = true, .scratch = tn_rite_scratch, .step = step,
     .claims = TN_INVARIANT_FULL, .clip = TN_CLIP_REFUSED,
 };

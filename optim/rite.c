@@ -86,10 +86,8 @@ void tn_rite_transport(const tn_unit *u, int x, const tn_rite *m)
 void tn_rite_spectra(const tn_unit *u, int x, const tn_rite *m)
 {
     const double *of[2] = { u->slot[TN_RITE_V + x][0], m->moved };
-    for (int n = 0; n < 2; n++) {
-        memcpy(m->k, of[n], (size_t)(u->r * u->r) * sizeof *m->k);
-        tn_eigen(u->r, m->k, m->w + n * u->r, m->work, m->l); /* for (5) */
-    }
+    for (int n = 0; n < 2; n++)
+        tn_eigen(u->r, of[n], m->w + n * u->r, m->work, m->l); /* for (5) */
 }
 
 void tn_rite_second_moment(const tn_unit *u, int x, const tn_rite *m, double a, double b)
@@ -103,8 +101,7 @@ void tn_rite_second_moment(const tn_unit *u, int x, const tn_rite *m, double a, 
 void tn_rite_root(const tn_unit *u, int x, const tn_rite *m, tn_rite_floor f)
 {
     const int64_t r = u->r;
-    memcpy(m->k, u->slot[TN_RITE_V + x][0], (size_t)(r * r) * sizeof *m->k);
-    tn_eigen(r, m->k, m->w, m->work, m->l);
+    tn_eigen(r, u->slot[TN_RITE_V + x][0], m->w, m->work, m->l);
     double top = fmax(m->w[r - 1], 0);
     for (int64_t k = 0; k < r; k++) {
         double w = fmax(m->w[k], 0), lifted = w + f.share * (top - w);      /* (b), (c) */

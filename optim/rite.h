@@ -27,6 +27,12 @@ enum {
     TN_RITE_RHO = TN_RITE_T + 2 /* TN_SCALAR, two: (5), which each page has for itself */
 };
 
+/* .slots of both pages, in the order of these names. */
+/* clang-format off */
+#define TN_RITE_SLOTS { { "d", TN_LIKE_X }, { "old", TN_LIKE_X }, { "v.A", TN_R_BY_R }, { "v.B", TN_R_BY_R }, \
+                        { "t.A", TN_R_BY_R }, { "t.B", TN_R_BY_R }, { "rho.A", TN_SCALAR }, { "rho.B", TN_SCALAR } }
+/* clang-format on */
+
 typedef struct tn_rite {    /* the scratch of a unit; (r,r) where nothing else is noted */
     double *gram[2], *t[2]; /* of each factor: X^T X and its T */
     double *uu[2];          /* of each factor: U^T U at c = 1 */

@@ -22,7 +22,6 @@
 #include "optim/optim.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Milliseconds per step for a side of 64, 128, 256, 512, 1024: 0.5, 3.5, 25, 200, 1800. With 128, a
    small model is whitened from both sides, a large one on the side of the rank only. */
@@ -70,14 +69,13 @@ static size_t scratch(const tn_unit *u)
 static void root_of(int64_t s, const double *sum, bool quarter, double least, double *work,
                     double *out)
 {
-    double *a = work, *e = a + s * s, *w = e + s * s;
-    memcpy(a, sum, (size_t)(s * s) * sizeof *a);
-    tn_eigen(s, a, w, w + s, e);
+    double *e = work, *w = e + s * s, *rest = w + s;
+    tn_eigen(s, sum, w, rest, e);
     for (int64_t i = 0; i < s; i++) {
         double root = sqrt(w[i] > least ? w[i] : least);
         w[i] = 1 / (quarter ? sqrt(root) : root);
     }
-    tn_from_eigen(s, w, e, a, out);
+    tn_from_eigen(s, w, e, rest, out);
 }
 
 /* (1) or (2) of this side; then d = `from`, multiplied from this side by the root of the sum. */

@@ -201,12 +201,12 @@ static double scale_to_one(int64_t r, double *a)
     return 1 / by;
 }
 
-void tn_eigen(int64_t r, double *a, double *w, double *work, double *e)
+void tn_eigen(int64_t r, const double *of, double *w, double *work, double *e)
 {
-    double *off = work, *v = off + r, *p = v + r, unit = scale_to_one(r, a);
-    memset(e, 0, (size_t)(r * r) * sizeof *e);
-    for (int64_t i = 0; i < r; i++)
-        e[i * r + i] = 1;
+    double *a = work, *off = a + r * r, *v = off + r, *p = v + r;
+    memcpy(a, of, (size_t)(r * r) * sizeof *a);
+    double unit = scale_to_one(r, a);
+    tn_small_diagonal(r, 1, e);
     tridiagonalise(r, a, e, w, off, v, p);
     off[r - 1] = 0;
     for (int64_t first = 0; first < r; first++)
@@ -241,9 +241,8 @@ double tn_gram_cut(int64_t r)
 
 void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, double *t)
 {
-    double *a = work, *e = a + r * r, *w = e + r * r, *rest = w + r;
-    memcpy(a, gram, (size_t)(r * r) * sizeof *a);
-    tn_eigen(r, a, w, rest, e);
+    double *e = work, *w = e + r * r, *rest = w + r;
+    tn_eigen(r, gram, w, rest, e);
     double least = fmax(tn_gram_cut(r), cut) * w[r - 1];
     for (int64_t k = 0; k < r; k++) {
         double f = w[k] > least ? 1 / sqrt(w[k]) : 0;
@@ -255,11 +254,10 @@ void tn_inverse_root(int64_t r, const double *gram, double cut, double *work, do
 void tn_symmetric_inverse_root(int64_t r, const double *gram, double size, double cut, double *work,
                                double *out)
 {
-    double *a = work, *e = a + r * r, *w = e + r * r, *rest = w + r;
-    memcpy(a, gram, (size_t)(r * r) * sizeof *a);
-    tn_eigen(r, a, w, rest, e);
+    double *e = work, *w = e + r * r, *rest = w + r;
+    tn_eigen(r, gram, w, rest, e);
     double least = fmax(tn_gram_cut(r) * size, cut * w[r - 1]);
     for (int64_t k = 0; k < r; k++)
         w[k] = w[k] > least ? 1 / sqrt(w[k]) : 0;
-    tn_from_eigen(r, w, e, a, out);
+    tn_from_eigen(r, w, e, rest, out);
 }

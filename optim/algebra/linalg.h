@@ -40,8 +40,8 @@ void tn_small_scale(int64_t r, double by, double *a);     /* a = by a */
 double tn_small_trace(int64_t r, const double *a);
 
 /* Eigenvalues w, ascending, and eigenvectors of a symmetric a: a = sum over k of w[k] e_k e_k^T,
-   where e_k is row k of e. a is overwritten. work: 3 r doubles. */
-void tn_eigen(int64_t r, double *a, double *w, double *work, double *e);
+   where e_k is row k of e. work: r r + 3 r doubles. */
+void tn_eigen(int64_t r, const double *a, double *w, double *work, double *e);
 /* out = sum over k of f[k] e_k e_k^T. work: (r,r). */
 void tn_from_eigen(int64_t r, const double *f, const double *e, double *work, double *out);
 /* An eigenvalue of X^T X counts as zero below this share of the largest one: the square of the

@@ -32,12 +32,10 @@ tn_gram_facts tn_preconditioner(const tn_unit *u, int factor, double delta, doub
     int64_t r = u->r, rr = r * r;
     tn_tall y = tn_weight_of(u, factor);
     tn_tall_gram(y, y, work, u->wide, out);
-    double *gram = work, *e = gram + rr, *w = e + rr, *spare = w + r, square = 0;
-    for (int64_t j = 0; j < rr; j++) {
-        gram[j] = out[j];
+    double *e = work, *w = e + rr, *spare = w + r, square = 0;
+    for (int64_t j = 0; j < rr; j++)
         square += out[j] * out[j];
-    }
-    tn_eigen(r, gram, w, spare, e);
+    tn_eigen(r, out, w, spare, e);
     double least = delta > 0 ? 0 : tn_gram_cut(r) * w[r - 1];
     bool regular = w[0] + delta > least;
     for (int64_t k = 0; k < r; k++) {

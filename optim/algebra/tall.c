@@ -90,20 +90,10 @@ INLINE void multiply_of(int64_t r, const double *restrict x, const double *restr
         }
 }
 
-typedef struct kernels { /* gram_of and multiply_of, compiled for one instruction set */
+typedef struct kernels { /* gram_of and multiply_of as they are, or compiled for AVX2 */
     void (*gram)(int64_t r, const double *x, const double *y, double *out);
     void (*multiply)(int64_t r, const double *x, const double *k, bool add, double *out);
 } kernels;
-
-static void gram_plain(int64_t r, const double *x, const double *y, double *out)
-{
-    gram_of(r, x, y, out);
-}
-
-static void multiply_plain(int64_t r, const double *x, const double *k, bool add, double *out)
-{
-    multiply_of(r, x, k, add, out);
-}
 
 #if defined __x86_64__
 #define WIDE __attribute__((target("avx2"))) static
@@ -126,7 +116,7 @@ static kernels kernels_for(bool wide)
         return (kernels){ gram_wide, multiply_wide };
 #endif
     (void)wide;
-    return (kernels){ gram_plain, multiply_plain };
+    return (kernels){ gram_of, multiply_of };
 }
 
 void tn_tall_gram(tn_tall x, tn_tall y, double *work, bool wide, double *out)

@@ -1,7 +1,6 @@
 /* step.c - makes an optimizer, and takes its steps: check, clip, measure, step.
    All gradients are checked and clipped; every unit measures, then every unit steps. What an
    optimizer leaves over goes to AdamW, with AdamW's defaults and the schedule, at fallback_lr. */
-#include "optim/optim.h"
 #include "core/context.h"
 #include "core/op.h"
 #include "nn/model.h"

@@ -33,7 +33,7 @@ static void singular_values(int rounds, double rest, uint64_t stream, double w[N
         da[i] = a[i] - da[i];
     for (int i = 0; i < N * R; i++)
         db[i] = b[i] - db[i];
-    double left[M * N], right[M * N], square[N * N], work[3 * N], e[N * N];
+    double left[M * N], right[M * N], square[N * N], work[N * N + 3 * N], e[N * N];
     multiply(M, R, N, da, b, true, left);
     multiply(M, R, N, a, db, true, right);
     for (int i = 0; i < N * N; i++) {

@@ -179,7 +179,7 @@ END_TEST
 /* Singular value k, from 0 for the largest, of z (M,N). */
 static double singular(const double *z, int k)
 {
-    double zz[N * N] = { 0 }, w[N], work[3 * N], e[N * N];
+    double zz[N * N] = { 0 }, w[N], work[N * N + 3 * N], e[N * N];
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
             for (int q = 0; q < M; q++)

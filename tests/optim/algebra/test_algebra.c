@@ -5,7 +5,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const double eps = sizeof(tn_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON;
 
@@ -52,10 +51,8 @@ static void check_eigen(int64_t r, const double *a, const double *w, const doubl
 
 static void eigen_of(int64_t r, const double *a, double *w, double *e)
 {
-    double *copy = numbers(r * r), *work = numbers(3 * r);
-    memcpy(copy, a, (size_t)(r * r) * sizeof *a);
-    tn_eigen(r, copy, w, work, e);
-    free(copy);
+    double *work = numbers(r * r + 3 * r);
+    tn_eigen(r, a, w, work, e);
     free(work);
 }
 
