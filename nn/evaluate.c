@@ -115,7 +115,7 @@ static int finish(const sums *s, tn_eval *out, tn_error *e)
         return tn_fail(e, TN_EARG, "evaluation: no token counts");
     out->loss = s->l / n;
     double spread = s->ll - 2 * out->loss * s->ln + out->loss * out->loss * s->nn;
-    out->error = out->rows > 1 ? sqrt(fmax(spread, 0) * R / (R - 1)) / n : 0;
+    out->error = out->rows > 1 ? sqrt(fmax(spread, 0) * R / (R - 1)) / n : (double)NAN;
     if (!isfinite(out->loss))
         return tn_fail(e, TN_ENONFINITE, "evaluation: the loss is %g", out->loss);
     return 0;

@@ -243,10 +243,11 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
 /* ---- evaluation ---- */
 
 typedef struct tn_eval {
-    double loss, error; /* mean over tokens of -log p; its standard error over rows */
-    int64_t tokens;     /* labels that count */
-    int64_t rows;       /* rows with such a label */
-    int64_t exact;      /* of these, the rows where every such label is the likeliest token */
+    double loss;    /* mean over tokens of -log p */
+    double error;   /* its standard error over rows; NaN of one row, which has no spread */
+    int64_t tokens; /* labels that count */
+    int64_t rows;   /* rows with such a label */
+    int64_t exact;  /* of these, the rows where every such label is the likeliest token */
 } tn_eval;
 
 /* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a

@@ -3,8 +3,7 @@
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <math.h>
 
 static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
 {
@@ -13,10 +12,10 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
     show("data        %s\n", o->task ? o->task : o->data);
     show("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
          show_cuts(f, setup_length(s, o), cuts));
-    if (v->rows > 1) {
+    if (!isnan(v->error)) {
         show("loss        %.6f +- %.6f\n", v->loss, v->error);
         show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
-    } else { /* one row has no spread */
+    } else {
         show("loss        %.6f\nperplexity  %.5g\n", v->loss, perplexity);
     }
 }

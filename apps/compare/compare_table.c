@@ -31,13 +31,13 @@ static widths columns(const study *y)
 void study_line(const study *y, const cell *c)
 {
     const widths w = columns(y);
-    char lr[SHOWN];
+    char lr[SHOWN], loss[SHOWN];
     show("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate, show_real(c->lr, lr),
          w.seed, (long long)c->seed);
     if (c->diverged)
         show("diverged: not finite after %lld steps", (long long)c->diverged - 1);
     else
-        show("valid %.4f +- %.4f", c->valid.loss, c->valid.error);
+        show("valid %s", show_loss(c->valid.loss, c->valid.error, loss));
     if (!isnan(c->test.loss))
         show("  test %.4f", c->test.loss);
     if (c->test.exact >= 0)
@@ -100,8 +100,7 @@ static void print_row(const study *y, int k, widths w)
              study_settled(y, k) ? "every rate diverged in some run" : "no rate has its mean yet");
         return;
     }
-    snprintf(valid, sizeof valid, "%.4f +- %.4f", s.valid, s.spread);
-    show("%-*s %-20s ", w.rate, show_real(lr, best), valid);
+    show("%-*s %-20s ", w.rate, show_real(lr, best), show_loss(s.valid, s.spread, valid));
     print_number(s.test, 1, "%-10.4f ");
     print_number(s.exact, 100, "%5.1f %%  ");
     show("%-10.3g %-10.3g %s%s\n", 1000 * s.seconds, 1000 * s.update,

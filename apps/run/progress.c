@@ -98,11 +98,12 @@ static void end_line(progress *p)
 static int show_valid(progress *p, const run_event *event, tn_error *e)
 {
     const tn_eval *v = &event->valid;
+    char loss[SHOWN];
     tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
-        show("valid %lld  loss %.4f +- %.4f  perplexity %.4g%s\n", (long long)event->step, v->loss,
-             v->error, tn_exp_of(v->loss), event->best ? "  best" : "");
+        show("valid %lld  loss %s  perplexity %.4g%s\n", (long long)event->step,
+             show_loss(v->loss, v->error, loss), tn_exp_of(v->loss), event->best ? "  best" : "");
         fflush(stdout);
     }
     tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);

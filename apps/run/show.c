@@ -36,6 +36,14 @@ char *show_bytes(double bytes, char *out)
     return out;
 }
 
+char *show_loss(double loss, double error, char *out)
+{
+    const int n = snprintf(out, SHOWN, "%.4f", loss);
+    if (!isnan(error) && n < SHOWN)
+        snprintf(out + n, SHOWN - (size_t)n, " +- %.4f", error);
+    return out;
+}
+
 char *show_time(double seconds, char *out)
 {
     const long long s = (long long)(seconds + 0.5);

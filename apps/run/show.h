@@ -16,6 +16,8 @@ enum { SHOWN = 48 };
 
 char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
+/* "2.3026 +- 0.0412"; without the second part where the standard error is not known (NaN). */
+char *show_loss(double loss, double error, char *out);
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
 /* ", 2 cut at 64, 1 skipped" if records do not fit into a row, ", the last 57 left out" if the last

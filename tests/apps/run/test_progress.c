@@ -234,6 +234,28 @@ START_TEST(a_bar_fits_the_terminal_of_now)
 }
 END_TEST
 
+/* One row has no spread: neither a line nor a log says that its standard error is 0. */
+START_TEST(one_row_has_no_standard_error)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "mkdir f && head -9 r.jsonl >f/train.jsonl && "
+                               "head -1 r.jsonl >f/valid.jsonl && cp f/valid.jsonl f/test.jsonl"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data f --iters 1 -o o"), 0);
+    place_has(&p, "out", "valid 1  loss ");
+    place_has(&p, "o/log.jsonl", "\"stderr\":null");
+    ck_assert_int_ne(shell(&p, "grep '^valid.*+-' out"), 0);
+    ck_assert_int_eq(tenon(&p, "compare --model o --data f --optimizers sgd --lr-grid 0.01 "
+                               "--iters 1 --out c"),
+                     0);
+    place_has(&p, "out", " valid ");
+    ck_assert_int_ne(shell(&p, "grep '[0-9] +- ' out"), 0);
+    ck_assert_int_ne(shell(&p, "grep stderr c/runs.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "tail -1 c/table.csv | cut -d, -f6 | grep -qx ''"), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
     tcase_add_loop_test(c, the_block_says_what_is_trained, 0, sizeof blocks / sizeof *blocks);
@@ -242,5 +264,6 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, records_come_at_once);
     tcase_add_test(c, the_log_says_what_happened);
     tcase_add_test(c, a_resumed_log_has_whole_lines);
+    tcase_add_test(c, one_row_has_no_standard_error);
     tcase_add_test(c, a_bar_fits_the_terminal_of_now);
 }
