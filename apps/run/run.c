@@ -51,6 +51,24 @@ static int make_schedule(run *r, tn_error *e)
 
 /* ---- opening ---- */
 
+/* The library names the fields of its options; who types a command knows the flags. */
+static void name_flags(tn_error *e)
+{
+    static const char *const names[][2] = { { ": max_grad_norm is", ": --max-grad-norm is" },
+                                            { " beside lr of", " beside --learning-rate" },
+                                            { " beside weight_decay of",
+                                              " beside --weight-decay" } };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const tn_error of = *e;
+        const char *at = strstr(of.text, names[i][0]);
+        if (!at)
+            continue;
+        e->code = TN_OK;
+        tn_fail(e, of.code, "%.*s%s%s", (int)(at - of.text), of.text, names[i][1],
+                at + strlen(names[i][0]));
+    }
+}
+
 static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_error *e)
 {
     const options *o = r->o;
@@ -65,6 +83,7 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
     r->optim = tn_optim_new(r->s->model->params, def, &made, e);
     if (e->code == TN_EARG)
         e->code = APP_USAGE;
+    name_flags(e);
     if (e->code)
         return e->code;
     r->lr = tn_optim_hyper(r->optim, "lr");
