@@ -17,7 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MOST_PATH = 1024, MOST_FILE = 1 << 14 };
+enum { MOST_PATH = 1024, MOST_FILE = 1 << 13 }; /* of a small stack, too */
 
 /* Reads root/path/name into out, as far as it fits. False if there is no such file. */
 static bool read_text(const char *root, const char *path, const char *name, char out[MOST_FILE])

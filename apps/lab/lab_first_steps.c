@@ -22,7 +22,7 @@ enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
 static const struct shape {
     int out, in;
 } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 }, { 96, 24 } };
-enum { SHAPES = sizeof shapes / sizeof *shapes };
+enum { SHAPES = sizeof shapes / sizeof *shapes, AREA = 64 * 64 }; /* of the largest */
 
 typedef struct motion {
     struct shape at;
@@ -68,7 +68,7 @@ static void note(void *arg, const lab_state *now)
 static int run_shape(const lab *l, const lab_choice *how, struct shape at, double rate, motion *m,
                      tn_error *e)
 {
-    double g[LARGEST * LARGEST], a[LARGEST * R] = { 0 }, b[LARGEST * R];
+    double g[AREA], a[LARGEST * R] = { 0 }, b[LARGEST * R];
     const lab_target target = { at.out, at.in, g };
     *m = (motion){ .at = at };
     for (int k = 0; k < STEPS; k++) {

@@ -136,6 +136,30 @@ START_TEST(does_what_it_is_for)
 }
 END_TEST
 
+static const char *const small[] = {
+    "--help",
+    "inspect o",
+    "generate --model o --prompt A --max-tokens 3",
+    "eval --model o --task lookup --count 2",
+    "train --model o --data r.jsonl --iters 2 -o t",
+    "train --model o --data r.jsonl --iters 2 --fine-tune-type full -o t",
+    "compare --model o --task lookup --out c --optimizers sgd --lr-grid 1e-3 --iters 1 --count 2",
+    "lab first-steps",
+    "lab rank --optimizers sgd",
+};
+
+/* 64 KB of stack are enough: no function has a large array there. */
+START_TEST(a_small_stack_is_enough)
+{
+    if (TESTS_SANITIZED)
+        return; /* a sanitizer makes every frame larger */
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(shell(&p, "ulimit -s 64 && \"$T\" %s >out 2>err", small[_i]), 0);
+    place_end(&p);
+}
+END_TEST
+
 /* A prompt's continuation does not depend on a longer one beside it. */
 START_TEST(prompts_do_not_shorten_each_other)
 {
@@ -157,5 +181,6 @@ void tests_of_program(TCase *c)
     tcase_add_loop_test(c, help_lists_every_option, 0, COMMANDS);
     tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
     tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
+    tcase_add_loop_test(c, a_small_stack_is_enough, 0, sizeof small / sizeof *small);
     tcase_add_test(c, prompts_do_not_shorten_each_other);
 }
