@@ -324,6 +324,8 @@ typedef struct tn_run_state {
     uint64_t run;          /* number of the run, which its checkpoints carry. A checkpoint without
                               a number counts as any run's */
     uint64_t before;       /* number of the run whose checkpoints this run replaces */
+    const tn_tokenizer *tokenizer; /* saved with the weights, for who opens the checkpoint as an
+                                      adapter of a model without one; NULL: not saved */
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP: into a temporary folder, which is flushed and renamed. Then
@@ -336,7 +338,8 @@ typedef struct tn_run_state {
    (TN_EIO). Returns 0 or the code in e. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e);
-/* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r.
+/* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r,
+   where r->before and r->tokenizer stay.
    On entry r->options_hash and r->run are those of the run, or 0 to accept any. If it fails,
    nothing has changed. Refused are: files that are damaged (TN_EFORMAT: by checksum, or with a
    number that is not finite; the checkpoint before it is named), a run with other options, another

@@ -100,6 +100,7 @@ static int begin(job *j, FILE **log)
     output_begin(&j->out, j->r.state.options_hash, disk_bytes(j), e);
     j->r.state.run = j->out.run;
     j->r.state.before = j->out.before;
+    j->r.state.tokenizer = j->o->tokenizer ? j->s.tokenizer : NULL; /* else the base has its own */
     if (!j->o->resume && !e->code)
         write_used(j);
     else if (!e->code && !resume_load(&j->r, &j->facts, e))

@@ -5,6 +5,7 @@
                                the scale of each in the metadata, so that it is an adapter too
        optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
        trainer_state.json      where the run stood, and hashes of its base and its files
+       tokenizer.json, tokenizer_config.json      if the run gives its tokenizer
 
    The base under a LoRA run is not in it. Its hash is, so that another base is refused. */
 #include "data/formats/file.h"
@@ -195,6 +196,7 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
     if (!e->code) {
         s.run.run = s.run.run ? s.run.run : r->run;
         s.run.before = r->before;
+        s.run.tokenizer = r->tokenizer;
         *r = s.run;
         tn_optim_set_steps(o, r->step);
     }

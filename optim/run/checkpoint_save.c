@@ -98,6 +98,8 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
     int at = -1;
     if (!check(folder, &weights, r->step, e) && !check(folder, &moments, r->step, e))
         at = tn_checkpoint_begin(folder, r, &unfinished, e);
+    if (!e->code && r->tokenizer)
+        tn_tokenizer_save(r->tokenizer, unfinished, e);
     if (!e->code && !save_weights(unfinished, p, &weights, e) &&
         !write(unfinished, &moments, metadata, e))
         save_state(unfinished, p, o, r, e);

@@ -14,8 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *const tn_checkpoint_files[] = { TN_STATE_WEIGHTS, TN_STATE_MOMENTS, TN_STATE_FILE,
-                                            NULL };
+const char *const tn_checkpoint_files[] = { TN_STATE_WEIGHTS,        TN_STATE_MOMENTS,
+                                            TN_STATE_FILE,           "tokenizer.json",
+                                            "tokenizer_config.json", NULL };
 static const char prefix[] = "checkpoint-", unfinished[] = ".tmp";
 
 enum { NAME = 64, RUN_DIGITS = 16 }; /* bytes of a name */

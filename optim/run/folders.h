@@ -9,7 +9,7 @@
 
 #include "optim/optim.h"
 
-extern const char *const tn_checkpoint_files[]; /* weights, optimizer, state; ended by NULL */
+extern const char *const tn_checkpoint_files[]; /* ended by NULL */
 
 /* The N of "checkpoint-N", perhaps behind folders; -1: another name ("checkpoint-007" is one). */
 int64_t tn_checkpoint_number(const char *path);

@@ -90,6 +90,26 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
+/* Where the base has no tokenizer, each checkpoint has that of its run; else no checkpoint has one. */
+START_TEST(a_checkpoint_has_the_tokenizer_of_its_run)
+{
+    place p = make("");
+    ck_assert_int_eq(shell(&p, "test ! -e o/checkpoint-2/tokenizer.json && mkdir n && "
+                               "cp b/config.json b/model.safetensors n"),
+                     0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model n --tokenizer chars --data r.jsonl --iters 5 --lr 1e-2 "
+                           "--save-every 1 -o q"),
+                     0);
+    ck_assert_int_eq(shell(&p, "test $(ls -d q/checkpoint-* | wc -l) = 3"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model n --data r.jsonl --adapter-path q"), 0);
+    ck_assert_int_eq(shell(&p, "mv out whole"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model n --data r.jsonl --adapter-path q/checkpoint-5"), 0);
+    ck_assert_int_eq(shell(&p, "cmp out whole"), 0);
+    place_end(&p);
+}
+END_TEST
+
 /* One line on stderr, whichever command; the numbers are those of before. */
 START_TEST(a_missing_layer_is_told)
 {
@@ -122,5 +142,6 @@ void tests_of_program(TCase *c)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, a_checkpoint_is_an_adapter, 0, sizeof loras / sizeof *loras);
     tcase_add_loop_test(c, what_does_not_fit_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(c, a_checkpoint_has_the_tokenizer_of_its_run);
     tcase_add_test(c, a_missing_layer_is_told);
 }
