@@ -189,8 +189,6 @@ static const row rows[] = {
       "rank 99 is above min(in, out)", false },
     { "", TRAIN_O "r.jsonl --max-grad-norm 1 --optimizer lora-rite", 2,
       "lora-rite: --max-grad-norm is 1: clipping raw gradients breaks the invariance", false },
-    { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
-      "adamw: \"lr=1\" beside --learning-rate 0.1; use only one", false },
     { "", TRAIN_O "r.jsonl --weight-decay 0.1 --opt weight_decay=1", 2,
       "adamw: \"weight_decay=1\" beside --weight-decay 0.1; use only one", false },
     { "", TRAIN_O "r.jsonl --opt beta3=1", 2,
@@ -325,7 +323,7 @@ static const row rows[] = {
     { "", "eval --model o --data r.jsonl --count 3", 2, "--count: only for a task", false },
     { TWO_PARTS, "compare --model o --data d --out x --count 3", 2, "--count: only for a task", false },
     { "", TRAIN_O "r.jsonl --learning-rate 0.1 --opt lr=1", 2,
-      "\"lr=1\" beside lr of 0.1; use only one", false },
+      "\"lr=1\" beside --learning-rate 0.1; use only one", false },
     { "", "optimizers adam sgd", 2, "\"sgd\": expected an option", false },
     { "", "task lookup --count 0", 2, "--count: \"0\"; expected a whole number from 1", false },
 };
