@@ -4,9 +4,16 @@ CC      ?= cc
 BUILD   ?= build
 PREFIX  ?= /usr/local
 OPT     ?= -O3 -g
+# The C++ compiler that belongs to CC: clang has clang++. Where there is none, what is C++ is left out.
+ifeq ($(origin CXX),default)
+CXX     := $(or $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC))),$(if $(findstring gcc,$(CC)),$(subst gcc,g++,$(CC))),c++)
+endif
+CXX     := $(if $(shell command -v $(CXX)),$(CXX))
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Werror
 # -ffp-contract=off: a fused multiply-add stands where the source says so and nowhere else.
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
+# The objects serve libtenon.so too, which exports what the public headers declare: TN_BEGIN in core/core.h.
+PIC     := -fPIC -fvisibility=hidden -fno-semantic-interposition
 LDLIBS_ALL := -lm -pthread $(LDFLAGS)
 
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
@@ -20,7 +27,8 @@ OTHER   := $(if $(filter x86_64,$(ARCH)),core/kernels/arm_%.c,core/kernels/x86_%
 
 LIB_SRC := $(filter-out $(OTHER),$(foreach d,core data nn optim,$(wildcard $d/*.c $d/*/*.c)))
 APP_SRC := $(filter-out apps/examples/%,$(wildcard apps/*.c apps/*/*.c))
-EXAMPLES := $(patsubst apps/examples/%.c,$(BUILD)/examples/%,$(wildcard apps/examples/*.c))
+EXAMPLE_SRC := $(wildcard apps/examples/*.c $(if $(CXX),apps/examples/*.cpp))
+EXAMPLES := $(patsubst apps/examples/%,$(BUILD)/examples/%,$(basename $(EXAMPLE_SRC)))
 TEST_SRC := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
 HELP_SRC := $(filter-out tests/support/main.c,$(wildcard tests/support/*.c))
 ifdef ONLY
@@ -32,9 +40,14 @@ endif
 obj      = $(patsubst %.c,$(BUILD)/obj$1/%.o,$2)
 LIB      := $(BUILD)/libtenon.a
 LIB64    := $(BUILD)/libtenon64.a
+VERSION  := $(shell sed -n 's/^.define TN_VERSION "\(.*\)"/\1/p' core/core.h)
+SHARED   := $(BUILD)/libtenon.so.$(VERSION)
+SONAME   := libtenon.so.$(basename $(VERSION))
+PUBLIC   := core/core.h core/op.h $(wildcard core/*.def) data/data.h nn/nn.h nn/family.h optim/optim.h
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/%.c,$(BUILD)/tests64/%,$(TEST_SRC))
 
-all: $(BUILD)/tenon $(LIB) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and the examples
+all: $(BUILD)/tenon $(LIB) $(SHARED) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and .so, the examples
+	@$(if $(CXX),,echo "left out: the C++ example, because there is no C++ compiler")
 
 $(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
 	@$(CC) -o $@ $^ $(LDLIBS_ALL)
@@ -44,6 +57,8 @@ $(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
 $(LIB): $(call obj,,$(LIB_SRC))
 	@rm -f $@
 	@ar rcs $@ $^
+$(SHARED): $(call obj,,$(LIB_SRC))
+	@$(CC) -shared -Wl,-soname,$(SONAME) -o $@ $^ $(LDLIBS_ALL)
 $(LIB64): $(call obj,64,$(LIB_SRC))
 	@rm -f $@
 	@ar rcs $@ $^
@@ -69,12 +84,16 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP
 $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(LIB64)
 	$(LINK_TEST)
 
-$(BUILD)/obj/%.o: %.c
+# Objects that were made with other flags are made again.
+FLAGS := $(CC) $(CFLAGS_ALL) $(PIC) $(ISA_x86_avx2) $(ISA_x86_avx512)
+$(BUILD)/flags: always
+	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
-$(BUILD)/obj64/%.o: %.c
+	@$(CC) $(CFLAGS_ALL) $(PIC) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+$(BUILD)/obj64/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
 HEADERS := $(filter-out core/kernels/activation.h core/kernels/generic.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
@@ -97,10 +116,10 @@ $(BUILD)/%.so: tests/preload/%.c
 	@mkdir -p $(@D); echo "  CC $<"
 	@$(CC) -shared -fPIC $(CFLAGS_ALL) -o $@ $<
 
-test: $(TESTS) $(BUILD)/headers.o $(BUILD)/tenon $(PRELOADS) $(EXAMPLES) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
+test: all $(TESTS) $(LIB64) $(BUILD)/headers.o $(PRELOADS) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }
 	@sh tests/support/links.sh $(filter-out build/%,$(wildcard *.md */*.md */*/*.md))
-	@BUILD=$(BUILD) sh tests/support/run.sh $(TESTS)
+	@BUILD=$(BUILD) CC="$(CC)" CXX="$(CXX)" OPT="$(OPT)" CFLAGS="$(CFLAGS)" LDFLAGS="$(LDFLAGS)" sh tests/support/run.sh $(TESTS)
 
 torture: $(BUILD)/tests/apps/test_no_memory $(BUILD)/tenon $(BUILD)/no_memory.so ## every allocation of every command is refused once, alone and with all after it
 	@BUILD=$(BUILD) TORTURE_EVERY=1 CK_TIMEOUT_MULTIPLIER=10 sh tests/support/run.sh $<
@@ -154,18 +173,47 @@ fuzz: ## every reader of files with made-up ones, 20 s each (clang); longer: mak
 run-fuzz: $(BUILD)/fuzz/seeds $(BUILD)/fuzz/fuzz
 	@sh tests/fuzz/fuzz.sh $(BUILD)/fuzz $(FUZZ)
 
-install: all ## program, library and headers under PREFIX (and DESTDIR)
-	install -D -m 755 $(BUILD)/tenon $(DESTDIR)$(PREFIX)/bin/tenon
-	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libtenon.a
-	for h in core/core.h core/op.h core/ops.def core/types.def core/errors.def data/data.h nn/nn.h nn/family.h optim/optim.h; do \
-	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/tenon/$$h || exit 1; done
+# What is installed is laid out in build/root first. The list of the files and folders that were new is
+# installed too: uninstall removes these, and install begins by removing what an earlier one put there.
+ROOT    := $(BUILD)/root
+TO      := $(abspath $(DESTDIR)$(PREFIX))
+LIST    := share/tenon/installed
+OWN     := s,^.include "\(\(core\|data\|nn\|optim\)/.*\)",\#include <tenon/\1>,
+pc       = printf '%s\n' 'prefix=$(abspath $(PREFIX))' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: $1' \
+    'Description: $2' 'Version: $(VERSION)' 'Cflags: -I$${includedir}$3' 'Libs: -L$${libdir} -l$1$4' 'Libs.private: -lm -pthread' \
+    >$(ROOT)/lib/pkgconfig/$1.pc
+remove   = cd $(TO) && sort -r $(LIST) | while read -r f; do \
+    case $$f in */) rmdir $$f 2>/dev/null || true ;; *) rm -f $$f ;; esac; done
+root: all $(LIB64)
+	@rm -rf $(ROOT)
+	@install -D -m 755 -t $(ROOT)/bin $(BUILD)/tenon
+	@install -D -m 644 -t $(ROOT)/lib $(LIB) $(LIB64) $(SHARED)
+	@ln -s $(notdir $(SHARED)) $(ROOT)/lib/$(SONAME) && ln -s $(SONAME) $(ROOT)/lib/libtenon.so
+	@mkdir $(ROOT)/lib/pkgconfig
+	@$(call pc,tenon,tensors and an autodiff tape to write models with)
+	@$(call pc,tenon64,the same in double to check gradients, -DTN_DOUBLE, -lm -pthread)
+	@for h in $(PUBLIC); do install -D -m 644 $$h $(ROOT)/include/tenon/$$h || exit 1; done
+	@install -D -m 644 -t $(ROOT)/share/doc/tenon LICENSE && mkdir $(ROOT)/share/doc/tenon/examples
+	@for e in $(EXAMPLE_SRC); do sed '$(OWN)' $$e >$(ROOT)/share/doc/tenon/examples/$${e##*/} || exit 1; done
+	@install -D -m 644 /dev/null $(ROOT)/$(LIST)
+install: root ## program, libraries, headers and examples under PREFIX (/usr/local) and DESTDIR
+	@mkdir -p $(TO)
+	@test ! -f $(TO)/$(LIST) || { $(remove); }
+	@cd $(ROOT) && find . -mindepth 1 \( -type d -printf '%P/\n' -o -printf '%P\n' \) | LC_ALL=C sort | while read -r f; do \
+	    case $$f in */) test -d $(TO)/$$f && continue; mkdir -m 755 $(TO)/$$f ;; \
+	    *) cp -P --preserve=mode --remove-destination $$f $(TO)/$$f ;; esac || exit 1; echo $$f; done >$(LIST).new && \
+	    mv $(LIST).new $(TO)/$(LIST) && echo "installed under $(TO)"
+	@! grep -qsx $(TO)/lib /etc/ld.so.conf /etc/ld.so.conf.d/* || ldconfig || true
+uninstall: ## remove what install put under PREFIX and DESTDIR
+	@test -f $(TO)/$(LIST) || { echo "nothing is installed: there is no $(TO)/$(LIST)"; exit 1; }
+	@$(remove)
 
 clean: ## remove build/
 	rm -rf $(BUILD)
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test map format bench demo figures base asan tsan fuzz run-fuzz install clean help
+.PHONY: all test map format bench demo figures base asan tsan fuzz run-fuzz root install uninstall clean always help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

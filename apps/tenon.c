@@ -51,7 +51,7 @@ static void print_version(tn_error *e)
     if (check_isa(e))
         return;
     tn_context *c = tn_context_new(&(tn_options){ 0 });
-    show("tenon %s, compiler %s, kernels %s, threads %d\n", TENON_VERSION, __VERSION__,
+    show("tenon %s, compiler %s, kernels %s, threads %d\n", TN_VERSION, __VERSION__,
          c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
     tn_context_free(c);
 }

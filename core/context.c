@@ -45,6 +45,11 @@ void tn_context_free(tn_context *c)
     free(c);
 }
 
+const char *tn_version(void)
+{
+    return TN_VERSION;
+}
+
 int tn_context_threads(const tn_context *c)
 {
     return c ? tn_pool_threads(c->pool) : 0;

@@ -31,11 +31,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef TN_DOUBLE /* the test build: the same program in double, so that gradients can be checked */
+/* The version of this header, and of the library (tn_version). A program that was built with 0.1.0
+   runs with every libtenon.so 0.1.x, which its name says: libtenon.so.0.1. */
+#define TN_VERSION "0.1.0"
+#define TN_VERSION_NUMBER 100 /* 10000 x major + 100 x minor + patch */
+
+/* clang-format off */
+/* Every public header begins and ends its declarations by these: they have C linkage, and
+   libtenon.so exports them and nothing else. */
+#ifdef __cplusplus
+#define TN_BEGIN extern "C" { _Pragma("GCC visibility push(default)")
+#define TN_END _Pragma("GCC visibility pop") }
+#else
+#define TN_BEGIN _Pragma("GCC visibility push(default)")
+#define TN_END _Pragma("GCC visibility pop")
+#endif
+
+/* A shape in the place of the two arguments `ndim, dim`, in C and in C++:
+   tn_tensor_new(TN_REAL, TN_SHAPE(2, 3), true). The memory of dim lives as long as the call. */
+#ifdef __cplusplus
+extern "C++" {
+#include <initializer_list>
+template <class... tn_ints> char (&tn_shape_ndim(const tn_ints &...))[sizeof...(tn_ints)];
+}
+#define TN_SHAPE(...) static_cast<int>(sizeof(tn_shape_ndim(__VA_ARGS__))), \
+    std::initializer_list<int64_t>{ __VA_ARGS__ }.begin()
+#else
+#define TN_SHAPE(...) (int)(sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+    (const int64_t[]){ __VA_ARGS__ }
+#endif
+/* clang-format on */
+
+TN_BEGIN
+
+#ifdef TN_DOUBLE /* libtenon64: the same library in double, so that gradients can be checked */
 typedef double tn_real;
 #else
 typedef float tn_real;
 #endif
+
+const char *tn_version(void); /* of the library that is linked: "0.1.0" */
 
 /* ---- errors ---- */
 
@@ -297,5 +332,7 @@ typedef struct tn_attention_form {
 /* (A,B) n times -> (n,A,B), (A,n,B) or (A,B,n) for dim 0, 1 or 2 (-3, -2 or -1): a concat of any
    count from 1. The tensors have one shape, of at most 3 dimensions. */
 tn_tensor *tn_stack(tn_tape *t, int count, tn_tensor *const parts[], int dim);
+
+TN_END
 
 #endif

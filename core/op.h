@@ -35,6 +35,8 @@
 
 #include "core.h"
 
+TN_BEGIN
+
 /* Invariants, each with the test that holds it. I1 to I7 are tested for every op of ops.def: an op
    needs no test of its own for them. tn_op_check checks I1 to I6 (core/check/).
 
@@ -253,5 +255,7 @@ int tn_op_check(const tn_op *op, tn_sink *put, void *arg);
 /* The most that the CPU can do: `rounds` rounds of multiply-adds in the registers of the context's
    instruction set, on the calling thread. Returns the number of operations: two for each. */
 double tn_peak(const tn_context *c, int64_t rounds);
+
+TN_END
 
 #endif

@@ -30,6 +30,8 @@
 
 #include "../core/core.h"
 
+TN_BEGIN
+
 /* ---- files ---- */
 
 /* The whole file in new memory, to be freed, with a zero byte behind it; *size is without that.
@@ -367,5 +369,7 @@ int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t 
 /* Record `index` of the text that a base model is trained on before it learns a task: made-up
    records in the tasks' form about other things, under 250 characters, with short_only under 90. */
 void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *out);
+
+TN_END
 
 #endif

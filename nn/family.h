@@ -21,6 +21,8 @@
 
 #include "nn.h"
 
+TN_BEGIN
+
 /* What LoRA may adapt: a linear layer, or some columns of its output ("c_attn.q"). */
 typedef struct tn_target {
     tn_linear_layer *layer;
@@ -81,5 +83,7 @@ tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q,
 tn_target tn_target_layer(tn_linear_layer *l);
 /* Its outputs [col, col+width), named "LAYER.NAME". */
 tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width);
+
+TN_END
 
 #endif

@@ -27,6 +27,8 @@
 #include "../core/core.h"
 #include "../data/data.h"
 
+TN_BEGIN
+
 /* ---- parameters: a named set of weights ---- */
 
 typedef struct tn_params tn_params;
@@ -256,5 +258,7 @@ typedef struct tn_eval {
    afterwards. The tape keeps its mode. An error where no label counts or the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
+
+TN_END
 
 #endif

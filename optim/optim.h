@@ -43,6 +43,8 @@
 
 #include "../nn/nn.h"
 
+TN_BEGIN
+
 /* ---- for people who write optimizers ---- */
 
 enum { TN_MAX_HYPER = 14, TN_MAX_SLOTS = 10, TN_MAX_PRESETS = 6 };
@@ -353,5 +355,7 @@ int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e);
 /* The step of the newest complete checkpoint in folder of this run (0: of any). -1: there is none,
    or the folder cannot be listed and e says why. */
 int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e);
+
+TN_END
 
 #endif

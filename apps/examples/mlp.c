@@ -67,8 +67,8 @@ int main(void)
                                           .set = (const char *[]){ "momentum=0.9", NULL },
                                           .schedule = { .kind = TN_COSINE, .steps = STEPS } },
                      &e);
-    tn_tensor *x = tn_tensor_new(TN_REAL, 2, (int64_t[]){ N, 2 }, false);
-    tn_tensor *arm = tn_tensor_new(TN_I32, 1, (int64_t[]){ N }, false);
+    tn_tensor *x = tn_tensor_new(TN_REAL, TN_SHAPE(N, 2), false);
+    tn_tensor *arm = tn_tensor_new(TN_I32, TN_SHAPE(N), false);
     tn_tape *t = tn_tape_new(c);
     spirals(x->x, arm->i);
     for (int step = 1; !e.code && step <= STEPS; step++) {

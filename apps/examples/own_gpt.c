@@ -62,8 +62,8 @@ static gpt gpt_new(tn_params *p, int64_t vocab)
 static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64_t rows,
                              int64_t width)
 {
-    tn_tensor *id = tn_tape_input(t, TN_I32, 2, (int64_t[]){ rows, width });
-    tn_tensor *at = tn_tape_input(t, TN_I32, 2, (int64_t[]){ rows, width });
+    tn_tensor *id = tn_tape_input(t, TN_I32, TN_SHAPE(rows, width));
+    tn_tensor *at = tn_tape_input(t, TN_I32, TN_SHAPE(rows, width));
     for (int64_t i = 0; id && at && i < rows * width; i++) {
         id->i[i] = ids[i];
         at->i[i] = (int32_t)(i % width);
@@ -81,7 +81,7 @@ static tn_tensor *gpt_hidden(const gpt *m, tn_tape *t, const int32_t *ids, int64
 
 static tn_tensor *gpt_loss(const gpt *m, tn_tape *t, const tn_batch *b)
 {
-    tn_tensor *labels = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });
+    tn_tensor *labels = tn_tape_input(t, TN_I32, TN_SHAPE(b->rows, b->width));
     if (labels)
         memcpy(labels->i, b->labels, (size_t)(b->rows * b->width) * sizeof(int32_t));
     return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, labels, 0);

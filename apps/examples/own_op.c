@@ -68,8 +68,8 @@ static double fit(tn_tape *t, tn_tensor *slope, bool squares)
 {
     slope->x[0] = 0;
     for (int step = 0; step < 500; step++) {
-        tn_tensor *x = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 9, 1 });
-        tn_tensor *y = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 9, 1 });
+        tn_tensor *x = tn_tape_input(t, TN_REAL, TN_SHAPE(9, 1));
+        tn_tensor *y = tn_tape_input(t, TN_REAL, TN_SHAPE(9, 1));
         for (int i = 0; x && y && i < 9; i++) {
             x->x[i] = (tn_real)(i + 1) / 9;
             y->x[i] = i == 8 ? 0 : -2 * x->x[i]; /* minus y: errors are added */
@@ -90,7 +90,7 @@ int main(void)
     if (!c)
         return 1; /* out of memory, or this CPU does not have what $TN_ISA names */
     tn_tape *t = tn_tape_new(c);
-    tn_tensor *slope = tn_tensor_new(TN_REAL, 2, (int64_t[]){ 1, 1 }, true);
+    tn_tensor *slope = tn_tensor_new(TN_REAL, TN_SHAPE(1, 1), true);
     const int found = tn_op_check(&soft_abs, print, stdout);
     printf("soft_abs: %d findings\n", found);
     const double robust = fit(t, slope, false), squares = fit(t, slope, true);

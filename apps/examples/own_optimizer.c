@@ -39,14 +39,14 @@ int main(void)
         return 1; /* out of memory, or this CPU does not have what $TN_ISA names */
     tn_tape *t = tn_tape_new(c);
     tn_params *p = tn_params_new(c);
-    tn_tensor *line = tn_params_add(p, "line", 2, (int64_t[]){ 1, 2 }); /* slope, intercept */
+    tn_tensor *line = tn_params_add(p, "line", TN_SHAPE(1, 2)); /* slope, intercept */
     const tn_optim_options how = { .weight_decay = -1, /* its default, as for the clipping */
                                    .max_grad_norm = -1,
                                    .schedule = { .kind = TN_LINEAR, .steps = 400 } };
     tn_optim *o = tn_optim_new(p, &signum, &how, &e);
     for (int step = 0; step < 400 && !e.code; step++) {
-        tn_tensor *x = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 9, 2 });
-        tn_tensor *y = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 9, 1 });
+        tn_tensor *x = tn_tape_input(t, TN_REAL, TN_SHAPE(9, 2));
+        tn_tensor *y = tn_tape_input(t, TN_REAL, TN_SHAPE(9, 1));
         for (int i = 0; x && y && i < 9; i++) {
             x->x[2 * i] = (tn_real)(i - 4) / 4;
             x->x[2 * i + 1] = 1;

@@ -15,8 +15,6 @@
 #include "core/core.h"
 #include "data/data.h"
 
-#define TENON_VERSION "0.1"
-
 enum { APP_USAGE = -100, APP_HELP = -101, MAX_LIST = 16, MAX_ARGUMENTS = 4 };
 
 typedef enum option_kind {

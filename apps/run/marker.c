@@ -82,7 +82,7 @@ int marker_write(const output_kind *kind, const char *folder, const marker *m, t
                 "{\n  \"about\": \"what a run of tenon wrote here beside its checkpoints: a later "
                 "one may replace that, and nothing else\",\n"
                 "  \"tenon\": \"%s\",\n  \"command\": \"%s\",\n  \"run\": \"%016" PRIx64 "\",\n",
-                TENON_VERSION, kind->command, m->run);
+                TN_VERSION, kind->command, m->run);
     if (m->before)
         tn_text_add(&t, "  \"before\": \"%016" PRIx64 "\",\n", m->before);
     if (m->unnumbered)

@@ -64,7 +64,7 @@ static int write_header(progress *p, const run *r, tn_error *e)
     tn_text out = { 0 };
     struct utsname host;
     char cpu[128];
-    tn_text_add(&out, "{\"tenon\":\"%s\",\"config\":{\"command\":\"train\"", TENON_VERSION);
+    tn_text_add(&out, "{\"tenon\":\"%s\",\"config\":{\"command\":\"train\"", TN_VERSION);
     add_config(r->o, &out);
     tn_text_add(&out, "},\"seed\":%lld", (long long)r->o->seed);
     json_text(&out, "host", uname(&host) ? "" : host.nodename);

@@ -1,0 +1,193 @@
+/* test_install.c - what `make install` puts somewhere is enough to build programs, and goes again. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the folder ---- */
+
+static place at; /* `to` in it has all that is installed; `before` lists what was there */
+
+#define MAKE "exec env -u MAKEFLAGS make -s -j1 -C '%s' PREFIX=\"$PWD/to\" "
+
+static void install(void)
+{
+    at = place_make();
+    ck_assert_int_eq(shell(&at, "mkdir -p to/lib && echo >to/lib/mine && find to >before"), 0);
+    ck_assert_int_eq(shell(&at, MAKE "install >out", at.before), 0);
+    setenv("PKG_CONFIG_PATH", "to/lib/pkgconfig", 1);
+    setenv("LD_LIBRARY_PATH", "to/lib", 1);
+}
+
+static void clear(void)
+{
+    place_end(&at);
+}
+
+/* False, and a line that says so, where the compiler is not there. */
+static bool has(const char *compiler)
+{
+    if (*compiler && !shell(&at, "command -v %s >/dev/null", compiler))
+        return true;
+    printf("left out: there is no %s\n", *compiler ? compiler : "C++ compiler");
+    return false;
+}
+
+/* ---- headers ---- */
+
+/* The number is that of the text, and the library has the version of the header. */
+START_TEST(version_is_one)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", TN_VERSION_NUMBER / 10000,
+             TN_VERSION_NUMBER / 100 % 100, TN_VERSION_NUMBER % 100);
+    ck_assert_str_eq(text, TN_VERSION);
+    ck_assert_str_eq(tn_version(), TN_VERSION);
+}
+END_TEST
+
+#define STRICT "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wundef -Werror "
+static const struct {
+    const char *compiler, *flags;
+} strict[] = {
+    { "cc", "-xc -std=c11 -Wc++-compat -Wstrict-prototypes " STRICT },
+    { "clang", "-xc -std=c11 -Wc++-compat -Wstrict-prototypes " STRICT },
+    { "g++", "-xc++ -std=c++17 -Wold-style-cast -Wuseless-cast " STRICT },
+    { "clang++", "-xc++ -std=c++17 -Wold-style-cast " STRICT },
+};
+
+START_TEST(headers_compile_strictly)
+{
+    if (has(strict[_i].compiler))
+        for (int wide = 0; wide < 2; wide++)
+            ck_assert_int_eq(shell(&at, "sh '%s/tests/support/headers.sh' to/include %s %s %s",
+                                   at.before, strict[_i].compiler, strict[_i].flags,
+                                   wide ? "-DTN_DOUBLE" : ""),
+                             0);
+}
+END_TEST
+
+/* All macros of the headers but those of the system's headers that they include. */
+static const char macros[] =
+    "cd to/include && find tenon -name '*.h' | sed 's/.*/#include <&>/' >../../ours.h &&\n"
+    "grep -ho '#include <std.*>' -r . >../../system.h; cd ../..\n"
+    "for f in ours system; do\n"
+    "    ${CC:-cc} -std=c11 -dM -E -Ito/include -xc $f.h | cut -d ' ' -f 2 | sort >$f; done\n"
+    "comm -23 ours system >new; grep -q TN_VERSION new && ! grep -v '^TN_' new";
+
+START_TEST(macros_have_the_prefix)
+{
+    ck_assert_int_eq(shell(&at, "%s", macros), 0);
+}
+END_TEST
+
+/* What the headers declare is what the shared library exports, and nothing else. */
+START_TEST(shared_library_exports_the_headers)
+{
+    ck_assert_int_eq(shell(&at, "sh '%s/tests/support/declared.sh' to/include >declared",
+                           at.before),
+                     0);
+    ck_assert_int_eq(shell(&at, "grep -qx tn_lora_add declared && grep -qx tn_ops declared &&"
+                                " grep -qx tn_op_add declared"),
+                     0);
+    ck_assert_int_eq(shell(&at, "nm -D --defined-only to/lib/libtenon.so | cut -d ' ' -f 3 |"
+                                " sort -u | diff declared -"),
+                     0);
+}
+END_TEST
+
+/* ---- programs ---- */
+
+static const char user[] =
+    "#include <tenon/optim/optim.h>\n#include <stdio.h>\n#include <string.h>\n"
+    "int main(void) {\n"
+    "    int n = 2;\n"
+    "    tn_context *c = tn_context_new(NULL);\n"
+    "    tn_tape *t = tn_tape_new(c);\n"
+    "    tn_tensor *a = tn_tensor_new(TN_REAL, TN_SHAPE(n++, 3), true);\n"
+    "    int code = tn_backward(t, tn_sum(t, tn_add(t, a, a)));\n"
+    "    printf(\"%d %d %d (%d,%d) %g %d\\n\", code, !strcmp(tn_version(), TN_VERSION), n,\n"
+    "        (int)a->dim[0], (int)a->dim[1], (double)a->g[5], (int)sizeof(tn_real));\n"
+    "    tn_tape_free(t); tn_tensor_free(a); tn_context_free(c);\n"
+    "    return 0;\n}\n";
+
+#define STATIC "LDLIBS=\"-static $(pkg-config --static --libs tenon)\""
+#define WIDE "CPPFLAGS=-DTN_DOUBLE LDLIBS=\"$(pkg-config --libs tenon64)\""
+static const struct {
+    const char *source, *how, *printed;
+} programs[] = {
+    { "c", "", "0 1 3 (2,3) 2 4\n" },       { "c", STATIC, "0 1 3 (2,3) 2 4\n" },
+    { "c", WIDE, "0 1 3 (2,3) 2 8\n" },     { "cpp", "", "0 1 3 (2,3) 2 4\n" },
+    { "cpp", STATIC, "0 1 3 (2,3) 2 4\n" }, { "cpp", WIDE, "0 1 3 (2,3) 2 8\n" },
+};
+
+/* The Makefile is the README's. */
+START_TEST(program_of_a_user_builds)
+{
+    const char *cxx = getenv("CXX");
+    if (!strcmp(programs[_i].source, "cpp") && !has(cxx ? cxx : "c++"))
+        return;
+    ck_assert_int_eq(shell(&at,
+                           "sed -n '/^# Makefile/,/^```/p' '%s/README.md' | grep -v '^```'"
+                           " >Makefile && test $(grep -vc '^#' Makefile) -le 5",
+                           at.before),
+                     0);
+    char source[32];
+    snprintf(source, sizeof source, "my_model.%s", programs[_i].source);
+    FILE *f = fopen(source, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(user, f);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(shell(&at, "exec env -u MAKEFLAGS make -s %s", programs[_i].how), 0);
+    ck_assert_int_eq(shell(&at, "./my_model >printed"), 0);
+    char *printed = place_read("printed");
+    ck_assert_str_eq(printed, programs[_i].printed);
+    free(printed);
+    ck_assert_int_eq(shell(&at, "readelf -d my_model | grep -q 'NEEDED.*libtenon.so.0.1]'"),
+                     *programs[_i].how ? 1 : 0);
+    ck_assert_int_eq(shell(&at, "exec env -u MAKEFLAGS make -s clean && ! test -e my_model"), 0);
+    remove(source);
+}
+END_TEST
+
+START_TEST(examples_build_as_installed)
+{
+    ck_assert_int_eq(shell(&at, "for e in to/share/doc/tenon/examples/*.c; do ${CC:-cc} $e"
+                                " $(pkg-config --cflags --libs tenon) -lm || exit 1; done"),
+                     0);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+START_TEST(uninstall_leaves_what_was_there)
+{
+    ck_assert_int_eq(shell(&at, MAKE "install >out", at.before), 0); /* once more */
+    ck_assert_int_eq(shell(&at, "test -x to/bin/tenon"), 0);
+    ck_assert_int_eq(shell(&at, MAKE "uninstall", at.before), 0);
+    ck_assert_int_eq(shell(&at, "find to | diff before -"), 0);
+    ck_assert_int_ne(shell(&at, MAKE "uninstall >out 2>err", at.before), 0);
+    place_has(&at, "out", "nothing is installed");
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_test(c, version_is_one);
+}
+
+void tests_of_program(TCase *c)
+{
+    if (TESTS_SANITIZED) /* people install no such build, and it wants its flags everywhere */
+        return;
+    tcase_set_timeout(c, 900);
+    tcase_add_unchecked_fixture(c, install, clear);
+    tcase_add_loop_test(c, headers_compile_strictly, 0, sizeof strict / sizeof *strict);
+    tcase_add_test(c, macros_have_the_prefix);
+    tcase_add_test(c, shared_library_exports_the_headers);
+    tcase_add_loop_test(c, program_of_a_user_builds, 0, sizeof programs / sizeof *programs);
+    tcase_add_test(c, examples_build_as_installed);
+    tcase_add_test(c, uninstall_leaves_what_was_there);
+}
