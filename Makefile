@@ -12,6 +12,7 @@ CXX     := $(if $(shell command -v $(CXX)),$(CXX))
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Werror
 # -ffp-contract=off: a fused multiply-add stands where the source says so and nowhere else.
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
+CXXFLAGS_ALL := -std=c++17 -I. $(WARN) -Wold-style-cast -Wsign-conversion -Woverloaded-virtual $(OPT) $(CXXFLAGS)
 # The objects serve libtenon.so too, which exports what the public headers declare: TN_BEGIN in core/core.h.
 PIC     := -fPIC -fvisibility=hidden -fno-semantic-interposition
 LDLIBS_ALL := -lm -pthread $(LDFLAGS)
@@ -54,6 +55,9 @@ $(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
 $(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/examples/%: apps/examples/%.cpp $(LIB)
+	@mkdir -p $(@D); echo "  CXX $<"
+	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -MF $(BUILD)/obj/apps/examples/$*.d -o $@ $< $(LIB) $(LDLIBS_ALL)
 $(LIB): $(call obj,,$(LIB_SRC))
 	@rm -f $@
 	@ar rcs $@ $^
