@@ -70,8 +70,8 @@ int main(int argc, char **argv)
     if (!c)
         return fprintf(stderr, "usage: own_lora FOLDER\n"), 1;
     tn_tape *t = tn_tape_new(c);
-    tn_tensor *x = tn_tensor_new(TN_REAL, 2, (int64_t[]){ N, 2 }, false);
-    tn_tensor *side = tn_tensor_new(TN_I32, 1, (int64_t[]){ N }, false);
+    tn_tensor *x = tn_tensor_new(TN_REAL, TN_SHAPE(N, 2), false);
+    tn_tensor *side = tn_tensor_new(TN_I32, TN_SHAPE(N), false);
     tn_fill_uniform(x->x, 2 * N, 1, 1, tn_stream("points"));
 
     snprintf(base, sizeof base, "%s/base.safetensors", argv[1]);
