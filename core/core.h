@@ -187,8 +187,7 @@ typedef struct tn_tensor {
 /* A tensor that belongs to the caller, zero-filled, with memory for a gradient if wants_grad
    (TN_REAL only). Returns NULL for an unknown dtype, for fewer than 1 or more than 4 dimensions,
    for a dimension below 1, for a last dimension that is not whole blocks, for more than 2^40
-   elements, for more bytes than tn_memory_room, and
-   when memory is out. */
+   elements, for more bytes than tn_memory_room, and when memory is out. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* Ends a tensor of tn_tensor_new. Does nothing with a tape's tensor or a copy of the struct. */
 void tn_tensor_free(tn_tensor *a);

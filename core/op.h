@@ -183,8 +183,7 @@ int tn_tape_given(tn_tape *t, bool all, const char *function);
    format such as "eps is %g; expected more than 0". */
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
-/* The most common refusal: "NAME: shapes do not fit: (2,3) (1,4)", with all operands that are
-   present. */
+/* The most common refusal: "NAME: shapes do not fit: (2,3) (1,4)", with all operands present. */
 int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a); /* out gets a's shape */

@@ -65,8 +65,7 @@ char *tn_path_newest(const char *folder, const char *name);
 /* FNV-1a. `start` is the hash of what came before, 0 at the beginning (then FNV's basis is
    taken): the parts in turn give the hash of the whole. */
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start);
-/* Eight times as fast, with other values; here the parts in turn do not give the hash of the
-   whole. */
+/* Eight times as fast, with other values. It cannot be computed part by part. */
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
 
 /* ---- a growing text, for writers; names ---- */
@@ -207,8 +206,7 @@ tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
 /* Of folder/tokenizer.json and, where it is there, tokenizer_config.json: a BPE without merges. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);
 void tn_tokenizer_free(tn_tokenizer *k);
-/* Writes tokenizer.json and tokenizer_config.json, as PreTrainedTokenizerFast of Transformers reads
-   them. */
+/* Writes tokenizer.json and tokenizer_config.json, for PreTrainedTokenizerFast of Transformers. */
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
 int32_t tn_tokenizer_end(const tn_tokenizer *k);      /* -1: it has none */
@@ -261,8 +259,8 @@ void tn_jsonl_close(tn_jsonl *j);
 typedef struct tn_dataset tn_dataset;
 
 typedef struct tn_data_options {
-    int64_t max_length; /* most tokens of a row, from 2; longer records are cut and counted. Of a
-                           text: tokens of a window */
+    int64_t max_length; /* most tokens of a row, from 2: longer records are cut and counted, and a
+                           window of a text has so many */
     bool no_mask;       /* loss on the prompt too */
     bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
     bool short_text;    /* a text shorter than a window is one shorter window, not an error */

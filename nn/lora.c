@@ -9,8 +9,7 @@
 
 /* ---- names ---- */
 
-/* The name of a layer is its weight's, without ".weight" at its end; of columns it goes on with
-   ".NAME". */
+/* A layer's name is its weight's name without ".weight", for some columns with ".NAME" added. */
 static tn_target make_target(tn_linear_layer *l, const char *columns)
 {
     if (!l || !l->w || !l->name)
@@ -48,8 +47,7 @@ bool tn_target_matches(const char *path, const char *name, size_t length)
            (n == length || path[n - length - 1] == '.');
 }
 
-/* Moves *names to the first name of the list and returns its length, without the spaces around
-   it. */
+/* Moves *names to the first name of the list. Returns its length without spaces around it. */
 static size_t first_name(const char **names)
 {
     *names += strspn(*names, " ,");

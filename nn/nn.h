@@ -207,8 +207,7 @@ int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
    target_modules names and the file lacks stay as the base has them, as in PEFT; m->note then
    says so. After an error the model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
-/* Is it a checkpoint-N, and no PEFT folder? Also false where the folder cannot be read: e says
-   why. */
+/* Is it a checkpoint-N, and not a PEFT folder? False, with e set, if it cannot be read. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
 /* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are
    written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */

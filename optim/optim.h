@@ -95,8 +95,7 @@ typedef struct tn_factor { /* one weight of a unit, row-major; the memory is the
     bool decays;           /* weight decay falls on it */
 } tn_factor;
 
-/* What .measure and .step get. They may write f[].x, the state and the scratch, and nothing
-   else. */
+/* What .measure and .step get. They may write only f[].x, the state and the scratch. */
 typedef struct tn_unit {
     int factors;                 /* 1: a weight. 2: a pair, which balora makes for all optimizers */
     tn_factor f[2];              /* of a pair: f[TN_LORA_A] (R,in) and f[TN_LORA_B] (out,R) */
@@ -110,8 +109,8 @@ typedef struct tn_unit {
     bool wide;           /* vector kernels may be used (linalg.h); this changes no bit */
     tn_context *context; /* for matrix products inside a step, */
     int thread;          /* with the number of the thread that runs this unit */
-    char *memory;        /* .scratch bytes at a multiple of 64, with anything in them; with
-                                    .keeps_scratch .step finds there what .measure left */
+    char *memory;        /* .scratch bytes, not cleared, at a multiple of 64. With .keeps_scratch
+                            they hold in .step what .measure wrote */
 } tn_unit;
 
 /* The values that a setting may have. All are finite. */
@@ -234,8 +233,7 @@ typedef struct tn_schedule {
 
 /* The rate of step k. k below 1 counts as 1; after its end a falling schedule stays at min. */
 double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
-/* The kind of that name ("constant", "linear", "cosine", "wsd", "inverse-sqrt"); -1 if there is
-   none. */
+/* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt". -1: unknown. */
 int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
@@ -323,8 +321,8 @@ typedef struct tn_run_state {
     int64_t planned;       /* steps of the whole run */
     int64_t records;       /* records of its data, and their hash (tn_dataset_hash): the caller */
     uint64_t data_hash;    /* compares them, for data may have grown */
-    uint64_t run;          /* number of the run, which its checkpoints carry. A checkpoint without
-                              a number counts as any run's */
+    uint64_t run;          /* number of the run, stored in its checkpoints. A checkpoint without a
+                              number can belong to any run */
     uint64_t before;       /* number of the run whose checkpoints this run replaces */
     const tn_tokenizer *tokenizer; /* saved with the weights, for who opens the checkpoint as an
                                       adapter of a model without one; NULL: not saved */

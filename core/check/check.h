@@ -18,8 +18,7 @@ static const bool tn_in_double = sizeof(tn_real) == sizeof(double);
 /* Puts the line "NAME: TEXT". */
 void tn_found(tn_checker *k, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A tape on a context of its own. NULL: this CPU does not have the instruction set; or memory is
-   out. */
+/* A tape with a new context. NULL: this CPU does not have the instruction set, or memory is out. */
 tn_tape *tn_check_tape(const char *isa, int threads);
 /* tn_call_numbers; puts what went wrong and returns false. */
 bool tn_check_numbers(tn_checker *k, const tn_call *c, tn_tape *t, bool plain, tn_numbers *n);

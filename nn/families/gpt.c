@@ -169,8 +169,7 @@ static const activation *read_activation(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* Keys of other models are ignored, as by Transformers, but refused where they contradict what is
-   computed. */
+/* Unknown keys are ignored, as by Transformers, unless they contradict what is computed here. */
 static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
 {
     double eps = g->eps;

@@ -22,8 +22,7 @@ int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int ndim,
                     const int64_t dim[], tn_error *e);
 /* Fills w from the entry, which must have this shape and finite numbers. */
 int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e);
-/* Before writing: refuses numbers that the type cannot hold, those that are not finite or too
-   large. */
+/* Before writing: refuses numbers that are not finite, or too large for the type. */
 int tn_weight_check_numbers(const char *name, const tn_real *x, int64_t n, tn_file_type type,
                             tn_error *e);
 

@@ -34,8 +34,7 @@ bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e);
 /* Makes the folder, and in it an empty one for checkpoint-STEP, whose path it puts in new memory.
    Returns the folder's descriptor, which tn_checkpoint_end closes; -1: e says why. */
 int tn_checkpoint_begin(const char *folder, const tn_run_state *r, char **path, tn_error *e);
-/* Gives the filled folder its name and removes what is not kept. If e is set, removes it
-   instead. */
+/* Gives the filled folder its name, and removes what is not kept. If e is set: removes the folder. */
 int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int keep, tn_error *e);
 
 /* Removes what interrupted saves and removals have left, of one run or of all (0). */

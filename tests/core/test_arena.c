@@ -9,8 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Where an arena takes its memory: one range of addresses; chunks, as the process has a limit of
-   them. */
+/* Where an arena takes its memory: one range of addresses, or chunks if addresses are limited. */
 /* clang-format off */
 static const struct { const char *name; rlim_t addresses; } homes[] = {
     { "one range", RLIM_INFINITY },
@@ -52,7 +51,7 @@ START_TEST(pieces_do_not_overlap)
 }
 END_TEST
 
-/* A place in the middle: what was taken after it is taken again, what was before it stays. */
+/* After a rewind to a place in the middle, later pieces are taken again and earlier ones stay. */
 START_TEST(rewinds_to_a_place)
 {
     tn_arena a = { 0 };
@@ -85,8 +84,8 @@ static size_t resident(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Steps whose five pieces are each a little larger than in the step before: the memory of one step
-   alone, whose size the arena says. */
+/* In each step the five pieces are a little larger than in the step before. All steps together take the
+   memory of one step, and the arena says how much that is. */
 START_TEST(longer_steps_take_no_second_arena)
 {
     enum { PIECES = 5, STEPS = 8 };
@@ -113,8 +112,8 @@ START_TEST(longer_steps_take_no_second_arena)
 }
 END_TEST
 
-/* Bytes that the system refuses: more than any machine has; more than there are addresses, where it
-   has been told to promise anything (vm.overcommit_memory is 1). */
+/* A number of bytes that the system refuses: more than any machine has, or, if the system promises
+   everything (vm.overcommit_memory is 1), more than there are addresses. */
 static size_t too_many(void)
 {
     char mode = '0';
@@ -152,7 +151,7 @@ START_TEST(buffers_come_back)
     ck_assert_ptr_eq(tn_buffers_take(&p, 90), small);
     ck_assert_ptr_eq(tn_buffers_take(&p, 5000), large);
     tn_buffers_give_all(&p);
-    for (size_t n = 1000; n < 200000; n += 1000) { /* growing sizes replace, they do not pile up */
+    for (size_t n = 1000; n < 200000; n += 1000) { /* a growing buffer replaces the smaller one */
         void *b = tn_buffers_take(&p, n);
         ck_assert_ptr_nonnull(b);
         tn_buffers_give(&p, b);

@@ -44,7 +44,7 @@ static void count_range(void *arg, int64_t from, int64_t to, int thread)
     count(arg, from, thread);
 }
 
-/* What the other thread tries: 0, or the code with which it is refused. */
+/* Calls of the other thread. Each returns 0, or the code of its refusal. */
 
 static int forward(side *s)
 {
@@ -84,8 +84,8 @@ static const struct { const char *name; int (*call)(side *s); const char *text; 
 };
 /* clang-format on */
 
-/* While one thread is inside a call, another is refused; afterwards it is served. What needs no
-   thread of the context is never refused. */
+/* While one thread is inside a call, the call of another is refused; afterwards it works. Calls that do
+   not use the context's threads are never refused. */
 START_TEST(second_thread_is_refused)
 {
     for (int threads = 1; threads <= 2; threads++) {
@@ -131,8 +131,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-/* Two threads at once: what is served is right (ThreadSanitizer looks on). One after the other: all
-   is served. */
+/* Two threads at the same time: every call that is not refused gives the right result. One thread after
+   the other: no call is refused. ThreadSanitizer checks the rest. */
 START_TEST(threads_together_and_in_turn)
 {
     for (int together = 0; together < 2; together++) {
@@ -157,7 +157,7 @@ START_TEST(threads_together_and_in_turn)
 }
 END_TEST
 
-/* One step of training with a frozen weight that another context uses, too. */
+/* One step of training with a frozen weight that another context uses too. */
 static void *train(void *arg)
 {
     tn_tensor *frozen = arg;
@@ -193,7 +193,7 @@ END_TEST
 
 /* ---- its life ---- */
 
-/* Freed first, last or in between: the context is there as long as a tape is. */
+/* The context lives as long as its last tape, whether it is freed first, last or in between. */
 START_TEST(lives_as_long_as_its_tapes)
 {
     for (int turn = 0; turn < 3; turn++) {

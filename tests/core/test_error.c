@@ -38,7 +38,7 @@ START_TEST(a_long_one_is_cut)
 }
 END_TEST
 
-/* Whatever stands before it, the reason is there to the end, and so are both ends of a path. */
+/* However long the text before it is, the reason is complete, and a path keeps both of its ends. */
 START_TEST(the_reason_stays)
 {
     char path[3000], other[3000], e_acute[3001];
@@ -77,7 +77,7 @@ START_TEST(the_reason_stays)
 }
 END_TEST
 
-/* What fits is not touched; nothing is added to what is no mistake. */
+/* A text that fits does not change. Nothing is added to an error that is not set. */
 START_TEST(what_fits_is_whole)
 {
     char path[480];

@@ -29,7 +29,7 @@ __attribute__((format(printf, 3, 4))) static const char *formatted(text *t, size
     return t->s;
 }
 
-/* What the C library makes of the same is the oracle. */
+/* The result of the C library's snprintf is the oracle. */
 #define SAME(...)                                                                                  \
     do {                                                                                           \
         text t;                                                                                    \
@@ -81,14 +81,15 @@ START_TEST(controls_are_escaped)
     const shown *r = &strings[_i];
     text t, again;
     ck_assert_str_eq(formatted(&t, 0, "%s", r->raw), r->shown);
-    ck_assert_str_eq(formatted(&again, 0, "%s", t.s), r->shown); /* once more changes nothing */
+    ck_assert_str_eq(formatted(&again, 0, "%s", t.s),
+                     r->shown); /* formatting the result again changes nothing */
     t = (text){ .n = 0 };
     tn_escape(add, &t, r->raw, strlen(r->raw));
     ck_assert_str_eq(t.s, r->shown);
 }
 END_TEST
 
-/* The format's own line ends and sequences are the program's. */
+/* Line ends and escape sequences of the format itself stay: they are the program's own. */
 START_TEST(the_format_is_not_escaped)
 {
     text t;
@@ -100,7 +101,7 @@ START_TEST(the_format_is_not_escaped)
 }
 END_TEST
 
-/* Columns are characters, not bytes; what is cut is cut between characters. */
+/* Widths count characters, not bytes, and a cut is between two characters. */
 START_TEST(widths_and_cuts)
 {
     text t;

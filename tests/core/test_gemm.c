@@ -1,6 +1,6 @@
 /* test_gemm.c - products of random shapes against two other implementations.
-   Products of random shapes, in every layout and by every ISA and number of threads, against a
-   chain written here after the definition in gemm.h, and against a long double product. */
+   Every layout, every ISA and several numbers of threads. The first is a chain of multiply-adds, as
+   gemm.h defines it; the second is a product in long double. */
 #include "core/context.h"
 #include "core/gemm.h"
 #include "core/op.h"
@@ -15,7 +15,7 @@ enum { SHAPES = 1000, MAX_CONTEXTS = 12, GUARD = 16 };
 static const char *const isas[] = { "scalar", "avx2", "avx512" };
 static const int thread_counts[] = { 1, 2, 3, 5 };
 
-/* Contexts of every ISA that runs here and every number of threads; how many. */
+/* Makes contexts for every ISA of this CPU and several numbers of threads. Returns how many. */
 static int open_contexts(tn_context *out[MAX_CONTEXTS])
 {
     int n = 0;
@@ -117,7 +117,7 @@ static int64_t pick(const int64_t *list, int n, uint64_t index)
     return list[tn_random(11, 0, 0, index) % (uint32_t)n];
 }
 
-/* Shape and layout number r. Two dimensions are long at most, except in few. */
+/* Random shape and layout number r. In most of them at most two dimensions are long. */
 static tn_product random_product(uint64_t r)
 {
     static const int64_t some[] = { 0,  1,  1,  2,  3,  4,  5,  7,  8,  9,
@@ -177,7 +177,7 @@ static bool beyond(const tn_product *p, int64_t i, int64_t kj)
     return p->triangle == TN_A_UPPER ? kj < i + p->edge : kj > i + p->edge;
 }
 
-/* Zeros of A may be passed over, and what is not wanted of C: the rest is as defined. */
+/* The product may skip zeros of A and unwanted elements of C. All other elements are as defined. */
 START_TEST(triangles)
 {
     tn_context *contexts[MAX_CONTEXTS];
@@ -212,7 +212,7 @@ START_TEST(triangles)
 }
 END_TEST
 
-/* A product whose result is known without arithmetic: every integer is exact. */
+/* A product whose result is known without rounding: every number is an integer. */
 START_TEST(matrix_of_ones)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 2 });

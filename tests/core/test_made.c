@@ -91,7 +91,7 @@ static tn_tensor *input_of_another_tape(desk *d)
 
 static tn_tensor *copied(desk *d)
 {
-    static tn_tensor copy; /* as a caller's own struct would be */
+    static tn_tensor copy; /* a copy of the struct, as a caller could make it */
     copy = *desk_step(d);
     return &copy;
 }
@@ -147,8 +147,7 @@ START_TEST(stale_tensor_is_refused)
 }
 END_TEST
 
-/* A pointer that is kept is known as stale for a whole step of the same length, however many there
-   were. */
+/* A kept pointer is known as stale for a whole step of the same length, for any number of tensors. */
 START_TEST(stale_for_a_whole_step)
 {
     enum { LENGTH = 300, STEPS = 5 };
@@ -250,7 +249,7 @@ static void (*const betweens[])(desk *d,
                                                   consume_and_go_back, read_only };
 enum { OLDS = sizeof olds / sizeof *olds, BETWEENS = sizeof betweens / sizeof *betweens };
 
-/* The gradients of w and b, in out, when y is consumed after all; between may be NULL. */
+/* Writes the gradients of w and b to out, after y was consumed. between may be NULL. */
 static void gradients(desk *d, tn_tensor *(*old)(desk *d), void (*between)(desk *d, tn_tensor *y),
                       tn_real out[6])
 {
@@ -282,7 +281,7 @@ START_TEST(rewind_gives_back)
 }
 END_TEST
 
-/* Without a mark in between, lora still takes its operand's memory over. */
+/* If there is no mark in between, lora still takes over its operand's memory. */
 START_TEST(newer_than_the_mark_is_consumed_in_place)
 {
     desk d = desk_new();
@@ -296,7 +295,7 @@ START_TEST(newer_than_the_mark_is_consumed_in_place)
 }
 END_TEST
 
-/* A mark of a step before lies before all of this one; so nothing of it is left. */
+/* A mark from an earlier step is before everything of this step: rewinding to it forgets all. */
 START_TEST(old_marks_forget_everything)
 {
     desk d = desk_new();

@@ -26,7 +26,7 @@ enum { FILES = 6 };
 #define V1 "sys/fs/cgroup/memory/"
 #define KB *(size_t)1024
 
-/* Of this process 100 kB are held; the machine says that 5000 kB are available. */
+/* This process holds 100 kB. The machine says that 5000 kB are available. */
 /* clang-format off */
 static const struct { const char *name; struct { const char *path, *text; } file[FILES]; size_t room; } systems[] = {
     { "nothing says", { { "x", "" } }, SIZE_MAX },
@@ -54,7 +54,7 @@ static const struct { const char *name; struct { const char *path, *text; } file
 };
 /* clang-format on */
 
-/* Makes the folders on the way to a file. */
+/* Makes the folders of a file's path. */
 static void make_folders(const char *root, const char *path)
 {
     char full[512];
@@ -93,7 +93,7 @@ START_TEST(limits_of_the_process_count)
 }
 END_TEST
 
-/* Values and gradient that fit one by one, and not together. */
+/* Values and gradient fit alone, but not together. */
 START_TEST(a_tensor_beyond_memory_is_not_made)
 {
     const int64_t n = (int64_t)((double)tn_memory_room() * 0.7) / (int64_t)sizeof(tn_real);

@@ -49,7 +49,7 @@ START_TEST(every_index_once)
 }
 END_TEST
 
-/* Writes without atomics that the caller must see when the run returns. */
+/* Writes without atomics. The caller must see them when the run returns. */
 static void write_square(void *arg, int64_t i, int thread)
 {
     (void)thread;
@@ -69,7 +69,7 @@ START_TEST(results_are_seen)
 }
 END_TEST
 
-/* Every index of the outer run waits for the others, so each thread has one, and starts a run. */
+/* Every index of the outer run waits for the others. So each thread has one index, and starts a run. */
 enum { OUTER = 4 };
 
 /* clang-format off */

@@ -1,5 +1,5 @@
 /* test_random.c - known answers of Philox, and moments of what is drawn from it.
-   The published vectors of Philox, and moments of what is drawn from it. */
+   The answers are the published vectors of Random123. */
 #include "tests/support/tests.h"
 
 #include <math.h>
@@ -32,7 +32,7 @@ START_TEST(known_answers)
 }
 END_TEST
 
-/* The first four moments of 200,000 draws lie within five standard errors of the law's. */
+/* The first four moments of 200,000 draws are within five standard errors of the distribution's. */
 START_TEST(moments)
 {
     enum { N = 200000 };
@@ -55,7 +55,7 @@ START_TEST(moments)
 }
 END_TEST
 
-/* What fills an array is what the functions for one number return, whatever its length. */
+/* An array of any length is filled with what the functions for one number return. */
 START_TEST(arrays_are_filled_with_the_same)
 {
     enum { N = 1100 };

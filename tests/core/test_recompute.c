@@ -1,5 +1,5 @@
 /* test_recompute.c - blocks that run again in backward.
-   The oracle is the same program without them: loss and gradients are equal to the bit. */
+   The oracle is the same program without recomputing: loss and gradients have the same bits. */
 #include "tests/support/tests.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ enum { N = 5, C = 8, R = 2, WEIGHTS = 5, BLOCKS = 3 };
 
 typedef struct model {
     tn_tensor *w[WEIGHTS]; /* (C,C), (C), (R,C), (C,R), (N,C) */
-    int depth;             /* blocks are recomputed: 0 not, 1, 2 with a recomputed part inside */
+    int depth; /* 0: nothing is recomputed; 1: blocks are; 2: a part inside each block too */
     double p;
 } model;
 
@@ -40,7 +40,7 @@ static tn_tensor *residual(tn_tape *t, void *arg, tn_tensor *x)
     return tn_add(t, tn_dropout(t, h, m->p, 8), tn_mul(t, x, x));
 }
 
-/* A weight is x and stands inside, too. */
+/* The same weight is x and is used inside the block. */
 static tn_tensor *uses_x_twice(tn_tape *t, void *arg, tn_tensor *x)
 {
     model *m = arg;
@@ -77,7 +77,7 @@ static tn_block *const blocks[] = { residual,     lora_of,    uses_x_twice, give
                                     gives_weight, consumes_x, views_x };
 enum { KINDS = sizeof blocks / sizeof *blocks };
 
-/* The loss of three times the block, behind an op (so that x is a result) or not. */
+/* The loss after three blocks. result: an op comes first, so that x is a result. */
 static tn_tensor *loss_of(tn_tape *t, model *m, tn_block *block, bool result)
 {
     tn_tensor *x = result ? tn_scale(t, m->w[4], 0.5) : m->w[4];
@@ -131,7 +131,7 @@ static void same_gradients(const model *a, const model *b)
     }
 }
 
-/* With all weights trained, and with those of LoRA alone, where x wants no gradient. */
+/* All weights are trained, or only those of LoRA: then x wants no gradient. */
 START_TEST(gradients_are_those_without)
 {
     static const unsigned frozen[] = { 0, 1 | 2 | 16 };
@@ -158,7 +158,7 @@ END_TEST
 
 /* ---- memory runs out ---- */
 
-/* Blocks that are still given; the next one is refused, those after it are given again. */
+/* Allocations that still succeed. The next one fails, and those after it succeed again. */
 static atomic_long left = -1;
 
 static bool is_refused(void)
@@ -166,7 +166,7 @@ static bool is_refused(void)
     return atomic_fetch_sub(&left, 1) == 0;
 }
 
-/* What core/ takes memory for results and gradients by, in front of the system's. */
+/* These replace the functions by which core/ gets memory for results and gradients. */
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
@@ -183,7 +183,7 @@ int mprotect(void *address, size_t size, int protection)
     return (int)syscall(SYS_mprotect, address, size, protection);
 }
 
-/* Each block of memory is refused once: the tape says so, and after a reset all is as ever. */
+/* Each allocation fails once: the tape has the error, and after a reset all works as before. */
 START_TEST(memory_may_run_out_inside)
 {
     long refusals = 0;

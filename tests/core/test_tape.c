@@ -1,5 +1,5 @@
 /* test_tape.c - the tape: how gradients add up, who owns what, and that the first mistake sticks.
-   What is kept, who owns what, how gradients add up, and that the first mistake sticks. */
+   Backward against derivatives by hand; what each operand may be. */
 #include "core/op.h"
 #include "tests/support/tests.h"
 
@@ -101,7 +101,7 @@ START_TEST(inputs_have_sane_shapes)
 }
 END_TEST
 
-/* Operands that are no operands; each wants a gradient and has no memory for it, or is empty. */
+/* Tensors that cannot be operands: they want a gradient without memory for it, or are empty. */
 static tn_tensor *odd_operand(tn_tape *t, int i, tn_tensor *own, const char **text)
 {
     static const char wants[] =
@@ -157,7 +157,7 @@ static tn_tensor *hollow(tn_tensor *a, int64_t d0, int64_t d1)
 enum { TOO_LARGE = 5 };
 #define LARGE ((int64_t)1 << 33)
 
-/* Calls whose operands are fine and whose result, or what they keep, is not. */
+/* Calls with good operands whose result, or whose kept values, would be too large. */
 static tn_tensor *too_large(tn_tape *t, int i, const char **text)
 {
     static const char *const texts[TOO_LARGE] = {
@@ -244,8 +244,8 @@ START_TEST(consumed_operands)
 }
 END_TEST
 
-/* Results whose values somebody else still reads: lora must take a copy of them. *other is what else
-   enters the loss, or NULL. */
+/* Results whose values are still needed elsewhere, so that lora must copy them. *other becomes another
+   term of the loss, or NULL. */
 static tn_tensor *kept_by_its_op(tn_tape *t, tn_tensor *a, tn_tensor **other)
 {
     (void)other;

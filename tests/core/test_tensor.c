@@ -30,7 +30,7 @@ START_TEST(types_are_known)
 }
 END_TEST
 
-/* As many digits as a message has room for, and no byte more. */
+/* The text of the largest shape fits exactly into its room. */
 START_TEST(shapes_fit_their_room)
 {
     char text[128], after[64];
@@ -47,7 +47,7 @@ END_TEST
 
 /* ---- freeing in any order ---- */
 
-/* Frees the tensor, and lets others write where it was. */
+/* Frees the tensor, then writes over the memory where it was. */
 static void free_and_overwrite(tn_tensor **a)
 {
     void *more[16];
@@ -159,7 +159,7 @@ static void (*const orders[])(desk *d) = {
     free_input, free_copy, freeze_result, freeze_copy, freeze_before_backward, leaf_that_is_gone_at_the_reset };
 /* clang-format on */
 
-/* AddressSanitizer sees whether anything is used after it was freed, or is lost. */
+/* AddressSanitizer finds any use after a free, and any leak. */
 START_TEST(any_order_of_freeing)
 {
     for (int reset = 0; reset < 2; reset++) {

@@ -22,7 +22,7 @@ static unsigned char digit(char c)
     return (unsigned char)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* The row of the fixture that has the name of the type; its bytes begin at an odd address. */
+/* The row of the fixture for a type. Its bytes are at an odd address. */
 static golden golden_of(tn_dtype type)
 {
     golden g = { 0 };
@@ -92,8 +92,8 @@ START_TEST(values_are_those_of_ggml)
 }
 END_TEST
 
-/* Several blocks of random bytes: scalar is the definition. Exponents of 31, infinity and NaN, have
-   no place in a scale. */
+/* Several blocks of random bytes; scalar is the definition. No scale is infinite or NaN (f16 exponent
+   31). */
 START_TEST(every_isa_widens_alike)
 {
     enum { ROWS = 40 };
@@ -176,7 +176,7 @@ START_TEST(sizes_and_names)
 }
 END_TEST
 
-/* Rows that are not whole blocks, though all numbers together would be. */
+/* Rows that are not whole blocks are refused, even if all numbers together fill whole blocks. */
 START_TEST(rows_are_whole_blocks)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });

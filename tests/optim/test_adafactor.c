@@ -4,8 +4,7 @@
 
 #include <math.h>
 
-/* A weight of one number: row and column are the same. From step 5 on 1 / sqrt(t) is below the
-   rate. */
+/* A weight of one number: row and column are equal. From step 5 on 1 / sqrt(t) is below the rate. */
 START_TEST(adafactor_of_one_number)
 {
     problem p;

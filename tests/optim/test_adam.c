@@ -34,8 +34,7 @@ START_TEST(adam_of_torch)
 }
 END_TEST
 
-/* AMSGrad: at beta2 = 0.5 the second moment falls at every other step, its largest value does
-   not. */
+/* AMSGrad: at beta2 = 0.5 the second moment falls every other step; its largest value does not. */
 START_TEST(amsgrad_keeps_the_largest)
 {
     static const char *const names[] = { "adam", "adamw" };

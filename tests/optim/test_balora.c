@@ -31,8 +31,7 @@ static void gram(const problem *p, const problem *q, bool a, double *out)
     free(y);
 }
 
-/* Every optimizer: steps without balancing are its own to the bit; one with it keeps the
-   product. */
+/* Every optimizer: a step without balancing has the same bits, and balancing keeps the product. */
 START_TEST(after_every_optimizer)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
@@ -113,8 +112,7 @@ START_TEST(balora_2_changes_least)
 }
 END_TEST
 
-/* A = D Q and B = D Q^-T of a product that is D^2, steep and diagonal: every entry keeps its
-   digits. */
+/* A = D Q and B = D Q^-T, whose product D^2 is diagonal and steep: every entry keeps its digits. */
 START_TEST(steep_products_are_kept)
 {
     static const double q[R][R] = { { 1, 0, 0 }, { 0.5, 1, 0 }, { -0.7, 0.8, 1 } },

@@ -73,8 +73,7 @@ START_TEST(claims_hold_and_no_larger_one_does)
 }
 END_TEST
 
-/* From lora_B = 0 a claim that needs two factors is broken, or kept by a product that stays
-   zero. */
+/* From lora_B = 0 a claim that needs both factors is broken, or the product stays zero. */
 START_TEST(claims_from_the_zero_start)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {

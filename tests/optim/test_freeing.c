@@ -118,8 +118,7 @@ START_TEST(whatever_is_freed_first)
 }
 END_TEST
 
-/* The weights of an optimizer live as long as it does: the steps are those of a run with its
-   model. */
+/* Weights live as long as their optimizer: without the model its steps are the same. */
 START_TEST(steps_without_the_model)
 {
     tn_real first[2];

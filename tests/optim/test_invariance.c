@@ -67,8 +67,7 @@ enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
 
 /* ---- the problem ---- */
 
-/* All gradients times min(1, 1 / their norm), as a trainer would do it in front of the
-   optimizer. */
+/* All gradients times min(1, 1 / their norm), as a trainer does before it calls the optimizer. */
 static void clip_raw(problem *p)
 {
     double sum = 0;

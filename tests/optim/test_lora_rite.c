@@ -200,7 +200,7 @@ START_TEST(rite_first_step_is_proportional_to_s)
 }
 END_TEST
 
-/* Of rank 1, with w = ||g||^2 / (||y||^2 rows), a first step has the length
+/* At rank 1, with w = ||g||^2 / (||y||^2 rows), the length of the first step is
    lr ||g|| / ||y||^2 / (sqrt(w + eps_root) + eps). */
 START_TEST(eps_inside_and_outside_the_root)
 {

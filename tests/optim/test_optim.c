@@ -91,8 +91,7 @@ static bool parse(const char *line, golden *g)
     return true;
 }
 
-/* The figures are of the double build; single precision parameters lose some of them in 10
-   steps. */
+/* The figures are of the double build. With float parameters 10 steps lose some of the digits. */
 static void compare(const golden *g, const row *r, uint64_t shuffle)
 {
     problem p;
@@ -115,8 +114,7 @@ static void compare(const golden *g, const row *r, uint64_t shuffle)
     problem_free(&p);
 }
 
-/* Every line of the file, with the weights registered in two orders. met: lines of each of our
-   rows. */
+/* Every line of the file, with weights registered in two orders. met: how many lines each row has. */
 static void read_rows(const char *path, int *met)
 {
     tn_error e = { 0 };

@@ -51,8 +51,7 @@ void null_row(const null_table *t, int i)
 
 /* ---- all rows ---- */
 
-/* The text of a header without comments, lines of the preprocessor, and what stands between
-   braces. */
+/* The text of a header without comments, preprocessor lines, and everything between braces. */
 static char *declarations(const char *path)
 {
     enum { ROOM = 1 << 18 };

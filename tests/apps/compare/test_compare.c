@@ -25,8 +25,7 @@ static void make_model(const place *p)
         tenon(p, "train --model m --data task:arithmetic --tokenizer chars -o o --iters 3"), 0);
 }
 
-/* All runs of a study stand on the same start and the same batches, and an edge extends the grid.
- */
+/* All runs of a study have the same start and the same batches. An edge extends the grid. */
 START_TEST(a_study_is_fair)
 {
     place p = place_make();

@@ -135,8 +135,7 @@ START_TEST(grows_until_the_best_lies_inside)
 }
 END_TEST
 
-/* A rate has a mean when all its seeds are done, and not before; a choice is made when the grid is.
- */
+/* A rate has a mean only when all its seeds are done; a rate is chosen only when the grid is done. */
 START_TEST(means_are_over_the_same_seeds)
 {
     const options o = { .optimizers = "sgd", .lr_grid = "1,2,4", .seeds = 3 };

@@ -67,8 +67,7 @@ START_TEST(nothing_of_a_file_reaches_it_raw)
 }
 END_TEST
 
-/* Nor do the files of a run hold any of it raw, which somebody may look at; what it was told can be told
-   again. */
+/* The files of a run do not have these bytes raw either, and config.used still gives the same run. */
 START_TEST(nothing_of_it_is_in_a_file)
 {
     place p = place_make();

@@ -23,7 +23,7 @@ static void forward(tn_tape *t, tn_node *n)
         n->out->x[i] = a[i] * a[i] * b[i % tn_cols(n->out)];
 }
 
-/* The gradients, each times a number: 1 is right. */
+/* Adds each gradient times a number: with 1 it is right. */
 static void back(tn_tape *t, const tn_node *n, double of_a, double of_b, bool add)
 {
     const tn_real *a = n->in[0]->x, *b = n->in[1]->x, *dy = n->out->g;
@@ -84,7 +84,7 @@ static void only_first_gradient(tn_tape *t, const tn_node *n)
                2 * n->in[0]->x[i] * n->in[1]->x[i % tn_cols(n->out)] * n->out->g[i];
 }
 
-/* The gradient of b is scaled where a wants one, too. */
+/* The gradient of b is scaled if a wants one too. */
 static void depends_on_others(tn_tape *t, const tn_node *n)
 {
     back(t, n, 1, n->in[0]->wants_grad ? 1 : 1 + 1e-6, false);
@@ -174,7 +174,7 @@ static const tn_sample no_samples[] = { { .in = { { 0 } } } };
 /* clang-format off */
 static const struct {
     tn_op op;         /* what is not set is as in the right op */
-    const char *says; /* in one of the findings; NULL: there is none */
+    const char *says; /* a part of a finding; NULL: nothing is found */
     bool isas;        /* float only, and more than one instruction set */
 } cases[] = {
     { { .inputs = 2 }, NULL, false },
@@ -233,7 +233,7 @@ static void add_line(void *arg, const char *bytes, size_t n)
     }
 }
 
-/* More than scalar runs on this CPU. */
+/* Has this CPU more instruction sets than scalar? */
 static bool has_isas(void)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .isa = "avx2" });
@@ -256,7 +256,7 @@ START_TEST(finds_each_break)
 }
 END_TEST
 
-/* What a build of double is for: a gradient that is wrong by 3e-6 of its size. */
+/* Only the double build can find a gradient that is wrong by 3e-6 of its size. */
 static void nearly_right(tn_tape *t, const tn_node *n)
 {
     back(t, n, 1 + 3e-6, 1, false);

@@ -40,7 +40,7 @@ START_TEST(log_is_accurate)
 }
 END_TEST
 
-/* exp alone is exp_sum of one element; in a row it is the same. */
+/* exp of one element (exp_sum of length 1), and of the same element in a row. */
 START_TEST(exp_is_accurate)
 {
     enum { ROW = 1000, ROWS = 100 };

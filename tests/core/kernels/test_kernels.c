@@ -67,7 +67,7 @@ static void call_exp_in_place(const tn_kernels *k, trial *t)
     t->result = k->exp_sum(t->n, Y, mean, Y);
 }
 
-/* Element i of y afterwards; t->y still holds what was there before. */
+/* What element i of y must become; t->y has its old values. */
 static long double is_kept(const trial *t, int64_t i) { return Y[i]; }
 static long double is_exp(const trial *t, int64_t i) { return expl(X[i] - mean); }
 static long double is_axpy(const trial *t, int64_t i) { return (long double)mean * X[i] + Y[i]; }

@@ -1,5 +1,6 @@
 /* test_random.c - random numbers many at a time.
-   They are those of random.c, to the bit, on every instruction set: the seeds of old runs keep their weights and their dropout. */
+   They have the bits of random.c on every instruction set: a seed gives the same weights and dropout as
+   in old runs. */
 #include "tests/support/kernels.h"
 
 static const int64_t lengths[] = { 1, 2, 3, 4, 5, 31, 32, 33, 64, 65, 255, 256 };

@@ -210,7 +210,7 @@ static double distance(const tn_real *a, const tn_real *b, int64_t count)
     return most / largest;
 }
 
-/* Rows enough for two chunks of logits, some of which do not count: the plain composition's numbers. */
+/* Enough rows for two chunks of logits, some rows without a label: equal to the plain composition. */
 START_TEST(linear_xent_in_chunks)
 {
     enum { N = 900, V = 20000, C = 3 };

@@ -1,7 +1,7 @@
 /* test_ops_no_memory.c - every op while memory runs out.
-   Each block that its forward and backward ask for is refused once, where the system reserves
-   addresses and where it does not. The tape says so, nothing is lost, and after a reset the same
-   call gives the same bits. */
+   Each allocation of its forward and backward fails once, on a system that reserves addresses and on
+   one that does not. The tape has the error, nothing leaks, and after a reset the same call gives the
+   same bits. */
 #include "core/gemm.h"
 #include "tests/support/op_samples.h"
 
@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Blocks that are still given; the next one is refused, those after it are given again. */
+/* Allocations that still succeed. The next one fails, and those after it succeed again. */
 static atomic_long left = -1;
 static atomic_bool reserves; /* addresses without memory, which are no block */
 
@@ -22,7 +22,7 @@ static bool refused(void)
     return atomic_fetch_sub(&left, 1) == 0;
 }
 
-/* The functions that core/ takes blocks from, in front of the system's. */
+/* These replace the functions by which core/ gets memory. */
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
@@ -48,8 +48,8 @@ int mprotect(void *address, size_t size, int protection)
     return (int)syscall(SYS_mprotect, address, size, protection);
 }
 
-/* Forward and backward of sum(y y), of operands that are results themselves, so that their gradients
-   take memory too: 0, or the code of what went wrong. */
+/* Forward and backward of sum(y y). The operands are results, so that their gradients take memory too.
+   Returns 0 or the error's code. */
 static int run(const tn_call *c, tn_tape *t)
 {
     tn_tensor *in[TN_MAX_INPUTS];
@@ -63,7 +63,7 @@ static int run(const tn_call *c, tn_tape *t)
     return loss ? tn_backward(t, loss) : tn_tape_code(t);
 }
 
-/* The call with block n refused, on a context that has none yet; false: it asks for n at most. */
+/* Runs the call in a new context; allocation n fails. Returns false if there are at most n. */
 static bool run_without(const tn_call *c, long n, const tn_real *want, size_t bytes)
 {
     bench b = bench_new();
@@ -113,7 +113,7 @@ START_TEST(op_without_memory)
 }
 END_TEST
 
-/* A product says so itself, on all threads and inside a body. */
+/* A product without memory gives an error, on all threads and inside a body. */
 START_TEST(product_without_memory)
 {
     enum { N = 100 };

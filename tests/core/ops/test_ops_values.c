@@ -1,5 +1,5 @@
 /* test_ops_values.c - the numbers that ops compute.
-   Worked out by hand, and where they are huge, missing or all the same. */
+   Against values by hand, also for numbers that are huge, missing or all equal. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
@@ -99,7 +99,7 @@ START_TEST(rms_norm_by_hand)
 }
 END_TEST
 
-/* Three rows of equal logits, of which two count: log 4 each. */
+/* Three rows of equal logits, two of them with a label: the loss is log 4. */
 START_TEST(loss_divides_by_tokens)
 {
     bench b = bench_new();
@@ -162,7 +162,7 @@ START_TEST(extreme_logits)
 }
 END_TEST
 
-/* A NaN stays in its row, and reaches it. */
+/* A NaN changes all of its row and no other row. */
 START_TEST(nan_comes_from_nan)
 {
     bench b = bench_new();
@@ -238,7 +238,7 @@ START_TEST(norm_without_variance)
 }
 END_TEST
 
-/* Scores of 1e4 and more: each query copies the value of the key it agrees with most. */
+/* Scores of 1e4 and more: each query copies the value of the key with the largest score. */
 START_TEST(attention_of_huge_scores)
 {
     enum { T = 150 };

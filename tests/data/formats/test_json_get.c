@@ -158,8 +158,7 @@ START_TEST(long_strings)
 }
 END_TEST
 
-/* A key longer than a message, with a line break in it, leaves one line, and room for the
-   reason. */
+/* A key that is longer than a message, with a line break, leaves one line and room for the reason. */
 START_TEST(long_keys)
 {
     tn_error e = { 0 };

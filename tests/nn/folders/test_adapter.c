@@ -37,8 +37,7 @@ START_TEST(scales_are_those_of_peft)
 /* clang-format off */
 END_TEST
 
-/* All that opening an adapter could change in a model; some weights are frozen, some have
-   gradients. */
+/* All that opening an adapter could change in a model. Some weights are frozen, some have gradients. */
 typedef struct kept {
     const tn_params *params;
     int64_t count;

@@ -195,8 +195,7 @@ START_TEST(weights_must_fit_the_config)
 }
 END_TEST
 
-/* Where the config does not say, a head without an embedding is tied; where it says no, that is
-   missing. */
+/* A head without an embedding is tied, unless the config says no: then the embedding is missing. */
 START_TEST(a_head_without_an_embedding_is_both)
 {
     tn_error e = { 0 };

@@ -174,8 +174,7 @@ START_TEST(small_products)
 }
 END_TEST
 
-/* t^T gram t is 1 on the directions kept, and t t^T is the pseudo-inverse: gram t t^T gram =
-   gram. */
+/* t^T gram t is 1 on the directions kept. t t^T is the pseudo-inverse: gram t t^T gram = gram. */
 static void check_root(int64_t r, int64_t rank, double scale, double spread)
 {
     int64_t n = 3 * r;

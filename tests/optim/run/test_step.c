@@ -79,8 +79,7 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
 }
 END_TEST
 
-/* While another thread is inside a call of the context a step is refused, and nothing is
-   changed. */
+/* While another thread is inside a call of the context, a step is refused and changes nothing. */
 START_TEST(a_step_on_a_second_thread_is_refused)
 {
     static const char *const names[] = { "w", NULL };
@@ -283,8 +282,7 @@ START_TEST(new_refuses)
 }
 END_TEST
 
-/* Without options: the defaults of its own, at a constant rate; schedules that never end need no
-   steps. */
+/* Without options: the optimizer's defaults at a constant rate. Schedules without end need no steps. */
 START_TEST(new_takes_what_is_complete)
 {
     static const char *const names[] = { "w", NULL };
