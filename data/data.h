@@ -16,8 +16,8 @@
    already set and then does nothing, so that calls can be chained and checked once, as above.
    Threads: nothing here has globals. A data set and a tokenizer may be read by several threads, a
    loader, a text or a reader of records by one at a time.
-   Nothing from a file is trusted: sizes are checked against the bytes that are there before memory
-   is taken for them, and text must be UTF-8.
+   Nothing from a file is trusted: a size is compared with the bytes of the file before memory is taken
+   for it, and text must be UTF-8.
 
    What goes wrong:
    * A batch is kept beyond the next tn_loader_next: its memory then holds the next batch.
@@ -34,7 +34,7 @@ TN_BEGIN
 
 /* ---- files ---- */
 
-/* The whole file in new memory, to be freed, with a zero byte behind it; *size is without that.
+/* The whole file in new memory, to be freed, with a zero byte after it that *size does not count.
    Only regular files of at most `most` bytes are read. NULL and an error otherwise. */
 char *tn_file_read(const char *path, size_t most, size_t *size, tn_error *e);
 /* The same for a text: without the byte order mark at its beginning. */
@@ -44,9 +44,9 @@ char *tn_text_read(const char *path, size_t most, size_t *size, tn_error *e);
 size_t tn_text_mark(const char *path, const char *text, size_t n, tn_error *e);
 /* Writes beside `path`, flushes, renames: the old file or the new one is there at every instant. */
 int tn_file_write(const char *path, const void *bytes, size_t size, tn_error *e);
-/* The same for a new file: one that is there already is not replaced (TN_EIO). */
+/* The same for a new file: an existing file is not replaced (TN_EIO). */
 int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e);
-/* Makes one folder; succeeds where it is there already. */
+/* Makes one folder; succeeds if it exists already. */
 int tn_folder_make(const char *path, tn_error *e);
 typedef enum tn_presence {
     TN_ABSENT, /* nothing has this name; no other reason counts as absent */
@@ -54,16 +54,15 @@ typedef enum tn_presence {
     TN_FOLDER,
     TN_UNREADABLE /* e says why: a link to nothing, no permission, no memory, an I/O error */
 } tn_presence;
-/* What is at folder/name, or at `folder` where name is NULL. Links are followed. */
+/* What folder/name is, or `folder` itself if name is NULL. Links are followed. */
 tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);
 /* "folder/name" in new memory, to be freed. NULL when memory is out. */
 char *tn_path_join(const char *folder, const char *name);
-/* The same for a file of a model or adapter that is to be read. A run that is killed while its
-   new files move into the folder leaves the others in folder/.tenon-new: then the path of the
-   one there. */
+/* The same for reading a file of a model or adapter. If a run was killed while its new files moved
+   into the folder, the rest of them is in folder/.tenon-new: then the path is that of the file there. */
 char *tn_path_newest(const char *folder, const char *name);
-/* FNV-1a. `start` is the hash of what came before, 0 at the beginning (then FNV's basis is
-   taken): the parts in turn give the hash of the whole. */
+/* FNV-1a. To hash data part by part, `start` is 0 for the first part (FNV's basis is then used), and
+   for every other part the hash of the part before. */
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start);
 /* Eight times as fast, with other values. It cannot be computed part by part. */
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
@@ -81,10 +80,10 @@ typedef struct tn_text {
 /* As vprintf: here %s copies bytes as they are (tn_format escapes them). */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
-/* Adds a JSON string, quotes included. Control characters and what turns the direction of a line
-   are escaped (\u009b), also where JSON does not ask for it; what is not UTF-8 becomes U+FFFD. */
+/* Adds a JSON string, quotes included. Control characters and characters that change the direction of
+   text are escaped (\u009b), also those that JSON allows. Bytes that are not UTF-8 become U+FFFD. */
 void tn_text_quote(tn_text *t, const char *s, size_t n);
-/* Adds the other text; if that has run out of memory, t counts as failed, too. */
+/* Adds the other text. If that text has run out of memory, t has failed too. */
 void tn_text_join(tn_text *t, const tn_text *more);
 /* The text, t->n bytes and a zero byte; "" when nothing was added. It lives until the text changes.
    NULL when memory ran out: the error is then "WHAT: out of memory". */
@@ -92,9 +91,9 @@ const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
 /* Writes the text to folder/name, as tn_file_write does. The text is freed, also after an error. */
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
-/* The one of names[0..n) that becomes `word` by the fewest changes of a letter, for "did you mean".
-   Dashes are underscores, large letters are small ones; NULL entries are passed over. NULL: none is
-   near enough (one change, and one more for every three letters of the word). */
+/* For "did you mean": the one of names[0..n) that the fewest changes of a letter turn into `word`.
+   "-" counts as "_", and "A" as "a". NULL entries are ignored. Returns NULL if none is near enough: one
+   change, and one more for every three letters of the word. */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
@@ -115,9 +114,9 @@ typedef struct tn_json {
     int64_t count; /* elements or members */
 } tn_json;
 
-/* Strict RFC 8259: UTF-8, depth <= 64, no duplicate keys, nothing behind the value. `path` and
-   `line` (0: counted from the text) stand in messages. The tree owns copies of all it holds; the
-   root is ended by tn_json_free. */
+/* Strict RFC 8259: UTF-8, depth <= 64, no duplicate keys, nothing after the value. `path` and `line`
+   (0: counted in the text) are for messages. The tree has copies of all texts. Free the root with
+   tn_json_free. */
 const tn_json *tn_json_parse(const char *text, size_t size, const char *path, int64_t line,
                              tn_error *e);
 const tn_json *tn_json_read(const char *path, tn_error *e); /* of a file of at most 256 MiB */
@@ -125,9 +124,9 @@ void tn_json_free(const tn_json *root);
 /* NULL: absent, or not an object. */
 const tn_json *tn_json_find(const tn_json *object, const char *key);
 const tn_json *tn_json_at(const tn_json *array, int64_t i); /* NULL: there is none */
-/* Typed members of an object. *value keeps its default where the member is absent or null, or
-   `object` is NULL. Another type, or out of range: the error says where ("config.json: /n_head
-   is a boolean, expected an integer"). A string belongs to the tree. */
+/* Typed members of an object. *value does not change if the member is absent or null, or `object` is
+   NULL. A member of another type, or out of range, is an error: "config.json: /n_head is a boolean,
+   expected an integer". A string belongs to the tree. */
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e);
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e);
 void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e);
@@ -135,7 +134,7 @@ void tn_json_get_string(const tn_json *object, const char *key, const char **val
 /* False: not a number, or not finite as a double. */
 bool tn_json_real(const tn_json *v, double *out);
 bool tn_json_int(const tn_json *v, int64_t *out); /* false: not an integer of 64 bits */
-/* Sets the error "PATH: POINTER is a KIND, expected WHAT", where e holds none. Returns e->code. */
+/* Sets the error "PATH: POINTER is a KIND, expected WHAT", unless e has one. Returns e->code. */
 int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e);
 
 /* ---- safetensors ---- */
@@ -203,7 +202,7 @@ typedef struct tn_tokenizer tn_tokenizer;
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e); /* 256 bytes and the end token, id 256 */
 /* One token per distinct character of the text, in the order of code points, then the end token. */
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
-/* Of folder/tokenizer.json and, where it is there, tokenizer_config.json: a BPE without merges. */
+/* Reads folder/tokenizer.json and, if it exists, tokenizer_config.json: a BPE without merges. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);
 void tn_tokenizer_free(tn_tokenizer *k);
 /* Writes tokenizer.json and tokenizer_config.json, for PreTrainedTokenizerFast of Transformers. */
@@ -223,9 +222,9 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 /* clang-format off */
 typedef struct tn_held { char bytes[8]; size_t n; } tn_held; /* starts as { 0 } */
 /* clang-format on */
-/* The same for ids that come a few at a time. It appends whole characters in valid UTF-8, and
-   holds the beginning of one back for the next call. What is no UTF-8 becomes U+FFFD, one for
-   each longest beginning of a character, as the Unicode standard recommends (3.9). */
+/* The same for ids that come a few at a time. It appends complete characters, and keeps the beginning
+   of an incomplete one in *held for the next call. Bytes that are not UTF-8 become U+FFFD, one for each
+   longest beginning of a character, as the Unicode standard recommends (3.9). */
 void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held,
                     tn_text *out);
 void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back */
@@ -233,7 +232,7 @@ void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back *
 /* ---- the records of a JSONL file ---- */
 
 /* clang-format off */
-typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, perhaps zeros among them */
+typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, which may be zeros */
 /* clang-format on */
 
 /* A record {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false.
@@ -248,7 +247,7 @@ typedef struct tn_jsonl_record {
 typedef struct tn_jsonl tn_jsonl;
 
 /* A file of at most 1 GiB with one JSON object per line of at most 32 MiB. Lines end in LF or
-   CRLF; a byte order mark at the beginning and blank lines at the end are passed over. */
+   CRLF; a byte order mark at the beginning and blank lines at the end are ignored. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_error *e);
 /* The next record. False: there is none, or the line is refused and e says why. */
 bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e);

@@ -13,7 +13,7 @@
    Errors: the first mistake of adding weights sticks to the params (tn_params_error). Functions
    with a tn_error report there and return NULL or its negative code; with an error already set they
    do nothing. Functions with a tape report there (tn_tape_error) and return NULL.
-   Threads: params and models are one thread's at a time; that is not checked.
+   Threads: use params and models from one thread at a time; this is not checked.
 
    What goes wrong:
    * A weight is frozen after tn_optim_new: the optimizer has state for it and refuses every step
@@ -63,8 +63,8 @@ const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none
 const char *tn_params_not_finite(const tn_params *p);
 /* Hash of names, shapes and bytes; trained_only: of the trained weights. */
 uint64_t tn_params_hash(const tn_params *p, bool trained_only);
-/* A hash for the same purpose, of the trained weights or of the frozen ones. Its values are other
-   ones, and it is eight times as fast. */
+/* A hash for the same purpose, of the trained weights or of the frozen ones. It is eight times as
+   fast, and has other values. */
 uint64_t tn_params_digest(const tn_params *p, bool trained);
 /* Writes the weights whose names match the shell pattern ("*.lora_?.weight"; NULL: all) as one
    safetensors file of F64, F32, F16 or BF16, as tn_file_write does. Refuses numbers that the type
@@ -74,14 +74,14 @@ int tn_params_save(const tn_params *p, const char *pattern, const char *path, tn
 /* Fills the weights that match from such a file, which must hold them, with these names and shapes
    and finite numbers, and nothing else. After an error no weight has changed. */
 int tn_params_open(tn_params *p, const char *pattern, const char *path, tn_error *e);
-/* Says what is computed with the weights, which their names and shapes do not show. A model gives
-   its config. Only a hash of the text is kept: a part of tn_base. */
+/* Describes what is computed with the weights, as far as names and shapes do not show it: a model
+   gives its config. Only a hash of the text is kept, as a part of tn_base. */
 void tn_params_describe(tn_params *p, const char *text);
 /* clang-format off */
 typedef struct tn_base { uint64_t config, frozen; } tn_base;
 /* clang-format on */
 /* Hashes of what the trained weights build on: the description with the scales of LoRA, and the
-   frozen weights. A checkpoint is refused where they differ. */
+   frozen weights. A checkpoint with other hashes is refused. */
 tn_base tn_params_base(const tn_params *p);
 
 /* ---- layers: plain structs of weights, which the params own ---- */
@@ -125,7 +125,7 @@ tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t,
 typedef struct tn_family tn_family; /* an architecture, such as GPT-2: see family.h */
 typedef struct tn_cache tn_cache;   /* keys and values of the positions that each row has seen */
 
-/* To be read, not written; dropout and recompute alone may be set. */
+/* Read only, except dropout and recompute, which may be set. */
 typedef struct tn_model {
     const tn_family *family;
     tn_context *context;
@@ -134,7 +134,7 @@ typedef struct tn_model {
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
     double dropout; /* probability, after embedding, attention and MLP; 0 when opened */
-    bool recompute; /* training keeps the sums between blocks alone: less memory, more time */
+    bool recompute; /* training keeps only the sums between blocks: less memory, more time */
     int32_t end;    /* the first of ends; -1: none */
     int32_t *ends;  /* every eos_token_id of config.json and generation_config.json */
     int64_t end_count;
@@ -150,15 +150,15 @@ typedef struct tn_model {
    TN_ABSENT: no file that could hold any. A folder with weights in other files only is refused:
    TN_UNREADABLE, and the error (TN_EFORMAT) names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
-/* Reads folder/config.json and the weights beside it; where tn_model_weights returns TN_ABSENT
-   they are random, from the context's seed, and m->stored is 0. The dropout that config.json
-   names is not used. NULL and an error for what is missing, damaged, not supported, or larger than
+/* Reads folder/config.json and the weights beside it. If tn_model_weights returns TN_ABSENT, the
+   weights are random, from the context's seed, and m->stored is 0. The dropout of config.json is not
+   used. Returns NULL, with an error, if something is missing, damaged, not supported, or larger than
    memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
    Functions that need its numbers refuse it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
-/* A model with random weights, of the object of a config.json. vocab > 0 replaces its vocab_size;
+/* A model with random weights, from the object of a config.json. vocab > 0 replaces its vocab_size;
    vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be freed. */
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
                        tn_error *e);
@@ -169,8 +169,8 @@ int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_e
 /* The loss, of shape (1): the mean over the labels of the batch that count. tokens > 0 divides the
    sum by that number instead, for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
-/* Bytes of the tape that a training step on a batch (B,T) = (rows,width), or its evaluation,
-   takes at least: what forward leaves there. Measured, that was 99 % of the tape in evaluation; in
+/* The bytes that forward leaves on the tape, for a batch (B,T) = (rows,width) in training or in
+   evaluation: the least that the tape takes. Measured, this was 99 % of the tape in evaluation; in
    training it was 88 % with six blocks and 95 % with twelve. The rest are gradients and, in small
    models, scratch of the ops. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
@@ -194,17 +194,17 @@ typedef struct tn_lora_options {
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
 /* LoRA on one layer of a model of your own, without a family: adds the factors
    "NAME.lora_A.weight" (R,in), uniform as above, and "NAME.lora_B.weight" (out,R), zeros, to the
-   params, and freezes the layer's weight and bias. o->targets is not read. Other weights go on
-   being trained: tn_params_freeze stops them. The params own the adapter. Refuses a layer that has
-   one. After an error the layer is as it was. */
+   params, and freezes the layer's weight and bias. o->targets is not read. Other weights are still
+   trained, unless you freeze them. The params own the adapter. Refuses a layer that has one. After
+   an error the layer is as it was. */
 int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e);
 /* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out of
    the params. What tn_lora_merge says of pointers and optimizers holds here, too. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a
-   folder checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights. That
-   a checkpoint belongs to this base is checked by tn_checkpoint_check, not here. Layers that
-   target_modules names and the file lacks stay as the base has them, as in PEFT; m->note then
+   folder checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights.
+   tn_checkpoint_check, and not this function, checks that a checkpoint belongs to this base. A layer
+   that target_modules names, but the file does not have, gets no adapter, as in PEFT; m->note then
    says so. After an error the model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 /* Is it a checkpoint-N, and not a PEFT folder? False, with e set, if it cannot be read. */
@@ -220,7 +220,7 @@ int tn_lora_merge(tn_model *m, tn_error *e);
 /* ---- generation ---- */
 
 typedef struct tn_sampling {
-    double temperature;  /* 0: greedy, always the likeliest token; else probabilities ^ (1 / it) */
+    double temperature;  /* 0: always the likeliest token; else sampling by p^(1 / temperature) */
     int64_t top_k;       /* only the k likeliest tokens; 0: off */
     double top_p;        /* only the likeliest tokens that together reach this share; 0 or 1: off */
     uint64_t seed;       /* key of the random numbers, with the row and the position */
@@ -254,7 +254,7 @@ typedef struct tn_eval {
 /* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a
    loader with in_order (a training loader has no end). Side effects: all that was on the tape is
    gone, even the loss of a step that is not finished; the loader is set to its start, before and
-   afterwards. The tape keeps its mode. An error where no label counts or the loss is not finite. */
+   afterwards. The tape keeps its mode. It is an error if no label counts or the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 

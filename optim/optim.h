@@ -92,7 +92,7 @@ typedef struct tn_factor { /* one weight of a unit, row-major; the memory is the
     int64_t rows, cols, n; /* n = rows cols */
     tn_real *x;            /* the weight, updated in place */
     const tn_real *g;      /* its gradient, already clipped where clipping applies */
-    bool decays;           /* weight decay falls on it */
+    bool decays;           /* weight decay applies to it */
 } tn_factor;
 
 /* What .measure and .step get. They may write only f[].x, the state and the scratch. */
@@ -162,7 +162,7 @@ typedef struct tn_optim_def {
     const char *also;    /* a second name that tn_optim_find knows; NULL: none */
     const char *update;  /* the update in one line, for tables */
     const char *cost;    /* time beyond reading weight, gradient and state once */
-    const char *departs; /* from the authors' code, or from what it names: where and why, or NULL */
+    const char *departs; /* where it differs from the authors' code, and why; NULL: it does not */
 
     tn_hyper hyper[TN_MAX_HYPER];      /* settings, the first is lr; a NULL name ends the list */
     tn_preset presets[TN_MAX_PRESETS]; /* settings by one name; a NULL name ends the list */
@@ -222,8 +222,7 @@ typedef enum tn_schedule_kind {
 } tn_schedule_kind;
 
 /* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
-   constant rate. Linear, cosine and wsd need `steps`: of the whole run, also those before a resume.
-   */
+   constant rate. Linear, cosine and wsd need `steps`: those of the whole run, also before a resume. */
 typedef struct tn_schedule {
     tn_schedule_kind kind;
     int64_t steps, warmup; /* in steps of the optimizer */
@@ -245,7 +244,7 @@ typedef struct tn_optim_options {
     double lr;              /* 0 or negative: the preset's, or else the optimizer's default */
     const char *const *set; /* settings, see below, ended by NULL; or NULL */
     double weight_decay;    /* the setting that .decay names. 0: none; negative: its default */
-    bool decay_all;         /* decay falls on biases and norms, too, not on matrices alone */
+    bool decay_all;         /* decay applies to biases and norms too, not only to matrices */
     double max_grad_norm;   /* raw gradients are scaled down to this global norm. 0: no clipping;
                                -1: 1.0, or no clipping if the optimizer refuses it */
     tn_schedule schedule;   /* of lr and of fallback_lr */
@@ -253,7 +252,7 @@ typedef struct tn_optim_options {
 
 /* Settings are texts: "beta1=0.95". `tenon optimizers NAME` lists them with defaults and ranges.
    * "preset=NAME" stands for the settings of that preset. All other texts, and the fields of
-     tn_optim_options, prevail over it. Of two texts for one setting the last counts.
+     tn_optim_options, override it. Of two texts for one setting the last counts.
    * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
    * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
      and "balora_every=N": after every N-th step only.
