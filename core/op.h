@@ -138,6 +138,9 @@ struct tn_op {
        tn_widen reads its numbers, some at a time: no op makes a whole weight TN_REAL. */
     unsigned frozen;
     unsigned fixed; /* bit i: operand i is a real table without gradient: it must not want one */
+    /* Bit i: only positive numbers make sense in operand i (log, a divisor): the checks take numbers
+       from 0.6 on. */
+    unsigned positive;
     /* Bit i: dim[0] of operand i is a batch dimension, as is dim[0] of out: row r of out depends on
        row r of operand i only. A real operand of one dimension (a bias) is shared by all rows. */
     unsigned rows;

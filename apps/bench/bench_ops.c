@@ -67,6 +67,8 @@ static tn_tensor *new_operand(const tn_op *op, const tn_sample *s, int i, tn_err
     uint64_t span = (uint64_t)(s->ids - low), stream = (uint64_t)i;
     if (!ids)
         tn_fill_normal(a->x, n, 0.5, 1, stream);
+    for (int64_t j = 0; op->positive >> i & 1 && j < n; j++)
+        a->x[j] = (tn_real)0.6 + a->x[j] * a->x[j];
     for (int64_t j = 0; ids && j < n; j++)
         a->i[j] = (int32_t)(low + (int64_t)(tn_random(1, stream, 0, (uint64_t)j) % span));
     return a;

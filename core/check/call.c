@@ -14,10 +14,10 @@ static tn_real number(uint64_t stream, int64_t k)
     return (tn_real)(u < 0 ? u - 0.1 : u + 0.1);
 }
 
-static void fill_real(tn_tensor *a, uint64_t stream)
+static void fill_real(tn_tensor *a, uint64_t stream, bool positive)
 {
     for (int64_t k = 0; k < tn_tensor_count(a); k++)
-        a->x[k] = number(stream, k);
+        a->x[k] = positive ? (tn_real)(0.5 + fabs((double)number(stream, k))) : number(stream, k);
 }
 
 /* The first number is the largest there may be (or -1), so that the ends of the range occur. */
@@ -36,6 +36,12 @@ static bool has_rows(const tn_op *op, int i, int ndim)
     return op->rows >> i & 1 && (ndim > 1 || op->ids >> i & 1);
 }
 
+/* Operand i, or, if that is operand 0, one that is the same, takes positive numbers only. */
+static bool is_positive(const tn_op *op, const tn_sample *s, int i)
+{
+    return op->positive >> i & 1 || (i == 0 && op->positive & (unsigned)s->same);
+}
+
 /* Operand i of the sample; NULL when memory is out. */
 static tn_tensor *make_operand(const tn_op *op, const tn_sample *s, int i, int ndim, int64_t rows)
 {
@@ -49,7 +55,7 @@ static tn_tensor *make_operand(const tn_op *op, const tn_sample *s, int i, int n
     if (a && ids)
         fill_ids(a, (uint64_t)i, s->ids, s->negative_ids);
     else if (a)
-        fill_real(a, (uint64_t)i);
+        fill_real(a, (uint64_t)i, is_positive(op, s, i));
     return a;
 }
 
@@ -129,7 +135,7 @@ tn_tensor *tn_call_loss(const tn_call *c, tn_tape *t, bool plain, tn_tensor **ou
         *out = y;
     tn_tensor *weights = y ? tn_tape_input(t, TN_REAL, y->ndim, y->dim) : NULL;
     if (weights)
-        fill_real(weights, WEIGHTS);
+        fill_real(weights, WEIGHTS, false);
     return tn_sum(t, tn_mul(t, y, weights));
 }
 

@@ -16,8 +16,8 @@ typedef struct tn_call { /* one call; the operands are leaves and belong to it *
 } tn_call;
 
 /* Operands of the sample, filled with numbers that depend on the operand's place alone. Real ones
-   want a gradient; they keep 0.1 away from 0, where relu has its kink. rows > 0 replaces dim[0] of
-   the operands that have rows. */
+   want a gradient; they keep 0.1 away from 0, where relu has its kink, and those that the op takes
+   as positive 0.6. rows > 0 replaces dim[0] of the operands that have rows. */
 tn_call tn_call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows);
 void tn_call_free(tn_call *c);
 /* Operand i is real and no fixed table, and no operand before is the same. */

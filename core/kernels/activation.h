@@ -1,25 +1,9 @@
-/* activation.h - the activations and their slopes, for generic.h: gelu in both forms, and silu.
+/* activation.h - what the formulas of gelu in both forms and of silu are made of, for generic.h.
    Internal header. */
 #ifndef TN_ACTIVATION_H
 #define TN_ACTIVATION_H
 
 #include "core/kernels/generic.h"
-
-/* Slopes are computed for so many elements at once, with exp in a loop of its own: in one loop,
-   which is a long chain, an element takes 0.95 ns instead of 0.75 (Zen 3). */
-enum { AT_ONCE = 64 };
-
-/* dx = beta dx + dy slope */
-static inline void times_slope(int64_t n, const tn_real *dy, const tn_real *slope, tn_real beta,
-                               tn_real *dx)
-{
-    if (beta == 0)
-        for (int64_t i = 0; i < n; i++)
-            dx[i] = dy[i] * slope[i];
-    else
-        for (int64_t i = 0; i < n; i++)
-            dx[i] = fused(beta, dx[i], dy[i] * slope[i]);
-}
 
 /* ---- gelu by tanh ---- */
 
@@ -27,14 +11,6 @@ static inline void times_slope(int64_t n, const tn_real *dy, const tn_real *slop
 static const tn_real gelu_linear = (tn_real)1.5957691216057308;  /* 2 sqrt(2/pi) */
 static const tn_real gelu_cubic = (tn_real)0.07135481627260025;  /* 2 sqrt(2/pi) 0.044715 */
 static const tn_real gelu_square = (tn_real)0.21406444881780075; /* three times that */
-
-static void k_gelu(int64_t n, const tn_real *x, tn_real *y)
-{
-    for (int64_t i = 0; i < n; i++) {
-        tn_real two_u = x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear);
-        y[i] = x[i] / (1 + exponential(-two_u));
-    }
-}
 
 /* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and is used
    alone, so that 0 is not multiplied by infinity. (Holding x at 12 instead made gcc compute exp for
@@ -45,19 +21,6 @@ static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
     tn_real slope = fused(gelu_square * x, x, gelu_linear);
     tn_real all = fused(x * s * (1 - s), slope, s);
     return x * x > 144 ? s : all;
-}
-
-static void k_gelu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
-{
-    tn_real e[AT_ONCE];
-    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
-        int64_t count = n < AT_ONCE ? n : AT_ONCE;
-        for (int64_t i = 0; i < count; i++)
-            e[i] = exponential(-x[i] * fused(gelu_cubic * x[i], x[i], gelu_linear));
-        for (int64_t i = 0; i < count; i++)
-            e[i] = gelu_slope(x[i], e[i]);
-        times_slope(count, dy, e, beta, dx);
-    }
 }
 
 /* ---- gelu by erf: x P(x), P(x) = (1 + erf(x / sqrt(2))) / 2 ---- */
@@ -109,37 +72,14 @@ static inline float normal(float x, float gauss_x)
 
 #endif
 
-static void k_gelu_erf(int64_t n, const tn_real *x, tn_real *y)
-{
-    for (int64_t i = 0; i < n; i++) {
-        tn_real v = near(x[i]);
-        y[i] = x[i] * normal(v, gauss(v));
-    }
-}
-
 /* (x P(x))' = P(x) + x e^(-x^2/2) / sqrt(2 pi) */
-static void k_gelu_erf_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta,
-                            tn_real *dx)
+static inline tn_real gelu_erf_slope(tn_real x, tn_real gauss_x)
 {
     const tn_real root = (tn_real)0.39894228040143268;
-    tn_real e[AT_ONCE];
-    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
-        int64_t count = n < AT_ONCE ? n : AT_ONCE;
-        for (int64_t i = 0; i < count; i++)
-            e[i] = gauss(near(x[i]));
-        for (int64_t i = 0; i < count; i++)
-            e[i] = fused(near(x[i]) * root, e[i], normal(near(x[i]), e[i]));
-        times_slope(count, dy, e, beta, dx);
-    }
+    return fused(near(x) * root, gauss_x, normal(near(x), gauss_x));
 }
 
 /* ---- silu: x s(x), s(x) = 1 / (1 + e^-x) ---- */
-
-static void k_silu(int64_t n, const tn_real *x, tn_real *y)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] / (1 + exponential(-x[i]));
-}
 
 /* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1, and is used
    alone, so that 0 is not multiplied by infinity. */
@@ -148,19 +88,6 @@ static inline tn_real silu_slope(tn_real x, tn_real exp_minus)
     tn_real s = 1 / (1 + exp_minus);
     tn_real all = fused(x * s, exp_minus * s, s);
     return x * x > 88 * 88 ? s : all;
-}
-
-static void k_silu_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx)
-{
-    tn_real e[AT_ONCE];
-    for (; n > 0; n -= AT_ONCE, x += AT_ONCE, dy += AT_ONCE, dx += AT_ONCE) {
-        int64_t count = n < AT_ONCE ? n : AT_ONCE;
-        for (int64_t i = 0; i < count; i++)
-            e[i] = exponential(-x[i]);
-        for (int64_t i = 0; i < count; i++)
-            e[i] = silu_slope(x[i], e[i]);
-        times_slope(count, dy, e, beta, dx);
-    }
 }
 
 #endif

@@ -276,14 +276,13 @@ static void k_rms_back(int64_t n, const tn_real *x, const tn_real *dy, tn_real r
     norm_slopes(n, x, dy, 0, rstd, w, false, beta, dx);
 }
 
-#include "core/kernels/activation.h"
+#include "core/kernels/elementwise.h"
 #include "core/kernels/random.h"
 
 #define TN_GENERIC_KERNELS                                                                         \
     .widen = k_widen, .sum = k_sum, .dot = k_dot, .max = k_max, .square_sum = k_square_sum,        \
-    .exp_sum = k_exp_sum, .axpy = k_axpy, .scale = k_scale, .gelu = k_gelu,                        \
-    .gelu_back = k_gelu_back, .gelu_erf = k_gelu_erf, .gelu_erf_back = k_gelu_erf_back,            \
-    .silu = k_silu, .silu_back = k_silu_back, .norm = k_norm, .norm_back = k_norm_back,            \
-    .rms_back = k_rms_back, .log = k_log, .uniform = k_uniform, .normal = k_normal
+    .exp_sum = k_exp_sum, .axpy = k_axpy, .scale = k_scale, .formulas = &k_formulas,               \
+    .norm = k_norm, .norm_back = k_norm_back, .rms_back = k_rms_back, .log = k_log,                \
+    .uniform = k_uniform, .normal = k_normal
 
 #endif

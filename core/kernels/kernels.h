@@ -16,6 +16,28 @@ enum { TN_KC = 384 };
 /* Numbers of a quantised type that are widened together (types.def). */
 enum { TN_RUN = 32 };
 
+/* Element by element: to = beta to + a formula of elementwise.def; beta 0 does not read `to`. What
+   the formula does not read may be any n numbers, but must be there. */
+typedef struct tn_elements {
+    const tn_real *in[3]; /* the operands; the result, if the formula reads that */
+    const tn_real *dy;
+    tn_real p, q;
+} tn_elements;
+typedef void tn_formula(int64_t n, const tn_elements *z, tn_real beta, tn_real *to);
+
+/* An elementwise op: its result, and the gradients of its operands. */
+typedef struct tn_formulas {
+    tn_formula *y, *dx[3];
+} tn_formulas;
+
+typedef struct tn_formula_table {
+#define MAP(name, ...) tn_formulas name;
+#define MAP_E MAP
+#define MAP_PQ MAP
+#define PAIR MAP
+#include "core/elementwise.def"
+} tn_formula_table;
+
 typedef struct tn_kernels {
     const char *isa;
     /* One tile of a product: c[i][j] = (start ? start[i][j] : 0) + sum_k a[i][k] b[k][j] for rows x
@@ -47,16 +69,7 @@ typedef struct tn_kernels {
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
     void (*axpy)(int64_t n, tn_real a, const tn_real *x, tn_real *y); /* y = fma(a, x, y) */
     void (*scale)(int64_t n, tn_real a, tn_real *x);                  /* x = a x */
-    void (*gelu)(int64_t n, const tn_real *x, tn_real *y);            /* tanh form */
-    /* dx = beta dx + dy gelu'(x); beta 0 does not read dx */
-    void (*gelu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
-    /* The same of x/2 (1 + erf(x / sqrt(2))): error < 5e-7 of the result from -13 on, and of
-       x / (1 + exp(-x)). */
-    void (*gelu_erf)(int64_t n, const tn_real *x, tn_real *y);
-    void (*gelu_erf_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta,
-                          tn_real *dx);
-    void (*silu)(int64_t n, const tn_real *x, tn_real *y);
-    void (*silu_back)(int64_t n, const tn_real *x, const tn_real *dy, tn_real beta, tn_real *dx);
+    const tn_formula_table *formulas;                                 /* of elementwise ops */
     /* y = (x - mean) rstd w + b (b may be NULL) */
     void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
                  const tn_real *b, tn_real *y);

@@ -1,173 +1,307 @@
-/* elementwise.c - add, mul, scale.
-
-       add:   y = a + b              da = dy            db = dy, summed over rows when b is one row
-       mul:   y = a b                da = dy b          db = dy a
-       scale: y = s a                da = s dy */
-#include "core/ops/ops.h"
+/* elementwise.c - the ops of elementwise.def.
+   A formula gets blocks of numbers; a block of an operand that is repeated is written out first
+   (broadcast.h). */
+#include "core/ops/broadcast.h"
 
 typedef struct job {
-    const tn_real *a, *b;
-    int64_t cols; /* of b in add: b[i % cols] belongs to element i */
-    tn_real s, beta;
-    tn_real *y; /* the result, or the gradient that is written */
+    const tn_kernels *kernels;
+    tn_formula *formula; /* NULL: dy */
+    tn_elements z;       /* where operands and dy begin */
+    tn_real beta, *to;
+    int64_t count; /* elements of the result */
+    int inputs;
+    bool whole; /* no operand is repeated: the rest is not set */
+    tn_repeated in[3];
+    const tn_repeated *of; /* whose gradient is a sum */
+    double *part;          /* its partial sums */
 } job;
 
-/* ---- add ---- */
+/* ---- blocks ---- */
 
-static int add_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+/* Writes n elements of the formula, or adds them to `to`. */
+static void compute(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real beta, tn_real *to)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1];
-    bool row = b->ndim == 1 && b->dim[0] == tn_cols(a);
-    if (!row && !tn_same_shape(a, b))
-        return tn_refuse_shapes(t, n);
-    tn_like(out, a);
-    return 0;
+    tn_elements z = j->z;
+    for (int k = 0; k < 3; k++)
+        z.in[k] = k < j->inputs ? tn_repeated_block(&j->in[k], i, n, &w[k]) : z.in[0];
+    z.dy += i;
+    j->formula(n, &z, beta, to);
 }
 
-static void add_range(void *arg, int64_t from, int64_t to, int thread)
+/* Elements of the next block, at most `most`. It ends where rows end, so that they need not be
+   written out, or only once. */
+static int64_t block_length(const job *j, int64_t i, int64_t most)
+{
+    int64_t n = tn_min(most, TN_BLOCK);
+    for (int k = 0; k < j->inputs; k++) {
+        const int64_t row = j->in[k].count, left = row - i % row;
+        if (j->in[k].inner == 1 && left < n)
+            n = left + (n - left) / row * row;
+    }
+    return n;
+}
+
+static void clear(tn_written w[3])
+{
+    for (int k = 0; k < 3; k++)
+        w[k].n = 0;
+}
+
+static void whole_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
+    tn_elements z = j->z;
+    for (int k = 0; k < 3; k++)
+        z.in[k] += from;
+    z.dy += from;
+    j->formula(to - from, &z, j->beta, j->to + from);
+}
+
+static void range(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    tn_written w[3];
+    clear(w);
     for (int64_t i = from, n; i < to; i += n) {
-        int64_t col = i % j->cols;
-        n = tn_min(j->cols - col, to - i);
+        n = block_length(j, i, to - i);
+        compute(j, i, n, w, j->beta, j->to + i);
+    }
+}
+
+/* ---- gradients of operands that are repeated ---- */
+
+/* n elements of the formula. */
+static const tn_real *elements(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real *room)
+{
+    if (!j->formula)
+        return j->z.dy + i;
+    compute(j, i, n, w, 0, room);
+    return room;
+}
+
+/* Rows that are repeated are summed as rows. */
+static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
+{
+    const job *j = arg;
+    const int64_t cols = j->of->count;
+    tn_real room[TN_BLOCK];
+    tn_written w[3];
+    clear(w);
+    for (int64_t i = from * cols, n; i < to * cols; i += n) {
+        n = j->formula ? block_length(j, i, to * cols - i) : cols;
+        const tn_real *x = elements(j, i, n, w, room);
+        for (int64_t k = 0, m; k < n; k += m) {
+            m = tn_min(cols, n - k);
+            j->kernels->axpy(m, 1, x + k, sum + (i + k) % cols);
+        }
+    }
+}
+
+/* Parts of a run that is summed: TN_CHUNK elements each. */
+static int64_t parts_of_run(const tn_repeated *o)
+{
+    return tn_ranges(o->inner, TN_CHUNK);
+}
+
+/* Part p of the long runs: blocks are summed by the kernel, and added up in double. */
+static double sum_long(const job *j, int64_t p, tn_written w[3])
+{
+    const int64_t run = j->of->inner, parts = parts_of_run(j->of), before = p % parts * TN_CHUNK;
+    const int64_t length = tn_min(run - before, TN_CHUNK), begin = p / parts * run + before;
+    tn_real room[TN_BLOCK];
+    double sum = 0;
+    for (int64_t i = 0, n; i < length; i += n) {
+        n = tn_min(length - i, TN_BLOCK);
+        sum += (double)j->kernels->sum(n, elements(j, begin + i, n, w, room));
+    }
+    return sum;
+}
+
+/* Where a sum begins and ends depends on its run alone (I1, I3). */
+static void sum_parts(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    const int64_t run = j->of->inner, at_once = tn_max(TN_BLOCK / run, 1);
+    tn_real room[TN_BLOCK];
+    tn_written w[3];
+    clear(w);
+    for (int64_t p = from, n; p < to; p += n) {
+        n = tn_min(at_once, to - p);
+        const tn_real *x = run > TN_BLOCK ? NULL : elements(j, p * run, n * run, w, room);
         for (int64_t k = 0; k < n; k++)
-            j->y[i + k] = j->a[i + k] + j->b[col + k];
+            j->part[p + k] = x ? (double)j->kernels->sum(run, x + k * run) : sum_long(j, p, w);
     }
 }
 
-static void add_forward(tn_tape *t, tn_node *n)
+/* Runs of one number in several places are added in order. */
+static void sum_runs(tn_tape *t, job *j)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1];
-    job j = { .a = a->x, .b = b->x, .cols = tn_tensor_count(b), .y = n->out->x };
-    tn_over_elements(t, tn_tensor_count(a), add_range, &j);
+    const tn_repeated *o = j->of;
+    const int64_t runs = j->count / o->inner, parts = parts_of_run(o);
+    j->part = tn_temporary(t, (size_t)(runs * parts) * sizeof *j->part);
+    tn_real *sum = tn_temporary(t, (size_t)runs * sizeof *sum);
+    if (!j->part || !sum)
+        return;
+    tn_parallel_ranges(tn_tape_context(t), runs * parts, tn_max(TN_CHUNK / o->inner, 1), sum_parts,
+                       j);
+    for (int64_t r = 0; r < runs; r++) {
+        double all = 0;
+        for (int64_t p = 0; p < parts; p++)
+            all += j->part[r * parts + p];
+        sum[r] = (tn_real)all;
+    }
+    tn_sum_columns(t, runs / o->count, o->count, sum, j->beta, j->to);
 }
 
-/* y = a + b. a's comes last: it may take over the memory of dy. */
-static void add_backward(tn_tape *t, const tn_node *n)
+/* ---- forward and backward ---- */
+
+/* What a formula does not have is operand 0, or the result. */
+static void job_of(job *j, const tn_tape *t, const tn_node *n, const tn_real *dy)
 {
-    const tn_tensor *a = n->in[0], *b = n->in[1], *out = n->out;
-    tn_real beta, *db = tn_grad(t, n, 1, &beta); // b's shape
-    if (db && tn_same_shape(a, b))
-        tn_add_values(t, tn_tensor_count(a), out->g, beta, db);
-    else if (db)
-        tn_sum_columns(t, tn_rows(a), tn_cols(a), out->g, beta, db);
-    tn_grad_pass(t, n, 0);
+    j->kernels = tn_kernels_on(t);
+    j->inputs = n->op->inputs;
+    j->count = tn_tensor_count(n->out);
+    j->whole = true;
+    for (int k = 0; k < 3; k++)
+        j->z.in[k] = n->in[k < j->inputs ? k : 0]->x;
+    for (int k = 0; k < j->inputs && j->inputs > 1; k++)
+        j->whole = j->whole && tn_tensor_count(n->in[k]) == j->count;
+    j->z.dy = dy ? dy : n->out->x;
+    j->z.p = (tn_real)n->attr.r[0];
+    j->z.q = (tn_real)n->attr.r[1];
+    for (int k = 0; k < j->inputs && !j->whole; k++)
+        tn_repeats(n->in[k], n->out, &j->in[k]);
 }
 
-/* clang-format off */
-const tn_op tn_op_add = { .name = "add", .inputs = 2, .rows = 3,
-    .shape = add_shape, .forward = add_forward, .backward = add_backward,
-    .samples = (const tn_sample[]){
-        { .in = { { 1 }, { 1 } } },
-        { .in = { { 3, 5 }, { 3, 5 } } },
-        { .in = { { 2, 3, 7 }, { 7 } } },
-        { .in = { { 300, 3 }, { 3 } } },
-        { .in = { { 2, 1, 2, 3 }, { 2, 1, 2, 3 } }, .same = 2 },
-        { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
-        { .in = { { 1024, 768 }, { 768 } }, .bench = true },
-        { .in = { { 0 } } } },
-    .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 }, { 2, 4 } } }, "add: shapes do not fit: (2,3) (2,4)" },
-        { { .in = { { 2, 3 }, { 2 } } }, "add: shapes do not fit: (2,3) (2)" },
-        { { .in = { { 2, 3 } } }, "add: operand 2 is missing" },
-        { .text = "" } } };
-/* clang-format on */
-
-tn_tensor *tn_add(tn_tape *t, tn_tensor *a, tn_tensor *b)
+/* One range needs no threads, and small ops are in a hurry. */
+static void over_all(const tn_tape *t, job *j)
 {
-    return tn_apply(t, &tn_op_add, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
+    if (j->whole && j->count <= TN_CHUNK)
+        j->formula(j->count, &j->z, j->beta, j->to);
+    else
+        tn_over_elements(t, j->count, j->whole ? whole_range : range, j);
 }
 
-/* ---- mul ---- */
-
-static int mul_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f)
 {
-    if (!tn_same_shape(n->in[0], n->in[1]))
-        return tn_refuse_shapes(t, n);
-    return tn_shape_as_first(t, n, out);
+    job j;
+    job_of(&j, t, n, NULL);
+    j.formula = f->y;
+    j.beta = 0;
+    j.to = n->out->x;
+    over_all(t, &j);
 }
 
-static void mul_range(void *arg, int64_t from, int64_t to, int thread)
+/* The gradient of an operand that is repeated is a sum. */
+static void sum_up(tn_tape *t, job *j)
 {
-    (void)thread;
-    const job *j = arg;
-    for (int64_t i = from; i < to; i++)
-        tn_accumulate(&j->y[i], j->beta, j->a[i] * j->b[i]);
+    const int64_t cols = j->of->count;
+    if (j->of->inner == 1)
+        tn_sum_rows(t, j->count / cols, cols, add_rows, j, j->beta, j->to);
+    else
+        sum_runs(t, j);
 }
 
-static void mul_forward(tn_tape *t, tn_node *n)
+/* From the last operand on: the first one may take over the memory of dy. */
+static void backward(tn_tape *t, const tn_node *n, const tn_formulas *f, unsigned passes)
 {
-    job j = { .a = n->in[0]->x, .b = n->in[1]->x, .y = n->out->x };
-    tn_over_elements(t, tn_tensor_count(n->out), mul_range, &j);
-}
-
-/* y = a b */
-static void mul_backward(tn_tape *t, const tn_node *n)
-{
-    for (int i = 0; i < 2; i++) {
-        job j = { .a = n->out->g, .b = n->in[1 - i]->x };
-        j.y = tn_grad(t, n, i, &j.beta);
-        if (j.y)
-            tn_over_elements(t, tn_tensor_count(n->out), mul_range, &j);
+    job j;
+    job_of(&j, t, n, n->out->g);
+    for (int k = j.inputs - 1; k >= 0; k--) {
+        const bool whole = j.whole || j.in[k].count == j.count, pass = passes >> k & 1;
+        if (k == 0 && whole && pass)
+            tn_grad_pass(t, n, 0);
+        else if ((j.to = tn_grad(t, n, k, &j.beta))) {
+            j.of = &j.in[k];
+            j.formula = !whole && pass ? NULL : f->dx[k];
+            if (whole)
+                over_all(t, &j);
+            else
+                sum_up(t, &j);
+        }
     }
 }
 
-/* clang-format off */
-const tn_op tn_op_mul = { .name = "mul", .inputs = 2, .rows = 3,
-    .shape = mul_shape, .forward = mul_forward, .backward = mul_backward,
-    .samples = (const tn_sample[]){
-        { .in = { { 1 }, { 1 } } },
-        { .in = { { 3, 5 }, { 3, 5 } } },
-        { .in = { { 2, 3, 7 }, { 2, 3, 7 } } },
-        { .in = { { 5, 3 }, { 5, 3 } }, .same = 2 },
-        { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
-        { .in = { { 0 } } } },
-    .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 }, { 3, 2 } } }, "mul: shapes do not fit: (2,3) (3,2)" },
-        { .text = "" } } };
-/* clang-format on */
+/* ---- the ops ---- */
 
-tn_tensor *tn_mul(tn_tape *t, tn_tensor *a, tn_tensor *b)
-{
-    return tn_apply(t, &tn_op_mul, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });
-}
+static const tn_sample map_samples[] = {
+    { .in = { { 1 } } },
+    { .in = { { 3, 5 } } },
+    { .in = { { 2, 3, 17 } } },
+    { .in = { { 2, 1, 3, 2 } } },
+    { .in = { { 1024, 3072 } }, .bench = true },
+    { .in = { { 0 } } },
+};
 
-/* ---- scale ---- */
+static const tn_sample scale_samples[] = {
+    { .in = { { 1 } }, .attr = { .r = { 3 } } },
+    { .in = { { 3, 5 } }, .attr = { .r = { -0.125 } } },
+    { .in = { { 2, 3, 7 } }, .attr = { .r = { 0 } } },
+    { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { 1.7 } } },
+    { .in = { { 1024, 768 } }, .attr = { .r = { 0.3 } }, .bench = true },
+    { .in = { { 0 } } },
+};
 
-static void scale_range(void *arg, int64_t from, int64_t to, int thread)
-{
-    (void)thread;
-    const job *j = arg;
-    for (int64_t i = from; i < to; i++)
-        tn_accumulate(&j->y[i], j->beta, j->s * j->a[i]);
-}
-
-static void scale_forward(tn_tape *t, tn_node *n)
-{
-    job j = { .a = n->in[0]->x, .s = (tn_real)n->attr.r[0], .y = n->out->x };
-    tn_over_elements(t, tn_tensor_count(n->out), scale_range, &j);
-}
-
-/* y = s a */
-static void scale_backward(tn_tape *t, const tn_node *n)
-{
-    job j = { .a = n->out->g, .s = (tn_real)n->attr.r[0] };
-    j.y = tn_grad(t, n, 0, &j.beta);
-    if (j.y)
-        tn_over_elements(t, tn_tensor_count(n->out), scale_range, &j);
-}
+static const tn_sample pair_samples[] = {
+    { .in = { { 1 }, { 1 } } },
+    { .in = { { 3, 5 }, { 3, 5 } } },
+    { .in = { { 2, 3, 7 }, { 7 } } },
+    { .in = { { 300, 3 }, { 3 } } },
+    { .in = { { 2, 1, 2, 3 }, { 2, 1, 2, 3 } }, .same = 2 },
+    { .in = { { 3, 5 }, { 1 } } },                            /* a learned scalar */
+    { .in = { { 4 }, { 3, 4 } } },                            /* the first is repeated */
+    { .in = { { 3, 1 }, { 1, 4 } } },                         /* both are */
+    { .in = { { 2, 3, 2, 5 }, { 3, 1, 1 } }, .mixed = true }, /* runs in several places */
+    { .in = { { 2, 3, 700 }, { 2, 3, 1 } } },   /* one block is a run and a part of another */
+    { .in = { { 1, 40, 60 }, { 3, 40, 60 } } }, /* rows longer than a block */
+    { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
+    { .in = { { 1024, 768 }, { 768 } }, .bench = true },
+    { .in = { { 1024, 768 }, { 1024, 1 } }, .bench = true },
+    { .in = { { 1024, 768 }, { 1 } }, .bench = true },
+    { .in = { { 0 } } },
+};
 
 /* clang-format off */
-const tn_op tn_op_scale = { .name = "scale", .inputs = 1, .rows = 1,
-    .shape = tn_shape_as_first, .forward = scale_forward, .backward = scale_backward,
-    .samples = (const tn_sample[]){
-        { .in = { { 1 } }, .attr = { .r = { 3 } } },
-        { .in = { { 3, 5 } }, .attr = { .r = { -0.125 } } },
-        { .in = { { 2, 3, 7 } }, .attr = { .r = { 0 } } },
-        { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { 1.7 } } },
-        { .in = { { 1024, 768 } }, .attr = { .r = { 0.3 } }, .bench = true },
-        { .in = { { 0 } } } } };
+#define REFUSALS(name)                                                                             \
+    { { .in = { { 2, 3 }, { 2, 4 } } }, name ": shapes do not fit: (2,3) (2,4)" },                 \
+    { { .in = { { 2, 3 }, { 2 } } }, name ": shapes do not fit: (2,3) (2)" },                      \
+    { { .in = { { 2, 3 }, { 3, 2 } } }, name ": shapes do not fit: (2,3) (3,2)" },                 \
+    { { .in = { { 2, 3, 4 }, { 2, 1, 4 } } }, name ": shapes do not fit: (2,3,4) (2,1,4)" },       \
+    { { .in = { { 2, 3 } } }, name ": operand 2 is missing" },                                     \
+    { .text = "" }
+
+#define OP(name, passes, ...)                                                                      \
+    static void name##_forward(tn_tape *t, tn_node *n)                                             \
+    {                                                                                              \
+        forward(t, n, &tn_kernels_on(t)->formulas->name);                                          \
+    }                                                                                              \
+    static void name##_backward(tn_tape *t, const tn_node *n)                                      \
+    {                                                                                              \
+        backward(t, n, &tn_kernels_on(t)->formulas->name, passes);                                 \
+    }                                                                                              \
+    const tn_op tn_op_##name = { #name, .forward = name##_forward, .backward = name##_backward, __VA_ARGS__ };
+
+#define MAP(name, above_0, y, dx)                                                                  \
+    OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = map_samples,        \
+       .positive = above_0)                                                                        \
+    tn_tensor *tn_##name(tn_tape *t, tn_tensor *a)                                                 \
+    {                                                                                              \
+        return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a }, (tn_attr){ 0 });                   \
+    }
+#define MAP_E(name, e, y, dx) MAP(name, 0, y, dx)
+#define MAP_PQ(name, y, dx)                                                                        \
+    OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = name##_samples)
+#define PAIR(name, above_0, passes, y, da, db)                                                     \
+    OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape, .samples = pair_samples,    \
+       .positive = above_0, .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \
+    tn_tensor *tn_##name(tn_tape *t, tn_tensor *a, tn_tensor *b)                                   \
+    {                                                                                              \
+        return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });                \
+    }
+#include "core/elementwise.def"
 /* clang-format on */
 
 tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)

@@ -10,6 +10,18 @@
 static const char *const isas[] = { "scalar", "avx2", "avx512" };
 enum { ISAS = sizeof isas / sizeof *isas };
 
+/* A formula of one operand alone. */
+static inline void result_of(const tn_formulas *f, int64_t n, const tn_real *x, tn_real *y)
+{
+    f->y(n, &(tn_elements){ .in = { x, x, x }, .dy = x }, 0, y);
+}
+
+static inline void gradient_of(const tn_formulas *f, int64_t n, const tn_real *x, const tn_real *dy,
+                               tn_real beta, tn_real *dx)
+{
+    f->dx[0](n, &(tn_elements){ .in = { x, x, x }, .dy = dy }, beta, dx);
+}
+
 static inline long double gelu_of(long double x)
 {
     const long double root = 0.797884560802865355879892119868763737L; /* sqrt(2/pi) */

@@ -46,15 +46,15 @@ static void call_square(const tn_kernels *k, trial *t) { t->result = k->square_s
 static void call_exp(const tn_kernels *k, trial *t) { t->result = k->exp_sum(t->n, X, mean, Y); }
 static void call_axpy(const tn_kernels *k, trial *t) { k->axpy(t->n, mean, X, Y); }
 static void call_scale(const tn_kernels *k, trial *t) { k->scale(t->n, mean, Y); }
-static void call_gelu(const tn_kernels *k, trial *t) { k->gelu(t->n, X, Y); }
-static void call_gelu_back(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, beta, Y); }
-static void call_gelu_new(const tn_kernels *k, trial *t) { k->gelu_back(t->n, X, V, 0, Y); }
-static void call_erf(const tn_kernels *k, trial *t) { k->gelu_erf(t->n, X, Y); }
-static void call_erf_back(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, beta, Y); }
-static void call_erf_new(const tn_kernels *k, trial *t) { k->gelu_erf_back(t->n, X, V, 0, Y); }
-static void call_silu(const tn_kernels *k, trial *t) { k->silu(t->n, X, Y); }
-static void call_silu_back(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, beta, Y); }
-static void call_silu_new(const tn_kernels *k, trial *t) { k->silu_back(t->n, X, V, 0, Y); }
+static void call_gelu(const tn_kernels *k, trial *t) { result_of(&k->formulas->gelu, t->n, X, Y); }
+static void call_gelu_back(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->gelu, t->n, X, V, beta, Y); }
+static void call_gelu_new(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->gelu, t->n, X, V, 0, Y); }
+static void call_erf(const tn_kernels *k, trial *t) { result_of(&k->formulas->gelu_erf, t->n, X, Y); }
+static void call_erf_back(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->gelu_erf, t->n, X, V, beta, Y); }
+static void call_erf_new(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->gelu_erf, t->n, X, V, 0, Y); }
+static void call_silu(const tn_kernels *k, trial *t) { result_of(&k->formulas->silu, t->n, X, Y); }
+static void call_silu_back(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->silu, t->n, X, V, beta, Y); }
+static void call_silu_new(const tn_kernels *k, trial *t) { gradient_of(&k->formulas->silu, t->n, X, V, 0, Y); }
 static void call_norm(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RSTD, W, B, Y); }
 static void call_norm_plain(const tn_kernels *k, trial *t) { k->norm(t->n, X, mean, RSTD, W, NULL, Y); }
 static void call_norm_back(const tn_kernels *k, trial *t) { k->norm_back(t->n, X, V, mean, RSTD, W, beta, Y); }

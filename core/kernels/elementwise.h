@@ -1,0 +1,78 @@
+/* elementwise.h - the kernels of elementwise.def, for generic.h.
+   Internal header. */
+#ifndef TN_ELEMENTWISE_H
+#define TN_ELEMENTWISE_H
+
+#include "core/kernels/activation.h"
+
+/* One formula, of one element of each operand. In MAP_E the second operand is e. */
+typedef tn_real element(tn_real a, tn_real b, tn_real c, tn_real dy, tn_real p, tn_real q);
+
+/* The loop of every formula. All is read, whether it counts or not: compilers then choose without a
+   branch, which costs 15 ns when it is guessed wrong. What no formula reads is not loaded. */
+static inline __attribute__((always_inline)) void over(int64_t n, const tn_elements *z,
+                                                       tn_real beta, tn_real *to, element *f)
+{
+    const tn_real *a = z->in[0], *b = z->in[1], *c = z->in[2], *dy = z->dy, p = z->p, q = z->q;
+    if (beta == 0)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = f(a[i], b[i], c[i], dy[i], p, q);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = beta * to[i] + f(a[i], b[i], c[i], dy[i], p, q);
+}
+
+/* e is computed for so many elements at once, in a loop of its own: in one loop, which is a long
+   chain, an element of gelu's gradient takes 0.95 ns instead of 0.75 (Zen 3). */
+enum { AT_ONCE = 64 };
+
+static inline __attribute__((always_inline)) void over_parts(int64_t n, const tn_elements *z,
+                                                             tn_real beta, tn_real *to,
+                                                             element *part, element *f)
+{
+    tn_real e[AT_ONCE];
+    for (int64_t i = 0; i < n; i += AT_ONCE) {
+        const int64_t count = n - i < AT_ONCE ? n - i : AT_ONCE;
+        tn_elements now = { .in = { z->in[0] + i, e, e }, .dy = z->dy + i, .p = z->p, .q = z->q };
+        for (int64_t k = 0; k < count; k++)
+            e[k] = part(now.in[0][k], 0, 0, 0, z->p, z->q);
+        over(count, &now, beta, to + i, f);
+    }
+}
+
+/* clang-format off */
+#define ELEMENT(name, a, b, c, formula)                                                            \
+    static inline tn_real name##_of(tn_real a, tn_real b, tn_real c, tn_real dy, tn_real p, tn_real q) \
+    {                                                                                              \
+        (void)a, (void)b, (void)c, (void)dy, (void)p, (void)q;                                     \
+        return formula;                                                                            \
+    }
+#define KERNEL(name, loop, ...)                                                                    \
+    static void k_##name(int64_t n, const tn_elements *z, tn_real beta, tn_real *to)               \
+    {                                                                                              \
+        loop(n, z, beta, to, __VA_ARGS__);                                                         \
+    }
+/* clang-format on */
+
+#define PLAIN(name, a, b, c, formula) ELEMENT(name, a, b, c, formula) KERNEL(name, over, name##_of)
+#define MAP(name, positive, y, dx) PLAIN(name##_y, x, v, w, y) PLAIN(name##_da, x, v, w, dx)
+#define MAP_PQ(name, y, dx) MAP(name, 0, y, dx)
+#define MAP_E(name, part, y, dx)                                                                   \
+    ELEMENT(name##_e, x, v, w, part)                                                               \
+    ELEMENT(name##_y, x, e, w, y)                                                                  \
+    ELEMENT(name##_da, x, e, w, dx)                                                                \
+    KERNEL(name##_y, over_parts, name##_e_of, name##_y_of)                                         \
+    KERNEL(name##_da, over_parts, name##_e_of, name##_da_of)
+#define PAIR(name, positive, passes, y, da, db)                                                    \
+    PLAIN(name##_y, a, b, w, y) PLAIN(name##_da, a, b, w, da) PLAIN(name##_db, a, b, w, db)
+#include "core/elementwise.def"
+
+static const tn_formula_table k_formulas = {
+#define MAP(name, ...) .name = { k_##name##_y, { k_##name##_da } },
+#define MAP_E MAP
+#define MAP_PQ MAP
+#define PAIR(name, ...) .name = { k_##name##_y, { k_##name##_da, k_##name##_db } },
+#include "core/elementwise.def"
+};
+
+#endif

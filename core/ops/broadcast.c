@@ -1,0 +1,70 @@
+/* broadcast.c - how operands that are smaller than the result are repeated, in blocks. */
+#include "core/ops/broadcast.h"
+
+#include <string.h>
+
+/* ---- shapes ---- */
+
+/* Dimension i from the last one on. */
+static int64_t from_last(const tn_tensor *a, int i)
+{
+    return i < a->ndim ? a->dim[a->ndim - 1 - i] : 1;
+}
+
+bool tn_repeats(const tn_tensor *a, const tn_tensor *out, tn_repeated *o)
+{
+    int i = 0;
+    *o = (tn_repeated){ .x = a->x, .count = 1, .inner = 1 };
+    for (; i < out->ndim && from_last(a, i) == 1; i++)
+        o->inner *= from_last(out, i);
+    for (; i < out->ndim && from_last(a, i) == from_last(out, i); i++)
+        o->count *= from_last(out, i);
+    for (; i < out->ndim && from_last(a, i) == 1;)
+        i++;
+    return i == out->ndim;
+}
+
+int tn_broadcast_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    tn_repeated o;
+    int ndim = 0;
+    for (int k = 0; k < n->op->inputs; k++)
+        ndim = n->in[k]->ndim > ndim ? n->in[k]->ndim : ndim;
+    tn_shape_of(out, ndim, 1, 1, 1, 1);
+    for (int k = 0; k < n->op->inputs; k++)
+        for (int i = 0; i < ndim; i++)
+            if (from_last(n->in[k], i) != 1)
+                out->dim[ndim - 1 - i] = from_last(n->in[k], i);
+    for (int k = 0; k < n->op->inputs; k++)
+        if (!tn_repeats(n->in[k], out, &o))
+            return tn_refuse_shapes(t, n);
+    return 0;
+}
+
+/* ---- blocks ---- */
+
+static void write_out(const tn_repeated *o, int64_t i, int64_t n, tn_real *to)
+{
+    int64_t at = i / o->inner % o->count, left = o->inner - i % o->inner;
+    for (int64_t k = 0, run; k < n; k += run, left = o->inner) {
+        run = o->inner == 1 ? tn_min(o->count - at, n - k) : tn_min(left, n - k);
+        if (o->inner == 1)
+            memcpy(to + k, o->x + at, (size_t)run * sizeof *to);
+        for (int64_t l = 0; o->inner > 1 && l < run; l++)
+            to[k + l] = o->x[at];
+        at = o->inner > 1 && at + 1 < o->count ? at + 1 : 0;
+    }
+}
+
+const tn_real *tn_repeated_block(const tn_repeated *o, int64_t i, int64_t n, tn_written *w)
+{
+    const int64_t at = o->count > 1 ? i % (o->count * o->inner) : 0;
+    if (o->inner == 1 && at + n <= o->count)
+        return o->x + at;
+    if (w->at != at || w->n < n) {
+        write_out(o, i, n, w->x);
+        w->at = at;
+        w->n = n;
+    }
+    return w->x;
+}

@@ -1,0 +1,126 @@
+/* test_elementwise.c - operands that are repeated, against loops over NumPy's rule.
+   What test_ops.c sees by samples alone is left to it. */
+#include "tests/support/op_samples.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Dimensions of two operands, ended by 0: from runs and rows of a few numbers to several blocks and
+   ranges of each. */
+static const int64_t shapes[][2][TN_MAX_NDIM + 1] = {
+    { { 5 }, { 1 } },
+    { { 1 }, { 2, 3 } },
+    { { 7, 1 }, { 3 } },
+    { { 1, 1, 1, 1 }, { 2, 1, 3 } },
+    { { 2, 1, 5 }, { 2, 1, 1 } }, /* a 1 that both have is between */
+    { { 3000, 3 }, { 3 } },
+    { { 3000, 3 }, { 3000, 1 } },
+    { { 1, 1025 }, { 70, 1025 } },
+    { { 5, 20000 }, { 5, 1 } },
+    { { 3, 4, 5000 }, { 4, 1 } },
+    { { 2, 3, 90, 100 }, { 3, 1, 1 } },
+    { { 300, 200 }, { 1, 1 } },
+    { { 600, 1 }, { 1, 500 } },
+    { { 1000, 333 }, { 333 } },
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* The element that NumPy's rule gives for element i of the result. */
+static int64_t element_of(const tn_tensor *a, const tn_tensor *out, int64_t i)
+{
+    int64_t at = 0, step = 1;
+    for (int d = 1; d <= out->ndim; d++) {
+        const int64_t here = i % out->dim[out->ndim - d];
+        const int64_t own = d <= a->ndim ? a->dim[a->ndim - d] : 1;
+        at += own > 1 ? here * step : 0;
+        step *= own;
+        i /= out->dim[out->ndim - d];
+    }
+    return at;
+}
+
+typedef struct pair {
+    const char *name;
+    tn_tensor *(*op)(tn_tape *t, tn_tensor *a, tn_tensor *b);
+    double (*y)(double a, double b);
+    double (*da)(double a, double b), (*db)(double a, double b);
+} pair;
+
+/* clang-format off */
+static double one(double a, double b) { (void)a, (void)b; return 1; }
+static double first(double a, double b) { (void)b; return a; }
+static double second(double a, double b) { (void)a; return b; }
+static double sum(double a, double b) { return a + b; }
+static double product(double a, double b) { return a * b; }
+/* clang-format on */
+
+static const pair pairs[] = {
+    { "add", tn_add, sum, one, one },
+    { "mul", tn_mul, product, second, first },
+};
+enum { PAIRS = sizeof pairs / sizeof *pairs };
+
+static tn_tensor *operand(const int64_t dim[])
+{
+    int ndim = 0;
+    while (dim[ndim])
+        ndim++;
+    return tensor(ndim, dim, NULL, true);
+}
+
+/* The gradient of operand k, by adding up one element after another: g, and the sum of absolute
+   values, for the rounding. */
+static void add_up(const pair *p, tn_tensor *const in[2], const tn_tensor *y, int k, double *g,
+                   double *size)
+{
+    double (*const slope)(double, double) = k ? p->db : p->da;
+    for (int64_t i = 0; i < tn_tensor_count(y); i++) {
+        const double a = (double)in[0]->x[element_of(in[0], y, i)];
+        const double b = (double)in[1]->x[element_of(in[1], y, i)];
+        const double v = slope(a, b) * (double)(i % 7 - 2);
+        g[element_of(in[k], y, i)] += v;
+        size[element_of(in[k], y, i)] += fabs(v);
+    }
+}
+
+static void check_gradient(const pair *p, tn_tensor *const in[2], const tn_tensor *y, int k)
+{
+    const int64_t count = tn_tensor_count(in[k]);
+    double *g = calloc((size_t)(2 * count), sizeof *g), *size = g + count;
+    add_up(p, in, y, k, g, size);
+    ck_assert(in[k]->has_grad);
+    for (int64_t i = 0; i < count; i++)
+        ck_assert_msg(fabs((double)in[k]->g[i] - g[i]) <= 1e-6 * size[i],
+                      "%s: gradient %d [%ld] is %.9g, not %.9g", p->name, k + 1, (long)i,
+                      (double)in[k]->g[i], g[i]);
+    free(g);
+}
+
+START_TEST(repeated_as_numpy_does)
+{
+    const pair *p = &pairs[_i / SHAPES];
+    bench b = bench_new();
+    tn_tensor *in[] = { operand(shapes[_i % SHAPES][0]), operand(shapes[_i % SHAPES][1]) };
+    tn_tensor *y = p->op(b.t, in[0], in[1]);
+    ck_assert_msg(y != NULL, "%s", tn_tape_error(b.t));
+    tn_tensor *weights = tn_tape_input(b.t, TN_REAL, y->ndim, y->dim);
+    for (int64_t i = 0; i < tn_tensor_count(y); i++) {
+        weights->x[i] = (tn_real)(i % 7 - 2);
+        const double want = p->y((double)in[0]->x[element_of(in[0], y, i)],
+                                 (double)in[1]->x[element_of(in[1], y, i)]);
+        ck_assert_msg(fabs((double)y->x[i] - want) <= 1e-6 * fabs(want),
+                      "%s: [%ld] is %.9g, not %.9g", p->name, (long)i, (double)y->x[i], want);
+    }
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, y, weights))), 0);
+    check_gradient(p, in, y, 0);
+    check_gradient(p, in, y, 1);
+    tn_tensor_free(in[0]);
+    tn_tensor_free(in[1]);
+    bench_free(b);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_add_loop_test(c, repeated_as_numpy_does, 0, PAIRS * SHAPES);
+}
