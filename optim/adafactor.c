@@ -61,7 +61,7 @@ static double row_and_column_means(const tn_unit *u, int k, double w, double *re
 }
 
 /* (5) and (6). */
-static void whiten(const tn_unit *u, int k, double mean, double eps1, tn_real *restrict out)
+static void direction(const tn_unit *u, int k, double mean, double eps1, tn_real *restrict out)
 {
     const tn_factor *f = &u->f[k];
     const tn_real *restrict r = u->slot[0][k], *restrict c = u->slot[1][k];
@@ -88,7 +88,7 @@ static void step_factor(tn_unit *u, int k)
     double rho = u->lr < 1 / sqrt(t) ? u->lr : 1 / sqrt(t); /* (1) */
     double size = sqrt(tn_sum_squares(x, f->n) / n);
     double alpha = rho * (size > h[EPS2] ? size : h[EPS2]); /* (2) */
-    whiten(u, k, row_and_column_means(u, k, w, sums), eps1, d);
+    direction(u, k, row_and_column_means(u, k, w, sums), eps1, d);
     double over = sqrt(tn_sum_squares(d, f->n) / n) / h[D];
     tn_real rate = (tn_real)(alpha / (over > 1 ? over : 1));
     tn_real keep = (tn_real)(f->decays ? 1 - u->lr * h[DECAY] : 1);

@@ -96,7 +96,7 @@ static void fill_core(const tn_unit *u, const page *p)
         }
 }
 
-static void project_and_whiten(const tn_unit *u, const page *p)
+static void msign_and_project(const tn_unit *u, const page *p)
 {
     const int64_t r = u->r, n = 2 * r;
     tn_small_atb(n, p->core, p->core, p->square);
@@ -142,7 +142,7 @@ static void step(tn_unit *u)
         split(u, x, &p);
     fill_core(u, &p);
     for (int round = 0; round < (int)u->h[ROUNDS]; round++)
-        project_and_whiten(u, &p); /* (2) */
+        msign_and_project(u, &p); /* (2) */
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++)
         move(u, x, &p); /* (3) */
 }

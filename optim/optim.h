@@ -142,8 +142,9 @@ typedef struct tn_preset {
     const char *name, *settings; /* "order=1 delta=0.01" */
 } tn_preset;
 
-/* Under which T does the step of the product s B A stay the same, if the pair is written in another
-   basis, A' = T^-1 A and B' = B T? All but the last are sets of bits. */
+/* Under which T does the step of the product A B^T stay the same, if the pair is written in another
+   basis, A' = A T and B' = B T^-T? A = lora_B and B = lora_A^T are the letters of the papers. All but
+   the last value are sets of bits. */
 typedef enum tn_claim {
     TN_INVARIANT_NONE = 0,     /* signed permutations only */
     TN_INVARIANT_SCALE = 1,    /* T = c I */

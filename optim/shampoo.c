@@ -7,6 +7,9 @@
        R_t = R_{t-1} + G^T G,   R_0 = eps I                        (2)
        W_t = (1 - eta lambda) W_{t-1} - eta L_t^-1/4 G R_t^-1/4    (3)  lambda on weights that decay
 
+   To whiten a matrix is to make its singular values equal. At t = 1 and eps = 0 the step is U V^T
+   for G = U diag(s) V^T.
+
    A side longer than max_side has no matrix. The other side then has the whole exponent, L^-1/2 G
    or G R^-1/2. If both are longer, (3) is a plain step. At max_side = r, LoRA factors are whitened
    on the side of the rank only. The roots are computed by eigenvalues, every `interval` steps; an

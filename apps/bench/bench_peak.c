@@ -4,11 +4,11 @@
 
 #include <stdlib.h>
 
-enum { BLOCK = 1 << 20, BLOCKS = 128, ARRAYS = 3 }; /* bytes of a block; blocks of an array */
+enum { CHUNK = 1 << 20, CHUNKS = 128, ARRAYS = 3 }; /* bytes of a chunk; chunks of an array */
 
 typedef struct memory {
     unsigned char *at[ARRAYS];
-    uint64_t sum[BLOCKS]; /* of what was read, so that reading it is not left out */
+    uint64_t sum[CHUNKS]; /* of what was read, so that reading it is not left out */
 } memory;
 
 static void fill(void *arg, int64_t i, int thread)
@@ -16,8 +16,8 @@ static void fill(void *arg, int64_t i, int thread)
     memory *m = arg;
     (void)thread;
     for (int a = 0; a < ARRAYS; a++) {
-        float *x = (float *)(void *)(m->at[a] + i * BLOCK);
-        for (size_t j = 0; j < BLOCK / sizeof *x; j++)
+        float *x = (float *)(void *)(m->at[a] + i * CHUNK);
+        for (size_t j = 0; j < CHUNK / sizeof *x; j++)
             x[j] = 1;
     }
 }
@@ -25,10 +25,10 @@ static void fill(void *arg, int64_t i, int thread)
 static void read_all(void *arg, int64_t i, int thread)
 {
     memory *m = arg;
-    const uint64_t *x = (const uint64_t *)(const void *)(m->at[0] + i * BLOCK);
+    const uint64_t *x = (const uint64_t *)(const void *)(m->at[0] + i * CHUNK);
     uint64_t sum = 0;
     (void)thread;
-    for (size_t j = 0; j < BLOCK / sizeof *x; j++)
+    for (size_t j = 0; j < CHUNK / sizeof *x; j++)
         sum += x[j];
     m->sum[i] = sum;
 }
@@ -36,11 +36,11 @@ static void read_all(void *arg, int64_t i, int thread)
 static void triad(void *arg, int64_t i, int thread)
 {
     memory *m = arg;
-    float *x = (float *)(void *)(m->at[0] + i * BLOCK);
-    const float *y = (const float *)(const void *)(m->at[1] + i * BLOCK);
-    const float *z = (const float *)(const void *)(m->at[2] + i * BLOCK);
+    float *x = (float *)(void *)(m->at[0] + i * CHUNK);
+    const float *y = (const float *)(const void *)(m->at[1] + i * CHUNK);
+    const float *z = (const float *)(const void *)(m->at[2] + i * CHUNK);
     (void)thread;
-    for (size_t j = 0; j < BLOCK / sizeof *x; j++)
+    for (size_t j = 0; j < CHUNK / sizeof *x; j++)
         x[j] = y[j] + 3 * z[j];
 }
 
@@ -51,8 +51,8 @@ static double memory_rate(tn_context *c, memory *m, int arrays,
     double rate[BENCH_RUNS];
     for (int i = 0; i < BENCH_RUNS; i++) {
         double start = now_seconds();
-        tn_parallel_for(c, BLOCKS, body, m);
-        rate[i] = 1e-9 * arrays * BLOCKS * BLOCK / (now_seconds() - start);
+        tn_parallel_for(c, CHUNKS, body, m);
+        rate[i] = 1e-9 * arrays * CHUNKS * CHUNK / (now_seconds() - start);
     }
     return bench_median(rate, BENCH_RUNS);
 }
@@ -62,18 +62,18 @@ static int memory_table(int threads, tn_error *e)
     memory m = { 0 };
     double rate[2][2] = { { 0 } };
     for (int a = 0; a < ARRAYS; a++)
-        if (!(m.at[a] = malloc((size_t)BLOCKS * BLOCK)))
-            tn_fail(e, TN_ENOMEM, "no memory for arrays of %d MiB", BLOCKS);
+        if (!(m.at[a] = malloc((size_t)CHUNKS * CHUNK)))
+            tn_fail(e, TN_ENOMEM, "no memory for arrays of %d MiB", CHUNKS);
     for (int t = 0; t < 2 && !e->code; t++) {
         tn_context *c = bench_context(NULL, t ? threads : 1, e);
         if (!c)
             break;
-        tn_parallel_for(c, BLOCKS, fill, &m);
+        tn_parallel_for(c, CHUNKS, fill, &m);
         rate[0][t] = memory_rate(c, &m, 1, read_all);
         rate[1][t] = memory_rate(c, &m, ARRAYS, triad);
         tn_context_free(c);
     }
-    show("%-10s %12.1f %12.1f   GB/s, %d MiB read\n", "read", rate[0][0], rate[0][1], BLOCKS);
+    show("%-10s %12.1f %12.1f   GB/s, %d MiB read\n", "read", rate[0][0], rate[0][1], CHUNKS);
     show("%-10s %12.1f %12.1f   GB/s, a = b + 3 c over three arrays of that size\n", "triad",
          rate[1][0], rate[1][1]);
     for (int a = 0; a < ARRAYS; a++)

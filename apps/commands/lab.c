@@ -19,8 +19,8 @@ static const experiment experiments[] = {
       "scaled-gd,sgd,lora-rite,adam", NULL, lab_conditioning },
     { "paths", "paths on two losses of two numbers, with contour lines", "scaled-gd,lora-rite",
       "sgd,adam", lab_paths },
-    { "rank", "loss at the end against r, for a target of rank 4", "adam,lora-rite,lora-muon", NULL,
-      lab_rank },
+    { "rank", "loss at the end against r, to learn a matrix of rank 4", "adam,lora-rite,lora-muon",
+      NULL, lab_rank },
     { "alpha", "loss at the end against the rate, under three alphas",
       "adam,lora-rite,scaled-gd,altlora", NULL, lab_alpha },
 };
@@ -111,8 +111,8 @@ static void nothing(void *arg, const lab_state *now)
 static int try_all(const lab *l, tn_error *e)
 {
     const double one = 1;
-    const lab_target target = { 1, 1, &one };
-    const lab_task t = lab_fit(&target, 1, &one, &one, 0);
+    const lab_goal goal = { 1, 1, &one };
+    const lab_task t = lab_fit(&goal, 1, &one, &one, 0);
     for (int i = 0; i < l->count && !e->code; i++)
         lab_run(l, &l->chosen[i], 1, &t, nothing, NULL, e);
     return e->code;

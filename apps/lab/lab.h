@@ -85,12 +85,12 @@ double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error
 #define LAB_RATES                                                                                  \
     "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the lowest, to a thousandth of\n"  \
     "the first one; --learning-rate sets one.\n\n"
-typedef struct lab_target {
+typedef struct lab_goal {
     int64_t out, in;
     const double *y; /* (out,in) */
-} lab_target;
-/* The task of fitting y: the loss is 1/2 ||z - y||^2. The task reads the target, a and b. */
-lab_task lab_fit(const lab_target *y, int64_t r, const double *a, const double *b, int steps);
+} lab_goal;
+/* The task of fitting y: the loss is 1/2 ||z - y||^2. The task reads the goal, a and b. */
+lab_task lab_fit(const lab_goal *y, int64_t r, const double *a, const double *b, int steps);
 /* Fills x with N(0, std^2), from a stream of the seed. */
 void lab_normal(const lab *l, const char *stream, double std, int64_t n, double *x);
 

@@ -27,10 +27,10 @@ static void note(void *arg, const lab_state *now)
 static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 {
     double y[OUT * IN], a[OUT * R] = { 0 }, b[IN * R];
-    const lab_target target = { OUT, IN, y };
+    const lab_goal goal = { OUT, IN, y };
     lab_normal(l, "target", 0.7, OUT * IN, y);
     lab_normal(l, "B", 0.35, IN * R, b);
-    lab_task task = lab_fit(&target, R, a, b, STEPS);
+    lab_task task = lab_fit(&goal, R, a, b, STEPS);
     for (s->scale = 0; s->scale < SCALES; s->scale++)
         for (s->at = 0; s->at < RATES; s->at++) { /* a rate is a power of two */
             task.s = scales[s->scale];

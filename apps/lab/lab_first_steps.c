@@ -35,7 +35,7 @@ typedef struct motion {
 /* The gradient is the problem, whatever z is. */
 static double linear(const void *problem, const double *z, double *g)
 {
-    const lab_target *t = problem;
+    const lab_goal *t = problem;
     double sum = 0;
     for (int64_t i = 0; i < t->out * t->in; i++) {
         g[i] = t->y[i];
@@ -69,7 +69,7 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
                      tn_error *e)
 {
     double g[AREA], a[LARGEST * R] = { 0 }, b[LARGEST * R];
-    const lab_target target = { at.out, at.in, g };
+    const lab_goal goal = { at.out, at.in, g };
     *m = (motion){ .at = at };
     for (int k = 0; k < STEPS; k++) {
         m->x[k] = k + 1;
@@ -77,7 +77,7 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
     }
     lab_normal(l, "gradient", 1, at.out * at.in, g);
     lab_normal(l, "B", 0.5, at.in * R, b);
-    lab_task task = lab_fit(&target, R, a, b, STEPS);
+    lab_task task = lab_fit(&goal, R, a, b, STEPS);
     task.loss = linear;
     return lab_run(l, how, rate, &task, note, m, e);
 }

@@ -78,7 +78,7 @@ static void note(void *arg, const lab_state *now)
 static int run_writings(const lab *l, const lab_choice *how, trial *t, tn_error *e)
 {
     double y[OUT * IN];
-    const lab_target target = { OUT, IN, y };
+    const lab_goal goal = { OUT, IN, y };
     lab_normal(l, "target", 0.7, OUT * IN, y);
     for (t->writing = 0; t->writing < WRITINGS && !e->code; t->writing++) {
         double a[OUT * R], b[IN * R];
@@ -86,7 +86,7 @@ static int run_writings(const lab *l, const lab_choice *how, trial *t, tn_error 
         lab_normal(l, "B", 0.35, IN * R, b);
         write_as(&writings[t->writing], l, false, OUT, a);
         write_as(&writings[t->writing], l, true, IN, b);
-        const lab_task task = lab_fit(&target, R, a, b, STEPS);
+        const lab_task task = lab_fit(&goal, R, a, b, STEPS);
         for (int k = 0; k <= STEPS; k++) {
             t->x[k] = k;
             t->loss[t->writing][k] = (double)NAN;

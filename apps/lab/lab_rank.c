@@ -1,4 +1,4 @@
-/* lab_rank.c - tenon lab rank: final loss against r, for a target of rank 4.
+/* lab_rank.c - tenon lab rank: final loss against r, where the matrix to learn has rank 4.
    Gradients then have few directions. LoRA-RITE and LoRA-Muon as published blow up beyond r = 4. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
@@ -35,14 +35,14 @@ static void note(void *arg, const lab_state *now)
 static int run_ranks(const lab *l, scan *s, tn_error *e)
 {
     double u[OUT * RANK], v[IN * RANK], y[OUT * IN] = { 0 }, a[OUT * MOST] = { 0 }, b[IN * MOST];
-    const lab_target target = { OUT, IN, y };
+    const lab_goal goal = { OUT, IN, y };
     lab_normal(l, "target's columns", 0.5, OUT * RANK, u);
     lab_normal(l, "target's rows", 0.5, IN * RANK, v);
     for (int i = 0; i < OUT * IN; i++)
         for (int k = 0; k < RANK; k++)
             y[i] += u[i / IN * RANK + k] * v[i % IN * RANK + k] / (1 + k);
     lab_normal(l, "B", 0.2, IN * MOST, b);
-    lab_task task = lab_fit(&target, RANK, a, b, STEPS);
+    lab_task task = lab_fit(&goal, RANK, a, b, STEPS);
     s->rate = lab_rate(l, &s->how, &task, e);
     for (s->at = 0; s->at < MOST && !e->code; s->at++) {
         task.r = s->at + 1;
@@ -108,7 +108,7 @@ int lab_rank(const lab *l, tn_error *e)
     show("\n*: as published\n");
     print_table(s, n);
     const chart c = { .title = "loss after 60 steps",
-                      .x = "r; the target has rank 4",
+                      .x = "r; the matrix to learn has rank 4",
                       .curves = curves,
                       .count = n,
                       .log_y = true,

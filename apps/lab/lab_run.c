@@ -154,7 +154,7 @@ double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error
 
 static double squares(const void *problem, const double *z, double *g)
 {
-    const lab_target *t = problem;
+    const lab_goal *t = problem;
     double sum = 0;
     for (int64_t i = 0; i < t->out * t->in; i++) {
         g[i] = z[i] - t->y[i];
@@ -163,7 +163,7 @@ static double squares(const void *problem, const double *z, double *g)
     return sum;
 }
 
-lab_task lab_fit(const lab_target *y, int64_t r, const double *a, const double *b, int steps)
+lab_task lab_fit(const lab_goal *y, int64_t r, const double *a, const double *b, int steps)
 {
     return (lab_task){ .out = y->out,
                        .in = y->in,
