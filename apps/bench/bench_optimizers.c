@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the optimizer's own */
 

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { RUNS, CURVES, TABLE, USED, FILES_OF_A_STUDY, MOST_BYTES = 1 << 30 };
 

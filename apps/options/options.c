@@ -3,6 +3,7 @@
 #include "apps/options/options_set.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "apps/options/options_set.h"
 #include "core/utf8.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CONFIG_MOST = 1 << 20 };

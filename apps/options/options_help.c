@@ -3,7 +3,6 @@
 #include "apps/run/show.h"
 #include "optim/optim.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { HELP_COLUMN = 34, COLUMNS = 100, INDENT = 18 };

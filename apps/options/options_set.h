@@ -4,8 +4,6 @@
 
 #include "apps/options/options.h"
 
-#include <stdio.h>
-
 /* Is the word (n bytes, dashes and underscores alike) in a list "a,b|c" with these separators? */
 bool word_in(const char *word, size_t n, const char *list, const char *separators);
 /* The row of that name or alias among the options of a command; -1: none. */

@@ -8,7 +8,7 @@
 #ifndef TN_APP_MARKER_H
 #define TN_APP_MARKER_H
 
-#include "data/data.h"
+#include "core/core.h"
 
 #define MARKER ".tenon-run"
 

@@ -4,7 +4,6 @@
 #include "optim/run/folders.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* tokenizer_save.c - writes tokenizers as Hugging Face files, as tokenizer_json.c reads them. */
 #include "data/tokenizers/tokenizer.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 uint32_t tn_byte_letter(uint32_t b)

@@ -3,7 +3,6 @@
 #include "nn/folders/weights.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
