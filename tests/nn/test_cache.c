@@ -30,7 +30,7 @@ static tn_tensor *random_tensor(int64_t cols, uint64_t stream)
     return x;
 }
 
-/* How many positions come at a time, until there are T. */
+/* How many positions are added at a time, up to T. */
 static const int64_t parts[][T] = { { 9 }, { 1, 1, 1, 1, 1, 1, 1, 1, 1 }, { 4, 1, 4 }, { 8, 1 } };
 enum { CUTS = sizeof parts / sizeof *parts };
 

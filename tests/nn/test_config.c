@@ -74,7 +74,7 @@ START_TEST(configs_are_read_strictly)
 }
 END_TEST
 
-/* The tanh form goes by two names; saved, it has that of GPT-2. */
+/* The tanh form has two names. It is saved with GPT-2's. */
 START_TEST(the_other_name_of_gelu_is_the_same_function)
 {
     static const char *const texts[] = { "{" SMALL ",\"activation_function\":\"gelu_new\"}",
@@ -161,7 +161,7 @@ START_TEST(texts_end_as_both_configs_say)
 }
 END_TEST
 
-/* A config that asks for more than the files hold is refused before memory is taken for it. */
+/* A config that needs more weights than the files have is refused before memory is taken for them. */
 START_TEST(sizes_are_checked_against_the_files)
 {
     tn_error e = { 0 };

@@ -1,5 +1,5 @@
 /* test_curves.c - whole trainings against PyTorch, step by step.
-   Losses, gradient norms, and what the weights have become. */
+   Losses, gradient norms, and the weights at the end. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -173,7 +173,7 @@ START_TEST(tiny_models_train_as_in_pytorch)
 }
 END_TEST
 
-/* A model that sorts learns to sort the other way round: 50 steps of LoRA. */
+/* A model that sorts learns to sort in the opposite order, in 50 steps of LoRA. */
 START_TEST(sorting_model_trains_as_in_pytorch)
 {
     char *folder = assets("golden/hf/curves/sort_gpt2_adamw"),

@@ -56,7 +56,7 @@ static tn_loader *open_loader(fixture *f, int64_t batch)
     return l;
 }
 
-/* Are all targets of this one row the argmax? */
+/* Is the argmax right for every label of this row? */
 static bool is_exact(fixture *f, const tn_batch *b)
 {
     tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, b->width });
@@ -69,7 +69,7 @@ static bool is_exact(fixture *f, const tn_batch *b)
     return true;
 }
 
-/* The same figures from every row alone, by the loss op. */
+/* Computes the same figures from each row alone, with the loss op. */
 static tn_eval by_rows(fixture *f, int64_t most)
 {
     double L[16], n[16], sum = 0, spread = 0;
@@ -133,7 +133,7 @@ START_TEST(figures_are_those_of_single_rows)
 }
 END_TEST
 
-/* 8 rows of up to 31 targets in one batch. */
+/* 8 rows of up to 31 labels in one batch. */
 START_TEST(targets_beyond_the_first_128_count)
 {
     fixture f = open_fixture();
@@ -206,7 +206,7 @@ START_TEST(errors_come_through)
 }
 END_TEST
 
-/* Whatever comes of it, the tape is in the mode that it was in. */
+/* The tape keeps its mode, also after an error. */
 START_TEST(mode_is_left_as_it_was)
 {
     static const struct {

@@ -91,8 +91,8 @@ static const tn_sampling settings[] = {
     { .max_tokens = MOST, .ends = &nine, .end_count = 1, .temperature = 2, .seed = 4 },
 };
 
-/* Greedy: every row alone gives what it gives in the batch. Sampling: the first row (numbers are
-   drawn by row), and twice the same. */
+/* Greedy: a row alone gives the same as in the batch. Sampling draws numbers by row: the first row alone
+   gives the same, and so does a second call. */
 START_TEST(rows_do_not_depend_on_each_other)
 {
     fixture f = open_fixture();
@@ -122,7 +122,7 @@ START_TEST(tokens_do_not_depend_on_how_many_follow)
 }
 END_TEST
 
-/* Whatever ends one row leaves the others alone. */
+/* The end of one row does not change the others. */
 START_TEST(rows_stop_at_the_end_token)
 {
     fixture f = open_fixture();
@@ -142,7 +142,7 @@ START_TEST(rows_stop_at_the_end_token)
 }
 END_TEST
 
-/* Any of several end tokens ends a row, as each of them alone would. */
+/* A row ends at the first of several end tokens, as it would with this token alone. */
 START_TEST(rows_stop_at_any_end_token)
 {
     fixture f = open_fixture();
@@ -172,7 +172,7 @@ START_TEST(rows_stop_at_any_end_token)
 }
 END_TEST
 
-/* Settings of all zeros but max_tokens end rows at the model's own end tokens, and at no other. */
+/* If all settings but max_tokens are zero, rows end at the model's end tokens and at no other. */
 START_TEST(rows_stop_at_the_models_ends)
 {
     fixture f = open_fixture();
@@ -279,8 +279,8 @@ START_TEST(samples_have_the_right_shares)
 }
 END_TEST
 
-/* Which token a number u in (0,1) chooses: with the likeliest first, the one whose share of the sum
-   reaches u. -1: u is too near a border to say. */
+/* The token that a number u in (0,1) chooses: in the order of probability, the first whose cumulated
+   share reaches u. -1: u is too close to a border to decide. */
 static int chosen(const double share[V], double u)
 {
     bool used[V] = { false };

@@ -27,7 +27,7 @@ static void close_fixture(fixture *f)
     tn_context_free(f->c);
 }
 
-/* Rank 4: numbers trained follow from the shapes, C = 32, F = 128, two blocks. */
+/* Rank 4: how many numbers are trained follows from the shapes, C = 32, F = 128, two blocks. */
 /* clang-format off */
 static const struct { const char *targets; int64_t trained, first_width, first_col; } patterns[] = {
     { NULL, 2 * 4 * (32 + 96), 96, 0 },
@@ -72,7 +72,7 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
 };
 /* clang-format on */
 
-/* Names of layers that a family of somebody else's may have. */
+/* Names of layers that a user's family may have. */
 /* clang-format off */
 static const struct { const char *weight, *layer, *columns; } layer_names[] = {
     { "h.0.c_attn.weight", "h.0.c_attn", "h.0.c_attn.q" }, { "w", "w", "w.q" },
@@ -203,7 +203,7 @@ START_TEST(adapters_follow_each_other)
 }
 END_TEST
 
-/* With B of v stirred, q and k of the fused output stay. */
+/* If only B of v changes, the q and k columns of the fused output stay the same. */
 START_TEST(an_adapter_changes_its_columns_alone)
 {
     fixture f = open_fixture();

@@ -1,4 +1,4 @@
-/* test_model.c - what a model says of itself to a checkpoint. */
+/* test_model.c - the description of a model by which a checkpoint recognises its base. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -44,7 +44,7 @@ static tn_model *make(tn_context *c, const sizes *s)
     return m;
 }
 
-/* Two models stand on one base only if all of their configs is the same. */
+/* Two models have the same base only if their whole configs are the same. */
 START_TEST(its_params_are_described)
 {
     tn_context *c = tn_context_new(NULL);

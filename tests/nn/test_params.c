@@ -108,7 +108,7 @@ START_TEST(hash_sees_names_shapes_and_bytes)
 }
 END_TEST
 
-/* Trained and frozen weights by themselves: each sees what changes there, and nothing else. */
+/* The hash of the trained weights sees a change of these alone; so does that of the frozen weights. */
 START_TEST(digest_and_base_see_their_part)
 {
     tn_context *c = tn_context_new(NULL);
@@ -147,9 +147,9 @@ START_TEST(digest_and_base_see_their_part)
 }
 END_TEST
 
-/* Each weight of three in turn: the others keep their order and addresses, the name is free
-   again. What somebody else who holds the set knows of the weight stays there, frozen, to the
-   end of the set. */
+/* Removes each of three weights in turn: the others keep their order and addresses, and the name is
+   free again. Another holder of the set can still read the weight, which is frozen, until the set is
+   freed. */
 START_TEST(a_removed_weight_is_gone)
 {
     const int removed = _i / 2;
@@ -178,7 +178,7 @@ START_TEST(a_removed_weight_is_gone)
 }
 END_TEST
 
-/* 500 names that are added and removed in any order: each search says what the list says. */
+/* 500 names are added and removed in any order: each search gives the same as the list. */
 START_TEST(finds_after_any_adding_and_removing)
 {
     tn_context *c = tn_context_new(NULL);

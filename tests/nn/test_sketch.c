@@ -1,6 +1,6 @@
 /* test_sketch.c - sketches: models without weights, and the memory that models take.
 
-   Sketches count as the models do, and what cannot be held is refused before it is built. */
+   A sketch counts like its model, and a model that does not fit is refused before it is made. */
 #include "nn/family.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
@@ -79,8 +79,8 @@ START_TEST(a_sketch_counts_like_the_model)
 /* clang-format off */
 END_TEST
 
-/* Batches, and what a training step and a forward pass without gradients take of the tape. The
-   estimate stays below, and is `least` of it or more. */
+/* Batches, in training and without gradients. The estimate is below what the tape takes, and at least
+   the share `least` of it. */
 static const struct step { struct shape shape; double dropout; int64_t rows, width; double trained, evaluated; } steps[] = {
     { { 6, 128, 100, true, NULL }, 0, 4, 64, 0.75, 0.98 },
     { { 6, 128, 100, true, "c_attn" }, 0, 4, 64, 0.75, 0.98 },

@@ -48,7 +48,7 @@ static tn_real towards(tn_real x, double end)
                          : (tn_real)nextafter((double)x, end);
 }
 
-/* All 65536 patterns: the value, and back. NaN stays NaN, made quiet. */
+/* All 65536 patterns give their value, and the value gives the pattern. NaN becomes a quiet NaN. */
 START_TEST(every_pattern)
 {
     const format *f = &formats[_i];
@@ -70,8 +70,8 @@ START_TEST(every_pattern)
 }
 END_TEST
 
-/* Between two neighbours: below the middle down, above it up, on it to the even one; the largest
-   number's upper neighbour is infinity, as if the exponents went on. */
+/* Between two neighbours a number below the middle is rounded down, one above it up, and the middle to
+   the even neighbour. The upper neighbour of the largest number is infinity. */
 START_TEST(rounds_to_nearest_even)
 {
     const format *f = &formats[_i];
@@ -131,7 +131,7 @@ START_TEST(known_numbers)
 }
 END_TEST
 
-/* F32 and F64, at addresses that fit no number. */
+/* F32 and F64, at unaligned addresses. */
 START_TEST(wide_types)
 {
     static const tn_real from[] = {

@@ -47,7 +47,7 @@ START_TEST(writes_and_reads)
 }
 END_TEST
 
-/* A name without a folder goes into the current one, which is flushed as well. */
+/* A name without a folder is in the working directory, which is flushed too. */
 START_TEST(writes_into_the_current_folder)
 {
     scratch s;
@@ -60,8 +60,8 @@ START_TEST(writes_into_the_current_folder)
 }
 END_TEST
 
-/* What an interrupted save left behind is in nobody's way, even when it is longer; a file of
-   another name is somebody's. */
+/* A file that an interrupted save left does not prevent a save, even if it is longer. A file of any
+   other name stays. */
 START_TEST(overwrites_what_a_save_left)
 {
     scratch s;
@@ -202,7 +202,7 @@ static void old_file_is_whole(scratch *s)
     ck_assert_int_eq(access(scratch_path(s, "a.tenon.tmp"), F_OK), -1);
 }
 
-/* A full disk: the device that says so stands in for the temporary file. */
+/* A full disk: /dev/full takes the place of the temporary file. */
 START_TEST(full_disk_leaves_the_old_file)
 {
     scratch s;
@@ -275,7 +275,7 @@ START_TEST(folders)
     scratch_open(&s);
     ck_assert_int_eq(tn_folder_make(scratch_path(&s, "new"), &e), 0);
     ck_assert(!stat(s.path, &st) && S_ISDIR(st.st_mode));
-    ck_assert_int_eq(tn_folder_make(s.path, &e), 0); /* it is there */
+    ck_assert_int_eq(tn_folder_make(s.path, &e), 0); /* it exists already */
     ck_assert_int_eq(tn_folder_make(scratch_path(&s, "none/new"), &e), TN_EIO);
     is_refused(&e, TN_EIO, s.path, "cannot make this folder: No such file");
     scratch_close(&s);
@@ -283,7 +283,8 @@ START_TEST(folders)
 /* clang-format off */
 END_TEST
 
-/* Marks at the beginning of a text: UTF-8's is dropped, others are refused, half of one is text. */
+/* Marks at the beginning of a text: that of UTF-8 is dropped, others are refused, a part of one is
+   text. */
 static const struct mark { const char *bytes, *left, *error; size_t n; } marks[] = {
     { "\xEF\xBB\xBF" "ab", "ab", NULL, 5 },
     { "\xEF\xBB\xBF", "", NULL, 3 },

@@ -11,7 +11,7 @@
 
 static const char *const names[] = { "a", "b.json", NULL };
 
-/* What is in the folder x ("/": x is a link to the folder y), and what is named as not ours. */
+/* The files in the folder x ("/": x is a link to the folder y), and the name that is reported. */
 /* clang-format off */
 typedef struct row { const char *files[3], *links[2], *folder, *other; bool removed; } row;
 /* clang-format on */
@@ -56,7 +56,7 @@ START_TEST(removes_its_own_alone)
     ck_assert_int_eq(tn_folder_remove(at, "x", names), r->removed ? 0 : -1);
     struct stat st;
     ck_assert_int_eq(lstat("x", &st) != 0, r->removed);
-    for (int i = 0; r->files[i]; i++) { /* all of it or nothing */
+    for (int i = 0; r->files[i]; i++) { /* all files are removed, or none */
         snprintf(path, sizeof path, "x/%s", r->files[i]);
         ck_assert_int_eq(access(path, F_OK) != 0, r->removed);
     }
@@ -77,7 +77,8 @@ START_TEST(lists_in_order)
         scratch_write(&s, name, "", 0);
     }
     const int at = tn_folder_open(AT_FDCWD, s.folder);
-    for (int round = 0; round < 2; round++) { /* the descriptor's place does not matter */
+    for (int round = 0; round < 2;
+         round++) { /* the descriptor's position in the list does not matter */
         char **all = tn_folder_names(at, s.folder, &e);
         ck_assert_ptr_nonnull(all);
         for (int i = 0; i < 100; i++) {

@@ -15,7 +15,7 @@ START_TEST(short_hash)
 }
 END_TEST
 
-/* Values of a program in Python after the description: files keep them for ever. */
+/* Values of a Python program that follows the description. They are in files, and must not change. */
 START_TEST(bulk_hash)
 {
     unsigned char bytes[1001];
@@ -30,7 +30,7 @@ START_TEST(bulk_hash)
 }
 END_TEST
 
-/* One bit, or two, in whatever places: signs of weights flip in pairs. */
+/* One bit or two bits change, at any places: signs of weights change in pairs. */
 START_TEST(bulk_hash_sees_two_bits)
 {
     enum { BITS = 8 * 200 };

@@ -1,4 +1,4 @@
-/* test_json.c - what the parser takes and what it refuses, and where it says the fault is. */
+/* test_json.c - what the parser accepts and refuses, and the place of a fault that it reports. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -13,7 +13,7 @@ static const tn_json *parse(const char *text, tn_error *e)
     return tn_json_parse(text, strlen(text), "a.json", 0, e);
 }
 
-/* ---- what is a document and what is not; `error` NULL: it is ---- */
+/* ---- documents and other texts; `error` NULL: it is a document ---- */
 
 typedef struct row {
     const char *text, *error;
@@ -135,7 +135,7 @@ START_TEST(strict)
 }
 END_TEST
 
-/* Every prefix of a document with everything in it is refused, read from memory that ends there. */
+/* Every prefix of a document is refused, and nothing after its end is read. */
 START_TEST(cut_short)
 {
     static const char whole[] =
@@ -219,7 +219,7 @@ START_TEST(every_escape)
 }
 END_TEST
 
-/* 64 levels are read, 65 are not, and 10,000 do not reach the end of the stack. */
+/* 64 levels are read, 65 are refused, and 10,000 do not overflow the stack. */
 START_TEST(depth)
 {
     static const struct {
@@ -267,7 +267,7 @@ START_TEST(many_members)
 }
 END_TEST
 
-/* The memory for values is bounded, whatever the text asks for. */
+/* The memory for values has a limit for any text. */
 START_TEST(too_many_values)
 {
     tn_error e = { 0 };

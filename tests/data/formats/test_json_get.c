@@ -14,7 +14,7 @@ static const char text[] =
 
 typedef enum getter { INT, REAL, BOOLEAN, STRING } getter;
 
-/* value: as text, what the getter gives; error: what it says instead. */
+/* value: what the getter gives, as text; error: its message if it gives none. */
 /* clang-format off */
 typedef struct row { getter get; const char *key, *value, *error; } row;
 /* clang-format on */
@@ -125,7 +125,7 @@ START_TEST(finds)
 }
 END_TEST
 
-/* Where it is: the pointer of RFC 6901, and the line when the text is one of a file. */
+/* The place of an error: the pointer of RFC 6901, and the line if the text is one line of a file. */
 START_TEST(says_where)
 {
     tn_error e = { 0 };

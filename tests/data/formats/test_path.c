@@ -1,4 +1,4 @@
-/* test_path.c - only what the system calls absent is absent. */
+/* test_path.c - a path is absent only if the system says so; other errors make it unreadable. */
 #include "tests/support/tests.h"
 
 #include "tests/support/fixtures.h"
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In front of the system's: fails as the test asks, first so many times with EINTR. */
+/* Replaces the system's function. It fails as the test asks, first so many times with EINTR. */
 static int stat_fails, interrupts;
 
 int fstatat(int at, const char *path, struct stat *st, int flags)
@@ -106,8 +106,8 @@ START_TEST(a_signal_is_no_absence)
 }
 END_TEST
 
-/* Files of a run that move up into their folder: those that still wait are the newest. What
-   cannot be looked at is not passed over. */
+/* The files of a run move up into their folder: those that still wait are the newest. A file that cannot
+   be read is not skipped. */
 START_TEST(what_waits_is_the_newest)
 {
     char *folder = temporary(), *waits = tn_path_join(folder, ".tenon-new"), *path;
@@ -130,7 +130,7 @@ START_TEST(what_waits_is_the_newest)
 }
 END_TEST
 
-/* Whoever may not enter a folder does not know what is in it. */
+/* A folder without permission to enter it: its files are unreadable, not absent. */
 START_TEST(no_permission_is_no_absence)
 {
     tn_error e = { 0 };

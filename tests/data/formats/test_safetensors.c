@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Writes a file with this header, its length in front, and zeros as data; opens it. */
+/* Writes a file: the length of the header, the header, zeros as data. Opens it. */
 static tn_safetensors *open_made(scratch *s, const char *header, size_t data, tn_error *e)
 {
     uint64_t n = strlen(header);
@@ -29,7 +29,7 @@ static void says(const tn_error *e, const scratch *s, const char *what)
     ck_assert_msg(strstr(e->text, what) != NULL, "\"%s\" does not say \"%s\"", e->text, what);
 }
 
-/* ---- headers: each row is the good one with one change; error NULL: as good ---- */
+/* ---- headers: each row is the good one with one change; error NULL: it is good too ---- */
 
 #define A "\"a\":{\"dtype\":\"I32\",\"shape\":[2,2],\"data_offsets\":[0,16]}"
 #define B "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[16,19]}"
@@ -98,7 +98,7 @@ static const row rows[] = {
     { A_WITH("\"I32\"", "[\"2\",2]", "[0,16]"), 19, "/a/shape/0 is the string \"2\", expected an integer" },
     { A_WITH("\"I32\"", "[[2],2]", "[0,16]"), 19, "/a/shape/0 is an array, expected an integer" },
     { A_WITH("\"I32\"", "4", "[0,16]"), 19, "/a/shape is a number, expected an array" },
-    /* types: what we do not know is believed, what we know is checked */
+    /* types: the size of a known type is checked, that of an unknown type is believed */
     { A_WITH("\"U64\"", "[2]", "[0,16]"), 19, NULL },
     { A_WITH("\"U64\"", "[4]", "[0,16]"), 19, "expected 4 x U64" },
     { A_WITH("\"F4\"", "[32]", "[0,16]"), 19, NULL },
@@ -113,7 +113,7 @@ static const row rows[] = {
     { "{\"a\":{\"dtype\":\"I32\",\"data_offsets\":[0,16]}," B "}", 19, "tensor \"a\" has no shape" },
     { "{\"a\":{\"dtype\":\"I32\",\"shape\":[2,2]}," B "}", 19, "tensor \"a\" has no data_offsets" },
     { "{\"a\":{}," B "}", 19, "tensor \"a\" has no dtype" },
-    /* empty tensors, wherever one ends and another begins */
+    /* empty tensors, at any border between two tensors */
     { "{" A "," B ",\"e\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[16,16]}}", 19, NULL },
     { "{\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}," A "," B "}", 19, NULL },
     { "{" A "," B ",\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[8,8]}}", 19,
@@ -178,7 +178,7 @@ START_TEST(raw_files)
 }
 END_TEST
 
-/* A header of 100,000,001 bytes that the file does hold, as a hole on the disk. */
+/* A header of 100,000,001 bytes in a file that is large enough (it is sparse). */
 START_TEST(header_too_large)
 {
     scratch s;
@@ -330,7 +330,7 @@ START_TEST(numbers)
 }
 END_TEST
 
-/* 100,000 tensors open, and are found, in time that grows with their number. */
+/* 100,000 tensors are opened and found in linear time. */
 START_TEST(many_tensors)
 {
     scratch s;

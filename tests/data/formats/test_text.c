@@ -72,7 +72,7 @@ START_TEST(lack_of_memory_sticks)
 }
 END_TEST
 
-/* A text that is cut short is nobody's text, by whatever way it is read. */
+/* A text that lost a part because memory was out is never given out. */
 START_TEST(a_cut_text_is_refused)
 {
     tn_error e = { 0 };

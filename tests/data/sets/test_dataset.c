@@ -27,7 +27,7 @@ static void close_set(set *t)
     scratch_close(&t->s);
 }
 
-/* Windows overlap by the token that one predicts last and the next begins with. */
+/* Two windows share one token: the last label of the first is the first input of the second. */
 START_TEST(windows)
 {
     set t;
@@ -53,7 +53,7 @@ START_TEST(windows)
 }
 END_TEST
 
-/* Two parts that meet at a fraction lose no byte and cut no character, wherever it falls. */
+/* Two parts that meet at any fraction lose no byte and cut no character. */
 START_TEST(fractions)
 {
     static const char marked[] = "\xEF\xBB\xBF"
@@ -87,7 +87,7 @@ START_TEST(malformed_text)
 }
 END_TEST
 
-/* A text shorter than a window, where that is asked for: one window of all of it. */
+/* A text that is shorter than a window becomes one window, if the options ask for this. */
 START_TEST(short_texts)
 {
     const tn_data_options o = { .max_length = 9, .short_text = true };
@@ -113,7 +113,7 @@ START_TEST(short_texts)
 /* clang-format off */
 END_TEST
 
-/* What a text holds before and behind its characters, and what is refused. */
+/* Bytes before and after the characters of a text, and what is refused. */
 static const struct odd { const char *bytes; size_t n; const char *error; } odds[] = {
     { "\xEF\xBB\xBF" "0123456789", 13, NULL },
     { "0123456789", 10, NULL },
@@ -151,7 +151,7 @@ START_TEST(odd_texts)
 }
 END_TEST
 
-/* Longer than what is read at a time, with a character across every place where a piece may end. */
+/* A text that is read in several pieces. A character lies across each border that a piece can have. */
 START_TEST(long_text)
 {
     enum { SIZE = 5 << 20, PART = 1000 };
@@ -188,7 +188,7 @@ static int64_t peak(void)
     return use.ru_maxrss * INT64_C(1024);
 }
 
-/* Twice the file, and a little. */
+/* The memory is twice the file, and a little more. */
 START_TEST(memory)
 {
     enum { SIZE = 16 << 20, LINE = 256, SLACK = 6 << 20 };
@@ -219,7 +219,7 @@ END_TEST
 
 #endif
 
-/* Ids are kept in 16 bits: 65536 of them, and not one more. */
+/* Ids have 16 bits: a vocabulary of 65536 fits, one more is refused. */
 START_TEST(vocabulary)
 {
     tn_text t = { 0 };

@@ -1,4 +1,4 @@
-/* test_dataset_hash.c - a data set's hash sees whatever a run would; so does a tokenizer's. */
+/* test_dataset_hash.c - the hashes of data sets and tokenizers see all that a run depends on. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -61,7 +61,7 @@ START_TEST(data_differ)
 }
 END_TEST
 
-/* The first records of data that have grown are those there were. */
+/* If data grow, the hash of their first records stays the same. */
 START_TEST(data_grow)
 {
     const uint64_t before = hash_of("a.jsonl", A B, 9, false, 0);

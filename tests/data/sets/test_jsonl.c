@@ -79,7 +79,7 @@ static tn_text random_text(uint64_t number, uint64_t least)
     return out;
 }
 
-/* Any characters, zero bytes too, written as JSON strings come back as they were. */
+/* Any characters, also zero bytes, are read back from JSON strings unchanged. */
 START_TEST(gives_back_every_text)
 {
     tn_text file = { 0 }, prompt[RECORDS], completion[RECORDS];

@@ -75,7 +75,8 @@ static uint64_t batch_hash(const tn_batch *b)
     return tn_hash64(b->labels, bytes, tn_hash64(b->ids, bytes, (uint64_t)(b->width + 1)));
 }
 
-/* For random sizes, batches and seeds: every record once an epoch; a seek gives the same batch. */
+/* For random sizes, batches and seeds: every record comes once per epoch, and a seek gives the same
+   batch. */
 START_TEST(epochs)
 {
     enum { TRIALS = 100, EPOCHS = 4, MOST = 800 };
@@ -112,8 +113,8 @@ START_TEST(epochs)
 }
 END_TEST
 
-/* A hash leaves the batch in hand and the place in the order: of records and of a text, in training
-   and in order, after so many batches. */
+/* Hashing after so many batches changes neither the current batch nor the position: for records and a
+   text, in training and in order. */
 START_TEST(a_hash_changes_nothing)
 {
     tn_dataset *d = _i & 1 ? make_text(90, 7) : make_records(20, 9, 5);
@@ -146,7 +147,7 @@ static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, u
         const tn_batch *b = tn_loader_next(l);
         ck_assert_int_eq(b->rows, o.batch);
         for (int64_t r = 0; r < b->rows; r++) {
-            int64_t n = b->width; /* without the padding, which a row owes to the others */
+            int64_t n = b->width; /* without padding, which depends on the other rows */
             while (n > 0 && b->labels[r * b->width + n - 1] < 0)
                 n--;
             const size_t bytes = (size_t)n * sizeof *b->ids;
@@ -157,9 +158,9 @@ static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, u
     tn_loader_free(l);
 }
 
-/* Which rows a step takes, and in which order, depends on its rows alone: 8 x 1, 4 x 2, 2 x 4 and
-   1 x 8 take the same, over records and over a text, over the ends of epochs (which steps divide or
-   not, or hold several of). */
+/* The rows of a step, and their order, depend only on the number of its rows: 8 x 1, 4 x 2, 2 x 4 and
+   1 x 8 take the same rows. This holds for records and a text, also at the ends of epochs: an epoch may
+   end between steps or inside one, and a step may contain several epochs. */
 START_TEST(steps_do_not_depend_on_batches)
 {
     enum { ROWS = 24, STEPS = 60 };
@@ -221,7 +222,7 @@ START_TEST(grouping)
 }
 END_TEST
 
-/* Another seed, another epoch: another order. The hash keeps the loader where it was. */
+/* Another seed or another epoch gives another order. Hashing does not move the loader. */
 START_TEST(seeds)
 {
     tn_dataset *d = make_records(100, 9, 1);
@@ -263,7 +264,7 @@ START_TEST(in_order)
 }
 END_TEST
 
-/* The first rows alone, however they are cut into batches. */
+/* Only the first rows, for any size of batches. */
 START_TEST(first_rows_in_order)
 {
     static const int64_t wanted[] = { 1, 4, 7, 10, 11, INT64_MAX };
@@ -304,7 +305,7 @@ START_TEST(text_in_order)
 }
 END_TEST
 
-/* Random windows start everywhere they fit, the last place included; a seek finds them again. */
+/* Random windows start at every place where they fit, also the last. A seek gives them again. */
 START_TEST(text_training)
 {
     tn_dataset *d = make_text(25, 5);
@@ -332,7 +333,7 @@ START_TEST(text_training)
 }
 END_TEST
 
-/* However far away: a batch like any other. */
+/* A seek to any distance gives a valid batch. */
 START_TEST(far_away)
 {
     tn_dataset *d = make_records(10, 9, 1);
@@ -364,7 +365,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* The batches themselves are a promise: an old seed must give the old data. */
+/* The batches are a promise: a seed must give the same data in every version. */
 START_TEST(pinned)
 {
     tn_dataset *d = make_records(50, 9, 1);

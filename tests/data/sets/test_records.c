@@ -1,5 +1,5 @@
 /* test_records.c - records of a file or a task.
-   What is read of each form, which tokens count, what is refused and at which line. */
+   How each form is read, which tokens count in the loss, what is refused and in which line. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -167,7 +167,7 @@ START_TEST(many)
 }
 END_TEST
 
-/* Lines that cross what is given back at a time; a line that is too long. */
+/* Lines across the pieces whose memory is returned, and a line that is too long. */
 START_TEST(long_lines)
 {
     enum { LINE = 1500000, LINES = 4, LONGEST = 32 << 20 };

@@ -26,7 +26,7 @@ static void add(void **tree, const char *text, size_t n, int (*order)(const void
         free(kept);
 }
 
-/* Every run of 12 characters of a completion that no value of the prompt reaches into. */
+/* Visits every 12 characters in a row of a completion that do not overlap a value of the prompt. */
 static void add_fixed(void **tree, const tn_record *r)
 {
     char text[TN_TASK_TEXT];
@@ -66,7 +66,7 @@ START_TEST(apart_from_tasks)
             add(&prompts, r.prompt, strlen(r.prompt), by_string);
         }
     }
-    ck_assert(tfind(" that welcomes families", &fixed, by_run) != NULL); /* there is some */
+    ck_assert(tfind(" that welcomes families", &fixed, by_run) != NULL); /* the search works */
     ck_assert(tfind(" restaurant in the ", &fixed, by_run) != NULL);
     for (uint64_t i = 0; i < BASE; i++) {
         tn_base_record(1, i, i % 3 == 0, &r);

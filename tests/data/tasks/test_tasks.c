@@ -60,7 +60,7 @@ static int by_string(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* No prompt is in two splits, whichever record of it one asks for; the same one comes again. */
+/* No prompt is in two splits, and asking for a record twice gives the same record. */
 START_TEST(splits)
 {
     static const char *const split[] = { "train", "valid", "test" };
@@ -138,7 +138,7 @@ START_TEST(restaurant_parts)
 }
 END_TEST
 
-/* One sentence a set of facts: the order of the fields in the prompt does not change it. */
+/* One sentence per set of facts: it does not depend on the order of the fields in the prompt. */
 START_TEST(restaurant_is_canonical)
 {
     static const char *const keys[] = { "name", "price", "food", "area", "near", "family" };
@@ -171,7 +171,7 @@ START_TEST(restaurant_is_canonical)
 }
 END_TEST
 
-/* A number in words, as one says it; -1: no number. */
+/* The value of a number in words; -1: it is no number. */
 static int number(const char *words)
 {
     static const char *const small[] = { "zero",    "one",     "two",       "three",    "four",

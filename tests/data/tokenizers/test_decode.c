@@ -1,4 +1,4 @@
-/* test_decode.c - text as it comes, token by token, against Python's decoder. */
+/* test_decode.c - decoding token by token against Python's incremental decoder. */
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -27,7 +27,7 @@ static bool is_text(const tn_text *t)
     return at == t->n;
 }
 
-/* In pieces of `step` tokens: valid at every moment, and in the end what Python says. */
+/* Decodes `step` tokens at a time: the text is always valid UTF-8, and at the end it is Python's. */
 static void check(const tn_tokenizer *k, const char *line, size_t step)
 {
     unsigned char bytes[MOST], expected[MOST];
@@ -65,7 +65,7 @@ START_TEST(bytes_become_what_python_makes_of_them)
 }
 END_TEST
 
-/* Characters are whole anyway, and an end token gives nothing and holds nothing up. */
+/* With a tokenizer of characters nothing is held back. The end token adds no text. */
 START_TEST(characters_come_at_once)
 {
     tn_error e = { 0 };

@@ -1,4 +1,4 @@
-/* test_tokenizer_json.c - tokenizers of Hugging Face files: ids as there, and what is refused. */
+/* test_tokenizer_json.c - tokenizers of Hugging Face files: the same ids, and what is refused. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -41,7 +41,7 @@ static void check_encodes(const tn_tokenizer *k, const tn_json *expected)
     ck_assert_int_eq(e.code, 0);
 }
 
-/* Files of the reference are read as the reference reads them, and so is our own copy of them. */
+/* The reference's files give the reference's ids, and so do files that we save from them. */
 START_TEST(reference)
 {
     tn_error e = { 0 };

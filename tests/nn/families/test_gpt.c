@@ -125,7 +125,7 @@ START_TEST(adapted_model_is_that_of_peft)
 }
 END_TEST
 
-/* A row's numbers do not depend on the batch it stands in, nor on the number of threads. */
+/* A row's numbers depend neither on the other rows of the batch nor on the number of threads. */
 START_TEST(rows_and_threads_change_no_bit)
 {
     fixture f;
@@ -150,7 +150,7 @@ START_TEST(rows_and_threads_change_no_bit)
 }
 END_TEST
 
-/* As GPT-2: 0.02 everywhere, smaller where a block leads back into the sum, biases 0, norms 1. */
+/* As in GPT-2: standard deviation 0.02, smaller in a block's last layers, biases 0, norms 1. */
 START_TEST(new_model_starts_as_gpt2)
 {
     static const struct {

@@ -127,7 +127,7 @@ START_TEST(a_new_model_has_the_sizes_of_either_spelling)
 /* clang-format off */
 END_TEST
 
-/* Keys that gpt2 does not have: taken where they say what is computed. */
+/* Keys that gpt2 does not have: accepted if they agree with what is computed. */
 static const struct { const char *keys, *text; } others[] = {
     { "\"hidden_act\":\"gelu_new\"", NULL },
     { "\"hidden_act\":\"swish\",\"activation_function\":\"silu\"", NULL },

@@ -24,7 +24,7 @@ static const tn_real numbers[1024] = { 0.25, -1, 3 }, broken[384] = { [200] = (t
 typedef struct row {
     tn_entry entries[5];
     const char *metadata[5];
-    int adapters;     /* of an adapter that is taken */
+    int adapters;     /* of an adapter that is accepted */
     const char *text; /* of a refusal */
     int code;
 } row;
@@ -51,7 +51,7 @@ static const row rows[] = {
         A("0.attn.c_attn", 4), { .name = "transformer.h.0.attn.c_attn.lora_B.weight", .type = TN_FILE_F32, .ndim = 2,
                                  .dim = { 96, 4 }, .real = broken } },
       { SCALE("0.attn.c_attn", "2"), SCALE("1.mlp.c_fc", "2") }, 0, "holds nan at element 200", TN_ENONFINITE },
-    /* scales: those of before they were written, and what is none */
+    /* scales: of files from before scales were written, and wrong ones */
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { NULL }, 0,
       "the scale of transformer.h.0.attn.c_attn.lora_A.weight is missing", TN_EFORMAT },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1), A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) },
@@ -79,7 +79,7 @@ static void write_folder(const char *folder, const row *r)
     put_file(folder, "trainer_state.json", "{}");
 }
 
-/* The factors and scales are what the file says; the rest is frozen. */
+/* Factors and scales are those of the file; all other weights are frozen. */
 static void is_as_written(const tn_model *m, const row *r)
 {
     for (int i = 0; i < 5 && r->entries[i].name; i++) {

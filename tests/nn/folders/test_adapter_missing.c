@@ -9,7 +9,7 @@
 
 #define TINY GOLDEN "tiny_models/gpt2"
 
-/* The file has c_attn and mlp.c_proj of two blocks; the layers named are by PEFT's rules. */
+/* The file has c_attn and mlp.c_proj of two blocks. The config names layers by PEFT's rules. */
 /* clang-format off */
 static const struct { const char *json; int missing, named; const char *first; } rows[] = {
     { "\"target_modules\":[\"c_attn\",\"mlp.c_proj\"]", 0, 0, NULL },

@@ -44,7 +44,7 @@ START_TEST(an_untied_head_is_kept)
     check_same(m, again, TN_FILE_F32);
     ck_assert(!again->tied && again->end == 3);
     tn_model_free(again);
-    /* Where the config does not say, the weights do. */
+    /* If the config does not say it, the weights decide. */
     put_file(folder, "config.json", "{" SMALL ",\"n_inner\":24}");
     again = open_model(c, folder);
     ck_assert(!again->tied && again->end == -1);
@@ -138,7 +138,7 @@ static void add_head(tn_entry *t, int64_t *n)
     t[(*n)++].name = "lm_head.weight";
 }
 
-/* The head in the place of the embedding that it is tied to. */
+/* The file has the head instead of the embedding that is tied to it. */
 static void rename_embedding(tn_entry *t, int64_t *n)
 {
     (void)n;
@@ -215,7 +215,7 @@ START_TEST(a_head_without_an_embedding_is_both)
 }
 END_TEST
 
-/* As Transformers, whose GPT-2 is tied unless its config says otherwise. */
+/* As in Transformers: GPT-2 is tied unless its config says no. */
 START_TEST(a_head_that_repeats_the_embedding_is_tied)
 {
     small_model s = small_model_make();

@@ -1,4 +1,4 @@
-/* test_weights.c - the files of weights in a model's folder: several, and those not read. */
+/* test_weights.c - files of weights in a model's folder: shards, and formats that are not read. */
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tests.h"
@@ -18,7 +18,7 @@ static const struct { const char *name; bool weights; } beside[] = {
 };
 /* clang-format on */
 
-/* Random weights take the place of no others, whatever format those have. */
+/* A folder with weights in any format never gets random weights. */
 START_TEST(weights_of_other_formats_are_refused)
 {
     tn_error e = { 0 };
