@@ -332,6 +332,19 @@ typedef struct tn_attention_form {
    count from 1. The tensors have one shape, of at most 3 dimensions. */
 tn_tensor *tn_stack(tn_tape *t, int count, tn_tensor *const parts[], int dim);
 
+/* The table of tn_rope for heads of `size` numbers: position p, 0 <= p < positions, has cos(p f_i) and
+   behind them sin(p f_i), i < size/2, with the frequencies f_i = theta^(-2i/size). */
+typedef struct tn_rope_options {
+    double theta; /* 0: 10000 */
+    /* The frequency to take instead of f, from 0 to 1e6, for contexts that are longer than those of
+       training: f / 8, or less for small f only (Llama 3.1). NULL: f itself. */
+    double (*frequency)(void *arg, double f);
+    void *arg;
+} tn_rope_options;
+/* A tensor (positions,size) of the caller, the same on every CPU. Options NULL is { 0 }. Returns NULL
+   if size is not even, for a theta or frequency out of range, and where tn_tensor_new does. */
+tn_tensor *tn_rope_table(int64_t positions, int64_t size, const tn_rope_options *options);
+
 TN_END
 
 #endif

@@ -93,7 +93,10 @@ typedef struct tn_op tn_op;
        paste                        dim, from
        gather                       dim
        masked_fill                                     value
-       one_hot                      classes                                   */
+       one_hot                      classes
+       sum_dim, mean_dim, max_dim,
+       argmax                       dim, keep
+       rope                         heads                                     */
 typedef struct tn_attr {
     int64_t i[4];
     double r[2];

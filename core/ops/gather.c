@@ -55,12 +55,29 @@ static void gather_lines(void *arg, int64_t outer, int64_t from, int64_t to)
     }
 }
 
+/* The same for inner 1: the last dimension. */
+static void gather_rows(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = from; r < to; r++) {
+        const tn_real *x = j->x + r * j->a.n;
+        const int32_t *ids = j->ids + r * j->y.n;
+        tn_real *y = j->to + r * j->y.n;
+        for (int64_t k = 0; k < j->y.n; k++)
+            y[k] = x[ids[k]];
+    }
+}
+
 static void gather_forward(tn_tape *t, tn_node *n)
 {
     job j = job_of(n);
     j.x = n->in[0]->x;
     j.to = n->out->x;
-    tn_over_lines(t, j.y, gather_lines, &j);
+    if (j.a.inner == 1)
+        tn_over_rows(t, j.y.outer, j.y.n, gather_rows, &j);
+    else
+        tn_over_lines(t, j.y, gather_lines, &j);
 }
 
 /* A task has some columns for itself, and adds to them in the order of k. */
@@ -78,13 +95,30 @@ static void scatter_lines(void *arg, int64_t outer, int64_t from, int64_t to)
     }
 }
 
+static void scatter_rows(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = from; r < to; r++) {
+        const tn_real *dy = j->x + r * j->y.n;
+        const int32_t *ids = j->ids + r * j->y.n;
+        tn_real *da = j->to + r * j->a.n;
+        if (j->beta == 0)
+            memset(da, 0, (size_t)j->a.n * sizeof *da);
+        for (int64_t k = 0; k < j->y.n; k++)
+            da[ids[k]] += dy[k];
+    }
+}
+
 /* y[o][k][j] = a[o][ids[o][k][j]][j] */
 static void gather_backward(tn_tape *t, const tn_node *n)
 {
     job j = job_of(n);
     j.x = n->out->g;
     j.to = tn_grad(t, n, 0, &j.beta);
-    if (j.to)
+    if (j.to && j.a.inner == 1)
+        tn_over_rows(t, j.a.outer, j.a.n + j.y.n, scatter_rows, &j);
+    else if (j.to)
         tn_over_lines(t, j.a, scatter_lines, &j);
 }
 

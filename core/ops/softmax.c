@@ -1,6 +1,7 @@
-/* softmax.c - y = exp(a - max a) / sum over the last dimension; a row all -inf gives 0.
+/* softmax.c - softmax and log_softmax over the last dimension. A row of -inf alone gives 0 and -inf.
 
-       da = y (dy - sum(y dy)) */
+       softmax:      y = exp(a - max a) / sum of these          da = y (dy - sum(y dy))
+       log_softmax:  y = (a - max a) - log(sum exp(a - max a))  da = dy - exp(y) sum(dy) */
 #include "core/ops/ops.h"
 
 #include <math.h>
@@ -82,4 +83,74 @@ const tn_op tn_op_softmax = { .name = "softmax", .inputs = 1, .rows = 1, .reads_
 tn_tensor *tn_softmax(tn_tape *t, tn_tensor *a)
 {
     return tn_apply(t, &tn_op_softmax, (tn_tensor *[]){ a }, (tn_attr){ 0 });
+}
+
+/* ---- log_softmax ---- */
+
+static void log_rows(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    for (int64_t r = from; r < to; r++) {
+        const tn_real *a = j->a + r * j->cols; // (C)
+        tn_real *y = j->to + r * j->cols;      // (C)
+        tn_real max = j->kernels->max(j->cols, a);
+        max = max == -(tn_real)INFINITY ? 0 : max;
+        tn_real sum = j->kernels->exp_sum(j->cols, a, max, y);
+        tn_real log = sum == 0 ? 0 : j->kernels->log(sum);
+        for (int64_t c = 0; c < j->cols; c++)
+            y[c] = (a[c] - max) - log;
+    }
+}
+
+static void log_softmax_forward(tn_tape *t, tn_node *n)
+{
+    job j = job_of(t, n);
+    j.to = n->out->x;
+    tn_over_rows(t, j.rows, j.cols, log_rows, &j);
+}
+
+enum { PIECE = 512 }; /* columns whose exp is taken at a time */
+
+static void log_da_rows(void *arg, int64_t from, int64_t to, int thread)
+{
+    (void)thread;
+    const job *j = arg;
+    tn_real e[PIECE];
+    for (int64_t r = from; r < to; r++) {
+        const tn_real *y = j->y + r * j->cols, *dy = j->dy + r * j->cols;
+        tn_real *da = j->to + r * j->cols, sum = j->kernels->sum(j->cols, dy);
+        for (int64_t first = 0; first < j->cols; first += PIECE) {
+            int64_t count = tn_min(PIECE, j->cols - first);
+            j->kernels->exp_sum(count, y + first, 0, e);
+            for (int64_t c = 0; c < count; c++)
+                tn_accumulate(&da[first + c], j->beta, dy[first + c] - e[c] * sum);
+        }
+    }
+}
+
+/* y = log softmax(a) */
+static void log_softmax_backward(tn_tape *t, const tn_node *n)
+{
+    job j = job_of(t, n);
+    j.to = tn_grad(t, n, 0, &j.beta);
+    if (j.to)
+        tn_over_rows(t, j.rows, j.cols, log_da_rows, &j);
+}
+
+/* clang-format off */
+const tn_op tn_op_log_softmax = { .name = "log_softmax", .inputs = 1, .rows = 1, .reads_result = true,
+    .shape = tn_shape_as_first, .forward = log_softmax_forward, .backward = log_softmax_backward,
+    .samples = (const tn_sample[]){
+        { .in = { { 1 } } },
+        { .in = { { 3, 5 } } },
+        { .in = { { 2, 3, 17 } } },
+        { .in = { { 2, 700 } } },
+        { .in = { { 1024, 1024 } }, .bench = true },
+        { .in = { { 0 } } } } };
+/* clang-format on */
+
+tn_tensor *tn_log_softmax(tn_tape *t, tn_tensor *a)
+{
+    return tn_apply(t, &tn_op_log_softmax, (tn_tensor *[]){ a }, (tn_attr){ 0 });
 }

@@ -8,8 +8,10 @@
 typedef struct fixture {
     null_fixture base;
     const tn_options *options;
+    const tn_rope_options *rope;
     tn_tape *more;
     tn_tensor *a, *b, *v, *q, *ids, *start, *loss; /* (2,2) twice, (2), (1,2,3), (2), (1), (1) */
+    tn_tensor *cube, *table;                       /* (1,2,2), and (2,2) without gradient */
     tn_tensor **in, shape;
     const tn_op *op;
     const tn_node *node;
@@ -29,9 +31,11 @@ static null_fixture *open_fixture(void)
 {
     static const int64_t dim[] = { 2, 2 };
     static const tn_options options = { .threads = 1, .seed = 1 };
+    static const tn_rope_options rope = { .theta = 100 };
     fixture *f = calloc(1, sizeof *f);
     tn_node *node = calloc(1, sizeof *node);
     *f = (fixture){ .options = &options,
+                    .rope = &rope,
                     .op = &tn_op_relu,
                     .node = node,
                     .dim = dim,
@@ -47,6 +51,8 @@ static null_fixture *open_fixture(void)
     f->b = tn_tensor_new(TN_REAL, 2, dim, true);
     f->v = tn_tensor_new(TN_REAL, 1, dim, true);
     f->q = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 3 }, true);
+    f->cube = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 2 }, true);
+    f->table = tn_tensor_new(TN_REAL, 2, dim, false);
     f->ids = tn_tensor_new(TN_I32, 1, dim, false);
     f->start = tn_tensor_new(TN_I32, 1, (int64_t[]){ 1 }, false);
     f->loss = tn_sum(f->base.t, f->a);
@@ -58,7 +64,7 @@ static null_fixture *open_fixture(void)
 static void close_fixture(null_fixture *base)
 {
     fixture *f = (fixture *)base;
-    tn_tensor *all[] = { f->a, f->b, f->v, f->q, f->ids, f->start };
+    tn_tensor *all[] = { f->a, f->b, f->v, f->q, f->ids, f->start, f->cube, f->table };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tn_tensor_free(all[i]);
     tn_tape_free(f->more);

@@ -38,7 +38,15 @@ START_TEST(plain_ops_by_hand)
            VALUES(0.7310585786, -0.2384058440, 2.8577223804, 3.9280551601));
     expect("sum", tn_sum(b.t, a), VALUES(6));
     expect("mean", tn_mean(b.t, a), VALUES(1.5));
+    expect("sum_dim", tn_sum_dim(b.t, a, 0, false), VALUES(4, 2));
+    expect("mean_dim", tn_mean_dim(b.t, a, -1, true), VALUES(-0.5, 3.5));
+    expect("max_dim", tn_max_dim(b.t, c, 1, false), VALUES(6, 8));
+    expect("argmax", tn_one_hot(b.t, tn_argmax(b.t, c, 0, false), 2), VALUES(1, 0, 0, 1));
+    expect("log_softmax", tn_log_softmax(b.t, a),
+           VALUES(-0.0485873516, -3.0485873516, -1.3132616875, -0.3132616875));
     expect("matmul", tn_matmul(b.t, a, c), VALUES(19, -10, -13, 50));
+    tn_tensor *const three = tn_stack(b.t, 2, (tn_tensor *[]){ a, c }, 0);
+    expect("bmm", tn_bmm(b.t, three, three), VALUES(-5, -10, 15, 10, -17, 78, -91, 22));
     expect("linear (out,in)", tn_linear(b.t, a, c, row, TN_OUT_IN), VALUES(3, -3, 49, 31));
     expect("linear (in,out)", tn_linear(b.t, a, c, row, TN_IN_OUT), VALUES(29, 10, -3, 70));
     expect("embed", tn_embed(b.t, a, id), VALUES(3, 4));
@@ -66,6 +74,63 @@ START_TEST(plain_ops_by_hand)
     tn_tensor_free(id);
     tn_tensor_free(mask);
     bench_free(b);
+}
+END_TEST
+
+/* Position 1 is a quarter turn, position 0 none: (x, y) becomes (-y, x). The last column stays. */
+START_TEST(rope_by_hand)
+{
+    bench b = bench_new();
+    tn_tensor *x = tensor(3, DIM(1, 2, 4), VALUES(1, 2, 3, 4, 5, 6, 7, 8), false);
+    tn_tensor *table = tensor(2, DIM(2, 2), VALUES(1, 0, 0, 1), false),
+              *trained = tensor(2, DIM(2, 2), NULL, true);
+    expect("rope", tn_rope(b.t, x, table, NULL, 1), VALUES(1, 2, 3, 4, -6, 5, 7, 8));
+    expect("rope of all heads", tn_rope(b.t, x, table, NULL, 2), VALUES(1, 2, 3, 4, -6, 5, -8, 7));
+    ck_assert_ptr_null(tn_rope(b.t, x, trained, NULL, 1));
+    ck_assert_str_eq(tn_tape_error(b.t),
+                     "rope: operand 2 wants a gradient; expected a fixed table");
+    tn_tensor_free(x);
+    tn_tensor_free(table);
+    tn_tensor_free(trained);
+    bench_free(b);
+}
+END_TEST
+
+static double eighth(void *arg, double f)
+{
+    ++*(int *)arg;
+    return f / 8;
+}
+
+static double infinite(void *arg, double f)
+{
+    (void)arg;
+    return f * INFINITY;
+}
+
+/* Against libm, whose last bit may differ; angles up to 200,000. */
+START_TEST(rope_table_has_its_angles)
+{
+    enum { POSITIONS = 200001, SIZE = 6 };
+    int calls = 0;
+    const tn_rope_options all[] = { { 0 }, { .theta = 5e5, .frequency = eighth, .arg = &calls } };
+    for (int o = 0; o < 2; o++) {
+        tn_tensor *table = tn_rope_table(POSITIONS, SIZE, o ? &all[1] : NULL);
+        for (int64_t p = 0; p < POSITIONS; p += p < 100 ? 1 : 997)
+            for (int i = 0; i < SIZE / 2; i++) {
+                const double f = pow(o ? 5e5 : 1e4, -2.0 * i / SIZE) / (o ? 8 : 1);
+                const double angle = (double)p * f;
+                const tn_real *row = table->x + p * SIZE;
+                ck_assert_double_eq_tol((double)row[i], cos(angle), 1e-7);
+                ck_assert_double_eq_tol((double)row[i + SIZE / 2], sin(angle), 1e-7);
+            }
+        tn_tensor_free(table);
+    }
+    ck_assert_int_eq(calls, SIZE / 2);
+    ck_assert_ptr_null(tn_rope_table(4, 5, NULL));
+    ck_assert_ptr_null(tn_rope_table(0, 4, NULL));
+    ck_assert_ptr_null(tn_rope_table(4, 4, &(tn_rope_options){ .theta = INFINITY }));
+    ck_assert_ptr_null(tn_rope_table(4, 4, &(tn_rope_options){ .frequency = infinite }));
 }
 END_TEST
 
@@ -145,6 +210,8 @@ START_TEST(extreme_logits)
     tn_tensor *p = tn_softmax(b.t, z);
     for (int i = 0; i < WIDTH; i++)
         ck_assert_double_eq_tol((double)p->x[i], e->p[i], 1e-6);
+    double first = (double)tn_log_softmax(b.t, z)->x[0];
+    ck_assert(isinf(e->loss) ? first == -e->loss : fabs(first + e->loss) <= 1e-6 * (1 + e->loss));
     tn_tensor *loss = tn_cross_entropy(b.t, z, label, 0);
     if (isinf(e->loss)) {
         ck_assert_double_eq((double)loss->x[0], INFINITY);
@@ -175,6 +242,11 @@ START_TEST(nan_comes_from_nan)
             ck_assert(isfinite(results[r]->x[WIDTH + i]));
         }
     ck_assert(isnan(tn_relu(b.t, a)->x[1]));
+    const tn_real *largest = tn_max_dim(b.t, a, 1, false)->x,
+                  *above = tn_max_dim(b.t, a, 0, false)->x;
+    ck_assert(isnan(largest[0]) && largest[1] == 4 && isnan(above[1]) && above[0] == 1);
+    ck_assert_int_eq(tn_argmax(b.t, a, 1, false)->i[0], 1);
+    ck_assert_int_eq(tn_argmax(b.t, tn_scale(b.t, a, -1), 1, false)->i[0], 1);
     ck_assert(isnan(tn_gelu(b.t, a)->x[1]) && isnan(tn_gelu_erf(b.t, a)->x[1]) &&
               isnan(tn_silu(b.t, a)->x[1]));
     tn_tensor_free(a);
@@ -265,6 +337,8 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, plain_ops_by_hand);
+    tcase_add_test(c, rope_by_hand);
+    tcase_add_test(c, rope_table_has_its_angles);
     tcase_add_test(c, layer_norm_by_hand);
     tcase_add_test(c, rms_norm_by_hand);
     tcase_add_test(c, loss_divides_by_tokens);
