@@ -253,6 +253,17 @@ size_t tn_tape_memory(const tn_tape *t);
    on the tape, for a shape or type that tn_tensor_new refuses, or when memory is out. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[]);
 
+/* Training rows from memory: rows `first` to first + count - 1 of an endless sequence that shows the
+   rows of `all` (N,...) epoch after epoch, in each epoch every row once, in an order made of the
+   seed and the epoch. -> (count,...), an input of the type of `all`, N at most 2^31. Inputs and
+   labels that are taken with the same seed and the same `first` belong together; step k of B rows
+   takes first = k B, so that a run goes on where it stopped. */
+tn_tensor *tn_shuffled_rows(tn_tape *t, const tn_tensor *all, uint64_t seed, int64_t first,
+                            int64_t count);
+/* The row of that sequence at `place`, from 0: place modulo N of epoch place / N. 0 for n below 1 or
+   above 2^31, and for a place below 0. */
+int64_t tn_shuffled_row(int64_t n, uint64_t seed, int64_t place);
+
 /* Adds d loss / d w to the gradient of every leaf w that wants one, that is, of the caller's
    tensors. Only leaves keep their gradients: the gradient of a result is gone when backward
    returns. Gradients are zero again after tn_optim_step or tn_params_clear; a second backward adds

@@ -148,3 +148,20 @@ int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn
     tn_tape_set_mode(t, mode);
     return e->code ? e->code : finish(&sum, out, e);
 }
+
+double tn_accuracy(const tn_tensor *scores, const tn_tensor *labels)
+{
+    if (!scores || !labels || scores->dtype != TN_REAL || labels->dtype != TN_I32 ||
+        tn_tensor_count(labels) != tn_rows(scores))
+        return (double)NAN;
+    int64_t right = 0, counted = 0, V = tn_cols(scores);
+    for (int64_t i = 0; i < tn_tensor_count(labels); i++) {
+        const tn_real *z = scores->x + i * V;
+        int64_t best = 0;
+        for (int64_t k = 1; k < V; k++)
+            best = z[k] > z[best] ? k : best;
+        counted += labels->i[i] >= 0;
+        right += labels->i[i] == best;
+    }
+    return counted ? (double)right / (double)counted : (double)NAN;
+}

@@ -251,6 +251,11 @@ typedef struct tn_eval {
     int64_t exact;  /* of these, the rows where every such label is the likeliest token */
 } tn_eval;
 
+/* The share of labels (...) i32, those from 0 on, whose score in scores (...,V) is the largest of
+   its row; the first of equal scores counts. NaN where no label counts, for NULL, and for shapes or
+   types that do not fit. */
+double tn_accuracy(const tn_tensor *scores, const tn_tensor *labels);
+
 /* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a
    loader with in_order (a training loader has no end). Side effects: all that was on the tape is
    gone, even the loss of a step that is not finished; the loader is set to its start, before and

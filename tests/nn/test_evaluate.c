@@ -252,8 +252,34 @@ START_TEST(second_thread_is_refused)
 }
 END_TEST
 
+/* Four rows of three scores; share of rows that count and are right. */
+static const struct {
+    int32_t labels[4];
+    double share; /* below 0: NaN */
+} accuracies[] = {
+    { { 2, 0, 1, 0 }, 1 },      { { 2, 0, 1, 1 }, 0.75 },     { { -1, 1, -1, 0 }, 0.5 },
+    { { -1, -1, -1, -1 }, -1 }, { { 3, 7, 1, -5 }, 1.0 / 3 }, { { 0, 2, 0, 2 }, 0 },
+};
+
+START_TEST(accuracy_counts_the_largest)
+{
+    tn_tensor *z = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 2, 2, 3 }, false);
+    tn_tensor *labels = tn_tensor_new(TN_I32, 2, (int64_t[]){ 2, 2 }, false);
+    tn_tensor *other = tn_tensor_new(TN_I32, 1, (int64_t[]){ 3 }, false);
+    memcpy(z->x, (tn_real[]){ 1, 2, 3, 3, 1, 2, -5, -1, -2, 4, 4, 4 }, sizeof(tn_real[12]));
+    memcpy(labels->i, accuracies[_i].labels, sizeof accuracies[_i].labels);
+    const double share = tn_accuracy(z, labels);
+    ck_assert(accuracies[_i].share < 0 ? isnan(share) : share == accuracies[_i].share);
+    ck_assert(isnan(tn_accuracy(z, other)) && isnan(tn_accuracy(labels, labels)));
+    tn_tensor_free(z);
+    tn_tensor_free(labels);
+    tn_tensor_free(other);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_loop_test(c, accuracy_counts_the_largest, 0, sizeof accuracies / sizeof *accuracies);
     tcase_add_test(c, figures_are_those_of_single_rows);
     tcase_add_test(c, targets_beyond_the_first_128_count);
     tcase_add_test(c, exact_rows_are_counted);

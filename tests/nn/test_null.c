@@ -14,7 +14,7 @@ typedef struct fixture {
     tn_params *params, *sketch;
     tn_linear_layer *linear, linear_layer, *adapted_layer, other_layer;
     tn_norm_layer *norm, norm_layer;
-    tn_tensor *x, *q, *ids;
+    tn_tensor *x, *q, *ids, *classes;
     const tn_json *config;
     tn_model *m, *adapted;
     tn_cache *cache;
@@ -99,6 +99,7 @@ static null_fixture *open_fixture(void)
     f->adapted_layer = &f->other_layer;
     f->norm = &f->norm_layer;
     f->x = tn_tensor_new(TN_REAL, 2, dim, false);
+    f->classes = tn_tensor_new(TN_I32, 1, dim, false); /* zeros, as x: all are right */
     open_models(f);
     open_data(f);
     return &f->base;
@@ -117,6 +118,7 @@ static void close_fixture(null_fixture *base)
     tn_tensor_free(f->x);
     tn_tensor_free(f->q);
     tn_tensor_free(f->ids);
+    tn_tensor_free(f->classes);
     tn_params_free(f->params);
     tn_params_free(f->sketch);
     tn_tape_free(f->base.t);
