@@ -1,6 +1,6 @@
 /* test_balora.c - balancing after a step.
-   The product stays, A^T A = B^T B, invariant runs do not notice. A = lora_B (m,r), B = lora_A^T
-   (n,r). */
+   The product stays the same, A^T A = B^T B, and runs of invariant optimizers do not change. Here
+   A = lora_B (m,r) and B = lora_A^T (n,r). */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -143,7 +143,7 @@ START_TEST(steep_products_are_kept)
 }
 END_TEST
 
-/* lora_B zero, or a direction that both factors lack: nothing is balanced, nothing dies. */
+/* lora_B is zero, or both factors lack a direction: nothing is balanced, and no direction is lost. */
 START_TEST(products_that_lack_rank_are_left_alone)
 {
     for (int zero = 0; zero < 2; zero++)

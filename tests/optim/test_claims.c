@@ -1,6 +1,6 @@
 /* test_claims.c - the invariance that each optimizer claims, kept and not exceeded.
-   A -> A T, B -> B T^-T: the T that an optimizer claims leave its product where it was, the
-   others move it. Figures made elsewhere are in test_invariance.c. */
+   A -> A T, B -> B T^-T: a T that an optimizer claims does not change the path of its product, any
+   other T does. Figures of another program are in test_invariance.c. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

@@ -1,5 +1,5 @@
 /* test_freeing.c - whatever of a run is freed first, the rest goes on or refuses.
-   For AddressSanitizer: nothing is used after its time, nothing is lost. */
+   AddressSanitizer checks that nothing is used after it was freed, and that nothing leaks. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -20,7 +20,7 @@ typedef struct desk {
     bool merged;
 } desk;
 
-/* A run in the middle of a step: the loss is there, backward comes next. */
+/* A run in the middle of a step: after the loss and before backward. */
 static desk desk_new(void)
 {
     desk s = { .folder = temporary() };
@@ -78,7 +78,7 @@ static void end(desk *s, int object)
     }
 }
 
-/* All that can be done with what is left; a NULL is refused. */
+/* Calls everything that can be called with the objects that are left. A NULL is refused. */
 static void go_on(desk *s)
 {
     const int32_t prompt[] = { 1 }, *prompts[] = { prompt };

@@ -1,6 +1,6 @@
 /* test_invariance.c - invariance against figures made with NumPy.
-   A -> A T, B -> B T^-T: what moves in the product and what must not. Every setting, limit and
-   figure is of tests/golden/invariance.json, made with NumPy; its problem is rebuilt from closed
+   A -> A T, B -> B T^-T: which products must change and which must not. All settings, limits and
+   figures are from tests/golden/invariance.json, made with NumPy. Its problem is made again from closed
    formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_closed.h"
@@ -94,7 +94,7 @@ static const char *text(const tn_json *o, const char *key)
     return s;
 }
 
-/* NaN: not there. */
+/* NaN: the file does not have it. */
 static double number(const tn_json *o, const char *key)
 {
     tn_error e = { 0 };
@@ -155,7 +155,7 @@ static void settings_of(const tn_json *o, const setting *ours, char *out, size_t
     snprintf(out + n, room - n, "%s", ours->extra ? ours->extra : "");
 }
 
-/* The row's optimizer; more: settings in the place of those of our table, or NULL. */
+/* Makes the row's optimizer. more: settings that replace those of our table, or NULL. */
 static void optimizer_of(problem *p, const tn_json *root, const tn_json *row, const char *more)
 {
     char settings[512];

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /* With a rate that moves nothing, rank 1 and a partner of length 1, V is the bias-corrected average
-   of ||g||^2 / rows. Adam's average is written as a weighted mean: 1 - beta and 1 - beta^t would
-   lose the digits that are looked for. */
+   of ||g||^2 / rows. Adam's average is written as a weighted mean, because 1 - beta and 1 - beta^t would
+   lose the digits that are compared. */
 START_TEST(average_is_adams_corrected_one)
 {
     static const double betas[] = { 0.5, 0.99, 0.999, 0.999999 };
@@ -128,8 +128,8 @@ static double second_share(int64_t nonzero, int64_t zero, const char *settings, 
     return sqrt(moved / size);
 }
 
-/* By the old A a rate that doubles doubles the share. By the new one, which is 1 + eta_2 / eta_1
-   times the old, the share is divided by that; a prior makes it smaller. */
+/* If B follows the old A, a doubled rate doubles the share. The new A is 1 + eta_2 / eta_1 times the
+   old one: if B follows it, the share is divided by this factor. A prior makes it smaller. */
 START_TEST(rite_second_step_moves_by_a_fixed_share)
 {
     static const struct {

@@ -1,5 +1,5 @@
 /* test_lora_rite_naive.c - LoRA-RITE once more, naively from its equations.
-   With tall orthonormal bases of three kinds; the run is that of lora_rite.c, whatever the kind. */
+   It uses tall orthonormal bases of three kinds. With each kind the run is that of lora_rite.c. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

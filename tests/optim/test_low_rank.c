@@ -1,6 +1,6 @@
 /* test_low_rank.c - LoRA-RITE and LoRA-Muon under gradients of fewer than r directions.
-   Batches of few tokens have them. No step is longer than what the two moments ask for, which holds
-   for noisy gradients of full rank, too. Nothing moves where there is no gradient, and the loss
+   Batches of few tokens have such gradients. No step is longer than the two moments allow; this also
+   holds for noisy gradients of full rank. Directions without a gradient do not move, and the loss
    falls. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/optim_problem.h"

@@ -1,5 +1,5 @@
 /* test_misuse.c - wrong calls that the headers allow are refused.
-   For AddressSanitizer: no refusal comes too late. */
+   AddressSanitizer checks that a refusal comes before any harm. */
 #include "core/op.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"

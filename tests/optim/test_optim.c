@@ -1,23 +1,23 @@
 /* test_optim.c - the pages of optim/: 1, 2 and 10 steps of a problem in closed form.
-   Against tests/golden/optimizers.txt and optimizers_extra.txt, which the papers' own code and
-   NumPy references agree on.
+   Against tests/golden/optimizers.txt and optimizers_extra.txt, on which the papers' own code and
+   references in NumPy agree.
 
    To add an optimizer:
    1. Write optim/NAME.c: the equations with numbers, cost, state, claims and traps at its head, a
-      step of one unit, and the definition. optim/lion.c is the shortest page of single weights,
-      optim/loraplus.c of pairs; optim.h says what a unit has.
+      step of one unit, and the definition. The shortest pages are optim/lion.c for single weights and
+      optim/loraplus.c for pairs; optim.h says what a unit has.
    2. Add the row OPTIM(NAME) to optim/optim.def. The program, its help, checkpoints, the comparison
-      and the tests that loop over the table have it now.
+      and the tests that loop over the table then have it.
    3. Run make test ONLY=optim. These loop over the table:
           test_textbook.c        the page has its sections, and the code names each equation
           test_claims.c          the invariance that it claims, kept and not exceeded
           test_torture.c         ranks, zeros, sizes, resuming, orders, allocations
           run/test_settings.c    every setting changes a run; values out of range are refused
           run/test_step.c        decay, threads, gradients that are not finite
-   4. No loop knows whether it is the paper's method. Make figures with the authors' code and give
-   them
-      a row here (golden/optimizers_extra.txt) or in test_trajectories.c, or redo its equations or
-      a theorem of the paper in a test_NAME.c of its own, as test_shampoo.c and test_reflora.c do. */
+   4. No loop can know whether it is the paper's method. Make figures with the authors' code, and add
+      them as a row here (golden/optimizers_extra.txt) or in test_trajectories.c. Or write a
+      test_NAME.c with its equations, as test_shampoo.c, or a theorem of the paper, as
+      test_reflora.c. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"

@@ -35,8 +35,8 @@ START_TEST(rite_moves_under_gradients_of_rank_one)
 }
 END_TEST
 
-/* A pair of rank 3 whose third direction is dead in both factors, turned so that no column shows
-   it, moves as the pair of rank 2 does that is left of it. */
+/* A pair of rank 3 whose third direction is zero in both factors, rotated so that no column is zero,
+   moves as the pair of rank 2 without this direction. */
 START_TEST(dead_directions_are_dropped)
 {
     static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };

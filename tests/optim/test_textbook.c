@@ -1,6 +1,6 @@
 /* test_textbook.c - every page of optim/ names its equations in its code, and is short.
-   Every numbered equation at the top of an optimizer's file is named in its code, and no such
-   file has more than 170 lines. */
+   Every numbered equation in the head of an optimizer's file is named in its code. No page has more
+   than 170 lines. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
