@@ -182,6 +182,7 @@ run-fuzz: $(BUILD)/fuzz/seeds $(BUILD)/fuzz/fuzz
 ROOT    := $(BUILD)/root
 TO      := $(abspath $(DESTDIR)$(PREFIX))
 LIST    := share/tenon/installed
+COMMANDS := $(shell sed -n "s/^COMMAND.'.', \([a-z]*\),.*/\1/p" apps/commands/commands.def)
 OWN     := s,^.include "\(\(core\|data\|nn\|optim\)/.*\)",\#include <tenon/\1>,
 pc       = printf '%s\n' 'prefix=$(abspath $(PREFIX))' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: $1' \
     'Description: $2' 'Version: $(VERSION)' 'Cflags: -I$${includedir}$3' 'Libs: -L$${libdir} -l$1$4' 'Libs.private: -lm -pthread' \
@@ -199,14 +200,18 @@ root: all $(LIB64)
 	@for h in $(PUBLIC); do install -D -m 644 $$h $(ROOT)/include/tenon/$$h || exit 1; done
 	@install -D -m 644 -t $(ROOT)/share/doc/tenon LICENSE && mkdir $(ROOT)/share/doc/tenon/examples
 	@for e in $(EXAMPLE_SRC); do sed '$(OWN)' $$e >$(ROOT)/share/doc/tenon/examples/$${e##*/} || exit 1; done
-	@install -D -m 644 /dev/null $(ROOT)/$(LIST)
-install: root ## program, libraries, headers and examples under PREFIX (/usr/local) and DESTDIR
+	@mkdir -p $(ROOT)/share/man/man1 $(ROOT)/share/bash-completion/completions
+	@$(BUILD)/tenon --man >$(ROOT)/share/man/man1/tenon.1
+	@for c in $(COMMANDS); do $(BUILD)/tenon --man $$c >$(ROOT)/share/man/man1/tenon-$$c.1 || exit 1; done
+	@$(BUILD)/tenon --completion >$(ROOT)/share/bash-completion/completions/tenon
+	@install -D -m 644 /dev/null $(ROOT)/$(LIST) && chmod -R u=rwX,go=rX $(ROOT)
+install: root ## program, libraries, headers, examples, manual and completion under PREFIX (/usr/local) and DESTDIR
 	@mkdir -p $(TO)
 	@test ! -f $(TO)/$(LIST) || { $(remove); }
 	@cd $(ROOT) && find . -mindepth 1 \( -type d -printf '%P/\n' -o -printf '%P\n' \) | LC_ALL=C sort | while read -r f; do \
 	    case $$f in */) test -d $(TO)/$$f && continue; mkdir -m 755 $(TO)/$$f ;; \
-	    *) cp -P --preserve=mode --remove-destination $$f $(TO)/$$f ;; esac || exit 1; echo $$f; done >$(LIST).new && \
-	    mv $(LIST).new $(TO)/$(LIST) && echo "installed under $(TO)"
+	    *) cp -P --preserve=mode --remove-destination $$f $(TO)/$$f ;; esac || exit 1; echo $$f; done >../installed && \
+	    install -m 644 ../installed $(TO)/$(LIST) && echo "installed under $(TO)"
 	@! grep -qsx $(TO)/lib /etc/ld.so.conf /etc/ld.so.conf.d/* || ldconfig || true
 uninstall: ## remove what install put under PREFIX and DESTDIR
 	@test -f $(TO)/$(LIST) || { echo "nothing is installed: there is no $(TO)/$(LIST)"; exit 1; }

@@ -1,6 +1,7 @@
 /* tenon.c - the program: finds the command, runs it, says what went wrong.
 
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
+#include "apps/options/manual.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
 #include "apps/run/signals.h"
@@ -29,8 +30,10 @@ static void print_help(void)
          "[options]\n\n");
     for (const command *c = commands; c->name; c++)
         show("  %-12s %s\n", c->name, c->help);
-    show("\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
-         "built.\n");
+    show(
+        "\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
+        "built.\ntenon --man [COMMAND] prints a page for man -l -, tenon --completion a script for "
+        "bash.\n");
 }
 
 /* $TN_ISA must name an instruction set of this CPU: no other is used in its place. */
@@ -63,6 +66,26 @@ static int unknown_command(const char *word, tn_error *e)
     for (; commands[n].name && n < 32; n++)
         names[n] = commands[n].name;
     return unknown_name("command", word, names, n, "tenon --help", e);
+}
+
+/* The page of the manual for a command, or for the program if there is none. */
+static void print_manual(const char *word, tn_error *e)
+{
+    const command *c = word ? command_find(word) : NULL;
+    tn_text page = { 0 };
+    if (word && !c) {
+        unknown_command(word, e);
+        return;
+    }
+    manual_page(c, &page);
+    show_text(&page, "the manual", e);
+}
+
+static void print_completion(tn_error *e)
+{
+    tn_text script = { 0 };
+    manual_bash(&script);
+    show_text(&script, "the script", e);
 }
 
 static int carry_out(const command *c, int argc, char **argv, tn_error *e)
@@ -119,6 +142,10 @@ int main(int argc, char **argv)
         print_help();
     else if (!strcmp(word, "--version"))
         print_version(&e);
+    else if (!strcmp(word, "--man"))
+        print_manual(argc > 2 ? argv[2] : NULL, &e);
+    else if (!strcmp(word, "--completion"))
+        print_completion(&e);
     else if (!*word)
         tn_fail(&e, APP_USAGE, "a command is missing; see tenon --help");
     else

@@ -23,11 +23,15 @@ static int wrap(tn_text *out, int column, int indent, const char *words)
     return column;
 }
 
-/* The help without the {LETTERS:TEXT} of other commands. */
-static void add_help(const char *help, char letter, tn_text *out)
+bool option_is_choice(const option *row)
+{
+    return strchr(row->value, '|') && strlen(row->value) > 14;
+}
+
+void option_says(const option *row, char letter, tn_text *out)
 {
     bool shown = true;
-    for (const char *s = help; *s; s++)
+    for (const char *s = row->help; *s; s++)
         if (*s == '{') {
             const char *text = strchr(s, ':');
             shown = memchr(s, letter, (size_t)(text - s)) != NULL;
@@ -37,6 +41,15 @@ static void add_help(const char *help, char letter, tn_text *out)
         } else if (shown) {
             tn_text_bytes(out, s, 1);
         }
+    if (option_is_choice(row))
+        tn_text_add(out, ": %s", row->value);
+    if (*row->def)
+        tn_text_add(out, " [%s]", row->def);
+}
+
+bool option_is_needed(const option *row, const command *c)
+{
+    return word_in(row->name, strlen(row->name), c->needs, ",|/");
 }
 
 /* An option: short alias, name, value, help, default. */
@@ -47,15 +60,11 @@ static void option_help(const option *row, char letter, tn_text *out)
     for (const char *s = row->alias; *s; s = strchr(s, ',') ? strchr(s, ',') + 1 : "")
         if (!s[1] || s[1] == ',')
             snprintf(brief, sizeof brief, "-%c,", *s);
-    const bool choice = strchr(row->value, '|') && strlen(row->value) > 14;
     const bool on = row->kind == OPTION_FLAG && *row->def;
-    const int n = snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
-                           option_dashed(row->name, name), choice ? "NAME" : row->value);
-    add_help(row->help, letter, &help);
-    if (choice)
-        tn_text_add(&help, ": %s", row->value);
-    if (*row->def)
-        tn_text_add(&help, " [%s]", row->def);
+    const int n =
+        snprintf(left, sizeof left, "  %s --%s%s %s", brief, on ? "[no-]" : "",
+                 option_dashed(row->name, name), option_is_choice(row) ? "NAME" : row->value);
+    option_says(row, letter, &help);
     tn_text_add(out, "%-*s", HELP_COLUMN, left);
     if (help.failed)
         tn_text_join(out, &help);
@@ -96,8 +105,7 @@ void options_help(const command *c, tn_text *out)
     for (int needed = 1; needed >= 0; needed--)
         for (int i = 0; i < OPTIONS; i++) {
             const option *row = &options_table[i];
-            if (strchr(row->commands, c->letter) &&
-                word_in(row->name, strlen(row->name), c->needs, ",|/") == (needed == 1))
+            if (strchr(row->commands, c->letter) && option_is_needed(row, c) == (needed == 1))
                 option_help(row, c->letter, out);
         }
     tn_text_add(out,

@@ -1,4 +1,4 @@
-/* options_set.h - what the files of the options share: finding a row, setting its value. */
+/* options_set.h - what the files of the options share: finding a row, setting its value, its help. */
 #ifndef TN_APP_OPTIONS_SET_H
 #define TN_APP_OPTIONS_SET_H
 
@@ -8,6 +8,12 @@
 bool word_in(const char *word, size_t n, const char *list, const char *separators);
 /* The row of that name or alias among the options of a command; -1: none. */
 int option_find(const char *name, size_t n, char letter);
+/* What the help of a command says of an option: its words and its default. */
+void option_says(const option *row, char letter, tn_text *out);
+/* Is its value one of many words, which stand in the help and not beside the name? */
+bool option_is_choice(const option *row);
+/* Does the command need it, or one of a group to which it belongs? */
+bool option_is_needed(const option *row, const command *c);
 /* Sets row i from text. `where` stands before the name in messages: "--" or "FILE:LINE: ". */
 int option_set(options *o, int i, const char *text, const char *where, tn_error *e);
 /* Sticks the message for an unknown name, with the nearest one. */

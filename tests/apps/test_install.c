@@ -1,4 +1,4 @@
-/* test_install.c - what `make install` puts somewhere is enough to build programs, and goes again. */
+/* test_install.c - what `make install` puts somewhere builds programs, and goes again. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -160,12 +160,40 @@ START_TEST(examples_build_as_installed)
 }
 END_TEST
 
+/* A PATH without a C++ compiler: make leaves out what needs one, and says so. */
+START_TEST(builds_without_a_cpp_compiler)
+{
+    ck_assert_int_eq(shell(&at, "mkdir bin && ln -s /usr/bin/* bin && rm -f bin/*++*"), 0);
+    ck_assert_int_eq(shell(&at, "env -u CXX -u MAKEFLAGS PATH=\"$PWD/bin\" make -s -C '%s' >out",
+                           at.before),
+                     0);
+    place_has(&at, "out", "left out: the C++ example, because there is no C++ compiler");
+}
+END_TEST
+
+/* ---- manual ---- */
+
+START_TEST(each_command_has_a_page)
+{
+    ck_assert_int_eq(
+        shell(&at,
+              "cd to/share/man/man1 && $T --man | cmp - tenon.1 &&"
+              " $T --help | sed -n 's/^  \\([a-z]*\\) .*/tenon-\\1.1/p' | sort >../../../../want &&"
+              " ls | grep -v '^tenon.1$' | diff ../../../../want -"),
+        0);
+    ck_assert_int_eq(shell(&at,
+                           "$T --completion | cmp - to/share/bash-completion/completions/tenon"),
+                     0);
+}
+END_TEST
+
 /* ---- the end ---- */
 
 START_TEST(uninstall_leaves_what_was_there)
 {
-    ck_assert_int_eq(shell(&at, MAKE "install >out", at.before), 0); /* once more */
-    ck_assert_int_eq(shell(&at, "test -x to/bin/tenon"), 0);
+    ck_assert_int_eq(shell(&at, "umask 077; " MAKE "install >out", at.before), 0); /* once more */
+    ck_assert_int_eq(
+        shell(&at, "test -x to/bin/tenon && ! find to/* -newer before ! -perm -o=r | grep ."), 0);
     ck_assert_int_eq(shell(&at, MAKE "uninstall", at.before), 0);
     ck_assert_int_eq(shell(&at, "find to | diff before -"), 0);
     ck_assert_int_ne(shell(&at, MAKE "uninstall >out 2>err", at.before), 0);
@@ -189,5 +217,7 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, shared_library_exports_the_headers);
     tcase_add_loop_test(c, program_of_a_user_builds, 0, sizeof programs / sizeof *programs);
     tcase_add_test(c, examples_build_as_installed);
+    tcase_add_test(c, builds_without_a_cpp_compiler);
+    tcase_add_test(c, each_command_has_a_page);
     tcase_add_test(c, uninstall_leaves_what_was_there);
 }

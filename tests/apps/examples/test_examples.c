@@ -41,8 +41,8 @@ START_TEST(runs_and_ends_well)
 }
 END_TEST
 
-static const char *const refusing[] = { "mlp", "own_optimizer", "own_op", "own_lora .",
-                                        "own_gpt t.txt", "use" };
+static const char *const refusing[] = { "mlp",        "own_optimizer", "own_op",
+                                        "own_lora .", "own_gpt t.txt", "use" };
 
 /* Where there is no context there is an exit status, not a crash. */
 START_TEST(ends_without_a_context)
