@@ -100,11 +100,11 @@ static int begin(job *j, FILE **log)
     output_begin(&j->out, j->r.state.options_hash, disk_bytes(j), e);
     j->r.state.run = j->out.run;
     j->r.state.before = j->out.before;
-    j->r.state.tokenizer = j->o->tokenizer ? j->s.tokenizer : NULL; /* else the base has its own */
     if (!j->o->resume && !e->code)
         write_used(j);
     else if (!e->code && !resume_load(&j->r, &j->facts, e))
         j->saved = j->r.state.step;
+    j->r.state.tokenizer = j->o->tokenizer ? j->s.tokenizer : NULL; /* else the base has its own */
     *log = output_lines(&j->out, "log.jsonl", -1, e);
     return j->out.before ? e->code : output_place(&j->out, e);
 }
