@@ -17,31 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char used_head[] = "# what made this folder; a config file of tenon";
-
-/* clang-format off */
-const output_kind output_train = {
-    .command = "train", .option = "--output-dir", .checkpoints = true,
-    .old_file = "config.used", .old_text = used_head,
-    .names = { { "model.safetensors", true, true }, { "adapter_model.safetensors", true, true },
-               { "config.json", true, false }, { "adapter_config.json", true, false },
-               { "tokenizer.json", true, false }, { "tokenizer_config.json", true, false },
-               { "log.jsonl", false, false }, { "config.used", false, false } },
-};
-const output_kind output_compare = {
-    .command = "compare", .option = "--out",
-    .older = "of an older study; --resume goes on with one that was stopped, --overwrite replaces it",
-    .old_file = "config.used", .old_text = used_head,
-    .names = { { "runs.jsonl", false, true }, { "table.csv", true, true },
-               { "curves.jsonl", false, false }, { "config.used", false, false } },
-};
-const output_kind output_demo = {
-    .command = "demo", .option = "the folder", .again = true,
-    .old_file = "report.svg", .old_text = "<svg xmlns=",
-    .names = { { "report.svg", true, true } },
-};
-/* clang-format on */
-
 /* ---- opening ---- */
 
 /* The first file in OUT that is worth keeping; NULL: none. */

@@ -33,6 +33,7 @@
 
 #include <stdio.h>
 
+/* output_kinds.c */
 extern const output_kind output_train, output_compare, output_demo;
 
 typedef struct output {
