@@ -35,8 +35,9 @@ enum {
     SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
     FEW_ROWS = 8,    /* of A: a row-major B is then not packed (1 row: 0.4 to 0.7 of the time) */
-    /* B is packed in pieces that, widened, stay in the first-level cache. Row-major: some rows of
-       all panels, so that memory is read in long runs. Column-major: some rows of one panel. */
+    /* B is packed in pieces. Row-major: some rows of all panels, so that memory is read in long
+       runs. Column-major: one panel, or as much of it as stays, widened, in the first-level cache
+       (a whole one: 1.2 times as long for a row of A). */
     ROWS = 8,
     COLUMN_ROWS = 128
 };
@@ -101,8 +102,8 @@ static tn_matrix values_of_b(const plan *w, int64_t k, int64_t rows, int64_t j, 
 static void pack_slab(const plan *w, slab *s, tn_real *packed, tn_real *wide)
 {
     const bool by_rows = w->p.b.cs == 1;
-    const int64_t most_rows = by_rows ? ROWS : COLUMN_ROWS,
-                  most_cols = by_rows ? s->cols : w->width;
+    const int64_t most_cols = by_rows ? s->cols : w->width;
+    const int64_t most_rows = by_rows ? ROWS : w->p.b.type == TN_REAL ? s->depth : COLUMN_ROWS;
     for (int64_t j = 0; j < s->cols; j += most_cols)
         for (int64_t d = 0; d < s->depth; d += most_rows) {
             tn_matrix b = values_of_b(w, s->k + d, tn_min(most_rows, s->depth - d), s->j + j,
