@@ -1,4 +1,4 @@
-/* core.h - tensors, a tape that differentiates whatever ran on it, and the ops.
+/* core.h - tensors, the ops, and a tape that computes the gradients of the ops that ran on it.
 
        tn_context *c = tn_context_new(&(tn_options){ .seed = 1 });
        tn_tape    *t = tn_tape_new(c);
@@ -7,19 +7,20 @@
        tn_tape_reset(t);
 
    This header is for people who use ops; op.h is for people who write them.
-   Ownership: what an op returns belongs to its tape and lives until tn_tape_reset (or until a
-   rewind past it); nobody frees it. Tensors made by tn_tensor_new belong to the caller. Four verbs
-   say who owns what: _new makes, _free ends (and accepts NULL), _reset empties, _close ends a file.
+   Ownership: what an op returns belongs to its tape. Nobody frees it: it lives until tn_tape_reset,
+   or until a rewind past it. Tensors made by tn_tensor_new belong to the caller. Four verbs name
+   what happens to an object: _new makes it, _free ends it (and accepts NULL), _reset empties it,
+   _close ends a file.
    Lifetimes: objects may be freed in any order. A context lives on until the last tape and params
    made with it are freed; a tensor that a tape still needs lives on until that tape is reset or
-   freed. What has been freed must not be used or freed again: no call can detect that.
-   Errors: the first mistake sticks to the tape. After it every op returns NULL and every other call
-   on the tape does nothing, until tn_tape_reset; so a check at tn_backward is enough. tn_tape_error
+   freed. Never use or free an object that was freed already: no call can detect that mistake.
+   Errors: the first mistake sticks to the tape. Until tn_tape_reset every op then returns NULL, and
+   every other call on the tape does nothing. So a check at tn_backward is enough. tn_tape_error
    returns the text. Calls with a result of type int return 0 or a negative TN_E* of errors.def.
    NULL: unless its comment says otherwise, every function of the public headers refuses a pointer
    that is NULL: it does nothing, and returns a negative TN_E*, NULL, 0 or false. If it has a tape
-   or a tn_error, the mistake sticks there. `arg` of a callback may be NULL, and so may an array of
-   no elements.
+   or a tn_error, the mistake sticks there. `arg` of a callback may be NULL. An array without
+   elements may be NULL, too.
    Letters: B batch, T time, C channels, H heads, G key/value heads, D head size, F width of the
    MLP, V vocabulary, R LoRA rank, N rows, S keys; M, K, N in products, (M,K) (K,N).
    Units: sizes of memory are size_t in bytes; dimensions and counts are int64_t in elements. */
@@ -32,13 +33,13 @@
 #include <stdint.h>
 
 /* The version of this header, and of the library (tn_version). A program that was built with 0.1.0
-   runs with every libtenon.so 0.1.x, which its name says: libtenon.so.0.1. */
+   runs with every libtenon.so 0.1.x. The name of the library shows this: libtenon.so.0.1. */
 #define TN_VERSION "0.1.0"
 #define TN_VERSION_NUMBER 100 /* 10000 x major + 100 x minor + patch */
 
 /* clang-format off */
-/* Every public header begins and ends its declarations by these: they have C linkage, and
-   libtenon.so exports them and nothing else. */
+/* Every public header puts its declarations between these two. The declarations have C linkage.
+   libtenon.so exports them, and nothing else. */
 #ifdef __cplusplus
 #define TN_BEGIN extern "C" { _Pragma("GCC visibility push(default)")
 #define TN_END _Pragma("GCC visibility pop") }
@@ -47,7 +48,7 @@
 #define TN_END _Pragma("GCC visibility pop")
 #endif
 
-/* A shape in the place of the two arguments `ndim, dim`, in C and in C++:
+/* A shape, which stands for the two arguments `ndim, dim`, in C and in C++:
    tn_tensor_new(TN_REAL, TN_SHAPE(2, 3), true). The memory of dim lives as long as the call. */
 #ifdef __cplusplus
 extern "C++" {
@@ -88,11 +89,11 @@ typedef struct tn_error {
 } tn_error;
 
 /* Writes code and text into e, unless e already holds a mistake. Returns e->code, or code if e is
-   NULL. tn_format formats the text. If the text is too long, its long strings lose their middle.
-   Without a format the text is tn_strerror(code). */
+   NULL. tn_format formats the text. If the text is too long, the middle of its long strings is left
+   out. Without a format the text is tn_strerror(code). */
 int tn_fail(tn_error *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* For functions that refuse NULL; `all` says whether every argument is given. If it is false, e
-   gets "FUNCTION: an argument is NULL; expected all of them". Returns e->code, or TN_EARG if e is
+/* For functions that refuse NULL. `all` is true if every argument is given. If it is false, e gets
+   "FUNCTION: an argument is NULL; expected all of them". Returns e->code, or TN_EARG if e is
    NULL. */
 int tn_given(tn_error *e, bool all, const char *function);
 /* Appends to the text of a mistake. Does nothing if e holds none. */
@@ -114,9 +115,9 @@ size_t tn_memory_room(void);
 typedef void tn_sink(void *arg, const char *bytes, size_t n);
 
 /* As vprintf, with the conversions d i u x X o c s f e g a and the lengths l ll z; the text goes to
-   put(arg, ...). Strings of %s and %c may come from an untrusted file, so these are escaped:
-   control characters (U+0080 to U+009F too), line ends, and characters that change the direction
-   of writing are shown as \n \x1b \u0085; a byte that is not UTF-8 is shown as \xff. Width counts
+   put(arg, ...). The texts of %s and %c may come from an untrusted file, so they are escaped.
+   Control characters (U+0080 to U+009F too), line ends, and characters that change the direction of
+   writing are shown as \n \x1b \u0085. A byte that is not UTF-8 is shown as \xff. Width counts
    characters. If a string is longer than `most` bytes (0: no limit), its middle is left out:
    "/very/lo...ong/path". A number has at most 511 characters. */
 void tn_format(tn_sink *put, void *arg, size_t most, const char *format, va_list args)
@@ -128,15 +129,15 @@ void tn_escape(tn_sink *put, void *arg, const char *s, size_t n);
 
    One context serves one thread at a time: while a thread is inside an op, tn_backward,
    tn_optim_step or tn_evaluate, these calls of another thread are refused with TN_ESTATE. Threads
-   may take turns, and each may have a tape of its own. Threads that work at the same time need a
-   context each; they may share frozen weights. A tape, params and an optimizer must be used by one
-   thread at a time, too: that is not checked. */
+   may take turns, and each thread may have its own tape. Threads that work at the same time need a
+   context each. They may share frozen weights. Only one thread at a time may use a tape, params or
+   an optimizer. This is not checked. */
 
 typedef struct tn_context tn_context;
 
 /* { 0 }: all CPUs, seed 0, the best instruction set. */
 typedef struct tn_options {
-    int threads;     /* 0: as many as this process has CPUs. Results do not depend on it */
+    int threads;     /* 0: one per CPU of this process. Results do not depend on it */
     uint64_t seed;   /* key of every random number */
     const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, or the best that the CPU has */
 } tn_options;
@@ -176,8 +177,8 @@ typedef struct tn_tensor {
     tn_real *g;      /* the gradient of a TN_REAL, same shape; valid while has_grad */
     bool wants_grad; /* somebody wants the gradient; freezing a weight clears it */
     bool has_grad;   /* false: the gradient is zero, whatever g holds */
-    /* Internal: who made it (the caller if `tape` is NULL), and who still needs it. A tensor is
-       known by its address: a copy of the struct is another tensor and only borrows the values. */
+    /* Internal: who made it (the caller if `tape` is NULL), and who still needs it. The address
+       identifies a tensor: a copy of the struct is another one, which borrows the values. */
     struct tn_tensor *self;
     const struct tn_tape *tape;
     int users;
@@ -192,8 +193,8 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
 /* Ends a tensor of tn_tensor_new. Does nothing with a tape's tensor or a copy of the struct. */
 void tn_tensor_free(tn_tensor *a);
 /* From now on no gradient is computed for the tensor; the gradient's memory is freed. This cannot
-   be undone: an op in training refuses a tensor whose wants_grad was set by hand, because it has no
-   memory for a gradient. */
+   be undone. If wants_grad is set by hand afterwards, an op in training refuses the tensor, because
+   it has no memory for a gradient. */
 void tn_tensor_freeze(tn_tensor *a);
 int64_t tn_tensor_count(const tn_tensor *a); /* number of elements */
 size_t tn_tensor_bytes(const tn_tensor *a);  /* of its values */
@@ -204,27 +205,27 @@ char *tn_tensor_shape(const tn_tensor *a, char *out);
 const char *tn_dtype_name(tn_dtype dtype);
 /* Numbers of a block: 1, 32 or 256; 0 for an unknown type. */
 int64_t tn_dtype_block(tn_dtype dtype);
-/* Bytes of that many numbers; 0 for an unknown type, and if they are not whole blocks. */
+/* Bytes of `count` numbers. 0 for an unknown type, or if the numbers are not whole blocks. */
 size_t tn_dtype_bytes(tn_dtype dtype, int64_t count);
-/* Numbers [from, from + n) of an array of that type, as tn_real. The array may lie at any address.
-   In a type with blocks any run of 32 numbers can be widened by itself: from and n are multiples of
-   32. Returns 0, or TN_EARG if they are not, or if the type is unknown. */
+/* Writes the numbers [from, from + n) of an array of that type to `to`, as tn_real. The array may
+   lie at any address. In a type with blocks, from and n must be multiples of 32. Returns 0, or
+   TN_EARG if they are not multiples of 32, or if the type is unknown. */
 int tn_widen(tn_dtype dtype, const void *bytes, int64_t from, int64_t n, tn_real *to);
 
 /* ---- the tape ---- */
 
 typedef struct tn_tape tn_tape;
-/* The tape is in training. It keeps the context alive. Returns NULL when memory is out. */
+/* A new tape is in training. It keeps the context alive. Returns NULL when memory is out. */
 tn_tape *tn_tape_new(tn_context *c);
 void tn_tape_free(tn_tape *t);
 /* Forgets nodes, results, inputs and the error; keeps the memory for the next step. Afterwards
    every call refuses the forgotten tensors with TN_ESTATE. A pointer to a forgotten tensor is
    recognised until the end of the next step; after that it may point to a new tensor. */
 void tn_tape_reset(tn_tape *t);
-/* A mark is a moment in the life of a tape. A rewind to it forgets all that was made after it; what
-   was made before is then as it was, even if an op has consumed it in between. The error stays:
-   only a reset clears it. A mark may be used many times, or never. A mark from before a reset
-   forgets all. */
+/* A mark is a moment in the life of a tape. A rewind to it forgets all tensors that were made after
+   it. Tensors that were made before it have their old values again, even if an op has consumed them
+   in between. The error stays: only a reset clears it. A mark may be used many times, or never. A
+   rewind to a mark from before a reset forgets all tensors. */
 typedef uint64_t tn_mark;
 tn_mark tn_tape_mark(tn_tape *t);
 void tn_tape_rewind(tn_tape *t, tn_mark m);
@@ -233,8 +234,8 @@ void tn_tape_rewind(tn_tape *t, tn_mark m);
 const char *tn_tape_error(const tn_tape *t);
 int tn_tape_code(const tn_tape *t);            /* 0, or the TN_E* of the first mistake */
 tn_context *tn_tape_context(const tn_tape *t); /* belongs to the tape */
-/* Training: nodes are kept for backward, and dropout drops. `draw` chooses dropout's random
-   numbers; its low 32 bits must differ between micro-batches. */
+/* Training: nodes are kept for backward, and dropout sets numbers to zero. `draw` chooses dropout's
+   random numbers; its low 32 bits must differ between micro-batches. */
 void tn_tape_train(tn_tape *t, uint64_t draw);
 /* Evaluation: no node is kept, no result wants a gradient, and dropout returns its input. */
 void tn_tape_eval(tn_tape *t);
@@ -245,42 +246,42 @@ typedef struct tn_mode {
 /* To change the mode and to restore it. */
 tn_mode tn_tape_mode(const tn_tape *t);
 void tn_tape_set_mode(tn_tape *t, tn_mode mode);
-/* Bytes of the tape: the most that results have ever taken, and the same of scratch, of gradients
-   and of nodes, added up. */
+/* Bytes of the tape: the most that results took, plus the same of scratch, gradients and nodes. */
 size_t tn_tape_memory(const tn_tape *t);
-/* An input of the step: a tensor in the tape's memory that wants no gradient. Its values are
-   undefined until the caller fills them. It lives as long as a result. Returns NULL, with an error
-   on the tape, for a shape or type that tn_tensor_new refuses, or when memory is out. */
+/* An input of the step: a tensor in the tape's memory, without gradient. Its values are undefined
+   until the caller fills them. It lives as long as a result. Returns NULL, with an error on the
+   tape, for a shape or type that tn_tensor_new refuses, or when memory is out. */
 tn_tensor *tn_tape_input(tn_tape *t, tn_dtype dtype, int ndim, const int64_t dim[]);
 
-/* Training rows from memory: rows `first` to first + count - 1 of an endless sequence that shows the
-   rows of `all` (N,...) epoch after epoch, in each epoch every row once, in an order made of the
-   seed and the epoch. -> (count,...), an input of the type of `all`, N at most 2^31. Inputs and
-   labels that are taken with the same seed and the same `first` belong together; step k of B rows
-   takes first = k B, so that a run goes on where it stopped. */
+/* Training rows from memory. An endless sequence shows the rows of `all` (N,...) epoch after epoch.
+   Each epoch has every row once, in an order that depends on seed and epoch. The result (count,...)
+   has the rows `first` to first + count - 1 of this sequence. It is an input of the type of `all`.
+   N is at most 2^31. Inputs and labels with the same seed and the same `first` belong together.
+   Step k of B rows takes first = k B: so a run can go on where it stopped. */
 tn_tensor *tn_shuffled_rows(tn_tape *t, const tn_tensor *all, uint64_t seed, int64_t first,
                             int64_t count);
-/* The row of that sequence at `place`, from 0: place modulo N of epoch place / N. 0 for n below 1 or
-   above 2^31, and for a place below 0. */
+/* The row of that sequence at `place`, counted from 0: row number place % n of epoch place / n.
+   Returns 0 if n is below 1 or above 2^31, or if place is below 0. */
 int64_t tn_shuffled_row(int64_t n, uint64_t seed, int64_t place);
 
-/* Adds d loss / d w to the gradient of every leaf w that wants one, that is, of the caller's
+/* Adds d loss / d w to the gradient of every leaf w that wants one. Leaves are the caller's
    tensors. Only leaves keep their gradients: the gradient of a result is gone when backward
-   returns. Gradients are zero again after tn_optim_step or tn_params_clear; a second backward adds
-   to them. The loss has one element and is a result of this tape and this step. Returns 0 or what
-   sticks to the tape: TN_ENONFINITE if the loss is not finite, TN_ESTATE if nothing wants a
-   gradient or the tape is in evaluation, TN_ESHAPE, TN_ENOMEM. A refused call changes no gradient;
-   after TN_ENOMEM some of them are changed. */
+   returns. Gradients are zero again after tn_optim_step or tn_params_clear. Before that, a second
+   backward adds to them. The loss must have one element, and must be a result of this tape and this
+   step. Returns 0, or the error that sticks to the tape: TN_ENONFINITE if the loss is not finite,
+   TN_ESTATE if nothing wants a gradient or the tape is in evaluation, TN_ESHAPE, TN_ENOMEM. A
+   refused call changes no gradient. After TN_ENOMEM some gradients may have changed. */
 int tn_backward(tn_tape *t, tn_tensor *loss);
 
-/* Part of a model, as a function: x to its result, both TN_REAL. */
+/* Part of a model as a function: it takes x and returns its result. Both are TN_REAL. */
 typedef tn_tensor *tn_block(tn_tape *t, void *arg, tn_tensor *x);
-/* block(t, arg, x), but in training the tape keeps nothing of it except the result: backward runs
-   the block again. Gradients have the same bits as without; a block in backward costs its forward
-   once more. Blocks may be nested. The block gets a tape of its own, on which it uses x and the
-   caller's tensors only: results of t other than x are refused. It must give the same result both
-   times: arg and what it points to must live, and the weights must not change, until backward has
-   run (or the tape is reset). In evaluation it is a plain call. An error inside sticks to t. */
+/* block(t, arg, x), but in training the tape keeps only the result, and backward runs the block
+   again. This costs one more forward of the block, and gradients have the same bits as without it.
+   Blocks may be nested. The block gets its own tape. On it the block may use only x and the
+   caller's tensors: other results of t are refused. The block must give the same result both times.
+   So until backward has run, or the tape is reset, arg and what it points to must live, and the
+   weights must not change. In evaluation this is a plain call. An error in the block sticks to
+   t. */
 tn_tensor *tn_recompute(tn_tape *t, tn_block *block, void *arg, tn_tensor *x);
 
 /* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */
@@ -288,8 +289,8 @@ tn_tensor *tn_recompute(tn_tape *t, tn_block *block, void *arg, tn_tensor *x);
 /* The stream of a name (of a parameter, a layer, an epoch): its FNV-1a hash. 0 for NULL. */
 uint64_t tn_stream(const char *name);
 uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
-/* Writes numbers 4q to 4q+3 at the cost of one. Only the low 32 bits of q are used, so that
-   a draw of a stream has 2^34 numbers. */
+/* Writes numbers 4q to 4q+3 in the time of one. Only the low 32 bits of q are used: a draw of a
+   stream has 2^34 numbers. */
 void tn_random_four(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, uint32_t out[4]);
 /* Uniform in (0,1), and normal with mean 0 and variance 1. */
 double tn_random_uniform(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index);
@@ -298,8 +299,8 @@ double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t 
 void tn_fill_uniform(tn_real *x, int64_t n, double bound, uint64_t seed, uint64_t stream);
 void tn_fill_normal(tn_real *x, int64_t n, double std, uint64_t seed, uint64_t stream);
 
-/* ---- functions of one number with the same bits on every CPU (those of libm differ between CPUs);
-   tn_exp and tn_log are ops ---- */
+/* ---- functions of one number, with the same bits on every CPU. Those of libm differ between CPUs.
+   (tn_exp and tn_log are ops.) ---- */
 
 double tn_exp_of(double x); /* relative error < 1e-15 */
 double tn_log_of(double x);
@@ -310,28 +311,28 @@ double tn_power_of(double x, int64_t n); /* x^n, by squaring */
 
 /* ---- ops ----
 
-   Each is a row of ops.def, which has its formula and shapes. An op runs at once. It returns its
-   result, which belongs to the tape. It returns NULL after an error. An operand that is NULL and
-   not optional is such an error, so that calls may be nested without checks. Operands must be the
-   caller's or of this tape. */
+   Each op is a row of ops.def, with its formula and shapes. An op runs at once. It returns its
+   result, which belongs to the tape, or NULL after an error. An operand that is NULL and not
+   optional is an error, too: so calls may be nested without checks. Operands must belong to the
+   caller or to this tape. */
 
 typedef enum tn_layout {
     TN_OUT_IN, /* a weight stored (out,in), as torch.nn.Linear: y = x W^T */
     TN_IN_OUT  /* a weight stored (in,out), as GPT-2's Conv1D:  y = x W   */
 } tn_layout;
 
-/* Which keys a query of tn_attention sees. With heads alone, { .heads = 12 }, it is the causal
-   attention of GPT-2: query i, at position i, sees keys 0 to i. */
+/* Which keys a query of tn_attention sees. { .heads = 12 } alone is the causal attention of GPT-2:
+   query i, at position i, sees keys 0 to i. */
 typedef struct tn_attention_form {
     int64_t heads;
-    int64_t kv_heads;   /* 0: as many as heads. Heads h of a group share a key/value head */
-    bool bidirectional; /* a query sees the keys behind its position, too */
-    int64_t window;     /* a query sees only keys less than `window` away from it; 0: no window */
+    int64_t kv_heads;   /* 0: as many as heads. The heads of a group share a key/value head */
+    bool bidirectional; /* a query also sees the keys after its position */
+    int64_t window;     /* a query sees only keys less than `window` positions away; 0: all */
     double scale;       /* of q k^T; 0: 1 / sqrt(D) */
-    /* (B) i32 or NULL: position of row b's first query among the keys, 0 to S-T; NULL: 0 */
+    /* (B) i32: the position among the keys of row b's first query, 0 to S-T. NULL: 0 */
     tn_tensor *start;
-    /* (B,S) i32 or NULL: a run of equal numbers is a segment, and a query sees only the keys of the
-       segment in which its position lies. For records side by side in one row */
+    /* (B,S) i32 or NULL: a run of equal numbers is a segment. A query sees only the keys of the
+       segment that holds its position. This is for several records in one row */
     tn_tensor *segments;
 } tn_attention_form;
 
@@ -339,21 +340,22 @@ typedef struct tn_attention_form {
 #include "ops.def"
 #undef TN_OP
 
-/* (A,B) n times -> (n,A,B), (A,n,B) or (A,B,n) for dim 0, 1 or 2 (-3, -2 or -1): a concat of any
-   count from 1. The tensors have one shape, of at most 3 dimensions. */
+/* Joins n tensors (A,B) along a new dimension: (n,A,B), (A,n,B) or (A,B,n) for dim 0, 1 or 2 (-3,
+   -2 or -1). n = count is 1 or more. The tensors have the same shape, of at most 3 dimensions. */
 tn_tensor *tn_stack(tn_tape *t, int count, tn_tensor *const parts[], int dim);
 
-/* The table of tn_rope for heads of `size` numbers: position p, 0 <= p < positions, has cos(p f_i) and
-   behind them sin(p f_i), i < size/2, with the frequencies f_i = theta^(-2i/size). */
+/* The table of tn_rope for heads of `size` numbers: the row of position p, 0 <= p < positions, has
+   cos(p f_i) for all i < size/2, then sin(p f_i). The frequencies are f_i = theta^(-2i/size). */
 typedef struct tn_rope_options {
     double theta; /* 0: 10000 */
-    /* The frequency to take instead of f, from 0 to 1e6, for contexts that are longer than those of
-       training: f / 8, or less for small f only (Llama 3.1). NULL: f itself. */
+    /* Returns the frequency to take instead of f, from 0 to 1e6. For contexts longer than those of
+       training: f / 8, or a change of small f only (Llama 3.1). NULL: f itself. */
     double (*frequency)(void *arg, double f);
     void *arg;
 } tn_rope_options;
-/* A tensor (positions,size) of the caller, the same on every CPU. Options NULL is { 0 }. Returns NULL
-   if size is not even, for a theta or frequency out of range, and where tn_tensor_new does. */
+/* Returns a tensor (positions,size), which belongs to the caller. It is the same on every CPU.
+   Options NULL is { 0 }. Returns NULL if size is not even, if theta or a frequency is out of range,
+   and when tn_tensor_new returns NULL. */
 tn_tensor *tn_rope_table(int64_t positions, int64_t size, const tn_rope_options *options);
 
 TN_END

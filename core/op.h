@@ -10,21 +10,21 @@
        tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
        { return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } }); }
 
-   An op need not be in tenon: one of your own has the same struct, no row, and is checked by
-   tn_op_check (apps/examples/own_op.c).
+   An op of your own program has the same struct and no row. tn_op_check checks it
+   (apps/examples/own_op.c).
 
    Ownership: everything belongs to the tape. Errors: shape refuses with tn_refuse; forward and
-   backward can fail only when memory is out, and that error sticks to the tape.
+   backward can fail only when memory is out. That error sticks to the tape.
 
    What goes wrong:
    * forward leaves an element of out->x unwritten, or expects zeros there. Memory of the tape holds
      the numbers of an earlier step. A build with -DTN_DEBUG (make asan) fills it with NaN.
    * backward adds where *beta is 0, or overwrites where it is 1. tn_accumulate (core/ops/ops.h)
-     does what *beta says.
-   * backward calls tn_grad for two operands and writes afterwards. In tn_mul(t, a, a) both are one
-     tensor, and the second *beta is 1 for numbers that are not written yet. Write each gradient
-     before you ask for the next.
-   * backward reads out->g after tn_grad_pass, which may have given it away.
+     obeys *beta.
+   * backward calls tn_grad for two operands and writes afterwards. In tn_mul(t, a, a) both operands
+     are the same tensor. The second *beta is then 1, but the numbers are not written yet. Write
+     each gradient before you ask for the next.
+   * backward reads out->g after tn_grad_pass, but tn_grad_pass may have moved it to the operand.
    * backward reads what forward put into tn_temporary memory. Use tn_keep.
    * backward reads out->x, but .reads_result is not set. A later op may have overwritten it.
    * All threads add into one sum. The result then depends on their number (I1). Split the output,
@@ -46,7 +46,7 @@ TN_BEGIN
             test_ops.c op_keeps_its_promises, test_kernels.c right_and_the_same_everywhere
    I3   The result of a row has the same bits in any batch.
             test_ops.c op_keeps_its_promises
-   I4   backward is the derivative of forward.
+   I4   backward computes the derivative of forward.
             test_ops.c op_keeps_its_promises
    I5   Gradients are added, and do not depend on which other operands want one.
             test_ops.c op_keeps_its_promises
@@ -74,7 +74,7 @@ enum { TN_MAX_INPUTS = 6 };
 
 typedef struct tn_op tn_op;
 
-/* The arguments of a call that are not tensors. Those that an op does not have are 0.
+/* The arguments of a call that are not tensors. Elements that an op does not use are 0.
 
        op                           i                  r          u
        scale                                           s
@@ -106,7 +106,7 @@ typedef struct tn_attr {
 /* One call of an op, as the tape keeps it. */
 typedef struct tn_node {
     const tn_op *op;
-    tn_tensor *in[TN_MAX_INPUTS]; /* NULL: an optional operand that is absent */
+    tn_tensor *in[TN_MAX_INPUTS]; /* NULL: an optional operand is absent */
     tn_tensor *out;
     tn_attr attr;
     void *saved;   /* what forward keeps for backward: tn_keep memory, or NULL */
@@ -122,7 +122,7 @@ typedef struct tn_sample {
     int same;          /* bit i: operand i is the same tensor as operand 0 */
     int64_t ids;       /* i32 operands hold 0 .. ids-1 */
     bool negative_ids; /* they hold -1, too */
-    bool mixed;        /* dim[0] is no batch dimension in this call, whatever .rows says */
+    bool mixed;        /* in this call dim[0] is not a batch dimension, whatever .rows has */
     bool bench;        /* large: timed and compared between ISAs, not gradient-checked */
 } tn_sample;
 
@@ -137,38 +137,38 @@ struct tn_op {
     int inputs;        /* operands: in[0] .. in[inputs-1] of a node */
     unsigned optional; /* bit i: operand i may be NULL */
     unsigned ids;      /* bit i: operand i is TN_I32 and has no gradient */
-    /* Bit i: operand i may be a frozen weight: of any type but TN_I32, and without gradient.
+    /* Bit i: operand i may be a frozen weight, which has any type but TN_I32 and no gradient.
        tn_widen reads its numbers, some at a time: no op makes a whole weight TN_REAL. */
     unsigned frozen;
-    unsigned fixed; /* bit i: operand i is a real table without gradient: it must not want one */
-    /* Bit i: only positive numbers make sense in operand i (log, a divisor): the checks take numbers
-       from 0.6 on. */
+    unsigned fixed; /* bit i: operand i is a table of reals, which must not want a gradient */
+    /* Bit i: operand i must be positive (log, a divisor): the checks use numbers from 0.6 up. */
     unsigned positive;
-    /* Bit i: dim[0] of operand i is a batch dimension, as is dim[0] of out: row r of out depends on
-       row r of operand i only. A real operand of one dimension (a bias) is shared by all rows. */
+    /* Bit i: dim[0] of operand i is a batch dimension, like dim[0] of out. Row r of out then
+       depends only on row r of operand i. A real operand of one dimension (a bias) belongs to all
+       rows. */
     unsigned rows;
     /* Checks shapes, attributes and the values of i32 operands; writes ndim and dim of out.
-       Returns 0, or what tn_refuse returned. */
+       Returns 0, or the result of tn_refuse. */
     int (*shape)(tn_tape *t, const tn_node *n, tn_tensor *out);
     /* Writes every element of out->x. */
     void (*forward)(tn_tape *t, tn_node *n);
     /* Reads out->g; writes or adds (tn_grad) the gradient of each operand that wants one. NULL: the
        op has no gradient, and its result wants none. */
     void (*backward)(tn_tape *t, const tn_node *n);
-    /* The same result by plain ops, for the tests. NULL for ops that are plain. */
+    /* Computes the same result by plain ops, for the tests. NULL if the op itself is plain. */
     tn_tensor *(*reference)(tn_tape *t, tn_tensor *const in[], tn_attr attr);
-    /* Ended by a sample without operand 0. The tests want four small samples and one for the
+    /* A sample without operand 0 ends the list. The tests want four small samples and one for the
        benchmark. Each optional operand must be present in one sample and absent in another. */
     const tn_sample *samples;
     const tn_refusal *refusals; /* may be NULL */
     bool gives_ids;             /* out is TN_I32; such an op has no backward */
-    /* out shares operand 0's memory: before forward out->x is operand 0's. forward may move it on,
-       or set it to tn_keep memory of its own. */
+    /* out shares operand 0's memory: before forward, out->x is operand 0's x. forward may move this
+       pointer to a later number, or let it point to new tn_keep memory. */
     bool view;
-    /* As view, but operand 0 is spent afterwards, and its gradient is that of out. If operand 0 is
-       a leaf, is older than a mark, or is read by anything else, out gets a copy instead. */
+    /* As view, but operand 0 cannot be used afterwards, and it takes over the gradient of out. out
+       gets a copy instead if operand 0 is a leaf, is older than a mark, or has another reader. */
     bool consumes;
-    bool reads_result; /* backward reads out->x, which no later op may then overwrite */
+    bool reads_result; /* backward reads out->x, so no later op may overwrite it */
 };
 
 /* Every op of ops.def, ended by NULL. */
@@ -183,19 +183,20 @@ tn_tensor *tn_apply(tn_tape *t, const tn_op *op, tn_tensor *const in[], tn_attr 
 
 /* ---- for shape ---- */
 
-/* tn_given, with the error of the tape. */
+/* Calls tn_given with the error of the tape. */
 int tn_tape_given(tn_tape *t, bool all, const char *function);
 /* Sticks "NAME: TEXT" to the tape. Returns the tape's code, or code if t is NULL. `what` is a
    format such as "eps is %g; expected more than 0". */
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
-/* The most common refusal: "NAME: shapes do not fit: (2,3) (1,4)", with all operands present. */
+/* The most common refusal: "NAME: shapes do not fit: (2,3)
+   (1,4)". It lists the operands. */
 int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a); /* out gets a's shape */
-/* out gets the first ndim of these dimensions; the others become 1, whatever is given. */
+/* out gets the first ndim of these dimensions. The others become 1. */
 void tn_shape_of(tn_tensor *out, int ndim, int64_t d0, int64_t d1, int64_t d2, int64_t d3);
-/* As tn_tensor_new, but without memory: x and g are NULL. For a caller who provides them. */
+/* As tn_tensor_new, but without memory: x and g are NULL. The caller provides them. */
 tn_tensor *tn_tensor_sketch(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
 /* 1 to 4 dimensions, each at least 1, with at most 2^40 elements together. */
 bool tn_shape_is_sane(int ndim, const int64_t dim[]);
@@ -205,60 +206,62 @@ int64_t tn_rows(const tn_tensor *a); /* product of all dimensions but the last *
 int64_t tn_cols(const tn_tensor *a); /* the last dimension */
 bool tn_same_shape(const tn_tensor *a, const tn_tensor *b);
 
-/* ---- for forward and backward; NULL, with an error on the tape, when memory is out ---- */
+/* ---- for forward and backward. NULL and an error on the tape when memory is out ---- */
 
 /* Memory until the tape is reset, or rewound past the op. 64-byte aligned, not cleared. */
 void *tn_keep(tn_tape *t, size_t bytes);
-/* The same until forward or backward returns. */
+/* The same, but only until forward or backward returns. */
 void *tn_temporary(tn_tape *t, size_t bytes);
 
-/* Where the gradient of operand i goes; NULL if nobody wants it or memory is out. If *beta is 0,
-   every element must be overwritten; if it is 1, every element must be added to. Call it just
-   before writing: the gradient counts as written from then on. */
+/* Returns the memory for the gradient of operand i, or NULL if nobody wants it or memory is out. If
+   *beta is 0, every element must be overwritten; if it is 1, every element must be added to. Call
+   it just before you write the gradient, because the gradient counts as written from then on. */
 tn_real *tn_grad(tn_tape *t, const tn_node *n, int i, tn_real *beta);
-/* For an op whose operand i has the same gradient as out: moves out's gradient buffer to operand i,
-   or adds it. Call this last: out->g may be gone afterwards. */
+/* For an op whose operand i has the same gradient as out. Moves out's gradient buffer to operand i,
+   or adds it there. Call this last, because out->g may be gone afterwards. */
 void tn_grad_pass(tn_tape *t, const tn_node *n, int i);
 
 /* ---- threads ---- */
 
-/* Calls body(arg, i, thread) once for each i in [0, n), on all threads of the context, and returns
-   when all calls have returned; thread is in [0, tn_context_threads). Which thread runs which i is
-   undefined: split outputs, never sums (I1). A call from inside a body runs on the calling thread
-   alone. Returns 0, or TN_ESTATE without a call of body while another thread is inside a call of
-   this context; inside an op that cannot happen. */
+/* Calls body(arg, i, thread) once for each i in [0, n), on all threads of the context. Returns when
+   all calls have returned. thread is in [0, tn_context_threads). Any thread may run any i: split
+   outputs, never sums (I1). A call from inside a body runs on the calling thread alone. Returns 0.
+   If another thread is inside a call of this context, it returns TN_ESTATE and calls no body.
+   Inside an op this cannot happen. */
 int tn_parallel_for(tn_context *c, int64_t n, void (*body)(void *arg, int64_t i, int thread),
                     void *arg);
-/* The same for ranges of `length` indices that cover [0, count); the last may be shorter. The
-   ranges do not depend on the number of threads. TN_EARG if length is below 1. */
+/* The same for ranges of `length` indices, which together cover [0, count). The last range may be
+   shorter. The ranges do not depend on the number of threads. TN_EARG if length is below 1. */
 typedef void tn_range_body(void *arg, int64_t from, int64_t to, int thread);
 int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_body *body,
                        void *arg);
-/* For a body: at least `bytes` of 64-byte aligned memory for this thread of the pool, until the
-   next call with the same thread and scratch; its content is not kept. It belongs to the context.
-   Products have one scratch, the bodies of ops another, since a body may call a product. NULL when
-   memory is out, or for a thread or scratch that does not exist. */
+/* For a body: at least `bytes` of 64-byte aligned memory for this thread of the pool. It belongs to
+   the context. It may be used until the next call with the same thread and scratch, and then its
+   content is lost. Products have one scratch and the bodies of ops have another, because a body may
+   call a product. Returns NULL when memory is out, or if there is no such thread or scratch. */
 enum { TN_SCRATCH_PRODUCT, TN_SCRATCH_OP, TN_SCRATCHES };
 void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes);
 
 /* ---- to check an op ---- */
 
-/* Runs op over its samples and checks I1 to I6: backward against 4-point differences of forward,
-   gradients that are added and wanted alone, the reference, the refusals to the letter, every
-   instruction set that the CPU has against scalar, 1 to 8 threads, rows alone and in batches, and
-   that every element is written. put, unless it is NULL, gets one line for each finding, such as
-   "cube: sample 2: direction 7: backward 1.25, differences 0.5": the operands' element 7, or random
-   direction 7 if they have more than 2,000 elements. A build of double (libtenon64.a) sees a wrong
-   gradient from 1e-6 of its size on, a build of float from 1 % on. The large samples (`bench`) and
-   instruction sets are compared in float only. It makes contexts of its own. What forward computes
-   is not checked: compare it with numbers that you know. Returns how many lines it has put, 0 if all
-   is well; TN_EARG if op is NULL or has no name, TN_ENOMEM. */
+/* Runs op over its samples and checks I1 to I6. It compares backward with 4-point differences of
+   forward, the result with the reference, every instruction set of the CPU with scalar, 1 to 8
+   threads, and rows alone with rows in batches. It checks that gradients are added, that each can
+   be wanted alone, that refusals have their exact text, and that every element is written. If put
+   is not NULL, it gets one line for each finding, such as "cube: sample 2: direction 7: backward
+   1.25, differences 0.5". Direction 7 is element 7 of the operands, or a random direction if they
+   have more than 2,000 elements. A build of double (libtenon64.a) finds gradients that are wrong by
+   1e-6 of their size, a build of float by 1 %. Large samples (`bench`) and instruction sets are
+   compared in float only. The function makes its own contexts. It does not check what forward
+   computes: compare that with numbers that you know. Returns the number of lines, 0 if all is well.
+   Returns TN_EARG if op is NULL or has no name, and TN_ENOMEM. */
 int tn_op_check(const tn_op *op, tn_sink *put, void *arg);
 
 /* ---- for benchmarks ---- */
 
-/* The most that the CPU can do: `rounds` rounds of multiply-adds in the registers of the context's
-   instruction set, on the calling thread. Returns the number of operations: two for each. */
+/* Measures the most that the CPU can do: it runs `rounds` rounds of multiply-adds in the registers
+   of the context's instruction set, on the calling thread. Returns the number of operations, two
+   for each multiply-add. */
 double tn_peak(const tn_context *c, int64_t rounds);
 
 TN_END
