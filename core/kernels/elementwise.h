@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void over_parts(int64_t n, const tn
     KERNEL(name##_da, over_parts, name##_e_of, name##_da_of)
 #define PAIR(name, positive, passes, y, da, db)                                                    \
     PLAIN(name##_y, a, b, w, y) PLAIN(name##_da, a, b, w, da) PLAIN(name##_db, a, b, w, db)
+#define TERM(name, y, da, db) PAIR(name, 0, 0, y, da, db)
 #include "core/elementwise.def"
 
 static const tn_formula_table k_formulas = {
@@ -72,6 +73,7 @@ static const tn_formula_table k_formulas = {
 #define MAP_E MAP
 #define MAP_PQ MAP
 #define PAIR(name, ...) .name = { k_##name##_y, { k_##name##_da, k_##name##_db } },
+#define TERM PAIR
 #include "core/elementwise.def"
 };
 

@@ -35,6 +35,7 @@ typedef struct tn_formula_table {
 #define MAP_E MAP
 #define MAP_PQ MAP
 #define PAIR MAP
+#define TERM MAP
 #include "core/elementwise.def"
 } tn_formula_table;
 

@@ -294,6 +294,7 @@ static const tn_sample pair_samples[] = {
 #define MAP_E(name, e, y, dx) MAP(name, 0, y, dx)
 #define MAP_PQ(name, y, dx)                                                                        \
     OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = name##_samples)
+#define TERM(...)
 #define PAIR(name, above_0, passes, y, da, db)                                                     \
     OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape, .samples = pair_samples,    \
        .positive = above_0, .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \

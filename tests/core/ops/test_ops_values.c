@@ -36,6 +36,10 @@ START_TEST(plain_ops_by_hand)
            VALUES(0.8413447461, -0.0455002639, 2.9959503059, 3.9998733150));
     expect("silu", tn_silu(b.t, a),
            VALUES(0.7310585786, -0.2384058440, 2.8577223804, 3.9280551601));
+    expect("swiglu", tn_swiglu(b.t, a, tn_scale(b.t, a, 0.125)),
+           VALUES(0.0913823223, 0.0596014610, 1.0716458927, 1.9640275801));
+    expect("mse", tn_mse(b.t, a, c), VALUES(49));
+    expect("l1", tn_l1(b.t, a, c), VALUES(6.5));
     expect("sum", tn_sum(b.t, a), VALUES(6));
     expect("mean", tn_mean(b.t, a), VALUES(1.5));
     expect("sum_dim", tn_sum_dim(b.t, a, 0, false), VALUES(4, 2));
