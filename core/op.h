@@ -189,8 +189,7 @@ int tn_tape_given(tn_tape *t, bool all, const char *function);
    format such as "eps is %g; expected more than 0". */
 int tn_refuse(tn_tape *t, const tn_op *op, int code, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
-/* The most common refusal: "NAME: shapes do not fit: (2,3)
-   (1,4)". It lists the operands. */
+/* The most common refusal, with all operands: "NAME: shapes do not fit: (2,3) (1,4)". */
 int tn_refuse_shapes(tn_tape *t, const tn_node *n);
 
 void tn_like(tn_tensor *out, const tn_tensor *a); /* out gets a's shape */
@@ -254,7 +253,7 @@ void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes);
    1e-6 of their size, a build of float by 1 %. Large samples (`bench`) and instruction sets are
    compared in float only. The function makes its own contexts. It does not check what forward
    computes: compare that with numbers that you know. Returns the number of lines, 0 if all is well.
-   Returns TN_EARG if op is NULL or has no name, and TN_ENOMEM. */
+   Returns TN_EARG if op is NULL or has no name, TN_ENOMEM when memory is out. */
 int tn_op_check(const tn_op *op, tn_sink *put, void *arg);
 
 /* ---- for benchmarks ---- */

@@ -258,24 +258,24 @@ void tn_jsonl_close(tn_jsonl *j);
 typedef struct tn_dataset tn_dataset;
 
 typedef struct tn_data_options {
-    int64_t max_length; /* most tokens of a row, from 2: longer records are cut and counted, and a
-                           window of a text has so many */
-    bool no_mask;       /* loss on the prompt too */
-    bool skip_unknown;  /* leave characters outside the vocabulary out and count them */
-    bool short_text;    /* a text shorter than a window is one shorter window, not an error */
+    int64_t max_length; /* tokens of a window of a text; most tokens of a record: longer ones are
+                           cut and counted. From 2 */
+    bool no_mask;       /* the prompt carries loss, too */
+    bool skip_unknown;  /* characters outside the vocabulary are left out and counted */
+    bool short_text;    /* a text shorter than a window is one short window, not an error */
 } tn_data_options;
 
-/* Files are of at most 1 GiB, tokenizers of at most 65536 ids: an id is kept in two bytes, so
-   that a data set takes at most twice its file. */
+/* A file has at most 1 GiB, a tokenizer at most 65536 ids. An id takes two bytes of memory, so a
+   data set takes at most twice the size of its file. */
 
-/* A text file as one sequence, of which windows are shown. from and to are fractions of its bytes
-   (0, 0.9: the first 90 %), moved back to the beginning of a character; a byte order mark at the
-   beginning does not count. A zero byte is refused. */
+/* A text file as one sequence; training sees windows of it. from and to are fractions of its bytes:
+   0 and 0.9 are the first 90 %. Both places move back to the beginning of a character. A byte order
+   mark at the beginning does not count. A zero byte is refused. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* The records of a JSONL file; the end token is appended to each. A wrong record is an error
-   with its line. A record that has no token with loss after the cut is skipped and counted; no
-   record left is an error. */
+/* The records of a JSONL file. The end token is appended to each. If a record is wrong, the error
+   names its line. A record is skipped and counted if no token with loss is left after the cut. If
+   no record is left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e);
 /* Records first .. first+count-1 of a task's split ("train", "valid", "test"). */
@@ -287,18 +287,18 @@ void tn_dataset_free(tn_dataset *d);
 typedef struct tn_data_facts {
     bool text;                   /* a text: windows are drawn from it */
     int64_t records;             /* rows of an epoch: records, or whole windows of a text */
-    int64_t tokens, loss_tokens; /* in all; those that carry loss */
+    int64_t tokens, loss_tokens; /* all tokens; those that carry loss */
     int64_t truncated, skipped;  /* records cut at max_length; records left out */
     int64_t unknown;             /* characters left out */
     int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
-/* Hash of ids and lengths: of the first `records` records, 0 for all; of a text always of all. */
+/* Hash of the ids and lengths of the first `records` records (0: all); of a text always of all. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
-/* The number of ids of record i (prompt, completion and end token); *prompt gets how many of the
-   first carry no loss. 0: there is no record i. */
+/* Returns the number of ids of record i (prompt, completion and end token), or 0 if there is no
+   record i. *prompt becomes the number of ids at its beginning that carry no loss. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
-/* Copies n ids of record i, from its id `from` on, to out; fewer where the record ends. */
+/* Copies n ids of record i to out, from its id `from` on. It stops at the end of the record. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 
 /* ---- batches ---- */
@@ -306,35 +306,34 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
 typedef struct tn_batch {
     int64_t rows, width;   /* B, T */
     const int32_t *ids;    /* (B,T) inputs; right-padded with 0 */
-    const int32_t *labels; /* (B,T) the next token, -1 where none counts */
-    int64_t tokens;        /* labels that count */
+    const int32_t *labels; /* (B,T) the next token; -1: carries no loss */
+    int64_t tokens;        /* labels that carry loss */
 } tn_batch;
 
 typedef struct tn_loader_options {
     int64_t batch; /* rows of a batch, from 1 */
-    uint64_t seed; /* of the order; not used with in_order */
-    bool in_order; /* evaluation: every row once, in order, the last batch shorter; then NULL */
-    int64_t rows;  /* with in_order: only the first so many; 0: all */
-    /* Training: batches per step, 0 for 1. The rows of a step depend on batch x accumulate only,
-       not on how it is cut into batches. */
+    uint64_t seed; /* it decides the order; not used with in_order */
+    bool in_order; /* evaluation: every row once, in order; the last batch may be shorter */
+    int64_t rows;  /* with in_order: only the first `rows` rows; 0: all */
+    /* Training: batches per step, 0 for 1. The rows of a step depend only on batch x accumulate. */
     int64_t accumulate;
 } tn_loader_options;
 
 typedef struct tn_loader tn_loader;
 
-/* Training batches are a function of (seed, index) alone: records in a new permutation every epoch,
-   windows of a text at random starts. */
+/* A training batch depends only on seed and index. Records come in a new order every epoch. Windows
+   of a text begin at random places. */
 tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e);
 void tn_loader_free(tn_loader *l);
-/* The next batch, which lives until the next call of this function. With in_order, NULL at the
-   end; the call after that starts anew. */
+/* Returns the next batch, which lives until the next call of this function. With in_order it
+   returns NULL at the end, and the call after that begins again. */
 const tn_batch *tn_loader_next(tn_loader *l);
 void tn_loader_seek(tn_loader *l, int64_t index); /* the next batch is number index, from 0 */
-/* Hash of ids and labels of the first n batches: two runs that print the same saw the same data.
-   What comes next, and the batch that was returned last, stay as they are. */
+/* Hash of the ids and labels of the first n batches: two runs with the same hash saw the same data.
+   It does not change which batch is next, or the batch that was returned last. */
 uint64_t tn_loader_hash(tn_loader *l, int64_t n);
 
-/* ---- tasks: generators of records with a rule that scores an answer ---- */
+/* ---- tasks: each makes records, and has a rule that scores an answer ---- */
 
 enum { TN_TASK_TEXT = 1024 };
 
@@ -343,7 +342,7 @@ typedef struct tn_record { char prompt[TN_TASK_TEXT], completion[TN_TASK_TEXT]; 
 /* clang-format on */
 typedef struct tn_score {
     bool exact;   /* the answer is the completion */
-    double parts; /* share of its facts that are right, 0..1 */
+    double parts; /* the share of the answer's facts that are right, 0..1 */
 } tn_score;
 
 typedef struct tn_task {
@@ -355,16 +354,16 @@ typedef struct tn_task {
 
 extern const tn_task *const tn_tasks[];        /* every task of tasks.def, ended by NULL */
 const tn_task *tn_task_find(const char *name); /* NULL: there is none */
-/* Record `index` of a split ("train", "valid" or "test"; TN_EARG for another). A record belongs
-   to the split that the hash of its prompt chooses (80, 10, 10 %), so that no prompt is in two
-   splits. */
+/* Record `index` of a split ("train", "valid" or "test"; TN_EARG for another). The hash of its
+   prompt decides the split of a record (80, 10, 10 %). So no prompt is in two splits. */
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index,
                    tn_record *out);
 
 /* ---- base text ---- */
 
-/* Record `index` of the text that a base model is trained on before it learns a task: made-up
-   records in the tasks' form about other things, under 250 characters, with short_only under 90. */
+/* Record `index` of the text that a base model is trained on before it learns a task. The records
+   are invented. They have the form of the tasks' records, but are about other things. Each has less
+   than 250 characters, with short_only less than 90. */
 void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *out);
 
 TN_END

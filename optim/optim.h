@@ -11,33 +11,35 @@
 
    What an optimizer updates is a unit: one weight, or the two factors of a LoRA layer with their
    scale. Pairs are found by name (x.lora_A.weight with x.lora_B.weight), never by position. An
-   optimizer is one file and one row of optim.def; command line, help, state files, memory report
-   and tests follow. tn_optim_new takes a definition of yours, too: see
+   optimizer is one file and one row of optim.def. The command line, help, state files, memory
+   report and tests then know it. tn_optim_new also takes your own definition: see
    apps/examples/own_optimizer.c.
 
-   Ownership: a tn_optim owns its state and is freed by tn_optim_free. It keeps its params, and they
-   their context: these may be freed before it. Its definition must outlive it; the options, and the
-   strings in them, need not outlive tn_optim_new. Nobody frees a text that is returned.
+   Ownership: a tn_optim owns its state and is freed by tn_optim_free. It keeps its params alive,
+   and they keep their context alive: you may free these before it. Its definition must outlive it.
+   The options and their strings need not outlive tn_optim_new. Never free a text that a function
+   returns.
 
-   Errors: functions with a tn_error report there and return NULL, -1 or a negative TN_E*; with an
-   error already set they do nothing. tn_optim_step keeps its error for tn_optim_error. Such
-   functions refuse a NULL that is not allowed (TN_EARG); all others return 0, false, NULL or NaN
-   for it.
+   Errors: functions with a tn_error report there and return NULL, -1 or a negative TN_E*. If an
+   error is already set, they do nothing. tn_optim_step keeps its error for tn_optim_error. For a
+   NULL that is not allowed these functions report TN_EARG. All other functions return 0, false,
+   NULL or NaN for it.
 
-   Threads: one thread at a time uses an optimizer; its step runs on the threads of its context.
-   While another thread is inside a call of that context, a step is refused (TN_ESTATE).
+   Threads: only one thread at a time may use an optimizer. Its step runs on all threads of its
+   context. A step is refused (TN_ESTATE) while another thread is inside a call of that context.
 
    What goes wrong:
    * A weight is frozen, added or merged after tn_optim_new: every step is refused (TN_ESTATE).
-     Freeze, tn_lora_add and tn_lora_merge first, and make the optimizer last.
-   * Options `{ .lr = 1e-2 }` switch weight decay and clipping off. -1 asks for their defaults.
+     First freeze, add and merge; then make the optimizer.
+   * Options `{ .lr = 1e-2 }` switch weight decay and clipping off. -1 means the default.
    * A step is refused and the gradients stay: the next tn_backward adds to them. Clear them first.
-   * An optimizer of pairs without LoRA trains everything by AdamW: tn_optim_left_over says how
-     much.
-   * Weights are written by hand between steps: lora-rite, altlora and others remember the weights
-     of the last step, and move the state as if a step had made the change. Make a new optimizer.
+   * Without LoRA an optimizer of pairs trains everything by AdamW: tn_optim_left_over returns how
+     many numbers.
+   * Weights are written by hand between steps. lora-rite, altlora and others remember the weights
+     of the last step: they change their state as if a step had made the change. Make a new
+     optimizer.
    * A setting is given by a field and again in `set`, or clipping is given to an optimizer that
-     refuses it: tn_optim_new says so and returns NULL. */
+     refuses it: tn_optim_new returns NULL with an error. */
 #ifndef TN_OPTIM_H
 #define TN_OPTIM_H
 
@@ -49,11 +51,11 @@ TN_BEGIN
 
 enum { TN_MAX_HYPER = 14, TN_MAX_SLOTS = 10, TN_MAX_PRESETS = 6 };
 
-/* A slot is one kind of state, a block its memory for a weight or a pair. All start as zeros. */
+/* A slot is one kind of state. A block is its memory for one weight or pair. All start as zeros. */
 typedef enum tn_slot_kind {
-    TN_SLOT_NONE,  /* ends a list */
-    TN_LIKE_X,     /* tn_real, like each weight of the unit: two blocks for a pair */
-    TN_LIKE_B,     /* tn_real, like lora_B (out,R); a single weight has none */
+    TN_SLOT_NONE,  /* ends the list of slots */
+    TN_LIKE_X,     /* tn_real, shape of each weight of the unit: two blocks for a pair */
+    TN_LIKE_B,     /* tn_real, shape of lora_B (out,R); a single weight has none */
     TN_ROWS,       /* tn_real, one number per row of each weight */
     TN_COLS,       /* tn_real, one number per column of each weight */
     TN_ROW_SQUARE, /* double, (rows,rows) of each weight */
@@ -70,7 +72,7 @@ static inline int tn_partner(int factor)
     return TN_LORA_B - factor;
 }
 
-/* A single weight, and the pair of a layer whose weight is W (out,in): W = W0 + s B A.
+/* Left: a single weight. Right: the pair of a layer with weight W (out,in), W = W0 + s B A.
 
                  cols                    in                       R
              +----------+           +----------------+         +-----+
@@ -87,7 +89,7 @@ static inline int tn_partner(int factor)
 
    A vector is a single weight with rows = 1. Without .pairs and without balora the two factors of a
    layer are two single weights. */
-typedef struct tn_factor { /* one weight of a unit, row-major; the memory is the params' */
+typedef struct tn_factor { /* one weight of a unit, row-major; its memory belongs to the params */
     const char *name;
     int64_t rows, cols, n; /* n = rows cols */
     tn_real *x;            /* the weight, updated in place */
@@ -95,22 +97,22 @@ typedef struct tn_factor { /* one weight of a unit, row-major; the memory is the
     bool decays;           /* weight decay applies to it */
 } tn_factor;
 
-/* What .measure and .step get. They may write only f[].x, the state and the scratch. */
+/* The argument of .measure and .step. They may write only f[].x, the state and the scratch. */
 typedef struct tn_unit {
-    int factors;                 /* 1: a weight. 2: a pair, which balora makes for all optimizers */
+    int factors;                 /* 1: a weight. 2: a pair; with balora every optimizer has pairs */
     tn_factor f[2];              /* of a pair: f[TN_LORA_A] (R,in) and f[TN_LORA_B] (out,R) */
     double s;                    /* scale of the pair; 1 if its layer has none */
     int64_t r, in, out;          /* of the pair */
     int64_t t;                   /* number of this step, from 1 */
-    void *slot[TN_MAX_SLOTS][2]; /* blocks of state, in the order of .slots; NULL: there is none */
+    void *slot[TN_MAX_SLOTS][2]; /* blocks of state, in the order of .slots; NULL: no block */
     double lr;                   /* learning rate of this step, after the schedule */
-    const double *h;     /* settings in the order of .hyper; h[0] is the base rate: use lr */
+    const double *h;     /* settings in the order of .hyper. h[0] is the base rate: use lr */
     double global;       /* in .step: sum over all units of what .measure returned */
-    bool wide;           /* vector kernels may be used (linalg.h); this changes no bit */
+    bool wide;           /* vector kernels may be used (linalg.h): the bits are the same */
     tn_context *context; /* for matrix products inside a step, */
     int thread;          /* with the number of the thread that runs this unit */
-    char *memory;        /* .scratch bytes, not cleared, at a multiple of 64. With .keeps_scratch
-                            they hold in .step what .measure wrote */
+    char *memory;        /* as many bytes as .scratch returned, 64-byte aligned, not cleared. With
+                            .keeps_scratch .step finds here what .measure wrote */
 } tn_unit;
 
 /* The values that a setting may have. All are finite. */
@@ -142,9 +144,9 @@ typedef struct tn_preset {
     const char *name, *settings; /* "order=1 delta=0.01" */
 } tn_preset;
 
-/* Under which T does the step of the product A B^T stay the same, if the pair is written in another
-   basis, A' = A T and B' = B T^-T? A = lora_B and B = lora_A^T are the letters of the papers. All but
-   the last value are sets of bits. */
+/* The letters of the papers: A = lora_B, B = lora_A^T. Write the pair in another basis: A' = A T,
+   B' = B T^-T. A claim names the T for which the step of the product A B^T stays the same. All
+   values but the last are sets of bits. */
 typedef enum tn_claim {
     TN_INVARIANT_NONE = 0,     /* signed permutations only */
     TN_INVARIANT_SCALE = 1,    /* T = c I */
@@ -154,33 +156,34 @@ typedef enum tn_claim {
     TN_INVARIANT_UNSIGNED = 8  /* weakest: unsigned permutations only */
 } tn_claim;
 
-/* Clipping of the raw gradients to a global norm: allowed, or refused because it would break what
-   the optimizer claims. */
+/* Clipping of the raw gradients to a global norm. It is refused where it would break the claim of
+   the optimizer. */
 typedef enum tn_clip { TN_CLIP_GLOBAL, TN_CLIP_REFUSED } tn_clip;
 
 typedef struct tn_optim_def {
     const char *name, *title, *paper;
     const char *also;    /* a second name that tn_optim_find knows; NULL: none */
     const char *update;  /* the update in one line, for tables */
-    const char *cost;    /* time beyond reading weight, gradient and state once */
-    const char *departs; /* where it differs from the authors' code, and why; NULL: it does not */
+    const char *cost;    /* time in addition to reading weight, gradient and state once */
+    const char *departs; /* differences from the authors' code, and why; NULL: none */
 
-    tn_hyper hyper[TN_MAX_HYPER];      /* settings, the first is lr; a NULL name ends the list */
-    tn_preset presets[TN_MAX_PRESETS]; /* settings by one name; a NULL name ends the list */
+    tn_hyper hyper[TN_MAX_HYPER];      /* settings, lr first; a NULL name ends the list */
+    tn_preset presets[TN_MAX_PRESETS]; /* named settings; a NULL name ends the list */
     tn_slot slots[TN_MAX_SLOTS];       /* state; TN_SLOT_NONE ends the list */
-    /* Is block k of a slot used with the settings u->h? NULL: all blocks are. */
+    /* Returns whether block k of a slot is used with the settings u->h. NULL: all are used. */
     bool (*needs)(const tn_unit *u, int slot, int k);
-    bool pairs;         /* wants LoRA pairs; all other weights go to AdamW */
-    bool matrices;      /* wants matrices; vectors go to AdamW */
+    bool pairs;         /* trains LoRA pairs only; all other weights go to AdamW */
+    bool matrices;      /* trains matrices only; vectors go to AdamW */
     bool keeps_scratch; /* .step reads what .measure left in u->memory */
 
     size_t (*scratch)(const tn_unit *u); /* bytes of u->memory; NULL: none */
-    /* First pass over all units, may not change weights or state. The results are summed in the
-       order of the units; a sum that is not finite refuses the whole step. NULL: no first pass. */
+    /* First pass over all units. It must not change weights or state. The results are added in the
+       order of the units. If the sum is not finite, the step is refused. NULL: no first pass. */
     double (*measure)(tn_unit *u);
-    /* Second pass over all units, each by itself. It cannot fail. */
+    /* Second pass over all units. Units do not see each other. It cannot fail. */
     void (*step)(tn_unit *u);
-    /* Says what is wrong with settings that are each in range; NULL: nothing. May be absent. */
+    /* For settings that are in range, but wrong together: returns what is wrong, or
+       NULL. NULL: absent. */
     const char *(*check)(const double *h);
 
     tn_claim claims;
@@ -190,12 +193,12 @@ typedef struct tn_optim_def {
     const char *decay; /* the setting that options.weight_decay sets; NULL: none */
 } tn_optim_def;
 
-/* Bytes of the unit's larger weight, for a copy in u->memory. It has the form of a .scratch. */
+/* Bytes of the unit's larger weight, for a copy in u->memory. This function can be a .scratch. */
 size_t tn_unit_bytes(const tn_unit *u);
 
-/* Arrays of doubles in u->memory, one behind another. An optimizer lays them out in one function.
-   .scratch calls it with memory NULL: it then only counts the bytes, in `used`. .step calls it with
-   memory u->memory. */
+/* Arrays of doubles in u->memory, one after another. One function of the optimizer takes them all.
+   .scratch calls this function with memory NULL: it then only counts the bytes in `used`. .step
+   calls it with memory u->memory. */
 typedef struct tn_scratch {
     char *memory;
     size_t used; /* bytes */
@@ -206,10 +209,10 @@ extern const tn_optim_def *const tn_optims[]; /* every row of optim.def, ended b
 /* The definition of that name; NULL if there is none. */
 const tn_optim_def *tn_optim_find(const char *name);
 
-/* What a setting of this range may be: "at least 0 and below 1". */
+/* The range in words: "at least 0 and below 1". */
 const char *tn_range_text(tn_range range);
-/* Setting i, from 0, of those that def has besides .hyper; NULL past the last. Every optimizer has
-   balora and balora_every; those with .pairs or .matrices also have fallback_lr. */
+/* Some settings are not in .hyper. Every optimizer has balora and balora_every. Those with .pairs
+   or .matrices also have fallback_lr. Returns setting i of these, from 0, or NULL past the last. */
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i);
 
 /* ---- for people who train ---- */
@@ -223,58 +226,61 @@ typedef enum tn_schedule_kind {
 } tn_schedule_kind;
 
 /* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
-   constant rate. Linear, cosine and wsd need `steps`: those of the whole run, also before a resume. */
+   constant rate. Linear, cosine and wsd need `steps`: all steps of the run, also before a
+   resume. */
 typedef struct tn_schedule {
     tn_schedule_kind kind;
     int64_t steps, warmup; /* in steps of the optimizer */
-    double min;            /* rate at the end, absolute, not a share (linear, cosine, wsd) */
+    double min;            /* rate at the end, not a share of lr (linear, cosine, wsd) */
     int64_t decay;         /* steps at the end (wsd) */
 } tn_schedule;
 
-/* The rate of step k. k below 1 counts as 1; after its end a falling schedule stays at min. */
+/* The rate of step k. k below 1 counts as 1. A falling schedule stays at min after its end. */
 double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
 /* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt". -1: unknown. */
 int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
 
-/* { 0 } is the optimizer's default rate, held constant, and its default settings, but without
-   weight decay and without clipping. A negative number asks for the default:
-   { .weight_decay = -1, .max_grad_norm = -1 } is the default of everything, and so is NULL. */
+/* { 0 } is the optimizer's default rate, held constant, with its default settings, but without
+   weight decay and without clipping. A negative number means the default. So { .weight_decay = -1,
+   .max_grad_norm = -1 } is the default of everything. NULL is the same. */
 typedef struct tn_optim_options {
     double lr;              /* 0 or negative: the preset's, or else the optimizer's default */
     const char *const *set; /* settings, see below, ended by NULL; or NULL */
-    double weight_decay;    /* the setting that .decay names. 0: none; negative: its default */
-    bool decay_all;         /* decay applies to biases and norms too, not only to matrices */
-    double max_grad_norm;   /* raw gradients are scaled down to this global norm. 0: no clipping;
+    double weight_decay;    /* value of the setting .decay. 0: none; negative: its default */
+    bool decay_all;         /* decay also applies to biases and norms, not only to matrices */
+    double max_grad_norm;   /* raw gradients are scaled down to this global norm. 0: no clipping.
                                -1: 1.0, or no clipping if the optimizer refuses it */
     tn_schedule schedule;   /* of lr and of fallback_lr */
 } tn_optim_options;
 
 /* Settings are texts: "beta1=0.95". `tenon optimizers NAME` lists them with defaults and ranges.
    * "preset=NAME" stands for the settings of that preset. All other texts, and the fields of
-     tn_optim_options, override it. Of two texts for one setting the last counts.
+     tn_optim_options, override it. If two texts give one setting, the last one counts.
    * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
    * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
      and "balora_every=N": after every N-th step only.
    * "fallback_lr=F" is the rate of the weights that are left to AdamW. If all weights are left to
      AdamW, they have the optimizer's rate instead. */
 
-/* An optimizer for every weight of p that is trained now. options NULL: all defaults, at a constant
-   rate. NULL and an error for: p NULL or with an error; def NULL, without name or .step, or with
-   another hyper[0] than lr; a setting that is unknown (the nearest is named) or out of range;
-   clipping that def refuses, or a decay that it does not have; a schedule that falls and has no
-   steps; one factor of a pair without the other; a pair of rank above min(in, out), if def wants
-   pairs; no memory.
-   For the params of a sketch it counts its state (tn_optim_state_bytes) and refuses steps. */
+/* Makes an optimizer for every weight of p that is trained now. options NULL: all defaults, at a
+   constant rate. For the params of a sketch the optimizer only counts its state
+   (tn_optim_state_bytes), and it refuses steps. Returns NULL, with an error, if
+   * p is NULL or has an error; def is NULL, lacks name or .step, or hyper[0] is not lr;
+   * a setting is unknown (the error names the nearest) or out of range;
+   * clipping is asked for and def refuses it; a decay is given and def has none;
+   * a falling schedule has no steps;
+   * a pair has only one factor, or def wants pairs and a rank is above min(in, out);
+   * memory is out. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e);
 void tn_optim_free(tn_optim *o); /* NULL is allowed */
 
-/* One step with the gradients in the params, which are zero after it; a weight without a gradient
-   has gradient zero. Returns 0, or a negative TN_E* with the reason in tn_optim_error. A refused
-   step changes no weight and no state, and the gradients stay (perhaps clipped): tn_params_clear
-   before the next tn_backward. Refused are:
+/* Takes one step with the gradients in the params. Afterwards the gradients are zero. A weight
+   without a gradient has gradient zero. Returns 0, or a negative TN_E* with the reason in
+   tn_optim_error. A refused step changes no weight and no state. The gradients stay, perhaps
+   clipped: call tn_params_clear before the next tn_backward. Refused are:
    TN_ENONFINITE  a gradient that is not finite (its weight is named), or too large for .measure
    TN_ESTATE      a weight frozen, added or merged since tn_optim_new; params of a sketch; a call
                   while another thread is inside a call of the context
@@ -283,8 +289,8 @@ int tn_optim_step(tn_optim *o);
 /* The error of the last step, code 0 if there was none. The next step overwrites it. */
 const tn_error *tn_optim_error(const tn_optim *o);
 
-/* How many trained numbers the optimizer leaves to AdamW, which then has AdamW's default settings.
-   *lr becomes AdamW's rate before the schedule. */
+/* Returns how many trained numbers the optimizer leaves to AdamW. AdamW has its default settings
+   there. *lr becomes AdamW's rate before the schedule. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o); /* steps done */
 double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */
@@ -292,7 +298,7 @@ double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before th
 double tn_optim_grad_norm(const tn_optim *o);
 size_t tn_optim_state_bytes(const tn_optim *o); /* of all blocks of state */
 const tn_optim_def *tn_optim_definition(const tn_optim *o);
-/* The value of a setting, also of those of tn_optim_common; NaN if there is none of that name. */
+/* The value of a setting, of .hyper or of tn_optim_common. NaN if no setting has that name. */
 double tn_optim_hyper(const tn_optim *o, const char *name);
 
 /* A block of state, for files. Its name is SLOT.WEIGHT ("m.transformer.h.0...lora_A.weight"), or
@@ -301,17 +307,17 @@ typedef struct tn_state_block {
     char name[256];
     bool real;  /* data is tn_real, else double */
     int64_t n;  /* numbers */
-    void *data; /* the optimizer's: may be read and written between steps, until tn_optim_free */
+    void *data; /* belongs to the optimizer; may be read and written between steps */
 } tn_state_block;
 /* Fills *out with block i, from 0; false past the end. */
 bool tn_optim_state(tn_optim *o, int64_t i, tn_state_block *out);
-/* For state that came from a file: the next step is number steps + 1. Negative: nothing. */
+/* For state that came from a file: the next step has number steps + 1. Negative: does nothing. */
 void tn_optim_set_steps(tn_optim *o, int64_t steps);
 
 /* ---- checkpoints: OUT/checkpoint-N: weights, state, position; exact, atomic, checksummed ---- */
 
-/* What resuming needs besides weights and optimizer state. Counts are from 0 to 2^53. The caller
-   chooses the numbers of runs and the hashes; 0 means that there is none. */
+/* What a resume needs besides weights and optimizer state. Counts are from 0 to 2^53. The caller
+   chooses the numbers of runs and the hashes. 0 means none. */
 typedef struct tn_run_state {
     int64_t step;          /* steps done */
     int64_t batches;       /* micro-batches taken from the loader */
@@ -324,18 +330,19 @@ typedef struct tn_run_state {
     uint64_t run;          /* number of the run, stored in its checkpoints. A checkpoint without a
                               number can belong to any run */
     uint64_t before;       /* number of the run whose checkpoints this run replaces */
-    const tn_tokenizer *tokenizer; /* saved with the weights, for who opens the checkpoint as an
-                                      adapter of a model without one; NULL: not saved */
+    const tn_tokenizer *tokenizer; /* saved with the weights, for a checkpoint that is opened as an
+                                      adapter of a model without tokenizer; NULL: not saved */
 } tn_run_state;
 
-/* Writes folder/checkpoint-STEP: into a temporary folder, which is flushed and renamed. Then
-   removes the checkpoints of this run with smaller numbers, except the newest keep - 1 of them, and
-   all checkpoints of the run r->before. It removes nothing else. p must be the params of the
-   optimizer (TN_EARG). The frozen weights are hashed at the first save of an optimizer only,
-   because no step changes them. Refused are: trained weights or state that are not finite
-   (TN_ENONFINITE), a checkpoint of another run in the place of the new one, params of a sketch,
-   weights merged or frozen since tn_optim_new (TN_ESTATE), what the system does not let us write
-   (TN_EIO). Returns 0 or the code in e. */
+/* Writes folder/checkpoint-STEP: it fills a temporary folder, flushes it and renames it. Then it
+   removes the checkpoints of this run with smaller numbers, except the newest keep - 1, and all
+   checkpoints of the run r->before. It removes nothing else. p must be the params of the optimizer
+   (TN_EARG). The frozen weights are hashed only at the first save of an optimizer, because no step
+   changes them. Errors: trained weights or state are not finite (TN_ENONFINITE); another run has a
+   checkpoint in the place of the new one; the params are those of a sketch, or weights were merged
+   or frozen since tn_optim_new (TN_ESTATE); the system refuses to write (TN_EIO). Returns 0 or the
+   code in
+   e. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e);
 /* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r,
@@ -346,12 +353,12 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
    number, another optimizer, other frozen weights or another config of the model (TN_EARG; see
    tn_params_base), and p and o as in tn_checkpoint_save. Returns 0 or the code in e. */
 int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e);
-/* For a checkpoint whose weights are read without its run, as tn_adapter_open does. Refuses files
-   that do not fit their checksums (TN_EFORMAT), and params with another base than the run's
+/* For programs that read the weights of a checkpoint without its run, as tn_adapter_open does.
+   Refuses files with wrong checksums (TN_EFORMAT), and params whose base is not that of the run
    (TN_EARG). Returns 0 or the code in e. */
 int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e);
-/* The step of the newest complete checkpoint in folder of this run (0: of any). -1: there is none,
-   or the folder cannot be listed and e says why. */
+/* The step of the newest complete checkpoint of this run in folder (run 0: of any run). -1: there
+   is none, or the folder cannot be listed (e then has the reason). */
 int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e);
 
 TN_END

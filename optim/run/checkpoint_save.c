@@ -30,8 +30,7 @@ static int check(const char *folder, const tn_saved *s, int64_t step, tn_error *
 
 enum { NUMBER = 32 }; /* bytes of a number as text */
 
-/* Name and scale of each factor, for those who open the checkpoint as an adapter. Ends with
-   NULL. */
+/* Name and scale of each factor, to open the checkpoint as an adapter. NULL ends the list. */
 static void list_scales(const tn_params *p, const char **metadata, char (*values)[NUMBER])
 {
     for (int64_t i = 0, n = 0; i < tn_params_count(p); i++) {
