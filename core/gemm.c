@@ -12,13 +12,14 @@
         | t t t |     |       |     |x x x|     |   after the other: one call of the tile kernel
         |_____________|       |_________________|   for each panel
 
-   B may have any type (types.def). Its numbers become tn_real on the way into the panels, a few
-   rows at a time, and nowhere else: a whole weight is never widened.
+   B may have any type (types.def). Its numbers become tn_real when they are packed into the panels,
+   a few rows at a time. A whole weight is never widened.
 
-   The rows t are read where they lie if A is row-major. If A is column-major (gradients of weights)
-   they are turned into rows first: 88 % of the peak, against 83 with A packed into panels, which
-   together with those of B do not fit the first-level cache. Every element of C is one chain over k
-   within a slab, and the slabs are added in order, so the cutting does not show in the bits (I1).
+   If A is row-major, the rows t are read where they lie. If A is column-major (gradients of
+   weights), they are turned into rows first. This reaches 88 % of the peak. With A packed into
+   panels it was 83 %, because the panels of A and B together do not fit into the first-level cache.
+   Within a slab every element of C is one chain over k. The slabs are added in order. So the bits
+   do not depend on the cutting into tasks (I1).
 
    Share of the FMA peak on Zen 3 with AVX2, shapes of GPT-2, one thread: 0.87. Prefetching, other
    tiles (6 x 16), slabs half as deep and other orders of these loops changed nothing. */
@@ -28,16 +29,16 @@
 #include <stdatomic.h>
 
 enum {
-    SKINNY = 64, /* column-major A and no more rows or columns than this: shorter chains */
+    SKINNY = 64, /* column-major A and at most so many rows or columns: shorter chains */
     SKINNY_DEPTH = 256,
     TASK_PANELS = 8, /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
-    TASK_ROWS = 64,  /* rows of a task are a multiple of this */
+    TASK_ROWS = 64,  /* the rows of a task are a multiple of it */
     SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
-    FEW_ROWS = 8,    /* of A: a row-major B is then not packed (1 row: 0.4 to 0.7 of the time) */
-    /* B is packed in pieces. Row-major: some rows of all panels, so that memory is read in long
-       runs. Column-major: one panel, or as much of it as stays, widened, in the first-level cache
-       (a whole one: 1.2 times as long for a row of A). */
+    FEW_ROWS = 8,    /* of A: row-major B is then not packed (1 row: 0.4 to 0.7 of the time) */
+    /* B is packed in pieces. Row-major: a few rows of all panels, to read memory in long runs.
+       Column-major: one panel. If B is widened, only the part of a panel that stays in the
+       first-level cache. (A whole one takes 1.2 times as long for one row of A.) */
     ROWS = 8,
     COLUMN_ROWS = 128
 };
@@ -52,8 +53,8 @@ typedef struct plan {
     int64_t rows, cols; /* of a task */
     int64_t across;     /* tasks side by side in C */
     int64_t tasks;
-    bool share;  /* the tasks among all threads */
-    bool turn_a; /* A is column-major and each of its elements meets several panels */
+    bool share;  /* all threads share the tasks */
+    bool turn_a; /* A is column-major and meets more than one panel */
     atomic_bool no_memory;
 } plan;
 
@@ -61,7 +62,7 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
 {
     const tn_kernels *kernels = tn_kernels_of(c);
     plan w = { .c = c, .kernels = kernels, .p = *p, .width = kernels->tile_cols };
-    /* Rows pass in groups as high as a panel is wide. In a triangle lower groups waste less. */
+    /* A group has as many rows as a panel has columns. In a triangle smaller groups waste less. */
     w.height = p->triangle != TN_NO_TRIANGLE && w.width > HEIGHT ? HEIGHT : w.width;
     w.depth = p->acs != 1 && tn_min(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
     w.cols = TASK_PANELS * w.width;
@@ -81,7 +82,7 @@ typedef struct slab {
     int64_t rs, cs;
 } slab;
 
-/* `rows` x `cols` of B from (k, j) on as tn_real: where they lie, or widened into `wide`. */
+/* `rows` x `cols` of B from (k, j) on, as tn_real: in place, or widened into `wide`. */
 static tn_matrix values_of_b(const plan *w, int64_t k, int64_t rows, int64_t j, int64_t cols,
                              tn_real *wide)
 {
@@ -98,7 +99,7 @@ static tn_matrix values_of_b(const plan *w, int64_t k, int64_t rows, int64_t j, 
     return by_rows ? m : tn_transposed(m);
 }
 
-/* Packs the slab into panels, piece by piece. What is widened on the way goes into `wide`. */
+/* Packs the slab into panels, piece by piece. `wide` holds the widened numbers of a piece. */
 static void pack_slab(const plan *w, slab *s, tn_real *packed, tn_real *wide)
 {
     const bool by_rows = w->p.b.cs == 1;
@@ -119,8 +120,8 @@ static void pack_slab(const plan *w, slab *s, tn_real *packed, tn_real *wide)
 }
 
 /* The slab that begins at (k, j) and has at most `cols` columns. If few rows of A pass over it, a
-   row-major B is not packed, but for a narrow last panel that is read where it lies: the kernel
-   reads a panel to its full width, and behind the last row of B there may be nothing. */
+   row-major B is not packed. A narrow last panel that is not widened is packed all the same: the
+   kernel reads a panel to its full width, and the memory may end after the last row of B. */
 static slab slab_of(const plan *w, int64_t k, int64_t j, int64_t cols, tn_real *packed,
                     tn_real *wide)
 {
@@ -138,9 +139,9 @@ static slab slab_of(const plan *w, int64_t k, int64_t j, int64_t cols, tn_real *
     return s;
 }
 
-/* Adds the products of the slab to the part of C that begins in row i and has `rows` rows (at most
-   `height`). In a triangle it takes the k that the longest of these rows needs, perhaps none.
-   (Attention at T 64 then takes 0.7 of the time.) */
+/* Adds the products of the slab to `rows` rows (at most `height`) of C from row i on. In a triangle
+   it uses only the k that the longest of these rows needs, perhaps none. (Attention at T 64 then
+   takes 0.7 of the time.) */
 static void multiply_slab(const plan *w, int64_t i, int64_t rows, const slab *s, tn_real *turned_a)
 {
     const tn_product *p = &w->p;
@@ -180,7 +181,7 @@ static void task(void *arg, int64_t t, int thread)
         atomic_store(&w->no_memory, true);
         return;
     }
-    tn_real *other = packed + w->cols * w->depth; /* what is widened of B, then rows of A turned */
+    tn_real *other = packed + w->cols * w->depth; /* widened numbers of B, then turned rows of A */
     slab s;
     for (int64_t k = 0; k < p->k; k += w->depth)
         for (int64_t n = 0; n < cols; n += s.cols) {
@@ -198,7 +199,7 @@ static void all_tasks(void *arg, int64_t i, int thread)
         task(arg, t, thread);
 }
 
-/* k = 0: C is its start. */
+/* For k = 0: C gets its start only. */
 static void only_start(const tn_product *p)
 {
     for (int64_t i = 0; i < p->m && !p->add; i++)
@@ -220,7 +221,7 @@ static int multiply(tn_context *c, const tn_product *p, bool here, int thread)
     else if (w.share)
         tn_parallel_for(c, w.tasks, task, &w);
     else
-        tn_parallel_for(c, 1, all_tasks, &w); /* for the number of this thread */
+        tn_parallel_for(c, 1, all_tasks, &w); /* gives this thread its number */
     return atomic_load(&w.no_memory) ? TN_ENOMEM : TN_OK;
 }
 

@@ -1,14 +1,14 @@
 /* recompute.c - blocks that keep nothing: backward runs them again.
 
-   A block always runs on an inner tape, where a tensor with the values of x stands for x:
+   A block always runs on an inner tape. There a tensor with the values of x stands for x:
 
-       forward     the result is copied to the outer tape, all else is forgotten
+       forward     the result is copied to the outer tape, everything else is forgotten
        backward    the block runs again; the gradient of its result is copied in, the nodes are
                    walked, and what stands for x has the gradient of x for its own
 
-   The caller's tensors are operands themselves, so that their gradients are added in the order in
-   which they would be without. Dropout finds its numbers by stream and draw. Chen et al., "Training
-   deep nets with sublinear memory cost", arXiv:1604.06174. */
+   The caller's tensors are used directly. So their gradients are added in the same order as without
+   recompute. Dropout finds its numbers again by stream and draw. Chen et al., "Training deep nets
+   with sublinear memory cost", arXiv:1604.06174. */
 #include "core/ops/ops.h"
 #include "core/tape.h"
 
@@ -42,7 +42,7 @@ static tn_tensor *stand_in(tn_tape *inner, const tn_tensor *x, unsigned char pla
     return a;
 }
 
-/* Runs the block on the inner tape. NULL, with an error on t, if it made none. */
+/* Runs the block on the inner tape. Returns its result, or NULL with an error on t. */
 static tn_tensor *run_block(tn_tape *t, const run *r, tn_mode mode, tn_tensor *x)
 {
     tn_tape *inner = t->inner;
@@ -91,7 +91,7 @@ static void give_gradient(tn_tape *inner, const tn_node *n, tn_tensor *y)
     y->has_grad = g != NULL;
 }
 
-/* A gradient of zeros. */
+/* Sets the gradient to zeros. */
 static void clear(tn_tensor *x)
 {
     memset(x->g, 0, (size_t)tn_tensor_count(x) * sizeof *x->g);
@@ -119,13 +119,13 @@ static void recompute_backward(tn_tape *t, const tn_node *n)
     if (x && x->g && !x->has_grad)
         clear(x);
     if (x)
-        x->g = NULL; /* it is the outer tape's */
+        x->g = NULL; /* it belongs to the outer tape */
     if (inner && inner->error.code)
         tn_fail(&t->error, inner->error.code, "%s", inner->error.text);
     tn_tape_reset(inner);
 }
 
-/* Operands: x, and a weight that wants a gradient, if there is one: so that the node is kept. */
+/* Operands: x, and a weight that wants a gradient, if any, so that the node is kept. */
 static const tn_op recompute = {
     .name = "recompute",
     .inputs = 2,

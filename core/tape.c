@@ -1,4 +1,4 @@
-/* tape.c - ops run at once and leave nodes; backward walks the nodes from the end.
+/* tape.c - ops run at once and leave nodes; backward walks from the last node to the first.
    The states of a tensor are drawn in tape.h. */
 #include "core/tape.h"
 #include "core/context.h"
@@ -190,7 +190,7 @@ static int check_operand(tn_tape *t, const tn_node *n, int i)
     return 0;
 }
 
-/* The operands are there, of a type the op takes, of this tape and this time. */
+/* Operands must be present, of a type that the op takes, and must belong to this tape and step. */
 static int check_operands(tn_tape *t, const tn_node *n)
 {
     for (int i = 0; i < n->op->inputs; i++) {
@@ -211,8 +211,8 @@ static int check_result(tn_tape *t, const tn_node *n)
                      tn_tensor_shape(n->out, shape));
 }
 
-/* Gives the result memory for its values: its own, or operand 0's. Operands count as read from now
-   on. What is older than a mark is not overwritten: a rewind gives it back as it was (I10). */
+/* Gives the result memory for its values: its own, or that of operand 0. The operands count as read
+   from now on. Values older than a mark are not overwritten: a rewind gives them back (I10). */
 static int place_result(tn_tape *t, const tn_node *n)
 {
     const tn_op *op = n->op;
@@ -234,7 +234,7 @@ static int place_result(tn_tape *t, const tn_node *n)
     return t->error.code;
 }
 
-/* Keeps the node, and the caller's tensors among its operands. */
+/* Keeps the node. Also holds those operands that are tensors of the caller. */
 static int push(tn_tape *t, const tn_node *n)
 {
     void *nodes = t->nodes;
@@ -357,7 +357,7 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
         tn_add_values(t, tn_tensor_count(out), out->g, beta, g);
 }
 
-/* Gives the gradient of a result back once its producer is done with it. */
+/* Gives back the gradient of a result, after the op that made the result has used it. */
 static void release(tn_tape *t, tn_tensor *a)
 {
     if (a->g)

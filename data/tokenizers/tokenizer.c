@@ -166,7 +166,7 @@ static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, ui
     return n;
 }
 
-/* Makes room for `more` ids after the first n. Room at least doubles, so appending
+/* Makes room for `more` ids after the first n. At least doubles it, so appending
    takes linear time. */
 static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *e)
 {
