@@ -62,7 +62,7 @@ tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, con
     return p;
 }
 
-/* Columns [from, from + width) of x (B,T,...), which follow what each row of the cache has. */
+/* Appends columns [from, from + width) of x (B,T,...) to each row of the cache. */
 static void append(const tn_cache *c, tn_tensor *to, const tn_tensor *x, int64_t from)
 {
     int64_t T = x->dim[1], cols = x->dim[2], width = to->dim[2];

@@ -53,7 +53,7 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
     char expected[160];
     if (!v || v->kind == TN_NULL || (v->text && !strcmp(v->text, value)))
         return;
-    bool shown = v->text && v->kind != TN_STRING; /* the message shows a string anyway */
+    bool shown = v->text && v->kind != TN_STRING; /* tn_json_refuse shows a string itself */
     snprintf(expected, sizeof expected, "%s%s%.40s", value, shown ? ", not " : "",
              shown ? v->text : "");
     tn_json_refuse(v, expected, e);

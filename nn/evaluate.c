@@ -1,7 +1,7 @@
 /* evaluate.c - loss per token, its standard error, and rows answered exactly, without gradients.
 
-   With L_r the sum of -log p over the n_r counted labels of row r of R: loss l = sum L / sum n, a
-   ratio of two sums over rows, whose standard error is, to first order,
+   There are R rows. Row r has n_r labels that count, and L_r is the sum of -log p over them. The
+   loss is l = sum L / sum n, a ratio of two sums over rows. Its standard error is, to first order,
    sqrt(R/(R-1) sum (L_r - l n_r)^2) / sum n. */
 #include "core/context.h"
 #include "core/kernels/kernels.h"
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 128 }; /* labels whose logits are held at a time */
+enum { CHUNK = 128 }; /* labels whose logits are in memory at the same time */
 
-typedef struct scored { /* a label that counts, and what the model gives it */
+typedef struct scored { /* a label that counts, and the model's score of it */
     int32_t place;      /* in the batch: row T + time */
     int32_t label;
     bool best;   /* is it the argmax? */
@@ -23,7 +23,7 @@ typedef struct scored { /* a label that counts, and what the model gives it */
 
 typedef struct chunk {
     const tn_kernels *kernels;
-    tn_tensor *logits; /* (N,V) of s[0..N), which scoring overwrites */
+    tn_tensor *logits; /* (N,V) of s[0..N). Scoring overwrites it */
     scored *s;
 } chunk;
 
@@ -57,7 +57,7 @@ static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, in
     }
 }
 
-/* The labels of a batch that count, scored. NULL when memory is out or the tape holds an error. */
+/* Scores the labels of a batch that count. NULL when memory is out or the tape holds an error. */
 static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
 {
     int64_t N = b->rows * b->width, n = 0;
@@ -88,7 +88,7 @@ typedef struct sums { /* over rows: of L, L^2, L n, n^2 */
     double l, ll, ln, nn;
 } sums;
 
-/* Adds the rows of a batch, in order. */
+/* Adds the rows of a batch to the sums, in order. */
 static void add_batch(const tn_batch *b, const scored *s, sums *sum, tn_eval *out)
 {
     for (int64_t r = 0, k = 0; r < b->rows; r++) {

@@ -1,8 +1,9 @@
-/* generate.c - continuing prompts, all rows at once, with a key/value cache.
+/* generate.c - continues prompts, all rows at once, with a key/value cache.
 
-   Rows of different length are padded on the right for the first pass: causal attention never looks
-   there, and the cache overwrites what the padding left. Every row then has its own position. A row
-   that has ended repeats its last position, which changes nothing, until all have. */
+   Rows of different length are padded on the right for the first pass. Causal attention never reads
+   the padding, and the cache overwrites it later. After the first pass every row has its own
+   position. A row that has ended repeats its last position, which changes nothing, until all rows
+   have ended. */
 #include "core/kernels/kernels.h"
 #include "core/op.h"
 #include "nn/cache.h"
@@ -14,7 +15,7 @@
 
 typedef struct row { /* of the batch */
     int64_t seen;    /* positions in the cache */
-    int32_t last;    /* token that the model gets next */
+    int32_t last;    /* the next input of the model */
     bool ended;
 } row;
 
@@ -37,7 +38,7 @@ typedef struct generation {
 
 /* ---- choosing a token ---- */
 
-/* The first of the largest. */
+/* The first of the largest numbers. */
 static int32_t largest(const generation *r, const tn_real *z)
 {
     int64_t best = 0, last = r->m->vocab - 1;
@@ -47,7 +48,7 @@ static int32_t largest(const generation *r, const tn_real *z)
     return (int32_t)best;
 }
 
-/* Likelier first; the lower id among equals. */
+/* A likelier choice is before another. Among equals the lower id is first. */
 static bool is_before(choice a, choice b)
 {
     return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
@@ -59,8 +60,8 @@ static choice middle_of(choice a, choice b, choice c)
     return is_before(c, first) ? first : is_before(c, second) ? c : second;
 }
 
-/* Puts some of c[0..n), n > 1, before all others, which are less likely, and neither are none.
-   Returns how many these are, and the sum of their weights. */
+/* Splits c[0..n), n > 1, into two parts: every choice of the first is likelier than all of the
+   second. No part is empty. Returns how many are in the first, and the sum of their weights. */
 static int64_t split(choice *c, int64_t n, double *weight)
 {
     choice pivot = n > 2                   ? middle_of(c[0], c[n / 2], c[n - 1])
@@ -68,7 +69,7 @@ static int64_t split(choice *c, int64_t n, double *weight)
                                            : c[1];
     int64_t count = 0;
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) { /* without a branch, which would be guessed wrongly */
+    for (int64_t i = 0; i < n; i++) { /* no branch: the CPU would often predict it wrongly */
         choice x = c[i];
         bool goes = !is_before(pivot, x);
         c[i] = c[count];
@@ -80,9 +81,9 @@ static int64_t split(choice *c, int64_t n, double *weight)
     return count;
 }
 
-/* Puts the fewest of the likeliest of c[0..n) whose weights add up to `share` first; or `most` of
-   them, if that is fewer. Returns how many; the least likely of these stands last. It looks only
-   where the border is, so that nothing is sorted: about 3n steps. */
+/* Moves the likeliest choices of c[0..n) to the front: as few as have a total weight of `share`,
+   and at most `most`. Returns how many. The least likely of them is the last. It only searches for
+   the border and does not sort: about 3n steps. */
 static int64_t likeliest(choice *c, int64_t n, double share, int64_t most)
 {
     int64_t from = 0, to = n;
@@ -107,8 +108,8 @@ static double sum_of(const choice *c, int64_t n)
     return sum;
 }
 
-/* The choices of a row, with weights exp((z - max) / temperature), without those whose weight is 0.
-   Returns how many. */
+/* Lists the choices of a row with weights exp((z - max) / temperature). Choices of weight 0 are
+   left out. Returns how many. */
 static int64_t weigh(const generation *r, const tn_real *z, tn_real max)
 {
     int64_t V = r->m->vocab, n = 0;
@@ -123,8 +124,8 @@ static int64_t weigh(const generation *r, const tn_real *z, tn_real max)
     return n;
 }
 
-/* Token of a row from its logits; u in (0,1) decides. Of the likeliest choices top-k stay, and of
-   these the fewest whose share reaches top-p. */
+/* Chooses the token of a row from its logits; u in (0,1) decides. The top-k likeliest choices stay.
+   Of these stay as few of the likeliest as have a share of top-p. */
 static int32_t sample(const generation *r, const tn_real *z, double u)
 {
     const tn_sampling *s = r->s;
@@ -139,7 +140,7 @@ static int32_t sample(const generation *r, const tn_real *z, double u)
     return r->choices[likeliest(r->choices, n, u * sum_of(r->choices, n), n) - 1].id;
 }
 
-/* The number that decides about the token at a position of a row. */
+/* The random number u that decides the token at a position of a row. */
 static double draw(const tn_sampling *s, int64_t r, int64_t position)
 {
     char name[64];
@@ -149,7 +150,7 @@ static double draw(const tn_sampling *s, int64_t r, int64_t position)
 
 /* ---- running the model ---- */
 
-/* Logits (B,V) of what follows position last[b] of each row of ids (B,T). NULL: see the tape. */
+/* Logits (B,V) after position last[b] of each row of ids (B,T). NULL: the tape has an error. */
 static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *last)
 {
     tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache); // (B,T,C)
@@ -159,7 +160,7 @@ static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *la
     return tn_linear(r->t, tn_embed(r->t, h, last), r->m->head, NULL, TN_OUT_IN); // (B,V)
 }
 
-/* All prompts at once. */
+/* Runs all prompts at once. */
 static tn_tensor *first_pass(const generation *r, const int32_t *const prompts[],
                              const int64_t length[], int64_t T)
 {
@@ -212,7 +213,7 @@ static bool ends_text(const generation *r, int32_t token)
     return r->s->end && *r->s->end == token;
 }
 
-/* Chooses a token for each row that goes on. Returns how many still do, or a negative TN_E*. */
+/* Chooses a token for each row that has not ended. Returns how many go on, or a negative TN_E*. */
 static int64_t choose(const generation *r, const tn_tensor *logits, const output *o, tn_error *e)
 {
     int64_t going = 0, V = r->m->vocab;

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* The weight "NAME.WHAT"; NULL once the params hold an error. */
+/* Adds the weight "NAME.WHAT". Returns NULL if the params hold an error. */
 static tn_param *add(tn_params *p, const char *name, const char *what, int ndim, int64_t d0,
                      int64_t d1)
 {

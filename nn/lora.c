@@ -1,5 +1,5 @@
-/* lora.c - adapters on layers found by name, and merging them: W = W0 + s B A, s = alpha / R.
-   Hu et al., arXiv:2106.09685; names, start and scale as PEFT has them. */
+/* lora.c - puts adapters on layers found by name, and merges them: W = W0 + s B A, s = alpha / R.
+   Hu et al., arXiv:2106.09685. Names, initial values and scale are those of PEFT. */
 #include "nn/model.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 
 /* ---- names ---- */
 
-/* A layer's name is its weight's name without ".weight", for some columns with ".NAME" added. */
+/* A layer's name is its weight's name without ".weight". A part of its columns adds ".NAME". */
 static tn_target make_target(tn_linear_layer *l, const char *columns)
 {
     if (!l || !l->w || !l->name)
@@ -70,7 +70,7 @@ bool tn_target_is_wanted(const tn_target *t, const char *names)
     return false;
 }
 
-/* Every name must match something. Returns the number of targets wanted. */
+/* Every name must match a target. Returns the number of targets that match. */
 static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
 {
     tn_target t;
@@ -117,7 +117,7 @@ int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, t
     return tn_params_count(m->params);
 }
 
-/* Takes the adapters off the layers and frees them; their factors stay in the params. */
+/* Removes the adapters from the layers and frees them. Their factors stay in the params. */
 static void forget_adapters(tn_model *m)
 {
     tn_target t;
@@ -142,7 +142,7 @@ int tn_lora_end(tn_model *m, int64_t before, tn_error *e)
     return e->code;
 }
 
-/* The factor NAME.WHAT.weight */
+/* Adds the factor NAME.WHAT.weight. */
 static tn_tensor *add_factor(tn_params *p, const char *name, const char *what, int64_t rows,
                              int64_t cols, double s)
 {
@@ -154,8 +154,7 @@ static tn_tensor *add_factor(tn_params *p, const char *name, const char *what, i
     return w;
 }
 
-/* Adds the factors of a target to the params, and makes `a` their adapter at the end of the layer's
-   list. */
+/* Adds the factors of a target to the params. Appends `a`, their adapter, to the layer's list. */
 static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, double s,
                double dropout, tn_error *e)
 {
@@ -176,7 +175,7 @@ static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, do
     return 0;
 }
 
-/* A ~ U(-1/sqrt(in), 1/sqrt(in)), with its name as stream. */
+/* A ~ U(-1/sqrt(in), 1/sqrt(in)). Its name is the stream of random numbers. */
 static void start_factor(const tn_params *p, const tn_target *t, const tn_adapter *a)
 {
     char full[256];
@@ -257,12 +256,13 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
     return 0;
 }
 
-/* W += s B A, W stored (out,in) or (in,out). */
+/* W += s B A. W is stored as (out,in) or (in,out). */
 static void merge(const tn_linear_layer *l, const tn_adapter *a)
 {
     int64_t in = a->a->dim[1], out = a->b->dim[0], rank = a->a->dim[0];
     bool in_out = l->layout == TN_IN_OUT;
-    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* steps of output, input */
+    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* from one output, input to the
+                                                                       next */
     for (int64_t o = 0; o < out; o++) {
         for (int64_t i = 0; i < in; i++) {
             double sum = 0;

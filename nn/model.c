@@ -1,4 +1,4 @@
-/* model.c - what is the same for every model family. */
+/* model.c - the part that is the same for every model family. */
 #include "core/op.h"
 #include "nn/model.h"
 
@@ -29,7 +29,7 @@ const tn_family *tn_family_find(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* Adds a token that ends a text. One outside the vocabulary is ignored: it cannot occur. */
+/* Adds a token that ends a text. A token outside the vocabulary is ignored: it cannot occur. */
 static int add_end(tn_model *m, int64_t id, tn_error *e)
 {
     for (int64_t i = 0; i < m->end_count; i++)
@@ -60,7 +60,7 @@ int tn_model_add_ends(tn_model *m, const tn_json *ids, tn_error *e)
     return e->code;
 }
 
-/* eos_token_id of config.json, or the family's, which build() left in m->end. */
+/* Reads eos_token_id of config.json. Its default is the family's, which build() put into m->end. */
 static void read_ends(tn_model *m, const tn_json *config, tn_error *e)
 {
     const tn_json *ids = tn_json_find(config, "eos_token_id");
@@ -106,7 +106,7 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
         tn_model_describe(m, e);
 }
 
-/* The model of one family in this set of weights, which it then owns. */
+/* Makes a model of one family in this set of weights. The model then owns the set. */
 static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
                          const tn_json *config, const tn_model *start, tn_error *e)
 {
@@ -128,8 +128,7 @@ static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
     return NULL;
 }
 
-/* Refuses a config that describes far more numbers than the weight files hold, or more than fit
-   into memory. */
+/* Refuses a config that describes far more numbers than the weight files or the memory can hold. */
 static int check_size(const tn_model *sketch, const tn_json *config, const char *where, tn_error *e)
 {
     char expected[160];
@@ -196,7 +195,7 @@ void tn_model_free(tn_model *m)
     free(m);
 }
 
-/* The ids or labels of a batch (B,T) on the tape. */
+/* Puts the ids or labels of a batch (B,T) on the tape. */
 static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
 {
     tn_tensor *a = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width });

@@ -10,16 +10,16 @@
 #include <string.h>
 
 struct tn_params {
-    int users; /* who made it, and optimizers: the last one frees it */
+    int users; /* its maker and optimizers; the last of them frees it */
     tn_context *context;
-    tn_param **all;   /* each its own memory: a tn_param keeps its address */
-    int64_t count;    /* weights of the set, all[0..count) */
-    int64_t kept;     /* behind them, up to `kept`: removed ones that an optimizer still knows */
-    int64_t room;     /* a power of two */
-    tn_param **table; /* finds the weights of the set by their names: 2 * room places */
-    bool sketch;      /* no weight has memory */
-    tn_adapter *adapters; /* those of tn_lora_add_layer, made last first */
-    uint64_t description; /* its hash; 0: none */
+    tn_param **all;       /* each has its own memory, so its address never changes */
+    int64_t count;        /* weights of the set, all[0..count) */
+    int64_t kept;         /* then all[count..kept): removed, but an optimizer still uses them */
+    int64_t room;         /* a power of two */
+    tn_param **table;     /* finds the weights of the set by their names: 2 * room places */
+    bool sketch;          /* no weight has memory */
+    tn_adapter *adapters; /* those of tn_lora_add_layer; the newest is first */
+    uint64_t description; /* hash of the description; 0: no description */
     tn_error error;
 };
 
@@ -80,11 +80,11 @@ void tn_params_free(tn_params *p)
 
 /* ---- the table of names ----
 
-   A weight stands at the place that the hash of its name says, or at the first free place behind
-   it. At least half of the places are free, so that a search ends soon: a model of 50,000 weights
-   that compared names one by one took 30 s to build. */
+   The hash of its name gives the place of a weight. If that is taken, the weight is at the first
+   free place after it. At least half of the places are free, so a search is short. Without the
+   table, names were compared one by one: a model of 50,000 weights took 30 s to build. */
 
-/* The place of this name, which is free if no weight has it. */
+/* The place of this name. The place is free if no weight has the name. */
 static tn_param **place_of(const tn_params *p, const char *name)
 {
     uint64_t mask = 2 * (uint64_t)p->room - 1, i = tn_stream(name) & mask;
@@ -93,8 +93,8 @@ static tn_param **place_of(const tn_params *p, const char *name)
     return &p->table[i];
 }
 
-/* Takes a weight out. Those behind it may have been pushed there by it: they find their place
-   again, up to the next free one. */
+/* Removes a weight. It may have pushed the weights after it from their places, so these are placed
+   again, up to the next free place. */
 static void forget(tn_params *p, const char *name)
 {
     uint64_t mask = 2 * (uint64_t)p->room - 1;

@@ -1,4 +1,4 @@
-/* params_file.c - a set of weights as one safetensors file, by their names. */
+/* params_file.c - saves and opens a set of weights as one safetensors file, by their names. */
 #include "nn/folders/weights.h"
 
 #include <fnmatch.h>
@@ -70,7 +70,7 @@ static void refuse_others(const tn_params *p, const char *pattern, const tn_safe
     }
 }
 
-/* Reads one weight, or only a copy of it to see that it can be read. */
+/* Reads one weight. With `try` it reads only into a copy, to see whether it can be read. */
 static void read_weight(const tn_safetensors *file, const tn_param *a, bool try, tn_error *e)
 {
     const tn_entry *entry = tn_safetensors_find(file, a->name);
@@ -85,7 +85,7 @@ static void read_weight(const tn_safetensors *file, const tn_param *a, bool try,
         tn_tensor_free(to);
 }
 
-/* All weights are tried before the first is changed. */
+/* All weights are tried before the first one changes. */
 int tn_params_open(tn_params *p, const char *pattern, const char *path, tn_error *e)
 {
     const int missing = tn_given(e, p && path, __func__);
