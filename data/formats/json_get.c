@@ -93,7 +93,7 @@ void tn_json_get_string(const tn_json *object, const char *key, const char **val
         *value = v->text;
 }
 
-/* Adds the path from the root as in RFC 6901, "/layers/3/name", cut to what fits into an error. */
+/* Adds the path from the root as in RFC 6901, "/layers/3/name". It is cut to fit into an error. */
 static void add_pointer(tn_text *t, const tn_json *v)
 {
     const tn_json *way[TN_JSON_DEPTH + 1];

@@ -1,13 +1,13 @@
 /* gpt.c - GPT-2 (Radford et al., 2019).
-   Copy this file to give tenon another family of models (for a program of your own:
-   apps/examples/own_gpt.c).
+   To add another family of models to tenon, copy this file. (For your own program:
+   apps/examples/own_gpt.c.)
 
        h = wte[ids] + wpe[0..T-1]                                    (B,T,C)
        h = h + c_proj(attention(c_attn(ln_1(h))))                    L blocks of these two lines
        h = h + c_proj(f(c_fc(ln_2(h))))                              f: gelu unless the config names another
        logits = ln_f(h) head^T                                       (B,T,V); head is wte when tied
 
-   The functions at the end of the file, in tn_family_gpt, are described in family.h. Weights have the
+   family.h describes the functions in tn_family_gpt, at the end of this file. Weights have the
    names and layouts of Hugging Face's files. */
 #include "core/op.h"
 #include "nn/family.h"
@@ -23,7 +23,7 @@ typedef struct block {
 } block;
 
 typedef struct activation {
-    const char *name, *saved; /* in a config, and as GPT-2's files name the same function */
+    const char *name, *saved; /* in a config, and in the files of GPT-2 */
     tn_tensor *(*run)(tn_tape *t, tn_tensor *a);
 } activation;
 
@@ -86,7 +86,7 @@ static tn_tensor *run_block(tn_tape *t, void *arg, tn_tensor *x)
     return tn_add(t, x, mlp(p->m, t, p->layer, x));
 }
 
-/* The same, without keeping what is in between. */
+/* The same, but the tape keeps nothing between x and the result. */
 static tn_tensor *recompute_block(tn_tape *t, place at, tn_tensor *x)
 {
     place *p = tn_keep(t, sizeof *p); /* until backward */
@@ -110,8 +110,8 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
 }
 
 /* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F
-   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. Where
-   blocks are recomputed, each leaves its last sum, and one block is run at a time. */
+   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. If
+   blocks are recomputed, each leaves only its last sum, and one block at a time has the rest. */
 static int64_t activations(const tn_model *m)
 {
     int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;
@@ -128,7 +128,8 @@ static const char *path(char out[64], int64_t layer, const char *name)
     return out;
 }
 
-/* Weights N(0, std^2), those that lead back into the sum smaller, as GPT-2 starts. */
+/* Initial weights as in GPT-2: N(0, std^2), and smaller for the weights that lead back
+   into the sum. */
 static void add_block(tn_model *m, gpt *g, int64_t i, double std)
 {
     tn_params *p = m->params;
@@ -144,7 +145,7 @@ static void add_block(tn_model *m, gpt *g, int64_t i, double std)
     b->mlp_proj = tn_linear_layer_new(p, path(s, i, "mlp.c_proj"), F, C, TN_IN_OUT, true, back);
 }
 
-/* NULL: not known. */
+/* NULL: the name is not known. */
 static const activation *find_activation(const char *name)
 {
     for (int i = 0; i < KNOWN; i++)
@@ -169,7 +170,8 @@ static const activation *read_activation(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* Unknown keys are ignored, as by Transformers, unless they contradict what is computed here. */
+/* Unknown keys are ignored, as in Transformers. Keys that contradict what this file
+   computes are refused. */
 static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
 {
     double eps = g->eps;
@@ -183,7 +185,7 @@ static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
                        "layer_norm_epsilon, the key of gpt2, to say the same", e);
 }
 
-/* A size under GPT-2's name or under the one that other models have. */
+/* Reads a size under its name in GPT-2, or under its name in other models. */
 static int64_t read_size(const tn_json *config, const char *key, const char *other,
                          int64_t otherwise, int64_t most, tn_error *e)
 {
@@ -228,7 +230,7 @@ static int build(tn_model *m, const tn_json *config, tn_error *e)
     g->blocks = calloc((size_t)L, sizeof *g->blocks);
     if (!g->blocks)
         return tn_fail(e, TN_ENOMEM, "out of memory for the model");
-    double std = m->stored ? 0 : 0.02; /* nothing is drawn where files will be read */
+    double std = m->stored ? 0 : 0.02; /* 0: files will be read, so nothing is drawn */
     g->wte = tn_embedding_new(m->params, "transformer.wte", V, C, std);
     g->wpe = tn_embedding_new(m->params, "transformer.wpe", P, C, std);
     for (int64_t i = 0; i < L; i++)
@@ -246,7 +248,7 @@ static void free_gpt(void *impl)
     free(g);
 }
 
-/* ---- what the rest of nn/ asks for ---- */
+/* ---- the functions that the rest of nn/ calls ---- */
 
 /* The four matrices of every block, and the query, key and value columns of the first. */
 static int target(const tn_model *m, int64_t i, tn_target *out)

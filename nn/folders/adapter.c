@@ -1,4 +1,4 @@
-/* adapter.c - LoRA adapters as PEFT folders: adapter_config.json and adapter_model.safetensors.
+/* adapter.c - reads LoRA adapters from PEFT's adapter_config.json and adapter_model.safetensors.
    Source: huggingface/peft, tuners/lora/config.py and layer.py, utils/save_and_load.py. */
 #include "nn/model.h"
 #include "nn/folders/weights.h"
@@ -18,7 +18,7 @@ typedef struct config {
 
 /* ---- reading ---- */
 
-/* Absent, null, false, empty: does not change what is computed. */
+/* An option that is absent, null, false or empty does not change what is computed. */
 static bool is_off(const tn_json *v)
 {
     return !v || v->kind == TN_NULL || (v->kind == TN_BOOL && v->text[0] == 'f') ||
@@ -26,7 +26,7 @@ static bool is_off(const tn_json *v)
            (v->kind == TN_STRING && !v->length);
 }
 
-/* Switches that change what is computed, in ways that are not computed here. */
+/* Refuses options that change what is computed in a way that tenon does not support. */
 static void check_switches(const tn_json *json, tn_error *e)
 {
     static const char *const off[] = {
@@ -86,8 +86,8 @@ static int read_config(config *c, tn_error *e)
     return e->code;
 }
 
-/* alpha of a layer: that of the first key of alpha_pattern that matches. Keys are regular
-   expressions, of which those are read that are names. */
+/* alpha of a layer: the value of the first key in alpha_pattern that matches. Keys are regular
+   expressions; only plain names are read. */
 static double read_alpha(const config *c, const char *layer, tn_error *e)
 {
     const tn_json *pattern = tn_json_find(c->json, "alpha_pattern");
@@ -117,7 +117,8 @@ static bool find_target(const tn_model *m, const char *name, const char *what, t
     return false;
 }
 
-/* Every tensor is the factor of a layer, and has its other half. Returns the number of layers. */
+/* Checks that every tensor is a factor of a layer, and that both factors are there. Returns the
+   number of layers. */
 static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, tn_error *e)
 {
     int64_t factors[2] = { 0 };
@@ -144,7 +145,7 @@ static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, tn_e
     return factors[1];
 }
 
-/* The rank of a layer is that of its lora_A, which is r unless there is a rank_pattern. */
+/* The rank of a layer is that of its lora_A. Without rank_pattern it must be r. */
 static int64_t read_rank(const config *c, const tn_safetensors *file, const tn_entry *a,
                          tn_error *e)
 {
@@ -157,7 +158,7 @@ static int64_t read_rank(const config *c, const tn_safetensors *file, const tn_e
     return rank;
 }
 
-/* The factors of one layer, if the file has any. */
+/* Reads the factors of one layer, if the file has them. */
 static void read_layer(tn_model *m, const config *c, const tn_safetensors *file, const tn_target *t,
                        tn_error *e)
 {

@@ -1,7 +1,8 @@
-/* adapter_checkpoint.c - the adapters of a run that was not finished: a folder checkpoint-N.
+/* adapter_checkpoint.c - reads the adapters of a checkpoint: a folder checkpoint-N of a run.
 
-   Its model.safetensors holds the factors under the names that the params have, those on columns
-   too, "transformer.h.0.attn.c_attn.q.lora_A.weight"; the metadata has the scale of each. */
+   Its model.safetensors holds the factors under their names in the params. Adapters on columns have
+   such names, too: "transformer.h.0.attn.c_attn.q.lora_A.weight". The metadata has the scale of
+   each factor. */
 #include "nn/folders/weights.h"
 #include "nn/model.h"
 
@@ -26,7 +27,7 @@ static pair find_pair(const tn_safetensors *file, const tn_target *t)
     return (pair){ find(file, t, "lora_A"), find(file, t, "lora_B") };
 }
 
-/* How many pairs there are; every tensor must be of one. */
+/* Counts the pairs. Every tensor must belong to one. */
 static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_error *e)
 {
     int64_t n = 0;
@@ -43,7 +44,7 @@ static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_err
     return n;
 }
 
-/* The scale of a factor, from the metadata. */
+/* Reads the scale of a factor from the metadata. */
 static double read_scale(const tn_safetensors *file, const tn_entry *a, tn_error *e)
 {
     const char *text = tn_safetensors_metadata(file, a->name);

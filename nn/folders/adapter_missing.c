@@ -1,12 +1,12 @@
-/* adapter_missing.c - layers that an adapter's config names and its file lacks.
-   PEFT leaves them as the base has them and warns. Source: huggingface/peft, tuners/tuners_utils.py
+/* adapter_missing.c - finds layers that an adapter's config names and its file lacks. PEFT leaves
+   them as they are in the base, and warns. Source: huggingface/peft, tuners/tuners_utils.py
    (check_target_module_exists) and peft_model.py (load_adapter). */
 #include "nn/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Does the name of a layer end with one of the strings of the list, as target_modules means it? */
+/* Does the name of a layer end with a string of the list, by the rule of target_modules? */
 static bool is_listed(const tn_json *list, const char *layer)
 {
     for (const tn_json *v = list ? list->child : NULL; v; v = v->next)
@@ -15,7 +15,7 @@ static bool is_listed(const tn_json *list, const char *layer)
     return false;
 }
 
-/* The last number of a path, "transformer.h.7.attn" 7; -1: it has none. */
+/* The last number of a path: 7 for "transformer.h.7.attn". -1: there is no number. */
 static int64_t block_of(const char *layer)
 {
     int64_t block = -1;
@@ -28,7 +28,7 @@ static int64_t block_of(const char *layer)
     return block;
 }
 
-/* layers_to_transform: a block's number or a list of them; null or empty: all. */
+/* layers_to_transform is a block's number or a list of numbers. Null or empty: all blocks. */
 static bool is_in_blocks(const tn_json *blocks, const char *layer)
 {
     int64_t n;
@@ -42,7 +42,7 @@ static bool is_in_blocks(const tn_json *blocks, const char *layer)
     return false;
 }
 
-/* A regular expression of Python, which is not read: what it names is unknown. */
+/* Is it a regular expression of Python? These are not read, so the layers they name are unknown. */
 static bool is_regex(const tn_json *v)
 {
     return v && v->kind == TN_STRING && strcmp(v->text, "all-linear");

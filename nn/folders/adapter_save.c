@@ -1,8 +1,9 @@
-/* adapter_save.c - writing adapters as PEFT reads them.
+/* adapter_save.c - writes adapters in the form that PEFT reads.
 
-   PEFT has one adapter per layer, for all of its outputs. Several on columns of a layer become one: A'
-   is their A below each other; B' is their B side by side, each in the rows of its columns, and zero
-   elsewhere. B' A' is the same function; its rank is the sum R', and alpha' = s R'. */
+   PEFT has one adapter per layer, for all of its outputs. Several adapters on columns of a layer
+   become one. A' has their A one below the other. B' has their B side by side, each in the rows of
+   its columns, and zeros elsewhere. B' A' is the same function. Its rank R' is the sum of their
+   ranks, and alpha' = s R'. */
 #include "nn/model.h"
 #include "nn/folders/weights.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The shortest end of an adapted layer's path that matches adapted layers only ("c_attn"). */
+/* The shortest end of an adapted layer's path that matches only adapted layers ("c_attn"). */
 static const char *short_name(const tn_model *m, const char *path)
 {
     for (const char *end = path + strlen(path); end > path; end--) {
@@ -89,7 +90,7 @@ static bool join(const tn_target *t, int64_t rank, joined *j)
     return true;
 }
 
-/* The factors of all layers; returns how many layers, or stops at an error. */
+/* Joins the factors of all layers. Returns how many layers. Stops at an error. */
 static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_file_type type,
                         tn_error *e)
 {
@@ -143,7 +144,7 @@ static void save_factors(const tn_model *m, const char *folder, tn_file_type typ
     free(path);
 }
 
-/* "LAYER": VALUE of the layers whose rank (or, alpha, s R') is not that of the first. */
+/* Adds "LAYER": VALUE for each layer whose rank (alpha: s R') differs from that of the first. */
 static void add_pattern(const tn_model *m, const char *key, bool alpha, double first, tn_text *out)
 {
     const char *comma = "";
@@ -161,7 +162,7 @@ static void add_pattern(const tn_model *m, const char *key, bool alpha, double f
     tn_text_add(out, "%s},\n", comma[0] ? "\n  " : "");
 }
 
-/* All that PEFT asks for, keys in order. */
+/* Writes all keys that PEFT needs, in order. */
 static void write_config(const tn_model *m, tn_text *out)
 {
     tn_target t;

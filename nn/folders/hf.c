@@ -1,4 +1,4 @@
-/* hf.c - Hugging Face folders: config.json and safetensors, read and written. */
+/* hf.c - reads and writes Hugging Face folders: config.json and safetensors. */
 #include "nn/model.h"
 #include "nn/folders/weights.h"
 
@@ -11,7 +11,7 @@ static const char HEAD[] = "lm_head.weight";
 
 /* ---- reading ---- */
 
-/* Constants that older files carry beside the weights. */
+/* Is it a constant? Older files have some beside the weights. */
 static bool is_buffer(const char *name)
 {
     static const char *const ends[] = { "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq" };
@@ -21,8 +21,8 @@ static bool is_buffer(const char *name)
     return false;
 }
 
-/* The weight a tensor of a file belongs to, whose name may lack the first part ("transformer.").
-   -1: none. */
+/* The weight that a tensor of a file belongs to; -1: none. Its name may lack the
+   first part ("transformer."). */
 static int64_t find_weight(const tn_model *m, const char *name)
 {
     for (int64_t i = 0; i < tn_params_count(m->params); i++) {
@@ -33,7 +33,7 @@ static int64_t find_weight(const tn_model *m, const char *name)
     return -1;
 }
 
-/* A head beside the embedding that it is tied to must be the same. */
+/* If the head is tied to the embedding and the file has both, they must have the same values. */
 static void check_tied_head(const tn_model *m, const tn_safetensors *file, const tn_entry *head,
                             tn_error *e)
 {
@@ -49,7 +49,7 @@ static void check_tied_head(const tn_model *m, const tn_safetensors *file, const
     tn_tensor_free(copy);
 }
 
-/* The files of a tied model may hold the head beside the embedding, or in its place. */
+/* The files of a tied model may hold both head and embedding, or only the head. */
 static void read_tied_head(const tn_model *m, const tn_weights *w, bool *done, tn_error *e)
 {
     const tn_safetensors *file;
@@ -63,7 +63,7 @@ static void read_tied_head(const tn_model *m, const tn_weights *w, bool *done, t
         done[k] = !tn_weight_read(file, head, m->head, e);
 }
 
-/* All tensors of a file; done[i]: weight i has been read. */
+/* Reads all tensors of a file. done[i] becomes true when weight i has been read. */
 static void read_file(const tn_model *m, const tn_safetensors *file, bool *done, tn_error *e)
 {
     for (int64_t i = 0; i < tn_safetensors_count(file) && !e->code; i++) {
@@ -104,7 +104,7 @@ static void read_weights(const tn_model *m, const tn_weights *w, tn_error *e)
     free(done);
 }
 
-/* Refuses a folder that is missing or lacks what a model folder has. */
+/* Refuses a folder that does not exist, or that lacks a file of a model folder. */
 static int check_folder(const char *folder, tn_error *e)
 {
     const tn_presence is = tn_path_is(folder, NULL, e);
@@ -120,7 +120,7 @@ static int check_folder(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* The tensor of a weight, whose name in a file may lack the first part. NULL: no file has it. */
+/* The tensor of a weight; NULL: no file has it. Its name in a file may lack the first part. */
 static const tn_entry *find_entry(const tn_weights *w, const char *name)
 {
     const tn_safetensors *file;
@@ -129,11 +129,11 @@ static const tn_entry *find_entry(const tn_weights *w, const char *name)
     return entry || !dot ? entry : tn_weights_find(w, dot + 1, &file);
 }
 
-/* Where config.json does not say: a head that repeats the bytes of the embedding is the
-   embedding, and so is a head without one. */
+/* For a config.json that does not decide it. The head is tied to the embedding if the files lack
+   one of the two, or if both have the same bytes. */
 static bool is_tied(const tn_weights *w, const tn_json *config)
 {
-    tn_error unknown = { 0 }; /* a family that is not known is refused later */
+    tn_error unknown = { 0 }; /* an unknown family is refused later */
     const tn_safetensors *file;
     const tn_family *family = tn_family_find(config, &unknown);
     const tn_entry *head = tn_weights_find(w, HEAD, &file);
@@ -159,7 +159,7 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
     return m;
 }
 
-/* generation_config.json, which may be absent, names tokens that end a text too. */
+/* generation_config.json may be absent. It names more tokens that end a text. */
 static void read_generation_config(tn_model *m, const char *folder, tn_error *e)
 {
     static const char name[] = "generation_config.json";

@@ -1,4 +1,4 @@
-/* weights.c - finding and reading the tensors of a Hugging Face folder. */
+/* weights.c - finds and reads the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
 #include "core/op.h"
 #include "data/formats/file.h"
@@ -33,7 +33,7 @@ static tn_safetensors *open_file(tn_weights *w, const char *folder, const char *
     return s;
 }
 
-/* The file of that name, if it is open already. */
+/* The open file of that name; NULL if it is not open. */
 static tn_safetensors *opened(const tn_weights *w, const char *name)
 {
     for (int64_t i = 0; i < w->count; i++) {
@@ -44,8 +44,8 @@ static tn_safetensors *opened(const tn_weights *w, const char *name)
     return NULL;
 }
 
-/* One line of the index: tensor v->key is in the file v->text, which is opened now if it was not.
-   Files that are not there are collected in `missing`. */
+/* Reads one line of the index: tensor v->key is in the file v->text. Opens the file if it is not
+   open. The names of missing files go into `missing`. */
 static void open_shard(tn_weights *w, const char *folder, const tn_json *v, char missing[256],
                        tn_error *e)
 {
@@ -85,7 +85,7 @@ static void open_shards(tn_weights *w, const char *folder, const tn_json *index,
         tn_fail(e, TN_EIO, "%s: files that %s names are missing:%s", folder, index_name, missing);
 }
 
-/* Do n letters of a name end as the names of files that hold weights, in some program's format? */
+/* Do the first n letters of a name end like a file of weights, of any program? */
 static bool ends_as_weights(const char *name, size_t n)
 {
     static const char *const ends[] = { ".safetensors",
@@ -106,8 +106,9 @@ static bool ends_as_weights(const char *name, size_t n)
     return false;
 }
 
-/* Packed, in parts or not loaded to the end, too: "model.safetensors.gz", "pytorch_model.bin.part".
-   Text about a file ("model.pt.md") is none, nor what a save that was killed left (".tmp"). */
+/* Does the file hold weights? Files that are packed, in parts or loaded in part count, too:
+   "model.safetensors.gz", "pytorch_model.bin.part". Texts about a file ("model.pt.md") and the
+   files of a killed save (".tmp") do not count. */
 static bool holds_weights(const char *name)
 {
     static const char *const others[] = { ".md", ".txt", ".json", ".html", ".tmp" };
@@ -119,7 +120,8 @@ static bool holds_weights(const char *name)
            (last && ends_as_weights(name, (size_t)(last - name)));
 }
 
-/* Refuses a folder with weights under names that are not read: they are not random. */
+/* Refuses a folder with weights under names that are not read: its model must not
+   start at random. */
 static int refuse_other_weights(const char *folder, tn_error *e)
 {
     const int at = tn_at_open(AT_FDCWD, *folder ? folder : ".", O_RDONLY | O_DIRECTORY);
@@ -148,7 +150,7 @@ tn_presence tn_model_weights(const char *folder, tn_error *e)
     return is == TN_ABSENT && refuse_other_weights(folder, e) ? TN_UNREADABLE : is;
 }
 
-/* The files that the index names. */
+/* Opens the files that the index names. */
 static void open_index(tn_weights *w, const char *folder, tn_error *e)
 {
     char *path = tn_path_newest(folder, index_name);

@@ -1,13 +1,14 @@
 /* checkpoint.c - loads and checks the checkpoints of a run; checkpoint_save.c writes them.
    OUT/checkpoint-N holds
 
-       model.safetensors       every trained weight, exact; a LoRA run holds its factors only, with
-                               the scale of each in the metadata, so that it is an adapter too
-       optimizer.safetensors   the state blocks by name, exact; what is double in memory is F64
-       trainer_state.json      where the run stood, and hashes of its base and its files
+       model.safetensors       every trained weight, exact. For a LoRA run these are its
+                               factors. The metadata has the scale of each: so the folder is an
+                               adapter, too
+       optimizer.safetensors   the state blocks by name, exact; double is F64
+       trainer_state.json      the step of the run, and hashes of its base and its files
        tokenizer.json, tokenizer_config.json      if the run gives its tokenizer
 
-   The base under a LoRA run is not in it. Its hash is, so that another base is refused. */
+   The base of a LoRA run is not in it, but its hash is: another base is refused. */
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
 #include "optim/run/checkpoint.h"
@@ -106,13 +107,13 @@ static int check_finite(const tn_safetensors *s, const tn_entry *entry, tn_error
     return e->code;
 }
 
-/* All weights, or all state, from their file; with write false it only checks them. */
+/* Reads all weights, or all state, from their file. If write is false, it only checks them. */
 static int fill(const tn_saved *to, const tn_safetensors *s, bool write, tn_error *e)
 {
     for (int64_t i = 0; i < to->count && !e->code; i++) {
         const tn_entry *t = &to->entries[i], *entry = entry_like(s, t, e);
         if (entry && !check_finite(s, entry, e) && write)
-            memcpy((void *)t->bytes, entry->bytes, t->size); /* our own memory, not the file's */
+            memcpy((void *)t->bytes, entry->bytes, t->size); /* our memory, not the file's */
     }
     if (!e->code && to->count != tn_safetensors_count(s))
         tn_fail(e, TN_EFORMAT, "%s: holds %" PRId64 " %s, expected the %" PRId64 " %s",
@@ -120,7 +121,7 @@ static int fill(const tn_saved *to, const tn_safetensors *s, bool write, tn_erro
     return e->code;
 }
 
-/* By its name, or by its second name, which an older run may have written. */
+/* Does def have this name, or this second name? An older run may have written the second name. */
 static bool is_named(const tn_optim_def *def, const char *name)
 {
     return !strcmp(name, def->name) || (def->also && !strcmp(name, def->also));
@@ -146,7 +147,7 @@ static int check_run(const char *path, const tn_state *s, const tn_optim *o, con
     return TN_OK;
 }
 
-/* Refuses another base. Two models may have the same names and shapes of trained weights. */
+/* Refuses another base: two models may have trained weights of the same names and shapes. */
 static int check_base(const char *path, const tn_state *s, const tn_params *p, tn_error *e)
 {
     const tn_base base = s->format > 1 ? tn_params_base(p) : s->base; /* format 1 has none */
@@ -172,7 +173,7 @@ int tn_checkpoint_check(const char *path, const tn_params *p, tn_error *e)
     return check_base(path, &s, p, e);
 }
 
-/* Checks everything before it writes anything. */
+/* Loads a checkpoint. It checks everything before it changes anything. */
 static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn_error *e)
 {
     const tn_saved saved[] = { tn_saved_weights(p), tn_saved_state(o) };
@@ -226,8 +227,8 @@ int64_t tn_checkpoint_newest(const char *folder, uint64_t run, tn_error *e)
     return newest(folder, INT64_MAX, run, e);
 }
 
-/* The path of the checkpoint that `folder` is, without slashes at its end, or of the newest in it.
-   *around becomes the folder that holds it. NULL: e says why. */
+/* The path of a checkpoint: of `folder` itself if it is one (without slashes at its end), or of the
+   newest one in it. *around becomes the folder that holds it. NULL: e has the reason. */
 static char *find_checkpoint(const char *folder, uint64_t run, char **around, tn_error *e)
 {
     const bool itself = tn_path_is(folder, TN_STATE_FILE, e) == TN_FILE;
@@ -256,7 +257,7 @@ int tn_checkpoint_load(const char *folder, tn_params *p, tn_optim *o, tn_run_sta
         load(path, p, o, r, &wrong);
     const int64_t step = path ? tn_checkpoint_number(path) : -1;
     const bool damaged = wrong.code == TN_EFORMAT || wrong.code == TN_EIO;
-    tn_error other = { 0 }; /* the first error is the one to report */
+    tn_error other = { 0 }; /* the first error is reported, not this one */
     const int64_t before = damaged && step >= 0 ? newest(around, step, r->run, &other) : -1;
     if (before >= 0)
         tn_fail(e, wrong.code, "%s; the one before is checkpoint-%" PRId64, wrong.text, before);

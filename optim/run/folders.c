@@ -1,6 +1,6 @@
 /* folders.c - finds, makes and removes the folders checkpoint-N of a run.
-   A folder named checkpoint-N is complete: it is filled under another name, flushed, and
-   renamed. */
+   A folder with the name checkpoint-N is complete, because it was filled and flushed under another
+   name before it was renamed. */
 #include "optim/run/folders.h"
 #include "data/formats/folder.h"
 #include "optim/run/trainer_state.h"
@@ -33,8 +33,8 @@ static void unfinished_name(int64_t step, uint64_t run, char out[NAME])
     snprintf(out, NAME, "%s%" PRId64 ".%016" PRIx64 "%s", prefix, step, run, unfinished);
 }
 
-/* The number after the prefix, if it is as we print it: no zero in front, 18 digits at most. Else
-   -1. *rest becomes what follows it. */
+/* The number after the prefix, if it has the form that we print: no leading zero, at most 18
+   digits. Else -1. *rest becomes the text after the number. */
 static int64_t read_number(const char *name, const char **rest)
 {
     if (strncmp(name, prefix, sizeof prefix - 1))
@@ -72,7 +72,8 @@ char *tn_checkpoint_path(const char *folder, int64_t step)
 
 /* ---- which checkpoints there are ---- */
 
-/* Reads the id of the checkpoint that is open as fd. False: it has no state, so it is none. */
+/* Reads the id of the checkpoint that is open as fd. False: it is no checkpoint, for lack
+   of a state. */
 static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *out, tn_error *e)
 {
     struct stat st;
@@ -106,7 +107,7 @@ bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_
     return there;
 }
 
-/* A checkpoint without a number may be of any run. */
+/* A checkpoint without a number may belong to any run. */
 static bool is_of(const tn_checkpoint_id *id, uint64_t run)
 {
     return !id->run || id->run == run;
@@ -151,8 +152,8 @@ void tn_checkpoint_sweep(int at, uint64_t run)
     tn_folder_names_free(names);
 }
 
-/* Renames it to unfinished before it removes the files, so that the next save finishes what is
-   interrupted here. */
+/* Renames the checkpoint to "unfinished" before it removes the files. If that is interrupted, the
+   next save removes the rest. */
 static void retire(int at, int64_t step, uint64_t run)
 {
     char name[NAME], away[NAME], other[256];
@@ -163,7 +164,7 @@ static void retire(int at, int64_t step, uint64_t run)
         tn_folder_remove(at, away, tn_checkpoint_files);
 }
 
-/* Removes the checkpoints of a run before number `below` but the last `keep` of them. */
+/* Removes the checkpoints of a run with numbers under `below`, except the last `keep` of them. */
 static void prune(int at, uint64_t run, int64_t below, int keep)
 {
     tn_error e = { 0 }; /* what cannot be read stays */
@@ -206,7 +207,7 @@ int tn_checkpoint_begin(const char *folder, const tn_run_state *r, char **path, 
     return -1;
 }
 
-/* May this run take the place of the checkpoint that is there? */
+/* May this run replace the checkpoint of that name? */
 static bool is_ours(int at, const char *name, const tn_run_state *r)
 {
     tn_error e = { 0 };
@@ -231,7 +232,7 @@ static int replace(int at, const char *folder, const char *from, const char *to,
                 folder, to);
     if (!failed && !e->code) {
         failed = tn_at_rename(at, from, at, to, 0);
-        if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* the two change places at once */
+        if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* both swap names at once */
             failed = tn_at_rename(at, from, at, to, RENAME_EXCHANGE);
             if (!failed)
                 tn_folder_remove(at, from, tn_checkpoint_files);

@@ -1,7 +1,7 @@
 /* schedule.c - the learning rate of step k = 1 .. steps.
-   The warm-up of w steps rises to the full rate at k = w; no step has rate 0. After it the
-   schedules are those of Transformers' get_scheduler at its step k - 1, so step w + 1 has the full
-   rate, too. */
+   In a warm-up of w steps the rate rises to the full rate at k = w. No step has rate 0. After the
+   warm-up the schedules are those of Transformers' get_scheduler at its step k - 1. So step w + 1
+   has the full rate, too. */
 #include "optim/run/optimizer.h"
 
 #include <math.h>

@@ -97,7 +97,7 @@ static int set(const tn_optim_def *def, const char *text, double *h, tn_error *e
     return TN_OK;
 }
 
-/* "preset=NAME": each of the settings that the name stands for. */
+/* "preset=NAME": sets each setting of the preset. */
 static int set_preset(const tn_optim_def *def, const char *text, double *h, tn_error *e)
 {
     const char *name = text + strlen(preset);
@@ -114,7 +114,7 @@ static int set_preset(const tn_optim_def *def, const char *text, double *h, tn_e
     return e->code;
 }
 
-/* A setting that has a field in tn_optim_options: it must not be repeated in `set`. */
+/* Sets a setting that has a field in tn_optim_options. It must not be repeated in `set`. */
 static int set_field(const tn_optim_def *def, const char *name, double value,
                      const tn_optim_options *options, double *h, tn_error *e)
 {
@@ -165,7 +165,7 @@ static int check(const tn_optim_def *def, const double *h, tn_error *e)
     return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : e->code;
 }
 
-/* Defaults, then presets, then fields and single settings. */
+/* First the defaults, then presets, then fields and single settings. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e)
 {
@@ -176,7 +176,7 @@ int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, d
     for (const char *const *s = given; *s && !e->code; s++)
         if (is_preset(*s))
             set_preset(def, *s, h, e);
-    if (!(options->lr <= 0) && !e->code) /* what is no number is refused below */
+    if (!(options->lr <= 0) && !e->code) /* NaN is refused below */
         set_field(def, "lr", options->lr, options, h, e);
     if (options->weight_decay >= 0 && def->decay && !e->code)
         set_field(def, def->decay, options->weight_decay, options, h, e);

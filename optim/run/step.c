@@ -1,6 +1,7 @@
 /* step.c - makes an optimizer, and takes its steps: check, clip, measure, step.
-   All gradients are checked and clipped; every unit measures, then every unit steps. What an
-   optimizer leaves over goes to AdamW, with AdamW's defaults and the schedule, at fallback_lr. */
+   All gradients are checked and clipped. Every unit measures, then every unit steps. Weights that
+   the optimizer does not train go to AdamW, with AdamW's defaults and the same schedule, at the
+   rate fallback_lr. */
 #include "core/context.h"
 #include "core/op.h"
 #include "nn/model.h"
@@ -116,7 +117,7 @@ static char *shared_memory(const tn_optim *o, int thread)
     return (char *)o->scratch + o->scratch_shared * (size_t)thread;
 }
 
-/* Unit i as `thread` runs it. */
+/* Unit i, ready to run on this thread. */
 static tn_member *member_on(tn_optim *o, int64_t i, int thread)
 {
     tn_member *m = &o->members[i];
@@ -150,7 +151,7 @@ static double sum_in_order(const double *s, int64_t n)
     return sum;
 }
 
-/* The gradient of a weight that nothing was added to is zero: its memory must say so. */
+/* If nothing was added to a gradient, it is zero. Writes these zeros into its memory. */
 static void zero_missing_gradients(tn_optim *o)
 {
     for (int64_t i = 0; i < o->count; i++)
@@ -162,7 +163,7 @@ static void zero_missing_gradients(tn_optim *o)
         }
 }
 
-/* Norm of all gradients; refuses the first weight whose gradient is not finite. */
+/* Computes the norm of all gradients. Refuses the first weight whose gradient is not finite. */
 static int check_gradients(tn_optim *o)
 {
     tn_parallel_for(o->context, o->chunk_count, square_chunk, o);

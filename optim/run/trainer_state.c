@@ -14,7 +14,7 @@
 
 enum { FORMAT = 2, MOST_BYTES = 1 << 20 };
 
-/* 2^53: exact in every reader of JSON, and sums stay within 64 bits. */
+/* 2^53: every reader of JSON has it exactly, and sums fit into 64 bits. */
 static const int64_t most_count = (int64_t)1 << 53;
 
 /* ---- the keys of the file, in its order ---- */
@@ -25,7 +25,7 @@ typedef struct field {
     const char *key;
     kind kind;
     size_t offset; /* in tn_state */
-    int64_t since; /* the format that has it first */
+    int64_t since; /* the first format that has it */
 } field;
 
 #define AT(member) offsetof(tn_state, member)
@@ -37,7 +37,7 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "tokens", COUNT, AT(run.tokens), 1 },
                                 { "planned", COUNT, AT(run.planned), 2 },
                                 { "records", COUNT, AT(run.records), 2 },
-                                { "best", LOSS, AT(run.best), 1 }, /* absent if there is none */
+                                { "best", LOSS, AT(run.best), 1 }, /* absent without a best loss */
                                 { "options", HASH, AT(run.options_hash), 1 },
                                 { "data", HASH, AT(run.data_hash), 2 },
                                 { "run", HASH, AT(run.run), 2 },
@@ -55,7 +55,7 @@ static void *place(tn_state *s, const field *f)
     return (char *)s + f->offset;
 }
 
-/* Hash of all bytes of folder/name. Format 1 has the slower hash. */
+/* Hash of all bytes of folder/name. Format 1 uses a slower hash. */
 static int hash_file(const char *folder, const char *name, int64_t format, uint64_t *hash,
                      tn_error *e)
 {
@@ -81,7 +81,7 @@ static void write_hash(tn_state *s, const field *f, const char *after, tn_text *
     tn_text_add(t, "\"%s\": \"%016" PRIx64 "\"%s", f->key, hash, after);
 }
 
-/* The last lines, with the hash of the n bytes before them. */
+/* Writes the last lines, which have the hash of the n bytes before them. */
 static int last_lines(const char *text, size_t n, char out[64])
 {
     return snprintf(out, 64, "  \"checksum\": \"%016" PRIx64 "\"\n}\n", tn_hash64(text, n, 0));
@@ -250,7 +250,7 @@ static int read_text(const char *path, const char *text, size_t size, tn_state *
 int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e)
 {
     size_t size;
-    *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field says which it is */
+    *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field has the real one */
     char *path = tn_path_join(folder, TN_STATE_FILE),
          *text = !path            ? NULL
                  : at == AT_FDCWD ? tn_file_read(path, MOST_BYTES, &size, e)

@@ -1,4 +1,4 @@
-/* units.c - which weights belong together, and the memory of their state.
+/* units.c - finds which weights belong together, and lays out the memory of their state.
    Pairs are found by name: LAYER.lora_A.weight (R,in) with LAYER.lora_B.weight (out,R). */
 #include "core/arena.h"
 #include "optim/balora.h"
@@ -38,7 +38,7 @@ double *tn_scratch_take(tn_scratch *s, int64_t n)
 
 /* ---- which weights belong together ---- */
 
-/* TN_LORA_A or TN_LORA_B by the end of the name; -1: it is not a factor's. */
+/* TN_LORA_A or TN_LORA_B, from the end of the name. -1: the name is not that of a factor. */
 static int factor_named(const char *name)
 {
     for (int x = TN_LORA_A; x <= TN_LORA_B; x++) {
@@ -49,7 +49,7 @@ static int factor_named(const char *name)
     return -1;
 }
 
-/* The trained factor of this layer; NULL: there is none. */
+/* The trained factor of this layer. NULL: the layer does not have it. */
 static const tn_param *find_factor(const tn_params *p, const char *layer, int factor)
 {
     char name[MOST_NAME + 1];
@@ -71,7 +71,7 @@ bool tn_units_balanced(const tn_optim *o, const tn_unit *u)
     return o->hyper[TN_BALORA] != 0 && u->factors == 2;
 }
 
-/* The name of what makes pairs of LoRA factors; NULL: nothing does. */
+/* The name of the method that needs pairs of LoRA factors. NULL: no method does. */
 static const char *pairs_for(const tn_optim *o)
 {
     return o->def->pairs ? o->def->name : o->hyper[TN_BALORA] != 0 ? "balora" : NULL;
@@ -102,7 +102,7 @@ static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
     return TN_OK;
 }
 
-/* A weight by itself: the optimizer's, or AdamW's if the optimizer leaves it over. */
+/* Makes the unit of a single weight. AdamW trains it if the optimizer does not. */
 static void set_single(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all)
 {
     const bool left_over = o->def->pairs || (o->def->matrices && a->w->ndim < 2);
@@ -112,8 +112,8 @@ static void set_single(tn_optim *o, tn_member *m, const tn_param *a, bool decay_
     m->unit.h = left_over ? o->fallback : o->hyper;
 }
 
-/* The unit that begins with the trained weight `a`. False at a lora_B, whose unit begins with its
-   lora_A, and where e is set. */
+/* Makes the unit that begins with the trained weight `a`. Returns false at a lora_B, because its
+   unit begins with its lora_A, and if e is set. */
 static bool set_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all, tn_error *e)
 {
     const int x = pairs_for(o) ? factor_named(a->name) : -1;
@@ -165,7 +165,7 @@ typedef struct extent { /* of a block of state */
     bool of_weight; /* or else of the unit */
 } extent;
 
-/* Block k of slot s; n = 0: there is no such block. */
+/* Size and type of block k of slot s. n = 0: there is no such block. */
 static extent extent_of(const tn_member *m, int s, int k)
 {
     const tn_unit *u = &m->unit;
@@ -191,8 +191,8 @@ size_t tn_state_block_bytes(const tn_state_block *b)
     return (size_t)b->n * (b->real ? sizeof(tn_real) : sizeof(double));
 }
 
-/* Block k of slot s, still without memory; n = 0: there is none. The block of a weight has the
-   weight's name, that of a pair the name of its layer. */
+/* Block k of slot s, still without memory. n = 0: there is no such block. The block of a weight has
+   the weight's name. The block of a pair has the name of its layer. */
 static tn_state_block block_of(const tn_member *m, int s, int k)
 {
     const extent e = extent_of(m, s, k);
@@ -205,8 +205,8 @@ static tn_state_block block_of(const tn_member *m, int s, int k)
     return b;
 }
 
-/* Gives every block its part of `state` and its place in the list; without memory yet (NULL) it
-   only counts. */
+/* Gives every block its part of `state` and its place in the list. With state NULL
+   it only counts. */
 static void lay_out_state(tn_optim *o, char *state)
 {
     o->state_room = o->state_bytes = 0;
@@ -233,9 +233,9 @@ static size_t scratch_of(const tn_member *m)
     return m->def->scratch ? aligned(m->def->scratch(&m->unit)) : 0;
 }
 
-/* Bytes of all scratch. *shared: of the area of one thread, which serves all units that keep
-   nothing; the areas come first. A unit that keeps its scratch gets its own here, if there is
-   memory yet (not NULL). */
+/* Returns the bytes of all scratch. Each thread has one area for all units that do not keep their
+   scratch. The areas come first; *shared becomes the bytes of one. A unit that keeps its scratch
+   gets its own memory here, unless scratch is NULL. */
 static size_t lay_out_scratch(tn_optim *o, char *scratch, size_t *shared)
 {
     *shared = 0;
@@ -257,7 +257,7 @@ static size_t lay_out_scratch(tn_optim *o, char *scratch, size_t *shared)
     return room;
 }
 
-/* Cuts every gradient; without memory yet (NULL) it only counts. */
+/* Cuts every gradient into chunks. While their memory is NULL, it only counts them. */
 static void cut_gradients(tn_optim *o)
 {
     o->chunk_count = 0;
@@ -271,7 +271,7 @@ static void cut_gradients(tn_optim *o)
         }
 }
 
-/* For the params of a sketch the state is listed, but gets no memory. */
+/* Takes the memory. For the params of a sketch the state is listed without memory. */
 static bool take_memory(tn_optim *o)
 {
     lay_out_state(o, NULL);
@@ -295,7 +295,7 @@ static bool take_memory(tn_optim *o)
     return true;
 }
 
-/* AdamW's rate: if the optimizer has no unit of its own, the optimizer's rate. */
+/* AdamW's rate. If AdamW has all units, it is the optimizer's rate. */
 static double fallback_rate(const tn_optim *o)
 {
     int64_t own = 0;
