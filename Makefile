@@ -209,9 +209,11 @@ install: root ## program, libraries, headers, examples, manual and completion un
 	@mkdir -p $(TO)
 	@test ! -f $(TO)/$(LIST) || { $(remove); }
 	@cd $(ROOT) && find . -mindepth 1 \( -type d -printf '%P/\n' -o -printf '%P\n' \) | LC_ALL=C sort | while read -r f; do \
-	    case $$f in */) test -d $(TO)/$$f && continue; mkdir -m 755 $(TO)/$$f ;; \
-	    *) cp -P --preserve=mode --remove-destination $$f $(TO)/$$f ;; esac || exit 1; echo $$f; done >../installed && \
-	    install -m 644 ../installed $(TO)/$(LIST) && echo "installed under $(TO)"
+	    test -d $(TO)/$$f || echo $$f; done >../installed && cp ../installed $(LIST)
+	@install -D -m 644 $(BUILD)/installed $(TO)/$(LIST) # first: then uninstall knows what a broken installation put
+	@cd $(ROOT) && while read -r f; do case $$f in */) mkdir -p -m 755 $(TO)/$$f ;; \
+	    *) cp -P --preserve=mode --remove-destination $$f $(TO)/$$f ;; esac || exit 1; done <../installed
+	@echo "installed under $(TO)"
 	@! grep -qsx $(TO)/lib /etc/ld.so.conf /etc/ld.so.conf.d/* || ldconfig || true
 uninstall: ## remove what install put under PREFIX and DESTDIR
 	@test -f $(TO)/$(LIST) || { echo "nothing is installed: there is no $(TO)/$(LIST)"; exit 1; }

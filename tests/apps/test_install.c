@@ -201,6 +201,18 @@ START_TEST(uninstall_leaves_what_was_there)
 }
 END_TEST
 
+/* A file stands where a folder must be. */
+START_TEST(uninstall_ends_a_broken_installation)
+{
+    ck_assert_int_eq(shell(&at, "mkdir -p there/share && echo >there/share/man && find there >was"),
+                     0);
+    ck_assert_int_ne(shell(&at, MAKE "install PREFIX=\"$PWD/there\" >out 2>err", at.before), 0);
+    ck_assert_int_eq(shell(&at, "test -x there/bin/tenon"), 0);
+    ck_assert_int_eq(shell(&at, MAKE "uninstall PREFIX=\"$PWD/there\"", at.before), 0);
+    ck_assert_int_eq(shell(&at, "find there | diff was -"), 0);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, version_is_one);
@@ -220,4 +232,5 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, builds_without_a_cpp_compiler);
     tcase_add_test(c, each_command_has_a_page);
     tcase_add_test(c, uninstall_leaves_what_was_there);
+    tcase_add_test(c, uninstall_ends_a_broken_installation);
 }
