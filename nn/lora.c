@@ -261,8 +261,7 @@ static void merge(const tn_linear_layer *l, const tn_adapter *a)
 {
     int64_t in = a->a->dim[1], out = a->b->dim[0], rank = a->a->dim[0];
     bool in_out = l->layout == TN_IN_OUT;
-    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* between two outputs,
-                                                                       inputs */
+    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* steps: output, input */
     for (int64_t o = 0; o < out; o++) {
         for (int64_t i = 0; i < in; i++) {
             double sum = 0;

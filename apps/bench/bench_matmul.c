@@ -1,4 +1,4 @@
-/* bench_matmul.c - tenon bench matmul: products as training has them, as a share of the peak. */
+/* bench_matmul.c - tenon bench matmul: times the products of training, as a share of the peak. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 #include "core/gemm.h"
@@ -14,8 +14,8 @@ static const struct {
 } shapes[] = { { 768, 768 }, { 2304, 768 }, { 3072, 768 }, { 768, 3072 } };
 enum { SHAPES = sizeof shapes / sizeof *shapes, ROWS = sizeof rows / sizeof *rows };
 
-/* The same product with operands stored in the ways that occur; dW is the gradient of a weight,
-   with the sum over M: C (N,K) = A^T B, A (M,N), B (M,K). */
+/* The same product, with its operands stored in the ways that training has. dW is the gradient of a
+   weight: it sums over M, C (N,K) = A^T B with A (M,N), B (M,K). */
 typedef enum layout { NN, NT, TN, DW, LAYOUTS } layout;
 static const char *const layout_names[LAYOUTS] = { "NN", "NT", "TN", "dW" };
 
@@ -34,14 +34,14 @@ static tn_product product(layout l, int64_t m, int64_t n, int64_t k, const opera
                          x->c->x, n);
 }
 
-/* GFLOP/s, the median of BENCH_RUNS after one that warms up. */
+/* GFLOP/s: the median of BENCH_RUNS runs, after one run to warm up. */
 static double rate_of(tn_context *c, const tn_product *p)
 {
     double v[BENCH_RUNS];
     double work = 2e-9 * (double)p->m * (double)p->n * (double)p->k;
     double start = now_seconds();
     tn_gemm(c, p);
-    int calls = 1 + (int)(2e-3 / (now_seconds() - start)); /* of one run: 2 ms or more */
+    int calls = 1 + (int)(2e-3 / (now_seconds() - start)); /* in one run: 2 ms or more */
     for (int i = 0; i < BENCH_RUNS; i++) {
         start = now_seconds();
         for (int j = 0; j < calls; j++)
@@ -51,7 +51,7 @@ static double rate_of(tn_context *c, const tn_product *p)
     return bench_median(v, BENCH_RUNS);
 }
 
-/* All products on one context. Without vectors only the smallest M: the others take minutes. */
+/* Prints all products on one context. Without vectors only the smallest M: others take minutes. */
 static void table(tn_context *c, bool all, const operands *x)
 {
     double mean[LAYOUTS] = { 0 }, mean_rate[LAYOUTS] = { 0 };

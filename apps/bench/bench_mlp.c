@@ -1,6 +1,6 @@
 /* bench_mlp.c - tenon bench step --mode mlp: steps of a small network.
-   784-64-64-10 with relu and cross-entropy, plain SGD, random images: work so small that what
-   surrounds the products counts. */
+   784-64-64-10 with relu and cross-entropy, plain SGD, random images. The products are so small
+   that the work around them matters. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 
@@ -19,7 +19,7 @@ static mlp mlp_new(tn_params *p)
                   tn_linear_layer_new(p, "last", HIDDEN, CLASSES, TN_OUT_IN, true, 0.2) };
 }
 
-/* Seconds that all threads of this process have computed. */
+/* Seconds of CPU time of all threads of this process. */
 static double cpu_seconds(void)
 {
     struct timespec s;

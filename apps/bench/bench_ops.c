@@ -1,4 +1,4 @@
-/* bench_ops.c - tenon bench ops: every op's large sample, forward and backward. */
+/* bench_ops.c - tenon bench ops: times the large sample of every op, forward and backward. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 
@@ -7,13 +7,13 @@
 enum { RUNS = 15 };               /* of a sample, at most */
 static const double enough = 0.5; /* seconds for one sample */
 
-/* Work of one call: operations, or bytes where they are what takes the time. */
+/* Work of one call: operations, or bytes if reading and writing them takes the time. */
 typedef struct work {
     double forward, backward;
     bool flops;
 } work;
 
-/* Multiply-adds of an op that is bound by them; 0: it is not. */
+/* Multiply-adds of an op whose time they decide. 0: they do not. */
 static double products(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
 {
     static const char *const dense[] = { "matmul", "linear", "linear_xent" };
@@ -22,12 +22,12 @@ static double products(const tn_op *op, tn_tensor *const in[], const tn_tensor *
             return (double)tn_rows(in[0]) * (double)tn_tensor_count(in[1]);
     if (!strcmp(op->name, "lora"))
         return (double)tn_rows(in[1]) * (double)(tn_tensor_count(in[2]) + tn_tensor_count(in[3]));
-    if (!strcmp(op->name, "attention")) /* scores and their product with v, causal half */
+    if (!strcmp(op->name, "attention")) /* the scores, and their product with v; causal: half */
         return (double)tn_tensor_count(out) * (double)(in[1]->dim[1] + 1);
     return 0;
 }
 
-/* Bytes of the operands and the result; of a table of which rows are picked, those rows. */
+/* Bytes of the operands and the result. Of a table only the rows that the op picks count. */
 static double bytes(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
 {
     double sum = (double)tn_tensor_count(out) * sizeof(tn_real);
@@ -39,8 +39,8 @@ static double bytes(const tn_op *op, tn_tensor *const in[], const tn_tensor *out
     return sum;
 }
 
-/* Backward does twice the work of forward: two products, or reading as much and writing as much.
-   linear_xent has its gradients ready after forward; a view moves nothing. */
+/* Backward does twice the work of forward: two products, or it reads and writes twice as much. But
+   forward of linear_xent computes the gradients already, and a view moves nothing. */
 static work work_of(const tn_op *op, tn_tensor *const in[], const tn_tensor *out)
 {
     double flops = 2 * products(op, in, out);
@@ -79,7 +79,7 @@ typedef struct timing {
     work work;
 } timing;
 
-/* Backward starts from the sum of the result: it includes writing ones into its gradient. */
+/* Backward starts from the sum of the result, so it includes writing ones into the gradient. */
 static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor *const in[])
 {
     double forward[RUNS] = { 0 }, backward[RUNS] = { 0 };
@@ -153,7 +153,7 @@ static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_err
 
 enum { CHAIN = 1000 };
 
-/* What the tape costs per op: a chain of ops on one number, where nothing else takes time. */
+/* Times the tape itself, per op: a chain of ops on one number, where nothing else takes time. */
 static void bench_overhead(tn_tape *t, tn_error *e)
 {
     double ns[RUNS];

@@ -1,13 +1,14 @@
-/* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs, beside Adam's. */
+/* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs,
+   compared with Adam's. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 
 #include <math.h>
 #include <stdio.h>
 
-enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, behind the optimizer's own */
+enum { WARM_UP = 3, STEPS = 20 }; /* WARM_UP: for memory and caches, after the optimizer's own */
 
-/* Factors (R,C) and (C,R), as lora layers have them. */
+/* Makes factors (R,C) and (C,R), the shapes of LoRA layers. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
 {
     const double bytes =
@@ -41,7 +42,7 @@ tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e)
     return p;
 }
 
-/* Gradients as backward leaves them; another scale every step. */
+/* Fills in gradients, as backward does; each step has another scale. */
 static void fill_gradients(tn_params *p, int64_t k)
 {
     for (int64_t i = 0; i < tn_params_count(p); i++) {

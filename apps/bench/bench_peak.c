@@ -1,4 +1,4 @@
-/* bench_peak.c - tenon bench peak: multiply-adds in registers, and memory. */
+/* bench_peak.c - tenon bench peak: the rate of multiply-adds in registers, and of memory. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 
@@ -8,7 +8,7 @@ enum { CHUNK = 1 << 20, CHUNKS = 128, ARRAYS = 3 }; /* bytes of a chunk; chunks 
 
 typedef struct memory {
     unsigned char *at[ARRAYS];
-    uint64_t sum[CHUNKS]; /* of what was read, so that reading it is not left out */
+    uint64_t sum[CHUNKS]; /* of what was read: without it a compiler could leave the reading out */
 } memory;
 
 static void fill(void *arg, int64_t i, int thread)
@@ -44,7 +44,7 @@ static void triad(void *arg, int64_t i, int thread)
         x[j] = y[j] + 3 * z[j];
 }
 
-/* GB/s of a body that moves `arrays` arrays. */
+/* GB/s of a function `body` that reads or writes `arrays` arrays. */
 static double memory_rate(tn_context *c, memory *m, int arrays,
                           void (*body)(void *arg, int64_t i, int thread))
 {

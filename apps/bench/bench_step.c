@@ -1,5 +1,5 @@
-/* bench_step.c - tenon bench step: whole training steps of a GPT-2.
-   Random weights, random tokens, AdamW, loss on every token. */
+/* bench_step.c - tenon bench step: times whole training steps of a GPT-2 with random weights,
+   random tokens, AdamW and loss on every token. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 #include "apps/run/need.h"
@@ -19,7 +19,7 @@ typedef struct trial {
     tn_batch batch;
 } trial;
 
-/* Tokens per row; 256 where it is not set. */
+/* Tokens per row; 256 if it is not set. */
 static int64_t width_of(const options *o)
 {
     return o->max_seq_length > 0 ? o->max_seq_length : 256;
@@ -101,7 +101,7 @@ static void trial_close(trial *t)
     tn_context_free(t->context);
 }
 
-/* One step: seconds of forward, backward and update; returns the loss. */
+/* Takes one step and returns its loss. *seconds: of forward, backward and update. */
 static double step(trial *t, int64_t k, double seconds[3], tn_error *e)
 {
     double from = now_seconds();

@@ -1,5 +1,5 @@
 /* lab_alpha.c - tenon lab alpha: final loss against the learning rate, for three alphas.
-   The layer is W0 + s A B^T with s = alpha / r: which rates survive another s? */
+   The layer is W0 + s A B^T with s = alpha / r. Which rates still work with another s? */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -11,7 +11,7 @@ static const double scales[SCALES] = { 0.25, 1, 4 };
 
 typedef struct scan {
     double rate[RATES], loss[SCALES][RATES]; /* NaN: it diverged */
-    double start;                            /* loss there */
+    double start;                            /* loss at the start */
     int scale, at;
 } scan;
 

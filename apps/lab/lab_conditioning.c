@@ -3,10 +3,10 @@
    Tong, Ma and Chi, "Accelerating ill-conditioned low-rank matrix estimation via scaled gradient
    descent", arXiv:2005.08898: the rate of ScaledGD does not depend on the condition number of X*.
 
-   As there: A_i normal with variance 1/m, singular values of X* evenly spaced, here from 1 to
-   1/kappa; the start is spectral, the R leading singular pairs of sum_i <A_i, X*> A_i, each factor
-   with the roots of the singular values; the rate is 0.5 for ScaledGD, 0.5 / sigma_1(X*) for
-   gradient descent. */
+   As in the paper, A_i is normal with variance 1/m, and the singular values of X* are evenly
+   spaced, here from 1 to 1/kappa. The start is spectral: the R leading singular pairs of sum_i
+   <A_i, X*> A_i. Each factor has the square roots of the singular values. The rate is 0.5 for
+   ScaledGD, 0.5 / sigma_1(X*) for gradient descent. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -18,7 +18,7 @@
 enum { N = 20, R = 2, M = 5 * N * R, STEPS = 1000, KAPPAS = 5, ROUNDS = 500 };
 
 static const double kappas[KAPPAS] = { 1, 10, 100, 1e3, 1e4 };
-static const double close_enough = 1e-5; /* relative error that counts as found */
+static const double close_enough = 1e-5; /* X* counts as found at this relative error */
 
 typedef struct sensing {
     double map[M][N * N];      /* A_i */
@@ -31,10 +31,10 @@ typedef struct descent {
     const sensing *s;
     double x[STEPS + 1], error[KAPPAS][STEPS + 1]; /* ||A B^T - X*|| / ||X*|| */
     int reached[KAPPAS];                           /* steps until it is close enough; -1: never */
-    int kappa;                                     /* that now runs */
+    int kappa;                                     /* index of the present one */
 } descent;
 
-/* In four lanes, which is twice as fast; n is a multiple of four. */
+/* Four sums side by side are twice as fast as one. n is a multiple of four. */
 static double dot(const double *x, const double *y, int n)
 {
     double sum[4] = { 0 };
@@ -77,8 +77,8 @@ static void apply(const double *x, bool transposed, const double *v, double *out
             out[transposed ? j : i] += x[i * N + j] * v[transposed ? i : j];
 }
 
-/* The R leading singular pairs of x, one after the other by the power method, into a and b with the
-   root of the singular value each; x loses them. */
+/* Finds the R leading singular pairs of x, one after the other, by the power method, and subtracts
+   each from x. a and b get the singular vectors times the root of the singular value. */
 static void leading_pairs(double *x, double *a, double *b)
 {
     for (int r = 0; r < R; r++) {
@@ -100,7 +100,7 @@ static void leading_pairs(double *x, double *a, double *b)
     }
 }
 
-/* The rows of x made orthonormal, by Gram and Schmidt twice. */
+/* Makes x random with orthonormal rows, by Gram-Schmidt twice. */
 static void orthonormal(const lab *l, const char *stream, double x[R][N])
 {
     lab_normal(l, stream, 1, R * N, x[0]);
@@ -146,7 +146,7 @@ static void note(void *arg, const lab_state *now)
         d->reached[d->kappa] = now->step;
 }
 
-/* The rate of the paper, or one chosen on the problem of condition 1. */
+/* The rate of the paper; for other optimizers one chosen on the problem of condition number 1. */
 static double rate_of(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e)
 {
     const bool theirs = !strcmp(how->def->name, "scaled-gd") || !strcmp(how->def->name, "sgd");

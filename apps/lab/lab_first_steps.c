@@ -1,14 +1,15 @@
-/* lab_first_steps.c - tenon lab first-steps: how far each factor moves at first from LoRA's start.
-   A = lora_B = 0, as LoRA begins, and the gradient of the product stays the same. Distances are
-   measured in the factor's own size.
+/* lab_first_steps.c - tenon lab first-steps: how far each factor moves in the first steps of LoRA.
+   At the start A = lora_B = 0. The gradient of the product stays the same. Distances are relative
+   to the size of the factor.
 
-   An invariant optimizer divides the second factor's step by the size of the first, which at step 2
-   is the rate itself. LoRA-RITE as published then moves B, whatever the rate, by
+   An invariant optimizer divides the step of one factor by the size of the other. In step 2 the
+   size of A is the rate itself. So the step of B does not depend on the rate. LoRA-RITE as
+   published moves B by
 
        ||dB|| / ||B|| = sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1)
 
-   (the bias-corrected averages of one gradient seen once by the second moment, and of one of two by
-   the first). Where B follows the new A, which is twice the old one, it is about half of that. */
+   (The second moment has averaged one gradient, and the first moment one of two, both with bias
+   correction.) If the step of B uses the new A, which is twice the old one, it is half as long. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -22,7 +23,7 @@ enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
 static const struct shape {
     int out, in;
 } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 }, { 96, 24 } };
-enum { SHAPES = sizeof shapes / sizeof *shapes, AREA = 64 * 64 }; /* of the largest */
+enum { SHAPES = sizeof shapes / sizeof *shapes, AREA = 64 * 64 }; /* of the largest shape */
 
 typedef struct motion {
     struct shape at;
@@ -32,7 +33,7 @@ typedef struct motion {
     char name[FACTORS][24];
 } motion;
 
-/* The gradient is the problem, whatever z is. */
+/* A linear loss: its gradient is the same for every z. */
 static double linear(const void *problem, const double *z, double *g)
 {
     const lab_goal *t = problem;
@@ -97,7 +98,8 @@ static void print_motion(double rate, const motion *m)
     }
 }
 
-/* The formula beside what happens, for factors of several shapes, in the form that it is of. */
+/* Prints the formula beside the measured motion, for factors of several shapes, with the settings
+   for which the formula holds. */
 static void print_formula(const lab *l, const lab_choice *chosen, const double *rates, tn_error *e)
 {
     lab_choice form = *chosen, *how = &form;

@@ -1,6 +1,6 @@
-/* lab_init_scale.c - tenon lab init-scale: final loss against the scale of the start.
-   With A = lora_B = 0 every size of B = lora_A gives the same function. The loss at the end still
-   depends on that size, unless the optimizer is invariant to scale. */
+/* lab_init_scale.c - tenon lab init-scale: final loss against the scale of the start. At the start
+   A = lora_B = 0, so every size of B = lora_A gives the same function. But the final loss depends
+   on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -10,7 +10,7 @@ enum { OUT = 17, IN = 11, R = 4, STEPS = 20, SCALES = 13, ONE = SCALES / 2 };
 
 typedef struct scan {
     double scale[SCALES], loss[SCALES]; /* NaN: it diverged */
-    double rate, start;                 /* start: loss there */
+    double rate, start;                 /* start: loss at the start */
     int at;
 } scan;
 

@@ -1,7 +1,7 @@
 /* lab_invariance.c - tenon lab invariance: one product, trained from four pairs of factors.
-   An invariant optimizer trains them as if they were one. A fifth start differs from the first by
-   rounding alone: what becomes of that (large rates amplify it) is the smallest difference that
-   means anything. */
+   An invariant optimizer trains all four in the same way. A fifth start differs from the first only
+   by rounding. Large rates amplify this difference. Differences that are smaller than this mean
+   nothing. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -10,8 +10,9 @@
 
 enum { OUT = 17, IN = 11, R = 4, STEPS = 60, PLAIN = 0, DRAWN = 4, WRITINGS = 5 };
 
-/* Start from (A T, B T^-T) with T = c H1 D H2: H1, H2 reflections (not if plain), D diagonal from
-   1/sqrt(spread) to sqrt(spread); every number is off by a random share of that size. */
+/* The start is (A T, B T^-T) with T = c H1 D H2. H1 and H2 are reflections (I if plain). D is
+   diagonal, from 1/sqrt(spread) to sqrt(spread). Every number is then wrong by a random share of
+   the size `off`. */
 static const struct writing {
     const char *name;
     double c, spread;
@@ -26,8 +27,8 @@ static const struct writing {
 typedef struct trial {
     double x[STEPS + 1], loss[WRITINGS][STEPS + 1];
     double z[WRITINGS][STEPS + 1][OUT * IN];
-    double rate, apart[WRITINGS]; /* largest difference to the product of the plain writing */
-    int writing;                  /* that now runs */
+    double rate, apart[WRITINGS]; /* largest difference from the product of the plain writing */
+    int writing;                  /* index of the present one */
 } trial;
 
 /* x = x (I - 2 v v^T / v^T v), rows of R. */
@@ -45,14 +46,14 @@ static void reflect(int rows, const double *v, double *x)
     }
 }
 
-/* x = x c H1 D H2, or with 1/c and D^-1. */
+/* x = x c H1 D H2. If inverse: with 1/c and D^-1. */
 static void write_as(const struct writing *w, const lab *l, bool inverse, int rows, double *x)
 {
     double v[2][R], c = inverse ? 1 / w->c : w->c, d[R], off[OUT * R];
     lab_normal(l, inverse ? "rounding B" : "rounding A", w->off, rows * R, off);
     lab_normal(l, "reflections", 1, 2 * R, v[0]);
     for (int k = 0; k < R; k++) {
-        d[k] = 1 + (w->spread - 1) * k / (R - 1); /* 1 .. spread, over the root of spread */
+        d[k] = 1 + (w->spread - 1) * k / (R - 1); /* 1 .. spread; divided by sqrt(spread) below */
         d[k] = (inverse ? sqrt(w->spread) / d[k] : d[k] / sqrt(w->spread)) * c;
     }
     if (w->turned)

@@ -1,6 +1,6 @@
 /* lab_paths.c - tenon lab paths: paths of optimizers on two losses of two numbers.
-   The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second,
-   Rosenbrock's valley, is no pair, so that optimizers of pairs are not there. */
+   The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second is
+   Rosenbrock's valley. It is not a pair, so optimizers of pairs cannot run on it. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -19,7 +19,7 @@ typedef struct place { /* where paths run */
     int steps;
     bool pair;
     double (*loss)(const void *problem, const double *z, double *g);
-    /* Writes the pieces of a level, at most 2; returns how many. */
+    /* Writes the pieces of a contour, at most 2. Returns how many. */
     int (*contours)(const struct place *p, double level, contour *out);
     int level_count;
     double levels[CONTOURS];
@@ -134,7 +134,7 @@ typedef struct sheet { /* a picture */
     contour contours[PLACES];
 } sheet;
 
-/* Runs the optimizers that can be there. */
+/* Runs the optimizers that can run at this place. */
 static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error *e)
 {
     int n = 0, lines = 0;

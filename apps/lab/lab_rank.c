@@ -1,5 +1,6 @@
 /* lab_rank.c - tenon lab rank: final loss against r, where the matrix to learn has rank 4.
-   Gradients then have few directions. LoRA-RITE and LoRA-Muon as published blow up beyond r = 4. */
+   Beyond r = 4 gradients have fewer directions than r. LoRA-RITE and LoRA-Muon as published then
+   diverge. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 
@@ -9,7 +10,7 @@
 
 enum { OUT = 32, IN = 24, RANK = 4, MOST = 16, STEPS = 60, FORMS = 2 * LAB_MOST };
 
-/* As their authors have them. */
+/* Optimizers in the form that their authors published. */
 static const struct published {
     const char *name, *set[4], *label;
 } published[] = {
@@ -53,7 +54,7 @@ static int run_ranks(const lab *l, scan *s, tn_error *e)
     return e->code;
 }
 
-/* The chosen optimizers, each with its published form behind it if that is another. */
+/* Lists the chosen optimizers. If the published form of one is different, it comes after it. */
 static int forms(const lab *l, scan *out)
 {
     int n = 0;

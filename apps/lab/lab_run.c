@@ -1,4 +1,4 @@
-/* lab_run.c - one run of an optimizer on two factors whose product has a loss, in plain loops. */
+/* lab_run.c - runs an optimizer on two factors whose product has a loss, in plain loops. */
 #include "apps/lab/lab.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* choice.c - finds an optimizer by name, reads --optimizers, and deals out their --opt settings. */
+/* choice.c - finds an optimizer by name, reads --optimizers, and gives each its --opt settings. */
 #include "apps/options/choice.h"
 
 #include <stdio.h>
@@ -22,8 +22,8 @@ const tn_optim_def *choice_find(const char *name, tn_error *e)
     return def;
 }
 
-/* The next of comma-separated names, without the blanks around it, into name[64]; returns what is
-   behind it. */
+/* Writes the next of comma-separated names into name[64], without blanks around it. Returns the
+   rest of the list. */
 static const char *next_name(const char *list, char *name)
 {
     list += strspn(list, " ");

@@ -1,10 +1,10 @@
-/* completion.c - the script that completes commands and options in bash, see manual.h. */
+/* completion.c - writes the script that completes commands and options in bash; see manual.h. */
 #include "apps/options/manual.h"
 #include "optim/optim.h"
 
 #include <string.h>
 
-/* A list "a,b" or "a|b" with something else between its words. */
+/* Adds a list "a,b" or "a|b" with another text between its words. */
 static void add_list(tn_text *out, const char *list, const char *between)
 {
     for (; *list; list++)
@@ -26,7 +26,7 @@ static void add_tasks(tn_text *out)
         tn_text_add(out, "%s ", tn_tasks[i]->name);
 }
 
-/* What may stand behind option i: words of its own, or none, and then bash looks for files. */
+/* Adds the words that may follow option i. If it has none, bash completes names of files. */
 static void add_values(int i, tn_text *out)
 {
     const option *row = &options_table[i];

@@ -1,4 +1,4 @@
-/* manual.c - the pages of the manual, see manual.h. */
+/* manual.c - writes the pages of the manual; see manual.h. */
 #include "apps/options/manual.h"
 #include "apps/options/options_set.h"
 
@@ -7,8 +7,7 @@
 
 /* ---- pages, in the macros of man(7) ---- */
 
-/* Text as roff takes it: what is special there is written as a name, and the dash is one that can
-   be copied into a shell. */
+/* Adds text for roff. Special characters are written by name. A dash can be copied into a shell. */
 static void add_roff(tn_text *out, const char *text)
 {
     static const struct {
@@ -27,7 +26,7 @@ static void add_roff(tn_text *out, const char *text)
     }
 }
 
-/* Text in a font: B bold, I slanted, R plain. */
+/* Adds text in a font: B bold, I slanted, R plain. */
 static void add_font(tn_text *out, char font, const char *text)
 {
     tn_text_add(out, "\\f%c", font);
@@ -71,7 +70,7 @@ static void add_option(const option *row, char letter, tn_text *out)
     tn_text_free(&help);
 }
 
-/* The first lines of a page: its name with a dash, what it is, how it is called. */
+/* Adds the first lines of a page: its name with a dash, what it is, how it is called. */
 static void add_head(const char *name, const char *says, tn_text *out)
 {
     tn_text_add(out, ".\\\" made by: tenon --man\n.TH ");

@@ -37,7 +37,7 @@ char *option_dashed(const char *name, char *out)
     return out;
 }
 
-/* Are the first n bytes of a the name b, dashes and underscores alike? */
+/* Are the first n bytes of a the name b? Dashes and underscores count as equal. */
 static bool same_name(const char *a, size_t n, const char *b, size_t length)
 {
     if (n != length)
@@ -103,7 +103,7 @@ static bool read_flag(const char *text, bool *out)
     return *out || word_in(text, strlen(text), "false,no,off,0", ",");
 }
 
-/* Sticks what was expected of row i. `where` is "FILE:LINE: --" or "--". */
+/* Sets the error "expected ..." for row i. `where` is "FILE:LINE: --" or "--". */
 static int refuse(int i, const char *text, const char *where, tn_error *e)
 {
     const option *row = &options_table[i];
@@ -141,9 +141,8 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
         *(const char **)field = text;
         break;
     case OPTION_COUNT:
-        fits =
-            read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
-            *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are the same */
+        fits = read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&
+               *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are equal */
         break;
     case OPTION_REAL:
         fits = read_real(text, (double *)field) && *(double *)field >= row->lo &&
@@ -198,14 +197,15 @@ int option_unknown(const char *name, size_t n, const command *c, const char *whe
     return tn_fail(e, code, "%s%s: unknown option; see tenon %s --help", where, word, c->name);
 }
 
-/* Is row i one of those of which two values could both be meant? Of others the last one counts. */
+/* May row i be given only once? For such rows a user could mean both values. For other rows the
+   last value counts. */
 static bool is_once(int i)
 {
     return i == OPT_data || i == OPT_task || i == OPT_adapter_path || i == OPT_config ||
            i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
 }
 
-/* One option at argv[k]. Returns how many words it took; e is set otherwise. */
+/* Reads one option at argv[k]. Returns how many words it took, or sets e. */
 static int parse_option(options *o, const command *c, int k, tn_error *e)
 {
     const char *name = o->argv[k] + 1 + (o->argv[k][1] == '-');
@@ -258,8 +258,8 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     return e->code;
 }
 
-/* One of the needed options, or of two "a|b" or "a/b" (n bytes). What is missing is described by
-   the first one's help, up to its first bracket or semicolon. */
+/* Checks one needed option, or one of two, "a|b" or "a/b" (n bytes). The error describes a missing
+   option by the help of the first, up to its first bracket or semicolon. */
 static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
 {
     const size_t first = strcspn(names, ",|/");

@@ -1,9 +1,9 @@
-/* options_file.c - config files: lines `name = value`, read and written.
+/* options_file.c - reads and writes config files: lines `name = value`.
 
-   A value is plain, 'quoted' or "quoted". A plain one ends before a blank and a #, which begins a
-   comment, and has no blanks around it. Between single quotes every character stands for itself.
-   Between double quotes \n, \r, \t, \\, \" and \xHH (a byte) stand for others, so that every value
-   can be written. */
+   A value is plain, 'quoted' or "quoted". A blank and a # end a plain value and begin a comment.
+   Blanks around a plain value do not belong to it. Between single quotes every character stands for
+   itself. Between double quotes \n, \r, \t, \\, \" and \xHH (a byte) stand for other characters, so
+   every value can be written. */
 #include "apps/options/options_set.h"
 #include "core/utf8.h"
 
@@ -17,7 +17,7 @@ static const char escape_letter[] = "nrt\\\"", escaped[] = "\n\r\t\\\"";
 
 /* ---- writing ---- */
 
-/* Bytes of the character at s if it may stand as it is; 0: its first byte is written as \xHH. */
+/* Bytes of the character at s if it is written unchanged. 0: its first byte is written as \xHH. */
 static size_t plain_length(const char *s)
 {
     uint32_t code;
@@ -32,7 +32,7 @@ static bool has_control(const char *s)
     return *s != 0;
 }
 
-/* Is there no blank at either end, and anything at all? */
+/* Is the text not empty, without a blank at either end? */
 static bool is_trimmed(const char *s)
 {
     const size_t n = strlen(s);
@@ -67,7 +67,7 @@ void options_line(const char *name, const char *value, tn_text *out)
 
 /* ---- reading ---- */
 
-/* Cuts blanks and a pair of quotes off a name, in place. */
+/* Removes the blanks and the pair of quotes around a name, in place. */
 static char *trimmed(char *s)
 {
     s += strspn(s, blanks);
@@ -82,14 +82,14 @@ static char *trimmed(char *s)
     return s;
 }
 
-/* The value of a hexadecimal digit; -1: it is none. */
+/* The value of a hexadecimal digit. -1: it is not such a digit. */
 static int hex_value(char c)
 {
     const char *known = c ? strchr(hex_digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
     return known ? (int)(known - hex_digits) : -1;
 }
 
-/* The character of the escape at s, which has *taken characters; 0: s is no known escape. */
+/* The character that the escape at s stands for; 0: unknown. *taken becomes the escape's length. */
 static char unescape(const char *s, size_t *taken)
 {
     const char *known = s[1] ? strchr(escape_letter, s[1]) : NULL;
@@ -100,7 +100,7 @@ static char unescape(const char *s, size_t *taken)
     return low < 0 ? 0 : (char)(16 * high + low);
 }
 
-/* Takes the quotes off a value that begins with one, in place. */
+/* Removes the quotes around a value that begins with a quote, in place. */
 static int read_quoted(char *value, const char *where, tn_error *e)
 {
     const char quote = *value;
@@ -129,7 +129,7 @@ static int read_quoted(char *value, const char *where, tn_error *e)
     return 0;
 }
 
-/* Ends a plain value before its comment and the blanks around it. */
+/* Cuts off the comment after a plain value, and the blanks before it. */
 static char *read_plain(char *value)
 {
     for (char *s = value; *s; s++)

@@ -1,4 +1,4 @@
-/* options_help.c - prints --help and values, and suggests a name for an unknown one. */
+/* options_help.c - prints --help and values, and suggests the nearest name for an unknown one. */
 #include "apps/options/options_set.h"
 #include "apps/run/show.h"
 #include "optim/optim.h"
@@ -7,7 +7,7 @@
 
 enum { HELP_COLUMN = 34, COLUMNS = 100, INDENT = 18 };
 
-/* Adds words behind `column` columns of a line; what would pass COLUMNS goes on new lines, indented. */
+/* Adds words to a line of `column` columns. Words beyond COLUMNS go to new lines, indented. */
 static int wrap(tn_text *out, int column, int indent, const char *words)
 {
     for (const char *s = words; *s;) {
@@ -52,7 +52,7 @@ bool option_is_needed(const option *row, const command *c)
     return word_in(row->name, strlen(row->name), c->needs, ",|/");
 }
 
-/* An option: short alias, name, value, help, default. */
+/* Adds the help of an option: short alias, name, value, help, default. */
 static void option_help(const option *row, char letter, tn_text *out)
 {
     char left[160], name[64], brief[8] = "   ";
