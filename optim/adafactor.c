@@ -13,14 +13,14 @@
        X_t = (1 - eta lambda) X_{t-1} - alpha U / max(1,rms(U)/d)  (7)  lambda on weights that decay
 
    Cost: three passes. State: R and C, one number per row and one per column.
-   Claims: a scaling c of the rank turns G into G / c. That leaves (6) alone, and (2) makes the step
-   follow c. This is exact while both factors are larger than eps2 and the gradients larger than
-   eps1; torch's eps1 is 1e-7 in single precision, which is too large for it. Rotations break it:
-   (5) looks at entries.
-   Traps: at t = 1, w = 1, so the zeros in which the state starts do not count. A weight that is
+   Claims: a scaling c of the rank turns G into G / c. (6) does not change by that, and (2) makes
+   the step follow c. This is exact while both factors are larger than eps2 and the gradients larger
+   than eps1; torch's eps1 is 1e-7 in single precision, which is too large for it. Rotations break
+   it: (5) looks at entries.
+   Traps: at t = 1 w is 1, so the initial zeros of the state do not count. A weight that is
    zero, as lora_B at the start, grows by at most eps2 rho per step and stays small for long. (1) is
-   a schedule of its own: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the
-   paper's eps1 = 1e-30 is zero in single precision; 0/0 in (6) then counts as 0. */
+   also a schedule: from step 1/eta^2 on, the rate falls as 1 / sqrt(t). The square of the paper's
+   eps1 = 1e-30 is zero in single precision; 0/0 in (6) then counts as 0. */
 #include "optim/algebra/norm.h"
 #include "optim/optim.h"
 

@@ -19,7 +19,7 @@
    Cost: one pass. State: m and v, like each weight; with AMSGrad w, too.
    Claims: nothing but signed permutations of the rank: the square in (3) looks at single entries.
    Trap: eps is added after the division in sqrt(v^) = sqrt(v_t) / sqrt(1 - beta2^t). Files that add
-   it before (scaled_adam.c) have another eps in effect. */
+   it before (scaled_adam.c) have a different effective eps. */
 #include "optim/adam.h"
 
 #include <math.h>

@@ -4,11 +4,11 @@
 
 #include "optim/optim.h"
 
-/* The first of .hyper. The last one is of adam.c and adamw.c only; other pages have settings of
-   their own in its place. */
+/* The first of .hyper. Only adam.c and adamw.c have the last one. Other pages have other settings
+   in its place. */
 enum { TN_ADAM_LR, TN_ADAM_BETA1, TN_ADAM_BETA2, TN_ADAM_EPS, TN_ADAM_DECAY, TN_ADAM_AMSGRAD };
 
-/* What is done about the moments' start from zeros. */
+/* How a step corrects the start of the moments at zero. */
 typedef enum tn_bias {
     TN_BIAS_CORRECTED, /* (5) of adam.c, as torch */
     TN_BIAS_BUT_EPS,   /* (7) */
@@ -22,8 +22,8 @@ typedef struct tn_adam {
     tn_real *top; /* AMSGrad's w of (6), or NULL */
     /* The decay, of weights that decay: */
     double coupled; /* lambda of (1); 0: none */
-    double shrink;  /* what x_{t-1} is multiplied by; 1: no decay before the step */
-    double fade;    /* share of x_t that is taken off after the step; 0: none */
+    double shrink;  /* factor of x_{t-1}; 1: no decay before the step */
+    double fade;    /* share of x_t that is subtracted after the step; 0: none */
 } tn_adam;
 
 /* The equations of adam.c for factor k of u. The first two slots of u are m and v. */

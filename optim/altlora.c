@@ -11,10 +11,11 @@
        X' = X_{t-1} - eta / (1 - beta1^t) M_t                      (4)
        X_t = (1 - eta lambda) X'                                   (5)   on weights that decay
 
-   Order (setting alternate): 1 is lora_B, lora_A, lora_B, ...; f is f steps of lora_B, then f of
-   lora_A (the authors' trainer has 10); 0 is both in every step, lora_A first, then lora_B with the
-   new lora_A. For X = A and delta = 0, s (g C / s^2) B^T is G P_B: of all motions that A can make,
-   it is the nearest to G = dL/dW. M T B^T is M B_old^T P_B, so the momentum is projected, too.
+   The setting alternate is the order. 1: lora_B, lora_A, lora_B, ... f: f steps of lora_B, then f
+   steps of lora_A (the authors' trainer has 10). 0: both in every step, lora_A first, then lora_B
+   with the new lora_A. For X = A and delta = 0, s (g C / s^2) B^T is G P_B: of all motions that A
+   can make, it is the nearest to G = dL/dW. M T B^T is M B_old^T P_B, so the momentum is projected,
+   too.
    Cost: four products of n r^2 and one eigenproblem of size r for the factor that moves. State: M
    and the partner's last value, like each weight.
    Claims: at delta = 0 the product moves the same for every basis that the pair is written in. With

@@ -15,8 +15,8 @@ typedef struct tn_balance {
    False: the product lacks rank, so K and L do not exist. */
 bool tn_balance_of(const tn_unit *u, char *memory, tn_balance *out);
 size_t tn_balance_bytes(const tn_unit *u);
-/* Balances the pair u; nearest: by the least change (balora=2). Does nothing where the product
-   lacks rank. memory: tn_balance_bytes(u). */
+/* Balances the pair u; nearest: with the least change (balora=2). Does nothing if the product lacks
+   rank. memory: tn_balance_bytes(u). */
 void tn_balora(const tn_unit *u, bool nearest, char *memory);
 
 #endif

@@ -11,9 +11,9 @@
 
    phi(z) = z, or min(z, clamp) if clamp is above 0.
    Cost: one pass, two norms. State: m and v, like each weight.
-   Claims: a scaling c of the rank turns g into g / c. That leaves (4) alone, and (5) makes the step
-   follow c. This is exact for eps -> 0 without decay, while neither factor is zero. Rotations break
-   it, as they break Adam.
+   Claims: a scaling c of the rank turns g into g / c. (4) does not change by that, and (5) makes
+   the step follow c. This is exact for eps -> 0 without decay, while neither factor is zero.
+   Rotations break it, as they break Adam.
    Traps: at lora_B = 0 its first step has q = 1, whatever the scale. Two libraries leave out (3)
    and clamp at 10; that is bias_correction=0 clamp=10. */
 #include "optim/algebra/norm.h"

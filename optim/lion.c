@@ -10,7 +10,8 @@
    gradient's size or basis.
    Traps: sign(0) = 0, so lora_A does not move in the first step from lora_B = 0, where its gradient
    is exactly zero. (1) uses the old momentum. There is no bias correction: c_1 is small, but only
-   its sign matters. The authors use rates 3 to 10 times below AdamW's, and decays as much above. */
+   its sign matters. The authors use AdamW's rate divided by 3 to 10, and its decay multiplied by
+   the same number. */
 #include "optim/optim.h"
 
 enum { LR, BETA1, BETA2, DECAY };

@@ -17,11 +17,11 @@
    are
        A = A - eta/2 M K,  K = T (T^T M^T M T)^-1/2 T^T            (9')
    (8) carries the unmagnified gradients from basis to basis: times T, it is (8) of rite.c with g T
-   in the place of S. (m) is the paper's. It adds up raw gradients of factors that have moved since.
-   Where a direction of B has become small, S^-1/2 blows up what was added when it was large, and
-   the next step makes that direction smaller still. (d) leaves no cross term: the product moves by
-   at most eta/2 (||O_A|| + ||O_B||). cut (a) drops directions of rounding alone, in T and in (Z^T
-   Z)^-1/2.
+   in the place of S. (m) is the paper's. It adds up raw gradients, but the factors have moved
+   since. If a direction of B has become small, S^-1/2 enlarges what was added when it was large.
+   The next step then makes that direction even smaller. (d) leaves no cross term: the product moves
+   by at most eta/2 (||O_A|| + ||O_B||). cut (a) drops directions of rounding alone, in T and in
+   (Z^T Z)^-1/2.
    Cost: four products of (m + n) r^2 and four eigenproblems of size r per pair; (8) adds two
    products, (d) one and a half and an eigenproblem. State: M, the factor before the step, and its T
    T^T; with (m) M alone; none at beta = 0.

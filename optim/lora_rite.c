@@ -26,9 +26,10 @@
 
    (6), (8): b1 and b2 are q / (1 + q) with q = beta + beta^2 + ... + beta^(t-1), beta = beta1,
    beta2. Such averages are Adam's bias corrected ones.
-   (c): V averages N = 1 / (1 - b2) gradients. While N is small, V is not known well. So c gradients
-   more count as seen, as long in every direction as V's longest one. Then (7) stretches none by
-   more than sqrt((N + c) / c) against that one. cut (a) drops directions of rounding alone.
+   (c): V averages N = 1 / (1 - b2) gradients. While N is small, V is not known well. So (c) counts
+   c more gradients, which have V's largest length in every direction. Then (7) stretches no
+   direction by more than sqrt((N + c) / c) relative to the longest one. cut (a) drops directions of
+   rounding alone.
    (d): if both factors take D from the old values, A B^T moves by -eta (D_A B^T + A D_B^T) and by a
    cross term, eta^2 D_A D_B^T = eta^2 M_A T_B^T T_A M_B^T. The halves have the lengths eta ||M||.
    The cross term has no bound: T_A is large where A is small. So B waits until A has become A', and

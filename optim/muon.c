@@ -16,8 +16,8 @@
    rms; 2 is sqrt(m/n), torch's spectral_unclamped.
    Cost: ns_steps (2 m n s + s^3) multiply-adds with s = min(m,n): for 768 x 3072 and five rounds 20
    G, 0.5 s on one core. State: B, like each weight.
-   Claims: rotations of the rank pass through (4). A scaling of a factor does not change its step,
-   so the product moves by another amount.
+   Claims: a rotation of the rank only rotates the result of (4). A scaling of a factor does not
+   change its step, so the product moves by another amount.
    Traps: scale 0 depends on how a factor is stored: lora_B (m,r) gets sqrt(m/r), lora_A (r,n) gets
    1. lora_A does not move in the first step from lora_B = 0: U = 0 gives O = 0. Embeddings are
    matrices here; Jordan leaves them and the output layer to Adam. */
@@ -44,8 +44,8 @@ static size_t scratch(const tn_unit *u)
     return (size_t)most * sizeof(tn_real);
 }
 
-/* c (m,n) = a b, or c + a b if add. a is (m,k) and b is (k,n), row-major; at, bt: what is stored is
-   the transpose. False: memory is out. */
+/* c (m,n) = a b, or c + a b if add. a is (m,k) and b is (k,n), row-major; at, bt: the transpose is
+   stored. False: memory is out. */
 static bool multiply(const tn_unit *u, int64_t m, int64_t n, int64_t k, const tn_real *a, bool at,
                      const tn_real *b, bool bt, bool add, tn_real *c)
 {
@@ -92,8 +92,8 @@ static void momentum(const tn_unit *u, int k, tn_real *restrict out)
         out[i] *= share; /* (3) */
 }
 
-/* If memory is out for a product, the matrix stays as it is. (This does not happen in training: the
-   forward pass, which takes more, came before.) */
+/* If memory is out for a product, the matrix stays as it is. (This does not happen in training,
+   because the forward pass before takes more memory.) */
 static void step_factor(tn_unit *u, int k)
 {
     const tn_factor *f = &u->f[k];

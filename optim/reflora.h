@@ -8,7 +8,7 @@
 /* The settings after those of Adam. */
 enum { TN_REFLORA_ADAMW = TN_ADAM_DECAY + 1, TN_REFLORA_WARMUP, TN_REFLORA_INTERVAL };
 
-/* Whether a pair is balanced after that many steps: after warmup_steps, and then after every
+/* Is a pair balanced after that many steps? It is after warmup_steps, and then after every
    interval-th step. */
 bool tn_reflora_turn(const tn_unit *u, int64_t steps);
 /* AdamW of adamw.c on g for factor x, or X = (1 - eta lambda) X - eta g if adamw is 0. */

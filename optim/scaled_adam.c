@@ -19,7 +19,7 @@
    - When the weights decay. decay_after 1: by (6). 0: (5) begins with (1 - eta lambda) X_{t-1}.
    - The order. gauss_seidel 1: B = lora_A moves first, then A with the new B in (1). 0 (the paper):
      both C are from before the step. The gradients are from before the step either way.
-   - What C is without an inverse. fallback 0: the pseudo-inverse. 1: the identity. 2: the identity
+   - C, if there is no inverse. fallback 0: the pseudo-inverse. 1: the identity. 2: the identity
      if ||Y^T Y|| is at most 1e-6.
 
    Cost: two products of n r^2 per factor and one eigenproblem of size r. State: m and v, like each

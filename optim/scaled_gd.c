@@ -14,7 +14,7 @@
    - When the weights decay. decay_after 1 (GPT-2 file): after the step, a = 1 - eta lambda and
      b = eta a in (2). 0 (Mistral, Mix-of-Show, torch.optim.SGD under PEFT): with the step, b = eta.
      -1 (Object_Generation): before all else, (3) comes before (1), and a = 1, b = eta.
-   - What C is without an inverse. fallback 0: the pseudo-inverse. 1: the identity. 2: the identity
+   - C, if there is no inverse. fallback 0: the pseudo-inverse. 1: the identity. 2: the identity
      if the norm of the Gram matrix is at most 1e-6.
 
    Cost: three products of n r^2 per factor and one eigenproblem of size r. State: none.

@@ -4,8 +4,8 @@
 
 #include "optim/algebra/preconditioner.h"
 
-/* c (r,r): C of (1) for factor x, from the partner of x as it is now. Without an inverse it is what
-   `fallback` says in scaled_gd.c. work: tn_preconditioner_work(r) doubles. */
+/* c (r,r): C of (1) for factor x, from the partner of x as it is now. If there is no inverse,
+   `fallback` decides (see scaled_gd.c). work: tn_preconditioner_work(r) doubles. */
 void tn_scaled_gd_inverse(const tn_unit *u, int x, double delta, double fallback, double *work,
                           double *c);
 

@@ -7,8 +7,8 @@
        x_t = x_{t-1} - eta d_t                                     (4)
 
    Cost: one pass. State: v, like each weight; none without momentum.
-   Claims: rotations of the rank change nothing, because (1) to (4) are linear. A scaling c changes
-   the steps of the two factors to 1/c^2 and c^2 of themselves.
+   Claims: rotations of the rank change nothing, because (1) to (4) are linear. A scaling c
+   multiplies the steps of the two factors by 1/c^2 and c^2.
    Trap: the dampening tau does not act in the first step. */
 #include "optim/optim.h"
 

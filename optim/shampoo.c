@@ -16,8 +16,9 @@
    eigenvalue below eps counts as eps.
    Cost: m n (m + n) multiply-adds twice, and an eigenproblem of each side. State: L and R, in
    double; their roots, too, if interval is above 1.
-   Claims: rotations of the rank turn L or R along. A scaling of the rank makes one factor small and
-   its gradient large. (3) hardly sees that, so the step does not follow the factor.
+   Claims: a rotation of the rank rotates L or R in the same way. A scaling of the rank makes one
+   factor small and its gradient large. (3) hardly depends on the size of the gradient, so the step
+   does not follow the factor.
    Traps: the sums only grow, so the steps shrink as 1 / sqrt(t). eps is absolute and decides where
    gradients are below its root. What libraries call Shampoo often has averages in (1) and (2), the
    length of another optimizer's step, or exponent -1/2 on both sides. */

@@ -8,8 +8,8 @@
        A_t = AdamW(A', g_A, eta)                                   (2)
        B_t = AdamW(B_{t-1}, g_B, eta)                              (3)
 
-   n / m is the ratio of the sizes of A and B. In the first step in which the condition of (1) is
-   false, (1) ends for that pair, for good.
+   n / m is the ratio of the sizes of A and B. When the condition of (1) is false for the first
+   time, (1) ends for that pair. It never begins again.
    Cost: two norms while (1) lasts. State: as Adam, and one number per pair: 1 when (1) has ended.
    Claims: nothing but signed permutations of the rank, as Adam.
    Traps: with lora_B = 0 the condition of (1) holds at first. If lora_B never grows that far, A

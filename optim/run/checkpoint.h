@@ -15,8 +15,8 @@ typedef struct tn_saved {
 tn_saved tn_saved_weights(const tn_params *p);
 tn_saved tn_saved_state(const tn_optim *o);
 
-/* Refuses a NULL (see tn_given), params other than the optimizer's, those of a sketch, and weights
-   that are no longer the optimizer's (tn_units_check). */
+/* Refuses NULL (see tn_given), params that are not those of the optimizer, params of a sketch, and
+   weights that the optimizer no longer trains (tn_units_check). */
 int tn_checkpoint_given(const char *folder, const tn_params *p, const tn_optim *o,
                         const tn_run_state *r, const char *function, tn_error *e);
 
