@@ -1,5 +1,5 @@
 /* arena.c - the tape's memory: an arena for results, a pool of buffers for gradients.
-   Both keep what they have taken from the system (I13). */
+   Both keep the memory that they have taken from the system (I13). */
 #include "core/tape.h"
 
 #include <stdlib.h>
@@ -42,23 +42,24 @@ void tn_pages_free(void *pages, size_t bytes)
 
 /* ---- arena ----
 
-   One range of addresses, as large as the memory of the machine, is reserved at once. Its beginning
-   becomes memory, as far as it is needed:
+   One range of addresses, as large as the memory of the machine, is reserved at once. Memory is put
+   behind its beginning, as much as is needed:
 
        base          used        high            ready                        size
         |-- results --|-- kept ----|-- untouched ---|---- addresses alone --------|
 
-   A step that needs more than every step before it therefore finds the rest right after it. The pages
-   of [0, high) have been touched: they are the memory that is taken, and are kept for the next step.
+   If a step needs more than all steps before it, the rest comes right after. The pages of [0, high)
+   have been touched: they are the memory that is taken, and they are kept for the next step.
 
    If addresses are limited (RLIMIT_AS), or the system reserves none, the arena has several chunks.
-   What does not fit at the end of one begins the next. When the arena is empty, several chunks become
-   one: otherwise a step that is a little longer than the last would find every chunk too small. */
+   A result that does not fit at the end of one chunk begins the next chunk. When the arena is
+   empty, several chunks become one: otherwise a step that is a little longer than the last would
+   find every chunk too small. */
 
-/* Bytes that become memory at a time. The system gives pages only for those that are touched. */
+/* So many bytes become memory at a time. The system gives pages only for bytes that are touched. */
 enum { STEP = 64 << 20 };
 
-/* Addresses without memory behind them. NULL if there are none. */
+/* Reserves addresses without memory behind them. NULL if the system refuses. */
 static char *reserve(size_t size)
 {
     struct rlimit limit;
@@ -71,7 +72,7 @@ static char *reserve(size_t size)
     return range;
 }
 
-/* Makes the first `bytes` of a chunk memory. */
+/* Puts memory behind the first `bytes` of a chunk. */
 static bool make_ready(tn_chunk *c, size_t bytes)
 {
     size_t ready = round_up(bytes, STEP); /* of a range, whose size is a multiple of this */
@@ -131,8 +132,7 @@ void *tn_arena_take(tn_arena *a, size_t bytes)
     a->most = a->taken > a->most ? a->taken : a->most;
     a->at = at;
 #ifdef TN_DEBUG
-    memset(taken, 0xff,
-           bytes); /* NaN, so that an element that is read before it is written is seen */
+    memset(taken, 0xff, bytes); /* NaN shows an element that is read before it is written */
 #endif
     return taken;
 }
@@ -160,8 +160,8 @@ void tn_arena_free(tn_arena *a)
 
 /* ---- gradients ---- */
 
-/* The smallest free buffer that is large enough. If there is none, the largest free one, which a new
-   buffer then replaces: otherwise buffers of changing sizes would become more and more. */
+/* The smallest free buffer that is large enough. If there is none: the largest free one, which a
+   new buffer then replaces. Otherwise buffers of changing sizes would become more and more. */
 static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
 {
     tn_buffer *fit = NULL, *largest = NULL;
@@ -177,7 +177,7 @@ static tn_buffer *choose_buffer(tn_buffers *p, size_t bytes)
     return fit ? fit : largest;
 }
 
-/* An entry for one more buffer, without memory yet. */
+/* Adds an entry for one more buffer, still without memory. */
 static tn_buffer *add_buffer(tn_buffers *p)
 {
     void *list = p->list;

@@ -1,19 +1,19 @@
 /* arena.h - the tape's memory: an arena for results, a pool for gradients. Internal header.
-   Memory is taken from an arena bit by bit, and given back all at once. */
+   Memory is taken from an arena piece by piece, and given back all at once. */
 #ifndef TN_ARENA_H
 #define TN_ARENA_H
 
 #include "core/core.h"
 
 /* Zero-filled memory on a 64-byte boundary; NULL when memory is out. A large piece is in huge pages.
-   Keep it and use it again: the first touch of a 4 KiB page costs 0.8-1.5 us. */
+   Keep it and use it again, because the first touch of a 4 KiB page costs 0.8-1.5 us. */
 void *tn_pages_new(size_t bytes);
 void tn_pages_free(void *pages, size_t bytes);
 
 typedef struct tn_chunk { /* drawn in arena.c */
     char *base;
     size_t size;  /* bytes of addresses */
-    size_t ready; /* of which this many are memory, touched or not */
+    size_t ready; /* so many of them are memory, touched or not */
     size_t high;  /* the most bytes ever used */
 } tn_chunk;
 
@@ -25,14 +25,14 @@ typedef struct tn_place {
 typedef struct tn_arena { /* starts as { 0 } */
     tn_chunk *chunks;
     size_t count, room;
-    tn_place at;  /* where the next bytes are taken */
+    tn_place at;  /* the place of the next bytes */
     size_t taken; /* bytes that have been touched: now, */
     size_t most;  /* and the most there ever were */
 } tn_arena;
 
 /* 64-byte aligned, not cleared. NULL when memory is out. */
 void *tn_arena_take(tn_arena *a, size_t bytes);
-/* Back to a place that was a->at, or to { 0 }. */
+/* Goes back to a place that was a->at before, or to { 0 }. */
 void tn_arena_rewind(tn_arena *a, tn_place to);
 void tn_arena_free(tn_arena *a);
 

@@ -14,11 +14,11 @@ typedef struct tn_pool tn_pool;
 tn_pool *tn_pool_new(int threads);
 void tn_pool_free(tn_pool *p);
 int tn_pool_threads(const tn_pool *p);
-/* What tn_parallel_for and tn_thread_memory do. */
+/* These do the work of tn_parallel_for and tn_thread_memory. */
 int tn_pool_run(tn_pool *p, int64_t n, void (*body)(void *arg, int64_t i, int thread), void *arg);
 void *tn_pool_memory(tn_pool *p, int thread, int scratch, size_t bytes);
-/* Gives the pool to the calling thread, until it has called leave as often as enter. False if
-   another thread has the pool (I12). */
+/* Gives the pool to the calling thread until each enter has had its leave. False if another thread
+   has the pool (I12). */
 bool tn_pool_enter(tn_pool *p);
 void tn_pool_leave(tn_pool *p);
 
@@ -26,7 +26,7 @@ struct tn_context {
     tn_pool *pool;
     const tn_kernels *kernels;
     uint64_t seed;
-    atomic_int users; /* the caller who made it, tapes and params: the last one frees it */
+    atomic_int users; /* its maker, tapes and params; the last of them frees it */
 };
 
 #define TN_BUSY "the context runs on another thread; expected one thread at a time"

@@ -1,4 +1,4 @@
-/* error.c - the sticky error: one line of text, which escapes what names and files hold. */
+/* error.c - the sticky error: one line of text, in which names and texts of files are escaped. */
 #include "core/core.h"
 #include "core/utf8.h"
 
@@ -7,7 +7,7 @@
 typedef struct line {
     char *s;
     size_t room, n;
-} line; /* n: bytes of the whole text, also of what did not fit */
+} line; /* n: bytes of the whole text, with those that did not fit */
 
 static void add(void *arg, const char *bytes, size_t n)
 {
@@ -20,10 +20,10 @@ static void add(void *arg, const char *bytes, size_t n)
     l->n += n;
 }
 
-enum { SHORTEST = 24 }; /* the fewest bytes that a string is cut to */
+enum { SHORTEST = 24 }; /* a string is not cut to fewer bytes */
 
-/* Writes one line of at most `room` bytes. A string that is too long, usually a path, loses its
-   middle, so that the reason after it stays. */
+/* Writes one line of at most `room` bytes. If a string (usually a path) is too long, its middle is
+   left out, so that the reason after it stays. */
 static void write_line(char *out, size_t room, const char *format, va_list args)
 {
     line l;

@@ -1,7 +1,8 @@
-/* format.c - text that people read: printf that lets no control character of a string through.
+/* format.c - text that people read: a printf that escapes the control characters of strings.
 
-   A name in a file may contain bytes that clear a terminal, or a newline and a line that looks like
-   ours. So every string gets into messages and onto the terminal by the %s of this file. */
+   A name in a file may contain bytes that clear a terminal. It may also contain a newline and then
+   a line that looks like ours. So every string in a message or on the terminal goes through the %s
+   of this file. */
 #include "core/core.h"
 #include "core/utf8.h"
 
@@ -61,7 +62,7 @@ static size_t columns(const char *s, size_t n)
     return sum;
 }
 
-/* How many of the first n bytes of s are left without a character that n cuts in two. */
+/* How many of the first n bytes of s belong to whole characters. */
 static size_t whole(const char *s, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
@@ -79,7 +80,8 @@ static void put_spaces(sink k, size_t width, size_t taken)
         k.put(k.arg, " ", 1);
 }
 
-/* Puts n bytes in at least `width` columns. Of more than `most` bytes the middle is left out. */
+/* Puts n bytes in at least `width` columns. If there are more than `most`, the middle
+   is left out. */
 static void put_string(sink k, const char *s, size_t n, size_t most, size_t width, bool left)
 {
     const size_t half = most > 3 ? (most - 3) / 2 : 0;
@@ -159,8 +161,7 @@ static void put_integer(sink k, const spec *p, va_list *args)
             : p->length == 'l' ? va_arg(*args, unsigned long)
             : p->length == 'z' ? va_arg(*args, size_t)
                                : va_arg(*args, unsigned);
-    const int precision =
-        p->has_precision ? p->precision : -1; /* negative: as if it was not given */
+    const int precision = p->has_precision ? p->precision : -1; /* negative: counts as not given */
     snprintf(form, sizeof form, "%%%s*.*ll%c", p->flags, p->letter);
     if (is_signed)
         snprintf(out, sizeof out, form, p->width, precision, n);

@@ -1,6 +1,6 @@
-/* functions.c - exp, log, cos, erf and erfc in double, from additions and multiplications alone.
-   libm's functions give other bits on a CPU with a fused multiply-add (glibc 2.36). Initial weights
-   and cosine schedules are made with these functions, and must be the same on every CPU. */
+/* functions.c - exp, log, cos, erf and erfc in double. They only add, multiply and divide.
+   The functions of libm give other bits on a CPU with a fused multiply-add (glibc 2.36). Initial
+   weights and cosine schedules are made with these functions, and must be the same on every CPU. */
 #include "core/core.h"
 
 #include <math.h>

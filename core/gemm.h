@@ -3,7 +3,7 @@
        tn_product p = tn_product_of(tn_matrix_of(a, 4, 2), tn_matrix_of(b, 2, 3), 0, y, 3);
        if (tn_gemm(c, &p)) ...                            y (4,3) = a (4,2) b (2,3)
 
-   The caller owns all memory; C may not overlap A or B. Errors: TN_ENOMEM if the scratch of a
+   The caller owns all memory; C must not overlap A or B. Errors: TN_ENOMEM if the scratch of a
    thread cannot be allocated; C is then partly written. */
 #ifndef TN_GEMM_H
 #define TN_GEMM_H
@@ -28,7 +28,8 @@ static inline int64_t tn_ranges(int64_t count, int64_t length)
     return (count + length - 1) / length;
 }
 
-/* The part of a product that is not needed, relative to the diagonal i + edge; it is skipped. */
+/* The part of a product that is skipped because it is not needed, relative to the diagonal
+   i + edge. */
 typedef enum tn_triangle {
     TN_NO_TRIANGLE,
     TN_A_LOWER, /* A[i][k] is 0 for k > i + edge */
@@ -36,10 +37,10 @@ typedef enum tn_triangle {
     TN_C_LOWER  /* C[i][j] is unspecified for j > i + edge: it may be overwritten */
 } tn_triangle;
 
-/* A matrix that a product reads: element (i,j) is number i*rs + j*cs of an array; one of rs and cs
-   is 1. A left operand is TN_REAL. A right one may have any type (types.def) and, unless it is
-   TN_REAL, lie at any address. In a type with blocks the other stride, and the dimension that is
-   contiguous, are multiples of TN_RUN. */
+/* A matrix that a product reads: element (i,j) is number i*rs + j*cs of an array. One of rs and cs
+   is 1. A left operand is TN_REAL. A right operand may have any type (types.def). If that is not
+   TN_REAL, it may lie at any address. In a type with blocks the other stride, and the dimension
+   that is contiguous, are multiples of TN_RUN. */
 typedef struct tn_matrix {
     const void *bytes;
     tn_dtype type;
@@ -93,7 +94,7 @@ static inline tn_product tn_product_of(tn_matrix a, tn_matrix b, tn_real beta, t
    the type of B do not change it. One exception: if A is stored column-major (acs is not 1: a sum
    over tokens) and min(m, n) <= 64, chains are 256 long. k = 0 gives start. */
 int tn_gemm(tn_context *c, const tn_product *p); /* on all threads */
-/* On the calling thread, inside a parallel body. */
+/* Runs on the calling thread, inside a parallel body. */
 int tn_gemm_here(tn_context *c, int thread, const tn_product *p);
 
 #endif

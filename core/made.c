@@ -1,6 +1,6 @@
-/* made.c - the tensors that a tape made: making, numbering, states (drawn in tape.h), freeing.
-   A rewind forgets the newest first. A struct is used again: the one that was forgotten longest ago
-   comes first. */
+/* made.c - makes, numbers, forgets and frees the tensors of a tape. tape.h has a drawing of their
+   states. A rewind forgets the newest first. Structs are used again. The one that was forgotten
+   first is used first. */
 #include "core/tape.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry)
     return true;
 }
 
-/* Puts a struct at the end of the list of those that were forgotten. */
+/* Puts a struct at the end of the list of forgotten ones. */
 static void put_away(tn_made_list *l, tn_made *m)
 {
     m->next = NULL;
@@ -27,8 +27,8 @@ static void put_away(tn_made_list *l, tn_made *m)
     l->gone++;
 }
 
-/* Takes the struct that was forgotten longest ago. The list is always longer than the number of live
-   tensors, so that a pointer from before a reset is known as stale for a whole step. */
+/* Takes the struct that was forgotten first. The list is always longer than the number of live
+   tensors. So a pointer from before a reset is recognised as stale for a whole step. */
 static tn_made *take_struct(tn_made_list *l)
 {
     while (l->gone < l->count + 2) {

@@ -1,9 +1,9 @@
-/* memory.c - how much memory this process may have, by the files of the system.
+/* memory.c - finds out from the files of the system how much memory this process may have.
 
-   An estimate may be too high, but not too low: what it refuses is certainly not available. The
-   machine has the memory that it calls available, and its swap. A control group (version 2 or 1), and
-   each group around it, has its limit minus what its processes use. Memory that this process already
-   uses counts as available. Nothing here allocates. */
+   An estimate may be too high, but not too low: memory that it refuses is certainly not available.
+   The machine has the memory that it calls available, and its swap. A control group (version 2 or
+   1), and each group around it, has its limit minus the use of its processes. Memory that this
+   process already uses counts as available. No function of this file allocates. */
 #include "core/memory.h"
 
 #include "core/core.h"
@@ -17,7 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MOST_PATH = 1024, MOST_FILE = 1 << 13 }; /* of a small stack, too */
+enum { MOST_PATH = 1024, MOST_FILE = 1 << 13 }; /* they fit on a small stack, too */
 
 /* Reads root/path/name into out, as far as it fits. False if there is no such file. */
 static bool read_text(const char *root, const char *path, const char *name, char out[MOST_FILE])
@@ -61,7 +61,7 @@ static size_t add(size_t a, size_t b)
     return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
 
-/* Bytes, swap aside, that the group at `path` leaves to us: its limit minus what others use. */
+/* Bytes, without swap, that the group at `path` leaves to us: its limit minus the use of others. */
 static size_t room_of_group(const char *root, const char *path, const char *limit_file,
                             const char *held_key, size_t own)
 {
@@ -142,7 +142,7 @@ size_t tn_memory_room_at(const char *root)
 size_t tn_memory_room(void)
 {
     size_t room = tn_memory_room_at("");
-    struct rlimit space, data; /* without a limit they are the largest number */
+    struct rlimit space, data; /* no limit is the largest number */
     if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur < room)
         room = space.rlim_cur;
     if (!getrlimit(RLIMIT_DATA, &data) && data.rlim_cur < room)

@@ -1,4 +1,4 @@
-/* memory.h - what tn_memory_room reads, for its test. */
+/* memory.h - tn_memory_room with another root of its files, for its test. */
 #ifndef TN_MEMORY_H
 #define TN_MEMORY_H
 

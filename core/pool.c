@@ -1,7 +1,7 @@
 /* pool.c - threads that share the indices of a loop, and their scratch.
    tn_pool_run publishes one job. Every thread that is awake joins it, and takes the next index
-   until none is left. The caller works too, and waits only for the threads that joined: a worker
-   that sleeps, or that does not get its CPU, delays nobody. */
+   until none is left. The caller works, too. It waits only for the threads that joined. So a worker
+   that sleeps, or that gets no CPU, delays nobody. */
 #include "core/context.h"
 #include "core/op.h"
 
@@ -34,9 +34,9 @@ struct tn_pool {
     int started;             /* workers that exist */
     worker *workers;         /* (threads - 1) */
     scratch *memory;         /* (threads, TN_SCRATCHES) */
-    _Atomic uintptr_t owner; /* the thread that is inside calls; 0: none */
-    int depth;               /* of its calls; only the owner reads this, */
-    bool running;            /* and whether it is inside tn_pool_run */
+    _Atomic uintptr_t owner; /* the thread that is inside a call; 0: no thread */
+    int depth;               /* of nested calls; only the owner reads it */
+    bool running;            /* the owner is inside tn_pool_run */
 
     pthread_mutex_t lock; /* guards job, open, stop and changes of round and joined */
     pthread_cond_t wake;  /* a round has begun */
@@ -122,7 +122,7 @@ static void end_round(tn_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* The number of the calling thread: of a worker its own, 0 for every other thread. */
+/* The number of the calling thread: a worker has its own, every other thread has 0. */
 static int calling_thread(const tn_pool *p)
 {
     pthread_t self = pthread_self();

@@ -1,6 +1,6 @@
 /* random.c - counter-based random numbers: Philox 4x32-10.
    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A number is a function of
-   seed, stream, draw and index: no generator has a state that must be saved. */
+   seed, stream, draw and index. So there is no state that must be saved. */
 #include "core/kernels/kernels.h"
 
 #include <math.h>
@@ -48,7 +48,7 @@ uint32_t tn_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t index
     return v[index & 3];
 }
 
-/* The middle of the interval of (0,1) that belongs to this number. */
+/* The middle of this number's interval in (0,1). */
 static double share(uint32_t number)
 {
     return (number + 0.5) * 0x1p-32;
@@ -72,7 +72,7 @@ double tn_random_normal(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t 
     return box_muller(share(v[2 * index & 3]), share(v[(2 * index & 3) + 1]));
 }
 
-/* ---- many at a time, by the best kernels: all give the bits of the functions above ---- */
+/* ---- many numbers at a time by the best kernels, with the bits of the functions above ---- */
 
 enum { PIECE = 256 };
 

@@ -1,8 +1,8 @@
-/* shuffle.c - rows of a tensor in a shuffled order that is a function of (seed, place) alone.
+/* shuffle.c - rows of a tensor in a shuffled order, which depends only on seed and place.
 
-   An epoch's order is a permutation of 0 .. n-1 that needs no memory: a Feistel network of four
-   rounds, which is one-to-one on numbers of 2h bits, is applied until the result is below n. Halves
-   are h >= 4 bits, since the networks of fewer bits do not reach every order.
+   An epoch's order is a permutation of 0 .. n-1 that needs no memory. A Feistel network of four
+   rounds is one-to-one on numbers of 2h bits. It is applied until the result is below n. Halves
+   have h >= 4 bits, because networks of fewer bits do not reach every order.
 
        (left, right) -> (right, left ^ F(round, right))
 
@@ -20,7 +20,7 @@ static uint64_t pass(uint64_t seed, uint64_t stream, uint32_t epoch, int h, uint
     const uint64_t mask = ((uint64_t)1 << h) - 1;
     uint64_t left = x >> h, right = x & mask;
     for (uint64_t round = 0; round < ROUNDS; round++) {
-        /* The first number of a Philox block is used: four indices lie in one block. */
+        /* Four indices share a Philox block. Only the first number of a block is used. */
         const uint64_t f = tn_random(seed, stream, epoch, (round << h | right) << 2) & mask;
         const uint64_t next = left ^ f;
         left = right;

@@ -1,7 +1,7 @@
 /* tape.h - what a tape holds, and the states of its tensors. Internal header.
 
-   The state of a tensor (tn_tensor.place) says who may still read its values, and who may overwrite
-   them. Every tensor begins at the top:
+   The state of a tensor (tn_tensor.place) decides who may still read its values, and who may
+   overwrite them. Every tensor begins at the top:
 
        tn_tensor_new or            an op made it        an op made it: a view,
        tn_tape_input made it             |              or backward reads its values
@@ -32,9 +32,9 @@
 
 enum { LEAF, RESULT, READ, SPENT, GONE };
 
-/* A tensor of the tape, and where the tape stood before it. */
+/* A tensor of the tape, and the place of the tape before it. */
 typedef struct tn_made {
-    tn_tensor tensor;     /* comes first: its address is that of all */
+    tn_tensor tensor;     /* comes first: it has the address of the struct */
     tn_mark number;       /* counts what the tape made; marks are such numbers */
     size_t nodes, held;   /* of the tape */
     tn_place place;       /* of its results */
@@ -43,11 +43,11 @@ typedef struct tn_made {
     struct tn_made *next; /* among those that are gone */
 } tn_made;
 
-typedef struct tn_made_list { /* of what a tape made */
+typedef struct tn_made_list { /* the tensors that a tape made */
     tn_made **live;           /* in the order of their numbers */
     size_t count, room;
-    tn_made *first, *last; /* of those that are gone; the first is used again next */
-    size_t gone;           /* how many these are */
+    tn_made *first, *last; /* gone ones; the first is used again next */
+    size_t gone;           /* how many are gone */
     tn_mark next;          /* number of the next tensor */
     tn_mark marked;        /* the newest mark that was taken */
 } tn_made_list;
@@ -64,45 +64,45 @@ struct tn_tape {
     tn_tensor **held; /* the caller's tensors that nodes and views refer to */
     size_t held_count, held_room;
     tn_mode mode;
-    struct tn_tape *inner; /* where blocks are recomputed; NULL: none has been yet */
+    struct tn_tape *inner; /* recomputes blocks; NULL: no block was recomputed yet */
     tn_tensor *wanting;    /* the newest leaf of the caller that wants a gradient */
 };
 
-/* A new tensor of the tape: as `start`, but without values. NULL, with an error on the tape, when
-   memory is out. */
+/* Makes a new tensor of the tape: like `start`, but without values. NULL, with an error on the
+   tape, when memory is out. */
 tn_tensor *tn_made_new(tn_tape *t, tn_tensor start);
 /* Keeps the caller's tensor alive until the newest tensor of the tape is gone. False, with an error
    on the tape, when memory is out. */
 bool tn_made_hold(tn_tape *t, tn_tensor *a);
 void tn_made_consume(tn_tensor *by, tn_tensor *a); /* a is spent until `by` is gone */
-/* Whether a mark was taken after a was made. */
+/* Was a mark taken after a was made? */
 bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a);
-/* What is wrong with a as an operand on t now ("belongs to another tape"); NULL if nothing is. */
+/* The reason why a cannot be an operand on t now ("belongs to another tape"); NULL if it can. */
 const char *tn_made_fault(const tn_tape *t, const tn_tensor *a);
-void tn_made_rewind(tn_tape *t, tn_mark m); /* all that was made after m is gone */
+void tn_made_rewind(tn_tape *t, tn_mark m); /* all tensors made after m are gone */
 void tn_made_free(tn_tape *t);
 size_t tn_made_bytes(const tn_tape *t);
 
-/* Runs backward of all nodes from the newest on, as far as their results have a gradient. */
+/* Runs backward of all nodes whose results have a gradient, the newest first. */
 void tn_tape_walk_back(tn_tape *t);
-/* The gradient buffer of a tensor that wants one; a result's is taken from the pool when backward
-   first reaches it. NULL, with an error on the tape, when memory is out. */
+/* The gradient buffer of a tensor that wants one. A result gets its buffer from the pool when
+   backward first reaches it. NULL, with an error on the tape, when memory is out. */
 tn_real *tn_tape_gradient(tn_tape *t, tn_tensor *a);
 
 /* Makes room for one more entry at the end of a list. False when memory is out. */
 bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry);
-/* Returns memory; if that is NULL, an error sticks to the tape. */
+/* Returns `memory`. If it is NULL, an error sticks to the tape. */
 void *tn_checked(tn_tape *t, void *memory);
 
 /* tn_shape_of from a list of ndim dimensions. */
 void tn_shape_copy(tn_tensor *out, int ndim, const int64_t dim[]);
-/* The type is known, the shape is sane, and its rows are whole blocks of the type. */
+/* True if the type is known, the shape is sane, and the rows are whole blocks of the type. */
 bool tn_dtype_takes(tn_dtype dtype, int ndim, const int64_t dim[]);
 
 /* ---- the caller's tensors, which tapes hold (tensor.c) ---- */
 
-/* False if a is not of tn_tensor_new: then there is nothing to hold. */
+/* False if a is not of tn_tensor_new. There is then nothing to hold. */
 bool tn_tensor_hold(tn_tensor *a);
-void tn_tensor_release(tn_tensor *a); /* the last one frees it */
+void tn_tensor_release(tn_tensor *a); /* the last release frees it */
 
 #endif

@@ -76,9 +76,9 @@ bool tn_shape_is_sane(int ndim, const int64_t dim[])
     return true;
 }
 
-/* The system gives addresses for more memory than it has, and kills the process that uses them. So a
-   large tensor is compared with what is available. The comparison takes 0.1 ms: small tensors do
-   without. */
+/* The system gives addresses for more memory than it has, and kills the process that uses them. So
+   a large tensor is compared with the memory that is available. This takes 0.1 ms, so small tensors
+   are not compared. */
 static bool fits_memory(size_t bytes)
 {
     const size_t large = 64 << 20;

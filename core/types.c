@@ -1,4 +1,4 @@
-/* types.c - what the table of element types says: sizes, names, values. */
+/* types.c - sizes, names and values of the element types, from the table types.def. */
 #include "core/kernels/kernels.h"
 #include "core/tape.h"
 

@@ -11,7 +11,7 @@
 size_t tn_utf8_read(const char *s, size_t n, uint32_t *code);
 /* Writes a character to out (room for four bytes) and returns how many bytes it took. */
 size_t tn_utf8_write(uint32_t code, char *out);
-/* Whether the character may be written to a terminal as it is. False for the controls of ASCII and
+/* May the character be written to a terminal unchanged? False for the controls of ASCII and
    Latin-1, the two line ends of Unicode, and characters that change the direction of a line. */
 bool tn_utf8_is_plain(uint32_t code);
 
