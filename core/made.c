@@ -1,6 +1,6 @@
-/* made.c - makes, numbers, forgets and frees the tensors of a tape. tape.h has a drawing of their
-   states. A rewind forgets the newest first. Structs are used again. The one that was forgotten
-   first is used first. */
+/* made.c - makes, numbers, forgets and frees the tensors of a tape.
+   tape.h has a drawing of their states. A rewind forgets the newest first. Structs are used again.
+   The one that was forgotten first is used first. */
 #include "core/tape.h"
 
 #include <stdlib.h>

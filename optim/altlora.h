@@ -1,5 +1,6 @@
-/* altlora.h - what altlora.c and altlora_plus.c share. It is the order of the factors, and the
-   change of a moment when the partner moves. altlora.c has the functions. Internal header. */
+/* altlora.h - what altlora.c and altlora_plus.c share.
+   It is the order of the factors, and the change of a moment when the partner moves. altlora.c has
+   the functions. Internal header. */
 #ifndef TN_ALTLORA_H
 #define TN_ALTLORA_H
 

@@ -1,5 +1,4 @@
-/* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs,
-   compared with Adam's. */
+/* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs beside Adam's. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 

@@ -1,5 +1,5 @@
-/* bench_step.c - tenon bench step: times whole training steps of a GPT-2 with random weights,
-   random tokens, AdamW and loss on every token. */
+/* bench_step.c - tenon bench step: times whole training steps of a GPT-2.
+   Weights and tokens are random; it is AdamW, with loss on every token. */
 #include "apps/bench/bench.h"
 #include "apps/run/show.h"
 #include "apps/run/need.h"

@@ -1,6 +1,6 @@
-/* lab_init_scale.c - tenon lab init-scale: final loss against the scale of the start. At the start
-   A = lora_B = 0, so every size of B = lora_A gives the same function. But the final loss depends
-   on that size, unless the optimizer is invariant to scale. */
+/* lab_init_scale.c - tenon lab init-scale: final loss against the scale of the start.
+   At the start A = lora_B = 0, so every size of B = lora_A gives the same function. But the final
+   loss depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
 #include "apps/run/show.h"
 

@@ -1,6 +1,6 @@
-/* adapter_missing.c - finds layers that an adapter's config names and its file lacks. PEFT leaves
-   them as they are in the base, and warns. Source: huggingface/peft, tuners/tuners_utils.py
-   (check_target_module_exists) and peft_model.py (load_adapter). */
+/* adapter_missing.c - finds layers that an adapter's config names and its file lacks.
+   PEFT leaves them as they are in the base, and warns. Source: huggingface/peft,
+   tuners/tuners_utils.py (check_target_module_exists) and peft_model.py (load_adapter). */
 #include "nn/model.h"
 
 #include <stdlib.h>
