@@ -7,7 +7,7 @@
 struct tn_cache {
     int64_t layers, room; /* room: positions per row */
     tn_tensor **k, **v;   /* of each layer: (B,room,G D) */
-    tn_tensor *start;     /* (B) i32: positions each row has seen, set by the owner of the cache */
+    tn_tensor *start;     /* (B) i32: positions that each row has seen; the owner sets it */
 };
 
 tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room); /* NULL when memory is out */

@@ -1,21 +1,20 @@
 /* family.h - for people who write a family of models: an architecture that config.json names.
-   A family is one file in nn/families/ and a row in families.def; opening, saving, LoRA, training
-   and generation follow from the literal:
+   A family is one file in nn/families/ and a row in families.def. Opening, saving, LoRA, training
+   and generation all work from this literal:
 
        const tn_family tn_family_gpt = { .type = "gpt2", .lora_targets = "c_attn",
            .embedding = "transformer.wte.weight", .build = build, .hidden = hidden,
            .activations = activations, .target = target, .config = config, .free = free_gpt };
 
-   nn/families/gpt.c is the model to copy. Ownership: the params own all weights, m->impl is the
-   family's own struct, which `free` ends. Errors: build reports to its tn_error; hidden cannot
-   report except through the tape.
+   nn/families/gpt.c is the model to copy. Ownership: the params own all weights. m->impl is the
+   family's own struct; `free` ends it. Errors: build reports to its tn_error, hidden to the tape.
 
    What goes wrong:
    * A layer is listed by target but hidden runs its weight without tn_linear_layer_run: its
      adapters change nothing.
-   * A key of the config is not read: another model is computed than the one that was published.
-     Every key that changes what is computed is read or refused (tn_config_require).
-   * activations counts too little: a run that does not fit into memory is not refused in time. */
+   * A key of the config is not read: the result is not that of the published model. Read or refuse
+     (tn_config_require) every key that changes what is computed.
+   * activations counts too little: a run that does not fit into memory starts all the same. */
 #ifndef TN_FAMILY_H
 #define TN_FAMILY_H
 
@@ -28,25 +27,26 @@ typedef struct tn_target {
     tn_linear_layer *layer;
     char name[160]; /* "transformer.h.0.attn.c_attn"; of columns "transformer.h.0.attn.c_attn.q" */
     int64_t col, width, in; /* outputs [col, col+width); inputs */
-    bool columns;           /* it is a part of a layer: "all-linear" does not mean it */
+    bool columns;           /* it is a part of a layer: "all-linear" does not include it */
 } tn_target;
 
 struct tn_family {
     const char *type;         /* model_type in config.json */
-    const char *lora_targets; /* what PEFT adapts where no names are given */
-    const char *embedding;    /* name of the weight that is the head too where they are tied */
-    /* Reads the config into the fields of m, makes impl and adds all weights to m->params, random
-       ones (zeros where m->stored is not 0: files will be read). m->vocab is set already where the
-       caller knows it. Returns e->code. After an error `free` is called too. */
+    const char *lora_targets; /* what PEFT adapts if no names are given */
+    const char *embedding;    /* name of the weight that is also the head if they are tied */
+    /* Reads the config into the fields of m, makes impl, and adds all weights to m->params. They
+       are random, or zero if m->stored is not 0 (files will be read). If the caller knows m->vocab,
+       it is set already. Returns e->code. After an error `free` is called, too. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);
-    /* How many numbers hidden leaves on the tape per token of its input, without the adapters'. */
+    /* How many numbers hidden leaves on the tape per token of its input, without
+       those of adapters. */
     int64_t (*activations)(const tn_model *m);
     /* ids (B,T) i32 -> final hidden states (B,T,C). cache NULL: whole sequences from position 0.
-       NULL: the tape says why. */
+       NULL: the tape has the error. */
     tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);
     void (*config)(const tn_model *m, tn_text *out); /* appends the object of config.json */
     void (*free)(void *impl);                        /* impl may be NULL or half made */
-    /* Fills out with the i-th target, from 0, and returns 1; returns 0 where there is none. */
+    /* Fills out with target i, from 0, and returns 1. Returns 0 if there is no such target. */
     int (*target)(const tn_model *m, int64_t i, tn_target *out);
 };
 
@@ -54,13 +54,13 @@ extern const tn_family *const tn_families[]; /* one per row of families.def, end
 
 /* ---- for build: reading the config ----
 
-   Where config is NULL, every key is absent. A refusal is in e, in the form of tn_json_refuse. */
+   If config is NULL, every key is absent. Refusals go to e, in the form of tn_json_refuse. */
 
-/* An integer from 1 to `most`; `otherwise` where the key is absent or null, or after an error. */
+/* An integer from 1 to `most`, or `otherwise` if the key is absent or null, or after an error. */
 int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise, int64_t most,
                        tn_error *e);
-/* A value that has two names: returns the name that the config uses, `key` if it uses none. Both
-   names with different values are refused. */
+/* For a value that has two names: returns the name that the config uses, or `key` if it uses none.
+   Refuses both names with different values. */
 const char *tn_config_spelling(const tn_json *config, const char *key, const char *other,
                                tn_error *e);
 /* Refuses a key that is present with another value, as written in the file ("true", "gelu_new"). */
@@ -68,12 +68,13 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
 
 /* ---- for hidden ---- */
 
-/* Positions of ids (B,T): (B,T) i32 on the tape. 0..T-1; with a cache they follow those that the
-   row has there. NULL: the model has fewer positions, and the tape says so. */
+/* Positions of ids (B,T): (B,T) i32 on the tape. They are 0..T-1; with a cache they follow the
+   positions of the row in the cache. If the model has fewer positions: NULL, with an error on the
+   tape. */
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
 /* Attention of layer number `layer`: q (B,T,H D), k and v (B,T,G D) -> (B,T,H D), or one tensor
-   q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and the
-   queries see all that their row has. */
+   q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and a
+   query sees all keys of its row. */
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
                      tn_tensor *v, tn_cache *cache);
 

@@ -7,19 +7,19 @@
 
    LoRA is written as PEFT does: W = W0 + s B A, lora_A (R,in) random, lora_B (out,R) zero,
    s = alpha / R.
-   Ownership: tn_params owns its tensors; a model owns its params, layers and adapters; whoever made
-   one frees it (_free accepts NULL). They may be freed in any order: an optimizer keeps the params
-   alive, params keep their context.
+   Ownership: tn_params owns its tensors; a model owns its params, layers and adapters. The caller
+   who made one frees it (_free accepts NULL). They may be freed in any order: an optimizer keeps
+   the params alive, params keep their context.
    Errors: the first mistake of adding weights sticks to the params (tn_params_error). Functions
-   with a tn_error report there and return NULL or its negative code; with an error already set they
-   do nothing. Functions with a tape report there (tn_tape_error) and return NULL.
+   with a tn_error report there and return NULL or its negative code. If an error is already set,
+   they do nothing. Functions with a tape report there (tn_tape_error) and return NULL.
    Threads: use params and models from one thread at a time; this is not checked.
 
    What goes wrong:
    * A weight is frozen after tn_optim_new: the optimizer has state for it and refuses every step
      (TN_ESTATE). Freeze first, then make the optimizer.
    * An optimizer is used after tn_lora_merge: its weights are frozen, and it refuses (TN_ESTATE).
-   * A loss that is on the tape when tn_evaluate starts is gone afterwards: evaluate between steps.
+   * tn_evaluate empties the tape, with a loss that is on it: evaluate between steps.
    * A model is opened from a folder without weights: they are random then. Look at m->stored. */
 #ifndef TN_NN_H
 #define TN_NN_H
@@ -36,32 +36,32 @@ typedef struct tn_params tn_params;
 typedef struct tn_param {
     const char *name;  /* "transformer.h.0.attn.c_attn.weight", "...c_attn.lora_A.weight" */
     tn_tensor *w;      /* w->wants_grad: it is trained */
-    double lora_scale; /* s of the layer a factor belongs to; 0: not a LoRA factor */
+    double lora_scale; /* s of the factor's layer; 0: not a LoRA factor */
 } tn_param;
 
 tn_params *tn_params_new(tn_context *c); /* an empty set; NULL when memory is out */
-/* A set whose weights have names and shapes but no memory (x is NULL): to count what a set of any
-   size would take. */
+/* A set whose weights have names and shapes but no memory (x is NULL). It serves to count the
+   memory that a set of any size needs. */
 tn_params *tn_params_sketch(tn_context *c);
 bool tn_params_is_sketch(const tn_params *p);
 void tn_params_free(tn_params *p);
 tn_context *tn_params_context(const tn_params *p); /* the one it was made with */
-/* A new weight, zero-filled, trained, which the set owns. NULL, and tn_params_error says why:
-   memory is out, the name is taken, or a dimension is below 1. */
+/* Adds a new weight, zero-filled and trained, which the set owns. NULL, with the reason in
+   tn_params_error: memory is out, the name is taken, or a dimension is below 1. */
 tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[]);
 int64_t tn_params_count(const tn_params *p);           /* of weights */
 tn_param *tn_params_at(const tn_params *p, int64_t i); /* in the order they were added, from 0 */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: there is none */
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias") and frees
-   its gradient. Returns how many matched. To be called before tn_optim_new. */
+   its gradient. Returns how many matched. Call it before tn_optim_new. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
 int64_t tn_params_trained(const tn_params *p);       /* numbers that are trained */
 int64_t tn_params_size(const tn_params *p);          /* numbers in all */
 void tn_params_clear(tn_params *p);                  /* every gradient becomes zero */
 const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none */
-/* Name of the first weight of tn_real that holds an infinity or a NaN; NULL: there is none. */
+/* Name of the first weight of tn_real that holds an infinity or a NaN. NULL: no weight does. */
 const char *tn_params_not_finite(const tn_params *p);
-/* Hash of names, shapes and bytes; trained_only: of the trained weights. */
+/* Hash of names, shapes and bytes of all weights, or of the trained ones (trained_only). */
 uint64_t tn_params_hash(const tn_params *p, bool trained_only);
 /* A hash for the same purpose, of the trained weights or of the frozen ones. It is eight times as
    fast, and has other values. */
@@ -71,16 +71,16 @@ uint64_t tn_params_digest(const tn_params *p, bool trained);
    cannot hold, and a pattern that matches nothing. */
 int tn_params_save(const tn_params *p, const char *pattern, const char *path, tn_file_type type,
                    tn_error *e);
-/* Fills the weights that match from such a file, which must hold them, with these names and shapes
-   and finite numbers, and nothing else. After an error no weight has changed. */
+/* Fills the weights that match from such a file. The file must hold these names with these shapes
+   and finite numbers, and no others. After an error no weight has changed. */
 int tn_params_open(tn_params *p, const char *pattern, const char *path, tn_error *e);
-/* Describes what is computed with the weights, as far as names and shapes do not show it: a model
-   gives its config. Only a hash of the text is kept, as a part of tn_base. */
+/* Describes what is computed with the weights, beyond their names and shapes. A model gives its
+   config. Only a hash of the text is kept, as a part of tn_base. */
 void tn_params_describe(tn_params *p, const char *text);
 /* clang-format off */
 typedef struct tn_base { uint64_t config, frozen; } tn_base;
 /* clang-format on */
-/* Hashes of what the trained weights build on: the description with the scales of LoRA, and the
+/* Hashes of the base of the trained weights: of the description with the scales of LoRA, and of the
    frozen weights. A checkpoint with other hashes is refused. */
 tn_base tn_params_base(const tn_params *p);
 
@@ -96,7 +96,7 @@ typedef struct tn_adapter { /* one adapter on a linear layer, or on columns of i
 } tn_adapter;
 
 typedef struct tn_linear_layer {
-    const char *name; /* of w, as the params have it: "....weight" */
+    const char *name; /* name of w in the params: "....weight" */
     tn_tensor *w, *b; /* (out,in) or, TN_IN_OUT, (in,out); (out), NULL: no bias */
     tn_layout layout;
     tn_adapter *lora; /* list; NULL: none */
@@ -112,7 +112,8 @@ tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, 
                                     tn_layout l, bool bias, double std);
 /* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */
 tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps);
-/* Adds "NAME.weight" (rows,width), drawn as that of a linear layer. NULL: see the params' error. */
+/* Adds "NAME.weight" (rows,width), drawn like the weight of a linear layer.
+   NULL: see tn_params_error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
                             double std);
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */
@@ -130,7 +131,7 @@ typedef struct tn_model {
     const tn_family *family;
     tn_context *context;
     tn_params *params;
-    tn_tensor *head; /* (V,C); the embedding itself when tied */
+    tn_tensor *head; /* (V,C); if tied, it is the embedding itself */
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
     double dropout; /* probability, after embedding, attention and MLP; 0 when opened */
@@ -140,15 +141,15 @@ typedef struct tn_model {
     int64_t end_count;
     void *impl;                   /* the family's struct of layers */
     tn_adapter *adapters;         /* all of them; NULL: none */
-    struct tn_lora_options *lora; /* how they were made; NULL: none */
+    struct tn_lora_options *lora; /* how the adapters were made; NULL: none */
     char *source;                 /* folder it was read from; NULL: none */
-    char *note;     /* what an opened adapter lacks, one line to be shown; NULL: nothing */
+    char *note;                   /* what an opened adapter lacks, in one line; NULL: nothing */
     int64_t stored; /* numbers in the weight files it was read from; 0: random weights */
 } tn_model;
 
 /* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
-   TN_ABSENT: no file that could hold any. A folder with weights in other files only is refused:
-   TN_UNREADABLE, and the error (TN_EFORMAT) names the file. */
+   TN_ABSENT: no file that could hold any. A folder that has weights only in other files is refused:
+   TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it. If tn_model_weights returns TN_ABSENT, the
    weights are random, from the context's seed, and m->stored is 0. The dropout of config.json is not
@@ -156,23 +157,24 @@ tn_presence tn_model_weights(const char *folder, tn_error *e);
    memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
-   Functions that need its numbers refuse it (TN_ESTATE). */
+   Functions that need the numbers of the weights refuse it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
-/* A model with random weights, from the object of a config.json. vocab > 0 replaces its vocab_size;
-   vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be freed. */
+/* Makes a model with random weights, from the object of a config.json. vocab > 0 replaces its
+   vocab_size. vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be
+   freed afterwards. */
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
                        tn_error *e);
 void tn_model_free(tn_model *m);
 /* Writes config.json and model.safetensors, as F32, F16 or BF16, into the folder, which is made.
-   Adapters must have been merged (TN_ESTATE); numbers that the type cannot hold are refused. */
+   Adapters must be merged before (TN_ESTATE). Numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* The loss, of shape (1): the mean over the labels of the batch that count. tokens > 0 divides the
-   sum by that number instead, for a step of several batches. */
+/* The loss, of shape (1): the mean over the labels of the batch that count. If tokens > 0, the sum
+   is divided by this number instead, for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
 /* The bytes that forward leaves on the tape, for a batch (B,T) = (rows,width) in training or in
-   evaluation: the least that the tape takes. Measured, this was 99 % of the tape in evaluation; in
-   training it was 88 % with six blocks and 95 % with twelve. The rest are gradients and, in small
-   models, scratch of the ops. */
+   evaluation. The tape takes at least so many. In measurements this was 99 % of the tape in
+   evaluation. In training it was 88 % with six blocks and 95 % with twelve. The rest are gradients
+   and, in small models, scratch of the ops. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B,T) -> (B,T,V) */
 
@@ -183,14 +185,14 @@ typedef struct tn_lora_options {
     double alpha;   /* above 0: s = alpha / R */
     double dropout; /* probability, at least 0 and below 1 */
     /* Names, separated by commas. A name matches a layer whose path is the name or ends with
-       ".NAME", as in PEFT. "all-linear" means every linear layer but the head; NULL the family's
-       default. Of GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v can be named,
-       too. */
+       ".NAME", as in PEFT. "all-linear" means every linear layer but the head. NULL means the
+       default of the family. Of GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v
+       can be named, too. */
     const char *targets;
 } tn_lora_options;
 
-/* Puts adapters on the targets: A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0; freezes all other weights.
-   Refuses a name that matches nothing, and a model that has adapters. */
+/* Puts adapters on the targets, A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0, and freezes all other
+   weights. Refuses a name that matches nothing, and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
 /* LoRA on one layer of a model of your own, without a family: adds the factors
    "NAME.lora_A.weight" (R,in), uniform as above, and "NAME.lora_B.weight" (out,R), zeros, to the
@@ -199,13 +201,13 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
    an error the layer is as it was. */
 int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e);
 /* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out of
-   the params. What tn_lora_merge says of pointers and optimizers holds here, too. */
+   the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a
-   folder checkpoint-N of a LoRA run, onto a model that has none; freezes all other weights.
-   tn_checkpoint_check, and not this function, checks that a checkpoint belongs to this base. A layer
-   that target_modules names, but the file does not have, gets no adapter, as in PEFT; m->note then
-   says so. After an error the model is as it was. */
+   folder checkpoint-N of a LoRA run, onto a model that has none, and freezes all other weights. It
+   does not check that a checkpoint belongs to this base: tn_checkpoint_check does. If
+   target_modules names a layer that the file does not have, the layer gets no adapter, as in PEFT,
+   and m->note names it. After an error the model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 /* Is it a checkpoint-N, and not a PEFT folder? False, with e set, if it cannot be read. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
@@ -213,8 +215,8 @@ bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
    written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* Adds the adapters to their weights, W += s B A in double, and takes the factors out of
-   m->params. Side effects: pointers to the factors are dead, the other weights stay frozen, and
-   an optimizer made before refuses its next step (TN_ESTATE). */
+   m->params. Side effects: pointers to the factors must not be used any more, the other weights
+   stay frozen, and an optimizer that was made before refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
 /* ---- generation ---- */
@@ -226,17 +228,16 @@ typedef struct tn_sampling {
     uint64_t seed;       /* key of the random numbers, with the row and the position */
     int64_t max_tokens;  /* most tokens of a row; 0: none is made */
     const int32_t *ends; /* tokens that end a row; NULL: those of the model */
-    int64_t end_count;   /* of ends, 0: nothing but max_tokens and positions ends a row */
+    int64_t end_count;   /* of ends; 0: only max_tokens and positions end a row */
     const int32_t *end;  /* one more, such as the tokenizer's; NULL: none */
 } tn_sampling;
 
 /* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the
    model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written,
-   the end token not among them. A row also ends when the model has no position left: a prompt
-   that takes all of them is followed by one token. A row's result does not depend on the rows
-   beside it; when temperature is not 0 it depends on its number r. each(arg, row, token), if not
-   NULL, is called with every token as it comes. After an error made[r] says what was written so
-   far. */
+   the end token not among them. A row also ends when the model has no position left: after a prompt
+   that takes all positions comes one token. The result of a row does not depend on other rows. If
+   temperature is not 0, it depends on its number r. If each is not NULL, each(arg, row, token) is
+   called for every token as it comes. After an error made[r] tokens are written. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
                 const tn_sampling *s, int32_t *const out[], int64_t made[],
                 void (*each)(void *arg, int64_t row, int32_t token), void *arg, tn_error *e);
@@ -245,21 +246,21 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
 
 typedef struct tn_eval {
     double loss;    /* mean over tokens of -log p */
-    double error;   /* its standard error over rows; NaN of one row, which has no spread */
+    double error;   /* its standard error over rows; NaN if there is only one row */
     int64_t tokens; /* labels that count */
     int64_t rows;   /* rows with such a label */
     int64_t exact;  /* of these, the rows where every such label is the likeliest token */
 } tn_eval;
 
-/* The share of labels (...) i32, those from 0 on, whose score in scores (...,V) is the largest of
-   its row; the first of equal scores counts. NaN where no label counts, for NULL, and for shapes or
-   types that do not fit. */
+/* The accuracy of scores (...,V): the share of labels (...) i32 that are the index of the largest
+   score of their row. Of equal scores the first counts. Labels below 0 do not count. NaN if no
+   label counts, for NULL, and for shapes or types that do not fit. */
 double tn_accuracy(const tn_tensor *scores, const tn_tensor *labels);
 
 /* One pass over the first `batches` batches of the loader without gradients; 0: over all, for a
-   loader with in_order (a training loader has no end). Side effects: all that was on the tape is
-   gone, even the loss of a step that is not finished; the loader is set to its start, before and
-   afterwards. The tape keeps its mode. It is an error if no label counts or the loss is not finite. */
+   loader with in_order (a training loader has no end). Side effects: the tape is emptied, with the
+   loss of a step that is not finished. The loader is set to its start, before and afterwards. The
+   tape keeps its mode. It is an error if no label counts or the loss is not finite. */
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 

@@ -9,8 +9,9 @@ typedef struct tn_weights { /* starts as { 0 } */
     int64_t count;
 } tn_weights;
 
-/* model.safetensors, or the files that model.safetensors.index.json names: no files where
-   tn_model_weights says TN_ABSENT. Ended by tn_weights_close, also after errors. */
+/* Opens model.safetensors, or the files that model.safetensors.index.json names. If
+   tn_model_weights returns TN_ABSENT, there are no files. Call tn_weights_close at the end, also
+   after errors. */
 int tn_weights_open(tn_weights *w, const char *folder, tn_error *e);
 void tn_weights_close(tn_weights *w);
 int64_t tn_weights_numbers(const tn_weights *w); /* in all tensors of all files */
