@@ -1,4 +1,4 @@
-/* error.c - the sticky error: one line of text, in which names and texts of files are escaped. */
+/* error.c - the first mistake of an object, as one line without control characters. */
 #include "core/core.h"
 #include "core/utf8.h"
 

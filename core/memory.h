@@ -1,4 +1,4 @@
-/* memory.h - tn_memory_room with another root of its files, for its test. */
+/* memory.h - tn_memory_room with the files of another root, for its test. */
 #ifndef TN_MEMORY_H
 #define TN_MEMORY_H
 

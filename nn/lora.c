@@ -92,6 +92,53 @@ static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
     return e->code ? 0 : count;
 }
 
+/* The shortest end of an adapted layer's path that matches adapted layers only ("c_attn"). */
+static const char *short_name(const tn_model *m, const char *path)
+{
+    for (const char *end = path + strlen(path); end > path; end--) {
+        bool only = end[-1] == '.';
+        tn_target t;
+        for (int64_t i = 0; only && m->family->target(m, i, &t); i++)
+            only = t.layer->lora || t.columns || !tn_target_matches(t.name, end, strlen(end));
+        if (only)
+            return end;
+    }
+    return path;
+}
+
+void tn_lora_names(const tn_model *m, const char *quote, tn_text *out)
+{
+    tn_target t;
+    tn_text found = { 0 }; /* ",c_attn,mlp.c_proj," */
+    tn_text_add(&found, ",");
+    for (int64_t i = 0; m->family->target(m, i, &t); i++) {
+        char key[sizeof t.name + 2];
+        if (t.columns || !t.layer->lora)
+            continue;
+        snprintf(key, sizeof key, ",%s,", short_name(m, t.name));
+        if (found.failed || strstr(found.s, key))
+            continue;
+        tn_text_add(&found, "%s", key + 1);
+        tn_text_add(out, "%s%s%.*s%s", out->n ? "," : "", quote, (int)strlen(key) - 2, key + 1,
+                    quote);
+    }
+    out->failed = out->failed || found.failed;
+    tn_text_free(&found);
+}
+
+int tn_lora_keep_names(tn_model *m, tn_error *e)
+{
+    tn_text names = { 0 };
+    tn_lora_names(m, "", &names);
+    if (!tn_text_done(&names, "the adapters", e)) {
+        tn_text_free(&names);
+        return e->code;
+    }
+    free((char *)m->lora->targets);
+    m->lora->targets = names.s;
+    return 0;
+}
+
 /* ---- adapters ---- */
 
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e)

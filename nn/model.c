@@ -1,4 +1,4 @@
-/* model.c - the part that is the same for every model family. */
+/* model.c - makes and frees models of every family; their loss and logits. */
 #include "core/op.h"
 #include "nn/model.h"
 

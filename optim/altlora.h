@@ -1,6 +1,5 @@
-/* altlora.h - what altlora.c and altlora_plus.c share.
-   It is the order of the factors, and the change of a moment when the partner moves. altlora.c has
-   the functions. Internal header. */
+/* altlora.h - the order of the factors, and how a moment follows the partner.
+   For altlora.c and altlora_plus.c; altlora.c has the functions. Internal header. */
 #ifndef TN_ALTLORA_H
 #define TN_ALTLORA_H
 

@@ -1,4 +1,4 @@
-/* compare_choice.c - what the seeds of a rate gave, which rate is chosen, and if it is settled. */
+/* compare_choice.c - the results of a rate over its seeds, and the choice of the best rate. */
 #include "apps/compare/compare.h"
 
 #include <math.h>

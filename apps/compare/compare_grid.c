@@ -1,4 +1,4 @@
-/* compare_grid.c - which rates a study tries, and which one it chooses.
+/* compare_grid.c - the rates that a study tries: how a grid grows beyond its ends.
 
    When the lowest loss is at an edge of the rates, the best rate has not been found. So a grid
    grows by one rate per round, at the ratio it began with, while its best rate is at that edge. It

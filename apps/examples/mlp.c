@@ -3,7 +3,7 @@
    optimizer's step.
 
    What goes wrong: the result of an op lives until tn_tape_reset, so read the loss before it; and
-   tn_backward adds to the gradients, which tn_optim_step alone makes zero again.
+   tn_backward adds to the gradients, which tn_optim_step and tn_params_clear make zero again.
 
        make && build/examples/mlp                                                                */
 #include "core/core.h"

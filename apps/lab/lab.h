@@ -1,4 +1,4 @@
-/* lab.h - what the experiments of `tenon lab` share.
+/* lab.h - optimizers, small problems and pictures for the experiments of `tenon lab`.
    The chosen optimizers, a run of one of them on a problem small enough to understand, and the
    pictures.
 

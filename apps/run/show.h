@@ -1,4 +1,4 @@
-/* show.h - what people read: standard output, numbers (1,240   3.6 MB   6m12s), the machine.
+/* show.h - what people read: standard output, numbers (1,240   3.6 MB   6m12s), name of the CPU.
 
        char text[SHOWN];
        show("%s tokens\n", show_count(facts.tokens, text));

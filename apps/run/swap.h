@@ -1,5 +1,5 @@
-/* swap.h - files that wait in OUT/.tenon-RUN.tmp until they count.
-   Then they move up into OUT: rule 4 of output.h. `at` is OUT, opened, and `folder` its path for
+/* swap.h - files that wait in OUT/.tenon-RUN.tmp until they are moved into OUT.
+   See rule 4 of output.h. `at` is OUT, opened, and `folder` its path for
    messages. */
 #ifndef TN_APP_SWAP_H
 #define TN_APP_SWAP_H

@@ -1,4 +1,4 @@
-/* check.h - what the files of the check of an op share. Internal header. */
+/* check.h - a case of an op, made and compared, for the parts of tn_op_check. Internal header. */
 #ifndef TN_CHECK_H
 #define TN_CHECK_H
 

@@ -1,4 +1,4 @@
-/* along.c - a tensor seen along one of its dimensions, for the ops that take a dimension. */
+/* along.c - sizes before, along and behind a dimension, for the ops that take one. */
 #include "core/ops/ops.h"
 
 #include <string.h>

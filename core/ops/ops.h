@@ -1,4 +1,4 @@
-/* ops.h - what the files of core/ops/ share. Internal header.
+/* ops.h - products, sums, shapes and scratch for the ops. Internal header.
 
        tn_matrix w = tn_matrix_weight(n->in[1]);              a weight (out,in) of any type
        tn_multiply(t, n, tn_product_of(dy, w, beta, dx, in)); dx = beta dx + dy w

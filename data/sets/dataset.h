@@ -1,4 +1,4 @@
-/* dataset.h - a data set's insides, for the loader and the makers (internal).
+/* dataset.h - a data set's insides, for the loader and the makers. Internal header.
 
    All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1]. In
    a text record i is the window [i T, i T + T + 1), which shares a token with the next window. The

@@ -1,4 +1,4 @@
-/* draw.h - random choices for made-up records (internal).
+/* draw.h - random choices for made-up records. Internal header.
 
        tn_draws d = tn_draws_new(seed, "lookup", index);
        uint32_t pairs = 3 + tn_draw(&d, 4);

@@ -1,4 +1,4 @@
-/* tokenizer.h - what the files of the tokenizers share (internal).
+/* tokenizer.h - the symbols of a tokenizer, and the walk over a text. Internal header.
 
    A symbol is a byte or a character; the vocabulary gives each one id, and one more id may be the
    end token. The maker: tn_tokenizer_make, then _put for every symbol, then _finish. */

@@ -1,4 +1,5 @@
-/* fuzz.c - one format for libFuzzer: FORMAT=json fuzz [options of libFuzzer] CORPUS SEEDS.
+/* fuzz.c - feeds changed files of one format to its reader, by libFuzzer.
+   FORMAT=json fuzz [options of libFuzzer] CORPUS SEEDS.
    A crash, a report of a sanitizer, a hang or a refusal that is not one line about the file is a
    finding. A packed format is mostly changed as its text, so that lengths and sums fit. */
 #include "tests/fuzz/formats.h"

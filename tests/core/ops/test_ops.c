@@ -1,7 +1,8 @@
 /* test_ops.c - every op of ops.def, over the samples it declares, by tn_op_check of the library.
 
-   To add an op: core/ops/NAME.c has its literal and its function, core/ops.def its row; core/op.h
-   says what each field means and what goes wrong. Nothing is added here. `make test ONLY=core/ops`
+   To add an op: core/ops/NAME.c has its literal and its function, core/ops.def its row, and
+   tests/core/null.def a row with a call of it; core/op.h says what each field means and what goes
+   wrong. Nothing is added here. `make test ONLY=core/ops`
    checks it in float and, more closely, in double. A line such as
    "NAME: sample 2: direction 7: backward 1.25, differences 0.5" names the sample, and the operand's
    element (or a random direction, if the operands have more than 2,000). Then add to

@@ -1,4 +1,4 @@
-/* test_ops_memory.c - how ops deal with memory.
+/* test_ops_memory.c - ops take frozen weights of any type, and hold no large masks or scores.
    Frozen weights of every type, both layouts, masks that are not stored, work that is cut into
    ranges, and what the streamed ops never hold. */
 #include "tests/support/op_samples.h"

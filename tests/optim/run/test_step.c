@@ -1,5 +1,5 @@
-/* test_step.c - what a step does with every optimizer.
-   Gradients and counts after it, decay, threads, refusals. Units and their state are in
+/* test_step.c - gradients, counts, decay, threads and refusals of a step, for every optimizer.
+   Units and their state are in
    test_units.c, settings in test_settings.c. */
 #include "tests/support/busy.h"
 #include "tests/support/fixtures.h"
