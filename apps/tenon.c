@@ -1,4 +1,4 @@
-/* tenon.c - the program: finds the command, runs it, says what went wrong.
+/* tenon.c - the program: finds the command, runs it, prints what went wrong.
 
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
 #include "apps/options/manual.h"
@@ -36,7 +36,7 @@ static void print_help(void)
         "bash.\n");
 }
 
-/* $TN_ISA must name an instruction set of this CPU: no other is used in its place. */
+/* $TN_ISA must name an instruction set of this CPU. No other is used instead. */
 static int check_isa(tn_error *e)
 {
     const char *isa = getenv("TN_ISA");

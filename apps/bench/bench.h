@@ -24,7 +24,7 @@ double bench_flops(tn_context *c);
 /* NULL: this CPU does not have the instruction set, or memory is out and e is set. */
 tn_context *bench_context(const char *isa, int threads, tn_error *e);
 extern const char *const bench_isas[]; /* every name of an instruction set, ended by NULL */
-/* The number of threads that --threads asks for; 0 there stands for one per CPU. */
+/* The number of threads that --threads gives; --threads 0 means one per CPU. */
 int bench_threads(const options *o);
 
 /* The benchmarks; each prints its table and returns the exit status. */
@@ -33,15 +33,15 @@ int bench_matmul(const options *o, tn_error *e);
 int bench_ops(const options *o, tn_error *e);
 int bench_step(const options *o, tn_error *e);
 int bench_mlp(const options *o, tn_error *e); /* bench step --mode mlp */
-/* LoRA pairs as --pairs, --width and --lora-rank say. NULL and an error otherwise. */
+/* Makes LoRA pairs of --pairs, --width and --lora-rank. Returns NULL with an error if it cannot. */
 tn_params *bench_pairs(tn_context *c, const options *o, tn_error *e);
 typedef struct bench_cost {
     double seconds, bytes;
 } bench_cost; /* per step; of state per trained number */
-/* Of an optimizer on such pairs: the median of steps behind its warm-up. */
+/* The cost of an optimizer on such pairs: the median of steps after its warm-up. */
 bench_cost bench_cost_of(tn_context *c, const tn_optim_def *d, const options *o, tn_error *e);
 int bench_optimizers(const options *o, tn_error *e);
-/* The number of first steps that do other work than all later ones: the setting warmup_steps. */
+/* How many steps at the beginning do other work than later ones: the setting warmup_steps. */
 int64_t bench_warm_up(const tn_optim *optim);
 
 #endif

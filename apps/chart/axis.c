@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* A value beyond this is as good as infinite for a picture. */
+/* A picture treats a value beyond this as infinite. */
 static const double largest = 1e100;
 
 static double log10_of(double v)

@@ -27,15 +27,15 @@ typedef struct chart {
     int count;
     bool log_x, log_y;
     double
-        smooth; /* in (0,1): draws a running average too, which keeps this share of itself at every
-                      point. It is thick over the thin curve; the terminal shows it alone. 0: none */
+        smooth; /* in (0,1): also draws a running average, which keeps this share of itself at every
+                   point. It is thick, above the thin curve. The terminal shows it alone. 0: none */
     double x_range[2], y_range[2]; /* points outside are not shown; { 0 }: all are */
     const curve *contours;         /* thin lines behind the curves, without names */
     int contour_count;
     bool dots;  /* SVG: every point is marked, if there is room for all */
-    int nested; /* SVG: curves come in groups of so many, the first of a group widest, so that curves
-                   that coincide are all seen; 0: all have one width */
-    bool twins; /* SVG: every second curve is dashed: the curve under it is seen too */
+    int nested; /* SVG: curves come in groups of so many. The first of a group is widest, so that
+                   equal curves can all be seen. 0: all have one width */
+    bool twins; /* SVG: every second curve is dashed, which shows the curve under it */
 } chart;
 
 typedef enum curves_style {
@@ -44,8 +44,8 @@ typedef enum curves_style {
     CURVES_COLOUR   /* braille in colours */
 } curves_style;
 
-/* The style that fd can show. UTF-8 is known by the variables of the locale. A terminal has colours
-   unless NO_COLOR is set. */
+/* The style that fd can show. The variables of the locale decide about UTF-8. A terminal has
+   colours unless NO_COLOR is set. */
 curves_style curves_style_of(int fd);
 /* Appends lines of 72 columns each: title, 60 x 12 characters between axes, legend. */
 void curves_text(const chart *c, curves_style style, tn_text *out);

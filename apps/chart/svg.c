@@ -113,12 +113,13 @@ static void put_axes(const panel *p, tn_text *out)
               TITLE);
 }
 
-/* A path that is being made. Of the points that share a column only the lowest and highest are drawn. */
+/* A path that is being made. If points share a column, only the lowest and the
+   highest are drawn. */
 typedef struct pen {
     tn_text *out;
     bool dots, down; /* down: the path goes on from its last point */
     int64_t bucket;
-    int n; /* points waiting: none, one, or lowest and highest in the order they came */
+    int n; /* points that wait: none, one, or the lowest and highest in their order */
     double x[2], y[2];
 } pen;
 

@@ -3,8 +3,8 @@
        const command *c = command_find("finetune");      the row of `train`
        for (c = commands; c->name; c++) puts(c->help);
 
-   The rows are in commands.def. What a command does is command_NAME in apps/commands/NAME.c, which
-   apps/tenon.c calls: the options know the commands by this header alone. */
+   The rows are in commands.def. apps/tenon.c calls command_NAME in apps/commands/NAME.c. The
+   options use only this header of the commands. */
 #ifndef TN_APP_COMMANDS_H
 #define TN_APP_COMMANDS_H
 
@@ -18,7 +18,7 @@ typedef struct command {
 
 extern const command commands[]; /* ended by a NULL name */
 
-/* By name or synonym; NULL: there is none. */
+/* Finds a command by name or synonym. NULL: no command has it. */
 const command *command_find(const char *name);
 
 #endif

@@ -31,7 +31,7 @@ static void copy_weights(const tn_params *p, tn_real *start, bool back)
 
 /* ---- one cell ---- */
 
-/* What is recorded of a run while it goes on. */
+/* The record of a run while it goes on. */
 typedef struct watch {
     study *y;
     cell *c;
@@ -116,7 +116,8 @@ static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
-/* Opens every run of a seed once: what an optimizer refuses is reported before the first run. */
+/* Opens every run of a seed once, so that an optimizer reports what it refuses before
+   the first run. */
 static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     for (int64_t i = 0; i < y->count && !e->code; i++) {
@@ -209,8 +210,8 @@ static void pairs_line(const study *y, const setup *s)
         show("\n");
 }
 
-/* The validation loss of the weights that every run of a seed begins with; NaN: not finite. A study
-   that goes on must find it as it was. */
+/* The validation loss of the weights that every run of a seed begins with; NaN: not finite. In a
+   resumed study it must be the same. */
 static double untrained_loss(const study *y, const setup *s, int64_t seed, tn_error *e)
 {
     tn_eval eval;

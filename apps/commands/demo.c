@@ -1,7 +1,7 @@
 /* demo.c - tenon demo: the bundled model learns a task under several optimizers.
    All start from the same LoRA factors and see the same batches. Each result is scored on records
-   that it never saw. Then the invariance: the same start written with other factors (10 A, B / 10)
-   is the same function. LoRA-RITE trains it as if nothing had changed; Adam does not. */
+   that it never saw. Then it shows the invariance: other factors (10 A, B / 10) are the same
+   function at the start. LoRA-RITE trains them as if nothing had changed; Adam does not. */
 #include "apps/chart/curves.h"
 #include "apps/run/output.h"
 #include "apps/run/show.h"
@@ -94,7 +94,7 @@ static int demo_options(options *o, const options *asked, tn_error *e)
     return code;
 }
 
-/* The same function by other factors: A becomes 10 A and B becomes B / 10. */
+/* Writes the same function with other factors: A becomes 10 A and B becomes B / 10. */
 static void rescale(tn_params *p)
 {
     for (int64_t i = 0; i < tn_params_count(p); i++) {
@@ -269,7 +269,7 @@ static int run_all(leg *legs, const options *o, output *to, tn_error *e)
             return e->code;
         print_row(l);
         if (l->optimizer && l->last.loss < best->last.loss)
-            best = l; /* by validation loss: test records choose nothing */
+            best = l; /* by validation loss: test records must not choose */
     }
     leg *adam = &legs[1 + CONTENDERS], *rite = adam + 1;
     *adam = (leg){ .optimizer = "adam", .lr = legs[2].lr, .rescaled = true };

@@ -1,4 +1,4 @@
-/* inspect.c - tenon inspect: what a folder or file holds, without building a model. */
+/* inspect.c - tenon inspect: prints what a folder or file holds, without building a model. */
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
@@ -119,8 +119,8 @@ static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
     return e->code;
 }
 
-/* Prints the memory that training a model needs, from its shapes. What keeps the folder from being
-   trained is printed too, and is no error. */
+/* Prints the memory that training a model needs, from its shapes. If the folder cannot be trained,
+   prints the reason; that is no error. */
 static int print_needs(const char *folder, tn_error *e)
 {
     char room[SHOWN];

@@ -33,8 +33,9 @@ static int write_used(job *j)
     return j->e->code;
 }
 
-/* A run that replaces another takes its place with the first checkpoint. A resume, which may have more
-   steps, writes its config.used then too: before, config.used belongs to the existing checkpoint. */
+/* A run that replaces another takes its place with the first checkpoint. A resume may have more
+   steps, so it also writes its config.used then. Before, config.used belongs to the existing
+   checkpoint. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
@@ -57,7 +58,7 @@ static void serve_signals(job *j)
             progress_status(&j->p, &j->r, j->saved);
 }
 
-/* After each step and evaluation: report, save when it is time, stop when asked to. */
+/* After each step and evaluation: reports, saves when it is time, stops when a signal asks. */
 static int on_event(void *arg, run *r, const run_event *event)
 {
     job *j = arg;
@@ -109,7 +110,7 @@ static int begin(job *j, FILE **log)
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
-/* The trained adapter, or the model with its tokenizer: all of it or none is in the folder. */
+/* Saves the trained adapter, or the model with its tokenizer: all of it, or nothing. */
 static int save_result(job *j)
 {
     const setup *s = &j->s;

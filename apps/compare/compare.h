@@ -3,8 +3,8 @@
 
    A cell is one run. A rate is chosen per optimizer by the mean validation loss over all seeds;
    only rates whose seeds are all done have a mean. While the best rate is the lowest or highest of
-   its grid, the grid grows beyond it by its own steps (compare_grid.c says when it stops), and
-   a choice that stays at an edge is reported as one.
+   its grid, the grid grows beyond it by its own steps. compare_grid.c has the rules for its end. If
+   the choice stays at an edge, this is reported.
 
    A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on after the
    last complete line (compare_files.c). Until its end config.used says that it is incomplete. */
@@ -46,8 +46,8 @@ typedef struct study {
     int64_t count, room;
     cell *old; /* what runs.jsonl held, in its order, for --resume; `done` until a cell took it */
     int64_t olds;
-    long kept;     /* bytes of its whole lines */
-    bool resume;   /* goes on with what is in its folder */
+    long kept;     /* bytes of its complete lines */
+    bool resume;   /* continues the study in its folder */
     bool complete; /* every run is done, and no grid grows any more */
     output out;
     FILE *runs, *curves; /* runs.jsonl, curves.jsonl */
@@ -55,7 +55,7 @@ typedef struct study {
     tn_text used;   /* the text of config.used */
 } study;
 
-/* What the seeds of one optimizer and rate gave. */
+/* The result of all seeds of one optimizer and rate. */
 typedef struct summary {
     int64_t runs, diverged;
     double valid;  /* mean validation loss; infinite if a run diverged or a seed is missing */

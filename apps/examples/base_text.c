@@ -1,6 +1,5 @@
 /* base_text.c - writes the text that the bundled base model is made from, as JSONL.
-   The records are those of the generator in data/tasks/pretrain.c, which knows none of the
-   tasks.
+   The generator in data/tasks/pretrain.c makes the records. It knows none of the tasks.
 
        build/examples/base_text COUNT SEED [short]                                             */
 #include "data/data.h"

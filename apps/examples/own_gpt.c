@@ -7,7 +7,7 @@
      - without tn_tape_reset after a step, memory grows;
      - without tn_tape_train before a step, dropout repeats itself;
      - after tn_tape_eval no gradient is kept, until the next tn_tape_train;
-     - without a look at tn_tape_error a mistake goes unseen: later ops do nothing and return NULL.
+     - without a check of tn_tape_error nobody sees a mistake: later ops do nothing and return NULL.
 
    Shapes: B rows, T positions, C channels, V tokens. */
 #include "core/core.h"

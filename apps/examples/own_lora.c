@@ -1,4 +1,4 @@
-/* own_lora.c - LoRA on a network of one's own, with save and resume.
+/* own_lora.c - LoRA on a network of your own, with save and resume.
    It trains a base, adapts it to a task that changed, stops in the middle, and goes on in another
    set of params with the same bits.
 
@@ -24,7 +24,7 @@ typedef struct net {
     tn_optim *o;
 } net;
 
-/* With the path of a base: that base, and an adapter of rank 4 on each layer. */
+/* If the path of a base is given: loads this base and adds an adapter of rank 4 to each layer. */
 static net net_new(tn_context *c, const char *base, tn_error *e)
 {
     static const char *const names[] = { "first", "second", "last" };

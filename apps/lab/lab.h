@@ -17,11 +17,11 @@
 
 enum { LAB_MOST = 8, LAB_LABEL = 40 };
 
-typedef struct lab_choice { /* an optimizer, under the settings of its claim and those of --opt */
+typedef struct lab_choice { /* an optimizer with the settings of its claim and of --opt */
     const tn_optim_def *def;
     const char *set[TN_MAX_HYPER + MAX_LIST + 1];
     char claim[128];       /* text of the first ones */
-    bool claims;           /* --opt changes none of those that the claim needs */
+    bool claims;           /* --opt changes no setting that the claim needs */
     char label[LAB_LABEL]; /* name and settings */
 } lab_choice;
 
@@ -36,8 +36,8 @@ typedef struct lab {
 
 typedef struct experiment {
     const char *name, *help;
-    const char *optimizers; /* comma-separated; what --optimizers replaces */
-    const char *always;     /* those that are there in any case; or NULL */
+    const char *optimizers; /* comma-separated; --optimizers replaces them */
+    const char *always;     /* optimizers that always run; or NULL */
     int (*run)(const lab *l, tn_error *e);
 } experiment;
 
@@ -49,12 +49,12 @@ int lab_paths(const lab *l, tn_error *e);
 int lab_rank(const lab *l, tn_error *e);
 int lab_alpha(const lab *l, tn_error *e);
 
-/* Gives it a setting, in the place of one of the same name. */
+/* Sets a setting. It replaces one of the same name. */
 void lab_set(lab_choice *c, const char *setting);
 
 typedef enum lab_layout { LAB_WIDE, LAB_GRID } lab_layout;
 
-/* The charts in the terminal, and in the file of --svg. */
+/* Draws the charts in the terminal, and in the file of --svg. */
 int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e);
 
 /* ---- a run (lab_run.c) ---- */
@@ -69,7 +69,7 @@ typedef struct lab_task {
     int steps;
 } lab_task;
 
-typedef struct lab_state { /* before a step; at last, after all */
+typedef struct lab_state { /* before a step; the last one: after all steps */
     int step;              /* steps done */
     double loss;
     const double *z;      /* the product */
@@ -80,7 +80,7 @@ typedef struct lab_state { /* before a step; at last, after all */
 /* Calls each(arg, now) for every step from 0 to t->steps, unless the loss stops being finite. */
 int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
             void (*each)(void *arg, const lab_state *now), void *arg, tn_error *e);
-/* --learning-rate, or one that does well on this task, as LAB_RATES says. */
+/* --learning-rate, or a rate that works well on this task (see LAB_RATES). */
 double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
 #define LAB_RATES                                                                                  \
     "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the lowest, to a thousandth of\n"  \

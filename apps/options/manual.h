@@ -5,16 +5,16 @@
        manual_page(command_find("train"), &page);     tenon-train.1
        manual_bash(&page);
 
-   make install puts them where man and bash look for them. */
+   make install puts them into the folders of man and bash. */
 #ifndef TN_APP_MANUAL_H
 #define TN_APP_MANUAL_H
 
 #include "apps/options/options.h"
 
-/* The page tenon-NAME.1 of a command; NULL: tenon.1, which lists the commands. */
+/* Writes the page tenon-NAME.1 of a command. NULL: tenon.1, which lists the commands. */
 void manual_page(const command *c, tn_text *out);
-/* A script that bash reads: it completes commands, options, the words that an option allows, and
-   names of optimizers and tasks. All else is completed as a file. */
+/* Writes a script for bash. It completes commands, options, the words that an option allows, and
+   names of optimizers and tasks. Other words are completed as files. */
 void manual_bash(tn_text *out);
 
 #endif

@@ -44,8 +44,8 @@ enum { /* OPT_model, ...: rows of options_table */
 /* A number that is not set, here and in tn_optim_options: no option has a negative default. */
 enum { NOT_SET = -1 };
 
-/* The values: a field of each row's name. A text that is not set is NULL, a number NOT_SET; a list
-   is ended by NULL. */
+/* The values: a field of each row's name. A text that is not set is NULL, a number NOT_SET. NULL
+   ends a list. */
 typedef struct options {
 #define TEXT(name, alias, value, def, commands, class, help) const char *name;
 #define COUNT(name, alias, value, def, lo, hi, commands, class, help) int64_t name;
@@ -59,7 +59,7 @@ typedef struct options {
 #undef FLAG
 #undef LIST
     bool given[OPTIONS];                     /* on the command line or in the config file */
-    const char *argument[MAX_ARGUMENTS + 1]; /* what is not an option, ended by NULL */
+    const char *argument[MAX_ARGUMENTS + 1]; /* words that are no options; NULL ends them */
     int arguments;
     int argc; /* the command line, for the resume command */
     char **argv;
@@ -79,22 +79,22 @@ typedef struct option {
 
 extern const option options_table[OPTIONS];
 
-/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP when help was asked for, or another
-   code; e says why. */
+/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP if help was asked for, or another
+   code with the reason in e. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
-/* Refuses options without what the command needs (commands.def). */
+/* Refuses options that lack one that the command needs (commands.def). */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
 /* Writes a command's help, at most 60 lines, and for `train` the settings of the optimizers. */
 void options_help(const command *c, tn_text *out);
-/* The value of row i as text; nothing for one that is not set. */
+/* The value of row i as text; empty if it is not set. */
 void options_value(const options *o, int i, tn_text *out);
-/* A line of a config file that gives this value back, whatever characters it has. */
+/* Writes a line of a config file that reads as this value, whatever characters it has. */
 void options_line(const char *name, const char *value, tn_text *out);
-/* The name with dashes into out (64 bytes), which is returned. */
+/* Writes the name with dashes into out (64 bytes). Returns out. */
 char *option_dashed(const char *name, char *out);
-/* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`, or, where
-   none is near, `see PLACE`. */
+/* Refuses a word that is not among the names: `WHAT "WORD": unknown; did you mean NAME?`. If no
+   name is near, the end is `see PLACE`. */
 int unknown_name(const char *what, const char *word, const char *const *names, int n,
                  const char *place, tn_error *e);
 /* A number as the options read it: "1e-3"; counts take k (1,000) and M (1,000,000). */

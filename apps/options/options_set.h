@@ -4,21 +4,22 @@
 
 #include "apps/options/options.h"
 
-/* Is the word (n bytes, dashes and underscores alike) in a list "a,b|c" with these separators? */
+/* Is the word (n bytes) in a list "a,b|c" with these separators? Dashes and
+   underscores are equal. */
 bool word_in(const char *word, size_t n, const char *list, const char *separators);
-/* The row of that name or alias among the options of a command; -1: none. */
+/* The row of that name or alias among the options of a command. -1: no row has it. */
 int option_find(const char *name, size_t n, char letter);
-/* What the help of a command says of an option: its words and its default. */
+/* The help of an option of a command: its words and its default. */
 void option_says(const option *row, char letter, tn_text *out);
-/* Is its value one of many words, which stand in the help and not beside the name? */
+/* Is its value one of many words? These are in the help, not beside the name. */
 bool option_is_choice(const option *row);
-/* Does the command need it, or one of a group to which it belongs? */
+/* Does the command need this option, or one of a group with it? */
 bool option_is_needed(const option *row, const command *c);
-/* Sets row i from text. `where` stands before the name in messages: "--" or "FILE:LINE: ". */
+/* Sets row i from text. `where` is the text before the name in messages: "--" or "FILE:LINE: ". */
 int option_set(options *o, int i, const char *text, const char *where, tn_error *e);
-/* Sticks the message for an unknown name, with the nearest one. */
+/* Sets the error for an unknown name. It has the nearest name. */
 int option_unknown(const char *name, size_t n, const command *c, const char *where, tn_error *e);
-/* Reads o->config; what the command line gave stays. */
+/* Reads o->config. Values from the command line stay. */
 int options_read(options *o, const command *c, tn_error *e);
 
 #endif

@@ -134,7 +134,7 @@ static int check_read(const output *out, const things *t, const char *flag, cons
 {
     struct stat st, here;
     if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat(out->at, "", &here, AT_EMPTY_PATH))
-        return e->code; /* it does not exist: the error comes when it is read */
+        return e->code; /* it does not exist: reading it reports the error */
     const bool folder = S_ISDIR(st.st_mode);
     if (st.st_dev == here.st_dev && st.st_ino == here.st_ino)
         return tn_fail(e, APP_USAGE, "%s %s: the folder of --%s; expected another",
@@ -182,11 +182,11 @@ int guard_reads(const output *out, tn_error *e)
 
 /* ---- what is in the way ---- */
 
-/* Whose file an entry is. NOBODY: it is not in the way. OLD: there is no marker that could say. */
+/* The owner of an entry. NOBODY: it is not in the way. OLD: there is no marker to decide it. */
 typedef enum owner { NOBODY, OURS, OLD, STRANGER } owner;
 
-/* Whose an entry with the name of a checkpoint is. `inside` gets the name of a file in it that is in
-   the way. */
+/* The owner of an entry with the name of a checkpoint. `inside` gets the name of a file in it that
+   is in the way. */
 static owner owner_of_checkpoint(const output *out, const char *name, char inside[256], tn_error *e)
 {
     tn_checkpoint_id id;
@@ -284,7 +284,7 @@ static int refuse_old(const output *out, char **names, bool all, tn_error *e)
                 out->folder, text);
     if (strlen(whole.text) + 1 < sizeof whole.text)
         tn_fail(e, TN_ESTATE, "%s", whole.text);
-    else /* a command that was cut would remove something else */
+    else /* a command that is cut off would remove other files */
         tn_fail(e, TN_ESTATE,
                 "written by a tenon that did not mark what is its own, so that nothing "
                 "there is replaced; expected another folder than %s",

@@ -1,5 +1,5 @@
 /* guard.h - the checks of a command's folder before anything is written into it.
-   Nothing that is read, and nothing that belongs to somebody else, may be replaced. */
+   A command must not replace files that it reads, or files that belong to somebody else. */
 #ifndef TN_APP_GUARD_H
 #define TN_APP_GUARD_H
 

@@ -51,7 +51,7 @@ static int make_schedule(run *r, tn_error *e)
 
 /* ---- opening ---- */
 
-/* The library names the fields of its options; who types a command knows the flags. */
+/* The library names the fields of its options. Users of a command know the flags instead. */
 static void name_flags(tn_error *e)
 {
     static const char *const names[][2] = { { ": max_grad_norm is", ": --max-grad-norm is" },

@@ -46,8 +46,8 @@ tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
 need run_need(const run *r); /* the memory that a step needs: see need.h */
-/* One step: the gradients of its batches, then the optimizer. Refuses, before a weight changes,
-   when loss or gradient is not finite. */
+/* One step: the gradients of its batches, then the optimizer. If the loss or a gradient is not
+   finite, it refuses before a weight changes. */
 int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
    --batch-size. If the data have no such part, *out does not change. */

@@ -31,9 +31,9 @@ typedef struct setup {
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
 /* The same for commands that do not train: random weights are refused. */
 int setup_trained(setup *s, const options *o, tn_error *e);
-/* One part of the data into s->data (data_part of source.h); --split says that it is read alone. */
+/* Opens one part of the data as s->data (data_part of source.h). With --split it is read alone. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);
-/* Refuses --count for data that are no task's. */
+/* Refuses --count for data that are not a task. */
 int setup_count(const setup *s, const options *o, tn_error *e);
 /* Adds LoRA to the model, or leaves all weights trained. */
 int setup_train(setup *s, const options *o, tn_error *e);

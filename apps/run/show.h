@@ -16,7 +16,7 @@ enum { SHOWN = 48 };
 
 char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
-/* "2.3026 +- 0.0412"; without the second part where the standard error is not known (NaN). */
+/* "2.3026 +- 0.0412"; without the second part if the standard error is not known (NaN). */
 char *show_loss(double loss, double error, char *out);
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
@@ -31,7 +31,7 @@ void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
 /* Prints as printf does, but control characters of strings become visible (tn_format of core.h). */
 void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Prints one line "tenon: note: ..." to standard error: worth knowing, but no error. */
+/* Prints one line "tenon: note: ..." to standard error, for facts that are no errors. */
 void show_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes all n bytes to a stream without a buffer (main makes stdout such a stream), which can go on
    after a signal. Returns false with the reason in errno; ferror then stays set. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { /* records of a task where their number is not given */
+enum { /* records of a task if their number is not given */
        TASK_EVALUATED = 500,
        TASK_EPOCH = 10000,
        TASK_MOST = 1000000 /* making them takes seconds and a few hundred MB */

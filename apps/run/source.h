@@ -25,7 +25,7 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 /* The path of a part's JSONL file, in new memory. NULL without an error: the part does not exist. */
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* is it one text file, which --valid-split divides? */
-/* A tokenizer made from the data, as --tokenizer says; NULL and an error otherwise. */
+/* Makes the tokenizer of --tokenizer from the data. NULL, with an error, if it cannot. */
 tn_tokenizer *data_tokenizer(const options *o, tn_error *e);
 
 #endif

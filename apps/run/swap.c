@@ -1,4 +1,4 @@
-/* swap.c - moves waiting files into OUT, and finishes or removes what a killed run left. */
+/* swap.c - moves waiting files into OUT, and finishes or removes the files of a killed run. */
 #include "apps/run/swap.h"
 #include "data/formats/folder.h"
 #include "optim/run/folders.h"

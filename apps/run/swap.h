@@ -14,8 +14,9 @@ int swap_install(const output_kind *kind, int at, const char *folder, const char
                  tn_error *e);
 /* Removes the folder, unless something else is in it. */
 int swap_remove(const output_kind *kind, int at, const char *name);
-/* Deals with what earlier runs left: moves up files that count, and removes others. A resume refuses
-   others; if the command has no checkpoints, it leaves them and sets *waiting to their run's number. */
+/* Settles the folders that earlier runs left: moves up files that count, and removes others. A
+   resume refuses others. If the command has no checkpoints, it leaves them and sets *waiting to
+   their run's number. */
 int swap_recover(const output_kind *kind, int at, const char *folder, bool resume,
                  uint64_t *waiting, tn_error *e);
 /* Fails with errno: "FOLDER: cannot WHAT: why". */
