@@ -106,8 +106,8 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
     return status;
 }
 
-/* If descriptors 0 to 2 were closed, the next files would get them, and messages would go into a file.
-   Output is not buffered, so that show() can go on after a signal. */
+/* If descriptors 0 to 2 were closed, the next files would get them, and messages would go into a
+   file. Output is not buffered, so that show() can go on after a signal. */
 static int open_standard(tn_error *e)
 {
     for (int fd = 0; fd <= 2; fd++)

@@ -5,8 +5,8 @@
 
 #include "core/core.h"
 
-/* Zero-filled memory on a 64-byte boundary; NULL when memory is out. A large piece is in huge pages.
-   Keep it and use it again, because the first touch of a 4 KiB page costs 0.8-1.5 us. */
+/* Zero-filled memory on a 64-byte boundary; NULL when memory is out. A large piece is in huge
+   pages. Keep it and use it again, because the first touch of a 4 KiB page costs 0.8-1.5 us. */
 void *tn_pages_new(size_t bytes);
 void tn_pages_free(void *pages, size_t bytes);
 

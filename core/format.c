@@ -80,8 +80,7 @@ static void put_spaces(sink k, size_t width, size_t taken)
         k.put(k.arg, " ", 1);
 }
 
-/* Puts n bytes in at least `width` columns. If there are more than `most`, the middle
-   is left out. */
+/* Puts n bytes in at least `width` columns. Of more than `most` bytes it leaves the middle out. */
 static void put_string(sink k, const char *s, size_t n, size_t most, size_t width, bool left)
 {
     const size_t half = most > 3 ? (most - 3) / 2 : 0;

@@ -28,8 +28,7 @@ static inline int64_t tn_ranges(int64_t count, int64_t length)
     return (count + length - 1) / length;
 }
 
-/* The part of a product that is skipped because it is not needed, relative to the diagonal
-   i + edge. */
+/* The part of a product that is not needed and skipped, relative to the diagonal i + edge. */
 typedef enum tn_triangle {
     TN_NO_TRIANGLE,
     TN_A_LOWER, /* A[i][k] is 0 for k > i + edge */

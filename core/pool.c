@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* How often a thread looks at a flag before it sleeps: for about 50 us. Waking a thread takes 5 us. */
+/* How often a thread looks at a flag before it sleeps: about 50 us. Waking it takes 5 us. */
 enum { SPINS = 2000 };
 
 typedef struct job {

@@ -16,8 +16,8 @@
    already set and then does nothing, so that calls can be chained and checked once, as above.
    Threads: nothing here has globals. A data set and a tokenizer may be read by several threads, a
    loader, a text or a reader of records by one at a time.
-   Nothing from a file is trusted: a size is compared with the bytes of the file before memory is taken
-   for it, and text must be UTF-8.
+   Nothing from a file is trusted: a size is compared with the bytes of the file before memory is
+   taken for it, and text must be UTF-8.
 
    What goes wrong:
    * A batch is kept beyond the next tn_loader_next: its memory then holds the next batch.
@@ -59,10 +59,10 @@ tn_presence tn_path_is(const char *folder, const char *name, tn_error *e);
 /* "folder/name" in new memory, to be freed. NULL when memory is out. */
 char *tn_path_join(const char *folder, const char *name);
 /* The same for reading a file of a model or adapter. If a run was killed while its new files moved
-   into the folder, the rest of them is in folder/.tenon-new: then the path is that of the file there. */
+   into the folder, the rest of them is in folder/.tenon-new: then that path is returned. */
 char *tn_path_newest(const char *folder, const char *name);
-/* FNV-1a. To hash data part by part, `start` is 0 for the first part (FNV's basis is then used), and
-   for every other part the hash of the part before. */
+/* FNV-1a. To hash data part by part, `start` is 0 for the first part (FNV's basis is then used),
+   and for every other part the hash of the part before. */
 uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start);
 /* Eight times as fast, with other values. It cannot be computed part by part. */
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
@@ -80,8 +80,9 @@ typedef struct tn_text {
 /* As vprintf: here %s copies bytes as they are (tn_format escapes them). */
 void tn_text_add(tn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tn_text_bytes(tn_text *t, const void *bytes, size_t n);
-/* Adds a JSON string, quotes included. Control characters and characters that change the direction of
-   text are escaped (\u009b), also those that JSON allows. Bytes that are not UTF-8 become U+FFFD. */
+/* Adds a JSON string, quotes included. Control characters and characters that change the direction
+   of text are escaped (\u009b), also those that JSON allows. Bytes that are not UTF-8 become
+   U+FFFD. */
 void tn_text_quote(tn_text *t, const char *s, size_t n);
 /* Adds the other text. If that text has run out of memory, t has failed too. */
 void tn_text_join(tn_text *t, const tn_text *more);
@@ -92,8 +93,8 @@ const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
 /* For "did you mean": the one of names[0..n) that the fewest changes of a letter turn into `word`.
-   "-" counts as "_", and "A" as "a". NULL entries are ignored. Returns NULL if none is near enough: one
-   change, and one more for every three letters of the word. */
+   "-" counts as "_", and "A" as "a". NULL entries are ignored. Returns NULL if none is near enough:
+   one change, and one more for every three letters of the word. */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
@@ -114,9 +115,9 @@ typedef struct tn_json {
     int64_t count; /* elements or members */
 } tn_json;
 
-/* Strict RFC 8259: UTF-8, depth <= 64, no duplicate keys, nothing after the value. `path` and `line`
-   (0: counted in the text) are for messages. The tree has copies of all texts. Free the root with
-   tn_json_free. */
+/* Strict RFC 8259: UTF-8, depth <= 64, no duplicate keys, nothing after the value. `path` and
+   `line` (0: counted in the text) are for messages. The tree has copies of all texts. Free the root
+   with tn_json_free. */
 const tn_json *tn_json_parse(const char *text, size_t size, const char *path, int64_t line,
                              tn_error *e);
 const tn_json *tn_json_read(const char *path, tn_error *e); /* of a file of at most 256 MiB */
@@ -124,9 +125,9 @@ void tn_json_free(const tn_json *root);
 /* NULL: absent, or not an object. */
 const tn_json *tn_json_find(const tn_json *object, const char *key);
 const tn_json *tn_json_at(const tn_json *array, int64_t i); /* NULL: there is none */
-/* Typed members of an object. *value does not change if the member is absent or null, or `object` is
-   NULL. A member of another type, or out of range, is an error: "config.json: /n_head is a boolean,
-   expected an integer". A string belongs to the tree. */
+/* Typed members of an object. *value does not change if the member is absent or null, or `object`
+   is NULL. A member of another type, or out of range, is an error: "config.json: /n_head is a
+   boolean, expected an integer". A string belongs to the tree. */
 void tn_json_get_int(const tn_json *object, const char *key, int64_t *value, tn_error *e);
 void tn_json_get_real(const tn_json *object, const char *key, double *value, tn_error *e);
 void tn_json_get_bool(const tn_json *object, const char *key, bool *value, tn_error *e);
@@ -222,9 +223,9 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 /* clang-format off */
 typedef struct tn_held { char bytes[8]; size_t n; } tn_held; /* starts as { 0 } */
 /* clang-format on */
-/* The same for ids that come a few at a time. It appends complete characters, and keeps the beginning
-   of an incomplete one in *held for the next call. Bytes that are not UTF-8 become U+FFFD, one for each
-   longest beginning of a character, as the Unicode standard recommends (3.9). */
+/* The same for ids that come a few at a time. It appends complete characters, and keeps the
+   beginning of an incomplete one in *held for the next call. Bytes that are not UTF-8 become
+   U+FFFD, one for each longest beginning of a character, as Unicode recommends (3.9). */
 void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held,
                     tn_text *out);
 void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back */

@@ -38,8 +38,7 @@ struct tn_family {
        are random, or zero if m->stored is not 0 (files will be read). If the caller knows m->vocab,
        it is set already. Returns e->code. After an error `free` is called, too. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);
-    /* How many numbers hidden leaves on the tape per token of its input, without
-       those of adapters. */
+    /* How many numbers hidden leaves on the tape per token of its input. Adapters do not count. */
     int64_t (*activations)(const tn_model *m);
     /* ids (B,T) i32 -> final hidden states (B,T,C). cache NULL: whole sequences from position 0.
        NULL: the tape has the error. */

@@ -33,8 +33,7 @@ int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, t
    e has the reason. */
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
                         tn_error *e);
-/* Freezes the weights that were there before. If e is set, it restores the model as
-   it was before. */
+/* Freezes the weights that were there before. If e is set, it restores the model instead. */
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
 /* Takes weight i out of the set, frozen. If an optimizer uses the set, the memory of the weight
    stays until the set ends: so the optimizer sees that the weight is frozen. */

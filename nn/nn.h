@@ -152,9 +152,9 @@ typedef struct tn_model {
    TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it. If tn_model_weights returns TN_ABSENT, the
-   weights are random, from the context's seed, and m->stored is 0. The dropout of config.json is not
-   used. Returns NULL, with an error, if something is missing, damaged, not supported, or larger than
-   memory. */
+   weights are random, from the context's seed, and m->stored is 0. The dropout of config.json is
+   not used. Returns NULL, with an error, if something is missing, damaged, not supported, or larger
+   than memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
    Functions that need the numbers of the weights refuse it (TN_ESTATE). */
@@ -200,8 +200,8 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
    trained, unless you freeze them. The params own the adapter. Refuses a layer that has one. After
    an error the layer is as it was. */
 int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e);
-/* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out of
-   the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
+/* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out
+   of the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), or of a
    folder checkpoint-N of a LoRA run, onto a model that has none, and freezes all other weights. It

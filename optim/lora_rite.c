@@ -5,8 +5,9 @@
    them off.
 
    The product is A B^T, in the paper's letters: A = lora_B (m,r), B = lora_A^T (n,r). X is one of
-   the two and has d rows, Y is the other, g is the gradient of X. Numbers (1) to (9) are the lines of Algorithm 1; letters
-   are not in the paper, (a) to (e) are those of rite.c. (3) to (8) use values from before the step.
+   the two and has d rows, Y is the other, g is the gradient of X. Numbers (1) to (9) are the lines
+   of Algorithm 1; letters are not in the paper, (a) to (e) are those of rite.c. (3) to (8) use
+   values from before the step.
 
        Y = Q R, the columns of Q orthonormal,  T = R^+                   (1)
        U = g T                                                           (2)  unmagnified gradient

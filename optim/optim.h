@@ -182,8 +182,8 @@ typedef struct tn_optim_def {
     double (*measure)(tn_unit *u);
     /* Second pass over all units. Units do not see each other. It cannot fail. */
     void (*step)(tn_unit *u);
-    /* For settings that are in range, but wrong together: returns what is wrong, or
-       NULL. NULL: absent. */
+    /* For settings that are in range but wrong together: returns what is wrong,
+       or NULL. Optional. */
     const char *(*check)(const double *h);
 
     tn_claim claims;
@@ -340,9 +340,7 @@ typedef struct tn_run_state {
    (TN_EARG). The frozen weights are hashed only at the first save of an optimizer, because no step
    changes them. Errors: trained weights or state are not finite (TN_ENONFINITE); another run has a
    checkpoint in the place of the new one; the params are those of a sketch, or weights were merged
-   or frozen since tn_optim_new (TN_ESTATE); the system refuses to write (TN_EIO). Returns 0 or the
-   code in
-   e. */
+   or frozen since tn_optim_new (TN_ESTATE); writing failed (TN_EIO). Returns 0 or the code in e. */
 int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, const tn_run_state *r,
                        int keep, tn_error *e);
 /* Loads the newest complete checkpoint in folder, or folder itself if it is one, into p, o and *r,

@@ -16,8 +16,8 @@ typedef struct axis {
     double tick[AXIS_TICKS]; /* ascending, within [low, high] */
 } axis;
 
-/* An axis over [low, high], with at most `most` ticks (3..AXIS_TICKS - 2) at 1, 2 or 5 times a power of
-   ten. A log axis needs low > 0. An empty range is widened. */
+/* An axis over [low, high], with at most `most` ticks (3..AXIS_TICKS - 2) at 1, 2 or 5 times a
+   power of ten. A log axis needs low > 0. An empty range is widened. */
 axis axis_new(double low, double high, bool log, int most);
 /* The axes of a chart; the y axis of a linear chart ends at ticks. */
 void axis_pair(const chart *c, int most_x, int most_y, axis *x, axis *y);

@@ -38,8 +38,8 @@ curves_style curves_style_of(int fd)
     return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
 }
 
-/* Writes text from column `col`, at most to `end`. Returns the column after it. A character takes one
-   cell; a character that the style cannot show becomes '?'. */
+/* Writes text from column `col`, at most to `end`. Returns the column after it. A character takes
+   one cell; a character that the style cannot show becomes '?'. */
 static int put(picture *p, int row, int col, int end, int colour, const char *s)
 {
     while (*s && col < end) {

@@ -6,8 +6,8 @@
        curves_text(&c, curves_style_of(STDOUT_FILENO), &out);
        curves_svg(&c, 1, &out);
 
-   Ownership: a chart points to the caller's numbers and names. Errors: out->failed when memory is out.
-   A point that is not finite, not positive on a log axis, or outside a range leaves a gap. */
+   Ownership: a chart points to the caller's numbers and names. Errors: out->failed when memory is
+   out. A point that is not finite, not positive on a log axis, or outside a range leaves a gap. */
 #ifndef TN_APP_CURVES_H
 #define TN_APP_CURVES_H
 
@@ -49,8 +49,8 @@ typedef enum curves_style {
 curves_style curves_style_of(int fd);
 /* Appends lines of 72 columns each: title, 60 x 12 characters between axes, legend. */
 void curves_text(const chart *c, curves_style style, tn_text *out);
-/* Appends one SVG document with n charts (at most 4) below each other. With up to 24 curves in all it
-   has at most 40 KB. It follows the light or dark scheme of its reader. */
+/* Appends one SVG document with n charts (at most 4) below each other. With up to 24 curves in all
+   it has at most 40 KB. It follows the light or dark scheme of its reader. */
 void curves_svg(const chart *c, int n, tn_text *out);
 /* The same with small charts (at most 8), two in a row. */
 void curves_svg_grid(const chart *c, int n, tn_text *out);

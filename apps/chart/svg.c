@@ -14,7 +14,7 @@ enum {
 };
 /* clang-format on */
 
-/* Colours of Okabe and Ito, which colour-blind readers can tell apart, sorted by contrast to white. */
+/* Colours of Okabe and Ito for colour-blind readers, too, sorted by contrast to white. */
 static const char style[] =
     "<style>text{font:13px system-ui,sans-serif}.page{fill:#fff}.ink{fill:#1b1f24}"
     ".soft{fill:#57606a}.grid{stroke:#e4e7ea}.axis{stroke:#8c959f}path{fill:none}"
@@ -113,8 +113,7 @@ static void put_axes(const panel *p, tn_text *out)
               TITLE);
 }
 
-/* A path that is being made. If points share a column, only the lowest and the
-   highest are drawn. */
+/* A path that is being made. Of points in one column only the lowest and highest are drawn. */
 typedef struct pen {
     tn_text *out;
     bool dots, down; /* down: the path goes on from its last point */
@@ -159,7 +158,7 @@ static const char *dashes(const chart *c, int j)
 
 typedef enum stroke { THIN, THICK, SMOOTH, DOTS } stroke;
 
-/* Appends a curve as one path in colour j (-1: a contour). DOTS are lines of length 0 with round ends. */
+/* Appends a curve as one path in colour j (-1: a contour). A dot is a line of length 0. */
 static void put_line(const panel *p, const curve *k, int j, stroke how, tn_text *out)
 {
     static const char dotted[] = "\" stroke-width=\"5\" stroke-linecap=\"round\"";

@@ -116,8 +116,7 @@ static int open_cell(run *r, const study *y, setup *s, const cell *c, tn_error *
     return run_open(r, s, y->o, &(recipe){ .optimizer = name, .lr = c->lr, .set = set }, e);
 }
 
-/* Opens every run of a seed once, so that an optimizer reports what it refuses before
-   the first run. */
+/* Opens every run of a seed once: an optimizer then refuses its settings before the first run. */
 static int try_cells(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     for (int64_t i = 0; i < y->count && !e->code; i++) {

@@ -150,8 +150,8 @@ static int answer_prompts(const setup *s, char answer[SHOWN_PROMPTS][TN_TASK_TEX
     return e->code;
 }
 
-/* Trains and scores; optimizer NULL: only scores the base. Returns other than 0 after an error, or if a
-   signal asked to stop. */
+/* Trains and scores; optimizer NULL: only scores the base. Returns other than 0 after an error, or
+   if a signal asked to stop. */
 static int run_leg(leg *l, const options *o, tn_error *e)
 {
     setup s = { 0 };

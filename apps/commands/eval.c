@@ -39,7 +39,8 @@ static int evaluate(const setup *s, const options *o, part which, tn_error *e)
     return 0;
 }
 
-/* If a folder has no test.jsonl, and no split was given, adds to the error how to use valid.jsonl. */
+/* If a folder has no test.jsonl and no split is given, the error explains how
+   to use valid.jsonl. */
 static void hint_split(const options *o, tn_error *e)
 {
     tn_error inner = { 0 };

@@ -178,7 +178,7 @@ static int print_folder(const char *folder, tn_error *e)
 
 /* ---- data ---- */
 
-/* Prints the text of n ids of a record, beginning with id `from`. An id without text is a number. */
+/* Prints the text of n ids of a record from id `from` on. An id without text is a number. */
 static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
                          int64_t n, tn_error *e)
 {

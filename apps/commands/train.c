@@ -34,8 +34,7 @@ static int write_used(job *j)
 }
 
 /* A run that replaces another takes its place with the first checkpoint. A resume may have more
-   steps, so it also writes its config.used then. Before, config.used belongs to the existing
-   checkpoint. */
+   steps, so it also writes its config.used then. Before, that belongs to the old checkpoint. */
 static int save_checkpoint(job *j)
 {
     const int64_t step = j->r.state.step;
@@ -48,7 +47,7 @@ static int save_checkpoint(job *j)
     return output_place(&j->out, j->e);
 }
 
-/* Answers a signal between two steps: saves a checkpoint, or prints a line with the state of the run. */
+/* Answers a signal between two steps: saves a checkpoint, or prints the state of the run. */
 static void serve_signals(job *j)
 {
     for (signals_request asked; (asked = signals_next()) != SIGNALS_NONE;)
@@ -77,8 +76,8 @@ static tn_file_type save_type(const options *o)
                                            : TN_FILE_F32;
 }
 
-/* The bytes of the result and one checkpoint are at most so many. Adapters of column blocks (c_attn.q)
-   take up to three times their numbers. */
+/* The bytes of the result and one checkpoint are at most so many. Adapters of column blocks
+   (c_attn.q) take up to three times their numbers. */
 static double disk_bytes(const job *j)
 {
     enum { SMALL = 1 << 16, FUSED = 3 }; /* configs, headers, the log's first lines */
@@ -92,7 +91,8 @@ static double disk_bytes(const job *j)
            SMALL;
 }
 
-/* Makes the folder, or continues what is in it. The log is visible at once if nothing is replaced. */
+/* Makes the folder, or continues the run in it. If nothing is replaced, the log is
+   visible at once. */
 static int begin(job *j, FILE **log)
 {
     tn_error *e = j->e;

@@ -6,8 +6,8 @@
    its grid, the grid grows beyond it by its own steps. compare_grid.c has the rules for its end. If
    the choice stays at an edge, this is reported.
 
-   A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on after the
-   last complete line (compare_files.c). Until its end config.used says that it is incomplete. */
+   A finished run is a line of runs.jsonl. A study that was stopped, even by kill -9, goes on after
+   the last complete line (compare_files.c). Until its end config.used marks it as incomplete. */
 #ifndef TN_APP_COMPARE_H
 #define TN_APP_COMPARE_H
 
@@ -65,8 +65,8 @@ typedef struct summary {
     int64_t state;
 } summary;
 
-/* Where the best rate of an optimizer lies among the rates that were tried. NOWHERE: there is no best
-   rate, because the loss at the edge is that of the untrained model. */
+/* Where the best rate of an optimizer lies among the rates that were tried. NOWHERE: there is no
+   best rate, because the loss at the edge is that of the untrained model. */
 typedef enum edge { INSIDE, LOWEST, HIGHEST, ONLY, NOWHERE } edge;
 typedef struct place {
     edge edge;
@@ -77,7 +77,7 @@ typedef struct place {
 /* compare_grid.c */
 /* Makes the optimizers and their first grids; with --resume also the runs that are done. */
 int study_fill(study *y, tn_error *e);
-/* Adds cells to grids whose best rate is at an edge. Returns their number, or < 0 after an error. */
+/* Adds cells to grids whose best rate is at an edge. Returns how many, or < 0 after an error. */
 int study_extend(study *y, tn_error *e);
 /* The rates of an optimizer in ascending order; returns how many. */
 int study_rates(const study *y, int optimizer, double rates[MOST_RATES]);
@@ -105,12 +105,12 @@ int cell_read(const study *y, const char *line, size_t n, int64_t number, cell *
 /* compare_files.c */
 int study_check(study *y, tn_error *e); /* refuses a folder that holds a study, or none to resume */
 int study_load(study *y, tn_error *e);  /* y->old */
-/* Opens the files. s: the first seed's model and data, which must be the same in a resumed study. */
+/* Opens the files. s: model and data of the first seed. A resumed study must have the same. */
 int study_open(study *y, const setup *s, tn_error *e);
 void study_record(study *y, const cell *c, tn_error *e);
 void study_point(study *y, const cell *c, const run_event *event, tn_error *e);
 void study_flush(study *y, tn_error *e); /* writes to the disk what is buffered */
-/* Writes table.csv, and config.used if the study is complete; only then an older study is replaced. */
+/* Writes table.csv. If the study is complete, writes config.used and replaces an older study. */
 int study_finish(study *y, tn_error *e);
 void study_close(study *y);
 

@@ -7,8 +7,8 @@
      - after FURTHER rates. At the usual ratio of 3.16 they are a factor of 10^8: a grid whose loss
        still falls there began in the wrong place, or its ratio is too small;
      - at --lr-min, below which a schedule could not fall, and at the limits of --learning-rate.
-   A grid of one rate has no ratio and does not grow. If the loss at the edge is that of the untrained
-   model, no rate changed anything: this is reported instead of an edge. */
+   A grid of one rate has no ratio and does not grow. If the loss at the edge is that of the
+   untrained model, no rate changed anything: this is reported instead of an edge. */
 #include "apps/compare/compare.h"
 
 #include <math.h>
@@ -205,8 +205,8 @@ static bool is_flat(const study *y, int optimizer, double last, double before)
     return isfinite(other) && other - loss <= LITTLE * other;
 }
 
-/* Finds the next rate after the edge `last`, or the reason why none is tried. The edge is `out` rates
-   beyond the first grid g. flat: the step to the edge did not lower the loss. */
+/* Finds the next rate after the edge `last`, or the reason why none is tried. The edge is `out`
+   rates beyond the first grid g. flat: the step to the edge did not lower the loss. */
 static void look_beyond(const study *y, const grid *g, double last, int out, bool flat, place *p)
 {
     const option *limits = &options_table[OPT_learning_rate];

@@ -14,8 +14,7 @@
 
 enum { MOST_OPTIMIZERS = 64 };
 
-/* Finds an optimizer by name. If no optimizer has the name, returns NULL, and e
-   names the nearest. */
+/* Finds an optimizer by name. If there is none, it returns NULL, and e names the nearest. */
 const tn_optim_def *choice_find(const char *name, tn_error *e);
 /* Lists the names in --optimizers, or in the list `otherwise` (NULL: all), in the form of
    tn_optims. Returns how many. Refuses more than `most`, and a name that is given twice. */
@@ -23,8 +22,7 @@ int choice_names(const options *o, const char *otherwise, const char **names, in
                  tn_error *e);
 /* Refuses an --opt NAME.K=V whose NAME is not among the names. */
 int choice_check(const options *o, const char *const *names, int n, tn_error *e);
-/* Lists the settings of --opt for this optimizer: "k=v", or "NAME.k=v" with its name. NULL
-   ends the list. */
+/* Lists the settings of --opt for this optimizer: "k=v", "NAME.k=v" with its name. NULL ends it. */
 void choice_settings(const options *o, const char *name, const char *set[MAX_LIST + 1]);
 
 #endif

@@ -1,11 +1,10 @@
-/* options_set.h - what the files of the options share: finding a row, setting its value, its help. */
+/* options_set.h - shared by the files of the options: finds a row, sets its value, its help. */
 #ifndef TN_APP_OPTIONS_SET_H
 #define TN_APP_OPTIONS_SET_H
 
 #include "apps/options/options.h"
 
-/* Is the word (n bytes) in a list "a,b|c" with these separators? Dashes and
-   underscores are equal. */
+/* Is the word (n bytes) in a list "a,b|c" with these separators? A dash equals an underscore. */
 bool word_in(const char *word, size_t n, const char *list, const char *separators);
 /* The row of that name or alias among the options of a command. -1: no row has it. */
 int option_find(const char *name, size_t n, char letter);

@@ -8,8 +8,8 @@
 
    The hash covers what the run's numbers depend on: options of the class NUMBERS and, as facts, the
    starting weights, the tokenizer and the validation data. It does not cover the planned steps and
-   the training data, which are in the run's state: a resume may have more steps, and then more records
-   of a task (resume.h). */
+   the training data, which are in the run's state: a resume may have more steps, and then more
+   records of a task (resume.h). */
 #ifndef TN_APP_CONFIG_H
 #define TN_APP_CONFIG_H
 
@@ -19,7 +19,7 @@
 void config_facts(run *r, tn_text *out);
 /* The options of a command as a config file; full: without those of LoRA. */
 void config_options(const options *o, const char *name, bool full, tn_text *out);
-/* Has the command option i, is its class at most `most`, and, if `full`, is it not about LoRA alone? */
+/* Has the command option i, of a class up to `most`, and, if `full`, not about LoRA alone? */
 bool config_has(int i, char letter, bool full, option_class most);
 bool config_applies(const options *o, int i); /* is row i about data of this kind? */
 void config_text(const run *r, const tn_text *facts, tn_text *out);

@@ -5,15 +5,15 @@
 
 #include "apps/run/output.h"
 
-/* Refuses to write where the command reads. OUT, and each name in it that the command writes, must not
-   be a file or folder of --model, --data ..., or contain one. Files are compared by device and inode,
-   so that spelling, links and mounts do not matter. */
+/* Refuses to write where the command reads. OUT, and each name in it that the command writes, must
+   not be a file or folder of --model, --data ..., or contain one. Files are compared by device and
+   inode, so that spelling, links and mounts do not matter. */
 int guard_reads(const output *out, tn_error *e);
-/* Resumes a run that has no marker: the checkpoints, config.used and log.jsonl in the folder are taken
-   for files of that run, a result is not. */
+/* Resumes a run that has no marker: the checkpoints, config.used and log.jsonl in the folder are
+   taken for files of that run, a result is not. */
 int guard_adopt(output *out, tn_error *e);
-/* Refuses a folder in which a name that the command writes belongs to a file that the marker does not
-   list. If an older tenon, without markers, wrote that file, the message has the command that removes
-   it. */
+/* Refuses a folder in which a name that the command writes belongs to a file that the marker does
+   not list. If an older tenon, without markers, wrote that file, the message has the command that
+   removes it. */
 int guard_names(const output *out, tn_error *e);
 #endif

@@ -36,8 +36,8 @@ typedef struct marker {
     unsigned own;         /* bit i: kind->names[i] belongs to this run or to the one before */
 } marker;
 
-/* Reads the marker in the open folder `at`; `folder` is for messages. Names that the command does not
-   write are ignored. */
+/* Reads the marker in the open folder `at`; `folder` is for messages. Names that the command does
+   not write are ignored. */
 int marker_read(const output_kind *kind, int at, const char *folder, marker *m, tn_error *e);
 int marker_write(const output_kind *kind, const char *folder, const marker *m, tn_error *e);
 /* Which of the names is this; -1: none. */

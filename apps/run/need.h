@@ -3,9 +3,9 @@
        const need n = need_of_training(m, state_bytes, 4, 1024);
        if (need_check(&n, "training", &e)) ...        it cannot fit: one line with the parts
 
-   Only what is certain is counted: the activations that forward keeps (see tn_model_activations), and
-   nothing for the data. So work that fits is never refused, but work that is a little too large may
-   run out of memory later. */
+   Only what is certain is counted: the activations that forward keeps (see tn_model_activations),
+   and nothing for the data. So work that fits is never refused, but work that is a little too large
+   may run out of memory later. */
 #ifndef TN_APP_NEED_H
 #define TN_APP_NEED_H
 
@@ -20,8 +20,8 @@ typedef struct need { /* bytes */
    are those of a batch (B,T). */
 need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width);
 need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width);
-/* Writes "weights 3.1 MB + gradients 4.1 kB + optimizer 8.2 kB + activations 1.2 MB = 4.3 MB" to out
-   (NEED_SHOWN bytes) and returns it. Parts that are 0 are left out. */
+/* Writes "weights 3.1 MB + gradients 4.1 kB + optimizer 8.2 kB + activations 1.2 MB = 4.3 MB" to
+   out (NEED_SHOWN bytes) and returns it. Parts that are 0 are left out. */
 enum { NEED_SHOWN = 256 };
 char *need_show(const need *n, char *out);
 bool need_fits(const need *n); /* is so much memory available to this process? */

@@ -224,7 +224,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     out->run = out->run ? out->run : number_from(out, hash);
     if (output_stage(out, e))
         return e->code;
-    /* If it is killed after its first checkpoint, this marker shows that the run owns the folder. */
+    /* After a kill behind its first checkpoint, this marker shows that the run owns OUT. */
     marker m = { .run = out->run, .before = out->before, .own = out->m.own };
     m.unnumbered = out->resume && out->m.unnumbered;
     for (int i = 0; out->kind->names[i].name; i++)
@@ -232,7 +232,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     return marker_write(out->kind, out->work, &m, e);
 }
 
-/* Writes the lines of the older file that are kept. If the run waited, they are in this same file. */
+/* Writes the kept lines of the older file. If the run waited, they are in this same file. */
 static bool cut(FILE *f, size_t size)
 {
     int failed;

@@ -56,8 +56,8 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
 /* Gives the run its number: `hash`, the hash of its options, or another number if it replaces a run
    with that one. A resume keeps its number. Refuses (TN_EIO) if less than `bytes` are free. */
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
-/* Opens a file for adding lines: a new one, or for a resume one that begins with the first `kept` bytes
-   of the existing one. -1: with its complete lines, as a kill may have cut the last one. */
+/* Opens a file for adding lines: a new one, or for a resume one that begins with the first `kept`
+   bytes of the existing one. -1: with its complete lines, as a kill may have cut the last one. */
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
 int output_place(output *out, tn_error *e);
 int output_stage(output *out, tn_error *e);
@@ -65,8 +65,8 @@ void output_close(output *out);
 /* Is OUT still the folder that was opened? Ask before a file is written by its path. */
 int output_here(const output *out, tn_error *e);
 
-/* Checks the path of a single file that is written at the end (--svg). Refuses it if something exists
-   there, or if its folder does not exist. */
+/* Checks the path of a single file that is written at the end (--svg). Refuses it if something
+   exists there, or if its folder does not exist. */
 int output_check_file(const char *flag, const char *path, tn_error *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* output_kinds.c - what train, compare and demo write into their folders: the names of their files. */
+/* output_kinds.c - the names of the files that train, compare and demo write into their folders. */
 #include "apps/run/output.h"
 
 static const char used_head[] = "# what made this folder; a config file of tenon";

@@ -136,8 +136,8 @@ static size_t columns(void)
     return failed ? 0 : size.ws_col;
 }
 
-/* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A line
-   that fills the last column would wrap, and the next line could not replace it. */
+/* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A
+   line that fills the last column would wrap, and the next line could not replace it. */
 static void fit(char *line, size_t width)
 {
     if (!width || strlen(line) < width)

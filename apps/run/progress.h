@@ -6,7 +6,7 @@
        progress_event(&p, r, event, &e);                     after each step and evaluation
        progress_close(&p);
 
-   Errors: a log that cannot be written. No result depends on the times and speeds that are shown. */
+   Errors: a log that cannot be written. No result depends on the shown times and speeds. */
 #ifndef TN_APP_PROGRESS_H
 #define TN_APP_PROGRESS_H
 

@@ -83,8 +83,8 @@ static uint64_t hash_of(const config *c, bool full, tn_error *e)
 
 /* ---- what differs ---- */
 
-/* Adds a name to the list of differences if its lines differ in the two texts. An option that an older
-   version did not have differs if it is given. */
+/* Adds a name to the list of differences if its lines differ in the two texts. An option that an
+   older version did not have differs if it is given. */
 static void compare_lines(const config *theirs, const char *ours, const char *name, bool given,
                           tn_text *differ)
 {
@@ -100,7 +100,7 @@ static void compare_lines(const config *theirs, const char *ours, const char *na
     tn_text_free(&b);
 }
 
-/* A data set's hash as older versions made it: of a text without the tokens after the last window. */
+/* The hash of older versions: of a text without the tokens after the last window. */
 static uint64_t old_hash(const tn_dataset *d)
 {
     const int64_t records = tn_dataset_facts(d).records;
@@ -205,8 +205,8 @@ static int check_steps(run *r, const tn_run_state *before, const config *theirs,
     return TN_OK;
 }
 
-/* Are the data the same? A task may have more records now. The data of an old checkpoint were compared
-   by its config.used. */
+/* Are the data the same? A task may have more records now. The data of an old checkpoint were
+   compared by its config.used. */
 static int check_data(run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     const int64_t were = before->records, are = r->state.records;

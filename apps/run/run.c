@@ -134,8 +134,8 @@ void run_close(run *r)
 
 /* ---- a step ---- */
 
-/* Refuses a loss that is not finite, and names a weight: the first that is not finite, or else the one
-   with the largest number. */
+/* Refuses a loss that is not finite, and names a weight: the first that is not finite, or else the
+   one with the largest number. */
 static int refuse_loss(const run *r, const char *what, tn_error *e)
 {
     const char *name = tn_params_not_finite(r->s->model->params), *largest = "";

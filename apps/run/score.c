@@ -16,7 +16,7 @@ typedef struct answers {
     int64_t length[AT_ONCE], made[AT_ONCE];
 } answers;
 
-/* Adds a row: its prompt as tokens. An empty prompt becomes the end token, which separates texts. */
+/* Adds a row: its prompt as tokens. An empty prompt becomes the end token, a separator of texts. */
 static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
 {
     const setup *s = a->s;
@@ -48,7 +48,7 @@ static int64_t longest_answer(const answers *a)
     return most < a->s->model->positions ? most : a->s->model->positions;
 }
 
-/* Is the answer right? If the tokenizer has no end token, only the beginning of the answer counts. */
+/* Is the answer right? Without an end token in the tokenizer only the answer's beginning counts. */
 static void judge(const answers *a, int64_t r, answer_score *out, tn_error *e)
 {
     const setup *s = a->s;

@@ -33,13 +33,13 @@ void json_real(tn_text *out, const char *key, double value, int digits);
 void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints one line "tenon: note: ..." to standard error, for facts that are no errors. */
 void show_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Writes all n bytes to a stream without a buffer (main makes stdout such a stream), which can go on
-   after a signal. Returns false with the reason in errno; ferror then stays set. */
+/* Writes all n bytes to a stream without a buffer (main makes stdout such a stream), which can go
+   on after a signal. Returns false with the reason in errno; ferror then stays set. */
 bool write_whole(FILE *f, const char *bytes, size_t n);
 /* Prints a text of the program itself and frees it. If memory ran out in the text, only sets e. */
 void show_text(tn_text *t, const char *what, tn_error *e);
-/* The same for a text of a model or user. A file or pipe gets its exact bytes. On a terminal control
-   characters become visible, except line ends and tabs. */
+/* The same for a text of a model or user. A file or pipe gets its exact bytes. On a terminal
+   control characters become visible, except line ends and tabs. */
 void show_answer(tn_text *t, const char *what, tn_error *e);
 /* Adds a shell word, in quotes if necessary, or as $'...' if it has control characters. */
 void show_word(const char *word, tn_text *out);

@@ -74,8 +74,8 @@ bool data_is_text(const options *o)
            tn_path_is(o->data, NULL, &e) != TN_FOLDER;
 }
 
-/* A part of a text. `compare` tests on the second half of its end. `eval` takes the whole text, unless
-   --valid-split is given. */
+/* A part of a text. `compare` tests on the second half of its end. `eval` takes the whole text,
+   unless --valid-split is given. */
 static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k,
                              const tn_data_options *d, tn_error *e)
 {
@@ -93,7 +93,7 @@ static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k
     return data;
 }
 
-/* folder/PART.jsonl in new memory. NULL without an error if the folder has only the training part. */
+/* folder/PART.jsonl in new memory. NULL without an error: the folder has only the training part. */
 static char *folder_part(const options *o, part which, tn_error *e)
 {
     char name[16];
@@ -175,8 +175,8 @@ static void add_records(const char *path, tn_text *out, tn_error *e)
     tn_jsonl_close(file);
 }
 
-/* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records of
-   the training part. */
+/* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records
+   of the training part. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
     int64_t count;

@@ -18,11 +18,12 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 /* "task:NAME[:COUNT]" of --data, or --task. NULL without an error: the data are files. *count: the
    COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
-/* The data set of a part, in rows of at most `length` tokens. A text has a test part in `compare` only:
-   half of its end. A single .jsonl file is one part. NULL without an error: the part does not exist. */
+/* The data set of a part, in rows of at most `length` tokens. A text has a test part in `compare`
+   only: half of its end. A single .jsonl file is one part. NULL without an error: there is no such
+   part. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
-/* The path of a part's JSONL file, in new memory. NULL without an error: the part does not exist. */
+/* The path of a part's JSONL file, in new memory. NULL without an error: there is no such part. */
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* is it one text file, which --valid-split divides? */
 /* Makes the tokenizer of --tokenizer from the data. NULL, with an error, if it cannot. */

@@ -26,8 +26,8 @@ bool tn_call_is_first(const tn_call *c, int i);
 bool tn_call_has_rows(const tn_call *c, int i);
 
 /* Runs the call on a cleared tape and weights the result's elements with random numbers: the loss.
-   *out, unless out is NULL, is what the op returned, ids as numbers. `plain` runs the op's reference. NULL, with an
-   error on the tape, if the op refuses the call. */
+   *out, unless out is NULL, is what the op returned, ids as numbers. `plain` runs the op's
+   reference. NULL, with an error on the tape, if the op refuses the call. */
 tn_tensor *tn_call_loss(const tn_call *c, tn_tape *t, bool plain, tn_tensor **out);
 /* The same loss, added up in double. *size gets the sum of the absolute values. NaN where
    tn_call_loss returns NULL. */

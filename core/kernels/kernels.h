@@ -58,15 +58,16 @@ typedef struct tn_kernels {
     void (*turn)(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
                  ptrdiff_t ts);
 
-    /* Numbers [from, from + n) of an array of any type and at any address, as tn_real. In types with
-       blocks from and n are multiples of TN_RUN. */
+    /* Numbers [from, from + n) of an array of any type and at any address, as tn_real. In types
+       with blocks from and n are multiples of TN_RUN. */
     void (*widen)(tn_dtype type, const void *bytes, int64_t from, int64_t n, tn_real *to);
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
     tn_real (*max)(int64_t n, const tn_real *x); /* -inf for n = 0; a NaN is skipped */
     tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
-    /* y = exp(x - shift), returns the sum of y. 0 below -87.3, relative error < 2e-7. x may be y. */
+    /* y = exp(x - shift), returns the sum of y. 0 below -87.3; relative error < 2e-7. x
+       may be y. */
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
     void (*axpy)(int64_t n, tn_real a, const tn_real *x, tn_real *y); /* y = fma(a, x, y) */
     void (*scale)(int64_t n, tn_real a, tn_real *x);                  /* x = a x */

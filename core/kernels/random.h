@@ -1,6 +1,6 @@
 /* random.h - uniform and normal numbers, many at a time.
-   random.c has the same for one. For generic.h; every bit is the same, because each step is one IEEE operation on double, in the same
-   order, and none is fused. Internal header. */
+   random.c has the same for one. For generic.h; every bit is the same, because each step is one
+   IEEE operation on double, in the same order, and none is fused. Internal header. */
 #ifndef TN_RANDOM_H
 #define TN_RANDOM_H
 
@@ -23,8 +23,8 @@ static void k_uniform(int64_t n, const uint32_t *numbers, double bound, tn_real 
         x[i] = (tn_real)(bound * (2 * share_of(numbers[i]) - 1));
 }
 
-/* tn_log_of for 0 < x < 1: the exponent comes from the bits, and becomes a double in the bits of one
-   near 2^52. */
+/* tn_log_of for 0 < x < 1: the exponent comes from the bits, and becomes a double in the bits of
+   one near 2^52. */
 static inline double log_below_1(double x)
 {
     uint64_t u, exponent = 0x4330000000000000u;

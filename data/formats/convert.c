@@ -39,7 +39,7 @@ static uint16_t to_half(double x, half h)
     uint64_t digits = fraction | 1ull << 52, kept = digits >> lost, middle = 1ull << (lost - 1);
     uint64_t rest = digits & (2 * middle - 1);
     kept += rest > middle || (rest == middle && kept & 1);
-    /* By this addition the leading 1 of a normal number, and a carry of the rounding, raise the exponent. */
+    /* The leading 1 of a normal number, and a carry of the rounding, add to the exponent. */
     uint64_t result = ((uint64_t)(e - 1) << h.fraction) + kept;
     return (uint16_t)(sign | (result < infinity ? result : infinity));
 }

@@ -20,7 +20,7 @@ static int refused(const char *path, const char *what, tn_error *e)
     return tn_fail(e, code, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-/* Sets the error of a file that cannot be opened; tn_path_is says more of a broken link. Returns -1. */
+/* Sets the error of a file that cannot be opened; tn_path_is explains broken links. Returns -1. */
 static int not_opened(int at, const char *path, tn_error *e)
 {
     const int why = errno;

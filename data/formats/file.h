@@ -9,7 +9,7 @@
 
 #include "data/data.h"
 
-/* Maps a regular file of `least` > 0 to `most` bytes, read-only. End it with munmap. NULL: see e. */
+/* Maps a regular file of `least` > 0 to `most` bytes, read-only. munmap ends it. NULL: see e. */
 const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e);
 /* Returns the memory of bytes from..to of a mapped file to the system. They can still be read: the
    system then reads the file again. */

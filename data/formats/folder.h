@@ -7,8 +7,8 @@
        tn_at_remove(at, "b", false);
        close(at);
 
-   `at` is a descriptor of a folder or AT_FDCWD, and `name` is a path from there. Results are those of
-   the system's calls: -1 and errno. A call that a signal interrupts is made again.
+   `at` is a descriptor of a folder or AT_FDCWD, and `name` is a path from there. Results are those
+   of the system's calls: -1 and errno. A call that a signal interrupts is made again.
 
    Linux can interrupt open, read, write, fsync, ftruncate, flock, statvfs and close on a slow file
    system. Where a program serves the file system (FUSE), it can also interrupt calls that look up a
@@ -27,7 +27,7 @@ int tn_at_open(int at, const char *name, int flags);
 /* Opens a folder for reading. A link to a folder is refused (ELOOP or ENOTDIR). */
 int tn_folder_open(int at, const char *name);
 int tn_at_make(int at, const char *name); /* a new folder */
-/* flags: AT_SYMLINK_NOFOLLOW asks about a link itself; AT_EMPTY_PATH with the name "" about `at`. */
+/* flags: AT_SYMLINK_NOFOLLOW asks about a link itself, AT_EMPTY_PATH and name "" about `at`. */
 int tn_at_stat(int at, const char *name, struct stat *out, int flags);
 ssize_t tn_at_link(int at, const char *name, char *target, size_t room); /* where a link leads */
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags);
@@ -40,11 +40,11 @@ void tn_folder_names_free(char **names);
 
 /* tn_writer writes NAME.tenon.tmp, and renames it to NAME when it is complete. */
 #define TN_UNFINISHED ".tenon.tmp"
-/* Does the folder `name` hold anything but files of these names (ended by NULL) and their unfinished
-   forms? `other` then has the first such name. Returns false for a folder that cannot be read;
-   removing the folder gives the error. */
+/* Does the folder `name` hold anything but files of these names (ended by NULL) and their
+   unfinished forms? `other` then has the first such name. Returns false for a folder that cannot be
+   read; removing the folder gives the error. */
 bool tn_folder_has_others(int at, const char *name, const char *const *names, char other[256]);
-/* Removes these files and the folder. A folder that holds other files, or is a link, stays as it is. */
+/* Removes these files and the folder. A folder with other files stays as it is; so does a link. */
 int tn_folder_remove(int at, const char *name, const char *const *names);
 
 #endif

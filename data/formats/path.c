@@ -46,8 +46,8 @@ char *tn_path_newest(const char *folder, const char *name)
     return tn_path_join(folder, name);
 }
 
-/* What a path is that stat refuses. A part of it may be a broken link, and a link is not absent: the
-   path is cut from its end until a part of it is found. */
+/* What a path is that stat refuses. A part of it may be a broken link, and a link is not absent:
+   the path is cut from its end until a part of it is found. */
 static tn_presence not_found(char *path, tn_error *e)
 {
     char target[256], *slash;

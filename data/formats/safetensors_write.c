@@ -32,8 +32,8 @@ static bool is_float(tn_file_type t)
     return t == TN_FILE_F64 || t == TN_FILE_F32 || t == TN_FILE_F16 || t == TN_FILE_BF16;
 }
 
-/* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit the
-   bytes that are given. */
+/* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit
+   the bytes that are given. */
 static bool entry_size(const tn_entry *t, size_t *size)
 {
     if (t->ndim < 0 || t->ndim > TN_FILE_RANK)

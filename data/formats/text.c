@@ -56,8 +56,9 @@ void tn_text_bytes(tn_text *t, const void *bytes, size_t n)
     t->s[t->n] = 0;
 }
 
-/* Bytes that are not UTF-8 become U+FFFD, so that the result is always valid JSON. Control characters
-   are escaped, also those that JSON allows, because the text may be shown on a terminal. */
+/* Bytes that are not UTF-8 become U+FFFD, so that the result is always valid JSON. Control
+   characters are escaped, also those that JSON allows, because the text may be shown on a
+   terminal. */
 void tn_text_quote(tn_text *t, const char *s, size_t n)
 {
     if (!t || (!s && n))

@@ -1,8 +1,8 @@
 /* dataset.h - a data set's insides, for the loader and the makers. Internal header.
 
-   All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1]. In
-   a text record i is the window [i T, i T + T + 1), which shares a token with the next window. The
-   file is mapped, and the memory of what was read returns to the system while the ids grow. */
+   All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1].
+   In a text record i is the window [i T, i T + T + 1), which shares a token with the next window.
+   The file is mapped, and the memory of what was read returns to the system while the ids grow. */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
 

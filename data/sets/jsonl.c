@@ -100,8 +100,8 @@ static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
                : read_member(object, "completion", false, &out->text, e);
 }
 
-/* Takes the next line, which ends in LF or CRLF. The system gets the memory of much
-   earlier lines back. */
+/* Takes the next line, which ends in LF or CRLF. Gives memory of earlier lines back
+   to the system. */
 static tn_span take_line(tn_jsonl *j)
 {
     const char *start = j->text + j->at, *newline = memchr(start, '\n', j->end - j->at);

@@ -53,8 +53,8 @@ static int64_t longest_row(const tn_dataset *d)
     return longest - 1; /* inputs end before the last token */
 }
 
-/* Computes the bytes of a batch's ids, and the rows of a step. Returns false if they are too large or
-   below 1. */
+/* Computes the bytes of a batch's ids, and the rows of a step. Returns false if they are too large
+   or below 1. */
 static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cells, int64_t *step,
                     tn_error *e)
 {

@@ -39,7 +39,7 @@ static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t
     return e->code;
 }
 
-/* Appends one record, cut at max_length. A record of which no label counts in the loss is left out. */
+/* Appends one record, cut at max_length. A record is left out if none of its labels counts. */
 static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *e)
 {
     tn_dataset *d = m.d;

@@ -16,7 +16,8 @@ typedef struct tn_draws {
 
 tn_draws tn_draws_new(uint64_t seed, const char *maker, uint64_t index);
 uint32_t tn_draw(tn_draws *d, uint32_t n); /* 0 .. n-1 */
-/* Chooses `take` of `fields` fields, field 0 always. Half of the time they are in ascending order. */
+/* Chooses `take` of `fields` fields, always with field 0. In half of the cases
+   they are ascending. */
 void tn_draw_fields(tn_draws *d, int fields, int take, int *order);
 
 enum { TN_WORD = 24 }; /* room for a word */

@@ -1,9 +1,10 @@
 /* pretrain.c - the text a base model learns to copy and to look up from, before it sees any task.
 
-   Three records in five are of a domain below. They have the form of the tasks: fields in brackets, an
-   arrow, and a sentence with the fields in the order of the table. Two in five are generic: their
-   fields are random words, as in "stone[Velmora], oak[17] => Velmora has oak 17." No field, opening
-   or phrase of a task occurs here, so that a model that is fine-tuned on a task has to learn it. */
+   Three records in five are of a domain below. They have the form of the tasks: fields in brackets,
+   an arrow, and a sentence with the fields in the order of the table. Two in five are generic:
+   their fields are random words, as in "stone[Velmora], oak[17] => Velmora has oak 17." No field,
+   opening or phrase of a task occurs here, so that a model that is fine-tuned on a task has to
+   learn it. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>
@@ -186,7 +187,7 @@ static void domain_record(tn_draws *d, int most, tn_record *out)
     }
 }
 
-/* Draws a field's name for a generic record: not one of those before it, and without a task's word. */
+/* Draws a field's name for a generic record: no name twice, and no word of a task. */
 static void draw_key(tn_draws *d, char key[FIELDS][VALUE], int n)
 {
     static const char *const kept[] = { "name", "price",  "food", "area",

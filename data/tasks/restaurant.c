@@ -3,9 +3,9 @@
        name[The Golden Curry], food[Indian], family[yes], near[Cafe Rouge] =>
         The Golden Curry is an Indian restaurant near Cafe Rouge that welcomes families.
 
-   Like the E2E challenge (Novikova, Dusek, Rieser 2017), but with one right answer: the sentence has
-   the fields in the order of the table, whatever their order in the prompt. Two to five fields follow
-   the name. Half of the names are made of syllables, so that a model must copy them. */
+   Like the E2E challenge (Novikova, Dusek, Rieser 2017), but with one right answer: the sentence
+   has the fields in the order of the table, whatever their order in the prompt. Two to five fields
+   follow the name. Half of the names are made of syllables, so that a model must copy them. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>

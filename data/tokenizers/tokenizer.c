@@ -166,8 +166,7 @@ static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, ui
     return n;
 }
 
-/* Makes room for `more` ids after the first n. At least doubles it, so appending
-   takes linear time. */
+/* Makes room for `more` ids after the first n. It at least doubles: appending takes linear time. */
 static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *e)
 {
     if (more <= (size_t)(*room - n))
@@ -250,8 +249,8 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 
 /* ---- decoding token by token ---- */
 
-/* Are n bytes the beginning of a longer character? If so, some continuation bytes complete it: try the
-   lowest and the highest. */
+/* Are n bytes the beginning of a longer character? If so, some continuation bytes complete it: try
+   the lowest and the highest. */
 static bool is_beginning(const char *s, size_t n)
 {
     for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {

@@ -27,7 +27,7 @@ struct tn_tokenizer {
 tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e);
 /* Returns false if the id is outside 0..size-1 or taken. */
 bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id);
-/* The last step: sorts, and names the end token, whose id is `end`. end_text NULL: there is none. */
+/* The last step: sorts, and names the end token, which has the id `end`. end_text NULL: none. */
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e);
 
 /* Walks over a text, character by character. skipped: as for tn_encode. */
@@ -39,11 +39,11 @@ typedef struct tn_walk {
     tn_error *e;
 } tn_walk;
 
-/* Writes the ids of the next character that has ids, at most one per byte. Returns their number; 0 at
-   the end, or with an error. */
+/* Writes the ids of the next character that has ids, at most one per byte. Returns their number; 0
+   at the end, or with an error. */
 int64_t tn_walk_next(tn_walk *w, int32_t *out);
 
-/* GPT-2's letter for a byte: printable bytes stand for themselves, the 68 others are U+0100 and up. */
+/* GPT-2's letter for a byte. Printable bytes stay the same, the 68 others are U+0100 and up. */
 uint32_t tn_byte_letter(uint32_t b);
 
 #endif

@@ -56,7 +56,7 @@ static const char *part_type(reader r, const tn_json *root, const char *part)
     return r.e->code ? NULL : type;
 }
 
-/* Is it a template without special tokens? Transformers writes one into its files; it adds nothing. */
+/* Is it a template without special tokens? Transformers writes such a template. It adds nothing. */
 static bool is_bare_template(const tn_json *post)
 {
     const tn_json *single = tn_json_find(post, "single");
@@ -65,7 +65,7 @@ static bool is_bare_template(const tn_json *post)
            tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
 }
 
-/* Reads normalizer, pre-tokenizer, post-processor and decoder. Refuses all but the two pipelines. */
+/* Reads normalizer, pre-tokenizer, post-processor and decoder. Refuses all other pipelines. */
 static int read_pipeline(reader r, const tn_json *root, bool *bytes)
 {
     const char *normalizer = part_type(r, root, "normalizer");

@@ -128,8 +128,7 @@ static const char *path(char out[64], int64_t layer, const char *name)
     return out;
 }
 
-/* Initial weights as in GPT-2: N(0, std^2), and smaller for the weights that lead back
-   into the sum. */
+/* Draws weights N(0, std^2) as GPT-2 does; those that lead back into the sum are smaller. */
 static void add_block(tn_model *m, gpt *g, int64_t i, double std)
 {
     tn_params *p = m->params;
@@ -170,8 +169,7 @@ static const activation *read_activation(const tn_json *config, tn_error *e)
     return NULL;
 }
 
-/* Unknown keys are ignored, as in Transformers. Keys that contradict what this file
-   computes are refused. */
+/* Ignores unknown keys, as Transformers does. Refuses keys that contradict this file's formula. */
 static void check_other_keys(const gpt *g, const tn_json *config, tn_error *e)
 {
     double eps = g->eps;

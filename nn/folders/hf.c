@@ -21,8 +21,7 @@ static bool is_buffer(const char *name)
     return false;
 }
 
-/* The weight that a tensor of a file belongs to; -1: none. Its name may lack the
-   first part ("transformer."). */
+/* The weight of a tensor in a file; -1: none. Its name may lack the first part ("transformer."). */
 static int64_t find_weight(const tn_model *m, const char *name)
 {
     for (int64_t i = 0; i < tn_params_count(m->params); i++) {

@@ -120,8 +120,7 @@ static bool holds_weights(const char *name)
            (last && ends_as_weights(name, (size_t)(last - name)));
 }
 
-/* Refuses a folder with weights under names that are not read: its model must not
-   start at random. */
+/* Refuses a folder with weights under names that are not read: its model must not be random. */
 static int refuse_other_weights(const char *folder, tn_error *e)
 {
     const int at = tn_at_open(AT_FDCWD, *folder ? folder : ".", O_RDONLY | O_DIRECTORY);

@@ -53,7 +53,7 @@ static void store(const double *restrict p, tn_tall like, int64_t from, tn_real 
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* out (r,r) += X^T Y of one panel, in tiles of 4 x 2. If x is y, tiles below the diagonal are left out. */
+/* out (r,r) += X^T Y of one panel, in tiles of 4 x 2. If x is y, skips tiles below the diagonal. */
 INLINE void gram_of(int64_t r, const double *x, const double *y, double *out)
 {
     for (int64_t i = 0; i < r; i += 4)

@@ -72,8 +72,7 @@ char *tn_checkpoint_path(const char *folder, int64_t step)
 
 /* ---- which checkpoints there are ---- */
 
-/* Reads the id of the checkpoint that is open as fd. False: it is no checkpoint, for lack
-   of a state. */
+/* Reads the id of the checkpoint that is open as fd. False: it has no state, so is none. */
 static bool read_id(int fd, const char *name, int64_t step, tn_checkpoint_id *out, tn_error *e)
 {
     struct stat st;

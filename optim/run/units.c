@@ -205,8 +205,8 @@ static tn_state_block block_of(const tn_member *m, int s, int k)
     return b;
 }
 
-/* Gives every block its part of `state` and its place in the list. With state NULL
-   it only counts. */
+/* Gives every block its part of `state` and its place in the list. If state is
+   NULL: only counts. */
 static void lay_out_state(tn_optim *o, char *state)
 {
     o->state_room = o->state_bytes = 0;
