@@ -1,5 +1,5 @@
 /* bits.c - an op has the same bits on every instruction set, any number of threads, in any batch.
-   And whatever the memory of its result held before. */
+   The bits also do not depend on the old content of the result's memory. */
 #include "core/check/check.h"
 
 #include <math.h>
@@ -8,8 +8,9 @@
 
 /* ---- instruction sets and threads ---- */
 
-/* Every sample on every tape against the first one. Large samples, of which `rows` rows are taken,
-   are for the float build alone: the definition in plain C has a call for each multiply-add. */
+/* Compares every sample on every tape with the first tape. Of large samples only `rows` rows are
+   taken, and only in the float build: the definition in plain C calls a function for each
+   multiply-add. */
 static void compare_tapes(tn_checker *k, tn_tape *const tapes[], const char *const names[],
                           int64_t rows)
 {
@@ -68,7 +69,7 @@ static void same_on_any_threads(tn_checker *k)
 
 /* ---- batches ---- */
 
-/* A call with rows [from, from + count) of another one's operands. */
+/* A call whose operands have the rows [from, from + count) of those of another call. */
 static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, int64_t count)
 {
     tn_call c = tn_call_new(all->op, s, 0, count);
@@ -82,7 +83,7 @@ static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, i
     return c;
 }
 
-/* The result of rows [from, from + count) by themselves has the bits that it has among all. */
+/* Rows [from, from + count) alone have the same result, to the bit, as among all rows. */
 static void compare_results(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
                             const tn_numbers *want, int64_t from, int64_t count)
 {
@@ -98,8 +99,8 @@ static void compare_results(tn_checker *k, const tn_call *all, tn_tape *t, const
     tn_call_free(&c);
 }
 
-/* The same of the gradients of operands with rows, for the first rows: the loss weights a result's
-   elements by their place. */
+/* The same for the gradients of operands with rows. Only for the first rows, because the loss
+   weights elements of a result by their place. */
 static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
                               int64_t count)
 {
@@ -159,7 +160,7 @@ static void same_in_any_batch(tn_checker *k)
 
 /* ---- memory that is not written ---- */
 
-typedef struct dirty { /* an op whose result's memory holds `before` when forward begins */
+typedef struct dirty { /* an op; the memory of its result holds `before` when forward begins */
     tn_op op;
     const tn_op *real;
     tn_real before;

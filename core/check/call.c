@@ -20,7 +20,7 @@ static void fill_real(tn_tensor *a, uint64_t stream, bool positive)
         a->x[k] = positive ? (tn_real)(0.5 + fabs((double)number(stream, k))) : number(stream, k);
 }
 
-/* The first number is the largest there may be (or -1), so that the ends of the range occur. */
+/* The first number is the largest one allowed (or -1), so that the ends of the range occur. */
 static void fill_ids(tn_tensor *a, uint64_t stream, int64_t ids, bool negative)
 {
     for (int64_t k = 0; k < tn_tensor_count(a); k++) {
@@ -36,7 +36,8 @@ static bool has_rows(const tn_op *op, int i, int ndim)
     return op->rows >> i & 1 && (ndim > 1 || op->ids >> i & 1);
 }
 
-/* Operand i, or, if that is operand 0, one that is the same, takes positive numbers only. */
+/* Does operand i take only positive numbers? An operand that is the same as operand 0
+   counts for it. */
 static bool is_positive(const tn_op *op, const tn_sample *s, int i)
 {
     return op->positive >> i & 1 || (i == 0 && op->positive & (unsigned)s->same);
@@ -117,7 +118,7 @@ static tn_real element(const tn_tensor *a, int64_t k)
     return a->dtype == TN_I32 ? (tn_real)a->i[k] : a->x[k];
 }
 
-/* Numbers of the tape in the place of ids; y itself if it holds numbers. */
+/* Copies ids to numbers on the tape. Returns y itself if it holds numbers. */
 static tn_tensor *as_numbers(tn_tape *t, tn_tensor *y)
 {
     if (!y || y->dtype == TN_REAL)

@@ -1,6 +1,6 @@
 /* call.h - calls of an op, made from the samples that it declares. Internal header.
-   Ownership: what these return is the caller's. Out of memory: a call without operands, numbers
-   without x. */
+   Ownership: the caller owns the results. When memory is out, a call has no operands, and numbers
+   have x NULL. */
 #ifndef TN_CALL_H
 #define TN_CALL_H
 
@@ -11,25 +11,25 @@ typedef struct tn_call { /* one call; the operands are leaves and belong to it *
     tn_tensor *in[TN_MAX_INPUTS];
     tn_attr attr;
     uint64_t draw;  /* of the tape when it runs: 1 */
-    tn_real before; /* what the memory of gradients holds before they are written: NaN */
+    tn_real before; /* content of the gradients' memory before they are written: NaN */
     char name[64];  /* "sample 3" */
 } tn_call;
 
-/* Operands of the sample, filled with numbers that depend on the operand's place alone. Real ones
-   want a gradient; they keep 0.1 away from 0, where relu has its kink, and those that the op takes
-   as positive 0.6. rows > 0 replaces dim[0] of the operands that have rows. */
+/* Makes the operands of the sample. Their numbers depend only on the operand's place. Real operands
+   want a gradient. Their numbers are at least 0.1 away from 0, where relu has its kink. Positive
+   operands are at least 0.6. rows > 0 replaces dim[0] of the operands that have rows. */
 tn_call tn_call_new(const tn_op *op, const tn_sample *s, int index, int64_t rows);
 void tn_call_free(tn_call *c);
-/* Operand i is real and no fixed table, and no operand before is the same. */
+/* True if operand i is real, is no fixed table, and no operand before is the same. */
 bool tn_call_is_first(const tn_call *c, int i);
-/* dim[0] of operand i counts rows (op.h, `rows`). */
+/* True if dim[0] of operand i counts rows (op.h, `rows`). */
 bool tn_call_has_rows(const tn_call *c, int i);
 
 /* Runs the call on a cleared tape and weights the result's elements with random numbers: the loss.
    *out, unless out is NULL, is what the op returned, ids as numbers. `plain` runs the op's
    reference. NULL, with an error on the tape, if the op refuses the call. */
 tn_tensor *tn_call_loss(const tn_call *c, tn_tape *t, bool plain, tn_tensor **out);
-/* The same loss, added up in double. *size gets the sum of the absolute values. NaN where
+/* The same loss, added up in double. *size becomes the sum of the absolute values. NaN if
    tn_call_loss returns NULL. */
 double tn_call_value(const tn_call *c, tn_tape *t, double *size);
 /* Gradients become zero; their memory becomes c->before. */

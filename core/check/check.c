@@ -1,4 +1,4 @@
-/* check.c - tn_op_check: an op against all that op.h promises of it, over its own samples. */
+/* check.c - tn_op_check: checks the promises of op.h for an op, over its own samples. */
 #include "core/check/check.h"
 
 #include <math.h>
@@ -148,7 +148,7 @@ static void equals_reference(tn_checker *k, const tn_call *c, tn_tape *t)
     free(plain.x);
 }
 
-/* Every sample runs: without that, the other checks would say the same many times. */
+/* Checks that every sample runs. Otherwise the other checks would report one fault many times. */
 static void runs(tn_checker *k, const tn_call *c, tn_tape *t)
 {
     tn_numbers n;

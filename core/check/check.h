@@ -11,8 +11,8 @@ typedef struct tn_checker { /* one check of one op */
     int found; /* how many */
 } tn_checker;
 
-/* The library is compiled in double: differences are then exact enough for the last digits, and
-   there is one instruction set. */
+/* True in a build of double. Differences are then exact enough for the last digits, and there is
+   one instruction set. */
 static const bool tn_in_double = sizeof(tn_real) == sizeof(double);
 
 /* Puts the line "NAME: TEXT". */
@@ -20,24 +20,24 @@ void tn_found(tn_checker *k, const char *format, ...) __attribute__((format(prin
 
 /* A tape with a new context. NULL: this CPU does not have the instruction set, or memory is out. */
 tn_tape *tn_check_tape(const char *isa, int threads);
-/* tn_call_numbers; puts what went wrong and returns false. */
+/* Calls tn_call_numbers. If that fails, puts the reason and returns false. */
 bool tn_check_numbers(tn_checker *k, const tn_call *c, tn_tape *t, bool plain, tn_numbers *n);
-/* What follows is called once for each sample. */
+/* A function that is called once for each sample. */
 typedef void tn_check_body(tn_checker *k, const tn_call *c, tn_tape *t);
 /* Calls body with each small sample of the op. */
 void tn_check_samples(tn_checker *k, tn_tape *t, tn_check_body *body);
 
-/* Put the first number that is not close, or not the same; false if there is one. */
+/* These put the first number that is not close, or not the same. False if there is one. */
 bool tn_check_close(tn_checker *k, const char *name, const char *what, const tn_numbers *a,
                     const tn_numbers *b);
 bool tn_check_same(tn_checker *k, const char *name, const char *what, const tn_numbers *a,
                    const tn_numbers *b);
 
-/* gradient.c: backward against differences, gradients that add up and that do not depend on who
-   else wants one (I4, I5). */
+/* gradient.c: backward equals differences; gradients add up and do not depend on which other
+   operands want one (I4, I5). */
 void tn_check_gradients(tn_checker *k);
-/* bits.c: the same bits on every instruction set, number of threads and batch (I1, I2, I3), and
-   whatever memory held before. */
+/* bits.c: the same bits on every instruction set, number of threads and batch (I1, I2, I3), and for
+   every old content of memory. */
 void tn_check_bits(tn_checker *k);
 
 #endif

@@ -2,8 +2,8 @@
 
        d loss / dv  =  (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h      along a direction v
 
-   In double h is 1e-3 and the two agree within 1e-6. In float a result is rounded to 6e-8 of its
-   size, which the division by h makes larger: h is 1/32, and 1 % plus that rounding are allowed. */
+   In double h is 1e-3, and both agree within 1e-6. In float a result is rounded to 6e-8 of its
+   size. The division by h makes this error larger. So h is 1/32, and 1 % plus it is allowed. */
 #include "core/check/check.h"
 
 #include <float.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The operands move by h along v, which has room for all of them. */
+/* Moves the operands by h along v, which has room for all of them. */
 static void move(const tn_call *c, const tn_real *start, const double *v, double h)
 {
     for (int i = 0; i < c->op->inputs; i++) {
@@ -22,7 +22,7 @@ static void move(const tn_call *c, const tn_real *start, const double *v, double
     }
 }
 
-/* *rounding gets what the rounding of the results may have added. */
+/* *rounding becomes the error that the rounding of the results may have added. */
 static double difference(const tn_call *c, tn_tape *t, const tn_real *start, const double *v,
                          double *rounding)
 {

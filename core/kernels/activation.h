@@ -1,4 +1,4 @@
-/* activation.h - what the formulas of gelu in both forms and of silu are made of, for generic.h.
+/* activation.h - the parts of the formulas of silu and of both forms of gelu, for generic.h.
    Internal header. */
 #ifndef TN_ACTIVATION_H
 #define TN_ACTIVATION_H
@@ -12,9 +12,9 @@ static const tn_real gelu_linear = (tn_real)1.5957691216057308;  /* 2 sqrt(2/pi)
 static const tn_real gelu_cubic = (tn_real)0.07135481627260025;  /* 2 sqrt(2/pi) 0.044715 */
 static const tn_real gelu_square = (tn_real)0.21406444881780075; /* three times that */
 
-/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1, and is used
-   alone, so that 0 is not multiplied by infinity. (Holding x at 12 instead made gcc compute exp for
-   every case.) */
+/* With s = 1 / (1 + exp(-2u)): gelu' = s + x s (1 - s) (2u)'. Beyond 12 s is 0 or 1. Then s alone
+   is used, so that 0 is not multiplied by infinity. (To hold x at 12 instead made gcc compute exp
+   for every case.) */
 static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
 {
     tn_real s = 1 / (1 + exp_2u);
@@ -25,14 +25,14 @@ static inline tn_real gelu_slope(tn_real x, tn_real exp_2u)
 
 /* ---- gelu by erf: x P(x), P(x) = (1 + erf(x / sqrt(2))) / 2 ---- */
 
-/* P is 0 or 1 beyond 40, so that infinity need not be looked at. NaN stays NaN. */
+/* P is 0 or 1 beyond 40, so infinity is not a special case. NaN stays NaN. */
 static inline tn_real near(tn_real x)
 {
     tn_real below = x > 40 ? 40 : x;
     return below < -40 ? -40 : below;
 }
 
-/* e^(-x^2/2); what rounding took from the exponent is multiplied in. */
+/* e^(-x^2/2); a factor corrects the rounding of the exponent. */
 static inline tn_real gauss(tn_real x)
 {
     tn_real half = (tn_real)-0.5 * x, power = half * x;
@@ -81,8 +81,8 @@ static inline tn_real gelu_erf_slope(tn_real x, tn_real gauss_x)
 
 /* ---- silu: x s(x), s(x) = 1 / (1 + e^-x) ---- */
 
-/* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1, and is used
-   alone, so that 0 is not multiplied by infinity. */
+/* (x s)' = s + x s (1 - s), and 1 - s is e^-x s. Beyond 88 s is 0 or 1. Then s alone is used, so
+   that 0 is not multiplied by infinity. */
 static inline tn_real silu_slope(tn_real x, tn_real exp_minus)
 {
     tn_real s = 1 / (1 + exp_minus);

@@ -8,8 +8,9 @@
 /* One formula, of one element of each operand. In MAP_E the second operand is e. */
 typedef tn_real element(tn_real a, tn_real b, tn_real c, tn_real dy, tn_real p, tn_real q);
 
-/* The loop of every formula. All is read, whether it counts or not: compilers then choose without a
-   branch, which costs 15 ns when it is guessed wrong. What no formula reads is not loaded. */
+/* The loop of every formula. All operands are read, even if their value is not used: compilers then
+   choose without a branch. A branch that is predicted wrongly costs 15 ns. An operand that no
+   formula reads is not loaded. */
 static inline __attribute__((always_inline)) void over(int64_t n, const tn_elements *z,
                                                        tn_real beta, tn_real *to, element *f)
 {
@@ -22,7 +23,7 @@ static inline __attribute__((always_inline)) void over(int64_t n, const tn_eleme
             to[i] = beta * to[i] + f(a[i], b[i], c[i], dy[i], p, q);
 }
 
-/* e is computed for so many elements at once, in a loop of its own: in one loop, which is a long
+/* e is computed for so many elements at once, in its own loop. In one loop for all, which is a long
    chain, an element of gelu's gradient takes 0.95 ns instead of 0.75 (Zen 3). */
 enum { AT_ONCE = 64 };
 

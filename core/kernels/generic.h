@@ -14,7 +14,7 @@ enum { LANES = 16 };
 
 /* ---- exp and log ---- */
 
-#ifdef TN_DOUBLE /* only the tests compute in double: libm will do */
+#ifdef TN_DOUBLE /* only the tests compute in double: libm is good enough */
 
 static inline tn_real fused(tn_real a, tn_real b, tn_real c)
 {
@@ -105,8 +105,8 @@ static inline void add_lanes(int n, const tn_real *x, tn_real *s)
         s[l] += x[l];
 }
 
-/* Not as a loop over the rounds, for which compilers keep the lanes in memory: a dot product of 32
-   elements then takes 14 ns instead of 4 (Zen 3). */
+/* This is not a loop over the rounds: compilers would keep the lanes in memory, and a dot product
+   of 32 elements would take 14 ns instead of 4 (Zen 3). */
 static inline tn_real fold(tn_real s[LANES])
 {
     add_lanes(8, s + 8, s);
@@ -194,7 +194,7 @@ static tn_real k_square_sum(int64_t n, const tn_real *x, tn_real shift)
     return fold(s);
 }
 
-/* In place and then summed: twice as fast as one pass, which compilers do not vectorise as well. */
+/* Written in place, then summed: twice as fast as one pass, which compilers vectorise less well. */
 static tn_real k_exp_sum(int64_t n, const tn_real *x, tn_real shift, tn_real *y)
 {
     if (x != y)

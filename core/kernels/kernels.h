@@ -1,9 +1,9 @@
 /* kernels.h - the arithmetic that has one version per instruction set. Internal header.
 
    Every function is pure and runs on the calling thread. scalar.c is complete and is the
-   definition. In f32 every other file gives the same bits, for three reasons: vectors lie across
-   outputs, never along a sum; a reduction has 16 virtual lanes, whatever the width of a vector, and
-   adds lane l + 8 to lane l, then l + 4, l + 2 and l + 1; and fused multiply-adds stand in the same
+   definition. In f32 every other file gives the same bits, for three reasons. Vectors lie across
+   outputs, never along a sum. A reduction has 16 virtual lanes, whatever the width of a vector: it
+   adds lane l + 8 to lane l, then l + 4, l + 2 and l + 1. Fused multiply-adds are in the same
    places. */
 #ifndef TN_KERNELS_H
 #define TN_KERNELS_H
@@ -16,8 +16,8 @@ enum { TN_KC = 384 };
 /* Numbers of a quantised type that are widened together (types.def). */
 enum { TN_RUN = 32 };
 
-/* Element by element: to = beta to + a formula of elementwise.def; beta 0 does not read `to`. What
-   the formula does not read may be any n numbers, but must be there. */
+/* Element by element: to = beta to + a formula of elementwise.def; beta 0 does not read `to`. An
+   operand that the formula does not read must point to n numbers, too, of any value. */
 typedef struct tn_elements {
     const tn_real *in[3]; /* the operands; the result, if the formula reads that */
     const tn_real *dy;
@@ -49,9 +49,8 @@ typedef struct tn_kernels {
                  ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
                  ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc);
     int tile_cols;
-    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols;
-       one of
-       brs and bcs is 1. */
+    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols.
+       One of brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
                  tn_real *panel);
     /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */

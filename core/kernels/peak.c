@@ -1,4 +1,4 @@
-/* peak.c - multiply-adds in registers in plain C, and choosing the version for a context. */
+/* peak.c - multiply-adds in registers in plain C, and the choice of the version for a context. */
 #include "core/kernels/peak.h"
 #include "core/op.h"
 
@@ -21,7 +21,7 @@ double tn_peak_scalar(int64_t rounds)
             sum[i] = FMA(sum[i], (tn_real)0.999, (tn_real)0.5);
     for (int i = 0; i < CHAINS; i++)
         all += sum[i];
-    volatile tn_real used = all; /* or the compiler leaves the loop out */
+    volatile tn_real used = all; /* else the compiler leaves the loop out */
     (void)used;
     return 2.0 * CHAINS * (double)rounds;
 }

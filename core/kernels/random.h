@@ -11,7 +11,7 @@
 
 enum { DRAWN = 64 }; /* normals that are computed side by side */
 
-/* The middle of the number's share of (0,1); by way of int32_t, which every CPU can convert. */
+/* The middle of the number's share of (0,1), through int32_t, which every CPU can convert. */
 static inline double share_of(uint32_t number)
 {
     return ((double)(int32_t)(number ^ 0x80000000u) + 2147483648.0 + 0.5) * 0x1p-32;
@@ -44,7 +44,7 @@ static inline double log_below_1(double x)
     return e * 6.93147180369123816490e-01 + (2 * (z + z * sum) + e * 1.90821492927058770002e-10);
 }
 
-/* tn_cos_of for 0 <= x < 7, of whose two series only the one that counts is summed. */
+/* tn_cos_of for 0 <= x < 7. Of its two series only the one that counts is summed. */
 static inline double cos_below_7(double x)
 {
     int32_t quarter = (int32_t)(x * 0.6366197723675814 + 0.5);

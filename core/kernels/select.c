@@ -43,7 +43,7 @@ const tn_kernels *tn_kernels_select(const char *isa)
 {
     const char *name = isa ? isa : getenv("TN_ISA");
 #ifdef TN_DOUBLE
-    name = isa; /* one version only: the environment's choice is for the float build */
+    name = isa; /* one version only: $TN_ISA is for the float build */
 #endif
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
         if ((!name || !strcmp(name, choices[i].kernels->isa)) && choices[i].runs())

@@ -1,5 +1,5 @@
 /* widen.h - turns numbers of every element type into tn_real.
-   Included by generic.h, so that each instruction set has a version of its own. A value is at most
+   Included by generic.h, so that each instruction set has its own version. A value is at most
    one product and one sum in float, each rounded, so that all versions give the same bits (I2).
    Internal header.
 
@@ -75,7 +75,8 @@ static inline void widen_f16(const unsigned char *x, int64_t run, int64_t n, tn_
 }
 
 /* ---- the integers of a run: bytes, which are made eight at a time in the words of a vector.
-   Compilers make little of bits that are taken out one by one (q6_k took 1.8 ns a number). ---- */
+   Compilers do not vectorise bits that are taken out one by one (q6_k: 1.8 ns per number).
+   ---- */
 
 typedef uint64_t integers __attribute__((vector_size(TN_RUN)));
 
@@ -179,7 +180,7 @@ static inline void widen_q5_1(const unsigned char *b, int64_t run, int64_t n, tn
 
 /* ---- blocks of 256 ---- */
 
-/* What q4_k and q5_k begin with: d (2), m (2), 12 bytes that hold 6 bits of scale and 6 bits of
+/* The beginning of q4_k and q5_k: d (2), m (2), 12 bytes that hold 6 bits of scale and 6 bits of
    minimum for each of 8 runs. Bytes 0-3 and 4-7 are the scales and minima of runs 0-3; their upper
    2 bits are the upper ones of runs 4-7, whose lower 4 bits are in bytes 8-11. */
 static inline void scale_and_minimum(const unsigned char *b, int64_t run, float *d, float *m)

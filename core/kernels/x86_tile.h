@@ -36,8 +36,8 @@ ALWAYS_INLINE void finish_row(const int vectors, const tile_shape *t, const vect
     }
 }
 
-/* `rows` rows of `vectors` vectors, both known to the compiler: the sums stay in registers. C,
-   needed last, is asked for first: products take 2 to 3 % less time (Zen 3). */
+/* `rows` rows of `vectors` vectors, both known to the compiler: the sums stay in registers. C is
+   needed last but prefetched first: products take 2 to 3 % less time (Zen 3). */
 ALWAYS_INLINE void strip(const int rows, const int vectors, const tile_shape *t, const float *a,
                          const float *b, const float *start, float *c)
 {
@@ -121,7 +121,7 @@ static inline void turn_8x8(const float *from, ptrdiff_t fs, float *to, ptrdiff_
     }
 }
 
-/* Rows as they lie, 3 vectors each; the lanes beyond the columns are zero. */
+/* Copies rows in their order, 3 vectors each. The lanes beyond the columns are zero. */
 static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, float *panel)
 {
     mask m[3];
@@ -134,7 +134,7 @@ static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs
             store(panel + v * WIDTH, load_some(b + v * WIDTH, m[v]));
 }
 
-/* Squares of 8 x 8, then what is left at the ends. */
+/* First squares of 8 x 8, then the rest at the ends. */
 static void turn(int64_t rows, int64_t cols, const float *from, ptrdiff_t fs, float *to,
                  ptrdiff_t ts)
 {
