@@ -183,6 +183,8 @@ typedef struct tn_tensor {
     const struct tn_tape *tape;
     int users;
     unsigned char place;
+    void (*release)(void *arg); /* of borrowed values; NULL: they are the tensor's own */
+    void *arg;
 } tn_tensor;
 
 /* A tensor that belongs to the caller, zero-filled, with memory for a gradient if wants_grad
@@ -190,7 +192,18 @@ typedef struct tn_tensor {
    for a dimension below 1, for a last dimension that is not whole blocks, for more than 2^40
    elements, for more bytes than tn_memory_room, and when memory is out. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
-/* Ends a tensor of tn_tensor_new. Does nothing with a tape's tensor or a copy of the struct. */
+/* A frozen tensor whose values lie in memory of somebody else, such as a mapped file: it borrows
+   `bytes`, which it never writes. release(arg) says that it is done with them; until then they must
+   stay as they are. It is called once: when the caller has freed the tensor and the last tape that
+   needs it is reset or freed, on the thread that was last. release may be NULL. `bytes` may be at
+   any address: numbers of TN_REAL and TN_I32 that are not aligned are copied, and given back at
+   once. Returns NULL, and has not called release, for what tn_tensor_new refuses, if `size` is not
+   the bytes of this type and shape, and if bytes is NULL. The tensor can never have a gradient: an
+   op in training refuses it if wants_grad is set by hand. */
+tn_tensor *tn_tensor_borrow(tn_dtype dtype, int ndim, const int64_t dim[], const void *bytes,
+                            size_t size, void (*release)(void *arg), void *arg);
+/* Ends a tensor of tn_tensor_new or tn_tensor_borrow. Does nothing with a tape's tensor or a copy of
+   the struct. */
 void tn_tensor_free(tn_tensor *a);
 /* From now on no gradient is computed for the tensor; the gradient's memory is freed. This cannot
    be undone. If wants_grad is set by hand afterwards, an op in training refuses the tensor, because

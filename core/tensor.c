@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int64_t tn_tensor_count(const tn_tensor *a)
 {
@@ -113,7 +114,42 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
     return a;
 }
 
-/* Was it made by tn_tensor_new? A copy of such a struct was not. */
+/* Ops read these types as they lie; the others are read byte by byte. */
+static bool must_move(tn_dtype dtype, const void *bytes)
+{
+    return (dtype == TN_REAL && (uintptr_t)bytes % _Alignof(tn_real)) ||
+           (dtype == TN_I32 && (uintptr_t)bytes % _Alignof(int32_t));
+}
+
+static void no_release(void *arg)
+{
+    (void)arg;
+}
+
+tn_tensor *tn_tensor_borrow(tn_dtype dtype, int ndim, const int64_t dim[], const void *bytes,
+                            size_t size, void (*release)(void *arg), void *arg)
+{
+    tn_tensor *a = bytes ? tn_tensor_sketch(dtype, ndim, dim, false) : NULL;
+    if (!a || tn_tensor_bytes(a) != size) {
+        tn_tensor_free(a);
+        return NULL;
+    }
+    if (must_move(dtype, bytes)) {
+        tn_tensor_free(a);
+        a = tn_tensor_new(dtype, ndim, dim, false);
+        if (a)
+            memcpy(a->data, bytes, size);
+        if (a && release)
+            release(arg);
+        return a;
+    }
+    a->data = (void *)(uintptr_t)bytes; /* never written */
+    a->release = release ? release : no_release;
+    a->arg = arg;
+    return a;
+}
+
+/* Was it made by tn_tensor_new or tn_tensor_borrow? A copy of such a struct was not. */
 static bool is_callers(const tn_tensor *a)
 {
     return a->self == a && !a->tape;
@@ -151,6 +187,9 @@ void tn_tensor_release(tn_tensor *a)
     if (__atomic_sub_fetch(&a->users, 1, __ATOMIC_ACQ_REL))
         return;
     tn_tensor_freeze(a);
-    tn_pages_free(a->data, tn_tensor_bytes(a));
+    if (a->release)
+        a->release(a->arg);
+    else
+        tn_pages_free(a->data, tn_tensor_bytes(a));
     free(a);
 }

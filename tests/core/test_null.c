@@ -82,6 +82,11 @@ static void ignore(void *arg, const char *bytes, size_t n)
     (void)arg, (void)bytes, (void)n;
 }
 
+static void release(void *arg)
+{
+    (void)arg;
+}
+
 static tn_tensor *block(tn_tape *t, void *arg, tn_tensor *x)
 {
     (void)arg;
