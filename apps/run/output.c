@@ -78,7 +78,7 @@ static int work_in(output *out, const char *name, tn_error *e)
     return e->code;
 }
 
-/* Is another process at work in the folder? One that was killed may take a moment to go. */
+/* Is another process at work in the folder? A killed process may need a moment to end. */
 static bool is_taken(int at)
 {
     enum { TRIALS = 50 };
@@ -92,7 +92,7 @@ static bool is_taken(int at)
     return taken;
 }
 
-/* Locks a folder that exists for this process, and refuses what must not be in it. */
+/* Locks an existing folder for this process, and refuses files that must not be in it. */
 static int take(output *out, tn_error *e)
 {
     out->at = tn_folder_open(AT_FDCWD, out->folder);
@@ -350,7 +350,7 @@ void output_close(output *out)
         (out->run == out->m.run || !out->kind->checkpoints ||
          !tn_checkpoint_is_there(out->at, out->run, &e)))
         swap_remove(out->kind, out->at, name);
-    if (out->made && (out->at < 0 || !output_here(out, &e))) /* else OUT is somebody else's now */
+    if (out->made && (out->at < 0 || !output_here(out, &e))) /* else OUT is another's now */
         parents_unmake(out->folder, out->made);
     if (out->work_at >= 0)
         close(out->work_at);

@@ -13,7 +13,7 @@
    OUT holds the result, of a training run also checkpoint-N folders, and a marker. The rules:
 
    1. Only what the marker (marker.h) lists is replaced or removed, and checkpoints with its run's
-      number. Anything else under a name that the command writes is refused before work begins.
+      number. Other files under a name that the command writes are refused before work begins.
    2. Nothing is written or removed through a link: OUT is opened once, without following links, and
       everything is done relative to that descriptor.
    3. What the command reads is not in OUT under a name that it writes (guard.h).
@@ -24,7 +24,7 @@
           killed here, it is               from here on it counts; killed here,
           removed by the next run          the next run goes on moving
 
-   One process at a time holds OUT. A run that fails leaves nothing but what it had placed. */
+   One process at a time holds OUT. A run that fails leaves only the files that it had placed. */
 #ifndef TN_APP_OUTPUT_H
 #define TN_APP_OUTPUT_H
 
@@ -39,11 +39,11 @@ extern const output_kind output_train, output_compare, output_demo;
 typedef struct output {
     const output_kind *kind;
     const options *o;
-    char *folder; /* OUT without slashes at its end */
-    char *work; /* where files of this run go now; before output_begin, where a resume finds them */
-    int at, work_at;      /* their descriptors; -1: not open */
-    bool waits;           /* this run's files are in OUT/.tenon-RUN.tmp */
-    bool kept;            /* output_close leaves them there */
+    char *folder;    /* OUT without slashes at its end */
+    char *work;      /* the folder of new files; before output_begin: where a resume finds files */
+    int at, work_at; /* their descriptors; -1: not open */
+    bool waits;      /* the files of this run are in OUT/.tenon-RUN.tmp */
+    bool kept;       /* output_close leaves them there */
     bool resume, adopted; /* adopted: a resume took over a folder that has no marker */
     int made;             /* folders of OUT's path that this run made, OUT is the last */
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
@@ -57,7 +57,7 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
    with that one. A resume keeps its number. Refuses (TN_EIO) if less than `bytes` are free. */
 int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
 /* Opens a file for adding lines: a new one, or for a resume one that begins with the first `kept`
-   bytes of the existing one. -1: with its complete lines, as a kill may have cut the last one. */
+   bytes of the existing one. -1: with its complete lines (a kill may have cut the last one). */
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
 int output_place(output *out, tn_error *e);
 int output_stage(output *out, tn_error *e);

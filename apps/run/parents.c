@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last name of a path; "" where it ends with a slash. */
+/* The last name of a path; "" if it ends with a slash. */
 static char *last_name(char *path)
 {
     char *slash = strrchr(path, '/');

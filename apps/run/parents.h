@@ -8,8 +8,8 @@
 #include "core/core.h"
 
 /* Returns how many of the path's folders were made. If one cannot be made, none is left.
-   A folder made before a ".." of the path is not counted and stays: the folders above the last ones
-   may then be somebody else's. */
+   A folder that is made before a ".." of the path is not counted and stays: the folders above the
+   last ones may then belong to somebody else. */
 int parents_make(const char *path, tn_error *e);
 void parents_unmake(const char *path, int made);
 

@@ -1,4 +1,4 @@
-/* progress.c - the line that a run prints on its way, and its records in log.jsonl. */
+/* progress.c - the line that a run prints while it goes on, and its records in log.jsonl. */
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
 
@@ -115,7 +115,8 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     return write_record(p, &out, e);
 }
 
-/* Seconds that are left, by the tokens so far, evaluations included; negative before step 3. */
+/* Seconds that are left, estimated from the tokens so far, evaluations included; negative before
+   step 3. */
 static double time_left(const progress *p, const run *r, double elapsed)
 {
     if (p->steps < 3)

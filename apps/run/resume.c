@@ -1,4 +1,4 @@
-/* resume.c - compares a run with what its config.used and its newest checkpoint say. */
+/* resume.c - compares a run with its config.used and its newest checkpoint. */
 #include "apps/run/resume.h"
 #include "apps/run/config_used.h"
 
@@ -224,7 +224,7 @@ static int check_data(run *r, const tn_run_state *before, const config *theirs, 
 }
 
 /* Does the state belong to the run of config.used? A run that was resumed and then killed may have
-   left its own checkpoint beside the config.used from before. */
+   left its own checkpoint beside the older config.used. */
 static int check_hash(const run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     if (!e->code && before->options_hash != r->state.options_hash &&
@@ -235,7 +235,7 @@ static int check_hash(const run *r, const tn_run_state *before, const config *th
     return e->code;
 }
 
-/* What to do about a damaged checkpoint, added to what is wrong with it. */
+/* Adds to the error of a damaged checkpoint what the user can do. */
 static void add_way_out(const options *o, tn_error *e)
 {
     tn_error other = { 0 };

@@ -1,4 +1,4 @@
-/* file.c - reading, mapping and writing whole files.
+/* file.c - reads, maps and writes whole files.
 
    A save must leave the old file or the new one at every instant, also when the power fails:
    write beside the target, flush that, rename it over the target, flush the folder. */
@@ -197,7 +197,7 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
     memcpy(w.copy + n, TN_UNFINISHED, sizeof TN_UNFINISHED);
     w.temp = w.copy + before;
     w.at = open_around(w.copy);
-    /* Refused: a rename would replace a link or a device by a file, which nobody intends. */
+    /* A link or a device is refused: a rename would replace it by a file, which nobody intends. */
     if (!*w.name || (w.at >= 0 && !tn_at_stat(w.at, w.name, &st, AT_SYMLINK_NOFOLLOW) &&
                      !S_ISREG(st.st_mode))) {
         tn_fail(e, TN_EIO, "%s: a folder, link or device; expected a file or nothing", path);
@@ -205,7 +205,7 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
     }
     if (w.at >= 0) {
         if (!tn_at_stat(w.at, w.temp, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
-            tn_at_remove(w.at, w.temp, false); /* what an interrupted save left */
+            tn_at_remove(w.at, w.temp, false); /* the rest of an interrupted save */
         w.fd = tn_at_open(w.at, w.temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     }
     if (w.fd < 0)
@@ -231,16 +231,16 @@ int tn_writer_close(tn_writer *w)
 {
     tn_error *e = w->e;
     if (w->fd >= 0) {
-        /* A failed flush is final: the system may already have dropped what it could not write. */
+        /* A failed flush is final: the system may have dropped the data that it could not write. */
         if (!e->code && tn_at_flush(w->fd))
             refused(w->path, "flush", e);
-        if (close(w->fd) && errno != EINTR && !e->code) /* after an interruption it is closed too */
+        if (close(w->fd) && errno != EINTR && !e->code) /* an interrupted close closes, too */
             refused(w->path, "close", e);
         if (!e->code && tn_at_rename(w->at, w->temp, w->at, w->name, w->how))
             refused(w->path, w->how ? "make" : "replace", e);
         if (e->code)
             tn_at_remove(w->at, w->temp, false);
-        else if (tn_at_flush(w->at)) /* a rename is on the disk when its folder is */
+        else if (tn_at_flush(w->at)) /* a rename is on the disk when its folder is flushed */
             refused(w->path, "flush the folder of", e);
     }
     if (w->at >= 0)

@@ -15,7 +15,7 @@ const void *tn_file_map(const char *path, size_t least, size_t most, size_t *siz
    system then reads the file again. */
 void tn_file_pass(const void *map, size_t from, size_t to);
 
-/* tn_file_read of `name` in the open folder `at`. The path is for messages. A link is refused. */
+/* As tn_file_read, for `name` in the open folder `at`. The path is for messages. Refuses a link. */
 char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
                       tn_error *e);
 
@@ -25,8 +25,8 @@ static inline tn_file_type tn_file_real(void)
     return sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
 }
 
-/* The first of n numbers (TN_FILE_F32 or TN_FILE_F64) that is infinite or NaN, in *value too; n:
-   none is. The bytes need no alignment. */
+/* The index of the first of n numbers (TN_FILE_F32 or TN_FILE_F64) that is infinite or NaN; *value
+   becomes this number. Returns n if all are finite. The bytes need no alignment. */
 int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value);
 
 /* All bytes go to PATH.tenon.tmp. Closing flushes that file and renames it to PATH. After an error,

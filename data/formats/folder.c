@@ -1,4 +1,4 @@
-/* folder.c - opening, renaming, removing and listing by the descriptor of a folder. */
+/* folder.c - opens, renames, removes and lists files by the descriptor of a folder. */
 #include "data/formats/folder.h"
 
 #include <dirent.h>
@@ -59,7 +59,7 @@ int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsig
             flags ? renameat2(from_at, from, to_at, to, flags) : renameat(from_at, from, to_at, to);
     while (failed && errno == EINTR);
     struct stat st;
-    /* This file system does not know RENAME_NOREPLACE. Look whether `to` exists, then rename. */
+    /* For a file system that does not know RENAME_NOREPLACE: looks for `to`, then renames. */
     if (failed && flags == RENAME_NOREPLACE && errno == EINVAL &&
         tn_at_stat(to_at, to, &st, AT_SYMLINK_NOFOLLOW))
         return tn_at_rename(from_at, from, to_at, to, 0);
@@ -90,7 +90,7 @@ static int in_order(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The next entry, "." and ".." left out; NULL at the end, or with errno set. */
+/* The next entry except "." and "..". NULL at the end, or with errno set. */
 static const struct dirent *next_entry(DIR *d)
 {
     const struct dirent *f;
@@ -106,7 +106,7 @@ char **tn_folder_names(int at, const char *path, tn_error *e)
 {
     size_t n = 0, room = 16;
     char **names = calloc(room, sizeof *names);
-    int fd = tn_folder_open(at, "."); /* a new descriptor, which has its own position in the list */
+    int fd = tn_folder_open(at, "."); /* a new descriptor with its own position in the list */
     DIR *d = NULL;
     while (fd >= 0 && !(d = fdopendir(fd)) && errno == EINTR)
         ;

@@ -1,5 +1,5 @@
 /* folder.h - work in a folder by its descriptor. Internal header.
-   A call works in that folder alone, even if the folder is renamed meanwhile or a link takes its
+   A call works only in that folder, even if somebody renames it meanwhile or puts a link in its
    place.
 
        int at = tn_folder_open(AT_FDCWD, "out");
@@ -11,8 +11,8 @@
    of the system's calls: -1 and errno. A call that a signal interrupts is made again.
 
    Linux can interrupt open, read, write, fsync, ftruncate, flock, statvfs and close on a slow file
-   system. Where a program serves the file system (FUSE), it can also interrupt calls that look up a
-   name or list a folder. It does not interrupt calls that need memory or descriptors alone: mmap,
+   system. If a program serves the file system (FUSE), Linux can also interrupt calls that look up a
+   name or list a folder. It does not interrupt calls that need only memory or descriptors: mmap,
    lseek, fcntl, dup. */
 #ifndef TN_FOLDER_H
 #define TN_FOLDER_H

@@ -14,9 +14,9 @@ uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start)
     return h;
 }
 
-/* FNV-1a on eight words side by side. A multiplication moves bits upwards only, so a shift after it
-   moves them down: without the shift two sign bits that change would cancel each other. Every step
-   is one-to-one, so that a change within one word always changes the hash. 500 MB take 0.2 s; with
+/* FNV-1a on eight words side by side. A multiplication only moves bits upwards, so a shift after it
+   moves them down. Without the shift, two sign bits that change would cancel each other. Every step
+   is one-to-one, so a change within one word always changes the hash. 500 MB take 0.2 s; with
    tn_hash64 they take 1.6 s. */
 enum { WORDS = 8 };
 

@@ -37,7 +37,8 @@ static int peek(const parser *p)
     return p->at < p->n ? (unsigned char)p->s[p->at] : -1;
 }
 
-/* Sets the error for position `at`. found: what is there; NULL: the byte there. Returns false. */
+/* Sets the error for position `at`. found: a name for what is there; NULL: the byte there is shown.
+   Returns false. */
 static bool refuse(parser *p, size_t at, const char *found, const char *expected)
 {
     char byte[32];
@@ -304,7 +305,7 @@ static bool parse_members(parser *p, tn_json *v, int depth)
     return !object || check_keys(p, v);
 }
 
-/* depth: how many arrays and objects are around the value. */
+/* depth: the number of arrays and objects around the value. */
 static bool parse_value(parser *p, tn_json *v, int depth)
 {
     int c = peek(p);

@@ -1,4 +1,4 @@
-/* json_get.c - finds members of a parsed document, and reads them as numbers, texts or flags. */
+/* json_get.c - finds the members of a parsed document, and reads numbers, texts and flags. */
 #include "data/formats/json.h"
 
 #include <errno.h>

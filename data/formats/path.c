@@ -24,7 +24,7 @@ char *tn_path_join(const char *folder, const char *name)
     return path;
 }
 
-/* Errors of stat which mean that nothing waits there, or that the whole folder cannot be read. */
+/* Errors of stat which mean that no file is there, or that the whole folder cannot be read. */
 static bool is_for_all(int why)
 {
     return why == ENOENT || why == ENOTDIR || why == EACCES || why == ELOOP || why == ENAMETOOLONG;
@@ -41,13 +41,13 @@ char *tn_path_newest(const char *folder, const char *name)
     free(waits);
     if (there &&
         (!path || !tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT))
-        return path; /* opening it will give the error */
+        return path; /* opening it reports the error */
     free(path);
     return tn_path_join(folder, name);
 }
 
-/* What a path is that stat refuses. A part of it may be a broken link, and a link is not absent:
-   the path is cut from its end until a part of it is found. */
+/* Finds out what a path is that stat refuses. A part of it may be a broken link, and a link is not
+   absent. So the path is cut from its end until a part of it is found. */
 static tn_presence not_found(char *path, tn_error *e)
 {
     char target[256], *slash;

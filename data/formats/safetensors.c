@@ -1,5 +1,5 @@
 /* safetensors.c - reads a file: 8 bytes N, N bytes of JSON with the place of each tensor, data.
-   Source: the README and tensor.rs of huggingface/safetensors; we refuse what they refuse. */
+   Source: the README and tensor.rs of huggingface/safetensors; it refuses what they refuse. */
 #include "data/formats/file.h"
 
 #include <stdlib.h>
@@ -286,7 +286,7 @@ int64_t tn_entry_count(const tn_entry *entry)
     return n;
 }
 
-/* The message has the file's own word for the type, which may be one that we do not know. */
+/* The message shows the type as the file has it, because tenon may not know the type. */
 static int refuse_type(const tn_safetensors *s, const tn_entry *t, const char *expected,
                        tn_error *e)
 {

@@ -1,4 +1,4 @@
-/* safetensors_write.c - writing safetensors files: the header, then each tensor.
+/* safetensors_write.c - writes safetensors files: the header, then each tensor.
    The order is that of the format's own library: by type, the widest first, then by name. */
 #include "data/formats/file.h"
 #include "core/utf8.h"
@@ -83,8 +83,8 @@ static void add_entry(tn_text *h, const tn_entry *t, size_t begin, size_t end)
     tn_text_add(h, "],\"data_offsets\":[%zu,%zu]}", begin, end);
 }
 
-/* Makes the header, padded so that the data begin at a multiple of eight. Our parser then reads it:
-   what the parser refuses, such as a name that occurs twice, is not written. */
+/* Makes the header, padded so that the data begin at a multiple of eight. Our parser then reads it.
+   A header that the parser refuses, such as one with a name twice, is not written. */
 static int make_header(tn_text *h, const tn_entry **entries, int64_t n, const char *const *metadata,
                        const char *path, tn_error *e)
 {

@@ -1,4 +1,4 @@
-/* text.c - a text that grows. A lack of memory sticks in `failed` and later calls do nothing. */
+/* text.c - a text that grows. When memory is out, `failed` stays set and later calls do nothing. */
 #include "data/data.h"
 #include "core/utf8.h"
 
@@ -128,7 +128,7 @@ void tn_text_free(tn_text *t)
 
 enum { NAME_MOST = 64 };
 
-/* A letter as it counts in a comparison of names: "-" is "_", and "A" is "a". */
+/* The letter for a comparison of names: "-" counts as "_", and "A" as "a". */
 static char plain_letter(char c)
 {
     return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

@@ -1,4 +1,4 @@
-/* dataset.c - data sets in general, and the one that is a text file. */
+/* dataset.c - the parts that all data sets share, and the data set of a text file. */
 #include "data/sets/dataset.h"
 #include "data/formats/file.h"
 #include "data/tokenizers/tokenizer.h"
@@ -102,7 +102,7 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
     const size_t n = (size_t)d->n, room = (size_t)d->room;
     if (more <= room - n)
         return TN_OK;
-    /* It grows by half at least, so that the time of appending is linear. */
+    /* It grows by at least a half, so appending takes linear time. */
     const size_t want = n + more > room + room / 2 ? n + more : room + room / 2;
     uint16_t *ids = realloc(d->ids, want * sizeof *ids);
     if (ids == NULL)

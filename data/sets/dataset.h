@@ -2,7 +2,7 @@
 
    All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1].
    In a text record i is the window [i T, i T + T + 1), which shares a token with the next window.
-   The file is mapped, and the memory of what was read returns to the system while the ids grow. */
+   The file is mapped. Memory of parts that were read returns to the system meanwhile. */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
 
@@ -11,19 +11,19 @@
 #include <stdatomic.h>
 
 struct tn_dataset {
-    atomic_int loaders; /* that use it: it is freed with the last of them */
+    atomic_int loaders; /* loaders that use it; the last of them frees it */
     uint16_t *ids;
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a text */
     int64_t *prompt;     /* (records): tokens at their beginning that carry no loss */
     int64_t record_room; /* records that start and prompt have room for */
-    int64_t window;      /* tokens of a row at most; T of a text */
+    int64_t window;      /* most tokens of a row; T of a text */
     tn_data_facts facts;
 };
 
 enum {
     TN_LONGEST_FILE = 1 << 30, /* bytes of a data file */
-    TN_AT_ONCE = 1 << 20,      /* bytes that are read before their memory is returned */
+    TN_AT_ONCE = 1 << 20,      /* so many bytes are read before their memory is returned */
 };
 
 /* The ids of a record or of a window; the first `prompt` carry no loss. */
@@ -41,7 +41,7 @@ typedef struct tn_maker {
     const tn_data_options *o;
 } tn_maker;
 
-void tn_dataset_hold(tn_dataset *d); /* one more tn_dataset_free is then needed; on any thread */
+void tn_dataset_hold(tn_dataset *d); /* then needs one more tn_dataset_free; on any thread */
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Makes room for `more` ids. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LONGEST_LINE = 32 << 20 }; /* bytes; a limit for the memory that parsing a line takes */
+enum { LONGEST_LINE = 32 << 20 }; /* bytes; it limits the memory for parsing a line */
 
 struct tn_jsonl {
     char *path;

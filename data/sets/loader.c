@@ -1,14 +1,14 @@
-/* loader.c - batches from a data set, as a function of (seed, index) alone.
+/* loader.c - makes batches from a data set, each from its seed and index alone.
 
    Training on records. A training step takes S rows: one batch of S rows, or several smaller ones.
-   Row p of the run (step p / S, place p % S) is row p mod N of epoch p / N. An epoch's order, N
-   records, depends on S and not on how S is cut into batches. It is made in three moves, each from
-   (seed, epoch):
+   Row p of the run (step p / S, place p % S) is row p mod N of epoch p / N. The order of an epoch
+   of N records depends on S, but not on the cutting of S into batches. Three moves make it, each
+   from (seed, epoch):
      1. a random permutation (Fisher-Yates);
-     2. the steps that lie wholly inside the epoch are taken in groups of ten; a group is sorted by
-        length, so that a step holds records of about one length and little is padding;
+     2. the steps that are completely inside the epoch form groups of ten. Each group is sorted by
+        length: so a step has records of similar length and little padding;
      3. the steps of a group change places at random.
-   The rows of a step that straddles two epochs keep their places from move 1.
+   If a step has rows of two epochs, its rows keep their places from move 1.
    Training on a text draws the start of each window from (seed, p). */
 #include "data/sets/dataset.h"
 
@@ -28,8 +28,8 @@ struct tn_loader {
     int64_t rows;                     /* of an ordered pass */
     uint64_t permute, regroup, start; /* streams of random numbers */
     int64_t index;                    /* of the next batch */
-    int64_t shown;                    /* index of the batch in hand; -1: none yet */
-    int64_t epoch;                    /* that `order` holds; -1: none yet */
+    int64_t shown;                    /* index of the present batch; -1: none yet */
+    int64_t epoch;                    /* the epoch in `order`; -1: none yet */
     row *order;                       /* (records); training on records only */
     tn_sequence *sequences;           /* (batch) */
     int32_t *ids, *labels;            /* (batch, longest row) */
@@ -190,7 +190,7 @@ static tn_sequence find_sequence(tn_loader *l, int64_t p)
     return tn_dataset_sequence(d, l->order[p % d->facts.records].record);
 }
 
-/* Writes a row's inputs and labels, `width` of each, and counts the labels that count. */
+/* Writes a row's inputs and labels, `width` of each. Returns how many labels carry loss. */
 static int64_t put_row(tn_sequence p, int64_t width, int32_t *ids, int32_t *labels)
 {
     int64_t tokens = 0;

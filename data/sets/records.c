@@ -83,7 +83,7 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 
 /* ---- tasks ---- */
 
-enum { SAMPLE = 1000 }; /* records by which the memory of all is estimated */
+enum { SAMPLE = 1000 }; /* records from which the memory of all is estimated */
 
 /* Record i of a task's split. */
 static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const char *split,
@@ -103,7 +103,7 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
     return e->code;
 }
 
-/* Refuses records that will not fit into memory, by the size of those made so far. */
+/* Refuses records that will not fit into memory, judged by the size of those made so far. */
 static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count,
                       tn_error *e)
 {

@@ -3,8 +3,7 @@
        tn_draws d = tn_draws_new(seed, "lookup", index);
        uint32_t pairs = 3 + tn_draw(&d, 4);
 
-   A record's choices are a stream of their own, so that a record is a function of (seed, maker,
-   index) alone. */
+   Each record has its own stream of choices. So a record depends only on (seed, maker, index). */
 #ifndef TN_DRAW_H
 #define TN_DRAW_H
 

@@ -1,10 +1,9 @@
-/* pretrain.c - the text a base model learns to copy and to look up from, before it sees any task.
+/* pretrain.c - the text that teaches a base model to copy and to look up, before any task.
 
    Three records in five are of a domain below. They have the form of the tasks: fields in brackets,
    an arrow, and a sentence with the fields in the order of the table. Two in five are generic:
    their fields are random words, as in "stone[Velmora], oak[17] => Velmora has oak 17." No field,
-   opening or phrase of a task occurs here, so that a model that is fine-tuned on a task has to
-   learn it. */
+   opening or phrase of a task occurs here, so a fine-tuned model has to learn it. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>
@@ -232,7 +231,7 @@ void tn_base_record(uint64_t seed, uint64_t index, bool short_only, tn_record *o
     tn_draws d = tn_draws_new(seed, "base", index);
     const int most = short_only ? 3 : FIELDS;
     const bool domain = tn_draw(&d, 5) < 3;
-    do { /* until a record is short enough; the first usually is */
+    do { /* until a record is short enough: usually the first is */
         *out = (tn_record){ "", "" };
         if (domain)
             domain_record(&d, most, out);

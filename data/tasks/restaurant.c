@@ -5,7 +5,7 @@
 
    Like the E2E challenge (Novikova, Dusek, Rieser 2017), but with one right answer: the sentence
    has the fields in the order of the table, whatever their order in the prompt. Two to five fields
-   follow the name. Half of the names are made of syllables, so that a model must copy them. */
+   follow the name. Half of the names are made of syllables: a model must copy them. */
 #include "data/tasks/draw.h"
 
 #include <ctype.h>
@@ -117,7 +117,7 @@ static bool find_value(const char *prompt, int field, char out[VALUE])
     return true;
 }
 
-/* Is the phrase in the answer, ending where a word ends? */
+/* Is the phrase in the answer, and is its end the end of a word? */
 static bool says(const char *answer, const char *phrase)
 {
     for (const char *at = answer; (at = strstr(at, phrase)) != NULL; at++) {

@@ -24,7 +24,7 @@ const tn_task *tn_task_find(const char *name)
 }
 
 /* A record of a split is the first of 4096 candidates that belongs to the split. If a tenth of the
-   prompts belongs to it, none of 4096 does with a probability of 10^-187. */
+   prompts belongs to it, the probability is 10^-187 that no candidate does. */
 enum { CANDIDATES = 4096 };
 
 int tn_task_record(const tn_task *k, uint64_t seed, const char *split, uint64_t index,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char end_token[] = "<|endoftext|>"; /* GPT-2's name, which other tools know */
+static const char end_token[] = "<|endoftext|>"; /* the name in GPT-2, which other tools know */
 
 tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e)
 {
@@ -249,8 +249,8 @@ void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *ou
 
 /* ---- decoding token by token ---- */
 
-/* Are n bytes the beginning of a longer character? If so, some continuation bytes complete it: try
-   the lowest and the highest. */
+/* Are n bytes the beginning of a longer character? Then some continuation bytes complete it. The
+   lowest and the highest are tried. */
 static bool is_beginning(const char *s, size_t n)
 {
     for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {
@@ -265,7 +265,7 @@ static bool is_beginning(const char *s, size_t n)
 }
 
 /* Moves complete characters and wrong bytes from held to out. At the end an incomplete character is
-   wrong too. */
+   wrong, too. */
 static void release(tn_held *held, bool end, tn_text *out)
 {
     while (held->n > 0 && (end || !is_beginning(held->bytes, held->n))) {

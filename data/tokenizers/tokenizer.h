@@ -1,7 +1,7 @@
 /* tokenizer.h - the symbols of a tokenizer, and the walk over a text. Internal header.
 
    A symbol is a byte or a character; the vocabulary gives each one id, and one more id may be the
-   end token. The maker: tn_tokenizer_make, then _put for every symbol, then _finish. */
+   end token. To make one, call tn_tokenizer_make, then _put for every symbol, then _finish. */
 #ifndef TN_TOKENIZER_H
 #define TN_TOKENIZER_H
 

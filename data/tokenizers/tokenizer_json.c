@@ -129,7 +129,8 @@ static int read_switches(reader r, const tn_json *model)
 typedef struct end_token { const char *text; int64_t id; } end_token;
 /* clang-format on */
 
-/* Reads the added token, if there is one. It must be special: no text is ever encoded as it. */
+/* Reads the added token, if there is one. It must be special, because no text is ever encoded as
+   this token. */
 static int read_added(reader r, const tn_json *root, end_token *end)
 {
     const tn_json *added = tn_json_find(root, "added_tokens");
