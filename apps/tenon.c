@@ -68,7 +68,7 @@ static int unknown_command(const char *word, tn_error *e)
     return unknown_name("command", word, names, n, "tenon --help", e);
 }
 
-/* The page of the manual for a command, or for the program if there is none. */
+/* The page of the manual for a command; without a command for the program. */
 static void print_manual(const char *word, tn_error *e)
 {
     const command *c = word ? command_find(word) : NULL;

@@ -42,8 +42,8 @@ void tn_pages_free(void *pages, size_t bytes)
 
 /* ---- arena ----
 
-   One range of addresses, as large as the memory of the machine, is reserved at once. Memory is put
-   behind its beginning, as much as is needed:
+   One range of addresses, as large as the memory of the machine, is reserved at once. Only its
+   beginning gets memory, as much as is needed:
 
        base          used        high            ready                        size
         |-- results --|-- kept ----|-- untouched ---|---- addresses alone --------|
@@ -59,7 +59,7 @@ void tn_pages_free(void *pages, size_t bytes)
 /* So many bytes become memory at a time. The system gives pages only for bytes that are touched. */
 enum { STEP = 64 << 20 };
 
-/* Reserves addresses without memory behind them. NULL if the system refuses. */
+/* Reserves addresses without memory. NULL if the system refuses. */
 static char *reserve(size_t size)
 {
     struct rlimit limit;
@@ -72,7 +72,7 @@ static char *reserve(size_t size)
     return range;
 }
 
-/* Puts memory behind the first `bytes` of a chunk. */
+/* Gives memory to the first `bytes` of a chunk. */
 static bool make_ready(tn_chunk *c, size_t bytes)
 {
     size_t ready = round_up(bytes, STEP); /* of a range, whose size is a multiple of this */

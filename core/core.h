@@ -192,14 +192,14 @@ typedef struct tn_tensor {
    for a dimension below 1, for a last dimension that is not whole blocks, for more than 2^40
    elements, for more bytes than tn_memory_room, and when memory is out. */
 tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wants_grad);
-/* A frozen tensor whose values lie in memory of somebody else, such as a mapped file: it borrows
-   `bytes`, which it never writes. release(arg) says that it is done with them; until then they must
-   stay as they are. It is called once: when the caller has freed the tensor and the last tape that
-   needs it is reset or freed, on the thread that was last. release may be NULL. `bytes` may be at
-   any address: numbers of TN_REAL and TN_I32 that are not aligned are copied, and given back at
-   once. Returns NULL, and has not called release, for what tn_tensor_new refuses, if `size` is not
-   the bytes of this type and shape, and if bytes is NULL. The tensor can never have a gradient: an
-   op in training refuses it if wants_grad is set by hand. */
+/* A frozen tensor that borrows its values, for example from a mapped file: it reads `bytes` and
+   never writes them. They must not change until release(arg) is called; release may be NULL. The
+   call comes once: when the caller has freed the tensor and the last tape that needs it is reset or
+   freed, on the thread that did this last. `bytes` may be at any address: if numbers of TN_REAL or
+   TN_I32 are not aligned, they are copied, and release is called at once. Returns NULL, without a
+   call of release, for what tn_tensor_new refuses, if `size` is not the bytes of this type and
+   shape, and if bytes is NULL. The tensor can never have a gradient: if wants_grad is set by hand,
+   an op in training refuses it. */
 tn_tensor *tn_tensor_borrow(tn_dtype dtype, int ndim, const int64_t dim[], const void *bytes,
                             size_t size, void (*release)(void *arg), void *arg);
 /* Ends a tensor of tn_tensor_new or tn_tensor_borrow. Does nothing with a tape's tensor or a copy of

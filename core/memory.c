@@ -40,7 +40,7 @@ static bool read_text(const char *root, const char *path, const char *name, char
     return got >= 0;
 }
 
-/* The number after `key` at the start of a line. SIZE_MAX if there is none, or if it is "max". */
+/* The number after `key` at the start of a line. SIZE_MAX without it, or if it is "max". */
 static size_t number_of(const char *text, const char *key)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {

@@ -3,8 +3,8 @@
    A block always runs on an inner tape. There a tensor with the values of x stands for x:
 
        forward     the result is copied to the outer tape, everything else is forgotten
-       backward    the block runs again; the gradient of its result is copied in, the nodes are
-                   walked, and what stands for x has the gradient of x for its own
+       backward    the block runs again. The gradient of its result is copied in, and the nodes
+                   are walked. The tensor that stands for x has the gradient memory of x
 
    The caller's tensors are used directly. So their gradients are added in the same order as without
    recompute. Dropout finds its numbers again by stream and draw. Chen et al., "Training deep nets
@@ -29,7 +29,7 @@ static tn_tape *inner_of(tn_tape *t)
     return t->inner;
 }
 
-/* What stands for x on the inner tape. */
+/* Makes the tensor that stands for x on the inner tape. */
 static tn_tensor *stand_in(tn_tape *inner, const tn_tensor *x, unsigned char place)
 {
     tn_tensor *a =

@@ -50,7 +50,7 @@ static size_t work_of(int64_t s)
     return (size_t)(s * s) + (tall > small ? tall : small);
 }
 
-/* n reals, or one more, so that the doubles behind them are aligned. */
+/* n reals, or one more, so that the doubles after them are aligned. */
 static size_t even(int64_t n)
 {
     return (size_t)(n + n % 2);

@@ -224,7 +224,7 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     out->run = out->run ? out->run : number_from(out, hash);
     if (output_stage(out, e))
         return e->code;
-    /* After a kill behind its first checkpoint, this marker shows that the run owns OUT. */
+    /* After a kill, if there is a checkpoint, this marker shows that the run owns OUT. */
     marker m = { .run = out->run, .before = out->before, .own = out->m.own };
     m.unnumbered = out->resume && out->m.unnumbered;
     for (int i = 0; out->kind->names[i].name; i++)

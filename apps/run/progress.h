@@ -32,7 +32,7 @@ typedef struct progress {
     double smooth, weight; /* running mean of the losses is smooth / weight */
     run_event last;        /* the last step */
     double speed;          /* tokens per second at the last report */
-    bool open_line;        /* a bar stands on the terminal's line */
+    bool open_line;        /* the terminal's line shows a bar */
 } progress;
 
 progress_mode progress_mode_of(const options *o);

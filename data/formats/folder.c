@@ -157,7 +157,7 @@ static bool is_listed(const char *name, const char *const *names)
 }
 
 /* Opens the folder `name` as *fd and returns the names in it. The first of them that is not in
-   `names` is copied to `other`, which is empty if there is none. Returns NULL, with errno, if the
+   `names` is copied to `other`; without such a name that is empty. Returns NULL, with errno, if the
    folder cannot be read. */
 static char **names_in(int at, const char *name, const char *const *names, int *fd, char other[256])
 {

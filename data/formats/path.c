@@ -1,4 +1,4 @@
-/* path.c - joins names of files, and says whether a path is absent or cannot be read. */
+/* path.c - joins names of files, and finds out whether a path is absent or cannot be read. */
 #include "data/data.h"
 #include "data/formats/folder.h"
 

@@ -1,6 +1,6 @@
 /* tall.c - products with tall matrices, panel by panel: the first half of linalg.h.
-   A panel is PANEL rows of X (n,r), read into columns of double. Zeros stand behind the last row
-   and the last column, so that every loop runs over whole vectors:
+   A panel is PANEL rows of X (n,r), read into columns of double. Zeros follow the last row and the
+   last column, so that every loop runs over whole vectors:
 
        | column 0 | column 1 | ... | column r-1 | 0 ... 0 |     padded(r) columns of PANEL doubles
 

@@ -1,4 +1,4 @@
-/* checkpoint_save.c - writes the checkpoints of a run; checkpoint.c says what is in them. */
+/* checkpoint_save.c - writes the checkpoints of a run; checkpoint.c describes them. */
 #include "data/formats/file.h"
 #include "optim/run/checkpoint.h"
 #include "optim/run/folders.h"

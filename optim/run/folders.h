@@ -11,7 +11,7 @@
 
 extern const char *const tn_checkpoint_files[]; /* ended by NULL */
 
-/* The N of "checkpoint-N", perhaps behind folders; -1: another name ("checkpoint-007" is one). */
+/* The N of "checkpoint-N", perhaps after folders. -1: another name, such as "checkpoint-007". */
 int64_t tn_checkpoint_number(const char *path);
 /* "folder/checkpoint-STEP" in new memory; NULL when memory is out. */
 char *tn_checkpoint_path(const char *folder, int64_t step);

@@ -29,14 +29,14 @@
 /* Values of settings: those of the definition, then those that every optimizer has. */
 enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
 
-typedef struct tn_member { /* a unit and who steps it */
+typedef struct tn_member { /* a unit, and the optimizer that steps it */
     tn_unit unit;
-    const tn_optim_def *def; /* the optimizer, or AdamW for what it leaves over */
-    tn_tensor *w[2];         /* the weights that unit.f was made of (S3) */
+    const tn_optim_def *def; /* the optimizer, or AdamW for weights that it leaves over */
+    tn_tensor *w[2];         /* the weights from which unit.f was made (S3) */
     char *layer;             /* common part of a pair's names; NULL: a single weight */
 } tn_member;
 
-typedef struct tn_gradient_chunk { /* what one task reads of a gradient */
+typedef struct tn_gradient_chunk { /* the part of a gradient that one task reads */
     int64_t member;
     int factor;
     int64_t from, n;
@@ -72,7 +72,7 @@ struct tn_optim {
 int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e);
 void tn_units_free(tn_optim *o);
 size_t tn_state_block_bytes(const tn_state_block *b);
-/* Refuses weights that are no longer those that the units were made of (S3). */
+/* Refuses if the weights are no longer those from which the units were made (S3). */
 int tn_units_check(const tn_optim *o, tn_error *e);
 /* Is unit u of o balanced by balora.c? */
 bool tn_units_balanced(const tn_optim *o, const tn_unit *u);
