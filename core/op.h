@@ -78,6 +78,7 @@ typedef struct tn_op tn_op;
 
        op                           i                  r          u
        scale                                           s
+       clamp                                           low, high
        linear                       layout
        lora                         col                s, p       stream
        layer_norm                                      eps
@@ -240,6 +241,17 @@ int tn_parallel_ranges(tn_context *c, int64_t count, int64_t length, tn_range_bo
    call a product. Returns NULL when memory is out, or if there is no such thread or scratch. */
 enum { TN_SCRATCH_PRODUCT, TN_SCRATCH_OP, TN_SCRATCHES };
 void *tn_thread_memory(tn_context *c, int thread, int scratch, size_t bytes);
+
+/* ---- fast functions of arrays ---- */
+
+/* y[i] = e^x[i], log(x[i]), tanh(x[i]) or 1/(1 + e^-x[i]) for i < n, on the calling thread: for the
+   body of an op. y may be x; otherwise they must not overlap. By the context's instruction set,
+   with the same bits on each; in float within 2 units in the last place for every x, also where the
+   result is too small for a normal number, infinite or NaN. */
+void tn_exp_array(const tn_context *c, int64_t n, const tn_real *x, tn_real *y);
+void tn_log_array(const tn_context *c, int64_t n, const tn_real *x, tn_real *y);
+void tn_tanh_array(const tn_context *c, int64_t n, const tn_real *x, tn_real *y);
+void tn_sigmoid_array(const tn_context *c, int64_t n, const tn_real *x, tn_real *y);
 
 /* ---- to check an op ---- */
 

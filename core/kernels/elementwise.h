@@ -43,7 +43,8 @@ static inline __attribute__((always_inline)) void over_parts(int64_t n, const tn
 
 /* clang-format off */
 #define ELEMENT(name, a, b, c, formula)                                                            \
-    static inline tn_real name##_of(tn_real a, tn_real b, tn_real c, tn_real dy, tn_real p, tn_real q) \
+    static inline tn_real name##_of(tn_real a, tn_real b, tn_real c, tn_real dy, tn_real p,        \
+                                    tn_real q)                                                     \
     {                                                                                              \
         (void)a, (void)b, (void)c, (void)dy, (void)p, (void)q;                                     \
         return formula;                                                                            \
@@ -57,6 +58,8 @@ static inline __attribute__((always_inline)) void over_parts(int64_t n, const tn
 
 #define PLAIN(name, a, b, c, formula) ELEMENT(name, a, b, c, formula) KERNEL(name, over, name##_of)
 #define MAP(name, positive, y, dx) PLAIN(name##_y, x, v, w, y) PLAIN(name##_da, x, v, w, dx)
+#define MAP_Y(name, positive, result, dx)                                                          \
+    PLAIN(name##_y, x, v, w, result) PLAIN(name##_da, y, v, w, dx)
 #define MAP_PQ(name, y, dx) MAP(name, 0, y, dx)
 #define MAP_E(name, part, y, dx)                                                                   \
     ELEMENT(name##_e, x, v, w, part)                                                               \
@@ -67,15 +70,19 @@ static inline __attribute__((always_inline)) void over_parts(int64_t n, const tn
 #define PAIR(name, positive, passes, y, da, db)                                                    \
     PLAIN(name##_y, a, b, w, y) PLAIN(name##_da, a, b, w, da) PLAIN(name##_db, a, b, w, db)
 #define TERM(name, y, da, db) PAIR(name, 0, 0, y, da, db)
-#include "core/elementwise.def"
+#define PICK(name, y, da, db)                                                                      \
+    PLAIN(name##_y, c, a, b, y) PLAIN(name##_da, c, a, b, da) PLAIN(name##_db, c, a, b, db)
+#include "core/kernels/elementwise.def"
 
 static const tn_formula_table k_formulas = {
 #define MAP(name, ...) .name = { k_##name##_y, { k_##name##_da } },
+#define MAP_Y MAP
 #define MAP_E MAP
 #define MAP_PQ MAP
 #define PAIR(name, ...) .name = { k_##name##_y, { k_##name##_da, k_##name##_db } },
 #define TERM PAIR
-#include "core/elementwise.def"
+#define PICK(name, ...) .name = { k_##name##_y, { NULL, k_##name##_da, k_##name##_db } },
+#include "core/kernels/elementwise.def"
 };
 
 #endif

@@ -5,97 +5,15 @@
 #ifndef TN_GENERIC_H
 #define TN_GENERIC_H
 
+#include "core/kernels/functions.h"
 #include "core/kernels/widen.h"
-
-#include <math.h>
-#include <string.h>
 
 enum { LANES = 16 };
 
-/* ---- exp and log ---- */
-
-#ifdef TN_DOUBLE /* only the tests compute in double: libm is good enough */
-
-static inline tn_real fused(tn_real a, tn_real b, tn_real c)
-{
-    return fma(a, b, c);
-}
-
-static inline tn_real exponential(tn_real x)
-{
-    return exp(x);
-}
-
 static tn_real k_log(tn_real x)
 {
-    return log(x);
+    return log_of(x);
 }
-
-#else
-
-static inline tn_real fused(tn_real a, tn_real b, tn_real c)
-{
-    return fmaf(a, b, c);
-}
-
-static inline uint32_t bits_of(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-static inline float of_bits(uint32_t u)
-{
-    float x;
-    memcpy(&x, &u, sizeof x);
-    return x;
-}
-
-/* e^x = 2^k e^r with k = round(x / ln 2), so |r| <= 0.347, where the Taylor polynomial of degree 7
-   is off by 6e-9. ln 2 is split in two (the first part has 9 bits: k times it is exact). The low
-   bits of `shifted` are k; moved up, they go into the exponent. The first x whose e^x is no float
-   is 88.7228394. */
-static inline float exponential(float x)
-{
-    const float shifter = 12582912.0f; /* 1.5 * 2^23: the sum ends in an integer */
-    float shifted = fused(x, 1.44269504f, shifter);
-    float k = shifted - shifter;
-    float r = fused(k, 2.12194440e-4f, fused(k, -0.693359375f, x));
-    float p = fused(1.0f / 5040, r, 1.0f / 720);
-    p = fused(p, r, 1.0f / 120);
-    p = fused(p, r, 1.0f / 24);
-    p = fused(p, r, 1.0f / 6);
-    p = fused(p, r, 0.5f);
-    p = fused(p, r, 1.0f);
-    p = fused(p, r, 1.0f);
-    float e = of_bits(bits_of(p) + (bits_of(shifted) << 23));
-    float above = x < 88.7228394f ? e : x + INFINITY; /* NaN stays NaN */
-    return x < -87.3f ? 0.0f : above;
-}
-
-/* log(2^k m) = k ln 2 + log(1 + f) with m = 1 + f in [sqrt(1/2), sqrt(2)). With s = f/(2 + f),
-   log(1 + f) = f - (f^2/2 - s (f^2/2 + R)), R = 2 (s^2/3 + s^4/5 + s^6/7 + ...): the arrangement
-   of FreeBSD's e_log.c, which is as accurate near 1 as elsewhere. */
-static float k_log(float x)
-{
-    if (!(x > 0) || x > 3.4028234e38f)
-        return x == 0 ? -INFINITY : x < 0 ? NAN : x;
-    bool tiny = x < 1.17549435e-38f;
-    uint32_t u = bits_of(tiny ? x * 8388608.0f : x); /* 2^23 */
-    uint32_t above = u - bits_of(0.70710677f);
-    float k = (float)((int32_t)above >> 23) - (tiny ? 23.0f : 0.0f);
-    float f = of_bits(bits_of(0.70710677f) + (above & 0x7fffff)) - 1.0f;
-    float s = f / (2.0f + f), z = s * s, half = 0.5f * f * f;
-    float r = fused(z, 2.0f / 11, 2.0f / 9);
-    r = fused(r, z, 2.0f / 7);
-    r = fused(r, z, 2.0f / 5);
-    r = fused(r, z, 2.0f / 3) * z;
-    float rest = half - fused(s, half + r, k * -2.12194440e-4f);
-    return fused(k, 0.693359375f, f - rest);
-}
-
-#endif
 
 /* ---- sums: element i goes to lane i mod 16, and the lanes are added by a fixed tree ---- */
 

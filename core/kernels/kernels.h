@@ -32,11 +32,13 @@ typedef struct tn_formulas {
 
 typedef struct tn_formula_table {
 #define MAP(name, ...) tn_formulas name;
+#define MAP_Y MAP
 #define MAP_E MAP
 #define MAP_PQ MAP
 #define PAIR MAP
 #define TERM MAP
-#include "core/elementwise.def"
+#define PICK MAP
+#include "core/kernels/elementwise.def"
 } tn_formula_table;
 
 typedef struct tn_kernels {

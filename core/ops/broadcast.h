@@ -1,6 +1,6 @@
 /* broadcast.h - operands that are smaller than the result are repeated. Internal header.
-   Such an operand lacks dimensions in front, or has 1 for some, in front or at the end. Element i of
-   the result is then made from its element (i / inner) % count. With a result of (4,5,6):
+   Such an operand lacks dimensions in front, or has 1 for some, in front or at the end. Element i
+   of the result is then made from its element (i / inner) % count. With a result of (4,5,6):
 
        operand              count   inner
        (4,5,6)                120       1    each element has its own
@@ -17,6 +17,7 @@ enum { TN_BLOCK = 1024 }; /* elements */
 
 typedef struct tn_repeated {
     const tn_real *x;
+    const int32_t *ids; /* instead of x, of TN_I32; NULL: of TN_REAL */
     int64_t count, inner;
 } tn_repeated;
 
@@ -30,7 +31,8 @@ typedef struct tn_written {
 int tn_broadcast_shape(tn_tape *t, const tn_node *n, tn_tensor *out);
 /* How a is repeated in out. False if it does not fit, or has a 1 between larger dimensions. */
 bool tn_repeats(const tn_tensor *a, const tn_tensor *out, tn_repeated *o);
-/* Its numbers for elements [i, i + n) of the result; n <= TN_BLOCK if it is repeated. */
+/* Its numbers for elements [i, i + n) of the result; n <= TN_BLOCK if it is repeated or holds
+   integers. */
 const tn_real *tn_repeated_block(const tn_repeated *o, int64_t i, int64_t n, tn_written *w);
 
 #endif

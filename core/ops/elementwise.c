@@ -3,6 +3,8 @@
    (broadcast.h). */
 #include "core/ops/broadcast.h"
 
+#include <math.h>
+
 typedef struct job {
     const tn_kernels *kernels;
     tn_formula *formula; /* NULL: dy */
@@ -10,7 +12,7 @@ typedef struct job {
     tn_real beta, *to;
     int64_t count; /* elements of the result */
     int inputs;
-    bool whole; /* no operand is repeated: the rest is not set */
+    bool whole; /* no operand is repeated or has integers: the rest is not set */
     tn_repeated in[3];
     const tn_repeated *of; /* whose gradient is a sum */
     double *part;          /* its partial sums */
@@ -158,15 +160,17 @@ static void sum_runs(tn_tape *t, job *j)
 
 /* ---- forward and backward ---- */
 
-/* What a formula does not have is operand 0, or the result. */
+/* What a formula does not have is operand 0, or the result. Integers are written out as numbers. */
 static void job_of(job *j, const tn_tape *t, const tn_node *n, const tn_real *dy)
 {
     j->kernels = tn_kernels_on(t);
     j->inputs = n->op->inputs;
     j->count = tn_tensor_count(n->out);
-    j->whole = true;
+    j->whole = !n->op->ids;
     for (int k = 0; k < 3; k++)
         j->z.in[k] = n->in[k < j->inputs ? k : 0]->x;
+    if (dy && n->op->reads_result)
+        j->z.in[0] = n->out->x;
     for (int k = 0; k < j->inputs && j->inputs > 1; k++)
         j->whole = j->whole && tn_tensor_count(n->in[k]) == j->count;
     j->z.dy = dy ? dy : n->out->x;
@@ -214,7 +218,7 @@ static void backward(tn_tape *t, const tn_node *n, const tn_formulas *f, unsigne
         const bool whole = j.whole || j.in[k].count == j.count, pass = passes >> k & 1;
         if (k == 0 && whole && pass)
             tn_grad_pass(t, n, 0);
-        else if ((j.to = tn_grad(t, n, k, &j.beta))) {
+        else if (f->dx[k] && (j.to = tn_grad(t, n, k, &j.beta))) {
             j.of = &j.in[k];
             j.formula = !whole && pass ? NULL : f->dx[k];
             if (whole)
@@ -245,6 +249,26 @@ static const tn_sample scale_samples[] = {
     { .in = { { 0 } } },
 };
 
+/* The ends are not near a number of the check: clamp has kinks there. */
+static const tn_sample clamp_samples[] = {
+    { .in = { { 1 } }, .attr = { .r = { -3, 3 } } },
+    { .in = { { 3, 5 } }, .attr = { .r = { 0, INFINITY } } },
+    { .in = { { 2, 3, 7 } }, .attr = { .r = { -INFINITY, 0.01 } } },
+    { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { -0.02, 0.01 } } },
+    { .in = { { 1024, 768 } }, .attr = { .r = { -0.3, 0.7 } }, .bench = true },
+    { .in = { { 0 } } },
+};
+
+static const tn_sample where_samples[] = {
+    { .in = { { 1 }, { 1 }, { 1 } }, .ids = 2 },
+    { .in = { { 3, 5 }, { 3, 5 }, { 3, 5 } }, .ids = 2 },
+    { .in = { { 2, 3, 7 }, { 2, 3, 7 }, { 1 } }, .ids = 3, .negative_ids = true },
+    { .in = { { 6, 7 }, { 2, 6, 7 }, { 6, 1 } }, .ids = 2, .mixed = true },
+    { .in = { { 4, 1 }, { 4, 1 }, { 4, 900 } }, .ids = 2 },
+    { .in = { { 1024, 768 }, { 1024, 768 }, { 1024, 768 } }, .ids = 2, .bench = true },
+    { .in = { { 0 } } },
+};
+
 static const tn_sample pair_samples[] = {
     { .in = { { 1 }, { 1 } } },
     { .in = { { 3, 5 }, { 3, 5 } } },
@@ -264,6 +288,34 @@ static const tn_sample pair_samples[] = {
     { .in = { { 0 } } },
 };
 
+static const tn_refusal where_refusals[] = {
+    { { .in = { { 2, 3 }, { 2, 4 }, { 1 } }, .ids = 2 },
+      "where: shapes do not fit: (2,3) (2,4) (1)" },
+    { { .in = { { 2 }, { 2, 3 }, { 2, 3 } }, .ids = 2 },
+      "where: shapes do not fit: (2) (2,3) (2,3)" },
+    { { .in = { { 2, 3 }, { 2, 3 } }, .ids = 2 }, "where: operand 3 is missing" },
+    { .text = "" },
+};
+
+static const tn_refusal clamp_refusals[] = {
+    { { .in = { { 2, 3 } }, .attr = { .r = { 2, 1 } } },
+      "clamp: from 2 to 1; expected two ends in order" },
+    { { .in = { { 2, 3 } }, .attr = { .r = { 0, NAN } } },
+      "clamp: from 0 to nan; expected two ends in order" },
+    { .text = "" },
+};
+
+static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const double low = n->attr.r[0], high = n->attr.r[1];
+    if (!(low <= high))
+        return tn_refuse(t, n->op, TN_EARG, "from %g to %g; expected two ends in order", low, high);
+    return tn_shape_as_first(t, n, out);
+}
+
+#define scale_shape tn_shape_as_first
+#define scale_refusals NULL
+
 /* clang-format off */
 #define REFUSALS(name)                                                                             \
     { { .in = { { 2, 3 }, { 2, 4 } } }, name ": shapes do not fit: (2,3) (2,4)" },                 \
@@ -282,30 +334,48 @@ static const tn_sample pair_samples[] = {
     {                                                                                              \
         backward(t, n, &tn_kernels_on(t)->formulas->name, passes);                                 \
     }                                                                                              \
-    const tn_op tn_op_##name = { #name, .forward = name##_forward, .backward = name##_backward, __VA_ARGS__ };
+    const tn_op tn_op_##name = { #name, .forward = name##_forward, .backward = name##_backward,     \
+                                 __VA_ARGS__ };
 
-#define MAP(name, above_0, y, dx)                                                                  \
+#define ONE(name, above_0, reads_y)                                                                \
     OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = map_samples,        \
-       .positive = above_0)                                                                        \
+       .positive = above_0, .reads_result = reads_y)                                               \
     tn_tensor *tn_##name(tn_tape *t, tn_tensor *a)                                                 \
     {                                                                                              \
         return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a }, (tn_attr){ 0 });                   \
     }
-#define MAP_E(name, e, y, dx) MAP(name, 0, y, dx)
+#define MAP(name, above_0, y, dx) ONE(name, above_0, false)
+#define MAP_Y(name, above_0, y, dx) ONE(name, above_0, true)
+#define MAP_E(name, e, y, dx) ONE(name, 0, false)
 #define MAP_PQ(name, y, dx)                                                                        \
-    OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = name##_samples)
+    OP(name, 0, .inputs = 1, .rows = 1, .shape = name##_shape, .samples = name##_samples,          \
+       .refusals = name##_refusals)
+#define PICK(name, y, da, db)                                                                      \
+    OP(name, 0, .inputs = 3, .ids = 1, .rows = 7, .shape = tn_broadcast_shape,                     \
+       .samples = name##_samples, .refusals = name##_refusals)
 #define TERM(...)
 #define PAIR(name, above_0, passes, y, da, db)                                                     \
-    OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape, .samples = pair_samples,    \
-       .positive = above_0, .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \
+    OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape,                          \
+       .samples = pair_samples, .positive = above_0,                                               \
+       .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \
     tn_tensor *tn_##name(tn_tape *t, tn_tensor *a, tn_tensor *b)                                   \
     {                                                                                              \
         return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });                \
     }
-#include "core/elementwise.def"
+#include "core/kernels/elementwise.def"
 /* clang-format on */
 
 tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
 {
     return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } });
+}
+
+tn_tensor *tn_clamp(tn_tape *t, tn_tensor *a, double low, double high)
+{
+    return tn_apply(t, &tn_op_clamp, (tn_tensor *[]){ a }, (tn_attr){ .r = { low, high } });
+}
+
+tn_tensor *tn_where(tn_tape *t, tn_tensor *c, tn_tensor *a, tn_tensor *b)
+{
+    return tn_apply(t, &tn_op_where, (tn_tensor *[]){ c, a, b }, (tn_attr){ 0 });
 }

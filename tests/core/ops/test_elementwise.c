@@ -1,9 +1,10 @@
-/* test_elementwise.c - operands that are repeated, against loops over NumPy's rule.
+/* test_elementwise.c - repeated operands against loops over NumPy's rule; where; and arrays.
    What test_ops.c sees by samples alone is left to it. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Dimensions of two operands, ended by 0: from runs and rows of a few numbers to several blocks and
    ranges of each. */
@@ -52,20 +53,31 @@ static double first(double a, double b) { (void)b; return a; }
 static double second(double a, double b) { (void)a; return b; }
 static double sum(double a, double b) { return a + b; }
 static double product(double a, double b) { return a * b; }
+static double minus_1(double a, double b) { (void)a, (void)b; return -1; }
+static double difference(double a, double b) { return a - b; }
+static double quotient(double a, double b) { return a / b; }
+static double inverse(double a, double b) { (void)a; return 1 / b; }
+static double slope_of_divisor(double a, double b) { return -a / (b * b); }
 /* clang-format on */
 
 static const pair pairs[] = {
     { "add", tn_add, sum, one, one },
+    { "sub", tn_sub, difference, one, minus_1 },
     { "mul", tn_mul, product, second, first },
+    { "div", tn_div, quotient, inverse, slope_of_divisor },
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
+/* Numbers from 0.25 to 1 and their negatives: b divides. */
 static tn_tensor *operand(const int64_t dim[])
 {
     int ndim = 0;
     while (dim[ndim])
         ndim++;
-    return tensor(ndim, dim, NULL, true);
+    tn_tensor *a = tensor(ndim, dim, NULL, true);
+    for (int64_t i = 0; i < tn_tensor_count(a); i++)
+        a->x[i] = (tn_real)0.75 * a->x[i] + (a->x[i] < 0 ? (tn_real)-0.25 : (tn_real)0.25);
+    return a;
 }
 
 /* The gradient of operand k, by adding up one element after another: g, and the sum of absolute
@@ -120,7 +132,84 @@ START_TEST(repeated_as_numpy_does)
 }
 END_TEST
 
+/* where takes repeated operands, too, and its condition is any integer. */
+START_TEST(where_picks)
+{
+    enum { ROWS = 3, COLS = 1500 };
+    bench b = bench_new();
+    tn_tensor *c = tn_tensor_new(TN_I32, 1, DIM(COLS), false), *x = operand(DIM(ROWS, COLS, 0));
+    tn_tensor *y = operand(DIM(ROWS, 1, 0));
+    for (int i = 0; i < COLS; i++)
+        c->i[i] = i % 5 ? (i % 3) - 1 : 1 << 30;
+    tn_tensor *z = tn_where(b.t, c, x, y), *w = tn_tape_input(b.t, TN_REAL, 2, DIM(ROWS, COLS));
+    ck_assert_msg(z != NULL, "%s", tn_tape_error(b.t));
+    double sums[ROWS] = { 0 };
+    for (int i = 0; i < ROWS * COLS; i++) {
+        w->x[i] = (tn_real)(i % 7 - 2);
+        ck_assert(z->x[i] == (c->i[i % COLS] ? x->x[i] : y->x[i / COLS]));
+        sums[i / COLS] += c->i[i % COLS] ? 0 : (double)w->x[i];
+    }
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, tn_mul(b.t, z, w))), 0);
+    for (int i = 0; i < ROWS * COLS; i++)
+        ck_assert(x->g[i] == (c->i[i % COLS] ? w->x[i] : 0));
+    for (int i = 0; i < ROWS; i++)
+        ck_assert((double)y->g[i] == sums[i]);
+    tn_tensor_free(c);
+    tn_tensor_free(x);
+    tn_tensor_free(y);
+    bench_free(b);
+}
+END_TEST
+
+/* One tensor in both places, which passes its gradient on. */
+START_TEST(twice_the_same)
+{
+    bench b = bench_new();
+    tn_tensor *a = operand(DIM(4, 0)), *c = tn_tensor_new(TN_I32, 1, DIM(4), false);
+    tn_tensor *y = tn_scale(b.t, a, 3); /* a result, whose gradient has no memory yet */
+    tn_tensor *all = tn_where(b.t, c, y, y);
+    all = tn_add(b.t, tn_add(b.t, all, tn_sub(b.t, y, y)), tn_div(b.t, y, y));
+    ck_assert_int_eq(tn_backward(b.t, tn_sum(b.t, all)), 0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_eq_tol((double)a->g[i], 3, 1e-5);
+    tn_tensor_free(a);
+    tn_tensor_free(c);
+    bench_free(b);
+}
+END_TEST
+
+/* The functions of arrays are the ops, in place as well. */
+START_TEST(arrays_are_as_ops)
+{
+    static void (*const arrays[])(const tn_context *, int64_t, const tn_real *,
+                                  tn_real *) = { tn_exp_array, tn_log_array, tn_tanh_array,
+                                                 tn_sigmoid_array };
+    static tn_tensor *(*const ops[])(tn_tape *, tn_tensor *) = { tn_exp, tn_log, tn_tanh,
+                                                                 tn_sigmoid };
+    enum { N = 777 };
+    bench b = bench_new();
+    tn_tensor *a = operand(DIM(N, 0));
+    for (int i = 0; i < N; i++)
+        a->x[i] = (tn_real)fabs(30 * (double)a->x[i]);
+    for (size_t f = 0; f < sizeof ops / sizeof *ops; f++) {
+        tn_real apart[N + 1], same[N + 1];
+        const tn_tensor *y = ops[f](b.t, a);
+        apart[N] = same[N] = 7;
+        memcpy(same, a->x, N * sizeof *same);
+        arrays[f](b.c, N, a->x, apart);
+        arrays[f](b.c, N, same, same);
+        ck_assert(!memcmp(apart, y->x, N * sizeof *apart) && apart[N] == 7);
+        ck_assert(!memcmp(same, y->x, N * sizeof *same) && same[N] == 7);
+    }
+    tn_tensor_free(a);
+    bench_free(b);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, where_picks);
+    tcase_add_test(c, twice_the_same);
+    tcase_add_test(c, arrays_are_as_ops);
     tcase_add_loop_test(c, repeated_as_numpy_does, 0, PAIRS * SHAPES);
 }
