@@ -342,6 +342,7 @@ typedef struct tn_attention_form {
     bool bidirectional; /* a query also sees the keys after its position */
     int64_t window;     /* a query sees only keys less than `window` positions away; 0: all */
     double scale;       /* of q k^T; 0: 1 / sqrt(D) */
+    double soft_cap;    /* scores become cap tanh(score / cap), as in Gemma 2; 0: no cap */
     /* (B) i32: the position among the keys of row b's first query, 0 to S-T. NULL: 0 */
     tn_tensor *start;
     /* (B,S) i32 or NULL: a run of equal numbers is a segment. A query sees only the keys of the

@@ -83,7 +83,7 @@ typedef struct tn_op tn_op;
        lora                         col                s, p       stream
        layer_norm                                      eps
        rms_norm                                        eps, offset
-       attention                    heads, kv_heads,     scale
+       attention                    heads, kv_heads,     scale, cap
                                     bidirectional, window
        dropout                                         p          stream
        cross_entropy, linear_xent   tokens

@@ -49,9 +49,10 @@ static int check_form(tn_tape *t, const tn_node *n)
     if (n->attr.i[3] < 0)
         return tn_refuse(t, n->op, TN_EARG, "window %lld; expected 0 (none) or more",
                          (long long)n->attr.i[3]);
-    if (!(n->attr.r[0] >= 0) || isinf(n->attr.r[0]))
-        return tn_refuse(t, n->op, TN_EARG, "scale %g; expected 0 (1/sqrt(D)) or more",
-                         n->attr.r[0]);
+    for (int i = 0; i < 2; i++)
+        if (!(n->attr.r[i] >= 0) || isinf(n->attr.r[i]))
+            return tn_refuse(t, n->op, TN_EARG, "%s %g; expected 0 (%s) or more",
+                             i ? "soft cap" : "scale", n->attr.r[i], i ? "none" : "1/sqrt(D)");
     return placed && q->dim[1] > k->dim[1] ? tn_refuse_shapes(t, n) : check_start(t, n);
 }
 
@@ -158,6 +159,8 @@ static tn_tensor *attention_reference(tn_tape *t, tn_tensor *const in[], tn_attr
                       *k = one_head(t, in[1], b, k0 + g * size, size);
             tn_tensor *v = one_head(t, in[2], b, v0 + g * size, size);
             tn_tensor *s = tn_scale(t, tn_linear(t, q, k, NULL, TN_OUT_IN), scale);
+            if (attr.r[1] > 0)
+                s = tn_scale(t, tn_tanh(t, tn_scale(t, s, 1 / attr.r[1])), attr.r[1]);
             s = tn_add(t, s,
                        mask(t, queries, keys, &attr, in[3] ? in[3]->i[b] : 0,
                             in[4] ? in[4]->i + b * keys : NULL));
@@ -182,7 +185,7 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 5, .optional = 24
         { .in = { { 2, 5, 20 }, { 2, 5, 20 }, { 2, 5, 20 } }, .attr = { .i = { 3, 1 } }, .same = 6 },
         { .in = { { 1, 130, 3 }, { 1, 130, 3 }, { 1, 130, 3 } }, .attr = { .i = { 1, 1 } }, .same = 6 },
         { .in = { { 1, 70, 2 }, { 1, 200, 2 }, { 1, 200, 2 }, { 1 } }, .attr = { .i = { 1, 1 } }, .ids = 131 },
-        /* bidirectional; windows; segments; scale */
+        /* bidirectional; windows; segments; scale; soft cap */
         { .in = { { 2, 7, 6 }, { 2, 5, 6 }, { 2, 5, 6 } }, .attr = { .i = { 2, 2, 1 } } },
         { .in = { { 2, 9, 6 }, { 2, 9, 6 }, { 2, 9, 6 } }, .attr = { .i = { 2, 2, 1, 3 } } },
         { .in = { { 2, 5, 12 }, { 2, 9, 6 }, { 2, 9, 6 }, { 2 } }, .attr = { .i = { 4, 2, 0, 3 } }, .ids = 5 },
@@ -192,6 +195,7 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 5, .optional = 24
         { .in = { { 2, 9, 12 }, { 2, 9, 6 }, { 2, 9, 6 }, { 0 }, { 2, 9 } }, .attr = { .i = { 4, 2 } }, .ids = 2 },
         { .in = { { 2, 6, 6 }, { 2, 9, 6 }, { 2, 9, 6 }, { 2 }, { 2, 9 } }, .attr = { .i = { 2, 2, 1 } }, .ids = 2 },
         { .in = { { 2, 9, 6 }, { 2, 9, 3 }, { 2, 9, 3 } }, .attr = { .i = { 2, 1 }, .r = { 0.4 } } },
+        { .in = { { 2, 9, 6 }, { 2, 9, 3 }, { 2, 9, 3 } }, .attr = { .i = { 2, 1 }, .r = { 0, 1.5 } } },
         { .in = { { 2, 256, 2304 }, { 2, 256, 2304 }, { 2, 256, 2304 } }, .attr = { .i = { 12, 12 } }, .same = 6,
           .bench = true },
         { .in = { { 4, 1, 768 }, { 4, 1024, 768 }, { 4, 1024, 768 }, { 4 } }, .attr = { .i = { 12, 12 } },
@@ -217,6 +221,8 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 5, .optional = 24
           "attention: window -1; expected 0 (none) or more" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 2, 2 }, .r = { -1 } } },
           "attention: scale -1; expected 0 (1/sqrt(D)) or more" },
+        { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 2, 2 }, .r = { 0, NAN } } },
+          "attention: soft cap nan; expected 0 (none) or more" },
         { .text = "" } } };
 /* clang-format on */
 
@@ -225,5 +231,5 @@ tn_tensor *tn_attention(tn_tape *t, tn_tensor *q, tn_tensor *k, tn_tensor *v, tn
     return tn_apply(t, &tn_op_attention, (tn_tensor *[]){ q, k, v, f.start, f.segments },
                     (tn_attr){ .i = { f.heads, f.kv_heads ? f.kv_heads : f.heads, f.bidirectional,
                                       f.window },
-                               .r = { f.scale } });
+                               .r = { f.scale, f.soft_cap } });
 }

@@ -5,6 +5,8 @@
    A query sees the keys of one span (tn_attention_spans). Spans only move forward, so the tiles that
    count lie side by side.
 
+   With a soft cap S becomes cap tanh(S / cap), and dS is multiplied by 1 - (S / cap)^2.
+
    forward walks the keys of a tile of queries with a running maximum m and sum l of each row:
        m' = max(m, max S)   o = o exp(m - m') + exp(S - m') v   l = l exp(m - m') + sum exp(S - m')
    and ends with o / l. Kept for backward: L = m + log l, one number a row. backward makes P again:
@@ -36,8 +38,8 @@ typedef struct job {
     int64_t batch, queries, keys, heads, kv_heads, size; /* B T S H G D */
     tn_seen *seen;                                       /* (B,T) */
     bool causal;
-    tn_real scale;
-    view q, k, v, o; /* rows of all batches; heads side by side */
+    tn_real scale, cap; /* cap 0: none */
+    view q, k, v, o;    /* rows of all batches; heads side by side */
     view dq, dk, dv, dout;
     tn_real beta_q, beta_k, beta_v; /* of each gradient */
     tn_real *own_k, *own_v;         /* dk and dv of each query head (B,H,S,D); NULL: no sharing */
@@ -66,6 +68,7 @@ static job job_of(tn_tape *t, const tn_node *n, int64_t room)
         .kv_heads = n->attr.i[1],
         .size = tn_attention_head_size(n),
         .causal = tn_attention_is_causal(n),
+        .cap = (tn_real)n->attr.r[1],
         .logs = n->saved,
         .room = room,
     };
@@ -120,6 +123,17 @@ static void clear_outside(tn_real *row, tn_seen s, int64_t keys)
     memset(row + s.to, 0, (size_t)(keys - s.to) * sizeof *row);
 }
 
+/* Products into scores: the scale, then the cap. */
+static void finish_scores(const job *j, int64_t n, tn_real *s)
+{
+    const tn_kernels *k = j->kernels;
+    k->scale(n, j->cap != 0 ? j->scale / j->cap : j->scale, s);
+    if (j->cap == 0)
+        return;
+    k->formulas->tanh.y(n, &(tn_elements){ .in = { s, s, s }, .dy = s }, 0, s);
+    k->scale(n, j->cap, s);
+}
+
 /* ---- forward ---- */
 
 /* One row of scores, of which the columns of a span count, into exp(S - m'); the rest of the tile
@@ -129,7 +143,7 @@ static void stream_row(const job *j, tn_seen seen, bool first, tn_real *s, tn_re
 {
     const tn_kernels *k = j->kernels;
     const int64_t n = seen.to - seen.from;
-    k->scale(n, j->scale, s + seen.from);
+    finish_scores(j, n, s + seen.from);
     tn_real max = k->max(n, s + seen.from), factor = 1;
     if (max < *m)
         max = *m;
@@ -243,16 +257,21 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
            matrix(columns(h->k, c, 0), keys, size), edge, p);
     scores(j, thread, matrix(columns(h->dout, i, 0), rows, size),
            matrix(columns(h->v, c, 0), keys, size), edge, ds);
+    tn_real slope[TILE]; /* of the cap at each score */
     for (int64_t r = 0; r < rows; r++, p += TILE, ds += TILE) {
         const tn_seen seen = columns_of(h->seen[i + r], c, keys);
         const int64_t n = seen.to - seen.from;
         tn_real *pr = p + seen.from, *dr = ds + seen.from;
         const tn_real dot =
             j->kernels->dot(size, h->dout.x + (i + r) * h->dout.ld, h->o.x + (i + r) * h->o.ld);
-        j->kernels->scale(n, j->scale, pr);
+        finish_scores(j, n, pr);
+        for (int64_t k = 0; k < n && j->cap != 0; k++)
+            slope[k] = 1 - pr[k] / j->cap * (pr[k] / j->cap);
         j->kernels->exp_sum(n, pr, h->logs[i + r], pr);
         for (int64_t k = 0; k < n; k++)
             dr[k] = pr[k] * (dr[k] - dot) * j->scale;
+        for (int64_t k = 0; k < n && j->cap != 0; k++)
+            dr[k] *= slope[k];
         clear_outside(p, seen, keys);
         clear_outside(ds, seen, keys);
     }
