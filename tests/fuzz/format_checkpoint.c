@@ -87,7 +87,7 @@ static const row weight_rows[] = {
 static const row moment_rows[] = {
     { NULL, "{}\n", "d.layer.0.lora_A.weight is not in it", false },
     { "lora_A", "lora_C", "d.layer.0.lora_A.weight is not in it", false },
-    { "[6]", "[2,3]", NULL, false },
+    { "[6]", "[2,3]", "d.layer.0.lora_A.weight has 6 numbers", false },
     { "[6]", "[3]", "tensor 'd.layer.0.lora_A.weight' has ", false },
     { "dtype':'F", "dtype':'I", " numbers of type I", false },
     END,
