@@ -36,13 +36,6 @@ static int gather_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-static job job_of(const tn_node *n)
-{
-    return (job){ .a = tn_along_of(n->in[0], n->attr.i[0]),
-                  .y = tn_along_of(n->out, n->attr.i[0]),
-                  .ids = n->in[1]->i };
-}
-
 static void gather_lines(void *arg, int64_t outer, int64_t from, int64_t to)
 {
     const job *j = arg;
@@ -71,9 +64,11 @@ static void gather_rows(void *arg, int64_t from, int64_t to, int thread)
 
 static void gather_forward(tn_tape *t, tn_node *n)
 {
-    job j = job_of(n);
-    j.x = n->in[0]->x;
-    j.to = n->out->x;
+    job j = { .a = tn_along_of(n->in[0], n->attr.i[0]),
+              .y = tn_along_of(n->out, n->attr.i[0]),
+              .ids = n->in[1]->i,
+              .x = n->in[0]->x,
+              .to = n->out->x };
     if (j.a.inner == 1)
         tn_over_rows(t, j.y.outer, j.y.n, gather_rows, &j);
     else
@@ -110,16 +105,24 @@ static void scatter_rows(void *arg, int64_t from, int64_t to, int thread)
     }
 }
 
+void tn_scatter(tn_tape *t, tn_along a, int64_t n, const int32_t *ids, const tn_real *dy,
+                tn_real beta, tn_real *da)
+{
+    job j = { .a = a, .y = a, .ids = ids, .x = dy, .beta = beta, .to = da };
+    j.y.n = n;
+    if (a.inner == 1)
+        tn_over_rows(t, a.outer, a.n + n, scatter_rows, &j);
+    else
+        tn_over_lines(t, a, scatter_lines, &j);
+}
+
 /* y[o][k][j] = a[o][ids[o][k][j]][j] */
 static void gather_backward(tn_tape *t, const tn_node *n)
 {
-    job j = job_of(n);
-    j.x = n->out->g;
-    j.to = tn_grad(t, n, 0, &j.beta);
-    if (j.to && j.a.inner == 1)
-        tn_over_rows(t, j.a.outer, j.a.n + j.y.n, scatter_rows, &j);
-    else if (j.to)
-        tn_over_lines(t, j.a, scatter_lines, &j);
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        tn_scatter(t, tn_along_of(n->in[0], n->attr.i[0]), tn_along_of(n->out, n->attr.i[0]).n,
+                   n->in[1]->i, n->out->g, beta, da);
 }
 
 /* clang-format off */

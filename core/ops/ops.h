@@ -72,6 +72,11 @@ bool tn_same_but(const tn_tensor *a, const tn_tensor *b, int dim);
 typedef void tn_lines_body(void *arg, int64_t outer, int64_t from, int64_t to);
 void tn_over_lines(const tn_tape *t, tn_along along, tn_lines_body *body, void *arg);
 
+/* da (outer,a.n,inner) = beta da, and dy (outer,n,inner) is added where the ids say, in order:
+   da[o][ids[o][k][j]][j] += dy[o][k][j]. */
+void tn_scatter(tn_tape *t, tn_along a, int64_t n, const int32_t *ids, const tn_real *dy,
+                tn_real beta, tn_real *da);
+
 /* y = beta y + x for `rows` rows of `cols` columns; row r is at `at` + r ld. x NULL: y = 0. */
 typedef struct tn_rows_at {
     int64_t at, ld;

@@ -17,7 +17,6 @@ typedef struct job {
     const tn_real *x;
     tn_real divisor, beta, *y; /* the result, or the gradient that is written */
     int32_t *at;               /* the places of the maxima */
-    const int32_t *places;     /* the same, to read */
 } job;
 
 static int dim_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -280,30 +279,12 @@ static void max_forward(tn_tape *t, tn_node *n)
         tn_over_lines(t, j.a, largest_lines, &j);
 }
 
-static void max_back_lines(void *arg, int64_t outer, int64_t from, int64_t to)
-{
-    const job *j = arg;
-    const int64_t inner = j->a.inner;
-    tn_real *da = j->y + outer * j->a.n * inner; // (n, inner)
-    for (int64_t k = 0; k < j->a.n && j->beta == 0; k++)
-        memset(da + k * inner + from, 0, (size_t)(to - from) * sizeof *da);
-    for (int64_t c = from; c < to; c++)
-        da[j->places[outer * inner + c] * inner + c] += j->x[outer * inner + c];
-}
-
 /* y = a[argmax] */
 static void max_backward(tn_tape *t, const tn_node *n)
 {
-    job j = job_of(t, n);
-    j.x = n->out->g;
-    j.places = n->saved;
-    j.y = tn_grad(t, n, 0, &j.beta);
-    if (j.y && j.beta == 0 && j.a.inner == 1) { /* as one piece */
-        memset(j.y, 0, tn_tensor_bytes(n->in[0]));
-        j.beta = 1;
-    }
-    if (j.y)
-        tn_over_lines(t, j.a, max_back_lines, &j);
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    if (da)
+        tn_scatter(t, tn_along_of(n->in[0], n->attr.i[0]), 1, n->saved, n->out->g, beta, da);
 }
 
 static void argmax_forward(tn_tape *t, tn_node *n)
