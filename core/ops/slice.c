@@ -10,6 +10,22 @@ static tn_rows_at rows_of(tn_along a, int64_t from)
     return (tn_rows_at){ from * a.inner, a.n * a.inner };
 }
 
+/* Elements [from, from + n) of the dimension of every row of y become zero. */
+static void clear_part(tn_tape *t, tn_along a, int64_t from, int64_t n, tn_real *y)
+{
+    tn_move(t, a.outer, n * a.inner, NULL, (tn_rows_at){ 0, 0 }, 0, y, rows_of(a, from));
+}
+
+/* Refuses elements [from, to) that the dimension does not have. */
+static int refuse_range(tn_tape *t, const tn_node *n, tn_along a, int64_t from, int64_t to)
+{
+    if (from >= 0 && from < to && to <= a.n)
+        return 0;
+    return tn_refuse(t, n->op, TN_ESHAPE,
+                     "elements %lld to %lld of dimension %d; expected 0 <= from < to <= %lld",
+                     (long long)from, (long long)to, a.dim, (long long)a.n);
+}
+
 /* ---- slice: attr.i holds the dimension, from, to ---- */
 
 static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -19,10 +35,8 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_tape_code(t);
     tn_along all = tn_along_of(a, n->attr.i[0]);
     int64_t from = n->attr.i[1], to = n->attr.i[2];
-    if (from < 0 || from >= to || to > all.n)
-        return tn_refuse(t, n->op, TN_ESHAPE,
-                         "elements %lld to %lld of dimension %d; expected 0 <= from < to <= %lld",
-                         (long long)from, (long long)to, all.dim, (long long)all.n);
+    if (refuse_range(t, n, all, from, to))
+        return tn_tape_code(t);
     tn_like(out, a);
     out->dim[all.dim] = to - from;
     return 0;
@@ -54,9 +68,8 @@ static void slice_backward(tn_tape *t, const tn_node *n)
             rows_of(all, from));
     if (beta != 0)
         return;
-    const tn_rows_at none = { 0, 0 };
-    tn_move(t, all.outer, from * all.inner, NULL, none, 0, da, rows_of(all, 0));
-    tn_move(t, all.outer, (all.n - to) * all.inner, NULL, none, 0, da, rows_of(all, to));
+    clear_part(t, all, 0, from, da);
+    clear_part(t, all, to, all.n - to, da);
 }
 
 /* clang-format off */
@@ -120,8 +133,7 @@ static void concat_forward(tn_tape *t, tn_node *n)
                 rows_of(all, at));
         at += part.n;
     }
-    tn_move(t, all.outer, (all.n - at) * all.inner, NULL, (tn_rows_at){ 0, 0 }, 0, n->out->x,
-            rows_of(all, at));
+    clear_part(t, all, at, all.n - at, n->out->x);
 }
 
 /* y = the operands side by side */
@@ -173,10 +185,8 @@ static int paste_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     if (!tn_same_but(y, x, all.dim))
         return tn_refuse_shapes(t, n);
     int64_t from = n->attr.i[1], to = from + x->dim[all.dim];
-    if (from < 0 || to > all.n)
-        return tn_refuse(t, n->op, TN_ESHAPE,
-                         "elements %lld to %lld of dimension %d; expected 0 <= from < to <= %lld",
-                         (long long)from, (long long)to, all.dim, (long long)all.n);
+    if (refuse_range(t, n, all, from, to))
+        return tn_tape_code(t);
     tn_like(out, y);
     return 0;
 }
@@ -196,7 +206,7 @@ static void paste_backward(tn_tape *t, const tn_node *n)
     tn_real beta, *dx = tn_grad(t, n, 1, &beta);
     if (dx)
         tn_move(t, all.outer, part.n * all.inner, n->out->g, at, beta, dx, rows_of(part, 0));
-    tn_move(t, all.outer, part.n * all.inner, NULL, (tn_rows_at){ 0, 0 }, 0, n->out->g, at);
+    clear_part(t, all, n->attr.i[1], part.n, n->out->g);
     tn_grad_pass(t, n, 0);
 }
 
