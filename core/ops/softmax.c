@@ -13,17 +13,22 @@ typedef struct job {
     tn_real beta, *to; /* y, or da */
 } job;
 
-static job job_of(tn_tape *t, const tn_node *n)
+/* Runs body over the rows, to write `to` = beta `to` + its result. to NULL: nobody wants it. */
+static void over_rows(tn_tape *t, const tn_node *n, tn_range_body *body, tn_real beta, tn_real *to)
 {
     const tn_tensor *a = n->in[0];
-    return (job){
+    job j = {
         .kernels = tn_kernels_on(t),
         .rows = tn_rows(a),
         .cols = tn_cols(a),
         .a = a->x,
         .y = n->out->x,
         .dy = n->out->g,
+        .beta = beta,
+        .to = to,
     };
+    if (to)
+        tn_over_rows(t, j.rows, j.cols, body, &j);
 }
 
 static void softmax_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -42,9 +47,7 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int thread)
 
 static void softmax_forward(tn_tape *t, tn_node *n)
 {
-    job j = job_of(t, n);
-    j.to = n->out->x;
-    tn_over_rows(t, j.rows, j.cols, softmax_rows, &j);
+    over_rows(t, n, softmax_rows, 0, n->out->x);
 }
 
 static void da_rows(void *arg, int64_t from, int64_t to, int thread)
@@ -62,10 +65,8 @@ static void da_rows(void *arg, int64_t from, int64_t to, int thread)
 /* y = softmax(a) */
 static void softmax_backward(tn_tape *t, const tn_node *n)
 {
-    job j = job_of(t, n);
-    j.to = tn_grad(t, n, 0, &j.beta);
-    if (j.to)
-        tn_over_rows(t, j.rows, j.cols, da_rows, &j);
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    over_rows(t, n, da_rows, beta, da);
 }
 
 /* clang-format off */
@@ -105,9 +106,7 @@ static void log_rows(void *arg, int64_t from, int64_t to, int thread)
 
 static void log_softmax_forward(tn_tape *t, tn_node *n)
 {
-    job j = job_of(t, n);
-    j.to = n->out->x;
-    tn_over_rows(t, j.rows, j.cols, log_rows, &j);
+    over_rows(t, n, log_rows, 0, n->out->x);
 }
 
 enum { PIECE = 512 }; /* columns whose exp is taken at a time */
@@ -132,10 +131,8 @@ static void log_da_rows(void *arg, int64_t from, int64_t to, int thread)
 /* y = log softmax(a) */
 static void log_softmax_backward(tn_tape *t, const tn_node *n)
 {
-    job j = job_of(t, n);
-    j.to = tn_grad(t, n, 0, &j.beta);
-    if (j.to)
-        tn_over_rows(t, j.rows, j.cols, log_da_rows, &j);
+    tn_real beta, *da = tn_grad(t, n, 0, &beta);
+    over_rows(t, n, log_da_rows, beta, da);
 }
 
 /* clang-format off */
