@@ -15,6 +15,16 @@
 
 enum { TN_BLOCK = 1024 }; /* elements */
 
+/* The same operands and dy, from element i on. */
+static inline tn_elements tn_elements_from(const tn_elements *z, int64_t i)
+{
+    tn_elements moved = *z;
+    for (int k = 0; k < 3; k++)
+        moved.in[k] += i;
+    moved.dy += i;
+    return moved;
+}
+
 typedef struct tn_repeated {
     const tn_real *x;
     const int32_t *ids; /* instead of x, of TN_I32; NULL: of TN_REAL */

@@ -53,10 +53,7 @@ static void whole_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     const job *j = arg;
-    tn_elements z = j->z;
-    for (int k = 0; k < 3; k++)
-        z.in[k] += from;
-    z.dy += from;
+    const tn_elements z = tn_elements_from(&j->z, from);
     j->formula(to - from, &z, j->beta, j->to + from);
 }
 

@@ -28,14 +28,6 @@ static job job_of(tn_tape *t, const tn_node *n)
     return (job){ .kernels = tn_kernels_on(t), .z = { .in = { a, b, a }, .dy = a } };
 }
 
-static tn_elements moved(tn_elements z, int64_t i)
-{
-    for (int k = 0; k < 3; k++)
-        z.in[k] += i;
-    z.dy += i;
-    return z;
-}
-
 static void sum_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
@@ -44,15 +36,15 @@ static void sum_range(void *arg, int64_t from, int64_t to, int thread)
     double sum = 0;
     for (int64_t i = from, n; i < to; i += n) {
         n = tn_min(TN_BLOCK, to - i);
-        const tn_elements z = moved(j->z, i);
+        const tn_elements z = tn_elements_from(&j->z, i);
         j->formula(n, &z, 0, room);
         sum += (double)j->kernels->sum(n, room);
     }
     j->part[from / TN_CHUNK] = sum;
 }
 
-/* The loss is the sum of the terms / divisor. */
-static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f, int64_t divisor)
+/* The loss is the mean of the terms. */
+static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f)
 {
     int64_t count = tn_tensor_count(n->in[0]), chunks = tn_ranges(count, TN_CHUNK);
     job j = job_of(t, n);
@@ -64,7 +56,7 @@ static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f, int64_t 
     double sum = 0;
     for (int64_t i = 0; i < chunks; i++)
         sum += j.part[i];
-    n->out->x[0] = (tn_real)(sum / (double)divisor);
+    n->out->x[0] = (tn_real)(sum / (double)count);
 }
 
 static void slope_range(void *arg, int64_t from, int64_t to, int thread)
@@ -76,40 +68,36 @@ static void slope_range(void *arg, int64_t from, int64_t to, int thread)
         dy[i] = j->dy;
     for (int64_t i = from, n; i < to; i += n) {
         n = tn_min(TN_BLOCK, to - i);
-        tn_elements z = moved(j->z, i);
+        tn_elements z = tn_elements_from(&j->z, i);
         z.dy = dy;
         j->formula(n, &z, j->beta, j->to + i);
     }
 }
 
-static void backward(tn_tape *t, const tn_node *n, const tn_formulas *f, int64_t divisor)
+static void backward(tn_tape *t, const tn_node *n, const tn_formulas *f)
 {
+    const int64_t count = tn_tensor_count(n->in[0]);
     job j = job_of(t, n);
-    j.dy = n->out->g[0] / (tn_real)divisor;
+    j.dy = n->out->g[0] / (tn_real)count;
     for (int i = 0; i < 2; i++) {
         j.formula = f->dx[i];
         j.to = tn_grad(t, n, i, &j.beta);
         if (j.to)
-            tn_over_elements(t, tn_tensor_count(n->in[i]), slope_range, &j);
+            tn_over_elements(t, count, slope_range, &j);
     }
-}
-
-static tn_tensor *minus(tn_tape *t, tn_tensor *a, tn_tensor *b)
-{
-    return tn_add(t, a, tn_scale(t, b, -1));
 }
 
 static tn_tensor *mse_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     (void)attr;
-    tn_tensor *d = minus(t, in[0], in[1]);
+    tn_tensor *d = tn_sub(t, in[0], in[1]);
     return tn_mean(t, tn_mul(t, d, d));
 }
 
 static tn_tensor *l1_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     (void)attr;
-    tn_tensor *more = tn_relu(t, minus(t, in[0], in[1])), *less = minus(t, in[1], in[0]);
+    tn_tensor *more = tn_relu(t, tn_sub(t, in[0], in[1])), *less = tn_sub(t, in[1], in[0]);
     return tn_mean(t, tn_add(t, more, tn_relu(t, less)));
 }
 
@@ -133,14 +121,14 @@ static const tn_sample apart[] = {
 };
 
 /* clang-format off */
-#define LOSS(name, divisor, ...)                                                                   \
+#define LOSS(name, ...)                                                                            \
     static void name##_forward(tn_tape *t, tn_node *n)                                             \
     {                                                                                              \
-        forward(t, n, &tn_kernels_on(t)->formulas->name, divisor(n->in[0]));                       \
+        forward(t, n, &tn_kernels_on(t)->formulas->name);                                          \
     }                                                                                              \
     static void name##_backward(tn_tape *t, const tn_node *n)                                      \
     {                                                                                              \
-        backward(t, n, &tn_kernels_on(t)->formulas->name, divisor(n->in[0]));                      \
+        backward(t, n, &tn_kernels_on(t)->formulas->name);                                         \
     }                                                                                              \
     const tn_op tn_op_##name = { #name, .inputs = 2, .shape = pair_shape, .forward = name##_forward, \
         .backward = name##_backward, .reference = name##_reference,                                 \
@@ -153,6 +141,6 @@ static const tn_sample apart[] = {
         return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a, b }, (tn_attr){ 0 });                \
     }
 
-LOSS(mse, tn_tensor_count, .samples = samples)
-LOSS(l1, tn_tensor_count, .samples = apart)
+LOSS(mse, .samples = samples)
+LOSS(l1, .samples = apart)
 /* clang-format on */

@@ -115,7 +115,7 @@ static tn_tensor *rope_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr
     for (int64_t h = 0; h < attr.i[0]; h++) {
         tn_tensor *a = tn_slice(t, x, 1, h * size, h * size + half);
         tn_tensor *b = tn_slice(t, x, 1, h * size + half, (h + 1) * size);
-        tn_tensor *first = tn_add(t, tn_mul(t, a, c), tn_scale(t, tn_mul(t, b, s), -1));
+        tn_tensor *first = tn_sub(t, tn_mul(t, a, c), tn_mul(t, b, s));
         tn_tensor *second = tn_add(t, tn_mul(t, b, c), tn_mul(t, a, s));
         tn_tensor *head = tn_concat(t, 2, (tn_tensor *[]){ first, second }, 1);
         y = y ? tn_concat(t, 2, (tn_tensor *[]){ y, head }, 1) : head;
