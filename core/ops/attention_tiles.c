@@ -130,7 +130,7 @@ static void finish_scores(const job *j, int64_t n, tn_real *s)
     k->scale(n, j->cap != 0 ? j->scale / j->cap : j->scale, s);
     if (j->cap == 0)
         return;
-    k->formulas->tanh.y(n, &(tn_elements){ .in = { s, s, s }, .dy = s }, 0, s);
+    tn_tanh_array(j->context, n, s, s);
     k->scale(n, j->cap, s);
 }
 
