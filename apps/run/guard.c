@@ -193,7 +193,7 @@ static owner owner_of_checkpoint(const output *out, const char *name, char insid
     const bool stays = out->m.there && !out->o->overwrite;
     if (!tn_checkpoint_identify(out->at, name, &id, e))
         return STRANGER;
-    if (!stays && tn_folder_has_others(out->at, name, tn_checkpoint_files, inside))
+    if (!stays && tn_checkpoint_has_others(out->at, name, inside))
         return STRANGER;
     if (!out->m.there)
         return OLD;

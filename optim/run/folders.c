@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *const tn_checkpoint_files[] = { TN_STATE_WEIGHTS,        TN_STATE_MOMENTS,
-                                            TN_STATE_FILE,           "tokenizer.json",
-                                            "tokenizer_config.json", NULL };
+static const char *const checkpoint_files[] = { TN_STATE_WEIGHTS,        TN_STATE_MOMENTS,
+                                                TN_STATE_FILE,           "tokenizer.json",
+                                                "tokenizer_config.json", NULL };
 static const char prefix[] = "checkpoint-", unfinished[] = ".tmp";
 
 enum { NAME = 64, RUN_DIGITS = 16 }; /* bytes of a name */
@@ -138,6 +138,23 @@ bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e)
     return found;
 }
 
+bool tn_checkpoint_has_others(int at, const char *name, char other[256])
+{
+    tn_state state;
+    tn_error e = { 0 };
+    const char *foreign = NULL;
+    if (tn_folder_has_others(at, name, checkpoint_files, other))
+        return true;
+    const int fd = tn_folder_open(at, name);
+    if (fd >= 0 && !tn_state_load_at(fd, name, &state, &e))
+        foreign = tn_state_foreign(fd, name, &state);
+    if (fd >= 0)
+        close(fd);
+    if (foreign)
+        strcpy(other, foreign);
+    return foreign != NULL;
+}
+
 /* ---- removing ---- */
 
 void tn_checkpoint_sweep(int at, uint64_t run)
@@ -147,7 +164,7 @@ void tn_checkpoint_sweep(int at, uint64_t run)
     char **names = tn_folder_names(at, "checkpoints", &e);
     for (size_t i = 0; names && names[i]; i++)
         if (read_unfinished(names[i], &of) && (!run || of == run))
-            tn_folder_remove(at, names[i], tn_checkpoint_files);
+            tn_folder_remove(at, names[i], checkpoint_files);
     tn_folder_names_free(names);
 }
 
@@ -158,9 +175,9 @@ static void retire(int at, int64_t step, uint64_t run)
     char name[NAME], away[NAME], other[256];
     finished_name(step, name);
     unfinished_name(step, run, away);
-    if (!tn_folder_has_others(at, name, tn_checkpoint_files, other) &&
+    if (!tn_checkpoint_has_others(at, name, other) &&
         !tn_at_rename(at, name, at, away, RENAME_NOREPLACE))
-        tn_folder_remove(at, away, tn_checkpoint_files);
+        tn_folder_remove(at, away, checkpoint_files);
 }
 
 /* Removes the checkpoints of a run with numbers under `below`, except the last `keep` of them. */
@@ -214,7 +231,7 @@ static bool is_ours(int at, const char *name, const tn_run_state *r)
     char other[256];
     return tn_checkpoint_identify(at, name, &id, &e) && !id.damaged &&
            (is_of(&id, r->run) || (r->before && id.run == r->before)) &&
-           !tn_folder_has_others(at, name, tn_checkpoint_files, other);
+           !tn_checkpoint_has_others(at, name, other);
 }
 
 /* Flushes the folder `from`, gives it the name `to` and flushes the folder around it. */
@@ -234,7 +251,7 @@ static int replace(int at, const char *folder, const char *from, const char *to,
         if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* both swap names at once */
             failed = tn_at_rename(at, from, at, to, RENAME_EXCHANGE);
             if (!failed)
-                tn_folder_remove(at, from, tn_checkpoint_files);
+                tn_folder_remove(at, from, checkpoint_files);
         }
         failed = failed || tn_at_flush(at);
     }
@@ -255,7 +272,7 @@ int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int kee
     if (!e->code)
         replace(at, folder, from, to, r, e);
     if (e->code)
-        tn_folder_remove(at, from, tn_checkpoint_files);
+        tn_folder_remove(at, from, checkpoint_files);
     if (!e->code)
         prune(at, r->run, r->step, keep - 1);
     if (!e->code && r->before && r->before != r->run)

@@ -9,8 +9,6 @@
 
 #include "optim/optim.h"
 
-extern const char *const tn_checkpoint_files[]; /* ended by NULL */
-
 /* The N of "checkpoint-N", perhaps after folders. -1: another name, such as "checkpoint-007". */
 int64_t tn_checkpoint_number(const char *path);
 /* "folder/checkpoint-STEP" in new memory; NULL when memory is out. */
@@ -24,6 +22,9 @@ typedef struct tn_checkpoint_id {
 /* Is `name` in the folder `at` a checkpoint: a folder of that form, not a link, with a state? The
    only error is that memory is out. A file that the system refuses to read counts as damaged. */
 bool tn_checkpoint_identify(int at, const char *name, tn_checkpoint_id *out, tn_error *e);
+/* Does the folder hold a file that the run did not write, or another tokenizer than the run's?
+   `other` then has the name of the first such file. */
+bool tn_checkpoint_has_others(int at, const char *name, char other[256]);
 /* The largest N < below of the checkpoints of a run (0: of any), damaged ones included. -1: there
    is none, or e is set. */
 int64_t tn_checkpoint_before(int at, int64_t below, uint64_t run, tn_error *e);

@@ -2,7 +2,9 @@
 #include "optim/run/trainer_state.h"
 
 #include "data/formats/file.h"
+#include "data/formats/folder.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,15 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
-enum { FORMAT = 2, MOST_BYTES = 1 << 20 };
+enum { FORMAT = 3, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
 
 /* 2^53: every reader of JSON has it exactly, and sums fit into 64 bits. */
 static const int64_t most_count = (int64_t)1 << 53;
 
 /* ---- the keys of the file, in its order ---- */
 
-typedef enum kind { VERSION, NAME, COUNT, LOSS, HASH, FILES, OWN_HASH } kind;
+/* A LOSS that is not finite and an OWN file that does not exist are absent. */
+typedef enum kind { VERSION, NAME, COUNT, LOSS, HASH, OWN, FILES, OWN_HASH } kind;
 
 typedef struct field {
     const char *key;
@@ -46,9 +50,11 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "files", FILES, 0, 1 },
                                 { "checksum", OWN_HASH, 0, 1 } };
 static const field files[] = { { TN_STATE_WEIGHTS, HASH, AT(weights), 1 },
-                               { TN_STATE_MOMENTS, HASH, AT(moments), 1 } };
+                               { TN_STATE_MOMENTS, HASH, AT(moments), 1 },
+                               { "tokenizer.json", OWN, AT(tokenizer), 3 },
+                               { "tokenizer_config.json", OWN, AT(tokenizer_config), 3 } };
 
-enum { FIELDS = sizeof fields / sizeof *fields, BOTH = sizeof files / sizeof *files };
+enum { FIELDS = sizeof fields / sizeof *fields, BOTH = 2, ALL = sizeof files / sizeof *files };
 
 static void *place(tn_state *s, const field *f)
 {
@@ -74,11 +80,27 @@ static int hash_file(const char *folder, const char *name, int64_t format, uint6
 
 /* ---- writing ---- */
 
-static void write_hash(tn_state *s, const field *f, const char *after, tn_text *t)
+static uint64_t hash_of(const tn_state *s, const field *f)
 {
     uint64_t hash;
-    memcpy(&hash, place(s, f), sizeof hash);
-    tn_text_add(t, "\"%s\": \"%016" PRIx64 "\"%s", f->key, hash, after);
+    memcpy(&hash, (const char *)s + f->offset, sizeof hash);
+    return hash;
+}
+
+static void write_hash(const tn_state *s, const field *f, tn_text *t)
+{
+    tn_text_add(t, "\"%s\": \"%016" PRIx64 "\"", f->key, hash_of(s, f));
+}
+
+static void write_files(const tn_state *s, tn_text *t)
+{
+    tn_text_add(t, "\"files\": { ");
+    for (int i = 0; i < ALL; i++)
+        if (files[i].kind != OWN || hash_of(s, &files[i])) {
+            tn_text_add(t, "%s", i ? ", " : "");
+            write_hash(s, &files[i], t);
+        }
+    tn_text_add(t, " }");
 }
 
 /* Writes the last lines, which have the hash of the n bytes before them. */
@@ -93,18 +115,16 @@ static void write_field(tn_state *s, const field *f, tn_text *t)
         return;
     tn_text_add(t, "  ");
     if (f->kind == NAME)
-        tn_text_add(t, "\"%s\": \"%s\",", f->key, s->optimizer);
+        tn_text_add(t, "\"%s\": \"%s\"", f->key, s->optimizer);
     else if (f->kind == VERSION || f->kind == COUNT)
-        tn_text_add(t, "\"%s\": %" PRId64 ",", f->key, *(int64_t *)place(s, f));
+        tn_text_add(t, "\"%s\": %" PRId64, f->key, *(int64_t *)place(s, f));
     else if (f->kind == LOSS)
-        tn_text_add(t, "\"%s\": %.17g,", f->key, s->run.best);
+        tn_text_add(t, "\"%s\": %.17g", f->key, s->run.best);
     else if (f->kind == HASH)
-        write_hash(s, f, ",", t);
+        write_hash(s, f, t);
     else
-        tn_text_add(t, "\"%s\": { ", f->key);
-    for (int i = 0; i < BOTH && f->kind == FILES; i++)
-        write_hash(s, &files[i], i + 1 < BOTH ? ", " : " },", t);
-    tn_text_add(t, "\n");
+        write_files(s, t);
+    tn_text_add(t, ",\n");
 }
 
 static int write_text(const char *folder, tn_state *s, tn_error *e)
@@ -131,7 +151,7 @@ int tn_state_save(const char *folder, tn_state *s, tn_error *e)
             tn_fail(e, TN_EARG, "%s: %s is %" PRId64 "; expected a number from 0 to 2^53", folder,
                     fields[i].key, n);
     }
-    for (int i = 0; i < BOTH && !e->code; i++)
+    for (int i = 0; i < (s->run.tokenizer ? ALL : BOTH) && !e->code; i++)
         hash_file(folder, files[i].key, FORMAT, place(s, &files[i]), e);
     return e->code ? e->code : write_text(folder, s, e);
 }
@@ -157,7 +177,7 @@ static int read_hash(const char *path, const field *f, const tn_json *v, tn_stat
     if (v->kind != TN_STRING || v->length != 16 || strspn(v->text, "0123456789abcdef") != 16)
         return refuse(path, f, v, "a hash of 16 digits", e);
     const uint64_t hash = strtoull(v->text, NULL, 16);
-    if (f->kind == HASH)
+    if (f->kind == HASH || f->kind == OWN)
         memcpy(place(s, f), &hash, sizeof hash);
     return TN_OK;
 }
@@ -168,7 +188,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     switch (f->kind) {
     case VERSION:
         if (!tn_json_int(v, &n) || n < 1 || n > FORMAT)
-            return refuse(path, f, v, "1 or 2, which this version of tenon reads", e);
+            return refuse(path, f, v, "1 to 3, which this version of tenon reads", e);
         s->format = n;
         return TN_OK;
     case COUNT:
@@ -185,7 +205,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     case LOSS:
         return tn_json_real(v, &s->run.best) ? TN_OK : refuse(path, f, v, "a finite number", e);
     case FILES:
-        return v->kind == TN_OBJECT ? read_fields(path, v, files, BOTH, s, e)
+        return v->kind == TN_OBJECT ? read_fields(path, v, files, ALL, s, e)
                                     : refuse(path, f, v, "an object", e);
     default: return read_hash(path, f, v, s, e);
     }
@@ -208,7 +228,7 @@ static int read_fields(const char *path, const tn_json *object, const field *f, 
         const tn_json *v = f[i].since <= s->format ? tn_json_find(object, f[i].key) : NULL;
         if (v)
             read_field(path, &f[i], v, s, e);
-        else if (f[i].since <= s->format && f[i].kind != LOSS)
+        else if (f[i].since <= s->format && f[i].kind != LOSS && f[i].kind != OWN)
             refuse(path, &f[i], NULL, "a value", e);
     }
     for (const tn_json *v = object->child; v && !e->code; v = v->next)
@@ -281,4 +301,21 @@ int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e)
                     folder, files[i].key, is, expected[i]);
     }
     return e->code;
+}
+
+const char *tn_state_foreign(int at, const char *folder, const tn_state *s)
+{
+    for (int i = BOTH; i < ALL; i++) {
+        struct stat st;
+        size_t size;
+        tn_error e = { 0 };
+        if (tn_at_stat(at, files[i].key, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+            continue;
+        char *bytes = tn_file_read_at(at, files[i].key, folder, MOST_TOKENIZER, &size, &e);
+        const bool own = bytes && tn_hash_bulk(bytes, size, 0) == hash_of(s, &files[i]);
+        free(bytes);
+        if (!own)
+            return files[i].key;
+    }
+    return NULL;
 }

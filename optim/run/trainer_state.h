@@ -2,7 +2,8 @@
 
    The reader does not trust the file. Every key must be known and occur once. Every number must be
    in range. The hash on the last line must be that of all lines before it. Older versions wrote
-   format 1. It lacks planned, records, data_hash, run, config and frozen, which are then 0. */
+   format 1 or 2. Format 1 lacks planned, records, data_hash, run, config and frozen, format 2 the
+   hashes of the tokenizer's files. What is lacking becomes 0. */
 #ifndef TN_TRAINER_STATE_H
 #define TN_TRAINER_STATE_H
 
@@ -13,20 +14,24 @@
 #define TN_STATE_MOMENTS "optimizer.safetensors"
 
 typedef struct tn_state {
-    int64_t format; /* 1 or 2; always written as 2 */
+    int64_t format; /* 1 to 3; always written as 3 */
     char optimizer[64];
     tn_run_state run;
-    tn_base base;              /* hashes of the base of the trained weights */
-    uint64_t weights, moments; /* hashes of the two other files */
+    tn_base base;                         /* hashes of the base of the trained weights */
+    uint64_t weights, moments;            /* hashes of the files */
+    uint64_t tokenizer, tokenizer_config; /* 0: the run gave no tokenizer */
 } tn_state;
 
-/* Hashes the two other files, which must be in the folder, and writes the file. Refuses a state
-   that it could not read again. */
+/* Hashes the other files, which must be in the folder, and writes the file. Refuses a state that it
+   could not read again. */
 int tn_state_save(const char *folder, tn_state *s, tn_error *e);
 int tn_state_load(const char *folder, tn_state *s, tn_error *e);
 /* The same in the open folder `at`; `folder` is its name for messages. Refuses a link. */
 int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e);
-/* Refuses files whose hashes are not those in the state. */
+/* Refuses weights and moments whose hashes are not those in the state. */
 int tn_state_check_files(const char *folder, const tn_state *s, tn_error *e);
+/* The name of a tokenizer file in the open folder `at` that is not the one in the state: somebody
+   put it there, or it cannot be read. NULL: there is none. */
+const char *tn_state_foreign(int at, const char *folder, const tn_state *s);
 
 #endif

@@ -58,6 +58,10 @@ static const row rows[] = {
     { DONE "echo mine >o/checkpoint-2/notes.txt", TRAIN "--overwrite", 1,
       "o/checkpoint-2/notes.txt: in the way", "o" },
     { DONE "echo mine >o/checkpoint-2/notes.txt", TRAIN "--resume", 0, "", "o/checkpoint-2" },
+    { DONE "echo mine >o/checkpoint-2/tokenizer.json", TRAIN "--overwrite", 1,
+      "o/checkpoint-2/tokenizer.json: in the way", "o" },
+    { DONE "cp o/tokenizer.json mine; ln -sf ../../mine o/checkpoint-2/tokenizer.json",
+      TRAIN "--overwrite", 1, "o/checkpoint-2/tokenizer.json: in the way", "o mine" },
     { "mkdir o; echo mine >o/.tenon-run", TRAIN "--overwrite", 1, "o/.tenon-run:", "o" },
     { "mkdir o; echo '{\"run\": \"12\", \"command\": \"train\", \"files\": [\"config.json\"]}' "
       ">o/.tenon-run; echo mine >o/config.json", TRAIN "--overwrite", 1, "o/.tenon-run", "o" },

@@ -118,6 +118,8 @@ static const stranger strangers[] = {
     { "echo notes >checkpoint-4", "checkpoint-4" },
     { "mv checkpoint-1 mine; ln -s mine checkpoint-1", "checkpoint-1 mine" },
     { "echo notes >checkpoint-1/notes.txt", "checkpoint-1" },
+    { "echo {} >checkpoint-1/tokenizer.json", "checkpoint-1" },
+    { "echo {} >checkpoint-2/tokenizer_config.json", "checkpoint-2" },
     { "mkdir checkpoint-2/mine; echo notes >checkpoint-2/mine/notes.txt", "checkpoint-2" },
     { "mkdir checkpoint-2/model.safetensors.tenon.tmp", "checkpoint-2" },
     { "mv checkpoint-1/model.safetensors mine; ln -s ../mine checkpoint-1/model.safetensors",

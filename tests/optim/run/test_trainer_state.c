@@ -51,7 +51,7 @@ START_TEST(reads_back_what_it_wrote)
         tn_state_load(folder, &s, &e);
         tn_state_check_files(folder, &s, &e);
         must(&e);
-        ck_assert_int_eq(s.format, 2);
+        ck_assert_int_eq(s.format, 3);
         ck_assert_str_eq(s.optimizer, "adamw");
         ck_assert_int_eq(s.run.step, 12);
         ck_assert_int_eq(s.run.batches, 24);
@@ -89,7 +89,7 @@ static const edit edits[] = {
     { "step", "[12]", "step is an array; expected" },
     { "step", NULL, "step is missing" },
     { "step", "12, \"step\": 12", "step" }, /* twice */
-    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 2" },
+    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 3" },
     { "batches", "4611686018427387904", "batches is 4611686018427387904; expected" },
     { "batches", NULL, "batches is missing" },
     { "tokens", "-1", "tokens is -1; expected" },
@@ -102,10 +102,11 @@ static const edit edits[] = {
     { "best", "-3", NULL },
     { "best", "1e999", "best is 1e999; expected a finite number" },
     { "best", "\"low\"", "best is low; expected a finite number" },
-    { "format", "99", "format is 99; expected 1 or 2, which this version of tenon reads" },
-    { "format", "0", "format is 0; expected 1 or 2" },
+    { "format", "99", "format is 99; expected 1 to 3, which this version of tenon reads" },
+    { "format", "0", "format is 0; expected 1 to 3" },
+    { "format", "2", NULL },
     { "format", "1", "planned is unknown; expected the keys of format 1" },
-    { "format", "true", "format is true; expected 1 or 2" },
+    { "format", "true", "format is true; expected 1 to 3" },
     { "format", NULL, "format is missing" },
     { "optimizer", "7", "optimizer is 7; expected the name of an optimizer" },
     { "optimizer", "\"a\\u0000b\"", "optimizer is a; expected the name" },
@@ -122,6 +123,10 @@ static const edit edits[] = {
     { "frozen", "false", "frozen is false; expected a hash" },
     { "files", "{}", TN_STATE_WEIGHTS " is missing" },
     { "files", "[]", "files is an array; expected an object" },
+    { "files",
+      "{\"model.safetensors\": \"0000000000000001\", \"optimizer.safetensors\": "
+      "\"0000000000000001\", \"tokenizer.json\": 1}",
+      "tokenizer.json is 1; expected a hash" },
     { "files", "{\"model.safetensors\": 1}", TN_STATE_WEIGHTS " is 1; expected a hash" },
     { "files", NULL, "files is missing" },
 };
