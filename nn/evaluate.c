@@ -33,10 +33,8 @@ static void score(void *arg, int64_t i, int thread)
     const chunk *c = arg;
     scored *s = &c->s[i];
     int64_t V = c->logits->dim[1];
-    tn_real *z = c->logits->x + i * V, max = c->kernels->max(V, z), label = z[s->label];
-    s->best = label == max;
-    for (int64_t k = 0; k < s->label && s->best; k++)
-        s->best = z[k] != max; /* the first of equals is the argmax */
+    tn_real *z = c->logits->x + i * V, max, label = z[s->label];
+    s->best = tn_argmax_of(c->kernels, V, z, &max) == s->label;
     s->loss = tn_log_of((double)c->kernels->exp_sum(V, z, max, z)) + ((double)max - (double)label);
 }
 

@@ -38,16 +38,6 @@ typedef struct generation {
 
 /* ---- choosing a token ---- */
 
-/* The first of the largest numbers. */
-static int32_t largest(const generation *r, const tn_real *z)
-{
-    int64_t best = 0, last = r->m->vocab - 1;
-    tn_real max = r->kernels->max(last + 1, z);
-    while (best < last && z[best] != max)
-        best++;
-    return (int32_t)best;
-}
-
 /* A likelier choice is before another. Among equals the lower id is first. */
 static bool is_before(choice a, choice b)
 {
@@ -129,10 +119,11 @@ static int64_t weigh(const generation *r, const tn_real *z, tn_real max)
 static int32_t sample(const generation *r, const tn_real *z, double u)
 {
     const tn_sampling *s = r->s;
-    int32_t best = largest(r, z);
+    tn_real max;
+    const int32_t best = (int32_t)tn_argmax_of(r->kernels, r->m->vocab, z, &max);
     if (s->temperature == 0 || !isfinite((tn_real)(1 / s->temperature)))
         return best;
-    int64_t n = weigh(r, z, z[best]);
+    int64_t n = weigh(r, z, max);
     if (s->top_k > 0 && s->top_k < n)
         n = likeliest(r->choices, n, INFINITY, s->top_k);
     if (s->top_p > 0 && s->top_p < 1)

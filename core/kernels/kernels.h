@@ -100,6 +100,16 @@ typedef struct tn_kernels {
 const tn_kernels *tn_kernels_select(const char *isa);
 const tn_kernels *tn_kernels_of(const tn_context *c);
 
+/* The first index of the largest of n > 0 numbers; *max becomes that number. A NaN is skipped. */
+static inline int64_t tn_argmax_of(const tn_kernels *k, int64_t n, const tn_real *x, tn_real *max)
+{
+    int64_t i = 0;
+    *max = k->max(n, x);
+    while (i < n - 1 && x[i] != *max)
+        i++;
+    return i;
+}
+
 extern const tn_kernels tn_kernels_scalar;
 #if defined __x86_64__ && !defined TN_DOUBLE
 extern const tn_kernels tn_kernels_avx2, tn_kernels_avx512;
