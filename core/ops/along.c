@@ -1,4 +1,4 @@
-/* along.c - sizes before, along and behind a dimension, for the ops that take one. */
+/* along.c - loops over one dimension of a tensor, and the sizes before, along and after it. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -73,7 +73,7 @@ void tn_over_lines(const tn_tape *t, tn_along along, tn_lines_body *body, void *
     tn_parallel_ranges(tn_tape_context(t), along.outer * l.pieces, length, run_lines, &l);
 }
 
-/* ---- rows that move ---- */
+/* ---- copies of rows ---- */
 
 typedef struct moving {
     int64_t cols;

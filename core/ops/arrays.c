@@ -1,4 +1,4 @@
-/* arrays.c - exp, log, tanh and sigmoid of arrays, for people who write ops: formulas of the ops. */
+/* arrays.c - exp, log, tanh and sigmoid of arrays (op.h), with the kernels of the ops. */
 #include "core/ops/ops.h"
 
 static void over_array(tn_formula *f, int64_t n, const tn_real *x, tn_real *y)

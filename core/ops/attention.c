@@ -1,7 +1,7 @@
 /* attention.c - attention of H query heads on G key/value heads: its forms, and what a query sees.
 
-   Whatever the form (causal, a window, segments), query i sees the keys of one span, [from, to), and
-   neither end moves back from one query to the next. attention_tiles.c computes it. */
+   In every form (causal, a window, segments) a query sees the keys of one span, [from, to). From one
+   query to the next neither end moves back. attention_tiles.c computes the result. */
 #include "core/ops/attention.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ static int check_start(tn_tape *t, const tn_node *n)
     return 0;
 }
 
-/* More queries than keys are possible only if a query has no place among the keys. */
+/* There may be more queries than keys only if queries have no position among the keys. */
 static int check_form(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *q = n->in[0], *k = n->in[1], *start = n->in[3], *segments = n->in[4];
@@ -76,8 +76,8 @@ bool tn_attention_is_causal(const tn_node *n)
     return !n->attr.i[2];
 }
 
-/* The spans of one batch row. Query i is at position `at` + i among the keys, of which there are
-   `keys`. A segment is a run of equal numbers in `segment` (S); NULL: all is one segment. */
+/* The spans of one batch row. Query i is at position `at` + i among the keys. Neighbouring keys with
+   the same number in `segment` (S) are a segment. NULL: all keys are one segment. */
 static void find_spans(const tn_node *n, int64_t at, const int32_t *segment, tn_seen *seen)
 {
     const int64_t queries = n->in[0]->dim[1], keys = n->in[1]->dim[1];
@@ -106,7 +106,7 @@ void tn_attention_spans(const tn_node *n, tn_seen *seen)
 
 /* ---- reference ---- */
 
-/* Rows of batch row b and one head, out of (B,L,width): (L,D). */
+/* The part (L,D) of a (B,L,width) that belongs to batch row b and to one head. */
 static tn_tensor *one_head(tn_tape *t, tn_tensor *a, int64_t b, int64_t col, int64_t size)
 {
     int64_t rows = a->dim[1], width = a->dim[2];
@@ -115,7 +115,7 @@ static tn_tensor *one_head(tn_tape *t, tn_tensor *a, int64_t b, int64_t col, int
     return tn_slice(t, tn_reshape(t, row, 2, (int64_t[]){ rows, width }), 1, col, col + size);
 }
 
-/* Whether the query at position p sees key c. segment (S) or NULL. */
+/* True if the query at position p sees key c. segment (S) or NULL. */
 static bool sees(const tn_attr *attr, int64_t p, int64_t c, const int32_t *segment)
 {
     const bool causal = !attr->i[2];
@@ -210,7 +210,7 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 5, .optional = 24
           "attention: shapes do not fit: (1,3,4) (1,2,4) (1,2,4)" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 }, { 1 } }, .attr = { .i = { 2, 2 } }, .ids = 1,
             .negative_ids = true }, "attention: start -1 of row 0; expected 0 to 0" },
-        { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .same = 6, /* 3 of this is 2 in 64 bits */
+        { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .same = 6, /* times 3 it is 2 in 64 bits */
             .attr = { .i = { 0x5555555555555556, 0x5555555555555556 } } },
           "attention: shapes do not fit: (1,2,4) (1,2,4) (1,2,4)" },
         { { .in = { { 1, 2, 4 }, { 1, 2, 4 }, { 1, 2, 4 }, { 0 }, { 1, 3 } }, .attr = { .i = { 2, 2 } }, .ids = 1 },

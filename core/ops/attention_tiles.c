@@ -1,23 +1,25 @@
-/* attention_tiles.c - attention forward and backward, streamed in tiles of 64 queries by 64 keys.
+/* attention_tiles.c - attention forward and backward, in tiles of 64 queries by 64 keys.
 
        S = scale q k^T   P = softmax(S) over the keys that a query sees   o = P v
 
-   A query sees the keys of one span (tn_attention_spans). Spans only move forward, so the tiles that
-   count lie side by side.
+   A query sees the keys of one span (tn_attention_spans). Spans only move forward, so the keys that
+   a tile of queries sees are one range.
 
-   With a soft cap S becomes cap tanh(S / cap), and dS is multiplied by 1 - (S / cap)^2.
+   With a soft cap the scores become S' = cap tanh(S / cap), and dS = dS' (1 - (S' / cap)^2).
 
-   forward walks the keys of a tile of queries with a running maximum m and sum l of each row:
+   forward walks over the keys of a tile of queries. For each query it has the maximum m and the sum
+   l of the scores so far:
        m' = max(m, max S)   o = o exp(m - m') + exp(S - m') v   l = l exp(m - m') + sum exp(S - m')
-   and ends with o / l. Kept for backward: L = m + log l, one number a row. backward makes P again:
+   At the end the result is o / l. forward keeps L = m + log l, one number per query and head.
+   backward computes P again from it:
        P = exp(S - L)   dv = P^T do   dP = do v^T   dS = P (dP - sum(do o))
        dq = scale dS k   dk = scale dS^T q
 
    Dao et al., "FlashAttention", arXiv:2205.14135; Milakov and Gimelshein, "Online normalizer
-   calculation for softmax", arXiv:1805.02867. No (T,S) matrix is held, and tiles that no query sees
-   are not computed. A task of forward is a tile of queries of one head, a task of backward
-   one query head. If several query heads share a key/value head, each writes dk and dv of its own,
-   which are added in order of the heads afterwards. */
+   calculation for softmax", arXiv:1805.02867. No (T,S) matrix is stored, and tiles that no query
+   sees are not computed. A task of forward is a tile of queries of one head. A task of backward is
+   one query head. If several query heads share a key/value head, each writes its own dk and dv.
+   These are then added in the order of the heads. */
 #include "core/ops/attention.h"
 
 #include <math.h>
@@ -26,7 +28,7 @@
 
 enum { TILE = 64 }; /* queries and keys of a tile */
 
-/* Rows in memory: row r at x + r ld. */
+/* Rows in memory: row r begins at x + r ld. */
 typedef struct view {
     tn_real *x;
     int64_t ld;
@@ -54,7 +56,7 @@ static view columns(view m, int64_t row, int64_t col)
     return (view){ m.x ? m.x + row * m.ld + col : NULL, m.ld };
 }
 
-/* `room` numbers of scratch for each thread. Without memory: j.memory is NULL. */
+/* `room` numbers of scratch for each thread. j.memory is NULL when memory is out. */
 static job job_of(tn_tape *t, const tn_node *n, int64_t room)
 {
     tn_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
@@ -93,7 +95,7 @@ static tn_matrix matrix(view m, int64_t rows, int64_t cols)
     return tn_matrix_part(m.x, rows, cols, m.ld);
 }
 
-/* A product of which a triangle is not needed, see gemm.h. */
+/* Runs a product without the triangle that is not needed (gemm.h). */
 static void multiply(job *j, int thread, tn_product p, tn_triangle triangle, int64_t edge)
 {
     p.triangle = triangle;
@@ -102,28 +104,28 @@ static void multiply(job *j, int thread, tn_product p, tn_triangle triangle, int
         atomic_store(&j->failed, true);
 }
 
-/* C (rows,keys) = A B^T: the scores of a tile; query 0 of it is at key `edge`. */
+/* C (rows,keys) = A B^T: the scores of a tile. Its query 0 is at the position of key `edge`. */
 static void scores(job *j, int thread, tn_matrix a, tn_matrix b, int64_t edge, tn_real *c)
 {
     multiply(j, thread, tn_product_of(a, tn_transposed(b), 0, c, TILE),
              j->causal ? TN_C_LOWER : TN_NO_TRIANGLE, edge);
 }
 
-/* Of a tile of `keys` keys from key c on, the columns that a query sees; maybe none. */
+/* The columns that a query sees in the tile of keys [c, c + keys). There may be none. */
 static tn_seen columns_of(tn_seen seen, int64_t c, int64_t keys)
 {
     int64_t from = tn_min(keys, tn_max(0, seen.from - c));
     return (tn_seen){ from, tn_max(from, tn_min(keys, seen.to - c)) };
 }
 
-/* Every number outside the span becomes 0. */
+/* Numbers of the row outside the span become 0. */
 static void clear_outside(tn_real *row, tn_seen s, int64_t keys)
 {
     memset(row, 0, (size_t)s.from * sizeof *row);
     memset(row + s.to, 0, (size_t)(keys - s.to) * sizeof *row);
 }
 
-/* Products into scores: the scale, then the cap. */
+/* Makes scores of products: the scale, then the cap. */
 static void finish_scores(const job *j, int64_t n, tn_real *s)
 {
     const tn_kernels *k = j->kernels;
@@ -136,8 +138,8 @@ static void finish_scores(const job *j, int64_t n, tn_real *s)
 
 /* ---- forward ---- */
 
-/* One row of scores, of which the columns of a span count, into exp(S - m'); the rest of the tile
-   becomes 0. Brings m, l and (unless this is the first tile) o up to the new maximum. */
+/* One row of a tile: the scores in the columns `seen` become exp(S - m'), the other columns 0. m, l
+   and o change to the new maximum m'. In the first tile o holds nothing yet. */
 static void stream_row(const job *j, tn_seen seen, bool first, tn_real *s, tn_real *m, tn_real *l,
                        tn_real *o)
 {
@@ -157,7 +159,7 @@ static void stream_row(const job *j, tn_seen seen, bool first, tn_real *s, tn_re
     clear_outside(s, seen, TILE);
 }
 
-/* The o of `rows` queries, which see the keys of `seen`; the first is at position `at`. */
+/* Writes o for `rows` queries. Query i sees the keys seen[i]. Query 0 is at position `at`. */
 static void forward_tile(job *j, int thread, view q, view k, view v, view o, int64_t rows,
                          const tn_seen *seen, int64_t at, tn_real *logs)
 {
@@ -187,7 +189,7 @@ static void forward_tile(job *j, int thread, view q, view k, view v, view o, int
     }
 }
 
-/* The position among the keys of a query that the spans of a causal form have. */
+/* The position of the query with this span. Only causal forms need it; in others it is 0. */
 static int64_t position(const job *j, const tn_seen *seen)
 {
     return j->causal ? seen->to - 1 : 0;
@@ -222,7 +224,7 @@ void tn_attention_forward(tn_tape *t, tn_node *n)
 
 /* ---- backward ---- */
 
-/* One head's rows of one batch row: all its queries, and all keys. */
+/* All queries and keys of one query head in one batch row. */
 typedef struct head {
     view q, k, v, o, dq, dk, dv, dout;
     const tn_real *logs;
@@ -248,7 +250,7 @@ static head head_of(const job *j, int64_t b, int64_t h)
     };
 }
 
-/* P and dS of queries [i, i+rows) and keys [c, c+keys), both (TILE,TILE) with ld TILE. */
+/* Writes P and dS of queries [i, i+rows) and keys [c, c+keys). Both are (TILE,TILE). */
 static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows, int64_t c,
                       int64_t keys, tn_real *p, tn_real *ds)
 {
@@ -277,7 +279,7 @@ static void make_tile(job *j, int thread, const head *h, int64_t i, int64_t rows
     }
 }
 
-/* C += A B, if anybody wants C. Query 0 of the tile is at key `edge`. */
+/* C += A B, unless c.x is NULL. `triangle` and `edge` say which part of A is 0 (gemm.h). */
 static void add_product(job *j, int thread, tn_matrix a, tn_triangle triangle, int64_t edge, view b,
                         view c)
 {
@@ -286,7 +288,7 @@ static void add_product(job *j, int thread, tn_matrix a, tn_triangle triangle, i
                  j->causal ? triangle : TN_NO_TRIANGLE, edge);
 }
 
-/* What keys [c, c+TILE) add to the gradients of one query head. */
+/* Adds the part of keys [c, c+TILE) to the gradients of one query head. */
 static void backward_keys(job *j, int thread, const head *h, int64_t c)
 {
     tn_real *tile = j->memory + thread * j->room; // P and dS (2,TILE,TILE)
@@ -326,7 +328,7 @@ static void backward_task(void *arg, int64_t task, int thread)
         backward_keys(j, thread, &h, c);
 }
 
-/* Row `key` of to (S,D) = beta to + the same row of each query head's own (S,D), in order. */
+/* to (D) = beta to + row `key` of own (S,D) of each query head in the group, in order. */
 static void add_heads(const job *j, int64_t key, const tn_real *own, tn_real beta, tn_real *to)
 {
     for (int64_t h = 0; own && h < j->heads / j->kv_heads; h++)
@@ -334,7 +336,7 @@ static void add_heads(const job *j, int64_t key, const tn_real *own, tn_real bet
             tn_accumulate(&to[i], h ? 1 : beta, own[(h * j->keys + key) * j->size + i]);
 }
 
-/* A task is a key/value head of a batch row. */
+/* A task is one key/value head of one batch row. */
 static void add_heads_task(void *arg, int64_t task, int thread)
 {
     (void)thread;
@@ -348,7 +350,7 @@ static void add_heads_task(void *arg, int64_t task, int thread)
     }
 }
 
-/* The gradients of the operands. False if memory is out. */
+/* Gets the memory for the gradients of the operands. False if memory is out. */
 static bool ask_for_gradients(tn_tape *t, const tn_node *n, job *j)
 {
     j->dq = (view){ tn_grad(t, n, 0, &j->beta_q), j->q.ld };
@@ -370,7 +372,7 @@ static bool ask_for_gradients(tn_tape *t, const tn_node *n, job *j)
     return (j->own_k || !j->dk.x) && (j->own_v || !j->dv.x);
 }
 
-/* of o = softmax(scale q k^T) v: dq, dk and dv as at the top */
+/* o = softmax(scale q k^T) v. The formulas of dq, dk and dv are at the top of the file. */
 void tn_attention_backward(tn_tape *t, const tn_node *n)
 {
     job j = job_of(t, n, 2 * TILE * TILE);

@@ -2,16 +2,16 @@
 
        dA[b] = dC[b] B[b]^T    dB[b] = A[b]^T dC[b]
 
-   As many matrices as there are threads, or more: each thread multiplies some of them. Fewer: all
-   threads share each product. gemm.h says in which order the sums are taken; it is the same. */
+   If there are at least as many matrices as threads, each thread multiplies some of them. If there
+   are fewer, all threads share each product. Both ways add in the same order (gemm.h). */
 #include "core/ops/ops.h"
 
 #include <stdatomic.h>
 
 typedef struct job {
     tn_context *context;
-    tn_product p;           /* of the first matrices */
-    int64_t a, b, c, count; /* elements from one matrix to the next; matrices */
+    tn_product p;           /* the product of the first matrices */
+    int64_t a, b, c, count; /* elements of one matrix a, b, c; number of matrices */
     atomic_bool no_memory;
 } job;
 
@@ -32,7 +32,7 @@ static void multiply_one(void *arg, int64_t i, int thread)
         atomic_store(&j->no_memory, true);
 }
 
-/* The matrix of the first batch row of a, with its values from x. */
+/* The first matrix of a; x holds its values or its gradient. */
 static tn_matrix first_of(const tn_real *x, const tn_tensor *a)
 {
     return tn_matrix_of(x, a->dim[a->ndim - 2], tn_cols(a));
@@ -93,7 +93,7 @@ static void bmm_backward(tn_tape *t, const tn_node *n)
         multiply_all(t, n, tn_transposed(a), dc, beta, db);
 }
 
-/* Matrix by matrix. */
+/* One product per matrix. */
 static tn_tensor *bmm_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     (void)attr;

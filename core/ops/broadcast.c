@@ -1,11 +1,11 @@
-/* broadcast.c - how operands that are smaller than the result are repeated, in blocks. */
+/* broadcast.c - repeats operands that are smaller than the result, TN_BLOCK numbers at a time. */
 #include "core/ops/broadcast.h"
 
 #include <string.h>
 
 /* ---- shapes ---- */
 
-/* Dimension i from the last one on. */
+/* Dimension i, counted from the last one, which is 0. 1 if there is none. */
 static int64_t from_last(const tn_tensor *a, int i)
 {
     return i < a->ndim ? a->dim[a->ndim - 1 - i] : 1;

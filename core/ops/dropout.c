@@ -1,16 +1,16 @@
-/* dropout.c - y = a m / (1-p), m ~ Bernoulli(1-p); without training y = a.
+/* dropout.c - y = a m / (1-p), m ~ Bernoulli(1-p); in evaluation y = a.
 
    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15
-   (2014), scaled when training. m is not stored: element i is kept when random number i of (seed,
-   stream, draw) is not below p 2^32, so that backward finds the same m. */
+   (2014), but scaled in training. m is not stored. Element i is kept if random number i of (seed,
+   stream, draw) is at least p 2^32, so backward computes the same m again. */
 #include "core/ops/ops.h"
 
-enum { PIECE = 256 }; /* numbers that are drawn at a time */
+enum { PIECE = 256 }; /* random numbers that are made at a time */
 
 typedef struct job {
     const tn_kernels *kernels;
     uint64_t seed, stream;
-    uint32_t draw, below; /* numbers below this one drop their element */
+    uint32_t draw, below; /* an element whose random number is less than `below` becomes 0 */
     tn_real factor;       /* 1/(1-p) */
     tn_masked of[2];
 } job;
@@ -28,7 +28,7 @@ int tn_refuse_dropout(tn_tape *t, const tn_node *n, double p)
                      "the dropout probability is %g; expected at least 0 and below 1", p);
 }
 
-/* y = beta y + factor x, and beta y where the number is below j->below. */
+/* y = beta y + factor x; where the random number is less than j->below, y = beta y. */
 static void drop_piece(const job *j, const tn_masked *m, int64_t from, int64_t n,
                        const uint32_t *numbers)
 {

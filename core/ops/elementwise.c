@@ -1,26 +1,26 @@
 /* elementwise.c - the ops of elementwise.def.
-   A formula gets blocks of numbers; a block of an operand that is repeated is written out first
-   (broadcast.h). */
+   A formula gets up to TN_BLOCK numbers at a time. Numbers of an operand that is repeated are first
+   copied as often as they are needed (broadcast.h). */
 #include "core/ops/broadcast.h"
 
 #include <math.h>
 
 typedef struct job {
     const tn_kernels *kernels;
-    tn_formula *formula; /* NULL: dy */
+    tn_formula *formula; /* NULL: its value is dy itself */
     tn_elements z;       /* where operands and dy begin */
     tn_real beta, *to;
     int64_t count; /* elements of the result */
     int inputs;
-    bool whole; /* no operand is repeated or has integers: the rest is not set */
+    bool whole; /* no operand is repeated or has integers: the fields below are not set */
     tn_repeated in[3];
-    const tn_repeated *of; /* whose gradient is a sum */
-    double *part;          /* its partial sums */
+    const tn_repeated *of; /* the operand whose gradient is computed */
+    double *part;          /* partial sums of this gradient */
 } job;
 
 /* ---- blocks ---- */
 
-/* Writes n elements of the formula, or adds them to `to`. */
+/* to = beta to + the formula, for elements [i, i + n) of the result. */
 static void compute(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real beta, tn_real *to)
 {
     tn_elements z = j->z;
@@ -30,8 +30,8 @@ static void compute(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real
     j->formula(n, &z, beta, to);
 }
 
-/* Elements of the next block, at most `most`. It ends where rows end, so that they need not be
-   written out, or only once. */
+/* The number of elements of the block that begins at i, at most `most`. A block ends at the end of a
+   repeated row: the row is then copied once for many blocks, or not at all. */
 static int64_t block_length(const job *j, int64_t i, int64_t most)
 {
     int64_t n = tn_min(most, TN_BLOCK);
@@ -71,7 +71,7 @@ static void range(void *arg, int64_t from, int64_t to, int thread)
 
 /* ---- gradients of operands that are repeated ---- */
 
-/* n elements of the formula. */
+/* The values of the formula for elements [i, i + n). They are in `room`, or are dy itself. */
 static const tn_real *elements(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real *room)
 {
     if (!j->formula)
@@ -80,7 +80,7 @@ static const tn_real *elements(const job *j, int64_t i, int64_t n, tn_written w[
     return room;
 }
 
-/* Rows that are repeated are summed as rows. */
+/* The operand is a row that is repeated: adds rows [from, to) of the formula to its gradient. */
 static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
 {
     const job *j = arg;
@@ -98,13 +98,14 @@ static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
     }
 }
 
-/* Parts of a run that is summed: TN_CHUNK elements each. */
+/* A run is summed in parts of TN_CHUNK elements. Returns their number. */
 static int64_t parts_of_run(const tn_repeated *o)
 {
     return tn_ranges(o->inner, TN_CHUNK);
 }
 
-/* Part p of the long runs: blocks are summed by the kernel, and added up in double. */
+/* Part p, where runs are longer than a block: the kernel sums each block, and the sums of blocks are
+   added in double. */
 static double sum_long(const job *j, int64_t p, tn_written w[3])
 {
     const int64_t run = j->of->inner, parts = parts_of_run(j->of), before = p % parts * TN_CHUNK;
@@ -118,7 +119,7 @@ static double sum_long(const job *j, int64_t p, tn_written w[3])
     return sum;
 }
 
-/* Where a sum begins and ends depends on its run alone (I1, I3). */
+/* Where a part begins and ends depends only on its run (I1, I3). */
 static void sum_parts(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
@@ -135,7 +136,8 @@ static void sum_parts(void *arg, int64_t from, int64_t to, int thread)
     }
 }
 
-/* Runs of one number in several places are added in order. */
+/* Each number of the operand is repeated in runs. The runs are summed; then the sums that belong to
+   the same number are added in order. */
 static void sum_runs(tn_tape *t, job *j)
 {
     const tn_repeated *o = j->of;
@@ -157,7 +159,8 @@ static void sum_runs(tn_tape *t, job *j)
 
 /* ---- forward and backward ---- */
 
-/* What a formula does not have is operand 0, or the result. Integers are written out as numbers. */
+/* A formula gets three operands and dy, even if it does not read them. Where there is none, it gets
+   operand 0, and the result as dy. Backward of an op that reads its result gets it as operand 0. */
 static void job_of(job *j, const tn_tape *t, const tn_node *n, const tn_real *dy)
 {
     j->kernels = tn_kernels_on(t);
@@ -177,7 +180,7 @@ static void job_of(job *j, const tn_tape *t, const tn_node *n, const tn_real *dy
         tn_repeats(n->in[k], n->out, &j->in[k]);
 }
 
-/* One range needs no threads, and small ops are in a hurry. */
+/* A single range needs no threads; without them small ops take less time. */
 static void over_all(const tn_tape *t, job *j)
 {
     if (j->whole && j->count <= TN_CHUNK)
@@ -196,7 +199,7 @@ static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f)
     over_all(t, &j);
 }
 
-/* The gradient of an operand that is repeated is a sum. */
+/* Sums the gradient of an operand that is repeated. */
 static void sum_up(tn_tape *t, job *j)
 {
     const int64_t cols = j->of->count;
@@ -206,7 +209,7 @@ static void sum_up(tn_tape *t, job *j)
         sum_runs(t, j);
 }
 
-/* From the last operand on: the first one may take over the memory of dy. */
+/* The last operand comes first, because tn_grad_pass may give the memory of dy to operand 0. */
 static void backward(tn_tape *t, const tn_node *n, const tn_formulas *f, unsigned passes)
 {
     job j;
@@ -246,7 +249,7 @@ static const tn_sample scale_samples[] = {
     { .in = { { 0 } } },
 };
 
-/* The ends are not near a number of the check: clamp has kinks there. */
+/* clamp has kinks at its ends: no number of the gradient check is near one. */
 static const tn_sample clamp_samples[] = {
     { .in = { { 1 } }, .attr = { .r = { -3, 3 } } },
     { .in = { { 3, 5 } }, .attr = { .r = { 0, INFINITY } } },
@@ -274,9 +277,9 @@ static const tn_sample pair_samples[] = {
     { .in = { { 2, 1, 2, 3 }, { 2, 1, 2, 3 } }, .same = 2 },
     { .in = { { 3, 5 }, { 1 } } },                            /* a learned scalar */
     { .in = { { 4 }, { 3, 4 } } },                            /* the first is repeated */
-    { .in = { { 3, 1 }, { 1, 4 } } },                         /* both are */
+    { .in = { { 3, 1 }, { 1, 4 } } },                         /* both are repeated */
     { .in = { { 2, 3, 2, 5 }, { 3, 1, 1 } }, .mixed = true }, /* runs in several places */
-    { .in = { { 2, 3, 700 }, { 2, 3, 1 } } },   /* one block is a run and a part of another */
+    { .in = { { 2, 3, 700 }, { 2, 3, 1 } } },   /* a block holds a run and part of the next */
     { .in = { { 1, 40, 60 }, { 3, 40, 60 } } }, /* rows longer than a block */
     { .in = { { 1024, 768 }, { 1024, 768 } }, .bench = true },
     { .in = { { 1024, 768 }, { 768 } }, .bench = true },

@@ -1,8 +1,9 @@
-/* embed.c - y = rows of w (V,C) that ids (...) name -> (...,C).
+/* embed.c - y[i] = w[ids[i]]: rows of w (V,C), one for each of ids (...) -> (...,C).
 
        dw[ids[i]] += dy[i], in the order of i
 
-   A task of backward is a range of the vocabulary: it walks all ids and adds the rows in its range. */
+   A task of backward is a range of the vocabulary. It goes through all ids and adds the rows of dy
+   whose id is in its range. */
 #include "core/ops/ops.h"
 
 #include <string.h>

@@ -4,8 +4,7 @@
        masked_fill:  y = value where the mask is not 0, else a;  da = dy where the mask is 0
        one_hot:      y[i][c] = 1 where c = ids[i], else 0
 
-   o, k and j count what lies before, along and behind the dimension. Whole rows are gathered by
-   embed. */
+   o, k and j are the indices before, along and after the dimension. embed gathers whole rows. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -75,7 +74,7 @@ static void gather_forward(tn_tape *t, tn_node *n)
         tn_over_lines(t, j.y, gather_lines, &j);
 }
 
-/* A task has some columns for itself, and adds to them in the order of k. */
+/* No other task adds to these columns. Within them the order is that of k. */
 static void scatter_lines(void *arg, int64_t outer, int64_t from, int64_t to)
 {
     const job *j = arg;
@@ -178,7 +177,7 @@ static void fill_range(void *arg, int64_t from, int64_t to, int thread)
         tn_real *y = j->to + i;
         n = tn_min(j->mask - i % j->mask, to - i);
         for (int64_t k = 0; k < n; k++) {
-            tn_real kept = x[k]; /* read in any case: a choice without a branch */
+            tn_real kept = x[k]; /* always read: the compiler then needs no branch */
             tn_accumulate(&y[k], j->beta, mask[k] ? value : kept);
         }
     }

@@ -1,17 +1,18 @@
-/* lora.c - a low-rank addition to a column block of a linear layer's output, in place.
+/* lora.c - adds a low-rank product to some columns of a linear layer's output, in place.
 
        Y[:, col : col+out] += s h B^T,  h = drop(X) A^T        X (N,in), A (R,in), B (out,R)
 
-       with D = dY[:, col : col+out]:
+       and with D = dY[:, col : col+out]
        dB += s D^T h    dh = s D B    dA += dh^T drop(X)    dX += drop'(dh A)
 
-   Hu et al., "LoRA: low-rank adaptation of large language models", arXiv:2106.09685. s is
-   multiplied into the narrow matrices (N,R) only. drop(X) is never kept: backward computes it again. */
+   Hu et al., "LoRA: low-rank adaptation of large language models", arXiv:2106.09685. Only the narrow
+   matrices (N,R) are multiplied by s. drop(X) is not kept: backward computes it again. drop' sets the
+   same elements to 0 as drop, and has the same factor. */
 #include "core/ops/ops.h"
 
 typedef struct sizes {
     int64_t rows, in, out, rank;
-    int64_t width, col; /* of Y; of the first column that changes */
+    int64_t width, col; /* columns of Y; the first column that changes */
 } sizes;
 
 static sizes sizes_of(const tn_node *n)
@@ -47,7 +48,7 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return tn_refuse_dropout(t, n, n->attr.r[1]);
 }
 
-/* drop(X): X itself, or a temporary copy. NULL when memory is out. */
+/* drop(X): X itself without dropout, else temporary memory. NULL when memory is out. */
 static const tn_real *dropped(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *x = n->in[1];
@@ -85,7 +86,7 @@ static tn_matrix block_of_dy(const tn_node *n, sizes z)
     return tn_matrix_part(n->out->g + z.col, z.rows, z.out, z.width);
 }
 
-/* s h = s drop(X) A^T, from which Y += (s h) B^T: dB += D^T (s h) */
+/* Y += (s h) B^T, where forward kept s h: dB += D^T (s h) */
 static void lora_db(tn_tape *t, const tn_node *n, sizes z)
 {
     tn_matrix h = tn_matrix_of(n->saved, z.rows, z.rank);
@@ -110,7 +111,7 @@ static void lora_dx(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh, tn_real
     tn_multiply(t, n, tn_product_of(dh, a, beta, dx, z.in));
 }
 
-/* h = x A^T, x = drop(X). One mask makes x again and drops what comes back: dX += drop'(dh A) */
+/* h = drop(X) A^T. One call makes both: drop(X) again, for dA, and dX += drop'(dh A). */
 static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh)
 {
     const tn_tensor *x = n->in[1];
@@ -128,7 +129,7 @@ static void lora_dropped(tn_tape *t, const tn_node *n, sizes z, tn_matrix dh)
         lora_da(t, n, z, dh, again.y);
 }
 
-/* Y += s drop(X) A^T B^T. Y's comes last: it takes the memory of dY over. */
+/* Y += s drop(X) A^T B^T. The gradient of Y comes last, because it takes over the memory of dY. */
 static void lora_backward(tn_tape *t, const tn_node *n)
 {
     sizes z = sizes_of(n);
@@ -153,7 +154,7 @@ static void lora_backward(tn_tape *t, const tn_node *n)
     tn_grad_pass(t, n, 0);
 }
 
-/* A block of zeros beside `beside`, `cols` wide; NULL when cols is 0. */
+/* Zeros with `cols` columns and as many rows as `beside`. NULL if cols is 0. */
 static tn_tensor *zeros(tn_tape *t, const tn_tensor *beside, int64_t cols)
 {
     int64_t dim[TN_MAX_NDIM] = { beside->dim[0], beside->dim[1], beside->dim[2], beside->dim[3] };

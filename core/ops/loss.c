@@ -3,12 +3,13 @@
        loss = 1/M sum over rows with label >= 0 of  (log sum exp z) - z[label]
        dz   = dloss / M (softmax(z) - onehot(label));  0 in the other rows
 
-   M is the number of those rows, or `tokens` when that is positive (attr.i[0]). With m = max z the
+   M is the number of those rows, or `tokens` (attr.i[0]) if that is positive. With m = max z the
    loss of a row is (m - z[label]) + log(sum exp(z - m)). Losses are added in the order of rows, in
    double.
 
-   linear_xent computes z = X W^T for a chunk of rows at a time, and only for rows that count.
-   forward also computes the gradients, for dloss = 1, so that logits are computed once:
+   linear_xent computes z = X W^T for one chunk of rows after the other, and only for rows with a
+   label >= 0. So that it computes the logits only once, forward also computes the gradients, for
+   dloss = 1:
        dX = dz W   dW = dz^T X */
 #include "core/ops/ops.h"
 
@@ -20,7 +21,7 @@ typedef struct job {
     int64_t rows, cols;
     const tn_real *z;
     const int32_t *labels;
-    tn_real *max, *sum; /* (N) of exp(z - max) */
+    tn_real *max, *sum; /* (N) max z, and the sum of exp(z - max) */
     tn_real *loss;      /* (N) */
     tn_real *memory;    /* (threads,V) */
     tn_real weight, beta;
@@ -37,7 +38,7 @@ static void run(tn_tape *t, job *j, tn_range_body *body)
     tn_over_rows(t, j->rows, j->cols, body, j);
 }
 
-/* There are as many labels as rows, and each is below the number of classes. */
+/* Refuses labels if there are not as many as rows, or if one is not less than `classes`. */
 static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, int64_t rows,
                         int64_t classes)
 {
@@ -178,11 +179,11 @@ tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t
 
 /* ---- linear_xent: x, w, labels ---- */
 
-enum { LOGITS = 6 << 20 }; /* numbers in a chunk of logits, about: 25 MB in float */
+enum { LOGITS = 6 << 20 }; /* a chunk has about this many logits: 25 MB in float */
 
 typedef struct kept {
-    int64_t count;    /* rows that count */
-    int64_t *index;   /* (count), which rows these are */
+    int64_t count;    /* rows with a label >= 0 */
+    int64_t *index;   /* (count), their numbers */
     tn_real *dx, *dw; /* (count,C), (V,C) for dloss = 1; NULL: not wanted */
 } kept;
 
@@ -195,14 +196,15 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
-/* Rows of a chunk. They depend on V, and on whether dW is wanted: chunks cut its sum over tokens. */
+/* The number of rows of a chunk depends on V, and on whether dW is wanted. Chunks cut dW, a sum over
+   rows, into parts: they are then multiples of TN_KC, the length of a chain in a product. */
 static int64_t chunk_rows(int64_t vocab, bool dw)
 {
     int64_t unit = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / unit * unit;
     return rows > unit ? rows : unit;
 }
 
-/* Room for what backward needs, and which rows count. NULL when memory is out. */
+/* Memory for backward, and the index of the rows that count. NULL when memory is out. */
 static kept *new_kept(tn_tape *t, const tn_node *n)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1], *labels = n->in[2];
@@ -223,7 +225,7 @@ static kept *new_kept(tn_tape *t, const tn_node *n)
     return k;
 }
 
-/* Losses of the rows of z, and z = dz unless j->dz is NULL. */
+/* The losses of the rows of z. z then becomes dz, unless j->dz is NULL. */
 static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
@@ -248,7 +250,7 @@ typedef struct chunk {
     job j;                     /* j.memory: z (rows,V) */
 } chunk;
 
-/* z = X W^T for the rows of the chunk, their losses, and dX = dz W, dW += dz^T X. */
+/* One chunk: z = X W^T, the losses of its rows, dX = dz W and dW += dz^T X. */
 static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
 {
     const tn_tensor *x = n->in[0], *labels = n->in[2];
@@ -320,7 +322,7 @@ static void scale_rows(void *arg, int64_t first, int64_t end, int thread)
     }
 }
 
-/* loss = cross_entropy(x W^T). forward has left the gradients for dloss = 1. */
+/* loss = cross_entropy(x W^T). forward has kept the gradients for dloss = 1. */
 static void linear_xent_backward(tn_tape *t, const tn_node *n)
 {
     const kept *k = n->saved;

@@ -1,10 +1,10 @@
-/* loss_pair.c - losses of two tensors of one shape, from a term for each pair of elements.
+/* loss_pair.c - losses of two tensors of one shape: the mean of a term for each pair of elements.
 
        mse:              mean of (a - b)^2
-       l1:               mean of |a - b|; its slope is 0 where they are equal
+       l1:               mean of |a - b|; its slope is 0 where a = b
 
-   The terms and their slopes are rows of elementwise.def. Chunks of TN_CHUNK elements are summed
-   each by itself, a block at a time; the sums are added in order, in double. */
+   The terms and their slopes are rows of elementwise.def. Each chunk of TN_CHUNK elements is summed
+   separately, TN_BLOCK elements at a time. The sums are added in order, in double. */
 #include "core/ops/broadcast.h"
 
 typedef struct job {
@@ -43,7 +43,7 @@ static void sum_range(void *arg, int64_t from, int64_t to, int thread)
     j->part[from / TN_CHUNK] = sum;
 }
 
-/* The loss is the mean of the terms. */
+/* loss = mean of the terms */
 static void forward(tn_tape *t, const tn_node *n, const tn_formulas *f)
 {
     int64_t count = tn_tensor_count(n->in[0]), chunks = tn_ranges(count, TN_CHUNK);
@@ -110,7 +110,7 @@ static const tn_sample samples[] = {
     { .in = { { 0 } } },
 };
 
-/* No two numbers are as near to each other as the differences of the check are wide. */
+/* l1 has a kink where a = b: in these samples no difference of the gradient check reaches it. */
 static const tn_sample apart[] = {
     { .in = { { 1 }, { 1 } } },
     { .in = { { 3, 4 }, { 3, 4 } } },

@@ -87,7 +87,7 @@ static int linear_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-/* What x is multiplied by, (in,out), in any layout. */
+/* The weight as (in,out), whatever its layout: y = x weight. */
 static tn_matrix weight(const tn_node *n)
 {
     tn_matrix w = tn_matrix_weight(n->in[1]);

@@ -3,9 +3,10 @@
        layer_norm: y = (x - mean) r w + b       r = 1 / sqrt(var + eps), var = mean((x - mean)^2)
        rms_norm:   y = x r (offset + w)         r = 1 / sqrt(mean(x^2) + eps)
 
-   Both are y = z w' + b, where z = (x - mean) r; in rms_norm mean is 0. With d = dy w':
+   Both are y = z w' + b with z = (x - mean) r. In rms_norm mean is 0, w' is offset + w, and b is 0.
+   With d = dy w':
        dx = r (d - mean(d) - z mean(d z))    dw = sum over rows of dy z    db = sum over rows of dy
-   where rms_norm has no mean(d).
+   In rms_norm the term mean(d) is left out.
 
    Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450; Zhang and Sennrich, "Root mean square
    layer normalization", arXiv:1910.07467. Kept for backward: r of each row, and its mean. */
@@ -18,7 +19,7 @@ typedef struct job {
     int64_t rows, cols;
     double eps;
     const tn_real *x, *w, *b, *dy; /* w is w' */
-    tn_real *rstd, *mean;          /* (N); mean NULL: it is 0, as in rms_norm */
+    tn_real *rstd, *mean;          /* (N) r and mean of each row; mean NULL: it is 0 */
     tn_real beta, *y;              /* the result, or dx */
 } job;
 
@@ -33,7 +34,7 @@ static int norm_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-/* w + offset, in temporary memory unless offset is 0. NULL when memory is out. */
+/* w + offset: w itself if offset is 0, else temporary memory. NULL when memory is out. */
 static const tn_real *moved(tn_tape *t, const tn_tensor *w, double offset)
 {
     int64_t count = tn_tensor_count(w);
@@ -43,7 +44,7 @@ static const tn_real *moved(tn_tape *t, const tn_tensor *w, double offset)
     return offset == 0 ? w->x : sum;
 }
 
-/* memory: (N) of rms_norm, (2,N) of layer_norm. w is NULL when memory is out. */
+/* `memory` has (N) numbers in rms_norm, (2,N) in layer_norm. j.w is NULL when memory is out. */
 static job job_of(tn_tape *t, const tn_node *n, tn_real *memory)
 {
     const tn_tensor *x = n->in[0], *b = n->in[2];
@@ -172,7 +173,7 @@ static int rms_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return norm_shape(t, n, out);
 }
 
-/* The mean of x beside -x is 0, and its variance is mean(x^2). */
+/* The row x, -x of twice the length has mean 0 and variance mean(x^2): layer_norm of it is rms_norm. */
 static tn_tensor *rms_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     tn_tensor *x = in[0], *ones = tn_tape_input(t, TN_REAL, 1, in[1]->dim);

@@ -1,4 +1,4 @@
-/* ops.c - what the ops share: products on the tape, sums over tokens. */
+/* ops.c - functions that the ops share: loops over elements and rows, products, sums over tokens. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -55,7 +55,7 @@ void tn_multiply(tn_tape *t, const tn_node *n, tn_product p)
         tn_no_memory(t, n);
 }
 
-/* ---- gradients that are passed on ---- */
+/* ---- values that are added ---- */
 
 typedef struct passing {
     const tn_real *x;

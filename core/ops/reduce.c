@@ -1,6 +1,6 @@
 /* reduce.c - sum and mean of all elements.
-   Chunks of TN_CHUNK elements are summed each by itself, in tn_real; their sums are added in order,
-   in double.
+   Each chunk of TN_CHUNK elements is summed in tn_real. The sums of the chunks are added in order, in
+   double.
 
        sum:  y = sum a      da = dy
        mean: y = sum a / n  da = dy / n */

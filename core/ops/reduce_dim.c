@@ -1,12 +1,12 @@
-/* reduce_dim.c - sum, mean, maximum and its place over one dimension.
+/* reduce_dim.c - sum, mean, maximum and index of the maximum over one dimension.
 
        sum_dim:  y = sum over k of a[k]          da[k] = dy
        mean_dim: y = that / n                    da[k] = dy / n
-       max_dim:  y = a[argmax], NaN if there is one;  da[argmax] = dy, 0 elsewhere
+       max_dim:  y = a[argmax]                   da[argmax] = dy, 0 elsewhere
        argmax:   the first k of the largest a[k]; a NaN is larger than any number
 
-   Sums take TN_TOKEN_RANGE elements at a time, each part from 0, and add the parts in order. Over
-   the last dimension a part has 16 lanes (kernels.h). */
+   A sum is cut into parts of TN_TOKEN_RANGE elements. Each part starts at 0, and the parts are added
+   in order. Over the last dimension a part is summed in 16 lanes (kernels.h). */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@ typedef struct job {
     tn_along a; /* (outer, n, inner) */
     const tn_real *x;
     tn_real divisor, beta, *y; /* the result, or the gradient that is written */
-    int32_t *at;               /* the places of the maxima */
+    int32_t *at;               /* the indices of the maxima */
 } job;
 
 static int dim_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -50,7 +50,7 @@ static tn_real sum_of_row(const job *j, const tn_real *x)
     return sum;
 }
 
-/* y = the sums of columns [from, to), at most TN_LINES of them. */
+/* y = the sums of columns [from, to), of which there are at most TN_LINES. */
 static void sum_columns(const job *j, const tn_real *x, int64_t from, int64_t to, tn_real *y)
 {
     const int64_t cols = to - from, inner = j->a.inner;
@@ -143,7 +143,7 @@ static void mean_backward(tn_tape *t, const tn_node *n)
     spread(t, n, true);
 }
 
-/* The sum by a product with ones, along the dimension turned to be the last. */
+/* Exchanges the dimension with the last one, then multiplies by a column of ones. */
 static tn_tensor *sum_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     tn_tensor *a = in[0], out = { 0 };
@@ -207,13 +207,13 @@ tn_tensor *tn_mean_dim(tn_tape *t, tn_tensor *a, int dim, bool keep)
 
 /* ---- max_dim, argmax: the same attributes ---- */
 
-/* x comes before the best so far: it is larger, or it is the first NaN. */
+/* True if x replaces the best number so far: it is larger, or it is the first NaN. */
 static inline bool is_better(tn_real x, tn_real best)
 {
     return !(x <= best) & (best == best);
 }
 
-/* The place of the largest of a row; the sum shows whether there may be a NaN. */
+/* The index of the largest number of a row. Only if the sum is NaN can a number be NaN. */
 static int64_t largest_of_row(const job *j, const tn_real *x)
 {
     const int64_t n = j->a.n;
@@ -227,7 +227,7 @@ static int64_t largest_of_row(const job *j, const tn_real *x)
     return k;
 }
 
-/* The same of columns [from, to) of (n, inner). */
+/* The same for columns [from, to) of x (n, inner). */
 static void largest_of_columns(const job *j, const tn_real *x, int64_t from, int64_t to,
                                int32_t *at)
 {
@@ -246,7 +246,7 @@ static void largest_of_columns(const job *j, const tn_real *x, int64_t from, int
     }
 }
 
-/* Their places, and unless y is NULL what is there. */
+/* Writes the indices of the largest and, unless y is NULL, the largest numbers. */
 static void largest_lines(void *arg, int64_t outer, int64_t from, int64_t to)
 {
     const job *j = arg;
@@ -268,7 +268,7 @@ static int largest_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return code;
 }
 
-/* The places are kept for backward. */
+/* Keeps the indices for backward. */
 static void max_forward(tn_tape *t, tn_node *n)
 {
     job j = job_of(t, n);
@@ -303,7 +303,7 @@ static tn_tensor *max_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
     return tn_reshape(t, largest, out.ndim, out.dim);
 }
 
-/* The two largest along the dimension are further apart than the differences of the check. */
+/* The two largest numbers are further apart than the differences of the gradient check are wide. */
 static const tn_sample max_samples[] = {
     { .in = { { 1 } } },
     { .in = { { 3, 5 } }, .attr = { .i = { 1 } } },

@@ -1,10 +1,10 @@
-/* rope.c - rotary positions: pairs of a head's numbers turn with the position.
+/* rope.c - rotary positions: pairs of numbers of a head are rotated by an angle of the position.
 
        y[i] = x[i] cos - x[i + D/2] sin        dx[i] = dy[i] cos + dy[i + D/2] sin
        y[i + D/2] = x[i + D/2] cos + x[i] sin  dx[i + D/2] = dy[i + D/2] cos - dy[i] sin
 
-   for i < D/2: the halves of Llama in Transformers, not the neighbours of the paper. Position p has
-   the angle p theta^(-2i/D). backward turns dy back in its own memory.
+   for i < D/2. A pair is i and i + D/2, as for Llama in Transformers; in the paper a pair is two
+   neighbours. The angle at position p is p theta^(-2i/D). backward rotates dy back, in place.
 
    Su et al., "RoFormer: enhanced transformer with rotary position embedding", arXiv:2104.09864. */
 #include "core/ops/ops.h"
@@ -20,7 +20,7 @@ typedef struct job {
     tn_real *x;           /* (B,T,C) */
 } job;
 
-/* ---- rope: x, table, start?; attr.i[0] is the number of heads that turn ---- */
+/* ---- rope: x, table, start?; attr.i[0] is the number of heads that are rotated ---- */
 
 static int rope_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
@@ -85,14 +85,14 @@ static void rope_forward(tn_tape *t, tn_node *n)
     turn(t, n, 1, n->out->x);
 }
 
-/* y = x turned */
+/* y = x rotated */
 static void rope_backward(tn_tape *t, const tn_node *n)
 {
     turn(t, n, -1, n->out->g);
     tn_grad_pass(t, n, 0);
 }
 
-/* Half `which` of the table's rows for the batch, (B,T,D/2) as (B T,D/2). */
+/* For each token the cosines (`which` 0) or sines (1) of its position: (B T,D/2). */
 static tn_tensor *rows_of_table(tn_tape *t, tn_tensor *const in[], int which)
 {
     const int64_t batch = in[0]->dim[0], times = in[0]->dim[1], half = in[1]->dim[1] / 2;
@@ -158,10 +158,10 @@ tn_tensor *tn_rope(tn_tape *t, tn_tensor *x, tn_tensor *table, tn_tensor *start,
 
 /* ---- its table ---- */
 
-/* cos of an angle of any size: whole turns are taken off first. */
+/* cos of an angle of any size: whole turns are subtracted first. 2 pi is turn + rest. */
 static double cosine(double angle)
 {
-    const double turn = 6.283185307179586476925, rest = 2.4492935982947064e-16; /* 2 pi */
+    const double turn = 6.283185307179586476925, rest = 2.4492935982947064e-16;
     const double turns = (double)(int64_t)(angle / turn);
     return tn_cos_of((angle - turns * turn) - turns * rest);
 }

@@ -1,4 +1,4 @@
-/* shape.c - reshape and transpose: another shape, another order; nothing is computed. */
+/* shape.c - reshape and transpose: the same numbers in another shape or another order. */
 #include "core/ops/ops.h"
 
 #include <string.h>
@@ -68,7 +68,7 @@ tn_tensor *tn_reshape(tn_tape *t, tn_tensor *a, int ndim, const int64_t *dim)
 
 /* ---- transpose: attr.i holds the two dimensions ---- */
 
-/* The operand is (a,p,b,q,c) and the result (a,q,b,p,c). */
+/* Dimensions p and q change places: the operand is (a,p,b,q,c), the result (a,q,b,p,c). */
 typedef struct job {
     const tn_kernels *kernels;
     int64_t a, p, b, q, c;
@@ -76,7 +76,7 @@ typedef struct job {
     tn_real *y;
 } job;
 
-enum { SQUARE = 64 }; /* rows that are turned at a time */
+enum { SQUARE = 64 }; /* rows and columns that are transposed at a time */
 
 static job job_of(tn_tape *t, const tn_tensor *a, const tn_node *n)
 {
@@ -88,7 +88,7 @@ static job job_of(tn_tape *t, const tn_tensor *a, const tn_node *n)
     return j;
 }
 
-/* c is 1: the matrix (p,q) of each (a,b) is turned. Task k is some rows of one of them. */
+/* If c is 1: transposes the matrix (p,q) of each (a,b). Task k is SQUARE rows of one of them. */
 static void turn_task(void *arg, int64_t k, int thread)
 {
     (void)thread;
@@ -102,7 +102,7 @@ static void turn_task(void *arg, int64_t k, int thread)
                          y + col * j->b * j->p, j->b * j->p);
 }
 
-/* Row r of the result's (a q, b p c): runs of c elements. */
+/* Rows of the result, seen as (a q, b p c). They are copied c elements at a time. */
 static void copy_runs(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
@@ -117,7 +117,7 @@ static void copy_runs(void *arg, int64_t from, int64_t to, int thread)
     }
 }
 
-/* y = x with the two dimensions changed */
+/* y = x, in which the two dimensions change places */
 static void swap(tn_tape *t, job j, const tn_real *x, tn_real *y)
 {
     j.x = x;
@@ -145,7 +145,7 @@ static void transpose_forward(tn_tape *t, tn_node *n)
     swap(t, job_of(t, n->in[0], n), n->in[0]->x, n->out->x);
 }
 
-/* y is a with two dimensions changed, so da is dy with the same two changed. */
+/* y is a, in which two dimensions change places. In dy the same two change back. */
 static void transpose_backward(tn_tape *t, const tn_node *n)
 {
     int64_t count = tn_tensor_count(n->out);

@@ -1,16 +1,16 @@
 /* slice.c - slice, concat, paste, stack: parts of a tensor along one dimension.
 
-   Seen along that dimension, a tensor is (outer, n, inner): each of its `outer` rows has n inner
-   elements, and a part of the dimension is some neighbouring columns of every row. */
+   The tensor is seen as (outer, n, inner), or as `outer` rows of n x inner numbers each. A part of
+   the dimension is then a range of columns in every row. */
 #include "core/ops/ops.h"
 
-/* The rows of such a tensor, from element `from` of the dimension on. */
+/* Where the rows of such a tensor lie. They begin at element `from` of the dimension. */
 static tn_rows_at rows_of(tn_along a, int64_t from)
 {
     return (tn_rows_at){ from * a.inner, a.n * a.inner };
 }
 
-/* Elements [from, from + n) of the dimension of every row of y become zero. */
+/* In every row of y elements [from, from + n) of the dimension become zero. */
 static void clear_part(tn_tape *t, tn_along a, int64_t from, int64_t n, tn_real *y)
 {
     tn_move(t, a.outer, n * a.inner, NULL, (tn_rows_at){ 0, 0 }, 0, y, rows_of(a, from));
@@ -42,7 +42,7 @@ static int slice_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return 0;
 }
 
-/* One row shares the operand's memory. */
+/* If `outer` is 1, the result shares the operand's memory. */
 static void slice_forward(tn_tape *t, tn_node *n)
 {
     tn_along all = tn_along_of(n->in[0], n->attr.i[0]), part = tn_along_of(n->out, n->attr.i[0]);
@@ -101,8 +101,8 @@ tn_tensor *tn_slice(tn_tape *t, tn_tensor *a, int dim, int64_t from, int64_t to)
     return tn_apply(t, &tn_op_slice, (tn_tensor *[]){ a }, (tn_attr){ .i = { dim, from, to } });
 }
 
-/* ---- concat: attr.i holds the dimension and the least size of the result along it; what the
-   operands do not fill is zero ---- */
+/* ---- concat: attr.i holds the dimension and the least size of the result along it. Elements that
+   no operand fills are zero ---- */
 
 static int concat_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
@@ -198,7 +198,7 @@ static void paste_forward(tn_tape *t, tn_node *n)
             rows_of(all, n->attr.i[1]));
 }
 
-/* y[from:to] = x: dx is that part of dy, which is then zero and goes on to y. */
+/* y[from:to] = x. dx is this part of dy. Then the part becomes zero, and dy is the gradient of y. */
 static void paste_backward(tn_tape *t, const tn_node *n)
 {
     tn_along all = tn_along_of(n->out, n->attr.i[0]), part = tn_along_of(n->in[1], n->attr.i[0]);
@@ -254,7 +254,7 @@ tn_tensor *tn_paste(tn_tape *t, tn_tensor *y, tn_tensor *x, int dim, int64_t fro
 
 /* ---- concat and stack of any number ---- */
 
-/* a with a dimension of 1 more, in front of dimension `dim` of the result. */
+/* a with one more dimension, of size 1, which is dimension `dim` of the result. */
 static tn_tensor *with_dim(tn_tape *t, tn_tensor *a, int dim)
 {
     int64_t size[TN_MAX_NDIM + 1];
@@ -263,8 +263,8 @@ static tn_tensor *with_dim(tn_tape *t, tn_tensor *a, int dim)
     return tn_reshape(t, a, a->ndim + 1, size);
 }
 
-/* What a node does not have room for is pasted into its result, which has the size of all: nothing
-   is copied twice. */
+/* A concat has at most TN_MAX_INPUTS operands. The first one makes the whole result, and the other
+   parts are pasted into it. So every number is copied once. */
 static tn_tensor *join(tn_tape *t, int count, tn_tensor *const parts[], int dim, bool stack)
 {
     tn_tensor *in[TN_MAX_INPUTS] = { 0 }, *y = NULL;
@@ -285,7 +285,7 @@ static tn_tensor *join(tn_tape *t, int count, tn_tensor *const parts[], int dim,
     return y;
 }
 
-/* All tensors are there. op has the name of the function. */
+/* True if no tensor is missing. `op` has the name of the function for the message. */
 static bool are_given(tn_tape *t, const tn_op *op, int count, tn_tensor *const parts[])
 {
     if (count < 1)

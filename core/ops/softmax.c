@@ -1,6 +1,7 @@
-/* softmax.c - softmax and log_softmax over the last dimension. A row of -inf alone gives 0 and -inf.
+/* softmax.c - softmax and log_softmax over the last dimension.
+   A row in which every number is -inf gives 0 (softmax) and -inf (log_softmax).
 
-       softmax:      y = exp(a - max a) / sum of these          da = y (dy - sum(y dy))
+       softmax:      y = exp(a - max a) / sum exp(a - max a)    da = y (dy - sum(y dy))
        log_softmax:  y = (a - max a) - log(sum exp(a - max a))  da = dy - exp(y) sum(dy) */
 #include "core/ops/ops.h"
 
@@ -13,7 +14,7 @@ typedef struct job {
     tn_real beta, *to; /* y, or da */
 } job;
 
-/* Runs body over the rows, to write `to` = beta `to` + its result. to NULL: nobody wants it. */
+/* Runs body over the rows: it writes to = beta to + its result. Does nothing if `to` is NULL. */
 static void over_rows(tn_tape *t, const tn_node *n, tn_range_body *body, tn_real beta, tn_real *to)
 {
     const tn_tensor *a = n->in[0];
@@ -109,7 +110,7 @@ static void log_softmax_forward(tn_tape *t, tn_node *n)
     over_rows(t, n, log_rows, 0, n->out->x);
 }
 
-enum { PIECE = 512 }; /* columns whose exp is taken at a time */
+enum { PIECE = 512 }; /* columns whose exp is computed at a time */
 
 static void log_da_rows(void *arg, int64_t from, int64_t to, int thread)
 {
