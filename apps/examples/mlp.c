@@ -5,7 +5,14 @@
    What goes wrong: the result of an op lives until tn_tape_reset, so read the loss before it; and
    tn_backward adds to the gradients, which tn_optim_step and tn_params_clear make zero again.
 
-       make && build/examples/mlp                                                                */
+       make && build/examples/mlp
+
+       step  500  loss 0.0099  256 of 256 right
+       step 1000  loss 0.0057  256 of 256 right
+       step 1500  loss 0.0043  256 of 256 right
+       step 2000  loss 0.0038  256 of 256 right
+       step 2500  loss 0.0036  256 of 256 right
+       step 3000  loss 0.0036  256 of 256 right */
 #include "core/core.h"
 #include "nn/nn.h"
 #include "optim/optim.h"

@@ -1,7 +1,15 @@
 /* own_gpt.c - a GPT of your own, in plain structs and functions: written, trained and sampled.
    It uses nothing of nn/families/gpt.c. Copy this file to start a new kind of model.
 
-       make && build/examples/own_gpt README.md
+       make && build/examples/own_gpt LICENSE
+
+       step 100  loss 2.167
+       step 200  loss 1.622
+       step 300  loss 0.978
+       step 400  loss 0.612
+       step 500  loss 0.454
+       step 600  loss 0.373
+       MIMPUDEMPLING ONT OT E WITHAROTHE OF MERCOOiAve IEVES ITHOFTWARR
 
    What goes wrong:
      - without tn_tape_reset after a step, memory grows;
