@@ -88,12 +88,13 @@ static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
     tn_real room[TN_BLOCK];
     tn_written w[3];
     clear(w);
-    for (int64_t i = from * cols, n; i < to * cols; i += n) {
+    for (int64_t i = from * cols, n, at = 0; i < to * cols; i += n) { /* at: of i in its row */
         n = j->formula ? block_length(j, i, to * cols - i) : cols;
         const tn_real *x = elements(j, i, n, w, room);
         for (int64_t k = 0, m; k < n; k += m) {
-            m = tn_min(cols, n - k);
-            j->kernels->axpy(m, 1, x + k, sum + (i + k) % cols);
+            m = tn_min(cols - at, n - k);
+            j->kernels->axpy(m, 1, x + k, sum + at);
+            at = at + m < cols ? at + m : 0;
         }
     }
 }
