@@ -26,6 +26,10 @@ static tn_tape *inner_of(tn_tape *t)
 {
     if (!t->inner)
         t->inner = tn_checked(t, tn_tape_new(t->context));
+    if (t->inner) {
+        t->inner->tracer = t->tracer;
+        t->inner->depth = t->depth + 1;
+    }
     return t->inner;
 }
 

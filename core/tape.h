@@ -29,6 +29,7 @@
 
 #include "core/arena.h"
 #include "core/op.h"
+#include "core/trace.h"
 
 enum { LEAF, RESULT, READ, SPENT, GONE };
 
@@ -52,6 +53,12 @@ typedef struct tn_made_list { /* the tensors that a tape made */
     tn_mark marked;        /* the newest mark that was taken */
 } tn_made_list;
 
+typedef struct tn_tracer { /* the callback of tn_tape_trace */
+    tn_trace *each;        /* NULL: none */
+    void *arg;
+    double inside; /* seconds of the calls inside the one that runs now */
+} tn_tracer;
+
 struct tn_tape {
     tn_context *context;
     tn_error error;
@@ -66,6 +73,9 @@ struct tn_tape {
     tn_mode mode;
     struct tn_tape *inner; /* recomputes blocks; NULL: no block was recomputed yet */
     tn_tensor *wanting;    /* the newest leaf of the caller that wants a gradient */
+    tn_tracer own;
+    tn_tracer *tracer; /* own, or that of the outer tape; NULL: there is no callback */
+    int depth;         /* 1 for an inner tape, 2 for the inner tape of that, ... */
 };
 
 /* Makes a new tensor of the tape: like `start`, but without values. NULL, with an error on the
@@ -88,6 +98,9 @@ void tn_tape_walk_back(tn_tape *t);
 /* The gradient buffer of a tensor that wants one. A result gets its buffer from the pool when
    backward first reaches it. NULL, with an error on the tape, when memory is out. */
 tn_real *tn_tape_gradient(tn_tape *t, tn_tensor *a);
+
+/* Runs forward or backward of a node, and calls the tape's callback. */
+void tn_trace_run(tn_tape *t, tn_node *n, bool backward);
 
 /* Makes room for one more entry at the end of a list. False when memory is out. */
 bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry);

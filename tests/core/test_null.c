@@ -1,4 +1,5 @@
-/* test_null.c - every function of core.h, op.h and ops.def with NULL for each of its pointers. */
+/* test_null.c - every function of core.h, op.h, trace.h and ops.def with NULL for each of its pointers. */
+#include "core/trace.h"
 #include "tests/support/null.h"
 #include "tests/support/tests.h"
 
@@ -15,6 +16,7 @@ typedef struct fixture {
     tn_tensor **in, shape;
     const tn_op *op;
     const tn_node *node;
+    const tn_event *event;
     const int64_t *dim;
     tn_attr attr;
     tn_mode mode;
@@ -34,10 +36,12 @@ static null_fixture *open_fixture(void)
     static const tn_rope_options rope = { .theta = 100 };
     fixture *f = calloc(1, sizeof *f);
     tn_node *node = calloc(1, sizeof *node);
+    tn_event *event = calloc(1, sizeof *event);
     *f = (fixture){ .options = &options,
                     .rope = &rope,
                     .op = &tn_op_relu,
                     .node = node,
+                    .event = event,
                     .dim = dim,
                     .word = "word",
                     .arg = f,
@@ -58,6 +62,7 @@ static null_fixture *open_fixture(void)
     f->loss = tn_sum(f->base.t, f->a);
     f->in[0] = f->a;
     *node = (tn_node){ .op = f->op, .in = { f->a }, .out = f->b };
+    *event = (tn_event){ .op = f->op->name, .out = f->b };
     return &f->base;
 }
 
@@ -71,6 +76,7 @@ static void close_fixture(null_fixture *base)
     tn_tape_free(f->base.t);
     tn_context_free(f->base.c);
     free((void *)f->node);
+    free((void *)f->event);
     free(f->text);
     free(f->four);
     free(f->in);
@@ -93,6 +99,11 @@ static tn_tensor *block(tn_tape *t, void *arg, tn_tensor *x)
     return tn_relu(t, x);
 }
 
+static void each(void *arg, const tn_event *event)
+{
+    (void)arg, (void)event;
+}
+
 static void one(void *arg, int64_t i, int thread)
 {
     (void)arg, (void)i, (void)thread;
@@ -111,7 +122,7 @@ DROP(tensor, tn_tensor, tn_tensor_free)
 #define NULL_ROWS "tests/core/null.def"
 #include "tests/support/null_rows.h"
 
-static const char *const headers[] = { "core/core.h", "core/op.h", "core/ops.def" };
+static const char *const headers[] = { "core/core.h", "core/op.h", "core/trace.h", "core/ops.def" };
 
 START_TEST(every_function_has_a_row)
 {
