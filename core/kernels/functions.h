@@ -1,6 +1,7 @@
 /* functions.h - exp, log, tanh, sigmoid and softplus of one number, for generic.h.
-   They have no branch, so that loops over them become vectors. In float each is within 2 units in
-   the last place of the exact value, from the smallest numbers to the largest. Internal header. */
+   They have no branch, so that the compiler can vectorise loops over them. In float each is within
+   2 units in the last place of the exact value for every x. `exponential` alone is less exact, and
+   faster. Internal header. */
 #ifndef TN_FUNCTIONS_H
 #define TN_FUNCTIONS_H
 
@@ -9,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#ifdef TN_DOUBLE /* only the tests compute in double: libm is good enough */
+#ifdef TN_DOUBLE /* the double build is for tests, where the speed of libm is enough */
 
 static inline tn_real fused(tn_real a, tn_real b, tn_real c)
 {
@@ -91,11 +92,11 @@ static inline float size_of(float x)
 
 /* ---- exp ---- */
 
-/* For sums that begin at 1, as in softmax: what is below e^-87.3 is 0.
-   e^x = 2^k e^r with k = round(x / ln 2), so |r| <= 0.347, where the Taylor polynomial of degree 7
-   is off by 6e-9. ln 2 is split in two (the first part has 9 bits: k times it is exact). The low
-   bits of `shifted` are k; moved up, they go into the exponent. The first x whose e^x is no float
-   is 88.7228394. */
+/* For sums in which another number is 1, as in softmax: a result less than e^-87.3 becomes 0. e^x =
+   2^k e^r with k = round(x / ln 2), so |r| <= 0.347. There the Taylor polynomial of degree 7 has an
+   error of 6e-9. ln 2 is split into two parts. The first has 9 bits, so its product with k is
+   exact. The low bits of `shifted` are k; they are shifted into the exponent. From x = 88.7228394
+   on, e^x is too large for a float. */
 static inline float exponential(float x)
 {
     const float shifter = 12582912.0f; /* 1.5 * 2^23: the sum ends in an integer */
@@ -114,10 +115,10 @@ static inline float exponential(float x)
     return x < -87.3f ? 0.0f : above;
 }
 
-/* e^x on its whole range: the result is the sum of what is returned and *rest, which is smaller
-   than its last place. k, r and the polynomial are those of `exponential`; what rounding takes from r
-   and from 1 + r is added again, and 2^k, which may be too small for a float or too large, is
-   multiplied in two halves. */
+/* e^x for every x, as a sum of two numbers: the returned one and *rest, which is smaller than the
+   last place of the first. k, r and the polynomial are those of `exponential`. The rounding errors
+   of r and of 1 + r are computed and added. 2^k may be too small or too large for a float: it is
+   multiplied in as two factors of about 2^(k/2). */
 static inline float exp_parts(float x, float *rest)
 {
     const float shifter = 12582912.0f;
@@ -150,9 +151,9 @@ static inline float exp_of(float x)
 
 /* ---- log ---- */
 
-/* k ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)]. With s = f/(2 + f),
-   log(1 + f) = f - (f^2/2 - s (f^2/2 + R)), R = 2 (s^2/3 + s^4/5 + s^6/7 + ...): the arrangement
-   of FreeBSD's e_log.c, which is as accurate near 1 as elsewhere. */
+/* k ln 2 + log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)]:
+       log(1 + f) = f - (f^2/2 - s (f^2/2 + R))  s = f/(2 + f)  R = 2 (s^2/3 + s^4/5 + s^6/7 + ...)
+   This form is that of FreeBSD's e_log.c. It is as accurate near 1 as elsewhere. */
 static inline float log_parts(float k, float f)
 {
     float s = f / (2.0f + f), z = s * s, half = 0.5f * f * f;
@@ -179,9 +180,9 @@ static inline float log_of(float x)
 
 /* ---- tanh, sigmoid, softplus ---- */
 
-/* tanh(x) = x + x^3 P(x^2) up to 0.56, where the polynomial is off by 1.3e-9 (fitted to values of
-   40 digits by Lawson's method), and from there on 1 - 2/(1 + e^2x), where an error of e counts
-   half. */
+/* Up to 0.56, tanh(x) = x + x^3 P(x^2). The polynomial was fitted to values of 40 digits by
+   Lawson's method; its error is 1.3e-9. From 0.56 on, tanh(x) = 1 - 2/(1 + e^2x). There a relative
+   error of e^2x changes the result by at most half of it. */
 static inline float tanh_of(float x)
 {
     float z = x * x, size = fabsf(x);
@@ -194,9 +195,10 @@ static inline float tanh_of(float x)
     return copysignf(size < 0.56f ? small : large, x);
 }
 
-/* 1/(1 + e) or, below 0, e/(1 + e), e = e^-|x|. d is 1 + e as rounded, and what rounding took from
-   it and from e is `less`; that quotient's first derivative needs 1/d to 4 % only, as the line
-   1.457 - d/2 gives it. Without this step the error is 2.4 units. */
+/* e = e^-|x|. The result is 1/(1 + e), or e/(1 + e) if x < 0. d is 1 + e after rounding, `less` its
+   rounding error with that of e. The last line corrects the quotient y for these errors. For this
+   1/d may be rough: the straight line 1.457 - d/2 is within 0.043 of it. Without the correction the
+   result is wrong by up to 2.4 units. */
 static inline float sigmoid_of(float x)
 {
     float rest, e = exp_parts(-fabsf(x), &rest);
@@ -205,7 +207,8 @@ static inline float sigmoid_of(float x)
     return fused(fused(-y, less, x < 0 ? rest : 0.0f), fused(-0.5f, d, 1.457f), y);
 }
 
-/* log(1 + e^x) = max(x, 0) + log(1 + e), e = e^-|x|; 1 + e is 2 (1 + (e - 1)/2), too. */
+/* log(1 + e^x) = max(x, 0) + log(1 + e) with e = e^-|x|. If e is large, 1 + e is taken as
+   2 (1 + (e - 1)/2). */
 static inline float softplus_of(float x)
 {
     float e = exp_of(-fabsf(x));

@@ -1,7 +1,7 @@
 /* generic.h - every kernel that is not a product, written once.
-   Each file of kernels includes it and is compiled for its own instruction set: 16 lanes are then
-   one or two vectors. Every fused multiply-add is written as one, and the compiler fuses nothing,
-   so that every file gives the same bits (I2). Internal header. */
+   Each file of kernels includes it and is compiled for its own instruction set. 16 lanes are two
+   vectors of AVX2 or one of AVX-512. A fused multiply-add is always written as `fused`; the
+   compiler makes no others. So every file gives the same bits (I2). Internal header. */
 #ifndef TN_GENERIC_H
 #define TN_GENERIC_H
 
@@ -23,8 +23,8 @@ static inline void add_lanes(int n, const tn_real *x, tn_real *s)
         s[l] += x[l];
 }
 
-/* This is not a loop over the rounds: compilers would keep the lanes in memory, and a dot product
-   of 32 elements would take 14 ns instead of 4 (Zen 3). */
+/* The steps are written out. With a loop over them compilers keep the lanes in memory: a dot
+   product of 32 elements then takes 14 ns instead of 4 (Zen 3). */
 static inline tn_real fold(tn_real s[LANES])
 {
     add_lanes(8, s + 8, s);
@@ -112,7 +112,8 @@ static tn_real k_square_sum(int64_t n, const tn_real *x, tn_real shift)
     return fold(s);
 }
 
-/* Written in place, then summed: twice as fast as one pass, which compilers vectorise less well. */
+/* Two loops, first all y, then their sum: twice as fast as one loop, which compilers vectorise
+   less well. */
 static tn_real k_exp_sum(int64_t n, const tn_real *x, tn_real shift, tn_real *y)
 {
     if (x != y)
@@ -149,7 +150,7 @@ static void k_norm(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, cons
             y[i] = (x[i] - mean) * rstd * w[i];
 }
 
-/* Adds dy w to s and dy w (x - mean) rstd to t. */
+/* Adds dy w to s, and dy w (x - mean) rstd to t. */
 static inline void norm_lanes(const tn_real *x, const tn_real *dy, const tn_real *w, tn_real mean,
                               tn_real rstd, tn_real s[LANES], tn_real t[LANES])
 {
@@ -160,7 +161,7 @@ static inline void norm_lanes(const tn_real *x, const tn_real *dy, const tn_real
     }
 }
 
-/* m1 is 0 unless the row was centred. */
+/* dx of one row (kernels.h: norm_back, rms_back). Unless `centred`, m1 is 0. */
 static inline void norm_slopes(int64_t n, const tn_real *x, const tn_real *dy, tn_real mean,
                                tn_real rstd, const tn_real *w, bool centred, tn_real beta,
                                tn_real *dx)

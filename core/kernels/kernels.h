@@ -1,31 +1,31 @@
 /* kernels.h - the arithmetic that has one version per instruction set. Internal header.
 
-   Every function is pure and runs on the calling thread. scalar.c is complete and is the
-   definition. In f32 every other file gives the same bits, for three reasons. Vectors lie across
-   outputs, never along a sum. A reduction has 16 virtual lanes, whatever the width of a vector: it
-   adds lane l + 8 to lane l, then l + 4, l + 2 and l + 1. Fused multiply-adds are in the same
-   places. */
+   Every function is pure and runs on the calling thread. scalar.c is complete: it defines what the
+   right bits are. In float every other file gives the same bits, for three reasons. A product puts
+   different outputs, not terms of one sum, into the lanes of a vector. A sum over an array has 16
+   lanes, whatever the width of a vector: at its end lane l + 8 is added to lane l, then lanes
+   l + 4, l + 2 and l + 1. Fused multiply-adds are in the same places. */
 #ifndef TN_KERNELS_H
 #define TN_KERNELS_H
 
 #include "core/core.h"
 
-/* Length of one chain of multiply-adds in a product: part of the definition. */
+/* Length of one chain of multiply-adds in a product. The bits of a result depend on it. */
 enum { TN_KC = 384 };
 
 /* Numbers of a quantised type that are widened together (types.def). */
 enum { TN_RUN = 32 };
 
-/* Element by element: to = beta to + a formula of elementwise.def; beta 0 does not read `to`. An
-   operand that the formula does not read must point to n numbers, too, of any value. */
+/* A formula of elementwise.def, for n elements: to = beta to + formula. If beta is 0, `to` is not
+   read. An operand that the formula does not need must also point to n numbers, of any value. */
 typedef struct tn_elements {
-    const tn_real *in[3]; /* the operands; the result, if the formula reads that */
+    const tn_real *in[3]; /* the operands; in[0] is the result if the formula is one of y (MAP_Y) */
     const tn_real *dy;
     tn_real p, q;
 } tn_elements;
 typedef void tn_formula(int64_t n, const tn_elements *z, tn_real beta, tn_real *to);
 
-/* An elementwise op: its result, and the gradients of its operands. */
+/* The formulas of an elementwise op: of its result, and of the gradients of its operands. */
 typedef struct tn_formulas {
     tn_formula *y, *dx[3];
 } tn_formulas;
@@ -43,36 +43,37 @@ typedef struct tn_formula_table {
 
 typedef struct tn_kernels {
     const char *isa;
-    /* One tile of a product: c[i][j] = (start ? start[i][j] : 0) + sum_k a[i][k] b[k][j] for rows x
-       cols of the tile, one fma chain over ascending k < depth from 0, then one addition.
-       a: element (i,k) at a[i*ars + k*acs]. b: row k at b + k*brs, tile_cols long whatever cols is.
-       start may be c itself. Any number of rows; cols <= tile_cols, depth <= TN_KC. */
+    /* One tile (rows,cols) of a product:
+           c[i][j] = (start ? start[i][j] : 0) + sum_k a[i][k] b[k][j]
+       The sum is one chain of fused multiply-adds: it begins at 0, and k < depth ascends. Then
+       start is added. Element (i,k) of a is a[i*ars + k*acs]. Row k of b is at b + k*brs; it has
+       tile_cols numbers even if cols is less. start may be c. cols <= tile_cols, depth <= TN_KC. */
     void (*tile)(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars,
                  ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
                  ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc);
     int tile_cols;
-    /* A panel for tile: row k of it is b[k*brs + j*bcs] for j < cols, then zeros up to tile_cols.
-       One of brs and bcs is 1. */
+    /* Makes a panel (depth,tile_cols), the b of a tile. Its row k is b[k*brs + j*bcs] for j < cols,
+       then zeros. One of brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
                  tn_real *panel);
     /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */
     void (*turn)(int64_t rows, int64_t cols, const tn_real *from, ptrdiff_t fs, tn_real *to,
                  ptrdiff_t ts);
 
-    /* Numbers [from, from + n) of an array of any type and at any address, as tn_real. In types
-       with blocks from and n are multiples of TN_RUN. */
+    /* Writes numbers [from, from + n) of an array to `to`, as tn_real. The array has any type and
+       any address. In types with blocks, from and n are multiples of TN_RUN. */
     void (*widen)(tn_dtype type, const void *bytes, int64_t from, int64_t n, tn_real *to);
 
     tn_real (*sum)(int64_t n, const tn_real *x);
     tn_real (*dot)(int64_t n, const tn_real *x, const tn_real *y);
     tn_real (*max)(int64_t n, const tn_real *x); /* -inf for n = 0; a NaN is skipped */
     tn_real (*square_sum)(int64_t n, const tn_real *x, tn_real shift); /* sum (x - shift)^2 */
-    /* y = exp(x - shift), returns the sum of y. 0 below -87.3; relative error < 2e-7. x
-       may be y. */
+    /* y = exp(x - shift). Returns the sum of y. If x - shift < -87.3, y is 0. The relative error is
+       less than 2e-7. x may be y. */
     tn_real (*exp_sum)(int64_t n, const tn_real *x, tn_real shift, tn_real *y);
     void (*axpy)(int64_t n, tn_real a, const tn_real *x, tn_real *y); /* y = fma(a, x, y) */
     void (*scale)(int64_t n, tn_real a, tn_real *x);                  /* x = a x */
-    const tn_formula_table *formulas;                                 /* of elementwise ops */
+    const tn_formula_table *formulas;                                 /* for elementwise ops */
     /* y = (x - mean) rstd w + b (b may be NULL) */
     void (*norm)(int64_t n, const tn_real *x, tn_real mean, tn_real rstd, const tn_real *w,
                  const tn_real *b, tn_real *y);
@@ -85,18 +86,18 @@ typedef struct tn_kernels {
                      tn_real beta, tn_real *dx);
     tn_real (*log)(tn_real x); /* natural, relative error < 2e-7; -inf at 0 */
 
-    /* Numbers 4q to 4q+n-1 of a draw of a stream (tn_random). */
+    /* Writes random numbers 4q to 4q+n-1 of a draw of a stream (tn_random). */
     void (*random)(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, int64_t n,
                    uint32_t *numbers);
-    /* x (n) from n and 2n of these numbers, with the bits of tn_fill_uniform and
-       tn_fill_normal. */
+    /* Fill x (n) from such random numbers, with the bits of tn_fill_uniform and tn_fill_normal. One
+       x takes one number in uniform, two in normal. */
     void (*uniform)(int64_t n, const uint32_t *numbers, double bound, tn_real *x);
     void (*normal)(int64_t n, const uint32_t *numbers, double std, tn_real *x);
 } tn_kernels;
 
-/* The kernels of that name. NULL if there are none in this build or the CPU cannot run them. isa
-   NULL means $TN_ISA, or the best that the CPU can run if $TN_ISA is not set. Only select.c asks
-   the CPU. */
+/* The kernels named `isa`. NULL if this build does not have them or the CPU cannot run them. isa
+   NULL means $TN_ISA; if that is not set, the best that the CPU can run. Only select.c asks the
+   CPU. */
 const tn_kernels *tn_kernels_select(const char *isa);
 const tn_kernels *tn_kernels_of(const tn_context *c);
 

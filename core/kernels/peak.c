@@ -1,4 +1,4 @@
-/* peak.c - multiply-adds in registers in plain C, and the choice of the version for a context. */
+/* peak.c - tn_peak: chooses the version for a context, and has the one in plain C. */
 #include "core/kernels/peak.h"
 #include "core/op.h"
 
@@ -11,7 +11,7 @@
 #define FMA fmaf
 #endif
 
-enum { CHAINS = 12 }; /* enough to hide the latency of one behind the others */
+enum { CHAINS = 12 }; /* while one chain waits for its result, the CPU works on the others */
 
 double tn_peak_scalar(int64_t rounds)
 {
@@ -21,7 +21,7 @@ double tn_peak_scalar(int64_t rounds)
             sum[i] = FMA(sum[i], (tn_real)0.999, (tn_real)0.5);
     for (int i = 0; i < CHAINS; i++)
         all += sum[i];
-    volatile tn_real used = all; /* else the compiler leaves the loop out */
+    volatile tn_real used = all; /* without this the compiler removes the loop */
     (void)used;
     return 2.0 * CHAINS * (double)rounds;
 }

@@ -1,6 +1,6 @@
-/* random.h - uniform and normal numbers, many at a time.
-   random.c has the same for one. For generic.h; every bit is the same, because each step is one
-   IEEE operation on double, in the same order, and none is fused. Internal header. */
+/* random.h - uniform and normal numbers, many at a time, for generic.h.
+   random.c makes one at a time. Both give the same bits: each step is one IEEE operation on double,
+   the order is the same, and no operations are fused. Internal header. */
 #ifndef TN_RANDOM_H
 #define TN_RANDOM_H
 
@@ -11,7 +11,8 @@
 
 enum { DRAWN = 64 }; /* normals that are computed side by side */
 
-/* The middle of the number's share of (0,1), through int32_t, which every CPU can convert. */
+/* (0,1) is cut into 2^32 equal parts. Returns the middle of part `number`. The number is converted
+   as an int32_t, because not every CPU can convert a vector of uint32_t. */
 static inline double share_of(uint32_t number)
 {
     return ((double)(int32_t)(number ^ 0x80000000u) + 2147483648.0 + 0.5) * 0x1p-32;
@@ -23,8 +24,8 @@ static void k_uniform(int64_t n, const uint32_t *numbers, double bound, tn_real 
         x[i] = (tn_real)(bound * (2 * share_of(numbers[i]) - 1));
 }
 
-/* tn_log_of for 0 < x < 1: the exponent comes from the bits, and becomes a double in the bits of
-   one near 2^52. */
+/* tn_log_of for 0 < x < 1. The bits of the exponent of x become the low bits of a double between
+   2^52 and 2^53: minus 2^52 this is the exponent as a double. */
 static inline double log_below_1(double x)
 {
     uint64_t u, exponent = 0x4330000000000000u;
@@ -44,7 +45,7 @@ static inline double log_below_1(double x)
     return e * 6.93147180369123816490e-01 + (2 * (z + z * sum) + e * 1.90821492927058770002e-10);
 }
 
-/* tn_cos_of for 0 <= x < 7. Of its two series only the one that counts is summed. */
+/* tn_cos_of for 0 <= x < 7. It sums only the series that is needed, of sin or of cos. */
 static inline double cos_below_7(double x)
 {
     int32_t quarter = (int32_t)(x * 0.6366197723675814 + 0.5);

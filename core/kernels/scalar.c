@@ -1,4 +1,4 @@
-/* scalar.c - the kernels in plain C: complete, for any machine; the definition of every bit. */
+/* scalar.c - the kernels in plain C, for any machine. They define every bit of a result. */
 #include "core/kernels/generic.h"
 
 enum { TILE_COLS = 16 };

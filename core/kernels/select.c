@@ -6,7 +6,7 @@
 
 typedef struct choice {
     const tn_kernels *kernels;
-    bool (*runs)(void); /* the CPU has it and the system saves its registers */
+    bool (*runs)(void); /* the CPU has the instructions, and the system saves the registers */
 } choice;
 
 static bool always(void)
@@ -43,7 +43,7 @@ const tn_kernels *tn_kernels_select(const char *isa)
 {
     const char *name = isa ? isa : getenv("TN_ISA");
 #ifdef TN_DOUBLE
-    name = isa; /* one version only: $TN_ISA is for the float build */
+    name = isa; /* the double build has one version: $TN_ISA is for the float build */
 #endif
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
         if ((!name || !strcmp(name, choices[i].kernels->isa)) && choices[i].runs())

@@ -1,11 +1,14 @@
 /* widen.h - turns numbers of every element type into tn_real.
-   Included by generic.h, so that each instruction set has its own version. A value is at most
-   one product and one sum in float, each rounded, so that all versions give the same bits (I2).
-   Internal header.
+   generic.h includes it, so each instruction set has its own version. A value takes at most one
+   product and one sum in float, each rounded: so all versions give the same bits (I2). Internal
+   header.
 
-   A quantised block holds a scale d, and some a minimum m, both f16; a number is q d, or q d + m,
-   with a small integer q. The blocks of 256 (..._k) hold 8 runs of 32 numbers, and scales of the
-   runs as integers in units of d (and m). A run of 32 numbers is widened by itself. */
+   A quantised block holds a scale d and, in some types, a minimum m. Both are f16. A number is q d
+   or q d + m, where q is a small integer. A block of 256 (..._k) holds 8 runs of 32 numbers. Each
+   run has its own scale, and its own minimum if the type has one: an integer times d, an integer
+   times m; there a number is q d - m. In q6_k each half of a run has its own scale. One run of 32
+   numbers is widened at a time. Comments show the parts of a block in order, with their bytes:
+   d (2), q (32). */
 #ifndef TN_WIDEN_H
 #define TN_WIDEN_H
 
@@ -20,7 +23,7 @@ static inline float float_of(uint32_t bits)
     return x;
 }
 
-/* 1 sign, 5 exponent, 10 fraction bits. Without branches: a vector of them is widened at once. */
+/* 1 sign bit, 5 of the exponent, 10 of the fraction. No branches, so that loops are vectorised. */
 static inline float from_f16(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, number = h & 0x7fff;
@@ -39,7 +42,7 @@ static inline float f16_at(const unsigned char *bytes)
     return from_f16(h);
 }
 
-/* ---- single numbers: n from the first ---- */
+/* ---- types without blocks: the first n numbers at x ---- */
 
 static inline void widen_real(const unsigned char *x, int64_t run, int64_t n, tn_real *to)
 {
@@ -74,9 +77,9 @@ static inline void widen_f16(const unsigned char *x, int64_t run, int64_t n, tn_
         to[i] = (tn_real)f16_at(x + 2 * i);
 }
 
-/* ---- the integers of a run: bytes, which are made eight at a time in the words of a vector.
-   Compilers do not vectorise bits that are taken out one by one (q6_k: 1.8 ns per number).
-   ---- */
+/* ---- the integers of a run. Each is a byte of a vector of four 64-bit words, so that eight are
+   made at a time. If bits are taken out one by one, compilers do not vectorise this (q6_k: 1.8 ns
+   per number). ---- */
 
 typedef uint64_t integers __attribute__((vector_size(TN_RUN)));
 
@@ -85,7 +88,7 @@ static inline uint64_t in_each_byte(unsigned char b)
     return b * UINT64_C(0x0101010101010101);
 }
 
-/* q |= bits [shift, shift+bits) of 32 bytes, moved up by `up`. */
+/* q |= bits [shift, shift+bits) of each of 32 bytes, shifted left by `up`. */
 static inline void add_bits(const unsigned char *b, int64_t shift, int bits, int up, integers *q)
 {
     integers w;
@@ -94,9 +97,9 @@ static inline void add_bits(const unsigned char *b, int64_t shift, int bits, int
     *q |= w << (uint64_t)up;
 }
 
-/* q = the lower halves of 16 bytes, then the upper ones; and if there are `fifth` bits, 4 bytes of
-   them, 16 more where bit i is set. In 8 copies of a byte of these, byte i keeps bit i; adding 127
-   sets bit 7 unless that is zero. */
+/* q = the low 4 bits of 16 bytes, then their high 4 bits. `fifth`, unless NULL, has 32 bits: where
+   bit i is set, q[i] grows by 16. For this a byte of `fifth` is copied 8 times. Of copy i only bit
+   i is kept. Adding 127 sets bit 7 of the copy unless the kept bit is 0. */
 static inline void take_halves(const unsigned char *b, const unsigned char *fifth, integers *q)
 {
     uint64_t x[2];
@@ -110,7 +113,7 @@ static inline void take_halves(const unsigned char *b, const unsigned char *fift
     }
 }
 
-/* to = (q - less) d, d for the first half of the run and another for the second */
+/* to = (q - less) d. `second` replaces d in the second half of the run. */
 static inline void times(const integers *q, int less, float d, float second, tn_real *restrict to)
 {
     signed char each[TN_RUN];
@@ -159,7 +162,7 @@ static inline void widen_q4_1(const unsigned char *b, int64_t run, int64_t n, tn
     times_plus(&q, f16_at(b), f16_at(b + 2), to);
 }
 
-/* d (2), fifth bits of q + 16 (4), the other bits (16) */
+/* d (2), fifth bits of q + 16 (4), the low 4 bits of q + 16 (16) */
 static inline void widen_q5_0(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
 {
     (void)run, (void)n;
@@ -169,7 +172,7 @@ static inline void widen_q5_0(const unsigned char *b, int64_t run, int64_t n, tn
     times(&q, 16, d, d, to);
 }
 
-/* d (2), m (2), fifth bits of q (4), the other bits (16) */
+/* d (2), m (2), fifth bits of q (4), the low 4 bits of q (16) */
 static inline void widen_q5_1(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
 {
     (void)run, (void)n;
@@ -180,9 +183,11 @@ static inline void widen_q5_1(const unsigned char *b, int64_t run, int64_t n, tn
 
 /* ---- blocks of 256 ---- */
 
-/* The beginning of q4_k and q5_k: d (2), m (2), 12 bytes that hold 6 bits of scale and 6 bits of
-   minimum for each of 8 runs. Bytes 0-3 and 4-7 are the scales and minima of runs 0-3; their upper
-   2 bits are the upper ones of runs 4-7, whose lower 4 bits are in bytes 8-11. */
+/* q4_k and q5_k begin with d (2), m (2) and 12 bytes: a scale of 6 bits and a minimum of 6 bits for
+   each of 8 runs. The low 6 bits of bytes 0-3 are the scales of runs 0-3, those of bytes 4-7 their
+   minima. For runs 4-7 the high 2 bits of the scale and of the minimum are the high 2 bits of the
+   same bytes. The low 4 bits are in bytes 8-11: of the scale in the low half, of the minimum in the
+   high half. */
 static inline void scale_and_minimum(const unsigned char *b, int64_t run, float *d, float *m)
 {
     const unsigned char *six = b + 4;
@@ -198,7 +203,8 @@ static inline void scale_and_minimum(const unsigned char *b, int64_t run, float 
     *m = f16_at(b + 2) * (float)minimum;
 }
 
-/* scales (16), q (128): 32 bytes hold an even run in their lower halves, the next in the upper */
+/* scales (16), q (128). 32 bytes hold two runs: the first in their low halves, the second in the
+   high halves. */
 static inline void widen_q4_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
 {
     (void)n;
@@ -209,7 +215,8 @@ static inline void widen_q4_k(const unsigned char *b, int64_t run, int64_t n, tn
     times_plus(&q, d, -m, to);
 }
 
-/* scales (16), fifth bits (32): bit `run` of byte i is that of number i of the run; then as q4_k */
+/* scales (16), fifth bits (32), low 4 bits of q as in q4_k (128). The fifth bit of number i of a
+   run is bit `run` of byte i. */
 static inline void widen_q5_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
 {
     (void)n;
@@ -221,9 +228,9 @@ static inline void widen_q5_k(const unsigned char *b, int64_t run, int64_t n, tn
     times_plus(&q, d, -m, to);
 }
 
-/* Lower 4 bits of q + 32 (128), upper 2 bits (64), signed scales of 16 numbers (16), d (2). Each
-   half of the block has 4 runs: 64 bytes with runs 0 and 1 in their lower halves and 2 and 3 in the
-   upper; 32 bytes with 2 bits for each of the 4 runs. */
+/* low 4 bits of q + 32 (128), high 2 bits (64), signed scales of 16 numbers each (16), d (2). Half
+   of the block is 4 runs. Their low bits are in 64 bytes: runs 0 and 1 in the low halves, runs 2
+   and 3 in the high halves. Their high bits are in 32 bytes, each with 2 bits of each run. */
 static inline void widen_q6_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
 {
     (void)n;
@@ -236,11 +243,11 @@ static inline void widen_q6_k(const unsigned char *b, int64_t run, int64_t n, tn
     times(&q, 32, d * (float)scale[0], d * (float)scale[1], to);
 }
 
-/* ---- any run of numbers ---- */
+/* ---- any range of numbers ---- */
 
 typedef void widen_run(const unsigned char *block, int64_t run, int64_t n, tn_real *to);
 
-/* `run` is known to the compiler, and becomes part of the loop. */
+/* The compiler knows the function `run` and puts it into the loop. */
 static inline __attribute__((always_inline)) void widen_runs(widen_run *run, const int64_t numbers,
                                                              const int64_t bytes,
                                                              const unsigned char *data,

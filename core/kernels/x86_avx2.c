@@ -84,7 +84,7 @@ static inline words either(words a, words b)
     return _mm256_xor_si256(a, b);
 }
 
-/* The product of the low halves. */
+/* The product of the low halves of each lane. */
 static inline words times_low(words a, words b)
 {
     return _mm256_mul_epu32(a, b);
@@ -95,13 +95,13 @@ static inline words high(words a)
     return _mm256_srli_epi64(a, 32);
 }
 
-/* The low half of a, and above it that of b. */
+/* The low half of each lane is that of a; the high half is the low half of b. */
 static inline words packed(words a, words b)
 {
     return _mm256_blend_epi32(a, _mm256_slli_epi64(b, 32), 0xaa);
 }
 
-/* Lanes 0, 2, ... of a, each with that of b beside it; and lanes 1, 3, ... */
+/* Lanes 0, 2, ... of a, each followed by the same lane of b. odd_beside: the same for 1, 3, ... */
 static inline words even_beside(words a, words b)
 {
     return _mm256_unpacklo_epi64(a, b);

@@ -83,7 +83,7 @@ static inline words either(words a, words b)
     return _mm512_xor_si512(a, b);
 }
 
-/* The product of the low halves. */
+/* The product of the low halves of each lane. */
 static inline words times_low(words a, words b)
 {
     return _mm512_mul_epu32(a, b);
@@ -94,13 +94,13 @@ static inline words high(words a)
     return _mm512_srli_epi64(a, 32);
 }
 
-/* The low half of a, and above it that of b. */
+/* The low half of each lane is that of a; the high half is the low half of b. */
 static inline words packed(words a, words b)
 {
     return _mm512_mask_blend_epi32(0xaaaa, a, _mm512_slli_epi64(b, 32));
 }
 
-/* Lanes 0, 2, ... of a, each with that of b beside it; and lanes 1, 3, ... */
+/* Lanes 0, 2, ... of a, each followed by the same lane of b. odd_beside: the same for 1, 3, ... */
 static inline words even_beside(words a, words b)
 {
     return _mm512_unpacklo_epi64(a, b);

@@ -4,7 +4,7 @@
 #ifndef TN_DOUBLE
 #include <immintrin.h>
 
-enum { WIDTH = 8, CHAINS = 12 }; /* chains hide the latency and fit the registers */
+enum { WIDTH = 8, CHAINS = 12 }; /* enough chains to hide the latency; they fit the registers */
 
 double tn_peak_avx2(int64_t rounds)
 {

@@ -4,7 +4,7 @@
 #ifndef TN_DOUBLE
 #include <immintrin.h>
 
-enum { WIDTH = 16, CHAINS = 24 }; /* chains hide the latency and fit the registers */
+enum { WIDTH = 16, CHAINS = 24 }; /* enough chains to hide the latency; they fit the registers */
 
 double tn_peak_avx512(int64_t rounds)
 {
@@ -12,7 +12,7 @@ double tn_peak_avx512(int64_t rounds)
     for (int i = 0; i < CHAINS; i++)
         sum[i] = _mm512_set1_ps((float)i);
     for (int64_t k = 0; k < rounds; k++)
-#pragma GCC unroll 24 /* gcc 12 unrolls up to 16 by itself; sums in memory: 43 % of the rate */
+#pragma GCC unroll 24 /* gcc 12 alone unrolls 16; the sums are then in memory: 43 % as fast */
         for (int i = 0; i < CHAINS; i++)
             sum[i] = _mm512_fmadd_ps(sum[i], a, b);
     for (int i = 1; i < CHAINS; i++)

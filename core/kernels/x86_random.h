@@ -1,7 +1,7 @@
-/* x86_random.h - Philox 4x32-10, see core/random.c, for many counters at a time.
-   A vector has LANES_64 lanes of 64 bits, each with a number in its low half. The content of the
-   high half does not matter. Included by the x86 files after they have named such a vector,
-   `words`, and its functions. Internal header. */
+/* x86_random.h - Philox 4x32-10 (core/random.c) for many counters at a time.
+   A vector has LANES_64 lanes of 64 bits. Each lane has a number in its low half; the content of
+   the high half does not matter. The x86 files define the vector `words` and its functions, then
+   include this file. Internal header. */
 #ifndef TN_X86_RANDOM_H
 #define TN_X86_RANDOM_H
 
@@ -31,7 +31,7 @@ static void k_random(uint64_t seed, uint64_t stream, uint32_t draw, uint64_t q, 
     enum { COUNT = 4 * LANES_64, HALF = LANES_64 / 2 };
     uint64_t first[LANES_64];
     uint32_t made[COUNT];
-    for (uint64_t l = 0; l < LANES_64; l++) /* in the order of `beside` */
+    for (uint64_t l = 0; l < LANES_64; l++) /* so that even_beside and odd_beside restore order */
         first[l] = q + l / 2 + (l & 1) * HALF;
     words counter = load_words(first);
     for (; n > 0; n -= COUNT, out += COUNT, counter = plus(counter, words_of(LANES_64))) {

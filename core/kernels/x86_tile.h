@@ -1,6 +1,6 @@
 /* x86_tile.h - the tile of a product and the packing of its panels, for a vector of WIDTH floats.
-   Included by the x86 files after they have named their vector, its functions, and how many rows
-   of 1, 2 and 3 vectors their registers hold (ROWS_1 to ROWS_3). Internal header. */
+   The x86 files define their vector, its functions, and how many rows of 1, 2 and 3 vectors their
+   registers hold (ROWS_1 to ROWS_3). Then they include this file. Internal header. */
 #ifndef TN_X86_TILE_H
 #define TN_X86_TILE_H
 
@@ -17,8 +17,8 @@ enum { TILE_COLS = 3 * WIDTH, TILE_ROWS = 8 };
 typedef struct tile_shape {
     int64_t depth;
     ptrdiff_t ars, acs, brs, start_stride, ldc;
-    bool full; /* the last vector has WIDTH columns: masked stores cost 12 cycles each on Zen */
-    mask last; /* which lanes of it are columns */
+    bool full; /* the last vector has WIDTH columns: no masked store (12 cycles each on Zen) */
+    mask last; /* the lanes of the last vector that are columns */
 } tile_shape;
 
 /* One row: c = start + s. */
@@ -36,8 +36,8 @@ ALWAYS_INLINE void finish_row(const int vectors, const tile_shape *t, const vect
     }
 }
 
-/* `rows` rows of `vectors` vectors, both known to the compiler: the sums stay in registers. C is
-   needed last but prefetched first: products take 2 to 3 % less time (Zen 3). */
+/* `rows` rows of `vectors` vectors. The compiler knows both numbers, so the sums stay in registers.
+   C is needed at the end and prefetched at the beginning: products take 2 to 3 % less time. */
 ALWAYS_INLINE void strip(const int rows, const int vectors, const tile_shape *t, const float *a,
                          const float *b, const float *start, float *c)
 {
@@ -99,7 +99,8 @@ static void tile(int64_t rows, int64_t cols, int64_t depth, const float *a, ptrd
         strips(ROWS_1, 1, rows, &t, a, b, start, c);
 }
 
-/* to[j*ts + i] = from[i*fs + j] for 8 x 8 elements: three rounds of exchanges, of 1, 2 and 4. */
+/* to[j*ts + i] = from[i*fs + j] for 8 x 8 elements. Three steps exchange elements 1, 2 and 4
+   apart. */
 static inline void turn_8x8(const float *from, ptrdiff_t fs, float *to, ptrdiff_t ts)
 {
     __m256 r[8], s[8];
@@ -134,7 +135,7 @@ static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs
             store(panel + v * WIDTH, load_some(b + v * WIDTH, m[v]));
 }
 
-/* First squares of 8 x 8, then the rest at the ends. */
+/* First all squares of 8 x 8, then the elements that are in none. */
 static void turn(int64_t rows, int64_t cols, const float *from, ptrdiff_t fs, float *to,
                  ptrdiff_t ts)
 {
