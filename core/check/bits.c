@@ -1,5 +1,5 @@
-/* bits.c - an op has the same bits on every instruction set, any number of threads, in any batch.
-   The bits also do not depend on the old content of the result's memory. */
+/* bits.c - checks what the bits of an op must not depend on.
+   These are the instruction set, the number of threads, the batch, and the old content of memory. */
 #include "core/check/check.h"
 
 #include <math.h>
@@ -8,9 +8,9 @@
 
 /* ---- instruction sets and threads ---- */
 
-/* Compares every sample on every tape with the first tape. Of large samples only `rows` rows are
-   taken, and only in the float build: the definition in plain C calls a function for each
-   multiply-add. */
+/* Compares every sample on every tape with the first tape. A large sample gets only `rows` rows,
+   and is skipped in the double build, because the plain C kernels are slow: they call a function
+   for each multiply-add. */
 static void compare_tapes(tn_checker *k, tn_tape *const tapes[], const char *const names[],
                           int64_t rows)
 {
@@ -69,7 +69,7 @@ static void same_on_any_threads(tn_checker *k)
 
 /* ---- batches ---- */
 
-/* A call whose operands have the rows [from, from + count) of those of another call. */
+/* A call with rows [from, from + count) of the operands of another call. */
 static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, int64_t count)
 {
     tn_call c = tn_call_new(all->op, s, 0, count);
@@ -83,7 +83,7 @@ static tn_call some_rows(const tn_call *all, const tn_sample *s, int64_t from, i
     return c;
 }
 
-/* Rows [from, from + count) alone have the same result, to the bit, as among all rows. */
+/* Runs rows [from, from + count) alone. Their result has the same bits as among all rows. */
 static void compare_results(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
                             const tn_numbers *want, int64_t from, int64_t count)
 {
@@ -99,8 +99,8 @@ static void compare_results(tn_checker *k, const tn_call *all, tn_tape *t, const
     tn_call_free(&c);
 }
 
-/* The same for the gradients of operands with rows. Only for the first rows, because the loss
-   weights elements of a result by their place. */
+/* The same for the gradients of operands with rows. Only the first rows can be compared: the weight
+   of an element in the loss depends on its place in the result. */
 static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, const tn_sample *s,
                               int64_t count)
 {
@@ -118,14 +118,16 @@ static void compare_gradients(tn_checker *k, const tn_call *all, tn_tape *t, con
     tn_call_free(&c);
 }
 
-/* Operand 0 has rows, and so has every operand that is the same tensor. */
+/* True if a part of the rows can run alone: dim[0] is a batch dimension in this sample, operand 0
+   is not a single row, and every operand that is the same tensor as operand 0 has rows, too. */
 static bool takes_rows(const tn_op *op, const tn_sample *s)
 {
     const bool single = op->rows & 1 && !s->in[0][1];
     return op->rows && !s->mixed && !single && !((unsigned)s->same & ~op->rows);
 }
 
-/* An op that draws random numbers counts elements from the first row on. */
+/* True if the op draws random numbers. It numbers the elements from the first row of the batch on:
+   a row has other random numbers if other rows come before it. */
 static bool draws(const tn_call *c, tn_tape *t)
 {
     tn_call other = *c;
@@ -192,7 +194,7 @@ static void written(tn_checker *k, const tn_call *c, tn_tape *t)
         ran = tn_check_numbers(k, &call, t, false, &n[i]);
     }
     if (ran)
-        tn_check_same(k, c->name, "an element is not written, or added to what memory held", &n[0],
+        tn_check_same(k, c->name, "an element is not written, or is added to old content", &n[0],
                       &n[1]);
     free(n[0].x);
     free(n[1].x);

@@ -20,7 +20,7 @@ static void fill_real(tn_tensor *a, uint64_t stream, bool positive)
         a->x[k] = positive ? (tn_real)(0.5 + fabs((double)number(stream, k))) : number(stream, k);
 }
 
-/* The first number is the largest one allowed (or -1), so that the ends of the range occur. */
+/* The first number is the largest allowed one, or -1: so the ends of the range occur. */
 static void fill_ids(tn_tensor *a, uint64_t stream, int64_t ids, bool negative)
 {
     for (int64_t k = 0; k < tn_tensor_count(a); k++) {
@@ -36,8 +36,8 @@ static bool has_rows(const tn_op *op, int i, int ndim)
     return op->rows >> i & 1 && (ndim > 1 || op->ids >> i & 1);
 }
 
-/* Does operand i take only positive numbers? An operand that is the same as operand 0
-   counts for it. */
+/* True if operand i must be positive. The rule of an operand that is the same tensor as operand 0
+   holds for operand 0, too. */
 static bool is_positive(const tn_op *op, const tn_sample *s, int i)
 {
     return op->positive >> i & 1 || (i == 0 && op->positive & (unsigned)s->same);
@@ -161,7 +161,8 @@ static int64_t gradients_count(const tn_call *c)
     return count;
 }
 
-/* Copies the gradients one after another. False, with an error on the tape: one was not written. */
+/* Copies the gradients one after another. Returns false, with an error on the tape, if one was not
+   written. */
 static bool copy_gradients(const tn_call *c, tn_tape *t, tn_real *to)
 {
     for (int i = 0; i < c->op->inputs; i++) {
@@ -176,7 +177,7 @@ static bool copy_gradients(const tn_call *c, tn_tape *t, tn_real *to)
     return true;
 }
 
-/* Room for n numbers; NULL, with an error on the tape, when memory is out. */
+/* Memory for n numbers. NULL, with an error on the tape, when memory is out. */
 static tn_real *room_for(const tn_call *c, tn_tape *t, int64_t n)
 {
     tn_real *x = malloc((size_t)(n + 1) * sizeof *x);

@@ -89,7 +89,7 @@ bool tn_check_same(tn_checker *k, const char *name, const char *what, const tn_n
 
 /* ---- what an op declares ---- */
 
-/* An operand could have a gradient, and the result is not ids. */
+/* True if an operand can have a gradient: it is real and not fixed, and the result is not ids. */
 static bool has_gradient(const tn_op *op)
 {
     const unsigned all = (1u << op->inputs) - 1, without = op->ids | op->fixed;
@@ -104,9 +104,8 @@ static bool declares(tn_checker *k)
     if (op->inputs < 1 || op->inputs > TN_MAX_INPUTS)
         tn_found(k, "%d operands; expected 1 to %d", op->inputs, TN_MAX_INPUTS);
     else if (!op->backward != !has_gradient(op))
-        tn_found(
-            k, "backward is %s; expected it where an operand can have a gradient, and there alone",
-            op->backward ? "set" : "not set");
+        tn_found(k, "backward is %s; expected it if, and only if, an operand can have a gradient",
+                 op->backward ? "set" : "not set");
     if (k->found)
         return false;
     int small = 0;
@@ -136,7 +135,7 @@ static void refuses(tn_checker *k, tn_tape *t)
     }
 }
 
-/* A fused op and its plain composition (I6). */
+/* Compares the op with its plain composition (I6). */
 static void equals_reference(tn_checker *k, const tn_call *c, tn_tape *t)
 {
     tn_numbers fused, plain;

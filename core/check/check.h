@@ -1,4 +1,5 @@
-/* check.h - a case of an op, made and compared, for the parts of tn_op_check. Internal header. */
+/* check.h - what the parts of tn_op_check share: running samples and comparing numbers.
+   Internal header. */
 #ifndef TN_CHECK_H
 #define TN_CHECK_H
 
@@ -11,8 +12,8 @@ typedef struct tn_checker { /* one check of one op */
     int found; /* how many */
 } tn_checker;
 
-/* True in a build of double. Differences are then exact enough for the last digits, and there is
-   one instruction set. */
+/* True in the double build. There differences are exact to many digits, and there is only one
+   instruction set. */
 static const bool tn_in_double = sizeof(tn_real) == sizeof(double);
 
 /* Puts the line "NAME: TEXT". */
@@ -27,17 +28,17 @@ typedef void tn_check_body(tn_checker *k, const tn_call *c, tn_tape *t);
 /* Calls body with each small sample of the op. */
 void tn_check_samples(tn_checker *k, tn_tape *t, tn_check_body *body);
 
-/* These put the first number that is not close, or not the same. False if there is one. */
+/* Put a line about the first number that is not close, or not the same. False if there is one. */
 bool tn_check_close(tn_checker *k, const char *name, const char *what, const tn_numbers *a,
                     const tn_numbers *b);
 bool tn_check_same(tn_checker *k, const char *name, const char *what, const tn_numbers *a,
                    const tn_numbers *b);
 
-/* gradient.c: backward equals differences; gradients add up and do not depend on which other
-   operands want one (I4, I5). */
+/* gradient.c: backward equals differences of forward (I4). Gradients are added, and do not depend
+   on which other operands want one (I5). */
 void tn_check_gradients(tn_checker *k);
-/* bits.c: the same bits on every instruction set, number of threads and batch (I1, I2, I3), and for
-   every old content of memory. */
+/* bits.c: results have the same bits for every number of threads (I1), instruction set (I2), batch
+   (I3) and old content of memory. */
 void tn_check_bits(tn_checker *k);
 
 #endif

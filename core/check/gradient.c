@@ -1,9 +1,10 @@
-/* gradient.c - backward against differences of forward, and how gradients add up.
+/* gradient.c - compares backward with differences of forward, and checks that gradients are added.
 
        d loss / dv  =  (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h      along a direction v
 
-   In double h is 1e-3, and both agree within 1e-6. In float a result is rounded to 6e-8 of its
-   size. The division by h makes this error larger. So h is 1/32, and 1 % plus it is allowed. */
+   In double h is 1e-3, and both must agree within 1e-6. In float the rounding error of a result is
+   6e-8 of its size, and the division by h makes it larger. So h is 1/32, and both may differ by 1 %
+   plus this error. */
 #include "core/check/check.h"
 
 #include <float.h>
@@ -22,7 +23,7 @@ static void move(const tn_call *c, const tn_real *start, const double *v, double
     }
 }
 
-/* *rounding becomes the error that the rounding of the results may have added. */
+/* The derivative along v. *rounding becomes the largest error that rounding can have caused. */
 static double difference(const tn_call *c, tn_tape *t, const tn_real *start, const double *v,
                          double *rounding)
 {
@@ -40,7 +41,8 @@ static double difference(const tn_call *c, tn_tape *t, const tn_real *start, con
 
 enum { FULL = 2000, DIRECTIONS = 50 };
 
-/* Direction i of `checks`: element i, or a random one. Returns the derivative along it. */
+/* v becomes direction i of `checks`: element i, or a random one. Returns the derivative along v by
+   the gradients g. */
 static double direction(double *v, int64_t count, int64_t i, int64_t checks, const tn_real *g)
 {
     double slope = 0;
@@ -54,7 +56,7 @@ static double direction(double *v, int64_t count, int64_t i, int64_t checks, con
     return slope;
 }
 
-/* The values of the operands, as tn_call_numbers orders gradients. */
+/* Copies the operands, in the order in which tn_call_numbers copies gradients. */
 static void copy_operands(const tn_call *c, tn_real *to)
 {
     for (int i = 0; i < c->op->inputs; i++) {

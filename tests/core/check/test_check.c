@@ -196,7 +196,7 @@ static const struct {
     { { .refusals = &misspelt[1] }, "cube: no refusal is declared", false },
     { { .shape = refuses_all }, "cube: sample 0: cube: no", false },
     { { .samples = no_samples }, "cube: no small sample", false },
-    { { .gives_ids = true }, "cube: backward is set; expected it where an operand can have a gradient, and there alone", false },
+    { { .gives_ids = true }, "cube: backward is set; expected it if, and only if, an operand can have a gradient", false },
     { { .ids = 3 }, "cube: backward is set; expected", false },
     { { .ids = 2, .fixed = 1 }, "cube: backward is set; expected", false },
     { { .fixed = 2 }, NULL, false },
