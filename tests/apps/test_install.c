@@ -124,16 +124,21 @@ static const struct {
 };
 
 /* The Makefile is the README's. */
+static void write_makefile(const char *path)
+{
+    ck_assert_int_eq(shell(&at,
+                           "sed -n '/^# Makefile/,/^```/p' '%s/README.md' | grep -v '^```'"
+                           " >%s && test $(grep -vc '^#' %s) -le 5",
+                           at.before, path, path),
+                     0);
+}
+
 START_TEST(program_of_a_user_builds)
 {
     const char *cxx = getenv("CXX");
     if (!strcmp(programs[_i].source, "cpp") && !has(cxx ? cxx : "c++"))
         return;
-    ck_assert_int_eq(shell(&at,
-                           "sed -n '/^# Makefile/,/^```/p' '%s/README.md' | grep -v '^```'"
-                           " >Makefile && test $(grep -vc '^#' Makefile) -le 5",
-                           at.before),
-                     0);
+    write_makefile("Makefile");
     char source[32];
     snprintf(source, sizeof source, "my_model.%s", programs[_i].source);
     FILE *f = fopen(source, "w");
@@ -149,6 +154,20 @@ START_TEST(program_of_a_user_builds)
                      *programs[_i].how ? 1 : 0);
     ck_assert_int_eq(shell(&at, "exec env -u MAKEFLAGS make -s clean && ! test -e my_model"), 0);
     remove(source);
+}
+END_TEST
+
+/* "Write your first model" prints what its programs print. */
+START_TEST(first_page_is_true)
+{
+    ck_assert_int_eq(shell(&at, "mkdir page"), 0);
+    write_makefile("page/Makefile");
+    ck_assert_int_eq(shell(&at,
+                           "export PKG_CONFIG_PATH=\"$PWD/to/lib/pkgconfig\""
+                           " LD_LIBRARY_PATH=\"$PWD/to/lib\"; cd page && exec env -u MAKEFLAGS"
+                           " sh '%s/tests/support/page.sh' '%s/core/README.md'",
+                           at.before, at.before),
+                     0);
 }
 END_TEST
 
@@ -228,6 +247,7 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, macros_have_the_prefix);
     tcase_add_test(c, shared_library_exports_the_headers);
     tcase_add_loop_test(c, program_of_a_user_builds, 0, sizeof programs / sizeof *programs);
+    tcase_add_test(c, first_page_is_true);
     tcase_add_test(c, examples_build_as_installed);
     tcase_add_test(c, builds_without_a_cpp_compiler);
     tcase_add_test(c, each_command_has_a_page);
