@@ -1,4 +1,4 @@
-/* apps.c - runs the program in a folder of its own. */
+/* apps.c - runs the program in a temporary folder. */
 #include "tests/support/apps.h"
 
 #include <check.h>

@@ -5,9 +5,9 @@
        place_has(&p, "out", "saved");
        place_end(&p);
 
-   The program is $BUILD/tenon (build/tenon by default). All paths are relative to the folder, which is
-   the working directory until place_end. Standard output and error of the last run are in the files
-   out and err. */
+   The program is $BUILD/tenon (build/tenon by default). All paths are relative to the folder, which
+   is the working directory until place_end. Standard output and error of the last run are in the
+   files out and err. */
 #ifndef TN_TESTS_APPS_H
 #define TN_TESTS_APPS_H
 
@@ -17,18 +17,20 @@ typedef struct place {
     char folder[64], program[1024], before[1024]; /* before: the working directory to return to */
 } place;
 
-/* A new temporary folder with a tiny model and data: m/config.json, t.txt, r.jsonl. */
+/* A new temporary folder with the config of a tiny model and data: m/config.json, t.txt,
+   r.jsonl. */
 place place_make(void);
 void place_end(place *p);
-/* Runs the program with arguments as a shell reads them. Returns its exit status. */
+/* Runs the program. A shell reads the arguments. Returns the exit status, 128 + the signal after
+   one. */
 int tenon(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Runs a shell command; $T is the program. Returns its exit status. */
 int shell(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Fails unless the file contains the text. */
 void place_has(const place *p, const char *file, const char *text);
-/* Fails unless both folders hold the same files but for logs. */
+/* Fails unless both folders hold the same files with the same bytes. log.jsonl is not compared. */
 void place_same(const place *p, const char *a, const char *b);
-/* Text of a file, to be freed. */
+/* The text of a file; "" if it cannot be opened. The caller frees it. */
 char *place_read(const char *file);
 
 #endif

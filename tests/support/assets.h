@@ -1,5 +1,5 @@
-/* assets.h - every file of a kind under $TENON_ASSETS.
-   A folder with real models and tokenizers; nothing to do when it is not set. */
+/* assets.h - visits every file with a suffix under $TENON_ASSETS.
+   This is a folder with real models and tokenizers. If it is not set, no file is visited. */
 #ifndef TN_ASSETS_H
 #define TN_ASSETS_H
 

@@ -1,4 +1,4 @@
-/* busy.c - a thread that stays inside a call of a context until it is let out. */
+/* busy.c - a thread that stays inside a call of a context until busy_end. */
 #include "tests/support/busy.h"
 #include "core/op.h"
 #include "tests/support/tests.h"

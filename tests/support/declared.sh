@@ -1,6 +1,6 @@
 #!/bin/sh
-# declared.sh - prints the functions and objects that the headers of a folder declare, as a C compiler sees
-# them: the words before "(" and before "[]", and the last word of a declaration of an object.
+# declared.sh - prints the names of the functions and objects that the headers of a folder declare.
+# The C compiler expands the macros. A name is a word before "(" or "[]", or the last word of a declaration.
 # Usage: declared.sh FOLDER
 find "$1" -name '*.h' | sed 's|.*|#include "&"|' | ${CC:-cc} -std=c11 -P -E -xc - | grep -v '^#' | tr '\n' ' ' |
     sed 's/__attribute__ *((format([^)]*)))//g; :a; s/{[^{}]*}//g; ta' | tr ';' '\n' |

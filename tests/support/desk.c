@@ -1,4 +1,4 @@
-/* desk.c - two tapes of one context and a few small tensors, for tests of the life of tensors. */
+/* desk.c - two tapes of one context and four small tensors, for tests of lifetimes. */
 #include "tests/support/desk.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* desk.h - two tapes of one context and a few small tensors, for tests of the life of tensors. */
+/* desk.h - two tapes of one context and four small tensors, for tests of lifetimes. */
 #ifndef TN_TESTS_DESK_H
 #define TN_TESTS_DESK_H
 
@@ -13,7 +13,7 @@ typedef struct desk {
 } desk;
 
 desk desk_new(void);
-void desk_free(desk *d); /* members that a test freed must be NULL */
+void desk_free(desk *d); /* a test that frees a member itself must set it to NULL */
 
 tn_tensor *desk_linear(desk *d); /* x w^T (2,2) on t */
 tn_tensor *desk_step(desk *d);   /* sum(relu(x w^T)) (1) on t */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# head.sh - prints the output that the head of an example shows below its command.
+# head.sh - prints the output that the comment at the top of an example shows below its command.
 # Usage: head.sh FILE
 awk '/build\/examples\// { shown = 1; next }
     !shown { next }

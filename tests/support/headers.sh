@@ -1,6 +1,6 @@
 #!/bin/sh
-# headers.sh - compiles each header of a folder alone and all together, in a program that has macros of
-# its own; then all once more as a C++ program includes them that takes them for C.
+# headers.sh - compiles each header of a folder alone, then all together, then all inside extern "C".
+# The program defines macros (OP, ERR, TYPE), which the headers must leave as they are.
 # Usage: headers.sh FOLDER COMPILER FLAG...
 folder=$1
 shift

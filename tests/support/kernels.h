@@ -10,7 +10,7 @@
 static const char *const isas[] = { "scalar", "avx2", "avx512" };
 enum { ISAS = sizeof isas / sizeof *isas };
 
-/* A formula of one operand alone. */
+/* The result, and the gradient, of a formula with one operand. */
 static inline void result_of(const tn_formulas *f, int64_t n, const tn_real *x, tn_real *y)
 {
     f->y(n, &(tn_elements){ .in = { x, x, x }, .dy = x }, 0, y);

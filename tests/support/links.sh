@@ -1,5 +1,5 @@
 #!/bin/sh
-# links.sh - fails where a Markdown file links to a file that is not there.
+# links.sh - fails if a Markdown file links to a file that does not exist.
 # Usage: links.sh FILE.md...
 bad=0
 for f in "$@"; do

@@ -1,4 +1,4 @@
-/* main.c - runs the tests of the one file that is linked with it, see tests.h. */
+/* main.c - runs the tests of the test file that is linked with it (tests.h). */
 #include "tests/support/tests.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 300);
     if (!tests && !tests_of_program)
-        return EXIT_FAILURE; /* a misspelt name must not pass as a file without cases */
+        return EXIT_FAILURE; /* neither is defined, perhaps because a name is misspelt */
     if (tests)
         tests(cases);
     if (tests_of_program && sizeof(tn_real) == sizeof(float))

@@ -1,8 +1,8 @@
 #!/bin/sh
-# map.sh - prints the tree with what each file says it holds; fails where a first line does not say it.
+# map.sh - prints the tree, with the first line of each file; fails if that is not "NAME - WHAT IT HOLDS.".
 # Usage: map.sh FILE...
 bad=0
-in_order() { # the files of a folder together, the folders by name
+in_order() { # sorts the files by folder, then by name
     for f in "$@"; do echo "$(dirname "$f") $f"; done | LC_ALL=C sort | cut -d ' ' -f 2
 }
 for f in $(in_order "$@"); do

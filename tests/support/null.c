@@ -1,4 +1,4 @@
-/* null.c - checks tables of calls with NULL, see null.h. */
+/* null.c - checks tables of calls with NULL (null.h). */
 #include "tests/support/null.h"
 #include "tests/support/tests.h"
 
@@ -9,8 +9,8 @@
 
 /* ---- a row ---- */
 
-/* Does the call's tn_error, or its tape if it has none, say what was wrong? True where argument
-   `null` is that itself, or there is none that could. */
+/* True if the call reported the mistake in its tn_error, or in its tape if it has no tn_error. True
+   also if it has neither, or if argument `null` is the one that would hold the report. */
 static bool is_told(const null_fixture *f, const null_call *call, int null)
 {
     int at = -1;
@@ -51,7 +51,7 @@ void null_row(const null_table *t, int i)
 
 /* ---- all rows ---- */
 
-/* The text of a header without comments, preprocessor lines, and everything between braces. */
+/* The text of a header without comments, preprocessor lines, and what is between braces. */
 static char *declarations(const char *path)
 {
     enum { ROOM = 1 << 18 };
@@ -84,7 +84,7 @@ static bool has_row(const null_table *t, const char *name)
     return false;
 }
 
-/* The next function of a text from *s on: its name and what follows "(". */
+/* Finds the next function of a text from *s on. Writes its name and its parameters. */
 static bool next_function(const char **s, char name[64], char list[1024])
 {
     char word[61];
@@ -106,7 +106,7 @@ static bool next_function(const char **s, char name[64], char list[1024])
 void null_rows_are_all(const null_table *t, const char *header)
 {
     char *text = declarations(header), name[64], list[1024];
-    const char *s = text + 1; /* behind the comment at the top */
+    const char *s = text + 1; /* next_function reads the character before s, too */
     int functions = 0, without = 0;
     while (next_function(&s, name, list)) {
         const bool lacks = strpbrk(list, "*[") && !has_row(t, name);

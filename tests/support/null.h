@@ -1,13 +1,14 @@
-/* null.h - every function of a header is called with NULL for each of its pointers.
-   A test has a table with a row for each function, in a file of its own:
+/* null.h - tables by which every function is called with NULL for each of its pointers.
+   A table is a file of its own (null.def), with a row for each function:
 
        ROW(kind, takes, function, arguments)
 
-   With these arguments the call must succeed; with NULL in the place of one of the pointers it must be
-   refused, or, where bit i of `takes` says so of argument i, succeed. `kind` is a macro or function that
-   is true when what the call returned is a refusal; NOTHING when it returns nothing that could tell.
-   A refusal must be in the tn_error or the tape among the other arguments. null_rows.h
-   reads the file with ROW as CALL and as NAME. */
+   With these arguments the call must succeed. Then each pointer in turn is replaced by NULL. If bit
+   i of `takes` is set, the call must succeed with NULL as argument i; otherwise it must refuse.
+   `kind` is a macro or a function that gets the result and returns SUCCESS or REFUSAL. NOTHING is
+   for results that cannot show this. A call that refuses must put the mistake into its tn_error, or
+   into its tape if it has no tn_error. null_rows.h includes the table with ROW defined as CALL and
+   as NAME. */
 #ifndef TN_TESTS_NULL_H
 #define TN_TESTS_NULL_H
 
@@ -16,16 +17,16 @@
 enum { NULL_MOST = 10 }; /* arguments */
 
 enum { NUMBER, POINTER, ERROR, TAPE };
-enum { SUCCESS, REFUSAL, UNKNOWN }; /* what came of a call */
+enum { SUCCESS, REFUSAL, UNKNOWN }; /* the outcome of a call */
 
 typedef struct null_call {
     const char *name;        /* of the function */
-    int argument[NULL_MOST]; /* what each is: */
+    int argument[NULL_MOST]; /* NUMBER, POINTER, ERROR or TAPE */
     unsigned takes;
     int outcome;
 } null_call;
 
-typedef struct null_fixture { /* comes first in the fixture of a test */
+typedef struct null_fixture { /* the first member of the fixture of a test */
     tn_error e;
     tn_context *c;
     tn_tape *t;
@@ -33,16 +34,16 @@ typedef struct null_fixture { /* comes first in the fixture of a test */
 
 typedef struct null_table {
     int rows;
-    const char *const *names; /* of the functions that they call */
+    const char *const *names; /* of the functions that the rows call */
     null_fixture *(*open)(void);
     void (*close)(null_fixture *f);
-    /* Calls row i, with NULL for argument `null` (-1: for none). */
+    /* Runs the call of row i, with NULL as argument `null`. -1: without NULL. */
     void (*call)(null_fixture *f, int i, int null, null_call *out);
 } null_table;
 
 void null_row(const null_table *t, int i); /* checks a row */
 void null_rows_are_all(const null_table *t,
-                       const char *header); /* each function with a pointer has one */
+                       const char *header); /* each function with a pointer has a row */
 
 /* ---- how a row is called ---- */
 
@@ -50,7 +51,8 @@ void null_rows_are_all(const null_table *t,
 #define NONE(result) ((result) == NULL ? REFUSAL : SUCCESS)
 #define ZERO(result) ((result) > 0 ? SUCCESS : REFUSAL)
 #define NOTHING(result) ((result), UNKNOWN)
-/* Defines the kind drop_WHAT: the maker's refusal is NULL; what it made is ended. */
+/* Defines the kind drop_WHAT, for functions that make an object or return NULL. It ends the
+   object. */
 #define DROP(what, type, end)                                                                      \
     static int drop_##what(type *made)                                                             \
     {                                                                                              \

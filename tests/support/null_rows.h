@@ -1,5 +1,6 @@
-/* null_rows.h - the test of the rows of a table, see null.h.
-   For the file that defines their fixture, with open and close, and NULL_ROWS, the path of the table. */
+/* null_rows.h - the test of the rows of a table (null.h).
+   A test file defines `fixture`, open_fixture, close_fixture and NULL_ROWS, the path of the table.
+   Then it includes this file. */
 #include "tests/support/null.h"
 #include "tests/support/tests.h"
 

@@ -1,11 +1,12 @@
-/* op_samples.h - what the tests of ops share: calls of their samples, a tape, tensors. */
+/* op_samples.h - what the tests of ops share: calls of samples, a tape, tensors. */
 #ifndef TN_TESTS_OPS_H
 #define TN_TESTS_OPS_H
 
 #include "core/check/call.h"
 #include "tests/support/tests.h"
 
-/* A tape of its own on two threads, and tensors with these values or, NULL, random ones. */
+/* A context with two threads, and a tape. `tensor` has the given values, or random ones if they are
+   NULL. */
 /* clang-format off */
 typedef struct bench { tn_context *c; tn_tape *t; } bench;
 /* clang-format on */

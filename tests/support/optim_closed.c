@@ -1,4 +1,4 @@
-/* optim_closed.c - starts, gradients and losses of invariance.json's problem. */
+/* optim_closed.c - weights, gradients and losses of the problem of invariance.json. */
 #include "tests/support/optim_closed.h"
 
 #include <math.h>
@@ -45,7 +45,7 @@ static void rotation(int r, square q, double from, double by)
         }
 }
 
-/* T and T^-T of this name: c<x> scaling, rot, perm, k<x> condition number x. */
+/* t = T and u = T^-T for a name (optim_closed.h). */
 static void transform(const char *name, int r, square t, square u)
 {
     square r1, r2;

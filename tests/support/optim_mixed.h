@@ -1,5 +1,5 @@
 /* optim_mixed.h - a problem of two pairs, an embedding, a norm and a bias, for every optimizer.
-   Its gradients are prescribed. variant() lists every variant of an optimizer's settings.
+   The gradients are random numbers, not those of a loss. variant() lists settings of an optimizer.
 
        char settings[TEXT];
        for (int k = 0; variant(def, k, settings); k++)
@@ -15,32 +15,36 @@
 #include "tests/support/optim_problem.h"
 
 /* clang-format off */
-typedef struct size { int64_t out, in, r; } size;   /* of the pair x; in and out exchanged: of y */
+typedef struct size { int64_t out, in, r; } size; /* of pair x; pair y exchanges in and out */
 /* clang-format on */
 typedef struct scale {
     double a, b;
-} scale; /* of lora_A and lora_B; all else: a */
+} scale; /* a: of lora_A and of weights that are no pair; b: of lora_B */
 typedef enum kind { NORMAL, ZERO_FIRST, RANK_ONE, ZERO_ROW, ZERO_COLUMN } kind;
 
 enum { WEIGHTS = 7, PAIRED = 4, TEXT = 256, VALUES = 11 };
 
-/* params and context (one thread) of p, registered in an order shuffled by a number. */
+/* Makes the weights of p, and a context with one thread. `shuffle` shuffles the order in which the
+   weights are registered; 0: no shuffling. */
 void mixed(problem *p, size s, uint64_t shuffle);
-/* Weights `first` to the last; their size is 0.3 times the scale. */
+/* The same without the weights before `first`. The numbers are normal, of size 0.3 times
+   `weights`. */
 void mixed_part(problem *p, size s, int first, uint64_t shuffle, scale weights);
-/* Gradients of step t, from 1, of size 1 times the scale. */
+/* Sets normal gradients for step t >= 1, of size 1 times s. `k` makes some of them 0 or of rank
+   1. */
 void mixed_gradients(problem *p, kind k, scale s, int t);
-/* A new optimizer, without clipping of raw gradients. */
+/* Makes a new optimizer, without clipping of the global norm. */
 void must_try(problem *p, const tn_optim_def *def, const char *settings);
-/* That, and its steps 1 to `steps`. */
+/* Calls must_try, then runs steps 1 to `steps`. */
 void run(problem *p, const tn_optim_def *def, const char *settings, int steps);
 
 /* Setting i of an optimizer: its own, then those of tn_optim_common, then NULL. */
 const tn_hyper *setting(const tn_optim_def *def, int i);
 int count_presets(const tn_optim_def *def);
-/* Number k of: nothing, the presets, every setting at each of `values`. False past the end. */
+/* Writes variant k of the settings: none, then each preset, then each setting with each of
+   `values`. False if there is no variant k. */
 bool variant(const tn_optim_def *def, int k, char text[TEXT]);
 extern const double values[VALUES];
-bool legal(const tn_optim_def *def, const char *settings);
+bool legal(const tn_optim_def *def, const char *settings); /* the optimizer takes these settings */
 
 #endif

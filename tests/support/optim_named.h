@@ -1,4 +1,4 @@
-/* optim_named.h - weights by name and shape, for what the optimizers make of names.
+/* optim_named.h - weights with given names and shapes, for rules of optimizers about names.
 
        static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias", NULL };
        static const int64_t dims[][3] = { { 2, 2, 4 }, { 2, 4, 2 }, { 1, 3 } };   rank, sides
@@ -12,11 +12,11 @@
 #include "optim/optim.h"
 
 tn_params *named(tn_context *c, const char *const names[], const int64_t dims[][3]);
-/* Of step k, for all that is trained; they depend on the names, not on their order. */
+/* Sets the gradients of step k. They depend on the names of the weights, not on their order. */
 void named_gradients(tn_params *p, int64_t k);
-/* With these settings; an error fails the test. */
+/* Makes an optimizer with these settings. An error fails the test. */
 tn_optim *named_optimizer(tn_params *p, const char *name, const char *const *set);
-/* The optimizer refuses these weights or options with this code and a text that contains `part`. */
+/* Fails unless tn_optim_new refuses, with this code and a text that contains `part`. */
 void named_refused(tn_params *p, const char *name, const tn_optim_options *o, int code,
                    const char *part);
 

@@ -1,4 +1,4 @@
-/* optim_pair.c - one step of a LoRA pair, taken apart. */
+/* optim_pair.c - the numbers of one step of a LoRA pair. */
 #include "tests/support/optim_pair.h"
 
 #include <check.h>

@@ -1,4 +1,4 @@
-/* optim_problem.c - pairs, their loss and gradients, and whole runs of them. */
+/* optim_problem.c - LoRA pairs, their loss and gradients, and steps on them. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

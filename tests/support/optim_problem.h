@@ -27,41 +27,44 @@ typedef struct problem {
 
 void problem_new(problem *p, int pairs, const pair_size *size, uint64_t shuffle);
 void problem_free(problem *p);
-/* settings: "name=value name=value". max_grad_norm as in the options. An error fails the test. */
+/* Makes an optimizer. settings: "name=value name=value". max_grad_norm as in tn_optim_options. An
+   error fails the test. */
 void problem_optimizer(problem *p, const char *name, const char *settings, double max_grad_norm);
-/* As that, returning what tn_optim_new says. */
+/* The same, but returns what tn_optim_new returns. */
 tn_optim *problem_try(problem *p, const tn_optim_def *def, const char *settings,
                       double max_grad_norm, tn_schedule schedule, tn_error *e);
 void problem_step(problem *p);
-/* Gradients of pair i for the loss 1/2 scale ||s B A - target||^2, target (out,in); returns it. */
+/* Sets the gradients of pair i for the loss scale/2 ||s B A - target||^2, target (out,in). Returns
+   the loss. */
 double problem_gradients(problem *p, int i, const double *target, double scale);
-/* B A of pair i into out (out,in). */
+/* Writes B A of pair i to out (out,in). */
 void problem_product(const problem *p, int i, double *out);
-/* This many steps of a problem of one pair on a quadratic with a minimum that is noisy. */
+/* Runs steps on a problem of one pair. The target has new noise in each step. */
 void problem_descend(problem *p, int steps);
-/* Largest difference of the products of two problems of one pair. */
+/* The largest difference of the products of two problems of one pair. */
 double problem_difference(const problem *p, const problem *q);
-/* Of all weights and of the optimizer's state. */
+/* The hash of all weights and of the optimizer's state. */
 uint64_t state_hash(const tn_params *p, tn_optim *o);
-/* The problem of the golden rows: 5 x 4, rank 2, s 1.5. */
+/* The problem of optimizers.txt: one pair (5,4) with rank 2 and s = 1.5. */
 void golden_problem(problem *p, bool zero, uint64_t shuffle);
 double golden_gradients(problem *p); /* returns the loss */
 
 /* ---- linear algebra for checks: A = lora_B (m,r), B = lora_A^T (n,r) as in the papers ---- */
 
-double limit_of(double in_double, double in_float); /* that of this build */
-/* One pair with normal factors of size 0.3; lora_B zero if asked for. */
+double limit_of(double in_double, double in_float); /* the one of the two for this build */
+/* One pair with normal factors of size 0.3. `zero`: lora_B is zero. */
 void problem_pair(problem *p, int64_t out, int64_t in, int64_t r, double s, bool zero);
-/* G (out,in) = dL/dW gives gA = s G B and gB = s G^T A. */
+/* Sets the gradients gA = s G B and gB = s G^T A of the pair, where G (out,in) = dL/dW. */
 void problem_set_gradient(problem *p, const double *g);
 double *problem_factor(const problem *p, bool a); /* A or B, in new memory */
-double normal(uint64_t stream, int64_t i);
-double *normals(int64_t n, uint64_t stream); /* in new memory */
-/* Tall x (n,r) = q rr with orthonormal columns q, by Gram and Schmidt twice. */
+double normal(uint64_t stream, int64_t i);        /* random number i of the stream */
+double *normals(int64_t n, uint64_t stream);      /* in new memory */
+/* x (n,r) = q (n,r) rr (r,r): the columns of q are orthonormal. By Gram-Schmidt, done twice. */
 void orthonormalise(int64_t n, int64_t r, const double *x, double *q, double *rr);
 /* out (n,m) = x (n,r) y (r,m), or y^T if y is (m,r). */
 void multiply(int64_t n, int64_t r, int64_t m, const double *x, const double *y, bool yt,
               double *out);
-double *projector(int64_t n, int64_t r, const double *x); /* (n,n) on x's columns, in new memory */
+/* The projector (n,n) onto the columns of x (n,r), in new memory. */
+double *projector(int64_t n, int64_t r, const double *x);
 
 #endif

@@ -98,7 +98,8 @@ double trajectory_gradients(trajectory *r, int t)
     return loss;
 }
 
-/* The limit is of weights, whose size is about 1; state may be larger. */
+/* The limit is for numbers of size 1, as weights are. Larger numbers, as in state, get a larger
+   one. */
 static void compare(trajectory *r, const char *what, int pair, int mark, int64_t n,
                     const double *got, const double *want)
 {
@@ -124,7 +125,7 @@ static void compare_weight(trajectory *r, const char *what, int pair, int mark, 
     free(want);
 }
 
-/* out (n,m) = x (n,r) y (r,m), each perhaps stored transposed. */
+/* out (n,m) = x (n,r) y (r,m). xt, yt: the operand is stored transposed. */
 static double *product(const double *x, bool xt, const double *y, bool yt, int64_t n, int64_t r,
                        int64_t m)
 {
@@ -169,7 +170,7 @@ static tn_state_block block(trajectory *r, const char *slot, const char *of)
     return b;
 }
 
-/* The same in double. */
+/* The numbers of that block. */
 static double *state(trajectory *r, const char *slot, const char *of)
 {
     tn_state_block b = block(r, slot, of);
@@ -200,7 +201,7 @@ bool trajectory_state(trajectory *r, const char *const names[3], int pair, int m
     return any;
 }
 
-/* Frees x. */
+/* Returns x y, and frees x. */
 static double *then(double *x, const double *y, bool yt, int64_t n, int64_t r, int64_t m)
 {
     double *out = product(x, false, y, yt, n, r, m);
@@ -208,9 +209,9 @@ static double *then(double *x, const double *y, bool yt, int64_t n, int64_t r, i
     return out;
 }
 
-/* LoRA-RITE's moments live in a basis that is free up to a rotation: what is compared is Q V Q^T
-   and Q M^T, with Q = old T and M T^T = d in our state. i: the factor (0: lora_A) whose moments
-   they are. */
+/* The moments of LoRA-RITE depend on a basis Q, which is determined only up to a rotation. So Q V
+   Q^T and Q M^T are compared, which do not depend on the rotation. In our state Q = old T and M T^T
+   = d. The moments are those of lora_A if i is 0, of lora_B if i is 1. */
 static bool compare_rite(trajectory *r, int pair, int mark, int i, bool port)
 {
     static const char *const theirs[2][2][4] = {
@@ -233,7 +234,7 @@ static bool compare_rite(trajectory *r, int pair, int mark, int i, bool port)
     double *d = state(r, "d", x), *old = state(r, "old", y);
     double *our_v = state(r, i ? "v.B" : "v.A", layer), *t = state(r, i ? "t.A" : "t.B", layer);
     double *our_rho = state(r, i ? "rho.B" : "rho.A", layer);
-    bool q_rows = i == 1 && !port; /* lora_A's basis lies in lora_A's layout (R,in) */
+    bool q_rows = i == 1 && !port; /* the basis of lora_A is stored as (R,in), like lora_A */
     double *our_q = product(old, i == 1, t, false, other, rank, rank);
     double *eye = calloc((size_t)(rank * rank), sizeof *eye);
     for (int64_t k = 0; k < rank; k++)

@@ -1,5 +1,5 @@
-/* optim_words.h - the settings of a reference case, translated into ours.
-   A setting that is not known fails the test: a case is not run without it.
+/* optim_words.h - translates the settings of a reference case into ours.
+   A test must fail if a setting is unknown: otherwise the case would run without it.
 
        static const word words[] = { { NULL, "wd", NULL, "weight_decay=" },
                                      { "balora", "best", "0", "" } };
@@ -11,14 +11,15 @@
 #include "optim/optim.h"
 
 typedef struct word {
-    const char *of; /* optimizer of the file; NULL: any */
+    const char *of; /* the optimizer's name in the file; NULL: any */
     const char *key;
     const char *value; /* as in the file, "1" for true, "0" for false, "null"; NULL: any */
-    const char *ours;  /* "name=": takes the value; "name=value"; "": the test says it elsewhere */
+    const char *ours;  /* "name=": with the file's value; "name=value"; "": the test sets it */
 } word;
 
-/* Appends to out the settings of def that the keys name, null leaving a default, and what the words
-   say of the other keys. Returns the first key that is neither, or NULL. */
+/* Appends our settings to out. A key that is the name of a setting of def keeps its name; with the
+   value null it is left out, so the default holds. Other keys are translated by `words`. Returns
+   the first key that is neither, or NULL. */
 const char *in_our_words(const tn_json *settings, const char *of, const tn_optim_def *def,
                          const word *words, size_t count, char *out, size_t room);
 

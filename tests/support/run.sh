@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs each test program given, two at a time, and closes with one line that counts them all.
-# Their folders lie in one that goes at the end, however a test ended.
+# Runs each given test program, two at a time. The last line counts the checks of all.
+# The temporary folders of the tests lie in one folder, which is removed at the end in any case.
 export LC_ALL=C
 log=$(mktemp -d) || exit 1
 trap 'rm -rf "$log"' EXIT
-trap 'sleep 1; exit 130' HUP INT TERM # a test's own children take a moment to end
+trap 'sleep 1; exit 130' HUP INT TERM # gives child processes of tests a moment to end
 mkdir "$log/tmp" "$log/out" || exit 1
 export TMPDIR="$log/tmp"
 for t in "$@"; do echo "$t"; done | xargs -P 2 -I{} sh -c '

@@ -1,4 +1,4 @@
-/* scratch.h - a folder for a test's files, removed at its end.
+/* scratch.h - a temporary folder for the files of a test.
 
        scratch s;
        scratch_open(&s);

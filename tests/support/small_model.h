@@ -1,4 +1,5 @@
-/* small_model.h - small models for tests of model folders. A function that fails fails the test. */
+/* small_model.h - small models for tests of model folders.
+   An error in one of these functions fails the test. */
 #ifndef TN_TESTS_SMALL_MODEL_H
 #define TN_TESTS_SMALL_MODEL_H
 
@@ -10,14 +11,15 @@
 
 tn_model *open_model(tn_context *c, const char *folder);
 tn_model *new_model(tn_context *c, const char *config); /* JSON text */
-/* Same names, and numbers as the type leaves them. */
+/* Fails unless both have the same names and the same numbers, up to the rounding of `type`. */
 void check_same(const tn_model *a, const tn_model *b, tn_file_type type);
-/* The tensors of a model as a file has them, in the order of the params. Returns how many. */
+/* Lists the tensors of a model for tn_safetensors_write, in the order of params. Returns how
+   many. */
 int64_t list_tensors(const tn_model *m, tn_entry *entries);
 void write_tensors(const char *folder, const char *name, const tn_entry *entries, int64_t n);
 
-/* A model of SMALL, the list of its tensors, which a test may change before it writes them, and a
-   folder to write them into. */
+/* A model of SMALL, the list of its tensors, and a folder to write them into. A test may change the
+   list before that. */
 typedef struct small_model {
     tn_context *c;
     tn_model *m;

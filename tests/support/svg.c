@@ -1,4 +1,4 @@
-/* svg.c - reads a picture as an XML reader does. */
+/* svg.c - reads an SVG picture as XML and checks it. */
 #include "tests/support/svg.h"
 
 #include <check.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers of a path stay inside the view box: M and L are followed by a place. */
+/* Each M and L of a path is followed by a point. All points must lie inside the view box. */
 static void check_path(const char *d, double width, double height)
 {
     for (; *d != '"'; d++) {
@@ -25,7 +25,7 @@ void check_svg(const char *s)
     double width = 0, height = 0;
     int depth = 0, elements = 0;
     for (; *s; s++) {
-        ck_assert_int_ne(*s, '>'); /* inside text it is escaped */
+        ck_assert_int_ne(*s, '>'); /* must be escaped in text */
         if (*s == '&')
             ck_assert(!strncmp(s, "&amp;", 5) || !strncmp(s, "&lt;", 4) || !strncmp(s, "&gt;", 4) ||
                       !strncmp(s, "&quot;", 6));

@@ -1,9 +1,9 @@
-/* svg.h - checks that a picture is sound XML. */
+/* svg.h - checks that an SVG picture is correct XML. */
 #ifndef TN_TESTS_SVG_H
 #define TN_TESTS_SVG_H
 
-/* Reads one document as XML: tags balanced, attributes quoted, no bare & or < in text, the places
-   of paths inside the view box. */
+/* Fails unless tags are balanced, attributes are quoted, text has no bare & or <, and the points of
+   paths lie inside the view box. */
 void check_svg(const char *s);
 
 #endif
