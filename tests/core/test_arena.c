@@ -1,5 +1,5 @@
-/* test_arena.c - the arena and the pool of gradients.
-   Pieces do not overlap; what is given back is used again. */
+/* test_arena.c - the arena, and the buffers for gradients.
+   Pieces do not overlap, and memory that is given back is used again. */
 #include "core/arena.h"
 #include "tests/support/tests.h"
 
@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Where an arena takes its memory: one range of addresses, or chunks if addresses are limited. */
+/* An arena has one range of addresses, or chunks if the addresses of the process are limited. */
 /* clang-format off */
 static const struct { const char *name; rlim_t addresses; } homes[] = {
     { "one range", RLIM_INFINITY },
@@ -17,7 +17,7 @@ static const struct { const char *name; rlim_t addresses; } homes[] = {
 };
 /* clang-format on */
 
-/* Every test runs in a process of its own, so the limit ends with it. */
+/* The limit ends with the test, because each test is a process. */
 static void limit_addresses(int home)
 {
     struct rlimit all;
@@ -73,7 +73,7 @@ START_TEST(rewinds_to_a_place)
 }
 END_TEST
 
-/* Bytes of memory that this process has. */
+/* Bytes of this process that are in memory. */
 static size_t resident(void)
 {
     long pages = 0;
@@ -84,8 +84,8 @@ static size_t resident(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* In each step the five pieces are a little larger than in the step before. All steps together take the
-   memory of one step, and the arena says how much that is. */
+/* In each step the five pieces are a little larger than in the step before. All steps together take
+   no more memory than one step, and a.most is what they take. */
 START_TEST(longer_steps_take_no_second_arena)
 {
     enum { PIECES = 5, STEPS = 8 };
@@ -178,7 +178,7 @@ void tests(TCase *c)
     int n = sizeof homes / sizeof *homes;
     tcase_add_loop_test(c, pieces_do_not_overlap, 0, n);
     tcase_add_loop_test(c, rewinds_to_a_place, 0, n);
-    if (!TESTS_SANITIZED) /* shadow memory counts as memory taken */
+    if (!TESTS_SANITIZED) /* the shadow memory of a sanitizer would be counted */
         tcase_add_loop_test(c, longer_steps_take_no_second_arena, 0, n);
     tcase_add_loop_test(c, refuses_what_no_machine_has, 0, n);
     tcase_add_test(c, buffers_come_back);

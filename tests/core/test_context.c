@@ -11,8 +11,8 @@ typedef struct side { /* what a thread works with */
     tn_context *c;
     tn_tape *t;
     tn_tensor *w;    /* (1) */
-    tn_tensor *loss; /* of w, made before */
-    int calls;       /* of a body */
+    tn_tensor *loss; /* a loss of w that was made before */
+    int calls;       /* how often a body was called */
 } side;
 
 static side side_new(tn_context *c)
@@ -84,8 +84,8 @@ static const struct { const char *name; int (*call)(side *s); const char *text; 
 };
 /* clang-format on */
 
-/* While one thread is inside a call, the call of another is refused; afterwards it works. Calls that do
-   not use the context's threads are never refused. */
+/* While one thread is inside a call, the call of another is refused; afterwards it works. Calls
+   that do not use the context's threads are never refused. */
 START_TEST(second_thread_is_refused)
 {
     for (int threads = 1; threads <= 2; threads++) {
@@ -131,8 +131,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-/* Two threads at the same time: every call that is not refused gives the right result. One thread after
-   the other: no call is refused. ThreadSanitizer checks the rest. */
+/* Two threads at the same time: every call that is not refused gives the right result. One thread
+   after the other: no call is refused. ThreadSanitizer checks the rest. */
 START_TEST(threads_together_and_in_turn)
 {
     for (int together = 0; together < 2; together++) {
@@ -191,7 +191,7 @@ START_TEST(contexts_share_frozen_weights)
 }
 END_TEST
 
-/* ---- its life ---- */
+/* ---- how long a context lives ---- */
 
 /* The context lives as long as its last tape, whether it is freed first, last or in between. */
 START_TEST(lives_as_long_as_its_tapes)

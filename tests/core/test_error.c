@@ -38,7 +38,7 @@ START_TEST(a_long_one_is_cut)
 }
 END_TEST
 
-/* However long the text before it is, the reason is complete, and a path keeps both of its ends. */
+/* If a text is too long, its reason stays complete, and a path keeps its beginning and end. */
 START_TEST(the_reason_stays)
 {
     char path[3000], other[3000], e_acute[3001];

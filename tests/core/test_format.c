@@ -1,4 +1,4 @@
-/* test_format.c - text for people: as printf, but no control character comes out of a string. */
+/* test_format.c - text for people: like printf, but control characters in strings are escaped. */
 #include "core/core.h"
 #include "tests/support/tests.h"
 
@@ -67,7 +67,7 @@ static const shown strings[] = {
     { "\033[31mred\033]0;title\007", "\\x1b[31mred\\x1b]0;title\\x07" },
     { "\x01\x1f\x7f", "\\x01\\x1f\\x7f" },
     { "\xc2\x80 \xc2\x85 \xc2\x9b" "31m \xc2\x9f \xc2\xa0", "\\u0080 \\u0085 \\u009b31m \\u009f \xc2\xa0" },
-    { "\x9b" "31m \xff \xc3", "\\x9b31m \\xff \\xc3" },      /* C1 as a byte; no UTF-8 */
+    { "\x9b" "31m \xff \xc3", "\\x9b31m \\xff \\xc3" },      /* a C1 control as a byte; bytes that are not UTF-8 */
     { "\xe0\x80\x9b \xed\xa0\x80", "\\xe0\\x80\\x9b \\xed\\xa0\\x80" }, /* overlong; a surrogate */
     { "\xe2\x80\xa8\xe2\x80\xae" "cod.exe\xe2\x81\xa6", "\\u2028\\u202ecod.exe\\u2066" },
     { "\xe2\x80\x8e\xe2\x80\x90", "\xe2\x80\x8e\xe2\x80\x90" }, /* marks of direction, a hyphen: letters */

@@ -1,4 +1,4 @@
-/* test_functions.c - exp, log, cos, erf and erfc against libm's long double, over their whole range. */
+/* test_functions.c - exp, log, cos, erf and erfc compared with libm's long double functions. */
 #include "tests/support/tests.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ START_TEST(against_long_double)
 }
 END_TEST
 
-/* Small numbers, those around the change of the formula, and those around the end at 6. */
+/* Small numbers, numbers where the formula changes, and numbers near 6, where erf becomes 1. */
 START_TEST(erf_against_long_double)
 {
     static const double at[] = { 0, 2, 6, 1e-3, 1e-300, 4 },

@@ -1,6 +1,6 @@
-/* test_gemm.c - products of random shapes against two other implementations.
-   Every layout, every ISA and several numbers of threads. The first is a chain of multiply-adds, as
-   gemm.h defines it; the second is a product in long double. */
+/* test_gemm.c - products of random shapes, compared with two other implementations.
+   The first takes the order of sums that gemm.h defines: the bits must be the same. The second
+   computes in long double. Every layout and ISA and several numbers of threads are tried. */
 #include "core/context.h"
 #include "core/gemm.h"
 #include "core/op.h"
@@ -40,7 +40,7 @@ static tn_real b_at(const tn_product *p, int64_t k, int64_t j)
     return ((const tn_real *)p->b.bytes)[k * p->b.rs + j * p->b.cs];
 }
 
-/* The definition: blocks of k from 0, each a chain of multiply-adds, added in order. */
+/* C[i][j] as gemm.h defines it: k is cut into chains of multiply-adds, which are added in order. */
 static tn_real defined(const tn_product *p, tn_real start, int64_t i, int64_t j)
 {
     int64_t block = p->acs != 1 && (p->m <= 64 || p->n <= 64) ? 256 : 384;
@@ -68,7 +68,8 @@ static void check_close(const tn_product *p, tn_real start, tn_real got, int64_t
                   (long)p->m, (long)p->n, (long)p->k, (long)i, (long)j, (double)got, sum);
 }
 
-/* A product with its operands, what C begins as, and what it must become, guards included. */
+/* A product with its operands, C before, and what C must become. Guards around C must not
+   change. */
 typedef struct example {
     tn_product p;
     tn_real *a, *b, *bias, *before, *after, *c;
@@ -117,7 +118,8 @@ static int64_t pick(const int64_t *list, int n, uint64_t index)
     return list[tn_random(11, 0, 0, index) % (uint32_t)n];
 }
 
-/* Random shape and layout number r. In most of them at most two dimensions are long. */
+/* A product with random shape and layout; r is its number. Mostly at most two dimensions are
+   long. */
 static tn_product random_product(uint64_t r)
 {
     static const int64_t some[] = { 0,  1,  1,  2,  3,  4,  5,  7,  8,  9,
@@ -177,7 +179,8 @@ static bool beyond(const tn_product *p, int64_t i, int64_t kj)
     return p->triangle == TN_A_UPPER ? kj < i + p->edge : kj > i + p->edge;
 }
 
-/* The product may skip zeros of A and unwanted elements of C. All other elements are as defined. */
+/* A product may skip zeros of A and elements of C that are not needed. All other elements have the
+   bits that gemm.h defines. */
 START_TEST(triangles)
 {
     tn_context *contexts[MAX_CONTEXTS];
@@ -212,7 +215,7 @@ START_TEST(triangles)
 }
 END_TEST
 
-/* A product whose result is known without rounding: every number is an integer. */
+/* A product of integers, whose result is exact. */
 START_TEST(matrix_of_ones)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 2 });

@@ -1,6 +1,6 @@
 /* test_gemm_types.c - products whose right operand has any type.
-   Products of random shapes, in both layouts and by every ISA and number of threads: each has the
-   bits of a product of the same numbers, which tn_widen has made tn_real before. */
+   A product must have the same bits as after tn_widen has made the operand tn_real. Shapes are
+   random; both layouts, every ISA and several numbers of threads are tried. */
 #include "core/gemm.h"
 #include "tests/support/kernels.h"
 
@@ -11,7 +11,7 @@ enum { SHAPES = 100, THREADS = 3, GUARD = 16 };
 
 static const int thread_counts[THREADS] = { 1, 2, 5 };
 
-/* A whole number below `end`, number `index` of shape r. */
+/* A random integer from 0 to end - 1: number `index` of shape r. */
 static int64_t below(int64_t end, uint64_t r, uint64_t index)
 {
     return tn_random(13, 0, 0, 16 * r + index) % (uint32_t)end;
@@ -22,8 +22,8 @@ static int64_t pick(const int64_t *list, int n, uint64_t r, uint64_t index)
     return list[below(n, r, index)];
 }
 
-/* Shape and layout number r. The dimension of B that is contiguous is whole runs, its rows (or
-   columns) are whole blocks apart. */
+/* A product with random shape and layout; r is its number. The contiguous dimension of B has whole
+   runs of 32. Its rows (or columns) are whole blocks apart. */
 static tn_product random_product(tn_dtype type, uint64_t r)
 {
     static const int64_t few[] = { 1, 1, 2, 3, 4, 8, 9, 16, 17, 33, 64, 70 };
@@ -55,7 +55,7 @@ static tn_real *reals(int64_t n, uint64_t stream)
     return x;
 }
 
-/* Zeros where the triangle says so: TN_A_LOWER and TN_A_UPPER may skip them, or not. */
+/* Makes A zero where the triangle requires it. The product may or may not skip these zeros. */
 static void clear_beyond(const tn_product *p, tn_real *a)
 {
     for (int64_t i = 0; i < p->m && p->triangle != TN_NO_TRIANGLE; i++)
@@ -64,8 +64,8 @@ static void clear_beyond(const tn_product *p, tn_real *a)
                 a[i * p->ars + k * p->acs] = 0;
 }
 
-/* Random bytes at an odd address, and what they are as tn_real. The exponents of 31 that f16 has
-   for infinity and NaN do not occur. */
+/* Random bytes at an odd address, and their numbers as tn_real. The exponent 31, which f16 has for
+   infinity and NaN, does not occur. */
 static void make_b(const tn_product *p, unsigned char **bytes, tn_real **wide)
 {
     const int64_t block = tn_dtype_block(p->b.type),

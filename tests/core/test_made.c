@@ -1,4 +1,4 @@
-/* test_made.c - the tensors of a tape: which are taken, and what a rewind gives back. */
+/* test_made.c - the tensors of a tape: which ones it accepts, and what a rewind restores. */
 #include "tests/support/desk.h"
 
 #include <stdio.h>
@@ -9,9 +9,9 @@ static tn_tensor *consumed(desk *d, tn_tensor *y)
     return tn_lora(d->t, y, d->x, d->a, d->b, 10, 0, 0, 1);
 }
 
-/* ---- tensors of another time or place ---- */
+/* ---- tensors of another step or another tape ---- */
 
-/* Each returns a tensor of one element that the tape does not take. */
+/* Each returns a tensor of one element that the tape must refuse. */
 
 static tn_tensor *reset_before(desk *d)
 {
@@ -139,7 +139,7 @@ START_TEST(stale_tensor_is_refused)
         ck_assert_str_eq(tn_tape_error(d.t), text);
         ck_assert_int_eq(tn_tape_code(d.t), TN_ESTATE);
         ck_assert(!d.w->has_grad);
-        tn_tape_reset(d.t); /* and the tape goes on */
+        tn_tape_reset(d.t); /* then the tape works again */
         ck_assert_int_eq(tn_backward(d.t, desk_step(&d)), 0);
         ck_assert(d.w->has_grad);
         desk_free(&d);
@@ -147,7 +147,8 @@ START_TEST(stale_tensor_is_refused)
 }
 END_TEST
 
-/* A kept pointer is known as stale for a whole step of the same length, for any number of tensors. */
+/* In the next step of the same length no tensor gets the address of one from the step before. So a
+   stale pointer is recognised for a whole step. */
 START_TEST(stale_for_a_whole_step)
 {
     enum { LENGTH = 300, STEPS = 5 };
@@ -164,14 +165,14 @@ START_TEST(stale_for_a_whole_step)
         memory = k == 1 ? tn_tape_memory(d.t) : memory;
         tn_tape_reset(d.t);
     }
-    ck_assert_uint_eq(tn_tape_memory(d.t), memory); /* and no step takes more */
+    ck_assert_uint_eq(tn_tape_memory(d.t), memory); /* no step takes more memory */
     desk_free(&d);
 }
 END_TEST
 
-/* ---- rewinding gives back ---- */
+/* ---- a rewind restores tensors ---- */
 
-/* Tensors older than a mark that an op after it consumes, or reads. */
+/* Each returns a tensor that is made before a mark. An op after the mark consumes or reads it. */
 
 static tn_tensor *read_before(desk *d)
 {
@@ -204,7 +205,7 @@ static tn_tensor *(*const olds[])(desk *d) = { desk_linear, read_before,       k
                                                a_view,      already_consuming, desk_input,
                                                a_weight };
 
-/* What happens between a mark and the rewind to it. */
+/* Each is what happens between a mark and the rewind to it. */
 
 static void consume_once(desk *d, tn_tensor *y)
 {
@@ -249,7 +250,8 @@ static void (*const betweens[])(desk *d,
                                                   consume_and_go_back, read_only };
 enum { OLDS = sizeof olds / sizeof *olds, BETWEENS = sizeof betweens / sizeof *betweens };
 
-/* Writes the gradients of w and b to out, after y was consumed. between may be NULL. */
+/* Calls `between`, unless it is NULL, and then consumes y. Writes the gradients of w and b to
+   out. */
 static void gradients(desk *d, tn_tensor *(*old)(desk *d), void (*between)(desk *d, tn_tensor *y),
                       tn_real out[6])
 {
@@ -281,7 +283,7 @@ START_TEST(rewind_gives_back)
 }
 END_TEST
 
-/* If there is no mark in between, lora still takes over its operand's memory. */
+/* If its operand is newer than the last mark, lora takes over the operand's memory. */
 START_TEST(newer_than_the_mark_is_consumed_in_place)
 {
     desk d = desk_new();
@@ -295,7 +297,8 @@ START_TEST(newer_than_the_mark_is_consumed_in_place)
 }
 END_TEST
 
-/* A mark from an earlier step is before everything of this step: rewinding to it forgets all. */
+/* A mark from an earlier step is older than every tensor of this step: a rewind to it forgets
+   all. */
 START_TEST(old_marks_forget_everything)
 {
     desk d = desk_new();

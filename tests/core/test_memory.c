@@ -1,6 +1,6 @@
-/* test_memory.c - what memory the process may have, by what a system says.
+/* test_memory.c - how much memory the process may use, by the files of a system.
 
-   Trees of made-up files stand in the place of /proc and /sys. */
+   Folders with made-up files replace /proc and /sys. */
 #include "core/memory.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -93,7 +93,7 @@ START_TEST(limits_of_the_process_count)
 }
 END_TEST
 
-/* Values and gradient fit alone, but not together. */
+/* The values alone would fit, and the gradient alone, but not both. */
 START_TEST(a_tensor_beyond_memory_is_not_made)
 {
     const int64_t n = (int64_t)((double)tn_memory_room() * 0.7) / (int64_t)sizeof(tn_real);

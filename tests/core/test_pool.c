@@ -1,4 +1,4 @@
-/* test_pool.c - the pool of threads: every index once, nested runs, short lives. */
+/* test_pool.c - the pool of threads: every index once, nested calls, pools that live briefly. */
 #include "core/context.h"
 #include "core/op.h"
 #include "tests/support/tests.h"
@@ -49,7 +49,7 @@ START_TEST(every_index_once)
 }
 END_TEST
 
-/* Writes without atomics. The caller must see them when the run returns. */
+/* Writes without atomics. The caller must see the numbers when tn_pool_run returns. */
 static void write_square(void *arg, int64_t i, int thread)
 {
     (void)thread;
@@ -69,7 +69,8 @@ START_TEST(results_are_seen)
 }
 END_TEST
 
-/* Every index of the outer run waits for the others. So each thread has one index, and starts a run. */
+/* Every index of the outer call waits for the others. So each thread has one index. Each then calls
+   tn_pool_run again. */
 enum { OUTER = 4 };
 
 /* clang-format off */

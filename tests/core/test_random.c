@@ -1,11 +1,11 @@
-/* test_random.c - known answers of Philox, and moments of what is drawn from it.
-   The answers are the published vectors of Random123. */
+/* test_random.c - known answers of Philox, and the moments of its distributions.
+   The answers are the published test vectors of Random123. */
 #include "tests/support/tests.h"
 
 #include <math.h>
 
-/* Known answers of Philox 4x32-10 from Random123's kat_vectors; here counter word 0 is index / 4,
-   word 1 the draw, words 2 and 3 the stream. */
+/* Known answers of Philox 4x32-10, from kat_vectors of Random123. In tn_random word 0 of the
+   counter is index / 4, word 1 the draw, words 2 and 3 the stream. */
 START_TEST(known_answers)
 {
     struct {

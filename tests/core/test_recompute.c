@@ -20,7 +20,7 @@ typedef struct model {
     double p;
 } model;
 
-/* The block, recomputed or not. */
+/* Runs the block; with tn_recompute if `again` is set. */
 static tn_tensor *run(tn_tape *t, model *m, tn_block *block, tn_tensor *x, bool again)
 {
     return again ? tn_recompute(t, block, m, x) : block(t, m, x);
@@ -40,7 +40,7 @@ static tn_tensor *residual(tn_tape *t, void *arg, tn_tensor *x)
     return tn_add(t, tn_dropout(t, h, m->p, 8), tn_mul(t, x, x));
 }
 
-/* The same weight is x and is used inside the block. */
+/* The block uses a weight that may also be its x. */
 static tn_tensor *uses_x_twice(tn_tape *t, void *arg, tn_tensor *x)
 {
     model *m = arg;
@@ -77,7 +77,8 @@ static tn_block *const blocks[] = { residual,     lora_of,    uses_x_twice, give
                                     gives_weight, consumes_x, views_x };
 enum { KINDS = sizeof blocks / sizeof *blocks };
 
-/* The loss after three blocks. result: an op comes first, so that x is a result. */
+/* The loss after three blocks. If `result` is set, the first x is a result of an op, else a
+   weight. */
 static tn_tensor *loss_of(tn_tape *t, model *m, tn_block *block, bool result)
 {
     tn_tensor *x = result ? tn_scale(t, m->w[4], 0.5) : m->w[4];
@@ -107,7 +108,7 @@ static void free_model(model *m)
         tn_tensor_free(m->w[i]);
 }
 
-/* Two micro-batches: gradients are added. Returns the sum of the losses. */
+/* Runs two micro-batches, whose gradients are added. Returns the sum of the losses. */
 static double train(tn_tape *t, model *m, tn_block *block, bool result)
 {
     double sum = 0;
@@ -131,7 +132,7 @@ static void same_gradients(const model *a, const model *b)
     }
 }
 
-/* All weights are trained, or only those of LoRA: then x wants no gradient. */
+/* First all weights are trained, then only those of LoRA. Then x wants no gradient. */
 START_TEST(gradients_are_those_without)
 {
     static const unsigned frozen[] = { 0, 1 | 2 | 16 };
@@ -166,7 +167,7 @@ static bool is_refused(void)
     return atomic_fetch_sub(&left, 1) == 0;
 }
 
-/* These replace the functions by which core/ gets memory for results and gradients. */
+/* These replace the functions that give core/ memory for results and gradients. */
 
 void *aligned_alloc(size_t alignment, size_t size)
 {

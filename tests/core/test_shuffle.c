@@ -1,4 +1,4 @@
-/* test_shuffle.c - shuffled rows: each once per epoch, every order as often, the same wherever read. */
+/* test_shuffle.c - shuffled rows: each once per epoch, in every order equally often. */
 #include "core/core.h"
 #include "tests/support/tests.h"
 
@@ -19,7 +19,7 @@ START_TEST(every_row_once_per_epoch)
             ck_assert_int_eq(seen[row]++, epoch);
             same += row == tn_shuffled_row(n, 6, epoch * n + i);
         }
-    if (n > 10) /* one row of an epoch stands, on average, where another seed has it */
+    if (n > 10) /* on average one row per epoch has the same place with another seed */
         ck_assert_int_lt(same, 20);
     free(seen);
 }
@@ -54,8 +54,8 @@ START_TEST(every_order_as_often)
 }
 END_TEST
 
-/* Neighbours in the set are not neighbours in the order: the mean distance of two rows that follow
-   each other is n / 3, as for independent places. */
+/* The mean distance of two rows that follow each other is n / 3, as for independent rows. So
+   neighbours in the set do not stay neighbours. */
 START_TEST(neighbours_are_parted)
 {
     const int64_t n = 10000;
@@ -66,7 +66,7 @@ START_TEST(neighbours_are_parted)
 }
 END_TEST
 
-/* Inputs and labels of one call belong together, over the end of an epoch too. */
+/* Inputs and labels of the same `first` belong together, also across the end of an epoch. */
 START_TEST(rows_and_labels_belong_together)
 {
     tn_context *c = tn_context_new(NULL);

@@ -1,5 +1,5 @@
-/* test_tape.c - the tape: how gradients add up, who owns what, and that the first mistake sticks.
-   Backward against derivatives by hand; what each operand may be. */
+/* test_tape.c - the tape: gradients are added, the first mistake sticks, operands are checked.
+   Gradients are compared with derivatives by hand. */
 #include "core/op.h"
 #include "tests/support/tests.h"
 
@@ -15,7 +15,7 @@ static tn_tensor *weight(int ndim, int64_t d0, int64_t d1, bool wants)
     return a;
 }
 
-/* d/da sum(a * a) = 2 a, by an operand used twice; a second backward adds the same again. */
+/* d/da sum(a * a) = 2 a, where a is both operands. A second backward adds the same again. */
 START_TEST(gradients_add_up)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
@@ -146,7 +146,8 @@ START_TEST(odd_operands_are_refused)
 }
 END_TEST
 
-/* An operand of this shape without memory of its own: shapes are checked before any value is read. */
+/* An operand of this shape without memory of its own: shapes are checked before any value is
+   read. */
 static tn_tensor *hollow(tn_tensor *a, int64_t d0, int64_t d1)
 {
     static const int32_t zeros[4];
@@ -195,7 +196,8 @@ START_TEST(results_have_sane_shapes)
 }
 END_TEST
 
-/* Steps of the same shape take no more memory, and evaluation between marks leaves nothing. */
+/* A second step of the same shape takes no more memory, and evaluation between marks leaves
+   nothing. */
 START_TEST(memory_is_used_again)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
@@ -223,7 +225,8 @@ START_TEST(memory_is_used_again)
 }
 END_TEST
 
-/* lora takes over its first operand: using that operand again is refused, a weight is copied. */
+/* lora consumes its first operand. Then the operand is refused. If it is a weight, lora copies
+   it. */
 START_TEST(consumed_operands)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
@@ -244,8 +247,8 @@ START_TEST(consumed_operands)
 }
 END_TEST
 
-/* Results whose values are still needed elsewhere, so that lora must copy them. *other becomes another
-   term of the loss, or NULL. */
+/* Each returns a result whose values are still needed elsewhere, so lora must copy it. *other
+   becomes another term of the loss, or NULL. */
 static tn_tensor *kept_by_its_op(tn_tape *t, tn_tensor *a, tn_tensor **other)
 {
     (void)other;
@@ -282,7 +285,8 @@ static tn_tensor *(*const shared[])(tn_tape *t, tn_tensor *a, tn_tensor **other)
     kept_by_its_op, kept_by_attention, used_before, seen_by_a_view, view_of_a_leaf
 };
 
-/* The loss and a's gradient, with the result itself consumed or a fresh copy of it. */
+/* Computes the loss and the gradient of a. lora consumes the result, or, if `fresh` is set, a
+   copy. */
 static double consume(tn_tape *t, int kind, bool fresh, tn_tensor *const w[4])
 {
     tn_tensor *a = w[0], *other = NULL, *y = shared[kind](t, a, &other);

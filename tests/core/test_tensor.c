@@ -1,4 +1,4 @@
-/* test_tensor.c - the caller's tensors: their types and shapes, and that no order of freeing does harm. */
+/* test_tensor.c - the caller's tensors: their types and shapes; they may be freed in any order. */
 #include "tests/support/desk.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ START_TEST(types_are_known)
 }
 END_TEST
 
-/* The text of the largest shape fits exactly into its room. */
+/* The text of the largest shape fits exactly into 64 bytes. */
 START_TEST(shapes_fit_their_room)
 {
     char text[128], after[64];
@@ -121,7 +121,7 @@ static void free_copy(desk *d)
 static void freeze_result(desk *d)
 {
     tn_tensor *y = desk_linear(d), *z = tn_add(d->t, y, d->w);
-    tn_tensor_freeze(y); /* w gets what comes past y alone */
+    tn_tensor_freeze(y); /* w gets only the gradient that does not come through y */
     ck_assert_int_eq(tn_backward(d->t, tn_sum(d->t, z)), 0);
     for (int i = 0; i < 4; i++)
         ck_assert_double_eq((double)d->w->g[i], 1);

@@ -1,6 +1,6 @@
-/* test_tensor_borrow.c - tensors whose values lie in memory of somebody else.
-   The memory is pages that cannot be written, and release takes them away: a write, or a read after
-   the release, ends the test. */
+/* test_tensor_borrow.c - tensors that borrow the memory of their values.
+   The memory is pages that cannot be written, and release unmaps them. So a write, or a read after
+   the release, ends the test with a signal. */
 #include "tests/support/op_samples.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ enum { ROWS = 3, COLS = 256 };
 typedef struct mapping {
     unsigned char *pages;
     size_t size;
-    int released; /* how often */
+    int released; /* how often release was called */
 } mapping;
 
 static void release(void *arg)
@@ -48,14 +48,14 @@ static tn_tensor *owned(tn_dtype type)
     return w;
 }
 
-/* x w^T for a weight, rows of x for ids. */
+/* x w^T if w is a weight, rows of x if it holds ids. */
 static tn_tensor *result(tn_tape *t, tn_tensor *x, tn_tensor *w)
 {
     return w->dtype == TN_I32 ? tn_embed(t, x, w) : tn_linear(t, x, w, NULL, TN_OUT_IN);
 }
 
-/* Every type, at an address that is aligned and at one that is not: the results and gradients of a
-   tensor with the same bytes. The caller frees it before backward. */
+/* For every type, at an aligned address and at one that is not: results and gradients have the bits
+   of a tensor that owns the same bytes. The caller frees the tensor before backward. */
 START_TEST(same_bits_until_the_last_user_is_gone)
 {
     const tn_dtype type = (tn_dtype)(_i / 2);
@@ -132,7 +132,7 @@ START_TEST(gradient_is_refused)
 }
 END_TEST
 
-/* An op that takes its operand's memory over takes a copy instead. */
+/* An op that consumes its operand must copy a borrowed one. */
 START_TEST(values_are_not_overwritten)
 {
     bench b = bench_new();

@@ -1,6 +1,6 @@
-/* test_types.c - element types: their values against ggml's, their sizes, and what is refused.
-   The fixture holds a row of 256 numbers, quantised to each type by ggml, and the floats that ggml
-   reads back from it. */
+/* test_types.c - element types: values compared with ggml's, sizes, and what is refused.
+   The fixture has 256 numbers, quantised to each type by ggml, and the floats that ggml reads
+   back. */
 #include "core/kernels/kernels.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/kernels.h"
@@ -22,7 +22,7 @@ static unsigned char digit(char c)
     return (unsigned char)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
-/* The row of the fixture for a type. Its bytes are at an odd address. */
+/* The numbers of the fixture for a type. The bytes are at an odd address. */
 static golden golden_of(tn_dtype type)
 {
     golden g = { 0 };
@@ -70,7 +70,7 @@ static void check_golden(tn_dtype type, const char *where, const float *want, tn
     check_same(type, where, want, found, n);
 }
 
-/* The whole row, and each run of 32 by itself. */
+/* All numbers, and each run of 32 alone. */
 START_TEST(values_are_those_of_ggml)
 {
     const tn_dtype type = (tn_dtype)_i;
@@ -92,8 +92,8 @@ START_TEST(values_are_those_of_ggml)
 }
 END_TEST
 
-/* Several blocks of random bytes; scalar is the definition. No scale is infinite or NaN (f16 exponent
-   31). */
+/* Several blocks of random bytes: every ISA gives the bits of scalar. No scale is infinite or
+   NaN. */
 START_TEST(every_isa_widens_alike)
 {
     enum { ROWS = 40 };
@@ -116,7 +116,8 @@ START_TEST(every_isa_widens_alike)
 }
 END_TEST
 
-/* All numbers of 16 bits, by their definition; odd lengths too. */
+/* All 16-bit numbers of bf16 and f16, compared with their definition, also in arrays of odd
+   length. */
 START_TEST(every_half)
 {
     for (int h = 0; h < 1 << 16; h++) {

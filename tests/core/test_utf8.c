@@ -1,5 +1,4 @@
-/* test_utf8.c - UTF-8 against the Unicode standard.
-   Its table of well-formed sequences (3-7), and every code point. */
+/* test_utf8.c - UTF-8: table 3-7 of the Unicode standard, and every code point. */
 #include "tests/support/tests.h"
 
 #include "core/utf8.h"

@@ -1,5 +1,5 @@
-/* test_check.c - tn_op_check finds what is broken in an op, and nothing in one that is right.
-   The op is y = a^2 b, b a row (C) that all rows share; each variant has one break. */
+/* test_check.c - tn_op_check finds each break of an op, and nothing in an op that is right.
+   The op is y = a^2 b, where b (C) belongs to all rows of a. Each variant breaks one thing. */
 #include "core/op.h"
 #include "tests/support/tests.h"
 
@@ -23,7 +23,7 @@ static void forward(tn_tape *t, tn_node *n)
         n->out->x[i] = a[i] * a[i] * b[i % tn_cols(n->out)];
 }
 
-/* Adds each gradient times a number: with 1 it is right. */
+/* The gradients times of_a and of_b: with 1 they are right. */
 static void back(tn_tape *t, const tn_node *n, double of_a, double of_b, bool add)
 {
     const tn_real *a = n->in[0]->x, *b = n->in[1]->x, *dy = n->out->g;
@@ -84,7 +84,7 @@ static void only_first_gradient(tn_tape *t, const tn_node *n)
                2 * n->in[0]->x[i] * n->in[1]->x[i % tn_cols(n->out)] * n->out->g[i];
 }
 
-/* The gradient of b is scaled if a wants one too. */
+/* The gradient of b is wrong unless a wants one, too. */
 static void depends_on_others(tn_tape *t, const tn_node *n)
 {
     back(t, n, 1, n->in[0]->wants_grad ? 1 : 1 + 1e-6, false);
@@ -165,7 +165,7 @@ static const tn_refusal misspelt[] = {
 };
 static const tn_sample no_samples[] = { { .in = { { 0 } } } };
 
-#ifdef TN_DEBUG /* fills memory with NaN, so that the loss shows it first */
+#ifdef TN_DEBUG /* memory is filled with NaN, so the loss is refused first */
 #define NOT_WRITTEN "backward: the loss is "
 #else
 #define NOT_WRITTEN "an element is not written"
@@ -173,9 +173,9 @@ static const tn_sample no_samples[] = { { .in = { { 0 } } } };
 
 /* clang-format off */
 static const struct {
-    tn_op op;         /* what is not set is as in the right op */
+    tn_op op;         /* members that are not set are those of the right op */
     const char *says; /* a part of a finding; NULL: nothing is found */
-    bool isas;        /* float only, and more than one instruction set */
+    bool isas;        /* found only in float, and if the CPU has a second instruction set */
 } cases[] = {
     { { .inputs = 2 }, NULL, false },
     { { .reference = reference }, NULL, false },
@@ -233,7 +233,7 @@ static void add_line(void *arg, const char *bytes, size_t n)
     }
 }
 
-/* Has this CPU more instruction sets than scalar? */
+/* True in float if this CPU has AVX2. */
 static bool has_isas(void)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .isa = "avx2" });

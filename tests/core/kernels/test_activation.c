@@ -1,7 +1,8 @@
-/* test_activation.c - gelu in both forms and silu: their stated errors, and the edges of the numbers. */
+/* test_activation.c - gelu in both forms and silu: their errors, and extreme numbers. */
 #include "tests/support/kernels.h"
 
-/* Every x in steps of a thousandth, alone and in a row: the errors that kernels.h states. */
+/* x from -13 to 13 in steps of 0.001: the relative error is at most 5e-7. An element alone has the
+   same bits as in a row. */
 START_TEST(activations_are_accurate)
 {
     enum { STEPS = 26000 };
@@ -30,7 +31,8 @@ START_TEST(activations_are_accurate)
 }
 END_TEST
 
-/* Numbers at the edges: { x, exp(x), gelu(x), gelu'(x) }, silu as gelu, where NAN says "any" unless x is NaN. */
+/* { x, exp(x), gelu(x), gelu'(x) }. silu and gelu_erf have the same values there. NAN means that
+   any result is right, unless x is NaN. */
 static const double edges[][4] = {
     { 0, 1, 0, 0.5 },
     { -INFINITY, 0, NAN, 0 },
@@ -69,13 +71,13 @@ START_TEST(edges_make_sense)
             }
             const tn_formulas *const all[] = { &k->formulas->gelu, &k->formulas->gelu_erf,
                                                &k->formulas->silu };
-            for (int a = 0; a < 3; a++) { /* at the edges they are the same */
+            for (int a = 0; a < 3; a++) { /* the three functions have the same values here */
                 result_of(all[a], 20, x, y);
                 check_edge(names[a], edges[e][0], (double)y[0], edges[e][2]);
                 check_edge(names[a], edges[e][0], (double)y[19], edges[e][2]);
                 for (int i = 0; i < 20; i++)
                     y[i] = NAN;
-                gradient_of(all[a], 20, x, one, 0, y); /* beta 0: what was there is not read */
+                gradient_of(all[a], 20, x, one, 0, y); /* beta 0: y is not read */
                 check_edge(names[a], edges[e][0], (double)y[0], edges[e][3]);
                 check_edge(names[a], edges[e][0], (double)y[19], edges[e][3]);
             }

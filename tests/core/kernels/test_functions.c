@@ -16,7 +16,7 @@ static long double softplus_by_libm(long double x)
 
 typedef struct function {
     const char *name;
-    size_t formula; /* its place in tn_formula_table */
+    size_t formula; /* its offset in tn_formula_table */
     long double (*exactly)(long double x);
     long double at[11]; /* the results for `edges` */
 } function;
@@ -58,15 +58,16 @@ static bool is_right(tn_real y, long double exactly)
 {
     if (isnan(exactly))
         return isnan(y);
-    if (isinf((tn_real)exactly)) /* rounded down, the largest number is right, too */
+    if (isinf((tn_real)exactly)) /* the largest finite number is right, too */
         return y == (tn_real)exactly || units(y, exactly) <= 2;
     return units(y, exactly) <= (sizeof(tn_real) == sizeof(float) ? 2 : 4);
 }
 
-/* Where the quotient of sigmoid alone is more than 2 units off. */
+/* Here sigmoid would be wrong by more than 2 units without the correction of its quotient. */
 static const double hard[] = { -3.44121528, -4.15434265 };
 
-/* Rows of random bits: as many numbers of each size, and NaNs; every other row is about 1. */
+/* Rows of random bits, which give numbers of every size, and NaNs. In every other row the numbers
+   are about 1 in size. */
 START_TEST(functions_are_accurate)
 {
     enum { ROW = 1000, ROWS = 400 };
@@ -109,7 +110,7 @@ START_TEST(functions_at_the_edges)
         const tn_kernels *k = tn_kernels_select(isas[isa]);
         for (int e = 0; k && e < EDGES; e++) {
             if (sizeof(tn_real) == sizeof(double) && is_far(edges[e]))
-                continue;         /* the largest and the smallest of float are none of double */
+                continue;         /* the ends of the range of float are no ends in double */
             tn_real x[20], y[20]; /* 16 in a vector, 4 after it */
             for (int i = 0; i < 20; i++)
                 x[i] = (tn_real)edges[e];

@@ -27,7 +27,7 @@ START_TEST(log_is_accurate)
             continue;
         for (int i = 0; i < 100000; i++) {
             double u = tn_random_uniform(3, 0, 0, (uint64_t)i);
-            /* every other one near 1, the rest from denormals to 3e38 */
+            /* every other number is near 1, the others are from denormal numbers to 3e38 */
             tn_real x = (tn_real)(i % 2 ? 0.5 + u : exp(-103 + 191 * u));
             long double right = logl(x);
             ck_assert_msg(fabsl(k->log(x) - right) <= 2e-7L * fabsl(right),
@@ -63,7 +63,8 @@ START_TEST(exp_is_accurate)
 }
 END_TEST
 
-/* In f32 the last x whose exp is finite, and the next. NaN is NaN whatever its other bits. */
+/* In float: the largest x whose exp is finite, and the next number. Every NaN gives NaN, whatever
+   its other bits are. */
 START_TEST(exp_ends_where_floats_do)
 {
 #ifndef TN_DOUBLE

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 1100, OFFSET = 3 }; /* the offset: vectors need not be aligned */
+enum { LONGEST = 1100, OFFSET = 3 }; /* arrays begin OFFSET numbers in: they are not aligned */
 
 static const int64_t lengths[] = { 0, 1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 47, 100, 768, LONGEST };
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
-/* What a kernel reads, and what it wrote: y, and one number. */
+/* The arrays that a kernel reads, and its results: the array y, and one number. */
 typedef struct trial {
     int64_t n;
     tn_real x[LONGEST + OFFSET], v[LONGEST + OFFSET], w[LONGEST + OFFSET], b[LONGEST + OFFSET];
@@ -27,7 +27,7 @@ static void fill(trial *t, int64_t n, double size)
     tn_fill_uniform(t->y, LONGEST + OFFSET, 2, 1, 5);
 }
 
-/* ---- one row per kernel: how it is called, and what it means ---- */
+/* ---- one row per kernel: how it is called, and what its result must be ---- */
 
 enum { MEAN_PER_MILLE = 125, RSTD = 2 };
 static const tn_real mean = (tn_real)MEAN_PER_MILLE / 1000, beta = (tn_real)0.75;
@@ -67,7 +67,7 @@ static void call_exp_in_place(const tn_kernels *k, trial *t)
     t->result = k->exp_sum(t->n, Y, mean, Y);
 }
 
-/* What element i of y must become; t->y has its old values. */
+/* The right value of element i of y. t->y has the old values. */
 static long double is_kept(const trial *t, int64_t i) { return Y[i]; }
 static long double is_exp(const trial *t, int64_t i) { return expl(X[i] - mean); }
 static long double is_axpy(const trial *t, int64_t i) { return (long double)mean * X[i] + Y[i]; }
@@ -105,7 +105,7 @@ static long double is_rms_new(const trial *t, int64_t i)
 
 static long double is_rms_back(const trial *t, int64_t i) { return (long double)beta * Y[i] + is_rms_new(t, i); }
 
-/* What element i adds to the result. */
+/* The term of element i in the result. */
 static long double adds_x(const trial *t, int64_t i) { return X[i]; }
 static long double adds_product(const trial *t, int64_t i) { return (long double)X[i] * V[i]; }
 static long double adds_square(const trial *t, int64_t i) { return powl((long double)X[i] - mean, 2); }
@@ -117,7 +117,7 @@ typedef struct kernel_case {
     long double (*element)(const trial *t, int64_t i);
     long double (*adds)(const trial *t, int64_t i); /* NULL: the result is not a sum */
     double size;                                    /* x is uniform in (-size, size) */
-    double error; /* allowed, times max(1, |x|, |right|), or, if relative, |right| */
+    double error; /* the limit, times max(1, |x|, |right|); if `relative`, times |right| */
     bool relative;
 } kernel_case;
 

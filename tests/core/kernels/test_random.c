@@ -1,6 +1,5 @@
-/* test_random.c - random numbers many at a time.
-   They have the bits of random.c on every instruction set: a seed gives the same weights and dropout as
-   in old runs. */
+/* test_random.c - random numbers, many at a time, on every instruction set.
+   They have the bits that random.c gives: so a seed always gives the same weights and dropout. */
 #include "tests/support/kernels.h"
 
 static const int64_t lengths[] = { 1, 2, 3, 4, 5, 31, 32, 33, 64, 65, 255, 256 };
@@ -9,8 +8,7 @@ enum { LENGTHS = sizeof lengths / sizeof *lengths, MOST = 256 };
 START_TEST(the_same_numbers)
 {
     const uint64_t seed = 0x299f31d0a4093822, stream = tn_stream("numbers");
-    const uint64_t starts[] = { 0, 5,
-                                0xfffffffe }; /* only the low half of a block's number counts */
+    const uint64_t starts[] = { 0, 5, 0xfffffffe }; /* q goes on at 0 after 0xffffffff */
     for (int isa = 0; isa < ISAS; isa++) {
         const tn_kernels *k = tn_kernels_select(isas[isa]);
         for (int row = 0; k && row < 3 * LENGTHS; row++) {
@@ -27,8 +25,8 @@ START_TEST(the_same_numbers)
 }
 END_TEST
 
-/* Numbers at the ends of every quarter of a circle, and where the logarithm changes its exponent,
-   come before drawn ones. */
+/* First numbers at the ends of each quarter of a circle, and where the exponent in the logarithm
+   changes. Then random ones. */
 START_TEST(uniform_and_normal)
 {
     static const uint32_t ends[] = { 0,          1,          0x3fffffff, 0x40000000, 0x7fffffff,

@@ -1,19 +1,19 @@
-/* test_elementwise.c - repeated operands against loops over NumPy's rule; where; and arrays.
-   What test_ops.c sees by samples alone is left to it. */
+/* test_elementwise.c - repeated operands against NumPy's rule; where; the functions of arrays.
+   test_ops.c checks all else by the samples of the ops. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Dimensions of two operands, ended by 0: from runs and rows of a few numbers to several blocks and
-   ranges of each. */
+/* Dimensions of two operands, ended by 0. They repeat single numbers or rows, from a few elements
+   up to several blocks and ranges. */
 static const int64_t shapes[][2][TN_MAX_NDIM + 1] = {
     { { 5 }, { 1 } },
     { { 1 }, { 2, 3 } },
     { { 7, 1 }, { 3 } },
     { { 1, 1, 1, 1 }, { 2, 1, 3 } },
-    { { 2, 1, 5 }, { 2, 1, 1 } }, /* a 1 that both have is between */
+    { { 2, 1, 5 }, { 2, 1, 1 } }, /* both have a 1 in the middle */
     { { 3000, 3 }, { 3 } },
     { { 3000, 3 }, { 3000, 1 } },
     { { 1, 1025 }, { 70, 1025 } },
@@ -26,7 +26,7 @@ static const int64_t shapes[][2][TN_MAX_NDIM + 1] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* The element that NumPy's rule gives for element i of the result. */
+/* The element of a that NumPy's rule uses for element i of the result. */
 static int64_t element_of(const tn_tensor *a, const tn_tensor *out, int64_t i)
 {
     int64_t at = 0, step = 1;
@@ -68,7 +68,7 @@ static const pair pairs[] = {
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
-/* Numbers from 0.25 to 1 and their negatives: b divides. */
+/* Numbers of size 0.25 to 1, positive and negative. None is near 0, because div divides by b. */
 static tn_tensor *operand(const int64_t dim[])
 {
     int ndim = 0;
@@ -80,8 +80,8 @@ static tn_tensor *operand(const int64_t dim[])
     return a;
 }
 
-/* The gradient of operand k, by adding up one element after another: g, and the sum of absolute
-   values, for the rounding. */
+/* The gradient of operand k, added up element by element. *size becomes the sum of the absolute
+   values, which limits the rounding error. */
 static void add_up(const pair *p, tn_tensor *const in[2], const tn_tensor *y, int k, double *g,
                    double *size)
 {
@@ -132,7 +132,7 @@ START_TEST(repeated_as_numpy_does)
 }
 END_TEST
 
-/* where takes repeated operands, too, and its condition is any integer. */
+/* where repeats its operands, too. Its condition may be any integer. */
 START_TEST(where_picks)
 {
     enum { ROWS = 3, COLS = 1500 };
@@ -161,7 +161,7 @@ START_TEST(where_picks)
 }
 END_TEST
 
-/* One tensor in both places, which passes its gradient on. */
+/* One tensor is both operands. Its gradient is passed on to the op that made it. */
 START_TEST(twice_the_same)
 {
     bench b = bench_new();
@@ -178,7 +178,7 @@ START_TEST(twice_the_same)
 }
 END_TEST
 
-/* The functions of arrays are the ops, in place as well. */
+/* The functions of arrays give the bits of the ops, also in place. */
 START_TEST(arrays_are_as_ops)
 {
     static void (*const arrays[])(const tn_context *, int64_t, const tn_real *,

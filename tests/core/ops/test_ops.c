@@ -1,13 +1,15 @@
-/* test_ops.c - every op of ops.def, over the samples it declares, by tn_op_check of the library.
+/* test_ops.c - runs tn_op_check for every op of ops.def, over the samples that it declares.
 
-   To add an op: core/ops/NAME.c has its literal and its function, core/ops.def its row, and
-   tests/core/null.def a row with a call of it; core/op.h says what each field means and what goes
-   wrong. Nothing is added here. `make test ONLY=core/ops`
-   checks it in float and, more closely, in double. A line such as
-   "NAME: sample 2: direction 7: backward 1.25, differences 0.5" names the sample, and the operand's
-   element (or a random direction, if the operands have more than 2,000). Then add to
-   test_ops_values.c what it computes by hand: differences cannot tell a wrong forward.
-   tests/core/check/test_check.c holds that tn_op_check finds what is broken. */
+   To add an op: write its literal and its function into core/ops/NAME.c, its row into core/ops.def,
+   and a row with a call of it into tests/core/null.def. core/op.h says what each field means and
+   what goes wrong. Nothing is added here. `make test ONLY=core/ops` checks the op in float and,
+   more closely, in double. A finding is a line such as
+
+       NAME: sample 2: direction 7: backward 1.25, differences 0.5
+
+   It names the sample and the element of the operands (or a random direction, if they have more
+   than 2,000 elements). Then add results computed by hand to test_ops_values.c: differences cannot
+   show that forward is wrong. tests/core/check/test_check.c tests that tn_op_check finds breaks. */
 #include "tests/support/op_samples.h"
 
 #include <string.h>

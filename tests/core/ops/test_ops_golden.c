@@ -1,6 +1,7 @@
 /* test_ops_golden.c - results and gradients of ops against those of PyTorch.
-   Each case of tests/golden/ops.json has an op, the numbers of its call, its operands, and what
-   PyTorch computed in double with the expression in "torch", where the operands are a, b, c. */
+   Each case of tests/golden/ops.json has an op, the numbers of its call, its operands, and the
+   results of PyTorch in double. "torch" is the expression that PyTorch computed; a, b, c are the
+   operands. */
 #include "tests/support/fixtures.h"
 #include "tests/support/op_samples.h"
 

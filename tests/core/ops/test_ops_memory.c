@@ -1,6 +1,6 @@
-/* test_ops_memory.c - ops take frozen weights of any type, and hold no large masks or scores.
-   Frozen weights of every type, both layouts, masks that are not stored, work that is cut into
-   ranges, and what the streamed ops never hold. */
+/* test_ops_memory.c - frozen weights of any type, and what ops must not store.
+   Also: both layouts of a weight, dropout without a mask in memory, sums that are cut into
+   ranges. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ START_TEST(half_has_its_value)
 }
 END_TEST
 
-/* Random bytes; the exponents of infinity and NaN do not occur. */
+/* A weight of random bytes, without the exponents of infinity and NaN. */
 static tn_tensor *frozen_weight(tn_dtype type, int ndim, const int64_t dim[])
 {
     tn_tensor *w = tn_tensor_new(type, ndim, dim, false);
@@ -43,8 +43,8 @@ static tn_tensor *frozen_weight(tn_dtype type, int ndim, const int64_t dim[])
     return w;
 }
 
-/* The sample with rows of operand i that are whole blocks of the type: each dimension, of any
-   operand, that is as long as such a row becomes `block` times as long. */
+/* Changes the sample so that rows of operand i are whole blocks. Every dimension of any operand
+   that is as long as such a row becomes `block` times as long. */
 static tn_sample with_blocks(tn_sample s, int i, int64_t block)
 {
     int64_t row = 0;
@@ -90,7 +90,7 @@ START_TEST(frozen_weight_gives_the_same_bits)
 }
 END_TEST
 
-/* Forward and backward of products with weights that would be 8 MB or more as tn_real. */
+/* Forward and backward of products. As tn_real each weight would take 8 MB or more. */
 START_TEST(no_weight_is_widened_as_a_whole)
 {
     enum { N = 3, C = 1024, V = 2048 };
@@ -114,7 +114,7 @@ START_TEST(no_weight_is_widened_as_a_whole)
 }
 END_TEST
 
-/* A layout is only a way to store W: the same bits for x W^T and x W, forward and backward. */
+/* The layout of W changes no bit, forward or backward: x W^T and x W are the same product. */
 START_TEST(layouts_give_the_same_bits)
 {
     enum { N = 300, IN = 400, OUT = 70 };
@@ -210,7 +210,7 @@ static double distance(const tn_real *a, const tn_real *b, int64_t count)
     return most / largest;
 }
 
-/* Enough rows for two chunks of logits, some rows without a label: equal to the plain composition. */
+/* linear_xent equals its plain composition. There are rows for two chunks; some have no label. */
 START_TEST(linear_xent_in_chunks)
 {
     enum { N = 900, V = 20000, C = 3 };
@@ -239,9 +239,9 @@ START_TEST(linear_xent_in_chunks)
 }
 END_TEST
 
-/* ---- what is not held ---- */
+/* ---- what is not stored ---- */
 
-/* 8 MB for a (T,T) of each of 2 heads in float: far more than the operands and results. */
+/* The scores (T,T) of 2 heads would take 8 MB in float: far more than the operands and results. */
 START_TEST(attention_holds_no_scores)
 {
     enum { T = 1024 };
@@ -256,7 +256,7 @@ START_TEST(attention_holds_no_scores)
 }
 END_TEST
 
-/* The logits of 1,024 rows would be 82 MB in float; a chunk is at most about 26. */
+/* The logits of 1,024 rows would take 82 MB in float. A chunk of them takes about 26 MB at most. */
 START_TEST(linear_xent_holds_no_logits)
 {
     enum { N = 1024, V = 20000 };

@@ -1,7 +1,7 @@
-/* test_ops_no_memory.c - every op while memory runs out.
-   Each allocation of its forward and backward fails once, on a system that reserves addresses and on
-   one that does not. The tape has the error, nothing leaks, and after a reset the same call gives the
-   same bits. */
+/* test_ops_no_memory.c - every op when memory runs out.
+   Each allocation of its forward and backward fails once, with an arena that reserves addresses and
+   with one that does not. The tape has the error, nothing leaks, and after a reset the same call
+   gives the same bits. */
 #include "core/gemm.h"
 #include "tests/support/op_samples.h"
 
@@ -15,14 +15,14 @@
 
 /* Allocations that still succeed. The next one fails, and those after it succeed again. */
 static atomic_long left = -1;
-static atomic_bool reserves; /* addresses without memory, which are no block */
+static atomic_bool reserves; /* the system reserves addresses without memory; this is not counted */
 
 static bool refused(void)
 {
     return atomic_fetch_sub(&left, 1) == 0;
 }
 
-/* These replace the functions by which core/ gets memory. */
+/* These replace the functions that give core/ its memory. */
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
@@ -48,8 +48,8 @@ int mprotect(void *address, size_t size, int protection)
     return (int)syscall(SYS_mprotect, address, size, protection);
 }
 
-/* Forward and backward of sum(y y). The operands are results, so that their gradients take memory too.
-   Returns 0 or the error's code. */
+/* Forward and backward of sum(y y). The operands are results of an op, so their gradients take
+   memory, too. Returns 0 or the code of the error. */
 static int run(const tn_call *c, tn_tape *t)
 {
     tn_tensor *in[TN_MAX_INPUTS];
@@ -63,7 +63,7 @@ static int run(const tn_call *c, tn_tape *t)
     return loss ? tn_backward(t, loss) : tn_tape_code(t);
 }
 
-/* Runs the call in a new context; allocation n fails. Returns false if there are at most n. */
+/* Runs the call in a new context. Allocation n fails. Returns false if there is no allocation n. */
 static bool run_without(const tn_call *c, long n, const tn_real *want, size_t bytes)
 {
     bench b = bench_new();
@@ -103,7 +103,7 @@ START_TEST(op_without_memory)
         long n = 0;
         while (run_without(&c, n, want, bytes))
             n++;
-        /* results, gradients, and the sum's temporary memory; without backward results alone */
+        /* for results, gradients and the sum's temporary memory; without backward for results */
         ck_assert_int_ge(n, op->backward ? 3 : 1);
         free(want);
         free(all.x);

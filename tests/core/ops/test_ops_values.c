@@ -1,10 +1,10 @@
-/* test_ops_values.c - the numbers that ops compute.
-   Against values by hand, also for numbers that are huge, missing or all equal. */
+/* test_ops_values.c - the numbers that ops compute, compared with results by hand.
+   Operands are also huge, NaN or all equal. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
 
-/* ---- by hand: what gradients against differences cannot tell ---- */
+/* ---- by hand: the gradient check cannot show that forward is wrong ---- */
 
 static void expect(const char *what, const tn_tensor *a, const double want[])
 {
@@ -96,7 +96,8 @@ START_TEST(plain_ops_by_hand)
 }
 END_TEST
 
-/* Position 1 is a quarter turn, position 0 none: (x, y) becomes (-y, x). The last column stays. */
+/* The angle is a quarter turn at position 1, (x, y) becomes (-y, x), and 0 at position 0. The last
+   column does not change. */
 START_TEST(rope_by_hand)
 {
     bench b = bench_new();
@@ -127,7 +128,7 @@ static double infinite(void *arg, double f)
     return f * INFINITY;
 }
 
-/* Against libm, whose last bit may differ; angles up to 200,000. */
+/* Compared with libm, for angles up to 200,000. The last bit of libm may be wrong. */
 START_TEST(rope_table_has_its_angles)
 {
     enum { POSITIONS = 200001, SIZE = 6 };
@@ -208,7 +209,7 @@ enum { WIDTH = 4 };
 
 typedef struct extreme {
     double z[WIDTH], p[WIDTH], loss;
-} extreme; /* loss: of label 0 */
+} extreme; /* `loss` is that of label 0 */
 
 static const extreme extremes[] = {
     { { 0, 0, 0, 0 }, { 0.25, 0.25, 0.25, 0.25 }, 1.3862943611198906 },
@@ -248,7 +249,7 @@ START_TEST(extreme_logits)
 }
 END_TEST
 
-/* A NaN changes all of its row and no other row. */
+/* A NaN makes all results that depend on it NaN, and no result of another row. */
 START_TEST(nan_comes_from_nan)
 {
     bench b = bench_new();
@@ -330,7 +331,7 @@ START_TEST(norm_without_variance)
 }
 END_TEST
 
-/* Scores of 1e4 and more: each query copies the value of the key with the largest score. */
+/* Scores of 1e4 and more. Each query must copy the value of the key with the largest score. */
 START_TEST(attention_of_huge_scores)
 {
     enum { T = 150 };
