@@ -1,5 +1,5 @@
-/* test_convert.c - floating types of a file against IEEE 754's definition.
-   The oracle is that definition in exact arithmetic of double. */
+/* test_convert.c - the floating types of a file, compared with the definition of IEEE 754.
+   The test computes the definition in double, where it is exact. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* clang-format off */
-typedef struct format { tn_file_type type; int bias, fraction; } format; /* fraction: its bits */
+typedef struct format { tn_file_type type; int bias, fraction; } format; /* fraction: number of bits */
 /* clang-format on */
 
 static const format formats[] = { { TN_FILE_F16, 15, 10 }, { TN_FILE_BF16, 127, 7 } };
@@ -48,7 +48,8 @@ static tn_real towards(tn_real x, double end)
                          : (tn_real)nextafter((double)x, end);
 }
 
-/* All 65536 patterns give their value, and the value gives the pattern. NaN becomes a quiet NaN. */
+/* Each of the 65536 patterns gives its value, and the value gives the pattern. NaN becomes a quiet
+   NaN. */
 START_TEST(every_pattern)
 {
     const format *f = &formats[_i];
@@ -70,8 +71,8 @@ START_TEST(every_pattern)
 }
 END_TEST
 
-/* Between two neighbours a number below the middle is rounded down, one above it up, and the middle to
-   the even neighbour. The upper neighbour of the largest number is infinity. */
+/* Between two neighbours a number below the middle is rounded down, one above it up, and the middle
+   to the even neighbour. The upper neighbour of the largest number is infinity. */
 START_TEST(rounds_to_nearest_even)
 {
     const format *f = &formats[_i];
@@ -90,7 +91,8 @@ END_TEST
 typedef struct row { tn_file_type type; double x; uint16_t bits; } row;
 /* clang-format on */
 
-/* Known numbers: half precision from its article's table, and numbers that end a range. */
+/* Known numbers: from the table of the article about half precision, and numbers at the end of a
+   range. */
 static const row rows[] = {
     { TN_FILE_F16, 1, 0x3C00 },
     { TN_FILE_F16, -2, 0xC000 },
@@ -115,7 +117,7 @@ static const row rows[] = {
     { TN_FILE_BF16, 0x1p-133, 0x0001 },
     { TN_FILE_BF16, 0x1p-149, 0x0000 },
     { TN_FILE_BF16, -0.0, 0x8000 },
-#ifdef TN_DOUBLE /* float would round these to a tie first */
+#ifdef TN_DOUBLE /* as float these would first be rounded to the middle of two neighbours */
     { TN_FILE_BF16, 0x1.0100000001p0, 0x3F81 },
     { TN_FILE_F16, 0x1.0020000001p0, 0x3C01 },
     { TN_FILE_BF16, 1e300, 0x7F80 },
@@ -155,7 +157,7 @@ START_TEST(wide_types)
 }
 END_TEST
 
-/* A row that ggml converted: our bytes are its bytes, our numbers its numbers. */
+/* Numbers that ggml converted: we must give the same bytes, and read the same numbers. */
 static void check_golden(const tn_json *golden, const char *type, const format *f)
 {
     const tn_json *of_type = tn_json_find(tn_json_find(golden, "types"), type);

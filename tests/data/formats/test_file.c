@@ -47,7 +47,7 @@ START_TEST(writes_and_reads)
 }
 END_TEST
 
-/* A name without a folder is in the working directory, which is flushed too. */
+/* A name without a folder is in the working directory. This is flushed to the disk, too. */
 START_TEST(writes_into_the_current_folder)
 {
     scratch s;
@@ -60,8 +60,8 @@ START_TEST(writes_into_the_current_folder)
 }
 END_TEST
 
-/* A file that an interrupted save left does not prevent a save, even if it is longer. A file of any
-   other name stays. */
+/* An interrupted save may leave a temporary file. It does not prevent the next save, even if it is
+   longer. A file with any other name stays. */
 START_TEST(overwrites_what_a_save_left)
 {
     scratch s;
@@ -175,7 +175,8 @@ START_TEST(refuses_a_folder_without_permission)
 }
 END_TEST
 
-/* Links are neither replaced nor followed: not at the target, not at the temporary name. */
+/* A link is neither replaced nor followed, whether it has the name of the file or the temporary
+   name. */
 START_TEST(refuses_links)
 {
     scratch s;
@@ -221,7 +222,7 @@ START_TEST(full_disk_leaves_the_old_file)
 }
 END_TEST
 
-/* A quota in the middle: the first write is short, the second fails. */
+/* A limit of the file size: the first write is short, the second fails. */
 START_TEST(short_write_leaves_the_old_file)
 {
     scratch s;
@@ -283,8 +284,8 @@ START_TEST(folders)
 /* clang-format off */
 END_TEST
 
-/* Marks at the beginning of a text: that of UTF-8 is dropped, others are refused, a part of one is
-   text. */
+/* Byte order marks at the beginning of a text. That of UTF-8 is dropped, others are refused. A part
+   of a mark is text. */
 static const struct mark { const char *bytes, *left, *error; size_t n; } marks[] = {
     { "\xEF\xBB\xBF" "ab", "ab", NULL, 5 },
     { "\xEF\xBB\xBF", "", NULL, 3 },

@@ -1,4 +1,4 @@
-/* test_folder.c - a folder is removed when it holds files of the given names alone. */
+/* test_folder.c - a folder is removed only if all its files have given names. */
 #include "tests/support/tests.h"
 
 #include "data/formats/folder.h"
@@ -11,7 +11,7 @@
 
 static const char *const names[] = { "a", "b.json", NULL };
 
-/* The files in the folder x ("/": x is a link to the folder y), and the name that is reported. */
+/* The files in the folder x, and the name that is reported. "/": x is a link to the folder y. */
 /* clang-format off */
 typedef struct row { const char *files[3], *links[2], *folder, *other; bool removed; } row;
 /* clang-format on */
@@ -78,7 +78,7 @@ START_TEST(lists_in_order)
     }
     const int at = tn_folder_open(AT_FDCWD, s.folder);
     for (int round = 0; round < 2;
-         round++) { /* the descriptor's position in the list does not matter */
+         round++) { /* the list does not depend on where the descriptor stands */
         char **all = tn_folder_names(at, s.folder, &e);
         ck_assert_ptr_nonnull(all);
         for (int i = 0; i < 100; i++) {

@@ -1,4 +1,4 @@
-/* test_hash.c - the hashes are the ones that are described, and see what changes. */
+/* test_hash.c - the hashes are those of their descriptions, and every change changes them. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -15,14 +15,15 @@ START_TEST(short_hash)
 }
 END_TEST
 
-/* Values of a Python program that follows the description. They are in files, and must not change. */
+/* Values of a Python program that follows the description. Files hold such hashes: they must not
+   change. */
 START_TEST(bulk_hash)
 {
     unsigned char bytes[1001];
     ck_assert_uint_eq(tn_hash_bulk("", 0, 0), 0xb74f99cd060cc25eu);
     ck_assert_uint_eq(tn_hash_bulk("\0", 1, 0), 0x3d8a36e639a28963u);
     ck_assert_uint_eq(tn_hash_bulk("foobar", 6, 0), 0xd9fbb6d1b00a58e4u);
-    for (int shift = 0; shift < 2; shift++) { /* whatever the alignment */
+    for (int shift = 0; shift < 2; shift++) { /* aligned and not */
         for (int i = 0; i < 1000; i++)
             bytes[i + shift] = (unsigned char)(i * i % 251);
         ck_assert_uint_eq(tn_hash_bulk(bytes + shift, 1000, 7), 0x7fa4bb98be435b6cu);
@@ -30,7 +31,7 @@ START_TEST(bulk_hash)
 }
 END_TEST
 
-/* One bit or two bits change, at any places: signs of weights change in pairs. */
+/* One or two bits change, at any places. (Two weights may change their sign together.) */
 START_TEST(bulk_hash_sees_two_bits)
 {
     enum { BITS = 8 * 200 };

@@ -1,4 +1,4 @@
-/* test_json.c - what the parser accepts and refuses, and the place of a fault that it reports. */
+/* test_json.c - what the parser accepts and refuses, and the place that it reports. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -13,7 +13,7 @@ static const tn_json *parse(const char *text, tn_error *e)
     return tn_json_parse(text, strlen(text), "a.json", 0, e);
 }
 
-/* ---- documents and other texts; `error` NULL: it is a document ---- */
+/* ---- texts that are JSON documents (`error` NULL), and texts that are not ---- */
 
 typedef struct row {
     const char *text, *error;
@@ -85,7 +85,7 @@ static const row rows[] = {
     { "\"\\u12G4\"", "expected four hexadecimal digits" },
     { "\"\\u", "expected four hexadecimal digits" },
     { "'a'", "found ''' at column 1; expected a value" },
-    /* surrogates: both or neither */
+    /* surrogates: both halves or none */
     { "\"\\ud83d\\ude00\"", NULL },
     { "\"\\uD83D\\uDE00\"", NULL },
     { "\"\\ud83d\"", "found half of a surrogate pair at column 2; expected both" },
@@ -104,7 +104,7 @@ static const row rows[] = {
     { "\"\xF4\x90\x80\x80\"", "expected UTF-8" },
     { "\"\xE2\x82", "expected UTF-8" },
     { "{\"\xFF\":1}", "expected UTF-8" },
-    /* keys: once, compared unescaped, within their object */
+    /* keys: each only once in its object; escapes are decoded before keys are compared */
     { "{\"a\":1,\"b\":2}", NULL },
     { "{\"a\":{\"a\":1},\"b\":{\"a\":2}}", NULL },
     { "{\"a\":1,\"A\":2,\"\":3,\" \":4,\"aa\":5}", NULL },
@@ -243,7 +243,8 @@ START_TEST(depth)
 }
 END_TEST
 
-/* 300,000 members whose keys share a long beginning, the last one twice or not. */
+/* 300,000 members whose keys have the same long beginning. If `twice` is set, the last key is there
+   twice. */
 START_TEST(many_members)
 {
     for (int twice = 0; twice < 2; twice++) {
@@ -267,7 +268,7 @@ START_TEST(many_members)
 }
 END_TEST
 
-/* The memory for values has a limit for any text. */
+/* The memory for the values of a text is limited. */
 START_TEST(too_many_values)
 {
     tn_error e = { 0 };

@@ -1,4 +1,4 @@
-/* test_json_get.c - typed getters over a parsed document. */
+/* test_json_get.c - the functions that get members of a type from a parsed document. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -14,7 +14,7 @@ static const char text[] =
 
 typedef enum getter { INT, REAL, BOOLEAN, STRING } getter;
 
-/* value: what the getter gives, as text; error: its message if it gives none. */
+/* value: the result, as text; error: the message if there is no result. */
 /* clang-format off */
 typedef struct row { getter get; const char *key, *value, *error; } row;
 /* clang-format on */
@@ -125,7 +125,8 @@ START_TEST(finds)
 }
 END_TEST
 
-/* The place of an error: the pointer of RFC 6901, and the line if the text is one line of a file. */
+/* A message names the place: a pointer as in RFC 6901, and the line if the text is a line of a
+   file. */
 START_TEST(says_where)
 {
     tn_error e = { 0 };
@@ -158,7 +159,8 @@ START_TEST(long_strings)
 }
 END_TEST
 
-/* A key that is longer than a message, with a line break, leaves one line and room for the reason. */
+/* A key that is longer than a message and has a line break: the message is one line, with the
+   reason. */
 START_TEST(long_keys)
 {
     tn_error e = { 0 };

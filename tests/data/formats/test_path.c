@@ -1,4 +1,4 @@
-/* test_path.c - a path is absent only if the system says so; other errors make it unreadable. */
+/* test_path.c - a path is absent only if the system says so; after other errors it is unreadable. */
 #include "tests/support/tests.h"
 
 #include "tests/support/fixtures.h"
@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Replaces the system's function. It fails as the test asks, first so many times with EINTR. */
+/* fstatat replaces the system's function. It fails `interrupts` times with EINTR, then with the
+   error stat_fails, if that is not 0. */
 static int stat_fails, interrupts;
 
 int fstatat(int at, const char *path, struct stat *st, int flags)
@@ -106,8 +107,8 @@ START_TEST(a_signal_is_no_absence)
 }
 END_TEST
 
-/* The files of a run move up into their folder: those that still wait are the newest. A file that cannot
-   be read is not skipped. */
+/* A run is first written into .tenon-new, and then its files are moved up. A file that is still
+   there is newer than one that was moved. A file that cannot be read is not skipped. */
 START_TEST(what_waits_is_the_newest)
 {
     char *folder = temporary(), *waits = tn_path_join(folder, ".tenon-new"), *path;

@@ -1,4 +1,4 @@
-/* test_safetensors.c - reading safetensors: good files, and each way to be wrong. */
+/* test_safetensors.c - reading safetensors: good files, and files with one fault each. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Writes a file: the length of the header, the header, zeros as data. Opens it. */
+/* Writes a file and opens it. It has the length of the header, the header, and zeros as data. */
 static tn_safetensors *open_made(scratch *s, const char *header, size_t data, tn_error *e)
 {
     uint64_t n = strlen(header);
@@ -29,7 +29,7 @@ static void says(const tn_error *e, const scratch *s, const char *what)
     ck_assert_msg(strstr(e->text, what) != NULL, "\"%s\" does not say \"%s\"", e->text, what);
 }
 
-/* ---- headers: each row is the good one with one change; error NULL: it is good too ---- */
+/* ---- headers: each row is a good header with one change. error NULL: it is still good ---- */
 
 #define A "\"a\":{\"dtype\":\"I32\",\"shape\":[2,2],\"data_offsets\":[0,16]}"
 #define B "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[16,19]}"
@@ -98,7 +98,7 @@ static const row rows[] = {
     { A_WITH("\"I32\"", "[\"2\",2]", "[0,16]"), 19, "/a/shape/0 is the string \"2\", expected an integer" },
     { A_WITH("\"I32\"", "[[2],2]", "[0,16]"), 19, "/a/shape/0 is an array, expected an integer" },
     { A_WITH("\"I32\"", "4", "[0,16]"), 19, "/a/shape is a number, expected an array" },
-    /* types: the size of a known type is checked, that of an unknown type is believed */
+    /* types: the size of a known type is checked, the size of an unknown type is not */
     { A_WITH("\"U64\"", "[2]", "[0,16]"), 19, NULL },
     { A_WITH("\"U64\"", "[4]", "[0,16]"), 19, "expected 4 x U64" },
     { A_WITH("\"F4\"", "[32]", "[0,16]"), 19, NULL },
@@ -241,7 +241,8 @@ START_TEST(golden_bytes)
 }
 END_TEST
 
-/* Names of any characters, the order of the data, scalars, empty tensors, metadata. */
+/* Names with any characters, tensors in the order of their data, scalars, empty tensors,
+   metadata. */
 START_TEST(entries)
 {
     static const char header[] =
@@ -273,7 +274,8 @@ START_TEST(entries)
 }
 END_TEST
 
-/* Numbers at odd addresses, from every type that is read; the others are refused by name. */
+/* Numbers at odd addresses, of every type that can be read. Other types are refused by their
+   names. */
 START_TEST(numbers)
 {
     static const struct {

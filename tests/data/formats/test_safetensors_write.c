@@ -1,4 +1,4 @@
-/* test_safetensors_write.c - writing safetensors: the bytes of the format's own library. */
+/* test_safetensors_write.c - writing safetensors: the same bytes as the library of the format. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -13,7 +13,7 @@ static const tn_real six[] = { 0, 1, 2, 3, 4, 5 };
 
 #define SIX "\0\0\0\0\0\0\x80?\0\0\0@\0\0@@\0\0\x80@\0\0\xA0@"
 
-/* ---- the bytes that the format's own library writes, from its tests ---- */
+/* ---- the bytes that the library of the format writes; they are from its tests ---- */
 
 typedef struct golden_row {
     int64_t n;
@@ -66,7 +66,8 @@ START_TEST(golden_bytes)
 }
 END_TEST
 
-/* The library orders by its list of types, then by the bytes of the name. */
+/* The library orders tensors by type, in the order of its list of types, then by the bytes of the
+   name. */
 START_TEST(order)
 {
     static const tn_file_type types[] = { TN_FILE_BOOL, TN_FILE_U8,   TN_FILE_I8,  TN_FILE_I16,
@@ -143,7 +144,7 @@ START_TEST(converts)
 }
 END_TEST
 
-/* Save, load, save: the same bytes, and the second save may replace the file it reads from. */
+/* Save, load, save gives the same bytes. The second save replaces the file from which it reads. */
 START_TEST(round_trip)
 {
     static const char *const metadata[] = { "format", "pt", "a \"\n\xC3\xA9", "", NULL };
@@ -260,7 +261,7 @@ START_TEST(reports_what_the_system_refuses)
 }
 END_TEST
 
-/* What we save from a real file holds the same tensors. */
+/* A real file that is read and saved holds the same tensors. */
 static void saves_again(const char *path)
 {
     scratch s;

@@ -1,4 +1,4 @@
-/* test_text.c - texts that grow, also without memory. */
+/* test_text.c - texts that grow, also when memory is out. */
 #include "tests/support/tests.h"
 
 #include "data/data.h"
@@ -52,7 +52,7 @@ END_TEST
 START_TEST(nearest)
 {
     static const char *const names[] = { "adam", "ADAMW", "lora_rite", NULL, "Adam" };
-    ck_assert_str_eq(tn_nearest("adamW", names, 5), "ADAMW"); /* no letter apart, adam one */
+    ck_assert_str_eq(tn_nearest("adamW", names, 5), "ADAMW"); /* case does not count */
     ck_assert_str_eq(tn_nearest("LORA-RITE", names, 5), "lora_rite");
     ck_assert_str_eq(tn_nearest("adim", names, 5), "adam");
     ck_assert_ptr_null(tn_nearest("sgd", names, 5));
@@ -72,7 +72,7 @@ START_TEST(lack_of_memory_sticks)
 }
 END_TEST
 
-/* A text that lost a part because memory was out is never given out. */
+/* A text of which a part is missing, because memory was out, is never returned. */
 START_TEST(a_cut_text_is_refused)
 {
     tn_error e = { 0 };

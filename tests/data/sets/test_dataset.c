@@ -1,4 +1,4 @@
-/* test_dataset.c - texts: what is read and refused, and the memory they take. */
+/* test_dataset.c - data sets of a text: what is read and refused, and the memory that they take. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -40,9 +40,10 @@ START_TEST(windows)
     tn_dataset_ids(t.d, 1, 2, 2, ids);
     ck_assert(ids[0] == '5' && ids[1] == '6');
     close_set(&t);
-    open_text(&t, "012345678", 0, 1, (tn_data_options){ .max_length = 3 }); /* one token less */
+    open_text(&t, "012345678", 0, 1,
+              (tn_data_options){ .max_length = 3 }); /* one token too few for a third window */
     f = tn_dataset_facts(t.d);
-    ck_assert(f.records == 2 && f.left == 2); /* of 8 that are predicted, 6 */
+    ck_assert(f.records == 2 && f.left == 2); /* 8 tokens could be predicted, 6 are */
     close_set(&t);
     open_text(&t, "012", 0, 1, (tn_data_options){ .max_length = 3 });
     ck_assert_ptr_nonnull(strstr(t.e.text, "a.txt: a text of 3 tokens; expected at least 4"));
@@ -60,7 +61,8 @@ START_TEST(fractions)
                                  "ab\xE2\x82\xAC\xF0\x9F\x99\x82"
                                  "cd\xC3\xA9\xE2\x82\xAC"
                                  "efgh";
-    const char *text = marked + 3, *whole = _i % 2 ? marked : text; /* a mark changes nothing */
+    const char *text = marked + 3,
+               *whole = _i % 2 ? marked : text; /* a byte order mark changes nothing */
     const tn_data_options o = { .max_length = 2 };
     const double at = 0.25 + _i / 2 / 40.0;
     set a, b;
@@ -151,7 +153,7 @@ START_TEST(odd_texts)
 }
 END_TEST
 
-/* A text that is read in several pieces. A character lies across each border that a piece can have. */
+/* A text that is read in several pieces. Wherever a piece may end, it ends inside a character. */
 START_TEST(long_text)
 {
     enum { SIZE = 5 << 20, PART = 1000 };
@@ -188,7 +190,7 @@ static int64_t peak(void)
     return use.ru_maxrss * INT64_C(1024);
 }
 
-/* The memory is twice the file, and a little more. */
+/* A data set takes twice the size of the file, and a little more. */
 START_TEST(memory)
 {
     enum { SIZE = 16 << 20, LINE = 256, SLACK = 6 << 20 };
@@ -258,7 +260,7 @@ void tests(TCase *c)
     tcase_add_test(c, short_texts);
     tcase_add_loop_test(c, odd_texts, 0, sizeof odds / sizeof *odds);
     tcase_add_test(c, long_text);
-#ifndef TN_DEBUG /* sanitizers keep what was freed */
+#ifndef TN_DEBUG /* sanitizers keep freed memory */
     tcase_add_loop_test(c, memory, 0, 2);
 #endif
     tcase_add_loop_test(c, vocabulary, 0, 2);

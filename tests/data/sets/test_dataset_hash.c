@@ -1,11 +1,11 @@
-/* test_dataset_hash.c - the hashes of data sets and tokenizers see all that a run depends on. */
+/* test_dataset_hash.c - hashes of data sets and tokenizers depend on all that a run depends on. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
 
 #include <string.h>
 
-/* Hash of the first so many records of a file with this name and text. */
+/* The hash of the first `records` records of a file with this name and text; 0: of all records. */
 static uint64_t hash_of(const char *name, const char *text, int64_t width, bool no_mask,
                         int64_t records)
 {
@@ -34,7 +34,7 @@ typedef struct row { const char *name, *text; int64_t width; bool no_mask; } row
 
 static const row rows[] = {
     { "a.txt", "0123456789", 3, false },
-    { "a.txt", "0123456780", 3, false },  /* behind the last whole window, but drawn from */
+    { "a.txt", "0123456780", 3, false },  /* after the last window, but used */
     { "a.txt", "01234567890", 3, false }, /* longer, by less than a window */
     { "a.txt", "1123456789", 3, false },
     { "a.txt", "0123456789", 4, false },

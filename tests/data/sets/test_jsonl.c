@@ -1,5 +1,5 @@
-/* test_jsonl.c - the reader of JSONL: what a line holds, however it ends.
-   What is refused is in test_dataset.c, which reads through it. */
+/* test_jsonl.c - the reader of JSONL: the records of lines, and how lines may end.
+   test_records.c has the lines that are refused. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -13,18 +13,18 @@ typedef struct wanted {
 /* clang-format off */
 static const struct file { const char *bytes; wanted records[4]; } files[] = {
     { "{\"text\":\"a b\"}\n", { { NULL, "a b" } } },
-    { "{\"text\":\"a\"}", { { NULL, "a" } } }, /* no end of the last line */
+    { "{\"text\":\"a\"}", { { NULL, "a" } } }, /* the last line has no line end */
     { "{\"text\":\"a\"}\r\n{\"text\":\"b\"}\r\n", { { NULL, "a" }, { NULL, "b" } } },
     { "{\"text\":\"a\"}\r", { { NULL, "a" } } },
     { "\xEF\xBB\xBF{\"text\":\"a\"}\n{\"text\":\"b\"}", { { NULL, "a" }, { NULL, "b" } } },
-    { "{\"text\":\"\xEF\xBB\xBF" "a\"}", { { NULL, "\xEF\xBB\xBF" "a" } } }, /* that one is the text's */
+    { "{\"text\":\"\xEF\xBB\xBF" "a\"}", { { NULL, "\xEF\xBB\xBF" "a" } } }, /* this mark is part of the text */
     { " {\"text\" : \"a\"}\t\n\n \r\n", { { NULL, "a" } } },
     { "{\"prompt\":\"p\",\"completion\":\"c\"}\n{\"text\":\"t\"}\n", { { "p", "c" }, { NULL, "t" } } },
     { "{\"completion\":\"c\",\"prompt\":\"\"}", { { "", "c" } } },
     { "{\"id\":\"x\",\"text\":\"a\",\"label\":7,\"meta\":{\"text\":\"no\",\"prompt\":[\"no\"]}}", { { NULL, "a" } } },
     { "{\"id\":7,\"prompt\":\"p\",\"completion\":\"c\",\"Text\":\"no\",\"prompts\":null}", { { "p", "c" } } },
     { "{\"text\":null,\"prompt\":\"p\",\"completion\":\"c\"}\n{\"text\":\"t\",\"prompt\":null,\"completion\":null}",
-      { { "p", "c" }, { NULL, "t" } } }, /* columns that others of the table's rows have */
+      { { "p", "c" }, { NULL, "t" } } }, /* keys of other rows of a table are null */
     { "{\"text\":\"\\u00e9\\n\\ud83d\\ude00\"}", { { NULL, "\xC3\xA9\n\xF0\x9F\x98\x80" } } },
 };
 /* clang-format on */
@@ -65,7 +65,7 @@ static const tn_span letters[] = {
 };
 /* clang-format on */
 
-/* At least `least` letters at random. */
+/* At least `least` random letters. */
 static tn_text random_text(uint64_t number, uint64_t least)
 {
     const uint64_t count = least + tn_random(3, 1, 0, number) % MOST;

@@ -1,4 +1,4 @@
-/* test_loader.c - batches as a function of seed and index. */
+/* test_loader.c - batches are a function of the seed and the index. */
 #include "data/sets/dataset.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A data set of n records of 2 to `longest` tokens, the first of which is the record's number. */
+/* A data set of n records of 2 to `longest` tokens. The first token is the number of the record. */
 static tn_dataset *make_records(int64_t n, int64_t longest, uint64_t seed)
 {
     tn_dataset *d = calloc(1, sizeof *d);
@@ -47,7 +47,7 @@ static tn_loader *make_loader(const tn_dataset *d, int64_t batch, uint64_t seed,
     return l;
 }
 
-/* Every row of a batch is a record of the data set, shifted, padded and masked. */
+/* Checks that every row of a batch is a record of the data set, shifted, padded and masked. */
 static void check_batch(const tn_dataset *d, const tn_batch *b)
 {
     int64_t tokens = 0, widest = 0, wrong = 0;
@@ -96,7 +96,7 @@ START_TEST(epochs)
             ck_assert_int_eq(b->rows, batch);
             check_batch(d, b);
             hash[i] = batch_hash(b);
-            for (int64_t r = 0; r < batch; r++, row++) /* seen before: once in each epoch before */
+            for (int64_t r = 0; r < batch; r++, row++) /* it came once in each earlier epoch */
                 wrong += seen[b->ids[r * b->width]]++ != row / n;
         }
         ck_assert_int_eq(wrong, 0);
@@ -113,8 +113,8 @@ START_TEST(epochs)
 }
 END_TEST
 
-/* Hashing after so many batches changes neither the current batch nor the position: for records and a
-   text, in training and in order. */
+/* tn_loader_hash changes neither the current batch nor the position. This holds after any number of
+   batches, for records and for a text, in training and in order. */
 START_TEST(a_hash_changes_nothing)
 {
     tn_dataset *d = _i & 1 ? make_text(90, 7) : make_records(20, 9, 5);
@@ -137,7 +137,7 @@ START_TEST(a_hash_changes_nothing)
 }
 END_TEST
 
-/* The rows that the first `steps` steps take, by their hashes: all batches of a step in turn. */
+/* Writes the hashes of the rows of the first `steps` steps, in the order of the batches. */
 static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, uint64_t *out)
 {
     tn_error e = { 0 };
@@ -147,7 +147,7 @@ static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, u
         const tn_batch *b = tn_loader_next(l);
         ck_assert_int_eq(b->rows, o.batch);
         for (int64_t r = 0; r < b->rows; r++) {
-            int64_t n = b->width; /* without padding, which depends on the other rows */
+            int64_t n = b->width; /* the padding is not hashed: it depends on the other rows */
             while (n > 0 && b->labels[r * b->width + n - 1] < 0)
                 n--;
             const size_t bytes = (size_t)n * sizeof *b->ids;
@@ -158,9 +158,9 @@ static void step_rows(const tn_dataset *d, tn_loader_options o, int64_t steps, u
     tn_loader_free(l);
 }
 
-/* The rows of a step, and their order, depend only on the number of its rows: 8 x 1, 4 x 2, 2 x 4 and
-   1 x 8 take the same rows. This holds for records and a text, also at the ends of epochs: an epoch may
-   end between steps or inside one, and a step may contain several epochs. */
+/* The rows of a step, and their order, depend only on the number of its rows: 8 x 1, 4 x 2, 2 x 4
+   and 1 x 8 take the same rows. This holds for records and a text, also at the ends of epochs: an
+   epoch may end between steps or inside one, and a step may contain several epochs. */
 START_TEST(steps_do_not_depend_on_batches)
 {
     enum { ROWS = 24, STEPS = 60 };
@@ -264,7 +264,7 @@ START_TEST(in_order)
 }
 END_TEST
 
-/* Only the first rows, for any size of batches. */
+/* A limit on the rows gives the first rows, whatever the size of the batches. */
 START_TEST(first_rows_in_order)
 {
     static const int64_t wanted[] = { 1, 4, 7, 10, 11, INT64_MAX };
@@ -288,7 +288,7 @@ START_TEST(first_rows_in_order)
 }
 END_TEST
 
-/* Windows in order, each predicting from where it stands to where the next one stands. */
+/* Windows in order: each predicts all tokens up to the first one of the next window. */
 START_TEST(text_in_order)
 {
     tn_dataset *d = make_text(41, 5);
@@ -305,7 +305,8 @@ START_TEST(text_in_order)
 }
 END_TEST
 
-/* Random windows start at every place where they fit, also the last. A seek gives them again. */
+/* Random windows start at every place where they fit, also at the last one. A seek gives the same
+   windows again. */
 START_TEST(text_training)
 {
     tn_dataset *d = make_text(25, 5);
@@ -359,13 +360,14 @@ START_TEST(refused)
     tn_error e = { 0 };
     ck_assert_ptr_null(tn_loader_new(d, &wrong[_i], &e));
     ck_assert_int_eq(e.code, TN_EARG);
-    ck_assert_ptr_null(tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e)); /* it sticks */
+    ck_assert_ptr_null(
+        tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e)); /* the error sticks */
     tn_loader_free(NULL);
     tn_dataset_free(d);
 }
 END_TEST
 
-/* The batches are a promise: a seed must give the same data in every version. */
+/* A seed must give the same batches in every version of the library. */
 START_TEST(pinned)
 {
     tn_dataset *d = make_records(50, 9, 1);

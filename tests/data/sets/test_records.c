@@ -1,5 +1,5 @@
 /* test_records.c - records of a file or a task.
-   How each form is read, which tokens count in the loss, what is refused and in which line. */
+   How each form is read, which tokens count in the loss, and which lines are refused. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -144,7 +144,7 @@ START_TEST(zero_byte)
 }
 END_TEST
 
-/* More records than the first room, every one with its own text. */
+/* So many records that the memory for them must grow. Each has its own text. */
 START_TEST(many)
 {
     enum { RECORDS = 1000 };
@@ -157,7 +157,7 @@ START_TEST(many)
     open_lines(&t, lines.s, lines.n, &(tn_data_options){ .max_length = 20 });
     ck_assert_int_eq(tn_dataset_facts(t.d).records, RECORDS);
     for (int i = 0; i < RECORDS; i++) {
-        int32_t ids[2]; /* 'a' is 2, the end 14 */
+        int32_t ids[2]; /* the letter a is id 2, the end token id 14 */
         ck_assert(tn_dataset_record(t.d, i, &prompt) == i % 9 + 2 && prompt == i % 9);
         tn_dataset_ids(t.d, i, prompt, 2, ids);
         ck_assert(ids[0] == 2 + i % 10 && ids[1] == 14);
@@ -167,7 +167,8 @@ START_TEST(many)
 }
 END_TEST
 
-/* Lines across the pieces whose memory is returned, and a line that is too long. */
+/* Long lines, of which read memory is returned to the system piece by piece, and a line that is too
+   long. */
 START_TEST(long_lines)
 {
     enum { LINE = 1500000, LINES = 4, LONGEST = 32 << 20 };

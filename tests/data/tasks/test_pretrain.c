@@ -26,7 +26,8 @@ static void add(void **tree, const char *text, size_t n, int (*order)(const void
         free(kept);
 }
 
-/* Visits every 12 characters in a row of a completion that do not overlap a value of the prompt. */
+/* Adds every piece of RUN characters of a completion to the tree, unless it overlaps a value of the
+   prompt. */
 static void add_fixed(void **tree, const tn_record *r)
 {
     char text[TN_TASK_TEXT];
@@ -52,7 +53,7 @@ static bool holds_run(void *const *tree, const char *text)
     return false;
 }
 
-/* No fixed text of a task, no prompt of a task and no field of a task is in the base text. */
+/* The base text contains no fixed text, no prompt and no field of a task. */
 START_TEST(apart_from_tasks)
 {
     static const char *const words[] = { "name[",   "price[", "food[",   "area[",      "near[",
@@ -83,7 +84,8 @@ START_TEST(apart_from_tasks)
 }
 END_TEST
 
-/* The form of the tasks, the lengths promised, every value of the prompt in the sentence. */
+/* A record has the form of the tasks and the promised length. The sentence has every value of the
+   prompt. */
 START_TEST(form)
 {
     const bool short_only = _i;

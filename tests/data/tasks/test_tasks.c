@@ -66,7 +66,7 @@ START_TEST(splits)
     static const char *const split[] = { "train", "valid", "test" };
     static const int64_t count[] = { 4 * RECORDS, RECORDS, RECORDS };
     const tn_task *k = tn_tasks[_i];
-    void *seen = NULL; /* a tree of "prompt" followed by its split's number */
+    void *seen = NULL; /* a tree of prompts, each followed by the number of its split */
     tn_record r, again;
     for (int s = 0; s < 3; s++) {
         for (int64_t i = 0; i < count[s]; i++) {
@@ -138,7 +138,8 @@ START_TEST(restaurant_parts)
 }
 END_TEST
 
-/* One sentence per set of facts: it does not depend on the order of the fields in the prompt. */
+/* The same facts always give the same sentence. The order of the fields in the prompt does not
+   matter. */
 START_TEST(restaurant_is_canonical)
 {
     static const char *const keys[] = { "name", "price", "food", "area", "near", "family" };
@@ -171,7 +172,7 @@ START_TEST(restaurant_is_canonical)
 }
 END_TEST
 
-/* The value of a number in words; -1: it is no number. */
+/* The value of a number in words. -1 if the words are no number. */
 static int number(const char *words)
 {
     static const char *const small[] = { "zero",    "one",     "two",       "three",    "four",

@@ -1,4 +1,4 @@
-/* test_decode.c - decoding token by token against Python's incremental decoder. */
+/* test_decode.c - decoding token by token, compared with Python's incremental decoder. */
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -27,7 +27,8 @@ static bool is_text(const tn_text *t)
     return at == t->n;
 }
 
-/* Decodes `step` tokens at a time: the text is always valid UTF-8, and at the end it is Python's. */
+/* Decodes `step` tokens at a time. The text is always valid UTF-8; at the end it is that of
+   Python. */
 static void check(const tn_tokenizer *k, const char *line, size_t step)
 {
     unsigned char bytes[MOST], expected[MOST];

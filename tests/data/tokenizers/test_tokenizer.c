@@ -16,7 +16,7 @@ START_TEST(bytes)
     ck_assert_int_eq(tn_tokenizer_end(k), 256);
     ck_assert_int_eq(tn_encode(k, "a\xE2\x82\xAC", 4, &ids, &n, &room, NULL, &e), 0);
     ck_assert_int_eq(tn_encode(k, "<|endoftext|>", 13, &ids, &n, &room, NULL, &e), 0);
-    ck_assert_int_eq(n, 17); /* appended; the end token's name is plain text */
+    ck_assert_int_eq(n, 17); /* appended; the end token's name is ordinary text */
     ck_assert(ids[0] == 'a' && ids[1] == 0xE2 && ids[3] == 0xAC && ids[4] == '<');
     const int32_t odd[] = { 'x', 256, -1, 257, 'y' };
     tn_text out = { 0 };

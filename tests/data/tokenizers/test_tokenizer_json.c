@@ -1,4 +1,4 @@
-/* test_tokenizer_json.c - tokenizers of Hugging Face files: the same ids, and what is refused. */
+/* test_tokenizer_json.c - tokenizers from Hugging Face files: the same ids, and what is refused. */
 #include "data/data.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"
@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The golden folders were written by Transformers 5.23 (tokenizers 0.23) from vocabularies in
-   random order; expected.json holds the ids that library gives. */
+/* Transformers 5.23 (tokenizers 0.23) wrote the golden folders, from vocabularies in random order.
+   expected.json holds the ids that it gives. */
 static const char *const golden[] = {
     "tests/golden/tokenizer/bytes",
     "tests/golden/tokenizer/chars",
@@ -41,7 +41,7 @@ static void check_encodes(const tn_tokenizer *k, const tn_json *expected)
     ck_assert_int_eq(e.code, 0);
 }
 
-/* The reference's files give the reference's ids, and so do files that we save from them. */
+/* The golden files give the golden ids. So do the files that we save after opening them. */
 START_TEST(reference)
 {
     tn_error e = { 0 };
@@ -66,7 +66,7 @@ START_TEST(reference)
 END_TEST
 
 /* clang-format off */
-/* Each part replaces its default in a good file; error NULL: it is still good. */
+/* Each part replaces its default in a good file. error NULL: the file is still good. */
 static const struct refusal {
     const char *added, *pipeline, *model, *config, *error;
 } refusals[] = {

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is written; Transformers' AutoTokenizer takes such files and gives the same ids. */
+/* The text that is written. AutoTokenizer of Transformers opens such files and gives the same
+   ids. */
 START_TEST(written)
 {
     static const char model[] =
