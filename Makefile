@@ -44,7 +44,7 @@ LIB64    := $(BUILD)/libtenon64.a
 VERSION  := $(shell sed -n 's/^.define TN_VERSION "\(.*\)"/\1/p' core/core.h)
 SHARED   := $(BUILD)/libtenon.so.$(VERSION)
 SONAME   := libtenon.so.$(basename $(VERSION))
-PUBLIC   := core/core.h core/op.h core/trace.h $(wildcard core/*.def) data/data.h nn/nn.h nn/family.h optim/optim.h
+PUBLIC   := core/core.h core/op.h core/trace.h $(wildcard core/*.def) data/data.h data/gguf.h nn/nn.h nn/family.h optim/optim.h
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/%.c,$(BUILD)/tests64/%,$(TEST_SRC))
 
 all: $(BUILD)/tenon $(LIB) $(SHARED) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and .so, the examples

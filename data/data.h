@@ -1,4 +1,5 @@
 /* data.h - files and what is read from them: JSON, safetensors, tokenizers, data sets, tasks.
+   GGUF files are in gguf.h.
 
        tn_error e = { 0 };
        tn_tokenizer *tok  = tn_tokenizer_open("model", &e);
@@ -68,6 +69,10 @@ uint64_t tn_hash64(const void *bytes, size_t size, uint64_t start);
 uint64_t tn_hash_bulk(const void *bytes, size_t size, uint64_t start);
 
 /* ---- a growing text, for writers; names ---- */
+
+/* clang-format off */
+typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, which may be zeros */
+/* clang-format on */
 
 /* Starts as { 0 }, ends by tn_text_free or tn_text_save. A lack of memory sticks to the text:
    what is added later is dropped. Read it with tn_text_done or tn_text_save, which check this,
@@ -141,17 +146,23 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e);
 /* ---- safetensors ---- */
 
 /* TN_FILE_TYPE(name, bytes): element types of the format, in the order in which it stores them.
-   All others are TN_FILE_OTHER. */
+   TN_FILE_BLOCK(name): the quantised types of a GGUF file (gguf.h), which are TN_Q8_0 ... in
+   memory. All others are TN_FILE_OTHER. */
 /* clang-format off */
 #define TN_FILE_TYPES(ROW) \
     ROW(I64, 8) ROW(F64, 8) ROW(F32, 4) ROW(I32, 4) ROW(BF16, 2) ROW(F16, 2) ROW(I16, 2) ROW(I8, 1) \
     ROW(U8, 1) ROW(BOOL, 1)
+#define TN_FILE_BLOCKS(ROW) \
+    ROW(Q8_0) ROW(Q4_0) ROW(Q4_1) ROW(Q5_0) ROW(Q5_1) ROW(Q4_K) ROW(Q5_K) ROW(Q6_K)
 /* clang-format on */
 typedef enum tn_file_type {
 #define TN_FILE_TYPE(name, bytes) TN_FILE_##name,
     TN_FILE_TYPES(TN_FILE_TYPE)
 #undef TN_FILE_TYPE
-        TN_FILE_OTHER
+#define TN_FILE_BLOCK(name) TN_FILE_##name,
+        TN_FILE_BLOCKS(TN_FILE_BLOCK)
+#undef TN_FILE_BLOCK
+            TN_FILE_OTHER
 } tn_file_type;
 
 enum { TN_FILE_RANK = 8 }; /* most dimensions of a tensor in a file */
@@ -190,8 +201,9 @@ int tn_entry_int(const tn_safetensors *s, const tn_entry *entry, int32_t *out, t
    TN_EFORMAT. */
 int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
                          const char *const *metadata, tn_error *e);
-/* n numbers between tn_real and a floating file type, rounded to nearest even; NaN stays NaN. Other
-   types: nothing is written. Bytes of the file type may lie at any address. */
+/* n numbers between tn_real and a floating file type, rounded to nearest even; NaN stays NaN. Read
+   from a quantised type, n is a multiple of its block. Other types: nothing is written. Bytes of
+   the file type may lie at any address. */
 void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to);
 void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to);
 const char *tn_file_type_name(tn_file_type type);
@@ -231,10 +243,6 @@ void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_hel
 void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back */
 
 /* ---- the records of a JSONL file ---- */
-
-/* clang-format off */
-typedef struct tn_span { const char *s; size_t n; } tn_span; /* n bytes, which may be zeros */
-/* clang-format on */
 
 /* A record {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false.
    Members of other names are ignored, and null counts as absent. The strings live until the next

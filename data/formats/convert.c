@@ -1,4 +1,4 @@
-/* convert.c - numbers between tn_real and the floating types of a file.
+/* convert.c - numbers between tn_real and the types of a file.
 
    A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
 #include "data/formats/file.h"
@@ -80,8 +80,21 @@ void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *
         memcpy(&x, in + 4 * i, sizeof x);
         to[i] = (tn_real)x;
     }
-    if (type == TN_FILE_F16 || type == TN_FILE_BF16)
-        tn_widen(type == TN_FILE_F16 ? TN_F16 : TN_BF16, in, 0, n, to);
+    if (type != TN_FILE_F64 && type != TN_FILE_F32)
+        tn_widen(tn_file_dtype(type), in, 0, n, to); /* no such type: it writes nothing */
+}
+
+tn_dtype tn_file_dtype(tn_file_type type)
+{
+    switch (type) {
+    case TN_FILE_BF16: return TN_BF16;
+    case TN_FILE_F16: return TN_F16;
+#define TN_FILE_BLOCK(name)                                                                        \
+    case TN_FILE_##name: return TN_##name;
+        TN_FILE_BLOCKS(TN_FILE_BLOCK)
+#undef TN_FILE_BLOCK
+    default: return type == tn_file_real() ? TN_REAL : TN_DTYPES;
+    }
 }
 
 int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value)
@@ -107,6 +120,9 @@ const char *tn_file_type_name(tn_file_type type)
 #define TN_FILE_TYPE(name, bytes) #name,
         TN_FILE_TYPES(TN_FILE_TYPE)
 #undef TN_FILE_TYPE
+#define TN_FILE_BLOCK(name) #name,
+            TN_FILE_BLOCKS(TN_FILE_BLOCK)
+#undef TN_FILE_BLOCK
     };
     return type < TN_FILE_OTHER ? names[type] : "another type";
 }

@@ -25,6 +25,9 @@ static inline tn_file_type tn_file_real(void)
     return sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
 }
 
+/* The type in memory whose bytes are those of a file type. TN_DTYPES: there is none. */
+tn_dtype tn_file_dtype(tn_file_type type);
+
 /* The index of the first of n numbers (TN_FILE_F32 or TN_FILE_F64) that is infinite or NaN; *value
    becomes this number. Returns n if all are finite. The bytes need no alignment. */
 int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value);

@@ -49,7 +49,7 @@ static int check_entry(const tn_entry *t, size_t *size, const char *path, tn_err
 {
     if (!is_utf8(t->name) || !strcmp(t->name, "__metadata__"))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a possible name", path, t->name);
-    if ((unsigned)t->type >= TN_FILE_OTHER || (!t->bytes && t->real && !is_float(t->type)))
+    if ((unsigned)t->type > TN_FILE_BOOL || (!t->bytes && t->real && !is_float(t->type)))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a type to write", path, t->name);
     if (!entry_size(t, size))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": shape and data do not fit", path, t->name);

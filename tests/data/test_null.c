@@ -1,5 +1,5 @@
-/* test_null.c - every function of data.h with NULL for each of its pointers. */
-#include "data/data.h"
+/* test_null.c - every function of data.h and gguf.h with NULL for each of its pointers. */
+#include "data/gguf.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/null.h"
 #include "tests/support/tests.h"
@@ -20,6 +20,9 @@ typedef struct fixture {
     tn_error other;
     tn_safetensors *tensors;
     const tn_entry *entry;
+    tn_gguf *gguf;
+    const char *gguf_file, *gguf_word, *gguf_number, *gguf_tensor;
+    tn_span span;
     tn_real *numbers;
     char *bytes;
     int32_t *ids, *grown;
@@ -73,6 +76,10 @@ static null_fixture *open_fixture(void)
     *f = (fixture){ .word = "word",
                     .marked = "\xEF\xBB\xBFx",
                     .key = "key",
+                    .gguf_file = GOLDEN "gguf/tiny.gguf",
+                    .gguf_word = "general.architecture",
+                    .gguf_number = "llama.block_count",
+                    .gguf_tensor = "token_embd.weight",
                     .json_text = json_text,
                     .split = "train",
                     .words = words,
@@ -90,6 +97,7 @@ static null_fixture *open_fixture(void)
     f->array = tn_json_find(f->json, "key");
     f->tensors = tn_safetensors_open(f->tensors_file, &f->base.e);
     f->entry = tn_safetensors_at(f->tensors, 0);
+    f->gguf = tn_gguf_open(f->gguf_file, &f->base.e);
     f->tokenizer = tn_tokenizer_bytes(&f->base.e);
     tn_tokenizer_save(f->tokenizer, f->folder, &f->base.e);
     f->jsonl = tn_jsonl_open(f->records_file, &f->base.e);
@@ -106,6 +114,7 @@ static void close_fixture(null_fixture *base)
     tn_dataset_free(f->data);
     tn_jsonl_close(f->jsonl);
     tn_tokenizer_free(f->tokenizer);
+    tn_gguf_close(f->gguf);
     tn_safetensors_close(f->tensors);
     tn_json_free(f->json);
     tn_text_free(&f->text);
@@ -123,6 +132,7 @@ static void close_fixture(null_fixture *base)
 DROP(bytes, char, free)
 DROP(json, const tn_json, tn_json_free)
 DROP(safetensors, tn_safetensors, tn_safetensors_close)
+DROP(gguf, tn_gguf, tn_gguf_close)
 DROP(tokenizer, tn_tokenizer, tn_tokenizer_free)
 DROP(jsonl, tn_jsonl, tn_jsonl_close)
 DROP(dataset, tn_dataset, tn_dataset_free)
@@ -134,6 +144,7 @@ DROP(loader, tn_loader, tn_loader_free)
 START_TEST(every_function_has_a_row)
 {
     null_rows_are_all(&table, "data/data.h");
+    null_rows_are_all(&table, "data/gguf.h");
 }
 END_TEST
 
