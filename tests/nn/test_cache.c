@@ -1,4 +1,4 @@
-/* test_cache.c - attention over a cache against attention over whole sequences, and positions. */
+/* test_cache.c - attention over a cache equals attention over whole sequences; positions. */
 #include "nn/cache.h"
 #include "tests/support/tests.h"
 
@@ -30,11 +30,11 @@ static tn_tensor *random_tensor(int64_t cols, uint64_t stream)
     return x;
 }
 
-/* How many positions are added at a time, up to T. */
+/* The sizes of the parts into which a sequence of T positions is cut. */
 static const int64_t parts[][T] = { { 9 }, { 1, 1, 1, 1, 1, 1, 1, 1, 1 }, { 4, 1, 4 }, { 8, 1 } };
 enum { CUTS = sizeof parts / sizeof *parts };
 
-/* Each cut of the sequence, with q, k, v in one tensor and in three. */
+/* Each way to cut the sequence, with q, k, v in one tensor and in three. */
 START_TEST(parts_see_what_the_whole_sees)
 {
     const int64_t *part_of = parts[_i / 2], fused = _i % 2;
@@ -71,7 +71,7 @@ START_TEST(parts_see_what_the_whole_sees)
 }
 END_TEST
 
-/* Each row goes on where it stands; past the model's last position the tape says so. */
+/* Each row continues at its own position. A position beyond the model's last one is an error. */
 START_TEST(positions_follow_each_row)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });

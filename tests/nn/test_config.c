@@ -1,4 +1,4 @@
-/* test_config.c - what config.json must say, and what follows from it. */
+/* test_config.c - what config.json must contain, and what follows from it. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -10,7 +10,7 @@
 #define SMALL                                                                                      \
     "\"model_type\":\"gpt2\",\"n_embd\":8,\"n_head\":2,\"n_layer\":1,\"n_positions\":4,\"vocab_size\":5"
 
-/* What config.json must say, or may say; NULL: accepted. */
+/* Configs that are accepted (text NULL) or refused. */
 /* clang-format off */
 static const struct { const char *config, *text; } configs[] = {
     { "{" SMALL "}", NULL },
@@ -74,7 +74,7 @@ START_TEST(configs_are_read_strictly)
 }
 END_TEST
 
-/* The tanh form has two names. It is saved with GPT-2's. */
+/* The tanh form of gelu has two names. It is saved by the name that GPT-2 uses. */
 START_TEST(the_other_name_of_gelu_is_the_same_function)
 {
     static const char *const texts[] = { "{" SMALL ",\"activation_function\":\"gelu_new\"}",
@@ -109,7 +109,8 @@ START_TEST(the_other_name_of_gelu_is_the_same_function)
 /* clang-format off */
 END_TEST
 
-/* The tokens that end a text: of config.json, then of generation_config.json (NULL: absent). */
+/* The tokens that end a text: those of config.json, then those of generation_config.json. NULL: the
+   file or the key is absent. */
 static const struct { const char *config, *generation; int32_t ends[4]; int64_t count; const char *text; } ends[] = {
     { "3", NULL, { 3 }, 1, NULL },
     { "[3,1,3]", NULL, { 3, 1 }, 2, NULL },
@@ -161,7 +162,8 @@ START_TEST(texts_end_as_both_configs_say)
 }
 END_TEST
 
-/* A config that needs more weights than the files have is refused before memory is taken for them. */
+/* A config that needs more weights than the files have is refused before memory is taken for
+   them. */
 START_TEST(sizes_are_checked_against_the_files)
 {
     tn_error e = { 0 };

@@ -1,5 +1,5 @@
-/* test_curves.c - whole trainings against PyTorch, step by step.
-   Losses, gradient norms, and the weights at the end. */
+/* test_curves.c - whole trainings give the numbers of PyTorch.
+   Losses and gradient norms are compared in each step, the weights at the end. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -19,7 +19,7 @@ typedef struct run {
     const tn_json *curve;
     int32_t *ids;               // (steps,B,T)
     int64_t steps, rows, width; // B, T
-    int64_t prompt;             // targets before that time do not count
+    int64_t prompt;             // labels of earlier positions do not count
     double *losses, *norms, tolerance;
     tn_error e;
 } run;
@@ -57,7 +57,7 @@ static void close_run(run *r)
     free(r->norms);
 }
 
-/* An optimizer with the settings of a JSON object, as "name=value". */
+/* Makes an optimizer with the settings of a JSON object. */
 static void open_optimizer(run *r, const tn_json *settings)
 {
     const char *name = NULL, *set[16] = { NULL };
@@ -121,7 +121,7 @@ static void train(run *r)
     }
 }
 
-/* Every factor of the adapter as PyTorch left it. */
+/* Compares every factor of the adapter with that of PyTorch. */
 static void check_final(run *r, const char *folder, double tolerance)
 {
     tn_model *m = tn_model_open(r->c, GOLDEN "tiny_models/gpt2", &r->e);

@@ -1,4 +1,4 @@
-/* test_evaluate.c - one pass over data against losses and logits of each row alone. */
+/* test_evaluate.c - one pass over data gives the figures of each row alone, together. */
 #include "nn/nn.h"
 #include "tests/support/busy.h"
 #include "tests/support/fixtures.h"
@@ -56,7 +56,7 @@ static tn_loader *open_loader(fixture *f, int64_t batch)
     return l;
 }
 
-/* Is the argmax right for every label of this row? */
+/* True if the argmax is right for every label of this row. */
 static bool is_exact(fixture *f, const tn_batch *b)
 {
     tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, b->width });
@@ -94,7 +94,7 @@ static tn_eval by_rows(fixture *f, int64_t most)
     return out;
 }
 
-/* Pushes the model towards one token, so that some rows are answered exactly. */
+/* Makes the model prefer one token, so that some rows are answered exactly. */
 static void favour(fixture *f, int32_t token)
 {
     tn_tensor *w = tn_params_find(f->m->params, "transformer.wte.weight")->w;
@@ -252,7 +252,7 @@ START_TEST(second_thread_is_refused)
 }
 END_TEST
 
-/* Four rows of three scores; share of rows that count and are right. */
+/* Labels for four rows of three scores. share: of the rows with a label, how many are right. */
 static const struct {
     int32_t labels[4];
     double share; /* below 0: NaN */

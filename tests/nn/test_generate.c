@@ -1,4 +1,4 @@
-/* test_generate.c - the cache against computing everything again, rows in a batch, and sampling. */
+/* test_generate.c - the cache equals computing everything again; rows in a batch; sampling. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -51,7 +51,7 @@ static result generate(fixture *f, int64_t rows, int64_t first, const tn_samplin
     return r;
 }
 
-/* Logits of the last position, from the whole sequence. */
+/* Computes the logits of the last position from the whole sequence. */
 static void last_logits(fixture *f, const int32_t *ids, int64_t n, tn_real out[V])
 {
     tn_tensor *in = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, n });
@@ -91,8 +91,8 @@ static const tn_sampling settings[] = {
     { .max_tokens = MOST, .ends = &nine, .end_count = 1, .temperature = 2, .seed = 4 },
 };
 
-/* Greedy: a row alone gives the same as in the batch. Sampling draws numbers by row: the first row alone
-   gives the same, and so does a second call. */
+/* Greedy: a row alone gets the same tokens as in the batch. Sampling: random numbers depend on the
+   place of a row, so the first row alone gets the same tokens, and so does a second call. */
 START_TEST(rows_do_not_depend_on_each_other)
 {
     fixture f = open_fixture();
@@ -108,7 +108,7 @@ START_TEST(rows_do_not_depend_on_each_other)
 }
 END_TEST
 
-/* A shorter run is the start of a longer one. */
+/* A smaller max_tokens gives the same tokens, but fewer. */
 START_TEST(tokens_do_not_depend_on_how_many_follow)
 {
     fixture f = open_fixture();
@@ -149,7 +149,7 @@ START_TEST(rows_stop_at_any_end_token)
     result free_run = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = MOST, .ends = none });
     int32_t ends[3];
     int at[3];
-    for (int i = 0; i < 3; i++) { /* three that differ, from three rows */
+    for (int i = 0; i < 3; i++) { /* three different tokens, from three rows */
         const int32_t *ids = free_run.ids[i];
         for (at[i] = 2; (i > 0 && ids[at[i]] == ends[0]) || (i > 1 && ids[at[i]] == ends[1]);)
             at[i]++;
@@ -172,7 +172,8 @@ START_TEST(rows_stop_at_any_end_token)
 }
 END_TEST
 
-/* If all settings but max_tokens are zero, rows end at the model's end tokens and at no other. */
+/* If all settings but max_tokens are zero, rows end at the end tokens of the model and at no
+   others. */
 START_TEST(rows_stop_at_the_models_ends)
 {
     fixture f = open_fixture();
@@ -193,7 +194,8 @@ START_TEST(rows_stop_at_the_models_ends)
 }
 END_TEST
 
-/* 32 positions: a prompt of 12 tokens is followed by 20 that are fed back, and one more. */
+/* There are 32 positions. After a prompt of 12 tokens 20 more have a position, and one more can
+   follow. */
 START_TEST(rows_stop_where_positions_end)
 {
     fixture f = open_fixture();
@@ -214,7 +216,8 @@ START_TEST(rows_stop_where_positions_end)
 /* clang-format off */
 END_TEST
 
-/* How often each token comes first, against softmax(z / temperature) cut to top-k and top-p. */
+/* How often each token comes first is compared with softmax(z / temperature), cut to top-k and
+   top-p. */
 static const struct { double temperature, top_p; int64_t top_k; } cuts[] = {
     { 1, 1, 0 }, { 0.5, 0, 0 }, { 1, 0, 3 }, { 1, 0.6, 0 }, { 2, 0.5, 10 },
 };
@@ -246,7 +249,7 @@ static void expected_shares(const tn_real *z, int cut, double share[V])
         share[v] = used[v] ? share[v] / sum : 0;
 }
 
-/* One token after prompt 2, with the settings of this cut. */
+/* Samples one token after prompt 2, with the settings of this row of cuts. */
 static int32_t draw(fixture *f, int cut, uint64_t seed)
 {
     tn_sampling s = { .temperature = cuts[cut].temperature,
@@ -279,8 +282,9 @@ START_TEST(samples_have_the_right_shares)
 }
 END_TEST
 
-/* The token that a number u in (0,1) chooses: in the order of probability, the first whose cumulated
-   share reaches u. -1: u is too close to a border to decide. */
+/* The token that a random number u in (0,1) chooses. Tokens are ordered by probability, the largest
+   first. It is the first at which the sum of the shares reaches u. -1: u is too close to a border
+   to decide. */
 static int chosen(const double share[V], double u)
 {
     bool used[V] = { false };

@@ -61,8 +61,8 @@ START_TEST(same_tokens_on_every_isa_and_thread_count)
 }
 END_TEST
 
-/* A number that is not finite, in the weights of the one token that has the id. The head is tied to
-   the embedding, and no prompt has this token. */
+/* A number that is not finite, in the weights of token `id`. The head is tied to the embedding, and
+   no prompt has this token. */
 static const struct {
     int32_t id;
     tn_real value;

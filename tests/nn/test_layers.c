@@ -1,4 +1,4 @@
-/* test_layers.c - making and running layers, without a model. */
+/* test_layers.c - making and running layers without a model. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -30,7 +30,7 @@ START_TEST(linear_layer_knows_both_layouts)
 }
 END_TEST
 
-/* Two adapters on one layer, by hand: y = x W^T + s (x A^T) B^T in their columns. */
+/* Two adapters on one layer, computed by hand: y = x W^T + s (x A^T) B^T in their columns. */
 START_TEST(adapters_add_up)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });

@@ -27,7 +27,7 @@ static void close_fixture(fixture *f)
     tn_context_free(f->c);
 }
 
-/* Rank 4: how many numbers are trained follows from the shapes, C = 32, F = 128, two blocks. */
+/* For rank 4 the shapes decide how many numbers are trained: C = 32, F = 128, two blocks. */
 /* clang-format off */
 static const struct { const char *targets; int64_t trained, first_width, first_col; } patterns[] = {
     { NULL, 2 * 4 * (32 + 96), 96, 0 },
@@ -72,7 +72,7 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
 };
 /* clang-format on */
 
-/* Names of layers that a user's family may have. */
+/* Names that weights of a user's family may have, and the layers and columns that follow. */
 /* clang-format off */
 static const struct { const char *weight, *layer, *columns; } layer_names[] = {
     { "h.0.c_attn.weight", "h.0.c_attn", "h.0.c_attn.q" }, { "w", "w", "w.q" },
@@ -101,7 +101,7 @@ START_TEST(wrong_options_are_refused)
 }
 END_TEST
 
-/* A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0, from the seed and the name alone. */
+/* A ~ U(-1/sqrt(in), 1/sqrt(in)) and B = 0. The numbers depend only on the seed and the name. */
 START_TEST(adapters_start_as_in_peft)
 {
     fixture f = open_fixture(), g = open_fixture();
@@ -142,7 +142,7 @@ static void logits(fixture *f, tn_real out[T * V])
     tn_tape_reset(f->t);
 }
 
-/* B of every adapter away from zero. */
+/* Makes B of every adapter different from zero. */
 static void stir(const fixture *f)
 {
     for (int64_t i = 0; i < tn_params_count(f->m->params); i++) {
@@ -223,7 +223,8 @@ START_TEST(an_adapter_changes_its_columns_alone)
 }
 END_TEST
 
-/* y of a layer of 3 inputs and 2 outputs, and the gradients of its factors where they are. */
+/* Computes y of a layer with 3 inputs and 2 outputs, and the gradients of its factors, if it has
+   any. */
 static void run_layer(const tn_linear_layer *l, tn_tape *t, tn_real y[2])
 {
     tn_tensor *x = tn_tape_input(t, TN_REAL, 2, (int64_t[]){ 1, 3 });
@@ -232,8 +233,8 @@ static void run_layer(const tn_linear_layer *l, tn_tape *t, tn_real y[2])
     tn_tape_reset(t);
 }
 
-/* A layer of one's own, in both layouts: it starts as the base, the factors alone are trained, and
-   merging gives y = (W + s B A) x. */
+/* A layer without a model, in both layouts. It starts as the base, only the factors are trained,
+   and merging gives y = (W + s B A) x. */
 START_TEST(a_layer_without_a_family)
 {
     tn_error e = { 0 };
@@ -254,7 +255,7 @@ START_TEST(a_layer_without_a_family)
         l.lora->b->x[i] = (tn_real)(i - 1);
     run_layer(&l, t, adapted);
     for (int i = 0; i < 2; i++) {
-        double sum = 0; // of s B A x
+        double sum = 0; // s B A x
         for (int r = 0; r < 2; r++)
             for (int k = 0; k < 3; k++)
                 sum += 1.5 * (double)l.lora->b->x[2 * i + r] * (double)l.lora->a->x[3 * r + k] *

@@ -1,4 +1,4 @@
-/* test_model.c - the description of a model by which a checkpoint recognises its base. */
+/* test_model.c - the description of a model, by which a checkpoint recognises its base. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct sizes { /* a config, and LoRA on it (rank 0: none) */
+typedef struct sizes { /* a config, and LoRA on the model (rank 0: no LoRA) */
     const char *what;
     int heads, layers;
     const char *eps, *more;
@@ -50,7 +50,7 @@ START_TEST(its_params_are_described)
     tn_context *c = tn_context_new(NULL);
     for (int i = 0; i < ROWS; i++) {
         tn_model *a = make(c, &rows[0]), *b = make(c, &rows[i]);
-        b->dropout = 0.1; /* is an option of a run */
+        b->dropout = 0.1; /* an option of a run, not part of the config */
         ck_assert_msg((tn_params_base(a->params).config == tn_params_base(b->params).config) ==
                           (i == 0),
                       "%s", rows[i].what);

@@ -99,7 +99,7 @@ static null_fixture *open_fixture(void)
     f->adapted_layer = &f->other_layer;
     f->norm = &f->norm_layer;
     f->x = tn_tensor_new(TN_REAL, 2, dim, false);
-    f->classes = tn_tensor_new(TN_I32, 1, dim, false); /* zeros, as x: all are right */
+    f->classes = tn_tensor_new(TN_I32, 1, dim, false); /* zeros, like x: every label is right */
     open_models(f);
     open_data(f);
     return &f->base;

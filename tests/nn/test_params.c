@@ -1,4 +1,4 @@
-/* test_params.c - the named set of weights: order, names, freezing, hashes, removing. */
+/* test_params.c - a set of named weights: order, names, freezing, hashes, removing. */
 #include "nn/model.h"
 #include "tests/support/tests.h"
 
@@ -108,7 +108,8 @@ START_TEST(hash_sees_names_shapes_and_bytes)
 }
 END_TEST
 
-/* The hash of the trained weights sees a change of these alone; so does that of the frozen weights. */
+/* A change of a trained weight changes only the hash of the trained weights. The same holds for the
+   frozen weights. */
 START_TEST(digest_and_base_see_their_part)
 {
     tn_context *c = tn_context_new(NULL);
@@ -147,8 +148,8 @@ START_TEST(digest_and_base_see_their_part)
 }
 END_TEST
 
-/* Removes each of three weights in turn: the others keep their order and addresses, and the name is
-   free again. Another holder of the set can still read the weight, which is frozen, until the set is
+/* Removes one of three weights. The others keep their order and addresses, and the name is free
+   again. The removed weight is frozen. A caller that has its pointer can read it until the set is
    freed. */
 START_TEST(a_removed_weight_is_gone)
 {
@@ -178,7 +179,7 @@ START_TEST(a_removed_weight_is_gone)
 }
 END_TEST
 
-/* 500 names are added and removed in any order: each search gives the same as the list. */
+/* 500 names are added and removed in any order. Each search finds what a plain list holds. */
 START_TEST(finds_after_any_adding_and_removing)
 {
     tn_context *c = tn_context_new(NULL);

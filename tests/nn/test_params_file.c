@@ -1,4 +1,4 @@
-/* test_params_file.c - weights as one safetensors file: bits, types, patterns, refusals. */
+/* test_params_file.c - weights in one safetensors file: bits, types, patterns, refusals. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -14,7 +14,7 @@ typedef struct fixture {
     tn_error e;
 } fixture;
 
-/* Weights "a.weight" (2,3), "a.bias" (2), "b.weight" (4), from the seed. */
+/* Makes weights "a.weight" (2,3), "a.bias" (2), "b.weight" (4) with random numbers of the seed. */
 static tn_params *make_params(tn_context *c)
 {
     tn_params *p = tn_params_new(c);
@@ -51,7 +51,8 @@ static const struct { const char *pattern; tn_file_type type; double error; int 
 };
 /* clang-format on */
 
-/* What is opened is what was saved, rounded to the type; weights that do not match stay. */
+/* Opening gives the saved numbers, rounded to the type. Weights that do not match the pattern
+   stay. */
 START_TEST(opens_what_was_saved)
 {
     fixture f = make_fixture(1), g = make_fixture(2);
@@ -138,8 +139,8 @@ START_TEST(refuses_to_save)
 }
 END_TEST
 
-/* The set of the file is changed by `first` before it is saved. The file's last weight is the one
-   at fault, and those before it stay as they were. */
+/* `first` changes the weights before they are saved. Only the last weight of the file is wrong. The
+   weights before it must stay as they were. */
 /* clang-format off */
 static const struct { void (*first)(tn_params *p); const char *saved, *opened; int code; const char *text; }
     unopened[] = {
@@ -166,7 +167,8 @@ START_TEST(refuses_to_open)
 }
 END_TEST
 
-/* The last tensor has another shape or holds an infinity: the first ones are not taken either. */
+/* The last tensor has another shape or holds an infinity. Then no other tensor is opened,
+   either. */
 START_TEST(changes_all_or_nothing)
 {
     fixture g = make_fixture(2);

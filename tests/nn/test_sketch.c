@@ -1,6 +1,7 @@
-/* test_sketch.c - sketches: models without weights, and the memory that models take.
+/* test_sketch.c - sketches (models without weights), and the memory that models take.
 
-   A sketch counts like its model, and a model that does not fit is refused before it is made. */
+   A sketch counts the same numbers as its model. A model that does not fit is refused before it is
+   made. */
 #include "nn/family.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
@@ -79,8 +80,8 @@ START_TEST(a_sketch_counts_like_the_model)
 /* clang-format off */
 END_TEST
 
-/* Batches, in training and without gradients. The estimate is below what the tape takes, and at least
-   the share `least` of it. */
+/* Batches. The estimate is at most what the tape takes, and at least the share `trained` of it in
+   training, `evaluated` in evaluation. */
 static const struct step { struct shape shape; double dropout; int64_t rows, width; double trained, evaluated; } steps[] = {
     { { 6, 128, 100, true, NULL }, 0, 4, 64, 0.75, 0.98 },
     { { 6, 128, 100, true, "c_attn" }, 0, 4, 64, 0.75, 0.98 },

@@ -360,8 +360,7 @@ START_TEST(refused)
     tn_error e = { 0 };
     ck_assert_ptr_null(tn_loader_new(d, &wrong[_i], &e));
     ck_assert_int_eq(e.code, TN_EARG);
-    ck_assert_ptr_null(
-        tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e)); /* the error sticks */
+    ck_assert_ptr_null(tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e)); /* e sticks */
     tn_loader_free(NULL);
     tn_dataset_free(d);
 }

@@ -1,4 +1,4 @@
-/* test_gpt.c - GPT-2 against logits, losses and gradients of Transformers and PEFT in double. */
+/* test_gpt.c - GPT-2: logits, losses and gradients are those of Transformers and PEFT in double. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -125,7 +125,8 @@ START_TEST(adapted_model_is_that_of_peft)
 }
 END_TEST
 
-/* A row's numbers depend neither on the other rows of the batch nor on the number of threads. */
+/* The numbers of a row depend neither on the other rows of the batch nor on the number of
+   threads. */
 START_TEST(rows_and_threads_change_no_bit)
 {
     fixture f;
@@ -150,7 +151,8 @@ START_TEST(rows_and_threads_change_no_bit)
 }
 END_TEST
 
-/* As in GPT-2: standard deviation 0.02, smaller in a block's last layers, biases 0, norms 1. */
+/* As in GPT-2: the standard deviation is 0.02, and smaller in the layers at the end of attention
+   and MLP; biases are 0, weights of norms 1. */
 START_TEST(new_model_starts_as_gpt2)
 {
     static const struct {
@@ -224,7 +226,7 @@ START_TEST(dropout_acts_in_training_only)
 }
 END_TEST
 
-/* The gradients of two micro-batches, hashed. */
+/* Returns the hash of the gradients of two micro-batches. */
 static uint64_t gradients(fixture *f, size_t *memory)
 {
     uint64_t h = 0;
@@ -245,7 +247,8 @@ static uint64_t gradients(fixture *f, size_t *memory)
     return h;
 }
 
-/* All weights, and adapters, with dropout everywhere: the same bits, in less memory. */
+/* With dropout everywhere, for all weights and for adapters: recomputing gives the same bits and
+   takes less memory. */
 START_TEST(recomputing_blocks_changes_no_bit)
 {
     fixture f;

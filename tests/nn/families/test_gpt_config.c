@@ -1,4 +1,4 @@
-/* test_gpt_config.c - GPT-2 as its config says: activations and spellings, against Transformers in double. */
+/* test_gpt_config.c - GPT-2 by its config: activations and spellings of keys, as in Transformers. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -101,7 +101,8 @@ START_TEST(every_activation_in_both_spellings)
 }
 END_TEST
 
-/* The other spelling decides what is built where there is no file to compare it with. */
+/* Without a file of weights only the config decides the sizes. Either spelling must give the
+   same. */
 START_TEST(a_new_model_has_the_sizes_of_either_spelling)
 {
     static const char *const texts[] = {
@@ -127,7 +128,7 @@ START_TEST(a_new_model_has_the_sizes_of_either_spelling)
 /* clang-format off */
 END_TEST
 
-/* Keys that gpt2 does not have: accepted if they agree with what is computed. */
+/* Keys that gpt2 does not have. They are accepted if they agree with what the model computes. */
 static const struct { const char *keys, *text; } others[] = {
     { "\"hidden_act\":\"gelu_new\"", NULL },
     { "\"hidden_act\":\"swish\",\"activation_function\":\"silu\"", NULL },

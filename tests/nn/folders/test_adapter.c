@@ -1,4 +1,4 @@
-/* test_adapter.c - opening an adapter: the scales that PEFT gives it, and what is refused. */
+/* test_adapter.c - opening an adapter: its scales are those of PEFT; what is refused. */
 #include "nn/family.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* clang-format off */
-/* s = alpha / r, alpha / sqrt(r), or by pattern. */
+/* s is alpha / r or alpha / sqrt(r), or a pattern sets it. */
 static const struct { const char *json; double s[4]; } scales[] = {
     { "{\"r\":4,\"lora_alpha\":6}", { 1.5, 1.5, 1.5, 1.5 } },
     { "{\"r\":4}", { 2, 2, 2, 2 } },
@@ -37,7 +37,8 @@ START_TEST(scales_are_those_of_peft)
 /* clang-format off */
 END_TEST
 
-/* All that opening an adapter could change in a model. Some weights are frozen, some have gradients. */
+/* Everything in a model that opening an adapter could change. Some weights are frozen, some have
+   gradients. */
 typedef struct kept {
     const tn_params *params;
     int64_t count;

@@ -1,4 +1,4 @@
-/* test_adapter_checkpoint.c - the factors in a folder checkpoint-N, opened as an adapter. */
+/* test_adapter_checkpoint.c - opening the factors in a folder checkpoint-N as an adapter. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -24,8 +24,8 @@ static const tn_real numbers[1024] = { 0.25, -1, 3 }, broken[384] = { [200] = (t
 typedef struct row {
     tn_entry entries[5];
     const char *metadata[5];
-    int adapters;     /* of an adapter that is accepted */
-    const char *text; /* of a refusal */
+    int adapters;     /* how many, if the folder is accepted */
+    const char *text; /* of the error, if it is refused */
     int code;
 } row;
 
@@ -34,7 +34,7 @@ static const row rows[] = {
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { SCALE("0.attn.c_attn", "0.1") }, 1, NULL, 0 },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1), A("0.attn.c_attn.v", 2), B("0.attn.c_attn.v", 32, 2) },
       { SCALE("0.attn.c_attn.v", "2"), SCALE("1.mlp.c_fc", "0.33333333333333331") }, 2, NULL, 0 },
-    /* of a run that trained other things */
+    /* from a run that trained other weights */
     { { { 0 } }, { NULL }, 0, "0 tensors, 0 of them factors", TN_EFORMAT },
     { { { .name = "transformer.wte.weight", .type = TN_FILE_F32, .ndim = 2, .dim = { 4, 32 }, .real = numbers } },
       { NULL }, 0, "1 tensors, 0 of them factors", TN_EFORMAT },
@@ -51,7 +51,7 @@ static const row rows[] = {
         A("0.attn.c_attn", 4), { .name = "transformer.h.0.attn.c_attn.lora_B.weight", .type = TN_FILE_F32, .ndim = 2,
                                  .dim = { 96, 4 }, .real = broken } },
       { SCALE("0.attn.c_attn", "2"), SCALE("1.mlp.c_fc", "2") }, 0, "holds nan at element 200", TN_ENONFINITE },
-    /* scales: of files from before scales were written, and wrong ones */
+    /* scales: missing, as in old files, or wrong */
     { { A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) }, { NULL }, 0,
       "the scale of transformer.h.0.attn.c_attn.lora_A.weight is missing", TN_EFORMAT },
     { { A("1.mlp.c_fc", 1), B("1.mlp.c_fc", 128, 1), A("0.attn.c_attn", 4), B("0.attn.c_attn", 96, 4) },
@@ -79,7 +79,7 @@ static void write_folder(const char *folder, const row *r)
     put_file(folder, "trainer_state.json", "{}");
 }
 
-/* Factors and scales are those of the file; all other weights are frozen. */
+/* Checks that factors and scales are those of the file, and that all other weights are frozen. */
 static void is_as_written(const tn_model *m, const row *r)
 {
     for (int i = 0; i < 5 && r->entries[i].name; i++) {
@@ -124,7 +124,7 @@ START_TEST(factors_of_a_checkpoint_are_an_adapter)
 }
 END_TEST
 
-/* What is no folder of any adapter, by what it is. */
+/* A path that is no folder of an adapter is refused by what it is instead. */
 START_TEST(similar_paths_are_distinguished)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* test_adapter_missing.c - layers that an adapter's config names and its file lacks are named. */
+/* test_adapter_missing.c - a note names the layers of the config that the file does not have. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -9,7 +9,7 @@
 
 #define TINY GOLDEN "tiny_models/gpt2"
 
-/* The file has c_attn and mlp.c_proj of two blocks. The config names layers by PEFT's rules. */
+/* The file has c_attn and mlp.c_proj of two blocks. The config names layers as PEFT does. */
 /* clang-format off */
 static const struct { const char *json; int missing, named; const char *first; } rows[] = {
     { "\"target_modules\":[\"c_attn\",\"mlp.c_proj\"]", 0, 0, NULL },
@@ -20,7 +20,7 @@ static const struct { const char *json; int missing, named; const char *first; }
     { "\"target_modules\":[\"c_fc\",\"c_attn\"]", 2, 4, "0.mlp.c_fc" },
     { "\"target_modules\":[\"h.1.mlp.c_fc\",\"c_attn\"]", 1, 3, "1.mlp.c_fc" },
     { "\"target_modules\":[\"transformer.h.1.mlp.c_fc\"]", 1, 1, "1.mlp.c_fc" },
-    { "\"target_modules\":[\"fc\",\"attn\",\"lm_head\"]", 0, 0, NULL }, /* ends of names are no names */
+    { "\"target_modules\":[\"fc\",\"attn\",\"lm_head\"]", 0, 0, NULL }, /* the end of a name is not a name */
     { "\"target_modules\":\"all-linear\"", 4, 8, "0.attn.c_proj" },
     { "\"target_modules\":\"all-linear\",\"exclude_modules\":[\"c_fc\"]", 2, 6, "0.attn.c_proj" },
     { "\"target_modules\":\"all-linear\",\"exclude_modules\":[\"c_fc\",\"attn.c_proj\"]", 0, 0, NULL },

@@ -1,4 +1,4 @@
-/* test_adapter_save.c - a saved adapter is the same function, in the form that PEFT reads. */
+/* test_adapter_save.c - a saved adapter computes the same function, and has the form of PEFT. */
 #include "nn/family.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
@@ -33,7 +33,7 @@ static double apart(const double *a, const double *b)
     return most;
 }
 
-/* Adapters with B away from zero; numbers that every file type holds. */
+/* Adds adapters whose B is not zero. Their numbers are exact in every file type. */
 static void adapt(tiny *f, const char *targets, int64_t rank, double alpha)
 {
     tn_lora_add(f->m, &(tn_lora_options){ .rank = rank, .alpha = alpha, .targets = targets },
@@ -79,7 +79,8 @@ static void check_config(const char *folder, const char *const parts[])
     free(path);
 }
 
-/* Saved and opened, an adapter is the same function, columns of a layer too. */
+/* An adapter that is saved and opened computes the same function, also for some columns of a
+   layer. */
 START_TEST(round_trips_keep_the_function)
 {
     double base[T * V], before[T * V], after[T * V];
@@ -102,7 +103,7 @@ START_TEST(round_trips_keep_the_function)
 }
 END_TEST
 
-/* PEFT's own adapter, opened and saved, has the same tensors. */
+/* An adapter of PEFT that is opened and saved has the same tensors. */
 START_TEST(what_peft_wrote_is_written_again)
 {
     tiny f = tiny_open();

@@ -1,4 +1,4 @@
-/* test_hf.c - Hugging Face folders: round trips, the forms they come in, and what is refused. */
+/* test_hf.c - Hugging Face folders: saving and opening, their forms, and what is refused. */
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tests.h"
@@ -44,7 +44,7 @@ START_TEST(an_untied_head_is_kept)
     check_same(m, again, TN_FILE_F32);
     ck_assert(!again->tied && again->end == 3);
     tn_model_free(again);
-    /* If the config does not say it, the weights decide. */
+    /* Without tie_word_embeddings the weights decide. */
     put_file(folder, "config.json", "{" SMALL ",\"n_inner\":24}");
     again = open_model(c, folder);
     ck_assert(!again->tied && again->end == -1);
@@ -77,7 +77,7 @@ END_TEST
 
 static const tn_real zeros[64], nan_inside[64] = { [7] = (tn_real)NAN };
 
-/* Changes to the list of a small model's tensors: wte wpe ln_1.weight ... */
+/* Each changes the list of tensors of a small model: wte wpe ln_1.weight ... */
 static void drop_tensor(tn_entry *t, int64_t *n)
 {
     t[3] = t[--*n];
@@ -103,7 +103,7 @@ static void add_buffers(tn_entry *t, int64_t *n)
     t[(*n)++] = (tn_entry){ .name = "h.0.attn.masked_bias", .type = TN_FILE_F32, .real = zeros };
 }
 
-/* The last is ln_f.bias (8). */
+/* The last tensor is ln_f.bias (8). */
 static void shorten(tn_entry *t, int64_t *n)
 {
     t[*n - 1].dim[0] = 7;
@@ -195,7 +195,8 @@ START_TEST(weights_must_fit_the_config)
 }
 END_TEST
 
-/* A head without an embedding is tied, unless the config says no: then the embedding is missing. */
+/* A file with a head and without an embedding: the two are tied. If the config says that they are
+   not, the embedding is missing. */
 START_TEST(a_head_without_an_embedding_is_both)
 {
     tn_error e = { 0 };
@@ -215,7 +216,7 @@ START_TEST(a_head_without_an_embedding_is_both)
 }
 END_TEST
 
-/* As in Transformers: GPT-2 is tied unless its config says no. */
+/* As in Transformers, the head of GPT-2 is tied unless the config says no. */
 START_TEST(a_head_that_repeats_the_embedding_is_tied)
 {
     small_model s = small_model_make();

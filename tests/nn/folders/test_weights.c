@@ -1,4 +1,4 @@
-/* test_weights.c - files of weights in a model's folder: shards, and formats that are not read. */
+/* test_weights.c - files of weights in a model folder: shards, and formats that cannot be read. */
 #include "tests/support/fixtures.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tests.h"
@@ -18,7 +18,7 @@ static const struct { const char *name; bool weights; } beside[] = {
 };
 /* clang-format on */
 
-/* A folder with weights in any format never gets random weights. */
+/* A model never gets random weights if its folder has weights in any format. */
 START_TEST(weights_of_other_formats_are_refused)
 {
     tn_error e = { 0 };
