@@ -1,5 +1,6 @@
 /* format_checkpoint.c - the three files of a checkpoint.
-   The hashes of the two others in trainer_state.json are made to fit before it is loaded. */
+   trainer_state.json has the hashes of the other two; they are made right before the checkpoint is
+   loaded. */
 #include "tests/fuzz/format_safetensors.h"
 
 #include "data/data.h"
@@ -93,7 +94,7 @@ static const row moment_rows[] = {
     END,
 };
 
-/* The text of a state is what its checksum is of. */
+/* The text of a state is the part of the file that its checksum covers. */
 static bytes state_unpack(bytes file)
 {
     const char *end = file.n ? memmem(file.s, file.n, "  \"checksum\"", 12) : NULL;

@@ -1,4 +1,4 @@
-/* format_json.c - any JSON document: read, walked, written and read again. */
+/* format_json.c - any JSON document: it is read, visited, written and read again. */
 #include "tests/fuzz/formats.h"
 
 #include "data/data.h"
@@ -115,7 +115,7 @@ static void write_value(const tn_json *v, tn_text *out)
     tn_text_add(out, v->kind == TN_ARRAY ? "]" : v->kind == TN_OBJECT ? "}" : "");
 }
 
-/* Are both the same values in the same order? */
+/* True if both hold the same values in the same order. */
 static bool same(const tn_json *a, const tn_json *b)
 {
     if (a->kind != b->kind || a->count != b->count || a->length != b->length ||

@@ -1,6 +1,6 @@
 /* format_model.c - a model folder and an adapter.
-   config.json, weights, the index of several weight files, adapter_config.json and the weights beside
-   it. */
+   The files are config.json, weights, the index of several files of weights, adapter_config.json
+   and the weights of the adapter. */
 #include "tests/fuzz/format_safetensors.h"
 
 #include "nn/nn.h"
@@ -291,7 +291,7 @@ static void furnish(const char *folder)
     tn_context_free(c);
 }
 
-/* The weights in two files, the first holding the embedding. */
+/* Writes the weights into two files. The first one holds the embedding. */
 static void furnish_index(const char *folder)
 {
     furnish(folder);
@@ -317,7 +317,7 @@ static void furnish_index(const char *folder)
 
 /* ---- use ---- */
 
-/* A loss and its gradients. */
+/* Computes a loss and its gradients. */
 static void run(const tn_model *m)
 {
     static const int32_t ids[] = { 1, 0, 0, 0 }, labels[] = { 0, 0, 0, -1 };
@@ -346,7 +346,7 @@ static int use(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* A refused adapter leaves the weights as they were. */
+/* Opens the adapter. If it is refused, the weights must be as they were. */
 static int use_adapter(const char *folder, tn_error *e)
 {
     tn_context *c = new_context();

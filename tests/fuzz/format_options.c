@@ -131,7 +131,7 @@ static void furnish_words(const char *folder)
     file_text(folder, "words", WORDS);
 }
 
-/* The help, and every option as config.used would say it. */
+/* Prints the help, and every option as config.used has it. */
 static void show(const options *o, const command *c)
 {
     tn_text out = { 0 };
@@ -153,7 +153,8 @@ static int use_config(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* The message of a command line begins with the option: the file stands before it here. */
+/* A message about a command line begins with the option. Here the name of the file is put before
+   it. */
 static int use_words(const char *folder, tn_error *e)
 {
     bytes text = file_read(folder, "words");

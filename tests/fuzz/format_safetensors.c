@@ -1,5 +1,5 @@
-/* format_safetensors.c - safetensors: eight bytes N, N bytes of JSON, the data.
-   Its text is the JSON, a line feed, the data. */
+/* format_safetensors.c - safetensors: eight bytes with a number N, N bytes of JSON, the data.
+   As text it is the JSON, a line feed, the data. */
 #include "tests/fuzz/format_safetensors.h"
 
 #include "data/data.h"
@@ -139,7 +139,7 @@ static void furnish(const char *folder)
     free(text);
 }
 
-/* Every tensor as numbers; then all of them written and read again. */
+/* Reads every tensor as numbers. Then writes all tensors and reads them again. */
 static int use(const char *folder, tn_error *e)
 {
     char *path = path_in(folder, "x.safetensors"), *again = path_in(folder, "again");

@@ -1,4 +1,4 @@
-/* format_safetensors.h - the text of a safetensors file, for formats that are made of one. */
+/* format_safetensors.h - a safetensors file as text, for formats that contain one. */
 #ifndef TN_FORMAT_SAFETENSORS_H
 #define TN_FORMAT_SAFETENSORS_H
 

@@ -107,7 +107,7 @@ static void furnish_text(const char *folder)
     file_text(folder, "x.txt", PROSE);
 }
 
-/* Every id of every record, then batches in order and in the order of training. */
+/* Reads every id of every record, then batches in order and in the order of training. */
 static void take(const tn_dataset *d, tn_error *e)
 {
     const tn_data_facts facts = tn_dataset_facts(d);

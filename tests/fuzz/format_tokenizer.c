@@ -138,7 +138,8 @@ static void furnish(const char *folder)
     file_json(folder, "tokenizer_config.json", CONFIG);
 }
 
-/* What is encoded decodes to itself, but for the characters that the tokenizer does not have. */
+/* A text that is encoded and decoded stays the same, except for characters that the tokenizer
+   skips. */
 static void encode(const tn_tokenizer *k, const char *text, tn_error *e)
 {
     int32_t *ids = NULL;

@@ -1,4 +1,4 @@
-/* formats.c - the list of formats, files with one change, and what a refusal must look like. */
+/* formats.c - the list of formats, files with one change, and the form of a refusal. */
 #include "tests/fuzz/formats.h"
 
 #include "data/data.h"
@@ -49,7 +49,7 @@ char *unquoted(const char *text, bool json)
     return out;
 }
 
-/* a before `at`, then b, then the n bytes of a from `on` on. */
+/* The bytes of a before `at`, then b, then the bytes of a from `on` on. */
 static bytes joined(bytes a, size_t at, const char *b, size_t on)
 {
     const size_t m = strlen(b);

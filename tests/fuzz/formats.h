@@ -1,15 +1,17 @@
-/* formats.h - every format of files that is read, as its tests see it.
-   A valid file, what a program does with it, and files made from it with one change each.
+/* formats.h - every format of files that is read: what its tests need.
+   A format has a valid file, a function that uses it, and rows: each row is the file with one
+   change.
 
        const format *f = format_find("json");
        folder_new(folder);
-       f->furnish(folder);                          all that the format needs, f->file is valid
+       f->furnish(folder);                          writes all files that are needed; f->file is valid
        bytes b = format_made(f, folder, &f->rows[k]);
        file_write(folder, f->file, b);
        f->use(folder, &e);                          reads it and uses what was read
 
-   test_faults.c runs every row; fuzz.c gives the same functions to libFuzzer, with the rows as its
-   seeds (seeds.c). What a fuzzer found lies in found/FORMAT/ and is run by test_faults.c, too. */
+   test_faults.c runs every row. fuzz.c gives the same functions to libFuzzer, with the rows as
+   seeds (seeds.c). found/FORMAT/ holds the files that a fuzzer found; test_faults.c runs them,
+   too. */
 #ifndef TN_FUZZ_FORMATS_H
 #define TN_FUZZ_FORMATS_H
 
@@ -19,15 +21,14 @@
 typedef struct bytes { char *s; size_t n; } bytes; /* s: to be freed */
 /* clang-format on */
 
-/* In texts of JSON ' stands for ", and ` for ', so that they can be read here. */
+/* In rows of JSON formats ' means ", and ` means ', so that the rows can be read. */
 
-/* One change of the valid text: `from`, which is in it once or more, becomes `to` where it stands
-   first. from NULL: `to` is the whole text; "": it is added at the end. to NULL: the text ends
-   before `from`. */
+/* One change of the valid text: the first `from` in it becomes `to`. If from is NULL, `to` is the
+   whole text. If it is "", `to` is added at the end. If to is NULL, the text ends before `from`. */
 typedef struct row {
     const char *from, *to;
-    const char *says; /* part of the one line of the refusal: what and where; NULL: accepted */
-    bool raw;         /* the change is of the file, not of the text that is packed into it */
+    const char *says; /* part of the refusal: what is wrong and where; NULL: the file is accepted */
+    bool raw;         /* changes the file itself, not the text that is packed into it */
 } row;
 
 #define END                                                                                        \
@@ -37,11 +38,11 @@ typedef struct row {
 
 typedef struct format {
     const char *name, *file;             /* the file: its name in the folder */
-    const char *named;                   /* what a refusal names; NULL: the file */
+    const char *named;                   /* what a refusal must name; NULL: the file */
     bool json;                           /* its texts are JSON */
-    void (*furnish)(const char *folder); /* writes everything, the file too */
+    void (*furnish)(const char *folder); /* writes the file and all other files that are needed */
     int (*use)(const char *folder, tn_error *e);
-    /* The file of a text and the text of a file, where they are not the same; NULL: they are. */
+    /* Make a file from a text, and a text from a file. NULL: the file is the text. */
     bytes (*pack)(bytes text), (*unpack)(bytes file);
     const row *rows; /* ended by END */
 } format;
@@ -49,10 +50,10 @@ typedef struct format {
 extern const format *const formats[];        /* ended by NULL */
 const format *format_find(const char *name); /* NULL: there is none */
 
-/* The furnished file with one change. Ends the program when `from` is not there. */
+/* The valid file with one change. Ends the program if `from` is not in it. */
 bytes format_made(const format *f, const char *folder, const row *r);
 char *unquoted(const char *text, bool json); /* ' becomes " in JSON; to be freed */
-/* Why this is no good refusal: it is not one line of text that names the file. NULL: it is. */
+/* NULL if the refusal is one line of text that names the file. Otherwise what is wrong with it. */
 const char *format_complaint(const format *f, const char *folder, const tn_error *e);
 
 /* ---- files ---- */

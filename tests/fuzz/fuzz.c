@@ -1,14 +1,15 @@
-/* fuzz.c - feeds changed files of one format to its reader, by libFuzzer.
-   FORMAT=json fuzz [options of libFuzzer] CORPUS SEEDS.
-   A crash, a report of a sanitizer, a hang or a refusal that is not one line about the file is a
-   finding. A packed format is mostly changed as its text, so that lengths and sums fit. */
+/* fuzz.c - libFuzzer gives changed files of one format to its reader.
+   FORMAT=json fuzz [options of libFuzzer] CORPUS SEEDS. A finding is a crash, a report of a
+   sanitizer, a hang, or a refusal that is not one line about the file. A packed format is mostly
+   changed as text, so that lengths and checksums are right. */
 #include "tests/fuzz/formats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of this process: libFuzzer calls with data alone. */
+/* The format and the folder of this process. They are global, because libFuzzer passes only
+   data. */
 static const format *f;
 static char folder[64];
 
@@ -50,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     return 0;
 }
 
-/* A file of a packed format is changed as its text, and packed again. */
+/* Unpacks a file of a packed format, changes its text, and packs it again. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t most, unsigned seed)
 {
     if (!f->pack || seed % 4 == 0)

@@ -1,12 +1,12 @@
 #!/bin/sh
-# fuzz.sh FOLDER [OPTION...] - gives every format to libFuzzer in turn; fails when one found something.
-# FOLDER has the programs seeds and fuzz. What is found is put into FOLDER/found/FORMAT; a copy in
-# tests/fuzz/found/FORMAT makes it a test.
+# fuzz.sh FOLDER [OPTION...] - runs libFuzzer for every format; fails if there is a finding.
+# FOLDER has the programs seeds and fuzz. Findings are put into FOLDER/found/FORMAT. A copy in
+# tests/fuzz/found/FORMAT becomes a test.
 build=$1; shift
-TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1 # in memory where that is possible
+TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || exit 1 # in memory if possible
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
-trap 'sleep 1; exit 130' HUP INT TERM # what runs takes a moment to end
+trap 'sleep 1; exit 130' HUP INT TERM # gives child processes a moment to end
 bad=0
 "$build/seeds" "$build/rows" || exit 1
 for rows in "$build"/rows/*/; do

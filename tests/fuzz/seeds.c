@@ -1,5 +1,5 @@
-/* seeds.c - writes the rows of every format into files, for a fuzzer to begin with.
-   seeds FOLDER makes FOLDER/FORMAT/N; with --show it prints what is said of each row instead. */
+/* seeds.c - writes the rows of every format into files, with which a fuzzer begins.
+   `seeds FOLDER` writes FOLDER/FORMAT/N. `seeds --show` prints the message for each row instead. */
 #include "tests/fuzz/formats.h"
 
 #include "data/data.h"

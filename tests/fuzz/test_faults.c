@@ -1,6 +1,6 @@
-/* test_faults.c - files with one fault each, and valid look-alikes.
-   Every fault is refused with one line that names the file and the place, every look-alike is
-   accepted, and nothing that a fuzzer found does any harm. */
+/* test_faults.c - files with one fault each, and valid files that look similar.
+   A file with a fault must be refused with one line that names the file and the place. A valid file
+   must be accepted. A file that a fuzzer found must do no harm. */
 #include "tests/fuzz/formats.h"
 #include "tests/support/tests.h"
 
@@ -49,7 +49,7 @@ START_TEST(faults_are_refused_and_nothing_else)
 }
 END_TEST
 
-/* What a fuzzer found once: it may be accepted or refused, in one line. */
+/* Files that a fuzzer found once. They may be accepted or refused; a refusal must be one line. */
 START_TEST(findings_stay_mended)
 {
     const format *f = formats[_i];

@@ -1,7 +1,7 @@
-/* interrupted.c - preloaded into a program, interrupts it at every second call.
-   Each of these calls fails with EINTR as if a signal had come, once before it is done; a write that is
-   not interrupted is cut short. What stdio calls inside libc does not pass here.
-   The file INTERRUPTED_COUNT gets the number of calls that were interrupted. */
+/* interrupted.c - preloaded into a program, interrupts every second system call.
+   The first call fails with EINTR, as if a signal had come, and the program repeats it. A write
+   that is not interrupted writes less than asked. Calls that stdio makes inside libc are not
+   interrupted. The file INTERRUPTED_COUNT gets the number of interrupted calls. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 static atomic_long calls, interrupted;
 
-/* Every first call of a pair; the second is the same call made again. */
+/* True for the first call of each pair. The second is the same call, repeated. */
 static bool comes(void)
 {
     if (atomic_fetch_add(&calls, 1) % 2)
@@ -40,7 +40,7 @@ __attribute__((destructor)) static void end(void)
     }
 }
 
-/* type name(parameters), which returns `failed` when it is interrupted. */
+/* Defines type name(parameters). It returns `failed` if it is interrupted. */
 #define CALL(type, name, failed, parameters, arguments)                                            \
     type name parameters                                                                           \
     {                                                                                              \
@@ -82,7 +82,7 @@ int open(const char *name, int flags, ...)
     return openat(AT_FDCWD, name, flags);
 }
 
-/* Closed all the same, as Linux does it. */
+/* Closes the file even if it is interrupted, as Linux does. */
 int close(int fd)
 {
     int (*real)(int);

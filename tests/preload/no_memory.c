@@ -1,9 +1,9 @@
 /* no_memory.c - preloaded into a program, refuses one of its allocations.
 
-   That of number NO_MEMORY_AT is refused, counted from 1 when the program starts, or, with
-   NO_MEMORY_STICKS, that one and all after it. The file NO_MEMORY_COUNT gets the number of those that
-   were asked for. An allocation is whatever may fail for lack of memory: what malloc and its relatives
-   give (strdup, fopen and opendir are among their callers), a mapping, a thread. */
+   Allocations are counted from 1, from the start of the program. Number NO_MEMORY_AT is refused; if
+   NO_MEMORY_STICKS is set, all after it, too. The file NO_MEMORY_COUNT gets the number of
+   allocations. An allocation is any call that may fail because memory is out: malloc and its
+   relatives (also called by strdup, fopen and opendir), a mapping, a thread. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -107,7 +107,7 @@ int pthread_create(pthread_t *id, const pthread_attr_t *how, void *(*body)(void 
     return refused() ? EAGAIN : real(id, how, body, arg);
 }
 
-/* Nothing here asks what survives a loss of power. */
+/* Does nothing, which is faster. These tests do not ask what survives a loss of power. */
 int fsync(int file)
 {
     (void)file;
