@@ -1,5 +1,6 @@
 /* bits.c - checks what the bits of an op must not depend on.
-   These are the instruction set, the number of threads, the batch, and the old content of memory. */
+   These are the instruction set, the number of threads, the batch, the old content of memory, and
+   what a later op writes over the result. */
 #include "core/check/check.h"
 
 #include <math.h>
@@ -162,20 +163,25 @@ static void same_in_any_batch(tn_checker *k)
 
 /* ---- memory that is not written ---- */
 
-typedef struct dirty { /* an op; the memory of its result holds `before` when forward begins */
+typedef struct dirty { /* an op; the memory of its result is filled with `before` at some moment */
     tn_op op;
     const tn_op *real;
     tn_real before;
 } dirty;
 
+static void set_all(tn_tensor *a, tn_real to)
+{
+    for (int64_t i = 0; i < tn_tensor_count(a); i++)
+        if (a->dtype == TN_I32)
+            a->i[i] = (int32_t)to;
+        else
+            a->x[i] = to;
+}
+
 static void dirty_forward(tn_tape *t, tn_node *n)
 {
     const dirty *d = (const dirty *)n->op;
-    for (int64_t i = 0; i < tn_tensor_count(n->out); i++)
-        if (d->real->gives_ids)
-            n->out->i[i] = (int32_t)d->before;
-        else
-            n->out->x[i] = d->before;
+    set_all(n->out, d->before);
     n->op = d->real;
     d->real->forward(t, n);
 }
@@ -200,6 +206,45 @@ static void written(tn_checker *k, const tn_call *c, tn_tape *t)
     free(n[1].x);
 }
 
+/* ---- a result that a later op overwrites ---- */
+
+static void kept_forward(tn_tape *t, tn_node *n)
+{
+    const tn_op *op = n->op;
+    n->op = ((const dirty *)op)->real;
+    n->op->forward(t, n);
+    n->op = op;
+}
+
+static void overwritten_backward(tn_tape *t, const tn_node *n)
+{
+    const dirty *d = (const dirty *)n->op;
+    tn_node real = *n;
+    real.op = d->real;
+    set_all(n->out, d->before);
+    d->real->backward(t, &real);
+}
+
+/* Gradients have the same bits if the result is overwritten before backward: only an op that has
+   reads_result may read it. */
+static void leaves_result(tn_checker *k, const tn_call *c, tn_tape *t)
+{
+    dirty d = { .op = *k->op, .real = k->op, .before = -3 };
+    if (!d.op.backward || d.op.reads_result || d.op.view || d.op.consumes)
+        return;
+    tn_call call = *c;
+    d.op.forward = kept_forward;
+    d.op.backward = overwritten_backward;
+    call.op = &d.op;
+    tn_numbers whole, overwritten = { 0 };
+    if (tn_check_numbers(k, c, t, false, &whole) &&
+        tn_check_numbers(k, &call, t, false, &overwritten))
+        tn_check_same(k, c->name, "backward reads the result, and reads_result is not set", &whole,
+                      &overwritten);
+    free(whole.x);
+    free(overwritten.x);
+}
+
 void tn_check_bits(tn_checker *k)
 {
     same_on_every_isa(k);
@@ -207,5 +252,6 @@ void tn_check_bits(tn_checker *k)
     same_in_any_batch(k);
     tn_tape *t = tn_check_tape(NULL, 2);
     tn_check_samples(k, t, written);
+    tn_check_samples(k, t, leaves_result);
     tn_tape_free(t);
 }

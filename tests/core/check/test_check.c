@@ -84,6 +84,23 @@ static void only_first_gradient(tn_tape *t, const tn_node *n)
                2 * n->in[0]->x[i] * n->in[1]->x[i % tn_cols(n->out)] * n->out->g[i];
 }
 
+/* Right as long as nobody overwrites y: 2 a b = 2 y / a. */
+static void reads_result(tn_tape *t, const tn_node *n)
+{
+    const tn_real *a = n->in[0]->x, *y = n->out->x, *dy = n->out->g;
+    const int64_t count = tn_tensor_count(n->out), cols = tn_cols(n->out);
+    tn_real beta, *g = tn_grad(t, n, 0, &beta);
+    for (int64_t i = 0; g && i < count; i++)
+        g[i] = (beta == 0 ? 0 : g[i]) + 2 * y[i] / a[i] * dy[i];
+    g = tn_grad(t, n, 1, &beta);
+    for (int64_t c = 0; g && c < cols; c++) {
+        tn_real sum = 0;
+        for (int64_t i = c; i < count; i += cols)
+            sum += a[i] * a[i] * dy[i];
+        g[c] = (beta == 0 ? 0 : g[c]) + sum;
+    }
+}
+
 /* The gradient of b is wrong unless a wants one, too. */
 static void depends_on_others(tn_tape *t, const tn_node *n)
 {
@@ -185,6 +202,8 @@ static const struct {
     { { .backward = never_adds }, "cube: sample 0: gradients added twice: number 0 is ", false },
     { { .backward = only_first_gradient }, "cube: sample 0: cube: backward wrote no gradient of operand 2", false },
     { { .backward = depends_on_others }, "cube: sample 0: gradient wanted alone: number 0 of 3", false },
+    { { .backward = reads_result }, "cube: sample 0: backward reads the result, and reads_result is not set: number 3 of 9", false },
+    { { .backward = reads_result, .reads_result = true }, NULL, false },
     { { .forward = leaves_one_out }, "cube: sample 0: " NOT_WRITTEN, false },
     { { .forward = mixes_rows }, "cube: sample 1: rows alone and in a batch: number 0 of", false },
     { { .forward = counts_threads }, "cube: sample 0: 2 threads: number 0 of", false },
