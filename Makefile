@@ -200,10 +200,13 @@ root: all $(LIB64)
 	@for h in $(PUBLIC); do install -D -m 644 $$h $(ROOT)/include/tenon/$$h || exit 1; done
 	@install -D -m 644 -t $(ROOT)/share/doc/tenon LICENSE && mkdir $(ROOT)/share/doc/tenon/examples
 	@for e in $(EXAMPLE_SRC); do sed '$(OWN)' $$e >$(ROOT)/share/doc/tenon/examples/$${e##*/} || exit 1; done
-	@mkdir -p $(ROOT)/share/man/man1 $(ROOT)/share/bash-completion/completions
+	@cd $(ROOT) && mkdir -p share/man/man1 share/bash-completion/completions share/zsh/site-functions \
+	    share/fish/vendor_completions.d
 	@$(BUILD)/tenon --man >$(ROOT)/share/man/man1/tenon.1
 	@for c in $(COMMANDS); do $(BUILD)/tenon --man $$c >$(ROOT)/share/man/man1/tenon-$$c.1 || exit 1; done
-	@$(BUILD)/tenon --completion >$(ROOT)/share/bash-completion/completions/tenon
+	@$(BUILD)/tenon --completion bash >$(ROOT)/share/bash-completion/completions/tenon
+	@$(BUILD)/tenon --completion zsh >$(ROOT)/share/zsh/site-functions/_tenon
+	@$(BUILD)/tenon --completion fish >$(ROOT)/share/fish/vendor_completions.d/tenon.fish
 	@install -D -m 644 /dev/null $(ROOT)/$(LIST) && chmod -R u=rwX,go=rX $(ROOT)
 install: root ## program, libraries, headers, examples, manual and completion under PREFIX (/usr/local) and DESTDIR
 	@mkdir -p $(TO)

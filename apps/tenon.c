@@ -32,8 +32,8 @@ static void print_help(void)
         show("  %-12s %s\n", c->name, c->help);
     show(
         "\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
-        "built.\ntenon --man [COMMAND] prints a page for man -l -, tenon --completion a script for "
-        "bash.\n");
+        "built.\ntenon --man [COMMAND] prints a page for man -l -, tenon --completion [bash|zsh|fish] "
+        "a\nscript for the shell (bash, if none is named).\n");
 }
 
 /* $TN_ISA must name an instruction set of this CPU. No other is used instead. */
@@ -81,11 +81,18 @@ static void print_manual(const char *word, tn_error *e)
     show_text(&page, "the manual", e);
 }
 
-static void print_completion(tn_error *e)
+static void print_completion(const char *shell, tn_error *e)
 {
+    static const char *const shells[] = { "bash", "zsh", "fish" };
+    static void (*const write_script[])(tn_text *) = { manual_bash, manual_zsh, manual_fish };
     tn_text script = { 0 };
-    manual_bash(&script);
-    show_text(&script, "the script", e);
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(shell, shells[i])) {
+            write_script[i](&script);
+            show_text(&script, "the script", e);
+            return;
+        }
+    unknown_name("shell", shell, shells, 3, "tenon --help", e);
 }
 
 static int carry_out(const command *c, int argc, char **argv, tn_error *e)
@@ -145,7 +152,7 @@ int main(int argc, char **argv)
     else if (!strcmp(word, "--man"))
         print_manual(argc > 2 ? argv[2] : NULL, &e);
     else if (!strcmp(word, "--completion"))
-        print_completion(&e);
+        print_completion(argc > 2 ? argv[2] : "bash", &e);
     else if (!*word)
         tn_fail(&e, APP_USAGE, "a command is missing; see tenon --help");
     else

@@ -1,11 +1,11 @@
-/* completion.c - writes the script that completes commands and options in bash; see manual.h. */
+/* completion.c - writes the script that completes commands and options in bash; see manual.h.
+   The words that an option or a command allows are here for every shell. */
 #include "apps/options/manual.h"
 #include "optim/optim.h"
 
 #include <string.h>
 
-/* Adds a list "a,b" or "a|b" with another text between its words. */
-static void add_list(tn_text *out, const char *list, const char *between)
+void completion_list(tn_text *out, const char *list, const char *between)
 {
     for (; *list; list++)
         if (strchr(",|", *list))
@@ -26,6 +26,38 @@ static void add_tasks(tn_text *out)
         tn_text_add(out, "%s ", tn_tasks[i]->name);
 }
 
+void completion_words(int i, tn_text *out)
+{
+    const option *row = &options_table[i];
+    if (i == OPT_optimizer || i == OPT_optimizers)
+        add_optimizers(out);
+    else if (i == OPT_task)
+        add_tasks(out);
+    else if (row->value[0] >= 'a')
+        completion_list(out, row->value, " ");
+}
+
+void completion_arguments(const command *c, tn_text *out)
+{
+    if (c->arguments[0] >= 'a') {
+        completion_list(out, c->arguments, " ");
+        tn_text_add(out, " ");
+    }
+    if (c->letter == 'o')
+        add_optimizers(out);
+    if (c->letter == 'k')
+        add_tasks(out);
+}
+
+bool completion_is_file(int i)
+{
+    static const char *const files[] = { "PATH", "DIR", "FILE" };
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++)
+        if (!strcmp(options_table[i].value, files[k]))
+            return true;
+    return false;
+}
+
 /* Adds the words that may follow option i. If it has none, bash completes names of files. */
 static void add_values(int i, tn_text *out)
 {
@@ -40,12 +72,7 @@ static void add_values(int i, tn_text *out)
         s += n;
     }
     tn_text_add(out, ") words='");
-    if (i == OPT_optimizer || i == OPT_optimizers)
-        add_optimizers(out);
-    else if (i == OPT_task)
-        add_tasks(out);
-    else if (row->value[0] >= 'a')
-        add_list(out, row->value, " ");
+    completion_words(i, out);
     tn_text_add(out, "' ;;\n");
 }
 
@@ -53,16 +80,9 @@ static void add_command(const command *c, tn_text *out)
 {
     char name[64];
     tn_text_add(out, "        %s%s", c->name, *c->synonyms ? " | " : "");
-    add_list(out, c->synonyms, " | ");
+    completion_list(out, c->synonyms, " | ");
     tn_text_add(out, ") words='");
-    if (c->arguments[0] >= 'a') {
-        add_list(out, c->arguments, " ");
-        tn_text_add(out, " ");
-    }
-    if (c->letter == 'o')
-        add_optimizers(out);
-    if (c->letter == 'k')
-        add_tasks(out);
+    completion_arguments(c, out);
     for (int i = 0; i < OPTIONS; i++) {
         const option *row = &options_table[i];
         if (!strchr(row->commands, c->letter))

@@ -205,9 +205,11 @@ START_TEST(each_command_has_a_page)
               " $T --help | sed -n 's/^  \\([a-z]*\\) .*/tenon-\\1.1/p' | sort >../../../../want &&"
               " ls | grep -v '^tenon.1$' | diff ../../../../want -"),
         0);
-    ck_assert_int_eq(shell(&at,
-                           "$T --completion | cmp - to/share/bash-completion/completions/tenon"),
-                     0);
+    ck_assert_int_eq(
+        shell(&at, "cd to/share && $T --completion | cmp - bash-completion/completions/tenon &&"
+                   " $T --completion zsh | cmp - zsh/site-functions/_tenon &&"
+                   " $T --completion fish | cmp - fish/vendor_completions.d/tenon.fish"),
+        0);
 }
 END_TEST
 
