@@ -1,10 +1,11 @@
-/* test_adafactor.c - Adafactor of one number, written once more in a few lines. */
+/* test_adafactor.c - Adafactor for a weight of one number, written again in a few lines. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
 #include <math.h>
 
-/* A weight of one number: row and column are equal. From step 5 on 1 / sqrt(t) is below the rate. */
+/* A weight of one number: its row and column sums are equal. From step 5 on 1 / sqrt(t) is less
+   than the rate. */
 START_TEST(adafactor_of_one_number)
 {
     problem p;

@@ -1,4 +1,4 @@
-/* test_adam.c - Adam, AdamW and AMSGrad by torch's equations, written once more in a few lines. */
+/* test_adam.c - Adam, AdamW and AMSGrad by the equations of torch, written again in a few lines. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
@@ -34,7 +34,8 @@ START_TEST(adam_of_torch)
 }
 END_TEST
 
-/* AMSGrad: at beta2 = 0.5 the second moment falls every other step; its largest value does not. */
+/* AMSGrad: with beta2 = 0.5 the second moment falls in every second step. Its largest value does
+   not. */
 START_TEST(amsgrad_keeps_the_largest)
 {
     static const char *const names[] = { "adam", "adamw" };

@@ -1,4 +1,4 @@
-/* test_altlora.c - altlora, altlora-plus and lorafa make the best step of lora_B alone. */
+/* test_altlora.c - altlora, altlora-plus and lorafa: the best step of lora_B alone. */
 #include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
@@ -6,16 +6,17 @@
 
 enum { M = PAIR_M, N = PAIR_N, R = PAIR_R };
 
-/* The best approximation of G along which lora_B can move the product is G P_B. */
+/* A change of lora_B moves the product within the rows of lora_A. There the best approximation of G
+   is G P_B. */
 START_TEST(half_a_step_projects_on_the_rows)
 {
     static const struct {
         const char *name, *settings;
     } all[] = { { "altlora", "lr=1 delta=0 beta1=0" },
-                { "altlora", "lr=1 delta=0" }, /* the first step has no past */
+                { "altlora", "lr=1 delta=0" }, /* the first step has no old moments */
                 { "altlora-plus", "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" },
                 { "lorafa",
-                  "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" } }; /* no Adam is left of these */
+                  "lr=1e9 eps=1e9 beta1=0 beta2=0 delta=0" } }; /* a plain step, without Adam */
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         problem p;
         pair_move o;

@@ -1,6 +1,6 @@
 /* test_balora.c - balancing after a step.
-   The product stays the same, A^T A = B^T B, and runs of invariant optimizers do not change. Here
-   A = lora_B (m,r) and B = lora_A^T (n,r). */
+   The product stays the same, A^T A becomes B^T B, and runs of invariant optimizers do not change.
+   Here A = lora_B (m,r) and B = lora_A^T (n,r). */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -31,7 +31,8 @@ static void gram(const problem *p, const problem *q, bool a, double *out)
     free(y);
 }
 
-/* Every optimizer: a step without balancing has the same bits, and balancing keeps the product. */
+/* For every optimizer: the step before balancing has the same bits as a step without it, and
+   balancing keeps the product. */
 START_TEST(after_every_optimizer)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
@@ -112,7 +113,8 @@ START_TEST(balora_2_changes_least)
 }
 END_TEST
 
-/* A = D Q and B = D Q^-T, whose product D^2 is diagonal and steep: every entry keeps its digits. */
+/* A = D Q and B = D Q^-T. Their product D^2 is diagonal, with entries of very different size.
+   Balancing keeps the digits of every entry. */
 START_TEST(steep_products_are_kept)
 {
     static const double q[R][R] = { { 1, 0, 0 }, { 0.5, 1, 0 }, { -0.7, 0.8, 1 } },
@@ -143,7 +145,8 @@ START_TEST(steep_products_are_kept)
 }
 END_TEST
 
-/* lora_B is zero, or both factors lack a direction: nothing is balanced, and no direction is lost. */
+/* lora_B is zero, or both factors do not have a direction. Then nothing is balanced, and no
+   direction is lost. */
 START_TEST(products_that_lack_rank_are_left_alone)
 {
     for (int zero = 0; zero < 2; zero++)

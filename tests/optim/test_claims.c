@@ -1,6 +1,6 @@
-/* test_claims.c - the invariance that each optimizer claims, kept and not exceeded.
-   A -> A T, B -> B T^-T: a T that an optimizer claims does not change the path of its product, any
-   other T does. Figures of another program are in test_invariance.c. */
+/* test_claims.c - each optimizer has exactly the invariance that it claims.
+   A becomes A T and B becomes B T^-T. If the optimizer claims T, all products of the run stay the
+   same. If not, they change. test_invariance.c has numbers of another program. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
@@ -20,12 +20,12 @@ enum { BASES = sizeof bases / sizeof *bases };
 
 static bool claimed(const tn_optim_def *def, const struct basis *b)
 {
-    return b->claim == TN_INVARIANT_UNSIGNED || /* all claim at least that */
+    return b->claim == TN_INVARIANT_UNSIGNED || /* every optimizer claims at least this */
            (def->claims != TN_INVARIANT_UNSIGNED && (def->claims & b->claim) == b->claim);
 }
 
-/* Largest change of the product over 20 steps when the pair starts in the basis T, with lora_B = 0
-   if asked for. size: the largest number of the product. */
+/* The largest change of the product over 20 steps if the pair starts in the basis T. `zero`: lora_B
+   starts at 0. *size becomes the largest number of the product. */
 static double moved(const tn_optim_def *def, const double t[2][2], bool zero, double *size)
 {
     double det = t[0][0] * t[1][1] - t[0][1] * t[1][0], most = 0;
@@ -73,7 +73,8 @@ START_TEST(claims_hold_and_no_larger_one_does)
 }
 END_TEST
 
-/* From lora_B = 0 a claim that needs both factors is broken, or the product stays zero. */
+/* From lora_B = 0: a claim that holds only for nonzero factors is broken, or the product stays
+   zero. */
 START_TEST(claims_from_the_zero_start)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {
@@ -88,8 +89,8 @@ START_TEST(claims_from_the_zero_start)
 }
 END_TEST
 
-/* Largest change of the product over 20 steps of gradients of size 1e-3 when A is ten times larger
-   and B ten times smaller. */
+/* The largest change of the product over 20 steps if A is ten times larger and B ten times smaller.
+   Gradients are of size 1e-3. */
 static double scaled(const char *settings)
 {
     enum { M = 17, N = 11, R = 4 };
@@ -119,8 +120,8 @@ static double scaled(const char *settings)
     return most;
 }
 
-/* The floor eps1 is the epsilon of the weights' type, which in single precision is above the
-   squares of small gradients. */
+/* By default eps1 is the epsilon of the type of the weights. In float it is larger than the squares
+   of small gradients. */
 START_TEST(adafactor_needs_a_small_eps1)
 {
     double with = scaled(tn_optim_find("adafactor")->claims_when), without = scaled("eps2=0");

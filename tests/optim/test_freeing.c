@@ -1,4 +1,4 @@
-/* test_freeing.c - whatever of a run is freed first, the rest goes on or refuses.
+/* test_freeing.c - any object of a run may be freed first; calls on the others work or are refused.
    AddressSanitizer checks that nothing is used after it was freed, and that nothing leaks. */
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
@@ -20,7 +20,7 @@ typedef struct desk {
     bool merged;
 } desk;
 
-/* A run in the middle of a step: after the loss and before backward. */
+/* Makes a run in the middle of a step: after the loss, before backward. */
 static desk desk_new(void)
 {
     desk s = { .folder = temporary() };
@@ -78,7 +78,8 @@ static void end(desk *s, int object)
     }
 }
 
-/* Calls everything that can be called with the objects that are left. A NULL is refused. */
+/* Calls every function that takes the objects that are left. Freed ones are NULL, which is
+   refused. */
 static void go_on(desk *s)
 {
     const int32_t prompt[] = { 1 }, *prompts[] = { prompt };
@@ -100,7 +101,8 @@ static void go_on(desk *s)
     ck_assert_int_eq(s->e.code, s->merged ? TN_ESTATE : s->m && s->o ? 0 : TN_EARG);
 }
 
-/* Each set of objects is freed in the middle of the step, the others at its end, in both orders. */
+/* Each set of objects is freed in the middle of the step, the others at its end. This is done in
+   both orders. */
 START_TEST(whatever_is_freed_first)
 {
     for (int backwards = 0; backwards < 2; backwards++) {
@@ -118,7 +120,7 @@ START_TEST(whatever_is_freed_first)
 }
 END_TEST
 
-/* Weights live as long as their optimizer: without the model its steps are the same. */
+/* Weights live as long as their optimizer. If the model is freed, steps are the same. */
 START_TEST(steps_without_the_model)
 {
     tn_real first[2];
@@ -153,7 +155,8 @@ START_TEST(steps_after_a_merge)
 }
 END_TEST
 
-/* The weights of an optimizer of the whole model are frozen, and its model ends before its step. */
+/* The optimizer trains the whole model. A merge freezes its weights, and the model is freed before
+   the step. */
 START_TEST(steps_after_a_merge_and_the_models_end)
 {
     tn_error e = { 0 };

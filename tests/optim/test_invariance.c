@@ -1,7 +1,7 @@
-/* test_invariance.c - invariance against figures made with NumPy.
-   A -> A T, B -> B T^-T: which products must change and which must not. All settings, limits and
-   figures are from tests/golden/invariance.json, made with NumPy. Its problem is made again from closed
-   formulas, in the paper's letters (A = lora_B, B = lora_A^T). */
+/* test_invariance.c - invariance, compared with numbers made with NumPy.
+   A becomes A T and B becomes B T^-T: some products must change, others must not. Settings, limits
+   and numbers are from tests/golden/invariance.json. Formulas make its problem again. Letters as in
+   the paper: A = lora_B, B = lora_A^T. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_closed.h"
 #include "tests/support/optim_words.h"
@@ -17,7 +17,7 @@ enum { STEPS = 50, MOST = 20 };
 static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
                        p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
 
-/* Of the file; ours; settings that the file says in another way. */
+/* The name in the file, our name, and settings that the file gives in another way. */
 typedef struct setting {
     const char *key, *name, *extra;
 } setting;
@@ -67,7 +67,7 @@ enum { SETTINGS = sizeof optimizers / sizeof *optimizers };
 
 /* ---- the problem ---- */
 
-/* All gradients times min(1, 1 / their norm), as a trainer does before it calls the optimizer. */
+/* Multiplies all gradients by min(1, 1 / their norm), as a trainer does before a step. */
 static void clip_raw(problem *p)
 {
     double sum = 0;
@@ -94,7 +94,7 @@ static const char *text(const tn_json *o, const char *key)
     return s;
 }
 
-/* NaN: the file does not have it. */
+/* A number of the file. NaN if the file does not have it. */
 static double number(const tn_json *o, const char *key)
 {
     tn_error e = { 0 };
@@ -112,8 +112,8 @@ static const setting *setting_of(const char *key)
     return NULL;
 }
 
-/* The empty ones are what our table says (extra), what its optimizers always do or, for
-   raw_clip_global_norm, what clip_raw does. */
+/* An empty translation means: our table has the setting (extra), or the optimizer always does it,
+   or, for raw_clip_global_norm, clip_raw does it. */
 static const word words[] = {
     { "rite_paper", "wd", "0.0", "" },
     { NULL, "wd", NULL, "weight_decay=" },
@@ -155,7 +155,8 @@ static void settings_of(const tn_json *o, const setting *ours, char *out, size_t
     snprintf(out + n, room - n, "%s", ours->extra ? ours->extra : "");
 }
 
-/* Makes the row's optimizer. more: settings that replace those of our table, or NULL. */
+/* Makes the optimizer of the row. `more` has settings that replace those of our table, or is
+   NULL. */
 static void optimizer_of(problem *p, const tn_json *root, const tn_json *row, const char *more)
 {
     char settings[512];
@@ -186,7 +187,7 @@ static void advance(problem *p, const tn_json *row, int k)
     problem_step(p);
 }
 
-/* Largest difference of a product of the two runs. */
+/* The largest difference of the products of two runs. */
 static double deviation(const problem *p, const problem *q)
 {
     double most = 0;
@@ -202,10 +203,10 @@ static double deviation(const problem *p, const problem *q)
 
 static const bool f32 = sizeof(tn_real) == sizeof(float);
 
-/* Of the cells that broken ones must reproduce to 1 %. In this one the first step leaves lora_B
-   with three columns that differ by 1e-7 of their length, so its Gram matrix, with eigenvalues
-   1e-14 and 1e-15 of the largest, no longer tells them from dependent ones; its figure needs the
-   SVD of lora_B. */
+/* True if the number of a cell must be reproduced to 1 %. The exception: after the first step of
+   this cell three columns of lora_B differ by 1e-7 of their length. The Gram matrix then has
+   eigenvalues of 1e-14 and 1e-15 of the largest one, and does not show whether the columns are
+   independent. The number in the file needs the SVD of lora_B. */
 static bool reproduces(const tn_json *cell, const char *name)
 {
     return tn_json_find(cell, "golden") && strcmp(name, "altlora_plus P2 zero k1e3") != 0;
@@ -278,7 +279,7 @@ static void check_base(const tn_json *root, const tn_json *base)
     problem_free(&p);
 }
 
-/* Every row of a list; each of our settings must be met at least `least` times. */
+/* Checks every row of a list. Each row of our table must occur at least `least` times. */
 static void each(const char *list, void (*check)(const tn_json *root, const tn_json *row),
                  int least)
 {
@@ -327,9 +328,9 @@ START_TEST(cells)
 }
 END_TEST
 
-/* ---- lora-rite and lora-muon by their defaults, which the file does not have ---- */
+/* ---- lora-rite and lora-muon with their defaults, which the file does not have ---- */
 
-/* The optimizer ends and a new one goes on with its state. */
+/* Frees the optimizer. A new one continues with its state. */
 static void resume(problem *p, const tn_json *root, const tn_json *row, const char *more)
 {
     tn_optim *before = p->optim;

@@ -1,4 +1,4 @@
-/* test_lora_muon.c - LoRA-Muon against LoRA-RITE, whose first step it is up to a constant. */
+/* test_lora_muon.c - the first step of LoRA-Muon is that of LoRA-RITE, times a constant. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -8,7 +8,7 @@
 
 enum { M = 9, N = 7, R = 3 };
 
-/* What one step takes from A (M,R) or B (N,R), in new memory. */
+/* How one step changes A (M,R) and B (N,R): old minus new, in new memory. */
 static void one_step(const char *name, const char *settings, bool zero, double *step[2])
 {
     problem p;

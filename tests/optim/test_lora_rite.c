@@ -1,5 +1,5 @@
-/* test_lora_rite.c - LoRA-RITE: closed forms, and what its runs must not depend on.
-   The whole method once more: test_lora_rite_naive.c. */
+/* test_lora_rite.c - LoRA-RITE: steps that are known exactly, and what runs must not depend on.
+   test_lora_rite_naive.c writes the whole method again. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a rate that moves nothing, rank 1 and a partner of length 1, V is the bias-corrected average
-   of ||g||^2 / rows. Adam's average is written as a weighted mean, because 1 - beta and 1 - beta^t would
-   lose the digits that are compared. */
+/* If the rate moves nothing, the rank is 1 and the partner has length 1, V is Adam's bias-corrected
+   average of ||g||^2 / rows. The test computes it as a weighted mean: with 1 - beta and 1 - beta^t
+   it would lose the digits that are compared. */
 START_TEST(average_is_adams_corrected_one)
 {
     static const double betas[] = { 0.5, 0.99, 0.999, 0.999999 };
@@ -63,7 +63,8 @@ START_TEST(rite_rests_the_other_factor_at_a_zero_start)
 }
 END_TEST
 
-/* A dB^T = -lr Q_A M^T; M has orthogonal columns of length sqrt(n): the square is lr^2 n P_A. */
+/* A dB^T = -lr Q_A M^T. M has orthogonal columns of length sqrt(n), so A dB^T times its transpose
+   is lr^2 n P_A. */
 static void check_singular_values(const char *settings, double close)
 {
     enum { M = 9, N = 7, R = 3 };
@@ -100,8 +101,8 @@ START_TEST(rite_first_step_has_equal_singular_values)
 }
 END_TEST
 
-/* ||dB|| / ||B|| of the second step from A = 0 under one gradient, at a rate that may have been
-   half that before. */
+/* ||dB|| / ||B|| of the second step, from A = 0 and with the same gradient. `warm`: the first step
+   had half the rate. */
 static double second_share(int64_t nonzero, int64_t zero, const char *settings, bool warm)
 {
     problem p;
@@ -128,8 +129,9 @@ static double second_share(int64_t nonzero, int64_t zero, const char *settings, 
     return sqrt(moved / size);
 }
 
-/* If B follows the old A, a doubled rate doubles the share. The new A is 1 + eta_2 / eta_1 times the
-   old one: if B follows it, the share is divided by this factor. A prior makes it smaller. */
+/* If the step of B uses the old A, a doubled rate doubles the share. The new A is 1 + eta_2 / eta_1
+   times the old one: if the step of B uses it, the share is divided by this factor. A prior makes
+   the share smaller. */
 START_TEST(rite_second_step_moves_by_a_fixed_share)
 {
     static const struct {
@@ -153,7 +155,8 @@ START_TEST(rite_second_step_moves_by_a_fixed_share)
 }
 END_TEST
 
-/* 30 steps from the same start with gradients times c (and s); the product afterwards. */
+/* Runs steps from the same start, with gradients times c and scale s. Writes the product at the
+   end. */
 static void run_scaled(const char *settings, double c, double s, int steps, double *product)
 {
     problem p;
@@ -180,7 +183,7 @@ START_TEST(rite_does_not_see_the_scale_of_the_loss)
         for (int i = 0; i < 63; i++)
             ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-9, 1e-5));
     }
-    run_scaled("lr=0.02 clip=0.01 eps=1e-6", 1e3, 2, 30, other); /* with clipping and eps it does */
+    run_scaled("lr=0.02 clip=0.01 eps=1e-6", 1e3, 2, 30, other); /* clip and eps depend on c */
     double most = 0;
     for (int i = 0; i < 63; i++)
         most = fabs(other[i] - one[i]) > most ? fabs(other[i] - one[i]) : most;
@@ -192,7 +195,7 @@ START_TEST(rite_first_step_is_proportional_to_s)
 {
     double one[63], other[63];
     run_scaled("lr=0.02 clip=0 eps=1e-14", 1, 1, 1, one);
-    for (double s = 2; s <= 8; s += 6) { /* W moves by s times the product, which is the same */
+    for (double s = 2; s <= 8; s += 6) { /* W moves by s times the product; this is the same */
         run_scaled("lr=0.02 clip=0 eps=1e-14", 1, s, 1, other);
         for (int i = 0; i < 63; i++)
             ck_assert_double_eq_tol(other[i], one[i], limit_of(1e-12, 1e-6));
@@ -200,7 +203,7 @@ START_TEST(rite_first_step_is_proportional_to_s)
 }
 END_TEST
 
-/* At rank 1, with w = ||g||^2 / (||y||^2 rows), the length of the first step is
+/* For rank 1, with w = ||g||^2 / (||y||^2 rows), the first step has length
    lr ||g|| / ||y||^2 / (sqrt(w + eps_root) + eps). */
 START_TEST(eps_inside_and_outside_the_root)
 {

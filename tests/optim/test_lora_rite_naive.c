@@ -1,5 +1,5 @@
-/* test_lora_rite_naive.c - LoRA-RITE once more, naively from its equations.
-   It uses tall orthonormal bases of three kinds. With each kind the run is that of lora_rite.c. */
+/* test_lora_rite_naive.c - LoRA-RITE written again, directly from its equations.
+   It uses orthonormal bases of three kinds. With each kind the run must be that of lora_rite.c. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
@@ -12,9 +12,9 @@ enum { ROWS = 9, COLS = 7, RANK = 3 };
 
 typedef struct moments {
     double m[ROWS * RANK], v[RANK * RANK], q_old[ROWS * RANK];
-} moments; /* q_old: of the partner */
+} moments; /* q_old: the old basis of the partner */
 
-/* x^-1 (RANK,RANK) by Gauss and Jordan. */
+/* out = x^-1 (RANK,RANK), by Gauss-Jordan elimination. */
 static void invert(const double *x, double *out)
 {
     double a[RANK][2 * RANK];
@@ -36,7 +36,7 @@ static void invert(const double *x, double *out)
             out[i * RANK + j] = a[i][RANK + j] / a[i][i];
 }
 
-/* x^1/2 and x^-1/2 of a symmetric positive x by Newton's iteration of Denman and Beavers. */
+/* x^1/2 and x^-1/2 of a symmetric positive x, by the iteration of Denman and Beavers. */
 static void roots(const double *x, double *root, double *inverse)
 {
     memcpy(root, x, RANK * RANK * sizeof *x);
@@ -54,7 +54,7 @@ static void roots(const double *x, double *root, double *inverse)
     }
 }
 
-/* x = q rr with this kind of basis. */
+/* x = q rr, where q is a basis of this kind. */
 static void basis(int kind, int n, const double *x, double *q, double *rr)
 {
     orthonormalise(n, RANK, x, q, rr);
@@ -79,7 +79,7 @@ static void basis(int kind, int n, const double *x, double *q, double *rr)
     memcpy(rr, root, sizeof root);
 }
 
-/* Largest eigenvalue of a symmetric positive v, by its powers. */
+/* The largest eigenvalue of a symmetric positive v, by power iteration. */
 static double largest(const double *v)
 {
     double x[RANK] = { 1, 0.9, 1.1 }, y[RANK], size = 0;
@@ -95,8 +95,9 @@ static double largest(const double *v)
     return size;
 }
 
-/* M of one factor (n rows) for its gradient g and the partner's basis q, rr (o rows); without
-   clipping, skipping and escape. The prior counts as so many gradients of every direction. */
+/* M of one factor (n rows), from its gradient g and the basis q, rr of the partner (o rows). There
+   is no clipping, skipping or escape. The prior counts like so many gradients in every
+   direction. */
 static void naive_moments(int n, int o, const double *g, const double *q, const double *rr,
                           moments *s, int t, double prior)
 {
@@ -124,7 +125,7 @@ static void naive_moments(int n, int o, const double *g, const double *q, const 
     for (int i = 0; i < RANK * RANK; i++)
         v[i] = (seen * s->v[i] + (i % (RANK + 1) ? 0 : unseen * top)) / (seen + unseen);
     double root[RANK * RANK], h[RANK * RANK], d[ROWS * RANK], carried[ROWS * RANK];
-    roots(v, root, h); /* eps is left out: it is 1e-30 in this test */
+    roots(v, root, h); /* without eps, which is 1e-30 in this test */
     multiply(n, RANK, RANK, u, h, false, d);
     multiply(n, RANK, RANK, s->m, p, true, carried);
     for (int i = 0; i < n * RANK; i++)
@@ -132,7 +133,7 @@ static void naive_moments(int n, int o, const double *g, const double *q, const 
     memcpy(s->q_old, q, (size_t)(o * RANK) * sizeof *q);
 }
 
-/* x -= lr M R^-T, R that of the partner. */
+/* x -= lr M R^-T, where R is that of the partner. */
 static void naive_step(int n, double *x, const double *m, const double *rr, double lr)
 {
     double inverse[RANK * RANK], step[ROWS * RANK];
@@ -157,7 +158,7 @@ static void nearest(const double *a, const double *z, double *b)
     multiply(COLS, RANK, RANK, za, inverse, false, b);
 }
 
-/* gB of G (ROWS,COLS) and A, at s = 1.5. */
+/* gB = s G^T A for G (ROWS,COLS), with s = 1.5. */
 static void gradient_of_b(const double *g, const double *a, double *gb)
 {
     memset(gb, 0, COLS * RANK * sizeof *gb);
@@ -167,8 +168,9 @@ static void gradient_of_b(const double *g, const double *a, double *gb)
                 gb[i * RANK + j] += 1.5 * g[k * COLS + i] * a[k * RANK + j];
 }
 
-/* Product after `steps` of the naive run with this kind of basis. Both steps by the old factors, or
-   B by what is left, with the new A, of A B^T - lr (M_A Q_B^T + Q_A M_B^T). */
+/* Writes the product after `steps` steps with this kind of basis. `old`: both factors step from the
+   old ones. Otherwise A steps first. Then B becomes the one with which, for the new A, the product
+   is nearest to A B^T - lr (M_A Q_B^T + Q_A M_B^T) of the old factors. */
 static void naive_run(int kind, int steps, double prior, bool old, double *product)
 {
     const double lr = 0.02;

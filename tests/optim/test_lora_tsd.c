@@ -1,4 +1,4 @@
-/* test_lora_tsd.c - what a step of LoRA-TSD does to the product. */
+/* test_lora_tsd.c - how a step of LoRA-TSD changes the product. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
@@ -10,8 +10,8 @@
 
 enum { M = 17, N = 11, R = 4 };
 
-/* Singular values of X = dA B^T + A dB^T of one step, ascending. The gradient is normal; rest < 1
-   leaves so much of what does not lie between the columns of A and those of B. */
+/* The singular values of X = dA B^T + A dB^T of one step, ascending. The gradient is normal. The
+   part of it outside the columns of A and of B is multiplied by `rest`. */
 static void singular_values(int rounds, double rest, uint64_t stream, double w[N])
 {
     char settings[64];
@@ -51,8 +51,9 @@ static void singular_values(int rounds, double rest, uint64_t stream, double w[N
     problem_free(&p);
 }
 
-/* 2 r of them are about 1 and the others 0, the nearer the more rounds; the bounds are those of 200
-   random pairs and gradients of this size in NumPy, the first one 2 / sqrt(3). */
+/* 2 r singular values are about 1, the others 0; with more rounds they are nearer to that. The
+   first bound is 2 / sqrt(3), the others are from 200 random pairs and gradients of this size in
+   NumPy. */
 START_TEST(singular_values_are_near_one)
 {
     static const struct {
@@ -70,7 +71,8 @@ START_TEST(singular_values_are_near_one)
 }
 END_TEST
 
-/* Where the factors hold most of the gradient three rounds do not bring all of them near 1. */
+/* If most of the gradient lies within the factors, three rounds do not bring all singular values
+   near 1. */
 START_TEST(a_core_that_dominates_keeps_small_ones)
 {
     double least = 1, w[N];

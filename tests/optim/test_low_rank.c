@@ -1,7 +1,6 @@
-/* test_low_rank.c - LoRA-RITE and LoRA-Muon under gradients of fewer than r directions.
-   Batches of few tokens have such gradients. No step is longer than the two moments allow; this also
-   holds for noisy gradients of full rank. Directions without a gradient do not move, and the loss
-   falls. */
+/* test_low_rank.c - LoRA-RITE and LoRA-Muon with gradients of fewer than r directions.
+   Batches of few tokens give such gradients. No step is longer than the two moments allow, also
+   with noisy gradients of full rank. Directions without a gradient do not move. The loss falls. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -12,15 +11,15 @@
 #include <string.h>
 
 enum { M = 9, N = 7, R = 4, STEPS = 15 };
-enum { CHANGING = R + 1, NOISY }; /* in the place of a rank */
+enum { CHANGING = R + 1, NOISY }; /* take the place of a rank */
 
 static const char *const invariant[] = { "lora-rite", "lora-muon" };
 enum { OPTIMIZERS = sizeof invariant / sizeof *invariant };
 
 /* ---- gradients ---- */
 
-/* Of this rank, in other directions at each step. CHANGING: of rank 1, 2 ... R in turn. NOISY: of
-   full rank, a mean with noise of twice its size, as small batches have it. */
+/* Sets a gradient of this rank, with other directions in each step. CHANGING: ranks 1, 2 ... R in
+   turn. NOISY: full rank, a mean plus noise of twice its size, as in small batches. */
 static void set_gradient(problem *p, int rank, int step)
 {
     double g[M * N] = { 0 };
@@ -36,7 +35,7 @@ static void set_gradient(problem *p, int rank, int step)
     problem_set_gradient(p, g);
 }
 
-/* ---- what a step does ---- */
+/* ---- the length of a step ---- */
 
 /* ||x y^T|| of tall matrices (m,R), (n,R). */
 static double size_of_product(const double *x, const double *y)
@@ -48,7 +47,7 @@ static double size_of_product(const double *x, const double *y)
     return sqrt(sum);
 }
 
-/* How far the product moves in one step, and the ways of its two halves dA B^T and A dB^T. */
+/* How far the product moves in one step, and the lengths of the two halves dA B^T and A dB^T. */
 typedef struct motion {
     double whole, half[2];
 } motion;
@@ -77,7 +76,7 @@ static motion step_of(problem *p)
     return out;
 }
 
-/* Weights, state and number of steps of another problem with the same optimizer. */
+/* Copies weights, state and number of steps of another problem with the same optimizer. */
 static void become(problem *p, const problem *other)
 {
     tn_state_block to, from;
@@ -91,9 +90,9 @@ static void become(problem *p, const problem *other)
     tn_optim_set_steps(p->optim, tn_optim_steps(other->optim));
 }
 
-/* eta (||M_A|| + ||M_B||). With both factors by values from before the step that is ||dA B^T|| +
-   ||A dB^T||, which a twin of LoRA-RITE does; of LoRA-Muon M is half a matrix whose singular values
-   are 1 or 0. */
+/* eta (||M_A|| + ||M_B||). For LoRA-RITE a twin, in which both factors step from the old ones,
+   gives it as ||dA B^T|| + ||A dB^T||. In LoRA-Muon M is half a matrix with singular values of 1 or
+   0. */
 static double asked_by(problem *twin, double lr)
 {
     if (!strcmp(tn_optim_definition(twin->optim)->name, "lora-muon"))
@@ -102,7 +101,7 @@ static double asked_by(problem *twin, double lr)
     return m.half[0] + m.half[1];
 }
 
-/* The largest share of it that the product moves by in a step. */
+/* The largest movement of the product in a step, divided by asked_by. */
 static double longest_step(const char *name, const char *settings, bool zero, int rank)
 {
     problem p, twin;
@@ -142,8 +141,8 @@ START_TEST(no_step_is_longer_than_its_halves)
 }
 END_TEST
 
-/* The others that claim every invertible T, and what was published of these: printed for the
-   chapter, as no limit is known. */
+/* The other optimizers that claim every invertible T, with published settings. No limit is known:
+   the test prints the lengths. */
 START_TEST(longest_steps_of_the_others)
 {
     static const struct {
@@ -188,7 +187,7 @@ static double singular(const double *z, int k)
     return sqrt(fmax(w[N - 1 - k], 0));
 }
 
-/* Gradients whose columns and rows all lie in one space of this many dimensions. */
+/* Sets gradients whose columns and rows all lie in one space of this many dimensions. */
 static void set_confined(problem *p, int dimensions, int step)
 {
     double g[M * N] = { 0 };
@@ -233,7 +232,7 @@ END_TEST
 
 enum { TOKENS = 6 };
 
-/* Number k of the tokens x, each of length about 1, and y = Y x with a Y of rank 2. */
+/* Token k: a vector x of length about 1, and y = Y x, where Y has rank 2. */
 static void token(int k, double *x, double *y)
 {
     for (int j = 0; j < N; j++)
@@ -245,7 +244,7 @@ static void token(int k, double *x, double *y)
                 y[i] += normal(3, i * 2 + q) * normal(5, j * 2 + q) * x[j];
 }
 
-/* Sum of 1/2 ||s A B^T x - y||^2 over a batch of so many tokens, for its gradient. */
+/* Sets the gradients of the sum of 1/2 ||s A B^T x - y||^2 over `count` tokens. Returns the sum. */
 static double set_batch(problem *p, int first, int count)
 {
     double z[M * N], g[M * N] = { 0 }, x[N], y[M], loss = 0;

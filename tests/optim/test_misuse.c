@@ -1,5 +1,5 @@
-/* test_misuse.c - wrong calls that the headers allow are refused.
-   AddressSanitizer checks that a refusal comes before any harm. */
+/* test_misuse.c - wrong calls that a compiler accepts are refused.
+   AddressSanitizer checks that they do no harm before that. */
 #include "core/op.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"

@@ -1,6 +1,6 @@
-/* test_optim.c - the pages of optim/: 1, 2 and 10 steps of a problem in closed form.
-   Against tests/golden/optimizers.txt and optimizers_extra.txt, on which the papers' own code and
-   references in NumPy agree.
+/* test_optim.c - the pages of optim/: 1, 2 and 10 steps on a problem that formulas define.
+   They are compared with tests/golden/optimizers.txt and optimizers_extra.txt. The code of the
+   papers and references in NumPy agree on these numbers.
 
    To add an optimizer:
    1. Write optim/NAME.c: the equations with numbers, cost, state, claims and traps at its head, a
@@ -10,11 +10,12 @@
       and the tests that loop over the table then have it.
    3. Run make test ONLY=optim. These loop over the table:
           test_textbook.c        the page has its sections, and the code names each equation
-          test_claims.c          the invariance that it claims, kept and not exceeded
+          test_claims.c          it has exactly the invariance that it claims
           test_torture.c         ranks, zeros, sizes, resuming, orders, allocations
           run/test_settings.c    every setting changes a run; values out of range are refused
           run/test_step.c        decay, threads, gradients that are not finite
-   4. No loop can know whether it is the paper's method. Make figures with the authors' code, and add
+   4. No loop can know whether it is the paper's method. Make figures with the authors' code, and
+   add
       them as a row here (golden/optimizers_extra.txt) or in test_trajectories.c. Or write a
       test_NAME.c with its equations, as test_shampoo.c, or a theorem of the paper, as
       test_reflora.c. */
@@ -91,7 +92,7 @@ static bool parse(const char *line, golden *g)
     return true;
 }
 
-/* The figures are of the double build. With float parameters 10 steps lose some of the digits. */
+/* The numbers are those of the double build. With float weights 10 steps lose some digits. */
 static void compare(const golden *g, const row *r, uint64_t shuffle)
 {
     problem p;
@@ -114,7 +115,8 @@ static void compare(const golden *g, const row *r, uint64_t shuffle)
     problem_free(&p);
 }
 
-/* Every line of the file, with weights registered in two orders. met: how many lines each row has. */
+/* Checks every line of the file, with weights registered in two orders. met[i]: the lines of row
+   i. */
 static void read_rows(const char *path, int *met)
 {
     tn_error e = { 0 };
@@ -142,7 +144,7 @@ START_TEST(every_row)
     int met[ROWS] = { 0 };
     read_rows(GOLDEN "optimizers.txt", met);
     read_rows(GOLDEN "optimizers_extra.txt", met);
-    for (size_t i = 0; i < ROWS; i++) /* three lengths, one start or both */
+    for (size_t i = 0; i < ROWS; i++) /* 1, 2 and 10 steps, from one start or from two */
         ck_assert_msg(met[i] == 3 || met[i] == 6, "%s stands on %d lines", rows[i].name, met[i]);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* test_projected_gd.c - the product moves along the gradient projected on its tangent space. */
+/* test_projected_gd.c - the product moves along the gradient, projected onto its tangent space. */
 #include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
@@ -7,7 +7,7 @@
 
 enum { M = PAIR_M, N = PAIR_N, R = PAIR_R };
 
-/* P_A G + G P_B - P_A G P_B: what of G lies in the tangent space of the products at A B^T. */
+/* P_A G + G P_B - P_A G P_B: the part of G in the tangent space of the products at A B^T. */
 static void tangent(const pair_move *o, double *out)
 {
     double *pa = projector(M, R, o->a), *pb = projector(N, R, o->b), left[M * N], both[M * N];

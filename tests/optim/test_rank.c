@@ -1,4 +1,4 @@
-/* test_rank.c - gradients and factors without full rank, or of nothing but zeros. */
+/* test_rank.c - gradients and factors without full rank, or of zeros only. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
@@ -35,8 +35,8 @@ START_TEST(rite_moves_under_gradients_of_rank_one)
 }
 END_TEST
 
-/* A pair of rank 3 whose third direction is zero in both factors, rotated so that no column is zero,
-   moves as the pair of rank 2 without this direction. */
+/* A pair of rank 3 has a direction that is zero in both factors. It is rotated, so that no column
+   is zero. It must move like the pair of rank 2 without this direction. */
 START_TEST(dead_directions_are_dropped)
 {
     static const double turn[2][3] = { { 2 / 3., -1 / 3., 2 / 3. }, { 2 / 3., 2 / 3., -1 / 3. } };
@@ -81,8 +81,8 @@ START_TEST(dead_directions_are_dropped)
 }
 END_TEST
 
-/* columns: how many of lora_B, and of lora_A if `both`, are not zero at the start. Returns the size
-   of the product after five steps. */
+/* At the start `columns` columns of lora_B, and of lora_A^T if `both`, are not zero. Returns the
+   size of the product after five steps. */
 static double size_after(const char *name, const char *settings, int columns, bool both)
 {
     problem p;

@@ -1,4 +1,4 @@
-/* test_reflora.c - the geometric mean of reflora, and the turns of reflora and reflora-s. */
+/* test_reflora.c - the geometric mean of reflora, and in which steps reflora and reflora-s act. */
 #include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
@@ -6,7 +6,7 @@
 
 enum { M = PAIR_M, N = PAIR_N, R = PAIR_R };
 
-/* X Y^T Y X^T, (n,n), of X (n,R) and Y (k,R). */
+/* out = X Y^T Y X^T (n,n) for X (n,R) and Y (k,R). */
 static void sandwich(int64_t n, int64_t k, const double *x, const double *y, double *out)
 {
     double *cross = calloc((size_t)(n * k), sizeof *cross);
@@ -15,7 +15,7 @@ static void sandwich(int64_t n, int64_t k, const double *x, const double *y, dou
     free(cross);
 }
 
-/* With dB = -gB S and dA = -gA S^-1, S A^T A S = B^T B says dB A^T A dB^T = gB B^T B gB^T and
+/* dB = -gB S and dA = -gA S^-1, where S A^T A S = B^T B. So dB A^T A dB^T = gB B^T B gB^T and
    dA B^T B dA^T = gA A^T A gA^T. */
 START_TEST(reflora_steps_by_the_geometric_mean)
 {
@@ -37,7 +37,8 @@ START_TEST(reflora_steps_by_the_geometric_mean)
 }
 END_TEST
 
-/* Every third step from the third on: the rest are the plain optimizer's. */
+/* With interval=3 reflora acts in steps 3 and 6, reflora-s in steps 2 and 5. All other steps are
+   those of the plain optimizer. */
 START_TEST(reflora_waits_for_its_turn)
 {
     static const char *const names[] = { "reflora", "reflora-s" };
@@ -47,7 +48,7 @@ START_TEST(reflora_waits_for_its_turn)
         for (int t = 1; t <= 6; t++) {
             pair_with(&p, names[k], "lr=0.1 adamw=0 warmup_steps=2 interval=3");
             pair_with(&q, "sgd", "lr=0.1");
-            for (int from = 1; from <= t; from++) { /* the plain optimizer does step t from there */
+            for (int from = 1; from <= t; from++) { /* q makes step t from the weights of p */
                 double target[M * N] = { 1, 2, 3 };
                 if (from == t)
                     for (int i = 0; i < M * R; i++)

@@ -1,11 +1,11 @@
-/* test_rmsprop.c - centred RMSProp where the variance is zero. */
+/* test_rmsprop.c - centred RMSProp when the variance is zero. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Under constant gradients the variance is zero, and its rounding falls on either side of that. */
+/* With constant gradients the variance is zero. Rounding may make it slightly negative. */
 START_TEST(centred_rmsprop_stays_finite_under_constant_gradients)
 {
     problem p;

@@ -1,4 +1,4 @@
-/* test_scaled_adam.c - scaled-adam and scaled-gd where there is no inverse. */
+/* test_scaled_adam.c - scaled-adam and scaled-gd when a Gram matrix has no inverse. */
 #include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
@@ -7,7 +7,7 @@
 
 enum { M = PAIR_M, N = PAIR_N, R = PAIR_R };
 
-/* lora_A's step in units of -gB, when lora_B has only one column, of this size. */
+/* The step of lora_A in units of -gB. Only one column of lora_B is not zero; it has this size. */
 static double share_of_gradient(const char *name, const char *settings, double size)
 {
     problem p;
@@ -23,12 +23,12 @@ static double share_of_gradient(const char *name, const char *settings, double s
     }
     for (int i = 0; i < N * R; i++)
         off += fabs(o.db[i] + along / square * o.gb[i]);
-    ck_assert_double_le(off, 1e-4 * along + limit_of(1e-12, 1e-5)); /* only the size is free */
+    ck_assert_double_le(off, 1e-4 * along + limit_of(1e-12, 1e-5)); /* the step is along gB */
     problem_free(&p);
     return along / square;
 }
 
-/* An eps far above all gradients makes ScaledAdamW a ScaledGD. */
+/* With an eps that is much larger than all gradients ScaledAdamW becomes ScaledGD. */
 START_TEST(where_there_is_no_inverse)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* test_scaled_gd.c - the paper's theorem on the first step, and decay before it. */
+/* test_scaled_gd.c - the theorem of the paper about a step, and decay before the step. */
 #include "tests/support/optim_pair.h"
 #include "tests/support/tests.h"
 
@@ -54,7 +54,7 @@ START_TEST(decay_before_all_is_a_step_from_the_decayed_pair)
     for (int i = 0; i < N * R; i++)
         q.a[0]->x[i] *= (tn_real)0.8;
     problem_set_gradient(&q, one.g);
-    for (int i = 0; i < M * R; i++) /* the gradients of the old point */
+    for (int i = 0; i < M * R; i++) /* the gradients at the weights before decay */
         q.b[0]->g[i] /= (tn_real)0.8;
     for (int i = 0; i < N * R; i++)
         q.a[0]->g[i] /= (tn_real)0.8;

@@ -1,4 +1,4 @@
-/* test_sgd.c - SGD by torch's equations, written once more in a few lines. */
+/* test_sgd.c - SGD by the equations of torch, written again in a few lines. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-/* From lora_B = 0 the first gradient of lora_A is zero: its rate is set at step 2, or never. */
+/* From lora_B = 0 the first gradient of lora_A is zero. Its rate is then set in step 2, or
+   never. */
 START_TEST(sgd_sai_waits_for_a_gradient)
 {
     for (int wait = 0; wait < 2; wait++) {
@@ -24,14 +25,14 @@ START_TEST(sgd_sai_waits_for_a_gradient)
             problem_step(&p);
             for (int i = 0; i < 8; i++)
                 ck_assert_double_eq_tol((double)p.a[0]->x[i], x[i] - 0.1 * q * g[i],
-                                        limit_of(1e-7, 1e-6)); /* its eps */
+                                        limit_of(1e-7, 1e-6)); /* because of eps */
         }
         problem_free(&p);
     }
 }
 END_TEST
 
-/* Entries of one size and of mean zero: ||g|| / std = sqrt(n - 1). */
+/* Entries of the same size with mean zero: ||g|| / std = sqrt(n - 1). */
 START_TEST(sgd_sai_of_equal_entries)
 {
     problem p;

@@ -1,10 +1,10 @@
-/* test_shampoo.c - Shampoo of one number, written once more in a few lines. */
+/* test_shampoo.c - Shampoo for a weight of one number, written again in a few lines. */
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
 
 #include <math.h>
 
-/* A weight of one number: both sums are the same. */
+/* A weight of one number: the sums L and R are the same. */
 START_TEST(shampoo_of_one_number)
 {
     static const struct {

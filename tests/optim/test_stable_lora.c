@@ -4,11 +4,12 @@
 
 #include <math.h>
 
-/* Without gradients only the shrinking moves lora_A, here of twice as many numbers as lora_B. */
+/* Without gradients only shrinking changes lora_A. Here lora_A has twice as many numbers as
+   lora_B. */
 START_TEST(stable_lora_shrinks_until_lora_b_has_grown)
 {
     static const double size_of_b[] = { 0, 0.49, 0.51, 0.49,
-                                        0 }; /* in that of lora_A, step by step */
+                                        0 }; /* divided by that of lora_A, for each step */
     problem p;
     problem_pair(&p, 4, 8, 2, 1, true);
     problem_optimizer(&p, "stable-lora", "lr=0.1 shrink=0.25", 0);

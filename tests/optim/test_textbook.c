@@ -25,7 +25,8 @@ static char *page_of(const char *name, char *path, size_t room)
     return text;
 }
 
-/* Length of an equation's number, "(7)", "(7')" or a letter, "(c)", at s; 0: there is none. */
+/* The length of the number of an equation at s: "(7)", "(7')" or a letter, "(c)". 0 if there is
+   none. */
 static size_t number_at(const char *s)
 {
     if (*s != '(')
@@ -39,8 +40,8 @@ static size_t number_at(const char *s)
     return any && s[n] == ')' ? n + 1 : 0;
 }
 
-/* Calls each number that stands in a displayed line of the head, set off from what it numbers by
-   two spaces; returns how many are not named below the head. */
+/* Finds the numbers of the equations in the head: two spaces separate a number from its equation.
+   Returns how many of them the code does not name. */
 static int unnamed(const char *path, const char *head, const char *code, int *equations)
 {
     int missing = 0;

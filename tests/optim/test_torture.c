@@ -1,7 +1,6 @@
 /* test_torture.c - every optimizer at any rank, with zeros and huge numbers, resumed and reordered.
-   Each runs with its presets and with every variant of its settings.
-   The test knows the interface only: a new row of optim.def is tested by what its definition
-   says. */
+   Each runs with its presets and with all variants of its settings (optim_mixed.h). The test knows
+   only the interface, so it also tests new rows of optim.def. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_mixed.h"
 #include "tests/support/tests.h"
@@ -74,8 +73,8 @@ START_TEST(a_rank_above_the_sides_is_refused)
 }
 END_TEST
 
-/* Of weights and gradients. A gradient of factors c times as large is c times as large, too, and
-   that of A c, B / c is 1/c and c times the old one. */
+/* Scales of weights and gradients. If both factors are c times as large, so are their gradients.
+   For A c and B / c the gradients are 1/c and c times the old ones. */
 static const struct torment {
     const char *name;
     kind kind;
@@ -124,7 +123,8 @@ END_TEST
 
 enum { STEPS = 12 };
 
-/* All weights and all state to or from memory; NULL: only their size. */
+/* Copies all weights and all state to or from memory. Returns the size; memory NULL: copies
+   nothing. */
 static size_t transfer(problem *p, char *memory, bool save)
 {
     size_t at = 0;
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(the_order_of_weights_does_not_matter)
 {
     char settings[TEXT];
-    double close = limit_of(1e-12, 1e-4); /* sums over units change their order */
+    double close = limit_of(1e-12, 1e-4); /* sums over units have another order */
     for (const tn_optim_def *const *def = tn_optims; *def; def++)
         for (int k = 0; k <= count_presets(*def); k++) {
             problem p, q;
@@ -213,7 +213,8 @@ START_TEST(the_order_of_weights_does_not_matter)
 }
 END_TEST
 
-/* Without a pair (or a matrix) all that an optimizer of pairs (or of matrices) has is AdamW. */
+/* Without a pair (or a matrix) an optimizer of pairs (or of matrices) trains all weights by
+   AdamW. */
 START_TEST(what_is_left_over_is_adamw)
 {
     for (const tn_optim_def *const *def = tn_optims; *def; def++) {
@@ -234,7 +235,8 @@ START_TEST(what_is_left_over_is_adamw)
 }
 END_TEST
 
-/* ---- allocations, on one thread: each takes memory for products when it first does one ---- */
+/* ---- allocations, on one thread: a thread allocates memory when it makes its first product
+   ---- */
 
 #if defined __GLIBC__ && !TESTS_SANITIZED
 
@@ -283,7 +285,7 @@ START_TEST(no_step_allocates)
             int before = allocations, code = 0;
             for (int t = 2; t <= 6 && !code; t++)
                 code = tn_optim_step(p.optim);
-            int taken = allocations - before; /* asserting allocates, too */
+            int taken = allocations - before; /* read before an assertion, which may allocate */
             ck_assert_msg(!code && !taken, "%s %s: %d allocations", (*def)->name, settings, taken);
             problem_free(&p);
         }

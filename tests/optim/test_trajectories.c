@@ -1,7 +1,7 @@
-/* test_trajectories.c - 50 steps against the original implementations.
-   Every case of trajectories.json whose optimizer is ours, weights at eight marks and state at
-   two. The committed folder must be there; $TENON_ASSETS/golden/trajectories holds more of the
-   same. */
+/* test_trajectories.c - 50 steps, compared with the original implementations.
+   The test runs every case of trajectories.json whose optimizer we have. It compares weights after
+   eight numbers of steps, and state after two. tests/golden/trajectories has some cases, and
+   $TENON_ASSETS/golden/trajectories has more. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_trajectory.h"
 #include "tests/support/optim_words.h"
@@ -13,11 +13,11 @@
 #include <string.h>
 
 typedef struct family {
-    const char *key, *algo; /* of the file; algo NULL: any */
-    const char *name;       /* ours */
-    const char *extra;      /* settings it implies; those of the case come after */
-    const char *state[3];   /* of elementwise state: name in the file, for our slots in order;
-                               "B A": the factors are free up to signs, compare their product */
+    const char *key, *algo; /* names in the file; algo NULL: any */
+    const char *name;       /* our name */
+    const char *extra;      /* settings that the name implies; those of the case come after */
+    const char *state[3];   /* elementwise state: names in the file, for our slots in order;
+                               "B A": the factors may differ in signs, so products are compared */
 } family;
 
 /* clang-format off */
@@ -79,12 +79,12 @@ static const family *family_of(const tn_json *item)
     return NULL;
 }
 
-/* algo and plus choose the family; trajectory_start reads max_grad_norm; the rest of the empty ones
-   is what the family's own settings say. */
+/* An empty translation means: algo and plus choose the family; trajectory_start reads
+   max_grad_norm; the others are among the family's own settings. */
 static const word words[] = {
     { NULL, "algo", NULL, "" },
     { "altlora", "plus", NULL, "" },
-    { "altlora", "beta2", NULL, "" }, /* of altlora-plus alone, as eps */
+    { "altlora", "beta2", NULL, "" }, /* only altlora-plus has it, like eps */
     { "altlora", "eps", NULL, "" },
     { "shampoo", "momentum", "0.0", "" },
     { NULL, "max_grad_norm", NULL, "" },
@@ -104,7 +104,7 @@ static const word words[] = {
     { "lamb_nobias", "debias", "0", "" },
 };
 
-/* The settings of a case; NULL, or the one that is not known. */
+/* Writes the settings of a case in our words. Returns NULL, or the key that is not known. */
 static const char *settings_of(const tn_json *settings, const family *f, char *out, size_t room)
 {
     snprintf(out, room, "%s ", f->extra);
@@ -196,7 +196,7 @@ START_TEST(all_runs)
 }
 END_TEST
 
-/* What is run for a case, or the key for which it is not. */
+/* The settings with which a case runs, or the key because of which it does not run. */
 START_TEST(a_setting_that_is_not_known_fails)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* test_algebra.c - eigenvalues, inverse roots and products of optim/algebra against plain loops. */
+/* test_algebra.c - eigenvalues, inverse roots and products of optim/algebra, by plain loops. */
 #include "optim/algebra/linalg.h"
 #include "tests/support/tests.h"
 
@@ -8,7 +8,8 @@
 
 static const double eps = sizeof(tn_real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON;
 
-/* Whether this machine may take the wide path; the double build's contexts never ask for it. */
+/* True if this machine can take the path with wide vectors. Contexts of the double build never
+   do. */
 static bool has_vectors(void)
 {
 #if defined __x86_64__
@@ -100,7 +101,7 @@ START_TEST(eigen_that_are_known)
     eigen_of(2, two, w, e);
     ck_assert_double_eq_tol(w[0], 1, 1e-15);
     ck_assert_double_eq_tol(w[1], 3, 1e-15);
-    eigen_of(3, dead, w, e); /* a row of zeros keeps its eigenvalue exactly */
+    eigen_of(3, dead, w, e); /* a row of zeros gives an eigenvalue that is exactly 0 */
     ck_assert(w[0] == 0);
     double path[36] = { 0 }; /* second differences: 2 - 2 cos(k pi / 7) */
     for (int i = 0; i < 6; i++) {
@@ -114,7 +115,8 @@ START_TEST(eigen_that_are_known)
 }
 END_TEST
 
-/* Entries whose squares vanish or overflow, alone beside larger ones and all alike. */
+/* Entries whose squares underflow or overflow: first one of them beside larger entries, then all
+   equal. */
 START_TEST(eigen_at_the_ends_of_double)
 {
     double w[3], e[9];
@@ -174,13 +176,14 @@ START_TEST(small_products)
 }
 END_TEST
 
-/* t^T gram t is 1 on the directions kept. t t^T is the pseudo-inverse: gram t t^T gram = gram. */
+/* t^T gram t is 1 on the directions that are kept. t t^T is the pseudo-inverse: gram t t^T gram =
+   gram. */
 static void check_root(int64_t r, int64_t rank, double scale, double spread)
 {
     int64_t n = 3 * r;
     double *x = numbers(n * r), *gram = numbers(r * r), *t = numbers(r * r),
            *work = numbers(2 * r * r + 4 * r);
-    for (int64_t k = 0; k < rank; k++) /* a sum of rank outer products */
+    for (int64_t k = 0; k < rank; k++) /* a sum of `rank` outer products */
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < r; j++)
                 x[i * r + j] += scale * pow(spread, -(double)k / (double)r) * value(i * 31 + k) *

@@ -1,4 +1,4 @@
-/* test_checkpoint.c - a run cut at any step goes on bit for bit; what is damaged is refused. */
+/* test_checkpoint.c - a run resumes bit for bit after any step; damaged files are refused. */
 #include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
@@ -13,7 +13,7 @@
 
 static const pair_size sizes[] = { { 7, 5, 2, 2 }, { 6, 9, 3, 0.5 } };
 
-/* Two pairs and a bias under `def`; one more weight is frozen. */
+/* Two pairs and a bias are trained by `def`. Another weight is frozen. */
 static void make(problem *p, const tn_optim_def *def, int threads)
 {
     problem_new(p, 2, sizes, 3);
@@ -114,7 +114,8 @@ START_TEST(resumes_exactly_after_every_step)
 }
 END_TEST
 
-/* Loads and expects to be refused with `part`, nothing changed. */
+/* Loads the checkpoint. This must be refused with a text that contains `part`, and change
+   nothing. */
 static void refused(problem *p, const char *folder, int code, const char *part)
 {
     uint64_t before = state_hash(p->params, p->optim);
@@ -147,7 +148,7 @@ START_TEST(damaged_files_are_refused)
                           : how == 1 ? size / 2
                           : how == 2 ? size - 1
                                      : size + (how == 3);
-            if (how > 3) /* one bit, at eight places */
+            if (how > 3) /* one bit changes, at eight places */
                 bytes[size * (size_t)(how - 4) / 8] ^= (char)(1 << (how % 8));
             FILE *out = fopen(path, "wb");
             ck_assert_ptr_nonnull(out);
@@ -194,7 +195,7 @@ START_TEST(another_run_is_refused)
     tn_checkpoint_load(folder, other.params, other.optim, &r, &e);
     must_fail(&e, TN_EARG, "other options");
     tn_optim_free(other.optim);
-    tn_params_freeze(other.params, "bias"); /* trains less */
+    tn_params_freeze(other.params, "bias"); /* trains fewer weights */
     other.optim = tn_optim_new(other.params, tn_optim_find("adamw"),
                                &(tn_optim_options){ .weight_decay = -1 }, &e);
     refused(&other, folder, TN_EFORMAT, "holds 5 weights, expected the 4 that are trained");
@@ -214,7 +215,7 @@ START_TEST(another_run_is_refused)
 }
 END_TEST
 
-/* Names and shapes of what is trained are the same: what it stands on is not. */
+/* The trained weights have the same names and shapes, but the frozen weights are others. */
 START_TEST(another_base_is_refused)
 {
     char *folder = temporary();
@@ -232,7 +233,7 @@ START_TEST(another_base_is_refused)
     refused(&other, folder, TN_EARG, "another scale of LoRA");
     tn_params_find(other.params, "layer1.lora_A.weight")->lora_scale = 0;
     tn_tensor *base = tn_params_find(other.params, "base")->w;
-    for (int i = 0; i < 2; i++) { /* two signs, as when a row is negated */
+    for (int i = 0; i < 2; i++) { /* two signs change, as if a row was negated */
         base->x[5 + i] *= -1;
         refused(&other, folder, TN_EARG, "a base model with other frozen weights");
     }
@@ -249,7 +250,8 @@ START_TEST(another_base_is_refused)
 }
 END_TEST
 
-/* checkpoint-2 under another number, and by its own path with and without a slash. */
+/* checkpoint-2 is renamed to another number, then opened by its own name with and without a
+   slash. */
 START_TEST(a_renamed_checkpoint_is_refused)
 {
     char *folder = temporary(), from[600], to[600];
@@ -270,7 +272,7 @@ START_TEST(a_renamed_checkpoint_is_refused)
 }
 END_TEST
 
-/* A run saved while the optimizer had its other name. */
+/* A run that was saved when the optimizer had its other name. */
 START_TEST(a_checkpoint_under_the_second_name_resumes)
 {
     const tn_optim_def *def = tn_optim_find("projected-gd");

@@ -1,4 +1,4 @@
-/* test_checkpoint_check.c - checkpoints with right checksums and wrong numbers or another base. */
+/* test_checkpoint_check.c - checkpoints with right checksums but wrong numbers, or another base. */
 #include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The golden pair, a frozen base beside it, after a step. */
+/* The golden pair and a frozen base, after one step. */
 static void make(problem *p, const char *optimizer)
 {
     golden_problem(p, false, 0);
@@ -29,8 +29,8 @@ static void save(problem *p, const char *folder, int64_t step)
     must(&e);
 }
 
-/* A number of a file whose hashes are right, but from which nobody could go on: the first or last
-   of `bytes` bytes each, and the tensor that is named. */
+/* A number that is not finite in a file with right hashes. It is the first or the last number of
+   the file. A `wide` number is a double. The text names the tensor. */
 /* clang-format off */
 static const struct { const char *optimizer, *file; double number; bool last, wide; const char *text; } not_finite[] = {
     { "adamw", "model.safetensors", INFINITY, true, false, "layer0.lora_B.weight holds inf at element 9;" },
@@ -76,7 +76,7 @@ START_TEST(numbers_that_are_not_finite_are_refused)
 }
 END_TEST
 
-/* The same without the run, for who opens the weights alone. */
+/* The same without the run: somebody opens only the weights. */
 START_TEST(a_checkpoint_is_checked_by_itself)
 {
     char *folder = temporary(), path[600], file[700];
@@ -94,7 +94,7 @@ START_TEST(a_checkpoint_is_checked_by_itself)
     tn_params_find(p.params, "base")->w->x[5] *= -1;
     tn_checkpoint_check(path, p.params, &e);
     must_fail(&e, TN_EARG, "a base model with other frozen weights");
-    save(&p, folder, 2); /* hashed at the first save alone: the base does not change under a run */
+    save(&p, folder, 2); /* the base is hashed only at the first save: a run does not change it */
     snprintf(path, sizeof path, "%s/checkpoint-2", folder);
     tn_checkpoint_check(path, p.params, &e);
     must_fail(&e, TN_EARG, "a base model with other frozen weights");

@@ -1,4 +1,4 @@
-/* test_checkpoint_save.c - what a checkpoint's files hold, and when none is written. */
+/* test_checkpoint_save.c - what the files of a checkpoint hold, and when none are written. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Two pairs and a bias that are trained, a base that is frozen; one step was made. */
+/* Two pairs and a bias that are trained, and a frozen base, after one step. */
 static void make(problem *p, const char *optimizer)
 {
     problem_new(p, 2, (const pair_size[]){ { 7, 5, 2, 2 }, { 6, 9, 3, 1.0 / 3 } }, 0);
@@ -24,7 +24,7 @@ static void make(problem *p, const char *optimizer)
     problem_step(p);
 }
 
-/* Saves after step 3 into a folder; opens a file of the checkpoint. */
+/* Saves into a folder as step 3, and opens a file of the checkpoint. */
 static tn_safetensors *saved(problem *p, const char *folder, const char *file)
 {
     tn_error e = { 0 };
@@ -41,13 +41,13 @@ static tn_file_type real_type(void)
     return sizeof(tn_real) == sizeof(float) ? TN_FILE_F32 : TN_FILE_F64;
 }
 
-/* Every trained weight is in model.safetensors, bit for bit, and no frozen one. */
+/* model.safetensors has every trained weight, bit for bit, and no frozen weight. */
 START_TEST(trained_weights_alone_are_saved)
 {
     char *folder = temporary();
     problem p;
     make(&p, "lora-rite");
-    tn_params_find(p.params, "base")->w->x[5] = (tn_real)NAN; /* no step changes it: no obstacle */
+    tn_params_find(p.params, "base")->w->x[5] = (tn_real)NAN; /* frozen, so not checked */
     tn_safetensors *s = saved(&p, folder, "model.safetensors");
     ck_assert_int_eq(tn_safetensors_count(s), 5);
     ck_assert_ptr_null(tn_safetensors_find(s, "base"));
@@ -68,7 +68,8 @@ START_TEST(trained_weights_alone_are_saved)
 }
 END_TEST
 
-/* The metadata has the scale of each factor as a number that is read back exactly, of nothing else. */
+/* The metadata has the scale of each factor, as a number that is read back exactly, and nothing
+   else. */
 START_TEST(factors_have_their_scale)
 {
     char *folder = temporary();
@@ -91,7 +92,7 @@ START_TEST(factors_have_their_scale)
 }
 END_TEST
 
-/* State has a name, a type (double where the optimizer keeps doubles) and a length. */
+/* State has a name, a type (double if the optimizer keeps doubles) and a length. */
 START_TEST(state_is_saved_by_name)
 {
     char *folder = temporary();
@@ -127,14 +128,14 @@ START_TEST(a_save_that_fails_says_so)
     snprintf(path, sizeof path, "%s/file", folder);
     tn_error e = { 0 };
     tn_run_state r = { .step = 1 };
-    tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e); /* its folder is a file */
+    tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e); /* the path is a file, not a folder */
     must_fail(&e, TN_EIO, "cannot make this folder");
     snprintf(path, sizeof path, "%s/none/below", folder);
     tn_checkpoint_save(path, p.params, p.optim, &r, 2, &e);
     must_fail(&e, TN_EIO, "cannot make this folder");
     problem_free(&p);
     make(&p, "adamw");
-    p.b[0]->x[3] = (tn_real)NAN; /* no run could go on from it */
+    p.b[0]->x[3] = (tn_real)NAN; /* no run could resume from it */
     tn_checkpoint_save(folder, p.params, p.optim, &r, 2, &e);
     must_fail(&e, TN_ENONFINITE, "step 1 left the weight layer0.lora_B.weight not finite");
     p.b[0]->x[3] = 0;

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OLD = 5, RUN = 7, OTHER = 9 }; /* numbers of runs */
+enum { OLD = 5, RUN = 7, OTHER = 9 }; /* ids of runs */
 
-/* One weight under SGD, in a folder that is the working directory. */
+/* One weight trained by SGD. The working directory is a temporary folder. */
 typedef struct trial {
     tn_context *context;
     tn_params *params;
@@ -65,7 +65,7 @@ START_TEST(keeps_the_newest)
         ck_assert_int_eq(tn_checkpoint_newest(".", 0, &e), k);
         ck_assert_int_eq(tn_checkpoint_newest(".", OTHER, &e), -1);
     }
-    save(&t, 12, RUN, 0, 2, &e); /* the same step again takes the old one's place */
+    save(&t, 12, RUN, 0, 2, &e); /* the same step again replaces the old checkpoint */
     must(&e);
     shell("test \"$(echo *)\" = 'checkpoint-11 checkpoint-12'");
     tn_run_state r = { .run = OTHER };
@@ -81,13 +81,13 @@ START_TEST(keeps_the_newest)
     ck_assert_int_eq(tn_checkpoint_newest("gone", RUN, &e), -1);
     must(&e);
     shell(": >file");
-    ck_assert_int_eq(tn_checkpoint_newest("file", RUN, &e), -1); /* not the same as none */
+    ck_assert_int_eq(tn_checkpoint_newest("file", RUN, &e), -1); /* an error, not "there is none" */
     must_fail(&e, TN_EIO, "file: cannot list this folder");
     close_trial(&t);
 }
 END_TEST
 
-/* What a save or a removal left that was cut short goes with the next save of the run. */
+/* A save or a removal that was interrupted leaves files. The next save of the run removes them. */
 START_TEST(what_was_cut_short_is_removed)
 {
     trial t = open_trial();
@@ -101,8 +101,9 @@ START_TEST(what_was_cut_short_is_removed)
 }
 END_TEST
 
-/* checkpoint-1 and checkpoint-2 are of run 7, or of run 5 whose place it takes; of-9 is one of
-   another run. What `names` then says is not theirs alone, and stays. */
+/* checkpoint-1 and checkpoint-2 are of run 7, or of run 5, which run 7 replaces; of-9 is of another
+   run. `made` is a shell command that changes them. What `names` lists does not belong to these
+   runs alone, and stays. */
 typedef struct stranger {
     const char *made, *names;
 } stranger;
@@ -112,7 +113,7 @@ static const stranger strangers[] = {
     { "cp -r checkpoint-1 checkpoint-007", "checkpoint-007" },
     { "cp -r checkpoint-1 checkpoint-01", "checkpoint-01" },
     { "cp -r checkpoint-1 checkpoint-+1", "checkpoint-+1" },
-    { "cp -r checkpoint-1 checkpoint-3", "checkpoint-3" }, /* its state says 1 */
+    { "cp -r checkpoint-1 checkpoint-3", "checkpoint-3" }, /* its state has step 1 */
     { "cp -r of-9 checkpoint-4", "checkpoint-4" },
     { "mkdir checkpoint-4; echo notes >checkpoint-4/notes.txt", "checkpoint-4" },
     { "echo notes >checkpoint-4", "checkpoint-4" },
@@ -161,7 +162,7 @@ START_TEST(strangers_stay)
         snprintf(command, sizeof command,
                  "for n in %s; do diff -r --no-dereference $n kept/$n || exit 1; done", s->names);
         shell(command);
-        for (int64_t k = 1; k <= 10; k++) { /* and what is the run's alone is gone */
+        for (int64_t k = 1; k <= 10; k++) { /* what belongs to the run alone is removed */
             snprintf(command, sizeof command,
                      "test -e kept/checkpoint-%d || ! test -e checkpoint-%d", (int)k, (int)k);
             shell(command);
@@ -172,7 +173,8 @@ START_TEST(strangers_stay)
 /* clang-format off */
 END_TEST
 
-/* What may stand where checkpoint-2 is to go; refused: it is neither of run 7 nor of run 5. */
+/* `made` puts something where checkpoint-2 will be saved. It is refused if it is neither of run 7
+   nor of run 5. */
 typedef struct place { const char *made; bool refused; } place;
 /* clang-format on */
 
@@ -220,7 +222,7 @@ START_TEST(only_its_own_are_replaced)
 }
 END_TEST
 
-/* Neither saving nor removing goes through a link in the place of the folder. */
+/* If a link takes the place of the folder, neither saving nor removing follows it. */
 START_TEST(a_link_is_no_folder)
 {
     trial t = open_trial();

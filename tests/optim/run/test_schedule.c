@@ -1,7 +1,6 @@
-/* test_schedule.c - learning rates and clipping against Transformers and torch.
-   Learning rates against Transformers' get_scheduler, global clipping against torch's
-   clip_grad_norm_. Our step k has the rate of their step k within the warm-up (no step at rate
-   0) and of their step k - 1 after it. */
+/* test_schedule.c - learning rates as in Transformers, and clipping as in torch.
+   The functions are get_scheduler and clip_grad_norm_. During warm-up our step k has the rate of
+   their step k, so that no step has rate 0. After warm-up it has the rate of their step k - 1. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_problem.h"
 #include "tests/support/tests.h"
@@ -29,7 +28,8 @@ static const known all[] = {
       { .kind = TN_WSD, .steps = 100, .warmup = 10, .min = 1e-4, .decay = 30 } },
 };
 
-/* Their arguments single out one row: none at all, or one of this name. */
+/* The row of `all` for a row of the file: the one without arguments, or the one with these
+   arguments. */
 static const known *known_of(const tn_json *row)
 {
     const tn_json *arguments = tn_json_find(row, "args");
@@ -54,7 +54,7 @@ START_TEST(rates_of_transformers)
         ours++;
         int64_t n, from = k->ours.kind == TN_WSD
                               ? 11
-                              : 1; /* theirs does not warm up from 0 with a minimum */
+                              : 1; /* with a minimum, their warm-up does not begin at 0 */
         double *lr = read_numbers(row, "lr", &n);
         ck_assert_int_eq(n, 100);
         for (int64_t step = from; step <= n; step++) {
@@ -80,12 +80,12 @@ START_TEST(edges)
     ck_assert(tn_schedule_rate(&s, 2, 4) == 2);
     ck_assert(tn_schedule_rate(&s, 2, 5) == 2);
     ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 10), 2 - 1.9 * 5 / 6, 1e-15);
-    ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 1000), 0.1, 1e-15); /* past the end it stays */
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 1000), 0.1, 1e-15); /* after the end it stays */
     s.kind = TN_COSINE;
-    ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 14), 0.1, 1e-15); /* nor does it rise again */
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 14), 0.1, 1e-15); /* it does not rise again */
     s.kind = TN_LINEAR;
     s.warmup = 10;
-    ck_assert(tn_schedule_rate(&s, 2, 10) == 2); /* nothing but warm-up */
+    ck_assert(tn_schedule_rate(&s, 2, 10) == 2); /* all steps are warm-up */
     s = (tn_schedule){ .kind = TN_WSD, .steps = 10, .decay = 5 };
     ck_assert(tn_schedule_rate(&s, 2, 5) == 2);
     ck_assert(tn_schedule_rate(&s, 2, 6) == 2);
@@ -106,7 +106,7 @@ START_TEST(names)
 }
 END_TEST
 
-/* Gradient descent at rate 1 from 0 shows the clipped gradient. */
+/* Weights of 0 after a step of gradient descent with rate 1 are minus the clipped gradient. */
 static void clip(const tn_safetensors *s, const char *set, double limit)
 {
     tn_context *c = tn_context_new(NULL);

@@ -1,6 +1,6 @@
 /* test_settings.c - settings and presets by name.
-   Every setting of every optimizer of the table: it changes a run, and what is out of its range
-   is refused. */
+   For every optimizer of the table: every setting changes a run, and values out of its range are
+   refused. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_mixed.h"
 #include "tests/support/optim_named.h"
@@ -136,8 +136,8 @@ START_TEST(presets_are_settings_that_pass)
 }
 END_TEST
 
-/* A hash of three runs: a usual one, one from lora_B = 0, one that begins with gradients of zero.
-   0: these settings are refused. */
+/* The hash of three runs: a usual one, one from lora_B = 0, and one whose first gradients are zero.
+   0 if the settings are refused. */
 static uint64_t outcome(const tn_optim_def *def, const char *settings)
 {
     static const struct {
@@ -159,7 +159,8 @@ static uint64_t outcome(const tn_optim_def *def, const char *settings)
     return hash;
 }
 
-/* Does this setting change a run, be it beside a preset or another setting that it needs? */
+/* True if some value of the setting changes a run, alone or together with a preset or another
+   setting. */
 static bool alive(const tn_optim_def *def, const char *name)
 {
     char context[TEXT], both[2 * TEXT];
@@ -184,7 +185,7 @@ START_TEST(every_setting_does_something)
 }
 END_TEST
 
-/* For each range the nearest values outside of it, and some inside. */
+/* For each range: the nearest values outside, and some inside. */
 static const struct {
     const char *outside[4], *inside[4];
 } edges[] = {
@@ -207,7 +208,7 @@ START_TEST(settings_out_of_range_are_refused)
         for (int i = 0; setting(*def, i); i++) {
             const tn_hyper *h = setting(*def, i);
             const char *with =
-                strcmp(h->name, "nesterov") ? "" : "momentum=0.5 "; /* sgd's wants one */
+                strcmp(h->name, "nesterov") ? "" : "momentum=0.5 "; /* sgd needs it for nesterov */
             for (int k = 0; k < 4; k++) {
                 const char *out = edges[h->range].outside[k], *in = edges[h->range].inside[k];
                 char settings[TEXT];

@@ -1,6 +1,5 @@
 /* test_step.c - gradients, counts, decay, threads and refusals of a step, for every optimizer.
-   Units and their state are in
-   test_units.c, settings in test_settings.c. */
+   test_units.c has units and their state, test_settings.c the settings. */
 #include "tests/support/busy.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_named.h"
@@ -23,7 +22,7 @@ START_TEST(decay_falls_on_matrices)
                 p, *def,
                 &(tn_optim_options){ .lr = 0.1, .weight_decay = 0.5, .decay_all = everywhere }, &e);
             must(&e);
-            ck_assert_int_eq(tn_optim_step(o), 0); /* no gradient at all: decay alone */
+            ck_assert_int_eq(tn_optim_step(o), 0); /* no gradient: only decay */
             for (int i = 0; i < 2; i++)
                 for (int k = 0; k < 3; k++) {
                     double x = (double)tn_params_at(p, i)->w->x[k],
@@ -64,7 +63,7 @@ START_TEST(a_step_ends_with_zero_gradients_and_counts)
     ck_assert(tn_optim_grad_norm(o) == 5);
     ck_assert_int_eq(tn_optim_steps(o), 1);
     double x = (double)w->x[0];
-    ck_assert_int_eq(tn_optim_step(o), 0); /* what is left in w->g counts for nothing */
+    ck_assert_int_eq(tn_optim_step(o), 0); /* old numbers in w->g do not count */
     ck_assert((double)w->x[0] == x);
     ck_assert(tn_optim_grad_norm(o) == 0);
     ck_assert_int_eq(tn_optim_error(o)->code, 0);
@@ -109,7 +108,7 @@ START_TEST(a_step_on_a_second_thread_is_refused)
 }
 END_TEST
 
-/* Six pairs, a long vector and clipping that is active, 8 steps on this many threads. */
+/* Runs 8 steps of six pairs and a long vector, with active clipping, on this many threads. */
 static uint64_t run_threads(const tn_optim_def *def, int threads, const char *isa, const char *set)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = threads, .isa = isa });
@@ -196,16 +195,16 @@ START_TEST(a_gradient_that_is_not_finite_is_refused_as_a_whole)
                 ck_assert_int_eq(tn_optim_steps(p.optim), 2);
                 for (int i = 0; i < 2; i++)
                     problem_gradients(&p, i, target, 1);
-                problem_step(&p); /* and goes on */
+                problem_step(&p); /* the run continues */
             }
             problem_free(&p);
         }
 }
 END_TEST
 
-/* ---- a definition without a row of its own ---- */
+/* ---- a definition that is not in the table ---- */
 
-/* x -= lr; refuses gradients above 1. */
+/* Its step is x -= lr. It refuses gradients above 1. */
 static double measure_below_one(tn_unit *u)
 {
     return u->f[0].g[0] > 1 ? HUGE_VAL : 0;
@@ -224,7 +223,7 @@ static const tn_optim_def steady = {
     .step = descend,
 };
 
-/* Params that take a second weight of one name hold an error. */
+/* BROKEN: two weights were added by one name, so the params hold an error. */
 enum { FINE, BROKEN, ABSENT };
 
 /* clang-format off */
@@ -282,7 +281,8 @@ START_TEST(new_refuses)
 }
 END_TEST
 
-/* Without options: the optimizer's defaults at a constant rate. Schedules without end need no steps. */
+/* Without options an optimizer has its defaults and a constant rate. A schedule that does not end
+   needs no number of steps. */
 START_TEST(new_takes_what_is_complete)
 {
     static const char *const names[] = { "w", NULL };

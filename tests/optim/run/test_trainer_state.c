@@ -1,4 +1,4 @@
-/* test_trainer_state.c - trainer_state.json is read back as written; strange ones are refused. */
+/* test_trainer_state.c - trainer_state.json is read as written; files with a fault are refused. */
 #include "optim/run/trainer_state.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A folder with a state of step 12. */
+/* Makes a folder with the state of step 12. */
 static char *make(double best)
 {
     char *folder = temporary();
@@ -71,8 +71,8 @@ START_TEST(reads_back_what_it_wrote)
 }
 END_TEST
 
-typedef struct edit { /* the value of a key is replaced; NULL: the key is taken out */
-    const char *key, *value, *refusal; /* NULL: accepted */
+typedef struct edit { /* the value of a key is replaced; value NULL: the key is removed */
+    const char *key, *value, *refusal; /* refusal NULL: accepted */
 } edit;
 
 static const edit edits[] = {
@@ -131,7 +131,7 @@ static const edit edits[] = {
     { "files", NULL, "files is missing" },
 };
 
-/* The checksum is right each time: whoever edits a file can write it anew. */
+/* The checksum is right each time: somebody who edits the file may compute it again. */
 START_TEST(every_key_is_checked)
 {
     const edit *row = &edits[_i];
@@ -203,7 +203,7 @@ static const count unfit[] = {
     { "records is -1", { .records = -1 } },
 };
 
-/* What could not be read again is not written. */
+/* A state that could not be read again is not written. */
 START_TEST(counts_out_of_range_are_not_written)
 {
     char *folder = temporary(), path[600];

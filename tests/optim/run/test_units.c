@@ -1,4 +1,4 @@
-/* test_units.c - the table of units: pairs by name, what is no pair, names and sizes of state. */
+/* test_units.c - the table of units: pairs by name, weights that are no pair, the state of units. */
 #include "tests/support/fixtures.h"
 #include "tests/support/optim_named.h"
 #include "tests/support/optim_problem.h"
@@ -62,7 +62,7 @@ START_TEST(what_is_no_pair_is_refused)
     tn_params_freeze(p, "*lora_A*");
     named_refused(p, "scaled-gd", &o, TN_EARG,
                   "x.lora_B.weight: its partner x.lora_A.weight is not trained");
-    tn_optim *single = named_optimizer(p, "adamw", NULL); /* a plain optimizer does not mind */
+    tn_optim *single = named_optimizer(p, "adamw", NULL); /* adamw does not need pairs */
     tn_optim_free(single);
     named_refused(p, "adamw",
                   &(tn_optim_options){ .weight_decay = -1,
@@ -80,8 +80,9 @@ START_TEST(what_is_no_pair_is_refused)
 }
 END_TEST
 
-/* A bias and a matrix, beside a pair or alone: AdamW with its own defaults and the schedule. Beside
-   a pair at fallback_lr, which is AdamW's rate unless it is set; alone at the optimizer's. */
+/* A bias and a matrix, with a pair or alone: AdamW trains them, with its own defaults and the
+   schedule. With a pair the rate is fallback_lr, by default that of AdamW; alone it is the
+   optimizer's rate. */
 START_TEST(what_is_left_over_goes_to_adamw)
 {
     static const char *const names[] = { "x.lora_A.weight", "x.lora_B.weight", "bias",
@@ -155,7 +156,7 @@ START_TEST(state_is_named_and_counted)
         { "sgd", "momentum=0.9", 21, 0, 3, "v.bias" },
         { "adam", NULL, 42, 0, 6, "m.x.lora_B.weight" },
         { "adamw", NULL, 42, 0, 6, "v.x.lora_A.weight" },
-        { "scaled-gd", NULL, 6, 0, 2, "m.bias" }, /* of the fallback */
+        { "scaled-gd", NULL, 6, 0, 2, "m.bias" }, /* state of the fallback */
         { "scaled-adam", NULL, 42, 0, 6, "m.x.lora_A.weight" },
         { "lora-rite", NULL, 42, 18, 12, "v.B.x" },
         { "lion", NULL, 21, 0, 3, "m.x.lora_A.weight" },
@@ -214,13 +215,13 @@ END_TEST
 
 /* ---- slots of every kind ---- */
 
-/* Of slot "half" only lora_B has a block. */
+/* Slot "half" has state only for lora_B. */
 static bool needs(const tn_unit *u, int slot, int k)
 {
     return slot != 8 || (k == 1 && u->h[0] > 0);
 }
 
-/* These definitions are looked at, not run. */
+/* These definitions are never run. */
 static void stand(tn_unit *u)
 {
     (void)u;
@@ -276,7 +277,8 @@ START_TEST(slots_of_every_kind)
 /* clang-format off */
 END_TEST
 
-/* An optimizer of single weights, for which balora makes pairs, has its numbers of each weight. */
+/* An optimizer of single weights keeps a number for each weight, also if balora makes pairs of
+   them. */
 static const tn_optim_def single = {
     .name = "single", .step = stand, .hyper = { { "lr", 0.5, TN_ABOVE_0, "learning rate" } }, .slots = { { "s", TN_SCALAR } },
 };
