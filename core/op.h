@@ -79,6 +79,7 @@ typedef struct tn_op tn_op;
        op                           i                  r          u
        scale                                           s
        clamp                                           low, high
+       soft_cap                                        cap
        linear                       layout
        lora                         col                s, p       stream
        layer_norm                                      eps

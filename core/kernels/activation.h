@@ -1,9 +1,20 @@
-/* activation.h - the parts of the formulas of silu and of both forms of gelu, for generic.h.
+/* activation.h - the parts of the formulas of a loss, tanh, silu and both forms of gelu, for generic.h.
    Internal header. */
 #ifndef TN_ACTIVATION_H
 #define TN_ACTIVATION_H
 
 #include "core/kernels/generic.h"
+
+static inline tn_real step_of(tn_real x)
+{
+    return x > 0 ? 1 : 0;
+}
+
+/* tanh' where tanh is y. */
+static inline tn_real tanh_slope(tn_real y)
+{
+    return 1 - y * y;
+}
 
 /* ---- gelu by tanh ---- */
 

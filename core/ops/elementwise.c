@@ -260,6 +260,15 @@ static const tn_sample clamp_samples[] = {
     { .in = { { 0 } } },
 };
 
+static const tn_sample soft_cap_samples[] = {
+    { .in = { { 1 } }, .attr = { .r = { 0.5 } } },
+    { .in = { { 3, 5 } }, .attr = { .r = { 1 } } },
+    { .in = { { 2, 3, 17 } }, .attr = { .r = { 30 } } },
+    { .in = { { 2, 1, 3, 2 } }, .attr = { .r = { 0.25 } } },
+    { .in = { { 1024, 768 } }, .attr = { .r = { 50 } }, .bench = true },
+    { .in = { { 0 } } },
+};
+
 static const tn_sample where_samples[] = {
     { .in = { { 1 }, { 1 }, { 1 } }, .ids = 2 },
     { .in = { { 3, 5 }, { 3, 5 }, { 3, 5 } }, .ids = 2 },
@@ -305,6 +314,25 @@ static const tn_refusal clamp_refusals[] = {
       "clamp: from 0 to nan; expected two ends in order" },
     { .text = "" },
 };
+
+static const tn_refusal soft_cap_refusals[] = {
+    { { .in = { { 2, 3 } } }, "soft_cap: cap is 0; expected a finite number above 0" },
+    { { .in = { { 2, 3 } }, .attr = { .r = { -1 } } },
+      "soft_cap: cap is -1; expected a finite number above 0" },
+    { { .in = { { 2, 3 } }, .attr = { .r = { NAN } } },
+      "soft_cap: cap is nan; expected a finite number above 0" },
+    { { .in = { { 2, 3 } }, .attr = { .r = { INFINITY } } },
+      "soft_cap: cap is inf; expected a finite number above 0" },
+    { .text = "" },
+};
+
+static int soft_cap_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
+{
+    const double cap = n->attr.r[0];
+    if (!(cap > 0 && isfinite(cap)))
+        return tn_refuse(t, n->op, TN_EARG, "cap is %g; expected a finite number above 0", cap);
+    return tn_shape_as_first(t, n, out);
+}
 
 static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
@@ -374,6 +402,11 @@ tn_tensor *tn_scale(tn_tape *t, tn_tensor *a, double s)
 tn_tensor *tn_clamp(tn_tape *t, tn_tensor *a, double low, double high)
 {
     return tn_apply(t, &tn_op_clamp, (tn_tensor *[]){ a }, (tn_attr){ .r = { low, high } });
+}
+
+tn_tensor *tn_soft_cap(tn_tape *t, tn_tensor *a, double cap)
+{
+    return tn_apply(t, &tn_op_soft_cap, (tn_tensor *[]){ a }, (tn_attr){ .r = { cap } });
 }
 
 tn_tensor *tn_where(tn_tape *t, tn_tensor *c, tn_tensor *a, tn_tensor *b)

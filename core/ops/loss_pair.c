@@ -2,6 +2,10 @@
 
        mse:              mean of (a - b)^2
        l1:               mean of |a - b|; its slope is 0 where a = b
+       bce_with_logits:  mean of -b log s - (1 - b) log(1 - s), s = 1 / (1 + exp(-a)). Computed so that
+                         nothing is lost for large |a|: h is 1 where a > 0, else 0; the term is
+                         a (h - b) + log(1 + exp(-|a|)), its slope h - b +- 1 / (1 + exp(|a|))
+       kl:               mean of b (log b - a)
 
    The terms and their slopes are rows of elementwise.def. Each chunk of TN_CHUNK elements is summed
    separately, TN_BLOCK elements at a time. The sums are added in order, in double. */
@@ -110,6 +114,18 @@ static const tn_sample samples[] = {
     { .in = { { 0 } } },
 };
 
+static tn_tensor *bce_with_logits_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    (void)attr;
+    return tn_mean(t, tn_sub(t, tn_softplus(t, in[0]), tn_mul(t, in[0], in[1])));
+}
+
+static tn_tensor *kl_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
+{
+    (void)attr;
+    return tn_mean(t, tn_mul(t, in[1], tn_sub(t, tn_log(t, in[1]), in[0])));
+}
+
 /* l1 has a kink where a = b: in these samples no difference of the gradient check reaches it. */
 static const tn_sample apart[] = {
     { .in = { { 1 }, { 1 } } },
@@ -143,4 +159,6 @@ static const tn_sample apart[] = {
 
 LOSS(mse, .samples = samples)
 LOSS(l1, .samples = apart)
+LOSS(bce_with_logits, .samples = samples)
+LOSS(kl, .samples = samples, .positive = 2)
 /* clang-format on */

@@ -33,6 +33,8 @@ START_TEST(plain_ops_by_hand)
     expect("sub", tn_sub(b.t, a, c), VALUES(-4, -8, 10, -4));
     expect("div", tn_div(b.t, a, c), VALUES(0.2, -1. / 3, -3. / 7, 0.5));
     expect("clamp", tn_clamp(b.t, a, -1, 3.5), VALUES(1, -1, 3, 3.5));
+    expect("soft_cap", tn_soft_cap(b.t, a, 2),
+           VALUES(0.9242343145, -1.5231883119, 1.8102965073, 1.9280551602));
     expect("neg", tn_neg(b.t, a), VALUES(-1, 2, -3, -4));
     expect("abs", tn_abs(b.t, a), VALUES(1, 2, 3, 4));
     expect("square", tn_square(b.t, a), VALUES(1, 4, 9, 16));
@@ -92,6 +94,46 @@ START_TEST(plain_ops_by_hand)
     tn_tensor_free(row);
     tn_tensor_free(id);
     tn_tensor_free(mask);
+    bench_free(b);
+}
+END_TEST
+
+/* A term alone: nothing is lost where it is small, and what is no loss is not finite. */
+START_TEST(losses_of_pairs_at_the_ends)
+{
+    tn_tensor *(*const bce)(tn_tape *, tn_tensor *, tn_tensor *) = tn_bce_with_logits;
+    const struct {
+        tn_tensor *(*loss)(tn_tape *, tn_tensor *, tn_tensor *);
+        double a, b, want, da, db;
+    } rows[] = {
+        { bce, 60, 1, 8.7565107627e-27, -8.7565107627e-27, -60 },
+        { bce, -60, 0, 8.7565107627e-27, 8.7565107627e-27, 60 },
+        { bce, 0, 0.25, 0.6931471806, 0.25, 0 },
+        { bce, 60, 0.25, 45, 0.75, -60 },
+        { tn_kl, -INFINITY, 0, 0, 0, 0 },
+        { tn_kl, -2, 0, 0, 0, 0 },
+        { tn_kl, -2, 1, 2, -1, 3 },
+        { tn_kl, -2, -1, NAN, 0, 0 },
+        { tn_kl, -2, NAN, NAN, 0, 0 },
+        { bce, NAN, 1, NAN, 0, 0 },
+    };
+    bench b = bench_new();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tn_tensor *x = tensor(1, DIM(1), &rows[i].a, true),
+                  *p = tensor(1, DIM(1), &rows[i].b, true);
+        tn_tensor *y = rows[i].loss(b.t, x, p);
+        ck_assert_int_eq(tn_backward(b.t, y), isnan(rows[i].want) ? TN_ENONFINITE : 0);
+        const double want[] = { rows[i].want, rows[i].da, rows[i].db };
+        const double all[] = { (double)y->x[0], x->has_grad ? (double)x->g[0] : 0,
+                               p->has_grad ? (double)p->g[0] : 0 };
+        for (int k = 0; k < 3; k++)
+            ck_assert_msg(isnan(want[k]) ? isnan(all[k])
+                                         : fabs(all[k] - want[k]) <= 1e-6 * fabs(want[k]),
+                          "row %zu: number %d is %.9g, expected %.9g", i, k, all[k], want[k]);
+        tn_tape_reset(b.t);
+        tn_tensor_free(x);
+        tn_tensor_free(p);
+    }
     bench_free(b);
 }
 END_TEST
@@ -358,6 +400,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, plain_ops_by_hand);
+    tcase_add_test(c, losses_of_pairs_at_the_ends);
     tcase_add_test(c, rope_by_hand);
     tcase_add_test(c, rope_table_has_its_angles);
     tcase_add_test(c, layer_norm_by_hand);
