@@ -117,5 +117,8 @@ bool tn_dtype_takes(tn_dtype dtype, int ndim, const int64_t dim[]);
 /* False if a is not of tn_tensor_new. There is then nothing to hold. */
 bool tn_tensor_hold(tn_tensor *a);
 void tn_tensor_release(tn_tensor *a); /* the last release frees it */
+/* The tensor of any type, also a borrowed one, gets values of its own, as TN_REAL: they may then be
+   written. No tape may use it. False when memory is out: then nothing has changed. */
+bool tn_tensor_own(tn_tensor *a);
 
 #endif

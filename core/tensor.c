@@ -149,6 +149,31 @@ tn_tensor *tn_tensor_borrow(tn_dtype dtype, int ndim, const int64_t dim[], const
     return a;
 }
 
+static void free_values(tn_tensor *a)
+{
+    if (a->release)
+        a->release(a->arg);
+    else
+        tn_pages_free(a->data, tn_tensor_bytes(a));
+}
+
+bool tn_tensor_own(tn_tensor *a)
+{
+    if (!a->release && a->dtype == TN_REAL)
+        return true;
+    const int64_t n = tn_tensor_count(a);
+    const size_t bytes = (size_t)n * sizeof *a->x;
+    tn_real *x = fits_memory(bytes) ? tn_pages_new(bytes) : NULL;
+    if (!x)
+        return false;
+    tn_widen(a->dtype, a->data, 0, n, x);
+    free_values(a);
+    a->dtype = TN_REAL;
+    a->x = x;
+    a->release = NULL;
+    return true;
+}
+
 /* Was it made by tn_tensor_new or tn_tensor_borrow? A copy of such a struct was not. */
 static bool is_callers(const tn_tensor *a)
 {
@@ -187,9 +212,6 @@ void tn_tensor_release(tn_tensor *a)
     if (__atomic_sub_fetch(&a->users, 1, __ATOMIC_ACQ_REL))
         return;
     tn_tensor_freeze(a);
-    if (a->release)
-        a->release(a->arg);
-    else
-        tn_pages_free(a->data, tn_tensor_bytes(a));
+    free_values(a);
     free(a);
 }

@@ -172,9 +172,10 @@ typedef struct tn_entry {
     tn_file_type type;
     int ndim; /* 0: a scalar */
     int64_t dim[TN_FILE_RANK];
-    const void *bytes;   /* little endian, perhaps unaligned */
-    size_t size;         /* bytes */
-    const tn_real *real; /* writing: if bytes is NULL, these numbers are converted to type */
+    const void *bytes;       /* little endian, perhaps unaligned */
+    size_t size;             /* bytes */
+    const tn_real *real;     /* writing: if bytes is NULL, these numbers are converted to type, */
+    const tn_tensor *tensor; /* or, if real is NULL too, those of this tensor of any type */
 } tn_entry;
 
 typedef struct tn_safetensors tn_safetensors;

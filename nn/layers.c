@@ -1,27 +1,34 @@
 /* layers.c - makes layers, which are plain structs of weights, and runs them. */
 #include "core/op.h"
-#include "nn/nn.h"
+#include "nn/model.h"
 
 #include <stdio.h>
 
-/* Adds the weight "NAME.WHAT". Returns NULL if the params hold an error. */
-static tn_param *add(tn_params *p, const char *name, const char *what, int ndim, int64_t d0,
-                     int64_t d1)
+/* "NAME.WHAT" into out. */
+static const char *path(char out[256], const char *name, const char *what)
 {
-    char full[256];
-    snprintf(full, sizeof full, "%s.%s", name ? name : "", what);
-    return tn_params_add(p, name ? full : NULL, ndim, (int64_t[]){ d0, d1 })
-               ? tn_params_find(p, full)
-               : NULL;
+    snprintf(out, 256, "%s.%s", name ? name : "", what);
+    return name ? out : NULL;
 }
 
+/* Adds the vector "NAME.WHAT", all numbers `start`. NULL if the params hold an error. */
+static tn_param *add_vector(tn_params *p, const char *name, const char *what, int64_t n, int start)
+{
+    char full[256];
+    tn_tensor *w = tn_params_add(p, path(full, name, what), 1, &n);
+    for (int64_t i = 0; start && w && w->x && !tn_params_has_source(p) && i < n; i++)
+        w->x[i] = (tn_real)start;
+    return w ? tn_params_find(p, full) : NULL;
+}
+
+/* Adds the matrix "NAME.weight", drawn from N(0, std^2). */
 static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)
 {
-    tn_param *a = add(p, name, "weight", 2, d0, d1);
-    if (a && a->w->x && std > 0)
-        tn_fill_normal(a->w->x, d0 * d1, std, tn_context_seed(tn_params_context(p)),
-                       tn_stream(a->name));
-    return a;
+    char full[256];
+    tn_tensor *w = tn_params_add_matrix(p, path(full, name, "weight"), d0, d1);
+    if (w && w->x && std > 0 && !tn_params_has_source(p))
+        tn_fill_normal(w->x, d0 * d1, std, tn_context_seed(tn_params_context(p)), tn_stream(full));
+    return w ? tn_params_find(p, full) : NULL;
 }
 
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
@@ -29,7 +36,7 @@ tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, 
 {
     bool in_out = l == TN_IN_OUT;
     tn_param *w = add_normal(p, name, in_out ? in : out, in_out ? out : in, std);
-    tn_param *b = bias ? add(p, name, "bias", 1, out, 1) : NULL;
+    tn_param *b = bias ? add_vector(p, name, "bias", out, 0) : NULL;
     if (!w || (bias && !b))
         return (tn_linear_layer){ 0 };
     return (tn_linear_layer){ .name = w->name, .w = w->w, .b = b ? b->w : NULL, .layout = l };
@@ -37,11 +44,10 @@ tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, 
 
 tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps)
 {
-    tn_param *w = add(p, name, "weight", 1, width, 1), *b = add(p, name, "bias", 1, width, 1);
+    tn_param *w = add_vector(p, name, "weight", width, 1);
+    tn_param *b = add_vector(p, name, "bias", width, 0);
     if (!w || !b)
         return (tn_norm_layer){ 0 };
-    for (int64_t i = 0; w->w->x && i < width; i++)
-        w->w->x[i] = 1;
     return (tn_norm_layer){ .w = w->w, .b = b->w, .eps = eps };
 }
 

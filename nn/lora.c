@@ -1,6 +1,7 @@
 /* lora.c - puts adapters on layers found by name, and merges them: W = W0 + s B A, s = alpha / R.
    Hu et al., arXiv:2106.09685. Names, initial values and scale are those of PEFT. */
 #include "nn/model.h"
+#include "core/tape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -328,6 +329,8 @@ int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e)
     if (!l->lora || tn_params_is_sketch(p))
         return tn_fail(e, TN_ESTATE, "%s has no adapter to merge",
                        l->name ? l->name : "this layer");
+    if (!tn_tensor_own(l->w))
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory to merge its adapter", l->name);
     for (const tn_adapter *a = l->lora; a; a = a->next) {
         merge(l, a);
         for (int64_t i = tn_params_count(p); i-- > 0;)
@@ -348,6 +351,9 @@ int tn_lora_merge(tn_model *m, tn_error *e)
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
     tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        if (t.layer->lora && !tn_tensor_own(t.layer->w))
+            return tn_fail(e, TN_ENOMEM, "%s: out of memory to merge its adapter", t.name);
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             merge(t.layer, a);

@@ -1,6 +1,7 @@
 /* model.c - makes and frees models of every family; their loss and logits. */
 #include "core/op.h"
 #include "nn/model.h"
+#include "nn/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,8 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
 
 /* Makes a model of one family in this set of weights. The model then owns the set. */
 static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
-                         const tn_json *config, const tn_model *start, tn_error *e)
+                         const tn_json *config, const tn_model *start, const tn_reading *r,
+                         tn_error *e)
 {
     tn_model *m = malloc(sizeof *m);
     if (!m || !p) {
@@ -121,44 +123,56 @@ static tn_model *make_in(tn_params *p, tn_context *c, const tn_family *family,
     m->family = family;
     m->context = c;
     m->params = p;
+    tn_params_read(p, *r);
     build(m, config, e);
+    tn_params_read(p, (tn_reading){ 0 });
     if (!e->code)
         return m;
     tn_model_free(m);
     return NULL;
 }
 
-/* Refuses a config that describes far more numbers than the weight files or the memory can hold. */
-static int check_size(const tn_model *sketch, const tn_json *config, const char *where, tn_error *e)
+/* Refuses a config that describes far more numbers than the weight files can hold, or, if `memory`,
+   than the memory can. */
+static int check_size(const tn_model *sketch, const tn_json *config, bool memory, const char *where,
+                      tn_error *e)
 {
     char expected[160];
     const int64_t numbers = tn_params_size(sketch->params), stored = sketch->stored;
-    const double bytes = (double)numbers * (double)sizeof(tn_real), room = (double)tn_memory_room();
+    double bytes = 0;
+    const double room = (double)tn_memory_room();
     snprintf(expected, sizeof expected,
              "sizes that fit the weights beside it: it describes %lld numbers, they are %lld",
              (long long)numbers, (long long)stored);
     if (stored && numbers / 2 > stored)
         return tn_json_refuse(config, expected, e);
-    if (bytes > room)
+    for (int64_t i = 0; i < tn_params_count(sketch->params); i++)
+        bytes += (double)tn_tensor_bytes(tn_params_at(sketch->params, i)->w);
+    if (memory && bytes > room)
         tn_fail(e, TN_ENOMEM,
-                "%s: the weights take %.4g GB of memory, %lld numbers of %zu bytes; "
+                "%s: the weights take %.4g GB of memory, %lld numbers of %.3g bytes; "
                 "expected at most the %.4g GB that are available",
-                where, bytes / 1e9, (long long)numbers, sizeof(tn_real), room / 1e9);
+                where, bytes / 1e9, (long long)numbers, bytes / (double)numbers, room / 1e9);
     return e->code;
 }
 
+/* The sketch shows all that is wrong with config and files before memory is taken. */
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
-                        const tn_model *start, bool sketch, tn_error *e)
+                        const tn_model *start, const tn_reading *r, bool sketch, tn_error *e)
 {
     if (config->kind != TN_OBJECT)
         tn_json_refuse(config, "an object", e);
     const tn_family *family = e->code ? NULL : tn_family_find(config, e);
-    tn_model *m = family ? make_in(tn_params_sketch(c), c, family, config, start, e) : NULL;
-    if (!m || sketch)
+    tn_model *m = family ? make_in(tn_params_sketch(c), c, family, config, start, r, e) : NULL;
+    if (!m || (sketch && !r->source))
         return m;
-    check_size(m, config, where, e);
+    check_size(m, config, !sketch, where, e);
+    if (r->source && !e->code)
+        tn_source_check(r->source, m->params, e);
+    if (sketch && !e->code)
+        return m;
     tn_model_free(m);
-    return e->code ? NULL : make_in(tn_params_new(c), c, family, config, start, e);
+    return e->code ? NULL : make_in(tn_params_new(c), c, family, config, start, r, e);
 }
 
 tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int32_t end,
@@ -167,7 +181,7 @@ tn_model *tn_model_new(tn_context *c, const tn_json *config, int64_t vocab, int3
     if (tn_given(e, c && config, __func__))
         return NULL;
     const tn_model start = { .tied = true, .vocab = vocab };
-    tn_model *m = tn_model_make(c, config, "the model", &start, false, e);
+    tn_model *m = tn_model_make(c, config, "the model", &start, &(tn_reading){ 0 }, false, e);
     if (m && (vocab > 0 || end >= 0)) {
         m->end_count = 0;
         m->end = -1;

@@ -3,6 +3,7 @@
 #define TN_MODEL_H
 
 #include "nn/family.h"
+#include "nn/source.h"
 
 #define TN_PEFT_PREFIX "base_model.model."
 
@@ -13,13 +14,17 @@
 /* The family that the config's model_type names; NULL and an error otherwise. */
 const tn_family *tn_family_find(const tn_json *config, tn_error *e);
 /* Makes the model of a config. `start` has the fields that are known already: vocab (if > 0), tied
-   (if the config does not have it), stored. A sketch has no memory for its weights. A model that is
-   no sketch and does not fit into memory is refused before it takes any: NULL, and an error that
-   begins with `where`. */
+   (if the config does not have it), stored. r tells where its weights come from. A sketch has no
+   memory for them. Files that do not fit the config, and a model that is no sketch and does not fit
+   into memory, are refused before it takes any: NULL, and an error that begins with `where`. */
 tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
-                        const tn_model *start, bool sketch, tn_error *e);
+                        const tn_model *start, const tn_reading *r, bool sketch, tn_error *e);
 
 void tn_params_hold(tn_params *p); /* until one more tn_params_free */
+/* As tn_params_add, for a weight that only linear, linear_xent and embed read: a frozen one may stay
+   in the type of its file. */
+tn_tensor *tn_params_add_matrix(tn_params *p, const char *name, int64_t rows, int64_t cols);
+bool tn_params_has_source(const tn_params *p); /* weights that are added have their values */
 
 /* Refuses the model of a sketch, which has no numbers. */
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e);

@@ -159,6 +159,19 @@ tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
    Functions that need the numbers of the weights refuse it (TN_ESTATE). */
 tn_model *tn_model_sketch(tn_context *c, const char *folder, tn_error *e);
+/* { 0 }: as tn_model_open. */
+typedef struct tn_open_options {
+    /* The weights are not trained: adapters are, or nothing. Then matrices stay in the type of the
+       file and are read where they lie in it, so the file must not change while the model lives.
+       Vectors, and types that are not computed with, are converted to tn_real. */
+    bool frozen;
+    /* What the matrices of a frozen model are converted to: "f32" (tn_real) or "bf16" (rounded to
+       nearest even). NULL or "file": they stay as they are. */
+    const char *base_dtype;
+    bool sketch; /* as tn_model_sketch */
+} tn_open_options;
+tn_model *tn_model_open_as(tn_context *c, const char *folder, const tn_open_options *o,
+                           tn_error *e);
 /* Makes a model with random weights, from the object of a config.json. vocab > 0 replaces its
    vocab_size. vocab > 0 or end >= 0 replaces its end tokens by `end` (-1: none). The config may be
    freed afterwards. */

@@ -1,9 +1,11 @@
 /* params.c - a named set of weights, in the order they were added. */
 #include "nn/model.h"
+#include "nn/source.h"
 
 #include "core/context.h"
 #include "core/op.h"
 #include "data/formats/file.h"
+#include "data/formats/hash.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ struct tn_params {
     int64_t room;         /* a power of two */
     tn_param **table;     /* finds the weights of the set by their names: 2 * room places */
     bool sketch;          /* no weight has memory */
+    tn_reading reading;   /* how weights that are added get their values */
     tn_adapter *adapters; /* those of tn_lora_add_layer; the newest is first */
     uint64_t description; /* hash of the description; 0: no description */
     tn_error error;
@@ -40,6 +43,16 @@ tn_params *tn_params_sketch(tn_context *c)
     if (p)
         p->sketch = true;
     return p;
+}
+
+void tn_params_read(tn_params *p, tn_reading r)
+{
+    p->reading = r;
+}
+
+bool tn_params_has_source(const tn_params *p)
+{
+    return p && p->reading.source;
 }
 
 bool tn_params_is_sketch(const tn_params *p)
@@ -127,9 +140,10 @@ static bool make_room(tn_params *p)
     return true;
 }
 
-tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[])
+/* Adds a weight. A frozen one may have another type than TN_REAL if `typed`. */
+static tn_tensor *add(tn_params *p, const char *name, int ndim, const int64_t dim[], bool typed)
 {
-    if (!p || tn_given(&p->error, name && dim, __func__))
+    if (!p || tn_given(&p->error, name && dim, "tn_params_add"))
         return NULL;
     if (tn_params_find(p, name)) {
         tn_fail(&p->error, TN_EARG, "%s: there is a weight of this name already", name);
@@ -143,7 +157,8 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t
     tn_param *a = make_room(p) ? calloc(1, sizeof *a) : NULL;
     if (a) {
         a->name = strdup(name);
-        a->w = (p->sketch ? tn_tensor_sketch : tn_tensor_new)(TN_REAL, ndim, dim, true);
+        a->w =
+            tn_source_weight(p->context, &p->reading, name, ndim, dim, typed, p->sketch, &p->error);
     }
     if (!a || !a->name || !a->w) {
         free_param(a);
@@ -154,6 +169,16 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t
     p->all[p->count++] = a;
     *place_of(p, name) = a;
     return a->w;
+}
+
+tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t dim[])
+{
+    return add(p, name, ndim, dim, false);
+}
+
+tn_tensor *tn_params_add_matrix(tn_params *p, const char *name, int64_t rows, int64_t cols)
+{
+    return add(p, name, 2, (int64_t[]){ rows, cols }, true);
 }
 
 void tn_params_remove(tn_params *p, int64_t i)
@@ -270,6 +295,27 @@ const char *tn_params_not_finite(const tn_params *p)
     return NULL;
 }
 
+/* Adds the numbers of a weight to a hash as those of a TN_REAL: a hash does not depend on how the
+   weight is kept. */
+static uint64_t hash_numbers(const tn_tensor *w, tn_bulk_hash *bulk, uint64_t h)
+{
+    enum { PIECE = 4096 };
+    tn_real piece[PIECE];
+    const int64_t count = w->data ? tn_tensor_count(w) : 0;
+    for (int64_t from = 0, n; from < count; from += n) {
+        const bool real = w->dtype == TN_REAL;
+        n = real || count - from < PIECE ? count - from : PIECE;
+        if (!real)
+            tn_widen(w->dtype, w->data, from, n, piece);
+        const tn_real *x = real ? w->x : piece;
+        if (bulk)
+            tn_bulk_hash_add(bulk, x, (size_t)n * sizeof *x);
+        else
+            h = tn_hash64(x, (size_t)n * sizeof *x, h);
+    }
+    return h;
+}
+
 uint64_t tn_params_hash(const tn_params *p, bool trained_only)
 {
     if (!p)
@@ -281,7 +327,7 @@ uint64_t tn_params_hash(const tn_params *p, bool trained_only)
             continue;
         h = tn_hash64(a->name, strlen(a->name) + 1, h);
         h = tn_hash64(a->w->dim, (size_t)a->w->ndim * sizeof a->w->dim[0], h);
-        h = tn_hash64(a->w->data, tn_tensor_bytes(a->w), h);
+        h = hash_numbers(a->w, NULL, h);
     }
     return h;
 }
@@ -302,11 +348,13 @@ uint64_t tn_params_digest(const tn_params *p, bool trained)
         const tn_param *a = p->all[i];
         if (a->w->wants_grad != trained)
             continue;
-        int64_t kind[2 + TN_MAX_NDIM] = { a->w->dtype, a->w->ndim };
+        int64_t kind[2 + TN_MAX_NDIM] = { TN_REAL, a->w->ndim };
         memcpy(kind + 2, a->w->dim, sizeof a->w->dim);
         h = tn_hash_bulk(a->name, strlen(a->name), h);
         h = tn_hash_bulk(kind, sizeof kind, h);
-        h = tn_hash_bulk(a->w->data, tn_tensor_bytes(a->w), h);
+        tn_bulk_hash numbers = tn_bulk_hash_start(h);
+        hash_numbers(a->w, &numbers, 0);
+        h = tn_bulk_hash_end(&numbers);
     }
     return h;
 }

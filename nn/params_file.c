@@ -1,5 +1,6 @@
 /* params_file.c - saves and opens a set of weights as one safetensors file, by their names. */
 #include "nn/folders/weights.h"
+#include "core/tape.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -46,9 +47,9 @@ int tn_params_save(const tn_params *p, const char *pattern, const char *path, tn
         if (!is_wanted(a, pattern))
             continue;
         tn_entry *entry = &entries[k++];
-        *entry = (tn_entry){ .name = a->name, .type = type, .ndim = a->w->ndim, .real = a->w->x };
+        *entry = (tn_entry){ .name = a->name, .type = type, .ndim = a->w->ndim, .tensor = a->w };
         memcpy(entry->dim, a->w->dim, sizeof a->w->dim);
-        tn_weight_check_numbers(a->name, a->w->x, tn_tensor_count(a->w), type, e);
+        tn_weight_check_numbers(a->name, a->w, type, e);
     }
     if (!e->code)
         tn_safetensors_write(path, entries, n, (const char *const[]){ "format", "pt", NULL }, e);
@@ -79,6 +80,8 @@ static void read_weight(const tn_safetensors *file, const tn_param *a, bool try,
         tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is missing", tn_safetensors_path(file), a->name);
     else if (!to)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", tn_safetensors_path(file));
+    else if (!tn_tensor_own(to))
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", a->name);
     else
         tn_weight_read(file, entry, to, e);
     if (try)

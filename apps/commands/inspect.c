@@ -98,37 +98,40 @@ static int print_file(const char *folder, const char *name, tn_error *e)
 enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 
 /* One line: LoRA, or all weights. */
-static int print_need(tn_context *c, const char *folder, bool lora, tn_error *e)
+static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
 {
     char parts[NEED_SHOWN], name[80] = "all weights";
     const tn_lora_options adapters = { .rank = RANK, .alpha = 2 * RANK };
-    tn_model *m = tn_model_sketch(c, folder, e);
+    const tn_open_options how = { .sketch = true,
+                                  .frozen = lora,
+                                  .base_dtype = lora ? o->base_dtype : NULL };
+    tn_model *m = tn_model_open_as(c, o->model, &how, e);
     if (m && lora && !tn_lora_add(m, &adapters, e))
         snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
-    tn_optim *o = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
-    if (o) {
+    tn_optim *adamw = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
+    if (adamw) {
         const int64_t width = m->positions < 2048 ? m->positions : 2048;
-        const need n = need_of_training(m, tn_optim_state_bytes(o), ROWS, width);
+        const need n = need_of_training(m, tn_optim_state_bytes(adamw), ROWS, width);
         if (lora)
             show("to train, %d rows of %lld tokens, adamw:\n", ROWS, (long long)width);
         show("  %-20s %s%s\n", name, need_show(&n, parts),
              need_fits(&n) ? "" : ", more than is available");
     }
-    tn_optim_free(o);
+    tn_optim_free(adamw);
     tn_model_free(m);
     return e->code;
 }
 
 /* Prints the memory that training a model needs, from its shapes. If the folder cannot be trained,
    prints the reason; that is no error. */
-static int print_needs(const char *folder, tn_error *e)
+static int print_needs(const options *o, tn_error *e)
 {
     char room[SHOWN];
     tn_error inner = { 0 };
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1 });
     if (!c)
-        tn_fail(&inner, TN_ENOMEM, "%s: out of memory", folder);
-    else if (!print_need(c, folder, true, &inner) && !print_need(c, folder, false, &inner))
+        tn_fail(&inner, TN_ENOMEM, "%s: out of memory", o->model);
+    else if (!print_need(c, o, true, &inner) && !print_need(c, o, false, &inner))
         show("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
     tn_context_free(c);
     if (inner.code == TN_ENOMEM)
@@ -151,8 +154,9 @@ static void print_random(const char *folder)
         show("weights    random: no weight file, so train and compare start from random ones\n");
 }
 
-static int print_folder(const char *folder, tn_error *e)
+static int print_folder(const options *o, tn_error *e)
 {
+    const char *folder = o->model;
     struct dirent **names;
     const int n = scandir(folder, &names, visible, alphasort);
     if (n < 0)
@@ -172,7 +176,7 @@ static int print_folder(const char *folder, tn_error *e)
     if (!e->code && is_model)
         print_random(folder);
     if (!e->code && is_model)
-        print_needs(folder, e);
+        print_needs(o, e);
     return e->code;
 }
 
@@ -261,10 +265,11 @@ static int print_other(const char *path, tn_error *e)
     return e->code;
 }
 
-static void print_path(const char *path, tn_error *e)
+static void print_path(const options *o, tn_error *e)
 {
+    const char *path = o->model;
     switch (tn_path_is(path, NULL, e)) {
-    case TN_FOLDER: print_folder(path, e); break;
+    case TN_FOLDER: print_folder(o, e); break;
     case TN_FILE: print_other(path, e); break;
     default:
         tn_fail(e, TN_EIO, "%s: %s; expected a folder, a .safetensors or a .json", path,
@@ -289,6 +294,6 @@ int command_inspect(const options *o, tn_error *e)
                 "a path is missing; expected a folder, a .safetensors file, or --data FILE "
                 "--model FOLDER");
     else
-        print_path(path, e);
+        print_path(&asked, e);
     return 0;
 }

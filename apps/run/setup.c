@@ -76,6 +76,19 @@ static int open_adapter(const setup *s, const char *folder, tn_error *e)
     return e->code;
 }
 
+/* Weights that are read stay as they are, unless all are trained: adapters are, or nothing. */
+static tn_model *open_model(setup *s, const options *o, tn_error *e)
+{
+    const bool full = o->fine_tune_type && !strcmp(o->fine_tune_type, "full");
+    const bool read = tn_model_weights(o->model, e) != TN_ABSENT;
+    if (o->base_dtype && !read && !e->code)
+        tn_fail(e, APP_USAGE, "--base-dtype %s: the weights of %s are random; expected a file",
+                o->base_dtype, o->model);
+    const tn_open_options how = { .frozen = read && !full,
+                                  .base_dtype = full ? NULL : o->base_dtype };
+    return tn_model_open_as(s->context, o->model, &how, e);
+}
+
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
 {
     if (e->code || check_folder(o->model, e))
@@ -85,12 +98,11 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
     if (!s->context)
         return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
     if (!o->tokenizer)
-        s->model = tn_model_open(s->context, o->model, e);
+        s->model = open_model(s, o, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(o, e);
     if (o->tokenizer && !e->code)
-        s->model = tn_model_weights(o->model, e) == TN_ABSENT
-                       ? new_model(s, o, e)
-                       : tn_model_open(s->context, o->model, e);
+        s->model =
+            tn_model_weights(o->model, e) == TN_ABSENT ? new_model(s, o, e) : open_model(s, o, e);
     s->random = s->model && !s->model->stored;
     if (!check_sizes(s, o, e) && o->adapter_path)
         open_adapter(s, o->adapter_path, e);
@@ -141,7 +153,7 @@ int setup_count(const setup *s, const options *o, tn_error *e)
 bool option_of_lora(int i)
 {
     return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||
-           i == OPT_target_modules;
+           i == OPT_target_modules || i == OPT_base_dtype;
 }
 
 int setup_train(setup *s, const options *o, tn_error *e)

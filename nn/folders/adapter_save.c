@@ -43,6 +43,14 @@ static bool join(const tn_target *t, int64_t rank, joined *j)
     return true;
 }
 
+/* Refuses numbers of a joined factor (rows,cols) that the type cannot hold. */
+static void check_joined(const char *name, tn_real *x, int64_t rows, int64_t cols,
+                         tn_file_type type, tn_error *e)
+{
+    const tn_tensor w = { .dtype = TN_REAL, .ndim = 2, .dim = { rows, cols, 1, 1 }, .x = x };
+    tn_weight_check_numbers(name, &w, type, e);
+}
+
 /* Joins the factors of all layers. Returns how many layers. Stops at an error. */
 static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_file_type type,
                         tn_error *e)
@@ -64,8 +72,8 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
         entries[2 * n + 1] = (tn_entry){
             .name = j->name_b, .type = type, .ndim = 2, .dim = { t.width, rank }, .real = j->b
         };
-        tn_weight_check_numbers(j->name_a, j->a, rank * t.in, type, e);
-        tn_weight_check_numbers(j->name_b, j->b, rank * t.width, type, e);
+        check_joined(j->name_a, j->a, rank, t.in, type, e);
+        check_joined(j->name_b, j->b, t.width, rank, type, e);
         n++;
     }
     return n;

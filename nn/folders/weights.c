@@ -1,5 +1,6 @@
 /* weights.c - finds and reads the tensors of a Hugging Face folder. */
 #include "nn/folders/weights.h"
+#include "nn/model.h"
 #include "core/op.h"
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
@@ -13,6 +14,12 @@
 #include <unistd.h>
 
 enum { MOST_FILES = 1000 };
+
+typedef struct tn_weights {
+    tn_source source; /* the first member */
+    tn_safetensors **files;
+    int64_t count;
+} tn_weights;
 
 static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
@@ -162,43 +169,139 @@ static void open_index(tn_weights *w, const char *folder, tn_error *e)
     free(path);
 }
 
-int tn_weights_open(tn_weights *w, const char *folder, tn_error *e)
+/* ---- the files as a source ---- */
+
+static void describe(const tn_safetensors *file, const tn_entry *entry, int64_t index,
+                     tn_stored *out)
 {
-    if (tn_model_weights(folder, e) == TN_ABSENT || e->code)
-        return e->code;
+    *out = (tn_stored){ .path = tn_safetensors_path(file),
+                        .name = entry->name,
+                        .index = index,
+                        .type = entry->type == tn_file_real() ? TN_REAL
+                                : entry->type == TN_FILE_BF16 ? TN_BF16
+                                : entry->type == TN_FILE_F16  ? TN_F16
+                                                              : TN_DTYPES,
+                        .ndim = entry->ndim,
+                        .bytes = entry->bytes,
+                        .size = entry->size,
+                        .entry = entry };
+    memcpy(out->dim, entry->dim, sizeof out->dim);
+}
+
+/* The file of a tensor; *index becomes its number there. */
+static const tn_safetensors *file_of(const tn_weights *w, int64_t *index)
+{
+    int64_t f = 0;
+    for (; *index >= tn_safetensors_count(w->files[f]); f++)
+        *index -= tn_safetensors_count(w->files[f]);
+    return w->files[f];
+}
+
+static void stored_at(const tn_source *s, int64_t index, tn_stored *out)
+{
+    int64_t i = index;
+    const tn_safetensors *file = file_of((const tn_weights *)s, &i);
+    describe(file, tn_safetensors_at(file, i), index, out);
+}
+
+static bool find_exact(const tn_weights *w, const char *name, tn_stored *out)
+{
+    int64_t before = 0;
+    for (int64_t f = 0; f < w->count; f++) {
+        const tn_entry *entry = tn_safetensors_find(w->files[f], name);
+        if (entry) {
+            describe(w->files[f], entry, before + (entry - tn_safetensors_at(w->files[f], 0)), out);
+            return true;
+        }
+        before += tn_safetensors_count(w->files[f]);
+    }
+    return false;
+}
+
+/* A name in a file may lack the first part ("transformer."). NULL: the name has only one part. */
+static const char *short_name(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    return dot && strchr(dot + 1, '.') ? dot + 1 : NULL;
+}
+
+static bool find_stored(const tn_source *s, const char *name, tn_stored *out)
+{
+    const tn_weights *w = (const tn_weights *)s;
+    return find_exact(w, name, out) || (short_name(name) && find_exact(w, short_name(name), out));
+}
+
+static bool fits(const tn_stored *t, const char *name)
+{
+    return !strcmp(t->name, name) || (short_name(name) && !strcmp(t->name, short_name(name)));
+}
+
+/* Older files have some constants beside the weights. */
+static bool is_buffer(const tn_stored *t)
+{
+    static const char *const ends[] = { "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq" };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (tn_target_matches(t->name, ends[i], strlen(ends[i])))
+            return true;
+    return false;
+}
+
+static int read_stored(const tn_source *s, const tn_stored *t, int64_t from, int64_t n,
+                       tn_real *out, tn_error *e)
+{
+    const tn_entry *entry = t->entry;
+    int64_t index = t->index;
+    tn_real none[1];
+    size_t each = 0;
+    switch (entry->type) {
+    case TN_FILE_F64: each = 8; break;
+    case TN_FILE_F32: each = 4; break;
+    case TN_FILE_F16:
+    case TN_FILE_BF16: each = 2; break;
+    default: return tn_entry_real(file_of((const tn_weights *)s, &index), entry, none, e);
+    }
+    tn_from_file_type(entry->type, (const char *)entry->bytes + each * (size_t)from, n, out);
+    return e->code;
+}
+
+static void close_weights(tn_source *s)
+{
+    tn_weights *w = (tn_weights *)s;
+    for (int64_t i = 0; i < w->count; i++)
+        tn_safetensors_close(w->files[i]);
+    free(w->files);
+    free(w);
+}
+
+static void open_files(tn_weights *w, const char *folder, tn_error *e)
+{
     if (tn_path_is(folder, single, e) != TN_ABSENT)
         open_file(w, folder, single, e);
     else
         open_index(w, folder, e);
-    return e->code;
-}
-
-void tn_weights_close(tn_weights *w)
-{
     for (int64_t i = 0; i < w->count; i++)
-        tn_safetensors_close(w->files[i]);
-    free(w->files);
-    *w = (tn_weights){ 0 };
+        w->source.count += tn_safetensors_count(w->files[i]);
 }
 
-int64_t tn_weights_numbers(const tn_weights *w)
+tn_source *tn_weights_open(const char *folder, tn_error *e)
 {
-    int64_t n = 0;
-    for (int64_t f = 0; f < w->count; f++)
-        for (int64_t i = 0; i < tn_safetensors_count(w->files[f]); i++)
-            n += tn_entry_count(tn_safetensors_at(w->files[f], i));
-    return n;
-}
-
-const tn_entry *tn_weights_find(const tn_weights *w, const char *name, const tn_safetensors **file)
-{
-    for (int64_t i = 0; i < w->count; i++) {
-        const tn_entry *entry = tn_safetensors_find(w->files[i], name);
-        if (!entry)
-            continue;
-        *file = w->files[i];
-        return entry;
+    if (tn_model_weights(folder, e) == TN_ABSENT || e->code)
+        return NULL;
+    tn_weights *w = malloc(sizeof *w);
+    if (!w) {
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+        return NULL;
     }
+    *w = (tn_weights){ .source = { .at = stored_at,
+                                   .find = find_stored,
+                                   .fits = fits,
+                                   .ignores = is_buffer,
+                                   .read = read_stored,
+                                   .free = close_weights } };
+    open_files(w, folder, e);
+    if (!tn_source_start(&w->source, e))
+        return &w->source;
+    tn_source_drop(&w->source);
     return NULL;
 }
 
@@ -230,14 +333,19 @@ int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor 
     return e->code;
 }
 
-int tn_weight_check_numbers(const char *name, const tn_real *x, int64_t n, tn_file_type type,
-                            tn_error *e)
+int tn_weight_check_numbers(const char *name, const tn_tensor *w, tn_file_type type, tn_error *e)
 {
-    double most = type == TN_FILE_F16 ? 65504 : INFINITY;
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(x[i]) || fabs((double)x[i]) > most)
-            return tn_fail(e, TN_ENONFINITE,
-                           "%s holds %g at element %lld, which is not written as %s", name,
-                           (double)x[i], (long long)i, tn_file_type_name(type));
+    enum { PIECE = 4096 };
+    tn_real x[PIECE];
+    const double most = type == TN_FILE_F16 ? 65504 : INFINITY;
+    for (int64_t from = 0, n, count = tn_tensor_count(w); from < count; from += n) {
+        n = count - from < PIECE ? count - from : PIECE;
+        tn_widen(w->dtype, w->data, from, n, x);
+        for (int64_t i = 0; i < n; i++)
+            if (!isfinite(x[i]) || fabs((double)x[i]) > most)
+                return tn_fail(e, TN_ENONFINITE,
+                               "%s holds %g at element %lld, which is not written as %s", name,
+                               (double)x[i], (long long)(from + i), tn_file_type_name(type));
+    }
     return e->code;
 }

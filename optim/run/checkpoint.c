@@ -49,7 +49,11 @@ tn_saved tn_saved_weights(const tn_params *p)
         if (!w->wants_grad)
             continue;
         tn_entry *t = &s.entries[s.count++];
-        *t = (tn_entry){ a->name, tn_file_real(), w->ndim, { 0 }, w->x, tn_tensor_bytes(w), NULL };
+        *t = (tn_entry){ .name = a->name,
+                         .type = tn_file_real(),
+                         .ndim = w->ndim,
+                         .bytes = w->x,
+                         .size = tn_tensor_bytes(w) };
         memcpy(t->dim, w->dim, (size_t)w->ndim * sizeof *w->dim);
     }
     return s;

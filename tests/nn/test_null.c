@@ -19,6 +19,7 @@ typedef struct fixture {
     tn_model *m, *adapted;
     tn_cache *cache;
     const tn_lora_options *lora;
+    const tn_open_options *open;
     const tn_sampling *sampling;
     const int32_t *const *prompts;
     int32_t ids_out[4], **outs;
@@ -35,6 +36,7 @@ static const int32_t prompt[] = { 1, 2 };
 static const int32_t *const prompts[] = { prompt };
 static const int64_t dim[] = { 2, 2 };
 static const tn_lora_options lora = { .rank = 1, .alpha = 1 };
+static const tn_open_options open_options = { .frozen = true };
 static const tn_sampling sampling = { .max_tokens = 1 };
 
 static void open_models(fixture *f)
@@ -78,6 +80,7 @@ static null_fixture *open_fixture(void)
                     .lengths = dim,
                     .prompts = prompts,
                     .lora = &lora,
+                    .open = &open_options,
                     .sampling = &sampling,
                     .arg = f,
                     .outs = malloc(sizeof *f->outs),

@@ -1,7 +1,7 @@
 /* test_hash.c - the hashes are those of their descriptions, and every change changes them. */
 #include "tests/support/tests.h"
 
-#include "data/data.h"
+#include "data/formats/hash.h"
 
 #include <string.h>
 
@@ -31,6 +31,23 @@ START_TEST(bulk_hash)
 }
 END_TEST
 
+/* The same in parts of any size. */
+START_TEST(bulk_hash_in_parts)
+{
+    unsigned char bytes[1000];
+    for (int i = 0; i < 1000; i++)
+        bytes[i] = (unsigned char)(i * i % 251);
+    for (size_t size = 0; size <= 1000; size += 125)
+        for (size_t part = 1; part < 200; part += 3) {
+            tn_bulk_hash h = tn_bulk_hash_start(7);
+            for (size_t at = 0; at < size; at += part)
+                tn_bulk_hash_add(&h, bytes + at, size - at < part ? size - at : part);
+            ck_assert_uint_eq(tn_bulk_hash_end(&h), tn_hash_bulk(bytes, size, 7));
+            ck_assert(size < 1000 || tn_hash_bulk(bytes, size, 7) == 0x7fa4bb98be435b6cu);
+        }
+}
+END_TEST
+
 /* One or two bits change, at any places. (Two weights may change their sign together.) */
 START_TEST(bulk_hash_sees_two_bits)
 {
@@ -56,5 +73,6 @@ void tests(TCase *c)
 {
     tcase_add_test(c, short_hash);
     tcase_add_test(c, bulk_hash);
+    tcase_add_test(c, bulk_hash_in_parts);
     tcase_add_test(c, bulk_hash_sees_two_bits);
 }
