@@ -1,6 +1,7 @@
 /* test_bad_input.c - every command with bad input, one row per fault.
-   What is done to good files, the command, and the line it must answer with. There are m (a
-   config, random weights), o (a trained model), a (an adapter on o), t.txt, r.jsonl. */
+   A row has a shell command that breaks good files, the command to test, and part of its message.
+   There are m (a config, random weights), o (a trained model), a (an adapter on o), t.txt and
+   r.jsonl. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -12,7 +13,7 @@ typedef struct row {
     const char *arguments;
     int status;
     const char *line; /* part of the one line on standard error */
-    bool begins;      /* the run begins before it fails, so that its folder is there */
+    bool begins;      /* the run begins before it fails, so its folder exists */
 } row;
 
 #define TRAIN_M "train --model m --tokenizer chars --iters 2 -o x "
@@ -350,7 +351,7 @@ START_TEST(is_refused_with_one_line)
 }
 END_TEST
 
-/* The same commands with nothing wrong: so it is the fault that is refused. */
+/* The same commands without a fault are accepted. So the fault is what was refused. */
 static const char *const sound[] = { TRAIN_M "--data t.txt",
                                      TRAIN_M "--data t.txt $(: >m/README.pt.md)",
                                      TRAIN_M "--data task:lookup --iters 3 --overwrite",
@@ -368,7 +369,7 @@ START_TEST(good_input_is_accepted)
 }
 END_TEST
 
-/* A byte changed anywhere in a checkpoint is noticed; the one before is named. */
+/* A change anywhere in a checkpoint is found. The message names the checkpoint before it. */
 START_TEST(a_damaged_checkpoint_is_refused)
 {
     place p = place_make();

@@ -1,4 +1,4 @@
-/* test_install.c - what `make install` puts somewhere builds programs, and goes again. */
+/* test_install.c - programs build with what `make install` installs; `make uninstall` removes it. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -8,7 +8,7 @@
 
 /* ---- the folder ---- */
 
-static place at; /* `to` in it has all that is installed; `before` lists what was there */
+static place at; /* `to` in it is where files are installed; `before` lists the files before that */
 
 #define MAKE "exec env -u MAKEFLAGS make -s -j1 -C '%s' PREFIX=\"$PWD/to\" "
 
@@ -26,7 +26,7 @@ static void clear(void)
     place_end(&at);
 }
 
-/* False, and a line that says so, where the compiler is not there. */
+/* False if there is no such compiler; prints a line about this. */
 static bool has(const char *compiler)
 {
     if (*compiler && !shell(&at, "command -v %s >/dev/null", compiler))
@@ -37,7 +37,7 @@ static bool has(const char *compiler)
 
 /* ---- headers ---- */
 
-/* The number is that of the text, and the library has the version of the header. */
+/* TN_VERSION_NUMBER is the number of TN_VERSION, and the library has the version of the header. */
 START_TEST(version_is_one)
 {
     char text[32];
@@ -69,7 +69,7 @@ START_TEST(headers_compile_strictly)
 }
 END_TEST
 
-/* All macros of the headers but those of the system's headers that they include. */
+/* All macros of the headers, except those of system headers that they include. */
 static const char macros[] =
     "cd to/include && find tenon -name '*.h' | sed 's/.*/#include <&>/' >../../ours.h &&\n"
     "grep -ho '#include <std.*>' -r . >../../system.h; cd ../..\n"
@@ -83,7 +83,7 @@ START_TEST(macros_have_the_prefix)
 }
 END_TEST
 
-/* What the headers declare is what the shared library exports, and nothing else. */
+/* The shared library exports exactly what the headers declare. */
 START_TEST(shared_library_exports_the_headers)
 {
     ck_assert_int_eq(shell(&at, "sh '%s/tests/support/declared.sh' to/include >declared",
@@ -123,7 +123,7 @@ static const struct {
     { "cpp", STATIC, "0 1 3 (2,3) 2 4\n" }, { "cpp", WIDE, "0 1 3 (2,3) 2 8\n" },
 };
 
-/* The Makefile is the README's. */
+/* Writes the Makefile of the README. */
 static void write_makefile(const char *path)
 {
     ck_assert_int_eq(shell(&at,
@@ -184,7 +184,7 @@ START_TEST(examples_build_as_installed)
 }
 END_TEST
 
-/* A PATH without a C++ compiler: make leaves out what needs one, and says so. */
+/* If PATH has no C++ compiler, make leaves out what needs one, and says so. */
 START_TEST(builds_without_a_cpp_compiler)
 {
     ck_assert_int_eq(shell(&at, "mkdir bin && ln -s /usr/bin/* bin && rm -f bin/*++*"), 0);
@@ -227,7 +227,7 @@ START_TEST(uninstall_leaves_what_was_there)
 }
 END_TEST
 
-/* A file stands where a folder must be. */
+/* A file has the name of a folder that is needed. */
 START_TEST(uninstall_ends_a_broken_installation)
 {
     ck_assert_int_eq(shell(&at, "mkdir -p there/share && echo >there/share/man && find there >was"),
@@ -246,7 +246,7 @@ void tests(TCase *c)
 
 void tests_of_program(TCase *c)
 {
-    if (TESTS_SANITIZED) /* people install no such build, and it wants its flags everywhere */
+    if (TESTS_SANITIZED) /* people do not install such a build; programs would need its flags */
         return;
     tcase_set_timeout(c, 900);
     tcase_add_unchecked_fixture(c, install, clear);

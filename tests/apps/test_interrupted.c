@@ -1,6 +1,6 @@
-/* test_interrupted.c - every command while signals interrupt its calls to the system.
-   Each call fails with EINTR once before it is done (tests/preload/interrupted.c). What is printed and
-   written is then what it always is. */
+/* test_interrupted.c - every command while signals interrupt its system calls.
+   Each call fails once with EINTR (tests/preload/interrupted.c). Output and files must be as
+   usual. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -12,7 +12,8 @@
 #define LORA "train --model b --data d " HOW
 #define FULL "train --model m --tokenizer bytes --data t.txt " HOW
 
-/* In a folder with a model b and records d: what makes o, the command, what must be as it always is. */
+/* There are a model b and records d. `before` makes o, then the command runs. The files `same` must
+   be as usual. */
 typedef struct row {
     const char *before, *command, *same;
 } row;
@@ -61,6 +62,6 @@ END_TEST
 void tests_of_program(TCase *c)
 {
     if (TESTS_SANITIZED)
-        return; /* a sanitizer makes calls of its own */
+        return; /* a sanitizer makes its own system calls */
     tcase_add_loop_test(c, an_interrupted_call_is_made_again, 0, sizeof rows / sizeof *rows);
 }

@@ -1,9 +1,9 @@
-/* test_no_memory.c - every command while memory runs out.
+/* test_no_memory.c - every command when memory runs out.
 
-   Each allocation of a run is refused, alone or with all that follow it. The run then prints and
-   writes what it always does, with status 0, or it says in one line that memory is out, with status 1,
-   and whoever goes on from what was saved ends where the undisturbed run did. `make torture` takes
-   every allocation, `make test` every 20th: every second of these in each of the two builds. */
+   Each allocation of a command is refused, alone or with all that follow it. Then one of two things
+   must happen. Status 0: output and files are as usual. Status 1: one line says that memory is out,
+   and a resume from what was saved gives the result of a run that was not disturbed. `make torture`
+   refuses every allocation, `make test` every 20th, half of these in each of the two builds. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -14,15 +14,14 @@
 
 #if defined __GLIBC__ && !TESTS_SANITIZED
 
-/* Shell commands, in which $T is the program. All but `run` have all the memory they want. */
+/* Shell commands; $T is the program. Only `run` is refused memory. */
 typedef struct scene {
     const char *name;
-    const char *before; /* makes the folder o as the run finds it */
-    const char *run;    /* the run */
-    const char
-        *printed;     /* prints what counts of its standard output, the file out; NULL: all of it */
-    const char *kept; /* prints what counts of the files it wrote; NULL: it writes none */
-    const char *go_on; /* after status 1: finishes what it saved; NULL: it saves nothing */
+    const char *before;  /* makes the folder o before the run */
+    const char *run;     /* the command that is tested */
+    const char *printed; /* prints what is compared of the output (the file out); NULL: all of it */
+    const char *kept;    /* prints the parts of its files that are compared; NULL: it writes none */
+    const char *go_on;   /* resumes after status 1; NULL: nothing is saved */
 } scene;
 
 #define TRAIN "--save-every 1 --batch-size 2 --threads 1 --output-dir o"
@@ -64,7 +63,7 @@ static const scene scenes[] = {
 };
 /* clang-format on */
 
-/* The allocations that are refused one after the other: from the first, in steps. */
+/* The allocations that are refused one after the other: number `first`, then every `step`-th. */
 typedef struct walk {
     long first, step;
 } walk;
@@ -77,7 +76,7 @@ static walk walk_of(void)
     return (walk){ sizeof(tn_real) == 4 ? 1 : 21, 40 };
 }
 
-/* A base model b, an adapter a, and a folder of records d. */
+/* Makes a base model b, an adapter a, and a folder of records d. */
 static void make_base(const place *p)
 {
     ck_assert_int_eq(
@@ -96,7 +95,8 @@ typedef struct trial {
     bool sticks;
 } trial;
 
-/* The run with one allocation refused (at > 0). Returns its status; out, err and o are what it left. */
+/* Runs the command. If at > 0, this allocation is refused. Returns the status; out, err and o
+   stay. */
 static int run(const place *p, const trial *t)
 {
     const char *before = t->s->kept ? "rm -rf o;" : "";
@@ -117,7 +117,7 @@ static bool same_files(const char *a, const char *b)
     return same;
 }
 
-/* Does the command, where there is one, print what it printed after the undisturbed run? */
+/* True if the command prints the same as after the undisturbed run, or if there is no command. */
 static bool as_before(const place *p, const char *command, const char *name)
 {
     char now[32], then[32];
@@ -126,7 +126,7 @@ static bool as_before(const place *p, const char *command, const char *name)
     return (!command || !shell(p, "(%s) >%s 2>&1", command, name)) && same_files(now, then);
 }
 
-/* One line, which says that memory is out. */
+/* True if the file is one line that says that memory is out. */
 static bool says_so(const char *file)
 {
     char *text = place_read(file), *end = strchr(text, '\n');
@@ -135,7 +135,7 @@ static bool says_so(const char *file)
     return so;
 }
 
-/* What is wrong with how the run ended; NULL: nothing is. */
+/* What is wrong with the end of the run. NULL if nothing is. */
 static const char *judge(const place *p, const trial *t, int status)
 {
     const scene *s = t->s;

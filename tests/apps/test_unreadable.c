@@ -1,8 +1,8 @@
-/* test_unreadable.c - a file that cannot be read is not taken for a file that is absent.
-   Each file that a command may read is in turn a link that leads nowhere and a link to itself. No
-   command goes on as if the file were not there.
-   There are m (a config, random weights), o (a trained model, also as two shards in s), a (an adapter
-   on o) and d (train, valid and test records). */
+/* test_unreadable.c - a file that cannot be read is not treated as absent.
+   Each file that a command may read is replaced by a link that leads nowhere, then by a link to
+   itself. No command may continue as if the file did not exist. There are m (a config, random
+   weights), o (a trained model, also as two shards in s), a (an adapter on o) and d (train, valid
+   and test records). */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -90,7 +90,7 @@ START_TEST(what_cannot_be_read_is_no_absence)
 }
 END_TEST
 
-/* The same commands, where nothing is wrong. */
+/* The same commands with good files. */
 START_TEST(good_files_are_read)
 {
     place p;

@@ -1,5 +1,5 @@
-/* test_bench.c - the benchmarks on small sizes.
-   They run, and a script can read what `bench step` prints. */
+/* test_bench.c - the benchmarks with small sizes.
+   They run, and a script can read the output of `bench step`. */
 #include "tests/support/tests.h"
 
 #include "apps/bench/bench.h"
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a benchmark prints, to be freed. */
+/* The output of a benchmark. The caller frees it. */
 static char *output_of(int (*run)(const options *o, tn_error *e), const options *o)
 {
     tn_error e = { 0 };
@@ -80,7 +80,7 @@ START_TEST(step)
 }
 END_TEST
 
-/* The printed rate is that of the printed time, and CPU time is at most threads x time. */
+/* The printed steps per second fit the printed time, and CPU time is at most threads x time. */
 START_TEST(small_network)
 {
     options o = small("mlp");
@@ -103,7 +103,7 @@ START_TEST(optimizers)
 }
 END_TEST
 
-/* What is timed are steps behind the warm-up that an optimizer says it has. */
+/* An optimizer says how many steps its warm-up has. The steps after them are timed. */
 START_TEST(warm_ups)
 {
     const options o = small("full");
@@ -125,7 +125,7 @@ START_TEST(warm_ups)
 }
 END_TEST
 
-/* An optimizer whose first 30 steps are slow: they are more than the 20 that are timed. */
+/* An optimizer whose first 30 steps are slow. Only 20 steps are timed. */
 static void slow_at_first(tn_unit *u)
 {
     const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
@@ -144,7 +144,7 @@ START_TEST(a_cost_is_that_behind_the_warm_up)
     tn_error e = { 0 };
     tn_context *c = bench_context(NULL, 1, &e);
     const double behind = bench_cost_of(c, &slow, &o, &e).seconds;
-    slow.hyper[1].value = 0; /* it says that it has none: the slow ones are timed */
+    slow.hyper[1].value = 0; /* it says that it has no warm-up: the slow steps are timed */
     const double within = bench_cost_of(c, &slow, &o, &e).seconds;
     ck_assert_msg(!e.code, "%s", e.text);
     ck_assert_double_ge(within, 5e-3);
@@ -153,7 +153,7 @@ START_TEST(a_cost_is_that_behind_the_warm_up)
 }
 END_TEST
 
-#ifndef TN_DOUBLE /* double is for tests alone, and slow */
+#ifndef TN_DOUBLE /* the double build is for tests, and slow */
 
 START_TEST(ops)
 {

@@ -1,5 +1,5 @@
 /* test_chart.c - pictures of curves: axis.c, curves.c and svg.c.
-   Ticks, the lines of the terminal, and an SVG that an XML reader takes. */
+   Ticks, charts for the terminal, and an SVG that an XML reader accepts. */
 #include "tests/support/svg.h"
 #include "tests/support/tests.h"
 
@@ -14,7 +14,7 @@ enum { COLUMNS = 72, MANY = 100000, FEW = 200 };
 
 static const curves_style styles[] = { CURVES_ASCII, CURVES_BRAILLE, CURVES_COLOUR };
 
-/* Numbers of every kind in which a chart could trip: y of point i in shape `kind`. */
+/* Numbers of every kind that could break a chart: y of point i in shape `kind`. */
 enum { FALLING, CONSTANT, NOT_FINITE, MIXED, HUGE, TINY, NEGATIVE, KINDS };
 static double shape(int kind, int64_t i)
 {
@@ -85,7 +85,7 @@ START_TEST(places)
 }
 END_TEST
 
-/* Columns a line takes on a terminal; ends behind its newline. */
+/* The number of columns that a line takes on a terminal. *s moves to the next line. */
 static int columns(const char **s)
 {
     int n = 0;
@@ -150,8 +150,8 @@ START_TEST(terminal_shows_the_points)
     ck_assert_ptr_nonnull(strstr(out.s, "a up  b down"));
     out.n = 0;
     curves_text(&(chart){ .curves = k, .count = 1 }, CURVES_BRAILLE, &out);
-    ck_assert_ptr_nonnull(strstr(out.s, "┤⣀"));    /* both dots of the foot are lowest */
-    ck_assert_ptr_nonnull(strstr(out.s, "⠊ a\n")); /* the head: next to highest, highest */
+    ck_assert_ptr_nonnull(strstr(out.s, "┤⣀"));    /* at the left both dots are in the lowest row */
+    ck_assert_ptr_nonnull(strstr(out.s, "⠊ a\n")); /* at the right: one below the top, the top */
     tn_text_free(&out);
 }
 END_TEST
@@ -239,7 +239,7 @@ START_TEST(svg_stays_small)
         curves_svg(c, row[i].charts, &out);
         ck_assert_uint_le(out.n, 40000);
         check_svg(out.s);
-        double top = 1e9; /* of the first line: the outlier at the right height */
+        double top = 1e9; /* of the first line: the outlier must have the right height */
         for (const char *s = strstr(strstr(out.s, " thin\""), "M"); *s != '"'; s++)
             if (*s == 'L' || *s == 'M') {
                 char *end;
@@ -262,7 +262,7 @@ static int count_of(const char *s, const char *word)
     return n;
 }
 
-/* Points outside a range leave a gap and do not widen the axes; dots mark all points or none. */
+/* Points outside a range leave a gap and do not widen the axes. Dots mark all points or none. */
 START_TEST(ranges_contours_and_dots)
 {
     double x[] = { 0.01, 1, 100, 1000 }, y[] = { 1, 2, 3, 999 }, z[] = { 3, 2, 1, 1 };
@@ -287,7 +287,7 @@ START_TEST(ranges_contours_and_dots)
                                  "184.0L600.0 48.0\""));
     ck_assert_ptr_nonnull(strstr(out.s, "d=\"M64.0 320.0h0M332.0 184.0h0M600.0 48.0h0\""));
     ck_assert_ptr_nonnull(strstr(out.s, "\"axis\" d=\"M64.0 48.0L332.0 184.0L600.0 320.0\""));
-    ck_assert_int_eq(count_of(out.s, "grid\" d"), 0); /* contours take its place */
+    ck_assert_int_eq(count_of(out.s, "grid\" d"), 0); /* contours replace the grid */
     out.n = 0;
     curves_text(&c, CURVES_ASCII, &out);
     ck_assert_int_eq(count_of(out.s, "b down"), 0);
@@ -304,8 +304,7 @@ START_TEST(ranges_contours_and_dots)
 }
 END_TEST
 
-/* Eight small charts, two beside each other, each with its own names. */
-/* The second and fourth of four, and their places in the legend. */
+/* Of four lines the second and the fourth are dashed, also in the legend. */
 START_TEST(twins_are_dashed)
 {
     const double x[] = { 1, 2, 3 }, y[] = { 3, 1, 2 };
@@ -326,6 +325,7 @@ START_TEST(twins_are_dashed)
 }
 END_TEST
 
+/* Eight small charts in two columns, each with its own names. */
 START_TEST(a_grid_of_charts)
 {
     double x[FEW], y[FEW];

@@ -1,9 +1,9 @@
-/* test_auto_resume.c - tenon train --auto-resume starts a run, or goes on with it. */
+/* test_auto_resume.c - tenon train --auto-resume starts a run, or resumes it. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
-/* One command for a scheduler that starts it again and again: it begins where there is nothing yet, or only
-   what a run left that was killed before its first checkpoint, and goes on wherever it was killed. */
+/* A scheduler starts the same command again and again. The command begins a run if there is none,
+   or if a run was killed before its first checkpoint. Otherwise it resumes the run. */
 START_TEST(auto_resume_starts_and_goes_on)
 {
     place p = place_make();
@@ -30,7 +30,7 @@ START_TEST(auto_resume_starts_and_goes_on)
     ck_assert_int_eq(tenon(&p, "%s -o k --auto-resume", how), 0); /* done */
     place_same(&p, "o", "k");
     ck_assert_int_eq(tenon(&p, "%s -o k --auto-resume --overwrite", how), 2);
-    ck_assert_int_eq(tenon(&p, "%s -o x --resume", how), 1); /* which asks for a checkpoint */
+    ck_assert_int_eq(tenon(&p, "%s -o x --resume", how), 1); /* --resume needs a checkpoint */
     place_end(&p);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* test_commands.c - every command: its help, and what it prints when it is used as a user would. */
+/* test_commands.c - every command: its help, and what it prints in ordinary use. */
 #include "apps/options/options.h"
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
@@ -74,7 +74,7 @@ static const use uses[] = {
     { "--help", "train" },
     { "--version", "tenon 0." },
     { "eval --help",
-      "which part of the data (unset: test):" }, /* what the option means to this command */
+      "which part of the data (unset: test):" }, /* the help text is that of this command */
     { "bench --help", "in a row (unset: 256)\n" },
     { "optimizers", "lora-rite" },
     { "optimizers adamw", "--weight-decay sets" },
@@ -116,7 +116,7 @@ static const use uses[] = {
       "* chosen" },
 };
 
-/* A model with all printable characters: made from a task, whose tokenizer has them. */
+/* Makes a model whose tokenizer has all printable characters, from a task. */
 static void make_model(const place *p)
 {
     ck_assert_int_eq(
@@ -148,7 +148,7 @@ static const char *const small[] = {
     "lab rank --optimizers sgd",
 };
 
-/* 64 KB of stack are enough: no function has a large array there. */
+/* 64 KB of stack are enough: no function has a large array on the stack. */
 START_TEST(a_small_stack_is_enough)
 {
     if (TESTS_SANITIZED)
@@ -160,7 +160,7 @@ START_TEST(a_small_stack_is_enough)
 }
 END_TEST
 
-/* A prompt's continuation does not depend on a longer one beside it. */
+/* The continuation of a prompt does not depend on a longer prompt in the same command. */
 START_TEST(prompts_do_not_shorten_each_other)
 {
     place p = place_make();

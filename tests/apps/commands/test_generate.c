@@ -1,4 +1,4 @@
-/* test_generate.c - tenon generate: where a text ends, and that it is text at every moment. */
+/* test_generate.c - tenon generate: where a text ends, and that the output is always valid text. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -15,7 +15,8 @@ static place make(const char *tokenizer)
     return p;
 }
 
-/* Characters of the output behind the prompt; the model has 64 positions. */
+/* made: characters of the output after the prompt. told: it says why it ended. The model has 64
+   positions. */
 /* clang-format off */
 static const struct { int prompt, max_tokens, made; bool told; } lengths[] = {
     { 64, 5, 1, true }, { 64, 1, 1, false }, { 63, 5, 2, true }, { 63, 2, 2, false },
@@ -47,7 +48,7 @@ START_TEST(a_text_ends_with_the_positions_and_says_so)
 }
 END_TEST
 
-/* Bytes as they are drawn are seldom text. */
+/* Random bytes are rarely valid text. */
 START_TEST(what_is_written_is_text)
 {
     place p = make("bytes");
@@ -64,7 +65,7 @@ START_TEST(what_is_written_is_text)
 }
 END_TEST
 
-/* With every token an end token nothing is made, whichever file names them. */
+/* If every token is an end token, nothing is generated. Either file may name the end tokens. */
 static const char *const files[] = {
     "sed -i \"s/\\\"eos_token_id\\\": *[0-9]*/\\\"eos_token_id\\\": [$ALL]/\" o/config.json",
     "echo \"{\\\"eos_token_id\\\": [$ALL]}\" >o/generation_config.json",
@@ -85,7 +86,7 @@ START_TEST(end_tokens_of_both_configs_end_it)
 /* clang-format off */
 END_TEST
 
-/* Standard input is one text: what cannot be read of it is said with its reason. */
+/* Standard input is one text. If it cannot be read, the message has the reason. */
 static const struct { const char *command; int status; const char *says; } inputs[] = {
     { "-p - -p 1 <t.txt", 1, "--prompt: 2239 tokens; expected at most the model's 64" },
     { "-p - </", 1, "standard input: cannot be read: Is a directory\n" },

@@ -1,6 +1,6 @@
 /* test_train.c - tenon train, as its user sees it.
-   Same bits whatever the threads and wherever it was stopped; stopping by signal; refusing what
-   is not finite; what is in the output folder. */
+   The number of threads and interruptions change no bit. Signals stop a run. The output folder,
+   config.used and the refusals of --resume. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -28,7 +28,7 @@ static const kind kinds[] = {
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-/* A base model for LoRA, b. */
+/* Makes b, a base model for LoRA. */
 static void make_base(const place *p)
 {
     ck_assert_int_eq(tenon(p, "train --model m --tokenizer chars --data r.jsonl -o b --iters 3"),
@@ -47,8 +47,8 @@ START_TEST(bits_do_not_depend_on_threads)
 }
 END_TEST
 
-/* A run goes on from its checkpoint after step N, with another number of threads, as if nothing had
-   been: stops in the middle of epochs and at their ends. */
+/* A run is stopped after step N, in the middle or at the end of an epoch. Then it resumes with
+   another number of threads. Its files have the bits of a run that was not stopped. */
 START_TEST(resuming_changes_no_bit)
 {
     place p = place_make();
@@ -70,7 +70,7 @@ START_TEST(resuming_changes_no_bit)
 }
 END_TEST
 
-/* With a rate that does not depend on the number of steps, a finished run can be made longer. */
+/* If the rate does not depend on the number of steps, a finished run can be continued. */
 START_TEST(a_longer_run_continues_a_shorter_one)
 {
     place p = place_make();
@@ -94,7 +94,8 @@ typedef struct stop {
 
 static const stop stops[] = { { "INT" }, { "TERM" }, { "HUP" } };
 
-/* The first signal: the step is finished and saved, 130; the run goes on as if nothing had been. */
+/* The first signal: the run finishes the step, saves it and ends with status 130. After --resume it
+   ends with the same files as a run without a signal. */
 START_TEST(a_signal_saves_and_stops)
 {
     place p = place_make();
@@ -118,7 +119,7 @@ START_TEST(a_signal_saves_and_stops)
 }
 END_TEST
 
-/* Under nohup a terminal that is closed stops nothing. */
+/* Under nohup the run continues when the terminal is closed. */
 START_TEST(a_signal_that_was_ignored_stays_so)
 {
     place p = place_make();
@@ -159,7 +160,7 @@ START_TEST(a_dry_run_writes_nothing)
 }
 END_TEST
 
-/* A run is not replaced unasked; asked, it gives what a first run gives. */
+/* A finished run is replaced only with --overwrite. The new run has the files of a first run. */
 START_TEST(a_finished_run_is_kept)
 {
     place p = place_make();
@@ -173,7 +174,7 @@ START_TEST(a_finished_run_is_kept)
     place_has(&p, "err", "holds a run stopped after step 3; --resume continues it, --overwrite");
     ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
     place_same(&p, "o", "r");
-    make_base(&p); /* a result of other files goes, too */
+    make_base(&p); /* a result with other files is replaced, too */
     ck_assert_int_eq(tenon(&p, LORA " -o r --overwrite"), 0);
     ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors && test ! -e r/tokenizer.json"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --overwrite", how), 0);
@@ -195,7 +196,7 @@ static const other others[] = {
     { "--opt beta1=0.8", "--opt" },
     { "--lr-scheduler linear", "--lr-scheduler" },
     { "--data u.txt", "training data" },
-    { "--data v.txt", "training data" }, /* behind the last whole window, where random ones reach */
+    { "--data v.txt", "training data" }, /* after the last whole window, but random ones use it */
     { "--model n", "starting weights" },
     { "--dropout 0.1 --lr-min 1e-9", "--dropout, --lr-min" },
 };
@@ -219,7 +220,7 @@ START_TEST(resuming_with_other_options_names_them)
 }
 END_TEST
 
-/* config.used alone makes the run again. */
+/* config.used alone repeats the run. */
 START_TEST(config_used_repeats_the_run)
 {
     place p = place_make();
@@ -234,7 +235,7 @@ START_TEST(config_used_repeats_the_run)
 }
 END_TEST
 
-/* A name that a config file could misread comes back as it was. */
+/* A name with characters that have a meaning in config files is read back unchanged. */
 START_TEST(config_used_quotes_what_needs_it)
 {
     place p = place_make();
@@ -248,7 +249,7 @@ START_TEST(config_used_quotes_what_needs_it)
 }
 END_TEST
 
-/* Underscores stand for dashes in the names of schedules too. */
+/* The names of schedules may have underscores instead of dashes, too. */
 START_TEST(a_schedule_has_two_spellings)
 {
     place p = place_make();
@@ -271,7 +272,7 @@ START_TEST(a_folder_has_one_run_at_a_time)
 }
 END_TEST
 
-/* A tokenizer made from the data belongs to the adapter of a base that has none. */
+/* If the base has no tokenizer, the one made from the data is saved with the adapter. */
 START_TEST(an_adapter_brings_its_tokenizer)
 {
     place p = place_make();

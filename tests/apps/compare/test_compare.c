@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Does a shell find the same files in two folders, times aside? */
+/* A shell command that succeeds if two folders have the same files, except for times. */
 #define SAME(a, b)                                                                                 \
     "for f in " a " " b                                                                            \
     "; do sed 's/\"seconds_per_step.*\"state_/\"state_/' $f/runs.jsonl >$f.runs; "                 \
@@ -13,12 +13,12 @@
     ".csv " b ".csv && cmp " a "/curves.jsonl " b "/curves.jsonl && cmp " a "/config.used " b      \
     "/config.used"
 
-/* Five rates in two rounds, with two seeds and a rate at which every run diverges. */
+/* Five rates in two rounds, with two seeds. At one rate every run diverges. */
 #define STUDY                                                                                        \
     "compare --model o --task lookup --optimizers sgd,lora-rite --lr-grid 1e-3,1e-2,1e30 --seeds 2 " \
     "--iters 20 --count 5 --steps-per-report 3 --steps-per-eval 7"
 
-/* A model with all printable characters: made from a task, whose tokenizer has them. */
+/* Makes a model whose tokenizer has all printable characters, from a task. */
 static void make_model(const place *p)
 {
     ck_assert_int_eq(
@@ -36,9 +36,8 @@ START_TEST(a_study_is_fair)
         0);
     ck_assert_int_eq(shell(&p, "test $(cut -d, -f3,14,15 c/table.csv | sort -u | wc -l) = 3"),
                      0); /* 2 seeds, head */
-    ck_assert_int_eq(
-        shell(&p, "test $(wc -l <c/table.csv) = 13"),
-        0); /* 2 x 2 x 2 runs; a further rate of each changes nothing, and is the last */
+    ck_assert_int_eq(shell(&p, "test $(wc -l <c/table.csv) = 13"),
+                     0); /* 2 x 2 x 2 runs; then one more rate of each, which is not better */
     place_has(&p, "out", "\n+-: standard deviation over the seeds");
     ck_assert_int_eq(tenon(&p, "compare --model o --task lookup --out c --optimizers sgd"), 1);
     place_has(&p, "err", "--overwrite");
@@ -46,7 +45,7 @@ START_TEST(a_study_is_fair)
 }
 END_TEST
 
-/* Rates beyond a grid are its own steps: 3.162, 10, 31.62, ... without an error that grows. */
+/* A grid grows by its own factor: 3.162, 10, 31.62, ... The rounding error does not grow. */
 START_TEST(a_grid_goes_on_in_its_steps)
 {
     place p = place_make();
@@ -62,7 +61,7 @@ START_TEST(a_grid_goes_on_in_its_steps)
 }
 END_TEST
 
-/* config.used makes the study again, and what there is no data for is not in its files. */
+/* config.used repeats the study. Numbers for which there is no data are not in its files. */
 START_TEST(a_study_can_be_repeated)
 {
     place p = place_make();
@@ -86,7 +85,8 @@ START_TEST(a_study_can_be_repeated)
 }
 END_TEST
 
-/* A grid is not extended to rates below --lr-min, which no schedule could fall to. */
+/* A grid does not grow to rates below --lr-min, because a rate could not fall from there to
+   --lr-min. */
 START_TEST(a_grid_ends_at_the_least_rate)
 {
     place p = place_make();
@@ -100,10 +100,10 @@ START_TEST(a_grid_ends_at_the_least_rate)
 }
 END_TEST
 
-/* ---- what a table says of itself ---- */
+/* ---- what a table reports about itself ---- */
 
-/* A rate that was the best and the last that was tried is reported on the screen and in the table; so
-   is a study that trained for nothing. */
+/* The screen and the table report a best rate at the edge of the grid. They also report a study
+   whose training improved nothing. */
 START_TEST(an_edge_is_reported)
 {
     place p = place_make();
@@ -136,7 +136,7 @@ START_TEST(an_edge_is_reported)
 }
 END_TEST
 
-/* A run whose numbers stop being finite is a row without losses; its rate has no mean. */
+/* A run that diverges is a row without losses. Its rate has no mean. */
 START_TEST(a_diverged_run_is_a_result)
 {
     place p = place_make();
@@ -155,7 +155,7 @@ START_TEST(a_diverged_run_is_a_result)
 }
 END_TEST
 
-/* The time of a step has the optimizer's own in it. */
+/* The time of a step includes that of the optimizer, which is also printed alone. */
 START_TEST(a_step_and_its_update_are_timed)
 {
     place p = place_make();
@@ -172,8 +172,8 @@ START_TEST(a_step_and_its_update_are_timed)
 }
 END_TEST
 
-/* A pause of four seconds in one of 60 steps is in their mean, and not in their median: 50 steps of the
-   time that is told are over a second before the run is. */
+/* One of 60 steps pauses for four seconds. This changes the mean of the steps, but not the median:
+   50 steps of the printed time end at least a second before the run. */
 START_TEST(the_time_of_a_step_is_a_median)
 {
     place p = place_make();
@@ -192,16 +192,17 @@ START_TEST(the_time_of_a_step_is_a_median)
 }
 END_TEST
 
-/* ---- stopping and going on ---- */
+/* ---- stopping and resuming ---- */
 
-/* A study that was stopped says so everywhere, and has no choice and no mean that would change. */
+/* A stopped study is marked as incomplete everywhere. It shows no best rate and no mean that could
+   change. */
 START_TEST(a_stopped_study_is_incomplete)
 {
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(tenon(&p, STUDY " --out whole"), 0);
     ck_assert_int_eq(shell(&p, "! grep -rq incomplete whole && ! grep -q INCOMPLETE out"), 0);
-    /* stopped among the runs of the second seed */
+    /* stopped during the runs of the second seed */
     ck_assert_int_eq(
         shell(&p, "\"$T\" " STUDY " --iters 300 --out c >out 2>err & "
                   "until test -e c/runs.jsonl && test $(wc -l <c/runs.jsonl) -gt 6; do :; done; "
@@ -222,7 +223,7 @@ START_TEST(a_stopped_study_is_incomplete)
     ck_assert_int_eq(tenon(&p, STUDY " --iters 300 --out c"), 1);
     place_has(&p, "err",
               "c/runs.jsonl: of an older study; --resume goes on with one that was stopped");
-    /* the config file is enough to go on with */
+    /* the config file is enough to resume */
     ck_assert_int_eq(tenon(&p, "compare --config c/config.used --out c --resume"), 0);
     place_has(&p, "out", " of 12 runs are done\n");
     ck_assert_int_eq(tenon(&p, STUDY " --iters 300 --out d"), 0);
@@ -231,7 +232,8 @@ START_TEST(a_stopped_study_is_incomplete)
 }
 END_TEST
 
-/* However often and by whatever it is stopped, the files are in the end those of a study that was not. */
+/* A study may be stopped often, by any signal. At the end its files are those of a study that was
+   not stopped. */
 START_TEST(a_stopped_study_goes_on)
 {
     static const char *const signals[] = { "KILL", "INT", "TERM" };
@@ -248,14 +250,15 @@ START_TEST(a_stopped_study_goes_on)
                      0);
     ck_assert_int_eq(shell(&p, "test $(cat stops) -ge 3"), 0);
     ck_assert_int_eq(shell(&p, SAME("c", "d")), 0);
-    /* and nothing changes when there is nothing to do */
+    /* a resume of a finished study changes nothing */
     ck_assert_int_eq(tenon(&p, STUDY " --out d --resume --threads 1"), 0);
     ck_assert_int_eq(shell(&p, SAME("c", "d")), 0);
     place_end(&p);
 }
 END_TEST
 
-/* What is done to the folder of a study that was stopped after its 4th run, and what --resume says. */
+/* `prepare` changes the folder of a study that was stopped after its 4th run. Then --resume is
+   tried. */
 typedef struct row {
     const char *prepare, *arguments;
     int status;
@@ -267,7 +270,7 @@ typedef struct row {
 
 /* clang-format off */
 static const row rows[] = {
-    /* good ones: what was not finished is done again */
+    /* accepted: runs that were not finished are done again */
     { "", "", 0, "" },
     { "printf '{\"optimizer\":\"sgd\",\"learn' >>c/runs.jsonl", "", 0, "" },
     { "printf '{\"optimizer\":\"lora-rite\",\"learning_rate\":0.01,' >>c/curves.jsonl", "", 0, "" },
@@ -297,7 +300,7 @@ static const row rows[] = {
     { "sed -i 's/n_head\": 2/n_head\": 4/' o/config.json", "", 1, "--resume: model: other than in c/config.used" },
     { "sed -i 's/\"untrained_loss\":4/\"untrained_loss\":5/' c/runs.jsonl", "", 1,
       "--resume: the loss of the untrained model is 4" },
-    /* a folder that is damaged, or none */
+    /* a damaged or missing folder */
     { "sed -i '2s/^/x/' c/runs.jsonl", "", 1, "c/runs.jsonl:2: found 'x' at column 1" },
     { "sed -i '2d' c/runs.jsonl; sed -n 1p c/runs.jsonl >>c/runs.jsonl", "", 1,
       "c/runs.jsonl:4: a run that this study does not have" },

@@ -1,4 +1,4 @@
-/* test_compare_grid.c - how a study chooses rates: grids over known losses, without training. */
+/* test_compare_grid.c - how a study chooses rates: grids with known losses, without training. */
 #include "tests/support/tests.h"
 
 #include "apps/compare/compare.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the program's main file has; nothing here asks for a command. */
+/* The main file of the program defines these. No test needs a command. */
 const command commands[] = { { .name = NULL } };
 const command *command_find(const char *name)
 {
@@ -15,7 +15,7 @@ const command *command_find(const char *name)
     return NULL;
 }
 
-/* ---- losses against the rate ---- */
+/* ---- losses as functions of the rate ---- */
 
 static double best_at_1000(double lr)
 {
@@ -46,7 +46,7 @@ static double is_constant(double lr)
     (void)lr;
     return 3;
 }
-static double levels_off(double lr) /* falls to 2 up to 0.1, then no more */
+static double levels_off(double lr) /* falls to 2 until 0.1, then stays */
 {
     return lr < 0.1 ? 2 - log10(lr) - 1 : 2 - 1e-7 * lr;
 }
@@ -64,15 +64,15 @@ typedef struct row {
     const char *grid;
     double (*loss)(double lr); /* NaN: the run diverges */
     double lr_min;
-    int rates; /* tried in the end */
+    int rates; /* that were tried at the end */
     edge edge;
     double chosen; /* 0: none */
     const char *why;
-    double untrained; /* loss of the untrained model; 0: not known */
+    double untrained; /* the loss of the untrained model; 0: not known */
 } row;
 
 static const row rows[] = {
-    /* the best rate is found, however far it lies */
+    /* the best rate is found, however far away it is */
     { "1e-3:1e-2:log2", best_at_1000, 0, 8, INSIDE, 1e3, "", 0 },
     { "1e-3:1e-2:log2", best_at_1e_minus_9, 0, 9, INSIDE, 1e-9, "", 0 },
     { "1e-3,1e-2,1e2,1e3,1e4", best_at_1000, 0, 5, INSIDE, 1e3, "", 0 },
@@ -80,7 +80,7 @@ static const row rows[] = {
     { "1:1.1:log2", best_at_2, 0, 9, INSIDE, 1.949, "", 0 },
     { "1,1.5,1.6", best_at_2, 0, 7, INSIDE, 1.942, "", 0 },
     { "1e-3:1e-2:log2", lives_below_1e_minus_5, 0, 7, INSIDE, 1e-7, "", 0 },
-    /* or the edge is named */
+    /* or the edge is reported */
     { "1e-3:1e-2:log2", falls_for_ever, 0, 18, HIGHEST, 1e14, "at most 16 rates on a side", 0 },
     { "1e6:1e7:log2", rises_for_ever, 0, 18, LOWEST, 1e-10, "at most 16 rates on a side", 0 },
     { "1e-3:1e-2:log2", is_flat, 0, 3, HIGHEST, 0.1, "less than 0.001 %", 0 },
@@ -90,7 +90,7 @@ static const row rows[] = {
     { "1e28:1e29:log2", falls_for_ever, 0, 3, HIGHEST, 1e30, "a rate is from 1e-12 to 1e+30", 0 },
     { "1e-11:1e-10:log2", rises_for_ever, 0, 3, LOWEST, 1e-12, "a rate is from 1e-12 to 1e+30", 0 },
     { "1,1.00001", falls_for_ever, 0, 2, HIGHEST, 1.00001, "the same four digits", 0 },
-    /* or that nothing was gained: at an edge, and there alone */
+    /* or it is reported that nothing improved, but only at an edge */
     { "1e-3:1e-2:log2", is_flat, 0, 3, NOWHERE, 0.1, "less than 0.001 %", 3 },
     { "1e-3:1e-2:log2", is_constant, 0, 3, NOWHERE, 1e-4, "less than 0.001 %", 3.00002 },
     { "1e-3", is_constant, 0, 1, NOWHERE, 1e-3, "one rate", 3 },
@@ -135,7 +135,8 @@ START_TEST(grows_until_the_best_lies_inside)
 }
 END_TEST
 
-/* A rate has a mean only when all its seeds are done; a rate is chosen only when the grid is done. */
+/* A rate has a mean only after all its seeds are done. A rate is chosen only after the grid is
+   done. */
 START_TEST(means_are_over_the_same_seeds)
 {
     const options o = { .optimizers = "sgd", .lr_grid = "1,2,4", .seeds = 3 };

@@ -1,4 +1,4 @@
-/* test_examples.c - the examples do what their heads say: each runs, prints that, and ends well. */
+/* test_examples.c - each example runs, prints what its first comment shows, and ends with status 0. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -42,7 +42,7 @@ START_TEST(runs_and_ends_well)
                      0);
     place_has(&p, "out", examples[_i].printed);
     ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
-    if (strncmp(examples[_i].run, "base_text ", 10)) /* make base runs it, people do not */
+    if (strncmp(examples[_i].run, "base_text ", 10)) /* only make base runs base_text */
         ck_assert_int_eq(shell(&p,
                                "R='%s'; set -- %s; sh \"$R\"/tests/support/head.sh"
                                " \"$R\"/apps/examples/\"$1\".c* >head; diff head out",
@@ -57,7 +57,7 @@ static const char *const refusing[] = {
     "own_gpt t.txt",     "own_llama .", "two_models",    "use"
 };
 
-/* Where there is no context there is an exit status, not a crash. */
+/* If there is no context, an example ends with a status, not with a crash. */
 START_TEST(ends_without_a_context)
 {
     if (is_left_out(refusing[_i]))

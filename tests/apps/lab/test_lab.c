@@ -1,5 +1,5 @@
 /* test_lab.c - tenon lab, experiment by experiment.
-   Each shows what it is for, in the numbers of its own run, and draws it. */
+   The numbers that an experiment prints show what it is meant to show, and it draws them. */
 #include "optim/optim.h"
 #include "tests/support/apps.h"
 #include "tests/support/svg.h"
@@ -14,8 +14,8 @@ static const char *const names[] = { "invariance", "first-steps", "init-scale", 
                                      "paths",      "rank",        "alpha" };
 enum { EXPERIMENTS = sizeof names / sizeof *names, LARGEST = 40000, EXACT = 0, APART = 1 };
 
-/* Word k, from 0, of the line of `out` that begins with these words, into word (64 bytes), which is
-   returned. The words of the beginning count. */
+/* Copies word k of the line of `out` that begins with `beginning` to `word`, which has 64 bytes.
+   Words are counted from 0, and those of `beginning` count. Returns word. */
 static char *word_of(const char *beginning, int k, char *word)
 {
     char *text = place_read("out"), *rest = text;
@@ -43,7 +43,7 @@ static double number_of(const char *beginning, int k)
     return number;
 }
 
-/* The last three columns: 10 A, B/10; rotated; A T, B T^-T. Something moves, too. */
+/* The last three columns are 10 A, B/10; rotated; A T, B T^-T. The loss must also fall. */
 START_TEST(invariance_is_exact_for_those_that_claim_it)
 {
     static const struct {
@@ -76,8 +76,8 @@ START_TEST(invariance_is_exact_for_those_that_claim_it)
 }
 END_TEST
 
-/* Every optimizer of the table, under the settings of its claim: what it claims is no further off
-   than rounding takes it, what it does not claim is. */
+/* Every optimizer of the table, with the settings of its claim. If it claims a change of basis,
+   runs differ only by rounding. Otherwise they differ more. */
 START_TEST(every_claim_is_seen)
 {
     const tn_optim_def *d = tn_optims[_i];
@@ -103,8 +103,8 @@ START_TEST(every_claim_is_seen)
 }
 END_TEST
 
-/* sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1): what is printed as the formula, and
-   what happens at every rate, to three digits. */
+/* The share is sqrt(rows of B / rows of A) sqrt(1 + beta2) / (1 + beta1). It is printed as the
+   formula, and the measured shares agree with it to three digits at every rate. */
 START_TEST(second_step_of_lora_rite)
 {
     static const struct {
@@ -138,7 +138,7 @@ START_TEST(second_step_of_lora_rite)
 }
 END_TEST
 
-/* Adam's B moves by a share that is proportional to the rate. */
+/* With Adam, B moves by a share that is proportional to the rate. */
 START_TEST(first_steps_of_adam_follow_the_rate)
 {
     place p = place_make();
@@ -207,14 +207,15 @@ START_TEST(paths_have_sgd_and_adam)
     const double a[2] = { number_of("sgd ", 6), number_of("scaled-gd delta=0 ", 7) };
     const double b[2] = { number_of("sgd ", 7), number_of("scaled-gd delta=0 ", 8) };
     ck_assert_double_eq_tol(b[0] * b[0] - a[0] * a[0], 3.6 * 3.6 - 1.2 * 1.2,
-                            0.2);                  /* its flow keeps that */
+                            0.2);                  /* gradient flow keeps this difference */
     ck_assert_double_eq_tol(b[1] / a[1], 3, 0.01); /* both factors by the same share */
     place_end(&p);
 }
 END_TEST
 
-/* Columns: r, adam, lora-rite, as published, lora-muon, as published. Beyond the target's rank, 4, the
-   first needs no more; what is published blows up. */
+/* Columns: r, adam, lora-rite, as published, lora-muon, as published. The matrix to learn has rank
+   4. With a larger r a number stays below 4 times that of r = 4, but as published it is more than
+   100 times as large. */
 START_TEST(more_rank_than_the_target_has_does_no_harm)
 {
     place p = place_make();
@@ -234,7 +235,7 @@ START_TEST(more_rank_than_the_target_has_does_no_harm)
 }
 END_TEST
 
-/* Of the table of an optimizer, whose line has `label`: the loss in row s at rate 2^k / 1024. */
+/* The loss in row s at rate 2^k / 1024, in the table of the optimizer whose line has `label`. */
 static double loss_at(place *p, const char *label, const char *s, int k)
 {
     char row[16], word[64];
@@ -243,8 +244,9 @@ static double loss_at(place *p, const char *label, const char *s, int k)
     return strtod(word_of(row, k + 2, word), NULL);
 }
 
-/* Four times the scale is a quarter of LoRA-RITE's rate, a sixteenth of ScaledGD's, none of
-   AltLoRA's; the others need another between. */
+/* With four times the scale, the same losses come at a quarter of the rate for LoRA-RITE and
+   LoRA-Muon, at a sixteenth for ScaledGD, at the same rate for AltLoRA. For Adam a quarter is
+   wrong. */
 START_TEST(a_rate_does_not_survive_another_alpha)
 {
     static const struct {
@@ -295,7 +297,7 @@ START_TEST(pictures_are_small_sound_and_the_same_again)
 }
 END_TEST
 
-/* What `make figures` made is what the program makes. */
+/* The committed pictures of `make figures` are those that the program makes. */
 START_TEST(committed_pictures_are_of_this_program)
 {
     place p = place_make();

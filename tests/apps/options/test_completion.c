@@ -1,4 +1,4 @@
-/* test_completion.c - what bash, zsh and fish offer behind a line that ends in the middle of a word. */
+/* test_completion.c - what bash, zsh and fish offer after a line that ends within a word. */
 #include "apps/commands/commands.h"
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
@@ -25,7 +25,7 @@ static const struct {
     { "tenon train --lora-a", "--lora-alpha\n" },
     { "tenon finetune --no-", "--no-mask-prompt\n" },
     { "tenon train --tokenizer \"\"", "bytes chars\n" },
-    { "tenon train --tokenizer =", "bytes chars\n" }, /* bash makes a word of "=" */
+    { "tenon train --tokenizer =", "bytes chars\n" }, /* for bash "=" is a word of its own */
     { "tenon train --tokenizer = b", "bytes\n" },
     { "tenon train --optimizer lora-rit", "lora-rite lora-rite-paper\n" },
     { "tenon optimizers sca", "scaled-gd scaled-adam\n" },

@@ -1,4 +1,4 @@
-/* test_manual.c - a page for each command has all options, and groff takes it without a warning. */
+/* test_manual.c - the page of each command has all options; groff reads it without a warning. */
 #include "apps/commands/commands.h"
 #include "apps/options/options_set.h"
 #include "tests/support/apps.h"
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Makes `page` for a command ("": the program) and what groff makes of it, a line for a paragraph.
-   False where there is no groff. */
+/* Makes the file `page` for a command ("": the program), and lets groff format it with one line per
+   paragraph. False if there is no groff. */
 static bool set_page(const place *p, const char *name)
 {
     ck_assert_int_eq(tenon(p, "--man %s", name), 0);

@@ -1,5 +1,4 @@
-/* test_options.c - the command line, config files and help: what is read, refused and printed.
-   Reading the command line and config files, help, the nearest name. */
+/* test_options.c - the command line, config files and help: what is read, refused and printed. */
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
 #include "apps/options/options_help.c"
@@ -10,7 +9,8 @@
 
 enum { WORDS = 8 };
 
-/* What the words give: the value of row i as text, or the message. Ended by tn_text_free. */
+/* Parses the words. Returns the value of option i as text, or the message. The caller ends it with
+   tn_text_free. */
 static tn_text parse(const char *name, const char *const words[], int i, int *code)
 {
     char *argv[WORDS + 2] = { (char *)"tenon", (char *)name };
@@ -152,8 +152,8 @@ static const file files[] = {
     { "data: task:lookup\n", OPT_data, "task:lookup", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },
-    { "seed = 5\n", OPT_seed, "7", false }, /* the command line says 7, */
-    { "iters = 5\n", OPT_iters, "", false }, /* and --epochs */
+    { "seed = 5\n", OPT_seed, "7", false }, /* the command line has 7 */
+    { "iters = 5\n", OPT_iters, "", false }, /* the command line has --epochs */
     { "batch-size = 8\nbatch-size = 9\n", 0, "c:2: batch-size is set a second time", true },
     { "a\n", 0, "c:1: \"a\"; expected name = value", true },
     { "\n\nlearning-rat = 1\n", 0, "c:3: learning-rat: unknown option; did you mean --learning-rate?", true },
@@ -187,8 +187,8 @@ START_TEST(reads_config_files)
 }
 END_TEST
 
-/* Every default stands within its own limits and words, every letter is a command's, and what a help
-   says to some commands only is said to ones that have the option. */
+/* Every default is within the limits and words of its row. Every letter is that of a command. Help
+   that is shown by some commands only is for commands that have the option. */
 START_TEST(has_a_sound_table)
 {
     const option *row = &options_table[_i];

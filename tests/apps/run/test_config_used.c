@@ -1,4 +1,4 @@
-/* test_config_used.c - config.used repeats a run whole, whatever is in its strings. */
+/* test_config_used.c - config.used repeats a run, whatever its strings contain. */
 #include "apps/run/config_used.h"
 #include "tests/support/apps.h"
 #include "tests/support/scratch.h"
@@ -10,13 +10,13 @@
 
 enum { TRIALS = 400, LONGEST = 12 };
 
-/* A number below `most` for what is named by three others. */
+/* A random number below `most`, number i of this trial and row. */
 static uint64_t draw(uint64_t trial, int row, uint64_t i, uint64_t most)
 {
     return tn_random(7, 100 * (uint64_t)row + i / 64, (uint32_t)trial, i % 64) % most;
 }
 
-/* A text of what a config file could misread, and any other bytes. */
+/* A random text of characters that have a meaning in config files, and other bytes. */
 static char *random_text(uint64_t trial, int row, uint64_t number, bool may_be_empty)
 {
     static const char odd[] = "  \"\"''##\\\\\n\r\t=:nx0a-,\x01\x1f\x7f\xEF\xBB\xBF\xC3\xA9\xFF";
@@ -30,7 +30,7 @@ static char *random_text(uint64_t trial, int row, uint64_t number, bool may_be_e
     return out;
 }
 
-/* One of "a|b|c". */
+/* A random one of "a|b|c". */
 static char *random_word(uint64_t trial, int row, const char *words)
 {
     uint64_t n = 1;
@@ -41,7 +41,7 @@ static char *random_word(uint64_t trial, int row, const char *words)
     return strndup(words, strcspn(words, "|"));
 }
 
-/* Sets row i at random. Texts are given to `kept`, which frees them. */
+/* Sets option i to a random value. Texts are added to `kept`, so that they can be freed. */
 static void set_row(options *o, int i, uint64_t trial, char **kept, int *n)
 {
     const option *row = &options_table[i];
@@ -78,7 +78,7 @@ static void compare_row(const options *a, const options *b, int i, const char *f
     tn_text_free(&y);
 }
 
-/* Write, read, and all is equal: for options at random of train and of compare. */
+/* Random options of train and of compare are written and read: all are equal. */
 START_TEST(gives_back_every_value)
 {
     const char *name = _i ? "compare" : "train";
@@ -101,7 +101,7 @@ START_TEST(gives_back_every_value)
         ck_assert_msg(!e.code, "%s in\n%s", e.text, text.s);
         for (int i = 0; i < OPTIONS; i++)
             if (strchr(options_table[i].commands, letter) && options_table[i].class != HOST &&
-                i != OPT_valid_split) /* which is for a .txt that is there */
+                i != OPT_valid_split) /* this is written only for a .txt that exists */
                 compare_row(&o, &back, i, text.s);
         options_free(&back);
         tn_text_free(&text);
@@ -114,14 +114,15 @@ START_TEST(gives_back_every_value)
 /* clang-format off */
 END_TEST
 
-static const char *const names[] = { /* as printf(1) takes them between single quotes */
+static const char *const names[] = { /* as written for printf(1) between single quotes */
     "a # b.txt", " a.txt", "a\\nb = 1.txt", "it'\\''s \\042so\\042.txt", "a\\134nb.txt",
     "a\\134 \\042 # '\\''.txt", "\\303\\251\\377.txt", "\\357\\273\\277.txt", "a\\rb\\t.txt",
     "# model = n.txt", "\\042.txt", "'\\''.txt",
 };
 /* clang-format on */
 
-/* A run on a file of an odd name, repeated from its config.used alone: the same files, --save-every too. */
+/* A run on a file with an odd name is repeated from its config.used alone. The files are the same,
+   also those that depend on --save-every. */
 START_TEST(repeats_the_run)
 {
     place p = place_make();

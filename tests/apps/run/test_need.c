@@ -1,13 +1,14 @@
-/* test_need.c - what cannot fit is refused before it is built, with its parts. */
+/* test_need.c - what does not fit into memory is refused early; the message lists its parts. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
 #include <stdio.h>
 
-/* Can addresses be limited? Sanitizers take terabytes of them. */
+/* True if addresses can be limited. A sanitizer takes terabytes of them. */
 static const bool limited = !TESTS_SANITIZED;
 
-/* With 2 GB of addresses: the arguments, the status, and what is said; NULL: nothing on stderr. */
+/* With 2 GB of addresses: the arguments, the status, and the message. NULL: nothing on standard
+   error. */
 /* clang-format off */
 static const struct { const char *arguments; int status; const char *text; } rows[] = {
     { "train --model m --tokenizer bytes --data t.txt --iters 2 --output-dir x --batch-size 1000000", 1,

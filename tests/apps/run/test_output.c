@@ -1,5 +1,5 @@
 /* test_output.c - the folder of a command: output.c, swap.c, guard.c, marker.c and parents.c.
-   What is written takes the place of what an older run wrote, and of nothing else. */
+   A run may replace only files that an older run wrote. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -19,7 +19,8 @@
 #define COMPARE T "compare --model b --data d --optimizers sgd --lr-grid 1e-3 "
 #define STUDY COMPARE "--iters 2 --out o "
 
-/* Something is made, a command run; what `kept` names is then, link for link, what it was. */
+/* `made` makes files, then the command runs. The files that `kept` names must then be unchanged,
+   including their links. */
 typedef struct row {
     const char *made, *command;
     int status;
@@ -29,7 +30,7 @@ typedef struct row {
 
 /* clang-format off */
 static const row rows[] = {
-    /* only what a run wrote is replaced, by names of exactly its own forms */
+    /* only files of a run are replaced, and only if their names have exactly its forms */
     { DONE "cp -r o/checkpoint-2 o/checkpoint-2-best", TRAIN "--overwrite", 0, "",
       "o/checkpoint-2-best" },
     { DONE "cp -r o/checkpoint-2 o/checkpoint-002", TRAIN "--overwrite", 0, "", "o/checkpoint-002" },
@@ -97,9 +98,9 @@ static const row rows[] = {
       "o/.tenon-run: cannot open", "mine o" },
     { DONE "cp -al o backup", TRAIN "--overwrite --seed 1", 0, "", "backup" }, /* hard links */
     { DONE "cp -al o backup", TRAIN "--resume", 0, "", "backup" },
-    { "mkdir home; ln -s home l", NEW "--data t.txt -o l/o", 0, "", "l" }, /* above, links are fine */
+    { "mkdir home; ln -s home l", NEW "--data t.txt -o l/o", 0, "", "l" }, /* a link above the folder is followed */
 
-    /* what is read stays */
+    /* files that are read stay */
     { DONE "cp o/*.json o/checkpoint-2", OVER "--model o/checkpoint-2", 2,
       "o/checkpoint-2 could be replaced, and --model o/checkpoint-2 reads it", "o" },
     { DONE, T "train --model o/checkpoint-2 --data t.txt -o o", 2, "--model o/checkpoint-2 reads it", "o" },
@@ -127,7 +128,7 @@ static const row rows[] = {
     { "", NEW "--data t.txt -o m/o", 0, "", "m/config.json" },
     { "mkdir d; cp r.jsonl d/train.jsonl", NEW "--data d -o d/o", 0, "", "d/train.jsonl" },
 
-    /* a run that fails leaves what was there */
+    /* a run that fails changes nothing */
     { DONE, T "train --model m --tokenizer chars --data t.txt -o o --overwrite --learning-rate 1e30", 1,
       "step 2: ", "o" },
     { DONE, TRAIN "--overwrite --optimizer adamv", 2, "unknown", "o" },
@@ -179,7 +180,7 @@ START_TEST(only_its_own_is_replaced)
                            "for f in %s; do diff -r --no-dereference $f kept/$f || exit 1; done",
                            r->kept),
                      0);
-    /* a run that is over left no unfinished files */
+    /* a run that has ended leaves no unfinished files */
     ck_assert_int_eq(shell(&p,
                            "! find . -name kept -prune -o ! -type l -print | grep -E "
                            "'tenon.tmp|tenon-new|[0-9a-f]{16}.tmp' | grep -v '^./o/.tenon-%s'",
@@ -192,7 +193,8 @@ END_TEST
 
 #define NOWHERE "train --model m --tokenizer chars --data t.txt --iters 2000 --save-every 40 --progress none "
 
-/* Folders that a run made and put nothing into: how it is told to write there, what is left then. */
+/* A run makes folders but writes nothing into them. `out` is its output folder, `left` is what
+   remains. */
 static const struct { const char *made, *out, *left; } nowhere[] = {
     { ":", "x", "" },
     { ":", "x/y/z", "" },
@@ -207,7 +209,8 @@ START_TEST(folders_made_for_nothing_go)
 {
     place p = place_make();
     ck_assert_int_eq(shell(&p, "%s", nowhere[_i].made), 0);
-    /* Where the signal is not ignored from the start, ThreadSanitizer's own start is killed by it. */
+    /* The signal must be ignored from the beginning: otherwise it kills ThreadSanitizer when that
+       starts. */
     ck_assert_int_eq(shell(&p,
                            "(trap '' XFSZ; ulimit -f 0; exec \"$T\" " NOWHERE
                            "-o %s 2>&1) | cat >err",
@@ -222,7 +225,8 @@ START_TEST(folders_made_for_nothing_go)
 }
 END_TEST
 
-/* A folder that took the place of a run's is not the run's to remove, however empty. */
+/* Somebody replaces the folder of a run by another. The run must not remove that one, even if it is
+   empty. */
 START_TEST(an_empty_folder_of_somebody_stays)
 {
     place p = place_make();

@@ -1,4 +1,4 @@
-/* test_parents.c - folders made above a path that does not exist, and taken back. */
+/* test_parents.c - missing folders of a path are made, and removed again. */
 #include "apps/run/parents.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In a folder with the folders "old" and "empty" and the file "file": how many folders of the path are made, and
-   which folder is the first of them. A path that is refused leaves none. */
+/* The working directory has the folders "old" and "empty" and the file "file". made: how many
+   folders of the path are made. first: the first of them. If a path is refused, no folder stays. */
 /* clang-format off */
 static const struct { const char *path; int made; const char *first, *error; } rows[] = {
     { "new", 1, "new", NULL },
@@ -21,13 +21,13 @@ static const struct { const char *path; int made; const char *first, *error; } r
     { "./new//deep", 2, "new", NULL },
     { "new/./deep/.", 2, "new", NULL },
     { "old/../new", 1, "new", NULL },
-    { "new/../empty/out", 1, "empty/out", NULL }, /* new stays, and so does empty, which was there */
+    { "new/../empty/out", 1, "empty/out", NULL }, /* new stays; empty stays, because it existed */
     { "file/out", 0, NULL, "file/out: cannot make the folder: Not a directory" },
     { "old/new/./file", 2, "old/new", NULL },
 };
 /* clang-format on */
 
-/* Enters a new folder with old and file. */
+/* Makes a folder with old, empty and file, and enters it. */
 static char *enter(char before[1024])
 {
     char *folder = temporary();
@@ -71,7 +71,8 @@ START_TEST(what_is_made_is_taken_back)
 }
 END_TEST
 
-/* A folder that is no longer empty stays, and those above it; made again, it was there. */
+/* A folder that is no longer empty stays, and so do those above it. If it is made again, it existed
+   before. */
 START_TEST(what_is_used_stays)
 {
     char before[1024], *folder = enter(before);

@@ -15,8 +15,9 @@
 
 /* ---- the block before the first step ---- */
 
-/* The numbers of trained weights, by the shapes of GPT-2 in m: 15 characters, 64 positions, 2 layers of
-   width 16. A layer has 12 x 16 x 16 + 13 x 16 of them; rank r on (out,in) trains r (out + in). */
+/* The counts follow from the shapes of GPT-2 in m: 15 characters, 64 positions, 2 blocks of width
+   16. A block has 12 x 16 x 16 + 13 x 16 numbers. LoRA of rank r on (out,in) trains r (out + in)
+   numbers. */
 /* clang-format off */
 static const struct { const char *arguments, *line; } blocks[] = {
     { TRAIN, "model      m  gpt2  2 layers  16 wide  2 heads  7,856 parameters  (tied embedding)\n" },
@@ -46,13 +47,14 @@ END_TEST
 
 /* ---- the lines of steps ---- */
 
-/* Lines of steps on standard output, and records on standard error: steps 1, 5, 10 and 12 of 12. */
+/* Steps 1, 5, 10 and 12 of 12 are shown: as lines on standard output, or as JSON on standard
+   error. */
 /* clang-format off */
 static const struct { const char *arguments; int lines, records, block; } modes[] = {
     { "--progress lines", 4, 0, 1 },
-    { "--progress auto", 4, 0, 1 }, /* it is no terminal */
+    { "--progress auto", 4, 0, 1 }, /* the output is not a terminal */
     { "", 4, 0, 1 },
-    { "--progress json", 0, 5, 0 }, /* and the header */
+    { "--progress json", 0, 5, 0 }, /* four steps and the header */
     { "--progress none", 0, 0, 0 },
 };
 /* clang-format on */
@@ -77,8 +79,8 @@ START_TEST(a_mode_says_where_steps_are_shown)
 }
 END_TEST
 
-/* The mean of a line is m(t) / (1 - 0.9^t) with m(t) = 0.9 m(t-1) + 0.1 loss(t), over all steps, shown or
-   not; epochs are rows over the 23 records. */
+/* The mean of a line is m(t) / (1 - 0.9^t) with m(t) = 0.9 m(t-1) + 0.1 loss(t), over all steps,
+   also those that are not shown. The epoch is the number of rows divided by the 23 records. */
 START_TEST(a_line_has_the_mean_of_all_losses)
 {
     place p = place_make();
@@ -103,7 +105,8 @@ END_TEST
 
 /* ---- the log ---- */
 
-/* A program that reads a pipe has each record at once, not when the run ends. */
+/* A program that reads the output through a pipe gets each record at once, not at the end of the
+   run. */
 START_TEST(records_come_at_once)
 {
     place p = place_make();
@@ -139,7 +142,7 @@ START_TEST(the_log_says_what_happened)
 }
 END_TEST
 
-/* A line that a full disk or a kill left unfinished is not glued to the next. */
+/* A full disk or a kill may leave an unfinished line. The next line does not continue it. */
 START_TEST(a_resumed_log_has_whole_lines)
 {
     place p = place_make();
@@ -160,7 +163,7 @@ END_TEST
     "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
     "--steps-per-report 1 -o o --max-seq-length 64"
 
-/* Runs the program on a terminal of so many columns. Returns the terminal's other end. */
+/* Runs the program on a terminal with this many columns. Returns the other end of the terminal. */
 static int on_terminal(const place *p, int columns, pid_t *child)
 {
     const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
@@ -179,7 +182,8 @@ static int on_terminal(const place *p, int columns, pid_t *child)
     return all;
 }
 
-/* The next bar: the text between a carriage return and "erase to the end". False: there is none. */
+/* Reads the next bar: the text between a carriage return and "erase to the end". False if there is
+   none. */
 static bool next_bar(int terminal, char bar[512])
 {
     static const char erase[] = "\033[K";
@@ -198,7 +202,7 @@ static bool next_bar(int terminal, char bar[512])
     return false;
 }
 
-/* The width is asked for at each bar: a terminal that changes during the run gets bars of its new width. */
+/* Each bar has the width that the terminal has at that moment. The width changes during the run. */
 START_TEST(a_bar_fits_the_terminal_of_now)
 {
     static const int widths[][2] = { { 60, 20 }, { 20, 60 }, { 1, 1 }, { 2, 40 }, { 0, 30 } };
@@ -234,7 +238,7 @@ START_TEST(a_bar_fits_the_terminal_of_now)
 }
 END_TEST
 
-/* One row has no spread: neither a line nor a log says that its standard error is 0. */
+/* One row has no standard error. Neither a line nor the log may show 0 for it. */
 START_TEST(one_row_has_no_standard_error)
 {
     place p = place_make();

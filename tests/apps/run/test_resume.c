@@ -1,4 +1,4 @@
-/* test_resume.c - a run that stopped goes on where it is still the same run, or a longer one. */
+/* test_resume.c - a stopped run resumes only if it is still the same run, or a longer one. */
 #include "optim/run/trainer_state.h"
 #include "tests/support/apps.h"
 #include "tests/support/fixtures.h"
@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A base b, data d (train and valid) and text t.txt; LoRA on b, stopped after 4 of 8 steps in o. */
+/* There are a base b, data d (train and valid) and a text t.txt. In o a run stopped after 4 of 8
+   steps. */
 #define LORA "train --model b --data d --lora-rank 2 --batch-size 2 --save-every 4 "
 #define TEXT "train --model m --tokenizer bytes --data t.txt --max-seq-length 32 --save-every 4 "
 
@@ -24,7 +25,7 @@ static void make(const place *p, const char *how)
 
 #define EDIT(file, from, to) "sed -i 's/" from "/" to "/' " file " && grep -q '" to "' " file
 
-typedef struct row { /* what happens between save and resume; how the resume is refused */
+typedef struct row { /* a command between save and resume; the message of a refusal */
     const char *how, *change, *options, *refusal;
 } row;
 
@@ -57,7 +58,7 @@ static const row rows[] = {
     { LORA, "rm d/valid.jsonl", "--iters 8", "validation data" },
     { TEXT, "printf 'And so on.\\n' >>t.txt", "--iters 8", "training data" },
     { TEXT " --valid-split 0", "truncate -s -1 t.txt; printf '!' >>t.txt", "--iters 8",
-      "training data" }, /* its last byte, behind the last whole window */
+      "training data" }, /* the last byte, after the last whole window */
 
     /* options */
     { LORA, ":", "--iters 8 --lora-alpha 8", "--lora-alpha" },
@@ -73,14 +74,14 @@ static const row rows[] = {
     { LORA, EDIT("o/checkpoint-4/trainer_state.json", "\"step\": 4", "\"step\": 3"), "--iters 8",
       "its checksum does not fit its content" },
 
-    /* fewer steps, where the rate falls with them; fewer than were done */
+    /* fewer steps: refused if the rate depends on their number, or if more were already done */
     { LORA, ":", "--iters 6", "steps (6, were 8); expected as many or more" },
     { LORA " --lr-scheduler constant", ":", "--iters 6", NULL },
     { LORA " --lr-scheduler constant", ":", "--iters 3", "expected at least the 4" },
 };
 /* clang-format on */
 
-/* What is refused has one line, and leaves what it found. */
+/* A refusal is one line and changes no file. */
 START_TEST(is_still_the_same_run)
 {
     const row *r = &rows[_i];
@@ -125,8 +126,9 @@ static const longer longers[] = {
       "the task's data grew from 16 to 31 records", "the schedule is" },
 };
 
-/* More steps, and what is not as it was. config.used tells of the longer run once that has left a
-   checkpoint: killed before or after, it goes on. */
+/* A run resumes with more steps, and the output says what differs. config.used becomes that of the
+   longer run after its first checkpoint. If the run is killed before or after that, it can
+   resume. */
 START_TEST(a_longer_run_says_what_differs)
 {
     const longer *l = &longers[_i];
@@ -149,7 +151,7 @@ START_TEST(a_longer_run_says_what_differs)
 }
 END_TEST
 
-/* A state that was written anew, its checksum too, but does not fit the run. */
+/* A state that somebody wrote, with a right checksum, but that does not fit the run. */
 START_TEST(batches_fit_the_steps)
 {
     place p = place_make();
@@ -166,8 +168,9 @@ START_TEST(batches_fit_the_steps)
 }
 END_TEST
 
-/* A run that tenon began before its checkpoints knew their base, 4 of 8 steps done, ends with the
-   bits with which it ended then; it may be told to take more steps; what it knew is checked. */
+/* A run of an older version, after 4 of 8 steps. Its checkpoint does not know the base. It resumes
+   and ends with the bits of the old version. It may get more steps. What its checkpoint knows is
+   checked. */
 START_TEST(a_run_of_format_1_goes_on)
 {
     static const char how[] =

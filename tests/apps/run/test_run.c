@@ -2,8 +2,8 @@
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
-/* N accumulated batches give what one batch of all their rows gives, to rounding: every token has the
-   same weight. */
+/* N accumulated batches give the numbers of one batch with all their rows, up to rounding. So every
+   token has the same weight. */
 START_TEST(accumulation_is_a_larger_batch)
 {
     place p = place_make();

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* eval counts as many right answers as `generate` gives, asked for one record after another. The model is
-   right on some of them. */
+/* eval counts as many right answers as `generate` gives, one record after the other. The model
+   answers some of them right. */
 START_TEST(eval_of_records_counts_right_answers)
 {
     place p = place_make();
@@ -26,8 +26,8 @@ START_TEST(eval_of_records_counts_right_answers)
     right[strcspn(right, "\n")] = 0;
     ck_assert_int_eq(tenon(&p, "eval --model b --data a.jsonl"), 0);
     place_has(&p, "out", right);
-    /* The count is the same among records without a completion, in rows that cut the records, and with the
-       loss on prompts. */
+    /* The count is the same among records without a completion, in rows that cut the records, and
+       with the loss on prompts. */
     ck_assert_int_eq(
         shell(&p, "{ echo '{\"text\":\"oak\"}'; sed 's/{/{\"id\": \"x\", /' a.jsonl; "
                   "echo '{\"text\":\"pine\"}'; } >c.jsonl; mkdir d; cp c.jsonl d/valid.jsonl"),
@@ -53,7 +53,8 @@ START_TEST(eval_of_records_counts_right_answers)
 }
 END_TEST
 
-/* A file of a task's records scores as the task does: 8 records were learnt by heart, 4 were not. */
+/* A file with the records of a task has the score of the task. The model has learnt 8 records by
+   heart, 4 not. */
 START_TEST(a_file_of_a_task_scores_as_the_task)
 {
     place p = place_make();
@@ -71,7 +72,7 @@ START_TEST(a_file_of_a_task_scores_as_the_task)
 }
 END_TEST
 
-/* What eval prints of the task's first `count` records: a model that has learnt 30 of them by heart. */
+/* Runs eval on the first `count` records of the task. The model has learnt 30 of them by heart. */
 static void eval_of_a_learner(const place *p, int count)
 {
     ck_assert_int_eq(
@@ -83,8 +84,8 @@ static void eval_of_a_learner(const place *p, int count)
     ck_assert_int_eq(tenon(p, "eval --model f --task arithmetic --count %d", count), 0);
 }
 
-/* A greedy answer is right exactly where every single step is right. 75 questions are more than one
-   batch of answers. */
+/* A greedy answer is right exactly if each of its tokens is predicted right. 75 questions are more
+   than one batch of answers. */
 START_TEST(both_ways_to_score_agree)
 {
     place p = place_make();
@@ -96,8 +97,8 @@ START_TEST(both_ways_to_score_agree)
 }
 END_TEST
 
-/* An answer does not depend on a longer prompt beside it: with 40 positions, a batch of this task has
-   prompts of up to 35. */
+/* An answer does not depend on a longer prompt in the same batch. There are 40 positions, and
+   prompts of this task have up to 35 tokens. */
 START_TEST(long_prompts_do_not_cut_other_answers)
 {
     place p = place_make();

@@ -1,5 +1,6 @@
-/* test_setup.c - the adapter that a command puts on its model: of a finished run, or checkpoint-N.
-   Here b is a base, o a LoRA run of it with checkpoints after steps 2 and 4, a one that ended after step 2. */
+/* test_setup.c - the adapter that a command adds to its model, from a finished run or checkpoint-N.
+   Here b is a base, o is a LoRA run on it with checkpoints after steps 2 and 4, and a is one that
+   ended after step 2. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -32,12 +33,13 @@ static const char *const commands_of_adapters[] = {
     "generate --model b --prompt 1 --prompt 7 --max-tokens 20",
 };
 
-/* The checkpoint of a step gives the numbers of the adapter that was written at it, and no others. */
+/* The checkpoint of a step gives the same numbers as the adapter that was written after that
+   step. */
 START_TEST(a_checkpoint_is_an_adapter)
 {
     place p = make(loras[_i]);
     ck_assert_int_eq(shell(&p, "head -c 40 t.txt | tr -c '0-9 +=.' 1 >u.txt"),
-                     0); /* what the tokenizer knows */
+                     0); /* characters of the tokenizer */
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(tenon(&p, "%s --adapter-path a", commands_of_adapters[i]), 0);
         ck_assert_int_eq(shell(&p, "cp out of_a; test -s out && ! test -s err"), 0);
@@ -58,7 +60,7 @@ START_TEST(a_checkpoint_is_an_adapter)
 /* clang-format off */
 END_TEST
 
-/* What is done to the folders, the adapter's path, and what is said of it. */
+/* A command that changes the folders, the path of the adapter, and the message. */
 static const struct { const char *before, *path, *text; } refused[] = {
     { "true", "none", "tenon: none: No such file or directory; expected an adapter folder" },
     { "true", "o/checkpoint-3", "tenon: o/checkpoint-3: No such file or directory; expected an adapter folder" },
@@ -90,7 +92,8 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
-/* Where the base has no tokenizer, each checkpoint has that of its run; else no checkpoint has one. */
+/* If the base has no tokenizer, each checkpoint has the one of its run. Otherwise no checkpoint has
+   one. */
 START_TEST(a_checkpoint_has_the_tokenizer_of_its_run)
 {
     place p = make("");
@@ -110,7 +113,7 @@ START_TEST(a_checkpoint_has_the_tokenizer_of_its_run)
 }
 END_TEST
 
-/* One line on stderr, whichever command; the numbers are those of before. */
+/* Every command prints one line on standard error. Its numbers do not change. */
 START_TEST(a_missing_layer_is_told)
 {
     static const char note[] =

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* C0 but the line end, DEL, and U+0080..U+009F as UTF-8; a byte 0x80..0x9f that belongs to no letter
-   shows in the second pattern, as every byte that is no UTF-8 does. */
+/* RAW finds control characters except the line end, DEL, and U+0080..U+009F as UTF-8. NO_UTF8 finds
+   bytes that are not UTF-8, such as a single byte 0x80..0x9f. */
 #define RAW                                                                                        \
     "LC_ALL=C grep -q \"$(printf '[\\001-\\010\\013-\\037\\177]')\\|$(printf '\\302[\\200-\\237]')\" "
 #define NO_UTF8 "! iconv -f UTF-8 -t UTF-8 >c2 2>&1 <"
 
-typedef struct row { /* a file with a string of a stranger, and a command that shows it */
+typedef struct row { /* a file with a string from somebody else, and a command that shows it */
     const char *prepare, *command, *shows;
 } row;
 
@@ -67,7 +67,7 @@ START_TEST(nothing_of_a_file_reaches_it_raw)
 }
 END_TEST
 
-/* The files of a run do not have these bytes raw either, and config.used still gives the same run. */
+/* The files of a run do not have such bytes, either. config.used still gives the same run. */
 START_TEST(nothing_of_it_is_in_a_file)
 {
     place p = place_make();
@@ -87,7 +87,8 @@ START_TEST(nothing_of_it_is_in_a_file)
 }
 END_TEST
 
-/* A report must not go into a file that was given the descriptor of a closed stream. */
+/* If a standard stream is closed, a file may get its descriptor. Output must not go into that
+   file. */
 START_TEST(closed_descriptors_are_no_files)
 {
     static const char *const closed[] = { "<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-" };
@@ -118,7 +119,7 @@ START_TEST(the_step_is_named_once)
 }
 END_TEST
 
-/* Whatever path stands before it, the reason is there. */
+/* A message has its reason, however long the path before it is. */
 START_TEST(a_long_path_keeps_the_reason)
 {
     place p = place_make();
@@ -170,7 +171,7 @@ static const char *const outputs[] = {
 };
 enum { OUTPUTS = sizeof outputs / sizeof *outputs };
 
-/* A disk that is full, a reader that has gone: one line, and status 1. */
+/* The disk is full, or the reader of a pipe has ended: one line and status 1. */
 START_TEST(what_cannot_be_shown_is_an_error)
 {
     static const struct {
@@ -193,7 +194,7 @@ START_TEST(what_cannot_be_shown_is_an_error)
         free(err);
         free(status);
     }
-    if (strstr(outputs[_i], "-o o")) /* what it is for is done */
+    if (strstr(outputs[_i], "-o o")) /* the result is complete */
         ck_assert_int_eq(shell(&p, "\"$T\" eval --model o --data t.txt >out"), 0);
     place_end(&p);
 }
@@ -211,7 +212,7 @@ START_TEST(that_is_tried_with_every_command)
 }
 END_TEST
 
-/* One place for all output: nothing else in apps/ writes to a standard stream. */
+/* Only one file of apps/ writes to standard streams. */
 START_TEST(one_place_writes)
 {
     place p = place_make();
@@ -220,7 +221,7 @@ START_TEST(one_place_writes)
               "cd %s && grep -nE '(^|[^a-z_])(printf|puts|putchar|perror)\\(' apps/[!e]*/*.c "
               "apps/tenon.c",
               p.before),
-        0); /* all but apps/examples */
+        0); /* all folders except apps/examples */
     place_end(&p);
 }
 END_TEST

@@ -13,7 +13,8 @@
     "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
     "--steps-per-report 1 -o o --max-seq-length 64"
 
-/* SIGUSR1 saves and SIGUSR2 tells, between steps; the run ends as if nothing had been. */
+/* Between two steps SIGUSR1 saves a checkpoint and SIGUSR2 prints the progress. The result of the
+   run does not change. */
 START_TEST(two_signals_ask_for_something)
 {
     place p = place_make();
@@ -38,7 +39,7 @@ END_TEST
     "compare --model m --tokenizer bytes --data t.txt --optimizers sgd,adam --lr-grid 1e-3,1e-2 "  \
     "--iters 60 --max-seq-length 64 --steps-per-report 1 -o o"
 
-/* A study says how far it is, and ends as if nothing had been. */
+/* A study prints how far it is. Its result does not change. */
 START_TEST(a_study_answers_both)
 {
     static const char *const asked[] = { "USR1", "USR2" };
@@ -64,7 +65,7 @@ START_TEST(a_study_answers_both)
 /* clang-format off */
 END_TEST
 
-/* Commands that take their time, and how they end. */
+/* Commands that take long, and the status with which they end. */
 static const struct { const char *command; int status; } long_ones[] = {
     { LONG_RUN, 0 },
     { STUDY, 0 },
@@ -75,11 +76,12 @@ static const struct { const char *command; int status; } long_ones[] = {
     { "bench optimizers --pairs 3 --width 64", 0 },
     { "task restaurant --count 20000", 0 },
     { "lab init-scale", 0 },
-    { "demo", 130 }, /* it is interrupted then: it takes minutes */
+    { "demo", 130 }, /* takes minutes, so it is interrupted */
 };
 /* clang-format on */
 
-/* Neither ends any command. They are sent as soon as it waits for them. */
+/* Neither signal ends a command that works. They are sent as soon as the command has handlers for
+   them. */
 START_TEST(they_end_none_that_works)
 {
     const bool demo = long_ones[_i].status != 0;
@@ -98,7 +100,7 @@ START_TEST(they_end_none_that_works)
 }
 END_TEST
 
-/* Nor one that waits for its input. */
+/* Neither signal ends a command that waits for its input. */
 START_TEST(they_end_no_command)
 {
     place p = place_make();

@@ -1,4 +1,4 @@
-/* test_source.c - the data of a run: which rows it takes, and what is read of a file. */
+/* test_source.c - the data of a run: which rows it takes, and which part of a file it reads. */
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The losses of a log's records with this text, as lines of the file `out`. */
+/* Writes the losses of the records of a log that contain this text to the file `out`, one per
+   line. */
 static void take_losses(const place *p, const char *log, const char *of, const char *out)
 {
     ck_assert_int_eq(shell(p,
@@ -17,7 +18,8 @@ static void take_losses(const place *p, const char *log, const char *of, const c
 
 static const char *const data[] = { "--data r.jsonl", "--data t.txt --valid-split 0" };
 
-/* With a rate of almost 0 the loss of a step is a property of its rows. 23 records, 8 a step. */
+/* With a rate of almost 0 the loss of a step depends only on its rows. There are 23 records, 8 per
+   step. */
 START_TEST(a_step_takes_the_same_rows_however_it_is_cut)
 {
     place p = place_make();
@@ -42,7 +44,8 @@ START_TEST(a_step_takes_the_same_rows_however_it_is_cut)
 }
 END_TEST
 
-/* The first 4 N rows, to the last bit, whatever --batch-size is; all where there are not so many. */
+/* --val-batches N takes the first 4 N rows, whatever --batch-size is, or all rows if there are
+   fewer. The loss has the same bits. */
 START_TEST(validation_takes_the_same_rows_for_every_batch_size)
 {
     static const struct {
@@ -73,7 +76,8 @@ START_TEST(validation_takes_the_same_rows_for_every_batch_size)
 }
 END_TEST
 
-/* The vocabulary of records is that of their texts: what else a line holds adds nothing. */
+/* The vocabulary of records has only characters of their texts. Other parts of a line add
+   nothing. */
 START_TEST(a_vocabulary_has_the_texts_alone)
 {
     place p = place_make();
@@ -93,8 +97,8 @@ START_TEST(a_vocabulary_has_the_texts_alone)
 }
 END_TEST
 
-/* Files that are read, and a command that reads them. What it prints does not change when the file
-   begins with a byte order mark. */
+/* A file, and a command that reads it. The output does not change if the file begins with a byte
+   order mark. */
 static const struct marked {
     const char *file, *arguments;
 } marked[] = {
@@ -128,13 +132,14 @@ START_TEST(a_byte_order_mark_changes_nothing)
                      0);
     ck_assert_int_eq(tenon(&p, "%s", m->arguments), 0);
     ck_assert_int_eq(shell(&p, "cmp plain out"), 0);
-    if (*m->file == 'p') /* what is shown is the prompt without the mark */
+    if (*m->file == 'p') /* the prompt is shown without the mark */
         ck_assert_int_eq(shell(&p, "grep -q '^1 + 4' out"), 0);
     place_end(&p);
 }
 END_TEST
 
-/* A text that is shorter than a window is one window of all of it; what fills none is told. */
+/* A text that is shorter than a window becomes one window. Tokens at the end that fill no window
+   are reported. */
 START_TEST(eval_of_a_text_says_what_it_takes)
 {
     place p = place_make();

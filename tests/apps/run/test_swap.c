@@ -1,5 +1,5 @@
-/* test_swap.c - killed at any moment, a run that replaces another leaves one of the two whole.
-   The moments are made by hand: what a kill between two renames leaves. */
+/* test_swap.c - a run replaces another and is killed at any moment: one of the two is complete.
+   The tests make by hand the files that a kill between two renames leaves. */
 #include "apps/run/output.h"
 #include "tests/support/apps.h"
 #include "tests/support/fixtures.h"
@@ -7,14 +7,15 @@
 
 #include <stdlib.h>
 
-const command commands[] = { { .name = NULL } }; /* this program has none */
+const command commands[] = { { .name = NULL } }; /* this program has no commands */
 
 #define HOW "--tokenizer chars --iters 4 --save-every 2 --threads 1 "
 #define OLD "train --model m --data t.txt " HOW
 #define NEW "train --model n --data u.txt " HOW
 #define SAME "diff -r -x log.jsonl "
 
-/* A finished run in old, and in new what one with another model and tokenizer makes of that folder. */
+/* Makes a finished run in old. new is the same folder after another run, with another model and
+   tokenizer, has replaced it. */
 static place make(void)
 {
     place p = place_make();
@@ -32,8 +33,8 @@ static place make(void)
 #define RESULT ".tenon-run model.safetensors config.json tokenizer.json tokenizer_config.json"
 enum { MOVED = 5 };
 
-/* The new result counts, and _i of its files have moved up: it is what is read, and the next run moves
-   the rest. */
+/* The new result is complete, and _i of its files have been moved up. Commands read the new result,
+   and the next run moves the other files. */
 START_TEST(a_result_moves_whole)
 {
     place p = make();
@@ -54,7 +55,8 @@ START_TEST(a_result_moves_whole)
 }
 END_TEST
 
-/* What waits in o for a run that has made `checkpoint` of its checkpoints: none, or the first. */
+/* Puts into o what a new run has there before its first checkpoint, or after it if `checkpoint` is
+   set. */
 static void wait_in_o(const place *p, bool checkpoint)
 {
     ck_assert_int_eq(
@@ -68,8 +70,8 @@ static void wait_in_o(const place *p, bool checkpoint)
         0);
 }
 
-/* Behind its first checkpoint the new run is the folder's; the older one's other checkpoints go, its
-   result stays until the new one is there. */
+/* After its first checkpoint the folder belongs to the new run. Other checkpoints of the older run
+   are removed. The old result stays until the new one is complete. */
 START_TEST(a_first_checkpoint_counts)
 {
     place p = make();
@@ -87,7 +89,8 @@ START_TEST(a_first_checkpoint_counts)
 }
 END_TEST
 
-/* Before it the older run is whole; a resume does not take its checkpoints for those of the new one. */
+/* Before that the older run is complete. A resume of the new run does not use the checkpoints of
+   the older one. */
 START_TEST(before_it_the_older_run_stands)
 {
     place p = make();
@@ -107,7 +110,7 @@ START_TEST(before_it_the_older_run_stands)
 }
 END_TEST
 
-/* A run that is killed before its first checkpoint has left all that the next one goes by. */
+/* A run that is killed before its first checkpoint has left the marker that the next run needs. */
 START_TEST(what_waits_is_marked_from_the_start)
 {
     place p = place_make();
@@ -131,7 +134,7 @@ START_TEST(what_waits_is_marked_from_the_start)
 }
 END_TEST
 
-/* A folder without a marker: the command that is printed removes what is in the way, and no more. */
+/* A folder without a marker: the printed command removes only the files that are in the way. */
 START_TEST(an_older_tenons_folder_has_its_rm)
 {
     static const char *const asked[] = { OLD "--overwrite ", OLD, OLD "--resume " };
@@ -157,7 +160,8 @@ START_TEST(an_older_tenons_folder_has_its_rm)
 }
 END_TEST
 
-/* Less room than a run needs is said before its first step, and nothing is left. */
+/* If the disk has too little space for a run, this is reported before the first step, and no file
+   is left. */
 START_TEST(a_full_disk_is_seen_before)
 {
     place p = place_make();
