@@ -33,7 +33,8 @@ static void print_help(void)
     show(
         "\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
         "built.\ntenon --man [COMMAND] prints a page for man -l -, tenon --completion [bash|zsh|fish] "
-        "a\nscript for the shell (bash, if none is named).\n");
+        "a\nscript for the shell (bash, if none is named).\n"
+        "The environment variable TN_TRACE=1 prints each op of a step to standard error.\n");
 }
 
 /* $TN_ISA must name an instruction set of this CPU. No other is used instead. */

@@ -77,7 +77,8 @@ int tn_backward(tn_tape *t, tn_tensor *loss)
     if (!loss || tn_tensor_count(loss) != 1)
         return tn_fail(&t->error, TN_ESHAPE, "backward: the loss must have one element");
     if (!isfinite(loss->x[0]))
-        return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g", (double)loss->x[0]);
+        return tn_fail(&t->error, TN_ENONFINITE, "backward: the loss is %g",
+                       isnan(loss->x[0]) ? (double)NAN : (double)loss->x[0]); /* without a sign */
     if (!loss->wants_grad || loss->place == LEAF)
         return tn_fail(&t->error, TN_ESTATE,
                        "backward: nothing that the loss depends on wants a gradient%s",

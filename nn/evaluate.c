@@ -115,7 +115,8 @@ static int finish(const sums *s, tn_eval *out, tn_error *e)
     double spread = s->ll - 2 * out->loss * s->ln + out->loss * out->loss * s->nn;
     out->error = out->rows > 1 ? sqrt(fmax(spread, 0) * R / (R - 1)) / n : (double)NAN;
     if (!isfinite(out->loss))
-        return tn_fail(e, TN_ENONFINITE, "evaluation: the loss is %g", out->loss);
+        return tn_fail(e, TN_ENONFINITE, "evaluation: the loss is %g",
+                       isnan(out->loss) ? (double)NAN : out->loss); /* without a sign */
     return 0;
 }
 

@@ -52,6 +52,9 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t
 int64_t tn_params_count(const tn_params *p);           /* of weights */
 tn_param *tn_params_at(const tn_params *p, int64_t i); /* in the order they were added, from 0 */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: there is none */
+/* The name of the weight w, which belongs to the set. NULL if w is no weight of the set. It compares
+   all weights one by one. */
+const char *tn_params_name(const tn_params *p, const tn_tensor *w);
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias") and frees
    its gradient. Returns how many matched. Call it before tn_optim_new. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);

@@ -232,6 +232,14 @@ tn_param *tn_params_find(const tn_params *p, const char *name)
     return p && name && p->room ? *place_of(p, name) : NULL;
 }
 
+const char *tn_params_name(const tn_params *p, const tn_tensor *w)
+{
+    for (int64_t i = 0; p && w && i < p->count; i++)
+        if (p->all[i]->w == w)
+            return p->all[i]->name;
+    return NULL;
+}
+
 int64_t tn_params_freeze(tn_params *p, const char *pattern)
 {
     if (!p || !pattern)

@@ -100,7 +100,7 @@ static void take_medians(watch *w, int64_t warm_up)
 }
 
 /* Evaluates all rows of a part. The windows of a text have no exact answers. */
-static int evaluate_all(const setup *s, const options *o, part which, tn_eval *out, tn_error *e)
+static int evaluate_all(setup *s, const options *o, part which, tn_eval *out, tn_error *e)
 {
     if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
         tn_dataset_facts(s->data[which]).text)
@@ -211,7 +211,7 @@ static void pairs_line(const study *y, const setup *s)
 
 /* The validation loss of the weights that every run of a seed begins with; NaN: not finite. In a
    resumed study it must be the same. */
-static double untrained_loss(const study *y, const setup *s, int64_t seed, tn_error *e)
+static double untrained_loss(const study *y, setup *s, int64_t seed, tn_error *e)
 {
     tn_eval eval;
     tn_error inner = { 0 };

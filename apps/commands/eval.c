@@ -20,7 +20,7 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
     }
 }
 
-static int evaluate(const setup *s, const options *o, part which, tn_error *e)
+static int evaluate(setup *s, const options *o, part which, tn_error *e)
 {
     tn_eval v;
     answer_score score;

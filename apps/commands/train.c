@@ -110,6 +110,25 @@ static int begin(job *j, FILE **log)
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
+/* Prints the table of --profile, if it was asked for and a step was made. */
+static void show_profile(job *j)
+{
+    tn_text table = { 0 };
+    if (!j->r.profile.steps)
+        return;
+    profile_text(&j->r.profile, tn_context_threads(j->s.context), &table);
+    show_text(&table, "the profile", j->e);
+}
+
+static void save_profile(job *j)
+{
+    tn_text table = { 0 };
+    if (!j->r.profile.steps)
+        return;
+    profile_text(&j->r.profile, tn_context_threads(j->s.context), &table);
+    tn_text_save(&table, j->out.work, "profile.txt", j->e);
+}
+
 /* Saves the trained adapter, or the model with its tokenizer: all of it, or nothing. */
 static int save_result(job *j)
 {
@@ -123,6 +142,8 @@ static int save_result(job *j)
         tn_model_save(s->model, j->out.work, save_type(j->o), e);
     if (!e->code && !s->full)
         tn_adapter_save(s->model, j->out.work, save_type(j->o), e);
+    if (!e->code)
+        save_profile(j);
     return output_place(&j->out, e);
 }
 
@@ -149,6 +170,8 @@ static int train(job *j)
             tn_error_add(e, "; the newest checkpoint is after step %lld", (long long)j->saved);
         return 1;
     }
+    if (talks)
+        show_profile(j);
     if (stopped && j->r.state.step < j->r.steps) {
         if (talks)
             show("stopped and saved after step %lld\n", (long long)j->r.state.step);
@@ -179,6 +202,7 @@ static int probe(job *j)
          show_count(tokens / steps, c));
     show("time       %s per step, %s in all without evaluations; nothing was written\n",
          show_time(seconds, a), show_time(seconds * (double)j->r.steps, b));
+    show_profile(j);
     return 0;
 }
 

@@ -10,6 +10,7 @@ const output_kind output_train = {
     .names = { { "model.safetensors", true, true }, { "adapter_model.safetensors", true, true },
                { "config.json", true, false }, { "adapter_config.json", true, false },
                { "tokenizer.json", true, false }, { "tokenizer_config.json", true, false },
+               { "profile.txt", true, false },
                { "log.jsonl", false, false }, { "config.used", false, false } },
 };
 const output_kind output_compare = {

@@ -129,6 +129,7 @@ void run_close(run *r)
 {
     tn_loader_free(r->loader);
     tn_optim_free(r->optim);
+    profile_free(&r->profile);
     *r = (run){ 0 };
 }
 
@@ -168,15 +169,43 @@ static int64_t count_tokens(run *r)
     return tokens;
 }
 
-/* Forward and backward of one batch, its loss divided by the tokens of the whole step. */
+/* Forward and backward of one batch, its loss divided by the tokens of the whole step. The loss is
+   still on the tape. NULL after an error. */
+static const tn_tensor *compute(run *r, int64_t number, int64_t tokens, const tn_batch *b)
+{
+    tn_tape *t = r->s->tape;
+    tn_tape_train(t, (uint64_t)number);
+    tn_tensor *loss = tn_model_loss(r->s->model, t, b, tokens);
+    return loss && !tn_backward(t, loss) ? loss : NULL;
+}
+
+/* Runs a step that was refused once more, to name the op that made the first number that is not
+   finite. Nothing needs to be named if a weight was not finite before. */
+static void blame(run *r, int64_t tokens, tn_error *e)
+{
+    tracer *w = &r->s->tracer;
+    bool fails = tn_params_not_finite(r->s->model->params) != NULL;
+    if (fails)
+        return;
+    tn_params_clear(r->s->model->params);
+    tn_loader_seek(r->loader, r->state.batches);
+    tracer_seek(w, true);
+    for (int64_t i = 0; i < r->o->grad_accumulation_steps && !fails; i++) {
+        fails = !compute(r, r->state.batches + i, tokens, tn_loader_next(r->loader));
+        tn_tape_reset(r->s->tape);
+    }
+    tracer_seek(w, false);
+    tracer_blame(w, e);
+}
+
+/* Adds the gradients of one batch. Returns its loss. */
 static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, tn_error *e)
 {
     tn_tape *t = r->s->tape;
     const tn_batch *b = tn_loader_next(r->loader);
-    tn_tape_train(t, (uint64_t)number);
-    tn_tensor *loss = tn_model_loss(r->s->model, t, b, tokens);
-    const int code = tn_tape_error(t) ? tn_tape_code(t) : tn_backward(t, loss);
-    const double value = tn_tape_error(t) ? 0 : (double)loss->x[0];
+    const tn_tensor *loss = compute(r, number, tokens, b);
+    const int code = tn_tape_code(t);
+    const double value = loss ? (double)loss->x[0] : 0;
     if (code == TN_ENONFINITE)
         refuse_loss(r, tn_tape_error(t), e);
     else if (code)
@@ -186,19 +215,21 @@ static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, 
     return value;
 }
 
-int run_step(run *r, run_event *out, tn_error *e)
+static int take_step(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .step = r->state.step + 1 };
     tn_loader_seek(r->loader, r->state.batches);
     const int64_t tokens = count_tokens(r);
     for (int64_t i = 0; i < r->o->grad_accumulation_steps && !e->code; i++)
         out->loss += add_batch(r, r->state.batches + i, tokens, out, e);
+    const double begun = now_seconds();
+    if (!e->code && tn_optim_step(r->optim))
+        tn_fail(e, tn_optim_error(r->optim)->code, "%s", /* which names the step */
+                tn_optim_error(r->optim)->text);
+    if (e->code == TN_ENONFINITE)
+        blame(r, tokens, e);
     if (e->code)
         return e->code;
-    const double begun = now_seconds();
-    if (tn_optim_step(r->optim))
-        return tn_fail(e, tn_optim_error(r->optim)->code, "%s", /* which names the step */
-                       tn_optim_error(r->optim)->text);
     out->update = now_seconds() - begun;
     out->lr = tn_optim_lr(r->optim);
     out->grad_norm = tn_optim_grad_norm(r->optim);
@@ -208,6 +239,16 @@ int run_step(run *r, run_event *out, tn_error *e)
     return 0;
 }
 
+int run_step(run *r, run_event *out, tn_error *e)
+{
+    if (!r->o->profile)
+        return take_step(r, out, e);
+    profile_begin(&r->profile, &r->s->tracer);
+    take_step(r, out, e);
+    profile_end(&r->profile, &r->s->tracer, out->update);
+    return e->code;
+}
+
 enum { VALID_ROWS = 4 }; /* rows of one of the --val-batches: the default --batch-size */
 
 int64_t valid_rows(const options *o)
@@ -215,8 +256,20 @@ int64_t valid_rows(const options *o)
     return o->val_batches > 0 ? VALID_ROWS * o->val_batches : 0;
 }
 
-int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
-                  tn_error *e)
+/* As blame: evaluates once more. */
+static void blame_evaluation(setup *s, tn_loader *l, tn_error *e)
+{
+    tn_eval ignored;
+    tn_error again = { 0 };
+    if (tn_params_not_finite(s->model->params))
+        return;
+    tracer_seek(&s->tracer, true);
+    tn_evaluate(s->model, s->tape, l, 0, &ignored, &again);
+    tracer_seek(&s->tracer, false);
+    tracer_blame(&s->tracer, e);
+}
+
+int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval *out, tn_error *e)
 {
     if (!s->data[which])
         return e->code;
@@ -230,8 +283,8 @@ int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn
                                  &(tn_loader_options){
                                      .batch = o->batch_size, .in_order = true, .rows = rows },
                                  e);
-    if (l)
-        tn_evaluate(s->model, s->tape, l, 0, out, e);
+    if (l && tn_evaluate(s->model, s->tape, l, 0, out, e) == TN_ENONFINITE)
+        blame_evaluation(s, l, e);
     tn_loader_free(l);
     return e->code;
 }

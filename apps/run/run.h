@@ -11,6 +11,7 @@
 #define TN_APP_RUN_H
 
 #include "apps/run/need.h"
+#include "apps/run/profile.h"
 #include "apps/run/setup.h"
 
 typedef struct recipe {
@@ -28,6 +29,7 @@ typedef struct run {
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
     tn_run_state state;
+    profile profile;                  /* of the steps, with --profile */
     int64_t was_planned, was_records; /* steps and records before a resume; 0: not known */
 } run;
 
@@ -51,8 +53,7 @@ need run_need(const run *r); /* the memory that a step needs: see need.h */
 int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
    --batch-size. If the data have no such part, *out does not change. */
-int evaluate_part(const setup *s, const options *o, part which, int64_t rows, tn_eval *out,
-                  tn_error *e);
+int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval *out, tn_error *e);
 int64_t valid_rows(const options *o); /* the rows that --val-batches asks for; 0: all */
 /* Steps up to r->steps, with evaluations before the first step, every --steps-per-eval steps and at
    the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends

@@ -110,6 +110,7 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         s->tape = tn_tape_new(s->context);
         if (!s->tape)
             tn_fail(e, TN_ENOMEM, "the tape: out of memory");
+        tracer_begin(&s->tracer, s->tape, s->model->params);
     }
     return e->code;
 }

@@ -12,6 +12,7 @@
 #define TN_APP_SETUP_H
 
 #include "apps/run/source.h"
+#include "apps/run/tracer.h"
 #include "optim/optim.h"
 
 typedef struct setup {
@@ -20,6 +21,7 @@ typedef struct setup {
     tn_tokenizer *tokenizer;
     tn_model *model;
     tn_tape *tape;
+    tracer tracer;           /* of the tape: a setup keeps its address */
     tn_dataset *data[PARTS]; /* NULL: there is none */
     const tn_task *task;     /* the data are records of this task; NULL: they are files */
     bool random;             /* the weights are random: the model folder has no weight file */

@@ -183,18 +183,32 @@ static void add_text(void *arg, const char *bytes, size_t n)
     tn_text_bytes(arg, bytes, n);
 }
 
+/* Adds the rest of a line and writes it in one piece. */
+static void write_error(tn_text line, const char *format, va_list args, const char *end)
+{
+    tn_format(add_text, &line, 0, format, args);
+    tn_text_add(&line, "%s", end);
+    if (!line.failed)
+        write_whole(stderr, line.s, line.n);
+    tn_text_free(&line);
+}
+
+void show_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_error((tn_text){ 0 }, format, args, "");
+    va_end(args);
+}
+
 void show_note(const char *format, ...)
 {
     tn_text line = { 0 };
     va_list args;
     tn_text_add(&line, "tenon: note: ");
     va_start(args, format);
-    tn_format(add_text, &line, 0, format, args);
+    write_error(line, format, args, "\n");
     va_end(args);
-    tn_text_add(&line, "\n");
-    if (!line.failed)
-        write_whole(stderr, line.s, line.n);
-    tn_text_free(&line);
 }
 
 /* Lines and tabs stay, other controls are shown. */

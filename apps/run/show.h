@@ -31,6 +31,8 @@ void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
 /* Prints as printf does, but control characters of strings become visible (tn_format of core.h). */
 void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same to standard error. */
+void show_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints one line "tenon: note: ..." to standard error, for facts that are no errors. */
 void show_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes all n bytes to a stream without a buffer (main makes stdout such a stream), which can go

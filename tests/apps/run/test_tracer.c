@@ -1,0 +1,58 @@
+/* test_tracer.c - TN_TRACE: each op of a step is a line, and the run computes what it computes without. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdio.h>
+
+#define TRAIN "train --model m --tokenizer chars --data t.txt --valid-split 0 --progress none "
+
+/* The ops of the model m, of two blocks: 25 forward, the same 25 backward. */
+static const char *const order[] = { "embed",     "embed",  "add", "layer_norm", "linear",
+                                     "attention", "linear", "add", "layer_norm", "linear",
+                                     "gelu",      "linear", "add", "layer_norm", "linear",
+                                     "attention", "linear", "add", "layer_norm", "linear",
+                                     "gelu",      "linear", "add", "layer_norm", "linear_xent" };
+enum { OPS = sizeof order / sizeof *order };
+
+START_TEST(each_op_is_a_line)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "TN_TRACE=1 \"$T\" " TRAIN "--iters 1 -o o >out 2>err"), 0);
+    FILE *f = fopen("want", "w");
+    for (int i = 0; i < OPS; i++)
+        fprintf(f, "%s\n", order[i]);
+    for (int i = OPS - 1; i >= 0; i--)
+        fprintf(f, "backward of %s\n", order[i]);
+    fclose(f);
+    ck_assert_int_eq(shell(&p, "sed 's/^trace: *[0-9.]* ms  //; s/ (.*//' err | diff want -"), 0);
+    place_has(&p, "err", "embed (64,16) (4,64) -> (4,64,16), with transformer.wpe.weight\n");
+    place_has(&p, "err", "gelu (4,64,64) -> (4,64,64), after transformer.h.1.mlp.c_fc.weight\n");
+    ck_assert_int_eq(shell(&p, "TN_TRACE=0 \"$T\" " TRAIN "--iters 1 -o r >out 2>err"), 0);
+    ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
+    place_same(&p, "o", "r");
+    place_end(&p);
+}
+END_TEST
+
+/* A line says what its op wrote; the ops of a block that runs again are indented. */
+START_TEST(a_line_has_more)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "TN_TRACE=1 \"$T\" " TRAIN "--iters 3 --lr 1e30 -o o >out 2>err"),
+                     1);
+    place_has(&p, "err", "c_attn.weight  infinity\n");
+    place_has(&p, "err", "c_attn.weight  NaN\n");
+    ck_assert_int_eq(shell(&p, "TN_TRACE=1 \"$T\" " TRAIN
+                               "--iters 1 --grad-checkpoint -o r >out 2>err"),
+                     0);
+    place_has(&p, "err", "ms    gelu (4,64,64)");
+    place_has(&p, "err", "ms  recompute (4,64,16)");
+    place_end(&p);
+}
+END_TEST
+
+void tests_of_program(TCase *c)
+{
+    tcase_add_test(c, each_op_is_a_line);
+    tcase_add_test(c, a_line_has_more);
+}
