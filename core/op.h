@@ -11,7 +11,8 @@
        { return tn_apply(t, &tn_op_scale, (tn_tensor *[]){ a }, (tn_attr){ .r = { s } }); }
 
    An op of your own program has the same struct and no row. tn_op_check checks it
-   (apps/examples/own_op.c).
+   (apps/examples/own_op.c). In C++17 a function sets the members one by one: `tn_op op{};
+   op.name = "scale"; ...`, and in the same way an array of tn_sample that begins as zeros.
 
    Ownership: everything belongs to the tape. Errors: shape refuses with tn_refuse; forward and
    backward can fail only when memory is out. That error sticks to the tape.

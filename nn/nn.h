@@ -110,7 +110,9 @@ typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer; /*
 /* clang-format on */
 
 /* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros),
-   and, if bias, "NAME.bias", zeros. All fields are 0 after an error, which sticks to the params. */
+   and, if bias, "NAME.bias", zeros. With std = 1 / sqrt(in) the outputs are about as large as the
+   inputs; before a relu take sqrt(2 / in). All fields are 0 after an error, which sticks to the
+   params. */
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
                                     tn_layout l, bool bias, double std);
 /* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */

@@ -133,10 +133,16 @@ static void write_makefile(const char *path)
                      0);
 }
 
-START_TEST(program_of_a_user_builds)
+/* False, and a line that says so, where there is no C++ compiler. */
+static bool has_cpp(void)
 {
     const char *cxx = getenv("CXX");
-    if (!strcmp(programs[_i].source, "cpp") && !has(cxx ? cxx : "c++"))
+    return has(cxx ? cxx : "c++");
+}
+
+START_TEST(program_of_a_user_builds)
+{
+    if (!strcmp(programs[_i].source, "cpp") && !has_cpp())
         return;
     write_makefile("Makefile");
     char source[32];
@@ -154,6 +160,25 @@ START_TEST(program_of_a_user_builds)
                      *programs[_i].how ? 1 : 0);
     ck_assert_int_eq(shell(&at, "exec env -u MAKEFLAGS make -s clean && ! test -e my_model"), 0);
     remove(source);
+}
+END_TEST
+
+/* A model, an op and an optimizer in C++; in C they are examples. */
+START_TEST(cpp_program_has_an_op_and_an_optimizer)
+{
+    if (!has_cpp())
+        return;
+    ck_assert_int_eq(shell(&at, "mkdir cpp && cp '%s/tests/support/outside.cpp' cpp", at.before),
+                     0);
+    write_makefile("cpp/Makefile");
+    ck_assert_int_eq(shell(&at, "export PKG_CONFIG_PATH=\"$PWD/to/lib/pkgconfig\""
+                                " LD_LIBRARY_PATH=\"$PWD/to/lib\"; cd cpp &&"
+                                " env -u MAKEFLAGS make -s outside >printed 2>&1 &&"
+                                " ./outside >>printed"),
+                     0);
+    char *printed = place_read("cpp/printed"); /* no warnings either */
+    ck_assert_str_eq(printed, "0 findings\nlearnt\n");
+    free(printed);
 }
 END_TEST
 
@@ -254,6 +279,7 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, macros_have_the_prefix);
     tcase_add_test(c, shared_library_exports_the_headers);
     tcase_add_loop_test(c, program_of_a_user_builds, 0, sizeof programs / sizeof *programs);
+    tcase_add_test(c, cpp_program_has_an_op_and_an_optimizer);
     tcase_add_test(c, first_page_is_true);
     tcase_add_test(c, examples_build_as_installed);
     tcase_add_test(c, builds_without_a_cpp_compiler);
