@@ -202,9 +202,10 @@ int tn_entry_int(const tn_safetensors *s, const tn_entry *entry, int32_t *out, t
    TN_EFORMAT. */
 int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
                          const char *const *metadata, tn_error *e);
-/* n numbers between tn_real and a floating file type, rounded to nearest even; NaN stays NaN. Read
-   from a quantised type, n is a multiple of its block. Other types: nothing is written. Bytes of
-   the file type may lie at any address. */
+/* n numbers between tn_real and a floating file type, rounded to nearest even; NaN stays NaN.
+   Quantised types: n is a multiple of the block. All are read; Q8_0 and Q4_0 are written, from
+   float, as the same bytes as ggml writes. Other types: nothing is written. Bytes of the file type
+   may lie at any address. */
 void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to);
 void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to);
 const char *tn_file_type_name(tn_file_type type);

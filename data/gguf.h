@@ -8,6 +8,12 @@
        if (w) tn_gguf_real(g, w, numbers, &e);
        tn_gguf_close(g);
 
+       tn_gguf_list keys = { 0 };
+       tn_gguf_add_string(&keys, "general.architecture", "llama", 5, &e);
+       tn_gguf_add_int(&keys, "llama.block_count", TN_GGUF_U32, 2, &e);
+       tn_gguf_write("new.gguf", &keys, entries, n, &e);
+       tn_gguf_list_free(&keys);
+
    Ownership, errors and threads are as in data.h: what the getters return lives until the file is
    closed. Shapes are tenon's, the reverse of those in the file: a row is the last dimension.
 
@@ -84,6 +90,32 @@ const char *tn_gguf_type(const tn_gguf *g, const tn_entry *entry);
 /* All elements as tn_real; `out` has room for tn_entry_count of them. A type that cannot be read is
    refused by its name. */
 int tn_gguf_real(const tn_gguf *g, const tn_entry *entry, tn_real *out, tn_error *e);
+
+/* ---- writing ---- */
+
+/* The keys of a new file, in the order of the calls. It starts as { 0 }. A lack of memory sticks to
+   it, as to a tn_text, and is reported by tn_gguf_write. */
+typedef struct tn_gguf_list {
+    tn_text text; /* as in the file */
+    int64_t count;
+} tn_gguf_list;
+void tn_gguf_list_free(tn_gguf_list *l);
+/* Each adds a key with a copy of its value and returns e->code. The key "general.alignment" (U32, a
+   power of two to 4096) decides where the tensors of the file lie; without it that is at multiples of 32. */
+int tn_gguf_add(tn_gguf_list *l, const tn_gguf_value *v, tn_error *e); /* also of an open file */
+/* An integer kind in whose range the value is (TN_EARG otherwise), or TN_GGUF_BOOL: 0 or 1. */
+int tn_gguf_add_int(tn_gguf_list *l, const char *key, tn_gguf_kind kind, int64_t value,
+                    tn_error *e);
+int tn_gguf_add_real(tn_gguf_list *l, const char *key, double value, tn_error *e); /* as F32 */
+int tn_gguf_add_string(tn_gguf_list *l, const char *key, const char *s, size_t n, tn_error *e);
+int tn_gguf_add_strings(tn_gguf_list *l, const char *key, const tn_span *strings, int64_t n,
+                        tn_error *e); /* an array */
+/* Writes version 3 as tn_file_write does, the tensors in this order. An entry has bytes of any type
+   of GGUF, or numbers that are converted to F64, F32, F16, BF16, Q8_0 or Q4_0. A shape that does not
+   fit its data, or a name of more than 63 bytes: TN_EARG. A key or name twice: TN_EFORMAT. Numbers
+   that a quantised type cannot hold (NaN): TN_ENONFINITE. */
+int tn_gguf_write(const char *path, const tn_gguf_list *keys, const tn_entry *entries, int64_t n,
+                  tn_error *e);
 
 TN_END
 

@@ -52,6 +52,63 @@ static void halves_to(half h, const tn_real *from, int64_t n, unsigned char *to)
     }
 }
 
+/* ---- quantised: 32 numbers become a scale d (f16) and 32 small integers q of x = q d ----
+
+   The steps and their roundings are those of ggml's reference, so that the bytes are equal. */
+
+enum { BLOCK = 32 };
+
+/* A number that no integer stands for becomes 0: the scale is then 0, infinite or NaN. */
+static int whole(float x)
+{
+    return x > -129 && x < 129 ? (int)x : 0;
+}
+
+/* d (2), q (32): the largest |x| has |q| = 127, halves are rounded away from zero. */
+static void to_q8_0(const float *x, unsigned char *to)
+{
+    float most = 0;
+    for (int i = 0; i < BLOCK; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    const float d = most / 127, inverse = d != 0 ? 1 / d : 0;
+    const uint16_t scale = to_half((double)d, f16);
+    memcpy(to, &scale, sizeof scale);
+    for (int i = 0; i < BLOCK; i++)
+        to[2 + i] = (unsigned char)whole(roundf(x[i] * inverse));
+}
+
+/* d (2), q + 8 of two numbers in each of 16 bytes: the x of the largest size has q = -8. */
+static void to_q4_0(const float *x, unsigned char *to)
+{
+    float most = 0;
+    int q[BLOCK];
+    for (int i = 0; i < BLOCK; i++)
+        most = fabsf(x[i]) > fabsf(most) ? x[i] : most;
+    const float d = most / -8, inverse = d != 0 ? 1 / d : 0;
+    const uint16_t scale = to_half((double)d, f16);
+    memcpy(to, &scale, sizeof scale);
+    for (int i = 0; i < BLOCK; i++) {
+        q[i] = whole(x[i] * inverse + 8.5f);
+        q[i] = q[i] < 15 ? q[i] : 15;
+    }
+    for (int i = 0; i < BLOCK / 2; i++)
+        to[2 + i] = (unsigned char)(q[i] | q[i + BLOCK / 2] << 4);
+}
+
+static void blocks_to(tn_file_type type, const tn_real *from, int64_t n, unsigned char *to)
+{
+    const size_t size = tn_dtype_bytes(tn_file_dtype(type), BLOCK);
+    for (int64_t i = 0; i + BLOCK <= n; i += BLOCK, to += size) {
+        float x[BLOCK];
+        for (int k = 0; k < BLOCK; k++)
+            x[k] = (float)from[i + k];
+        if (type == TN_FILE_Q8_0)
+            to_q8_0(x, to);
+        else
+            to_q4_0(x, to);
+    }
+}
+
 void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to)
 {
     if (!from || !to)
@@ -63,6 +120,8 @@ void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to
         memcpy(out + 4 * i, &(float){ (float)from[i] }, 4);
     if (type == TN_FILE_F16 || type == TN_FILE_BF16)
         halves_to(type == TN_FILE_F16 ? f16 : bf16, from, n, out);
+    if (type == TN_FILE_Q8_0 || type == TN_FILE_Q4_0)
+        blocks_to(type, from, n, out);
 }
 
 void tn_from_file_type(tn_file_type type, const void *from, int64_t n, tn_real *to)

@@ -46,4 +46,15 @@ tn_writer tn_writer_open(const char *path, tn_error *e);
 void tn_writer_add(tn_writer *w, const void *bytes, size_t n);
 int tn_writer_close(tn_writer *w);
 
+/* entry.c: tensors that are written. Can the numbers be written in this type? */
+bool tn_entry_is_written(const tn_entry *t);
+/* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit
+   the bytes that are given. The type is one of memory or of safetensors. */
+bool tn_entry_size(const tn_entry *t, size_t *size);
+/* The next numbers of an entry that is given as numbers, from number `from` on, perhaps in `room`.
+   *n: how many, at most TN_ENTRY_PART; 0 at the end, and if it is given as bytes. */
+enum { TN_ENTRY_PART = 4096 }; /* whole blocks of every type */
+const tn_real *tn_entry_part(const tn_entry *t, int64_t from, int64_t *n, tn_real *room);
+void tn_writer_entry(tn_writer *w, const tn_entry *t);
+
 #endif

@@ -166,10 +166,13 @@ static void take_value(reader *r, tn_gguf_value *v)
 /* The text of a string that stands alone. It stays NULL for other values, and if it is no text. */
 static char *text_of(const reader *r, const tn_gguf_value *v)
 {
-    const char *s = (const char *)v->bytes + sizeof(uint64_t);
-    if (r->e->code || v->array || v->kind != TN_GGUF_STRING || !is_text(s, v->size - 8))
+    if (r->e->code || v->array || v->kind != TN_GGUF_STRING)
         return NULL;
-    char *text = strndup(s, v->size - 8);
+    const char *s = (const char *)v->bytes + sizeof(uint64_t);
+    const size_t n = v->size - sizeof(uint64_t);
+    if (!is_text(s, n))
+        return NULL;
+    char *text = strndup(s, n);
     if (!text)
         tn_fail(r->e, TN_ENOMEM, "%s: no memory for its texts", r->path);
     return text;

@@ -6,18 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 4096 }; /* numbers that are converted at a time */
-
-static size_t type_size(tn_file_type type)
-{
-    static const size_t sizes[] = {
-#define TN_FILE_TYPE(name, bytes) bytes,
-        TN_FILE_TYPES(TN_FILE_TYPE)
-#undef TN_FILE_TYPE
-    };
-    return sizes[type];
-}
-
 static bool is_utf8(const char *s)
 {
     uint32_t code;
@@ -27,39 +15,13 @@ static bool is_utf8(const char *s)
     return true;
 }
 
-static bool is_float(tn_file_type t)
-{
-    return t == TN_FILE_F64 || t == TN_FILE_F32 || t == TN_FILE_F16 || t == TN_FILE_BF16;
-}
-
-/* Are there numbers to convert? */
-static bool has_numbers(const tn_entry *t)
-{
-    return !t->bytes && (t->real || (t->tensor && t->tensor->data));
-}
-
-/* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit
-   the bytes that are given. */
-static bool entry_size(const tn_entry *t, size_t *size)
-{
-    if (t->ndim < 0 || t->ndim > TN_FILE_RANK)
-        return false;
-    *size = type_size(t->type);
-    for (int i = 0; i < t->ndim; i++)
-        if (t->dim[i] < 0 || __builtin_mul_overflow(*size, (size_t)t->dim[i], size))
-            return false;
-    if (has_numbers(t) && !t->real && tn_tensor_count(t->tensor) != tn_entry_count(t))
-        return false;
-    return t->bytes ? t->size == *size : has_numbers(t) || !*size;
-}
-
 static int check_entry(const tn_entry *t, size_t *size, const char *path, tn_error *e)
 {
     if (!is_utf8(t->name) || !strcmp(t->name, "__metadata__"))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a possible name", path, t->name);
-    if ((unsigned)t->type > TN_FILE_BOOL || (has_numbers(t) && !is_float(t->type)))
+    if ((unsigned)t->type > TN_FILE_BOOL || !tn_entry_is_written(t))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": not a type to write", path, t->name);
-    if (!entry_size(t, size))
+    if (!tn_entry_size(t, size))
         return tn_fail(e, TN_EARG, "%s: tensor \"%s\": shape and data do not fit", path, t->name);
     return TN_OK;
 }
@@ -117,20 +79,6 @@ static int make_header(tn_text *h, const tn_entry **entries, int64_t n, const ch
     return e->code;
 }
 
-static void write_numbers(tn_writer *w, const tn_entry *t)
-{
-    unsigned char buffer[8 * CHUNK];
-    tn_real widened[CHUNK];
-    int64_t n = tn_entry_count(t);
-    for (int64_t done = 0; done < n && !w->e->code; done += CHUNK) {
-        int64_t part = n - done < CHUNK ? n - done : CHUNK;
-        if (!t->real)
-            tn_widen(t->tensor->dtype, t->tensor->data, done, part, widened);
-        tn_to_file_type(t->type, t->real ? t->real + done : widened, part, buffer);
-        tn_writer_add(w, buffer, (size_t)part * type_size(t->type));
-    }
-}
-
 int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
                          const char *const *metadata, tn_error *e)
 {
@@ -156,12 +104,8 @@ int tn_safetensors_write(const char *path, const tn_entry *entries, int64_t n,
         uint64_t size = header.n;
         tn_writer_add(&w, &size, sizeof size);
         tn_writer_add(&w, header.s, header.n);
-        for (int64_t i = 0; i < n; i++) {
-            if (sorted[i]->bytes)
-                tn_writer_add(&w, sorted[i]->bytes, sorted[i]->size);
-            else if (has_numbers(sorted[i]))
-                write_numbers(&w, sorted[i]);
-        }
+        for (int64_t i = 0; i < n; i++)
+            tn_writer_entry(&w, sorted[i]);
         tn_writer_close(&w);
     }
     tn_text_free(&header);

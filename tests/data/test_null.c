@@ -22,7 +22,8 @@ typedef struct fixture {
     const tn_entry *entry;
     tn_gguf *gguf;
     const char *gguf_file, *gguf_word, *gguf_number, *gguf_tensor;
-    tn_span span;
+    tn_gguf_list list;
+    tn_span span, held_span;
     tn_real *numbers;
     char *bytes;
     int32_t *ids, *grown;
@@ -76,6 +77,7 @@ static null_fixture *open_fixture(void)
     *f = (fixture){ .word = "word",
                     .marked = "\xEF\xBB\xBFx",
                     .key = "key",
+                    .held_span = { "word", 4 },
                     .gguf_file = GOLDEN "gguf/tiny.gguf",
                     .gguf_word = "general.architecture",
                     .gguf_number = "llama.block_count",
@@ -114,6 +116,7 @@ static void close_fixture(null_fixture *base)
     tn_dataset_free(f->data);
     tn_jsonl_close(f->jsonl);
     tn_tokenizer_free(f->tokenizer);
+    tn_gguf_list_free(&f->list);
     tn_gguf_close(f->gguf);
     tn_safetensors_close(f->tensors);
     tn_json_free(f->json);

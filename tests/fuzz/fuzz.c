@@ -57,8 +57,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t most, unsigned se
     if (!f->pack || seed % 4 == 0)
         return LLVMFuzzerMutate(data, n, most);
     bytes text = f->unpack((bytes){ (char *)data, n });
-    text.s = realloc(text.s, most + 1);
-    text.n = LLVMFuzzerMutate((uint8_t *)text.s, text.n, most);
+    const size_t room = text.n < most ? most : 2 * text.n; /* a text may be longer than its file */
+    text.s = realloc(text.s, room + 1);
+    text.n = LLVMFuzzerMutate((uint8_t *)text.s, text.n, room);
     bytes file = f->pack(text);
     const size_t kept = file.n < most ? file.n : most;
     memcpy(data, file.s, kept);
