@@ -41,8 +41,10 @@ bool tn_entry_size(const tn_entry *t, size_t *size)
     if ((t->ndim ? t->dim[t->ndim - 1] : 1) % block)
         return false;
     for (int i = 0; i < t->ndim; i++)
-        if (t->dim[i] < 0 || __builtin_mul_overflow(n, (size_t)t->dim[i], &n) || n > SIZE_MAX / 16)
+        if (t->dim[i] < 0 || __builtin_mul_overflow(n, (size_t)t->dim[i], &n))
             return false;
+    if (n > SIZE_MAX / 16) /* no number has more than 8 bytes */
+        return false;
     *size = bytes_of(t->type, n);
     if (has_numbers(t) && !t->real && tn_tensor_count(t->tensor) != (int64_t)n)
         return false;

@@ -220,6 +220,7 @@ static const bad_row bad_rows[] = {
     { NULL, { .name = "", .type = TN_FILE_BF16, .real = six }, 0 },
     { NULL, { .name = "x", .type = TN_FILE_I8, .ndim = 1, .dim = { 6 }, .bytes = six, .size = 6 }, 0 },
     { NULL, { .name = "x", .type = TN_FILE_Q6_K, .ndim = 2, .dim = { 0, 256 } }, 0 },
+    { NULL, { .name = "x", .type = TN_FILE_F32, .ndim = 2, .dim = { 1ll << 60, 0 } }, 0 },
     { "there twice", { .name = "good", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
     { "not UTF-8", { .name = "a\xFF", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EFORMAT },
     { "a name of 64 bytes; expected at most 63", { .name = NAME_63 "n", .type = TN_FILE_F32, .ndim = 1, .dim = { 6 }, .real = six }, TN_EARG },
