@@ -1,6 +1,6 @@
-/* test_trace.c - the callback of a tape: which calls come, with which facts, and that it changes nothing.
-   The oracle is the program itself: its ops in their order, numbers whose functions are not finite,
-   and the same program without a callback. */
+/* test_trace.c - the callback of a tape: when it is called, with what, and what it must not change.
+   The tests know the order of their ops and which results are not finite. They compare numbers with
+   those of the same program without a callback. */
 #include "core/trace.h"
 #include "tests/support/desk.h"
 
@@ -13,7 +13,7 @@ typedef struct seen { /* what the callback was called with */
     char text[1024];  /* a line per event */
     char made[128];   /* the first event with a number that is not finite */
     tn_finding finding;
-    double seconds, longest; /* of all events, and of one op: */
+    double seconds, longest; /* of all events; of the event of this op: */
     const char *op;
 } seen;
 
@@ -73,7 +73,7 @@ static tn_tensor *outer(tn_tape *t, void *arg, tn_tensor *x)
     return tn_recompute(t, inner, arg, tn_relu(t, x));
 }
 
-/* The ops of a block are seen, when it runs and when it runs again. */
+/* The callback sees the ops of a block when the block runs, and when it runs again. */
 START_TEST(blocks_are_seen)
 {
     desk d = desk_new();
@@ -132,7 +132,8 @@ static double now(void)
     return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
 }
 
-/* An op that rests has the time; the backward that runs it again does not have it a second time. */
+/* An op sleeps. Its event has this time. The backward that runs the op again does not count it
+   twice. */
 START_TEST(seconds_belong_to_one_event)
 {
     desk d = desk_new();

@@ -286,7 +286,7 @@ static void show_tensor(unpacker *u)
     u->end = tn_gguf_pad(u->end, 32);
 }
 
-/* A line; what of it is malformed is left out, and its bytes become a line "raw". */
+/* Writes a line. If a part of the file is malformed, its bytes become a line "raw" instead. */
 static void show_line(unpacker *u, void (*show)(unpacker *u))
 {
     const size_t at = u->pos, n = u->out.n;

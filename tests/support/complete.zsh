@@ -1,5 +1,5 @@
-# complete.zsh - prints what zsh makes of a command line when TAB is pressed behind it.
-# The script _tenon is in the current folder. A zsh of its own, at a pseudo-terminal, completes.
+# complete.zsh - prints a command line after zsh has completed it: TAB is pressed at its end.
+# The script _tenon is in the current folder. A second zsh on a pseudo-terminal completes the line.
 # Usage: zsh -f complete.zsh LINE
 zmodload zsh/zpty
 zpty child zsh -f -i

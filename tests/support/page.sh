@@ -1,7 +1,7 @@
 #!/bin/sh
 # page.sh - builds and runs the programs of a page, and compares what they print with what the page shows.
-# A block of C is a file, which its first line names: /* tape.c - ... A block that begins with "$ "
-# is a command and its output. Works in the current folder, which has a Makefile.
+# A C part of the page is a file; its first line has the name: /* tape.c - ... A part that begins with "$ "
+# is a command and its output. The script works in the current folder, which has a Makefile.
 # Usage: page.sh PAGE
 awk '/^```/ { inside = !inside; first = inside; is_c = $0 == "```c"; next }
     !inside { next }

@@ -23,7 +23,8 @@ static tn_gguf *opened(const char *path)
 
 /* ---- values ---- */
 
-/* The keys of types.gguf with what gguf-py was given. A refusal has this text. */
+/* The keys of types.gguf, and the values with which gguf-py wrote them. refusal: the text of an
+   error. */
 typedef struct key_row {
     const char *key;
     enum { INT = 1, REAL = 2, BOOL = 4, STRING = 8 } is; /* getters that succeed */
@@ -143,7 +144,7 @@ END_TEST
 
 /* ---- tensors ---- */
 
-/* The row of 256 numbers of each type, against what ggml reads from the same bytes. */
+/* 256 numbers of each type are those that ggml reads from the same bytes. */
 START_TEST(types)
 {
     tn_error e = { 0 };
@@ -177,7 +178,7 @@ START_TEST(types)
 }
 END_TEST
 
-/* The last dimension of ours is the first of the file. */
+/* Our last dimension is the first one in the file. */
 START_TEST(shapes_and_places)
 {
     tn_error e = { 0 };
@@ -263,8 +264,9 @@ static void add_number(tn_text *t, uint64_t x, size_t n)
     tn_text_bytes(t, &x, n);
 }
 
-/* A file of 60,000 keys and 60,000 empty tensors whose names begin alike is read in a moment; a
-   comparison of each with each would take minutes. The last key is there twice if asked. */
+/* Opens a file of 60,000 keys and 60,000 empty tensors, whose names begin with the same characters.
+   A comparison of each name with each other would take minutes. `twice`: the last key is there
+   twice. */
 static double seconds_to_open(scratch *s, bool twice, tn_error *e)
 {
     enum { N = 60000 };
@@ -312,7 +314,7 @@ END_TEST
 
 /* ---- real files ---- */
 
-/* Opens it; every type is read. Large tensors are left out: they take seconds. */
+/* Opens a file and reads tensors of every type, but no large ones, which take seconds. */
 static void reads_all(const char *path)
 {
     enum { MOST = 1 << 20 };
