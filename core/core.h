@@ -185,6 +185,7 @@ typedef struct tn_tensor {
     unsigned char place;
     void (*release)(void *arg); /* of borrowed values; NULL: they are the tensor's own */
     void *arg;
+    struct tn_gradients *block; /* where g is, with the g of other tensors; NULL: g is alone */
 } tn_tensor;
 
 /* A tensor that belongs to the caller, zero-filled, with memory for a gradient if wants_grad

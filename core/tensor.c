@@ -1,4 +1,5 @@
 /* tensor.c - tensors that belong to the caller; shapes, counts and their text. */
+#include "core/gradients.h"
 #include "core/tape.h"
 
 #include <stdio.h>
@@ -187,8 +188,7 @@ void tn_tensor_freeze(tn_tensor *a)
     a->wants_grad = false;
     if (!is_callers(a))
         return;
-    tn_pages_free(a->g, tn_tensor_bytes(a));
-    a->g = NULL;
+    tn_gradient_free(a);
     a->has_grad = false;
 }
 

@@ -25,6 +25,9 @@ void tn_params_hold(tn_params *p); /* until one more tn_params_free */
    in the type of its file. */
 tn_tensor *tn_params_add_matrix(tn_params *p, const char *name, int64_t rows, int64_t cols);
 bool tn_params_has_source(const tn_params *p); /* weights that are added have their values */
+/* Puts the gradients of the trained weights into one array, as tn_params_gradients does, but writes
+   no zeros. Returns 0 or TN_ENOMEM. */
+int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 
 /* Refuses the model of a sketch, which has no numbers. */
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e);

@@ -58,9 +58,17 @@ const char *tn_params_name(const tn_params *p, const tn_tensor *w);
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias") and frees
    its gradient. Returns how many matched. Call it before tn_optim_new. */
 int64_t tn_params_freeze(tn_params *p, const char *pattern);
-int64_t tn_params_trained(const tn_params *p);       /* numbers that are trained */
-int64_t tn_params_size(const tn_params *p);          /* numbers in all */
-void tn_params_clear(tn_params *p);                  /* every gradient becomes zero */
+int64_t tn_params_trained(const tn_params *p); /* numbers that are trained */
+int64_t tn_params_size(const tn_params *p);    /* numbers in all */
+void tn_params_clear(tn_params *p);            /* every gradient becomes zero */
+/* The gradients of all trained weights as one array of *count numbers, for example to add up those
+   of several processes. The weights come in their order. Each begins at a multiple of 64 bytes, and
+   the gaps hold zeros. So does a weight that has no gradient; its has_grad stays false. The array
+   belongs to the params. It is put together by tn_optim_new, or by the first call. If a weight was
+   added, frozen or removed since, the next of these calls makes a new array, and w->g changes: until
+   then the memory of a frozen weight's gradient stays. Returns NULL if nothing is trained, for a
+   sketch (TN_ESTATE), and when memory is out. */
+tn_real *tn_params_gradients(tn_params *p, int64_t *count, tn_error *e);
 const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none */
 /* Name of the first weight of tn_real that holds an infinity or a NaN. NULL: no weight does. */
 const char *tn_params_not_finite(const tn_params *p);

@@ -275,14 +275,6 @@ int64_t tn_params_size(const tn_params *p)
     return count_numbers(p, false);
 }
 
-void tn_params_clear(tn_params *p)
-{
-    if (!p)
-        return;
-    for (int64_t i = 0; i < p->count; i++)
-        p->all[i]->w->has_grad = false;
-}
-
 const tn_error *tn_params_error(const tn_params *p)
 {
     static const tn_error none = { TN_EARG, "there are no params: NULL" };

@@ -70,6 +70,8 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
         tn_fail(e, TN_ENOMEM, "out of memory for the optimizer");
         return NULL;
     }
+    tn_real *numbers;
+    int64_t count;
     tn_params_hold(p);
     o->params = p;
     o->trained = tn_params_trained(p);
@@ -78,7 +80,10 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
     o->schedule = how->schedule;
     if (tn_settings_read(def, how, o->hyper, e) ||
         tn_settings_read(tn_optim_find("adamw"), &defaults, o->fallback, e) ||
-        choose_clipping(o, how->max_grad_norm, e) || tn_units_fill(o, how, e)) {
+        choose_clipping(o, how->max_grad_norm, e) ||
+        (tn_params_join(p, &numbers, &count) &&
+         tn_fail(e, TN_ENOMEM, "out of memory for the gradients")) ||
+        tn_units_fill(o, how, e)) {
         tn_optim_free(o);
         return NULL;
     }
@@ -151,6 +156,14 @@ static double sum_in_order(const double *s, int64_t n)
     return sum;
 }
 
+/* A call of tn_params_gradients, or another optimizer, may have moved the gradients. */
+static void find_gradients(tn_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++)
+        for (int k = 0; k < o->members[i].unit.factors; k++)
+            o->members[i].unit.f[k].g = o->members[i].w[k]->g;
+}
+
 /* If nothing was added to a gradient, it is zero. Writes these zeros into its memory. */
 static void zero_missing_gradients(tn_optim *o)
 {
@@ -211,6 +224,7 @@ static int step(tn_optim *o)
     o->lr = tn_schedule_rate(&o->schedule, o->hyper[0], o->steps + 1);
     if (tn_units_check(o, &o->error))
         return o->error.code;
+    find_gradients(o);
     zero_missing_gradients(o);
     if (check_gradients(o))
         return o->error.code;

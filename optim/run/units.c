@@ -143,7 +143,7 @@ int tn_units_check(const tn_optim *o, tn_error *e)
     for (int64_t i = 0; i < o->count; i++)
         for (int k = 0; k < o->members[i].unit.factors; k++) {
             const tn_member *m = &o->members[i];
-            if (!m->w[k]->g || m->w[k]->g != m->unit.f[k].g)
+            if (!m->w[k]->g)
                 return tn_fail(e, TN_ESTATE,
                                "%s: frozen after the optimizer was made; expected before",
                                m->unit.f[k].name);
