@@ -61,8 +61,9 @@ static int attention_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     const tn_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
     int64_t heads = n->attr.i[0], kv_heads = n->attr.i[1];
     if (heads < 1 || kv_heads < 1 || heads % kv_heads)
-        return tn_refuse(t, n->op, TN_EARG, "%lld heads on %lld key/value heads", (long long)heads,
-                         (long long)kv_heads);
+        return tn_refuse(t, n->op, TN_EARG,
+                         "%lld heads on %lld key/value heads; expected a multiple, both at least 1",
+                         (long long)heads, (long long)kv_heads);
     if (q->ndim != 3 || k->ndim != 3 || !tn_same_shape(k, v) || q->dim[0] != k->dim[0])
         return tn_refuse_shapes(t, n);
     if (heads > tn_cols(q) || !tn_attention_head_size(n))
@@ -203,7 +204,7 @@ const tn_op tn_op_attention = { .name = "attention", .inputs = 5, .optional = 24
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
         { { .in = { { 1, 2, 6 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 3, 2 } } },
-          "attention: 3 heads on 2 key/value heads" },
+          "attention: 3 heads on 2 key/value heads; expected a multiple, both at least 1" },
         { { .in = { { 1, 2, 6 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 2, 2 } } },
           "attention: shapes do not fit: (1,2,6) (1,2,4) (1,2,4)" },
         { { .in = { { 1, 3, 4 }, { 1, 2, 4 }, { 1, 2, 4 } }, .attr = { .i = { 2, 2 } } },

@@ -1,6 +1,6 @@
 /* broadcast.h - operands that are smaller than the result are repeated. Internal header.
-   Such an operand lacks dimensions in front, or some of its dimensions, in front or at the end, are
-   1. Element i of the result uses its element (i / inner) % count. If the result is (4,5,6):
+   Such an operand lacks dimensions in front, or has dimensions of 1, in front or at the end. Element
+   i of the result uses its element (i / inner) % count. If the result is (4,5,6):
 
        operand              count   inner
        (4,5,6)                120       1    not repeated

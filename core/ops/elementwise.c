@@ -88,7 +88,7 @@ static void add_rows(const void *arg, int64_t from, int64_t to, tn_real *sum)
     tn_real room[TN_BLOCK];
     tn_written w[3];
     clear(w);
-    for (int64_t i = from * cols, n, at = 0; i < to * cols; i += n) { /* at: of i in its row */
+    for (int64_t i = from * cols, n, at = 0; i < to * cols; i += n) { /* at: i in its row */
         n = j->formula ? block_length(j, i, to * cols - i) : cols;
         const tn_real *x = elements(j, i, n, w, room);
         for (int64_t k = 0, m; k < n; k += m) {
@@ -309,9 +309,9 @@ static const tn_refusal where_refusals[] = {
 
 static const tn_refusal clamp_refusals[] = {
     { { .in = { { 2, 3 } }, .attr = { .r = { 2, 1 } } },
-      "clamp: from 2 to 1; expected two ends in order" },
+      "clamp: low is 2 and high is 1; expected low <= high" },
     { { .in = { { 2, 3 } }, .attr = { .r = { 0, NAN } } },
-      "clamp: from 0 to nan; expected two ends in order" },
+      "clamp: low is 0 and high is nan; expected low <= high" },
     { .text = "" },
 };
 
@@ -338,7 +338,8 @@ static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const double low = n->attr.r[0], high = n->attr.r[1];
     if (!(low <= high))
-        return tn_refuse(t, n->op, TN_EARG, "from %g to %g; expected two ends in order", low, high);
+        return tn_refuse(t, n->op, TN_EARG, "low is %g and high is %g; expected low <= high", low,
+                         high);
     return tn_shape_as_first(t, n, out);
 }
 

@@ -36,7 +36,8 @@ static int lora_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse_shapes(t, n);
     sizes z = sizes_of(n);
     if (z.col < 0 || z.out > z.width || z.col > z.width - z.out)
-        return tn_refuse(t, n->op, TN_ESHAPE, "columns %lld to %lld do not lie in a width of %lld",
+        return tn_refuse(t, n->op, TN_ESHAPE,
+                         "columns %lld to %lld of y; expected 0 <= from < to <= %lld",
                          (long long)z.col, (long long)(z.col + z.out), (long long)z.width);
     if (!tn_shape_is_sane(2, (int64_t[]){ z.rows, z.rank }))
         return tn_refuse(t, n->op, TN_ESHAPE,
@@ -200,7 +201,7 @@ const tn_op tn_op_lora = { .name = "lora", .inputs = 4, .rows = 3, .consumes = t
         { { .in = { { 2, 4 }, { 2, 3 }, { 1, 4 }, { 4, 1 } } }, "lora: shapes do not fit: (2,4) (2,3) (1,4) (4,1)" },
         { { .in = { { 2, 4 }, { 3, 3 }, { 1, 3 }, { 4, 1 } } }, "lora: shapes do not fit: (2,4) (3,3) (1,3) (4,1)" },
         { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 3, 1 } }, .attr = { .i = { 2 } } },
-          "lora: columns 2 to 5 do not lie in a width of 4" },
+          "lora: columns 2 to 5 of y; expected 0 <= from < to <= 4" },
         { { .in = { { 2, 3 }, { 2, 3 }, { 1, 3 }, { 3, 1 } }, .same = 2 },
           "lora: y and x are the same tensor, but y is consumed" },
         { { .in = { { 2, 4 }, { 2, 3 }, { 1, 3 }, { 4, 1 } }, .attr = { .r = { 1, 1.5 } } },

@@ -196,8 +196,8 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
-/* The number of rows of a chunk depends on V, and on whether dW is wanted. Chunks cut dW, a sum over
-   rows, into parts: they are then multiples of TN_KC, the length of a chain in a product. */
+/* The number of rows of a chunk. It depends on V, and on whether dW is wanted. dW is a sum over rows,
+   which chunks cut into parts: with dW the number is a multiple of TN_KC, the length of a chain. */
 static int64_t chunk_rows(int64_t vocab, bool dw)
 {
     int64_t unit = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / unit * unit;

@@ -2,9 +2,10 @@
 
        mse:              mean of (a - b)^2
        l1:               mean of |a - b|; its slope is 0 where a = b
-       bce_with_logits:  mean of -b log s - (1 - b) log(1 - s), s = 1 / (1 + exp(-a)). Computed so that
-                         nothing is lost for large |a|: h is 1 where a > 0, else 0; the term is
-                         a (h - b) + log(1 + exp(-|a|)), its slope h - b +- 1 / (1 + exp(|a|))
+       bce_with_logits:  mean of -b log s - (1 - b) log(1 - s), s = 1 / (1 + exp(-a)). For large |a|
+                         this would lose digits. The term is computed as a (h - b) +
+                         log(1 + exp(-|a|)), where h is 1 if a > 0, else 0. Its slope is
+                         h - b +- 1 / (1 + exp(|a|))
        kl:               mean of b (log b - a)
 
    The terms and their slopes are rows of elementwise.def. Each chunk of TN_CHUNK elements is summed

@@ -16,7 +16,7 @@ typedef struct job {
     int64_t heads;
     const tn_real *table; /* (P,D): cosines | sines */
     const int32_t *start; /* (B), or NULL */
-    tn_real sign;         /* 1, or -1 to turn back */
+    tn_real sign;         /* 1, or -1 to rotate back */
     tn_real *x;           /* (B,T,C) */
 } job;
 
@@ -37,10 +37,9 @@ static int rope_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         const int64_t first = start ? start->i[b] : 0;
         if (first < 0 || first > most)
             return tn_refuse(t, n->op, TN_EARG,
-                             "row %lld has positions %lld to %lld; expected some of the table's "
-                             "%lld",
+                             "row %lld has positions %lld to %lld; expected 0 to %lld",
                              (long long)b, (long long)first, (long long)(first + x->dim[1] - 1),
-                             (long long)table->dim[0]);
+                             (long long)table->dim[0] - 1);
     }
     tn_like(out, x);
     return 0;
@@ -144,9 +143,9 @@ const tn_op tn_op_rope = { .name = "rope", .inputs = 3, .optional = 4, .ids = 4,
           "rope: shapes do not fit: (2,3,4) (3,4) (3)" },
         { { .in = { { 2, 3, 4 }, { 3, 4 } }, .attr = { .i = { 2 } } }, "rope: 2 heads; expected 1 to 1" },
         { { .in = { { 2, 3, 4 }, { 3, 4 }, { 2 } }, .attr = { .i = { 1 } }, .ids = 2 },
-          "rope: row 0 has positions 1 to 3; expected some of the table's 3" },
+          "rope: row 0 has positions 1 to 3; expected 0 to 2" },
         { { .in = { { 2, 3, 4 }, { 3, 4 }, { 2 } }, .attr = { .i = { 1 } }, .ids = 1, .negative_ids = true },
-          "rope: row 0 has positions -1 to 1; expected some of the table's 3" },
+          "rope: row 0 has positions -1 to 1; expected 0 to 2" },
         { .text = "" } } };
 /* clang-format on */
 

@@ -318,8 +318,8 @@ tn_tensor *tn_stack(tn_tape *t, int count, tn_tensor *const parts[], int dim)
     for (int i = 0; i < count; i++)
         if (parts[i]->ndim == TN_MAX_NDIM || !tn_same_shape(parts[i], parts[0])) {
             tn_refuse(t, &stack, TN_ESHAPE,
-                      "tensor %d is %s; expected all of one shape of at most %d dimensions", i + 1,
-                      tn_tensor_shape(parts[i], shape), TN_MAX_NDIM - 1);
+                      "tensor %d is %s; expected the same shape for all, at most %d dimensions",
+                      i + 1, tn_tensor_shape(parts[i], shape), TN_MAX_NDIM - 1);
             return NULL;
         }
     return at < 0 || at > most ? NULL : join(t, count, parts, at, true);
