@@ -112,8 +112,8 @@ START_TEST(longer_steps_take_no_second_arena)
 }
 END_TEST
 
-/* A number of bytes that the system refuses: more than any machine has, or, if the system promises
-   everything (vm.overcommit_memory is 1), more than there are addresses. */
+/* A number of bytes that the system refuses, because no machine has so many. If the system refuses
+   nothing (vm.overcommit_memory is 1), there are not so many addresses. */
 static size_t too_many(void)
 {
     char mode = '0';

@@ -179,7 +179,7 @@ bytes gguf_pack(bytes text)
 typedef struct unpacker {
     const char *s;
     size_t n, pos;
-    bool short_of; /* of bytes: the rest is one line "raw" */
+    bool short_of; /* the file has too few bytes: the rest is one line "raw" */
     tn_text out;
     uint64_t end;
 } unpacker;

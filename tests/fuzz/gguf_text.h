@@ -16,6 +16,6 @@
 #include "tests/fuzz/formats.h"
 
 bytes gguf_pack(bytes text);
-bytes gguf_unpack(bytes file); /* what is no GGUF is one line "raw" */
+bytes gguf_unpack(bytes file); /* bytes that are not GGUF become one line "raw" */
 
 #endif

@@ -282,9 +282,8 @@ START_TEST(samples_have_the_right_shares)
 }
 END_TEST
 
-/* The token that a random number u in (0,1) chooses. Tokens are ordered by probability, the largest
-   first. It is the first at which the sum of the shares reaches u. -1: u is too close to a border
-   to decide. */
+/* The token that a random number u in (0,1) chooses. The shares are summed, the largest first. The
+   token at which the sum reaches u is chosen. -1: u is too close to a border to decide. */
 static int chosen(const double share[V], double u)
 {
     bool used[V] = { false };

@@ -17,7 +17,7 @@ enum { STEPS = 50, MOST = 20 };
 static const pair_size p1 = { .out = 17, .in = 11, .r = 4, .s = 1.5 },
                        p2 = { .out = 12, .in = 20, .r = 3, .s = 0.75 };
 
-/* The name in the file, our name, and settings that the file gives in another way. */
+/* The name in the file, our name, and our settings that are not settings in the file. */
 typedef struct setting {
     const char *key, *name, *extra;
 } setting;

@@ -1,5 +1,5 @@
 /* test_misuse.c - wrong calls that a compiler accepts are refused.
-   AddressSanitizer checks that they do no harm before that. */
+   AddressSanitizer checks that they do no harm. */
 #include "core/op.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"

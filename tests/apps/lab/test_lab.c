@@ -187,7 +187,7 @@ START_TEST(only_scaled_gd_does_not_mind_the_condition)
         char word[64];
         ck_assert_double_ge(number_of("sgd ", 3), 3 * number_of("sgd ", 2));
         ck_assert_str_eq(word_of("sgd ", 8, word),
-                         "at"); /* at E, at E, at E: kappa 100 and above */
+                         "at"); /* words "at E" in the columns of kappa 100 and above */
         ck_assert_double_gt(number_of("sgd ", 9), 1e-4);
     }
     place_end(&p);

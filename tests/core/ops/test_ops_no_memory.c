@@ -103,7 +103,7 @@ START_TEST(op_without_memory)
         long n = 0;
         while (run_without(&c, n, want, bytes))
             n++;
-        /* for results, gradients and the sum's temporary memory; without backward for results */
+        /* results, gradients and the temporary memory of sum; without backward only results */
         ck_assert_int_ge(n, op->backward ? 3 : 1);
         free(want);
         free(all.x);

@@ -54,7 +54,7 @@ START_TEST(windows)
 }
 END_TEST
 
-/* Two parts that meet at any fraction lose no byte and cut no character. */
+/* A text is cut into two parts at any fraction. No byte is lost, and no character is cut. */
 START_TEST(fractions)
 {
     static const char marked[] = "\xEF\xBB\xBF"

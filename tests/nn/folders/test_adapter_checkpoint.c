@@ -124,7 +124,7 @@ START_TEST(factors_of_a_checkpoint_are_an_adapter)
 }
 END_TEST
 
-/* A path that is no folder of an adapter is refused by what it is instead. */
+/* A path that is not an adapter folder is refused, and the message says what it is. */
 START_TEST(similar_paths_are_distinguished)
 {
     static const struct {
