@@ -172,8 +172,12 @@ typedef struct tn_optim_def {
     tn_slot slots[TN_MAX_SLOTS];       /* state; TN_SLOT_NONE ends the list */
     /* Returns whether block k of a slot is used with the settings u->h. NULL: all are used. */
     bool (*needs)(const tn_unit *u, int slot, int k);
-    bool pairs;         /* trains LoRA pairs only; all other weights go to AdamW */
-    bool matrices;      /* trains matrices only; vectors go to AdamW */
+    bool pairs;    /* trains LoRA pairs only; all other weights go to .fallback */
+    bool matrices; /* trains matrices only; vectors go to .fallback */
+    /* The optimizer of these other weights, with its default settings. It must train every weight.
+       NULL: AdamW. If it is this definition itself, .step gets them as single weights, with the
+       settings of the pairs. */
+    const struct tn_optim_def *fallback;
     bool keeps_scratch; /* .step reads what .measure left in u->memory */
 
     size_t (*scratch)(const tn_unit *u); /* bytes of u->memory; NULL: none */
@@ -242,6 +246,12 @@ int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
 
+/* Some weights, with settings of their own: { "*.bias", (const char *[]){ "lr=1e-4", NULL } }. */
+typedef struct tn_group {
+    const char *pattern;    /* of the names of weights, as for tn_params_freeze. NULL ends a list */
+    const char *const *set; /* settings, see below, ended by NULL; or NULL */
+} tn_group;
+
 /* { 0 } is the optimizer's default rate, held constant, with its default settings, but without
    weight decay and without clipping. A negative number means the default. So { .weight_decay = -1,
    .max_grad_norm = -1 } is the default of everything. NULL is the same. */
@@ -252,7 +262,8 @@ typedef struct tn_optim_options {
     bool decay_all;         /* decay also applies to biases and norms, not only to matrices */
     double max_grad_norm;   /* raw gradients are scaled down to this global norm. 0: no clipping.
                                -1: 1.0, or no clipping if the optimizer refuses it */
-    tn_schedule schedule;   /* of lr and of fallback_lr */
+    tn_schedule schedule;   /* of lr, of fallback_lr and of the rates of groups */
+    const tn_group *groups; /* see below, ended by { NULL }; or NULL */
 } tn_optim_options;
 
 /* Settings are texts: "beta1=0.95". `tenon optimizers NAME` lists them with defaults and ranges.
@@ -261,17 +272,31 @@ typedef struct tn_optim_options {
    * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
    * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
      and "balora_every=N": after every N-th step only.
-   * "fallback_lr=F" is the rate of the weights that are left to AdamW. If all weights are left to
-     AdamW, they have the optimizer's rate instead. */
+   * "fallback_lr=F" is the rate of the weights that are left to AdamW, or to the optimizer's own
+     .fallback, whose default rate is then the default. If all weights are left, they have the
+     optimizer's rate instead.
+
+   Groups: a weight belongs to the first group whose pattern matches its name. It has the settings
+   of all weights, but for those that the group sets. So a group can set any setting but balora,
+   balora_every and fallback_lr.
+   * A weight that is left to AdamW, or to .fallback, has the settings of that optimizer. Its group
+     sets "lr", not "fallback_lr".
+   * A group that sets the weight decay (the setting .decay) sets it for all its weights, also for
+     biases and norms.
+   * If a group sets the rate, a falling schedule falls to the same share of it: its end is `min`
+     times the group's rate, divided by the rate of all weights.
+   * The two factors of a pair must belong to the same group if the optimizer wants pairs. */
 
 /* Makes an optimizer for every weight of p that is trained now. options NULL: all defaults, at a
    constant rate. For the params of a sketch the optimizer only counts its state
    (tn_optim_state_bytes), and it refuses steps. Returns NULL, with an error, if
-   * p is NULL or has an error; def is NULL, lacks name or .step, or hyper[0] is not lr;
+   * p is NULL or has an error; def is NULL, lacks name or .step, or hyper[0] is not lr; .fallback is
+     not for every weight;
    * a setting is unknown (the error names the nearest) or out of range;
    * clipping is asked for and def refuses it; a decay is given and def has none;
    * a falling schedule has no steps;
    * a pair has only one factor, or def wants pairs and a rank is above min(in, out);
+   * a group gets no weight, has a setting that its weights do not have, or parts a pair;
    * memory is out. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e);
@@ -289,8 +314,8 @@ int tn_optim_step(tn_optim *o);
 /* The error of the last step, code 0 if there was none. The next step overwrites it. */
 const tn_error *tn_optim_error(const tn_optim *o);
 
-/* Returns how many trained numbers the optimizer leaves to AdamW. AdamW has its default settings
-   there. *lr becomes AdamW's rate before the schedule. */
+/* Returns how many trained numbers the optimizer leaves to AdamW, or to its own .fallback, which has
+   its default settings there. *lr becomes its rate before the schedule. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o); /* steps done */
 double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */
@@ -298,8 +323,16 @@ double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before th
 double tn_optim_grad_norm(const tn_optim *o);
 size_t tn_optim_state_bytes(const tn_optim *o); /* of all blocks of state */
 const tn_optim_def *tn_optim_definition(const tn_optim *o);
-/* The value of a setting, of .hyper or of tn_optim_common. NaN if no setting has that name. */
+/* The value of a setting, of .hyper or of tn_optim_common, for weights without a group. NaN if no
+   setting has that name. */
 double tn_optim_hyper(const tn_optim *o, const char *name);
+/* The value of a setting of the optimizer that trains this weight, for this weight: that of its
+   group. NaN if the optimizer trains no weight of that name, or no setting has that name. */
+double tn_optim_hyper_of(const tn_optim *o, const char *weight, const char *name);
+/* Hash of all that decides what a step does: the optimizer, the settings and the decay of every
+   weight, clipping, and schedule. A program without other options can use it as options_hash of
+   tn_run_state. 0 for NULL. */
+uint64_t tn_optim_hash(const tn_optim *o);
 
 /* A block of state, for files. Its name is SLOT.WEIGHT ("m.transformer.h.0...lora_A.weight"), or
    SLOT.LAYER for one block per pair. */

@@ -1,6 +1,6 @@
 /* optimizer.h - what a tn_optim holds: its units, who steps each, and their state. Internal header.
-   units.c finds the units and lays out their memory, settings.c and schedule.c read the options,
-   step.c makes an optimizer and takes its steps.
+   units.c finds the units and lays out their memory, settings.c, groups.c and schedule.c read the
+   options, step.c makes an optimizer and takes its steps.
 
        params      wte.weight  bias  x.lora_A.weight     x.lora_B.weight
                         |        |           |                  |
@@ -31,7 +31,9 @@ enum { TN_BALORA = TN_MAX_HYPER, TN_BALORA_EVERY, TN_FALLBACK_LR, TN_SETTINGS };
 
 typedef struct tn_member { /* a unit, and the optimizer that steps it */
     tn_unit unit;
-    const tn_optim_def *def; /* the optimizer, or AdamW for weights that it leaves over */
+    const tn_optim_def *def; /* the optimizer, or its fallback for weights that it leaves over */
+    bool left_over;          /* def is the fallback */
+    int group;               /* of options.groups; -1: none */
     tn_tensor *w[2];         /* the weights from which unit.f was made (S3) */
     char *layer;             /* common part of a pair's names; NULL: a single weight */
 } tn_member;
@@ -47,9 +49,10 @@ struct tn_optim {
     int64_t trained; /* numbers that were trained when it was made */
     tn_context *context;
     const tn_optim_def *def;
-    double hyper[TN_SETTINGS];    /* of def */
-    double fallback[TN_SETTINGS]; /* of AdamW: its defaults */
-    double max_norm;              /* of the raw gradients; 0: no clipping */
+    double hyper[TN_SETTINGS];        /* of def */
+    double fallback[TN_SETTINGS];     /* of the fallback: its defaults */
+    double (*groups)[2][TN_SETTINGS]; /* of each group: of def, and of the fallback */
+    double max_norm;                  /* of the raw gradients; 0: no clipping */
     tn_schedule schedule;
     tn_member *members;
     int64_t count;
@@ -76,6 +79,14 @@ size_t tn_state_block_bytes(const tn_state_block *b);
 int tn_units_check(const tn_optim *o, tn_error *e);
 /* Is unit u of o balanced by balora.c? */
 bool tn_units_balanced(const tn_optim *o, const tn_unit *u);
+/* The first group whose pattern matches the name; -1: none does. groups may be NULL. */
+int tn_groups_find(const tn_group *groups, const char *name);
+/* Gives the units of groups their settings. The settings of all weights are there already. */
+int tn_groups_fill(tn_optim *o, const tn_group *groups, tn_error *e);
+/* Changes settings of def: h has those of all weights. */
+int tn_settings_change(const tn_optim_def *def, const char *const *given, double *h, tn_error *e);
+/* The optimizer of the weights that def leaves over: .fallback, or AdamW. */
+const tn_optim_def *tn_settings_fallback(const tn_optim_def *def);
 /* Settings of def: defaults, then options. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e);

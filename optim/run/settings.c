@@ -26,6 +26,11 @@ const tn_optim_def *tn_optim_find(const char *name)
     return NULL;
 }
 
+const tn_optim_def *tn_settings_fallback(const tn_optim_def *def)
+{
+    return def->fallback ? def->fallback : &tn_optim_adamw;
+}
+
 static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
     { "balora", 0, TN_0_TO_2,
       "balances LoRA pairs after the step, 0: no; 1: by SVD; 2: by the smallest change" },
@@ -35,7 +40,7 @@ static const tn_hyper common[TN_SETTINGS - TN_MAX_HYPER] = {
 
 const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
 {
-    bool leaves = def && (def->pairs || def->matrices);
+    bool leaves = def && (def->pairs || def->matrices) && def->fallback != def;
     return def && i >= 0 && i < (leaves ? TN_SETTINGS : TN_FALLBACK_LR) - TN_MAX_HYPER ? &common[i]
                                                                                        : NULL;
 }
@@ -44,7 +49,10 @@ const tn_hyper *tn_optim_common(const tn_optim_def *def, int i)
 static tn_hyper setting(const tn_optim_def *def, int i)
 {
     const tn_hyper *h = i < TN_MAX_HYPER ? &def->hyper[i] : tn_optim_common(def, i - TN_MAX_HYPER);
-    return h ? *h : (tn_hyper){ 0 };
+    tn_hyper found = h ? *h : (tn_hyper){ 0 };
+    if (i == TN_FALLBACK_LR && h)
+        found.value = tn_settings_fallback(def)->hyper[0].value;
+    return found;
 }
 
 int tn_settings_find(const tn_optim_def *def, const char *name, size_t length)
@@ -165,25 +173,53 @@ static int check(const tn_optim_def *def, const double *h, tn_error *e)
     return wrong ? tn_fail(e, TN_EARG, "%s: %s", def->name, wrong) : e->code;
 }
 
+/* Is it a setting that every optimizer has? */
+static bool is_common(const char *text)
+{
+    const size_t length = strcspn(text, "=");
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
+        if (strlen(common[i].name) == length && !strncmp(common[i].name, text, length))
+            return true;
+    return false;
+}
+
+static void set_presets(const tn_optim_def *def, const char *const *given, double *h, tn_error *e)
+{
+    for (const char *const *s = given; s && *s && !e->code; s++)
+        if (is_preset(*s))
+            set_preset(def, *s, h, e);
+}
+
+static void set_singles(const tn_optim_def *def, const char *const *given, double *h, tn_error *e)
+{
+    for (const char *const *s = given; s && *s && !e->code; s++)
+        if (!is_preset(*s))
+            set(def, *s, h, e);
+}
+
+int tn_settings_change(const tn_optim_def *def, const char *const *given, double *h, tn_error *e)
+{
+    for (const char *const *s = given; s && *s && !e->code; s++)
+        if (is_common(*s))
+            tn_fail(e, TN_EARG, "\"%s\" is a setting of all weights; expected one such as lr", *s);
+    set_presets(def, given, h, e);
+    set_singles(def, given, h, e);
+    return e->code ? e->code : check(def, h, e);
+}
+
 /* First the defaults, then presets, then fields and single settings. */
 int tn_settings_read(const tn_optim_def *def, const tn_optim_options *options, double *h,
                      tn_error *e)
 {
-    static const char *const none[] = { NULL };
-    const char *const *given = options->set ? options->set : none;
     for (int i = 0; i < TN_SETTINGS; i++)
         h[i] = setting(def, i).value;
-    for (const char *const *s = given; *s && !e->code; s++)
-        if (is_preset(*s))
-            set_preset(def, *s, h, e);
+    set_presets(def, options->set, h, e);
     if (!(options->lr <= 0) && !e->code) /* NaN is refused below */
         set_field(def, "lr", options->lr, options, h, e);
     if (options->weight_decay >= 0 && def->decay && !e->code)
         set_field(def, def->decay, options->weight_decay, options, h, e);
     if (options->weight_decay > 0 && !def->decay)
         tn_fail(e, TN_EARG, "%s has no weight decay", def->name);
-    for (const char *const *s = given; *s && !e->code; s++)
-        if (!is_preset(*s))
-            set(def, *s, h, e);
+    set_singles(def, options->set, h, e);
     return e->code ? e->code : check(def, h, e);
 }

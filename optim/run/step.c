@@ -32,6 +32,20 @@ static int check_definition(const tn_optim_def *def, tn_error *e)
     return TN_OK;
 }
 
+/* Refuses a fallback that cannot train every weight. */
+static int check_fallback(const tn_optim_def *def, tn_error *e)
+{
+    const tn_optim_def *other = def->fallback;
+    if (!other || other == def)
+        return TN_OK;
+    if (!check_definition(other, e) && (other->pairs || other->matrices))
+        tn_fail(e, TN_EARG,
+                "%s: .fallback is %s, which does not train every weight; expected an "
+                "optimizer without .pairs and .matrices",
+                def->name, other->name);
+    return e->code;
+}
+
 static int check_params(const tn_params *p, tn_error *e)
 {
     if (!p)
@@ -62,7 +76,7 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
 {
     const tn_optim_options defaults = { .weight_decay = -1, .max_grad_norm = -1 };
     const tn_optim_options *how = options ? options : &defaults;
-    if (!e || e->code || check_definition(def, e) || check_params(p, e) ||
+    if (!e || e->code || check_definition(def, e) || check_fallback(def, e) || check_params(p, e) ||
         tn_schedule_check(&how->schedule, e))
         return NULL;
     tn_optim *o = calloc(1, sizeof *o);
@@ -79,7 +93,7 @@ tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_opt
     o->def = def;
     o->schedule = how->schedule;
     if (tn_settings_read(def, how, o->hyper, e) ||
-        tn_settings_read(tn_optim_find("adamw"), &defaults, o->fallback, e) ||
+        tn_settings_read(tn_settings_fallback(def), &defaults, o->fallback, e) ||
         choose_clipping(o, how->max_grad_norm, e) ||
         (tn_params_join(p, &numbers, &count) &&
          tn_fail(e, TN_ENOMEM, "out of memory for the gradients")) ||
@@ -199,12 +213,22 @@ static void clip_gradients(tn_optim *o)
         tn_parallel_for(o->context, o->chunk_count, scale_chunk, o);
 }
 
+/* The rate of a unit in this step. If a group has its own rate, the rate at the end of a schedule
+   has the same share in it. */
+static double rate_of(const tn_optim *o, const tn_member *m)
+{
+    const double all = m->left_over ? o->fallback[0] : o->hyper[0], rate = m->unit.h[0];
+    tn_schedule s = o->schedule;
+    if (rate != all && all > 0)
+        s.min *= rate / all;
+    return tn_schedule_rate(&s, rate, o->steps + 1);
+}
+
 static int measure_units(tn_optim *o)
 {
-    double left_over = tn_schedule_rate(&o->schedule, o->fallback[0], o->steps + 1);
     for (int64_t i = 0; i < o->count; i++) {
         o->members[i].unit.t = o->steps + 1;
-        o->members[i].unit.lr = o->members[i].unit.h == o->fallback ? left_over : o->lr;
+        o->members[i].unit.lr = rate_of(o, &o->members[i]);
     }
     tn_parallel_for(o->context, o->count, measure_unit, o);
     double global = sum_in_order(o->sums, o->count);
@@ -261,7 +285,7 @@ int64_t tn_optim_left_over(const tn_optim *o, double *lr)
         return 0;
     int64_t numbers = 0;
     for (int64_t i = 0; i < o->count; i++)
-        numbers += o->members[i].unit.h == o->fallback ? o->members[i].unit.f[0].n : 0;
+        numbers += o->members[i].left_over ? o->members[i].unit.f[0].n : 0;
     *lr = o->fallback[0];
     return numbers;
 }

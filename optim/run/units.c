@@ -77,12 +77,12 @@ static const char *pairs_for(const tn_optim *o)
     return o->def->pairs ? o->def->name : o->hyper[TN_BALORA] != 0 ? "balora" : NULL;
 }
 
-static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b, bool decay_all,
-                    tn_error *e)
+static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param *b,
+                    const tn_optim_options *how, tn_error *e)
 {
     char shape_a[64], shape_b[64];
-    set_factor(m, TN_LORA_A, a, decay_all);
-    set_factor(m, TN_LORA_B, b, decay_all);
+    set_factor(m, TN_LORA_A, a, how->decay_all);
+    set_factor(m, TN_LORA_B, b, how->decay_all);
     tn_unit *u = &m->unit;
     u->factors = 2;
     u->r = u->f[TN_LORA_A].rows;
@@ -90,7 +90,11 @@ static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
     u->out = u->f[TN_LORA_B].rows;
     u->s = a->lora_scale != 0 ? a->lora_scale : 1;
     m->def = o->def;
+    m->group = tn_groups_find(how->groups, a->name);
     u->h = o->hyper;
+    if (m->group != tn_groups_find(how->groups, b->name))
+        return tn_fail(e, TN_EARG, "%s: its factors have different groups; %s needs both in one",
+                       m->layer, pairs_for(o));
     if (u->f[TN_LORA_B].cols != u->r)
         return tn_fail(e, TN_ESHAPE, "%s: lora_A is %s and lora_B %s; expected (R,in) and (out,R)",
                        m->layer, tn_tensor_shape(a->w, shape_a), tn_tensor_shape(b->w, shape_b));
@@ -103,23 +107,26 @@ static int set_pair(tn_optim *o, tn_member *m, const tn_param *a, const tn_param
 }
 
 /* Makes the unit of a single weight. AdamW trains it if the optimizer does not. */
-static void set_single(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all)
+static void set_single(tn_optim *o, tn_member *m, const tn_param *a, const tn_optim_options *how)
 {
-    const bool left_over = o->def->pairs || (o->def->matrices && a->w->ndim < 2);
-    set_factor(m, 0, a, decay_all);
+    const tn_optim_def *fallback = tn_settings_fallback(o->def);
+    m->left_over = fallback != o->def && (o->def->pairs || (o->def->matrices && a->w->ndim < 2));
+    set_factor(m, 0, a, how->decay_all);
     m->unit.factors = 1;
-    m->def = left_over ? tn_optim_find("adamw") : o->def;
-    m->unit.h = left_over ? o->fallback : o->hyper;
+    m->def = m->left_over ? fallback : o->def;
+    m->group = tn_groups_find(how->groups, a->name);
+    m->unit.h = m->left_over ? o->fallback : o->hyper;
 }
 
 /* Makes the unit that begins with the trained weight `a`. Returns false at a lora_B, because its
    unit begins with its lora_A, and if e is set. */
-static bool set_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_all, tn_error *e)
+static bool set_unit(tn_optim *o, tn_member *m, const tn_param *a, const tn_optim_options *how,
+                     tn_error *e)
 {
     const int x = pairs_for(o) ? factor_named(a->name) : -1;
     *m = (tn_member){ 0 };
     if (x < 0) {
-        set_single(o, m, a, decay_all);
+        set_single(o, m, a, how);
         return true;
     }
     const int y = tn_partner(x);
@@ -131,7 +138,7 @@ static bool set_unit(tn_optim *o, tn_member *m, const tn_param *a, bool decay_al
         tn_fail(e, TN_EARG, "%s: its partner %s%s is not trained; %s needs both", a->name, m->layer,
                 suffix[y], pairs_for(o));
     else if (x == TN_LORA_A)
-        set_pair(o, m, a, other, decay_all, e);
+        set_pair(o, m, a, other, how, e);
     if (x == TN_LORA_A && !e->code)
         return true;
     free(m->layer);
@@ -300,7 +307,7 @@ static double fallback_rate(const tn_optim *o)
 {
     int64_t own = 0;
     for (int64_t i = 0; i < o->count; i++)
-        own += o->members[i].unit.h == o->hyper;
+        own += !o->members[i].left_over;
     return own ? o->hyper[TN_FALLBACK_LR] : o->hyper[0];
 }
 
@@ -315,14 +322,14 @@ int tn_units_fill(tn_optim *o, const tn_optim_options *options, tn_error *e)
             tn_fail(e, TN_EARG,
                     "%.60s...: the name of a weight has %zu letters; expected at most %d", a->name,
                     strlen(a->name), MOST_NAME);
-        else if (a->w->wants_grad && set_unit(o, &o->members[o->count], a, options->decay_all, e)) {
+        else if (a->w->wants_grad && set_unit(o, &o->members[o->count], a, options, e)) {
             o->members[o->count].unit.context = o->context;
             o->members[o->count].unit.wide = strcmp(tn_context_isa(o->context), "scalar") != 0;
             o->count++;
         }
     }
     o->fallback[0] = fallback_rate(o);
-    if (!e->code && !take_memory(o))
+    if (!e->code && !tn_groups_fill(o, options->groups, e) && !take_memory(o))
         tn_fail(e, TN_ENOMEM, "%s: out of memory for %zu bytes of state", o->def->name,
                 o->state_bytes);
     return e->code;
@@ -333,6 +340,7 @@ void tn_units_free(tn_optim *o)
     for (int64_t i = 0; i < o->count; i++)
         free(o->members[i].layer);
     free(o->members);
+    free(o->groups);
     free(o->blocks);
     free(o->chunks);
     free(o->sums);

@@ -8,7 +8,7 @@
 
 typedef struct fixture {
     null_fixture base;
-    const char *name, *kind, *lr;
+    const char *name, *kind, *lr, *weight;
     char *saved, *checkpoint, *fresh;
     tn_params *params;
     tn_optim *optim;
@@ -33,6 +33,7 @@ static null_fixture *open_fixture(void)
     *f = (fixture){ .name = "adamw",
                     .kind = "linear",
                     .lr = "lr",
+                    .weight = "w",
                     .saved = temporary(),
                     .fresh = temporary(),
                     .def = tn_optim_find("adamw"),
