@@ -2,6 +2,7 @@
 #include "core/op.h"
 #include "nn/model.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* "NAME.WHAT" into out. */
@@ -21,13 +22,24 @@ static tn_param *add_vector(tn_params *p, const char *name, const char *what, in
     return w ? tn_params_find(p, full) : NULL;
 }
 
-/* Adds the matrix "NAME.weight", drawn from N(0, std^2). */
-static tn_param *add_normal(tn_params *p, const char *name, int64_t d0, int64_t d1, double std)
+/* Draws the numbers of a weight: from N(0, std^2), or from U(-1/sqrt(in), 1/sqrt(in)) if std is
+   below 0. std 0: they stay zeros. */
+static void draw(const tn_params *p, const tn_param *a, double std, int64_t in)
+{
+    if (!a || !a->w->x || tn_params_has_source(p))
+        return;
+    const uint64_t seed = tn_context_seed(tn_params_context(p)), stream = tn_stream(a->name);
+    if (std > 0)
+        tn_fill_normal(a->w->x, tn_tensor_count(a->w), std, seed, stream);
+    if (std < 0)
+        tn_fill_uniform(a->w->x, tn_tensor_count(a->w), 1 / sqrt((double)in), seed, stream);
+}
+
+/* Adds the matrix "NAME.weight". */
+static tn_param *add_matrix(tn_params *p, const char *name, int64_t d0, int64_t d1)
 {
     char full[256];
     tn_tensor *w = tn_params_add_matrix(p, path(full, name, "weight"), d0, d1);
-    if (w && w->x && std > 0 && !tn_params_has_source(p))
-        tn_fill_normal(w->x, d0 * d1, std, tn_context_seed(tn_params_context(p)), tn_stream(full));
     return w ? tn_params_find(p, full) : NULL;
 }
 
@@ -35,8 +47,10 @@ tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, 
                                     tn_layout l, bool bias, double std)
 {
     bool in_out = l == TN_IN_OUT;
-    tn_param *w = add_normal(p, name, in_out ? in : out, in_out ? out : in, std);
+    tn_param *w = add_matrix(p, name, in_out ? in : out, in_out ? out : in);
     tn_param *b = bias ? add_vector(p, name, "bias", out, 0) : NULL;
+    draw(p, w, std, in);
+    draw(p, b, std < 0 ? std : 0, in);
     if (!w || (bias && !b))
         return (tn_linear_layer){ 0 };
     return (tn_linear_layer){ .name = w->name, .w = w->w, .b = b ? b->w : NULL, .layout = l };
@@ -53,7 +67,8 @@ tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, d
 
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width, double std)
 {
-    tn_param *w = add_normal(p, name, rows, width, std);
+    tn_param *w = add_matrix(p, name, rows, width);
+    draw(p, w, std < 0 ? 1 : std, width);
     return w ? w->w : NULL;
 }
 

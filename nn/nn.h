@@ -119,14 +119,15 @@ typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer; /*
 
 /* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros),
    and, if bias, "NAME.bias", zeros. With std = 1 / sqrt(in) the outputs are about as large as the
-   inputs; before a relu take sqrt(2 / in). All fields are 0 after an error, which sticks to the
+   inputs; before a relu take sqrt(2 / in). std -1: weight and bias are drawn from U(-1/sqrt(in),
+   1/sqrt(in)), as in torch.nn.Linear. All fields are 0 after an error, which sticks to the
    params. */
 tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, int64_t out,
                                     tn_layout l, bool bias, double std);
 /* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */
 tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps);
-/* Adds "NAME.weight" (rows,width), drawn like the weight of a linear layer.
-   NULL: see tn_params_error. */
+/* Adds "NAME.weight" (rows,width), drawn from N(0, std^2) (std 0: zeros; -1: N(0, 1), as in
+   torch.nn.Embedding). NULL: see tn_params_error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
                             double std);
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */

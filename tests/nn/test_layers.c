@@ -3,6 +3,8 @@
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 START_TEST(linear_layer_knows_both_layouts)
@@ -76,6 +78,46 @@ START_TEST(a_start_is_a_function_of_seed_and_name)
 }
 END_TEST
 
+/* Where torch starts: Linear with weight and bias in U(-1/sqrt(in), 1/sqrt(in)), whose variance is
+   1/(3 in); Embedding in N(0, 1). */
+START_TEST(layers_start_as_in_torch)
+{
+    enum { IN = 400, OUT = 300 };
+    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
+    tn_params *p = tn_params_new(c);
+    for (int k = 0; k < 2; k++) {
+        const tn_linear_layer l =
+            tn_linear_layer_new(p, k ? "a" : "b", IN, OUT, k ? TN_IN_OUT : TN_OUT_IN, true, -1);
+        const tn_tensor *of[] = { l.w, l.b };
+        for (int i = 0; i < 2; i++) {
+            const int64_t n = tn_tensor_count(of[i]);
+            double sum = 0, squares = 0, largest = 0;
+            for (int64_t j = 0; j < n; j++) {
+                const double x = (double)of[i]->x[j];
+                sum += x;
+                squares += x * x;
+                largest = fmax(largest, fabs(x));
+            }
+            ck_assert_double_le(largest, 0.05);
+            ck_assert_double_ge(largest, 0.049);
+            ck_assert_double_le(fabs(sum / (double)n), 0.1 / sqrt((double)n));
+            ck_assert_double_eq_tol(squares / (double)n * 3 * IN, 1, 5 / sqrt((double)n));
+        }
+        ck_assert_mem_ne(l.w->x, l.b->x, OUT * sizeof *l.b->x);
+    }
+    const tn_tensor *e = tn_embedding_new(p, "e", IN, OUT, -1),
+                    *one = tn_embedding_new(p, "f", IN, OUT, 1);
+    tn_real *want = calloc(IN * OUT, sizeof *want);
+    tn_fill_normal(want, IN * OUT, 1, 1, tn_stream("e.weight"));
+    ck_assert_mem_eq(e->x, want, IN * OUT * sizeof *want);
+    ck_assert_mem_ne(one->x, want, IN * OUT * sizeof *want);
+    ck_assert(tn_embedding_new(p, "z", 2, 2, 0)->x[3] == 0);
+    free(want);
+    tn_params_free(p);
+    tn_context_free(c);
+}
+END_TEST
+
 START_TEST(norm_layer_starts_as_plain_norm)
 {
     tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
@@ -99,5 +141,6 @@ void tests(TCase *c)
     tcase_add_test(c, linear_layer_knows_both_layouts);
     tcase_add_test(c, adapters_add_up);
     tcase_add_test(c, a_start_is_a_function_of_seed_and_name);
+    tcase_add_test(c, layers_start_as_in_torch);
     tcase_add_test(c, norm_layer_starts_as_plain_norm);
 }
