@@ -293,6 +293,13 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first,
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
                             tn_error *e);
+/* Records of token ids from memory, which are copied. Record i has length[i] ids from 0 to 65535,
+   beginning at ids[i]. The first prompt[i] of them carry no loss; prompt NULL stands for zeros.
+   Nothing is appended. Records are cut and skipped as those of a file. */
+tn_dataset *tn_dataset_records(int64_t count, const int32_t *const ids[], const int64_t length[],
+                               const int64_t prompt[], const tn_data_options *o, tn_error *e);
+/* One sequence of n such ids. Training sees windows of it, as of a text file. */
+tn_dataset *tn_dataset_tokens(const int32_t *ids, int64_t n, const tn_data_options *o, tn_error *e);
 void tn_dataset_free(tn_dataset *d);
 
 typedef struct tn_data_facts {

@@ -16,17 +16,10 @@ int tn_dataset_fail(const char *place, int64_t line, const tn_error *inner, tn_e
     return tn_fail(e, inner->code, "%s%s: %s", place, number, inner->text);
 }
 
-tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e)
+tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e)
 {
-    if (tn_given(e, k && o, __func__))
-        return NULL;
     if (o->max_length < 2) {
         tn_fail(e, TN_EARG, "max_length is %lld; expected 2 or more", (long long)o->max_length);
-        return NULL;
-    }
-    if (tn_tokenizer_size(k) > UINT16_MAX + 1) {
-        tn_fail(e, TN_EARG, "a tokenizer of %lld ids; expected at most %d",
-                (long long)tn_tokenizer_size(k), UINT16_MAX + 1);
         return NULL;
     }
     tn_dataset *d = calloc(1, sizeof *d);
@@ -35,6 +28,17 @@ tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn
     else
         d->window = o->max_length;
     return d;
+}
+
+tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e)
+{
+    if (tn_given(e, k && o, __func__))
+        return NULL;
+    if (tn_tokenizer_size(k) <= UINT16_MAX + 1)
+        return tn_dataset_empty(o, e);
+    tn_fail(e, TN_EARG, "a tokenizer of %lld ids; expected at most %d",
+            (long long)tn_tokenizer_size(k), UINT16_MAX + 1);
+    return NULL;
 }
 
 void tn_dataset_hold(tn_dataset *d)
@@ -176,16 +180,14 @@ static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, t
     return e->code;
 }
 
-/* Counts the windows of the text. */
-static int count_windows(tn_maker m, const char *path, tn_error *e)
+int tn_dataset_windows(tn_dataset *d, bool short_text, const char *place, tn_error *e)
 {
-    tn_dataset *d = m.d;
-    if (m.o->short_text && d->n >= 2 && d->n <= d->window)
+    if (short_text && d->n >= 2 && d->n <= d->window)
         d->window = d->n - 1;
     if (d->n <= d->window)
-        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", path,
-                       (long long)d->n, m.o->short_text ? 2 : (long long)d->window + 1,
-                       m.o->short_text ? "" : ", one more than a window");
+        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", place,
+                       (long long)d->n, short_text ? 2 : (long long)d->window + 1,
+                       short_text ? "" : ", one more than a window");
     d->facts.text = true;
     d->facts.tokens = d->n;
     d->facts.records = (d->n - 1) / d->window;
@@ -210,7 +212,7 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
         if (read_bytes(m, text, first, last > first ? last : first, &inner))
             tn_dataset_fail(path, 0, &inner, e);
         else
-            count_windows(m, path, e);
+            tn_dataset_windows(m.d, o->short_text, path, e);
     }
     if (text != NULL)
         munmap((void *)text, size);

@@ -42,11 +42,18 @@ typedef struct tn_maker {
 } tn_maker;
 
 void tn_dataset_hold(tn_dataset *d); /* then needs one more tn_dataset_free; on any thread */
+tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e);
+/* The same, for a tokenizer whose ids fit. */
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Makes room for `more` ids. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
 /* Appends the ids of a text's bytes from `at` on. */
 int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e);
+/* Makes the ids from `first` on a record, cut at max_length, of which the first `masked` carry no
+   loss. They are left out if none of its labels counts. */
+int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);
+/* Makes all ids one text, and counts its windows. `place` is for messages. */
+int tn_dataset_windows(tn_dataset *d, bool short_text, const char *place, tn_error *e);
 /* Returns the data set; frees it and returns NULL after an error, or if it has no record. */
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e);
 /* Sets e to the inner error with its place, "PATH:LINE: MESSAGE"; line 0: without a line. */

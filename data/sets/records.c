@@ -39,17 +39,13 @@ static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t
     return e->code;
 }
 
-/* Appends one record, cut at max_length. A record is left out if none of its labels counts. */
-static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *e)
+int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
 {
-    tn_dataset *d = m.d;
-    const int64_t first = d->n;
-    int64_t masked = 0;
-    if (reserve(d, e) || encode_record(m, prompt, completion, &masked, e))
+    if (reserve(d, e))
         return e->code;
-    const bool cut = d->n - first > m.o->max_length;
+    const bool cut = d->n - first > d->window;
     if (cut)
-        d->n = first + m.o->max_length;
+        d->n = first + d->window;
     const int64_t loss = d->n - first - (masked > 1 ? masked : 1); /* nothing predicts token 0 */
     if (loss < 1) {
         d->n = first;
@@ -62,6 +58,15 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
     d->facts.tokens += d->n - first;
     d->facts.loss_tokens += loss;
     return TN_OK;
+}
+
+static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *e)
+{
+    const int64_t first = m.d->n;
+    int64_t masked = 0;
+    return encode_record(m, prompt, completion, &masked, e)
+               ? e->code
+               : tn_dataset_keep(m.d, first, masked, e);
 }
 
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,

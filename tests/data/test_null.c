@@ -27,6 +27,8 @@ typedef struct fixture {
     tn_real *numbers;
     char *bytes;
     int32_t *ids, *grown;
+    const int32_t *const *sequences;
+    const int64_t *lengths, *zeros;
     tn_tokenizer *tokenizer;
     tn_held held;
     tn_jsonl *jsonl;
@@ -72,6 +74,9 @@ static null_fixture *open_fixture(void)
 {
     static const tn_data_options options = { .max_length = 400, .short_text = true };
     static const tn_loader_options batches = { .batch = 1 };
+    static const int32_t four[4] = { 1, 2, 3, 4 };
+    static const int32_t *const sequences[] = { four };
+    static const int64_t lengths[] = { 4 }, zeros[] = { 0 };
     static const char *const words[] = { "word" }, *const metadata[] = { "key", "value", NULL };
     fixture *f = calloc(1, sizeof *f);
     *f = (fixture){ .word = "word",
@@ -85,6 +90,9 @@ static null_fixture *open_fixture(void)
                     .json_text = json_text,
                     .split = "train",
                     .words = words,
+                    .sequences = sequences,
+                    .lengths = lengths,
+                    .zeros = zeros,
                     .metadata = metadata,
                     .options = &options,
                     .batches = &batches,
