@@ -1,4 +1,4 @@
-/* trace.h - looks into a step: what each op did, how long it took, and where the first NaN is from.
+/* trace.h - looks into a step: what each op did, how long it took, which made the first NaN, a picture.
 
        static void each(void *arg, const tn_event *event)
        {
@@ -47,6 +47,23 @@ tn_finding tn_event_finding(const tn_event *event);
 /* Writes "linear (4,64) (192,64) (192) -> (4,192)", or "backward of linear (4,64) ...", into out,
    which has `room` bytes; an operand that is absent is "-". A longer text is cut. Returns out. */
 char *tn_event_text(const tn_event *event, char *out, size_t room);
+
+/* ---- a picture of a step ---- */
+
+typedef struct tn_graph tn_graph; /* ops with their shapes, and the weights that they read */
+/* An empty graph. name(names, w) returns the name of the caller's tensor w, or NULL if it has none.
+   It is called while an op is added. `name` may be NULL, `names` too. Returns NULL when memory is
+   out. */
+tn_graph *tn_graph_new(const char *(*name)(void *names, const tn_tensor *w), void *names);
+void tn_graph_free(tn_graph *g);
+/* Adds an op; it is a tn_trace: tn_tape_trace(t, tn_graph_add, g), then the forward of one step.
+   Backward is not part of a graph. A block of tn_recompute is one op. Before the tape is reset, end
+   the trace: results of another step are not told from those of this one. */
+void tn_graph_add(void *graph, const tn_event *event);
+/* Writes the graph as an SVG document of UTF-8, for light and dark pages, in pieces to put(arg,
+   ...). Ops without a gradient and frozen weights are grey. Returns 0, TN_EARG, or TN_ENOMEM when
+   memory is out, or was out in tn_graph_add. */
+int tn_graph_svg(const tn_graph *g, tn_sink *put, void *arg);
 
 TN_END
 

@@ -1,5 +1,6 @@
 /* train.c - tenon train: one run with its folder, its checkpoints and its result. */
 #include "apps/run/config_used.h"
+#include "apps/run/drawing.h"
 #include "apps/run/output.h"
 #include "apps/run/progress.h"
 #include "apps/run/resume.h"
@@ -16,6 +17,7 @@ typedef struct job {
     setup s;
     run r;
     progress p;
+    drawing d;
     const options *o;
     output out;
     int64_t saved; /* step of the newest checkpoint; -1: none */
@@ -62,6 +64,8 @@ static int on_event(void *arg, run *r, const run_event *event)
 {
     job *j = arg;
     progress_event(&j->p, r, event, j->e);
+    if (!event->evaluated)
+        drawing_write(&j->d, j->e);
     if (!event->evaluated && r->state.step % r->o->save_every == 0)
         save_checkpoint(j);
     if (!event->evaluated)
@@ -194,6 +198,7 @@ static int probe(job *j)
     const double start = now_seconds();
     for (; steps < PROBES && steps < j->r.steps && !run_step(&j->r, &event, j->e); steps++)
         tokens += event.tokens;
+    drawing_write(&j->d, j->e);
     const double seconds = (now_seconds() - start) / (double)(steps ? steps : 1);
     if (j->e->code)
         return 1;
@@ -228,9 +233,13 @@ int command_train(const options *given, tn_error *e)
     setup_train(&j.s, o, e);
     run_open(&j.r, &j.s, o,
              &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
+    if (o->dump_graph && !o->resume)
+        drawing_open(&j.d, o->dump_graph, j.s.model ? j.s.model->params : NULL, e);
+    j.r.graph = j.d.graph;
     if (!e->code)
         status = o->dry_run ? probe(&j) : train(&j);
     tn_text_free(&j.facts);
+    drawing_close(&j.d);
     run_close(&j.r);
     setup_close(&j.s);
     output_close(&j.out);

@@ -175,7 +175,10 @@ static const tn_tensor *compute(run *r, int64_t number, int64_t tokens, const tn
 {
     tn_tape *t = r->s->tape;
     tn_tape_train(t, (uint64_t)number);
+    tracer_draw(&r->s->tracer, r->graph);
     tn_tensor *loss = tn_model_loss(r->s->model, t, b, tokens);
+    tracer_draw(&r->s->tracer, NULL);
+    r->graph = NULL;
     return loss && !tn_backward(t, loss) ? loss : NULL;
 }
 

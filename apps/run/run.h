@@ -29,7 +29,8 @@ typedef struct run {
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
     tn_run_state state;
-    profile profile;                  /* of the steps, with --profile */
+    tn_graph *graph; /* gets the ops of the next batch, once; the caller frees it */
+    profile profile; /* of the steps, with --profile */
     int64_t was_planned, was_records; /* steps and records before a resume; 0: not known */
 } run;
 

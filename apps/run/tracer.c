@@ -42,6 +42,8 @@ static void see(void *arg, const tn_event *event)
     tracer *r = arg;
     if (r->count)
         r->count(r->arg, event);
+    if (r->graph)
+        tn_graph_add(r->graph, event);
     if (!r->prints && !r->seeks)
         return;
     const bool reads = reads_weight(r, event);
@@ -59,7 +61,7 @@ static void see(void *arg, const tn_event *event)
 /* The callback is set only while something wants it. */
 static void set(tracer *r)
 {
-    const bool on = r->prints || r->seeks || r->count;
+    const bool on = r->prints || r->seeks || r->count || r->graph;
     tn_tape_trace(r->tape, on ? see : NULL, r);
 }
 
@@ -90,5 +92,11 @@ void tracer_count(tracer *r, void (*count)(void *arg, const tn_event *event), vo
 {
     r->count = count;
     r->arg = arg;
+    set(r);
+}
+
+void tracer_draw(tracer *r, tn_graph *graph)
+{
+    r->graph = graph;
     set(r);
 }

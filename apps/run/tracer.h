@@ -23,6 +23,7 @@ typedef struct tracer {
     char infinite[TRACER_TEXT], not_number[TRACER_TEXT]; /* the first ops that made one; "": none */
     void (*count)(void *arg, const tn_event *event);     /* of a profile; NULL: none is made */
     void *arg;
+    tn_graph *graph; /* gets the ops; NULL: none is drawn */
 } tracer;
 
 void tracer_begin(tracer *r, tn_tape *t, const tn_params *params);
@@ -32,5 +33,7 @@ void tracer_seek(tracer *r, bool seeks);
 void tracer_blame(const tracer *r, tn_error *e);
 /* Calls count(arg, event) for every op from now on; NULL: no longer. */
 void tracer_count(tracer *r, void (*count)(void *arg, const tn_event *event), void *arg);
+/* Adds the ops to the graph from now on; NULL: no longer. */
+void tracer_draw(tracer *r, tn_graph *graph);
 
 #endif

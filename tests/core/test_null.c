@@ -17,6 +17,7 @@ typedef struct fixture {
     const tn_op *op;
     const tn_node *node;
     const tn_event *event;
+    tn_graph *graph;
     const int64_t *dim;
     tn_attr attr;
     tn_mode mode;
@@ -48,6 +49,7 @@ static null_fixture *open_fixture(void)
                     .text = calloc(64, 1),
                     .four = calloc(4, sizeof *f->four),
                     .in = calloc(1, sizeof *f->in) };
+    f->graph = tn_graph_new(NULL, NULL);
     f->base.c = tn_context_new(&options);
     f->base.t = tn_tape_new(f->base.c);
     f->more = tn_tape_new(f->base.c);
@@ -77,6 +79,7 @@ static void close_fixture(null_fixture *base)
     tn_context_free(f->base.c);
     free((void *)f->node);
     free((void *)f->event);
+    tn_graph_free(f->graph);
     free(f->text);
     free(f->four);
     free(f->in);
@@ -104,6 +107,12 @@ static void each(void *arg, const tn_event *event)
     (void)arg, (void)event;
 }
 
+static const char *name(void *arg, const tn_tensor *w)
+{
+    (void)arg, (void)w;
+    return NULL;
+}
+
 static void one(void *arg, int64_t i, int thread)
 {
     (void)arg, (void)i, (void)thread;
@@ -117,6 +126,7 @@ static void range(void *arg, int64_t from, int64_t to, int thread)
 #define IS_FAULT(result) ((result) == NULL ? SUCCESS : REFUSAL)
 DROP(context, tn_context, tn_context_free)
 DROP(tape, tn_tape, tn_tape_free)
+DROP(graph, tn_graph, tn_graph_free)
 DROP(tensor, tn_tensor, tn_tensor_free)
 
 #define NULL_ROWS "tests/core/null.def"
