@@ -55,6 +55,8 @@ typedef struct tn_gguf_value {
 
 typedef struct tn_gguf tn_gguf;
 
+/* Does the file begin as a GGUF file does? False also for a file that cannot be read. */
+bool tn_gguf_is(const char *path);
 /* Maps a file of version 2 or 3 read-only, and checks all but the numbers of its tensors: sizes,
    places (no holes, overlaps or spare bytes), keys and names (no duplicates). At most 65536 keys
    and 65536 tensors. */
@@ -84,6 +86,8 @@ int64_t tn_gguf_count(const tn_gguf *g); /* number of tensors */
 /* In the order of the file, from 0. NULL: there is none. */
 const tn_entry *tn_gguf_at(const tn_gguf *g, int64_t i);
 const tn_entry *tn_gguf_find(const tn_gguf *g, const char *name); /* NULL: there is none */
+/* The number of a tensor of tn_gguf_at or tn_gguf_find; -1: the tensor is not of this file. */
+int64_t tn_gguf_index(const tn_gguf *g, const tn_entry *entry);
 /* The type of a tensor by its name in the format: "Q4_K", also "IQ4_XS", whose numbers cannot be
    read (TN_FILE_OTHER). NULL: the tensor is not of this file. */
 const char *tn_gguf_type(const tn_gguf *g, const tn_entry *entry);

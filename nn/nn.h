@@ -1,7 +1,7 @@
 /* nn.h - parameters, layers, LoRA, models, generation and evaluation.
 
        tn_error e = { 0 };
-       tn_model *m = tn_model_open(c, "gpt2", &e);                   a Hugging Face folder
+       tn_model *m = tn_model_open(c, "gpt2", &e);                   a Hugging Face folder, or a GGUF file
        tn_lora_add(m, &(tn_lora_options){ .rank = 8, .alpha = 16, .targets = "c_attn" }, &e);
        tn_tensor *loss = tn_model_loss(m, t, batch, 0);              then tn_backward(t, loss)
 
@@ -161,13 +161,15 @@ typedef struct tn_model {
     int64_t stored; /* numbers in the weight files it was read from; 0: random weights */
 } tn_model;
 
-/* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json.
+/* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json, or
+   `folder` is itself a file.
    TN_ABSENT: no file that could hold any. A folder that has weights only in other files is refused:
    TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
-/* Reads folder/config.json and the weights beside it. If tn_model_weights returns TN_ABSENT, the
-   weights are random, from the context's seed, and m->stored is 0. The dropout of config.json is
-   not used. Returns NULL, with an error, if something is missing, damaged, not supported, or larger
+/* Reads folder/config.json and the weights beside it, or a GGUF file of the architectures gpt2,
+   llama, qwen2, qwen3, gemma, gemma2 and gemma3. If tn_model_weights returns TN_ABSENT, the weights
+   are random, from the context's seed, and m->stored is 0. The dropout of config.json is not used.
+   Returns NULL, with an error, if something is missing, damaged, not supported, or larger
    than memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.

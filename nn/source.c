@@ -152,8 +152,9 @@ static tn_tensor *make(tn_context *c, const tn_reading *r, const tn_stored *t, i
     const bool borrows = r->frozen && t->type == type;
     tn_tensor *w = NULL;
     if (borrows) {
+        const void *bytes = t->bytes ? t->bytes : r->source->arrange(r->source, t);
         hold(r->source);
-        w = tn_tensor_borrow(type, ndim, dim, t->bytes, t->size, release, r->source);
+        w = tn_tensor_borrow(type, ndim, dim, bytes, t->size, release, r->source);
         if (!w)
             tn_source_drop(r->source);
     } else {

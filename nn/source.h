@@ -22,7 +22,7 @@ typedef struct tn_stored { /* a tensor of a source */
     tn_dtype type;         /* the type of a tensor that borrows the bytes; TN_DTYPES: none can */
     int ndim;
     int64_t dim[TN_FILE_RANK];
-    const void *bytes; /* they live as long as the source */
+    const void *bytes; /* they live as long as the source; NULL: `arrange` makes them */
     size_t size;
     const void *entry; /* what the source itself needs to read it */
 } tn_stored;
@@ -42,6 +42,9 @@ struct tn_source {
        refuses, with an error, a tensor that does not hold such numbers. Returns e->code. */
     int (*read)(const tn_source *s, const tn_stored *t, int64_t from, int64_t n, tn_real *out,
                 tn_error *e);
+    /* The bytes of a tensor without `bytes`, which are made for tensors that borrow them. They
+       belong to the source. NULL: out of memory. A source whose tensors all have bytes has NULL. */
+    const void *(*arrange)(tn_source *s, const tn_stored *t);
     void (*free)(tn_source *s);
 
     /* Of a model whose head is its embedding: if the weight `embedding` is not there, the tensor

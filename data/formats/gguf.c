@@ -11,6 +11,17 @@ int tn_gguf_by_name(const void *a, const void *b)
     return strcmp(**(const char *const *const *)a, **(const char *const *const *)b);
 }
 
+bool tn_gguf_is(const char *path)
+{
+    tn_error e = { 0 };
+    size_t size;
+    const void *map = path ? tn_file_map(path, 4, SIZE_MAX, &size, &e) : NULL;
+    const bool is = map && !memcmp(map, "GGUF", 4);
+    if (map)
+        munmap((void *)map, size);
+    return is;
+}
+
 static tn_gguf *new_gguf(const char *path, tn_error *e)
 {
     tn_gguf *g = calloc(1, sizeof *g);

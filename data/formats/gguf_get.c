@@ -158,11 +158,17 @@ const tn_entry *tn_gguf_at(const tn_gguf *g, int64_t i)
     return g && i >= 0 && i < g->n ? &g->tensors[i].entry : NULL;
 }
 
-const char *tn_gguf_type(const tn_gguf *g, const tn_entry *entry)
+int64_t tn_gguf_index(const tn_gguf *g, const tn_entry *entry)
 {
     if (!g || !entry || tn_gguf_find(g, entry->name) != entry)
-        return NULL;
-    return ((const tn_gguf_tensor *)entry)->layout->name;
+        return -1;
+    return (const tn_gguf_tensor *)entry - g->tensors;
+}
+
+const char *tn_gguf_type(const tn_gguf *g, const tn_entry *entry)
+{
+    const int64_t i = tn_gguf_index(g, entry);
+    return i < 0 ? NULL : g->tensors[i].layout->name;
 }
 
 int tn_gguf_real(const tn_gguf *g, const tn_entry *entry, tn_real *out, tn_error *e)

@@ -1,5 +1,6 @@
-/* hf.c - reads and writes Hugging Face folders: config.json and safetensors. */
+/* hf.c - opens and saves models: Hugging Face folders, and GGUF files (gguf_source.c). */
 #include "nn/model.h"
+#include "nn/folders/gguf_model.h"
 #include "nn/folders/weights.h"
 
 #include <errno.h>
@@ -11,14 +12,18 @@ static const char HEAD[] = "lm_head.weight";
 
 /* ---- reading ---- */
 
-/* Refuses a folder that does not exist, or that lacks a file of a model folder. */
-static int check_folder(const char *folder, tn_error *e)
+/* Refuses a folder that does not exist, or that lacks a file of a model folder, and a file that is
+   not in GGUF. */
+static int check_path(const char *folder, tn_presence is, tn_error *e)
 {
-    const tn_presence is = tn_path_is(folder, NULL, e);
     if (is == TN_ABSENT)
-        tn_fail(e, TN_EIO, "%s: %s; expected a model folder", folder, strerror(ENOENT));
+        tn_fail(e, TN_EIO, "%s: %s; expected a model folder or a GGUF file", folder,
+                strerror(ENOENT));
+    else if (is == TN_FILE && !tn_gguf_is(folder))
+        tn_fail(e, TN_EIO,
+                "%s: not a folder and not in GGUF; expected a model folder or a GGUF file", folder);
     else if (is == TN_FILE)
-        tn_fail(e, TN_EIO, "%s: not a folder; expected a model folder", folder);
+        return e->code;
     else if (tn_path_is(folder, "config.json", e) == TN_ABSENT)
         tn_fail(e, TN_EIO, "%s: config.json%s missing; expected a model folder", folder,
                 tn_path_is(folder, "model.safetensors", e) == TN_ABSENT
@@ -106,30 +111,42 @@ static void read_options(const tn_open_options *o, tn_reading *r, tn_error *e)
     *r = (tn_reading){ .frozen = o->frozen, .converts = i > 0, .type = i == 2 ? TN_BF16 : TN_REAL };
 }
 
+static const tn_json *read_config(const char *folder, tn_error *e)
+{
+    char *path = tn_path_newest(folder, "config.json");
+    if (!path)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    const tn_json *config = path ? tn_json_read(path, e) : NULL;
+    free(path);
+    return config;
+}
+
 tn_model *tn_model_open_as(tn_context *c, const char *folder, const tn_open_options *o, tn_error *e)
 {
     tn_reading r;
     if (tn_given(e, c && folder && o, __func__))
         return NULL;
     read_options(o, &r, e);
-    if (e->code || check_folder(folder, e))
-        return NULL;
+    const tn_presence is = e->code ? TN_UNREADABLE : tn_path_is(folder, NULL, e);
+    const tn_json *config = NULL;
     tn_model *m = NULL;
-    char *path = tn_path_newest(folder, "config.json");
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    const tn_json *config = path ? tn_json_read(path, e) : NULL;
+    if (e->code || check_path(folder, is, e))
+        return NULL;
+    if (is == TN_FILE)
+        r.source = tn_gguf_source(folder, &config, e);
+    else
+        config = read_config(folder, e);
     if (config) /* what is not computed is refused before weights are read */
         tn_model_free(tn_model_make(c, config, folder, &(tn_model){ .tied = true },
                                     &(tn_reading){ 0 }, true, e));
-    r.source = config ? tn_weights_open(folder, e) : NULL;
+    if (config && is == TN_FOLDER)
+        r.source = tn_weights_open(folder, e);
     if (config && !e->code)
         m = open_model(c, folder, config, r, o->sketch, e);
-    if (m)
+    if (m && is == TN_FOLDER)
         read_generation_config(m, folder, e);
     tn_source_drop(r.source);
     tn_json_free(config);
-    free(path);
     if (!e->code)
         return m;
     tn_model_free(m);

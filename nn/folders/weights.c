@@ -150,7 +150,10 @@ tn_presence tn_model_weights(const char *folder, tn_error *e)
 {
     if (tn_given(e, folder, __func__))
         return TN_UNREADABLE;
-    tn_presence is = tn_path_is(folder, single, e);
+    tn_presence is = tn_path_is(folder, NULL, e);
+    if (is == TN_FILE)
+        return is;
+    is = tn_path_is(folder, single, e);
     if (is == TN_ABSENT)
         is = tn_path_is(folder, index_name, e);
     return is == TN_ABSENT && refuse_other_weights(folder, e) ? TN_UNREADABLE : is;

@@ -257,6 +257,18 @@ START_TEST(tiny)
 }
 END_TEST
 
+START_TEST(is_gguf)
+{
+    scratch s;
+    scratch_open(&s);
+    ck_assert(tn_gguf_is(TYPES) && !tn_gguf_is(GOLDEN "quants_golden.json"));
+    ck_assert(!tn_gguf_is(GOLDEN) && !tn_gguf_is(GOLDEN "gguf/nothing"));
+    ck_assert(!tn_gguf_is(scratch_write(&s, "short", "GGU", 3)));
+    ck_assert(!tn_gguf_is(scratch_write(&s, "empty", "", 0)));
+    scratch_close(&s);
+}
+END_TEST
+
 /* ---- many names ---- */
 
 static void add_number(tn_text *t, uint64_t x, size_t n)
@@ -355,6 +367,7 @@ void tests(TCase *c)
     tcase_add_test(c, shapes_and_places);
     tcase_add_test(c, other_types_are_refused_by_name);
     tcase_add_test(c, tiny);
+    tcase_add_test(c, is_gguf);
     tcase_add_test(c, many_names);
     tcase_add_test(c, real_files);
 }
