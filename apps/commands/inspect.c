@@ -2,6 +2,7 @@
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
+#include "data/gguf.h"
 #include "nn/family.h"
 
 #include <dirent.h>
@@ -14,14 +15,14 @@ enum { SHOWN_RECORDS = 3, SHOWN_TOKENS = 200 };
 
 /* ---- safetensors ---- */
 
-static void print_entry(const tn_entry *entry)
+static void print_entry(const tn_entry *entry, const char *type)
 {
     char shape[160] = "", bytes[SHOWN];
     size_t n = 0;
     for (int i = 0; i < entry->ndim; i++)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? "," : "",
                               (long long)entry->dim[i]);
-    show("  %-56s %-5s (%s)  %s\n", entry->name, tn_file_type_name(entry->type), shape,
+    show("  %-56s %-5s (%s)  %s\n", entry->name, type, shape,
          show_bytes((double)entry->size, bytes));
 }
 
@@ -40,8 +41,57 @@ static int print_safetensors(const char *path, tn_error *e)
     show("%s: %lld tensors, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
          show_count(numbers, count), show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_safetensors_count(s); i++)
-        print_entry(tn_safetensors_at(s, i));
+        print_entry(tn_safetensors_at(s, i), tn_file_type_name(tn_safetensors_at(s, i)->type));
     tn_safetensors_close(s);
+    return 0;
+}
+
+/* ---- GGUF ---- */
+
+/* A key and its value, in one line. */
+static void print_key(const tn_gguf *g, const tn_gguf_value *v)
+{
+    tn_error not_text = { 0 };
+    const char *text = NULL;
+    int64_t whole;
+    double x;
+    bool yes = false;
+    show("  %-44s ", v->key);
+    if (v->array)
+        show("array of %lld\n", (long long)v->count);
+    else if (tn_gguf_int(v, 0, &whole))
+        show("%lld\n", (long long)whole);
+    else if (tn_gguf_float(v, 0, &x))
+        show("%g\n", x);
+    else if (v->kind == TN_GGUF_STRING)
+        tn_gguf_get_string(g, v->key, &text, &not_text);
+    else if (v->kind == TN_GGUF_BOOL)
+        tn_gguf_get_bool(g, v->key, &yes, &not_text);
+    if (v->kind == TN_GGUF_STRING && !v->array)
+        show("%.80s\n", text ? text : "a string that is not UTF-8");
+    else if (v->kind == TN_GGUF_BOOL && !v->array)
+        show("%s\n", yes ? "true" : "false");
+}
+
+static int print_gguf(const char *path, tn_error *e)
+{
+    char bytes[SHOWN], count[SHOWN];
+    int64_t numbers = 0;
+    double size = 0;
+    tn_gguf *g = tn_gguf_open(path, e);
+    if (!g)
+        return e->code;
+    for (int64_t i = 0; i < tn_gguf_count(g); i++) {
+        numbers += tn_entry_count(tn_gguf_at(g, i));
+        size += (double)tn_gguf_at(g, i)->size;
+    }
+    show("%s: GGUF, %lld keys, %lld tensors, %s numbers, %s\n", path, (long long)tn_gguf_keys(g),
+         (long long)tn_gguf_count(g), show_count(numbers, count), show_bytes(size, bytes));
+    for (int64_t i = 0; i < tn_gguf_keys(g); i++)
+        print_key(g, tn_gguf_key(g, i));
+    for (int64_t i = 0; i < tn_gguf_count(g); i++)
+        print_entry(tn_gguf_at(g, i), tn_gguf_type(g, tn_gguf_at(g, i)));
+    tn_gguf_close(g);
     return 0;
 }
 
@@ -247,18 +297,21 @@ static int print_data(const options *o, tn_error *e)
     return e->code;
 }
 
-/* Prints a file of a known name. Any other file is tried as safetensors. */
-static int print_other(const char *path, tn_error *e)
+/* Prints a file of a known name or content. Any other file is tried as safetensors. */
+static int print_other(const options *o, tn_error *e)
 {
+    const char *path = o->model;
     const size_t n = strlen(path);
     tn_error inner = { 0 };
     if (n > 5 && !strcmp(path + n - 5, ".json"))
         return print_json(path, e);
     if (n > 12 && !strcmp(path + n - 12, ".safetensors"))
         return print_safetensors(path, e);
+    if (tn_gguf_is(path) || (n > 5 && !strcmp(path + n - 5, ".gguf")))
+        return print_gguf(path, e) ? e->code : print_needs(o, e);
     if (print_safetensors(path, &inner) == TN_EFORMAT)
         return tn_fail(e, TN_EFORMAT,
-                       "%s: expected a folder, a .safetensors file, or --data FILE "
+                       "%s: expected a folder, a .safetensors file, a .gguf file, or --data FILE "
                        "--model FOLDER",
                        path);
     *e = inner;
@@ -270,9 +323,9 @@ static void print_path(const options *o, tn_error *e)
     const char *path = o->model;
     switch (tn_path_is(path, NULL, e)) {
     case TN_FOLDER: print_folder(o, e); break;
-    case TN_FILE: print_other(path, e); break;
+    case TN_FILE: print_other(o, e); break;
     default:
-        tn_fail(e, TN_EIO, "%s: %s; expected a folder, a .safetensors or a .json", path,
+        tn_fail(e, TN_EIO, "%s: %s; expected a folder, a .safetensors, a .gguf or a .json", path,
                 strerror(ENOENT));
     }
 }
@@ -290,9 +343,10 @@ int command_inspect(const options *o, tn_error *e)
     else if (o->data)
         print_data(&asked, e);
     else if (!path)
-        tn_fail(e, APP_USAGE,
-                "a path is missing; expected a folder, a .safetensors file, or --data FILE "
-                "--model FOLDER");
+        tn_fail(
+            e, APP_USAGE,
+            "a path is missing; expected a folder, a .safetensors or .gguf file, or --data FILE "
+            "--model FOLDER");
     else
         print_path(&asked, e);
     return 0;

@@ -88,7 +88,15 @@ static const use uses[] = {
     { "inspect o", "transformer.h.1.mlp.c_proj.weight" },
     { "inspect o/model.safetensors", "tensors" },
     { "inspect m/config.json", "n_embd" },
-    { "inspect m", "weights    random: no weight file" },
+    { "inspect m.gguf", "m.gguf: GGUF, 11 keys, 28 tensors, 28,544 numbers, 114 kB\n" },
+    { "inspect m.gguf", "  gpt2.attention.layer_norm_epsilon            1e-05\n" },
+    { "inspect m.gguf",
+      "  blk.0.attn_qkv.weight                                    F32   (96,32)" },
+    { "inspect m.gguf", "  LoRA r=8 on c_attn " },
+    { "inspect types.gguf", "  strings                                      array of 3\n" },
+    { "inspect types.gguf", "  yes                                          true\n" },
+    { "inspect types.gguf", " Q2_K  (1,256)  84 B\n" },
+    { "inspect types.gguf", "to train: types.gguf: tensor \"token_embd.weight\" is missing" },
     { "inspect --data r.jsonl --model o", "1 + 4 =" },
     { "inspect --data t.txt --tokenizer bytes --max-seq-length 8", "with     The quick" },
     { "generate --model o --prompt 'The quick' --max-tokens 5 --temp 0", "The quick" },
@@ -116,11 +124,17 @@ static const use uses[] = {
       "* chosen" },
 };
 
-/* Makes a model whose tokenizer has all printable characters, from a task. */
+/* Makes a model whose tokenizer has all printable characters, from a task. Puts two GGUF files beside
+   it. */
 static void make_model(const place *p)
 {
     ck_assert_int_eq(
         tenon(p, "train --model m --data task:arithmetic --tokenizer chars -o o --iters 3"), 0);
+    ck_assert_int_eq(shell(p,
+                           "cp '%s'/tests/golden/tiny_models/gpt2/model.gguf m.gguf && "
+                           "cp '%s'/tests/golden/gguf/types.gguf .",
+                           p->before, p->before),
+                     0);
 }
 
 START_TEST(does_what_it_is_for)
