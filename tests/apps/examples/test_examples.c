@@ -12,7 +12,7 @@ static const struct {
 } examples[] = {
     { "linear_regression", "line           2.0450 x -0.4553\nleast squares  2.0450 x -0.4553\n" },
     { "mlp", "256 of 256 right" },
-    { "own_optimizer", "slope 2.0" },
+    { "own_optimizer", "bias 0.50 1.00 1.50" },
     { "own_op", "soft_abs: 0 findings\nslope 1.99" },
     { "own_lora .", "resumed  step  400  loss 0.0067\nthe same bits" },
     { "own_gpt \"$R\"/LICENSE", "step 600  loss" },
