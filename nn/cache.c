@@ -42,6 +42,11 @@ void tn_cache_free(tn_cache *c)
     free(c);
 }
 
+tn_tensor *tn_cache_start(const tn_cache *cache)
+{
+    return cache ? cache->start : NULL;
+}
+
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache)
 {
     const bool given = !tn_tape_given(t, m && ids, __func__);
@@ -75,11 +80,13 @@ static void append(const tn_cache *c, tn_tensor *to, const tn_tensor *x, int64_t
 }
 
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
-                     tn_tensor *v, tn_cache *cache)
+                     tn_tensor *v, const tn_attention_form *asked, tn_cache *cache)
 {
     if (tn_tape_given(t, m && q && k && v, __func__))
         return NULL;
-    tn_attention_form form = { .heads = m->heads, .kv_heads = m->kv_heads };
+    tn_attention_form form = asked ? *asked : (tn_attention_form){ 0 };
+    form.heads = m->heads;
+    form.kv_heads = m->kv_heads;
     if (!cache)
         return tn_attention(t, q, k, v, form);
     int64_t queries = m->heads * m->head_size, keys = m->kv_heads * m->head_size;

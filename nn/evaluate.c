@@ -6,7 +6,7 @@
 #include "core/context.h"
 #include "core/kernels/kernels.h"
 #include "core/op.h"
-#include "nn/family.h"
+#include "nn/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, in
         tn_tensor *places = tn_tape_input(t, TN_I32, 1, &N);
         for (int64_t i = 0; i < N && places; i++)
             places->i[i] = s[from + i].place;
-        tn_tensor *z = tn_linear(t, tn_embed(t, h, places), m->head, NULL, TN_OUT_IN); // (N,V)
+        tn_tensor *z = tn_model_head(m, t, tn_embed(t, h, places)); // (N,V)
         if (z && tn_parallel_for(tn_tape_context(t), N, score,
                                  &(chunk){ tn_kernels_of(tn_tape_context(t)), z, s + from }))
             tn_refuse(t, &tn_op_cross_entropy, TN_ESTATE, TN_BUSY);

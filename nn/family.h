@@ -73,9 +73,19 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
 /* Attention of layer number `layer`: q (B,T,H D), k and v (B,T,G D) -> (B,T,H D), or one tensor
    q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and a
-   query sees all keys of its row. */
+   query sees all keys of its row. Of the form, window, scale and soft_cap are read; NULL: { 0 }. */
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
-                     tn_tensor *v, tn_cache *cache);
+                     tn_tensor *v, const tn_attention_form *form, tn_cache *cache);
+/* (B) i32 for tn_rope: how many positions each row has seen; it belongs to the cache. NULL without
+   a cache: whole sequences from position 0. */
+tn_tensor *tn_cache_start(const tn_cache *cache);
+/* Block number `layer` of a model: x (B,T,C) -> (B,T,C). */
+typedef tn_tensor *tn_model_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
+                                  tn_cache *cache);
+/* Runs all blocks in order. If m->recompute, the tape keeps only the sums between them (without a
+   cache). */
+tn_tensor *tn_run_blocks(const tn_model *m, tn_tape *t, tn_tensor *x, tn_cache *cache,
+                         tn_model_block *block);
 
 /* ---- for target ---- */
 

@@ -7,6 +7,7 @@
 #include "core/kernels/kernels.h"
 #include "core/op.h"
 #include "nn/cache.h"
+#include "nn/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -147,8 +148,8 @@ static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *la
     tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache); // (B,T,C)
     if (!h)
         return NULL;
-    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] });  // (B T,C)
-    return tn_linear(r->t, tn_embed(r->t, h, last), r->m->head, NULL, TN_OUT_IN); // (B,V)
+    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] }); // (B T,C)
+    return tn_model_head(r->m, r->t, tn_embed(r->t, h, last));                   // (B,V)
 }
 
 /* Runs all prompts at once. */

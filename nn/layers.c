@@ -13,11 +13,12 @@ static const char *path(char out[256], const char *name, const char *what)
 }
 
 /* Adds the vector "NAME.WHAT", all numbers `start`. NULL if the params hold an error. */
-static tn_param *add_vector(tn_params *p, const char *name, const char *what, int64_t n, int start)
+static tn_param *add_vector(tn_params *p, const char *name, const char *what, int64_t n,
+                            double start)
 {
     char full[256];
     tn_tensor *w = tn_params_add(p, path(full, name, what), 1, &n);
-    for (int64_t i = 0; start && w && w->x && !tn_params_has_source(p) && i < n; i++)
+    for (int64_t i = 0; start != 0 && w && w->x && !tn_params_has_source(p) && i < n; i++)
         w->x[i] = (tn_real)start;
     return w ? tn_params_find(p, full) : NULL;
 }
@@ -65,6 +66,15 @@ tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, d
     return (tn_norm_layer){ .w = w->w, .b = b->w, .eps = eps };
 }
 
+tn_norm_layer tn_rms_layer_new(tn_params *p, const char *name, int64_t width, double eps,
+                               double offset)
+{
+    tn_param *w = add_vector(p, name, "weight", width, 1 - offset);
+    if (!w)
+        return (tn_norm_layer){ 0 };
+    return (tn_norm_layer){ .w = w->w, .eps = eps, .offset = offset, .rms = true };
+}
+
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width, double std)
 {
     tn_param *w = add_matrix(p, name, rows, width);
@@ -86,5 +96,6 @@ tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t, tn_tensor *x)
 {
     if (tn_tape_given(t, l, __func__))
         return NULL;
-    return tn_layer_norm(t, x, l->w, l->b, l->eps);
+    return l->rms ? tn_rms_norm(t, x, l->w, l->eps, l->offset)
+                  : tn_layer_norm(t, x, l->w, l->b, l->eps);
 }

@@ -218,12 +218,53 @@ static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
     return a;
 }
 
+tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h)
+{
+    tn_tensor *z = tn_linear(t, h, m->head, NULL, TN_OUT_IN); // (...,V)
+    return m->logit_cap > 0 ? tn_soft_cap(t, z, m->logit_cap) : z;
+}
+
+typedef struct place { /* of a block */
+    const tn_model *m;
+    int64_t layer;
+    tn_model_block *block;
+} place;
+
+static tn_tensor *run_place(tn_tape *t, void *arg, tn_tensor *x)
+{
+    const place *p = arg;
+    return p->block(p->m, t, p->layer, x, NULL);
+}
+
+/* The block, but the tape keeps nothing between x and the result. */
+static tn_tensor *recompute(tn_tape *t, place at, tn_tensor *x)
+{
+    place *p = tn_keep(t, sizeof *p); /* until backward */
+    if (!p)
+        return NULL;
+    *p = at;
+    return tn_recompute(t, run_place, p, x);
+}
+
+tn_tensor *tn_run_blocks(const tn_model *m, tn_tape *t, tn_tensor *x, tn_cache *cache,
+                         tn_model_block *block)
+{
+    if (tn_tape_given(t, m && x && block, __func__))
+        return NULL;
+    for (int64_t i = 0; i < m->layers; i++)
+        x = m->recompute && !cache ? recompute(t, (place){ m, i, block }, x)
+                                   : block(m, t, i, x, cache);
+    return x;
+}
+
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens)
 {
     if (tn_tape_given(t, m && b && b->ids && b->labels, __func__))
         return NULL;
     tn_tensor *ids = input(t, b, b->ids), *labels = input(t, b, b->labels); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                      // (B,T,C)
+    if (m->logit_cap > 0)
+        return tn_cross_entropy(t, tn_model_head(m, t, h), labels, tokens);
     return tn_linear_xent(t, h, m->head, labels, tokens);
 }
 
@@ -237,8 +278,10 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
     for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
-    const double numbers = tokens * (double)(m->family->activations(m) + ranks) +
-                           (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
+    const double numbers =
+        tokens * (double)(m->family->activations(m) + ranks) +
+        (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0) +
+        (training && m->logit_cap > 0 ? 2 * tokens * (double)m->vocab : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }
 
@@ -247,5 +290,5 @@ tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)
     if (tn_tape_given(t, m && ids, __func__))
         return NULL;
     tn_tensor *h = m->family->hidden(m, t, ids, NULL); // (B,T,C)
-    return tn_linear(t, h, m->head, NULL, TN_OUT_IN);  // (B,T,V)
+    return tn_model_head(m, t, h);                     // (B,T,V)
 }

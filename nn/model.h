@@ -29,6 +29,9 @@ bool tn_params_has_source(const tn_params *p); /* weights that are added have th
    no zeros. Returns 0 or TN_ENOMEM. */
 int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 
+/* Logits (...,V) of hidden states (...,C). */
+tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h);
+
 /* Refuses the model of a sketch, which has no numbers. */
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
 /* Describes the params by the model's config. Call it again when the config changes. */

@@ -114,7 +114,8 @@ typedef struct tn_linear_layer {
 } tn_linear_layer;
 
 /* clang-format off */
-typedef struct tn_norm_layer { tn_tensor *w, *b; double eps; } tn_norm_layer; /* w, b (C) */
+/* w, b (C), b may be NULL; rms: tn_rms_norm with this offset, else tn_layer_norm */
+typedef struct tn_norm_layer { tn_tensor *w, *b; double eps, offset; bool rms; } tn_norm_layer;
 /* clang-format on */
 
 /* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros),
@@ -126,6 +127,9 @@ tn_linear_layer tn_linear_layer_new(tn_params *p, const char *name, int64_t in, 
                                     tn_layout l, bool bias, double std);
 /* Adds "NAME.weight" (width), ones, and "NAME.bias" (width), zeros. */
 tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, double eps);
+/* Adds "NAME.weight" (width) of a tn_rms_norm: 1 - offset, so that the factor is 1. */
+tn_norm_layer tn_rms_layer_new(tn_params *p, const char *name, int64_t width, double eps,
+                               double offset);
 /* Adds "NAME.weight" (rows,width), drawn from N(0, std^2) (std 0: zeros; -1: N(0, 1), as in
    torch.nn.Embedding). NULL: see tn_params_error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
@@ -148,10 +152,11 @@ typedef struct tn_model {
     tn_tensor *head; /* (V,C); if tied, it is the embedding itself */
     bool tied;
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
-    double dropout; /* probability, after embedding, attention and MLP; 0 when opened */
-    bool recompute; /* training keeps only the sums between blocks: less memory, more time */
-    int32_t end;    /* the first of ends; -1: none */
-    int32_t *ends;  /* every eos_token_id of config.json and generation_config.json */
+    double logit_cap; /* logits become cap tanh(logit / cap), as in Gemma 2; 0: they stay */
+    double dropout;   /* probability, after embedding, attention and MLP; 0 when opened */
+    bool recompute;   /* training keeps only the sums between blocks: less memory, more time */
+    int32_t end;      /* the first of ends; -1: none */
+    int32_t *ends;    /* every eos_token_id of config.json and generation_config.json */
     int64_t end_count;
     void *impl;                   /* the family's struct of layers */
     tn_adapter *adapters;         /* all of them; NULL: none */

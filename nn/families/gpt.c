@@ -58,7 +58,7 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     const block *b = &((const gpt *)m->impl)->blocks[layer];
     tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x); // (B,T,C)
     h = tn_linear_layer_run(&b->c_attn, t, h);        // (B,T,3C), q|k|v
-    h = tn_attend(m, t, layer, h, h, h, cache);       // (B,T,C)
+    h = tn_attend(m, t, layer, h, h, h, NULL, cache); // (B,T,C)
     h = tn_linear_layer_run(&b->attn_proj, t, h);     // (B,T,C)
     return dropout(m, t, h, b->attn_proj.name);
 }
@@ -73,27 +73,11 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     return dropout(m, t, h, b->mlp_proj.name);
 }
 
-typedef struct place { /* of a block */
-    const tn_model *m;
-    int64_t layer;
-    tn_cache *cache;
-} place;
-
-static tn_tensor *run_block(tn_tape *t, void *arg, tn_tensor *x)
+static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
+                            tn_cache *cache)
 {
-    const place *p = arg;
-    x = tn_add(t, x, attention(p->m, t, p->layer, x, p->cache));
-    return tn_add(t, x, mlp(p->m, t, p->layer, x));
-}
-
-/* The same, but the tape keeps nothing between x and the result. */
-static tn_tensor *recompute_block(tn_tape *t, place at, tn_tensor *x)
-{
-    place *p = tn_keep(t, sizeof *p); /* until backward */
-    if (!p)
-        return NULL;
-    *p = at;
-    return tn_recompute(t, run_block, p, x);
+    x = tn_add(t, x, attention(m, t, layer, x, cache));
+    return tn_add(t, x, mlp(m, t, layer, x));
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
@@ -102,10 +86,7 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
     tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
     x = dropout(m, t, x, "embedding"); // (B,T,C)
-    for (int64_t i = 0; i < m->layers; i++) {
-        place at = { .m = m, .layer = i, .cache = cache };
-        x = m->recompute && !cache ? recompute_block(t, at, x) : run_block(t, &at, x);
-    }
+    x = tn_run_blocks(m, t, x, cache, run_block);
     return tn_norm_layer_run(&g->ln_f, t, x);
 }
 

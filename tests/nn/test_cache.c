@@ -46,7 +46,7 @@ START_TEST(parts_see_what_the_whole_sees)
     tn_cache *cache = tn_cache_new(&model, B, T);
     tn_real whole[B * T * H * D];
     tn_tape_eval(t);
-    tn_tensor *y = tn_attend(&model, t, 0, x[0], k, v, NULL);
+    tn_tensor *y = tn_attend(&model, t, 0, x[0], k, v, NULL, NULL);
     ck_assert_msg(y != NULL, "%s", tn_tape_error(t));
     memcpy(whole, y->x, sizeof whole);
     for (int64_t from = 0, i = 0; from < T; from += part_of[i++]) {
@@ -55,7 +55,7 @@ START_TEST(parts_see_what_the_whole_sees)
         for (int b = 0; b < B; b++)
             cache->start->i[b] = (int32_t)from;
         y = tn_attend(&model, t, 0, q, fused ? q : part(t, x[1], from, n),
-                      fused ? q : part(t, x[2], from, n), cache);
+                      fused ? q : part(t, x[2], from, n), NULL, cache);
         ck_assert_msg(y != NULL, "%s", tn_tape_error(t));
         for (int64_t b = 0; b < B; b++)
             for (int64_t j = 0; j < n * H * D; j++)

@@ -1,6 +1,7 @@
 /* test_gpt.c - GPT-2: logits, losses and gradients are those of Transformers and PEFT in double. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
+#include "tests/support/golden_model.h"
 #include "tests/support/tests.h"
 
 #include <math.h>
@@ -10,70 +11,16 @@
 
 static const double TOLERANCE = sizeof(tn_real) == sizeof(double) ? 1e-10 : 1e-4;
 
-typedef struct fixture {
-    tn_context *c;
-    tn_tape *t;
-    tn_model *m;
-    tn_safetensors *expected;
-    const tn_json *numbers;
-    int32_t ids[24], targets[24];
-    tn_batch batch;
-    tn_error e;
-} fixture;
+typedef golden_model fixture;
 
 static void open_fixture(fixture *f)
 {
-    memset(f, 0, sizeof *f);
-    f->c = tn_context_new(&(tn_options){ .threads = 2, .seed = 1 });
-    f->t = tn_tape_new(f->c);
-    f->m = tn_model_open(f->c, GOLDEN "tiny_models/gpt2", &f->e);
-    f->expected = tn_safetensors_open(GOLDEN "tiny_models/gpt2/expected.safetensors", &f->e);
-    f->numbers = tn_json_read(GOLDEN "tiny_models/gpt2/expected.json", &f->e);
-    must(&f->e);
-    tn_entry_int(f->expected, tn_safetensors_find(f->expected, "input_ids"), f->ids, &f->e);
-    must(&f->e);
-    for (int i = 0; i < 24; i++)
-        f->targets[i] = i < 23 ? f->ids[i + 1] : -1;
-    f->batch =
-        (tn_batch){ .rows = 1, .width = 24, .ids = f->ids, .labels = f->targets, .tokens = 23 };
+    golden_open(f, "gpt2", TOLERANCE);
 }
 
 static void close_fixture(fixture *f)
 {
-    tn_json_free(f->numbers);
-    tn_safetensors_close(f->expected);
-    tn_model_free(f->m);
-    tn_tape_free(f->t);
-    tn_context_free(f->c);
-}
-
-static void check_values(const fixture *f, const tn_real *x, int64_t count, const char *name)
-{
-    int64_t n;
-    double *expected = read_doubles(f->expected, name, &n);
-    ck_assert_int_eq(n, count);
-    double d = difference(x, expected, n);
-    ck_assert_msg(d < TOLERANCE, "%s differs by %g", name, d);
-    free(expected);
-}
-
-static void check_logits(fixture *f, const char *name)
-{
-    tn_tensor *ids = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, 24 });
-    memcpy(ids->i, f->ids, sizeof f->ids);
-    tn_tensor *z = tn_model_logits(f->m, f->t, ids);
-    ck_assert_msg(z != NULL, "%s", tn_tape_error(f->t));
-    check_values(f, z->x, tn_tensor_count(z), name);
-    tn_tape_reset(f->t);
-}
-
-static void check_loss(fixture *f, const char *name)
-{
-    double expected = 0;
-    tn_json_get_real(f->numbers, name, &expected, &f->e);
-    tn_tensor *loss = tn_model_loss(f->m, f->t, &f->batch, 0);
-    ck_assert_msg(loss && !tn_backward(f->t, loss), "%s", tn_tape_error(f->t));
-    ck_assert_double_eq_tol((double)loss->x[0], expected, TOLERANCE * expected);
+    golden_close(f);
 }
 
 START_TEST(base_model_is_that_of_transformers)
@@ -81,21 +28,9 @@ START_TEST(base_model_is_that_of_transformers)
     fixture f;
     open_fixture(&f);
     ck_assert_int_eq(tn_params_size(f.m->params), 28544);
-    check_logits(&f, "logits.base");
-    check_loss(&f, "loss_base");
-    const tn_json *norms = tn_json_find(f.numbers, "grad_l2_norm_full_finetune");
-    ck_assert_int_eq(norms->count, tn_params_count(f.m->params));
-    for (const tn_json *v = norms->child; v; v = v->next) {
-        char name[128];
-        double sum = 0, expected;
-        snprintf(name, sizeof name, "transformer.%s", v->key);
-        const tn_tensor *w = tn_params_find(f.m->params, name)->w;
-        ck_assert(w->has_grad && tn_json_real(v, &expected));
-        for (int64_t i = 0; i < tn_tensor_count(w); i++)
-            sum += (double)w->g[i] * (double)w->g[i];
-        ck_assert_msg(fabs(sqrt(sum) - expected) < TOLERANCE * expected,
-                      "gradient of %s: %g, expected %g", name, sqrt(sum), expected);
-    }
+    golden_logits(&f, "logits.base");
+    golden_loss(&f, "loss_base");
+    golden_norms(&f, "transformer.");
     close_fixture(&f);
 }
 END_TEST
@@ -104,23 +39,7 @@ START_TEST(adapted_model_is_that_of_peft)
 {
     fixture f;
     open_fixture(&f);
-    tn_adapter_open(f.m, GOLDEN "tiny_models/gpt2", &f.e);
-    must(&f.e);
-    check_logits(&f, "logits.lora");
-    check_loss(&f, "loss_lora");
-    int64_t factors = 0;
-    for (int64_t i = 0; i < tn_params_count(f.m->params); i++) {
-        const tn_param *p = tn_params_at(f.m->params, i);
-        char name[160];
-        snprintf(name, sizeof name, "grad.base_model.model.%s", p->name);
-        ck_assert_int_eq(p->w->wants_grad, p->lora_scale != 0);
-        if (!p->w->wants_grad)
-            continue;
-        ck_assert_double_eq(p->lora_scale, 2);
-        check_values(&f, p->w->g, tn_tensor_count(p->w), name);
-        factors++;
-    }
-    ck_assert_int_eq(factors, 8);
+    golden_adapter(&f, 8);
     close_fixture(&f);
 }
 END_TEST

@@ -1,0 +1,264 @@
+/* llama.c - Llama (Touvron et al., 2023), Mistral, Qwen 2 and 3, Gemma 1 to 3.
+
+       h = s E[ids]                                       (B,T,C); s = 1, or sqrt(C) in Gemma
+       a = norm(h)                                        RMSNorm: x / rms(x) w, or (1 + w) in Gemma
+       h = h + o(attention(rope(q(a)), rope(k(a)), v(a)))     L blocks of these four lines
+       a = norm(h)
+       h = h + down(f(gate(a)) up(a))                     f: silu, or gelu in Gemma
+       logits = norm(h) head^T                            (B,T,V); head is E when tied
+
+   The heads of a group share one head of k and v. Qwen 2 has biases in q, k and v. Qwen 3 and Gemma
+   3 normalise each head of q and k before rope. Gemma 2 and 3 also normalise what a block adds to
+   h. In some families some blocks see only a window of positions. llama_config.c has the table of
+   these differences. Weights have the names and layouts of Hugging Face's files. */
+#include "nn/families/llama.h"
+#include "core/op.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- rope ---- */
+
+/* The frequency that a model for longer contexts has in the place of f. Llama 3.1: a turn that is
+   short beside the original context stays, a long one is stretched, and between them lies a blend. */
+static double scaled(void *arg, double f)
+{
+    const tn_llama_rope *r = arg;
+    const double turn = 2 * 3.14159265358979323846 / f; /* in positions */
+    if (r->scaling == TN_ROPE_LINEAR)
+        return f / r->factor;
+    if (turn < r->original / r->high)
+        return f;
+    if (turn > r->original / r->low)
+        return f / r->factor;
+    const double s = (r->original / turn - r->low) / (r->high - r->low);
+    return (1 - s) * f / r->factor + s * f;
+}
+
+/* Makes the tables long enough for the positions of the batch. They grow by doubling. */
+static bool make_tables(const tn_model *m, const tn_tensor *places)
+{
+    tn_llama *g = m->impl;
+    int64_t most = 0, room = 256;
+    for (int64_t i = 0; i < tn_tensor_count(places); i++)
+        most = places->i[i] > most ? places->i[i] : most;
+    while (room <= most)
+        room *= 2;
+    room = room < m->positions ? room : m->positions;
+    for (int i = 0; i < 2; i++) {
+        tn_llama_rope *r = &g->rope[i];
+        const bool needed = i == 0 || (g->window && r->theta > 0);
+        if (!needed || (r->table && r->table->dim[0] > most))
+            continue;
+        tn_tensor_free(r->table);
+        r->table = tn_rope_table(room, m->head_size,
+                                 &(tn_rope_options){ .theta = r->theta,
+                                                     .frequency = r->scaling ? scaled : NULL,
+                                                     .arg = r });
+        if (!r->table)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the forward pass ---- */
+
+static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
+{
+    return m->dropout > 0 ? tn_dropout(t, x, m->dropout, tn_stream(name)) : x;
+}
+
+/* Normalises each head of x (B,T,heads D). */
+static tn_tensor *norm_heads(const tn_norm_layer *n, tn_tape *t, tn_tensor *x, int64_t heads,
+                             int64_t size)
+{
+    if (!n->w || !x)
+        return x;
+    const int64_t split[] = { x->dim[0], x->dim[1], heads, size };
+    const int64_t whole[] = { x->dim[0], x->dim[1], heads * size };
+    x = tn_norm_layer_run(n, t, tn_reshape(t, x, 4, split));
+    return tn_reshape(t, x, 3, whole);
+}
+
+static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
+                            tn_cache *cache)
+{
+    const tn_llama *g = m->impl;
+    const tn_llama_block *b = &g->blocks[layer];
+    const tn_llama_rope *r = &g->rope[b->local && g->rope[1].theta > 0];
+    tn_tensor *start = tn_cache_start(cache);
+    tn_tensor *h = tn_norm_layer_run(&b->before_attention, t, x); // (B,T,C)
+    tn_tensor *q = tn_linear_layer_run(&b->q, t, h);              // (B,T,H D)
+    tn_tensor *k = tn_linear_layer_run(&b->k, t, h);              // (B,T,G D)
+    tn_tensor *v = tn_linear_layer_run(&b->v, t, h);              // (B,T,G D)
+    q = tn_rope(t, norm_heads(&b->q_norm, t, q, m->heads, m->head_size), r->table, start, m->heads);
+    k = tn_rope(t, norm_heads(&b->k_norm, t, k, m->kv_heads, m->head_size), r->table, start,
+                m->kv_heads);
+    const tn_attention_form form = { .window = b->local ? g->window : 0,
+                                     .scale = g->query_scale,
+                                     .soft_cap = g->soft_cap };
+    h = tn_attend(m, t, layer, q, k, v, &form, cache); // (B,T,H D)
+    h = tn_linear_layer_run(&b->o, t, h);              // (B,T,C)
+    if (b->after_attention.w)
+        h = tn_norm_layer_run(&b->after_attention, t, h);
+    return dropout(m, t, h, b->o.name);
+}
+
+static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x)
+{
+    const tn_llama *g = m->impl;
+    const tn_llama_block *b = &g->blocks[layer];
+    tn_tensor *h = tn_norm_layer_run(&b->before_mlp, t, x); // (B,T,C)
+    tn_tensor *gate = tn_linear_layer_run(&b->gate, t, h);  // (B,T,F)
+    tn_tensor *up = tn_linear_layer_run(&b->up, t, h);      // (B,T,F)
+    h = g->run_activation ? tn_mul(t, g->run_activation(t, gate), up) : tn_swiglu(t, gate, up);
+    h = tn_linear_layer_run(&b->down, t, h); // (B,T,C)
+    if (b->after_mlp.w)
+        h = tn_norm_layer_run(&b->after_mlp, t, h);
+    return dropout(m, t, h, b->down.name);
+}
+
+static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
+                            tn_cache *cache)
+{
+    x = tn_add(t, x, attention(m, t, layer, x, cache));
+    return tn_add(t, x, mlp(m, t, layer, x));
+}
+
+static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
+{
+    const tn_llama *g = m->impl;
+    const tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
+    if (places && !make_tables(m, places)) {
+        tn_refuse(t, &tn_op_rope, TN_ENOMEM, "out of memory for the table of positions");
+        return NULL;
+    }
+    tn_tensor *x = tn_embed(t, g->embedding, ids); // (B,T,C)
+    if (g->kind->gemma)
+        x = tn_scale(t, x, sqrt((double)m->width));
+    x = dropout(m, t, x, "embedding");
+    x = tn_run_blocks(m, t, x, cache, run_block);
+    return tn_norm_layer_run(&g->norm, t, x);
+}
+
+/* A block leaves two norms, q, k, v, attention, o, a sum, gate, up, their product, down and a sum,
+   and what its family adds. Around the blocks are the embedding and the last norm. */
+static int64_t activations(const tn_model *m)
+{
+    const tn_llama *g = m->impl;
+    const int64_t C = m->width, F = g->inner, dropped = m->dropout > 0, gemma = g->kind->gemma;
+    const int64_t q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
+    const int64_t norms = 2 + 2 * g->kind->four_norms;
+    const int64_t each = (norms + 4 + 2 * dropped) * C + 2 * q + 2 * k +
+                         (g->kind->qk_norm ? q + k : 0) + (3 + (g->run_activation != NULL)) * F;
+    return (2 + gemma + dropped) * C + (m->recompute ? m->layers * C + each : m->layers * each);
+}
+
+/* ---- making one ---- */
+
+static const char *path(char out[64], int64_t layer, const char *name)
+{
+    snprintf(out, 64, "model.layers.%lld.%s", (long long)layer, name);
+    return out;
+}
+
+static tn_norm_layer add_norm(const tn_model *m, const tn_llama *g, const char *name, int64_t width)
+{
+    return tn_rms_layer_new(m->params, name, width, g->eps, g->kind->gemma ? 1 : 0);
+}
+
+static void add_attention(const tn_model *m, tn_llama *g, int64_t i, double std)
+{
+    tn_params *p = m->params;
+    const int64_t C = m->width, q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
+    const bool qkv = g->qkv_bias;
+    tn_llama_block *b = &g->blocks[i];
+    char s[64];
+    b->q = tn_linear_layer_new(p, path(s, i, "self_attn.q_proj"), C, q, TN_OUT_IN, qkv, std);
+    b->k = tn_linear_layer_new(p, path(s, i, "self_attn.k_proj"), C, k, TN_OUT_IN, qkv, std);
+    b->v = tn_linear_layer_new(p, path(s, i, "self_attn.v_proj"), C, k, TN_OUT_IN, qkv, std);
+    b->o = tn_linear_layer_new(p, path(s, i, "self_attn.o_proj"), q, C, TN_OUT_IN, g->o_bias, std);
+    if (g->kind->qk_norm) {
+        b->q_norm = add_norm(m, g, path(s, i, "self_attn.q_norm"), m->head_size);
+        b->k_norm = add_norm(m, g, path(s, i, "self_attn.k_norm"), m->head_size);
+    }
+}
+
+/* The norm of this name is before the MLP, or after attention if there are four. */
+static const char after_attention[] = "post_attention_layernorm";
+
+static void add_block(const tn_model *m, tn_llama *g, int64_t i, double std)
+{
+    tn_params *p = m->params;
+    const int64_t C = m->width, F = g->inner;
+    const bool four = g->kind->four_norms, bias = g->mlp_bias;
+    tn_llama_block *b = &g->blocks[i];
+    char s[64];
+    b->before_attention = add_norm(m, g, path(s, i, "input_layernorm"), C);
+    add_attention(m, g, i, std);
+    if (four)
+        b->after_attention = add_norm(m, g, path(s, i, after_attention), C);
+    b->before_mlp =
+        add_norm(m, g, path(s, i, four ? "pre_feedforward_layernorm" : after_attention), C);
+    b->gate = tn_linear_layer_new(p, path(s, i, "mlp.gate_proj"), C, F, TN_OUT_IN, bias, std);
+    b->up = tn_linear_layer_new(p, path(s, i, "mlp.up_proj"), C, F, TN_OUT_IN, bias, std);
+    b->down = tn_linear_layer_new(p, path(s, i, "mlp.down_proj"), F, C, TN_OUT_IN, bias, std);
+    if (four)
+        b->after_mlp = add_norm(m, g, path(s, i, "post_feedforward_layernorm"), C);
+}
+
+static int build(tn_model *m, const tn_json *config, tn_error *e)
+{
+    tn_llama *g = m->impl = calloc(1, sizeof *g);
+    if (!g)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    if (tn_llama_read(m, g, config, e))
+        return e->code;
+    g->embedding = tn_embedding_new(m->params, "model.embed_tokens", m->vocab, m->width, g->std);
+    for (int64_t i = 0; i < m->layers; i++)
+        add_block(m, g, i, g->std);
+    g->norm = add_norm(m, g, "model.norm", m->width);
+    m->head =
+        m->tied ? g->embedding : tn_embedding_new(m->params, "lm_head", m->vocab, m->width, g->std);
+    return 0;
+}
+
+static void free_llama(void *impl)
+{
+    tn_llama *g = impl;
+    if (!g)
+        return;
+    for (int i = 0; i < 2; i++)
+        tn_tensor_free(g->rope[i].table);
+    free(g->blocks);
+    free(g);
+}
+
+/* ---- the functions that the rest of nn/ calls ---- */
+
+static int target(const tn_model *m, int64_t i, tn_target *out)
+{
+    if (i < 0 || i >= 7 * m->layers)
+        return 0;
+    tn_llama_block *b = &((const tn_llama *)m->impl)->blocks[i / 7];
+    tn_linear_layer *layers[] = { &b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down };
+    *out = tn_target_layer(layers[i % 7]);
+    return 1;
+}
+
+/* clang-format off */
+#define LLAMA(name, model_type) \
+    const tn_family tn_family_##name = { \
+        .type = model_type, .lora_targets = "q_proj,v_proj", .embedding = "model.embed_tokens.weight", \
+        .build = build, .hidden = hidden, .activations = activations, .config = tn_llama_write, \
+        .free = free_llama, .target = target };
+/* clang-format on */
+LLAMA(llama, "llama")
+LLAMA(mistral, "mistral")
+LLAMA(qwen2, "qwen2")
+LLAMA(qwen3, "qwen3")
+LLAMA(gemma, "gemma")
+LLAMA(gemma2, "gemma2")
+LLAMA(gemma3, "gemma3_text")

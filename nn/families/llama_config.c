@@ -1,0 +1,371 @@
+/* llama_config.c - reads and writes config.json of the models that llama.c computes.
+   `kinds` has a row for each model_type. */
+#include "nn/families/llama.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* kv_heads 0: as many as heads. head_size 0: width / heads. */
+/* clang-format off */
+static const tn_llama_kind kinds[] = {
+    { .type = "llama", .class = "LlamaForCausalLM", .vocab = 32000, .width = 4096, .inner = 11008, .layers = 32, .heads = 32,
+      .positions = 2048, .eps = 1e-6, .first = 1, .end = 2 },
+    { .type = "mistral", .class = "MistralForCausalLM", .vocab = 32000, .width = 4096, .inner = 14336, .layers = 32, .heads = 32,
+      .kv_heads = 8, .positions = 131072, .eps = 1e-6, .first = 1, .end = 2, .windows = TN_WINDOW_ALL, .window = 4096 },
+    { .type = "qwen2", .class = "Qwen2ForCausalLM", .vocab = 151936, .width = 4096, .inner = 22016, .layers = 32, .heads = 32,
+      .kv_heads = 32, .positions = 32768, .eps = 1e-6, .first = -1, .end = -1, .qkv_bias = true,
+      .windows = TN_WINDOW_UPPER, .window = 4096 },
+    { .type = "qwen3", .class = "Qwen3ForCausalLM", .vocab = 151936, .width = 4096, .inner = 22016, .layers = 32, .heads = 32,
+      .kv_heads = 32, .head_size = 128, .positions = 32768, .eps = 1e-6, .first = -1, .end = -1, .qk_norm = true,
+      .windows = TN_WINDOW_UPPER, .window = 4096 },
+    { .type = "gemma", .class = "GemmaForCausalLM", .vocab = 256000, .width = 3072, .inner = 24576, .layers = 28, .heads = 16,
+      .kv_heads = 16, .head_size = 256, .positions = 8192, .eps = 1e-6, .first = 2, .end = 1, .tied = true, .gemma = true },
+    { .type = "gemma2", .class = "Gemma2ForCausalLM", .vocab = 256000, .width = 2304, .inner = 9216, .layers = 26, .heads = 8,
+      .kv_heads = 4, .head_size = 256, .positions = 8192, .eps = 1e-6, .first = 2, .end = 1, .tied = true, .gemma = true,
+      .four_norms = true, .windows = TN_WINDOW_EVEN, .window = 4096 },
+    { .type = "gemma3_text", .class = "Gemma3ForCausalLM", .vocab = 262208, .width = 2304, .inner = 9216, .layers = 26,
+      .heads = 8, .kv_heads = 4, .head_size = 256, .positions = 131072, .eps = 1e-6, .first = 2, .end = 1, .tied = true,
+      .gemma = true, .four_norms = true, .qk_norm = true, .windows = TN_WINDOW_MOST, .window = 4096 },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+/* clang-format on */
+
+static const tn_llama_kind *find_kind(const char *type)
+{
+    for (int i = 0; i < KINDS; i++)
+        if (!strcmp(type, kinds[i].type))
+            return &kinds[i];
+    return NULL;
+}
+
+static bool is_there(const tn_json *config, const char *key)
+{
+    const tn_json *v = tn_json_find(config, key);
+    return v && v->kind != TN_NULL;
+}
+
+/* A number above 0, or `otherwise` if the key is absent or null. */
+static double read_positive(const tn_json *config, const char *key, double otherwise, tn_error *e)
+{
+    double x = otherwise;
+    tn_json_get_real(config, key, &x, e);
+    if (!e->code && is_there(config, key) && !(x > 0))
+        tn_json_refuse(tn_json_find(config, key), "a number above 0", e);
+    return x;
+}
+
+/* ---- the activation ---- */
+
+/* The names of Transformers. NULL: tn_swiglu does it. */
+static const struct {
+    const char *name;
+    tn_tensor *(*run)(tn_tape *t, tn_tensor *a);
+} activations[] = {
+    { "silu", NULL },        { "swish", NULL },       { "gelu_pytorch_tanh", tn_gelu },
+    { "gelu_new", tn_gelu }, { "gelu", tn_gelu_erf }, { "relu", tn_relu },
+};
+enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+
+/* Gemma computes the tanh form of gelu, also where an old config has "gelu". */
+static void read_activation(tn_llama *g, const tn_json *config, tn_error *e)
+{
+    const bool gemma = g->kind->gemma;
+    const char *key =
+        gemma && is_there(config, "hidden_activation") ? "hidden_activation" : "hidden_act";
+    const char *name = gemma ? "gelu_pytorch_tanh" : "silu";
+    char expected[128] = "one of";
+    tn_json_get_string(config, key, &name, e);
+    if (gemma && !strcmp(key, "hidden_act") && !strcmp(name, "gelu"))
+        name = "gelu_pytorch_tanh";
+    for (int i = 0; i < ACTIVATIONS; i++) {
+        const size_t n = strlen(expected);
+        snprintf(expected + n, sizeof expected - n, " %s", activations[i].name);
+        if (strcmp(name, activations[i].name))
+            continue;
+        g->activation = activations[i].name;
+        g->run_activation = activations[i].run;
+        return;
+    }
+    tn_json_refuse(tn_json_find(config, key), expected, e);
+}
+
+/* ---- rope ---- */
+
+static void read_scaling(tn_llama_rope *r, const tn_json *scaling, tn_error *e)
+{
+    const char *type = "default";
+    const char *key = is_there(scaling, "rope_type") ? "rope_type" : "type";
+    tn_json_get_string(scaling, key, &type, e);
+    if (!strcmp(type, "linear"))
+        r->scaling = TN_ROPE_LINEAR;
+    else if (!strcmp(type, "llama3"))
+        r->scaling = TN_ROPE_LLAMA3;
+    else if (strcmp(type, "default"))
+        tn_json_refuse(tn_json_find(scaling, key), "default, linear or llama3", e);
+    if (!r->scaling)
+        return;
+    r->factor = read_positive(scaling, "factor", 0, e);
+    if (!e->code && !(r->factor > 0))
+        tn_json_refuse(scaling, "a factor in it", e);
+    if (r->scaling != TN_ROPE_LLAMA3)
+        return;
+    r->low = read_positive(scaling, "low_freq_factor", 0, e);
+    r->high = read_positive(scaling, "high_freq_factor", 0, e);
+    r->original = read_positive(scaling, "original_max_position_embeddings", 0, e);
+    if (!e->code && !(r->low > 0 && r->high > r->low && r->original > 0))
+        tn_json_refuse(scaling,
+                       "low_freq_factor, a greater high_freq_factor and "
+                       "original_max_position_embeddings in it",
+                       e);
+}
+
+/* rope_parameters: newer files have theta and scaling there. */
+static void read_parameters(tn_llama_rope *r, const tn_json *parameters, tn_error *e)
+{
+    r->theta = read_positive(parameters, "rope_theta", r->theta, e);
+    read_scaling(r, parameters, e);
+}
+
+/* Blocks with a window have their own angles in Gemma 3, without scaling. */
+static void read_rope(tn_llama *g, const tn_json *config, tn_error *e)
+{
+    const tn_json *parameters = tn_json_find(config, "rope_parameters");
+    const tn_json *full = tn_json_find(parameters, "full_attention");
+    const tn_json *scaling = tn_json_find(config, "rope_scaling");
+    const bool two = g->kind->windows == TN_WINDOW_MOST;
+    tn_llama_rope *all = &g->rope[0], *local = &g->rope[1];
+    all->theta = read_positive(config, "rope_theta", 0, e);
+    local->theta = two ? read_positive(config, "rope_local_base_freq", 10000, e) : 0;
+    if (parameters && parameters->kind == TN_OBJECT) {
+        read_parameters(all, full ? full : parameters, e);
+        if (two && full)
+            read_parameters(local, tn_json_find(parameters, "sliding_attention"), e);
+    } else if (scaling && scaling->kind == TN_OBJECT) {
+        read_scaling(all, scaling, e);
+    } else if (scaling && scaling->kind != TN_NULL) {
+        tn_json_refuse(scaling, "an object", e);
+    }
+    if (!e->code && !(all->theta > 0))
+        tn_json_refuse(config, "rope_theta, or rope_parameters with it", e);
+    const char *partial = "partial_rotary_factor";
+    const double share =
+        read_positive(config, partial, read_positive(parameters, partial, 1, e), e);
+    if (!e->code && share != 1)
+        tn_json_refuse(tn_json_find(is_there(config, partial) ? config : parameters, partial),
+                       "1: a head turns as a whole", e);
+}
+
+/* ---- windows ---- */
+
+/* Block i has a window by the rule of its kind. */
+static bool is_local(const tn_llama *g, int64_t i, int64_t upper, int64_t pattern)
+{
+    switch (g->kind->windows) {
+    case TN_WINDOW_NONE: return false;
+    case TN_WINDOW_ALL: return g->window > 0;
+    case TN_WINDOW_UPPER: return g->window > 0 && i >= upper;
+    case TN_WINDOW_EVEN: return i % 2 == 0;
+    case TN_WINDOW_MOST: return (i + 1) % pattern != 0;
+    }
+    return false;
+}
+
+/* layer_types names the attention of every block. */
+static void read_layer_types(const tn_model *m, tn_llama *g, const tn_json *types, tn_error *e)
+{
+    char expected[80];
+    snprintf(expected, sizeof expected, "an array of %lld strings", (long long)m->layers);
+    if (types->kind != TN_ARRAY || types->count != m->layers) {
+        tn_json_refuse(types, expected, e);
+        return;
+    }
+    int64_t i = 0;
+    for (const tn_json *v = types->child; v && !e->code; v = v->next, i++) {
+        const bool local = v->kind == TN_STRING && !strcmp(v->text, "sliding_attention");
+        if (!local && (v->kind != TN_STRING || strcmp(v->text, "full_attention")))
+            tn_json_refuse(v, "full_attention or sliding_attention", e);
+        else if (local && !g->window)
+            tn_json_refuse(v, "full_attention, as there is no sliding_window", e);
+        g->blocks[i].local = local;
+    }
+}
+
+static void read_windows(const tn_model *m, tn_llama *g, const tn_json *config, tn_error *e)
+{
+    const tn_json *types = tn_json_find(config, "layer_types");
+    const tn_json *window = tn_json_find(config, "sliding_window");
+    const bool by_switch = g->kind->windows == TN_WINDOW_UPPER;
+    bool used = !by_switch;
+    if (g->kind->windows == TN_WINDOW_NONE)
+        return;
+    tn_json_get_bool(config, "use_sliding_window", &used, e);
+    if (used && !(window && window->kind == TN_NULL))
+        g->window = tn_config_size(config, "sliding_window", g->kind->window, 1 << 30, e);
+    const int64_t pattern = tn_config_size(config, "sliding_window_pattern", 6, 1 << 12, e);
+    int64_t upper = 28;
+    tn_json_get_int(config, "max_window_layers", &upper, e);
+    for (int64_t i = 0; i < m->layers; i++)
+        g->blocks[i].local = g->window && is_local(g, i, upper, pattern);
+    if (types && types->kind != TN_NULL)
+        read_layer_types(m, g, types, e);
+}
+
+/* ---- all of it ---- */
+
+static void read_sizes(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
+{
+    const tn_llama_kind *k = g->kind;
+    m->layers = tn_config_size(c, "num_hidden_layers", k->layers, 1 << 12, e);
+    m->heads = tn_config_size(c, "num_attention_heads", k->heads, 1 << 12, e);
+    m->kv_heads =
+        tn_config_size(c, "num_key_value_heads", k->kv_heads ? k->kv_heads : m->heads, 1 << 12, e);
+    m->width = tn_config_size(c, "hidden_size", k->width, 1 << 18, e);
+    m->head_size = tn_config_size(c, "head_dim", k->head_size ? k->head_size : m->width / m->heads,
+                                  1 << 12, e);
+    m->positions = tn_config_size(c, "max_position_embeddings", k->positions, 1 << 24, e);
+    m->vocab = m->vocab ? m->vocab : tn_config_size(c, "vocab_size", k->vocab, 1 << 24, e);
+    g->inner = tn_config_size(c, "intermediate_size", k->inner, 1 << 20, e);
+    if (!e->code && m->heads % m->kv_heads)
+        tn_json_refuse(c, "a num_attention_heads that is a multiple of num_key_value_heads", e);
+    if (!e->code && m->head_size % 2)
+        tn_json_refuse(c, "a head_dim that is even", e);
+}
+
+static void read_tokens(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
+{
+    const tn_json *first = tn_json_find(c, "bos_token_id");
+    m->end = g->kind->end;
+    g->first = first ? -1 : g->kind->first;
+    tn_json_get_int(c, "bos_token_id", &g->first, e);
+}
+
+int tn_llama_read(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
+{
+    const tn_llama_kind *k = g->kind = find_kind(m->family->type);
+    const bool attention_scale = k->four_norms; /* Gemma 2 and 3 */
+    read_sizes(m, g, c, e);
+    g->blocks = e->code ? NULL : calloc((size_t)m->layers, sizeof *g->blocks);
+    if (!g->blocks)
+        return tn_fail(e, TN_ENOMEM, "out of memory for the model");
+    g->eps = read_positive(c, "rms_norm_eps", k->eps, e);
+    g->std = read_positive(c, "initializer_range", 0.02, e);
+    m->tied = m->stored ? m->tied : k->tied;
+    tn_json_get_bool(c, "tie_word_embeddings", &m->tied, e);
+    bool bias = false;
+    if (!k->qkv_bias)
+        tn_json_get_bool(c, "attention_bias", &bias, e);
+    g->qkv_bias = k->qkv_bias || bias;
+    g->o_bias = bias;
+    tn_json_get_bool(c, "mlp_bias", &g->mlp_bias, e);
+    if (attention_scale) {
+        g->query_scale = 1 / sqrt(read_positive(c, "query_pre_attn_scalar", 256, e));
+        const bool capped = !strcmp(k->type, "gemma2");
+        const bool none = tn_json_find(c, "attn_logit_softcapping") != NULL;
+        g->soft_cap = read_positive(c, "attn_logit_softcapping", capped && !none ? 50 : 0, e);
+        const bool no_cap = tn_json_find(c, "final_logit_softcapping") != NULL;
+        m->logit_cap = read_positive(c, "final_logit_softcapping", capped && !no_cap ? 30 : 0, e);
+    }
+    read_activation(g, c, e);
+    read_rope(g, c, e);
+    read_windows(m, g, c, e);
+    read_tokens(m, g, c, e);
+    tn_config_require(c, "use_bidirectional_attention", "false", e);
+    tn_config_require(c, "use_mrope", "false", e);
+    return e->code;
+}
+
+/* ---- writing ---- */
+
+static void write_scaling(const tn_llama_rope *r, tn_text *out)
+{
+    static const char *const names[] = { "default", "linear", "llama3" };
+    tn_text_add(out, "  \"rope_scaling\": ");
+    if (!r->scaling)
+        tn_text_add(out, "null,\n");
+    else
+        tn_text_add(out, "{\"rope_type\": \"%s\", \"factor\": %.15g", names[r->scaling], r->factor);
+    if (r->scaling == TN_ROPE_LLAMA3)
+        tn_text_add(out,
+                    ", \"low_freq_factor\": %.15g, \"high_freq_factor\": %.15g, "
+                    "\"original_max_position_embeddings\": %.0f",
+                    r->low, r->high, r->original);
+    if (r->scaling)
+        tn_text_add(out, "},\n");
+}
+
+static void write_windows(const tn_model *m, const tn_llama *g, tn_text *out)
+{
+    if (g->kind->windows == TN_WINDOW_NONE)
+        return;
+    tn_text_add(out, "  \"layer_types\": [");
+    for (int64_t i = 0; i < m->layers; i++)
+        tn_text_add(out, "%s\"%s_attention\"", i ? ", " : "",
+                    g->blocks[i].local ? "sliding" : "full");
+    tn_text_add(out, "],\n  \"sliding_window\": ");
+    if (g->window)
+        tn_text_add(out, "%lld,\n", (long long)g->window);
+    else
+        tn_text_add(out, "null,\n");
+    if (g->kind->windows == TN_WINDOW_UPPER)
+        tn_text_add(out, "  \"use_sliding_window\": %s,\n", g->window ? "true" : "false");
+}
+
+static void write_cap(const char *key, double cap, tn_text *out)
+{
+    if (cap > 0)
+        tn_text_add(out, "  \"%s\": %.15g,\n", key, cap);
+    else
+        tn_text_add(out, "  \"%s\": null,\n", key);
+}
+
+static void write_gemma(const tn_model *m, const tn_llama *g, tn_text *out)
+{
+    if (g->kind->gemma)
+        tn_text_add(out, "  \"hidden_activation\": \"%s\",\n", g->activation);
+    if (!g->kind->four_norms)
+        return;
+    write_cap("attn_logit_softcapping", g->soft_cap, out);
+    write_cap("final_logit_softcapping", m->logit_cap, out);
+    tn_text_add(out, "  \"query_pre_attn_scalar\": %.15g,\n",
+                1 / (g->query_scale * g->query_scale));
+    if (g->kind->windows == TN_WINDOW_MOST)
+        tn_text_add(out, "  \"rope_local_base_freq\": %.15g,\n", g->rope[1].theta);
+}
+
+static void write_tokens(const tn_model *m, const tn_llama *g, tn_text *out)
+{
+    if (g->first < 0)
+        tn_text_add(out, "  \"bos_token_id\": null,\n");
+    else
+        tn_text_add(out, "  \"bos_token_id\": %lld,\n", (long long)g->first);
+    tn_text_add(out, "  \"eos_token_id\": %s", m->end_count > 1 ? "[" : m->end < 0 ? "null" : "");
+    for (int64_t i = 0; i < m->end_count; i++)
+        tn_text_add(out, "%s%d", i ? ", " : "", m->ends[i]);
+    tn_text_add(out, "%s,\n", m->end_count > 1 ? "]" : "");
+}
+
+void tn_llama_write(const tn_model *m, tn_text *out)
+{
+    const tn_llama *g = m->impl;
+    tn_text_add(out, "{\n  \"architectures\": [\"%s\"],\n", g->kind->class);
+    if (!g->kind->qkv_bias)
+        tn_text_add(out, "  \"attention_bias\": %s,\n", g->o_bias ? "true" : "false");
+    write_tokens(m, g, out);
+    write_gemma(m, g, out);
+    write_scaling(&g->rope[0], out);
+    write_windows(m, g, out);
+    tn_text_add(out,
+                "  \"head_dim\": %lld,\n  \"hidden_act\": \"%s\",\n  \"hidden_size\": %lld,\n"
+                "  \"initializer_range\": %.15g,\n  \"intermediate_size\": %lld,\n"
+                "  \"max_position_embeddings\": %lld,\n  \"mlp_bias\": %s,\n"
+                "  \"model_type\": \"%s\",\n  \"num_attention_heads\": %lld,\n"
+                "  \"num_hidden_layers\": %lld,\n  \"num_key_value_heads\": %lld,\n"
+                "  \"rms_norm_eps\": %.15g,\n  \"rope_theta\": %.15g,\n"
+                "  \"tie_word_embeddings\": %s,\n  \"vocab_size\": %lld\n}\n",
+                (long long)m->head_size, g->activation, (long long)m->width, g->std,
+                (long long)g->inner, (long long)m->positions, g->mlp_bias ? "true" : "false",
+                g->kind->type, (long long)m->heads, (long long)m->layers, (long long)m->kv_heads,
+                g->eps, g->rope[0].theta, m->tied ? "true" : "false", (long long)m->vocab);
+}
