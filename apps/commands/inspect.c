@@ -147,6 +147,15 @@ static int print_file(const char *folder, const char *name, tn_error *e)
 
 enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 
+/* What can be opened. */
+static void print_supported(const tn_model *m)
+{
+    show("supported  yes: %s, %lld blocks of width %lld, %lld heads (%lld of keys), %lld tokens, "
+         "%lld positions\n",
+         m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
+         (long long)m->kv_heads, (long long)m->vocab, (long long)m->positions);
+}
+
 /* One line: LoRA, or all weights. */
 static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
 {
@@ -156,6 +165,8 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
                                   .frozen = lora,
                                   .base_dtype = lora ? o->base_dtype : NULL };
     tn_model *m = tn_model_open_as(c, o->model, &how, e);
+    if (m && lora)
+        print_supported(m);
     if (m && lora && !tn_lora_add(m, &adapters, e))
         snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
     tn_optim *adamw = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
@@ -172,8 +183,8 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
     return e->code;
 }
 
-/* Prints the memory that training a model needs, from its shapes. If the folder cannot be trained,
-   prints the reason; that is no error. */
+/* Prints whether the model can be opened, and the memory that training it needs, from its shapes. If
+   it cannot be opened, prints the reason; that is no error. */
 static int print_needs(const options *o, tn_error *e)
 {
     char room[SHOWN];
@@ -187,7 +198,7 @@ static int print_needs(const options *o, tn_error *e)
     if (inner.code == TN_ENOMEM)
         *e = inner;
     else if (inner.code)
-        show("to train: %s\n", inner.text);
+        show("supported  no: %s\n", inner.text);
     return e->code;
 }
 

@@ -97,7 +97,7 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     k = tn_rope(t, norm_heads(&b->k_norm, t, k, m->kv_heads, m->head_size), r->table, start,
                 m->kv_heads);
     const tn_attention_form form = { .window = b->local ? g->window : 0,
-                                     .scale = g->query_scale,
+                                     .scale = g->query_scalar > 0 ? 1 / sqrt(g->query_scalar) : 0,
                                      .soft_cap = g->soft_cap };
     h = tn_attend(m, t, layer, q, k, v, &form, cache); // (B,T,H D)
     h = tn_linear_layer_run(&b->o, t, h);              // (B,T,C)

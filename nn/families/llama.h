@@ -23,9 +23,11 @@ typedef struct tn_llama {
     tn_tensor *embedding; // (V,C)
     tn_llama_block *blocks;
     tn_norm_layer norm;
-    int64_t inner;                          // F
-    int64_t window;                         /* of the local blocks; 0: there are none */
-    double eps, std, query_scale, soft_cap; /* soft_cap of attention's scores; 0: none */
+    int64_t inner;  // F
+    int64_t window; /* of the local blocks; 0: there are none */
+    double eps, std;
+    double query_scalar; /* attention is scaled by query_scalar^-1/2; 0: by D^-1/2 */
+    double soft_cap;     /* of attention's scores; 0: none */
     bool qkv_bias, o_bias, mlp_bias;
     tn_llama_rope rope[2]; /* of blocks that see all positions, and of local blocks */
     const char *activation;

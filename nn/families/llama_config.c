@@ -260,7 +260,7 @@ int tn_llama_read(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
     g->o_bias = bias;
     tn_json_get_bool(c, "mlp_bias", &g->mlp_bias, e);
     if (attention_scale) {
-        g->query_scale = 1 / sqrt(read_positive(c, "query_pre_attn_scalar", 256, e));
+        g->query_scalar = read_positive(c, "query_pre_attn_scalar", 256, e);
         const bool capped = !strcmp(k->type, "gemma2");
         const bool none = tn_json_find(c, "attn_logit_softcapping") != NULL;
         g->soft_cap = read_positive(c, "attn_logit_softcapping", capped && !none ? 50 : 0, e);
@@ -278,21 +278,42 @@ int tn_llama_read(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
 
 /* ---- writing ---- */
 
+/* "3.0": Transformers refuses an integer for a real number. */
+static void write_real(const char *key, double x, tn_text *out)
+{
+    char number[64];
+    snprintf(number, sizeof number, "%.15g", x);
+    tn_text_add(out, "\"%s\": %s%s", key, number, strpbrk(number, ".e") ? "" : ".0");
+}
+
 static void write_scaling(const tn_llama_rope *r, tn_text *out)
 {
     static const char *const names[] = { "default", "linear", "llama3" };
-    tn_text_add(out, "  \"rope_scaling\": ");
-    if (!r->scaling)
-        tn_text_add(out, "null,\n");
+    if (!r->scaling) {
+        tn_text_add(out, "  \"rope_scaling\": null,\n");
+        return;
+    }
+    tn_text_add(out, "  \"rope_scaling\": {\"rope_type\": \"%s\", ", names[r->scaling]);
+    write_real("factor", r->factor, out);
+    if (r->scaling == TN_ROPE_LLAMA3) {
+        tn_text_add(out, ", ");
+        write_real("low_freq_factor", r->low, out);
+        tn_text_add(out, ", ");
+        write_real("high_freq_factor", r->high, out);
+        tn_text_add(out, ", \"original_max_position_embeddings\": %.0f", r->original);
+    }
+    tn_text_add(out, "},\n");
+}
+
+/* "  KEY: X,", or null for 0. */
+static void write_line(const char *key, double x, tn_text *out)
+{
+    tn_text_add(out, "  ");
+    if (x > 0)
+        write_real(key, x, out);
     else
-        tn_text_add(out, "{\"rope_type\": \"%s\", \"factor\": %.15g", names[r->scaling], r->factor);
-    if (r->scaling == TN_ROPE_LLAMA3)
-        tn_text_add(out,
-                    ", \"low_freq_factor\": %.15g, \"high_freq_factor\": %.15g, "
-                    "\"original_max_position_embeddings\": %.0f",
-                    r->low, r->high, r->original);
-    if (r->scaling)
-        tn_text_add(out, "},\n");
+        tn_text_add(out, "\"%s\": null", key);
+    tn_text_add(out, ",\n");
 }
 
 static void write_windows(const tn_model *m, const tn_llama *g, tn_text *out)
@@ -312,26 +333,17 @@ static void write_windows(const tn_model *m, const tn_llama *g, tn_text *out)
         tn_text_add(out, "  \"use_sliding_window\": %s,\n", g->window ? "true" : "false");
 }
 
-static void write_cap(const char *key, double cap, tn_text *out)
-{
-    if (cap > 0)
-        tn_text_add(out, "  \"%s\": %.15g,\n", key, cap);
-    else
-        tn_text_add(out, "  \"%s\": null,\n", key);
-}
-
 static void write_gemma(const tn_model *m, const tn_llama *g, tn_text *out)
 {
     if (g->kind->gemma)
         tn_text_add(out, "  \"hidden_activation\": \"%s\",\n", g->activation);
     if (!g->kind->four_norms)
         return;
-    write_cap("attn_logit_softcapping", g->soft_cap, out);
-    write_cap("final_logit_softcapping", m->logit_cap, out);
-    tn_text_add(out, "  \"query_pre_attn_scalar\": %.15g,\n",
-                1 / (g->query_scale * g->query_scale));
+    write_line("attn_logit_softcapping", g->soft_cap, out);
+    write_line("final_logit_softcapping", m->logit_cap, out);
+    tn_text_add(out, "  \"query_pre_attn_scalar\": %.15g,\n", g->query_scalar);
     if (g->kind->windows == TN_WINDOW_MOST)
-        tn_text_add(out, "  \"rope_local_base_freq\": %.15g,\n", g->rope[1].theta);
+        write_line("rope_local_base_freq", g->rope[1].theta, out);
 }
 
 static void write_tokens(const tn_model *m, const tn_llama *g, tn_text *out)
@@ -356,16 +368,18 @@ void tn_llama_write(const tn_model *m, tn_text *out)
     write_gemma(m, g, out);
     write_scaling(&g->rope[0], out);
     write_windows(m, g, out);
+    write_line("initializer_range", g->std, out);
+    write_line("rms_norm_eps", g->eps, out);
+    write_line("rope_theta", g->rope[0].theta, out);
     tn_text_add(out,
                 "  \"head_dim\": %lld,\n  \"hidden_act\": \"%s\",\n  \"hidden_size\": %lld,\n"
-                "  \"initializer_range\": %.15g,\n  \"intermediate_size\": %lld,\n"
-                "  \"max_position_embeddings\": %lld,\n  \"mlp_bias\": %s,\n"
-                "  \"model_type\": \"%s\",\n  \"num_attention_heads\": %lld,\n"
-                "  \"num_hidden_layers\": %lld,\n  \"num_key_value_heads\": %lld,\n"
-                "  \"rms_norm_eps\": %.15g,\n  \"rope_theta\": %.15g,\n"
-                "  \"tie_word_embeddings\": %s,\n  \"vocab_size\": %lld\n}\n",
-                (long long)m->head_size, g->activation, (long long)m->width, g->std,
-                (long long)g->inner, (long long)m->positions, g->mlp_bias ? "true" : "false",
-                g->kind->type, (long long)m->heads, (long long)m->layers, (long long)m->kv_heads,
-                g->eps, g->rope[0].theta, m->tied ? "true" : "false", (long long)m->vocab);
+                "  \"intermediate_size\": %lld,\n  \"max_position_embeddings\": %lld,\n"
+                "  \"mlp_bias\": %s,\n  \"model_type\": \"%s\",\n"
+                "  \"num_attention_heads\": %lld,\n  \"num_hidden_layers\": %lld,\n"
+                "  \"num_key_value_heads\": %lld,\n  \"tie_word_embeddings\": %s,\n"
+                "  \"vocab_size\": %lld\n}\n",
+                (long long)m->head_size, g->activation, (long long)m->width, (long long)g->inner,
+                (long long)m->positions, g->mlp_bias ? "true" : "false", g->kind->type,
+                (long long)m->heads, (long long)m->layers, (long long)m->kv_heads,
+                m->tied ? "true" : "false", (long long)m->vocab);
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBLE = sizeof(tn_real) == sizeof(double), MOST_TOKENS = 256 };
+enum { DOUBLE = sizeof(tn_real) == sizeof(double), MOST_TOKENS = 512 };
 
 typedef struct run {
     tn_context *c;
@@ -220,8 +220,49 @@ START_TEST(sorting_model_trains_as_in_pytorch)
 }
 END_TEST
 
+/* A published small Llama, 50 steps of LoRA on a text. */
+static const struct {
+    const char *name, *optimizer, *setting;
+    double lr;
+} stories[] = { { "stories_adamw", "adamw", "weight_decay=0", 5e-4 },
+                { "stories_sgd", "sgd", "momentum=0.9", 0.05 } };
+
+START_TEST(stories_train_as_in_pytorch)
+{
+    char name[64];
+    snprintf(name, sizeof name, "golden/hf/curves/%s", stories[_i].name);
+    char *folder = assets(name), *model = assets("assets/models/stories260K-hf");
+    if (!folder)
+        return;
+    int64_t n;
+    run r = { .tolerance = 2e-5 };
+    open_curve(&r, folder, "batches");
+    r.losses = read_numbers(r.curve, "losses_float64", &n);
+    r.norms = read_numbers(r.curve, "grad_l2", &n);
+    ck_assert_int_eq(n, 50);
+    char *init = tn_path_join(folder, "init");
+    r.m = tn_model_open_as(r.c, model, &(tn_open_options){ .frozen = true }, &r.e);
+    must(&r.e);
+    tn_adapter_open(r.m, init, &r.e);
+    must(&r.e);
+    ck_assert_int_eq(tn_params_trained(r.m->params), 8960);
+    r.o = tn_optim_new(r.m->params, tn_optim_find(stories[_i].optimizer),
+                       &(tn_optim_options){ .lr = stories[_i].lr,
+                                            .set = (const char *[]){ stories[_i].setting, NULL },
+                                            .weight_decay = -1 },
+                       &r.e);
+    must(&r.e);
+    train(&r);
+    close_run(&r);
+    free(init);
+    free(folder);
+    free(model);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, tiny_models_train_as_in_pytorch, 0, 2 * CASES);
     tcase_add_test(c, sorting_model_trains_as_in_pytorch);
+    tcase_add_loop_test(c, stories_train_as_in_pytorch, 0, sizeof stories / sizeof *stories);
 }

@@ -68,6 +68,27 @@ START_TEST(inspect_says_what_training_takes)
         &p, "out",
         "  all weights          weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
     place_has(&p, "out", "  available  ");
+    place_has(&p, "out", "supported  yes: gpt2, ");
+    place_end(&p);
+}
+END_TEST
+
+/* The reason is the key of the config, and not the weights: there are none. */
+START_TEST(inspect_says_what_is_not_supported)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p,
+                           "mkdir k && echo '{\"model_type\":\"llama\",\"rope_theta\":10000,"
+                           "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}}' >k/config.json"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "inspect k"), 0);
+    place_has(&p, "out",
+              "supported  no: k/config.json: /rope_scaling/type is the string \"yarn\", expected "
+              "default, linear or llama3");
+    ck_assert_int_ne(tenon(&p, "train --model k --tokenizer bytes --data r.jsonl --iters 1 "
+                               "--output-dir z"),
+                     0);
+    place_has(&p, "err", "expected default, linear or llama3");
     place_end(&p);
 }
 END_TEST
@@ -76,4 +97,5 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, what_cannot_fit_is_refused, 0, limited ? sizeof rows / sizeof *rows : 0);
     tcase_add_test(c, inspect_says_what_training_takes);
+    tcase_add_test(c, inspect_says_what_is_not_supported);
 }

@@ -140,6 +140,40 @@ START_TEST(both_spellings_are_the_same_model)
 }
 END_TEST
 
+static tn_tensor *logits(const opened *o, tn_tape *t)
+{
+    tn_tensor *ids = tn_tape_input(t, TN_I32, 2, (int64_t[]){ 1, 7 });
+    for (int i = 0; i < 7; i++)
+        ids->i[i] = i;
+    return tn_model_logits(o->m, t, ids);
+}
+
+/* Scores are scaled by query_pre_attn_scalar^-1/2 and not by head_dim^-1/2. With 64 for 4, a factor
+   of 1/4 in the weights of q does the same. */
+START_TEST(queries_have_their_own_scale)
+{
+    opened a, b;
+    open_config(&a, "gemma2", THETA ",\"query_pre_attn_scalar\":64");
+    open_config(&b, "gemma2", THETA ",\"query_pre_attn_scalar\":4");
+    must(&a.e);
+    must(&b.e);
+    tn_tape *t = tn_tape_new(b.c), *u = tn_tape_new(a.c);
+    tn_tensor *plain = logits(&b, t), *y = logits(&a, u);
+    const size_t bytes = (size_t)tn_tensor_count(y) * sizeof *y->x;
+    ck_assert(memcmp(plain->x, y->x, bytes) != 0);
+    for (int64_t i = 0; i < tn_params_count(b.m->params); i++) {
+        const tn_param *p = tn_params_at(b.m->params, i);
+        for (int64_t k = 0; strstr(p->name, "q_proj") && k < tn_tensor_count(p->w); k++)
+            p->w->x[k] /= 4;
+    }
+    ck_assert_mem_eq(logits(&b, t)->x, y->x, bytes);
+    tn_tape_free(t);
+    tn_tape_free(u);
+    close_config(&a);
+    close_config(&b);
+}
+END_TEST
+
 /* The frequencies of Llama 3.2 1B in Transformers. Row 1 of the table has the sine of each. */
 START_TEST(angles_of_llama_3_2)
 {
@@ -177,5 +211,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, blocks_have_their_windows, 0, sizeof windows / sizeof *windows);
     tcase_add_loop_test(c, both_spellings_are_the_same_model, 0,
                         sizeof spellings / sizeof *spellings);
+    tcase_add_test(c, queries_have_their_own_scale);
     tcase_add_test(c, angles_of_llama_3_2);
 }
