@@ -44,6 +44,8 @@ static const scene scenes[] = {
     { "train, full", "", "$T " FULL, REPORT, FILES, GO_ON(FULL) },
     { "train, resume", "$T " LORA "; rm -r o/checkpoint-2 o/adapter*", "$T " LORA " --resume", REPORT,
       FILES, GO_ON(LORA) },
+    { "train, picture", "rm -f g.svg", "$T " FULL " --dry-run --profile --dump-graph g.svg", "head -n 3 out",
+      "cksum g.svg", NULL },
     { "eval, records", "", "$T eval --model b --adapter-path a --data d --threads 1", NULL, NULL, NULL },
     { "eval, text", "", "$T eval --model b --data t.txt --threads 2", NULL, NULL, NULL },
     { "eval, task", "", "$T eval --model b --task arithmetic --count 3 --threads 1", NULL, NULL, NULL },
