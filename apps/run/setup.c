@@ -24,13 +24,19 @@ static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
     static const char name[] = "tokenizer.json";
     const char *folder = o->model;
-    const bool own = tn_path_is(folder, name, e) != TN_ABSENT;
+    const bool file = tn_path_is(folder, NULL, e) == TN_FILE; /* a GGUF file */
+    const bool own = !file && tn_path_is(folder, name, e) != TN_ABSENT;
     if (o->tokenizer && own)
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, name);
     if (o->tokenizer)
         return data_tokenizer(o, e);
     if (o->adapter_path && !own && tn_path_is(o->adapter_path, name, e) != TN_ABSENT)
         folder = o->adapter_path;
+    else if (file)
+        tn_fail(e, TN_EIO,
+                "%s: the tokenizer of a GGUF file is not read; expected an adapter with one, or "
+                "--tokenizer bytes|chars where a model is trained",
+                folder);
     else if (!own)
         tn_fail(e, TN_EIO,
                 "%s: no %s; expected one, or --tokenizer bytes|chars where a model is trained",

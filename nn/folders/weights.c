@@ -151,7 +151,7 @@ tn_presence tn_model_weights(const char *folder, tn_error *e)
     if (tn_given(e, folder, __func__))
         return TN_UNREADABLE;
     tn_presence is = tn_path_is(folder, NULL, e);
-    if (is == TN_FILE)
+    if (is != TN_FOLDER)
         return is;
     is = tn_path_is(folder, single, e);
     if (is == TN_ABSENT)

@@ -284,7 +284,7 @@ static const row rows[] = {
     { "", "lab paths --optimizers lion,lion", 2, "--optimizers: lion twice", false },
     { "mkdir x; : >x/config.used", COMPARE "--optimizers sgd", 1, "x/config.used: in the way", true },
     { "", "inspect r.jsonl", 1,
-      "r.jsonl: expected a folder, a .safetensors file, or --data FILE --model FOLDER", false },
+      "r.jsonl: expected a folder, a .safetensors file, a .gguf file, or --data FILE --model FOLDER", false },
     { "", "inspect none", 1, "none: No such file or directory; expected a folder", false },
     { "mkdir e", "inspect e", 1, "e: an empty folder", false },
     { "", "demo", 1, "table.csv: cannot open; expected to run in the folder of tenon's source",

@@ -111,6 +111,7 @@ static const use uses[] = {
     { "inspect o --data task:lookup:7", "7 records" },
     { "inspect o --data t.txt", "record 0: 65 tokens" },
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
+    { "train --model m.gguf --tokenizer chars --data t.txt --dry-run", "m.gguf  gpt2  2 layers" },
     { "train --model m --tokenizer chars --data r.jsonl --dry-run", "\nweights    random\n" },
     { "compare --model m --tokenizer chars --task lookup --out c --optimizers sgd --lr-grid 1e-3 "
       "--iters 1 --count 2",
@@ -146,6 +147,21 @@ START_TEST(does_what_it_is_for)
     ck_assert_int_eq(status, 0);
     place_has(&p, "out", uses[_i].expected);
     ck_assert_int_eq(shell(&p, "test ! -s err"), 0);
+    place_end(&p);
+}
+END_TEST
+
+START_TEST(a_gguf_file_needs_a_tokenizer)
+{
+    place p = place_make();
+    make_model(&p);
+    ck_assert_int_eq(tenon(&p, "generate --model m.gguf --prompt A"), 1);
+    place_has(&p, "err", "tenon: m.gguf: the tokenizer of a GGUF file is not read; expected");
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m.gguf --tokenizer chars --data t.txt --iters 1 -o a"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "eval --model m.gguf --adapter-path a --data t.txt"), 0);
+    place_has(&p, "out", "perplexity");
     place_end(&p);
 }
 END_TEST
@@ -195,6 +211,7 @@ void tests_of_program(TCase *c)
     tcase_add_loop_test(c, help_lists_every_option, 0, COMMANDS);
     tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
     tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
+    tcase_add_test(c, a_gguf_file_needs_a_tokenizer);
     tcase_add_loop_test(c, a_small_stack_is_enough, 0, sizeof small / sizeof *small);
     tcase_add_test(c, prompts_do_not_shorten_each_other);
 }
