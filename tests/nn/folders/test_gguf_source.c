@@ -86,6 +86,23 @@ START_TEST(logits_are_as_expected)
 }
 END_TEST
 
+/* The adapter of the folder on the model of the file. */
+START_TEST(adapted_logits_are_as_expected)
+{
+    fixture f;
+    int64_t n;
+    open_fixture(&f, names[_i]);
+    double *expected = read_doubles(f.expected, "logits.lora", &n);
+    tn_model *m = opened(&f, f.file, true);
+    tn_adapter_open(m, f.folder, &f.e);
+    must(&f.e);
+    const double d = distance(&f, m, expected);
+    ck_assert_msg(d < TOLERANCE, "%s differs by %g", f.file, d);
+    free(expected);
+    close_fixture(&f);
+}
+END_TEST
+
 /* What config.json says, as far as it has a place in the keys; and the same weights, to the bit
    where nothing is added to them. */
 START_TEST(the_model_of_the_folder)
@@ -322,6 +339,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, logits_are_as_expected, 0, NAMES);
+    tcase_add_loop_test(c, adapted_logits_are_as_expected, 0, NAMES);
     tcase_add_loop_test(c, the_model_of_the_folder, 0, NAMES);
     tcase_add_loop_test(c, quantised_files, 0, NAMES);
     tcase_add_test(c, weight_names);
