@@ -351,6 +351,26 @@ typedef struct tn_attention_form {
     tn_tensor *segments;
 } tn_attention_form;
 
+/* How the kernel of tn_conv2d and tn_im2col moves over images (B,C,H,W). Each pair is of height and
+   width. { 0 }: by 1, without padding. A sequence of T numbers in C channels is (B,C,1,T); its
+   kernels are (O,C,1,k). */
+typedef struct tn_conv_form {
+    int64_t stride[2];   /* from one place of the kernel to the next; 0: 1 */
+    int64_t pad[2];      /* zeros before the first and after the last number */
+    int64_t dilation[2]; /* from one number that the kernel reads to the next; 0: 1 */
+    /* 0: 1. Channels and outputs are divided into so many groups: the outputs of a group see only
+       the channels of that group. tn_im2col does not use it */
+    int64_t groups;
+} tn_conv_form;
+
+/* What tn_max_pool2d and tn_mean_pool2d take together. Each pair is of height and width: (2,2) for
+   images (B,C,H,W), (1,2) for sequences (B,C,1,T). */
+typedef struct tn_pool_form {
+    int64_t size[2];   /* 1 or more */
+    int64_t stride[2]; /* from one place to the next; 0: size */
+    int64_t pad[2];    /* before the first and after the last number; at most half of size */
+} tn_pool_form;
+
 #define TN_OP(name, args) tn_tensor *tn_##name args;
 #include "ops.def"
 #undef TN_OP

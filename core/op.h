@@ -99,9 +99,12 @@ typedef struct tn_op tn_op;
        one_hot                      classes
        sum_dim, mean_dim, max_dim,
        argmax                       dim, keep
+       conv2d, im2col               stride, pad and dilation (height, width each);
+                                    groups; or height and width of the kernel
+       max_pool2d, mean_pool2d      as im2col
        rope                         heads                                     */
 typedef struct tn_attr {
-    int64_t i[4];
+    int64_t i[8];
     double r[2];
     uint64_t u;
 } tn_attr;

@@ -22,6 +22,8 @@ static double products(const tn_op *op, tn_tensor *const in[], const tn_tensor *
             return (double)tn_rows(in[0]) * (double)tn_tensor_count(in[1]);
     if (!strcmp(op->name, "bmm"))
         return (double)tn_tensor_count(out) * (double)tn_cols(in[0]);
+    if (!strcmp(op->name, "conv2d"))
+        return (double)tn_tensor_count(out) * (double)(tn_tensor_count(in[1]) / in[1]->dim[0]);
     if (!strcmp(op->name, "lora"))
         return (double)tn_rows(in[1]) * (double)(tn_tensor_count(in[2]) + tn_tensor_count(in[3]));
     if (!strcmp(op->name, "attention")) /* the scores, and their product with v; causal: half */

@@ -12,7 +12,7 @@ typedef struct fixture {
     const tn_rope_options *rope;
     tn_tape *more;
     tn_tensor *a, *b, *v, *q, *ids, *start, *loss; /* (2,2) twice, (2), (1,2,3), (2), (1), (1) */
-    tn_tensor *cube, *table;                       /* (1,2,2), and (2,2) without gradient */
+    tn_tensor *cube, *table, *image;               /* (1,2,2); (2,2) without gradient; (2,2,1,1) */
     tn_tensor **in, shape;
     const tn_op *op;
     const tn_node *node;
@@ -20,6 +20,8 @@ typedef struct fixture {
     tn_graph *graph;
     const int64_t *dim;
     tn_attr attr;
+    tn_conv_form conv;
+    tn_pool_form pool;
     tn_mode mode;
     tn_error other;
     tn_real beta;
@@ -44,6 +46,7 @@ static null_fixture *open_fixture(void)
                     .node = node,
                     .event = event,
                     .dim = dim,
+                    .pool = { .size = { 1, 1 } },
                     .word = "word",
                     .arg = f,
                     .text = calloc(64, 1),
@@ -58,6 +61,7 @@ static null_fixture *open_fixture(void)
     f->v = tn_tensor_new(TN_REAL, 1, dim, true);
     f->q = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 3 }, true);
     f->cube = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 2 }, true);
+    f->image = tn_tensor_new(TN_REAL, 4, (int64_t[]){ 2, 2, 1, 1 }, true);
     f->table = tn_tensor_new(TN_REAL, 2, dim, false);
     f->ids = tn_tensor_new(TN_I32, 1, dim, false);
     f->start = tn_tensor_new(TN_I32, 1, (int64_t[]){ 1 }, false);
@@ -71,7 +75,7 @@ static null_fixture *open_fixture(void)
 static void close_fixture(null_fixture *base)
 {
     fixture *f = (fixture *)base;
-    tn_tensor *all[] = { f->a, f->b, f->v, f->q, f->ids, f->start, f->cube, f->table };
+    tn_tensor *all[] = { f->a, f->b, f->v, f->q, f->ids, f->start, f->cube, f->table, f->image };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tn_tensor_free(all[i]);
     tn_tape_free(f->more);

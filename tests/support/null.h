@@ -71,7 +71,7 @@ void null_rows_are_all(const null_table *t,
     }
 #define ARGUMENT(i, x)                                                                             \
     _Generic((x), _Bool: NUMBER, int: NUMBER, unsigned: NUMBER, long: NUMBER, unsigned long: NUMBER, \
-             float: NUMBER, double: NUMBER, tn_mode: NUMBER, tn_attr: NUMBER, tn_error *: ERROR, \
+             float: NUMBER, double: NUMBER, tn_mode: NUMBER, tn_attr: NUMBER, tn_conv_form: NUMBER, tn_pool_form: NUMBER, tn_error *: ERROR, \
              tn_tape *: TAPE, default: POINTER)
 #define PASS(i, x) (null == (i) ? (__typeof__(x)){ 0 } : (x))
 

@@ -23,10 +23,10 @@ static void numbers(const tn_json *object, const char *key, double *to, int64_t 
 static tn_attr attributes(const tn_json *c)
 {
     tn_attr attr = { 0 };
-    double i[4] = { 0 };
-    numbers(c, "i", i, 4);
+    double i[8] = { 0 };
+    numbers(c, "i", i, 8);
     numbers(c, "r", attr.r, 2);
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < 8; k++)
         attr.i[k] = (int64_t)i[k];
     return attr;
 }

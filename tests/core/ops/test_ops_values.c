@@ -309,6 +309,12 @@ START_TEST(nan_comes_from_nan)
     ck_assert(isnan(largest[0]) && largest[1] == 4 && isnan(above[1]) && above[0] == 1);
     ck_assert_int_eq(tn_argmax(b.t, a, 1, false)->i[0], 1);
     ck_assert_int_eq(tn_argmax(b.t, tn_scale(b.t, a, -1), 1, false)->i[0], 1);
+    const tn_pool_form pairs = { .size = { 1, 2 } };
+    tn_tensor *image = tn_reshape(b.t, a, 4, DIM(1, 1, 2, WIDTH));
+    const tn_real *pooled = tn_max_pool2d(b.t, image, pairs)->x,
+                  *means = tn_mean_pool2d(b.t, image, pairs)->x;
+    ck_assert(isnan(pooled[0]) && pooled[1] == 3 && pooled[2] == 2 && pooled[3] == 4);
+    ck_assert(isnan(means[0]) && means[1] == (tn_real)2.5);
     ck_assert(isnan(tn_clamp(b.t, a, 0, 1)->x[1]) && isnan(tn_abs(b.t, a)->x[1]));
     ck_assert(isnan(tn_gelu(b.t, a)->x[1]) && isnan(tn_gelu_erf(b.t, a)->x[1]) &&
               isnan(tn_silu(b.t, a)->x[1]));
