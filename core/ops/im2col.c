@@ -123,34 +123,101 @@ static void add_row(const tn_sliding *s, row r, const tn_real *from, tn_real *dx
     }
 }
 
+/* ---- stride 1, and lines as long as those of the image ---- */
+
+/* Then a row is the channel itself, moved by a constant, but for zeros at the ends of its lines:
+   one long copy instead of many short ones. (conv2d of 3 x 3 with pad 1 takes 0.8 of the time.) */
+static bool is_moved(const tn_sliding *s)
+{
+    return s->stride[0] == 1 && s->stride[1] == 1 && s->out[1] == s->in[1];
+}
+
+/* Of the places of a part, [from, to) read lines of the image. Place k reads number k + by of the
+   channel, if it is in [first, end). */
+typedef struct moved {
+    int64_t from, to, by, first, end;
+} moved;
+
+static moved moved_of(const tn_sliding *s, int64_t i, int64_t j, tn_columns part)
+{
+    const int64_t width = s->in[1], down = i * s->dilation[0] - s->pad[0];
+    const int64_t last = part.p + part.places;
+    moved m = { .by = down * width + j * s->dilation[1] - s->pad[1] };
+    m.from = tn_min(tn_max(part.p, -down * width), last);
+    m.to = tn_max(tn_min(last, (s->in[0] - down) * width), m.from);
+    m.first = tn_min(tn_max(m.from, -m.by), m.to);
+    m.end = tn_max(tn_min(m.to, s->in[0] * width - m.by), m.first);
+    return m;
+}
+
+/* Zeros at the places of [from, to) that read left or right of the image. at_0: place 0 of the row. */
+static void clear_ends(const tn_sliding *s, int64_t j, moved m, tn_real *at_0)
+{
+    const int64_t width = s->in[1], right = j * s->dilation[1] - s->pad[1];
+    const int64_t a = right < 0 ? 0 : tn_max(0, width - right);
+    const int64_t b = right < 0 ? tn_min(width, -right) : width;
+    for (int64_t line = m.from / width * width; right != 0 && line < m.to; line += width)
+        for (int64_t k = tn_max(line + a, m.from); k < tn_min(line + b, m.to); k++)
+            at_0[k] = 0;
+}
+
+static void take_moved(const tn_sliding *s, int64_t i, int64_t j, tn_columns part, const tn_real *x,
+                       tn_real *to)
+{
+    const moved m = moved_of(s, i, j, part);
+    zeros(to, m.from - part.p);
+    memcpy(to + m.first - part.p, x + m.first + m.by, (size_t)(m.end - m.first) * sizeof *to);
+    clear_ends(s, j, m, to - part.p);
+    zeros(to + m.to - part.p, part.p + part.places - m.to);
+}
+
+static void add_moved(const tn_sliding *s, int64_t i, int64_t j, tn_columns part, tn_real *from,
+                      tn_real *dx)
+{
+    const moved m = moved_of(s, i, j, part);
+    clear_ends(s, j, m, from - part.p);
+    for (int64_t k = m.first; k < m.end; k++)
+        dx[k + m.by] += from[k - part.p];
+}
+
+/* ---- all rows ---- */
+
 void tn_columns_take(const tn_sliding *s, tn_columns part, const tn_real *x, tn_real *columns,
                      int64_t ld)
 {
     const int64_t p = part.p / s->out[1], q = part.p % s->out[1], size = s->in[0] * s->in[1];
+    const bool by_one = is_moved(s);
     for (int64_t c = part.c; c < part.c + part.channels; c++)
         for (int64_t i = 0; i < s->kernel[0]; i++)
             for (int64_t j = 0; j < s->kernel[1]; j++, columns += ld)
-                take_row(s, (row){ tn_reach_of(s, 1, j), i, p, q, part.places }, x + c * size,
-                         columns);
+                if (by_one)
+                    take_moved(s, i, j, part, x + c * size, columns);
+                else
+                    take_row(s, (row){ tn_reach_of(s, 1, j), i, p, q, part.places }, x + c * size,
+                             columns);
 }
 
-void tn_columns_add(const tn_sliding *s, tn_columns part, const tn_real *columns, int64_t ld,
-                    tn_real *dx)
+void tn_columns_add(const tn_sliding *s, tn_columns part, tn_real *columns, int64_t ld, tn_real *dx)
 {
     const int64_t p = part.p / s->out[1], q = part.p % s->out[1], size = s->in[0] * s->in[1];
+    const bool by_one = is_moved(s);
     for (int64_t c = part.c; c < part.c + part.channels; c++)
         for (int64_t i = 0; i < s->kernel[0]; i++)
             for (int64_t j = 0; j < s->kernel[1]; j++, columns += ld)
-                add_row(s, (row){ tn_reach_of(s, 1, j), i, p, q, part.places }, columns,
-                        dx + c * size);
+                if (by_one)
+                    add_moved(s, i, j, part, columns, dx + c * size);
+                else
+                    add_row(s, (row){ tn_reach_of(s, 1, j), i, p, q, part.places }, columns,
+                            dx + c * size);
 }
 
 /* ---- im2col: x; attr.i has stride, pad, dilation and kernel ---- */
 
 typedef struct job {
     tn_sliding s;
-    const tn_real *x; /* or dy */
-    tn_real beta, *y; /* or dx */
+    const tn_real *x;
+    tn_real beta, *y; /* the result, or dx */
+    tn_real *dy;
 } job;
 
 static int im2col_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
@@ -195,13 +262,13 @@ static void add_channel(void *arg, int64_t c, int thread)
     const tn_columns all = { 0, 1, 0, tn_sliding_places(&j->s) };
     if (j->beta == 0)
         memset(j->y + c * size, 0, (size_t)size * sizeof *j->y);
-    tn_columns_add(&j->s, all, j->x + c * kernel * all.places, all.places, j->y + c * size);
+    tn_columns_add(&j->s, all, j->dy + c * kernel * all.places, all.places, j->y + c * size);
 }
 
 static void im2col_backward(tn_tape *t, const tn_node *n)
 {
     job j = job_of(t, n);
-    j.x = n->out->g;
+    j.dy = n->out->g;
     j.y = tn_grad(t, n, 0, &j.beta);
     if (j.y)
         tn_parallel_for(tn_tape_context(t), n->in[0]->dim[0] * j.s.channels, add_channel, &j);
