@@ -13,6 +13,7 @@ typedef struct fixture {
     tn_tape *more;
     tn_tensor *a, *b, *v, *q, *ids, *start, *loss; /* (2,2) twice, (2), (1,2,3), (2), (1), (1) */
     tn_tensor *cube, *table, *image;               /* (1,2,2); (2,2) without gradient; (2,2,1,1) */
+    tn_tensor *lstm[3], *gru[3];                   /* x, w and b, that belong to a state of (2,2) */
     tn_tensor **in, shape;
     const tn_op *op;
     const tn_node *node;
@@ -62,6 +63,12 @@ static null_fixture *open_fixture(void)
     f->q = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 3 }, true);
     f->cube = tn_tensor_new(TN_REAL, 3, (int64_t[]){ 1, 2, 2 }, true);
     f->image = tn_tensor_new(TN_REAL, 4, (int64_t[]){ 2, 2, 1, 1 }, true);
+    for (int k = 0; k < 3; k++) {
+        static const int64_t lstm_dim[][2] = { { 2, 4 }, { 4, 1 }, { 4 } },
+                             gru_dim[][2] = { { 2, 6 }, { 6, 2 }, { 6 } };
+        f->lstm[k] = tn_tensor_new(TN_REAL, k < 2 ? 2 : 1, lstm_dim[k], true);
+        f->gru[k] = tn_tensor_new(TN_REAL, k < 2 ? 2 : 1, gru_dim[k], true);
+    }
     f->table = tn_tensor_new(TN_REAL, 2, dim, false);
     f->ids = tn_tensor_new(TN_I32, 1, dim, false);
     f->start = tn_tensor_new(TN_I32, 1, (int64_t[]){ 1 }, false);
@@ -78,6 +85,8 @@ static void close_fixture(null_fixture *base)
     tn_tensor *all[] = { f->a, f->b, f->v, f->q, f->ids, f->start, f->cube, f->table, f->image };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tn_tensor_free(all[i]);
+    for (int k = 0; k < 3; k++)
+        tn_tensor_free(f->lstm[k]), tn_tensor_free(f->gru[k]);
     tn_tape_free(f->more);
     tn_tape_free(f->base.t);
     tn_context_free(f->base.c);
