@@ -18,6 +18,8 @@ static const struct {
     { "own_gpt \"$R\"/LICENSE", "step 600  loss" },
     { "own_llama \"$R\"/tests/golden/tiny_models/llama", "all 1536 at most 0.00000" },
     { "two_models", "beside the other the same bits\n" },
+    { "own_digits", "1937 of 2000 new digits right" },
+    { "own_char_lstm \"$R\"/LICENSE", "step 400  loss 0.169" },
     { "base_text 3 1 short", "{\"prompt\":" },
     { "use", "curve  0.841  network  0.8" },
 };
@@ -52,10 +54,17 @@ START_TEST(runs_and_ends_well)
 }
 END_TEST
 
-static const char *const refusing[] = {
-    "linear_regression", "mlp",         "own_optimizer", "own_op", "own_lora .",
-    "own_gpt t.txt",     "own_llama .", "two_models",    "use"
-};
+static const char *const refusing[] = { "linear_regression",
+                                        "mlp",
+                                        "own_optimizer",
+                                        "own_op",
+                                        "own_lora .",
+                                        "own_gpt t.txt",
+                                        "own_digits",
+                                        "own_char_lstm t.txt",
+                                        "own_llama .",
+                                        "two_models",
+                                        "use" };
 
 /* If there is no context, an example ends with a status, not with a crash. */
 START_TEST(ends_without_a_context)
