@@ -199,6 +199,54 @@ START_TEST(quantised_files)
 }
 END_TEST
 
+/* ---- a real model, where the assets are ---- */
+
+/* The largest difference of -log p(ids[i+1]) from the numbers of Transformers. */
+static double nll_distance(const fixture *f, const tn_model *m, const tn_json *prompt)
+{
+    int64_t n, count;
+    double *ids = read_numbers(prompt, "ids", &n), *nll = read_numbers(prompt, "nll", &count);
+    double worst = 0;
+    ck_assert_int_eq(count, n - 1);
+    tn_tensor *in = tn_tape_input(f->t, TN_I32, 2, (int64_t[]){ 1, n });
+    for (int64_t i = 0; i < n; i++)
+        in->i[i] = (int32_t)ids[i];
+    tn_tensor *z = tn_log_softmax(f->t, tn_model_logits(m, f->t, in));
+    ck_assert_msg(z != NULL, "%s", tn_tape_error(f->t));
+    for (int64_t i = 0; i < count; i++) {
+        const double d = fabs(nll[i] + (double)z->x[i * m->vocab + in->i[i + 1]]);
+        worst = d > worst ? d : worst;
+    }
+    tn_tape_reset(f->t);
+    free(ids);
+    free(nll);
+    return worst;
+}
+
+/* SmolLM2-135M, whose file has Q4_1, Q8_0 and F32: a model of a size that is used. Not in double,
+   where it takes minutes. */
+START_TEST(smollm2)
+{
+    char *path = assets("assets/models/smollm2-135m-instruct-gguf/SmolLM2-135M-Instruct.Q4_1.gguf");
+    char *numbers = assets("golden/hf/smollm2/prompts.json");
+    fixture f = { 0 };
+    if (path && numbers && sizeof(tn_real) == sizeof(float)) {
+        f.c = tn_context_new(&(tn_options){ .threads = 2 });
+        f.t = tn_tape_new(f.c);
+        const tn_json *golden = tn_json_read(numbers, &f.e);
+        tn_model *m = opened(&f, path, true);
+        for (const tn_json *v = tn_json_find(golden, "cases")->child; v; v = v->next)
+            ck_assert_double_le(nll_distance(&f, m, v), 1e-3);
+        tn_model_free(m);
+        tn_json_free(golden);
+        tn_tape_free(f.t);
+        tn_context_free(f.c);
+    }
+    free(path);
+    free(numbers);
+}
+END_TEST
+
 /* ---- names ---- */
 
 START_TEST(weight_names)
@@ -342,6 +390,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, adapted_logits_are_as_expected, 0, NAMES);
     tcase_add_loop_test(c, the_model_of_the_folder, 0, NAMES);
     tcase_add_loop_test(c, quantised_files, 0, NAMES);
+    tcase_add_test(c, smollm2);
     tcase_add_test(c, weight_names);
     tcase_add_loop_test(c, refuses, 0, sizeof faults / sizeof *faults);
 }
