@@ -63,6 +63,29 @@ START_TEST(saved_and_frozen_models_are_the_same)
 }
 END_TEST
 
+/* The same model as a GGUF file: other names, rows of q and k in another order, norms plus 1. */
+START_TEST(gguf_files_are_the_same)
+{
+    char name[80];
+    snprintf(name, sizeof name, "golden/tiny_models/%s/model.gguf", names[_i]);
+    char *path = assets(name);
+    if (!path)
+        return;
+    golden_model f;
+    golden_open(&f, names[_i], TOLERANCE);
+    tn_model *m = f.m;
+    for (int frozen = 0; frozen < 2; frozen++) {
+        f.m = tn_model_open_as(f.c, path, &(tn_open_options){ .frozen = frozen }, &f.e);
+        must(&f.e);
+        golden_logits(&f, "logits.base");
+        tn_model_free(f.m);
+    }
+    f.m = m;
+    free(path);
+    golden_close(&f);
+}
+END_TEST
+
 /* Token by token with a cache: the tokens of whole sequences. */
 START_TEST(generation_follows_the_logits)
 {
@@ -129,6 +152,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, base_model_is_as_expected, 0, NAMES);
     tcase_add_loop_test(c, adapted_model_is_as_expected, 0, NAMES);
     tcase_add_loop_test(c, saved_and_frozen_models_are_the_same, 0, NAMES);
+    tcase_add_loop_test(c, gguf_files_are_the_same, 0, NAMES);
     tcase_add_loop_test(c, generation_follows_the_logits, 0, NAMES);
     tcase_add_loop_test(c, recomputing_blocks_changes_no_bit, 0, NAMES);
 }
