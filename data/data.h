@@ -217,25 +217,46 @@ typedef struct tn_tokenizer tn_tokenizer;
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e); /* 256 bytes and the end token, id 256 */
 /* One token per distinct character of the text, in the order of code points, then the end token. */
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
-/* Reads folder/tokenizer.json and, if it exists, tokenizer_config.json: a BPE without merges. */
+/* Reads the first of these that the folder has: tokenizer.json (bytes or characters without merges;
+   byte-level BPE with the splits of GPT-2, SmolLM, Llama 3, Qwen 2; SentencePiece BPE of Llama 2,
+   Mistral, Gemma), vocab.json and merges.txt (GPT-2), tokenizer.model (SentencePiece BPE). What else
+   a file asks for is refused by its name. The end token is the eos_token of tokenizer_config.json;
+   without it the only special token, or eos_token_id of config.json. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);
+/* The name of the file that it would read: "tokenizer.json", "vocab.json" or "tokenizer.model". NULL:
+   the folder has none of them. */
+const char *tn_tokenizer_file(const char *folder, tn_error *e);
 void tn_tokenizer_free(tn_tokenizer *k);
 /* Writes tokenizer.json and tokenizer_config.json, for PreTrainedTokenizerFast of Transformers. */
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
-int32_t tn_tokenizer_end(const tn_tokenizer *k);      /* -1: it has none */
-uint64_t tn_tokenizer_hash(const tn_tokenizer *k);    /* of what its ids mean */
-const char *tn_tokenizer_kind(const tn_tokenizer *k); /* "bytes", "chars" */
+int32_t tn_tokenizer_end(const tn_tokenizer *k);   /* -1: it has none */
+int32_t tn_tokenizer_begin(const tn_tokenizer *k); /* what its models expect before a text; -1 */
+uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
+/* "bytes", "chars", "byte-level BPE", "SentencePiece BPE" */
+const char *tn_tokenizer_kind(const tn_tokenizer *k);
+/* The id of an added or special token, "<|im_start|>"; -1: none has this name. */
+int32_t tn_tokenizer_find(const tn_tokenizer *k, const char *name);
 /* Appends to *ids (*n used of *room; NULL, 0 and 0 at first; grown with realloc, the caller frees).
-   Text is never read as the end token. A character outside the vocabulary is refused with its place
-   ("byte 17: U+00E9 is not in the vocabulary"), or, when skipped is not NULL, left out and counted
-   there. */
+   Text is never read as a special token; added tokens that are not special are found by their names.
+   A character outside the vocabulary is refused with its place ("byte 17: U+00E9 is not in the
+   vocabulary"), or, when skipped is not NULL, left out and counted there. The time is n log n at
+   most. */
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e);
-/* Appends the text of the ids. The end token and ids outside the vocabulary add nothing. */
+/* The same, but the name of a special token in the text becomes this token. For templates, not for
+   what a user writes. */
+int tn_encode_template(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
+                       int64_t *n, int64_t *room, int64_t *skipped, tn_error *e);
+/* Appends the text of the ids. Special tokens and ids outside the vocabulary add nothing. A space
+   that encoding adds before a text (Llama 2) is left out again. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
+/* Appends the text of one token as it is inside of a text; it may be a part of a character. names: a
+   special token adds its name. */
+void tn_decode_token(const tn_tokenizer *k, int32_t id, bool names, tn_text *out);
 /* clang-format off */
-typedef struct tn_held { char bytes[8]; size_t n; } tn_held; /* starts as { 0 } */
+/* Starts as { 0 }; begun: text came before, whose first space is not left out. */
+typedef struct tn_held { char bytes[8]; size_t n; bool begun; } tn_held;
 /* clang-format on */
 /* The same for ids that come a few at a time. It appends complete characters, and keeps the
    beginning of an incomplete one in *held for the next call. Bytes that are not UTF-8 become

@@ -253,7 +253,7 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
     tn_dataset_ids(d, record, from, shown, ids);
     for (int64_t i = 0; i < shown; i++) {
         const size_t before = text.n;
-        tn_decode(k, &ids[i], 1, &text); /* a character may be several ids */
+        tn_decode_token(k, ids[i], false, &text); /* a character may be several ids */
         if (text.n == before)
             tn_text_add(&text, "<%d>", ids[i]);
     }

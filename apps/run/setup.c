@@ -22,15 +22,14 @@ static int check_folder(const char *folder, tn_error *e)
 /* A model without a tokenizer uses its adapter's, which was made for the training. */
 static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
 {
-    static const char name[] = "tokenizer.json";
     const char *folder = o->model;
     const bool file = tn_path_is(folder, NULL, e) == TN_FILE; /* a GGUF file */
-    const bool own = !file && tn_path_is(folder, name, e) != TN_ABSENT;
+    const char *own = file ? NULL : tn_tokenizer_file(folder, e);
     if (o->tokenizer && own)
-        tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, name);
+        tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, own);
     if (o->tokenizer)
         return data_tokenizer(o, e);
-    if (o->adapter_path && !own && tn_path_is(o->adapter_path, name, e) != TN_ABSENT)
+    if (o->adapter_path && !own && tn_tokenizer_file(o->adapter_path, e))
         folder = o->adapter_path;
     else if (file)
         tn_fail(e, TN_EIO,
@@ -39,8 +38,9 @@ static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
                 folder);
     else if (!own)
         tn_fail(e, TN_EIO,
-                "%s: no %s; expected one, or --tokenizer bytes|chars where a model is trained",
-                folder, name);
+                "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model is "
+                "trained",
+                folder);
     return tn_tokenizer_open(folder, e);
 }
 

@@ -10,11 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MOST_BYTES = 256 << 20, /* of a file */
-    /* Values, and the search for duplicate keys, take at most 64 MiB. */
-    MOST_VALUES = (64 << 20) / (sizeof(tn_json) + 2 * sizeof(void *)),
-};
+/* Values, and the search for duplicate keys, take at most 64 MiB. */
+enum { MOST_VALUES = (64 << 20) / (sizeof(tn_json) + 2 * sizeof(void *)) };
 
 typedef struct tn_json_chunk {
     struct tn_json_chunk *next;
@@ -28,6 +25,7 @@ typedef struct parser {
     tn_document *d;
     char *out; /* where the next string goes */
     size_t values;
+    const tn_json_taker *taker; /* NULL: all is kept */
     tn_error *e;
 } parser;
 
@@ -274,24 +272,68 @@ static bool parse_key(parser *p, tn_json *member)
 
 static bool parse_value(parser *p, tn_json *v, int depth);
 
+/* Does the taker want the elements of this array? */
+static bool is_taken(const parser *p, const tn_json *v, int depth)
+{
+    const tn_json_taker *t = p->taker;
+    return t && v->kind == TN_ARRAY && depth == 3 && v->key && !strcmp(v->key, t->key) &&
+           v->parent->key && !strcmp(v->parent->key, t->object);
+}
+
+/* Gives back the values that were made after `to` was the newest chunk and had `used` of them. One
+   chunk is kept for the next values. */
+static void give_back(parser *p, chunk *to, size_t used, size_t values)
+{
+    chunk *b = p->d->chunks;
+    while (b != to && b->next != to) {
+        chunk *old = b->next;
+        b->next = old->next;
+        free(old);
+    }
+    b->used = b == to ? used : 0;
+    p->values = values;
+}
+
+/* Parses an element of the array and gives it away. */
+static bool take_element(parser *p, tn_json *v, int depth)
+{
+    chunk *newest = p->d->chunks;
+    const size_t used = newest->used, values = p->values;
+    tn_json *element = new_value(p);
+    if (!element)
+        return false;
+    element->parent = v;
+    v->count++;
+    const bool good =
+        parse_value(p, element, depth) && !p->taker->take(p->taker->to, element, p->e);
+    give_back(p, newest, used, values);
+    return good;
+}
+
+/* Parses a member of an object or an element of an array, and appends it. */
+static bool keep_member(parser *p, tn_json *v, tn_json **last, int depth)
+{
+    tn_json *member = new_value(p);
+    if (!member)
+        return false;
+    member->parent = v;
+    *(*last ? &(*last)->next : &v->child) = member;
+    *last = member;
+    v->count++;
+    return (v->kind != TN_OBJECT || parse_key(p, member)) && parse_value(p, member, depth);
+}
+
 static bool parse_members(parser *p, tn_json *v, int depth)
 {
-    bool object = v->kind == TN_OBJECT;
+    const bool object = v->kind == TN_OBJECT, taken = is_taken(p, v, depth);
     int end = object ? '}' : ']';
     tn_json *last = NULL;
     if (depth > TN_JSON_DEPTH)
         return refuse(p, p->at, "a value nested too deeply", "64 levels at most");
     p->at++;
     skip_space(p);
-    while (last || peek(p) != end) {
-        tn_json *member = new_value(p);
-        if (!member)
-            return false;
-        member->parent = v;
-        *(last ? &last->next : &v->child) = member;
-        last = member;
-        v->count++;
-        if ((object && !parse_key(p, member)) || !parse_value(p, member, depth))
+    while (v->count || peek(p) != end) {
+        if (!(taken ? take_element(p, v, depth) : keep_member(p, v, &last, depth)))
             return false;
         skip_space(p);
         if (peek(p) == end)
@@ -324,11 +366,9 @@ static bool parse_value(parser *p, tn_json *v, int depth)
     }
 }
 
-const tn_json *tn_json_parse(const char *text, size_t size, const char *path, int64_t line,
-                             tn_error *e)
+const tn_json *tn_json_parse_taking(const char *text, size_t size, const char *path, int64_t line,
+                                    const tn_json_taker *taker, tn_error *e)
 {
-    if (tn_given(e, text && path, __func__))
-        return NULL;
     size_t name = strlen(path) + 1;
     tn_document *d = malloc(sizeof *d + name + size + 1);
     if (!d) {
@@ -337,7 +377,7 @@ const tn_json *tn_json_parse(const char *text, size_t size, const char *path, in
     }
     *d = (tn_document){ .line = line, .path = d->memory };
     memcpy(d->memory, path, name);
-    parser p = { .s = text, .n = size, .d = d, .out = d->memory + name, .e = e };
+    parser p = { .s = text, .n = size, .d = d, .out = d->memory + name, .taker = taker, .e = e };
     skip_space(&p);
     bool good = parse_value(&p, &d->root, 0);
     skip_space(&p);
@@ -345,17 +385,6 @@ const tn_json *tn_json_parse(const char *text, size_t size, const char *path, in
         return &d->root;
     tn_json_free(&d->root);
     return NULL;
-}
-
-const tn_json *tn_json_read(const char *path, tn_error *e)
-{
-    if (tn_given(e, path, __func__))
-        return NULL;
-    size_t size;
-    char *text = tn_text_read(path, MOST_BYTES, &size, e);
-    const tn_json *root = text ? tn_json_parse(text, size, path, 0, e) : NULL;
-    free(text);
-    return root;
 }
 
 void tn_json_free(const tn_json *root)

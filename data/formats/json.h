@@ -14,4 +14,17 @@ typedef struct tn_document {
     char memory[]; /* the path, then the strings */
 } tn_document;
 
+/* An array of a document that is too long to keep: the elements of root/object/key are given to
+   `take` one by one. The array stays in the tree without elements, but with their number; texts of
+   the elements live as long as the document. take returns e->code. */
+typedef struct tn_json_taker {
+    const char *object, *key;
+    int (*take)(void *to, const tn_json *element, tn_error *e);
+    void *to;
+} tn_json_taker;
+/* As tn_json_parse and tn_json_read. taker NULL: none. */
+const tn_json *tn_json_parse_taking(const char *text, size_t size, const char *path, int64_t line,
+                                    const tn_json_taker *taker, tn_error *e);
+const tn_json *tn_json_read_taking(const char *path, const tn_json_taker *taker, tn_error *e);
+
 #endif

@@ -103,8 +103,9 @@ static void add_pointer(tn_text *t, const tn_json *v)
     while (n--) {
         v = way[n];
         if (v->parent->kind == TN_ARRAY) {
-            size_t i = 0;
-            for (const tn_json *w = v->parent->child; w != v; w = w->next)
+            const tn_json *w = v->parent->child;
+            size_t i = w ? 0 : (size_t)v->parent->count - 1; /* given to a taker: the newest */
+            for (; w && w != v; w = w->next)
                 i++;
             tn_text_add(t, "/%zu", i);
             continue;

@@ -116,21 +116,28 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
     return TN_OK;
 }
 
-int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e)
+/* Appends the ids of a text until the walk has come to its byte `to`, or to its end. */
+static void walk_to(tn_maker m, tn_walk *w, size_t to)
 {
     tn_dataset *d = m.d;
-    tn_walk w = { .k = m.k,
-                  .text = text.s,
-                  .at = at,
-                  .end = text.n,
-                  .e = e,
-                  .skipped = m.o->skip_unknown ? &d->facts.unknown : NULL };
-    int32_t ids[4];
-    if (tn_dataset_reserve(d, text.n - at, e)) /* a character has at most as many ids as bytes */
-        return e->code;
-    for (int64_t given; (given = tn_walk_next(&w, ids)) > 0;)
+    const int32_t *ids;
+    for (int64_t given; w->at < to && (given = tn_walk_next(w, &ids)) > 0;) {
+        if (tn_dataset_reserve(d, (size_t)given, w->e))
+            break;
         for (int64_t i = 0; i < given; i++)
             d->ids[d->n++] = (uint16_t)ids[i];
+    }
+}
+
+int tn_dataset_encode(tn_maker m, tn_span text, tn_error *e)
+{
+    tn_walk w = { .k = m.k,
+                  .text = text.s,
+                  .end = text.n,
+                  .e = e,
+                  .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
+    walk_to(m, &w, SIZE_MAX);
+    tn_walk_end(&w);
     return e->code;
 }
 
@@ -167,16 +174,21 @@ static size_t fraction_of(const char *text, size_t size, double fraction)
 /* Encodes bytes first..last of a mapped text, and returns their memory to the system. */
 static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, tn_error *e)
 {
-    tn_dataset_reserve(m.d, last - first, e);
+    tn_walk w = { .k = m.k,
+                  .text = text,
+                  .at = first,
+                  .end = last,
+                  .no_zeros = true,
+                  .e = e,
+                  .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
+    if (!tn_is_bpe(m.k)) /* a character has at most as many ids as bytes */
+        tn_dataset_reserve(m.d, last - first, e);
     for (size_t at = first, next; at < last && !e->code; at = next) {
-        next = last - at > TN_AT_ONCE ? boundary(text, last, at + TN_AT_ONCE) : last;
-        const char *zero = memchr(text + at, 0, next - at);
-        if (zero != NULL)
-            tn_fail(e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text",
-                    (size_t)(zero - text));
-        tn_dataset_encode(m, (tn_span){ text, next }, at, e);
-        tn_file_pass(text, at, next);
+        next = last - at > TN_AT_ONCE ? at + TN_AT_ONCE : SIZE_MAX;
+        walk_to(m, &w, next);
+        tn_file_pass(text, at, next < last ? next : last);
     }
+    tn_walk_end(&w);
     return e->code;
 }
 

@@ -47,8 +47,8 @@ tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e);
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Makes room for `more` ids. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
-/* Appends the ids of a text's bytes from `at` on. */
-int tn_dataset_encode(tn_maker m, tn_span text, size_t at, tn_error *e);
+/* Appends the ids of a text. */
+int tn_dataset_encode(tn_maker m, tn_span text, tn_error *e);
 /* Makes the ids from `first` on a record, cut at max_length, of which the first `masked` carry no
    loss. They are left out if none of its labels counts. */
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);

@@ -28,10 +28,10 @@ static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t
 {
     const int64_t first = m.d->n;
     tn_error inner = { 0 };
-    if (tn_dataset_encode(m, prompt, 0, &inner))
+    if (tn_dataset_encode(m, prompt, &inner))
         return tn_fail(e, inner.code, "in the prompt: %s", inner.text);
     *masked = m.o->no_mask ? 0 : m.d->n - first;
-    if (tn_dataset_encode(m, completion, 0, &inner))
+    if (tn_dataset_encode(m, completion, &inner))
         return tn_fail(e, inner.code, "in the text: %s", inner.text);
     const int32_t end = tn_tokenizer_end(m.k);
     if (end >= 0 && !tn_dataset_reserve(m.d, 1, e))

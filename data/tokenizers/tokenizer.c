@@ -1,121 +1,24 @@
-/* tokenizer.c - byte and character tokenizers: one token per symbol, no merges. */
+/* tokenizer.c - what all kinds of tokenizers do: facts, ids of a text, the end of one. */
 #include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char end_token[] = "<|endoftext|>"; /* the name in GPT-2, which other tools know */
-
-tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e)
-{
-    tn_tokenizer *k = calloc(1, sizeof *k);
-    if (k == NULL) {
-        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
-        return NULL;
-    }
-    k->bytes = bytes;
-    k->size = size;
-    k->end = -1;
-    k->table = calloc((size_t)size, sizeof *k->table);
-    k->code = calloc((size_t)size, sizeof *k->code);
-    if (k->table == NULL || k->code == NULL) {
-        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
-        tn_tokenizer_free(k);
-        return NULL;
-    }
-    for (int64_t i = 0; i < size; i++)
-        k->code[i] = TN_NO_CODE;
-    return k;
-}
-
-bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id)
-{
-    if (id < 0 || id >= k->size || k->symbols == k->size || k->code[id] != TN_NO_CODE)
-        return false;
-    k->code[id] = code;
-    k->table[k->symbols++] = (tn_symbol){ code, (int32_t)id };
-    return true;
-}
-
-static int by_code(const void *a, const void *b)
-{
-    const uint32_t x = ((const tn_symbol *)a)->code, y = ((const tn_symbol *)b)->code;
-    return (x > y) - (x < y);
-}
-
-tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e)
-{
-    qsort(k->table, (size_t)k->symbols, sizeof *k->table, by_code);
-    if (end_text != NULL) {
-        k->end = (int32_t)end;
-        k->end_text = strdup(end_text);
-        if (k->end_text == NULL) {
-            tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
-            tn_tokenizer_free(k);
-            return NULL;
-        }
-    }
-    return k;
-}
-
-tn_tokenizer *tn_tokenizer_bytes(tn_error *e)
-{
-    if (tn_given(e, true, __func__))
-        return NULL;
-    tn_tokenizer *k = tn_tokenizer_make(true, 257, e);
-    if (k == NULL)
-        return NULL;
-    for (uint32_t b = 0; b < 256; b++)
-        tn_tokenizer_put(k, b, b);
-    return tn_tokenizer_finish(k, end_token, 256, e);
-}
-
-/* Marks every code point of the text in `seen`. Returns their number, or an error code. */
-static int64_t collect(const char *text, size_t n, unsigned char *seen, tn_error *e)
-{
-    int64_t count = 0;
-    for (size_t at = 0; at < n;) {
-        uint32_t code = 0;
-        const size_t bytes = tn_utf8_read(text + at, n - at, &code);
-        if (bytes == 0 || code == 0)
-            return tn_fail(e, TN_EFORMAT, "byte %zu: %s; expected UTF-8 text", at,
-                           bytes ? "a zero byte" : "malformed UTF-8");
-        count += !seen[code];
-        seen[code] = 1;
-        at += bytes;
-    }
-    if (count == 0)
-        return tn_fail(e, TN_EFORMAT, "an empty text; expected characters for a vocabulary");
-    return count;
-}
-
-tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e)
-{
-    if (tn_given(e, text || !n, __func__))
-        return NULL;
-    unsigned char *seen = calloc(TN_NO_CODE, 1);
-    if (seen == NULL) {
-        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
-        return NULL;
-    }
-    const int64_t count = collect(text, n, seen, e);
-    tn_tokenizer *k = count < 0 ? NULL : tn_tokenizer_make(false, count + 1, e);
-    for (uint32_t code = 0; k != NULL && code < TN_NO_CODE; code++) {
-        if (seen[code])
-            tn_tokenizer_put(k, code, k->symbols);
-    }
-    free(seen);
-    return k == NULL ? NULL : tn_tokenizer_finish(k, end_token, count, e);
-}
 
 void tn_tokenizer_free(tn_tokenizer *k)
 {
     if (k == NULL)
         return;
-    free(k->table);
-    free(k->code);
-    free(k->end_text);
-    free(k);
+    tn_vocab_end(&k->vocab);
+    tn_bpe_end(&k->bpe);
+    tn_names_free(k->raw);
+    tn_names_free(k->normal);
+    tn_text_free(&k->forms);
+    void *const all[] = {
+        k->table, k->code, k->end_text, k->type, k->added, k->seam, k->config, k
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
 }
 
 int64_t tn_tokenizer_size(const tn_tokenizer *k)
@@ -128,43 +31,155 @@ int32_t tn_tokenizer_end(const tn_tokenizer *k)
     return k ? k->end : -1;
 }
 
+int32_t tn_tokenizer_begin(const tn_tokenizer *k)
+{
+    return !k || !tn_is_bpe(k) ? -1 : k->rules.begin;
+}
+
+int32_t tn_tokenizer_find(const tn_tokenizer *k, const char *name)
+{
+    if (!k || !name)
+        return -1;
+    if (k->end_text != NULL && !strcmp(k->end_text, name))
+        return k->end;
+    for (int64_t i = 0; i < k->n_added; i++)
+        if (k->added[i].name.n == strlen(name) && !memcmp(k->added[i].name.s, name, strlen(name)))
+            return k->added[i].id;
+    return -1;
+}
+
 const char *tn_tokenizer_kind(const tn_tokenizer *k)
 {
-    return !k ? NULL : k->bytes ? "bytes" : "chars";
+    static const char *const names[] = { [TN_KIND_BYTES] = "bytes",
+                                         [TN_KIND_CHARS] = "chars",
+                                         [TN_KIND_BYTE_LEVEL] = "byte-level BPE",
+                                         [TN_KIND_PIECES] = "SentencePiece BPE" };
+    return k ? names[k->kind] : NULL;
 }
 
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k)
 {
-    if (!k)
-        return 0;
-    const int64_t kind[3] = { k->bytes, k->size, k->end };
-    const char *end_text = k->end_text ? k->end_text : "";
-    const uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
-    return tn_hash_bulk(end_text, strlen(end_text),
-                        tn_hash_bulk(k->code, (size_t)k->size * sizeof *k->code, h));
+    return k ? k->hash : 0;
 }
 
-/* The id of a symbol, or -1. */
-static int32_t find(const tn_tokenizer *k, uint32_t code)
+/* ---- making a BPE ---- */
+
+static uint64_t hash_of(const tn_tokenizer *k, const tn_parts_of *p)
 {
-    const tn_symbol wanted = { .code = code };
-    const tn_symbol *s = bsearch(&wanted, k->table, (size_t)k->symbols, sizeof *k->table, by_code);
-    return s == NULL ? -1 : s->id;
+    const tn_rules *r = &k->rules;
+    const int64_t facts[] = {
+        r->byte_level,      (int64_t)r->split, r->nfc,           r->ignore_merges,
+        (int64_t)r->prefix, r->trim,           r->byte_fallback, r->fuse_unknown,
+        r->strip,           r->unknown,        k->size,          p->n_added
+    };
+    uint64_t h = tn_hash_bulk(facts, sizeof facts, 0);
+    h = tn_hash_bulk(k->vocab.start, (size_t)(k->size + 1) * sizeof *k->vocab.start, h);
+    h = tn_hash_bulk(k->vocab.memory, k->vocab.start[k->size], h);
+    h = tn_hash_bulk(k->type, (size_t)k->size, h);
+    return tn_hash_bulk(k->bpe.pair, (size_t)(k->bpe.mask + 1) * sizeof *k->bpe.pair, h);
 }
 
-/* Writes the ids of one character: those of its bytes, or that of its code point. Returns their
-   number, or 0 if a symbol is unknown. */
-static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, uint32_t code,
-                          int32_t *out)
+/* Is a name spelt in the bytes that it has? Others are bytes of another spelling by chance. */
+static bool is_plain(tn_span name)
 {
-    const int64_t n = k->bytes ? (int64_t)bytes : 1;
-    for (int64_t i = 0; i < n; i++) {
-        out[i] = find(k, k->bytes ? (unsigned char)s[i] : code);
-        if (out[i] < 0)
-            return 0;
+    for (size_t i = 0; i < name.n; i++)
+        if (name.s[i] <= ' ' || name.s[i] > '~')
+            return false;
+    return true;
+}
+
+/* Names that are found in normalised text are normalised themselves. */
+static void make_forms(tn_tokenizer *k, tn_error *e)
+{
+    const tn_part_place alone = { true, true, true };
+    size_t at = 0;
+    for (int pass = 0; pass < 2; pass++) /* the memory of `forms` stays where it is in the second */
+        for (int64_t i = 0; i < k->n_added; i++) {
+            tn_added *a = &k->added[i];
+            const size_t from = k->forms.n;
+            if (pass == 1) {
+                a->form.s = a->normalized ? k->forms.s + at : a->name.s;
+                at += a->normalized ? a->form.n : 0;
+                continue;
+            }
+            if (a->normalized && k->rules.byte_level && k->rules.nfc)
+                tn_nfc(a->name.s, a->name.n, &k->forms);
+            else if (a->normalized && !k->rules.byte_level)
+                tn_pieces_normalise(k, a->name, alone, &k->forms);
+            else if (a->normalized)
+                tn_text_bytes(&k->forms, a->name.s, a->name.n);
+            a->form.n = a->normalized ? k->forms.n - from : a->name.n;
+        }
+    if (k->forms.failed)
+        tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+}
+
+/* Copies the added tokens; their names are then those in the tokenizer. */
+static int copy_added(tn_tokenizer *k, const tn_parts_of *p, tn_error *e)
+{
+    k->added = calloc((size_t)p->n_added + 1, sizeof *k->added);
+    k->type = malloc((size_t)p->size + 1);
+    if (k->added == NULL || k->type == NULL)
+        return tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
+    memcpy(k->type, p->type, (size_t)p->size);
+    k->n_added = p->n_added;
+    for (int64_t i = 0; i < p->n_added && !e->code; i++) {
+        const tn_span name = tn_vocab_text(&k->vocab, p->added[i].id);
+        const int32_t id = tn_vocab_find(&k->vocab, name.s, name.n);
+        k->added[i] = p->added[i];
+        k->added[i].name = name;
+        if (id >= 0 && id != p->added[i].id && (!p->rules.byte_level || is_plain(name)))
+            tn_fail(e, TN_EFORMAT,
+                    "%s: added token %lld has id %d; expected %d, as the vocabulary has it",
+                    p->path, (long long)i, p->added[i].id, id);
     }
-    return n;
+    if (!e->code)
+        make_forms(k, e);
+    if (!e->code)
+        k->raw = tn_names_new(k->added, k->n_added, false, p->path, e);
+    if (!e->code)
+        k->normal = tn_names_new(k->added, k->n_added, true, p->path, e);
+    return e->code;
 }
+
+tn_tokenizer *tn_tokenizer_of(const tn_parts_of *p, tn_error *e)
+{
+    tn_tokenizer *k = e->code ? NULL : calloc(1, sizeof *k);
+    if (k == NULL) {
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", p->path);
+        return NULL;
+    }
+    k->kind = p->rules.byte_level ? TN_KIND_BYTE_LEVEL : TN_KIND_PIECES;
+    k->rules = p->rules;
+    k->size = p->size;
+    k->end = -1;
+    if (p->rules.byte_level)
+        tn_byte_level_start(k, p, e);
+    else
+        tn_pieces_start(k, p, e);
+    if (!e->code && k->bpe.pairs == 0)
+        tn_fail(e, TN_EFORMAT, "%s: no merges; expected some", p->path);
+    if (e->code || copy_added(k, p, e)) {
+        tn_tokenizer_free(k);
+        return NULL;
+    }
+    k->hash = hash_of(k, p);
+    return k;
+}
+
+int tn_tokenizer_set_end(tn_tokenizer *k, int32_t id, tn_error *e)
+{
+    const tn_span name = tn_vocab_text(&k->vocab, id);
+    k->end = id;
+    free(k->end_text);
+    k->end_text = strndup(name.s, name.n);
+    if (k->end_text == NULL)
+        return tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+    k->hash = tn_hash_bulk(&id, sizeof id, k->hash);
+    return TN_OK;
+}
+
+/* ---- ids of a text ---- */
 
 /* Makes room for `more` ids after the first n. It at least doubles: appending takes linear time. */
 static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *e)
@@ -184,119 +199,40 @@ static int grow(int32_t **ids, int64_t n, int64_t *room, size_t more, tn_error *
     return TN_OK;
 }
 
-int64_t tn_walk_next(tn_walk *w, int32_t *out)
+static int encode(tn_walk w, int32_t **ids, int64_t *n, int64_t *room, const char *name)
 {
-    while (w->at < w->end && !w->e->code) {
-        uint32_t code = 0;
-        const char *s = w->text + w->at;
-        const size_t bytes = tn_utf8_read(s, w->end - w->at, &code);
-        const int64_t given = bytes == 0 ? 0 : encode_one(w->k, s, bytes, code, out);
-        if (bytes == 0)
-            tn_fail(w->e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", w->at);
-        else if (given == 0 && w->skipped == NULL)
-            tn_fail(w->e, TN_EFORMAT, "byte %zu: U+%04X is not in the vocabulary", w->at,
-                    (unsigned)code);
-        else if (given == 0)
-            ++*w->skipped;
-        w->at += bytes;
-        if (given > 0)
-            return given;
+    const int missing = tn_given(w.e, w.k && (w.text || !w.end) && ids && n && room, name);
+    if (missing)
+        return missing;
+    if (*n < 0 || *n > *room || (*room > 0 && !*ids))
+        return tn_fail(w.e, TN_EARG,
+                       "%lld ids in room for %lld; expected 0 in no room, or ids that grew here",
+                       (long long)*n, (long long)*room);
+    int64_t end = *n;
+    const int32_t *some;
+    for (int64_t given; (given = tn_walk_next(&w, &some)) > 0; end += given) {
+        if (grow(ids, end, room, (size_t)given, w.e))
+            break;
+        memcpy(*ids + end, some, (size_t)given * sizeof *some);
     }
-    return 0;
+    tn_walk_end(&w);
+    if (!w.e->code)
+        *n = end;
+    return w.e->code;
 }
 
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e)
 {
-    const int missing = tn_given(e, k && (text || !length) && ids && n && room, __func__);
-    if (missing)
-        return missing;
-    if (*n < 0 || *n > *room || (*room > 0 && !*ids))
-        return tn_fail(e, TN_EARG,
-                       "%lld ids in room for %lld; expected 0 in no room, or ids that grew here",
-                       (long long)*n, (long long)*room);
-    if (length == 0)
-        return TN_OK;
-    if (grow(ids, *n, room, length, e)) /* a character has at most as many ids as bytes */
-        return e->code;
-    tn_walk w = { .k = k, .text = text, .end = length, .skipped = skipped, .e = e };
-    int64_t end = *n;
-    for (int64_t given; (given = tn_walk_next(&w, *ids + end)) > 0;)
-        end += given;
-    if (!e->code)
-        *n = end;
-    return e->code;
+    return encode((tn_walk){ .k = k, .text = text, .end = length, .skipped = skipped, .e = e }, ids,
+                  n, room, __func__);
 }
 
-/* Writes the bytes of one id to s, which has room for four. Returns their number. */
-static size_t decode_one(const tn_tokenizer *k, int32_t id, char *s)
+int tn_encode_template(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
+                       int64_t *n, int64_t *room, int64_t *skipped, tn_error *e)
 {
-    const uint32_t code = id < 0 || id >= k->size ? TN_NO_CODE : k->code[id];
-    if (code == TN_NO_CODE)
-        return 0;
-    *s = (char)code;
-    return k->bytes ? 1 : tn_utf8_write(code, s);
-}
-
-void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out)
-{
-    if (!k || !ids)
-        return;
-    char s[4];
-    for (int64_t i = 0; i < n; i++)
-        tn_text_bytes(out, s, decode_one(k, ids[i], s));
-}
-
-/* ---- decoding token by token ---- */
-
-/* Are n bytes the beginning of a longer character? Then some continuation bytes complete it. The
-   lowest and the highest are tried. */
-static bool is_beginning(const char *s, size_t n)
-{
-    for (int fill = 0x80; fill <= 0xBF && n < 4; fill += 0x3F) {
-        char whole[4];
-        uint32_t code;
-        memset(whole, fill, sizeof whole);
-        memcpy(whole, s, n);
-        if (tn_utf8_read(whole, sizeof whole, &code) > n)
-            return true;
-    }
-    return false;
-}
-
-/* Moves complete characters and wrong bytes from held to out. At the end an incomplete character is
-   wrong, too. */
-static void release(tn_held *held, bool end, tn_text *out)
-{
-    while (held->n > 0 && (end || !is_beginning(held->bytes, held->n))) {
-        uint32_t code;
-        size_t n = tn_utf8_read(held->bytes, held->n, &code);
-        if (n > 0) {
-            tn_text_bytes(out, held->bytes, n);
-        } else {
-            for (n = held->n < 3 ? held->n : 3; n > 1 && !is_beginning(held->bytes, n);)
-                n--;
-            tn_text_bytes(out, "\xEF\xBF\xBD", 3);
-        }
-        held->n -= n;
-        memmove(held->bytes, held->bytes + n, held->n);
-    }
-}
-
-void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_held *held,
-                    tn_text *out)
-{
-    if (!k || !ids || !held || !out)
-        return;
-    for (int64_t i = 0; i < n; i++) {
-        held->n += decode_one(k, ids[i], held->bytes + held->n);
-        release(held, false, out);
-    }
-}
-
-void tn_decode_end(tn_held *held, tn_text *out)
-{
-    if (!held || !out)
-        return;
-    release(held, true, out);
+    return encode(
+        (tn_walk){
+            .k = k, .text = text, .end = length, .special = true, .skipped = skipped, .e = e },
+        ids, n, room, __func__);
 }

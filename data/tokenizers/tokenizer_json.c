@@ -1,257 +1,209 @@
-/* tokenizer_json.c - reads tokenizers from Hugging Face files: a BPE of single symbols, no merges.
+/* tokenizer_json.c - reads a tokenizer.json of the tokenizers library: a BPE with merges.
 
-   tokenizer.json, as the tokenizers library (its BPE, ByteLevel and Fuse) defines it:
-     chars: pre_tokenizer null, decoder Fuse; a vocabulary entry is a character
-     bytes: pre_tokenizer and decoder ByteLevel; an entry is a letter of the byte-level alphabet
-   The end token is the one added token. tokenizer_config.json names it as eos_token. */
-#include "data/tokenizers/tokenizer.h"
+   The merges are many (514,906 in Gemma's), so they are taken from the parser one by one: two
+   spans for each, and no tree. */
+#include "data/formats/json.h"
+#include "data/tokenizers/readers.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t byte_of_letter(uint32_t letter)
+/* ---- arrays ---- */
+
+bool tn_parts_new(tn_parts_of *p, int64_t most, int64_t added)
 {
-    uint32_t b = 0;
-    while (b < 256 && tn_byte_letter(b) != letter)
-        b++;
-    return b < 256 ? b : TN_NO_CODE;
+    p->token = calloc((size_t)most + 1, sizeof *p->token);
+    p->type = calloc((size_t)most + 1, sizeof *p->type);
+    p->found = calloc((size_t)most + 1, sizeof *p->found);
+    p->added = calloc((size_t)added + 1, sizeof *p->added);
+    return p->token && p->type && p->found && p->added;
 }
 
-/* clang-format off */
-typedef struct reader { const char *path; tn_error *e; } reader;
-/* clang-format on */
-
-/* Refuses a part of the file. The message quotes what was found, so that it stays one line. */
-static int refuse(reader r, const char *where, const char *found, const char *expected)
+void tn_parts_end(tn_parts_of *p)
 {
-    tn_text quoted = { 0 };
-    size_t n = strlen(found);
-    for (n = n < 40 ? n : 40; n > 0 && ((unsigned char)found[n] & 0xC0) == 0x80; n--) {}
-    tn_text_quote(&quoted, found, n);
-    tn_fail(r.e, quoted.failed ? TN_ENOMEM : TN_EFORMAT, "%s: %s is %s; expected %s", r.path, where,
-            quoted.failed ? "?" : quoted.s, expected);
-    tn_text_free(&quoted);
-    return r.e->code;
+    free(p->token);
+    free(p->type);
+    free(p->found);
+    free(p->added);
+    free(p->merge);
+    free(p->score);
 }
 
-static bool is_null(const tn_json *v)
+int tn_parts_vocab(tn_reader r, tn_parts_of *p, const tn_json *vocab, int64_t most)
 {
-    return v == NULL || v->kind == TN_NULL;
-}
-
-/* The "type" of a part of the pipeline; "" if the part is absent; NULL after an error. */
-static const char *part_type(reader r, const tn_json *root, const char *part)
-{
-    const tn_json *v = tn_json_find(root, part);
-    const char *type = NULL;
-    if (is_null(v))
-        return "";
-    if (v->kind != TN_OBJECT) {
-        tn_json_refuse(v, "an object or null", r.e);
-        return NULL;
+    if (vocab == NULL || vocab->kind != TN_OBJECT || vocab->count == 0)
+        return tn_fail(r.e, TN_EFORMAT, "%s: no vocabulary; expected an object of tokens and ids",
+                       r.path);
+    for (const tn_json *v = vocab->child; v != NULL; v = v->next) {
+        int64_t id = -1;
+        if (!tn_json_int(v, &id))
+            return tn_json_refuse(v, "an integer", r.e);
+        if (id < 0 || id >= most || p->token[id].s != NULL)
+            return tn_json_refuse(v, "an id of its own below the number of tokens", r.e);
+        p->token[id] = (tn_span){ v->key, strlen(v->key) };
+        p->type[id] = TN_TOKEN_NORMAL;
+        p->found[id] = true;
     }
-    tn_json_get_string(v, "type", &type, r.e);
-    if (type == NULL)
-        tn_json_refuse(v, "an object with a \"type\"", r.e);
-    return r.e->code ? NULL : type;
-}
-
-/* Is it a template without special tokens? Transformers writes such a template. It adds nothing. */
-static bool is_bare_template(const tn_json *post)
-{
-    const tn_json *single = tn_json_find(post, "single");
-    const tn_json *tokens = tn_json_find(post, "special_tokens");
-    return tn_json_find(tn_json_at(single, 0), "Sequence") != NULL && single->count == 1 &&
-           tokens != NULL && tokens->kind == TN_OBJECT && tokens->count == 0;
-}
-
-/* Reads normalizer, pre-tokenizer, post-processor and decoder. Refuses all other pipelines. */
-static int read_pipeline(reader r, const tn_json *root, bool *bytes)
-{
-    const char *normalizer = part_type(r, root, "normalizer");
-    const char *pre = part_type(r, root, "pre_tokenizer");
-    const char *post = part_type(r, root, "post_processor");
-    const char *decoder = part_type(r, root, "decoder");
-    if (r.e->code)
-        return r.e->code;
-    *bytes = !strcmp(pre, "ByteLevel");
-    if (*normalizer)
-        return refuse(r, "/normalizer", normalizer, "null (no normalizer is supported)");
-    if (*pre && !*bytes)
-        return refuse(r, "/pre_tokenizer", pre, "null (characters) or ByteLevel (bytes)");
-    if (*post && strcmp(post, "ByteLevel") && strcmp(post, "TemplateProcessing"))
-        return refuse(r, "/post_processor", post, "null or ByteLevel");
-    if (!strcmp(post, "TemplateProcessing") &&
-        !is_bare_template(tn_json_find(root, "post_processor")))
-        return refuse(r, "/post_processor", post, "one that adds no special tokens");
-    if (strcmp(decoder, *bytes ? "ByteLevel" : "Fuse"))
-        return refuse(r, "/decoder", decoder, *bytes ? "ByteLevel" : "Fuse");
-    bool space = true;
-    if (*bytes)
-        tn_json_get_bool(tn_json_find(root, "pre_tokenizer"), "add_prefix_space", &space, r.e);
-    if (*bytes && space && !r.e->code)
-        return refuse(r, "/pre_tokenizer/add_prefix_space", "true", "false");
-    return r.e->code;
-}
-
-/* Refuses settings of the BPE model that would change its ids. */
-static int read_switches(reader r, const tn_json *model)
-{
-    static const char *const strings[] = { "unk_token", "continuing_subword_prefix",
-                                           "end_of_word_suffix" };
-    const char *type = "BPE";
-    tn_json_get_string(model, "type", &type, r.e);
-    if (!r.e->code && strcmp(type, "BPE"))
-        return refuse(r, "/model/type", type, "BPE");
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
-        const tn_json *v = tn_json_find(model, strings[i]);
-        if (!is_null(v) && !(i > 0 && v->kind == TN_STRING && v->length == 0))
-            return tn_json_refuse(v, "null", r.e);
-    }
-    if (!is_null(tn_json_find(model, "dropout")))
-        return tn_json_refuse(tn_json_find(model, "dropout"), "null", r.e);
-    bool fallback = false;
-    tn_json_get_bool(model, "byte_fallback", &fallback, r.e);
-    if (fallback)
-        return refuse(r, "/model/byte_fallback", "true", "false");
-    const tn_json *merges = tn_json_find(model, "merges");
-    if (merges != NULL && merges->kind == TN_ARRAY && merges->count > 0)
-        return tn_fail(r.e, TN_EFORMAT,
-                       "%s: /model/merges has %lld merges; expected none (only "
-                       "byte and character tokenizers are read)",
-                       r.path, (long long)merges->count);
-    if (merges == NULL || merges->kind != TN_ARRAY)
-        return tn_json_refuse(merges == NULL ? model : merges, "an empty array of merges", r.e);
-    return r.e->code;
-}
-
-/* clang-format off */
-typedef struct end_token { const char *text; int64_t id; } end_token;
-/* clang-format on */
-
-/* Reads the added token, if there is one. It must be special, because no text is ever encoded as
-   this token. */
-static int read_added(reader r, const tn_json *root, end_token *end)
-{
-    const tn_json *added = tn_json_find(root, "added_tokens");
-    if (is_null(added))
-        return TN_OK;
-    if (added->kind != TN_ARRAY || added->count > 1)
-        return tn_json_refuse(added, "an array of one added token, the end token", r.e);
-    const tn_json *token = tn_json_at(added, 0);
-    if (token == NULL)
-        return TN_OK;
-    bool special = false;
-    end->id = -1;
-    tn_json_get_string(token, "content", &end->text, r.e);
-    tn_json_get_int(token, "id", &end->id, r.e);
-    tn_json_get_bool(token, "special", &special, r.e);
-    if (!r.e->code && (end->text == NULL || !*end->text || end->id < 0 || !special))
-        return tn_json_refuse(token, "a special token with content and id", r.e);
-    return r.e->code;
-}
-
-/* Reads one entry of the vocabulary: the end token again, or a single symbol. */
-static int read_entry(reader r, const tn_json *entry, const end_token *end, tn_tokenizer *k)
-{
-    int64_t id = -1;
-    uint32_t code = TN_NO_CODE;
-    const size_t length = strlen(entry->key);
-    if (!tn_json_int(entry, &id))
-        return tn_json_refuse(entry, "an integer", r.e);
-    if (end->text != NULL && !strcmp(entry->key, end->text))
-        return id == end->id ? TN_OK : tn_json_refuse(entry, "the id of the added token", r.e);
-    const bool single = length > 0 && tn_utf8_read(entry->key, length, &code) == length;
-    if (single && k->bytes)
-        code = byte_of_letter(code);
-    if (!single || code == TN_NO_CODE)
-        return refuse(r, "a token of /model/vocab", entry->key,
-                      k->bytes ? "one letter of the byte-level alphabet" : "one character");
-    if (id == end->id || !tn_tokenizer_put(k, code, id))
-        return tn_json_refuse(entry, "an id of its own below the number of tokens", r.e);
+    p->size = vocab->count;
     return TN_OK;
 }
 
-static tn_tokenizer *read_vocab(reader r, const tn_json *vocab, bool bytes, const end_token *end)
+/* ---- merges ---- */
+
+typedef struct taken {
+    tn_merge *merge;
+    int64_t n, room;
+} taken;
+
+bool tn_merge_of_text(const char *s, size_t n, tn_merge *out)
 {
-    if (vocab == NULL || vocab->kind != TN_OBJECT || vocab->count == 0) {
-        tn_fail(r.e, TN_EFORMAT, "%s: /model/vocab: nothing found; expected an object", r.path);
-        return NULL;
-    }
-    const bool listed = end->text != NULL && tn_json_find(vocab, end->text) != NULL;
-    const int64_t size = vocab->count + (end->text != NULL && !listed);
-    if (end->id >= size) {
-        tn_fail(r.e, TN_EFORMAT,
-                "%s: the end token has id %lld; expected ids 0 to %lld, no "
-                "gaps",
-                r.path, (long long)end->id, (long long)size - 1);
-        return NULL;
-    }
-    tn_tokenizer *k = tn_tokenizer_make(bytes, size, r.e);
-    if (k == NULL)
-        return NULL;
-    for (const tn_json *v = vocab->child; v != NULL; v = v->next) {
-        if (read_entry(r, v, end, k)) {
-            tn_tokenizer_free(k);
-            return NULL;
-        }
-    }
-    return tn_tokenizer_finish(k, end->text, end->id, r.e);
+    const char *space = n ? memchr(s, ' ', n) : NULL;
+    if (space == NULL || space == s || space + 1 == s + n)
+        return false;
+    out->left = (tn_span){ s, (size_t)(space - s) };
+    out->right = (tn_span){ space + 1, n - out->left.n - 1 };
+    return memchr(space + 1, ' ', out->right.n) == NULL;
 }
 
-static tn_tokenizer *read_tokenizer(reader r)
+static bool merge_of(const tn_json *v, tn_merge *out)
 {
-    tn_tokenizer *k = NULL;
-    bool bytes = false;
-    end_token end = { .id = -1 };
-    const tn_json *root = tn_json_read(r.path, r.e);
-    if (root == NULL)
-        return NULL;
-    const tn_json *model = tn_json_find(root, "model");
-    if (model == NULL || model->kind != TN_OBJECT)
-        tn_json_refuse(model == NULL ? root : model, "an object \"model\"", r.e);
-    else if (!read_pipeline(r, root, &bytes) && !read_switches(r, model) &&
-             !read_added(r, root, &end))
-        k = read_vocab(r, tn_json_find(model, "vocab"), bytes, &end);
-    tn_json_free(root);
-    return k;
+    if (v->kind == TN_STRING)
+        return tn_merge_of_text(v->text, v->length, out);
+    const tn_json *left = tn_json_at(v, 0), *right = tn_json_at(v, 1);
+    if (v->count != 2 || !left || !right || left->kind != TN_STRING || right->kind != TN_STRING)
+        return false;
+    out->left = (tn_span){ left->text, left->length };
+    out->right = (tn_span){ right->text, right->length };
+    return left->length && right->length;
 }
 
-/* tokenizer_config.json may be absent. Its eos_token must be the end token. */
-static int check_config(reader r, const tn_tokenizer *k)
+static int take_merge(void *to, const tn_json *v, tn_error *e)
 {
-    const tn_json *root =
-        tn_path_is(r.path, NULL, r.e) == TN_ABSENT ? NULL : tn_json_read(r.path, r.e);
-    if (root == NULL)
+    taken *t = to;
+    if (t->n == t->room) {
+        const int64_t room = t->room ? 2 * t->room : 1024;
+        tn_merge *more = realloc(t->merge, (size_t)room * sizeof *more);
+        if (more == NULL)
+            return tn_fail(e, TN_ENOMEM, "merges: out of memory");
+        t->merge = more;
+        t->room = room;
+    }
+    if (!merge_of(v, &t->merge[t->n]))
+        return tn_json_refuse(v, "a merge: \"a b\" or [\"a\", \"b\"]", e);
+    t->n++;
+    return TN_OK;
+}
+
+/* ---- added tokens ---- */
+
+/* Reads an added token, which has an id of the vocabulary or the next one. */
+static int read_added(tn_reader r, const tn_json *v, int64_t most, tn_parts_of *p)
+{
+    const char *name = NULL;
+    int64_t id = -1;
+    bool special = false, single = false;
+    tn_added *a = &p->added[p->n_added++];
+    tn_json_get_string(v, "content", &name, r.e);
+    tn_json_get_int(v, "id", &id, r.e);
+    tn_json_get_bool(v, "special", &special, r.e);
+    a->normalized = !special;
+    tn_json_get_bool(v, "normalized", &a->normalized, r.e);
+    tn_json_get_bool(v, "lstrip", &a->lstrip, r.e);
+    tn_json_get_bool(v, "rstrip", &a->rstrip, r.e);
+    tn_json_get_bool(v, "single_word", &single, r.e);
+    if (r.e->code)
         return r.e->code;
-    const tn_json *eos = tn_json_find(root, "eos_token");
-    if (eos != NULL && eos->kind == TN_OBJECT)
-        eos = tn_json_find(eos, "content");
-    if (!is_null(eos) && eos->kind != TN_STRING)
-        tn_json_refuse(eos, "a string", r.e);
-    else if (!is_null(eos) && (k->end_text == NULL || strcmp(eos->text, k->end_text) ||
-                               strlen(eos->text) != eos->length))
-        refuse(r, "/eos_token", eos->text, "the added token of tokenizer.json");
-    tn_json_free(root);
+    if (v->kind != TN_OBJECT || name == NULL || !*name || id < 0 || id >= most)
+        return tn_json_refuse(v, "a token with content, and an id below the number of tokens", r.e);
+    if (single)
+        return tn_json_refuse(tn_json_find(v, "single_word"), "false", r.e);
+    if (p->token[id].s == NULL) {
+        p->token[id] = (tn_span){ name, strlen(name) };
+        p->size++;
+    } else if (p->type[id] != TN_TOKEN_NORMAL || strcmp(p->token[id].s, name) != 0) {
+        return tn_json_refuse(tn_json_find(v, "id"), "an id that no other token has", r.e);
+    }
+    a->id = (int32_t)id;
+    a->special = special;
+    p->type[id] = special ? TN_TOKEN_CONTROL : TN_TOKEN_USER;
+    return TN_OK;
+}
+
+/* The vocabulary and the added tokens: together they have all ids from 0 on. */
+static int read_tokens(tn_reader r, const tn_json *root, tn_parts_of *p)
+{
+    const tn_json *vocab = tn_json_find(tn_json_find(root, "model"), "vocab");
+    const tn_json *added = tn_json_find(root, "added_tokens");
+    if (!tn_json_is_null(added) && added->kind != TN_ARRAY)
+        return tn_json_refuse(added, "an array of added tokens", r.e);
+    const int64_t count = added ? added->count : 0, most = (vocab ? vocab->count : 0) + count;
+    if (most >= INT32_MAX || !tn_parts_new(p, most, count))
+        return tn_fail(r.e, TN_ENOMEM, "%s: out of memory", r.path);
+    tn_parts_vocab(r, p, vocab, most);
+    for (const tn_json *v = added ? added->child : NULL; v != NULL && !r.e->code; v = v->next)
+        read_added(r, v, most, p);
+    for (int64_t id = 0; id < p->size && !r.e->code; id++)
+        if (p->token[id].s == NULL)
+            tn_fail(r.e, TN_EFORMAT, "%s: no token has id %lld; expected ids 0 to %lld, no gaps",
+                    r.path, (long long)id, (long long)p->size - 1);
     return r.e->code;
 }
 
-tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
+/* The unknown token, and what the rules say of the tokens of bytes. */
+static int read_unknown(tn_reader r, const tn_json *model, tn_parts_of *p)
 {
-    if (tn_given(e, folder, __func__))
-        return NULL;
-    tn_tokenizer *k = NULL;
-    char *path = tn_path_newest(folder, "tokenizer.json");
-    char *config = tn_path_newest(folder, "tokenizer_config.json");
-    if (path == NULL || config == NULL)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else
-        k = read_tokenizer((reader){ path, e });
-    if (k != NULL && check_config((reader){ config, e }, k)) {
-        tn_tokenizer_free(k);
-        k = NULL;
+    const char *name = NULL;
+    tn_json_get_string(model, "unk_token", &name, r.e);
+    for (int64_t id = 0; id < p->size && !r.e->code; id++) {
+        if (name && p->found[id] && !strcmp(p->token[id].s, name))
+            p->rules.unknown = (int32_t)id;
+        if (p->rules.byte_fallback && p->type[id] == TN_TOKEN_NORMAL &&
+            tn_byte_of_name(p->token[id]) >= 0)
+            p->type[id] = TN_TOKEN_BYTE;
     }
-    free(path);
-    free(config);
+    if (!r.e->code && name && p->rules.unknown < 0)
+        return tn_reader_refuse(r, "/model/unk_token", name, "a token of the vocabulary");
+    if (!r.e->code && (p->rules.begin >= p->size || p->rules.after >= p->size))
+        return tn_fail(r.e, TN_EFORMAT,
+                       "%s: /post_processor has the ids %d and %d; expected ids below %lld", r.path,
+                       p->rules.begin, p->rules.after, (long long)p->size);
+    return r.e->code;
+}
+
+static tn_tokenizer *read_bpe(tn_reader r, const tn_json *root, taken *merges)
+{
+    const tn_json *model = tn_json_find(root, "model");
+    tn_parts_of p = { .path = r.path, .merge = merges->merge, .merges = merges->n };
+    merges->merge = NULL;
+    tn_tokenizer *k = NULL;
+    const char *type = "BPE";
+    tn_json_get_string(model, "type", &type, r.e);
+    if (!r.e->code && strcmp(type, "BPE") != 0)
+        tn_reader_refuse(r, "/model/type", type, "BPE");
+    else if (!r.e->code && !tn_pipeline_read(r, root, &p.rules) &&
+             !tn_pipeline_post(r, root, &p.rules) && !read_tokens(r, root, &p) &&
+             !read_unknown(r, model, &p))
+        k = tn_tokenizer_of(&p, r.e);
+    tn_parts_end(&p);
+    return k;
+}
+
+tn_tokenizer *tn_read_json(tn_reader r)
+{
+    taken merges = { 0 };
+    const tn_json_taker taker = {
+        .object = "model", .key = "merges", .take = take_merge, .to = &merges
+    };
+    tn_tokenizer *k = NULL;
+    const tn_json *root = tn_json_read_taking(r.path, &taker, r.e);
+    const tn_json *model = tn_json_find(root, "model");
+    if (root != NULL && (model == NULL || model->kind != TN_OBJECT))
+        tn_json_refuse(model == NULL ? root : model, "an object \"model\"", r.e);
+    else if (root != NULL && merges.n > 0)
+        k = read_bpe(r, root, &merges);
+    else if (root != NULL)
+        k = tn_read_symbols(r, root);
+    tn_json_free(root);
+    free(merges.merge);
     return k;
 }

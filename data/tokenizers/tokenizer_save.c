@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-uint32_t tn_byte_letter(uint32_t b)
-{
-    if (b <= 32)
-        return 256 + b;
-    if (b >= 127 && b <= 160)
-        return 256 + 33 + (b - 127);
-    return b == 173 ? 256 + 67 : b;
-}
-
 static void write_vocab(const tn_tokenizer *k, tn_text *t)
 {
     const char *separator = "";
@@ -19,7 +10,8 @@ static void write_vocab(const tn_tokenizer *k, tn_text *t)
         char s[4];
         if (k->code[id] == TN_NO_CODE)
             continue;
-        const size_t n = tn_utf8_write(k->bytes ? tn_byte_letter(k->code[id]) : k->code[id], s);
+        const size_t n =
+            tn_utf8_write(k->kind == TN_KIND_BYTES ? tn_byte_letter(k->code[id]) : k->code[id], s);
         tn_text_add(t, "%s", separator);
         tn_text_quote(t, s, n);
         tn_text_add(t, ": %lld", (long long)id);
@@ -27,7 +19,7 @@ static void write_vocab(const tn_tokenizer *k, tn_text *t)
     }
 }
 
-static void write_tokenizer(const tn_tokenizer *k, tn_text *t)
+static void write_symbols(const tn_tokenizer *k, tn_text *t)
 {
     static const char level[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
                                 "\"trim_offsets\": true, \"use_regex\": false}";
@@ -40,9 +32,9 @@ static void write_tokenizer(const tn_tokenizer *k, tn_text *t)
                        "\"normalized\": false, \"special\": true}");
     }
     tn_text_add(t, "],\n  \"normalizer\": null,\n  \"pre_tokenizer\": %s,\n",
-                k->bytes ? level : "null");
+                k->kind == TN_KIND_BYTES ? level : "null");
     tn_text_add(t, "  \"post_processor\": null,\n  \"decoder\": %s,\n",
-                k->bytes ? level : "{\"type\": \"Fuse\"}");
+                k->kind == TN_KIND_BYTES ? level : "{\"type\": \"Fuse\"}");
     tn_text_add(t, "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null,\n"
                    "    \"continuing_subword_prefix\": null, \"end_of_word_suffix\": null,\n"
                    "    \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
@@ -51,8 +43,21 @@ static void write_tokenizer(const tn_tokenizer *k, tn_text *t)
     tn_text_add(t, "},\n    \"merges\": []}\n}\n");
 }
 
+static void write_tokenizer(const tn_tokenizer *k, tn_text *t)
+{
+    if (tn_is_bpe(k))
+        tn_bpe_write(k, t);
+    else
+        write_symbols(k, t);
+}
+
+/* The one that was read, if there was one: it also has the chat template. */
 static void write_config(const tn_tokenizer *k, tn_text *t)
 {
+    if (k->config != NULL) {
+        tn_text_bytes(t, k->config, k->config_size);
+        return;
+    }
     tn_text_add(t, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
                    "  \"clean_up_tokenization_spaces\": false,\n  \"eos_token\": ");
     if (k->end_text != NULL)

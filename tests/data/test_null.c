@@ -9,7 +9,7 @@
 typedef struct fixture {
     null_fixture base;
     char *folder, *text_file, *json_file, *tensors_file, *records_file, *fresh;
-    const char *word, *marked, *key, *json_text, *split, *string;
+    const char *word, *marked, *key, *json_text, *split, *string, *end_name;
     const char *const *words, *const *metadata;
     size_t size;
     tn_text text, other_text;
@@ -89,6 +89,7 @@ static null_fixture *open_fixture(void)
                     .gguf_tensor = "token_embd.weight",
                     .json_text = json_text,
                     .split = "train",
+                    .end_name = "<|endoftext|>",
                     .words = words,
                     .sequences = sequences,
                     .lengths = lengths,

@@ -1,0 +1,157 @@
+/* open.c - opens the tokenizer of a folder, and finds its end token (readers.h). */
+#include "data/tokenizers/readers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES = 16 << 20 };
+
+static bool has(const char *folder, const char *name, tn_error *e)
+{
+    char *path = tn_path_newest(folder, name);
+    if (path == NULL) {
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+        return false;
+    }
+    const bool there = tn_path_is(path, NULL, e) != TN_ABSENT;
+    free(path);
+    return there;
+}
+
+const char *tn_tokenizer_file(const char *folder, tn_error *e)
+{
+    if (tn_given(e, folder, __func__))
+        return NULL;
+    static const char *const names[] = { "tokenizer.json", "vocab.json", "tokenizer.model" };
+    for (int i = 0; i < 3 && !e->code; i++)
+        if (has(folder, names[i], e) && (i != 1 || has(folder, "merges.txt", e)))
+            return e->code ? NULL : names[i];
+    return NULL;
+}
+
+static tn_tokenizer *read_files(const char *folder, const char *name, tn_error *e)
+{
+    const bool two = !strcmp(name, "vocab.json");
+    char *path = tn_path_newest(folder, name);
+    char *merges = two ? tn_path_newest(folder, "merges.txt") : NULL;
+    tn_tokenizer *k = NULL;
+    const tn_reader r = { path, e };
+    if (path == NULL || (two && merges == NULL))
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    else if (two)
+        k = tn_read_gpt2(r, (tn_reader){ merges, e });
+    else
+        k = !strcmp(name, "tokenizer.model") ? tn_read_sentencepiece(r) : tn_read_json(r);
+    free(path);
+    free(merges);
+    return k;
+}
+
+/* ---- the end token ---- */
+
+/* The name that a member has, which is a string or an object with "content"; NULL: none. */
+static const tn_json *token_of(tn_reader r, const tn_json *root, const char *member)
+{
+    const tn_json *v = tn_json_find(root, member);
+    if (v != NULL && v->kind == TN_OBJECT)
+        v = tn_json_find(v, "content");
+    if (tn_json_is_null(v))
+        return NULL;
+    if (v->kind != TN_STRING)
+        tn_json_refuse(v, "a string", r.e);
+    return r.e->code ? NULL : v;
+}
+
+/* The id of a token by its name; -1: none has it. */
+static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
+{
+    if (strlen(name->text) != name->length)
+        return -1;
+    const int32_t id = tn_tokenizer_find(k, name->text);
+    return id >= 0 || !tn_is_bpe(k) ? id : tn_vocab_find(&k->vocab, name->text, name->length);
+}
+
+/* What tokenizer_config.json says of a tokenizer. */
+static int apply_config(tn_reader r, const tn_json *root, tn_tokenizer *k)
+{
+    bool add_begin = false;
+    const tn_json *end = token_of(r, root, "eos_token"), *begin = token_of(r, root, "bos_token");
+    const int32_t id = end ? id_of(k, end) : -1;
+    if (r.e->code)
+        return r.e->code;
+    if (end && id < 0)
+        return tn_reader_refuse(r, "/eos_token", end->text,
+                                tn_is_bpe(k) ? "a token of the tokenizer"
+                                             : "the added token of tokenizer.json");
+    if (!tn_is_bpe(k))
+        return TN_OK;
+    tn_json_get_bool(root, "add_bos_token", &add_begin, r.e);
+    if (add_begin && begin && k->rules.begin < 0)
+        k->rules.begin = id_of(k, begin);
+    return end ? tn_tokenizer_set_end(k, id, r.e) : r.e->code;
+}
+
+/* Reads tokenizer_config.json, which may be absent. */
+static int read_config(tn_reader r, tn_tokenizer *k)
+{
+    if (tn_path_is(r.path, NULL, r.e) == TN_ABSENT)
+        return r.e->code;
+    char *text = tn_text_read(r.path, CONFIG_BYTES, &k->config_size, r.e);
+    const tn_json *root = text ? tn_json_parse(text, k->config_size, r.path, 0, r.e) : NULL;
+    if (root != NULL)
+        apply_config(r, root, k);
+    if (tn_is_bpe(k))
+        k->config = text;
+    else
+        free(text);
+    tn_json_free(root);
+    return r.e->code;
+}
+
+/* The only special token is the end token; else the model's config.json names one by its id. */
+static int guess_end(tn_reader r, tn_tokenizer *k)
+{
+    int32_t only = -1;
+    int64_t id = -1, n = 0;
+    for (int64_t i = 0; i < k->n_added; i++) {
+        n += k->added[i].special;
+        only = k->added[i].special ? k->added[i].id : only;
+    }
+    if (n == 1)
+        return tn_tokenizer_set_end(k, only, r.e);
+    const tn_json *root =
+        tn_path_is(r.path, NULL, r.e) == TN_ABSENT ? NULL : tn_json_read(r.path, r.e);
+    const tn_json *v = tn_json_find(root, "eos_token_id");
+    if (v != NULL && v->kind == TN_ARRAY)
+        v = tn_json_at(v, 0);
+    if (tn_json_int(v, &id) && id >= 0 && id < k->size)
+        tn_tokenizer_set_end(k, (int32_t)id, r.e);
+    tn_json_free(root);
+    return r.e->code;
+}
+
+static int find_end(const char *folder, tn_tokenizer *k, tn_error *e)
+{
+    char *config = tn_path_newest(folder, "tokenizer_config.json");
+    char *model = tn_path_newest(folder, "config.json");
+    if (config == NULL || model == NULL)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
+    else if (!read_config((tn_reader){ config, e }, k) && k->end < 0 && tn_is_bpe(k))
+        guess_end((tn_reader){ model, e }, k);
+    free(config);
+    free(model);
+    return e->code;
+}
+
+tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
+{
+    if (tn_given(e, folder, __func__))
+        return NULL;
+    const char *name = tn_tokenizer_file(folder, e);
+    tn_tokenizer *k = e->code ? NULL : read_files(folder, name ? name : "tokenizer.json", e);
+    if (k != NULL && find_end(folder, k, e)) {
+        tn_tokenizer_free(k);
+        k = NULL;
+    }
+    return k;
+}
