@@ -1,8 +1,8 @@
 /* generate.c - tenon generate: continues prompts, all of them in one batch. */
+#include "apps/run/input.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,27 +13,6 @@ typedef struct batch { /* prompts and their continuations */
     int64_t length[MAX_LIST], made[MAX_LIST];
 } batch;
 
-enum { STDIN_MOST = 1 << 24 };
-
-/* All of standard input, without the last line's end. */
-static void read_stdin(tn_text *out, tn_error *e)
-{
-    char bytes[4096];
-    size_t n;
-    do { /* a signal may interrupt it */
-        clearerr(stdin);
-        errno = 0;
-        n = fread(bytes, 1, sizeof bytes, stdin);
-        tn_text_bytes(out, bytes, n);
-    } while ((n > 0 || (ferror(stdin) && errno == EINTR)) && out->n < STDIN_MOST);
-    if (tn_text_done(out, "standard input", e) && ferror(stdin))
-        tn_fail(e, TN_EIO, "standard input: cannot be read: %s", strerror(errno));
-    else if (out->n >= STDIN_MOST)
-        tn_fail(e, TN_EIO, "standard input: expected less than %d bytes", STDIN_MOST);
-    if (out->n && out->s[out->n - 1] == '\n')
-        out->n--;
-}
-
 /* Encodes prompt r. An empty prompt becomes the end token, which separates texts. */
 static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r, tn_error *e)
 {
@@ -41,7 +20,7 @@ static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r
     tn_error inner = { 0 };
     int64_t room = 0;
     if (!strcmp(prompt, "-"))
-        read_stdin(&text, e);
+        input_read(&text, e);
     else
         tn_text_add(&text, "%s", prompt);
     const char *bytes = tn_text_done(&text, "--prompt", e);

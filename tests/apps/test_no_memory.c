@@ -62,6 +62,7 @@ static const scene scenes[] = {
     { "task", "", "$T task restaurant", NULL, NULL, NULL },
     { "lab", "", "$T lab invariance --threads 1", NULL, NULL, NULL },
     { "help", "", "$T train --help", NULL, NULL, NULL },
+    { "tokenize", "", "$T tokenize --model b -p '1 + 3 ='", NULL, NULL, NULL },
 };
 /* clang-format on */
 

@@ -156,6 +156,7 @@ static const char *const outputs[] = {
     "bench optimizers --pairs 1 --width 8",
     "task",
     "task lookup",
+    "tokenize --model b -p 1",
     "lab",
     "lab paths",
     "lab invariance",
