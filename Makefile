@@ -79,9 +79,11 @@ $(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/support/mai
 $(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
 	$(LINK_TEST)
 FUZZ_SRC := $(filter-out %/fuzz.c %/seeds.c $(wildcard tests/fuzz/test_*),$(wildcard tests/fuzz/*.c))
-$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(call obj,,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps.a $(LIB)
+# Rules of these names alone: where an object of FUZZ_SRC is new, make would prefer the rule for all tests.
+FUZZ_TESTS := $(patsubst tests/%.c,%,$(wildcard tests/fuzz/test_*.c))
+$(FUZZ_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps.a $(LIB)
 	$(LINK_TEST)
-$(BUILD)/tests64/fuzz/%: $(BUILD)/obj64/tests/fuzz/%.o $(call obj,64,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps64.a $(LIB64)
+$(FUZZ_TESTS:%=$(BUILD)/tests64/%): $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(FUZZ_SRC)) $(BUILD)/apps64.a $(LIB64)
 	$(LINK_TEST)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(LIB)
 	$(LINK_TEST)
