@@ -63,7 +63,7 @@ static const row config_rows[] = {
     { "'vocab_size': 11", "'vocab_size': 12", "tensor 'transformer.wte.weight' is (11,4)", false },
     { "'vocab_size': 11", "'vocab_size': 0", "/vocab_size is a number", false },
     { "'vocab_size': 11", "'vocab_size': 1e9", "/vocab_size is a number", false },
-    { "'n_inner': null", "'n_inner': 17", "tensor 'transformer.h.0.mlp.c_fc.bias' is (16)", false },
+    { "'n_inner': null", "'n_inner': 17", "tensor 'transformer.h.0.mlp.c_fc.weight' is (4,16)", false },
     { "'n_inner': null", "'n_inner': 0", "/n_inner is a number", false },
     { "'n_inner': null", "'n_inner': '16'", "/n_inner is the string '16'", false },
     { "'gelu_new'", "'mish'", "/activation_function is the string 'mish'", false },

@@ -96,7 +96,7 @@ static const use uses[] = {
     { "inspect types.gguf", "  strings                                      array of 3\n" },
     { "inspect types.gguf", "  yes                                          true\n" },
     { "inspect types.gguf", " Q2_K  (1,256)  84 B\n" },
-    { "inspect types.gguf", "to train: types.gguf: tensor \"token_embd.weight\" is missing" },
+    { "inspect types.gguf", "supported  no: types.gguf: tensor \"token_embd.weight\" is missing" },
     { "inspect --data r.jsonl --model o", "1 + 4 =" },
     { "inspect --data t.txt --tokenizer bytes --max-seq-length 8", "with     The quick" },
     { "generate --model o --prompt 'The quick' --max-tokens 5 --temp 0", "The quick" },
