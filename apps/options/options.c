@@ -274,12 +274,17 @@ static int check_need(const options *o, const command *c, const char *names, siz
         return tn_fail(e, APP_USAGE, "--%s and --%s: use only one", one, other);
     if (o->given[a] || o->given[b])
         return e->code;
-    const char *help = options_table[a].help;
-    size_t shown = strcspn(help, "(;");
-    while (help[shown - 1] == ' ')
+    tn_text help = { 0 };
+    option_says(&options_table[a], c->letter, &help);
+    const char *says = tn_text_done(&help, one, e);
+    size_t shown = says ? strcspn(says, "(;") : 0;
+    while (shown && says[shown - 1] == ' ')
         shown--;
-    return tn_fail(e, APP_USAGE, "--%s%s%s is missing; expected %.*s", one, two ? " or --" : "",
-                   two ? other : "", (int)shown, help);
+    if (says)
+        tn_fail(e, APP_USAGE, "--%s%s%s is missing; expected %.*s", one, two ? " or --" : "",
+                two ? other : "", (int)shown, says);
+    tn_text_free(&help);
+    return e->code;
 }
 
 int options_check(const options *o, const command *c, tn_error *e)
