@@ -126,7 +126,7 @@ START_TEST(a_long_path_keeps_the_reason)
     ck_assert_int_eq(shell(&p, "n=$(printf 'x%%.0s' $(seq 200)); m=$n/$n/$n/$n; "
                                "\"$T\" eval --model $m --data t.txt 2>err; "
                                "grep -q '^tenon: xxx.*\\.\\.\\.xxx' err && "
-                               "grep -q 'No such file or directory; expected a model folder$' err"),
+                               "grep -q 'No such file or directory; expected a model folder or a GGUF file$' err"),
                      0);
     place_end(&p);
 }
