@@ -174,9 +174,9 @@ typedef struct tn_optim_def {
     bool (*needs)(const tn_unit *u, int slot, int k);
     bool pairs;    /* trains LoRA pairs only; all other weights go to .fallback */
     bool matrices; /* trains matrices only; vectors go to .fallback */
-    /* The optimizer of these other weights, with its default settings. It must train every weight.
-       NULL: AdamW. If it is this definition itself, .step gets them as single weights, with the
-       settings of the pairs. */
+    /* The optimizer of these other weights, with its default settings. NULL: AdamW. It must be one
+       that trains every weight. A definition may name itself: then its .step gets these weights
+       one by one, with the settings of the pairs. */
     const struct tn_optim_def *fallback;
     bool keeps_scratch; /* .step reads what .measure left in u->memory */
 
@@ -272,31 +272,31 @@ typedef struct tn_optim_options {
    * Settings given by fields (lr, weight_decay) must not be repeated in `set`.
    * Every optimizer also has "balora=1", which balances each LoRA pair after its step (balora.c),
      and "balora_every=N": after every N-th step only.
-   * "fallback_lr=F" is the rate of the weights that are left to AdamW, or to the optimizer's own
-     .fallback, whose default rate is then the default. If all weights are left, they have the
-     optimizer's rate instead.
+   * "fallback_lr=F" is the rate of the weights that are left to AdamW or to .fallback. Without it
+     they have the default rate of that optimizer. If all weights are left, they have `lr`.
 
    Groups: a weight belongs to the first group whose pattern matches its name. It has the settings
-   of all weights, but for those that the group sets. So a group can set any setting but balora,
-   balora_every and fallback_lr.
+   of the optimizer, except those that its group sets. A group can set all but balora, balora_every
+   and fallback_lr.
    * A weight that is left to AdamW, or to .fallback, has the settings of that optimizer. Its group
      sets "lr", not "fallback_lr".
    * A group that sets the weight decay (the setting .decay) sets it for all its weights, also for
      biases and norms.
-   * If a group sets the rate, a falling schedule falls to the same share of it: its end is `min`
-     times the group's rate, divided by the rate of all weights.
-   * The two factors of a pair must belong to the same group if the optimizer wants pairs. */
+   * If a group sets the rate, the schedule scales it as it scales lr. With lr 1e-3 and min 1e-4,
+     a group of rate 1e-2 ends at 1e-3.
+   * If the optimizer wants pairs, both factors of a pair must be in one group. */
 
 /* Makes an optimizer for every weight of p that is trained now. options NULL: all defaults, at a
    constant rate. For the params of a sketch the optimizer only counts its state
    (tn_optim_state_bytes), and it refuses steps. Returns NULL, with an error, if
-   * p is NULL or has an error; def is NULL, lacks name or .step, or hyper[0] is not lr; .fallback is
-     not for every weight;
+   * p is NULL or has an error; def is NULL, lacks name or .step, or hyper[0] is not lr; .fallback
+     does not train every weight;
    * a setting is unknown (the error names the nearest) or out of range;
    * clipping is asked for and def refuses it; a decay is given and def has none;
    * a falling schedule has no steps;
    * a pair has only one factor, or def wants pairs and a rank is above min(in, out);
-   * a group gets no weight, has a setting that its weights do not have, or parts a pair;
+   * a group matches no weight, sets what its weights do not have, or holds one factor of a pair
+     without the other;
    * memory is out. */
 tn_optim *tn_optim_new(tn_params *p, const tn_optim_def *def, const tn_optim_options *options,
                        tn_error *e);
@@ -314,8 +314,8 @@ int tn_optim_step(tn_optim *o);
 /* The error of the last step, code 0 if there was none. The next step overwrites it. */
 const tn_error *tn_optim_error(const tn_optim *o);
 
-/* Returns how many trained numbers the optimizer leaves to AdamW, or to its own .fallback, which has
-   its default settings there. *lr becomes its rate before the schedule. */
+/* Returns how many trained numbers the optimizer leaves to AdamW or to .fallback. *lr becomes the
+   rate of these weights before the schedule. */
 int64_t tn_optim_left_over(const tn_optim *o, double *lr);
 int64_t tn_optim_steps(const tn_optim *o); /* steps done */
 double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */

@@ -54,6 +54,7 @@ static void print_key(const tn_gguf *g, const tn_gguf_value *v)
     tn_error not_text = { 0 };
     const char *text = NULL;
     int64_t whole;
+    uint64_t natural;
     double x;
     bool yes = false;
     show("  %-44s ", v->key);
@@ -63,14 +64,18 @@ static void print_key(const tn_gguf *g, const tn_gguf_value *v)
         show("%lld\n", (long long)whole);
     else if (tn_gguf_float(v, 0, &x))
         show("%g\n", x);
-    else if (v->kind == TN_GGUF_STRING)
+    else if (v->kind == TN_GGUF_U64) { /* above 2^63-1 */
+        memcpy(&natural, v->bytes, sizeof natural);
+        show("%llu\n", (unsigned long long)natural);
+    } else if (v->kind == TN_GGUF_STRING) {
         tn_gguf_get_string(g, v->key, &text, &not_text);
-    else if (v->kind == TN_GGUF_BOOL)
-        tn_gguf_get_bool(g, v->key, &yes, &not_text);
-    if (v->kind == TN_GGUF_STRING && !v->array)
         show("%.80s\n", text ? text : "a string that is not UTF-8");
-    else if (v->kind == TN_GGUF_BOOL && !v->array)
+    } else if (v->kind == TN_GGUF_BOOL) {
+        tn_gguf_get_bool(g, v->key, &yes, &not_text);
         show("%s\n", yes ? "true" : "false");
+    } else {
+        show("a number that is not finite\n");
+    }
 }
 
 static int print_gguf(const char *path, tn_error *e)

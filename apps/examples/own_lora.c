@@ -1,7 +1,6 @@
 /* own_lora.c - LoRA on a network of your own, with save and resume.
    It trains a base, adapts it to a task that changed, stops in the middle, and goes on in another
    set of params with the same bits.
-
    What goes wrong: an optimizer that is made before the adapters refuses its first step.
 
        make && mkdir -p /tmp/own && build/examples/own_lora /tmp/own
@@ -58,7 +57,8 @@ static double train(const char *what, const net *n, tn_tape *t, tn_tensor *point
             *e = *tn_optim_error(n->o);
         tn_tape_reset(t);
     }
-    printf("%-18s step %4lld  loss %.4f\n", what, (long long)to, loss);
+    if (!e->code)
+        printf("%-18s step %4lld  loss %.4f\n", what, (long long)to, loss);
     return loss;
 }
 
@@ -73,7 +73,6 @@ int main(int argc, char **argv)
     tn_tensor *x = tn_tensor_new(TN_REAL, TN_SHAPE(N, 2), false);
     tn_tensor *side = tn_tensor_new(TN_I32, TN_SHAPE(N), false);
     tn_fill_uniform(x->x, 2 * N, 1, 1, tn_stream("points"));
-
     snprintf(base, sizeof base, "%s/base.safetensors", argv[1]);
     for (int i = 0; i < N; i++) /* is the point above the curve? */
         side->i[i] = x->x[2 * i + 1] > sin(4 * x->x[2 * i]);
@@ -90,9 +89,10 @@ int main(int argc, char **argv)
     const double whole = train("adapters", &a, t, x, side, STEPS / 2, STEPS, &e);
     tn_checkpoint_load(argv[1], b.p, b.o, &found, &e);
     const double rest = train("adapters, resumed", &b, t, x, side, found.step, STEPS, &e);
-    puts(rest == whole ? "the same bits" : "other bits");
     if (e.code)
         fprintf(stderr, "own_lora: %s\n", e.text);
+    else
+        puts(rest == whole ? "the same bits" : "other bits");
     tn_optim_free(n.o), tn_optim_free(a.o), tn_optim_free(b.o), tn_params_free(n.p);
     tn_params_free(a.p), tn_params_free(b.p), tn_tape_free(t), tn_tensor_free(x);
     tn_tensor_free(side), tn_context_free(c);

@@ -3,7 +3,7 @@
    ("Charbonnier"). tn_op_check compares its backward with differences and much more: it finds
    1 % in this build, a millionth with -DTN_DOUBLE and libtenon64.a.
 
-       build/examples/own_op
+       make && build/examples/own_op
 
        soft_abs: 0 findings
        slope 1.996 (of 2), with squares 1.432 */

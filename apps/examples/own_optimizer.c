@@ -2,7 +2,7 @@
    It is "Signum", arXiv:1802.04434, sign descent with momentum. As in LoRA+, arXiv:2402.12354,
    lora_B moves `ratio` times as fast as lora_A. It adapts a frozen layer, and trains a bias.
 
-       build/examples/own_optimizer
+       make && build/examples/own_optimizer
 
        step 100  loss 0.136004
        step 200  loss 0.000064

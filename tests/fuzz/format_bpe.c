@@ -272,8 +272,7 @@ static void encode(const tn_tokenizer *k, const char *text, bool template, tn_er
 static int use(const char *folder, tn_error *e)
 {
     static const char *const texts[] = { "", " ab  b\n\n", "caf\xc3\xa9 <|end|> <s>a <u>",
-                                         "a\xCC\x81\xCC\xA7 '\xC5\xBF 12 \xE2\x96\x81"
-                                         "ab \t" };
+                                         "a\xCC\x81\xCC\xA7 '\xC5\xBF 12 \xE2\x96\x81 ab \t" };
     tn_tokenizer *k = tn_tokenizer_open(folder, e);
     for (size_t i = 0; k && i < 2 * sizeof texts / sizeof *texts; i++)
         encode(k, texts[i / 2], i % 2, e);

@@ -94,6 +94,7 @@ static const use uses[] = {
       "  blk.0.attn_qkv.weight                                    F32   (96,32)" },
     { "inspect m.gguf", "  LoRA r=8 on c_attn " },
     { "inspect types.gguf", "  strings                                      array of 3\n" },
+    { "inspect types.gguf", "  u64                                          9223372036854775808\n" },
     { "inspect types.gguf", "  yes                                          true\n" },
     { "inspect types.gguf", " Q2_K  (1,256)  84 B\n" },
     { "inspect types.gguf", "supported  no: types.gguf: tensor \"token_embd.weight\" is missing" },
