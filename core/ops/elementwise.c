@@ -1,6 +1,7 @@
 /* elementwise.c - the ops of elementwise.def.
    A formula gets up to TN_BLOCK numbers at a time. Numbers of an operand that is repeated are first
-   copied as often as they are needed (broadcast.h). */
+   copied as often as they are needed (broadcast.h).
+   The file is long because all these ops share one forward, one backward and lists of samples. */
 #include "core/ops/broadcast.h"
 
 #include <math.h>

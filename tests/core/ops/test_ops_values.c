@@ -1,5 +1,5 @@
 /* test_ops_values.c - the numbers that ops compute, compared with results by hand.
-   Operands are also huge, NaN or all equal. */
+   Operands are also huge, NaN or all equal. The file is long: it has some lines for each op. */
 #include "tests/support/op_samples.h"
 
 #include <math.h>
