@@ -16,17 +16,18 @@ typedef struct tokens {
 
 /* A line of a token: its id, and its text as a JSON string, or its bytes if it is a part of a
    character. */
-static void add_piece(const tn_tokenizer *k, int32_t id, tn_text *out)
+static void add_piece(const tn_tokenizer *k, int32_t id, tn_text *out, tn_error *e)
 {
     static const char wrong[] = "\xEF\xBF\xBD";
     tn_text piece = { 0 }, quoted = { 0 };
     tn_decode_token(k, id, true, &piece);
-    tn_text_quote(&quoted, piece.s ? piece.s : "", piece.n);
+    const char *bytes = tn_text_done(&piece, "the tokens", e);
+    tn_text_quote(&quoted, bytes ? bytes : "", piece.n);
+    const char *text = tn_text_done(&quoted, "the tokens", e);
     tn_text_add(out, "%8d  ", id);
-    if (piece.n && memmem(quoted.s ? quoted.s : "", quoted.n, wrong, 3) &&
-        !memmem(piece.s, piece.n, wrong, 3))
+    if (bytes && text && memmem(text, quoted.n, wrong, 3) && !memmem(bytes, piece.n, wrong, 3))
         for (size_t i = 0; i < piece.n; i++)
-            tn_text_add(out, "%s%02X", i ? " " : "bytes ", (unsigned char)piece.s[i]);
+            tn_text_add(out, "%s%02X", i ? " " : "bytes ", (unsigned char)bytes[i]);
     else
         tn_text_join(out, &quoted);
     tn_text_add(out, "\n");
@@ -39,11 +40,11 @@ static void print_tokens(const tn_tokenizer *k, const options *o, const tokens *
     tn_text out = { 0 };
     if (o->only_count)
         tn_text_add(&out, "%lld\n", (long long)t->n);
-    for (int64_t i = 0; i < t->n && !o->only_count; i++) {
+    for (int64_t i = 0; i < t->n && !o->only_count && !e->code; i++) {
         if (o->ids)
             tn_text_add(&out, "%s%d", i ? " " : "", t->ids[i]);
         else
-            add_piece(k, t->ids[i], &out);
+            add_piece(k, t->ids[i], &out, e);
     }
     if (o->ids && !o->only_count)
         tn_text_add(&out, "\n");

@@ -23,7 +23,7 @@ enum { STEPS = 10, R = 4, RATES = 3, FACTORS = 2, LARGEST = 96, A = 0, B = 1 };
 static const struct shape {
     int out, in;
 } shapes[] = { { 64, 64 }, { 11, 17 }, { 24, 96 }, { 96, 24 } };
-enum { SHAPES = sizeof shapes / sizeof *shapes, AREA = 64 * 64 }; /* of the largest shape */
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 typedef struct motion {
     struct shape at;
@@ -69,7 +69,10 @@ static void note(void *arg, const lab_state *now)
 static int run_shape(const lab *l, const lab_choice *how, struct shape at, double rate, motion *m,
                      tn_error *e)
 {
-    double g[AREA], a[LARGEST * R] = { 0 }, b[LARGEST * R];
+    double a[LARGEST * R] = { 0 }, b[LARGEST * R];
+    double *g = malloc((size_t)(at.out * at.in) * sizeof *g);
+    if (!g)
+        return tn_fail(e, TN_ENOMEM, "lab: out of memory");
     const lab_goal goal = { at.out, at.in, g };
     *m = (motion){ .at = at };
     for (int k = 0; k < STEPS; k++) {
@@ -80,7 +83,9 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
     lab_normal(l, "B", 0.5, at.in * R, b);
     lab_task task = lab_fit(&goal, R, a, b, STEPS);
     task.loss = linear;
-    return lab_run(l, how, rate, &task, note, m, e);
+    lab_run(l, how, rate, &task, note, m, e);
+    free(g);
+    return e->code;
 }
 
 static void print_motion(double rate, const motion *m)
