@@ -299,7 +299,7 @@ const char *tn_params_not_finite(const tn_params *p)
    weight is kept. */
 static uint64_t hash_numbers(const tn_tensor *w, tn_bulk_hash *bulk, uint64_t h)
 {
-    enum { PIECE = 4096 };
+    enum { PIECE = 512 };
     tn_real piece[PIECE];
     const int64_t count = w->data ? tn_tensor_count(w) : 0;
     for (int64_t from = 0, n; from < count; from += n) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANGE = 1 << 18, PIECE = 4096 }; /* numbers of a task; numbers in a buffer on the stack */
+enum { RANGE = 1 << 18, PIECE = 512 }; /* numbers of a task; numbers in a buffer on the stack */
 
 int tn_source_start(tn_source *s, tn_error *e)
 {

@@ -53,7 +53,7 @@ bool tn_entry_is_written(const tn_entry *t);
 bool tn_entry_size(const tn_entry *t, size_t *size);
 /* The next numbers of an entry that is given as numbers, from number `from` on, perhaps in `room`.
    *n: how many, at most TN_ENTRY_PART; 0 at the end, and if it is given as bytes. */
-enum { TN_ENTRY_PART = 4096 }; /* whole blocks of every type */
+enum { TN_ENTRY_PART = 1024 }; /* whole blocks of every type */
 const tn_real *tn_entry_part(const tn_entry *t, int64_t from, int64_t *n, tn_real *room);
 void tn_writer_entry(tn_writer *w, const tn_entry *t);
 

@@ -338,7 +338,7 @@ int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor 
 
 int tn_weight_check_numbers(const char *name, const tn_tensor *w, tn_file_type type, tn_error *e)
 {
-    enum { PIECE = 4096 };
+    enum { PIECE = 512 };
     tn_real x[PIECE];
     const double most = type == TN_FILE_F16 ? 65504 : INFINITY;
     for (int64_t from = 0, n, count = tn_tensor_count(w); from < count; from += n) {

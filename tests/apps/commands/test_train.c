@@ -100,7 +100,7 @@ START_TEST(a_signal_saves_and_stops)
 {
     place p = place_make();
     const char *how =
-        "train --model m --tokenizer chars --data r.jsonl --iters 300 --steps-per-report 1";
+        "train --model m --tokenizer chars --data r.jsonl --iters 1200 --steps-per-report 1";
     ck_assert_int_eq(tenon(&p, "%s -o o", how), 0);
     ck_assert_int_eq(
         shell(&p,
@@ -112,7 +112,7 @@ START_TEST(a_signal_saves_and_stops)
     place_has(&p, "out", "-o r --resume");
     ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --resume", how), 0);
-    ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-300*' -delete"),
+    ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-1200*' -delete"),
                      0);
     place_same(&p, "o", "r");
     place_end(&p);
