@@ -205,8 +205,9 @@ static int probe(job *j)
     show("measured   activations and gradients %s, process %s, %s tokens per step\n",
          show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
          show_count(tokens / steps, c));
-    show("time       %s per step, %s in all without evaluations; nothing was written\n",
-         show_time(seconds, a), show_time(seconds * (double)j->r.steps, b));
+    show("time       %s per step, %s in all without evaluations; %s\n",
+         show_time(seconds, a), show_time(seconds * (double)j->r.steps, b),
+         j->o->dump_graph ? "only the picture was written" : "nothing was written");
     show_profile(j);
     return 0;
 }

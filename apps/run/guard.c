@@ -155,6 +155,33 @@ static int check_read(const output *out, const things *t, const char *flag, cons
     return e->code;
 }
 
+/* The picture of --dump-graph is a file of its own. It may not take a name that the result, or
+   somebody who reads the model or the data, looks for. */
+static int check_picture(const output *out, const things *t, const char *const *read, int n,
+                         tn_error *e)
+{
+    struct stat around, st;
+    const char *path = out->o->dump_graph, *where = NULL;
+    const int fd = path ? open_around(path, false) : -1;
+    if (fd < 0 || tn_at_stat(fd, "", &around, AT_EMPTY_PATH))
+        return e->code; /* opening the picture reports the error */
+    if (!tn_at_stat(out->at, "", &st, AT_EMPTY_PATH) && st.st_dev == around.st_dev &&
+        st.st_ino == around.st_ino)
+        where = out->folder;
+    for (int i = 0; i < n && !where; i++)
+        if (read[i] && !tn_at_stat(AT_FDCWD, read[i], &st, 0) && st.st_dev == around.st_dev &&
+            st.st_ino == around.st_ino)
+            where = read[i];
+    if (!where)
+        where = find_thing(t, &around);
+    if (!where)
+        where = find_around(t, fd);
+    close(fd);
+    return where ? tn_fail(e, APP_USAGE, "--dump-graph %s: in %s; expected another folder", path,
+                           where)
+                 : e->code;
+}
+
 /* A resume may read the config.used that its own run wrote. */
 static bool is_own_config(const output *out, const char *path)
 {
@@ -176,6 +203,9 @@ int guard_reads(const output *out, tn_error *e)
         if (path && !(reads[i] == OPT_config && is_own_config(out, path)))
             check_read(out, &t, option_dashed(row->name, name), path, e);
     }
+    if (!e->code)
+        check_picture(out, &t,
+                      (const char *[]){ out->o->model, out->o->data, out->o->adapter_path }, 3, e);
     free_things(&t);
     return e->code;
 }
