@@ -140,6 +140,8 @@ static int save_result(job *j)
     tn_error *e = j->e;
     if (output_stage(&j->out, e))
         return e->code;
+    if (!j->written) /* no step was left, but other options may shape the result */
+        write_used(j);
     if (s->full || j->o->tokenizer) /* a base model has one, unless it was made from the data */
         tn_tokenizer_save(s->tokenizer, j->out.work, e);
     if (!e->code && s->full)

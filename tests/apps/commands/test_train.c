@@ -119,6 +119,18 @@ START_TEST(a_signal_saves_and_stops)
 }
 END_TEST
 
+/* A finished run that is resumed with another type of file says so in config.used. */
+START_TEST(config_used_is_of_the_result)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --data r.jsonl --iters 2 -o o";
+    ck_assert_int_eq(tenon(&p, "%s", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s --resume --save-dtype bf16", how), 0);
+    ck_assert_int_eq(shell(&p, "grep -q 'save-dtype = bf16' o/config.used"), 0);
+    place_end(&p);
+}
+END_TEST
+
 /* Under nohup the run continues when the terminal is closed. */
 START_TEST(a_signal_that_was_ignored_stays_so)
 {
@@ -293,6 +305,7 @@ void tests_of_program(TCase *c)
     tcase_add_loop_test(c, resuming_changes_no_bit, 0, KINDS);
     tcase_add_test(c, a_longer_run_continues_a_shorter_one);
     tcase_add_loop_test(c, a_signal_saves_and_stops, 0, sizeof stops / sizeof *stops);
+    tcase_add_test(c, config_used_is_of_the_result);
     tcase_add_test(c, a_signal_that_was_ignored_stays_so);
     tcase_add_test(c, a_second_signal_leaves_at_once);
     tcase_add_test(c, a_dry_run_writes_nothing);
