@@ -108,12 +108,7 @@ int command_tokenize(const options *o, tn_error *e)
     if (o->arguments == (o->prompt[0] != NULL))
         return tn_fail(e, APP_USAGE, "%s; expected a FILE or --prompt TEXT",
                        o->arguments ? "a file and --prompt" : "no text");
-    if (tn_path_is(o->model, NULL, e) == TN_FILE)
-        return tn_fail(e, TN_EFORMAT,
-                       "%s: a file; expected a folder with a tokenizer. That of a GGUF "
-                       "file is not read",
-                       o->model);
-    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_open(o->model, e);
+    tn_tokenizer *k = tn_tokenizer_open(o->model, e);
     if (k != NULL && o->arguments)
         print_file(k, o, o->argument[0], e);
     for (int i = 0; k != NULL && o->prompt[i] != NULL && !e->code; i++)

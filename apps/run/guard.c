@@ -75,6 +75,11 @@ static void list_things(const output *out, int at, const char *folder, bool insi
     tn_folder_names_free(names);
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static const char *find_thing(const things *t, const struct stat *st)
 {
     for (size_t i = 0; i < t->n; i++)
@@ -90,8 +95,7 @@ static const char *find_around(const things *t, int fd)
     struct stat st, above;
     for (bool top = tn_at_stat(fd, "", &st, AT_EMPTY_PATH) != 0; !top && !found; st = above) {
         const int up = tn_at_open(fd, "..", O_PATH | O_DIRECTORY);
-        top = up < 0 || tn_at_stat(up, "", &above, AT_EMPTY_PATH) ||
-              (above.st_dev == st.st_dev && above.st_ino == st.st_ino);
+        top = up < 0 || tn_at_stat(up, "", &above, AT_EMPTY_PATH) || is_same(&above, &st);
         while (up >= 0 && dup3(up, fd, O_CLOEXEC) < 0 && errno == EINTR)
             ;
         if (up >= 0)
@@ -136,7 +140,7 @@ static int check_read(const output *out, const things *t, const char *flag, cons
     if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat(out->at, "", &here, AT_EMPTY_PATH))
         return e->code; /* it does not exist: reading it reports the error */
     const bool folder = S_ISDIR(st.st_mode);
-    if (st.st_dev == here.st_dev && st.st_ino == here.st_ino)
+    if (is_same(&st, &here))
         return tn_fail(e, APP_USAGE, "%s %s: the folder of --%s; expected another",
                        out->kind->option, out->folder, flag);
     const char *found = find_thing(t, &st);
@@ -157,24 +161,22 @@ static int check_read(const output *out, const things *t, const char *flag, cons
 
 /* The picture of --dump-graph is a file of its own. It may not take a name that the result, or
    somebody who reads the model or the data, looks for. */
-static int check_picture(const output *out, const things *t, const char *const *read, int n,
-                         tn_error *e)
+static int check_picture(const output *out, const things *t, tn_error *e)
 {
+    const char *const folders[] = { out->folder, out->o->model, out->o->data,
+                                    out->o->adapter_path };
     struct stat around, st;
     const char *path = out->o->dump_graph, *where = NULL;
     const int fd = path ? open_around(path, false) : -1;
-    if (fd < 0 || tn_at_stat(fd, "", &around, AT_EMPTY_PATH))
+    if (fd < 0)
         return e->code; /* opening the picture reports the error */
-    if (!tn_at_stat(out->at, "", &st, AT_EMPTY_PATH) && st.st_dev == around.st_dev &&
-        st.st_ino == around.st_ino)
-        where = out->folder;
-    for (int i = 0; i < n && !where; i++)
-        if (read[i] && !tn_at_stat(AT_FDCWD, read[i], &st, 0) && st.st_dev == around.st_dev &&
-            st.st_ino == around.st_ino)
-            where = read[i];
-    if (!where)
+    const bool known = !tn_at_stat(fd, "", &around, AT_EMPTY_PATH);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && known && !where; i++)
+        if (folders[i] && !tn_at_stat(AT_FDCWD, folders[i], &st, 0) && is_same(&st, &around))
+            where = folders[i];
+    if (known && !where)
         where = find_thing(t, &around);
-    if (!where)
+    if (known && !where)
         where = find_around(t, fd);
     close(fd);
     return where ? tn_fail(e, APP_USAGE, "--dump-graph %s: in %s; expected another folder", path,
@@ -187,8 +189,7 @@ static bool is_own_config(const output *out, const char *path)
 {
     struct stat own, st;
     return out->resume && !tn_at_stat(out->at, "config.used", &own, AT_SYMLINK_NOFOLLOW) &&
-           !tn_at_stat(AT_FDCWD, path, &st, 0) && st.st_dev == own.st_dev &&
-           st.st_ino == own.st_ino;
+           !tn_at_stat(AT_FDCWD, path, &st, 0) && is_same(&st, &own);
 }
 
 int guard_reads(const output *out, tn_error *e)
@@ -204,8 +205,7 @@ int guard_reads(const output *out, tn_error *e)
             check_read(out, &t, option_dashed(row->name, name), path, e);
     }
     if (!e->code)
-        check_picture(out, &t,
-                      (const char *[]){ out->o->model, out->o->data, out->o->adapter_path }, 3, e);
+        check_picture(out, &t, e);
     free_things(&t);
     return e->code;
 }

@@ -2,14 +2,14 @@
    They are given as bytes, which are copied, or as numbers, which are converted. */
 #include "data/formats/file.h"
 
-static size_t bytes_of(tn_file_type type, size_t n)
+size_t tn_file_type_bytes(tn_file_type type, int64_t n)
 {
     static const size_t sizes[] = {
 #define TN_FILE_TYPE(name, bytes) [TN_FILE_##name] = bytes,
         TN_FILE_TYPES(TN_FILE_TYPE)
 #undef TN_FILE_TYPE
     };
-    return type <= TN_FILE_BOOL ? n * sizes[type] : tn_dtype_bytes(tn_file_dtype(type), (int64_t)n);
+    return type <= TN_FILE_BOOL ? (size_t)n * sizes[type] : tn_dtype_bytes(tn_file_dtype(type), n);
 }
 
 /* Are there numbers to convert? */
@@ -45,7 +45,7 @@ bool tn_entry_size(const tn_entry *t, size_t *size)
             return false;
     if (n > SIZE_MAX / 16) /* no number has more than 8 bytes */
         return false;
-    *size = bytes_of(t->type, n);
+    *size = tn_file_type_bytes(t->type, (int64_t)n);
     if (has_numbers(t) && !t->real && tn_tensor_count(t->tensor) != (int64_t)n)
         return false;
     return t->bytes ? t->size == *size : has_numbers(t) || !*size;
@@ -72,6 +72,6 @@ void tn_writer_entry(tn_writer *w, const tn_entry *t)
         if (n <= 0)
             return;
         tn_to_file_type(t->type, x, n, buffer);
-        tn_writer_add(w, buffer, bytes_of(t->type, (size_t)n));
+        tn_writer_add(w, buffer, tn_file_type_bytes(t->type, n));
     }
 }

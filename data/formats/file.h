@@ -46,7 +46,9 @@ tn_writer tn_writer_open(const char *path, tn_error *e);
 void tn_writer_add(tn_writer *w, const void *bytes, size_t n);
 int tn_writer_close(tn_writer *w);
 
-/* entry.c: tensors that are written. Can the numbers be written in this type? */
+/* entry.c: the bytes of n numbers of a type of memory or of safetensors. */
+size_t tn_file_type_bytes(tn_file_type type, int64_t n);
+/* Tensors that are written. Can the numbers be written in this type? */
 bool tn_entry_is_written(const tn_entry *t);
 /* The bytes of a tensor's data. Returns false for a shape that is not valid, or that does not fit
    the bytes that are given. The type is one of memory or of safetensors. */

@@ -147,7 +147,11 @@ tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
 {
     if (tn_given(e, folder, __func__))
         return NULL;
-    const char *name = tn_tokenizer_file(folder, e);
+    if (tn_path_is(folder, NULL, e) == TN_FILE)
+        tn_fail(e, TN_EFORMAT,
+                "%s: a file; expected a folder with a tokenizer. That of a GGUF file is not read",
+                folder);
+    const char *name = e->code ? NULL : tn_tokenizer_file(folder, e);
     tn_tokenizer *k = e->code ? NULL : read_files(folder, name ? name : "tokenizer.json", e);
     if (k != NULL && find_end(folder, k, e)) {
         tn_tokenizer_free(k);

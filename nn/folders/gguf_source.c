@@ -110,8 +110,8 @@ static bool ignores(const tn_stored *t)
 static void widen(const tn_entry *t, int64_t from, int64_t n, tn_real *out)
 {
     if (t->type == TN_FILE_F32 || t->type == TN_FILE_F64)
-        tn_from_file_type(t->type, (const char *)t->bytes + from * (t->type == TN_FILE_F32 ? 4 : 8),
-                          n, out);
+        tn_from_file_type(t->type, (const char *)t->bytes + tn_file_type_bytes(t->type, from), n,
+                          out);
     else
         tn_widen(tn_file_dtype(t->type), t->bytes, from, n, out);
 }

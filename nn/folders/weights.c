@@ -255,16 +255,17 @@ static int read_stored(const tn_source *s, const tn_stored *t, int64_t from, int
     const tn_entry *entry = t->entry;
     int64_t index = t->index;
     tn_real none[1];
-    size_t each = 0;
     switch (entry->type) {
-    case TN_FILE_F64: each = 8; break;
-    case TN_FILE_F32: each = 4; break;
+    case TN_FILE_F64:
+    case TN_FILE_F32:
     case TN_FILE_F16:
-    case TN_FILE_BF16: each = 2; break;
+    case TN_FILE_BF16:
+        tn_from_file_type(entry->type,
+                          (const char *)entry->bytes + tn_file_type_bytes(entry->type, from), n,
+                          out);
+        return e->code;
     default: return tn_entry_real(file_of((const tn_weights *)s, &index), entry, none, e);
     }
-    tn_from_file_type(entry->type, (const char *)entry->bytes + each * (size_t)from, n, out);
-    return e->code;
 }
 
 static void close_weights(tn_source *s)

@@ -276,18 +276,8 @@ static int use(const char *folder, tn_error *e)
     tn_tokenizer *k = tn_tokenizer_open(folder, e);
     for (size_t i = 0; k && i < 2 * sizeof texts / sizeof *texts; i++)
         encode(k, texts[i / 2], i % 2, e);
-    if (k) {
-        char *again = path_in(folder, "again");
-        tn_folder_make(again, e);
-        if (tn_tokenizer_save(k, again, e))
-            abort();
-        tn_tokenizer *copy = tn_tokenizer_open(again, e);
-        if (!copy || tn_tokenizer_size(copy) != tn_tokenizer_size(k) ||
-            tn_tokenizer_end(copy) != tn_tokenizer_end(k))
-            abort();
-        tn_tokenizer_free(copy);
-        free(again);
-    }
+    if (k)
+        tokenizer_again(k, folder, e);
     tn_tokenizer_free(k);
     return e->code;
 }

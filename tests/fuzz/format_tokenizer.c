@@ -168,18 +168,8 @@ static int use(const char *folder, tn_error *e)
         encode(k, texts[i], e);
     for (int32_t id = -2; k && id < 300; id++)
         tn_decode(k, &id, 1, &all);
-    if (k) {
-        char *again = path_in(folder, "again");
-        tn_folder_make(again, e);
-        if (tn_tokenizer_save(k, again, e))
-            abort();
-        tn_tokenizer *copy = tn_tokenizer_open(again, e);
-        if (!copy || tn_tokenizer_size(copy) != tn_tokenizer_size(k) ||
-            tn_tokenizer_end(copy) != tn_tokenizer_end(k))
-            abort();
-        tn_tokenizer_free(copy);
-        free(again);
-    }
+    if (k)
+        tokenizer_again(k, folder, e);
     tn_text_free(&all);
     tn_tokenizer_free(k);
     return e->code;

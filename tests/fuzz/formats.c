@@ -155,3 +155,19 @@ bytes file_read(const char *folder, const char *name)
     free(path);
     return b;
 }
+
+/* ---- tokenizers ---- */
+
+void tokenizer_again(const tn_tokenizer *k, const char *folder, tn_error *e)
+{
+    char *again = path_in(folder, "again");
+    tn_folder_make(again, e);
+    if (tn_tokenizer_save(k, again, e))
+        abort();
+    tn_tokenizer *copy = tn_tokenizer_open(again, e);
+    if (!copy || tn_tokenizer_size(copy) != tn_tokenizer_size(k) ||
+        tn_tokenizer_end(copy) != tn_tokenizer_end(k))
+        abort();
+    tn_tokenizer_free(copy);
+    free(again);
+}

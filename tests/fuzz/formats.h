@@ -15,7 +15,7 @@
 #ifndef TN_FUZZ_FORMATS_H
 #define TN_FUZZ_FORMATS_H
 
-#include "core/core.h"
+#include "data/data.h"
 
 /* clang-format off */
 typedef struct bytes { char *s; size_t n; } bytes; /* s: to be freed */
@@ -55,6 +55,10 @@ bytes format_made(const format *f, const char *folder, const row *r);
 char *unquoted(const char *text, bool json); /* ' becomes " in JSON; to be freed */
 /* NULL if the refusal is one line of text that names the file. Otherwise what is wrong with it. */
 const char *format_complaint(const format *f, const char *folder, const tn_error *e);
+
+/* Saves a tokenizer in a folder of this one, opens it there, and compares size and end token. Ends
+   the program if that is not possible. */
+void tokenizer_again(const tn_tokenizer *k, const char *folder, tn_error *e);
 
 /* ---- files ---- */
 
