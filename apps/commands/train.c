@@ -114,23 +114,26 @@ static int begin(job *j, FILE **log)
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
-/* Prints the table of --profile, if it was asked for and a step was made. */
+/* Writes the table of --profile, if it was asked for and a step was made. */
+static bool has_profile(job *j, tn_text *table)
+{
+    if (j->r.profile.steps)
+        profile_text(&j->r.profile, tn_context_threads(j->s.context), table);
+    return j->r.profile.steps > 0;
+}
+
 static void show_profile(job *j)
 {
     tn_text table = { 0 };
-    if (!j->r.profile.steps)
-        return;
-    profile_text(&j->r.profile, tn_context_threads(j->s.context), &table);
-    show_text(&table, "the profile", j->e);
+    if (has_profile(j, &table))
+        show_text(&table, "the profile", j->e);
 }
 
 static void save_profile(job *j)
 {
     tn_text table = { 0 };
-    if (!j->r.profile.steps)
-        return;
-    profile_text(&j->r.profile, tn_context_threads(j->s.context), &table);
-    tn_text_save(&table, j->out.work, "profile.txt", j->e);
+    if (has_profile(j, &table))
+        tn_text_save(&table, j->out.work, "profile.txt", j->e);
 }
 
 /* Saves the trained adapter, or the model with its tokenizer: all of it, or nothing. */
@@ -207,8 +210,8 @@ static int probe(job *j)
     show("measured   activations and gradients %s, process %s, %s tokens per step\n",
          show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
          show_count(tokens / steps, c));
-    show("time       %s per step, %s in all without evaluations; %s\n",
-         show_time(seconds, a), show_time(seconds * (double)j->r.steps, b),
+    show("time       %s per step, %s in all without evaluations; %s\n", show_time(seconds, a),
+         show_time(seconds * (double)j->r.steps, b),
          j->o->dump_graph ? "only the picture was written" : "nothing was written");
     show_profile(j);
     return 0;

@@ -187,8 +187,8 @@ static const tn_tensor *compute(run *r, int64_t number, int64_t tokens, const tn
 static void blame(run *r, int64_t tokens, tn_error *e)
 {
     tracer *w = &r->s->tracer;
-    bool fails = tn_params_not_finite(r->s->model->params) != NULL;
-    if (fails)
+    bool fails = false;
+    if (tn_params_not_finite(r->s->model->params))
         return;
     tn_params_clear(r->s->model->params);
     tn_loader_seek(r->loader, r->state.batches);
