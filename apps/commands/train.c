@@ -109,7 +109,7 @@ static int begin(job *j, FILE **log)
         write_used(j);
     else if (!e->code && !resume_load(&j->r, &j->facts, e))
         j->saved = j->r.state.step;
-    j->r.state.tokenizer = j->o->tokenizer ? j->s.tokenizer : NULL; /* else the base has its own */
+    j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
     *log = output_lines(&j->out, "log.jsonl", -1, e);
     return j->out.before ? e->code : output_place(&j->out, e);
 }
@@ -145,7 +145,7 @@ static int save_result(job *j)
         return e->code;
     if (!j->written) /* no step was left, but other options may shape the result */
         write_used(j);
-    if (s->full || j->o->tokenizer) /* a base model has one, unless it was made from the data */
+    if (s->full || s->lends_tokenizer)
         tn_tokenizer_save(s->tokenizer, j->out.work, e);
     if (!e->code && s->full)
         tn_model_save(s->model, j->out.work, save_type(j->o), e);

@@ -20,6 +20,7 @@ static void model_line(const setup *s, const options *o)
 static void trained_line(const setup *s, const options *o)
 {
     const tn_params *p = s->model->params;
+    const tn_lora_options *lora = s->model->lora;
     const double share =
         100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
     char count[SHOWN];
@@ -27,11 +28,12 @@ static void trained_line(const setup *s, const options *o)
     if (s->full)
         show("training   all weights, %s numbers", count);
     else
-        show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
-             (long long)o->lora_rank, o->lora_alpha,
-             o->target_modules ? o->target_modules : s->model->family->lora_targets, count, share);
-    if (o->lora_dropout > 0)
-        show(", dropout %g before it", o->lora_dropout);
+        show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)", (long long)lora->rank,
+             lora->alpha, lora->targets, count, share);
+    if (o->adapter_path)
+        show(", continues %s", o->adapter_path);
+    if (lora && lora->dropout > 0)
+        show(", dropout %g before it", lora->dropout);
     show(", dropout %g%s\n", o->dropout,
          o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
 }

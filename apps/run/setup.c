@@ -20,13 +20,14 @@ static int check_folder(const char *folder, tn_error *e)
 }
 
 /* A model without a tokenizer uses its adapter's, which was made for the training. */
-static tn_tokenizer *open_tokenizer(const options *o, tn_error *e)
+static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
 {
     const char *folder = o->model;
     const bool file = tn_path_is(folder, NULL, e) == TN_FILE; /* a GGUF file */
     const char *own = file ? NULL : tn_tokenizer_file(folder, e);
     if (o->tokenizer && own)
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, own);
+    s->lends_tokenizer = !own;
     if (o->tokenizer)
         return data_tokenizer(o, e);
     if (o->adapter_path && !own && tn_tokenizer_file(o->adapter_path, e))
@@ -105,7 +106,7 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
     if (!o->tokenizer)
         s->model = open_model(s, o, e);
-    s->tokenizer = e->code ? NULL : open_tokenizer(o, e);
+    s->tokenizer = e->code ? NULL : open_tokenizer(s, o, e);
     if (o->tokenizer && !e->code)
         s->model =
             tn_model_weights(o->model, e) == TN_ABSENT ? new_model(s, o, e) : open_model(s, o, e);
@@ -157,12 +158,6 @@ int setup_count(const setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
-bool option_of_lora(int i)
-{
-    return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||
-           i == OPT_target_modules || i == OPT_base_dtype;
-}
-
 int setup_train(setup *s, const options *o, tn_error *e)
 {
     if (e->code)
@@ -176,14 +171,7 @@ int setup_train(setup *s, const options *o, tn_error *e)
             return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
                            option_dashed(options_table[i].name, name));
     }
-    if (!s->full)
-        tn_lora_add(s->model,
-                    &(tn_lora_options){ .rank = o->lora_rank,
-                                        .alpha = o->lora_alpha,
-                                        .dropout = o->lora_dropout,
-                                        .targets = o->target_modules },
-                    e);
-    return e->code;
+    return s->full ? e->code : setup_adapters(s, o, e);
 }
 
 void setup_close(setup *s)

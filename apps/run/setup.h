@@ -26,6 +26,7 @@ typedef struct setup {
     const tn_task *task;     /* the data are records of this task; NULL: they are files */
     bool random;             /* the weights are random: the model folder has no weight file */
     bool full;               /* all weights are trained, not LoRA */
+    bool lends_tokenizer;    /* the model folder has no tokenizer: the result gets this one */
 } setup;
 
 /* The context, the model folder of the options, its tokenizer (or one made from the data), its
@@ -43,5 +44,10 @@ void setup_close(setup *s);
 /* The largest number of tokens in a row: of the options, else of the model. */
 int64_t setup_length(const setup *s, const options *o);
 bool option_of_lora(int i); /* is row i of the options about LoRA only? */
+/* Does it say how new adapters are made? Those of --adapter-path are made already. */
+bool option_of_new_adapters(int i);
+/* The part of setup_train for LoRA: puts new adapters on the model, or checks that the options do
+   not contradict those that --adapter-path put there. */
+int setup_adapters(const setup *s, const options *o, tn_error *e);
 
 #endif
