@@ -29,11 +29,12 @@ bool config_has(int i, char letter, bool full, option_class most)
     return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
 }
 
-/* --valid-split is for one text only. An adapter that is trained on has its own rank and so on. */
+/* --valid-split is for one text only. An adapter that is trained on has its own rank and so on, and
+   our defaults do not apply. */
 bool config_applies(const options *o, int i)
 {
     if (o->adapter_path && (option_of_new_adapters(i) || i == OPT_lora_dropout))
-        return i == OPT_lora_dropout && o->given[i];
+        return o->given[i];
     return i != OPT_valid_split || data_is_text(o);
 }
 
