@@ -186,8 +186,10 @@ typedef struct tn_open_options {
        file and are read where they lie in it, so the file must not change while the model lives.
        Vectors, and types that are not computed with, are converted to tn_real. */
     bool frozen;
-    /* What the matrices of a frozen model are converted to: "f32" (tn_real) or "bf16" (rounded to
-       nearest even). NULL or "file": they stay as they are. */
+    /* What the matrices of a frozen model, embeddings too, are converted to: "f32" (tn_real), "bf16"
+       (rounded to nearest even), or "q8_0" or "q4_0": 32 numbers of a row share a scale, as in a
+       GGUF file. The rows must be multiples of 32 numbers long (TN_ESHAPE). NULL or "file": they
+       stay as they are. Vectors are always tn_real. */
     const char *base_dtype;
     bool sketch; /* as tn_model_sketch */
 } tn_open_options;

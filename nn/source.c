@@ -4,6 +4,8 @@
 #include "core/tape.h"
 #include "data/formats/file.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,43 +48,63 @@ static bool find(tn_source *s, const char *name, tn_stored *out)
 typedef struct filling { /* of one weight, on all threads */
     const tn_source *s;
     const tn_stored *t;
-    tn_tensor *w; /* NULL: the numbers are only looked at */
+    tn_tensor *w;      /* NULL: the numbers are only looked at */
+    tn_file_type type; /* of the weight */
     int failed;
 } filling;
 
-/* Looks for numbers that are not finite. Bytes of TN_REAL or bf16 that a weight gets are written. */
+/* The file type of a type that weights are converted to. */
+static tn_file_type converted(tn_dtype type)
+{
+    switch (type) {
+    case TN_BF16: return TN_FILE_BF16;
+    case TN_Q8_0: return TN_FILE_Q8_0;
+    case TN_Q4_0: return TN_FILE_Q4_0;
+    default: return tn_file_real();
+    }
+}
+
+/* Looks for numbers that the weight cannot hold, and writes its bytes. */
 static void fill_range(void *arg, int64_t from, int64_t to, int thread)
 {
     (void)thread;
     filling *f = arg;
     tn_real piece[PIECE];
     tn_error e = { 0 };
-    double value;
+    const double most = tn_file_type_most(f->type);
+    int outside = 0;
     for (int64_t n; from < to; from += n) {
         n = to - from < PIECE ? to - from : PIECE;
         tn_real *x = f->w && f->w->dtype == TN_REAL ? f->w->x + from : piece;
-        if (f->s->read(f->s, f->t, from, n, x, &e) ||
-            tn_not_finite(tn_file_real(), x, n, &value) < n)
-            __atomic_store_n(&f->failed, 1, __ATOMIC_RELAXED);
-        if (f->w && f->w->dtype == TN_BF16)
-            tn_to_file_type(TN_FILE_BF16, x, n, (char *)f->w->data + 2 * from);
+        outside |= f->s->read(f->s, f->t, from, n, x, &e) != 0;
+        for (int64_t i = 0; i < n; i++)
+            outside |= !(fabs((double)x[i]) <= most);
+        if (f->w && f->w->dtype != TN_REAL)
+            tn_to_file_type(f->type, x, n, (char *)f->w->data + tn_dtype_bytes(f->w->dtype, from));
     }
+    if (outside)
+        __atomic_store_n(&f->failed, 1, __ATOMIC_RELAXED);
 }
 
-/* Finds the first number that is not finite. */
+/* Finds the first number that the weight cannot hold. */
 static int refuse_number(const filling *f, int64_t count, tn_error *e)
 {
     tn_real piece[PIECE];
-    double value = 0;
+    char expected[64] = "expected finite numbers";
+    const double most = tn_file_type_most(f->type);
+    if (f->type != tn_file_real())
+        snprintf(expected, sizeof expected, "expected at most %g for %s", most,
+                 tn_file_type_name(f->type));
     for (int64_t from = 0, n; from < count && !e->code; from += n) {
         n = count - from < PIECE ? count - from : PIECE;
         if (f->s->read(f->s, f->t, from, n, piece, e))
             break;
-        const int64_t i = tn_not_finite(tn_file_real(), piece, n, &value);
+        int64_t i = 0;
+        while (i < n && fabs((double)piece[i]) <= most)
+            i++;
         if (i < n)
-            tn_fail(e, TN_ENONFINITE,
-                    "%s: tensor \"%s\" holds %g at element %lld; expected finite numbers",
-                    f->t->path, f->t->name, value, (long long)(from + i));
+            tn_fail(e, TN_ENONFINITE, "%s: tensor \"%s\" holds %g at element %lld; %s", f->t->path,
+                    f->t->name, (double)piece[i], (long long)(from + i), expected);
     }
     return e->code;
 }
@@ -93,6 +115,7 @@ static int fill(tn_context *c, const tn_source *s, const tn_stored *t, tn_tensor
 {
     const int64_t n = tn_tensor_count(w);
     filling f = { .s = s, .t = t, .w = borrows ? NULL : w };
+    f.type = converted(borrows ? TN_REAL : w->dtype);
     if (tn_parallel_ranges(c, n, RANGE, fill_range, &f))
         return tn_fail(e, TN_ESTATE, "%s: the context runs on another thread", t->path);
     return f.failed ? refuse_number(&f, n, e) : e->code;
@@ -131,9 +154,12 @@ static void check_tensor(const tn_source *s, const tn_stored *t, int ndim, const
             expected);
 }
 
-/* The tensor of the weight, if there is one that fits. The first mistake sticks to the source. */
-static bool look_up(tn_source *s, const char *name, int ndim, const int64_t dim[], tn_stored *t)
+/* The tensor of the weight, if there is one that fits; *type is the type that it has in memory. The
+   first mistake sticks to the source. */
+static bool look_up(const tn_reading *r, const char *name, int ndim, const int64_t dim[],
+                    bool typed, tn_stored *t, tn_dtype *type)
 {
+    tn_source *s = r->source;
     tn_error e = { 0 };
     if (!find(s, name, t)) {
         if (!s->missing++)
@@ -141,6 +167,13 @@ static bool look_up(tn_source *s, const char *name, int ndim, const int64_t dim[
         return false;
     }
     check_tensor(s, t, ndim, dim, &e);
+    *type = type_of(r, t, typed);
+    if (!e.code && !tn_dtype_takes(*type, ndim, dim))
+        tn_fail(&e, TN_ESHAPE,
+                "%s: tensor \"%s\" has rows of %lld numbers; expected a multiple of %lld for base "
+                "type %s",
+                t->path, t->name, (long long)dim[ndim - 1], (long long)tn_dtype_block(*type),
+                tn_dtype_name(*type));
     if (e.code && !s->error.code)
         s->error = e;
     return !e.code;
@@ -164,6 +197,8 @@ static tn_tensor *make(tn_context *c, const tn_reading *r, const tn_stored *t, i
         tn_tensor_free(w);
         return NULL;
     }
+    if (!borrows || !t->bytes)
+        tn_file_pass_bytes(t->entry->bytes, t->entry->size); /* there is a copy now */
     return w;
 }
 
@@ -171,11 +206,11 @@ tn_tensor *tn_source_weight(tn_context *c, const tn_reading *r, const char *name
                             const int64_t dim[], bool typed, bool sketch, tn_error *e)
 {
     tn_stored t;
-    const bool found = r->source && look_up(r->source, name, ndim, dim, &t);
-    const tn_dtype type = found ? type_of(r, &t, typed) : TN_REAL;
+    tn_dtype type = TN_REAL;
+    const bool found = r->source && look_up(r, name, ndim, dim, typed, &t, &type);
     tn_tensor *w = NULL;
     if (sketch)
-        w = tn_tensor_sketch(type, ndim, dim, !r->frozen);
+        w = tn_tensor_sketch(found ? type : TN_REAL, ndim, dim, !r->frozen);
     else if (found)
         w = make(c, r, &t, ndim, dim, type, e);
     else

@@ -24,7 +24,7 @@ typedef struct tn_stored { /* a tensor of a source */
     int64_t dim[TN_FILE_RANK];
     const void *bytes; /* they live as long as the source; NULL: `arrange` makes them */
     size_t size;
-    const void *entry; /* what the source itself needs to read it */
+    const tn_entry *entry; /* as the file has it */
 } tn_stored;
 
 typedef struct tn_source tn_source;
@@ -64,7 +64,7 @@ typedef struct tn_reading {
     tn_source *source;
     bool frozen;   /* no weight is trained */
     bool converts; /* frozen matrices are converted to `type`; else they stay as in the file */
-    tn_dtype type; /* TN_REAL or TN_BF16 */
+    tn_dtype type; /* TN_REAL, or a type that is written: TN_BF16, TN_Q8_0, TN_Q4_0 */
 } tn_reading;
 
 /* For weights that are added from now on. A sketch only compares their shapes. */

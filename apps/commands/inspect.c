@@ -172,6 +172,8 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
     tn_model *m = tn_model_open_as(c, o->model, &how, e);
     if (m && lora)
         print_supported(m);
+    if (m && lora && need_types(m->params, parts))
+        show("weights    frozen: %s\n", parts);
     if (m && lora && !tn_lora_add(m, &adapters, e))
         snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
     tn_optim *adamw = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);

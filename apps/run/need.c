@@ -35,6 +35,29 @@ static double total(const need *n)
     return n->weights + n->gradients + n->state + n->activations;
 }
 
+bool need_types(const tn_params *p, char *out)
+{
+    char shown[SHOWN];
+    int at = 0;
+    bool other = false;
+    out[0] = 0;
+    for (int type = TN_DTYPES; type-- > 0;) { /* TN_REAL, the first type, comes last */
+        double bytes = 0;
+        for (int64_t i = 0; i < tn_params_count(p); i++) {
+            const tn_tensor *w = tn_params_at(p, i)->w;
+            bytes += (int)w->dtype == type && !w->wants_grad ? (double)tn_tensor_bytes(w) : 0;
+        }
+        other = other || (type != TN_REAL && bytes > 0);
+        if (bytes > 0 && at < NEED_SHOWN)
+            at += snprintf(out + at, (size_t)(NEED_SHOWN - at), "%s%s %s", at ? " + " : "",
+                           type != TN_REAL                    ? tn_dtype_name((tn_dtype)type)
+                           : sizeof(tn_real) == sizeof(float) ? "f32"
+                                                              : "f64",
+                           show_bytes(bytes, shown));
+    }
+    return other;
+}
+
 char *need_show(const need *n, char *out)
 {
     const struct {

@@ -11,8 +11,11 @@ static void model_line(const setup *s, const options *o)
     show("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s\n", o->model,
          m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
          show_count(base, count), m->tied ? "  (tied embedding)" : "");
+    char types[NEED_SHOWN];
     if (s->random)
         show("weights    random\n");
+    else if (need_types(m->params, types))
+        show("weights    frozen: %s\n", types);
     show("tokens     %s, vocabulary %lld, rows of at most %lld\n", tn_tokenizer_kind(s->tokenizer),
          (long long)tn_tokenizer_size(s->tokenizer), (long long)setup_length(s, o));
 }

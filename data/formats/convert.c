@@ -3,6 +3,7 @@
    A number is rounded once, from all of its bits: double -> float -> bf16 would round twice. */
 #include "data/formats/file.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -106,6 +107,19 @@ static void blocks_to(tn_file_type type, const tn_real *from, int64_t n, unsigne
             to_q8_0(x, to);
         else
             to_q4_0(x, to);
+    }
+}
+
+double tn_file_type_most(tn_file_type type)
+{
+    const double scale = 65504; /* an f16 */
+    switch (type) {
+    case TN_FILE_F64: return DBL_MAX;
+    case TN_FILE_F16: return scale;
+    case TN_FILE_BF16: return 0x1.FEp127;
+    case TN_FILE_Q8_0: return scale * 127;
+    case TN_FILE_Q4_0: return scale * 8;
+    default: return FLT_MAX;
     }
 }
 

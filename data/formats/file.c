@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,15 @@ void tn_file_pass(const void *map, size_t from, size_t to)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), first = from - from % page;
     madvise((char *)map + first, to - to % page - first, MADV_DONTNEED); /* a hint: it may fail */
+}
+
+void tn_file_pass_bytes(const void *bytes, size_t n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t from = ((uintptr_t)bytes + page - 1) / page * page;
+    const uintptr_t to = ((uintptr_t)bytes + n) / page * page;
+    if (from < to)
+        madvise((char *)bytes + (from - (uintptr_t)bytes), to - from, MADV_DONTNEED);
 }
 
 /* Opens the folder that the path in `copy` lies in. It may cut the copy. */

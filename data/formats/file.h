@@ -14,6 +14,8 @@ const void *tn_file_map(const char *path, size_t least, size_t most, size_t *siz
 /* Returns the memory of bytes from..to of a mapped file to the system. They can still be read: the
    system then reads the file again. */
 void tn_file_pass(const void *map, size_t from, size_t to);
+/* The same for n bytes anywhere in a mapped file. Pages that they share with others stay. */
+void tn_file_pass_bytes(const void *bytes, size_t n);
 
 /* As tn_file_read, for `name` in the open folder `at`. The path is for messages. Refuses a link. */
 char *tn_file_read_at(int at, const char *name, const char *path, size_t most, size_t *size,
@@ -27,6 +29,10 @@ static inline tn_file_type tn_file_real(void)
 
 /* The type in memory whose bytes are those of a file type. TN_DTYPES: there is none. */
 tn_dtype tn_file_dtype(tn_file_type type);
+
+/* The largest number that a type of a file holds: a larger one would become infinite. For F64, F32,
+   F16, BF16, Q8_0 and Q4_0. */
+double tn_file_type_most(tn_file_type type);
 
 /* The index of the first of n numbers (TN_FILE_F32 or TN_FILE_F64) that is infinite or NaN; *value
    becomes this number. Returns n if all are finite. The bytes need no alignment. */

@@ -150,7 +150,7 @@ int tn_gguf_add_string(tn_gguf_list *l, const char *key, const char *s, size_t n
 /* A quantised type has no NaN, and its scale, an f16, is at most 65504. */
 static int check_range(const tn_entry *t, const char *path, tn_error *e)
 {
-    const double most = t->type == TN_FILE_Q8_0 ? 65504.0 * 127 : 65504.0 * 8;
+    const double most = tn_file_type_most(t->type);
     tn_real room[TN_ENTRY_PART];
     int64_t n = 0;
     for (int64_t from = 0; t->type > TN_FILE_BOOL; from += n) {

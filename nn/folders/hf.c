@@ -99,16 +99,18 @@ static void read_generation_config(tn_model *m, const char *folder, tn_error *e)
 
 static void read_options(const tn_open_options *o, tn_reading *r, tn_error *e)
 {
-    static const char *const names[] = { "file", "f32", "bf16" };
+    static const char *const names[] = { "file", "f32", "bf16", "q8_0", "q4_0" };
+    static const tn_dtype types[] = { TN_REAL, TN_REAL, TN_BF16, TN_Q8_0, TN_Q4_0 };
+    enum { NAMES = sizeof names / sizeof *names };
     const char *name = o->base_dtype ? o->base_dtype : names[0];
     int i = 0;
-    while (i < 3 && strcmp(name, names[i]))
+    while (i < NAMES && strcmp(name, names[i]))
         i++;
-    if (i == 3)
-        tn_fail(e, TN_EARG, "base type \"%s\"; expected file, f32 or bf16", name);
+    *r = (tn_reading){ .frozen = o->frozen, .converts = i > 0, .type = types[i % NAMES] };
+    if (i == NAMES)
+        tn_fail(e, TN_EARG, "base type \"%s\"; expected file, f32, bf16, q8_0 or q4_0", name);
     else if (i > 0 && !o->frozen)
         tn_fail(e, TN_EARG, "base type %s: only for a model whose weights are not trained", name);
-    *r = (tn_reading){ .frozen = o->frozen, .converts = i > 0, .type = i == 2 ? TN_BF16 : TN_REAL };
 }
 
 static const tn_json *read_config(const char *folder, tn_error *e)

@@ -4,6 +4,7 @@
 #include "tests/support/small_model.h"
 #include "tests/support/tests.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,7 +153,7 @@ START_TEST(matrices_are_converted)
     ck_assert_ptr_null(tn_model_open_as(f.c, f.path,
                                         &(tn_open_options){ .frozen = true, .base_dtype = "f8" },
                                         &f.e));
-    must_fail(&f.e, TN_EARG, "base type \"f8\"; expected file, f32 or bf16");
+    must_fail(&f.e, TN_EARG, "base type \"f8\"; expected file, f32, bf16, q8_0 or q4_0");
     ck_assert_ptr_null(
         tn_model_open_as(f.c, f.path, &(tn_open_options){ .base_dtype = "bf16" }, &f.e));
     must_fail(&f.e, TN_EARG, "base type bf16: only for a model whose weights are not trained");
@@ -163,6 +164,71 @@ START_TEST(matrices_are_converted)
     tn_model_free(wide);
     end_folder(&f);
     end_folder(&g);
+}
+END_TEST
+
+/* A base type that does not fit the rows, or the numbers, of one matrix is refused, and so is one that
+   a whole model would be trained in. */
+START_TEST(base_types_that_do_not_fit)
+{
+    static const struct {
+        const char *dtype;
+        double number; /* 0: the model stays as it is */
+        int code;
+        const char *says;
+    } rows[] = {
+        { "q8_0", 0, TN_OK, "" },
+        { "q4_0", 524032, TN_OK, "" },
+        { "q4_0", 524033, TN_ENONFINITE,
+          "\"transformer.wte.weight\" holds 524033 at element 33; expected at most 524032 for Q4_0" },
+        { "q8_0", 524033, TN_OK, "" },
+        { "q8_0", 8319009, TN_ENONFINITE, "holds 8.31901e+06 at element 33; expected at most" },
+        { "bf16", 3e38, TN_OK, "" },
+        { "bf16", 3.4e38, TN_ENONFINITE, "at element 33; expected at most 3.38953e+38 for BF16" },
+        { "f32", 3.4e38, TN_OK, "" },
+        { "f32", INFINITY, TN_ENONFINITE, "holds inf at element 33; expected finite numbers" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        folder f = { .c = tn_context_new(&(tn_options){ .threads = 2 }), .path = temporary() };
+        tn_model *m = open_model(f.c, TINY);
+        tn_entry entries[64];
+        const int64_t n = list_tensors(m, entries);
+        tn_real *x = (tn_real *)entries[0].real;
+        x[33] = rows[i].number != 0 ? (tn_real)rows[i].number : x[33];
+        copy_file(TINY, f.path, "config.json");
+        write_tensors(f.path, "model.safetensors", entries, n);
+        tn_model_free(m);
+        m = tn_model_open_as(f.c, f.path,
+                             &(tn_open_options){ .frozen = true, .base_dtype = rows[i].dtype },
+                             &f.e);
+        if (rows[i].code)
+            must_fail(&f.e, rows[i].code, rows[i].says);
+        must(&f.e);
+        ck_assert((m == NULL) == (rows[i].code != 0));
+        tn_model_free(m);
+        end_folder(&f);
+    }
+}
+END_TEST
+
+/* GPT-2 with blocks of width 8. */
+START_TEST(rows_of_no_whole_block)
+{
+    small_model s = small_model_make();
+    tn_error e = { 0 };
+    tn_model_save(s.m, s.folder, TN_FILE_F32, &e);
+    must(&e);
+    for (int sketch = 0; sketch < 2; sketch++) {
+        const tn_open_options how = { .frozen = true, .base_dtype = "q4_0", .sketch = sketch };
+        ck_assert_ptr_null(tn_model_open_as(s.c, s.folder, &how, &e));
+        must_fail(&e, TN_ESHAPE,
+                  "model.safetensors: tensor \"transformer.wte.weight\" has rows of 8 numbers; "
+                  "expected a multiple of 32 for base type q4_0");
+    }
+    const tn_open_options trained = { .base_dtype = "q8_0" };
+    ck_assert_ptr_null(tn_model_open_as(s.c, s.folder, &trained, &e));
+    must_fail(&e, TN_EARG, "base type q8_0: only for a model whose weights are not trained");
+    small_model_end(&s);
 }
 END_TEST
 
@@ -226,6 +292,8 @@ void tests(TCase *c)
     tcase_add_loop_test(c, a_frozen_model_is_the_model_in_memory, 0, 4);
     tcase_add_loop_test(c, adapters_on_it_are_the_same, 0, 4);
     tcase_add_test(c, matrices_are_converted);
+    tcase_add_test(c, base_types_that_do_not_fit);
+    tcase_add_test(c, rows_of_no_whole_block);
     tcase_add_test(c, a_tape_outlives_the_model);
     tcase_add_test(c, a_sketch_reads_the_headers);
     tcase_add_test(c, random_weights_can_be_frozen);

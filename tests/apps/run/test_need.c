@@ -69,6 +69,15 @@ START_TEST(inspect_says_what_training_takes)
         "  all weights          weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
     place_has(&p, "out", "  available  ");
     place_has(&p, "out", "supported  yes: gpt2, ");
+    ck_assert_int_eq(shell(&p,
+                           "sed -e 's/\"n_embd\": 16/\"n_embd\": 32/' m/config.json >wide.json && "
+                           "mkdir wide && mv wide.json wide/config.json"),
+                     0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model wide --tokenizer bytes --data r.jsonl --iters 1 -o w"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "inspect --base-dtype q8_0 w"), 0);
+    place_has(&p, "out", "weights    frozen: q8_0 37.0 kB + f32 3.6 kB\nto train, ");
     place_end(&p);
 }
 END_TEST

@@ -32,6 +32,7 @@ static const struct { const char *arguments, *line; } blocks[] = {
       "adapter    LoRA r=4 alpha=16 on c_attn, 512 trainable (6.119 %), dropout 0 in" },
     { "train --model b --data r.jsonl --lora-rank 2 --lora-dropout 0.2 --target-modules all-linear",
       "adapter    LoRA r=2 alpha=16 on all-linear, 1,024 trainable (11.532 %), dropout 0.2 before it, " },
+    { "train --model b --data r.jsonl --base-dtype bf16", "weights    frozen: bf16 14.8 kB + f32 1.8 kB\n" },
 };
 /* clang-format on */
 
