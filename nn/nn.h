@@ -113,10 +113,27 @@ typedef struct tn_linear_layer {
     tn_adapter *lora; /* list; NULL: none */
 } tn_linear_layer;
 
-/* clang-format off */
-/* w, b (C), b may be NULL; rms: tn_rms_norm with this offset, else tn_layer_norm */
-typedef struct tn_norm_layer { tn_tensor *w, *b; double eps, offset; bool rms; } tn_norm_layer;
-/* clang-format on */
+typedef struct tn_norm_layer {
+    const char *name;   /* of w in the params */
+    tn_tensor *w, *b;   /* (C); b may be NULL */
+    double eps, offset; /* offset is that of a tn_rms_norm */
+    bool rms;           /* tn_rms_norm; else tn_layer_norm */
+} tn_norm_layer;
+
+typedef struct tn_conv_layer {
+    const char *name; /* of w in the params */
+    tn_tensor *w, *b; /* (O,C/groups,kh,kw), (O); b may be NULL */
+    tn_conv_form form;
+} tn_conv_layer;
+
+/* An LSTM or a GRU whose state has H numbers. It has G gates: 4 H numbers in an LSTM, 3 H in a GRU.
+   Both biases may be NULL. */
+typedef struct tn_recurrent_layer {
+    const char *name;       /* of w_in in the params */
+    tn_tensor *w_in, *b_in; /* (G,in), (G): from the input to the gates */
+    tn_tensor *w, *b;       /* (G,H), (G): from h to the gates */
+    bool gru;
+} tn_recurrent_layer;
 
 /* Adds the weight "NAME.weight", drawn from N(0, std^2) with its name as stream (std 0: zeros),
    and, if bias, "NAME.bias", zeros. With std = 1 / sqrt(in) the outputs are about as large as the
@@ -130,14 +147,34 @@ tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, d
 /* Adds "NAME.weight" (width) of a tn_rms_norm: 1 - offset, so that the factor is 1. */
 tn_norm_layer tn_rms_layer_new(tn_params *p, const char *name, int64_t width, double eps,
                                double offset);
+/* Adds "NAME.weight" (out,in/groups,kh,kw), whose kernels read kh x kw numbers of each channel, and, if
+   bias, "NAME.bias" (out). std is that of tn_linear_layer_new, where the `in` of a kernel is the number
+   of numbers that it reads: in / groups kh kw. std -1: as in torch.nn.Conv2d. */
+tn_conv_layer tn_conv_layer_new(tn_params *p, const char *name, int64_t in, int64_t out, int64_t kh,
+                                int64_t kw, tn_conv_form form, bool bias, double std);
+/* Adds "NAME.weight_ih_l0", "NAME.weight_hh_l0" and, if bias, "NAME.bias_ih_l0" and
+   "NAME.bias_hh_l0": the names, shapes and gates of torch.nn.LSTM and torch.nn.GRU. All are drawn
+   from U(-1/sqrt(H), 1/sqrt(H)), as there. H is `size`. */
+tn_recurrent_layer tn_lstm_layer_new(tn_params *p, const char *name, int64_t in, int64_t size,
+                                     bool bias);
+tn_recurrent_layer tn_gru_layer_new(tn_params *p, const char *name, int64_t in, int64_t size,
+                                    bool bias);
 /* Adds "NAME.weight" (rows,width), drawn from N(0, std^2) (std 0: zeros; -1: N(0, 1), as in
    torch.nn.Embedding). NULL: see tn_params_error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
                             double std);
+/* ---- layers that run. If an op refuses its operands, the message ends with the layer's name ---- */
+
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x);
 tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t,
                              tn_tensor *x); /* (...,C), the same */
+tn_tensor *tn_conv_layer_run(const tn_conv_layer *l, tn_tape *t,
+                             tn_tensor *x); /* (B,C,H,W) -> (B,O,H',W'), see tn_conv2d */
+/* x (B,T,in), or (B,in) for one step -> (B,T,S) or (B,S), the state after each step. It is h (S = H)
+   of a GRU, and h|c (S = 2 H) of an LSTM. start (B,S) is the state before; NULL: zeros. */
+tn_tensor *tn_recurrent_layer_run(const tn_recurrent_layer *l, tn_tape *t, tn_tensor *x,
+                                  tn_tensor *start);
 
 /* ---- models ---- */
 

@@ -4,9 +4,9 @@
 
        make && build/examples/own_digits
 
-       step 400  loss 0.036
-       step 800  loss 0.010
-       1937 of 2000 new digits right                                                           */
+       step 400  loss 0.062
+       step 800  loss 0.059
+       1923 of 2000 new digits right                                                           */
 #include "nn/nn.h"
 #include "optim/optim.h"
 
@@ -42,23 +42,14 @@ static void draw(const char *name, tn_tensor *image, tn_tensor *digit)
     }
 }
 
-static tn_tensor *kernels(tn_params *p, const char *name, int64_t out, int64_t in)
-{
-    tn_tensor *w = tn_params_add(p, name, TN_SHAPE(out, in, 3, 3));
-    if (w)
-        tn_fill_normal(w->x, tn_tensor_count(w), sqrt(2 / (9.0 * (double)in)), 1, tn_stream(name));
-    return w;
-}
-
 /* (B,1,16,16) -> (B,8,8,8) -> (B,16,4,4) -> (B,10) */
-static tn_tensor *scores(tn_tensor *const w[2], const tn_linear_layer *last, tn_tape *t,
+static tn_tensor *scores(const tn_conv_layer conv[2], const tn_linear_layer *last, tn_tape *t,
                          tn_tensor *x)
 {
-    const tn_conv_form same = { .pad = { 1, 1 } };
     const tn_pool_form half = { .size = { 2, 2 } };
     const int64_t rows = x ? x->dim[0] : 0;
     for (int i = 0; i < 2; i++)
-        x = tn_max_pool2d(t, tn_relu(t, tn_conv2d(t, x, w[i], NULL, same)), half);
+        x = tn_max_pool2d(t, tn_relu(t, tn_conv_layer_run(&conv[i], t, x)), half);
     return tn_linear_layer_run(last, t, tn_reshape(t, x, TN_SHAPE(rows, 16 * 4 * 4)));
 }
 
@@ -73,11 +64,13 @@ int main(void)
     draw("train", image, digit);
     tn_params *p = tn_params_new(c);
     tn_tape *t = tn_tape_new(c);
-    tn_tensor *w[] = { kernels(p, "first", 8, 1), kernels(p, "second", 16, 8) };
-    tn_linear_layer last = tn_linear_layer_new(p, "last", 16 * 4 * 4, 10, TN_OUT_IN, true, 0.06);
+    const tn_conv_form same = { .pad = { 1, 1 } }; /* the size of an image stays */
+    tn_conv_layer conv[] = { tn_conv_layer_new(p, "first", 1, 8, 3, 3, same, true, -1),
+                             tn_conv_layer_new(p, "second", 8, 16, 3, 3, same, true, -1) };
+    tn_linear_layer last = tn_linear_layer_new(p, "last", 16 * 4 * 4, 10, TN_OUT_IN, true, -1);
     tn_optim *o = tn_optim_new(p, tn_optim_find("adamw"), &(tn_optim_options){ .lr = 3e-3 }, &e);
     for (int64_t step = 1; step <= STEPS && !e.code; step++) {
-        tn_tensor *y = scores(w, &last, t, tn_shuffled_rows(t, image, 1, step * B, B));
+        tn_tensor *y = scores(conv, &last, t, tn_shuffled_rows(t, image, 1, step * B, B));
         tn_tensor *loss = tn_cross_entropy(t, y, tn_shuffled_rows(t, digit, 1, step * B, B), 0);
         if (tn_backward(t, loss))
             tn_fail(&e, tn_tape_code(t), "%s", tn_tape_error(t));
@@ -89,7 +82,7 @@ int main(void)
     }
     draw("test", image, digit);
     tn_tape_eval(t);
-    tn_tensor *best = tn_argmax(t, scores(w, &last, t, image), 1, false);
+    tn_tensor *best = tn_argmax(t, scores(conv, &last, t, image), 1, false);
     int right = 0;
     for (int i = 0; best && i < N; i++)
         right += best->i[i] == digit->i[i];

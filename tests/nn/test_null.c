@@ -14,7 +14,9 @@ typedef struct fixture {
     tn_params *params, *sketch;
     tn_linear_layer *linear, linear_layer, *adapted_layer, other_layer;
     tn_norm_layer *norm, norm_layer;
-    tn_tensor *x, *q, *ids, *classes;
+    tn_conv_layer *conv, conv_layer;
+    tn_recurrent_layer *recurrent, recurrent_layer;
+    tn_tensor *x, *image, *state, *q, *ids, *classes;
     const tn_json *config;
     tn_model *m, *adapted;
     tn_cache *cache;
@@ -98,12 +100,18 @@ static null_fixture *open_fixture(void)
     f->sketch = tn_params_sketch(f->base.c);
     f->linear_layer = tn_linear_layer_new(f->params, "layer", 2, 2, TN_OUT_IN, false, 1);
     f->norm_layer = tn_norm_layer_new(f->params, "norm", 2, 1e-5);
+    f->conv_layer = tn_conv_layer_new(f->params, "conv", 1, 1, 1, 1, (tn_conv_form){ 0 }, false, 1);
+    f->recurrent_layer = tn_gru_layer_new(f->params, "gru", 2, 2, false);
     f->other_layer = tn_linear_layer_new(f->params, "other", 2, 2, TN_OUT_IN, false, 1);
     tn_lora_add_layer(f->params, &f->other_layer, &lora, &f->base.e);
     tn_params_save(f->params, NULL, f->file, TN_FILE_F32, &f->base.e);
     f->linear = &f->linear_layer;
     f->adapted_layer = &f->other_layer;
     f->norm = &f->norm_layer;
+    f->conv = &f->conv_layer;
+    f->recurrent = &f->recurrent_layer;
+    f->image = tn_tensor_new(TN_REAL, 4, (int64_t[]){ 1, 1, 2, 2 }, false);
+    f->state = tn_tensor_new(TN_REAL, 2, dim, false);
     f->x = tn_tensor_new(TN_REAL, 2, dim, false);
     f->classes = tn_tensor_new(TN_I32, 1, dim, false); /* zeros, like x: every label is right */
     open_models(f);
@@ -122,6 +130,8 @@ static void close_fixture(null_fixture *base)
     tn_model_free(f->m);
     tn_model_free(f->adapted);
     tn_tensor_free(f->x);
+    tn_tensor_free(f->image);
+    tn_tensor_free(f->state);
     tn_tensor_free(f->q);
     tn_tensor_free(f->ids);
     tn_tensor_free(f->classes);
