@@ -274,10 +274,35 @@ int guard_adopt(output *out, tn_error *e)
         return e->code;
     out->m = (marker){ .there = true, .run = id.run, .unnumbered = !id.run };
     strcpy(out->m.command, out->kind->command);
-    if (is_of_tenon(out, "config.used", out->kind->old_text))
-        out->m.own |= 1u << output_name_find(out->kind, "config.used");
-    if (is_of_tenon(out, "log.jsonl", "{\"tenon\":"))
-        out->m.own |= 1u << output_name_find(out->kind, "log.jsonl");
+    for (int i = 0; out->kind->names[i].name; i++) {
+        const struct output_name *n = &out->kind->names[i];
+        const char *head = strcmp(n->name, out->kind->old_file) ? n->head : out->kind->old_text;
+        if (head && is_of_tenon(out, n->name, head))
+            out->m.own |= 1u << i;
+    }
+    return e->code;
+}
+
+/* Is file i, which the marker lists, not what the run wrote? */
+static bool is_changed(const output *out, int i, tn_error *e)
+{
+    const struct output_name *n = &out->kind->names[i];
+    struct stat st;
+    if ((out->resume && !n->result) || tn_at_stat(out->at, n->name, &st, AT_SYMLINK_NOFOLLOW) ||
+        !S_ISREG(st.st_mode))
+        return false; /* owner_of refuses what is not a file */
+    if (n->head)
+        return st.st_size > 0 && !is_of_tenon(out, n->name, n->head);
+    return out->m.hash[i] && marker_hash(out->at, out->folder, n->name, e) != out->m.hash[i];
+}
+
+int guard_changed(output *out, tn_error *e)
+{
+    for (int i = 0; out->kind->names[i].name && !e->code; i++)
+        if (out->m.own >> i & 1 && is_changed(out, i, e)) {
+            out->m.own &= ~(1u << i);
+            out->changed |= 1u << i;
+        }
     return e->code;
 }
 
@@ -323,6 +348,20 @@ static int refuse_old(const output *out, char **names, bool all, tn_error *e)
     return e->code;
 }
 
+static int refuse_stranger(const output *out, const char *name, tn_error *e)
+{
+    const int i = output_name_find(out->kind, name);
+    if (i >= 0 && out->changed >> i & 1)
+        return tn_fail(e, TN_ESTATE,
+                       "%s/%s: in the way of what tenon %s writes, and changed since a run wrote "
+                       "it; expected another folder, or that file elsewhere",
+                       out->folder, name, out->kind->command);
+    return tn_fail(e, TN_ESTATE,
+                   "%s/%s: in the way of what tenon %s writes, and not known to be of an "
+                   "older run; expected another folder",
+                   out->folder, name, out->kind->command);
+}
+
 int guard_names(const output *out, tn_error *e)
 {
     char first[512] = "", inside[256];
@@ -339,10 +378,7 @@ int guard_names(const output *out, tn_error *e)
     if (!e->code && old && !strangers && is_of_tenon(out, out->kind->old_file, out->kind->old_text))
         refuse_old(out, names, all, e);
     else if (!e->code && *first)
-        tn_fail(e, TN_ESTATE,
-                "%s/%s: in the way of what tenon %s writes, and not known to be of an "
-                "older run; expected another folder",
-                out->folder, first, out->kind->command);
+        refuse_stranger(out, first, e);
     tn_folder_names_free(names);
     return e->code;
 }

@@ -12,6 +12,10 @@ int guard_reads(const output *out, tn_error *e);
 /* Resumes a run that has no marker: the checkpoints, config.used and log.jsonl in the folder are
    taken for files of that run, a result is not. */
 int guard_adopt(output *out, tn_error *e);
+/* Takes the files that are not what the run wrote off the marker's list: their hash is another, or
+   they begin otherwise. A resume goes on with files that grow and with config.used, so that only
+   the result is looked at then. */
+int guard_changed(output *out, tn_error *e);
 /* Refuses a folder in which a name that the command writes belongs to a file that the marker does
    not list. If an older tenon, without markers, wrote that file, the message has the command that
    removes it. */

@@ -3,6 +3,7 @@
 #include "apps/options/options.h"
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
+#include "data/formats/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { MOST = 1 << 16 }; /* bytes of a marker */
+enum { MOST = 1 << 16, PART = 4096 }; /* bytes of a marker; bytes read at once */
 
 int output_name_find(const output_kind *kind, const char *name)
 {
@@ -20,6 +22,29 @@ int output_name_find(const output_kind *kind, const char *name)
         if (!strcmp(kind->names[i].name, name))
             return i;
     return -1;
+}
+
+unsigned marker_results(const output_kind *kind)
+{
+    unsigned results = 0;
+    for (int i = 0; kind->names[i].name; i++)
+        results |= (unsigned)kind->names[i].result << i;
+    return results;
+}
+
+void marker_add_older(const output_kind *kind, const marker *old, unsigned files, bool resume,
+                      marker *m)
+{
+    const bool stays = (old->own & marker_results(kind)) != 0;
+    for (int i = 0; stays && kind->names[i].name; i++) {
+        const struct output_name *n = &kind->names[i];
+        const int older = n->older ? output_name_find(kind, n->older) : -1;
+        if (older < 0 || old->own >> older & 1 || !((files & old->own) >> i & 1) ||
+            (n->head && resume))
+            continue;
+        m->own |= 1u << older;
+        m->hash[older] = old->hash[i];
+    }
 }
 
 static uint64_t read_number(const tn_json *root, const char *key, tn_error *e)
@@ -50,8 +75,27 @@ static int read_members(const output_kind *kind, const tn_json *root, const char
         if (i >= 0)
             m->own |= 1u << i;
     }
+    const tn_json *hashes = tn_json_find(root, "hashes");
+    for (int i = 0; kind->names[i].name && hashes && !e->code; i++)
+        m->hash[i] = read_number(hashes, kind->names[i].name, e);
     m->there = !e->code;
     return e->code;
+}
+
+uint64_t marker_hash(int at, const char *folder, const char *name, tn_error *e)
+{
+    unsigned char bytes[PART];
+    ssize_t n = 0;
+    tn_bulk_hash h = tn_bulk_hash_start(0);
+    const int fd = e->code ? -1 : tn_at_open(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    while (fd >= 0 && ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR)))
+        if (n > 0)
+            tn_bulk_hash_add(&h, bytes, (size_t)n);
+    if (!e->code && (fd < 0 || n < 0))
+        tn_fail(e, TN_EIO, "%s/%s: cannot be read: %s", folder, name, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return e->code ? 0 : tn_bulk_hash_end(&h);
 }
 
 int marker_read(const output_kind *kind, int at, const char *folder, marker *m, tn_error *e)
@@ -93,6 +137,13 @@ int marker_write(const output_kind *kind, const char *folder, const marker *m, t
             tn_text_add(&t, "%s\"%s\"", comma, kind->names[i].name);
             comma = ", ";
         }
-    tn_text_add(&t, "]\n}\n");
+    tn_text_add(&t, "],\n  \"hashes\": {");
+    comma = "";
+    for (int i = 0; kind->names[i].name; i++)
+        if (m->own >> i & 1 && m->hash[i]) {
+            tn_text_add(&t, "%s\"%s\": \"%016" PRIx64 "\"", comma, kind->names[i].name, m->hash[i]);
+            comma = ", ";
+        }
+    tn_text_add(&t, "}\n}\n");
     return tn_text_save(&t, folder, MARKER, e);
 }

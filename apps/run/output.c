@@ -110,7 +110,7 @@ static int take(output *out, tn_error *e)
                        out->folder, out->m.command);
     if (!out->m.there && out->resume && out->kind->checkpoints)
         guard_adopt(out, e);
-    if (guard_names(out, e) || check_older(out, e) || !out->waiting)
+    if (guard_changed(out, e) || guard_names(out, e) || check_older(out, e) || !out->waiting)
         return e->code;
     char name[SWAP_NAME];
     swap_name(out->waiting, name);
@@ -225,10 +225,17 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     if (output_stage(out, e))
         return e->code;
     /* After a kill, if there is a checkpoint, this marker shows that the run owns OUT. */
-    marker m = { .run = out->run, .before = out->before, .own = out->m.own };
+    marker m = out->m;
+    m.run = out->run;
+    m.before = out->before;
     m.unnumbered = out->resume && out->m.unnumbered;
     for (int i = 0; out->kind->names[i].name; i++)
-        m.own |= (unsigned)!out->kind->names[i].result << i;
+        if (!out->kind->names[i].result) {
+            m.own |= 1u << i;
+            m.hash[i] = 0; /* of the older file */
+        }
+    if (out->before)
+        marker_add_older(out->kind, &out->m, ~marker_results(out->kind), false, &m);
     return marker_write(out->kind, out->work, &m, e);
 }
 
@@ -283,15 +290,17 @@ FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *
     return NULL;
 }
 
-/* Flushes the files that wait, and returns their bits. */
-static unsigned waiting_files(const output *out, tn_error *e)
+/* Flushes the files that wait. Returns their bits, and gives their hashes to m. */
+static unsigned waiting_files(const output *out, marker *m, tn_error *e)
 {
     unsigned files = 0;
     for (int i = 0; out->kind->names[i].name && !e->code; i++) {
-        const int fd = tn_at_open(out->work_at, out->kind->names[i].name, O_RDONLY | O_NOFOLLOW);
+        const struct output_name *n = &out->kind->names[i];
+        const int fd = tn_at_open(out->work_at, n->name, O_RDONLY | O_NOFOLLOW);
         if (fd < 0 && errno == ENOENT)
             continue;
         files |= 1u << i;
+        m->hash[i] = fd < 0 || n->head ? 0 : marker_hash(out->work_at, out->work, n->name, e);
         if (fd < 0 || tn_at_flush(fd))
             swap_failed(out->work, "flush the files", e);
         if (fd >= 0)
@@ -316,19 +325,20 @@ static int check_free(const output *out, unsigned files, tn_error *e)
 
 int output_place(output *out, tn_error *e)
 {
-    const struct output_name *names = out->kind->names;
     char name[SWAP_NAME];
-    unsigned results = 0;
     if (e->code || !out->waits)
         return e->code;
-    for (int i = 0; names[i].name; i++)
-        results |= (unsigned)names[i].result << i;
-    const unsigned files = waiting_files(out, e);
+    guard_changed(out, e);
+    marker m = out->m;
+    const unsigned results = marker_results(out->kind);
+    const unsigned files = waiting_files(out, &m, e);
     const bool result = (files & results) != 0; /* then all files of the older run go */
-    const marker m = { .run = out->run,
-                       .before = result ? 0 : out->before,
-                       .unnumbered = out->resume && out->m.unnumbered,
-                       .own = files | (out->m.own & ~(result ? results : 0)) };
+    m.run = out->run;
+    m.before = result ? 0 : out->before;
+    m.unnumbered = out->resume && out->m.unnumbered;
+    m.own = files | (out->m.own & ~(result ? results : 0));
+    if (!result)
+        marker_add_older(out->kind, &out->m, files, out->resume, &m);
     if (check_free(out, files, e) || output_here(out, e) ||
         marker_write(out->kind, out->work, &m, e))
         return e->code;

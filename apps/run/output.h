@@ -12,13 +12,15 @@
 
    OUT holds the result, of a training run also checkpoint-N folders, and a marker. The rules:
 
-   1. Only what the marker (marker.h) lists is replaced or removed, and checkpoints with its run's
-      number. Other files under a name that the command writes are refused before work begins.
+   1. Only what the marker (marker.h) lists is replaced or removed, if it is unchanged, and
+      checkpoints with its run's number. Other files under a name that the command writes are
+      refused before work begins.
    2. Nothing is written or removed through a link: OUT is opened once, without following links, and
       everything is done relative to that descriptor.
    3. What the command reads is not in OUT under a name that it writes (guard.h).
    4. An older run in OUT is replaced late: its checkpoints when the first new one is written, its
-      result when the new one is. Until then the new files wait:
+      result when the new one is. In between, its config.used and log.jsonl are called
+      older-config.used and older-log.jsonl. Until they are placed, new files wait:
 
           OUT/.tenon-RUN.tmp  --renamed-->  OUT/.tenon-new  --file by file-->  OUT
           killed here, it is               from here on it counts; killed here,
@@ -49,6 +51,7 @@ typedef struct output {
     uint64_t run, before; /* numbers of this run and of the one that it replaces (0: none) */
     uint64_t waiting;     /* number of the waiting run that a resume continues; 0: none */
     marker m;             /* what is in OUT */
+    unsigned changed;     /* files that a run wrote and somebody else changed: bits as in m.own */
 } output;
 
 int output_open(output *out, const output_kind *kind, const char *folder, const options *o,

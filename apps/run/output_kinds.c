@@ -11,14 +11,16 @@ const output_kind output_train = {
                { "config.json", true, false }, { "adapter_config.json", true, false },
                { "tokenizer.json", true, false }, { "tokenizer_config.json", true, false },
                { "profile.txt", true, false },
-               { "log.jsonl", false, false }, { "config.used", false, false } },
+               { "older-log.jsonl", true, false }, { "older-config.used", true, false },
+               { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl" },
+               { "config.used", false, false, NULL, "older-config.used" } },
 };
 const output_kind output_compare = {
     .command = "compare", .option = "--out",
     .older = "of an older study; --resume goes on with one that was stopped, --overwrite replaces it",
     .old_file = "config.used", .old_text = used_head,
-    .names = { { "runs.jsonl", false, true }, { "table.csv", true, true },
-               { "curves.jsonl", false, false }, { "config.used", false, false } },
+    .names = { { "runs.jsonl", false, true, "{\"optimizer\":" }, { "table.csv", true, true },
+               { "curves.jsonl", false, false, "{\"optimizer\":" }, { "config.used", false, false } },
 };
 const output_kind output_demo = {
     .command = "demo", .option = "the folder", .again = true,

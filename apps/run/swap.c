@@ -4,10 +4,12 @@
 #include "optim/run/folders.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char counts[] = ".tenon-new"; /* the name of a folder whose files move up into OUT */
@@ -56,8 +58,26 @@ static int move_up(int from, int at, const char *folder, const char *name, bool 
     return swap_failed(folder, "put the new files in place", e);
 }
 
-/* Removes what the old marker lists and the new one does not, then moves the new marker, then the
-   files. In this order it can begin again wherever it was cut short. */
+/* Renames a file that is about the older result, which stays for now. It was renamed before if the
+   new file is in its place, or if an earlier run gave that result its file. */
+static int keep_older(const output_kind *kind, int from, int at, const char *folder, int i,
+                      const marker *old, const marker *new, tn_error *e)
+{
+    const struct output_name *n = &kind->names[i];
+    struct stat st;
+    const int older = n->older ? output_name_find(kind, n->older) : -1;
+    if (e->code || older < 0 || !(new->own >> older & 1) || !(old->own >> i & 1) ||
+        tn_at_stat(from, n->name, &st, AT_SYMLINK_NOFOLLOW))
+        return e->code;
+    if (tn_at_rename(at, n->name, at, n->older, RENAME_NOREPLACE) && errno != EEXIST &&
+        errno != ENOENT)
+        swap_failed(folder, "keep the files of the older result", e);
+    return e->code;
+}
+
+/* Renames what is about the older result, removes what the old marker lists and the new one does
+   not, then moves the new marker, then the files. In this order it can begin again wherever it was
+   cut short. */
 static int move_all(const output_kind *kind, int from, int at, const char *folder, tn_error *e)
 {
     marker old, new;
@@ -67,6 +87,8 @@ static int move_all(const output_kind *kind, int from, int at, const char *folde
     if (!e->code && strcmp(new.command, kind->command))
         tn_fail(e, TN_ESTATE, "%s: what tenon %s wrote; expected another folder", folder,
                 new.command);
+    for (int i = 0; kind->names[i].name; i++)
+        keep_older(kind, from, at, folder, i, &old, &new, e);
     for (int i = 0; kind->names[i].name && !e->code; i++)
         if ((old.own & ~new.own) >> i & 1 && tn_at_remove(at, kind->names[i].name, false) &&
             errno != ENOENT)

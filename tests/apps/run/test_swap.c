@@ -64,7 +64,9 @@ static void wait_in_o(const place *p, bool checkpoint)
             p,
             "run() { sed -n 's/.*\"run\": \"\\(.*\\)\".*/\\1/p' $1/.tenon-run; }; "
             "cp -r old o; w=o/.tenon-$(run new).tmp; mkdir $w; cp new/log.jsonl new/config.used $w; "
-            "sed \"s/  .files/  \\\"before\\\": \\\"$(run old)\\\",\\n&/\" new/.tenon-run >$w/.tenon-run; "
+            "sed \"s/$(run old)/$(run new)/; s/  .files/  \\\"before\\\": \\\"$(run old)\\\",\\n&/; "
+            "s/files.: ./&\\\"older-config.used\\\", \\\"older-log.jsonl\\\", /; "
+            "s/, .config.used.: .[0-9a-f]*.}/}/\" old/.tenon-run >$w/.tenon-run; "
             "if %s; then rm -r o/checkpoint-2; cp -r new/checkpoint-2 o; fi",
             checkpoint ? "true" : "false"),
         0);
@@ -80,7 +82,8 @@ START_TEST(a_first_checkpoint_counts)
     place_has(&p, "err", "o: holds a finished run");
     ck_assert_int_eq(
         shell(&p, "! ls -A o | grep tmp && cmp o/model.safetensors old/model.safetensors && "
-                  "cmp o/config.used new/config.used && test ! -e o/checkpoint-4"),
+                  "cmp o/config.used new/config.used && test ! -e o/checkpoint-4 && "
+                  "cmp o/older-config.used old/config.used && cmp o/older-log.jsonl old/log.jsonl"),
         0);
     ck_assert_int_eq(tenon(&p, NEW "-o o --resume"), 0);
     place_has(&p, "out", "resumed    after step 2");
@@ -130,6 +133,40 @@ START_TEST(what_waits_is_marked_from_the_start)
             "train --model m --data t.txt --tokenizer chars -o o --overwrite --learning-rate 1e30"),
         1);
     ck_assert_int_eq(shell(&p, "diff -r old o"), 0); /* nothing is left of either */
+    place_end(&p);
+}
+END_TEST
+
+/* A run that replaces another, or takes more steps of it, and stops after its first checkpoint: the
+   result is still the old one, and the files that say what made it are beside it. */
+START_TEST(an_older_result_keeps_its_story)
+{
+    static const char *const more[] = { "--overwrite --seed 1", "--overwrite --seed 2",
+                                        "--resume" };
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, OLD "-o o"), 0);
+    ck_assert_int_eq(shell(&p, "cp -r o old"), 0);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (i == 2) /* a run whose result is there goes on */
+            ck_assert_int_eq(shell(&p, "rm -r o; cp -r old o"), 0);
+        ck_assert_int_eq(
+            shell(
+                &p,
+                "cp o/config.used before; \"$T\" train --model m --data t.txt --tokenizer chars "
+                "--threads 1 --iters 1000000 --save-every 2 -o o %s >out 2>err & "
+                "until [ -f o/config.used ] && ! cmp -s o/config.used before; do sleep 0.02; done; "
+                "kill -TERM $!; wait $!; test $? = 130",
+                more[i]),
+            0);
+        ck_assert_int_eq(shell(&p, "cmp o/model.safetensors old/model.safetensors && "
+                                   "cmp o/older-config.used old/config.used && "
+                                   "! cmp -s o/config.used old/config.used"),
+                         0);
+        const bool kept = !shell(&p, "cmp o/older-log.jsonl old/log.jsonl");
+        ck_assert_int_eq(kept, i < 2); /* a resume adds lines to the same log */
+    }
+    ck_assert_int_eq(tenon(&p, OLD "-o o --overwrite --seed 3"), 0);
+    ck_assert_int_eq(shell(&p, "! ls o | grep older"), 0);
     place_end(&p);
 }
 END_TEST
@@ -185,6 +222,7 @@ void tests_of_program(TCase *c)
     tcase_add_test(c, a_first_checkpoint_counts);
     tcase_add_test(c, before_it_the_older_run_stands);
     tcase_add_test(c, what_waits_is_marked_from_the_start);
+    tcase_add_test(c, an_older_result_keeps_its_story);
     tcase_add_loop_test(c, an_older_tenons_folder_has_its_rm, 0, 3);
     tcase_add_test(c, a_full_disk_is_seen_before);
 }
