@@ -23,6 +23,7 @@ typedef struct job {
     int64_t saved; /* step of the newest checkpoint; -1: none */
     bool written;  /* config.used was written by this process */
     tn_text facts; /* of the data and weights, for config.used */
+    tn_text plans; /* lines about other numbers of steps before a resume, likewise */
     tn_error *e;
 } job;
 
@@ -31,6 +32,7 @@ static int write_used(job *j)
 {
     tn_text used = { 0 };
     config_text(&j->r, &j->facts, &used);
+    tn_text_join(&used, &j->plans);
     j->written = !tn_text_save(&used, j->out.work, "config.used", j->e);
     return j->e->code;
 }
@@ -107,7 +109,7 @@ static int begin(job *j, FILE **log)
     j->r.state.before = j->out.before;
     if (!j->o->resume && !e->code)
         write_used(j);
-    else if (!e->code && !resume_load(&j->r, &j->facts, e))
+    else if (!e->code && !resume_load(&j->r, &j->facts, &j->plans, e))
         j->saved = j->r.state.step;
     j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
     *log = output_lines(&j->out, "log.jsonl", -1, e);
@@ -127,6 +129,8 @@ static void show_profile(job *j)
     tn_text table = { 0 };
     if (has_profile(j, &table))
         show_text(&table, "the profile", j->e);
+    else if (j->o->profile)
+        show("profile    none: no step was left to take\n");
 }
 
 static void save_profile(job *j)
@@ -239,12 +243,16 @@ int command_train(const options *given, tn_error *e)
     setup_train(&j.s, o, e);
     run_open(&j.r, &j.s, o,
              &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
-    if (o->dump_graph && !o->resume)
+    if (o->dump_graph && given->resume)
+        tn_fail(e, APP_USAGE,
+                "--dump-graph and --resume: use only one; a new run draws its first step");
+    if (o->dump_graph && !o->resume) /* --auto-resume draws when it begins */
         drawing_open(&j.d, o->dump_graph, j.s.model ? j.s.model->params : NULL, e);
     j.r.graph = j.d.graph;
     if (!e->code)
         status = o->dry_run ? probe(&j) : train(&j);
     tn_text_free(&j.facts);
+    tn_text_free(&j.plans);
     drawing_close(&j.d);
     run_close(&j.r);
     setup_close(&j.s);

@@ -246,7 +246,16 @@ static void add_way_out(const options *o, tn_error *e)
                      (long long)tn_checkpoint_newest(o->output_dir, 0, &other));
 }
 
-static int load(run *r, const tn_text *facts, const config *theirs, tn_error *e)
+/* The lines about earlier plans of the run, and one about the last, if the plan is another now. */
+static void add_plans(const run *r, const config *theirs, tn_text *out)
+{
+    find_lines(theirs->text, "# planned steps before the resume", out);
+    if (r->was_planned && r->was_planned != r->steps)
+        tn_text_add(out, "# planned steps before the resume = %lld, until step %lld\n",
+                    (long long)r->was_planned, (long long)r->state.step);
+}
+
+static int load(run *r, const tn_text *facts, const config *theirs, tn_text *plans, tn_error *e)
 {
     tn_run_state before = { .run = r->state.run, .before = r->state.before };
     if (check_old(r, theirs, e) || check_config(r, facts, theirs, e))
@@ -261,10 +270,11 @@ static int load(run *r, const tn_text *facts, const config *theirs, tn_error *e)
     before.data_hash = r->state.data_hash;
     if (!e->code)
         r->state = before;
+    add_plans(r, theirs, plans);
     return e->code;
 }
 
-int resume_load(run *r, const tn_text *facts, tn_error *e)
+int resume_load(run *r, const tn_text *facts, tn_text *plans, tn_error *e)
 {
     size_t size;
     char *path = tn_path_join(r->o->output_dir, "config.used");
@@ -272,7 +282,7 @@ int resume_load(run *r, const tn_text *facts, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", r->o->output_dir);
     char *text = tn_text_read(path, CONFIG_MOST, &size, e);
     if (text)
-        load(r, facts, &(config){ path, text, !strstr(text, "\n# tokenizer = ") }, e);
+        load(r, facts, &(config){ path, text, !strstr(text, "\n# tokenizer = ") }, plans, e);
     free(text);
     free(path);
     return e->code;

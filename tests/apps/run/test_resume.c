@@ -142,6 +142,15 @@ START_TEST(a_longer_run_says_what_differs)
     ck_assert_int_eq(shell(&p, "! grep -q \"%s\" out", l->silent), 0);
     ck_assert_int_eq(shell(&p, "! cmp -s o/config.used r/config.used"), 0);
 
+    for (int again = 0; again < 2; again++) { /* config.used keeps the plans before */
+        ck_assert_int_eq(
+            shell(&p, "test \"$(grep '^# planned steps before' r/config.used)\" = \"# planned "
+                      "steps before the resume = $(sed -n 's/^# steps = //p' o/config.used), "
+                      "until step $(ls o | sed -n 's/checkpoint-//p' | sort -n | tail -n 1)\""),
+            0);
+        ck_assert_int_eq(tenon(&p, "%s %s -o r --resume", l->how, l->now), 0);
+    }
+
     ck_assert_int_eq(shell(&p, "cp -r r s; cp o/config.used s; rm -r s/*model.safetensors "
                                "s/$(ls -v s | grep checkpoint | tail -n 1)"),
                      0);
