@@ -121,12 +121,19 @@ static int refuse(int i, const char *text, const char *where, tn_error *e)
 static int set_list(options *o, int i, const char *text, const char *where, tn_error *e)
 {
     const char **list = (const char **)((char *)o + options_table[i].offset);
-    for (int n = 0; n < MAX_LIST; n++)
+    const int code = strcmp(where, "--") ? TN_EFORMAT : APP_USAGE;
+    const size_t length = strcspn(text, "=");
+    for (int n = 0; n < MAX_LIST; n++) {
         if (!list[n]) {
             list[n] = text;
             return 0;
         }
-    return tn_fail(e, APP_USAGE, "%s%s: given more than %d times", where, options_table[i].name,
+        if (i == OPT_opt && !strncmp(list[n], text, length) && list[n][length] == '=' &&
+            strncmp(text, "preset=", 7)) /* of two values a user could mean either */
+            return tn_fail(e, code, "%sopt %.80s: beside %.80s; expected one value of it", where,
+                           text, list[n]);
+    }
+    return tn_fail(e, code, "%s%s: given more than %d times", where, options_table[i].name,
                    MAX_LIST);
 }
 
