@@ -128,7 +128,8 @@ static int set_list(options *o, int i, const char *text, const char *where, tn_e
             list[n] = text;
             return 0;
         }
-        if (i == OPT_opt && !strncmp(list[n], text, length) && list[n][length] == '=' &&
+        if (i == OPT_opt && length && !strncmp(list[n], text, length) && text[length] &&
+            list[n][length] == '=' &&
             strncmp(text, "preset=", 7)) /* of two values a user could mean either */
             return tn_fail(e, code, "%sopt %.80s: beside %.80s; expected one value of it", where,
                            text, list[n]);

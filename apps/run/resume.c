@@ -192,6 +192,12 @@ static int check_steps(run *r, const tn_run_state *before, const config *theirs,
                        "%lld per step",
                        r->o->output_dir, (long long)before->step, (long long)before->batches,
                        (long long)before->step, (long long)batches);
+    if (before->planned && before->planned < before->step)
+        return tn_fail(e, TN_EFORMAT,
+                       "%s/checkpoint-%lld: %lld steps planned; expected at least the %lld that it "
+                       "has",
+                       r->o->output_dir, (long long)before->step, (long long)before->planned,
+                       (long long)before->step);
     if (before->step > r->steps)
         return tn_fail(e, APP_USAGE,
                        "--resume: %lld steps asked for; expected at least the %lld "
