@@ -140,6 +140,9 @@ void tn_json_get_string(const tn_json *object, const char *key, const char **val
 /* False: not a number, or not finite as a double. */
 bool tn_json_real(const tn_json *v, double *out);
 bool tn_json_int(const tn_json *v, int64_t *out); /* false: not an integer of 64 bits */
+/* Appends the value as text that reads as the same value: numbers as they were written, members in
+   their order. `level` is the depth, for the spaces at the beginning of its further lines. */
+void tn_text_json(tn_text *out, const tn_json *v, int level);
 /* Sets the error "PATH: POINTER is a KIND, expected WHAT", unless e has one. Returns e->code. */
 int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e);
 

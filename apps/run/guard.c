@@ -375,7 +375,8 @@ int guard_names(const output *out, tn_error *e)
         old = old || whose == OLD;
         all = all && whose == OLD;
     }
-    if (!e->code && old && !strangers && is_of_tenon(out, out->kind->old_file, out->kind->old_text))
+    if (!e->code && old && !strangers && out->kind->old_file &&
+        is_of_tenon(out, out->kind->old_file, out->kind->old_text))
         refuse_old(out, names, all, e);
     else if (!e->code && *first)
         refuse_stranger(out, first, e);

@@ -20,7 +20,8 @@ typedef struct output_kind {
     bool checkpoints;             /* folders checkpoint-N too */
     bool again;                   /* replaces its older result without --overwrite */
     const char *older;            /* what a folder with a sign holds, for messages; NULL: a run */
-    const char *old_file, *old_text; /* the file, and the text in it, that older versions wrote */
+    /* The file, and the text in it, that older versions wrote; NULL: none did. */
+    const char *old_file, *old_text;
     struct output_name {
         const char *name;
         bool result;       /* written at the end, or about an older result */

@@ -1,6 +1,7 @@
 /* need.c - the memory that work on a model takes. */
 #include "apps/run/need.h"
 #include "apps/run/show.h"
+#include "nn/family.h"
 
 #include <stdio.h>
 
@@ -28,6 +29,16 @@ need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width)
                    .activations = tn_model_activations(m, rows, width, false),
                    .rows = rows,
                    .width = width };
+}
+
+need need_of_merging(const tn_model *m, int64_t width)
+{
+    need n = need_of_evaluation(m, 1, width);
+    tn_target t;
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        if (!t.columns && t.layer->lora)
+            n.weights += (double)tn_tensor_count(t.layer->w) * (double)sizeof(tn_real);
+    return n;
 }
 
 static double total(const need *n)

@@ -20,6 +20,9 @@ typedef struct need { /* bytes */
    are those of a batch (B,T). */
 need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width);
 need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width);
+/* Of adding the adapters to the weights and evaluating a row: the weights of layers that have
+   adapters become tn_real. */
+need need_of_merging(const tn_model *m, int64_t width);
 /* Writes "weights 3.1 MB + gradients 4.1 kB + optimizer 8.2 kB + activations 1.2 MB = 4.3 MB" to
    out (NEED_SHOWN bytes) and returns it. Parts that are 0 are left out. */
 enum { NEED_SHOWN = 256 };

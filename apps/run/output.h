@@ -36,7 +36,7 @@
 #include <stdio.h>
 
 /* output_kinds.c */
-extern const output_kind output_train, output_compare, output_demo;
+extern const output_kind output_train, output_compare, output_demo, output_fuse;
 
 typedef struct output {
     const output_kind *kind;

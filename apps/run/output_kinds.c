@@ -1,9 +1,17 @@
-/* output_kinds.c - the names of the files that train, compare and demo write into their folders. */
+/* output_kinds.c - the names of the files that commands write into their folders. */
 #include "apps/run/output.h"
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
 
+/* A model with the files that carry.c copies. */
 /* clang-format off */
+#define MODEL_FILES \
+    { "model.safetensors", true, true }, { "config.json", true, false }, \
+    { "generation_config.json", true, false }, { "tokenizer.json", true, false }, \
+    { "tokenizer_config.json", true, false }, { "special_tokens_map.json", true, false }, \
+    { "added_tokens.json", true, false }, { "vocab.json", true, false }, { "merges.txt", true, false }, \
+    { "tokenizer.model", true, false }, { "chat_template.jinja", true, false }
+
 const output_kind output_train = {
     .command = "train", .option = "--output-dir", .checkpoints = true,
     .old_file = "config.used", .old_text = used_head,
@@ -26,5 +34,9 @@ const output_kind output_demo = {
     .command = "demo", .option = "the folder", .again = true,
     .old_file = "report.svg", .old_text = "<svg xmlns=",
     .names = { { "report.svg", true, true } },
+};
+const output_kind output_fuse = {
+    .command = "fuse", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
+    .names = { MODEL_FILES },
 };
 /* clang-format on */

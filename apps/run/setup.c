@@ -96,14 +96,39 @@ static tn_model *open_model(setup *s, const options *o, tn_error *e)
     return tn_model_open_as(s->context, o->model, &how, e);
 }
 
-int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
+static int open_context(setup *s, const options *o, uint64_t seed, tn_error *e)
 {
     if (e->code || check_folder(o->model, e))
         return e->code;
     s->seed = seed;
     s->context = tn_context_new(&(tn_options){ .threads = (int)o->threads, .seed = seed });
     if (!s->context)
-        return tn_fail(e, TN_ENOMEM, "the threads: out of memory");
+        tn_fail(e, TN_ENOMEM, "the threads: out of memory");
+    return e->code;
+}
+
+/* Random weights are good for training only. */
+static int refuse_random(const setup *s, const options *o, tn_error *e)
+{
+    if (!e->code && s->random)
+        tn_fail(e, TN_EFORMAT, "%s: no model.safetensors; expected trained weights", o->model);
+    return e->code;
+}
+
+int setup_frozen(setup *s, const options *o, tn_error *e)
+{
+    if (!open_context(s, o, 0, e))
+        s->model = open_model(s, o, e);
+    s->random = s->model && !s->model->stored;
+    if (!refuse_random(s, o, e) && o->adapter_path)
+        open_adapter(s, o->adapter_path, e);
+    return e->code;
+}
+
+int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
+{
+    if (open_context(s, o, seed, e))
+        return e->code;
     if (!o->tokenizer)
         s->model = open_model(s, o, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(s, o, e);
@@ -124,9 +149,8 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
 
 int setup_trained(setup *s, const options *o, tn_error *e)
 {
-    if (!setup_model(s, o, (uint64_t)o->seed, e) && s->random)
-        tn_fail(e, TN_EFORMAT, "%s: no model.safetensors; expected trained weights", o->model);
-    return e->code;
+    setup_model(s, o, (uint64_t)o->seed, e);
+    return refuse_random(s, o, e);
 }
 
 int64_t setup_length(const setup *s, const options *o)

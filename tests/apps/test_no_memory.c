@@ -58,6 +58,7 @@ static const scene scenes[] = {
     { "inspect, data", "", "$T inspect --model b --data d", NULL, NULL, NULL },
     { "compare", "", "$T " COMPARE, "sed -n '/^validation/,/^$/p' out",
       "sed -e 's/,.[a-z_]*seconds[a-z_]*.:[^,]*//g' o/runs.jsonl; cat o/curves.jsonl o/config.used", NULL },
+    { "fuse", "", "$T fuse --model b --adapter-path a --save-path o --threads 1", NULL, FILES, NULL },
     { "optimizers", "", "$T optimizers --markdown", NULL, NULL, NULL },
     { "task", "", "$T task restaurant", NULL, NULL, NULL },
     { "lab", "", "$T lab invariance --threads 1", NULL, NULL, NULL },

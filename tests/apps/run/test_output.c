@@ -18,6 +18,9 @@
 #define PARTS MODEL "mkdir d; for f in train valid; do cp r.jsonl d/$f.jsonl; done; "
 #define COMPARE T "compare --model b --data d --optimizers sgd --lr-grid 1e-3 "
 #define STUDY COMPARE "--iters 2 --out o "
+#define ADAPTED MODEL T "train --model b --data r.jsonl -o a --iters 2 --progress none; "
+#define FUSE T "fuse --model b --adapter-path a -o o >log"
+#define FUSED ADAPTED FUSE "; "
 
 /* `made` makes files, then the command runs. The files that `kept` names must then be unchanged,
    including their links. */
@@ -174,6 +177,15 @@ static const row rows[] = {
     { PARTS STUDY, STUDY, 1, "o/runs.jsonl: of an older study", "o" },
     { PARTS STUDY, "ulimit -f 4; " COMPARE "--out o --overwrite --iters 99 --steps-per-report 1", 1,
       "File too large", "o/runs.jsonl o/curves.jsonl o/table.csv o/config.used o/.tenon-run" },
+    { ADAPTED "mkdir o; echo mine >o/config.json", FUSE " --overwrite", 1, "o/config.json: in the way", "o" },
+    { ADAPTED "mkdir home; ln -s home o", FUSE, 1, "o: a link to home", "home o" },
+    { FUSED, FUSE, 1, "o/model.safetensors: of an older result; --overwrite replaces it", "o" },
+    { FUSED "echo mine >o/notes.txt", FUSE " --overwrite", 0, "", "o/notes.txt a b" },
+    { FUSED, TRAIN "--overwrite", 1, "o: what tenon fuse wrote", "o" },
+    { FUSED, "ulimit -f 4; " FUSE " --overwrite", 1, "File too large", "o a b" },
+    { FUSED, T "fuse --model o --adapter-path a -o o --overwrite", 2, "o: the folder of --model", "o a" },
+    { ADAPTED, T "fuse --model b --adapter-path a -o a --overwrite", 2, "a: the folder of --adapter-path", "a b" },
+    { ADAPTED, T "fuse --model b --adapter-path a/checkpoint-2 -o a --overwrite", 1, "a: what tenon train wrote", "a b" },
     { "mkdir -p build/demo; echo mine >build/demo/report.svg", T "demo", 1,
       "build/demo/report.svg: in the way", "build" },
     { "mkdir -p build home; ln -s ../home build/demo", T "demo", 1, "build/demo: a link to ../home",

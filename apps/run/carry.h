@@ -1,0 +1,16 @@
+/* carry.h - the files of a model folder beside its weights: tokenizer, chat template, generation.
+
+       carry_files(o->model, o->adapter_path, "out", &e);       copies them as they are */
+#ifndef TN_APP_CARRY_H
+#define TN_APP_CARRY_H
+
+#include "data/data.h"
+
+/* Copies what `model` has of these files into the folder `to`. If it has no tokenizer, and
+   `adapter` (which may be NULL) has one, that is copied. The tokenizer of a GGUF file is written as
+   tokenizer.json. Returns e->code. */
+int carry_files(const char *model, const char *adapter, const char *to, tn_error *e);
+/* Their names, ended by NULL. */
+extern const char *const carry_names[];
+
+#endif

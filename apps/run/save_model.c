@@ -1,0 +1,146 @@
+/* save_model.c - writes a model as a Hugging Face folder, and looks at what was written. */
+#include "apps/run/save_model.h"
+#include "apps/run/carry.h"
+#include "apps/run/need.h"
+#include "apps/run/probe.h"
+#include "apps/run/show.h"
+#include "nn/family.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct job {
+    const options *o;
+    setup s;
+    output out;
+    probe before; /* of the model with its adapter */
+    tn_file_type type;
+    const char *base; /* the type of the base's matrices */
+    tn_error *e;
+} job;
+
+/* The type of all matrices of the base. NULL: they have several. */
+static const char *base_type(const tn_params *p)
+{
+    tn_dtype first = TN_DTYPES;
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        const tn_param *a = tn_params_at(p, i);
+        if (a->lora_scale != 0 || a->w->ndim < 2)
+            continue;
+        if (first != TN_DTYPES && first != a->w->dtype)
+            return NULL;
+        first = a->w->dtype;
+    }
+    return first == TN_REAL ? "f32" : tn_dtype_name(first);
+}
+
+/* The type that is asked for; otherwise that of the base, if it is written; otherwise F32. */
+static void choose_type(job *j)
+{
+    static const struct {
+        const char *name;
+        tn_file_type type;
+    } types[] = { { "f32", TN_FILE_F32 }, { "bf16", TN_FILE_BF16 }, { "f16", TN_FILE_F16 } };
+    const char *base = base_type(j->s.model->params);
+    const char *wanted = j->o->dtype ? j->o->dtype : base ? base : "f32";
+    j->base = base ? base : "several types";
+    j->type = TN_FILE_F32;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(wanted, types[i].name))
+            j->type = types[i].type;
+}
+
+/* Opens what is read, and remembers what it computes. */
+static int read_model(job *j)
+{
+    const options *o = j->o;
+    if (setup_frozen(&j->s, o, j->e))
+        return j->e->code;
+    const tn_model *m = j->s.model;
+    const need n = need_of_merging(m, m->positions < 16 ? m->positions : 16);
+    choose_type(j);
+    show("model      %s: %s, %s\n", o->model, m->family->type, j->base);
+    if (o->adapter_path)
+        show("adapter    %s\n", o->adapter_path);
+    if (!need_check(&n, "merging", j->e))
+        probe_take(&j->before, m, j->e);
+    return j->e->code;
+}
+
+/* Opens what was written, and compares it with what was read. */
+static int check(job *j, const char *path)
+{
+    const tn_open_options frozen = { .frozen = true };
+    tn_model_free(j->s.model);
+    j->s.model = tn_model_open_as(j->s.context, path, &frozen, j->e);
+    const double most = j->s.model ? probe_difference(&j->before, j->s.model, j->e) : 0;
+    if (!j->e->code)
+        show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld tokens)\n",
+             most, j->before.largest, (long long)j->before.tokens);
+    return j->e->code;
+}
+
+/* The bytes of the result, whose files beside the weights are small. */
+static double disk_bytes(const job *j)
+{
+    enum { SMALL = 1 << 16 };
+    const double each = j->type == TN_FILE_F32 ? 4 : 2;
+    return each * (double)tn_params_size(j->s.model->params) + SMALL;
+}
+
+/* Writes the config.json of the base once more: keys that we do not know survive. Only the type of
+   the numbers is that of the file. */
+static int keep_config(const job *j)
+{
+    static const char *const names[] = {
+        [TN_FILE_F32] = "float32", [TN_FILE_BF16] = "bfloat16", [TN_FILE_F16] = "float16"
+    };
+    tn_text text = { 0 };
+    if (tn_path_is(j->o->model, NULL, j->e) != TN_FOLDER)
+        return j->e->code;
+    char *path = tn_path_newest(j->o->model, "config.json");
+    if (!path)
+        return tn_fail(j->e, TN_ENOMEM, "%s: out of memory", j->o->model);
+    const tn_json *config = tn_json_read(path, j->e);
+    tn_text_add(&text, "{");
+    for (const tn_json *v = config ? config->child : NULL; v; v = v->next) {
+        const bool type = !strcmp(v->key, "dtype") || !strcmp(v->key, "torch_dtype");
+        tn_text_add(&text, "%s\n  ", text.n > 1 ? "," : "");
+        tn_text_quote(&text, v->key, strlen(v->key));
+        tn_text_add(&text, ": ");
+        if (type)
+            tn_text_add(&text, "\"%s\"", names[j->type]);
+        else
+            tn_text_json(&text, v, 1);
+    }
+    tn_text_add(&text, "\n}\n");
+    tn_json_free(config);
+    free(path);
+    return tn_text_save(&text, j->out.work, "config.json", j->e);
+}
+
+static int write_folder(job *j)
+{
+    tn_error *e = j->e;
+    const char *path = j->o->save_path;
+    if (output_begin(&j->out, tn_hash64(path, strlen(path), 0), disk_bytes(j), e))
+        return e->code;
+    if (!tn_model_save(j->s.model, j->out.work, j->type, e) && !keep_config(j) &&
+        !carry_files(j->o->model, j->o->adapter_path, j->out.work, e))
+        check(j, j->out.work);
+    return output_place(&j->out, e);
+}
+
+int save_model(const options *o, const output_kind *kind, tn_error *e)
+{
+    job j = { .o = o, .out = { .at = -1, .work_at = -1 }, .e = e };
+    char bytes[SHOWN];
+    output_open(&j.out, kind, o->save_path, o, false, e);
+    if (!read_model(&j) && (!o->adapter_path || !tn_lora_merge(j.s.model, e)) && !write_folder(&j))
+        show("saved      %s: %s, %s\n", o->save_path, tn_file_type_name(j.type),
+             show_bytes(disk_bytes(&j), bytes));
+    probe_end(&j.before);
+    setup_close(&j.s);
+    output_close(&j.out);
+    return e->code;
+}
