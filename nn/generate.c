@@ -262,6 +262,8 @@ static int64_t longest(int64_t rows, const int64_t length[])
 static void generate(const generation *r, const int32_t *const ids[], const int64_t length[],
                      const output *o, tn_error *e)
 {
+    const tn_mode mode = tn_tape_mode(r->t);
+    tn_tape_reset(r->t);
     tn_tape_eval(r->t);
     tn_tensor *logits = first_pass(r, ids, length, longest(r->rows, length)); // (B,V)
     while (logits && choose(r, logits, o, e) > 0) {
@@ -270,6 +272,8 @@ static void generate(const generation *r, const int32_t *const ids[], const int6
     }
     if (!logits)
         tn_fail(e, tn_tape_code(r->t), "%s", tn_tape_error(r->t));
+    tn_tape_reset(r->t);
+    tn_tape_set_mode(r->t, mode);
 }
 
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],
@@ -294,7 +298,7 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
     generation r = { .m = m,
                      .s = s,
                      .rows = rows,
-                     .t = tn_tape_new(m->context),
+                     .t = s->tape ? s->tape : tn_tape_new(m->context),
                      .cache = tn_cache_new(m, rows, room),
                      .row = calloc((size_t)rows, sizeof(row)),
                      .kernels = tn_kernels_of(m->context),
@@ -304,7 +308,8 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
         generate(&r, ids, length, &(output){ out, made, each, arg }, e);
     else
         tn_fail(e, TN_ENOMEM, "generation: out of memory");
-    tn_tape_free(r.t);
+    if (!s->tape)
+        tn_tape_free(r.t);
     tn_cache_free(r.cache);
     free(r.row);
     free(r.choices);

@@ -303,6 +303,8 @@ typedef struct tn_sampling {
     const int32_t *ends; /* tokens that end a row; NULL: those of the model */
     int64_t end_count;   /* of ends; 0: only max_tokens and positions end a row */
     const int32_t *end;  /* one more, such as the tokenizer's; NULL: none */
+    tn_tape *tape;       /* the ops run on it, so that tn_tape_trace shows them. It is emptied, and
+                            keeps its mode. NULL: a tape of its own */
 } tn_sampling;
 
 /* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the

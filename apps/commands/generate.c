@@ -121,7 +121,8 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
                               .top_p = o->top_p,
                               .seed = (uint64_t)o->seed,
                               .max_tokens = most,
-                              .end = &end };
+                              .end = &end,
+                              .tape = s->tape };
     teller t = { .s = s, .e = e };
     if (!e->code && b->rows == 1)
         show_tokens(&t, b->ids[0], b->length[0]);

@@ -137,13 +137,13 @@ void manual_page(const command *c, tn_text *out)
         tn_text_add(out, "\n");
         add_line(out, c->help);
     }
-    tn_text_add(out, ".PP\n.B tenon\n\\fICOMMAND\\fR \\fB\\-\\-help\\fR\nlists the options of a "
-                     "command.\n.B tenon \\-\\-version\nprints how the program was built.\n"
-                     ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2 or avx512: the instruction set "
-                     "that the kernels use. Results in f32 do not depend on it.\n"
-                     ".TP\n.B TN_TRACE\n1: each op of train, eval and compare becomes a line on "
-                     "standard error, with its time, shapes and weight, and whether its result has "
-                     "an infinity or a NaN.\n");
+    tn_text_add(out,
+                ".PP\n.B tenon\n\\fICOMMAND\\fR \\fB\\-\\-help\\fR\nlists the options of a "
+                "command.\n.B tenon \\-\\-version\nprints how the program was built.\n"
+                ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2 or avx512: the instruction set "
+                "that the kernels use. Results in f32 do not depend on it.\n"
+                ".TP\n.B TN_TRACE\n1: each op becomes a line on standard error, with its time, "
+                "shapes and weight, and whether its result has an infinity or a NaN.\n");
     add_end(out);
     for (c = commands; c->name; c++)
         tn_text_add(out, ".BR tenon\\-%s (1)%s\n", c->name, c[1].name ? "," : "");

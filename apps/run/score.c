@@ -87,7 +87,7 @@ static int answer(answers *a, answer_score *out, tn_error *e)
         if (!(a->out[r] = malloc((size_t)most * sizeof *a->out[r])))
             tn_fail(e, TN_ENOMEM, "answers: out of memory");
     const int32_t end = tn_tokenizer_end(a->s->tokenizer);
-    const tn_sampling greedy = { .max_tokens = most, .end = &end };
+    const tn_sampling greedy = { .max_tokens = most, .end = &end, .tape = a->s->tape };
     if (a->rows && !e->code)
         tn_generate(a->s->model, a->rows, (const int32_t *const *)a->ids, a->length, &greedy,
                     a->out, a->made, NULL, NULL, e);

@@ -1,4 +1,5 @@
 /* test_generate.c - the cache equals computing everything again; rows in a batch; sampling. */
+#include "core/trace.h"
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -356,6 +357,36 @@ static const struct { tn_sampling s; int64_t length; const char *text; } refused
 };
 /* clang-format on */
 
+static void count_event(void *arg, const tn_event *event)
+{
+    int *n = arg;
+    ck_assert(!event->backward);
+    ++*n;
+}
+
+/* The caller's tape sees the ops of every pass; its error and what is on it are gone, its mode stays. */
+START_TEST(the_callers_tape_is_used)
+{
+    fixture f = open_fixture();
+    int events = 0, once = 0;
+    const result want = generate(&f, ROWS, 0, &(tn_sampling){ .max_tokens = 7, .ends = none });
+    tn_sampling s = { .max_tokens = 1, .ends = none, .tape = f.t };
+    tn_tape_trace(f.t, count_event, &events);
+    generate(&f, ROWS, 0, &s);
+    once = events;
+    ck_assert_int_gt(once, 20);
+    s.max_tokens = 7;
+    ck_assert_ptr_null(tn_add(f.t, NULL, NULL));
+    tn_tape_train(f.t, 5);
+    const result got = generate(&f, ROWS, 0, &s);
+    ck_assert_mem_eq(&got, &want, sizeof got);
+    ck_assert_int_eq(events, 8 * once);
+    ck_assert(tn_tape_mode(f.t).training && tn_tape_mode(f.t).draw == 5);
+    ck_assert_int_eq(tn_tape_code(f.t), 0);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(wrong_settings_are_refused)
 {
     fixture f = open_fixture();
@@ -390,5 +421,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, samples_have_the_right_shares, 0, sizeof cuts / sizeof *cuts);
     tcase_add_loop_test(c, likelier_tokens_come_first_in_the_draw, 0, sizeof cuts / sizeof *cuts);
     tcase_add_test(c, every_token_is_reported_as_it_comes);
+    tcase_add_test(c, the_callers_tape_is_used);
     tcase_add_loop_test(c, wrong_settings_are_refused, 0, sizeof refused / sizeof *refused);
 }

@@ -51,8 +51,30 @@ START_TEST(a_line_has_more)
 }
 END_TEST
 
+/* Commands that do not train: what they print does not change. The prompt of two characters and each of
+   the two tokens before the last is a pass of 26 ops: 25 of the blocks, and the head. */
+START_TEST(other_commands_have_lines)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "\"$T\" " TRAIN "--iters 1 --fine-tune-type full -o o >out 2>err"),
+                     0);
+    ck_assert_int_eq(shell(&p, "\"$T\" generate --model o --prompt ab --max-tokens 3 >want"), 0);
+    ck_assert_int_eq(
+        shell(&p, "TN_TRACE=1 \"$T\" generate --model o --prompt ab --max-tokens 3 >got 2>err"), 0);
+    ck_assert_int_eq(shell(&p, "cmp want got && grep -c '^trace: .* linear (' err >lines"), 0);
+    place_has(&p, "lines", "27\n");
+    place_has(&p, "err", "linear (1,16) ");
+    ck_assert_int_eq(shell(&p, "\"$T\" eval --model o --data t.txt --split train >want"), 0);
+    ck_assert_int_eq(
+        shell(&p, "TN_TRACE=1 \"$T\" eval --model o --data t.txt --split train >got 2>err"), 0);
+    ck_assert_int_eq(shell(&p, "cmp want got && grep -q '^trace: .* attention (' err"), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
     tcase_add_test(c, each_op_is_a_line);
     tcase_add_test(c, a_line_has_more);
+    tcase_add_test(c, other_commands_have_lines);
 }
