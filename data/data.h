@@ -222,12 +222,14 @@ tn_tokenizer *tn_tokenizer_bytes(tn_error *e); /* 256 bytes and the end token, i
 tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e);
 /* Reads the first of these that the folder has: tokenizer.json (bytes or characters without merges;
    byte-level BPE with the splits of GPT-2, SmolLM, Llama 3, Qwen 2; SentencePiece BPE of Llama 2,
-   Mistral, Gemma), vocab.json and merges.txt (GPT-2), tokenizer.model (SentencePiece BPE). What else
-   a file asks for is refused by its name. The end token is the eos_token of tokenizer_config.json;
-   without it the only special token, or eos_token_id of config.json. */
+   Mistral, Gemma), vocab.json and merges.txt (GPT-2), tokenizer.model (SentencePiece BPE), a GGUF
+   file. What else a file asks for is refused by its name. The end token is the eos_token of
+   tokenizer_config.json; without it the only special token, or eos_token_id of config.json.
+   `folder` may be a GGUF file itself. In such a file tokenizer.ggml.model is "gpt2" or "llama"; for
+   gpt2, tokenizer.ggml.pre names one of the splits above. */
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e);
-/* The name of the file that it would read: "tokenizer.json", "vocab.json" or "tokenizer.model". NULL:
-   the folder has none of them. */
+/* The name of the file that it would read: "tokenizer.json", "vocab.json" or "tokenizer.model", or
+   "tokenizer.ggml.tokens", the key of a GGUF file. NULL: there is none of them. */
 const char *tn_tokenizer_file(const char *folder, tn_error *e);
 void tn_tokenizer_free(tn_tokenizer *k);
 /* Writes tokenizer.json and tokenizer_config.json, for PreTrainedTokenizerFast of Transformers. */

@@ -204,12 +204,12 @@ typedef struct tn_model {
 } tn_model;
 
 /* Does a model folder hold weights? TN_FILE: model.safetensors or model.safetensors.index.json, or
-   `folder` is itself a file.
+   else one GGUF file, or `folder` is itself a file.
    TN_ABSENT: no file that could hold any. A folder that has weights only in other files is refused:
    TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it, or a GGUF file of the architectures gpt2,
-   llama, qwen2, qwen3, gemma, gemma2 and gemma3. If tn_model_weights returns TN_ABSENT, the weights
+   llama, qwen2, qwen3, gemma, gemma2 and gemma3. A folder without safetensors may hold that file. If tn_model_weights returns TN_ABSENT, the weights
    are random, from the context's seed, and m->stored is 0. The dropout of config.json is not used.
    Returns NULL, with an error, if something is missing, damaged, not supported, or larger
    than memory. */

@@ -23,8 +23,7 @@ static int check_folder(const char *folder, tn_error *e)
 static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
 {
     const char *folder = o->model;
-    const bool file = tn_path_is(folder, NULL, e) == TN_FILE; /* a GGUF file */
-    const char *own = file ? NULL : tn_tokenizer_file(folder, e);
+    const char *own = tn_tokenizer_file(folder, e);
     if (o->tokenizer && own)
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, own);
     s->lends_tokenizer = !own;
@@ -32,16 +31,12 @@ static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
         return data_tokenizer(o, e);
     if (o->adapter_path && !own && tn_tokenizer_file(o->adapter_path, e))
         folder = o->adapter_path;
-    else if (file)
-        tn_fail(e, TN_EIO,
-                "%s: the tokenizer of a GGUF file is not read; expected an adapter with one, or "
-                "--tokenizer bytes|chars where a model is trained",
-                folder);
     else if (!own)
         tn_fail(e, TN_EIO,
-                "%s: no tokenizer.json; expected one, or --tokenizer bytes|chars where a model is "
-                "trained",
-                folder);
+                "%s: no %s; expected one, or --tokenizer bytes|chars where a model is trained",
+                folder,
+                tn_path_is(folder, NULL, e) == TN_FILE ? "tokenizer.ggml.tokens"
+                                                       : "tokenizer.json");
     return tn_tokenizer_open(folder, e);
 }
 

@@ -1,5 +1,6 @@
 /* gguf_file.h - what the reader and the writer of GGUF files share. Internal header.
-   The types are in gguf_types.c, reading in gguf_parse.c, the getters in gguf_get.c. */
+   The types are in gguf_types.c, reading in gguf_parse.c, the getters in gguf_get.c, the file of a
+   folder in gguf_folder.c. */
 #ifndef TN_GGUF_FILE_H
 #define TN_GGUF_FILE_H
 
@@ -49,6 +50,10 @@ tn_gguf *tn_gguf_parse(const char *path, const void *bytes, size_t have, size_t 
 void tn_gguf_read(tn_gguf *g, const void *bytes, size_t have, tn_error *e);
 /* For qsort: pointers to pointers to things that have their name at their beginning. */
 int tn_gguf_by_name(const void *a, const void *b);
+
+/* The path of the GGUF file in a folder, in new memory. NULL without an error: there is none. Several
+   are refused. A file of another format under such a name does not count. */
+char *tn_gguf_in(const char *folder, tn_error *e);
 
 static inline size_t tn_gguf_kind_bytes(uint32_t kind)
 {

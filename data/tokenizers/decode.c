@@ -8,7 +8,8 @@ static bool is_silent(const tn_tokenizer *k, int32_t id)
 {
     if (!tn_is_bpe(k))
         return k->code[id] == TN_NO_CODE;
-    return k->type[id] == TN_TOKEN_CONTROL || k->type[id] == TN_TOKEN_UNKNOWN;
+    return k->type[id] == TN_TOKEN_CONTROL || k->type[id] == TN_TOKEN_UNKNOWN ||
+           k->type[id] == TN_TOKEN_UNUSED;
 }
 
 void tn_decode_token(const tn_tokenizer *k, int32_t id, bool names, tn_text *out)

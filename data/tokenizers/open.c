@@ -1,4 +1,5 @@
 /* open.c - opens the tokenizer of a folder, and finds its end token (readers.h). */
+#include "data/formats/gguf_file.h"
 #include "data/tokenizers/readers.h"
 
 #include <stdlib.h>
@@ -18,15 +19,38 @@ static bool has(const char *folder, const char *name, tn_error *e)
     return there;
 }
 
-const char *tn_tokenizer_file(const char *folder, tn_error *e)
+/* The name of the file of its own; NULL: the folder has none. */
+static const char *own_file(const char *folder, tn_error *e)
 {
-    if (tn_given(e, folder, __func__))
-        return NULL;
     static const char *const names[] = { "tokenizer.json", "vocab.json", "tokenizer.model" };
     for (int i = 0; i < 3 && !e->code; i++)
         if (has(folder, names[i], e) && (i != 1 || has(folder, "merges.txt", e)))
             return e->code ? NULL : names[i];
     return NULL;
+}
+
+/* The GGUF file of a path, which is a folder or that file, in new memory; NULL: there is none. */
+static char *gguf_of(const char *path, tn_error *e)
+{
+    const tn_presence is = tn_path_is(path, NULL, e);
+    if (is == TN_FOLDER)
+        return tn_gguf_in(path, e);
+    char *copy = is == TN_FILE && tn_gguf_is(path) ? strdup(path) : NULL;
+    if (copy == NULL && is == TN_FILE && tn_gguf_is(path))
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    return copy;
+}
+
+const char *tn_tokenizer_file(const char *folder, tn_error *e)
+{
+    if (tn_given(e, folder, __func__))
+        return NULL;
+    const char *name = tn_path_is(folder, NULL, e) == TN_FILE ? NULL : own_file(folder, e);
+    char *gguf = name || e->code ? NULL : gguf_of(folder, e);
+    if (gguf != NULL && tn_gguf_has_tokenizer(gguf, e))
+        name = "tokenizer.ggml.tokens";
+    free(gguf);
+    return e->code ? NULL : name;
 }
 
 static tn_tokenizer *read_files(const char *folder, const char *name, tn_error *e)
@@ -108,16 +132,24 @@ static int read_config(tn_reader r, tn_tokenizer *k)
     return r.e->code;
 }
 
-/* The only special token is the end token; else the model's config.json names one by its id. */
-static int guess_end(tn_reader r, tn_tokenizer *k)
+/* The id of the special token, if there is only one; else -1. */
+static int32_t only_special(const tn_tokenizer *k)
 {
     int32_t only = -1;
-    int64_t id = -1, n = 0;
+    int64_t n = 0;
     for (int64_t i = 0; i < k->n_added; i++) {
         n += k->added[i].special;
         only = k->added[i].special ? k->added[i].id : only;
     }
-    if (n == 1)
+    return n == 1 ? only : -1;
+}
+
+/* The only special token is the end token; else the model's config.json names one by its id. */
+static int guess_end(tn_reader r, tn_tokenizer *k)
+{
+    const int32_t only = only_special(k);
+    int64_t id = -1;
+    if (only >= 0)
         return tn_tokenizer_set_end(k, only, r.e);
     const tn_json *root =
         tn_path_is(r.path, NULL, r.e) == TN_ABSENT ? NULL : tn_json_read(r.path, r.e);
@@ -143,19 +175,41 @@ static int find_end(const char *folder, tn_tokenizer *k, tn_error *e)
     return e->code;
 }
 
+static tn_tokenizer *open_gguf(const char *path, tn_error *e)
+{
+    tn_tokenizer *k = tn_read_gguf((tn_reader){ path, e });
+    const int32_t only = k != NULL && k->end < 0 ? only_special(k) : -1;
+    if (only >= 0)
+        tn_tokenizer_set_end(k, only, e);
+    return k;
+}
+
+static tn_tokenizer *open_folder(const char *folder, const char *name, tn_error *e)
+{
+    tn_tokenizer *k = read_files(folder, name ? name : "tokenizer.json", e);
+    if (k != NULL)
+        find_end(folder, k, e);
+    return k;
+}
+
 tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
 {
     if (tn_given(e, folder, __func__))
         return NULL;
-    if (tn_path_is(folder, NULL, e) == TN_FILE)
-        tn_fail(e, TN_EFORMAT,
-                "%s: a file; expected a folder with a tokenizer. That of a GGUF file is not read",
+    const bool file = tn_path_is(folder, NULL, e) == TN_FILE;
+    const char *name = file || e->code ? NULL : own_file(folder, e);
+    char *gguf = name || e->code ? NULL : gguf_of(folder, e);
+    if (file && gguf == NULL)
+        tn_fail(e, TN_EFORMAT, "%s: a file that is not in GGUF; expected a folder or a GGUF file",
                 folder);
-    const char *name = e->code ? NULL : tn_tokenizer_file(folder, e);
-    tn_tokenizer *k = e->code ? NULL : read_files(folder, name ? name : "tokenizer.json", e);
-    if (k != NULL && find_end(folder, k, e)) {
-        tn_tokenizer_free(k);
-        k = NULL;
-    }
-    return k;
+    tn_tokenizer *k = NULL;
+    if (gguf != NULL)
+        k = open_gguf(gguf, e);
+    else if (!e->code)
+        k = open_folder(folder, name, e);
+    free(gguf);
+    if (!e->code)
+        return k;
+    tn_tokenizer_free(k);
+    return NULL;
 }

@@ -2,7 +2,7 @@
 
    open.c chooses the file and finds the end token. tokenizer_json.c reads a tokenizer.json: without
    merges by symbols_json.c, with merges by the rules that pipeline.c finds. gpt2_files.c and
-   sentencepiece.c read the older files. */
+   sentencepiece.c read the older files, gguf_tokenizer.c the keys of a GGUF file. */
 #ifndef TN_READERS_H
 #define TN_READERS_H
 
@@ -28,6 +28,8 @@ tn_tokenizer *tn_read_json(tn_reader r);
 tn_tokenizer *tn_read_symbols(tn_reader r, const tn_json *root); /* no merges */
 tn_tokenizer *tn_read_gpt2(tn_reader vocab, tn_reader merges);
 tn_tokenizer *tn_read_sentencepiece(tn_reader r);
+tn_tokenizer *tn_read_gguf(tn_reader r); /* with its end token */
+bool tn_gguf_has_tokenizer(const char *path, tn_error *e);
 
 /* "a b": the two parts of a merge. False: not two parts with one space between. */
 bool tn_merge_of_text(const char *s, size_t n, tn_merge *out);

@@ -86,17 +86,6 @@ static message inside(const message *m, const field *f)
 
 /* ---- pieces ---- */
 
-static bool is_text(tn_span t)
-{
-    for (size_t at = 0, n; at < t.n; at += n) {
-        uint32_t code;
-        n = tn_utf8_read(t.s + at, t.n - at, &code);
-        if (n == 0 || code == 0)
-            return false;
-    }
-    return true;
-}
-
 static void read_piece(message *m, int64_t id, tn_parts_of *p)
 {
     field f;
@@ -114,7 +103,7 @@ static void read_piece(message *m, int64_t id, tn_parts_of *p)
     const tn_span t = p->token[id];
     if (m->r.e->code)
         return;
-    if (t.n == 0 || !is_text(t)) {
+    if (t.n == 0 || !tn_token_is_text(t)) {
         refuse(m, t.n ? "a piece that is not text in UTF-8" : "a piece without text");
     } else if (type < 1 || type > TN_TOKEN_BYTE || type == TN_TOKEN_UNUSED) {
         refuse(m, type == TN_TOKEN_UNUSED ? "an unused piece" : "a piece of unknown type");

@@ -79,12 +79,22 @@ static uint64_t hash_of(const tn_tokenizer *k, const tn_parts_of *p)
     return tn_hash_bulk(k->bpe.pair, (size_t)(k->bpe.mask + 1) * sizeof *k->bpe.pair, h);
 }
 
-/* Is a name spelt in the bytes that it has? Others are bytes of another spelling by chance. */
-static bool is_plain(tn_span name)
+bool tn_token_is_plain(tn_span name)
 {
     for (size_t i = 0; i < name.n; i++)
         if (name.s[i] <= ' ' || name.s[i] > '~')
             return false;
+    return true;
+}
+
+bool tn_token_is_text(tn_span name)
+{
+    for (size_t at = 0, n; at < name.n; at += n) {
+        uint32_t code;
+        n = tn_utf8_read(name.s + at, name.n - at, &code);
+        if (n == 0 || code == 0)
+            return false;
+    }
     return true;
 }
 
@@ -128,7 +138,7 @@ static int copy_added(tn_tokenizer *k, const tn_parts_of *p, tn_error *e)
         const int32_t id = tn_vocab_find(&k->vocab, name.s, name.n);
         k->added[i] = p->added[i];
         k->added[i].name = name;
-        if (id >= 0 && id != p->added[i].id && (!p->rules.byte_level || is_plain(name)))
+        if (id >= 0 && id != p->added[i].id && (!p->rules.byte_level || tn_token_is_plain(name)))
             tn_fail(e, TN_EFORMAT,
                     "%s: added token %lld has id %d; expected %d, as the vocabulary has it",
                     p->path, (long long)i, p->added[i].id, id);

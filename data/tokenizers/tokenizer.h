@@ -6,7 +6,7 @@
      SentencePiece BPE  merges of characters; "\u2581" is a space  pieces.c
    The last two are made from plain arrays (tn_parts_of), whatever file these come from:
      tokenizer.json     tokenizer_json.c, pipeline.c    vocab.json + merges.txt   gpt2_files.c
-     tokenizer.model    sentencepiece.c */
+     tokenizer.model    sentencepiece.c                  a GGUF file              gguf_tokenizer.c */
 #ifndef TN_TOKENIZER_H
 #define TN_TOKENIZER_H
 
@@ -112,6 +112,10 @@ bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id);
 /* The last step: sorts, and names the end token, which has the id `end`. end_text NULL: none. */
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e);
 
+/* Is the name UTF-8 without zero bytes; and only visible ASCII? Others are bytes of another spelling
+   by chance. */
+bool tn_token_is_text(tn_span name);
+bool tn_token_is_plain(tn_span name);
 /* A BPE of either kind. */
 tn_tokenizer *tn_tokenizer_of(const tn_parts_of *p, tn_error *e);
 /* Names the end token of a BPE. */

@@ -132,23 +132,25 @@ tn_model *tn_model_open_as(tn_context *c, const char *folder, const tn_open_opti
     const tn_presence is = e->code ? TN_UNREADABLE : tn_path_is(folder, NULL, e);
     const tn_json *config = NULL;
     tn_model *m = NULL;
-    if (e->code || check_path(folder, is, e))
+    char *inner = is == TN_FOLDER ? tn_weights_gguf(folder, e) : NULL;
+    if (e->code || (!inner && check_path(folder, is, e)))
         return NULL;
-    if (is == TN_FILE)
-        r.source = tn_gguf_source(folder, &config, e);
+    if (inner || is == TN_FILE)
+        r.source = tn_gguf_source(inner ? inner : folder, &config, e);
     else
         config = read_config(folder, e);
     if (config) /* what is not computed is refused before weights are read */
         tn_model_free(tn_model_make(c, config, folder, &(tn_model){ .tied = true },
                                     &(tn_reading){ 0 }, true, e));
-    if (config && is == TN_FOLDER)
+    if (config && !r.source)
         r.source = tn_weights_open(folder, e);
     if (config && !e->code)
-        m = open_model(c, folder, config, r, o->sketch, e);
+        m = open_model(c, inner ? inner : folder, config, r, o->sketch, e);
     if (m && is == TN_FOLDER)
         read_generation_config(m, folder, e);
     tn_source_drop(r.source);
     tn_json_free(config);
+    free(inner);
     if (!e->code)
         return m;
     tn_model_free(m);

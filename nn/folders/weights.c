@@ -4,6 +4,7 @@
 #include "core/op.h"
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
+#include "data/formats/gguf_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,6 +147,18 @@ static int refuse_other_weights(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* What model.safetensors is, or its index. */
+static tn_presence is_safetensors(const char *folder, tn_error *e)
+{
+    const tn_presence is = tn_path_is(folder, single, e);
+    return is == TN_ABSENT ? tn_path_is(folder, index_name, e) : is;
+}
+
+char *tn_weights_gguf(const char *folder, tn_error *e)
+{
+    return is_safetensors(folder, e) == TN_ABSENT ? tn_gguf_in(folder, e) : NULL;
+}
+
 tn_presence tn_model_weights(const char *folder, tn_error *e)
 {
     if (tn_given(e, folder, __func__))
@@ -153,9 +166,11 @@ tn_presence tn_model_weights(const char *folder, tn_error *e)
     tn_presence is = tn_path_is(folder, NULL, e);
     if (is != TN_FOLDER)
         return is;
-    is = tn_path_is(folder, single, e);
-    if (is == TN_ABSENT)
-        is = tn_path_is(folder, index_name, e);
+    is = is_safetensors(folder, e);
+    char *gguf = is == TN_ABSENT ? tn_gguf_in(folder, e) : NULL;
+    if (gguf)
+        is = TN_FILE;
+    free(gguf);
     return is == TN_ABSENT && refuse_other_weights(folder, e) ? TN_UNREADABLE : is;
 }
 

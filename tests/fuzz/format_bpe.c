@@ -269,7 +269,7 @@ static void encode(const tn_tokenizer *k, const char *text, bool template, tn_er
     free(ids);
 }
 
-static int use(const char *folder, tn_error *e)
+int tokenizer_use(const char *folder, tn_error *e)
 {
     static const char *const texts[] = { "", " ab  b\n\n", "caf\xc3\xa9 <|end|> <s>a <u>",
                                          "a\xCC\x81\xCC\xA7 '\xC5\xBF 12 \xE2\x96\x81 ab \t" };
@@ -284,11 +284,11 @@ static int use(const char *folder, tn_error *e)
 
 /* clang-format off */
 const format format_bpe = { .name = "bpe", .json = true, .file = "tokenizer.json",
-                            .furnish = furnish_bpe, .use = use, .rows = bpe_rows };
+                            .furnish = furnish_bpe, .use = tokenizer_use, .rows = bpe_rows };
 const format format_pieces = { .name = "pieces", .json = true, .file = "tokenizer.json",
-                               .furnish = furnish_pieces, .use = use, .rows = pieces_rows };
+                               .furnish = furnish_pieces, .use = tokenizer_use, .rows = pieces_rows };
 const format format_merges = { .name = "merges", .file = "merges.txt",
-                               .furnish = furnish_merges, .use = use, .rows = merges_rows };
+                               .furnish = furnish_merges, .use = tokenizer_use, .rows = merges_rows };
 const format format_sentencepiece = { .name = "sentencepiece", .file = "tokenizer.model",
-                                      .furnish = furnish_model, .use = use, .rows = model_rows };
+                                      .furnish = furnish_model, .use = tokenizer_use, .rows = model_rows };
 /* clang-format on */
