@@ -270,6 +270,38 @@ void tn_decode_next(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_hel
                     tn_text *out);
 void tn_decode_end(tn_held *held, tn_text *out); /* appends what was held back */
 
+/* ---- chats: messages as a model expects them ---- */
+
+/* clang-format off */
+typedef struct tn_message {
+    tn_span role;      /* "system", "user", "assistant", "tool" */
+    tn_span text;
+    tn_span reasoning; /* thoughts before an answer; .s NULL: not given */
+} tn_message;
+/* clang-format on */
+
+/* The text around the messages of a model: "chatml", "llama3", "gemma" ... (templates.def). */
+typedef struct tn_chat_template tn_chat_template;
+
+const char *tn_chat_template_name(int64_t i); /* of the template number i, from 0; NULL: no more */
+const tn_chat_template *tn_chat_template_find(const char *name); /* NULL: there is none */
+/* The one that a model's own template, a program in Jinja, is recognised as. NULL: none. */
+const tn_chat_template *tn_chat_template_of(const char *jinja);
+
+/* Starts as { 0 }, ends by tn_chat_ids_free. */
+typedef struct tn_chat_ids {
+    int32_t *ids; /* (n) */
+    bool *learnt; /* (n) a token of an answer, or the token that ends one */
+    int64_t n, room;
+} tn_chat_ids;
+/* Appends the ids of n messages; `ask`: and of what asks for an answer. Special tokens are only those
+   that the template writes: what a message says stays text. Nothing else is added: a template has
+   the begin token where one belongs. Refused (TN_EFORMAT): messages in an order that the template does
+   not know, and a template whose tokens the tokenizer does not have. skipped: as for tn_encode. */
+int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
+                   bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e);
+void tn_chat_ids_free(tn_chat_ids *ids);
+
 /* ---- the records of a JSONL file ---- */
 
 /* A record {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false.

@@ -131,6 +131,7 @@ typedef struct tn_walk {
     const char *text;
     size_t at, end; /* the bytes that are left */
     bool special;   /* names of special tokens become these tokens */
+    bool plain;     /* no added token is found by its name, special or not */
     bool no_zeros;  /* a zero byte is refused */
     int64_t *skipped;
     tn_error *e;

@@ -30,7 +30,8 @@ void tn_walk_unknown(tn_walk *w, const char *s, uint32_t code)
 static void look_inside(tn_walk *w, size_t at)
 {
     const tn_tokenizer *k = w->k;
-    w->next_normal = tn_names_find(k->normal, w->part.s, w->part.n, at, w->special);
+    w->next_normal =
+        tn_names_find(w->plain ? NULL : k->normal, w->part.s, w->part.n, at, w->special);
     w->split = (tn_splitter){ .split = k->rules.split,
                               .s = w->part.s + at,
                               .n = w->next_normal.from - at };
@@ -95,7 +96,7 @@ static void next_part(tn_walk *w)
 /* Looks for the next added token of the text. */
 static void look_ahead(tn_walk *w)
 {
-    w->next = tn_names_find(w->k->raw, w->text, w->end, w->at, w->special);
+    w->next = tn_names_find(w->plain ? NULL : w->k->raw, w->text, w->end, w->at, w->special);
     w->begun = w->first = true;
 }
 

@@ -39,6 +39,8 @@ typedef struct fixture {
     tn_loader *loader;
     const tn_task *task;
     tn_record record;
+    tn_message message;
+    tn_chat_ids chat;
 } fixture;
 
 static const char json_text[] = "{\"key\": [1, 2]}\n";
@@ -90,6 +92,7 @@ static null_fixture *open_fixture(void)
                     .json_text = json_text,
                     .split = "train",
                     .end_name = "<|endoftext|>",
+                    .message = { .role = { "user", 4 }, .text = { "words", 5 } },
                     .words = words,
                     .sequences = sequences,
                     .lengths = lengths,
@@ -129,6 +132,7 @@ static void close_fixture(null_fixture *base)
     tn_gguf_close(f->gguf);
     tn_safetensors_close(f->tensors);
     tn_json_free(f->json);
+    tn_chat_ids_free(&f->chat);
     tn_text_free(&f->text);
     tn_tape_free(f->base.t);
     tn_context_free(f->base.c);
