@@ -1,9 +1,8 @@
 /* format_model.c - a model folder and an adapter.
    The files are config.json, weights, the index of several files of weights, adapter_config.json
    and the weights of the adapter. */
+#include "tests/fuzz/format_model.h"
 #include "tests/fuzz/format_safetensors.h"
-
-#include "nn/nn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,18 +268,10 @@ static tn_model *new_model(tn_context *c)
     return m;
 }
 
-static tn_context *new_context(void)
-{
-    tn_context *c = tn_context_new(&(tn_options){ .threads = 1, .seed = 1 });
-    if (!c)
-        abort();
-    return c;
-}
-
 static void furnish(const char *folder)
 {
     tn_error e = { 0 };
-    tn_context *c = new_context();
+    tn_context *c = model_context();
     tn_model *m = new_model(c);
     tn_model_save(m, folder, TN_FILE_F32, &e);
     tn_lora_add(m, &(tn_lora_options){ .rank = 2, .alpha = 4, .targets = "c_attn" }, &e);
@@ -318,30 +309,12 @@ static void furnish_index(const char *folder)
 
 /* ---- use ---- */
 
-/* Computes a loss and its gradients. */
-static void run(const tn_model *m)
-{
-    static const int32_t ids[] = { 1, 0, 0, 0 }, labels[] = { 0, 0, 0, -1 };
-    const int64_t width = m->positions < 4 ? m->positions : 4;
-    const tn_batch b = {
-        .rows = 1, .width = width, .ids = ids, .labels = labels, .tokens = width < 4 ? width : 3
-    };
-    tn_tape *t = tn_tape_new(m->context);
-    tn_tape_train(t, 1);
-    tn_tensor *loss = tn_model_loss(m, t, &b, 0);
-    if (!tn_tape_error(t))
-        tn_backward(t, loss);
-    if (tn_tape_error(t) && tn_tape_code(t) != TN_ENONFINITE && m->vocab > 1)
-        abort();
-    tn_tape_free(t);
-}
-
 static int use(const char *folder, tn_error *e)
 {
-    tn_context *c = new_context();
+    tn_context *c = model_context();
     tn_model *m = tn_model_open(c, folder, e);
     if (m)
-        run(m);
+        model_run(m);
     tn_model_free(m);
     tn_context_free(c);
     return e->code;
@@ -350,11 +323,11 @@ static int use(const char *folder, tn_error *e)
 /* Opens the adapter. If it is refused, the weights must be as they were. */
 static int use_adapter(const char *folder, tn_error *e)
 {
-    tn_context *c = new_context();
+    tn_context *c = model_context();
     tn_model *m = new_model(c);
     const uint64_t before = tn_params_hash(m->params, false);
     if (!tn_adapter_open(m, folder, e))
-        run(m);
+        model_run(m);
     else if (tn_params_hash(m->params, false) != before)
         abort();
     tn_model_free(m);

@@ -59,6 +59,7 @@ static const row config_rows[] = {
     { NULL, "iters = 10\nepochs = many", ":2: epochs: \"many\"", false },
     { "learning_rate", "learning rate", ":8: learning rate: unknown option", false },
     { "", "lora-rank = 1, 2", ":11: lora-rank: \"1, 2\"", false },
+    { NULL, "opt = a=1\nopt = a=2", ":2: opt a=2: beside a=1", false },
     /* valid */
     { NULL, "", NULL, false },
     { NULL, "\n\n# nothing\n", NULL, false },
@@ -73,7 +74,7 @@ static const row config_rows[] = {
     { NULL, "model = \"a # b\"", NULL, false },
     { NULL, "model = 'a\\q'", NULL, false },
     { NULL, "model = a = b", NULL, false },
-    { NULL, "opt = a=1\nopt = a=2", NULL, false },
+    { NULL, "opt = a=1\nopt = b=2", NULL, false },
     { NULL, "learning-rate = 1E-3", NULL, false },
     { NULL, "mask_prompt = off", NULL, false },
     { NULL, "model = \"\\x41\\n\"", NULL, false },

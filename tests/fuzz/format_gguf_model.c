@@ -1,0 +1,171 @@
+/* format_gguf_model.c - a GGUF file that is opened as a model, as gguf_text.h writes it. */
+#include "tests/fuzz/format_model.h"
+#include "tests/fuzz/gguf_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char gguf[] = "head 3 * *\n"
+                           "key general.architecture string llama\n"
+                           "key llama.block_count u32 1\n"
+                           "key llama.context_length u32 8\n"
+                           "key llama.embedding_length u32 4\n"
+                           "key llama.feed_forward_length u32 3\n"
+                           "key llama.attention.head_count u32 2\n"
+                           "key llama.attention.head_count_kv u32 1\n"
+                           "key llama.attention.layer_norm_rms_epsilon f32 1e-5\n"
+                           "key llama.rope.dimension_count u32 2\n"
+                           "key llama.rope.freq_base f32 10000\n"
+                           "key tokenizer.ggml.bos_token_id u32 1\n"
+                           "key tokenizer.ggml.eos_token_id u32 2\n"
+                           "tensor token_embd.weight 0 * 4 5\n"
+                           "tensor output_norm.weight 0 * 4\n"
+                           "tensor blk.0.attn_norm.weight 0 * 4\n"
+                           "tensor blk.0.ffn_norm.weight 0 * 4\n"
+                           "tensor blk.0.attn_q.weight 0 * 4 4\n"
+                           "tensor blk.0.attn_k.weight 0 * 4 2\n"
+                           "tensor blk.0.attn_v.weight 0 * 4 2\n"
+                           "tensor blk.0.attn_output.weight 0 * 4 4\n"
+                           "tensor blk.0.ffn_gate.weight 0 * 4 3\n"
+                           "tensor blk.0.ffn_up.weight 0 * 4 3\n"
+                           "tensor blk.0.ffn_down.weight 0 * 3 4\n"
+                           "data 32 ";
+enum { DATA = 576 }; /* bytes of the tensors, each up to a multiple of 32 */
+
+static const row gguf_rows[] = {
+    { "string llama", "string llame", "general.architecture is \"llame\"", false },
+    { "string llama", "string bert", "general.architecture is \"bert\"", false },
+    { "string llama", "u32 7", "general.architecture is an integer", false },
+    { "general.architecture", "general.arkitecture", "general.architecture is \"\"", false },
+    { "string llama", "string qwen2", "the key qwen2.block_count is missing", false },
+    { "string llama", "string gpt2", "the key gpt2.block_count is missing", false },
+    { "llama.block_count", "llama.clock_count", "the key llama.block_count is missing", false },
+    { "block_count u32 1", "block_count u32 0", "/num_hidden_layers is a number", false },
+    { "block_count u32 1", "block_count u32 2",
+      "9 tensors are missing, the first is \"model.layers.1.input_layernorm.weight\"", false },
+    { "block_count u32 1", "block_count u32 4097", "/num_hidden_layers is a number", false },
+    { "block_count u32 1", "block_count string 1", "llama.block_count is a string", false },
+    { "block_count u32 1", "block_count i32 -1", "/num_hidden_layers is a number", false },
+    { "block_count u32 1", "block_count array u32 1 1",
+      "llama.block_count is an array of 1 integers", false },
+    { "llama.context_length", "llama.kontext_length", "the key llama.context_length is missing",
+      false },
+    { "context_length u32 8", "context_length u32 0", "/max_position_embeddings is a number",
+      false },
+    { "context_length u32 8", "context_length u64 18446744073709551615",
+      "llama.context_length is an integer", false },
+    { "llama.embedding_length", "llama.imbedding_length",
+      "the key llama.embedding_length is missing", false },
+    { "embedding_length u32 4", "embedding_length u32 8", "tensor \"token_embd.weight\" is (5,4)",
+      false },
+    { "embedding_length u32 4", "embedding_length u32 0", "/hidden_size is a number", false },
+    { "embedding_length u32 4", "embedding_length f32 4", "llama.embedding_length is a number",
+      false },
+    { "llama.feed_forward_length", "llama.need_forward_length",
+      "the key llama.feed_forward_length is missing", false },
+    { "feed_forward_length u32 3", "feed_forward_length u32 4",
+      "tensor \"blk.0.ffn_gate.weight\" is (3,4)", false },
+    { "feed_forward_length u32 3", "feed_forward_length array u32 1 3",
+      "llama.feed_forward_length is an array of 1 integers", false },
+    { "attention.head_count u32 2", "attention.head_count u32 0",
+      "/num_attention_heads is a number", false },
+    { "attention.head_count u32 2", "attention.head_count u32 3",
+      "tensor \"blk.0.attn_q.weight\" is (4,4)", false },
+    { "attention.head_count u32 2", "attention.head_count u32 1",
+      "tensor \"blk.0.attn_q.weight\" is (4,4)", false },
+    { "attention.head_count u32 2", "attention.head_count array u32 1 2",
+      "llama.attention.head_count is an array of 1 integers", false },
+    { "head_count_kv u32 1", "head_count_kv u32 0", "/num_key_value_heads is a number", false },
+    { "head_count_kv u32 1", "head_count_kv u32 2", "tensor \"blk.0.attn_k.weight\" is (2,4)",
+      false },
+    { "epsilon f32 9.99999975e-06", "epsilon f32 0", "/rms_norm_eps is a number", false },
+    { "epsilon f32 9.99999975e-06", "epsilon f32 nan",
+      "llama.attention.layer_norm_rms_epsilon is a number", false },
+    { "epsilon f32 9.99999975e-06", "epsilon string x",
+      "llama.attention.layer_norm_rms_epsilon is a string", false },
+    { "llama.attention.layer_norm_rms_epsilon", "llama.attention.layer_norm_epsilon",
+      "the key llama.attention.layer_norm_rms_epsilon is missing", false },
+    { "dimension_count u32 2", "dimension_count u32 1", "the top value is an object", false },
+    { "dimension_count u32 2", "dimension_count u32 0", "/head_dim is a number", false },
+    { "dimension_count u32 2", "dimension_count u32 4", "tensor \"blk.0.attn_q.weight\" is (4,4)",
+      false },
+    { "freq_base f32 10000", "freq_base f32 0", "/rope_theta is a number", false },
+    { "freq_base f32 10000", "freq_base f32 inf", "llama.rope.freq_base is a number", false },
+    { "key llama.rope.freq_base f32 10000", "key llama.rope.scaling.type string yarn",
+      "llama.rope.scaling.type is \"yarn\"", false },
+    { "key llama.rope.freq_base f32 10000", "key llama.rope.scaling.type string linear",
+      "the key llama.rope.scaling.factor is missing", false },
+    { "key llama.rope.freq_base f32 10000", "key llama.attention.value_length u32 4",
+      "heads of several sizes", false },
+    { "bos_token_id u32 1", "bos_token_id string 1", "tokenizer.ggml.bos_token_id is a string",
+      false },
+    { "token_embd", "token_embt", "tensor \"token_embd.weight\" is missing", false },
+    { "token_embd.weight 0 * 4 5", "token_embd.weight 0 * 20",
+      "tensor \"token_embd.weight\" is no matrix", false },
+    { "token_embd.weight 0 * 4 5", "token_embd.weight 0 * 5 4",
+      "tensor \"token_embd.weight\" is (4,5)", false },
+    { "blk.0.attn_q.weight", "blk.1.attn_q.weight",
+      "tensor \"blk.1.attn_q.weight\" has no place in the model that config.json describes",
+      false },
+    { "blk.0.attn_q.weight", "blk.0.attn_q.bias", "tensor \"blk.0.attn_q.bias\" is (4,4)", false },
+    { "blk.0.attn_q.weight 0 * 4 4", "blk.0.attn_q.weight 0 * 4 5",
+      "tensor \"blk.0.ffn_down.weight\": 48 bytes at byte 544 of the data, which have 576 bytes; ",
+      false },
+    { "blk.0.attn_q.weight 0 * 4 4", "blk.0.attn_q.weight 0 * 16",
+      "tensor \"blk.0.attn_q.weight\" is (16)", false },
+    { "attn_q.weight 0 * 4 4", "attn_q.weight 16 * 4 4",
+      "offset 783: tensor \"blk.0.attn_q.weight\" has rows of 4 x IQ2_XXS", false },
+    { "attn_k.weight 0 * 4 2", "attn_k.weight 0 * 4 0",
+      "offset 1728: 32 bytes after the last tensor", false },
+    { "attn_k.weight 0 * 4 2", "attn_k.weight 0 * 2 4", "tensor \"blk.0.attn_k.weight\" is (4,2)",
+      false },
+    { "output_norm.weight 0 * 4", "output_norm.weight 0 * 5",
+      "tensor \"output_norm.weight\" is (5)", false },
+    { "output_norm.weight", "output_more.weight",
+      "tensor \"output_more.weight\" has no place in the model that config.json describes", false },
+    { "blk.0.ffn_down.weight 0 * 3 4", "rope_freqs.weight 0 * 3 4",
+      "tensor \"rope_freqs.weight\" has 12 numbers", false },
+    { "tensor output_norm.weight 0 * 4\n",
+      "tensor output_norm.weight 0 * 4\ntensor rope_freqs.weight 0 0 1\n",
+      "offset 670: tensor \"rope_freqs.weight\" begins at byte 0 of the data", false },
+    { "tensor output_norm.weight 0 * 4\n",
+      "tensor output_norm.weight 0 * 4\ntensor blk.0.attn_qkv.weight 0 0 4 12\n",
+      "offset 682: tensor \"blk.0.attn_qkv.weight\" begins at byte 0 of the data", false },
+    { "0000003d", "0000c07f", "tensor \"token_embd.weight\" holds nan at element 0", false },
+    { "0000003d", "0000807f", "tensor \"token_embd.weight\" holds inf at element 0", false },
+    { "key llama.rope.freq_base f32 10000\n", "", NULL, false },
+    { "key llama.attention.head_count_kv u32 1\n",
+      "key llama.attention.key_length u32 2\nkey llama.attention.head_count_kv u32 1\n", NULL,
+      false },
+    { "bos_token_id u32 1", "bos_token_id u32 4294967295", NULL, false },
+    { "eos_token_id u32 2", "eos_token_id u32 99", NULL, false },
+    { "output_norm.weight 0 * 4", "output_norm.weight 1 * 4", NULL, false },
+    { "token_embd.weight 0 * 4 5", "token_embd.weight 1 * 4 10", NULL, false },
+    END,
+};
+
+static void furnish_gguf(const char *folder)
+{
+    static const char *const numbers[] = { "0000003d", "000080bd", "0000c03e", "000020bf" };
+    char all[sizeof gguf + 2 * DATA];
+    size_t n = sizeof gguf - 1;
+    memcpy(all, gguf, n);
+    for (int i = 0; i < DATA / 4; i++, n += 8)
+        memcpy(all + n, numbers[i * 5 % 7 % 4], 8);
+    const bytes file = gguf_pack((bytes){ all, n });
+    file_write(folder, "x.gguf", file);
+    free(file.s);
+}
+
+static int use_gguf(const char *folder, tn_error *e)
+{
+    char *path = path_in(folder, "x.gguf");
+    model_use(path, e);
+    free(path);
+    return e->code;
+}
+
+/* clang-format off */
+const format format_gguf_model = { .name = "gguf_model", .file = "x.gguf", .furnish = furnish_gguf, .use = use_gguf,
+                                   .pack = gguf_pack, .unpack = gguf_unpack, .rows = gguf_rows };
+/* clang-format on */
