@@ -1,144 +1,13 @@
 /* lora.c - puts adapters on layers found by name, and merges them: W = W0 + s B A, s = alpha / R.
    Hu et al., arXiv:2106.09685. Names, initial values and scale are those of PEFT. */
-#include "nn/model.h"
 #include "core/tape.h"
+#include "nn/model.h"
+#include "nn/pattern.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- names ---- */
-
-/* A layer's name is its weight's name without ".weight". A part of its columns adds ".NAME". */
-static tn_target make_target(tn_linear_layer *l, const char *columns)
-{
-    if (!l || !l->w || !l->name)
-        return (tn_target){ 0 };
-    const bool in_out = l->layout == TN_IN_OUT;
-    tn_target t = { .layer = l,
-                    .columns = columns != NULL,
-                    .in = l->w->dim[in_out ? 0 : 1],
-                    .width = l->w->dim[in_out ? 1 : 0] };
-    const size_t length = strlen(l->name), end = strlen(".weight");
-    const bool ends = length > end && !strcmp(l->name + length - end, ".weight");
-    const int n = (int)(ends ? length - end : length);
-    snprintf(t.name, sizeof t.name, "%.*s%s%s", n, l->name, columns ? "." : "",
-             columns ? columns : "");
-    return t;
-}
-
-tn_target tn_target_layer(tn_linear_layer *l)
-{
-    return make_target(l, NULL);
-}
-
-tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width)
-{
-    tn_target t = name ? make_target(l, name) : (tn_target){ 0 };
-    t.col = t.layer ? col : 0;
-    t.width = t.layer ? width : 0;
-    return t;
-}
-
-bool tn_target_matches(const char *path, const char *name, size_t length)
-{
-    size_t n = strlen(path);
-    return length && n >= length && !memcmp(path + n - length, name, length) &&
-           (n == length || path[n - length - 1] == '.');
-}
-
-/* Moves *names to the first name of the list. Returns its length without spaces around it. */
-static size_t first_name(const char **names)
-{
-    *names += strspn(*names, " ,");
-    size_t n = strcspn(*names, ",");
-    while (n && (*names)[n - 1] == ' ')
-        n--;
-    return n;
-}
-
-static bool is_all_linear(const char *name, size_t length)
-{
-    return length == strlen("all-linear") && !memcmp(name, "all-linear", length);
-}
-
-bool tn_target_is_wanted(const tn_target *t, const char *names)
-{
-    for (size_t n; (n = first_name(&names)) > 0; names += n)
-        if (is_all_linear(names, n) ? !t->columns : tn_target_matches(t->name, names, n))
-            return true;
-    return false;
-}
-
-/* Every name must match a target. Returns the number of targets that match. */
-static int64_t count_targets(const tn_model *m, const char *names, tn_error *e)
-{
-    tn_target t;
-    int64_t count = 0;
-    for (int64_t i = 0; m->family->target(m, i, &t); i++)
-        count += tn_target_is_wanted(&t, names);
-    for (size_t n; (n = first_name(&names)) > 0; names += n) {
-        bool found = is_all_linear(names, n);
-        for (int64_t i = 0; !found && m->family->target(m, i, &t); i++)
-            found = tn_target_matches(t.name, names, n);
-        if (!found && m->family->target(m, 0, &t))
-            tn_fail(e, TN_EARG,
-                    "target \"%.*s\" matches no layer; expected the end of a path "
-                    "such as %s, or \"all-linear\"",
-                    (int)n, names, t.name);
-    }
-    if (!count)
-        tn_fail(e, TN_EARG, "no layer is named as a target");
-    return e->code ? 0 : count;
-}
-
-/* The shortest end of an adapted layer's path that matches adapted layers only ("c_attn"). */
-static const char *short_name(const tn_model *m, const char *path)
-{
-    for (const char *end = path + strlen(path); end > path; end--) {
-        bool only = end[-1] == '.';
-        tn_target t;
-        for (int64_t i = 0; only && m->family->target(m, i, &t); i++)
-            only = t.layer->lora || t.columns || !tn_target_matches(t.name, end, strlen(end));
-        if (only)
-            return end;
-    }
-    return path;
-}
-
-void tn_lora_names(const tn_model *m, const char *quote, tn_text *out)
-{
-    tn_target t;
-    tn_text found = { 0 }; /* ",c_attn,mlp.c_proj," */
-    tn_text_add(&found, ",");
-    for (int64_t i = 0; m->family->target(m, i, &t); i++) {
-        char key[sizeof t.name + 2];
-        if (t.columns || !t.layer->lora)
-            continue;
-        snprintf(key, sizeof key, ",%s,", short_name(m, t.name));
-        if (found.failed || strstr(found.s, key))
-            continue;
-        tn_text_add(&found, "%s", key + 1);
-        tn_text_add(out, "%s%s%.*s%s", out->n ? "," : "", quote, (int)strlen(key) - 2, key + 1,
-                    quote);
-    }
-    out->failed = out->failed || found.failed;
-    tn_text_free(&found);
-}
-
-int tn_lora_keep_names(tn_model *m, tn_error *e)
-{
-    tn_text names = { 0 };
-    tn_lora_names(m, "", &names);
-    if (!tn_text_done(&names, "the adapters", e)) {
-        tn_text_free(&names);
-        return e->code;
-    }
-    free((char *)m->lora->targets);
-    m->lora->targets = names.s;
-    return 0;
-}
 
 /* ---- adapters ---- */
 
@@ -160,6 +29,9 @@ int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, t
     }
     *kept = *o;
     kept->targets = targets;
+    kept->init = tn_lora_init_find(o->init);
+    kept->last_blocks = o->last_blocks < m->layers ? o->last_blocks : 0;
+    kept->rank_pattern = kept->alpha_pattern = NULL;
     m->adapters = room;
     m->lora = kept;
     return tn_params_count(m->params);
@@ -223,16 +95,6 @@ static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, do
     return 0;
 }
 
-/* A ~ U(-1/sqrt(in), 1/sqrt(in)). Its name is the stream of random numbers. */
-static void start_factor(const tn_params *p, const tn_target *t, const tn_adapter *a)
-{
-    char full[256];
-    snprintf(full, sizeof full, "%s.lora_A.weight", t->name);
-    if (a->a->x)
-        tn_fill_uniform(a->a->x, tn_tensor_count(a->a), 1 / sqrt((double)t->in),
-                        tn_context_seed(tn_params_context(p)), tn_stream(full));
-}
-
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
                         tn_error *e)
 {
@@ -242,15 +104,59 @@ tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s,
     return put(m->params, a, t, rank, s, dropout, e) ? NULL : a;
 }
 
+/* ---- new adapters ---- */
+
+static bool is_rank(double rank)
+{
+    return rank >= 1 && rank <= 1 << 16 && rank == floor(rank);
+}
+
+static bool is_alpha(double alpha)
+{
+    return alpha > 0 && isfinite(alpha);
+}
+
+static void check_patterns(const tn_lora_pattern *list, bool (*fits)(double), const char *what,
+                           tn_error *e)
+{
+    for (; list && list->layers && !e->code; list++)
+        if (!tn_pattern_check(list->layers, what, TN_EARG, e) && !fits(list->value))
+            tn_fail(e, TN_EARG, "LoRA %s of %s: %g; expected %s", what, list->layers, list->value,
+                    fits == is_rank ? "a whole number from 1 to 65536" : "a number above 0");
+}
+
 static int check_options(const tn_lora_options *o, tn_error *e)
 {
-    if (o->rank < 1 || o->rank > 1 << 16)
+    if (!is_rank((double)o->rank))
         return tn_fail(e, TN_EARG, "LoRA rank %lld; expected 1 to 65536", (long long)o->rank);
-    if (!(o->alpha > 0) || !isfinite(o->alpha))
+    if (!is_alpha(o->alpha))
         return tn_fail(e, TN_EARG, "LoRA alpha %g; expected a number above 0", o->alpha);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return tn_fail(e, TN_EARG, "LoRA dropout %g; expected at least 0 and below 1", o->dropout);
+    if (o->init && !tn_lora_init_find(o->init))
+        return tn_fail(e, TN_EARG, "LoRA init \"%s\"; expected gaussian, orthogonal or none",
+                       o->init);
+    if (o->last_blocks < 0)
+        return tn_fail(e, TN_EARG, "LoRA on the last %lld blocks; expected at least 0",
+                       (long long)o->last_blocks);
+    check_patterns(o->rank_pattern, is_rank, "rank", e);
+    check_patterns(o->alpha_pattern, is_alpha, "alpha", e);
     return e->code;
+}
+
+double tn_lora_pattern_value(const tn_lora_pattern *list, const char *layer, double otherwise)
+{
+    for (; list && list->layers; list++)
+        if (tn_pattern_matches(list->layers, layer, true))
+            return list->value;
+    return otherwise;
+}
+
+tn_lora_size tn_lora_size_of(const tn_lora_options *o, const char *layer)
+{
+    const double rank = tn_lora_pattern_value(o->rank_pattern, layer, (double)o->rank);
+    const double alpha = tn_lora_pattern_value(o->alpha_pattern, layer, o->alpha);
+    return (tn_lora_size){ (int64_t)rank, alpha / (o->rslora ? sqrt(rank) : rank) };
 }
 
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
@@ -261,18 +167,18 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
     tn_lora_options kept = *o;
     if (!kept.targets)
         kept.targets = m->family->lora_targets;
-    const char *names = kept.targets;
-    int64_t count = check_options(o, e) ? 0 : count_targets(m, names, e);
+    int64_t count = check_options(o, e) ? 0 : tn_lora_count(m, &kept, e);
     int64_t before = e->code ? e->code : tn_lora_begin(m, count, &kept, e);
     if (before < 0)
         return e->code;
     tn_target t;
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
-        if (!tn_target_is_wanted(&t, names))
+        if (!tn_lora_wants(m, &kept, &t))
             continue;
-        tn_adapter *a = tn_lora_put(m, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e);
+        const tn_lora_size z = tn_lora_size_of(o, t.name);
+        tn_adapter *a = tn_lora_put(m, &t, z.rank, z.s, o->dropout, e);
         if (a)
-            start_factor(m->params, &t, a);
+            tn_lora_start(m->params, t.name, a, o->init, e);
     }
     return tn_lora_end(m, before, e);
 }
@@ -293,16 +199,19 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
     tn_adapter *a = check_options(o, e) ? NULL : tn_params_add_adapter(p);
     if (!a)
         return tn_fail(e, TN_ENOMEM, "out of memory for the adapter of %s", t.name);
-    if (put(p, a, &t, o->rank, o->alpha / (double)o->rank, o->dropout, e)) {
+    const tn_lora_size z = tn_lora_size_of(o, t.name);
+    if (put(p, a, &t, z.rank, z.s, o->dropout, e) || tn_lora_start(p, t.name, a, o->init, e)) {
+        l->lora = NULL;
         tn_params_cut(p, before);
         return e->code;
     }
-    start_factor(p, &t, a);
     tn_tensor_freeze(l->w);
     if (l->b)
         tn_tensor_freeze(l->b);
     return 0;
 }
+
+/* ---- merging ---- */
 
 /* W += s B A. W is stored as (out,in) or (in,out). */
 static void merge(const tn_linear_layer *l, const tn_adapter *a)

@@ -55,10 +55,27 @@ tn_adapter *tn_params_add_adapter(tn_params *p);
 void tn_params_cut(tn_params *p, int64_t count);
 /* Puts the factors in a checkpoint-N folder of a LoRA run on the model. */
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e);
-/* Writes to m->note which layers adapter_config.json names although they have no adapter. */
-int tn_adapter_note_missing(tn_model *m, const tn_json *config, const char *path, tn_error *e);
-/* Is a layer among the targets of a comma-separated list, "all-linear" included? */
+/* Is a layer among the targets of a comma-separated list, "all-linear" included, or of a pattern? */
 bool tn_target_is_wanted(const tn_target *t, const char *names);
+/* The last number of a path: 7 for "transformer.h.7.attn". -1: there is no number. */
+int64_t tn_target_block(const char *layer);
+/* Do these options, whose targets are given, put an adapter on this target? */
+bool tn_lora_wants(const tn_model *m, const tn_lora_options *o, const tn_target *t);
+/* The number of targets that they put adapters on. Refuses names and patterns that match nothing. */
+int64_t tn_lora_count(const tn_model *m, const tn_lora_options *o, tn_error *e);
+/* clang-format off */
+typedef struct tn_lora_size { int64_t rank; double s; } tn_lora_size;
+/* clang-format on */
+/* Rank and scale of a layer, from options that may have patterns. */
+tn_lora_size tn_lora_size_of(const tn_lora_options *o, const char *layer);
+/* The value of the first pattern that matches the layer's path or its end behind a "."; otherwise
+   `otherwise`. A list ends with NULL; it may be NULL. */
+double tn_lora_pattern_value(const tn_lora_pattern *list, const char *layer, double otherwise);
+/* The name itself if tn_lora_options knows it as `init`, as a constant; else NULL. */
+const char *tn_lora_init_find(const char *name);
+/* Writes the numbers that the factors of a new adapter start with. B holds zeros. */
+int tn_lora_start(const tn_params *p, const char *layer, const tn_adapter *a, const char *init,
+                  tn_error *e);
 /* As in PEFT: the path equals the name or ends with "." and the name. */
 bool tn_target_matches(const char *path, const char *name, size_t length);
 

@@ -253,6 +253,14 @@ tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B
 
 /* ---- LoRA ---- */
 
+/* A rank or alpha for some layers, as in PEFT's rank_pattern and alpha_pattern: for those whose path
+   matches the pattern, or ends with "." and a match. A pattern may have literals, ".", "\.", "[...]",
+   "\d", "*", "+" and "(a|b)", with the meaning that they have in Python. */
+typedef struct tn_lora_pattern {
+    const char *layers; /* NULL ends a list */
+    double value;
+} tn_lora_pattern;
+
 typedef struct tn_lora_options {
     int64_t rank;   /* R, from 1 */
     double alpha;   /* above 0: s = alpha / R */
@@ -260,12 +268,22 @@ typedef struct tn_lora_options {
     /* Names, separated by commas. A name matches a layer whose path is the name or ends with
        ".NAME", as in PEFT. "all-linear" means every linear layer but the head. NULL means the
        default of the family. Of GPT-2's fused attention the columns c_attn.q, c_attn.k, c_attn.v
-       can be named, too. */
+       can be named, too. A text with one of \ [ ] ( ) { } * + ? | ^ $ is a pattern that must match
+       whole paths. */
     const char *targets;
+    int64_t last_blocks; /* only layers in so many blocks at the end; 0: in all */
+    bool rslora;         /* s = alpha / sqrt(R) */
+    /* What A and B start with, as PEFT's init_lora_weights. NULL: A ~ U(-1/sqrt(in), 1/sqrt(in)).
+       "gaussian": A ~ N(0, 1/R^2). In both B = 0. "orthogonal": neither is 0, but B A is; R must be
+       even. */
+    const char *init;
+    /* Of several patterns that match a layer the first counts. NULL: rank and alpha are the same
+       for all. In m->lora they are NULL. */
+    const tn_lora_pattern *rank_pattern, *alpha_pattern;
 } tn_lora_options;
 
-/* Puts adapters on the targets, A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0, and freezes all other
-   weights. Refuses a name that matches nothing, and a model that has adapters. */
+/* Puts adapters on the targets and freezes all other weights. Refuses a name that matches nothing,
+   and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
 /* LoRA on one layer of a model of your own, without a family: adds the factors
    "NAME.lora_A.weight" (R,in), uniform as above, and "NAME.lora_B.weight" (out,R), zeros, to the

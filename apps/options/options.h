@@ -85,7 +85,7 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
 /* Refuses options that lack one that the command needs (commands.def). */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
-/* Writes a command's help, at most 60 lines, and for `train` the settings of the optimizers. */
+/* Writes a command's help, at most 72 lines, and for `train` the settings of the optimizers. */
 void options_help(const command *c, tn_text *out);
 /* The value of row i as text; empty if it is not set. */
 void options_value(const options *o, int i, tn_text *out);

@@ -33,6 +33,12 @@ static void trained_line(const setup *s, const options *o)
     else
         show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)", (long long)lora->rank,
              lora->alpha, lora->targets, count, share);
+    if (lora && lora->last_blocks)
+        show(", last %lld blocks", (long long)lora->last_blocks);
+    if (lora && lora->rslora)
+        show(", rsLoRA");
+    if (lora && lora->init)
+        show(", %s start", lora->init);
     if (o->adapter_path)
         show(", continues %s", o->adapter_path);
     if (lora && lora->dropout > 0)

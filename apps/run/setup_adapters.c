@@ -3,12 +3,15 @@
 #include "nn/model.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool option_of_lora(int i)
 {
     return i == OPT_lora_rank || i == OPT_lora_alpha || i == OPT_lora_dropout ||
-           i == OPT_target_modules || i == OPT_base_dtype || i == OPT_adapter_path;
+           i == OPT_target_modules || i == OPT_base_dtype || i == OPT_adapter_path ||
+           i == OPT_num_layers || i == OPT_use_rslora || i == OPT_init_lora_weights ||
+           i == OPT_rank_pattern || i == OPT_alpha_pattern;
 }
 
 bool option_of_new_adapters(int i)
@@ -17,21 +20,79 @@ bool option_of_new_adapters(int i)
            i != OPT_adapter_path;
 }
 
-/* Does the list name the layers that have adapters, and no others? */
+/* ---- patterns ---- */
+
+typedef struct patterns { /* of --rank-pattern or --alpha-pattern */
+    tn_lora_pattern all[MAX_LIST + 1];
+} patterns;
+
+/* Reads the texts "KEY=NUMBER". */
+static void read_patterns(const char *const *list, const char *flag, patterns *p, tn_error *e)
+{
+    for (int i = 0; list[i] && !e->code; i++) {
+        const char *equals = strrchr(list[i], '=');
+        if (!equals || equals == list[i] || !read_real(equals + 1, &p->all[i].value))
+            tn_fail(e, APP_USAGE, "--%s: \"%.80s\"; expected KEY=NUMBER", flag, list[i]);
+        else if (!(p->all[i].layers = strndup(list[i], (size_t)(equals - list[i]))))
+            tn_fail(e, TN_ENOMEM, "--%s: out of memory", flag);
+    }
+}
+
+static void free_patterns(patterns *p)
+{
+    for (int i = 0; p->all[i].layers; i++)
+        free((char *)(uintptr_t)p->all[i].layers);
+}
+
+/* ---- an adapter that is trained on ---- */
+
+/* Do the names mean the layers that have adapters, and no others? */
 static bool names_adapted(const tn_model *m, const char *names)
 {
+    const tn_lora_options o = { .targets = names, .last_blocks = m->lora->last_blocks };
     tn_target t;
     bool same = true;
     for (int64_t i = 0; same && m->family->target(m, i, &t); i++)
-        same = tn_target_is_wanted(&t, names) == (!t.columns && t.layer->lora);
+        same = tn_lora_wants(m, &o, &t) == (!t.columns && t.layer->lora);
     return same;
 }
 
-/* Rank, alpha and layers are those of the adapter. An option that says otherwise is refused. */
-static int check_given(const setup *s, const options *o, tn_error *e)
+/* The first adapted layer whose rank or scale is not what these options make it; NULL: none. */
+static const char *other_size(const tn_model *m, const tn_lora_options *o, tn_target *t)
+{
+    for (int64_t i = 0; m->family->target(m, i, t); i++) {
+        const tn_adapter *a = t->columns ? NULL : t->layer->lora;
+        const tn_lora_size z = tn_lora_size_of(o, t->name);
+        if (a && (a->a->dim[0] != z.rank || fabs(a->s - z.s) > 1e-9 * a->s))
+            return t->name;
+    }
+    return NULL;
+}
+
+/* How the adapter was made stays. An option that says otherwise is refused. */
+static int check_start(const setup *s, const options *o, tn_error *e)
+{
+    const tn_lora_options *has = s->model->lora;
+    const char *from = o->adapter_path, *init = has->init ? has->init : "no other start";
+    const int64_t last = o->num_layers > 0 && o->num_layers < s->model->layers ? o->num_layers : 0;
+    if (o->given[OPT_use_rslora] && o->use_rslora != has->rslora)
+        return tn_fail(e, APP_USAGE, "--use-rslora: %s was made with%s it; expected the same", from,
+                       has->rslora ? "" : "out");
+    if (o->init_lora_weights && strcmp(o->init_lora_weights, init))
+        return tn_fail(e, APP_USAGE, "--init-lora-weights %s: %s has %s; expected this or none",
+                       o->init_lora_weights, from, init);
+    if (o->given[OPT_num_layers] && last != has->last_blocks)
+        return tn_fail(e, APP_USAGE, "--num-layers %lld: %s adapts %s; expected these or none",
+                       (long long)o->num_layers, from, has->targets);
+    return e->code;
+}
+
+/* Rank, alpha and layers are those of the adapter. */
+static int check_sizes(const setup *s, const options *o, tn_lora_options how, tn_error *e)
 {
     const tn_lora_options *has = s->model->lora;
     const char *from = o->adapter_path;
+    tn_target t;
     if (o->given[OPT_lora_rank] && o->lora_rank != has->rank)
         return tn_fail(e, APP_USAGE, "--lora-rank %lld: %s has rank %lld; expected this or none",
                        (long long)o->lora_rank, from, (long long)has->rank);
@@ -41,6 +102,14 @@ static int check_given(const setup *s, const options *o, tn_error *e)
     if (o->target_modules && !names_adapted(s->model, o->target_modules))
         return tn_fail(e, APP_USAGE, "--target-modules %s: %s adapts %s; expected these or none",
                        o->target_modules, from, has->targets);
+    how.rank = has->rank;
+    how.alpha = has->alpha;
+    how.rslora = has->rslora;
+    if ((o->rank_pattern[0] || o->alpha_pattern[0]) && other_size(s->model, &how, &t))
+        return tn_fail(e, APP_USAGE,
+                       "--rank-pattern, --alpha-pattern: %s has rank %lld and scale %g in %s; "
+                       "expected these or none",
+                       t.name, (long long)t.layer->lora->a->dim[0], t.layer->lora->s, from);
     return e->code;
 }
 
@@ -54,9 +123,10 @@ static void set_dropout(tn_model *m, double p)
     m->lora->dropout = p;
 }
 
-static int continue_adapters(const setup *s, const options *o, tn_error *e)
+static int continue_adapters(const setup *s, const options *o, const tn_lora_options *how,
+                             tn_error *e)
 {
-    if (check_given(s, o, e))
+    if (check_start(s, o, e) || check_sizes(s, o, *how, e))
         return e->code;
     if (o->given[OPT_lora_dropout])
         set_dropout(s->model, o->lora_dropout);
@@ -65,12 +135,23 @@ static int continue_adapters(const setup *s, const options *o, tn_error *e)
 
 int setup_adapters(const setup *s, const options *o, tn_error *e)
 {
-    if (o->adapter_path)
-        return continue_adapters(s, o, e);
-    return tn_lora_add(s->model,
-                       &(tn_lora_options){ .rank = o->lora_rank,
-                                           .alpha = o->lora_alpha,
-                                           .dropout = o->lora_dropout,
-                                           .targets = o->target_modules },
-                       e);
+    patterns ranks = { 0 }, alphas = { 0 };
+    read_patterns(o->rank_pattern, "rank-pattern", &ranks, e);
+    read_patterns(o->alpha_pattern, "alpha-pattern", &alphas, e);
+    const tn_lora_options how = { .rank = o->lora_rank,
+                                  .alpha = o->lora_alpha,
+                                  .dropout = o->lora_dropout,
+                                  .targets = o->target_modules,
+                                  .last_blocks = o->num_layers > 0 ? o->num_layers : 0,
+                                  .rslora = o->use_rslora,
+                                  .init = o->init_lora_weights,
+                                  .rank_pattern = ranks.all,
+                                  .alpha_pattern = alphas.all };
+    if (!e->code && o->adapter_path)
+        continue_adapters(s, o, &how, e);
+    else if (!e->code)
+        tn_lora_add(s->model, &how, e);
+    free_patterns(&ranks);
+    free_patterns(&alphas);
+    return e->code;
 }

@@ -7,6 +7,7 @@
 #include "nn/model.h"
 #include "nn/folders/weights.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,22 +106,49 @@ static void save_factors(const tn_model *m, const char *folder, tn_file_type typ
     free(path);
 }
 
-/* Adds "LAYER": VALUE for each layer whose rank (alpha: s R') differs from that of the first. */
-static void add_pattern(const tn_model *m, const char *key, bool alpha, double first, tn_text *out)
+/* alpha of a layer's joined adapter: its scale s is alpha / R', or alpha / sqrt(R') in rsLoRA. */
+static double joined_alpha(const tn_model *m, const tn_linear_layer *l)
+{
+    const double rank = (double)joined_rank(l);
+    return l->lora->s * (m->lora->rslora ? sqrt(rank) : rank);
+}
+
+/* Adds "LAYER": VALUE for each layer whose rank or alpha differs from the value for all. */
+static void add_pattern(const tn_model *m, bool alpha, double all, tn_text *out)
 {
     const char *comma = "";
     tn_target t;
-    tn_text_add(out, "  \"%s\": {", key);
+    tn_text_add(out, "  \"%s\": {", alpha ? "alpha_pattern" : "rank_pattern");
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
         if (t.columns || !t.layer->lora)
             continue;
-        double value = (double)joined_rank(t.layer) * (alpha ? t.layer->lora->s : 1);
-        if (value == first)
+        const double value = alpha ? joined_alpha(m, t.layer) : (double)joined_rank(t.layer);
+        if (fabs(value - all) <= 1e-14 * all)
             continue;
         tn_text_add(out, "%s\n    \"%s\": %.15g", comma, t.name, value);
         comma = ",";
     }
     tn_text_add(out, "%s},\n", comma[0] ? "\n  " : "");
+}
+
+/* The numbers of the blocks that have adapters: null, or a list. */
+static void add_blocks(const tn_model *m, tn_text *out)
+{
+    const int64_t last = m->lora->last_blocks;
+    tn_text_add(out, "  \"layers_pattern\": null,\n  \"layers_to_transform\": %s",
+                last ? "[" : "null");
+    for (int64_t i = m->layers - last; i < m->layers; i++)
+        tn_text_add(out, "%s%lld", i > m->layers - last ? ", " : "", (long long)i);
+    tn_text_add(out, "%s,\n", last ? "]" : "");
+}
+
+static void add_base(const tn_model *m, tn_text *out)
+{
+    tn_text_add(out, "  \"auto_mapping\": null,\n  \"base_model_name_or_path\": ");
+    if (m->source)
+        tn_text_quote(out, m->source, strlen(m->source));
+    else
+        tn_text_add(out, "null");
 }
 
 /* Writes all keys that PEFT needs, in order. */
@@ -130,31 +158,31 @@ static void write_config(const tn_model *m, tn_text *out)
     int64_t i = 0;
     while (m->family->target(m, i, &t) && (t.columns || !t.layer->lora))
         i++;
-    double rank = (double)joined_rank(t.layer), alpha = t.layer->lora->s * rank;
-    bool in_out = t.layer->layout == TN_IN_OUT;
+    const bool several = t.layer->lora->next != NULL;
+    const double rank = several ? (double)joined_rank(t.layer) : (double)m->lora->rank;
+    const double alpha = several ? joined_alpha(m, t.layer) : m->lora->alpha;
+    const bool in_out = t.layer->layout == TN_IN_OUT;
+    const char *init = m->lora->init;
+    tn_text names = { 0 };
+    tn_lora_names(m, "\"", &names);
     tn_text_add(out, "{\n");
-    add_pattern(m, "alpha_pattern", true, alpha, out);
-    tn_text_add(out, "  \"auto_mapping\": null,\n  \"base_model_name_or_path\": ");
-    if (m->source)
-        tn_text_quote(out, m->source, strlen(m->source));
-    else
-        tn_text_add(out, "null");
+    add_pattern(m, true, alpha, out);
+    add_base(m, out);
     tn_text_add(out, ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": %s,\n",
                 in_out ? "true" : "false");
-    tn_text_add(out, "  \"inference_mode\": true,\n  \"init_lora_weights\": true,\n");
-    tn_text_add(out, "  \"layers_pattern\": null,\n  \"layers_to_transform\": null,\n");
+    tn_text_add(out, "  \"inference_mode\": true,\n  \"init_lora_weights\": %s%s%s,\n",
+                init ? "\"" : "", init ? init : "true", init ? "\"" : "");
+    add_blocks(m, out);
     tn_text_add(out, "  \"lora_alpha\": %.15g,\n  \"lora_dropout\": %.15g,\n", alpha,
                 m->lora->dropout);
     tn_text_add(out, "  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %.0f,\n",
                 rank);
-    add_pattern(m, "rank_pattern", false, rank, out);
-    tn_text names = { 0 };
-    tn_lora_names(m, "\"", &names);
+    add_pattern(m, false, rank, out);
     tn_text_add(out, "  \"revision\": null,\n  \"target_modules\": [%s],\n",
                 names.n ? names.s : "");
     tn_text_add(
-        out,
-        "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": false\n}\n");
+        out, "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": %s\n}\n",
+        m->lora->rslora ? "true" : "false");
     out->failed = out->failed || names.failed;
     tn_text_free(&names);
 }

@@ -36,7 +36,7 @@ START_TEST(help_lists_every_option)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "%s --help", commands[_i].name), 0);
-    ck_assert_int_eq(shell(&p, "test $(sed '/^settings of the optimizers/q' out | wc -l) -le 60 && "
+    ck_assert_int_eq(shell(&p, "test $(sed '/^settings of the optimizers/q' out | wc -l) -le 72 && "
                                "test ! -s err"),
                      0);
     ck_assert_int_ne(shell(&p, "grep -q '[{}]' out"), 0);

@@ -21,12 +21,18 @@ static place make(const char *lora)
     return p;
 }
 
+/* clang-format off */
 static const char *const loras[] = {
     "",
+    "--use-rslora --lora-rank 3 --num-layers 1 --init-lora-weights gaussian",
+    "--target-modules '.*\\.(c_attn|mlp\\.c_.*)' --rank-pattern 'h\\.1\\..*=2' --rank-pattern c_fc=4 --alpha-pattern c_attn=5",
+    "--init-lora-weights orthogonal --target-modules all-linear --lora-rank 6",
     "--lora-rank 3 --lora-alpha 1",
     "--target-modules all-linear --lora-rank 1",
     "--target-modules c_attn.q,c_attn.v",
 };
+enum { WHOLE = sizeof loras / sizeof *loras - 1 };
+/* clang-format on */
 
 START_TEST(two_halves_are_a_whole)
 {
@@ -36,13 +42,16 @@ START_TEST(two_halves_are_a_whole)
     ck_assert_int_eq(shell(&p, "cmp -s a/adapter_model.safetensors c/adapter_model.safetensors"),
                      1);
     ck_assert_int_eq(tenon(&p, RUN "--iters 4 -o w %s", loras[_i]), 0);
-    if (_i < 3) { /* adapters on columns become one, whose zeros are trained, too */
+    if (_i < WHOLE) { /* adapters on columns become one, whose zeros are trained, too */
         ck_assert_int_eq(shell(&p, "cmp c/adapter_model.safetensors w/adapter_model.safetensors"),
                          0);
         ck_assert_int_eq(shell(&p, "cmp c/adapter_config.json w/adapter_config.json"), 0);
     }
+    ck_assert_int_eq(
+        tenon(&p, "train --config w/config.used --iters 1 --adapter-path a -o options_again"),
+        _i < WHOLE ? 0 : 2);
     ck_assert_int_eq(tenon(&p, RUN "--iters 2 -o d --resume-adapter-file w/checkpoint-2"), 0);
-    if (_i < 3)
+    if (_i < WHOLE)
         ck_assert_int_eq(shell(&p, "cmp d/adapter_model.safetensors w/adapter_model.safetensors"),
                          0);
     place_end(&p);
@@ -90,6 +99,23 @@ static const struct { const char *options; int status; const char *text; } refus
     { "-o c --adapter-path a --lora-alpha 8", 2, "--lora-alpha 8: a has alpha 16; expected this or none" },
     { "-o c --adapter-path a --target-modules c_fc", 2, "--target-modules c_fc: a adapts c_attn; expected these or none" },
     { "-o c --adapter-path a --target-modules all-linear", 2, "a adapts c_attn; expected these or none" },
+    { "-o c --adapter-path a --use-rslora", 2, "--use-rslora: a was made without it; expected the same" },
+    { "-o c --adapter-path a --num-layers 1", 2, "--num-layers 1: a adapts c_attn; expected these or none" },
+    { "-o c --adapter-path a --init-lora-weights gaussian", 2, "--init-lora-weights gaussian: a has no other start; expected" },
+    { "-o c --adapter-path a --rank-pattern c_attn=4", 2, "has rank 8 and scale 2 in a; expected these or none" },
+    { "-o c --adapter-path a --alpha-pattern 'h.1..*=4'", 2, "transformer.h.1.attn.c_attn has rank 8 and scale 2 in a" },
+    { "-o c --adapter-path a --alpha-pattern 'c_fc=4' --use-rslora=no --num-layers -1", 0, NULL },
+    { "-o c --rank-pattern c_attn", 2, "--rank-pattern: \"c_attn\"; expected KEY=NUMBER" },
+    { "-o c --rank-pattern =4", 2, "--rank-pattern: \"=4\"; expected KEY=NUMBER" },
+    { "-o c --alpha-pattern c_attn=x", 2, "--alpha-pattern: \"c_attn=x\"; expected KEY=NUMBER" },
+    { "-o c --rank-pattern c_attn=1.5", 1, "LoRA rank of c_attn: 1.5; expected a whole number from 1 to 65536" },
+    { "-o c --alpha-pattern 'c_attn=0'", 1, "LoRA alpha of c_attn: 0; expected a number above 0" },
+    { "-o c --rank-pattern 'c_attn?=2'", 1, "rank: \"?\" in the pattern \"c_attn?\": not supported; expected literals" },
+    { "-o c --target-modules '.*c_fc|(?:x)'", 1, "the targets: \"(?\" in the pattern" },
+    { "-o c --target-modules '.*nothing'", 1, "the pattern \".*nothing\" matches no layer; expected whole paths such as" },
+    { "-o c --init-lora-weights orthogonal -r 3", 1, "c_attn: rank 3; expected an even one for the orthogonal start" },
+    { "-o c --init-lora-weights pissa", 2, "--init-lora-weights: \"pissa\"; expected gaussian|orthogonal" },
+    { "-o c --fine-tune-type full --use-rslora", 2, "--use-rslora: only for --fine-tune-type lora" },
     { "-o c --adapter-path a --fine-tune-type full", 2, "--adapter-path: only for --fine-tune-type lora" },
     { "-o a --adapter-path a", 2, "--output-dir a: the folder of --adapter-path; expected another" },
     { "-o a --adapter-path a/checkpoint-2", 2, "could be replaced, and --adapter-path a/checkpoint-2 reads it" },

@@ -29,8 +29,17 @@ static const struct { const char *json; int missing, named; const char *first; }
     { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":0", 1, 1, "0.mlp.c_fc" },
     { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":[]", 2, 2, "0.mlp.c_fc" },
     { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":7", 0, 0, NULL },
-    { "\"target_modules\":\".*c_fc\"", 0, 0, NULL }, /* a regular expression is not read */
-    { "\"target_modules\":[\"c_fc\"],\"exclude_modules\":\".*0.*\"", 0, 0, NULL },
+    { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":[1],\"layers_pattern\":\"h\"", 1, 1, "1.mlp.c_fc" },
+    { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":[1],\"layers_pattern\":[\"x\",\"[gh]\"]", 1, 1, "1.mlp.c_fc" },
+    { "\"target_modules\":[\"c_fc\"],\"layers_to_transform\":[1],\"layers_pattern\":\"layers\"", 0, 0, NULL },
+    { "\"target_modules\":\"all-linear\",\"layers_to_transform\":[1]", 2, 4, "1.attn.c_proj" },
+    { "\"target_modules\":\".*c_fc\"", 2, 2, "0.mlp.c_fc" },
+    { "\"target_modules\":\"c_fc\"", 0, 0, NULL }, /* a pattern is for whole paths */
+    { "\"target_modules\":\".*c_fc\",\"layers_to_transform\":[1]", 2, 2, "0.mlp.c_fc" }, /* only for lists */
+    { "\"target_modules\":\".*\\\\.1\\\\.(attn|mlp)\\\\.c_[fp].*\"", 2, 3, "1.attn.c_proj" },
+    { "\"target_modules\":[\"c_fc\"],\"exclude_modules\":\".*0.*\"", 1, 1, "1.mlp.c_fc" },
+    { "\"target_modules\":\".*?c_fc\"", 0, 0, NULL }, /* not read: unknown */
+    { "\"target_modules\":[\"c_fc\"],\"exclude_modules\":\"(?!c_fc)\"", 0, 0, NULL },
 };
 /* clang-format on */
 
