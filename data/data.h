@@ -178,7 +178,11 @@ typedef struct tn_entry {
     const void *bytes;       /* little endian, perhaps unaligned */
     size_t size;             /* bytes */
     const tn_real *real;     /* writing: if bytes is NULL, these numbers are converted to type, */
-    const tn_tensor *tensor; /* or, if real is NULL too, those of this tensor of any type */
+    const tn_tensor *tensor; /* or, if real is NULL too, those of this tensor of any type, */
+    /* or, if tensor is NULL too, those [from, from + n) that fill(arg, from, n, out) writes. In parts
+       from the first number on, of which all but the last have a multiple of 256 numbers. */
+    void (*fill)(const void *arg, int64_t from, int64_t n, tn_real *out);
+    const void *arg;
 } tn_entry;
 
 typedef struct tn_safetensors tn_safetensors;

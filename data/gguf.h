@@ -114,6 +114,11 @@ int tn_gguf_add_real(tn_gguf_list *l, const char *key, double value, tn_error *e
 int tn_gguf_add_string(tn_gguf_list *l, const char *key, const char *s, size_t n, tn_error *e);
 int tn_gguf_add_strings(tn_gguf_list *l, const char *key, const tn_span *strings, int64_t n,
                         tn_error *e); /* an array */
+/* Adds the keys of a tokenizer for a model of `size` ids. chat: the chat template; NULL: that of its
+   tokenizer_config.json, or none. Refuses a tokenizer that such a file does not stand for: other words
+   than those of GPT-2, SmolLM, Llama 3 and Qwen 2, or merges that scores do not give. */
+int tn_gguf_add_tokenizer(tn_gguf_list *l, const tn_tokenizer *k, int64_t size, const char *chat,
+                          tn_error *e);
 /* Writes version 3 as tn_file_write does, the tensors in this order. An entry has bytes of any type
    of GGUF, or numbers that are converted to F64, F32, F16, BF16, Q8_0 or Q4_0. A shape that does not
    fit its data, or a name of more than 63 bytes: TN_EARG. A key or name twice: TN_EFORMAT. Numbers

@@ -241,6 +241,14 @@ void tn_model_free(tn_model *m);
 /* Writes config.json and model.safetensors, as F32, F16 or BF16, into the folder, which is made.
    Adapters must be merged before (TN_ESTATE). Numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
+/* Writes a GGUF file, which llama.cpp runs: matrices as F32, F16, BF16, Q8_0 or Q4_0 (embedding and
+   head then as Q8_0), vectors as F32. k: the tokenizer that is put into it, with its chat template or
+   the chat_template.jinja of the folder that the model was read from; NULL: that of the GGUF file that
+   the model was read from, or none. Refuses a model that no such file
+   stands for, such as one with another activation than its architecture has (TN_EFORMAT). Mistral's
+   window becomes the number of positions. */
+int tn_model_save_gguf(const tn_model *m, const tn_tokenizer *k, const char *path,
+                       tn_file_type type, tn_error *e);
 /* The loss, of shape (1): the mean over the labels of the batch that count. If tokens > 0, the sum
    is divided by this number instead, for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);

@@ -34,18 +34,31 @@ static int copy(const char *from, const char *to, const char *name, tn_error *e)
     return e->code;
 }
 
+/* The folder that has the tokenizer. NULL: none, or see e. */
+static const char *folder_of(const char *model, const char *adapter, tn_error *e)
+{
+    if (tn_path_is(model, NULL, e) == TN_FOLDER && tn_tokenizer_file(model, e))
+        return model;
+    if (adapter && !e->code && tn_path_is(adapter, NULL, e) == TN_FOLDER &&
+        tn_tokenizer_file(adapter, e))
+        return adapter;
+    return NULL;
+}
+
 int carry_files(const char *model, const char *adapter, const char *to, tn_error *e)
 {
-    const bool folder = tn_path_is(model, NULL, e) == TN_FOLDER;
-    const char *from = folder && tn_tokenizer_file(model, e) ? model : NULL;
-    if (!from && adapter && !e->code && tn_path_is(adapter, NULL, e) == TN_FOLDER &&
-        tn_tokenizer_file(adapter, e))
-        from = adapter;
+    const char *from = folder_of(model, adapter, e);
     for (int i = 0; from && carry_names[i] && !e->code; i++)
         copy(from, to, carry_names[i], e);
-    if (folder && from != model)
+    if (from != model && tn_path_is(model, NULL, e) == TN_FOLDER)
         copy(model, to, "generation_config.json", e);
     if (!from && !e->code)
         show_note("%s has no tokenizer that is written with the model", model);
     return e->code;
+}
+
+tn_tokenizer *carry_tokenizer(const char *model, const char *adapter, tn_error *e)
+{
+    const char *from = folder_of(model, adapter, e);
+    return from && !e->code ? tn_tokenizer_open(from, e) : NULL;
 }

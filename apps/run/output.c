@@ -158,22 +158,28 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
 
 /* ---- beginning ---- */
 
-static int check_room(const output *out, double bytes, tn_error *e)
+/* `at` is open in the place that `where` names. */
+static int check_space(int at, const char *where, double bytes, const char *beside, tn_error *e)
 {
     struct statvfs fs;
     char left[SHOWN], needed[SHOWN];
     int failed;
     do
-        failed = fstatvfs(out->at, &fs);
+        failed = fstatvfs(at, &fs);
     while (failed && errno == EINTR);
     if (failed)
-        return swap_failed(out->folder, "ask for the free space", e);
+        return swap_failed(where, "ask for the free space", e);
     const double room = (double)fs.f_bavail * (double)fs.f_frsize;
     if (room < bytes)
-        tn_fail(e, TN_EIO, "%s: %s are free on this disk; expected %s, for the result%s",
-                out->folder, show_bytes(room, left), show_bytes(bytes, needed),
-                out->kind->checkpoints ? " and one checkpoint" : "");
+        tn_fail(e, TN_EIO, "%s: %s are free on this disk; expected %s, for the result%s", where,
+                show_bytes(room, left), show_bytes(bytes, needed), beside);
     return e->code;
+}
+
+static int check_room(const output *out, double bytes, tn_error *e)
+{
+    return check_space(out->at, out->folder, bytes,
+                       out->kind->checkpoints ? " and one checkpoint" : "", e);
 }
 
 /* The run's number: the hash, or the hash of that if the run that is replaced has this number. */
@@ -371,11 +377,33 @@ void output_close(output *out)
     *out = (output){ .at = -1, .work_at = -1 };
 }
 
+/* The folder of a file, with the slash; "." if its path has none. NULL when memory is out. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+}
+
+int output_file_room(const char *path, double bytes, tn_error *e)
+{
+    char *around = e->code ? NULL : folder_of(path);
+    const int at = around ? tn_at_open(AT_FDCWD, around, O_RDONLY | O_DIRECTORY) : -1;
+    if (!around)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    else if (at < 0)
+        swap_failed(path, "write", e);
+    else
+        check_space(at, path, bytes, "", e);
+    if (at >= 0)
+        close(at);
+    free(around);
+    return e->code;
+}
+
 int output_check_file(const char *flag, const char *path, tn_error *e)
 {
     struct stat st;
-    const char *slash = strrchr(path, '/');
-    char *around = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char *around = folder_of(path);
     if (!around)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
     else if (!tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))

@@ -71,5 +71,7 @@ int output_here(const output *out, tn_error *e);
 /* Checks the path of a single file that is written at the end (--svg). Refuses it if something
    exists there, or if its folder does not exist. */
 int output_check_file(const char *flag, const char *path, tn_error *e);
+/* Refuses (TN_EIO) if less than `bytes` are free where the file will be. */
+int output_file_room(const char *path, double bytes, tn_error *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* save_model.c - writes a model as a Hugging Face folder, and looks at what was written. */
+/* save_model.c - writes a model as a Hugging Face folder or a GGUF file, and looks at what was written. */
 #include "apps/run/save_model.h"
 #include "apps/run/carry.h"
 #include "apps/run/need.h"
@@ -8,11 +8,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct job {
     const options *o;
     setup s;
     output out;
+    bool gguf;
     probe before; /* of the model with its adapter */
     tn_file_type type;
     const char *base; /* the type of the base's matrices */
@@ -34,20 +36,49 @@ static const char *base_type(const tn_params *p)
     return first == TN_REAL ? "f32" : tn_dtype_name(first);
 }
 
+static const struct {
+    const char *name;
+    tn_file_type type;
+    bool blocks; /* only in GGUF files */
+} types[] = { { "f32", TN_FILE_F32, false },
+              { "bf16", TN_FILE_BF16, false },
+              { "f16", TN_FILE_F16, false },
+              { "q8_0", TN_FILE_Q8_0, true },
+              { "q4_0", TN_FILE_Q4_0, true } };
+
 /* The type that is asked for; otherwise that of the base, if it is written; otherwise F32. */
-static void choose_type(job *j)
+static int choose_type(job *j)
 {
-    static const struct {
-        const char *name;
-        tn_file_type type;
-    } types[] = { { "f32", TN_FILE_F32 }, { "bf16", TN_FILE_BF16 }, { "f16", TN_FILE_F16 } };
     const char *base = base_type(j->s.model->params);
     const char *wanted = j->o->dtype ? j->o->dtype : base ? base : "f32";
     j->base = base ? base : "several types";
     j->type = TN_FILE_F32;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(wanted, types[i].name))
+        if (!strcmp(wanted, types[i].name) && (j->gguf || !types[i].blocks))
             j->type = types[i].type;
+    return j->e->code;
+}
+
+static int check_options(const job *j)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (j->o->dtype && !strcmp(j->o->dtype, types[i].name) && types[i].blocks && !j->gguf)
+            return tn_fail(j->e, APP_USAGE, "--dtype %s: only in a GGUF file", j->o->dtype);
+    return j->gguf ? save_check_gguf(j->o, j->e) : j->e->code;
+}
+
+bool save_is_gguf(const char *path)
+{
+    const size_t n = strlen(path);
+    return n > 5 && !strcmp(path + n - 5, ".gguf");
+}
+
+int save_check_gguf(const options *o, tn_error *e)
+{
+    if (!save_is_gguf(o->save_path))
+        return tn_fail(e, APP_USAGE, "--save-path %s: expected a name that ends in .gguf",
+                       o->save_path);
+    return output_check_file("--save-path", o->save_path, e);
 }
 
 /* Opens what is read, and remembers what it computes. */
@@ -84,7 +115,10 @@ static int check(job *j, const char *path)
 static double disk_bytes(const job *j)
 {
     enum { SMALL = 1 << 16 };
-    const double each = j->type == TN_FILE_F32 ? 4 : 2;
+    const double each = j->type == TN_FILE_F32    ? 4
+                        : j->type == TN_FILE_Q8_0 ? 34.0 / 32
+                        : j->type == TN_FILE_Q4_0 ? 18.0 / 32
+                                                  : 2;
     return each * (double)tn_params_size(j->s.model->params) + SMALL;
 }
 
@@ -131,14 +165,29 @@ static int write_folder(job *j)
     return output_place(&j->out, e);
 }
 
-int save_model(const options *o, const output_kind *kind, tn_error *e)
+static int write_file(job *j)
 {
-    job j = { .o = o, .out = { .at = -1, .work_at = -1 }, .e = e };
-    char bytes[SHOWN];
-    output_open(&j.out, kind, o->save_path, o, false, e);
-    if (!read_model(&j) && (!o->adapter_path || !tn_lora_merge(j.s.model, e)) && !write_folder(&j))
-        show("saved      %s: %s, %s\n", o->save_path, tn_file_type_name(j.type),
-             show_bytes(disk_bytes(&j), bytes));
+    tn_error *e = j->e;
+    const char *path = j->o->save_path;
+    if (output_file_room(path, disk_bytes(j), e))
+        return e->code;
+    tn_tokenizer *k = carry_tokenizer(j->o->model, j->o->adapter_path, e);
+    const bool written = !e->code && !tn_model_save_gguf(j->s.model, k, path, j->type, e);
+    tn_tokenizer_free(k);
+    if (written && check(j, path))
+        unlink(path);
+    return e->code;
+}
+
+int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e)
+{
+    job j = { .o = o, .out = { .at = -1, .work_at = -1 }, .gguf = gguf, .e = e };
+    if (!check_options(&j) && !gguf)
+        output_open(&j.out, kind, o->save_path, o, false, e);
+    if (!read_model(&j) && o->adapter_path)
+        tn_lora_merge(j.s.model, e);
+    if (!e->code && !(gguf ? write_file(&j) : write_folder(&j)))
+        show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
     probe_end(&j.before);
     setup_close(&j.s);
     output_close(&j.out);

@@ -15,7 +15,7 @@ size_t tn_file_type_bytes(tn_file_type type, int64_t n)
 /* Are there numbers to convert? */
 static bool has_numbers(const tn_entry *t)
 {
-    return !t->bytes && (t->real || (t->tensor && t->tensor->data));
+    return !t->bytes && (t->real || (t->tensor && t->tensor->data) || t->fill);
 }
 
 bool tn_entry_is_written(const tn_entry *t)
@@ -46,7 +46,7 @@ bool tn_entry_size(const tn_entry *t, size_t *size)
     if (n > SIZE_MAX / 16) /* no number has more than 8 bytes */
         return false;
     *size = tn_file_type_bytes(t->type, (int64_t)n);
-    if (has_numbers(t) && !t->real && tn_tensor_count(t->tensor) != (int64_t)n)
+    if (has_numbers(t) && !t->real && t->tensor && tn_tensor_count(t->tensor) != (int64_t)n)
         return false;
     return t->bytes ? t->size == *size : has_numbers(t) || !*size;
 }
@@ -55,7 +55,9 @@ const tn_real *tn_entry_part(const tn_entry *t, int64_t from, int64_t *n, tn_rea
 {
     const int64_t left = (has_numbers(t) ? tn_entry_count(t) : 0) - from;
     *n = left < TN_ENTRY_PART ? left : TN_ENTRY_PART;
-    if (!t->real && *n > 0)
+    if (!t->real && !t->tensor && *n > 0)
+        t->fill(t->arg, from, *n, room);
+    else if (!t->real && *n > 0)
         tn_widen(t->tensor->dtype, t->tensor->data, from, *n, room);
     return t->real ? t->real + from : room;
 }

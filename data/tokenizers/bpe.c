@@ -164,6 +164,28 @@ int tn_bpe_of_scores(tn_bpe *b, const tn_vocab *v, const float *score, const cha
     return e->code;
 }
 
+static int by_rank(const void *a, const void *b)
+{
+    const tn_pair *x = a, *y = b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    if (x->left != y->left)
+        return x->left < y->left ? -1 : 1;
+    return (x->right > y->right) - (x->right < y->right);
+}
+
+tn_pair *tn_bpe_sorted(const tn_bpe *b, int64_t *n)
+{
+    tn_pair *order = malloc(((size_t)b->pairs + 1) * sizeof *order);
+    *n = 0;
+    for (uint64_t i = 0; order != NULL && b->pairs > 0 && i <= b->mask; i++)
+        if (b->pair[i].id >= 0)
+            order[(*n)++] = b->pair[i];
+    if (order != NULL)
+        qsort(order, (size_t)*n, sizeof *order, by_rank);
+    return order;
+}
+
 void tn_bpe_end(tn_bpe *b)
 {
     free(b->pair);

@@ -50,6 +50,8 @@ int tn_bpe_new(tn_bpe *b, const tn_vocab *v, const tn_merge *merges, int64_t n, 
    score[id] is not a number: not made by merging. */
 int tn_bpe_of_scores(tn_bpe *b, const tn_vocab *v, const float *score, const char *path,
                      tn_error *e);
+/* The merges in order of rank, in new memory. NULL when memory is out. */
+tn_pair *tn_bpe_sorted(const tn_bpe *b, int64_t *n);
 void tn_bpe_end(tn_bpe *b);
 const tn_pair *tn_bpe_find(const tn_bpe *b, uint32_t left, uint32_t right); /* NULL: none */
 

@@ -15,10 +15,7 @@ static void write_token(const tn_tokenizer *k, int32_t id, tn_text *t)
         tn_text_quote(t, name.s, name.n);
         return;
     }
-    for (size_t i = 0; i < name.n; i++) {
-        char s[4];
-        tn_text_bytes(&letters, s, tn_utf8_write(tn_byte_letter((unsigned char)name.s[i]), s));
-    }
+    tn_byte_letters(name, &letters);
     t->failed |= letters.failed;
     tn_text_quote(t, letters.s ? letters.s : "", letters.n);
     tn_text_free(&letters);
@@ -147,27 +144,12 @@ static void write_template(const tn_tokenizer *k, tn_text *t)
 
 /* ---- the model ---- */
 
-static int by_rank(const void *a, const void *b)
-{
-    const tn_pair *x = a, *y = b;
-    if (x->rank != y->rank)
-        return x->rank < y->rank ? -1 : 1;
-    if (x->left != y->left)
-        return x->left < y->left ? -1 : 1;
-    return (x->right > y->right) - (x->right < y->right);
-}
-
 /* Merges of equal rank, which a tokenizer.model may have, are written one after the other. */
 static void write_merges(const tn_tokenizer *k, tn_text *t)
 {
-    tn_pair *order = malloc(((size_t)k->bpe.pairs + 1) * sizeof *order);
     int64_t n = 0;
+    tn_pair *order = tn_bpe_sorted(&k->bpe, &n);
     t->failed |= order == NULL;
-    for (uint64_t i = 0; order != NULL && i <= k->bpe.mask; i++)
-        if (k->bpe.pair[i].id >= 0)
-            order[n++] = k->bpe.pair[i];
-    if (order != NULL)
-        qsort(order, (size_t)n, sizeof *order, by_rank);
     for (int64_t i = 0; i < n; i++) {
         tn_text_add(t, "%s\n      [", i ? "," : "");
         write_token(k, (int32_t)order[i].left, t);

@@ -15,6 +15,14 @@ uint32_t tn_byte_letter(uint32_t b)
     return b == 173 ? 256 + 67 : b;
 }
 
+void tn_byte_letters(tn_span bytes, tn_text *out)
+{
+    for (size_t i = 0; i < bytes.n; i++) {
+        char s[4];
+        tn_text_bytes(out, s, tn_utf8_write(tn_byte_letter((unsigned char)bytes.s[i]), s));
+    }
+}
+
 uint32_t tn_byte_of_letter(uint32_t letter)
 {
     if (letter < 256)

@@ -174,6 +174,7 @@ void tn_bpe_write(const tn_tokenizer *k, tn_text *t); /* its tokenizer.json */
 
 /* GPT-2's letter for a byte. Printable bytes stay the same, the 68 others are U+0100 and up. */
 uint32_t tn_byte_letter(uint32_t b);
-uint32_t tn_byte_of_letter(uint32_t letter); /* TN_NO_CODE: it is no such letter */
+void tn_byte_letters(tn_span bytes, tn_text *out); /* of all bytes */
+uint32_t tn_byte_of_letter(uint32_t letter);       /* TN_NO_CODE: it is no such letter */
 
 #endif

@@ -10,10 +10,10 @@ typedef struct pair {
     const char *ours, *theirs;
 } pair;
 
-static const pair types[] = { { "gpt2", "gpt2" },         { "llama", "llama" },
-                              { "qwen2", "qwen2" },       { "qwen3", "qwen3" },
-                              { "gemma", "gemma" },       { "gemma2", "gemma2" },
-                              { "gemma3_text", "gemma3" } };
+static const pair types[] = { { "gpt2", "gpt2" },          { "llama", "llama" },
+                              { "qwen2", "qwen2" },        { "qwen3", "qwen3" },
+                              { "gemma", "gemma" },        { "gemma2", "gemma2" },
+                              { "gemma3_text", "gemma3" }, { "mistral", "llama" } };
 
 /* Outside the blocks, then in a block. */
 static const pair outer[] = {
@@ -59,6 +59,14 @@ const char *tn_gguf_model_type(const char *architecture)
     for (int i = 0; i < COUNT(types); i++)
         if (!strcmp(types[i].theirs, architecture))
             return types[i].ours;
+    return NULL;
+}
+
+const char *tn_gguf_architecture(const char *type)
+{
+    for (int i = 0; i < COUNT(types); i++)
+        if (!strcmp(types[i].ours, type))
+            return types[i].theirs;
     return NULL;
 }
 

@@ -22,36 +22,42 @@ typedef struct gguf_weights {
     void **rows; /* of each tensor: its bytes in our order; NULL: they were not needed */
 } gguf_weights;
 
-enum { AS_IT_IS, ROWS, TRANSPOSED, ONE_LESS };
-
 static bool ends_with(const char *s, const char *end)
 {
     const size_t n = strlen(s), m = strlen(end);
     return n >= m && !strcmp(s + n - m, end);
 }
 
-/* The heads of q or k, 0 for other tensors. */
-static int64_t heads_of(const gguf_weights *w, const char *name)
+int64_t tn_gguf_heads_of(const char *name, int64_t heads, int64_t kv_heads)
 {
     const char *part = strncmp(name, "blk.", 4) ? NULL : strchr(name + 4, '.');
     if (!part)
         return 0;
     if (!strncmp(part, ".attn_q.", 8))
-        return w->heads;
-    return !strncmp(part, ".attn_k.", 8) ? w->kv_heads : 0;
+        return heads;
+    return !strncmp(part, ".attn_k.", 8) ? kv_heads : 0;
 }
 
-static int form_of(const gguf_weights *w, const tn_entry *t)
+tn_gguf_form tn_gguf_form_of(const char *architecture, const char *name, int ndim, int64_t rows,
+                             int64_t heads)
 {
-    const int64_t heads = heads_of(w, t->name);
-    if (!strcmp(w->architecture, "llama") && heads > 0 && t->ndim >= 1 &&
-        t->dim[0] % (2 * heads) == 0)
-        return ROWS;
-    if (!strcmp(w->architecture, "gpt2") && t->ndim == 2 && !strncmp(t->name, "blk.", 4))
-        return TRANSPOSED;
-    if (!strncmp(w->architecture, "gemma", 5) && ends_with(t->name, "norm.weight"))
-        return ONE_LESS;
-    return AS_IT_IS;
+    if (!strcmp(architecture, "llama") && heads > 0 && ndim >= 1 && rows % (2 * heads) == 0)
+        return TN_GGUF_ROWS;
+    if (!strcmp(architecture, "gpt2") && ndim == 2 && !strncmp(name, "blk.", 4))
+        return TN_GGUF_TRANSPOSED;
+    if (!strncmp(architecture, "gemma", 5) && ends_with(name, "norm.weight"))
+        return TN_GGUF_ONE_LESS;
+    return TN_GGUF_AS_IT_IS;
+}
+
+static int64_t heads_of(const gguf_weights *w, const char *name)
+{
+    return tn_gguf_heads_of(name, w->heads, w->kv_heads);
+}
+
+static tn_gguf_form form_of(const gguf_weights *w, const tn_entry *t)
+{
+    return tn_gguf_form_of(w->architecture, t->name, t->ndim, t->dim[0], heads_of(w, t->name));
 }
 
 static void describe(const gguf_weights *w, int64_t index, tn_stored *out)
@@ -61,13 +67,13 @@ static void describe(const gguf_weights *w, int64_t index, tn_stored *out)
     *out = (tn_stored){ .path = tn_gguf_path(w->g),
                         .name = t->name,
                         .index = index,
-                        .type = form <= ROWS ? tn_file_dtype(t->type) : TN_DTYPES,
+                        .type = form <= TN_GGUF_ROWS ? tn_file_dtype(t->type) : TN_DTYPES,
                         .ndim = t->ndim,
-                        .bytes = form == AS_IT_IS ? t->bytes : NULL,
+                        .bytes = form == TN_GGUF_AS_IT_IS ? t->bytes : NULL,
                         .size = t->size,
                         .entry = t };
     memcpy(out->dim, t->dim, sizeof out->dim);
-    if (form == TRANSPOSED) {
+    if (form == TN_GGUF_TRANSPOSED) {
         out->dim[0] = t->dim[1];
         out->dim[1] = t->dim[0];
     }
@@ -155,11 +161,11 @@ static int read_stored(const tn_source *s, const tn_stored *stored, int64_t from
     if (t->type != TN_FILE_F32 && t->type != TN_FILE_F64 && tn_file_dtype(t->type) == TN_DTYPES)
         return tn_gguf_real(w->g, t, none, e); /* it refuses this type */
     switch (form_of(w, t)) {
-    case ROWS: read_rows(w, t, from, n, out); break;
-    case TRANSPOSED: read_transposed(t, from, n, out); break;
+    case TN_GGUF_ROWS: read_rows(w, t, from, n, out); break;
+    case TN_GGUF_TRANSPOSED: read_transposed(t, from, n, out); break;
     default: widen(t, from, n, out);
     }
-    for (int64_t i = 0; form_of(w, t) == ONE_LESS && i < n; i++)
+    for (int64_t i = 0; form_of(w, t) == TN_GGUF_ONE_LESS && i < n; i++)
         out[i] -= 1;
     return e->code;
 }

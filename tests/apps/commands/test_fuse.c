@@ -12,9 +12,13 @@ static const char *const models[] = { "gpt2",  "llama", "llama3", "qwen2",
                                       "qwen3", "gemma", "gemma2", "gemma3" };
 /* The largest difference of a logit, relative to the largest logit. */
 static const struct {
-    const char *name;
+    const char *name, *path;
     double tolerance;
-} types[] = { { "f32", 1e-5 }, { "f16", 5e-3 }, { "bf16", 4e-2 } };
+} types[] = { { "f32", "o", 1e-5 },
+              { "f16", "o", 5e-3 },
+              { "bf16", "o", 4e-2 },
+              { "f32", "o.gguf", 1e-5 },
+              { "q8_0", "o.gguf", 8e-2 } };
 enum { MODELS = sizeof models / sizeof *models, TYPES = sizeof types / sizeof *types };
 
 /* The logits of the golden model with its adapter, from the merged model. */
@@ -25,11 +29,11 @@ START_TEST(computes_what_the_adapter_does)
     golden_open(&f, models[_i / TYPES], types[_i % TYPES].tolerance);
     char *folder = realpath(f.folder, NULL);
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "fuse --model %s --adapter-path %s --save-path o --dtype %s", folder,
-                           folder, types[_i % TYPES].name),
+    ck_assert_int_eq(tenon(&p, "fuse --model %s --adapter-path %s --save-path %s --dtype %s",
+                           folder, folder, types[_i % TYPES].path, types[_i % TYPES].name),
                      0);
     golden = f.m;
-    f.m = tn_model_open(f.c, "o", &f.e);
+    f.m = tn_model_open(f.c, types[_i % TYPES].path, &f.e);
     must(&f.e);
     golden_logits(&f, "logits.lora");
     ck_assert_int_eq(f.m->tied, golden->tied);
@@ -79,7 +83,8 @@ START_TEST(refuses)
     const int status = tenon(&p, "fuse %s", refused[_i].arguments);
     place_has(&p, "err", refused[_i].says);
     ck_assert_int_eq(status, refused[_i].status);
-    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && test ! -e o"), 0);
+    ck_assert_int_eq(
+        shell(&p, "test $(wc -l <err) = 1 && test ! -e o && test ! -e x.gguf && ! ls *.tmp"), 0);
     place_end(&p);
     free(golden);
 }

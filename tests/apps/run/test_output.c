@@ -19,7 +19,7 @@
 #define COMPARE T "compare --model b --data d --optimizers sgd --lr-grid 1e-3 "
 #define STUDY COMPARE "--iters 2 --out o "
 #define ADAPTED MODEL T "train --model b --data r.jsonl -o a --iters 2 --progress none; "
-#define FUSE T "fuse --model b --adapter-path a -o o >log"
+#define FUSE T "fuse --model b --adapter-path a >log -o o"
 #define FUSED ADAPTED FUSE "; "
 
 /* `made` makes files, then the command runs. The files that `kept` names must then be unchanged,
@@ -182,6 +182,9 @@ static const row rows[] = {
     { FUSED, FUSE, 1, "o/model.safetensors: of an older result; --overwrite replaces it", "o" },
     { FUSED "echo mine >o/notes.txt", FUSE " --overwrite", 0, "", "o/notes.txt a b" },
     { FUSED, TRAIN "--overwrite", 1, "o: what tenon fuse wrote", "o" },
+    { ADAPTED "echo mine >o.gguf", FUSE ".gguf", 2, "o.gguf: something is there", "o.gguf" },
+    { ADAPTED "ln -s m o.gguf", FUSE ".gguf", 2, "o.gguf: something is there", "o.gguf m" },
+    { ADAPTED, "ulimit -f 4; " FUSE ".gguf", 1, "File too large", "a b" },
     { FUSED, "ulimit -f 4; " FUSE " --overwrite", 1, "File too large", "o a b" },
     { FUSED, T "fuse --model o --adapter-path a -o o --overwrite", 2, "o: the folder of --model", "o a" },
     { ADAPTED, T "fuse --model b --adapter-path a -o a --overwrite", 2, "a: the folder of --adapter-path", "a b" },
