@@ -3,23 +3,25 @@
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
 
-/* A model with the files that carry.c copies. */
 /* clang-format off */
+/* A file that is written once, as a part of the result. */
+#define ONCE(name, sign) { name, true, sign, NULL, NULL }
+/* A model with the files that carry.c copies. */
 #define MODEL_FILES \
-    { "model.safetensors", true, true }, { "config.json", true, false }, \
-    { "generation_config.json", true, false }, { "tokenizer.json", true, false }, \
-    { "tokenizer_config.json", true, false }, { "special_tokens_map.json", true, false }, \
-    { "added_tokens.json", true, false }, { "vocab.json", true, false }, { "merges.txt", true, false }, \
-    { "tokenizer.model", true, false }, { "chat_template.jinja", true, false }
+    ONCE("model.safetensors", true), ONCE("config.json", false), \
+    ONCE("generation_config.json", false), ONCE("tokenizer.json", false), \
+    ONCE("tokenizer_config.json", false), ONCE("special_tokens_map.json", false), \
+    ONCE("added_tokens.json", false), ONCE("vocab.json", false), ONCE("merges.txt", false), \
+    ONCE("tokenizer.model", false), ONCE("chat_template.jinja", false)
 
 const output_kind output_train = {
     .command = "train", .option = "--output-dir", .checkpoints = true,
     .old_file = "config.used", .old_text = used_head,
-    .names = { { "model.safetensors", true, true }, { "adapter_model.safetensors", true, true },
-               { "config.json", true, false }, { "adapter_config.json", true, false },
-               { "tokenizer.json", true, false }, { "tokenizer_config.json", true, false },
-               { "profile.txt", true, false },
-               { "older-log.jsonl", true, false }, { "older-config.used", true, false },
+    .names = { ONCE("model.safetensors", true), ONCE("adapter_model.safetensors", true),
+               ONCE("config.json", false), ONCE("adapter_config.json", false),
+               ONCE("tokenizer.json", false), ONCE("tokenizer_config.json", false),
+               ONCE("profile.txt", false),
+               ONCE("older-log.jsonl", false), ONCE("older-config.used", false),
                { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl" },
                { "config.used", false, false, NULL, "older-config.used" } },
 };
@@ -27,13 +29,13 @@ const output_kind output_compare = {
     .command = "compare", .option = "--out",
     .older = "of an older study; --resume goes on with one that was stopped, --overwrite replaces it",
     .old_file = "config.used", .old_text = used_head,
-    .names = { { "runs.jsonl", false, true, "{\"optimizer\":" }, { "table.csv", true, true },
-               { "curves.jsonl", false, false, "{\"optimizer\":" }, { "config.used", false, false } },
+    .names = { { "runs.jsonl", false, true, "{\"optimizer\":", NULL }, ONCE("table.csv", true),
+               { "curves.jsonl", false, false, "{\"optimizer\":", NULL }, { "config.used", false, false, NULL, NULL } },
 };
 const output_kind output_demo = {
     .command = "demo", .option = "the folder", .again = true,
     .old_file = "report.svg", .old_text = "<svg xmlns=",
-    .names = { { "report.svg", true, true } },
+    .names = { ONCE("report.svg", true) },
 };
 const output_kind output_fuse = {
     .command = "fuse", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
