@@ -243,6 +243,10 @@ void tn_tape_reset(tn_tape *t);
 typedef uint64_t tn_mark;
 tn_mark tn_tape_mark(tn_tape *t);
 void tn_tape_rewind(tn_tape *t, tn_mark m);
+/* No later call uses a. If backward does not read its values either, a later result gets their
+   memory: a model of many layers then takes less. The values of a may change from now on, and calls
+   refuse a (TN_ESTATE). A leaf, and a result that is older than a mark, stay as they are. */
+void tn_done(tn_tape *t, tn_tensor *a);
 /* The first mistake, such as "matmul: shapes do not fit: (2,3) (1,4)"; it belongs to the tape. NULL
    if there was none. A tape that is NULL is a mistake: "there is no tape: NULL", TN_EARG. */
 const char *tn_tape_error(const tn_tape *t);

@@ -4,6 +4,7 @@
 #include "core/tape.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool tn_list_grow(void **list, size_t count, size_t *room, size_t entry)
 {
@@ -88,6 +89,49 @@ void tn_made_consume(tn_tensor *by, tn_tensor *a)
     a->place = SPENT;
 }
 
+/* ---- memory of results that are done ---- */
+
+void tn_made_keep(tn_tensor *a)
+{
+    made_of(a)->kept = true;
+}
+
+void *tn_made_memory(tn_tape *t, size_t bytes)
+{
+    tn_spare *s = &t->spare;
+    for (size_t i = s->count; i-- > 0;) {
+        if (s->list[i].bytes != bytes)
+            continue;
+        void *data = s->list[i].data;
+        s->list[i] = s->list[--s->count];
+        return data;
+    }
+    return tn_keep(t, bytes);
+}
+
+void tn_done(tn_tape *t, tn_tensor *a)
+{
+    if (tn_tape_given(t, a, __func__))
+        return;
+    const char *fault = tn_made_fault(t, a);
+    if (fault)
+        tn_fail(&t->error, TN_ESTATE, "done: the tensor %s", fault);
+    if (fault || a->place == LEAF || tn_made_is_marked(t, a))
+        return;
+    a->place = DONE;
+    if (made_of(a)->kept)
+        return;
+    tn_spare *s = &t->spare;
+    void *list = s->list;
+    if (tn_list_grow(&list, s->count, &s->room, sizeof *s->list)) { /* else: not used again */
+        s->list = list;
+        s->list[s->count++] = (struct tn_piece){ a->data, tn_tensor_bytes(a) };
+    }
+#ifdef TN_DEBUG
+    memset(a->data, 0xff, tn_tensor_bytes(a)); /* NaN shows a reader that .reads denies */
+#endif
+}
+
 bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a)
 {
     return ((const tn_made *)a)->number < t->made.marked;
@@ -101,6 +145,7 @@ const char *tn_made_fault(const tn_tape *t, const tn_tensor *a)
            : a->tape != t      ? "belongs to another tape"
            : a->place == GONE  ? "was made before the tape was reset or rewound"
            : a->place == SPENT ? "was consumed by an earlier op"
+           : a->place == DONE  ? "is done: tn_done was called"
                                : NULL;
 }
 
@@ -125,6 +170,7 @@ void tn_made_rewind(tn_tape *t, tn_mark mark)
         forget(t, oldest = l->live[--l->count]);
     if (oldest)
         tn_arena_rewind(&t->results, oldest->place);
+    t->spare.count = 0;
 }
 
 void tn_made_free(tn_tape *t)
@@ -135,11 +181,12 @@ void tn_made_free(tn_tape *t)
         free(m);
     }
     free(t->made.live);
+    free(t->spare.list);
     free(t->held);
 }
 
 size_t tn_made_bytes(const tn_tape *t)
 {
     return (t->made.count + t->made.gone) * sizeof(tn_made) + t->made.room * sizeof(tn_made *) +
-           t->held_room * sizeof(tn_tensor *);
+           t->held_room * sizeof(tn_tensor *) + t->spare.room * sizeof *t->spare.list;
 }

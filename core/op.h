@@ -175,6 +175,9 @@ struct tn_op {
        gets a copy instead if operand 0 is a leaf, is older than a mark, or has another reader. */
     bool consumes;
     bool reads_result; /* backward reads out->x, so no later op may overwrite it */
+    /* Does backward of this node read the values of operand i? NULL: of all. If not, their memory
+       may be used again before backward (tn_done). */
+    bool (*reads)(const tn_node *n, int i);
 };
 
 /* Every op of ops.def, ended by NULL. */
@@ -264,7 +267,7 @@ void tn_sigmoid_array(const tn_context *c, int64_t n, const tn_real *x, tn_real 
    forward, the result with the reference, every instruction set of the CPU with scalar, 1 to 8
    threads, and rows alone with rows in batches. It checks that gradients are added, that each can
    be wanted alone, that refusals have their exact text, that every element is written, and that
-   backward reads the result only if .reads_result is set. If put is not NULL, it gets one line for
+   backward reads the result only if .reads_result is set, and the operands only if .reads says so. If put is not NULL, it gets one line for
    each finding, such as "cube: sample 2: direction 7: backward 1.25, differences 0.5". Direction 7
    is element 7 of the operands, or a random direction if they have more than 2,000 elements. A
    build of double (libtenon64.a) finds gradients that are wrong by 1e-6 of their size, a build of

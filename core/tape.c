@@ -53,7 +53,10 @@ void tn_tape_reset(tn_tape *t)
 
 tn_mark tn_tape_mark(tn_tape *t)
 {
-    return t ? t->made.marked = t->made.next : 0;
+    if (!t)
+        return 0;
+    t->spare.count = 0;
+    return t->made.marked = t->made.next;
 }
 
 void tn_tape_rewind(tn_tape *t, tn_mark m)
@@ -221,11 +224,15 @@ static int place_result(tn_tape *t, const tn_node *n)
             n->in[i]->place = READ;
     bool share = op->view || (op->consumes && a->place == RESULT && !tn_made_is_marked(t, a));
     size_t bytes = tn_tensor_bytes(out);
-    out->data = share ? a->data : tn_keep(t, bytes);
+    out->data = share ? a->data : tn_made_memory(t, bytes);
     if (out->data && op->consumes && !share)
         memcpy(out->x, a->x, bytes);
     if (op->view && a->place == LEAF)
         tn_made_hold(t, a);
+    if (op->view)
+        tn_made_keep(out);
+    if (op->view && a->tape)
+        tn_made_keep(a);
     if (op->consumes && a->place != LEAF)
         tn_made_consume(out, a);
     else if (a->place == RESULT)
@@ -244,6 +251,11 @@ static int push(tn_tape *t, const tn_node *n)
     for (int i = 0; i < n->op->inputs; i++)
         if (n->in[i] && n->in[i]->place == LEAF && !tn_made_hold(t, n->in[i]))
             return t->error.code;
+    for (int i = 0; i < n->op->inputs; i++)
+        if (n->in[i] && n->in[i]->tape && (!n->op->reads || n->op->reads(n, i)))
+            tn_made_keep(n->in[i]);
+    if (n->op->reads_result)
+        tn_made_keep(n->out);
     t->nodes[t->count++] = *n;
     return 0;
 }

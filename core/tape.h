@@ -22,6 +22,8 @@
            mark was taken since (I10).
    READ    something may read its values again: an op that consumes it copies them.
    SPENT   another result has its memory, or a copy; no call takes it (I9).
+   DONE    after tn_done, from RESULT or READ: no call takes it (I9). Its memory is spare, unless
+           backward reads it or a view has it.
    GONE    no call takes it (I9). Its struct is used for another tensor at last, but not before the
            end of the next step: until then a pointer that was kept is recognised. */
 #ifndef TN_TAPE_H
@@ -31,7 +33,7 @@
 #include "core/op.h"
 #include "core/trace.h"
 
-enum { LEAF, RESULT, READ, SPENT, GONE };
+enum { LEAF, RESULT, READ, SPENT, DONE, GONE };
 
 /* A tensor of the tape, and the place of the tape before it. */
 typedef struct tn_made {
@@ -41,6 +43,7 @@ typedef struct tn_made {
     tn_place place;       /* of its results */
     tn_tensor *consumed;  /* the tensor that its op consumed; NULL: none */
     unsigned char before; /* place of that tensor before */
+    bool kept;            /* backward reads the values, or they are not its own: a view's */
     struct tn_made *next; /* among those that are gone */
 } tn_made;
 
@@ -52,6 +55,16 @@ typedef struct tn_made_list { /* the tensors that a tape made */
     tn_mark next;          /* number of the next tensor */
     tn_mark marked;        /* the newest mark that was taken */
 } tn_made_list;
+
+/* Memory of results that are done. It is forgotten by a mark and by a rewind: what is made after a
+   mark must not lie before it (I10). */
+typedef struct tn_spare {
+    struct tn_piece {
+        void *data;
+        size_t bytes;
+    } * list;
+    size_t count, room;
+} tn_spare;
 
 typedef struct tn_tracer { /* the callback of tn_tape_trace */
     tn_trace *each;        /* NULL: none */
@@ -66,6 +79,7 @@ struct tn_tape {
     tn_arena results;     /* values of results, and what ops keep for backward */
     tn_arena temporary;   /* emptied after every forward and backward */
     tn_buffers gradients; /* of results */
+    tn_spare spare;       /* in `results` */
     tn_node *nodes;
     size_t count, room;
     tn_tensor **held; /* the caller's tensors that nodes and views refer to */
@@ -85,6 +99,9 @@ tn_tensor *tn_made_new(tn_tape *t, tn_tensor start);
    on the tape, when memory is out. */
 bool tn_made_hold(tn_tape *t, tn_tensor *a);
 void tn_made_consume(tn_tensor *by, tn_tensor *a); /* a is spent until `by` is gone */
+/* Memory for the values of a result: spare, or new. NULL, with an error, when memory is out. */
+void *tn_made_memory(tn_tape *t, size_t bytes);
+void tn_made_keep(tn_tensor *a); /* tn_done leaves the values. Only for tensors of a tape */
 /* Was a mark taken after a was made? */
 bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a);
 /* The reason why a cannot be an operand on t now ("belongs to another tape"); NULL if it can. */

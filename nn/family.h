@@ -38,8 +38,9 @@ struct tn_family {
        are random, or zero if m->stored is not 0 (files will be read). If the caller knows m->vocab,
        it is set already. Returns e->code. After an error `free` is called, too. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);
-    /* How many numbers hidden leaves on the tape per token of its input. Adapters do not count. */
-    int64_t (*activations)(const tn_model *m);
+    /* How many numbers hidden leaves on the tape per token of its input, in training or in evaluation.
+       Adapters do not count, but the inputs that backward reads for them do. */
+    int64_t (*activations)(const tn_model *m, bool training);
     /* ids (B,T) i32 -> final hidden states (B,T,C). cache NULL: whole sequences from position 0.
        NULL: the tape has the error. */
     tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);

@@ -279,7 +279,7 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
     const double numbers =
-        tokens * (double)(m->family->activations(m) + ranks) +
+        tokens * (double)(m->family->activations(m, training) + ranks) +
         (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0) +
         (training && m->logit_cap > 0 ? 2 * tokens * (double)m->vocab : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);

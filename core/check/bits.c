@@ -1,6 +1,6 @@
 /* bits.c - checks what the bits of an op must not depend on.
    These are the instruction set, the number of threads, the batch, the old content of memory, and
-   what a later op writes over the result. */
+   what a later op writes over the result, or over operands that are done. */
 #include "core/check/check.h"
 
 #include <math.h>
@@ -245,6 +245,75 @@ static void leaves_result(tn_checker *k, const tn_call *c, tn_tape *t)
     free(overwritten.x);
 }
 
+/* ---- operands whose memory is used again ---- */
+
+/* Does backward read the values of this tensor, under any number? */
+static bool is_read(const tn_node *n, const tn_tensor *a)
+{
+    bool read = false;
+    for (int i = 0; i < n->op->inputs; i++)
+        read = read || (n->in[i] == a && n->op->reads(n, i));
+    return read;
+}
+
+/* Runs backward while the operands that it does not read hold other numbers. */
+static void spoilt_backward(tn_tape *t, const tn_node *n)
+{
+    const dirty *d = (const dirty *)n->op;
+    tn_real *was[TN_MAX_INPUTS] = { 0 };
+    tn_node real = *n;
+    real.op = d->real;
+    for (int i = 0; i < n->op->inputs; i++) {
+        tn_tensor *a = n->in[i];
+        if (!a || a->dtype != TN_REAL || is_read(&real, a))
+            continue;
+        was[i] = malloc(tn_tensor_bytes(a) + 1);
+        if (!was[i])
+            continue;
+        memcpy(was[i], a->x, tn_tensor_bytes(a));
+        set_all(a, d->before);
+    }
+    d->real->backward(t, &real);
+    for (int i = n->op->inputs; i-- > 0;)
+        if (was[i]) {
+            memcpy(n->in[i]->x, was[i], tn_tensor_bytes(n->in[i]));
+            free(was[i]);
+        }
+}
+
+/* Gradients have the same bits if the operands that backward does not read (.reads) are overwritten
+   before it: when all operands want one, and when only one of them does. */
+static void leaves_operands(tn_checker *k, const tn_call *c, tn_tape *t)
+{
+    dirty d = { .op = *k->op, .real = k->op, .before = -3 };
+    if (!d.op.backward || !d.op.reads)
+        return;
+    tn_call call = *c;
+    d.op.forward = kept_forward;
+    d.op.backward = spoilt_backward;
+    call.op = &d.op;
+    bool wants[TN_MAX_INPUTS] = { 0 };
+    for (int i = 0; i < d.op.inputs; i++)
+        wants[i] = c->in[i] && c->in[i]->wants_grad;
+    for (int only = -1; only < d.op.inputs; only++) {
+        if (only >= 0 && !wants[only])
+            continue;
+        for (int i = 0; i < d.op.inputs; i++)
+            if (c->in[i])
+                c->in[i]->wants_grad = wants[i] && (only < 0 || c->in[i] == c->in[only]);
+        tn_numbers whole, spoilt = { 0 };
+        if (tn_check_numbers(k, c, t, false, &whole) &&
+            tn_check_numbers(k, &call, t, false, &spoilt))
+            tn_check_same(k, c->name, "backward reads an operand that .reads denies", &whole,
+                          &spoilt);
+        free(whole.x);
+        free(spoilt.x);
+    }
+    for (int i = 0; i < d.op.inputs; i++)
+        if (c->in[i])
+            c->in[i]->wants_grad = wants[i];
+}
+
 void tn_check_bits(tn_checker *k)
 {
     same_on_every_isa(k);
@@ -253,5 +322,6 @@ void tn_check_bits(tn_checker *k)
     tn_tape *t = tn_check_tape(NULL, 2);
     tn_check_samples(k, t, written);
     tn_check_samples(k, t, leaves_result);
+    tn_check_samples(k, t, leaves_operands);
     tn_tape_free(t);
 }

@@ -103,6 +103,7 @@ static void dropout_backward(tn_tape *t, const tn_node *n)
 /* clang-format off */
 const tn_op tn_op_dropout = { .name = "dropout", .inputs = 1,
     .shape = dropout_shape, .forward = dropout_forward, .backward = dropout_backward,
+    .reads = tn_reads_nothing,
     .samples = (const tn_sample[]){
         { .in = { { 1 } }, .attr = { .r = { 0.5 }, .u = 1 } },
         { .in = { { 3, 5 } }, .attr = { .r = { 0 }, .u = 1 } },

@@ -388,6 +388,7 @@ static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 #define PAIR(name, above_0, passes, y, da, db)                                                     \
     OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape,                          \
        .samples = pair_samples, .positive = above_0,                                               \
+       .reads = (passes) ? tn_reads_nothing : NULL,                                                \
        .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \
     tn_tensor *tn_##name(tn_tape *t, tn_tensor *a, tn_tensor *b)                                   \
     {                                                                                              \

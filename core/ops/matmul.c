@@ -132,6 +132,12 @@ static void linear_backward(tn_tape *t, const tn_node *n)
         tn_sum_columns(t, tn_rows(n->out), outputs(n), n->out->g, beta, db);
 }
 
+/* dX needs W, and dW needs X. */
+static bool linear_reads(const tn_node *n, int i)
+{
+    return i == 1 || (i == 0 && n->in[1]->wants_grad);
+}
+
 static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
     tn_tensor *x = in[0], *w = attr.i[0] == TN_OUT_IN ? tn_transpose(t, in[1], 0, 1) : in[1];
@@ -148,7 +154,8 @@ static tn_tensor *linear_reference(tn_tape *t, tn_tensor *const in[], tn_attr at
 
 /* clang-format off */
 const tn_op tn_op_linear = { .name = "linear", .inputs = 3, .optional = 4, .frozen = 2, .rows = 1,
-    .shape = linear_shape, .forward = linear_forward, .backward = linear_backward, .reference = linear_reference,
+    .shape = linear_shape, .forward = linear_forward, .backward = linear_backward, .reads = linear_reads,
+    .reference = linear_reference,
     .samples = (const tn_sample[]){
         { .in = { { 1, 1 }, { 1, 1 }, { 1 } } },
         { .in = { { 3, 5 }, { 7, 5 }, { 7 } } },

@@ -34,6 +34,9 @@ static inline void tn_accumulate(tn_real *y, tn_real beta, tn_real v)
 
 const tn_kernels *tn_kernels_on(const tn_tape *t); /* of the tape's context */
 
+/* For tn_op.reads of an op whose backward reads no operand. */
+bool tn_reads_nothing(const tn_node *n, int i);
+
 /* The matrix (N,C) with the rows of a. x is a->x or a->g. */
 tn_matrix tn_matrix_like(const tn_real *x, const tn_tensor *a);
 /* w, which may have any type, as the right operand of a product. The product widens a few of its

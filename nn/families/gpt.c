@@ -93,8 +93,9 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
 /* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F
    each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. If
    blocks are recomputed, each leaves only its last sum, and one block at a time has the rest. */
-static int64_t activations(const tn_model *m)
+static int64_t activations(const tn_model *m, bool training)
 {
+    (void)training;
     int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;
     int64_t each = (10 + 2 * dropped) * C + 2 * F;
     return (4 + dropped) * C + (m->recompute ? m->layers * C + each : m->layers * each);

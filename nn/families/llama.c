@@ -65,9 +65,16 @@ static bool make_tables(const tn_model *m, const tn_tensor *places)
 
 /* ---- the forward pass ---- */
 
+/* Returns y, which was made from x: x is done. */
+static tn_tensor *then(tn_tape *t, tn_tensor *x, tn_tensor *y)
+{
+    tn_done(t, x);
+    return y;
+}
+
 static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
 {
-    return m->dropout > 0 ? tn_dropout(t, x, m->dropout, tn_stream(name)) : x;
+    return m->dropout > 0 ? then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
 }
 
 /* Normalises each head of x (B,T,heads D). */
@@ -93,6 +100,7 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     tn_tensor *q = tn_linear_layer_run(&b->q, t, h);              // (B,T,H D)
     tn_tensor *k = tn_linear_layer_run(&b->k, t, h);              // (B,T,G D)
     tn_tensor *v = tn_linear_layer_run(&b->v, t, h);              // (B,T,G D)
+    tn_done(t, h);
     q = tn_rope(t, norm_heads(&b->q_norm, t, q, m->heads, m->head_size), r->table, start, m->heads);
     k = tn_rope(t, norm_heads(&b->k_norm, t, k, m->kv_heads, m->head_size), r->table, start,
                 m->kv_heads);
@@ -100,9 +108,12 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
                                      .scale = g->query_scalar > 0 ? 1 / sqrt(g->query_scalar) : 0,
                                      .soft_cap = g->soft_cap };
     h = tn_attend(m, t, layer, q, k, v, &form, cache); // (B,T,H D)
-    h = tn_linear_layer_run(&b->o, t, h);              // (B,T,C)
+    tn_done(t, q);
+    tn_done(t, k);
+    tn_done(t, v);
+    h = then(t, h, tn_linear_layer_run(&b->o, t, h)); // (B,T,C)
     if (b->after_attention.w)
-        h = tn_norm_layer_run(&b->after_attention, t, h);
+        h = then(t, h, tn_norm_layer_run(&b->after_attention, t, h));
     return dropout(m, t, h, b->o.name);
 }
 
@@ -113,18 +124,26 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     tn_tensor *h = tn_norm_layer_run(&b->before_mlp, t, x); // (B,T,C)
     tn_tensor *gate = tn_linear_layer_run(&b->gate, t, h);  // (B,T,F)
     tn_tensor *up = tn_linear_layer_run(&b->up, t, h);      // (B,T,F)
-    h = g->run_activation ? tn_mul(t, g->run_activation(t, gate), up) : tn_swiglu(t, gate, up);
-    h = tn_linear_layer_run(&b->down, t, h); // (B,T,C)
+    tn_done(t, h);
+    if (g->run_activation)
+        gate = then(t, gate, g->run_activation(t, gate));
+    h = g->run_activation ? tn_mul(t, gate, up) : tn_swiglu(t, gate, up);
+    tn_done(t, gate);
+    h = then(t, up, h);
+    h = then(t, h, tn_linear_layer_run(&b->down, t, h)); // (B,T,C)
     if (b->after_mlp.w)
-        h = tn_norm_layer_run(&b->after_mlp, t, h);
+        h = then(t, h, tn_norm_layer_run(&b->after_mlp, t, h));
     return dropout(m, t, h, b->down.name);
 }
 
 static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
                             tn_cache *cache)
 {
-    x = tn_add(t, x, attention(m, t, layer, x, cache));
-    return tn_add(t, x, mlp(m, t, layer, x));
+    tn_tensor *h = attention(m, t, layer, x, cache);
+    x = then(t, h, tn_add(t, x, h));
+    h = mlp(m, t, layer, x);
+    tn_tensor *sum = then(t, h, tn_add(t, x, h));
+    return then(t, x, sum);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
@@ -143,17 +162,51 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     return tn_norm_layer_run(&g->norm, t, x);
 }
 
-/* A block leaves two norms, q, k, v, attention, o, a sum, gate, up, their product, down and a sum,
-   and what its family adds. Around the blocks are the embedding and the last norm. */
-static int64_t activations(const tn_model *m)
+/* ---- what a batch leaves on the tape ---- */
+
+/* Does backward read the input of the layer? */
+static bool is_trained(const tn_linear_layer *l)
+{
+    return l->lora || l->w->wants_grad;
+}
+
+/* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a sum;
+   inputs of norms, of activations and of layers that are trained. */
+static int64_t kept_by(const tn_model *m, const tn_llama_block *b)
 {
     const tn_llama *g = m->impl;
-    const int64_t C = m->width, F = g->inner, dropped = m->dropout > 0, gemma = g->kind->gemma;
-    const int64_t q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
-    const int64_t norms = 2 + 2 * g->kind->four_norms;
-    const int64_t each = (norms + 4 + 2 * dropped) * C + 2 * q + 2 * k +
-                         (g->kind->qk_norm ? q + k : 0) + (3 + (g->run_activation != NULL)) * F;
-    return (2 + gemma + dropped) * C + (m->recompute ? m->layers * C + each : m->layers * each);
+    const int64_t C = m->width, q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
+    const int norms = (is_trained(&b->q) || is_trained(&b->k) || is_trained(&b->v)) +
+                      (is_trained(&b->gate) || is_trained(&b->up)) +
+                      (b->after_attention.w != NULL) + (b->after_mlp.w != NULL);
+    const int wide = 2 + (g->run_activation != NULL) + is_trained(&b->down);
+    return (2 + norms) * C + 2 * q + 2 * k + (b->q_norm.w ? q + k : 0) + wide * g->inner;
+}
+
+/* Around the blocks are the embedding and the last norm. A block without gradients, in evaluation or
+   before the first one that is trained, leaves its sum. While it runs it has gate, up and their
+   product. */
+static int64_t activations(const tn_model *m, bool training)
+{
+    const tn_llama *g = m->impl;
+    const int64_t C = m->width, running = C + 3 * g->inner;
+    int64_t all = 0, most = running;
+    bool reached = training && g->embedding->wants_grad;
+    for (int64_t i = 0; i < m->layers; i++) {
+        const tn_llama_block *b = &g->blocks[i];
+        const tn_linear_layer *layers[] = {
+            &b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down
+        };
+        for (int k = 0; k < 7; k++)
+            reached = reached || (training && is_trained(layers[k]));
+        const int64_t kept = reached ? kept_by(m, b) : C;
+        most = kept > most ? kept : most;
+        all += kept;
+    }
+    const int64_t blocks = m->recompute && training ? m->layers * C + most
+                           : reached                ? all
+                                                    : all + running;
+    return (2 + g->kind->gemma) * C + blocks;
 }
 
 /* ---- making one ---- */

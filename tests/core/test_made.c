@@ -105,6 +105,13 @@ static tn_tensor *spent(desk *d)
     return y;
 }
 
+static tn_tensor *done(desk *d)
+{
+    tn_tensor *y = desk_step(d);
+    tn_done(d->t, y);
+    return y;
+}
+
 /* clang-format off */
 static const struct { const char *name; tn_tensor *(*make)(desk *d); const char *fault; } stale[] = {
     { "reset", reset_before, "was made before the tape was reset or rewound" },
@@ -119,6 +126,7 @@ static const struct { const char *name; tn_tensor *(*make)(desk *d); const char 
     { "another tape's input", input_of_another_tape, "belongs to another tape" },
     { "a copy", copied, "is a copy of a tensor; expected the tensor itself" },
     { "spent", spent, "was consumed by an earlier op" },
+    { "done", done, "is done: tn_done was called" },
 };
 /* clang-format on */
 
@@ -297,6 +305,91 @@ START_TEST(newer_than_the_mark_is_consumed_in_place)
 }
 END_TEST
 
+/* ---- results that are done ---- */
+
+static tn_tensor *add_to_itself(desk *d, tn_tensor *y)
+{
+    return tn_add(d->t, y, y);
+}
+
+static tn_tensor *square(desk *d, tn_tensor *y)
+{
+    return tn_mul(d->t, y, y);
+}
+
+static tn_tensor *view(desk *d, tn_tensor *y)
+{
+    return tn_reshape(d->t, y, 1, (int64_t[]){ 4 });
+}
+
+static tn_tensor *mark(desk *d, tn_tensor *y)
+{
+    tn_tensor *z = tn_add(d->t, y, y);
+    tn_tape_mark(d->t);
+    return z;
+}
+
+/* linear reads its input only for the gradient of the weight. */
+static tn_tensor *frozen_linear(desk *d, tn_tensor *y)
+{
+    return tn_linear(d->t, y, d->x, NULL, TN_OUT_IN);
+}
+
+static tn_tensor *trained_linear(desk *d, tn_tensor *y)
+{
+    return tn_linear(d->t, y, d->w, NULL, TN_OUT_IN);
+}
+
+static const struct {
+    tn_tensor *(*use)(desk *d, tn_tensor *y);
+    bool training, evaluation; /* does the next result get the memory of y? */
+} uses[] = {
+    { add_to_itself, true, true }, { square, false, true },       { view, false, false },
+    { mark, false, false },        { frozen_linear, true, true }, { trained_linear, false, true },
+};
+
+/* The result after tn_done(y) gets the memory of y, if nothing needs its values any more. */
+START_TEST(memory_of_done_results_is_used_again)
+{
+    for (int training = 0; training < 2; training++) {
+        desk d = desk_new();
+        if (!training)
+            tn_tape_eval(d.t);
+        tn_tensor *y = desk_linear(&d);
+        const tn_real *was = y->x;
+        tn_tensor *z = uses[_i].use(&d, y);
+        tn_done(d.t, y);
+        const tn_tensor *next = tn_relu(d.t, z);
+        ck_assert_msg(next != NULL, "%s", tn_tape_error(d.t));
+        ck_assert_int_eq(next->x == was, training ? uses[_i].training : uses[_i].evaluation);
+        desk_free(&d);
+    }
+}
+END_TEST
+
+/* A leaf, and a result from before a mark, are still there. */
+START_TEST(what_stays_after_done)
+{
+    desk d = desk_new();
+    tn_tensor *y = desk_linear(&d), *leaf = desk_input(&d);
+    const tn_mark m = tn_tape_mark(d.t);
+    tn_tensor *z = tn_relu(d.t, y);
+    tn_done(d.t, leaf);
+    tn_done(d.t, y);
+    ck_assert_ptr_nonnull(tn_add(d.t, y, leaf));
+    tn_done(d.t, z);
+    ck_assert_ptr_null(tn_tape_error(d.t));
+    tn_tape_rewind(d.t, m);
+    z = tn_relu(d.t, y); /* not in memory that was spare before the rewind */
+    const tn_tensor *other = tn_relu(d.t, y);
+    ck_assert(z && other && z->x != other->x && z->x != y->x);
+    tn_done(d.t, z);
+    tn_done(d.t, z);
+    ck_assert_str_eq(tn_tape_error(d.t), "done: the tensor is done: tn_done was called");
+    desk_free(&d);
+}
+END_TEST
+
 /* A mark from an earlier step is older than every tensor of this step: a rewind to it forgets
    all. */
 START_TEST(old_marks_forget_everything)
@@ -321,6 +414,8 @@ END_TEST
 
 void tests(TCase *c)
 {
+    tcase_add_loop_test(c, memory_of_done_results_is_used_again, 0, sizeof uses / sizeof *uses);
+    tcase_add_test(c, what_stays_after_done);
     tcase_add_loop_test(c, stale_tensor_is_refused, 0, sizeof stale / sizeof *stale);
     tcase_add_test(c, stale_for_a_whole_step);
     tcase_add_loop_test(c, rewind_gives_back, 0, OLDS * BETWEENS);

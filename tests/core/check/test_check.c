@@ -101,6 +101,19 @@ static void reads_result(tn_tape *t, const tn_node *n)
     }
 }
 
+/* The gradient of b needs a. */
+static bool reads_second(const tn_node *n, int i)
+{
+    (void)n;
+    return i == 1;
+}
+
+static bool reads_first_and_second(const tn_node *n, int i)
+{
+    (void)n;
+    return i < 2;
+}
+
 /* The gradient of b is wrong unless a wants one, too. */
 static void depends_on_others(tn_tape *t, const tn_node *n)
 {
@@ -204,6 +217,8 @@ static const struct {
     { { .backward = depends_on_others }, "cube: sample 0: gradient wanted alone: number 0 of 3", false },
     { { .backward = reads_result }, "cube: sample 0: backward reads the result, and reads_result is not set: number 3 of 9", false },
     { { .backward = reads_result, .reads_result = true }, NULL, false },
+    { { .reads = reads_second }, "cube: sample 0: backward reads an operand that .reads denies: number ", false },
+    { { .reads = reads_first_and_second }, NULL, false },
     { { .forward = leaves_one_out }, "cube: sample 0: " NOT_WRITTEN, false },
     { { .forward = mixes_rows }, "cube: sample 1: rows alone and in a batch: number 0 of", false },
     { { .forward = counts_threads }, "cube: sample 0: 2 threads: number 0 of", false },

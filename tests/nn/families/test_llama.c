@@ -72,7 +72,8 @@ START_TEST(gguf_files_are_the_same)
     if (!path)
         return;
     golden_model f;
-    golden_open(&f, names[_i], TOLERANCE);
+    const bool gemma = strncmp(names[_i], "gemma", 5) == 0; /* 1 + w was rounded to float */
+    golden_open(&f, names[_i], gemma && TOLERANCE < 1e-6 ? 1e-6 : TOLERANCE);
     tn_model *m = f.m;
     for (int frozen = 0; frozen < 2; frozen++) {
         f.m = tn_model_open_as(f.c, path, &(tn_open_options){ .frozen = frozen }, &f.e);
