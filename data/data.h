@@ -240,7 +240,8 @@ void tn_tokenizer_free(tn_tokenizer *k);
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
 int32_t tn_tokenizer_end(const tn_tokenizer *k);   /* -1: it has none */
-int32_t tn_tokenizer_begin(const tn_tokenizer *k); /* what its models expect before a text; -1 */
+/* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does not. */
+int32_t tn_tokenizer_begin(const tn_tokenizer *k);
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
 /* "bytes", "chars", "byte-level BPE", "SentencePiece BPE" */
 const char *tn_tokenizer_kind(const tn_tokenizer *k);
@@ -338,15 +339,18 @@ typedef struct tn_data_options {
     bool short_text;    /* a text shorter than a window is one short window, not an error */
 } tn_data_options;
 
-/* A file has at most 1 GiB, a tokenizer at most 65536 ids. An id takes two bytes of memory, so a
-   data set takes at most twice the size of its file. */
+/* A file has at most 1 GiB. An id takes two bytes of memory, or four bytes if one of them is above
+   65535. So a data set takes at most four times the size of its file. */
 
 /* A text file as one sequence; training sees windows of it. from and to are fractions of its bytes:
    0 and 0.9 are the first 90 %. Both places move back to the beginning of a character. A byte order
-   mark at the beginning does not count. A zero byte is refused. */
+   mark at the beginning does not count. A zero byte is refused. The token that the tokenizer puts
+   before a text (tn_tokenizer_begin) comes once, at the beginning of the file. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* The records of a JSONL file. The end token is appended to each. If a record is wrong, the error
+/* The records of a JSONL file. Each begins with the token that the tokenizer puts before a text, if it
+   has one, and ends with the end token. A completion goes on from its prompt: no space comes between
+   them that is not in the record. If a record is wrong, the error
    names its line. A record is skipped and counted if no token with loss is left after the cut. If
    no record is left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
@@ -355,7 +359,7 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first,
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
                             tn_error *e);
-/* Records of token ids from memory, which are copied. Record i has length[i] ids from 0 to 65535,
+/* Records of token ids from memory, which are copied. Record i has length[i] ids from 0 on,
    beginning at ids[i]. The first prompt[i] of them carry no loss; prompt NULL stands for zeros.
    Nothing is appended. Records are cut and skipped as those of a file. */
 tn_dataset *tn_dataset_records(int64_t count, const int32_t *const ids[], const int64_t length[],

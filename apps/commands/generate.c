@@ -1,5 +1,6 @@
 /* generate.c - tenon generate: continues prompts, all of them in one batch. */
 #include "apps/run/input.h"
+#include "apps/run/prompt.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
 
@@ -13,36 +14,27 @@ typedef struct batch { /* prompts and their continuations */
     int64_t length[MAX_LIST], made[MAX_LIST];
 } batch;
 
-/* Encodes prompt r. An empty prompt becomes the end token, which separates texts. */
-static int encode_prompt(const setup *s, const char *prompt, batch *b, int64_t r, tn_error *e)
+static int encode_prompt(const setup *s, const options *o, batch *b, int64_t r, tn_error *e)
 {
     tn_text text = { 0 };
     tn_error inner = { 0 };
-    int64_t room = 0;
-    if (!strcmp(prompt, "-"))
+    prompt made = { 0 };
+    if (!strcmp(o->prompt[r], "-"))
         input_read(&text, e);
     else
-        tn_text_add(&text, "%s", prompt);
+        tn_text_add(&text, "%s", o->prompt[r]);
     const char *bytes = tn_text_done(&text, "--prompt", e);
     const size_t mark = bytes ? tn_text_mark("--prompt", bytes, text.n, e) : 0;
     if (!e->code)
-        tn_encode(s->tokenizer, bytes + mark, text.n - mark, &b->ids[r], &b->length[r], &room, NULL,
-                  &inner);
+        prompt_encode(s->tokenizer, (tn_span){ bytes + mark, text.n - mark }, o->special, &made,
+                      &inner);
     if (inner.code)
         tn_fail(e, inner.code, "--prompt: %s", inner.text);
     tn_text_free(&text);
-    if (!e->code && !b->length[r]) {
-        const int32_t end = tn_tokenizer_end(s->tokenizer);
-        free(b->ids[r]);
-        b->ids[r] = malloc(sizeof end);
-        if (end < 0)
-            return tn_fail(e, APP_USAGE,
-                           "--prompt: empty; expected text, because the model has no end token");
-        if (!b->ids[r])
-            return tn_fail(e, TN_ENOMEM, "--prompt: out of memory");
-        b->ids[r][0] = end;
-        b->length[r] = 1;
-    }
+    b->ids[r] = made.ids;
+    b->length[r] = made.n;
+    if (!e->code && !made.n)
+        tn_fail(e, APP_USAGE, "--prompt: empty; expected text, because the model has no end token");
     return e->code;
 }
 
@@ -106,7 +98,7 @@ static int generate(setup *s, const options *o, batch *b, tn_error *e)
     const int64_t most = o->max_tokens < positions ? o->max_tokens : positions;
     for (; o->prompt[b->rows] && !e->code; b->rows++) {
         const int64_t r = b->rows;
-        if (encode_prompt(s, o->prompt[r], b, r, e))
+        if (encode_prompt(s, o, b, r, e))
             continue;
         if (b->length[r] > positions)
             return tn_fail(e, TN_EARG, "--prompt: %lld tokens; expected at most the model's %lld",

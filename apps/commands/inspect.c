@@ -78,6 +78,25 @@ static void print_key(const tn_gguf *g, const tn_gguf_value *v)
     }
 }
 
+/* Of a folder or a GGUF file. A tokenizer that cannot be read is no error: the line says why. */
+static int print_tokenizer(const char *path, tn_error *e)
+{
+    char first[SHOWN];
+    tn_error inner = { 0 };
+    if (!tn_tokenizer_file(path, e))
+        return e->code;
+    tn_tokenizer *k = tn_tokenizer_open(path, &inner);
+    if (k)
+        show("tokenizer  %s, %lld tokens, end token %d%s\n", tn_tokenizer_kind(k),
+             (long long)tn_tokenizer_size(k), tn_tokenizer_end(k), show_first(k, first));
+    else if (inner.code == TN_ENOMEM)
+        *e = inner;
+    else
+        show("tokenizer  not supported: %s\n", inner.text);
+    tn_tokenizer_free(k);
+    return e->code;
+}
+
 static int print_gguf(const char *path, tn_error *e)
 {
     char bytes[SHOWN], count[SHOWN];
@@ -97,7 +116,7 @@ static int print_gguf(const char *path, tn_error *e)
     for (int64_t i = 0; i < tn_gguf_count(g); i++)
         print_entry(tn_gguf_at(g, i), tn_gguf_type(g, tn_gguf_at(g, i)));
     tn_gguf_close(g);
-    return 0;
+    return print_tokenizer(path, e);
 }
 
 /* ---- JSON files ---- */
@@ -120,16 +139,6 @@ static int print_json(const char *path, tn_error *e)
 
 /* ---- folders ---- */
 
-static int print_tokenizer(const char *folder, tn_error *e)
-{
-    tn_tokenizer *k = tn_tokenizer_open(folder, e);
-    if (k)
-        show("%s/tokenizer.json: %s, %lld tokens, end token %d\n", folder, tn_tokenizer_kind(k),
-             (long long)tn_tokenizer_size(k), tn_tokenizer_end(k));
-    tn_tokenizer_free(k);
-    return e->code;
-}
-
 static int print_file(const char *folder, const char *name, tn_error *e)
 {
     const size_t n = strlen(name);
@@ -138,9 +147,7 @@ static int print_file(const char *folder, const char *name, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
     if (n > 12 && !strcmp(name + n - 12, ".safetensors"))
         print_safetensors(path, e);
-    else if (!strcmp(name, "tokenizer.json"))
-        print_tokenizer(folder, e);
-    else if (n > 5 && !strcmp(name + n - 5, ".json"))
+    else if (strcmp(name, "tokenizer.json") && n > 5 && !strcmp(name + n - 5, ".json"))
         print_json(path, e);
     else
         show("%s\n", path);
@@ -241,6 +248,10 @@ static int print_folder(const options *o, tn_error *e)
         free(names[i]);
     }
     free(names);
+    if (!e->code)
+        print_tokenizer(folder, e);
+    tn_error inner = { 0 };
+    is_model = is_model || tn_model_weights(folder, &inner) == TN_FILE;
     if (!e->code && is_model)
         print_random(folder);
     if (!e->code && is_model)

@@ -16,8 +16,10 @@ static void model_line(const setup *s, const options *o)
         show("weights    random\n");
     else if (need_types(m->params, types))
         show("weights    frozen: %s\n", types);
-    show("tokens     %s, vocabulary %lld, rows of at most %lld\n", tn_tokenizer_kind(s->tokenizer),
-         (long long)tn_tokenizer_size(s->tokenizer), (long long)setup_length(s, o));
+    char first[SHOWN];
+    show("tokens     %s, vocabulary %lld, rows of at most %lld%s\n",
+         tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
+         (long long)setup_length(s, o), show_first(s->tokenizer, first));
 }
 
 static void trained_line(const setup *s, const options *o)

@@ -1,6 +1,7 @@
 /* score.c - generates answers to records and scores them.
    Answers to a task are scored by the task's rule, other answers by comparing texts. */
 #include "apps/run/score.h"
+#include "apps/run/prompt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,30 +13,31 @@ typedef struct answers {
     int64_t rows;
     tn_record record[AT_ONCE]; /* of a task */
     tn_text wanted[AT_ONCE];   /* the completions */
+    bool continues[AT_ONCE];   /* the prompt has text */
     int32_t *ids[AT_ONCE], *out[AT_ONCE];
     int64_t length[AT_ONCE], made[AT_ONCE];
 } answers;
 
-/* Adds a row: its prompt as tokens. An empty prompt becomes the end token, a separator of texts. */
-static int ask(answers *a, tn_span prompt, tn_span wanted, tn_error *e)
+/* Adds a row: its prompt as tokens. */
+static int ask(answers *a, tn_span text, tn_span wanted, tn_error *e)
 {
     const setup *s = a->s;
     const int64_t r = a->rows;
-    const int32_t end = tn_tokenizer_end(s->tokenizer);
-    int64_t room = 0;
-    if (prompt.n == 0 && end < 0)
-        return 0; /* an answer needs a first token */
-    a->rows++;
-    a->length[r] = 0; /* tn_encode appends */
-    if (tn_encode(s->tokenizer, prompt.s, prompt.n, &a->ids[r], &a->length[r], &room, NULL, e))
+    prompt made = { 0 };
+    prompt_encode(s->tokenizer, text, false, &made, e);
+    if (e->code || made.n == 0) { /* an answer needs a first token */
+        free(made.ids);
         return e->code;
+    }
+    a->rows++;
+    a->ids[r] = made.ids;
+    a->length[r] = made.n;
+    a->continues[r] = text.n > 0;
     tn_text_bytes(&a->wanted[r], wanted.s, wanted.n);
-    if (a->length[r] == 0 && (a->ids[r] = malloc(sizeof end)) != NULL)
-        a->ids[r][a->length[r]++] = end;
     /* A prompt that is longer than the model can read is cut. Its answer is then probably wrong. */
     if (a->length[r] > s->model->positions)
         a->length[r] = s->model->positions;
-    return a->ids[r] == NULL ? tn_fail(e, TN_ENOMEM, "answers: out of memory") : 0;
+    return 0;
 }
 
 /* Tokens of the longest right answer, with its end token. A longer answer is wrong. */
@@ -53,7 +55,9 @@ static void judge(const answers *a, int64_t r, answer_score *out, tn_error *e)
 {
     const setup *s = a->s;
     tn_text text = { 0 };
-    tn_decode(s->tokenizer, a->out[r], a->made[r], &text);
+    tn_held held = { .begun = a->continues[r] };
+    tn_decode_next(s->tokenizer, a->out[r], a->made[r], &held, &text);
+    tn_decode_end(&held, &text);
     const char *made = tn_text_done(&text, "an answer", e);
     const char *wanted = tn_text_done(&a->wanted[r], "an answer", e);
     const size_t n = a->wanted[r].n;

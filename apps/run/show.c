@@ -82,6 +82,14 @@ char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
     return out;
 }
 
+char *show_first(const tn_tokenizer *k, char *out)
+{
+    *out = 0;
+    if (tn_tokenizer_begin(k) >= 0)
+        snprintf(out, SHOWN, ", first token %d", tn_tokenizer_begin(k));
+    return out;
+}
+
 double now_seconds(void)
 {
     struct timespec t;

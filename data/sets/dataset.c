@@ -32,13 +32,7 @@ tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e)
 
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e)
 {
-    if (tn_given(e, k && o, __func__))
-        return NULL;
-    if (tn_tokenizer_size(k) <= UINT16_MAX + 1)
-        return tn_dataset_empty(o, e);
-    tn_fail(e, TN_EARG, "a tokenizer of %lld ids; expected at most %d",
-            (long long)tn_tokenizer_size(k), UINT16_MAX + 1);
-    return NULL;
+    return tn_given(e, k && o, __func__) ? NULL : tn_dataset_empty(o, e);
 }
 
 void tn_dataset_hold(tn_dataset *d)
@@ -51,6 +45,7 @@ void tn_dataset_free(tn_dataset *d)
     if (d == NULL || atomic_fetch_sub(&d->loaders, 1) > 0)
         return;
     free(d->ids);
+    free(d->wide);
     free(d->start);
     free(d->prompt);
     free(d);
@@ -64,8 +59,8 @@ tn_data_facts tn_dataset_facts(const tn_dataset *d)
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i)
 {
     if (d->facts.text)
-        return (tn_sequence){ d->ids + i * d->window, d->window + 1, 0 };
-    return (tn_sequence){ d->ids + d->start[i], d->start[i + 1] - d->start[i], d->prompt[i] };
+        return tn_dataset_part(d, i * d->window, d->window + 1, 0);
+    return tn_dataset_part(d, d->start[i], d->start[i + 1] - d->start[i], d->prompt[i]);
 }
 
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
@@ -83,7 +78,7 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
         return;
     const tn_sequence p = tn_dataset_sequence(d, i);
     for (int64_t t = 0; from >= 0 && t < n && t < p.length - from; t++)
-        out[t] = p.ids[from + t];
+        out[t] = tn_sequence_id(&p, from + t);
 }
 
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
@@ -95,7 +90,8 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
     const size_t ids = (size_t)(text ? d->n : d->start[count]), n = (size_t)count;
     const int64_t kind[2] = { text, text ? d->window : count };
     uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
-    h = tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
+    h = d->wide ? tn_hash_bulk(d->wide, ids * sizeof *d->wide, h)
+                : tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
     if (!text)
         h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
     return text ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
@@ -108,32 +104,67 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
         return TN_OK;
     /* It grows by at least a half, so appending takes linear time. */
     const size_t want = n + more > room + room / 2 ? n + more : room + room / 2;
-    uint16_t *ids = realloc(d->ids, want * sizeof *ids);
+    void *old = d->wide ? (void *)d->wide : d->ids;
+    void *ids = realloc(old, want * (d->wide ? sizeof *d->wide : sizeof *d->ids));
     if (ids == NULL)
         return tn_fail(e, TN_ENOMEM, "data set: out of memory");
-    d->ids = ids;
+    if (d->wide)
+        d->wide = ids;
+    else
+        d->ids = ids;
     d->room = (int64_t)want;
     return TN_OK;
+}
+
+/* Gives every id four bytes. */
+static int widen(tn_dataset *d, tn_error *e)
+{
+    d->wide = malloc((size_t)d->room * sizeof *d->wide);
+    if (d->wide == NULL)
+        return tn_fail(e, TN_ENOMEM, "data set: out of memory");
+    for (int64_t i = 0; i < d->n; i++)
+        d->wide[i] = d->ids[i];
+    free(d->ids);
+    d->ids = NULL;
+    return TN_OK;
+}
+
+int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e)
+{
+    if (tn_dataset_reserve(d, (size_t)n, e))
+        return e->code;
+    for (int64_t i = 0; i < n; i++) {
+        if (!d->wide && ids[i] > UINT16_MAX && widen(d, e))
+            return e->code;
+        if (d->wide)
+            d->wide[d->n++] = ids[i];
+        else
+            d->ids[d->n++] = (uint16_t)ids[i];
+    }
+    return TN_OK;
+}
+
+int tn_dataset_begin(tn_maker m, tn_error *e)
+{
+    const int32_t begin = tn_tokenizer_begin(m.k);
+    return begin < 0 ? e->code : tn_dataset_append(m.d, &begin, 1, e);
 }
 
 /* Appends the ids of a text until the walk has come to its byte `to`, or to its end. */
 static void walk_to(tn_maker m, tn_walk *w, size_t to)
 {
-    tn_dataset *d = m.d;
     const int32_t *ids;
-    for (int64_t given; w->at < to && (given = tn_walk_next(w, &ids)) > 0;) {
-        if (tn_dataset_reserve(d, (size_t)given, w->e))
+    for (int64_t given; w->at < to && (given = tn_walk_next(w, &ids)) > 0;)
+        if (tn_dataset_append(m.d, ids, given, w->e))
             break;
-        for (int64_t i = 0; i < given; i++)
-            d->ids[d->n++] = (uint16_t)ids[i];
-    }
 }
 
-int tn_dataset_encode(tn_maker m, tn_span text, tn_error *e)
+int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e)
 {
     tn_walk w = { .k = m.k,
                   .text = text.s,
                   .end = text.n,
+                  .continues = continues,
                   .e = e,
                   .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
     walk_to(m, &w, SIZE_MAX);
@@ -171,16 +202,21 @@ static size_t fraction_of(const char *text, size_t size, double fraction)
     return boundary(text, size, (size_t)at);
 }
 
-/* Encodes bytes first..last of a mapped text, and returns their memory to the system. */
-static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, tn_error *e)
+/* Encodes bytes first..last of a mapped text, and returns their memory to the system. Before the
+   beginning of the text, which is after its mark, comes the tokenizer's first token. */
+static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, size_t mark,
+                      tn_error *e)
 {
     tn_walk w = { .k = m.k,
                   .text = text,
+                  .begin = mark,
                   .at = first,
                   .end = last,
                   .no_zeros = true,
                   .e = e,
                   .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
+    if (first == mark)
+        tn_dataset_begin(m, e);
     if (!tn_is_bpe(m.k)) /* a character has at most as many ids as bytes */
         tn_dataset_reserve(m.d, last - first, e);
     for (size_t at = first, next; at < last && !e->code; at = next) {
@@ -221,7 +257,7 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
         const size_t first = mark + fraction_of(text + mark, size - mark, from);
         const size_t last = mark + fraction_of(text + mark, size - mark, to);
         tn_error inner = { 0 };
-        if (read_bytes(m, text, first, last > first ? last : first, &inner))
+        if (read_bytes(m, text, first, last > first ? last : first, mark, &inner))
             tn_dataset_fail(path, 0, &inner, e);
         else
             tn_dataset_windows(m.d, o->short_text, path, e);

@@ -1,6 +1,7 @@
 /* dataset.h - a data set's insides, for the loader and the makers. Internal header.
 
-   All token ids are in one array, two bytes each. Record i has the ids from start[i] to start[i+1].
+   All token ids are in one array, two bytes each; four bytes each from the first id above 65535 on.
+   Record i has the ids from start[i] to start[i+1].
    In a text record i is the window [i T, i T + T + 1), which shares a token with the next window.
    The file is mapped. Memory of parts that were read returns to the system meanwhile. */
 #ifndef TN_DATASET_H
@@ -11,8 +12,9 @@
 #include <stdatomic.h>
 
 struct tn_dataset {
-    atomic_int loaders; /* loaders that use it; the last of them frees it */
-    uint16_t *ids;
+    atomic_int loaders;  /* loaders that use it; the last of them frees it */
+    uint16_t *ids;       /* NULL: an id needs more than two bytes, and all are in `wide` */
+    int32_t *wide;       /* NULL: all are in `ids` */
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a text */
     int64_t *prompt;     /* (records): tokens at their beginning that carry no loss */
@@ -28,9 +30,25 @@ enum {
 
 /* The ids of a record or of a window; the first `prompt` carry no loss. */
 typedef struct tn_sequence {
-    const uint16_t *ids;
+    const uint16_t *ids; /* one of the two is NULL */
+    const int32_t *wide;
     int64_t length, prompt;
 } tn_sequence;
+
+static inline int32_t tn_sequence_id(const tn_sequence *s, int64_t i)
+{
+    return s->wide ? s->wide[i] : s->ids[i];
+}
+
+/* `length` ids from id `first` of the data set on. */
+static inline tn_sequence tn_dataset_part(const tn_dataset *d, int64_t first, int64_t length,
+                                          int64_t prompt)
+{
+    return (tn_sequence){ .ids = d->ids ? d->ids + first : NULL,
+                          .wide = d->wide ? d->wide + first : NULL,
+                          .length = length,
+                          .prompt = prompt };
+}
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i); /* record i */
 
@@ -43,12 +61,16 @@ typedef struct tn_maker {
 
 void tn_dataset_hold(tn_dataset *d); /* then needs one more tn_dataset_free; on any thread */
 tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e);
-/* The same, for a tokenizer whose ids fit. */
+/* The same; the tokenizer must be given. */
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e);
 /* Makes room for `more` ids. */
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
-/* Appends the ids of a text. */
-int tn_dataset_encode(tn_maker m, tn_span text, tn_error *e);
+/* Appends ids, which are 0 or more. */
+int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e);
+/* Appends the token that the tokenizer puts before a text, if it has one. */
+int tn_dataset_begin(tn_maker m, tn_error *e);
+/* Appends the ids of a text. continues: it goes on from a text whose ids come before. */
+int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e);
 /* Makes the ids from `first` on a record, cut at max_length, of which the first `masked` carry no
    loss. They are left out if none of its labels counts. */
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);

@@ -183,8 +183,8 @@ static tn_sequence find_sequence(tn_loader *l, int64_t p)
     if (l->o.in_order)
         return tn_dataset_sequence(d, p);
     if (d->facts.text)
-        return (tn_sequence){ d->ids + below(l->o.seed, l->start, 0, p, d->n - d->window),
-                              d->window + 1, 0 };
+        return tn_dataset_part(d, below(l->o.seed, l->start, 0, p, d->n - d->window), d->window + 1,
+                               0);
     if (l->epoch != p / d->facts.records)
         make_order(l, p / d->facts.records);
     return tn_dataset_sequence(d, l->order[p % d->facts.records].record);
@@ -196,8 +196,8 @@ static int64_t put_row(tn_sequence p, int64_t width, int32_t *ids, int32_t *labe
     int64_t tokens = 0;
     for (int64_t t = 0; t < width; t++) {
         const bool counts = t + 1 < p.length && t + 1 >= p.prompt;
-        ids[t] = t + 1 < p.length ? p.ids[t] : 0;
-        labels[t] = counts ? p.ids[t + 1] : -1;
+        ids[t] = t + 1 < p.length ? tn_sequence_id(&p, t) : 0;
+        labels[t] = counts ? tn_sequence_id(&p, t + 1) : -1;
         tokens += counts;
     }
     return tokens;

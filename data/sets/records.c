@@ -22,21 +22,22 @@ static int reserve(tn_dataset *d, tn_error *e)
     return TN_OK;
 }
 
-/* Encodes a record after the last one. *masked becomes the number of its prompt's tokens. */
+/* Encodes a record after the last one: the first token, the prompt, the text, the end token. *masked
+   becomes the number of tokens before the text. */
 static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t *masked,
                          tn_error *e)
 {
     const int64_t first = m.d->n;
     tn_error inner = { 0 };
-    if (tn_dataset_encode(m, prompt, &inner))
+    if (tn_dataset_begin(m, e))
+        return e->code;
+    if (tn_dataset_encode(m, prompt, false, &inner))
         return tn_fail(e, inner.code, "in the prompt: %s", inner.text);
     *masked = m.o->no_mask ? 0 : m.d->n - first;
-    if (tn_dataset_encode(m, completion, &inner))
+    if (tn_dataset_encode(m, completion, prompt.n > 0, &inner))
         return tn_fail(e, inner.code, "in the text: %s", inner.text);
     const int32_t end = tn_tokenizer_end(m.k);
-    if (end >= 0 && !tn_dataset_reserve(m.d, 1, e))
-        m.d->ids[m.d->n++] = (uint16_t)end;
-    return e->code;
+    return end < 0 ? TN_OK : tn_dataset_append(m.d, &end, 1, e);
 }
 
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
@@ -112,7 +113,8 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
 static int check_room(const tn_dataset *d, const char *task, int64_t made, int64_t count,
                       tn_error *e)
 {
-    const double has = (double)d->n * sizeof *d->ids + (double)made * 2 * sizeof *d->start;
+    const double has = (double)d->n * (d->wide ? sizeof *d->wide : sizeof *d->ids) +
+                       (double)made * 2 * sizeof *d->start;
     const double bytes = has / (double)made * (double)count, room = (double)tn_memory_room();
     if (bytes > room)
         tn_fail(e, TN_ENOMEM,

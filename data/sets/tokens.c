@@ -3,15 +3,10 @@
 
 static int append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e)
 {
-    if (tn_dataset_reserve(d, (size_t)n, e))
-        return e->code;
-    for (int64_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] > UINT16_MAX)
-            return tn_fail(e, TN_EARG, "id %lld is %d; expected 0 to %d", (long long)i, ids[i],
-                           UINT16_MAX);
-        d->ids[d->n++] = (uint16_t)ids[i];
-    }
-    return TN_OK;
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] < 0)
+            return tn_fail(e, TN_EARG, "id %lld is %d; expected 0 or more", (long long)i, ids[i]);
+    return tn_dataset_append(d, ids, n, e);
 }
 
 static int add(tn_dataset *d, const int32_t *ids, int64_t n, int64_t prompt, tn_error *e)

@@ -95,10 +95,20 @@ static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
     return id >= 0 || !tn_is_bpe(k) ? id : tn_vocab_find(&k->vocab, name->text, name->length);
 }
 
-/* What tokenizer_config.json says of a tokenizer. */
-static int apply_config(tn_reader r, const tn_json *root, tn_tokenizer *k)
+/* What is put before a text. In tokenizer.json the template alone decides it: as in Transformers 5. */
+static void apply_begin(tn_reader r, const tn_json *root, int32_t begin, tn_tokenizer *k)
 {
-    bool add_begin = false;
+    bool begins = k->rules.begin >= 0;
+    tn_json_get_bool(root, "add_bos_token", &begins, r.e);
+    if (!begins)
+        k->rules.begin = -1;
+    else if (begin >= 0)
+        k->rules.begin = begin;
+}
+
+/* What tokenizer_config.json says of a tokenizer. older: that is not in a tokenizer.json. */
+static int apply_config(tn_reader r, const tn_json *root, bool older, tn_tokenizer *k)
+{
     const tn_json *end = token_of(r, root, "eos_token"), *begin = token_of(r, root, "bos_token");
     const int32_t id = end ? id_of(k, end) : -1;
     if (r.e->code)
@@ -109,21 +119,20 @@ static int apply_config(tn_reader r, const tn_json *root, tn_tokenizer *k)
                                              : "the added token of tokenizer.json");
     if (!tn_is_bpe(k))
         return TN_OK;
-    tn_json_get_bool(root, "add_bos_token", &add_begin, r.e);
-    if (add_begin && begin && k->rules.begin < 0)
-        k->rules.begin = id_of(k, begin);
+    if (older)
+        apply_begin(r, root, begin ? id_of(k, begin) : -1, k);
     return end ? tn_tokenizer_set_end(k, id, r.e) : r.e->code;
 }
 
 /* Reads tokenizer_config.json, which may be absent. */
-static int read_config(tn_reader r, tn_tokenizer *k)
+static int read_config(tn_reader r, bool older, tn_tokenizer *k)
 {
     if (tn_path_is(r.path, NULL, r.e) == TN_ABSENT)
         return r.e->code;
     char *text = tn_text_read(r.path, CONFIG_BYTES, &k->config_size, r.e);
     const tn_json *root = text ? tn_json_parse(text, k->config_size, r.path, 0, r.e) : NULL;
     if (root != NULL)
-        apply_config(r, root, k);
+        apply_config(r, root, older, k);
     if (tn_is_bpe(k))
         k->config = text;
     else
@@ -162,13 +171,13 @@ static int guess_end(tn_reader r, tn_tokenizer *k)
     return r.e->code;
 }
 
-static int find_end(const char *folder, tn_tokenizer *k, tn_error *e)
+static int find_end(const char *folder, bool older, tn_tokenizer *k, tn_error *e)
 {
     char *config = tn_path_newest(folder, "tokenizer_config.json");
     char *model = tn_path_newest(folder, "config.json");
     if (config == NULL || model == NULL)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else if (!read_config((tn_reader){ config, e }, k) && k->end < 0 && tn_is_bpe(k))
+    else if (!read_config((tn_reader){ config, e }, older, k) && k->end < 0 && tn_is_bpe(k))
         guess_end((tn_reader){ model, e }, k);
     free(config);
     free(model);
@@ -186,9 +195,10 @@ static tn_tokenizer *open_gguf(const char *path, tn_error *e)
 
 static tn_tokenizer *open_folder(const char *folder, const char *name, tn_error *e)
 {
-    tn_tokenizer *k = read_files(folder, name ? name : "tokenizer.json", e);
+    static const char json[] = "tokenizer.json";
+    tn_tokenizer *k = read_files(folder, name ? name : json, e);
     if (k != NULL)
-        find_end(folder, k, e);
+        find_end(folder, name != NULL && strcmp(name, json) != 0, k, e);
     return k;
 }
 

@@ -129,10 +129,12 @@ int tn_pieces_start(tn_tokenizer *k, const tn_parts_of *p, tn_error *e);
 typedef struct tn_walk {
     const tn_tokenizer *k;
     const char *text;
+    size_t begin;   /* of the text: after a byte order mark */
     size_t at, end; /* the bytes that are left */
     bool special;   /* names of special tokens become these tokens */
     bool plain;     /* no added token is found by its name, special or not */
     bool no_zeros;  /* a zero byte is refused */
+    bool continues; /* text came before: no space is added at the beginning, and none left out */
     int64_t *skipped;
     tn_error *e;
     /* its own */

@@ -75,7 +75,7 @@ static void next_part(tn_walk *w)
     const tn_tokenizer *k = w->k;
     const size_t end = part_end(w);
     const tn_span raw = { w->text + w->at, end - w->at };
-    const tn_part_place place = { w->at == 0, w->first, end == w->next.from };
+    const tn_part_place place = { w->at == w->begin, w->first, end == w->next.from };
     if (check_text(w, end))
         return;
     w->normal.n = 0;
@@ -97,7 +97,8 @@ static void next_part(tn_walk *w)
 static void look_ahead(tn_walk *w)
 {
     w->next = tn_names_find(w->plain ? NULL : w->k->raw, w->text, w->end, w->at, w->special);
-    w->begun = w->first = true;
+    w->first = w->begun || !w->continues;
+    w->begun = true;
 }
 
 /* The next step of a BPE, if it gives ids or not. Returns false at the end. */

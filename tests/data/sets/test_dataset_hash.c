@@ -73,6 +73,30 @@ START_TEST(data_grow)
 }
 END_TEST
 
+/* The hash of ids from memory. */
+static uint64_t hash_of_ids(const int32_t *ids, int64_t n)
+{
+    tn_error e = { 0 };
+    tn_dataset *d =
+        tn_dataset_records(1, &ids, &n, NULL, &(tn_data_options){ .max_length = 9 }, &e);
+    ck_assert_msg(d != NULL, "%s", e.text);
+    const uint64_t hash = tn_dataset_hash(d, 0);
+    tn_dataset_free(d);
+    return hash;
+}
+
+/* Checkpoints hold the hash: sets whose ids have 16 bits keep the one that they always had. */
+START_TEST(hashes_of_checkpoints)
+{
+    const int32_t large[] = { 65536, 2, 3 }, low[] = { 0, 2, 3 }, odd[] = { 65536, 2, 4 };
+    ck_assert(hash_of("a.jsonl", A B, 9, false, 0) == 13177959174159486097u);
+    ck_assert(hash_of("a.txt", "0123456789", 3, false, 0) == 5518196974215229070u);
+    ck_assert(hash_of_ids(large, 3) != hash_of_ids(low, 3));
+    ck_assert(hash_of_ids(large, 3) != hash_of_ids(odd, 3));
+    ck_assert(hash_of_ids(large, 3) == hash_of_ids(large, 3));
+}
+END_TEST
+
 START_TEST(tokenizers_differ)
 {
     enum { KINDS = 4 };
@@ -96,5 +120,6 @@ void tests(TCase *c)
 {
     tcase_add_test(c, data_differ);
     tcase_add_test(c, data_grow);
+    tcase_add_test(c, hashes_of_checkpoints);
     tcase_add_test(c, tokenizers_differ);
 }
