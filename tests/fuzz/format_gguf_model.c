@@ -5,34 +5,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char gguf[] = "head 3 * *\n"
-                           "key general.architecture string llama\n"
-                           "key llama.block_count u32 1\n"
-                           "key llama.context_length u32 8\n"
-                           "key llama.embedding_length u32 4\n"
-                           "key llama.feed_forward_length u32 3\n"
-                           "key llama.attention.head_count u32 2\n"
-                           "key llama.attention.head_count_kv u32 1\n"
-                           "key llama.attention.layer_norm_rms_epsilon f32 1e-5\n"
-                           "key llama.rope.dimension_count u32 2\n"
-                           "key llama.rope.freq_base f32 10000\n"
-                           "key tokenizer.ggml.bos_token_id u32 1\n"
-                           "key tokenizer.ggml.eos_token_id u32 2\n"
-                           "tensor token_embd.weight 0 * 4 5\n"
-                           "tensor output_norm.weight 0 * 4\n"
-                           "tensor blk.0.attn_norm.weight 0 * 4\n"
-                           "tensor blk.0.ffn_norm.weight 0 * 4\n"
-                           "tensor blk.0.attn_q.weight 0 * 4 4\n"
-                           "tensor blk.0.attn_k.weight 0 * 4 2\n"
-                           "tensor blk.0.attn_v.weight 0 * 4 2\n"
-                           "tensor blk.0.attn_output.weight 0 * 4 4\n"
-                           "tensor blk.0.ffn_gate.weight 0 * 4 3\n"
-                           "tensor blk.0.ffn_up.weight 0 * 4 3\n"
-                           "tensor blk.0.ffn_down.weight 0 * 3 4\n"
-                           "data 32 ";
-enum { DATA = 576 }; /* bytes of the tensors, each up to a multiple of 32 */
+#define NUMBERS_8 "0000003d000080bd0000c03e000020bf0000403d000000bd0000803e0000803f"
+#define NUMBERS_48 NUMBERS_8 NUMBERS_8 NUMBERS_8 NUMBERS_8 NUMBERS_8 NUMBERS_8
 
-static const row gguf_rows[] = {
+/* A model with one head of keys, of two numbers. A tensor takes a multiple of 32 bytes. */
+#define KEYS(name)                                                                                 \
+    "head 3 * *\n"                                                                                 \
+    "key general.architecture string " name "\n"                                                   \
+    "key " name ".block_count u32 1\n"                                                             \
+    "key " name ".context_length u32 8\n"                                                          \
+    "key " name ".embedding_length u32 4\n"                                                        \
+    "key " name ".feed_forward_length u32 3\n"                                                     \
+    "key " name ".attention.head_count u32 2\n"
+#define LLAMA(name)                                                                                \
+    KEYS(name)                                                                                     \
+    "key " name ".attention.head_count_kv u32 1\n"                                                 \
+    "key " name ".attention.layer_norm_rms_epsilon f32 1e-5\n"                                     \
+    "key " name ".rope.dimension_count u32 2\n"                                                    \
+    "key " name ".rope.freq_base f32 10000\n"                                                      \
+    "key tokenizer.ggml.bos_token_id u32 1\n"                                                      \
+    "key tokenizer.ggml.eos_token_id u32 2\n"                                                      \
+    "tensor token_embd.weight 0 * 4 5\n"                                                           \
+    "tensor output_norm.weight 0 * 4\n"                                                            \
+    "tensor blk.0.attn_norm.weight 0 * 4\n"                                                        \
+    "tensor blk.0.ffn_norm.weight 0 * 4\n"                                                         \
+    "tensor blk.0.attn_q.weight 0 * 4 4\n"                                                         \
+    "tensor blk.0.attn_k.weight 0 * 4 2\n"                                                         \
+    "tensor blk.0.attn_v.weight 0 * 4 2\n"                                                         \
+    "tensor blk.0.attn_output.weight 0 * 4 4\n"                                                    \
+    "tensor blk.0.ffn_gate.weight 0 * 4 3\n"                                                       \
+    "tensor blk.0.ffn_up.weight 0 * 4 3\n"                                                         \
+    "tensor blk.0.ffn_down.weight 0 * 3 4\n"                                                       \
+    "data 32 " NUMBERS_48 NUMBERS_48 NUMBERS_48
+#define GPT2                                                                                       \
+    KEYS("gpt2")                                                                                   \
+    "key gpt2.attention.layer_norm_epsilon f32 1e-5\n"                                             \
+    "tensor token_embd.weight 0 * 4 5\n"                                                           \
+    "tensor position_embd.weight 0 * 4 8\n"                                                        \
+    "tensor output_norm.weight 0 * 4\n"                                                            \
+    "tensor output_norm.bias 0 * 4\n"                                                              \
+    "tensor blk.0.attn_norm.weight 0 * 4\n"                                                        \
+    "tensor blk.0.attn_norm.bias 0 * 4\n"                                                          \
+    "tensor blk.0.ffn_norm.weight 0 * 4\n"                                                         \
+    "tensor blk.0.ffn_norm.bias 0 * 4\n"                                                           \
+    "tensor blk.0.attn_qkv.weight 0 * 4 12\n"                                                      \
+    "tensor blk.0.attn_qkv.bias 0 * 12\n"                                                          \
+    "tensor blk.0.attn_output.weight 0 * 4 4\n"                                                    \
+    "tensor blk.0.attn_output.bias 0 * 4\n"                                                        \
+    "tensor blk.0.ffn_up.weight 0 * 4 3\n"                                                         \
+    "tensor blk.0.ffn_up.bias 0 * 3\n"                                                             \
+    "tensor blk.0.ffn_down.weight 0 * 3 4\n"                                                       \
+    "tensor blk.0.ffn_down.bias 0 * 4\n"                                                           \
+    "data 32 " NUMBERS_48 NUMBERS_48 NUMBERS_48 NUMBERS_48 NUMBERS_48
+
+static const row rows[] = {
     { "string llama", "string llame", "general.architecture is \"llame\"", false },
     { "string llama", "string bert", "general.architecture is \"bert\"", false },
     { "string llama", "u32 7", "general.architecture is an integer", false },
@@ -141,23 +167,28 @@ static const row gguf_rows[] = {
     { "eos_token_id u32 2", "eos_token_id u32 99", NULL, false },
     { "output_norm.weight 0 * 4", "output_norm.weight 1 * 4", NULL, false },
     { "token_embd.weight 0 * 4 5", "token_embd.weight 1 * 4 10", NULL, false },
+    { NULL, LLAMA("gemma"), NULL, false },
+    { NULL, GPT2, NULL, false },
+    { NULL, LLAMA("qwen2"),
+      "3 tensors are missing, the first is \"model.layers.0.self_attn.q_proj.bias\"", false },
+    { NULL, LLAMA("qwen3"),
+      "2 tensors are missing, the first is \"model.layers.0.self_attn.q_norm.weight\"", false },
+    { NULL, LLAMA("gemma2"),
+      "2 tensors are missing, the first is \"model.layers.0.post_attention_layernorm.weight\"",
+      false },
+    { NULL, LLAMA("gpt2"), "tensor \"position_embd.weight\" is missing", false },
     END,
 };
 
-static void furnish_gguf(const char *folder)
+static void furnish(const char *folder)
 {
-    static const char *const numbers[] = { "0000003d", "000080bd", "0000c03e", "000020bf" };
-    char all[sizeof gguf + 2 * DATA];
-    size_t n = sizeof gguf - 1;
-    memcpy(all, gguf, n);
-    for (int i = 0; i < DATA / 4; i++, n += 8)
-        memcpy(all + n, numbers[i * 5 % 7 % 4], 8);
-    const bytes file = gguf_pack((bytes){ all, n });
+    static const char text[] = LLAMA("llama");
+    const bytes file = gguf_pack((bytes){ (char *)(uintptr_t)text, sizeof text - 1 });
     file_write(folder, "x.gguf", file);
     free(file.s);
 }
 
-static int use_gguf(const char *folder, tn_error *e)
+static int use(const char *folder, tn_error *e)
 {
     char *path = path_in(folder, "x.gguf");
     model_use(path, e);
@@ -166,6 +197,6 @@ static int use_gguf(const char *folder, tn_error *e)
 }
 
 /* clang-format off */
-const format format_gguf_model = { .name = "gguf_model", .file = "x.gguf", .furnish = furnish_gguf, .use = use_gguf,
-                                   .pack = gguf_pack, .unpack = gguf_unpack, .rows = gguf_rows };
+const format format_gguf_model = { .name = "gguf_model", .file = "x.gguf", .furnish = furnish, .use = use,
+                                   .pack = gguf_pack, .unpack = gguf_unpack, .rows = rows };
 /* clang-format on */
