@@ -43,20 +43,31 @@ void tn_grad_pass(tn_tape *t, const tn_node *n, int i)
         tn_add_values(t, tn_tensor_count(out), out->g, beta, g);
 }
 
-/* Gives back the gradient of a result, after the op that made the result has used it. */
+/* Gives back the gradient of a result, and values that were computed again, after the op that made the result has used it. */
 static void release(tn_tape *t, tn_tensor *a)
 {
     if (a->g)
         tn_buffers_give(&t->gradients, a->g);
     a->g = NULL;
     a->has_grad = false;
+    tn_made_drop(t, a);
+}
+
+/* Operands that backward reads get their values again, if they were done. */
+static void restore_operands(tn_tape *t, const tn_node *n)
+{
+    for (int i = 0; i < n->op->inputs; i++)
+        if (n->in[i] && (!n->op->reads || n->op->reads(n, i)))
+            tn_made_restore(t, n->in[i]);
 }
 
 void tn_tape_walk_back(tn_tape *t)
 {
     for (size_t i = t->count; i-- > 0 && !t->error.code;) {
         tn_node *n = &t->nodes[i];
-        if (n->out->has_grad) {
+        if (n->out->has_grad)
+            restore_operands(t, n);
+        if (n->out->has_grad && !t->error.code) {
             if (t->tracer)
                 tn_trace_run(t, n, true);
             else

@@ -91,9 +91,53 @@ void tn_made_consume(tn_tensor *by, tn_tensor *a)
 
 /* ---- memory of results that are done ---- */
 
+void tn_made_share(tn_tensor *a)
+{
+    made_of(a)->shared = true;
+}
+
 void tn_made_keep(tn_tensor *a)
 {
     made_of(a)->kept = true;
+}
+
+/* The node that made a; NULL if it was not kept. */
+static tn_node *producer(tn_tape *t, tn_tensor *a)
+{
+    tn_node *n = made_of(a)->nodes < t->count ? &t->nodes[made_of(a)->nodes] : NULL;
+    return n && n->out == a ? n : NULL;
+}
+
+static bool can_run_again(const tn_node *n)
+{
+    return n && n->op->again && !n->op->reads && !n->op->reads_result && !n->op->consumes;
+}
+
+void tn_made_restore(tn_tape *t, tn_tensor *a)
+{
+    if (a->tape != t || !made_of(a)->again || a->data)
+        return;
+    tn_node n = *producer(t, a);
+    for (int i = 0; i < n.op->inputs; i++)
+        if (n.in[i])
+            tn_made_restore(t, n.in[i]);
+    a->data = tn_checked(t, tn_buffers_take(&t->gradients, tn_tensor_bytes(a)));
+    if (t->error.code)
+        return;
+    n.wanted = false;
+    if (t->tracer)
+        tn_trace_run(t, &n, false);
+    else
+        n.op->forward(t, &n);
+    tn_arena_rewind(&t->temporary, (tn_place){ 0 });
+}
+
+void tn_made_drop(tn_tape *t, tn_tensor *a)
+{
+    if (!made_of(a)->again || !a->data)
+        return;
+    tn_buffers_give(&t->gradients, a->data);
+    a->data = NULL;
 }
 
 void *tn_made_memory(tn_tape *t, size_t bytes)
@@ -119,7 +163,9 @@ void tn_done(tn_tape *t, tn_tensor *a)
     if (fault || a->place == LEAF || tn_made_is_marked(t, a))
         return;
     a->place = DONE;
-    if (made_of(a)->kept)
+    tn_made *m = made_of(a);
+    m->again = m->kept && !m->shared && can_run_again(producer(t, a));
+    if (m->shared || (m->kept && !m->again))
         return;
     tn_spare *s = &t->spare;
     void *list = s->list;
@@ -130,6 +176,8 @@ void tn_done(tn_tape *t, tn_tensor *a)
 #ifdef TN_DEBUG
     memset(a->data, 0xff, tn_tensor_bytes(a)); /* NaN shows a reader that .reads denies */
 #endif
+    if (m->again)
+        a->data = NULL;
 }
 
 bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a)
@@ -155,6 +203,7 @@ static void forget(tn_tape *t, tn_made *m)
         m->consumed->place = m->before;
     if (m->tensor.g) /* backward did not finish */
         tn_buffers_give(&t->gradients, m->tensor.g);
+    tn_made_drop(t, &m->tensor);
     m->tensor.place = GONE;
     while (t->held_count > m->held)
         tn_tensor_release(t->held[--t->held_count]);

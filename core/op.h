@@ -178,6 +178,10 @@ struct tn_op {
     /* Does backward of this node read the values of operand i? NULL: of all. If not, their memory
        may be used again before backward (tn_done). */
     bool (*reads)(const tn_node *n, int i);
+    /* forward takes little time, and backward reads all operands but not the result. A result that
+       is done (tn_done) is then not kept for the ops that read it in backward, but computed again
+       there: forward is called once more, with n->wanted false. */
+    bool again;
 };
 
 /* Every op of ops.def, ended by NULL. */

@@ -43,7 +43,7 @@ static tn_tensor *stand_in(tn_tape *inner, const tn_tensor *x, unsigned char pla
         return NULL;
     tn_like(a, x);
     a->x = x->x;
-    tn_made_keep(a); /* the memory is that of x */
+    tn_made_share(a); /* the memory is that of x */
     return a;
 }
 

@@ -230,9 +230,9 @@ static int place_result(tn_tape *t, const tn_node *n)
     if (op->view && a->place == LEAF)
         tn_made_hold(t, a);
     if (op->view)
-        tn_made_keep(out);
+        tn_made_share(out);
     if (op->view && a->tape)
-        tn_made_keep(a);
+        tn_made_share(a);
     if (op->consumes && a->place != LEAF)
         tn_made_consume(out, a);
     else if (a->place == RESULT)

@@ -43,7 +43,9 @@ typedef struct tn_made {
     tn_place place;       /* of its results */
     tn_tensor *consumed;  /* the tensor that its op consumed; NULL: none */
     unsigned char before; /* place of that tensor before */
-    bool kept;            /* backward reads the values, or they are not its own: a view's */
+    bool shared;          /* the memory of the values is not its own, or a view has it */
+    bool kept;            /* backward reads the values */
+    bool again;           /* it is done, and backward computes the values again */
     struct tn_made *next; /* among those that are gone */
 } tn_made;
 
@@ -101,7 +103,13 @@ bool tn_made_hold(tn_tape *t, tn_tensor *a);
 void tn_made_consume(tn_tensor *by, tn_tensor *a); /* a is spent until `by` is gone */
 /* Memory for the values of a result: spare, or new. NULL, with an error, when memory is out. */
 void *tn_made_memory(tn_tape *t, size_t bytes);
-void tn_made_keep(tn_tensor *a); /* tn_done leaves the values. Only for tensors of a tape */
+/* Only for tensors of a tape. tn_done leaves values that are shared, and those that backward reads,
+   unless it can compute them again. */
+void tn_made_share(tn_tensor *a);
+void tn_made_keep(tn_tensor *a);
+/* For backward: computes the values again, if tn_done has dropped them. They last until `drop`. */
+void tn_made_restore(tn_tape *t, tn_tensor *a);
+void tn_made_drop(tn_tape *t, tn_tensor *a);
 /* Was a mark taken after a was made? */
 bool tn_made_is_marked(const tn_tape *t, const tn_tensor *a);
 /* The reason why a cannot be an operand on t now ("belongs to another tape"); NULL if it can. */

@@ -370,7 +370,7 @@ static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 
 #define ONE(name, above_0, reads_y)                                                                \
     OP(name, 0, .inputs = 1, .rows = 1, .shape = tn_shape_as_first, .samples = map_samples,        \
-       .positive = above_0, .reads_result = reads_y)                                               \
+       .positive = above_0, .reads_result = reads_y, .again = !(reads_y))                                               \
     tn_tensor *tn_##name(tn_tape *t, tn_tensor *a)                                                 \
     {                                                                                              \
         return tn_apply(t, &tn_op_##name, (tn_tensor *[]){ a }, (tn_attr){ 0 });                   \
@@ -388,7 +388,7 @@ static int clamp_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 #define PAIR(name, above_0, passes, y, da, db)                                                     \
     OP(name, passes, .inputs = 2, .rows = 3, .shape = tn_broadcast_shape,                          \
        .samples = pair_samples, .positive = above_0,                                               \
-       .reads = (passes) ? tn_reads_nothing : NULL,                                                \
+       .reads = (passes) ? tn_reads_nothing : NULL, .again = !(passes),                            \
        .refusals = (const tn_refusal[]){ REFUSALS(#name) })                   \
     tn_tensor *tn_##name(tn_tape *t, tn_tensor *a, tn_tensor *b)                                   \
     {                                                                                              \

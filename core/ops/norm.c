@@ -140,7 +140,7 @@ static void norm_backward(tn_tape *t, const tn_node *n)
 
 /* clang-format off */
 const tn_op tn_op_layer_norm = { .name = "layer_norm", .inputs = 3, .optional = 4, .rows = 1,
-    .shape = norm_shape, .forward = norm_forward, .backward = norm_backward,
+    .shape = norm_shape, .forward = norm_forward, .backward = norm_backward, .again = true,
     .samples = (const tn_sample[]){
         { .in = { { 1, 1 }, { 1 }, { 1 } }, .attr = { .r = { 1e-5 } } },
         { .in = { { 3, 5 }, { 5 }, { 5 } }, .attr = { .r = { 1e-5 } } },
@@ -187,7 +187,8 @@ static tn_tensor *rms_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 
 /* clang-format off */
 const tn_op tn_op_rms_norm = { .name = "rms_norm", .inputs = 2, .rows = 1,
-    .shape = rms_shape, .forward = norm_forward, .backward = norm_backward, .reference = rms_reference,
+    .shape = rms_shape, .forward = norm_forward, .backward = norm_backward, .again = true,
+    .reference = rms_reference,
     .samples = (const tn_sample[]){
         { .in = { { 1, 1 }, { 1 } }, .attr = { .r = { 1e-5 } } },
         { .in = { { 3, 5 }, { 5 } }, .attr = { .r = { 1e-5, 1 } } },

@@ -164,23 +164,21 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
 
 /* ---- what a batch leaves on the tape ---- */
 
-/* Does backward read the input of the layer? */
+/* Is the layer's weight trained, or an adapter on it? */
 static bool is_trained(const tn_linear_layer *l)
 {
     return l->lora || l->w->wants_grad;
 }
 
-/* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a sum;
-   inputs of norms, of activations and of layers that are trained. */
+/* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a sum,
+   and what norms of q, k, o and down begin with. Backward computes the results of norms and
+   activations again. */
 static int64_t kept_by(const tn_model *m, const tn_llama_block *b)
 {
     const tn_llama *g = m->impl;
     const int64_t C = m->width, q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
-    const int norms = (is_trained(&b->q) || is_trained(&b->k) || is_trained(&b->v)) +
-                      (is_trained(&b->gate) || is_trained(&b->up)) +
-                      (b->after_attention.w != NULL) + (b->after_mlp.w != NULL);
-    const int wide = 2 + (g->run_activation != NULL) + is_trained(&b->down);
-    return (2 + norms) * C + 2 * q + 2 * k + (b->q_norm.w ? q + k : 0) + wide * g->inner;
+    const int64_t wide = 2 + (b->after_attention.w != NULL) + (b->after_mlp.w != NULL);
+    return wide * C + 2 * q + 2 * k + (b->q_norm.w ? q + k : 0) + 2 * g->inner;
 }
 
 /* Around the blocks are the embedding and the last norm. A block without gradients, in evaluation or

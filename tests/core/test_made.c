@@ -367,6 +367,43 @@ START_TEST(memory_of_done_results_is_used_again)
 }
 END_TEST
 
+/* Two activations, of which backward reads both results; with `done` it computes them again. */
+static tn_tensor *activations(desk *d, bool done)
+{
+    tn_tensor *y = desk_linear(d), *a = tn_gelu(d->t, y), *b = tn_silu(d->t, a);
+    if (done)
+        tn_done(d->t, a);
+    tn_tensor *c = tn_mul(d->t, b, b);
+    if (done)
+        tn_done(d->t, b);
+    tn_tensor *z = tn_add(d->t, c, c); /* in the memory of a or b */
+    ck_assert(z && y->x && done == !a->x && done == !b->x);
+    return tn_sum(d->t, z);
+}
+
+START_TEST(values_are_computed_again)
+{
+    tn_real want[4];
+    for (int done = 0; done < 2; done++) {
+        desk d = desk_new();
+        for (int step = 0; step < 3; step++) {
+            memset(d.w->g, 0, sizeof want);
+            d.w->has_grad = false;
+            tn_tensor *loss = activations(&d, done);
+            for (int again = 0; again < 1 + step; again++)
+                ck_assert_msg(!tn_backward(d.t, loss), "%s", tn_tape_error(d.t));
+            if (!done && step == 2)
+                memcpy(want, d.w->g, sizeof want);
+            if (done && step == 2)
+                ck_assert_mem_eq(d.w->g, want, sizeof want);
+            tn_tape_reset(d.t);
+        }
+        desk_free(&d);
+    }
+    ck_assert(want[0] != 0);
+}
+END_TEST
+
 /* A leaf, and a result from before a mark, are still there. */
 START_TEST(what_stays_after_done)
 {
@@ -415,6 +452,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, memory_of_done_results_is_used_again, 0, sizeof uses / sizeof *uses);
+    tcase_add_test(c, values_are_computed_again);
     tcase_add_test(c, what_stays_after_done);
     tcase_add_loop_test(c, stale_tensor_is_refused, 0, sizeof stale / sizeof *stale);
     tcase_add_test(c, stale_for_a_whole_step);
