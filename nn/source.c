@@ -48,7 +48,8 @@ static bool find(tn_source *s, const char *name, tn_stored *out)
 typedef struct filling { /* of one weight, on all threads */
     const tn_source *s;
     const tn_stored *t;
-    tn_tensor *w;      /* NULL: the numbers are only looked at */
+    tn_tensor *w;
+    bool borrows;      /* the numbers are only looked at */
     tn_file_type type; /* of the weight */
     int failed;
 } filling;
@@ -73,13 +74,16 @@ static void fill_range(void *arg, int64_t from, int64_t to, int thread)
     tn_error e = { 0 };
     const double most = tn_file_type_most(f->type);
     int outside = 0;
+    char *bytes = (char *)f->w->data + tn_dtype_bytes(f->w->dtype, from);
+    if (f->borrows && tn_all_finite(f->w->dtype, bytes, to - from))
+        return;
     for (int64_t n; from < to; from += n) {
         n = to - from < PIECE ? to - from : PIECE;
-        tn_real *x = f->w && f->w->dtype == TN_REAL ? f->w->x + from : piece;
+        tn_real *x = !f->borrows && f->w->dtype == TN_REAL ? f->w->x + from : piece;
         outside |= f->s->read(f->s, f->t, from, n, x, &e) != 0;
         for (int64_t i = 0; i < n; i++)
             outside |= !(fabs((double)x[i]) <= most);
-        if (f->w && f->w->dtype != TN_REAL)
+        if (!f->borrows && f->w->dtype != TN_REAL)
             tn_to_file_type(f->type, x, n, (char *)f->w->data + tn_dtype_bytes(f->w->dtype, from));
     }
     if (outside)
@@ -114,7 +118,7 @@ static int fill(tn_context *c, const tn_source *s, const tn_stored *t, tn_tensor
                 tn_error *e)
 {
     const int64_t n = tn_tensor_count(w);
-    filling f = { .s = s, .t = t, .w = borrows ? NULL : w };
+    filling f = { .s = s, .t = t, .w = w, .borrows = borrows };
     f.type = converted(borrows ? TN_REAL : w->dtype);
     if (tn_parallel_ranges(c, n, RANGE, fill_range, &f))
         return tn_fail(e, TN_ESTATE, "%s: the context runs on another thread", t->path);

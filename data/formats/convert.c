@@ -45,6 +45,19 @@ static uint16_t to_half(double x, half h)
     return (uint16_t)(sign | (result < infinity ? result : infinity));
 }
 
+/* The same as to_half for bf16, which is the upper half of a float. */
+static void upper_halves_to(const float *from, int64_t n, unsigned char *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &from[i], sizeof bits);
+        const bool nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+        const uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1), quiet = bits | 0x400000u;
+        const uint16_t x = (uint16_t)((nan ? quiet : rounded) >> 16);
+        memcpy(to + 2 * i, &x, sizeof x);
+    }
+}
+
 static void halves_to(half h, const tn_real *from, int64_t n, unsigned char *to)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -132,7 +145,9 @@ void tn_to_file_type(tn_file_type type, const tn_real *from, int64_t n, void *to
         memcpy(out + 8 * i, &(double){ (double)from[i] }, 8);
     for (int64_t i = 0; type == TN_FILE_F32 && i < n; i++)
         memcpy(out + 4 * i, &(float){ (float)from[i] }, 4);
-    if (type == TN_FILE_F16 || type == TN_FILE_BF16)
+    if (type == TN_FILE_BF16 && tn_file_real() == TN_FILE_F32)
+        upper_halves_to((const float *)from, n, out);
+    else if (type == TN_FILE_F16 || type == TN_FILE_BF16)
         halves_to(type == TN_FILE_F16 ? f16 : bf16, from, n, out);
     if (type == TN_FILE_Q8_0 || type == TN_FILE_Q4_0)
         blocks_to(type, from, n, out);
@@ -185,6 +200,35 @@ int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *v
             return i;
     }
     return n;
+}
+
+/* A number is infinite or NaN if all bits of its exponent are set. Without branches: the compiler
+   takes many numbers at a time. */
+#define ALL_FINITE(name, type, exponent)                                                           \
+    static bool name(const unsigned char *in, int64_t n)                                           \
+    {                                                                                              \
+        type bad = 0;                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            type x;                                                                                \
+            memcpy(&x, in + (size_t)i * sizeof x, sizeof x);                                       \
+            bad |= (type)((x & (exponent)) == (exponent));                                         \
+        }                                                                                          \
+        return !bad;                                                                               \
+    }
+ALL_FINITE(f64_finite, uint64_t, 0x7FF0000000000000u)
+ALL_FINITE(f32_finite, uint32_t, 0x7F800000u)
+ALL_FINITE(f16_finite, uint16_t, 0x7C00u)
+ALL_FINITE(bf16_finite, uint16_t, 0x7F80u)
+
+bool tn_all_finite(tn_dtype type, const void *bytes, int64_t n)
+{
+    switch (type) {
+    case TN_REAL:
+        return tn_file_real() == TN_FILE_F32 ? f32_finite(bytes, n) : f64_finite(bytes, n);
+    case TN_F16: return f16_finite(bytes, n);
+    case TN_BF16: return bf16_finite(bytes, n);
+    default: return false;
+    }
 }
 
 const char *tn_file_type_name(tn_file_type type)

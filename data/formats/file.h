@@ -38,6 +38,10 @@ double tn_file_type_most(tn_file_type type);
    becomes this number. Returns n if all are finite. The bytes need no alignment. */
 int64_t tn_not_finite(tn_file_type type, const void *bytes, int64_t n, double *value);
 
+/* True if n numbers of a type of memory, TN_REAL, TN_BF16 or TN_F16, are all finite: quickly, for
+   the gigabytes of a model. False also for every other type. The bytes need no alignment. */
+bool tn_all_finite(tn_dtype type, const void *bytes, int64_t n);
+
 /* All bytes go to PATH.tenon.tmp. Closing flushes that file and renames it to PATH. After an error,
    which stays in e, closing removes it. A file PATH.tenon.tmp that exists before is removed: an
    interrupted save left it. */

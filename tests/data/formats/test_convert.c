@@ -2,7 +2,7 @@
    The test computes the definition in double, where it is exact. */
 #include "tests/support/tests.h"
 
-#include "data/data.h"
+#include "data/formats/file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -190,6 +190,37 @@ START_TEST(golden_row)
 }
 END_TEST
 
+/* One number that is not finite is found at every place of an array of every length; the largest
+   finite numbers are not taken for one. The bytes need no alignment. */
+START_TEST(finite_or_not)
+{
+    static const struct {
+        tn_dtype type;
+        tn_file_type file;
+        double largest;
+    } types[] = { { TN_REAL, 0, sizeof(tn_real) == 4 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023 },
+                  { TN_F16, TN_FILE_F16, 65504 },
+                  { TN_BF16, TN_FILE_BF16, 0x1.fep127 } };
+    const double bad[] = { INFINITY, -INFINITY, (double)NAN, -(double)NAN };
+    unsigned char bytes[70 * 8 + 1];
+    const tn_dtype type = types[_i].type;
+    const tn_file_type file = type == TN_REAL ? tn_file_real() : types[_i].file;
+    const int64_t each = (int64_t)tn_dtype_bytes(type, 1);
+    for (int64_t n = 0; n < 70; n++)
+        for (int64_t at = 0; at <= n; at++)
+            for (size_t k = 0; k < 4; k++) {
+                for (int64_t i = 0; i < n; i++) {
+                    const double x = i == at ? bad[k]
+                                     : i % 2 ? types[_i].largest
+                                             : 1e-7 * (double)i;
+                    tn_to_file_type(file, &(tn_real){ (tn_real)x }, 1, bytes + 1 + i * each);
+                }
+                ck_assert(tn_all_finite(type, bytes + 1, n) == (at == n));
+            }
+    ck_assert(!tn_all_finite(TN_Q8_0, bytes, 32));
+}
+END_TEST
+
 START_TEST(type_names)
 {
     ck_assert_str_eq(tn_file_type_name(TN_FILE_F32), "F32");
@@ -205,5 +236,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, known_numbers, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, wide_types);
     tcase_add_test(c, golden_row);
+    tcase_add_loop_test(c, finite_or_not, 0, 3);
     tcase_add_test(c, type_names);
 }
