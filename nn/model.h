@@ -55,6 +55,8 @@ tn_adapter *tn_params_add_adapter(tn_params *p);
 void tn_params_cut(tn_params *p, int64_t count);
 /* Puts the factors in a checkpoint-N folder of a LoRA run on the model. */
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e);
+/* Reads an adapter file of llama.cpp onto a model that has none. */
+int tn_adapter_open_gguf(tn_model *m, const char *path, tn_error *e);
 /* Is a layer among the targets of a comma-separated list, "all-linear" included, or of a pattern? */
 bool tn_target_is_wanted(const tn_target *t, const char *names);
 /* The last number of a path: 7 for "transformer.h.7.attn". -1: there is no number. */

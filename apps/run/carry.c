@@ -34,31 +34,58 @@ static int copy(const char *from, const char *to, const char *name, tn_error *e)
     return e->code;
 }
 
-/* The folder that has the tokenizer. NULL: none, or see e. */
+static bool has_tokenizer(const char *folder, tn_error *e)
+{
+    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "vocab.json" };
+    bool has = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !has && !e->code; i++)
+        has = tn_path_is(folder, names[i], e) != TN_ABSENT;
+    return has && !e->code;
+}
+
+/* The folder with the files of the tokenizer. NULL: none, or see e. */
 static const char *folder_of(const char *model, const char *adapter, tn_error *e)
 {
-    if (tn_path_is(model, NULL, e) == TN_FOLDER && tn_tokenizer_file(model, e))
-        return model;
-    if (adapter && !e->code && tn_path_is(adapter, NULL, e) == TN_FOLDER &&
-        tn_tokenizer_file(adapter, e))
-        return adapter;
+    const char *const folders[] = { model, adapter };
+    for (int i = 0; i < 2; i++)
+        if (folders[i] && tn_path_is(folders[i], NULL, e) == TN_FOLDER &&
+            has_tokenizer(folders[i], e))
+            return folders[i];
     return NULL;
 }
 
+/* Opens the tokenizer of a model that is a GGUF file, or a folder with one. NULL: there is none. */
+static tn_tokenizer *open_own(const char *model, tn_error *e)
+{
+    tn_error none = { 0 };
+    const bool folder = tn_path_is(model, NULL, e) == TN_FOLDER;
+    if (e->code || (folder && tn_path_is(model, "model.safetensors", &none) != TN_ABSENT) ||
+        (folder && tn_path_is(model, "model.safetensors.index.json", &none) != TN_ABSENT))
+        return NULL;
+    return tn_tokenizer_file(model, e) && !e->code ? tn_tokenizer_open(model, e) : NULL;
+}
+
+/* Copies the files of a tokenizer, or writes those of the one in a GGUF file. */
 int carry_files(const char *model, const char *adapter, const char *to, tn_error *e)
 {
     const char *from = folder_of(model, adapter, e);
+    tn_tokenizer *own = from || e->code ? NULL : open_own(model, e);
     for (int i = 0; from && carry_names[i] && !e->code; i++)
         copy(from, to, carry_names[i], e);
-    if (from != model && tn_path_is(model, NULL, e) == TN_FOLDER)
+    if (from != model && !e->code && tn_path_is(model, NULL, e) == TN_FOLDER)
         copy(model, to, "generation_config.json", e);
-    if (!from && !e->code)
+    if (own)
+        tn_tokenizer_save(own, to, e);
+    else if (!from && !e->code)
         show_note("%s has no tokenizer that is written with the model", model);
+    tn_tokenizer_free(own);
     return e->code;
 }
 
 tn_tokenizer *carry_tokenizer(const char *model, const char *adapter, tn_error *e)
 {
     const char *from = folder_of(model, adapter, e);
-    return from && !e->code ? tn_tokenizer_open(from, e) : NULL;
+    if (from && !e->code)
+        return tn_tokenizer_open(from, e);
+    return tn_path_is(model, NULL, e) == TN_FOLDER ? open_own(model, e) : NULL;
 }

@@ -36,7 +36,8 @@
 #include <stdio.h>
 
 /* output_kinds.c */
-extern const output_kind output_train, output_compare, output_demo, output_fuse;
+extern const output_kind output_train, output_compare, output_demo, output_fuse,
+    output_export;
 
 typedef struct output {
     const output_kind *kind;

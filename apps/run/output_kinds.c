@@ -41,4 +41,9 @@ const output_kind output_fuse = {
     .command = "fuse", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
     .names = { MODEL_FILES },
 };
+const output_kind output_export = {
+    .command = "export", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
+    .names = { MODEL_FILES, { "adapter_model.safetensors", true, true },
+               { "adapter_config.json", true, false } },
+};
 /* clang-format on */

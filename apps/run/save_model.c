@@ -98,13 +98,17 @@ static int read_model(job *j)
     return j->e->code;
 }
 
-/* Opens what was written, and compares it with what was read. */
-static int check(job *j, const char *path)
+/* Opens what was written, and compares it with what was read. adapter: it is one for this model;
+   NULL: it is a model itself. */
+static int check(job *j, const char *path, const char *adapter)
 {
     const tn_open_options frozen = { .frozen = true };
     tn_model_free(j->s.model);
     j->s.model = tn_model_open_as(j->s.context, path, &frozen, j->e);
-    const double most = j->s.model ? probe_difference(&j->before, j->s.model, j->e) : 0;
+    if (j->s.model && adapter)
+        tn_adapter_open(j->s.model, adapter, j->e);
+    const double most =
+        j->s.model && !j->e->code ? probe_difference(&j->before, j->s.model, j->e) : 0;
     if (!j->e->code)
         show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld tokens)\n",
              most, j->before.largest, (long long)j->before.tokens);
@@ -161,7 +165,7 @@ static int write_folder(job *j)
         return e->code;
     if (!tn_model_save(j->s.model, j->out.work, j->type, e) && !keep_config(j) &&
         !carry_files(j->o->model, j->o->adapter_path, j->out.work, e))
-        check(j, j->out.work);
+        check(j, j->out.work, NULL);
     return output_place(&j->out, e);
 }
 
@@ -174,10 +178,64 @@ static int write_file(job *j)
     tn_tokenizer *k = carry_tokenizer(j->o->model, j->o->adapter_path, e);
     const bool written = !e->code && !tn_model_save_gguf(j->s.model, k, path, j->type, e);
     tn_tokenizer_free(k);
-    if (written && check(j, path))
+    if (written && check(j, path, NULL))
         unlink(path);
     return e->code;
 }
+
+/* ---- an adapter ---- */
+
+/* The bytes of the factors; those of column blocks take up to three times as many. */
+static double adapter_bytes(const job *j)
+{
+    enum { SMALL = 1 << 16, FUSED = 3, EACH = 4 };
+    double numbers = 0;
+    for (int64_t i = 0; i < tn_params_count(j->s.model->params); i++) {
+        const tn_param *a = tn_params_at(j->s.model->params, i);
+        numbers += a->lora_scale != 0 ? (double)tn_tensor_count(a->w) : 0;
+    }
+    return FUSED * EACH * numbers + SMALL;
+}
+
+static int write_adapter(job *j)
+{
+    tn_error *e = j->e;
+    const options *o = j->o;
+    const char *path = o->save_path;
+    if (j->gguf) {
+        const bool room = !output_file_room(path, adapter_bytes(j), e);
+        const bool written = room && !tn_adapter_save_gguf(j->s.model, path, j->type, e);
+        if (written && check(j, o->model, path))
+            unlink(path);
+        return e->code;
+    }
+    if (output_begin(&j->out, tn_hash64(path, strlen(path), 0), adapter_bytes(j), e))
+        return e->code;
+    if (!tn_adapter_save(j->s.model, j->out.work, j->type, e))
+        check(j, o->model, j->out.work);
+    return output_place(&j->out, e);
+}
+
+int save_adapter(const options *o, const output_kind *kind, bool gguf, tn_error *e)
+{
+    job j = { .o = o, .out = { .at = -1, .work_at = -1 }, .gguf = gguf, .e = e };
+    options asked = *o;
+    if (!o->dtype)
+        asked.dtype = "f32";
+    j.o = &asked;
+    if (o->dtype && (!strcmp(o->dtype, "q8_0") || !strcmp(o->dtype, "q4_0")))
+        tn_fail(e, APP_USAGE, "--dtype %s: only of a model", o->dtype);
+    if (!check_options(&j) && !gguf)
+        output_open(&j.out, kind, o->save_path, &asked, false, e);
+    if (!read_model(&j) && !write_adapter(&j))
+        show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
+    probe_end(&j.before);
+    setup_close(&j.s);
+    output_close(&j.out);
+    return e->code;
+}
+
+/* ---- a model ---- */
 
 int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e)
 {

@@ -12,6 +12,8 @@
 #include "apps/run/output.h"
 
 int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e);
+/* Writes the adapter of --adapter-path instead: a PEFT folder, or a GGUF file. */
+int save_adapter(const options *o, const output_kind *kind, bool gguf, tn_error *e);
 /* Refuses (APP_USAGE) a file whose name does not end in .gguf, or that exists. */
 int save_check_gguf(const options *o, tn_error *e);
 bool save_is_gguf(const char *path); /* by the end of its name */

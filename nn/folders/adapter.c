@@ -1,5 +1,6 @@
 /* adapter.c - reads LoRA adapters from PEFT's adapter_config.json and adapter_model.safetensors.
    Source: huggingface/peft, tuners/lora/config.py and layer.py, utils/save_and_load.py. */
+#include "data/gguf.h"
 #include "nn/folders/adapter_config.h"
 #include "nn/folders/weights.h"
 
@@ -178,14 +179,15 @@ static int refuse_no_folder(const char *folder, tn_error *e)
 {
     const tn_presence is = tn_path_is(folder, NULL, e);
     if (is == TN_ABSENT || is == TN_FILE)
-        tn_fail(e, TN_EIO, "%s: %s; expected an adapter folder", folder,
+        tn_fail(e, TN_EIO, "%s: %s; expected an adapter folder or an adapter in GGUF", folder,
                 strerror(is == TN_ABSENT ? ENOENT : ENOTDIR));
     return e->code;
 }
 
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e)
 {
-    return tn_path_is(folder, "adapter_config.json", e) == TN_ABSENT &&
+    return tn_path_is(folder, NULL, e) == TN_FOLDER &&
+           tn_path_is(folder, "adapter_config.json", e) == TN_ABSENT &&
            tn_path_is(folder, "trainer_state.json", e) == TN_FILE;
 }
 
@@ -200,6 +202,8 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
         return tn_fail(e, TN_ESTATE, "the model has adapters already; merge them first");
     free(m->note);
     m->note = NULL;
+    if (tn_path_is(folder, NULL, e) == TN_FILE && tn_gguf_is(folder))
+        return tn_adapter_open_gguf(m, folder, e);
     if (!refuse_no_folder(folder, e) && tn_adapter_is_checkpoint(folder, e))
         return tn_adapter_open_checkpoint(m, folder, e);
     char *config_path = tn_path_newest(folder, "adapter_config.json");
