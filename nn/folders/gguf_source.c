@@ -63,7 +63,7 @@ static tn_gguf_form form_of(const gguf_weights *w, const tn_entry *t)
 static void describe(const gguf_weights *w, int64_t index, tn_stored *out)
 {
     const tn_entry *t = tn_gguf_at(w->g, index);
-    const int form = form_of(w, t);
+    const tn_gguf_form form = form_of(w, t);
     *out = (tn_stored){ .path = tn_gguf_path(w->g),
                         .name = t->name,
                         .index = index,
