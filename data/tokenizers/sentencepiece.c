@@ -78,8 +78,11 @@ static bool next_field(message *m, field *out)
     return true;
 }
 
+/* A field of another wire type has no bytes: it is an empty message. */
 static message inside(const message *m, const field *f)
 {
+    if (!f->bytes.s)
+        return (message){ .s = m->s, .offset = m->offset + m->at, .r = m->r };
     const size_t from = (size_t)((const unsigned char *)f->bytes.s - m->s);
     return (message){ .s = m->s + from, .n = f->bytes.n, .offset = m->offset + from, .r = m->r };
 }

@@ -153,8 +153,9 @@ static void furnish_pieces(const char *folder)
 }
 
 /* clang-format off */
-const format format_gguf_bpe = { .name = "gguf_bpe", .file = "x.gguf", .furnish = furnish_bpe, .use = tokenizer_use,
+/* A file that does not begin with GGUF is no tokenizer: then the folder has none. */
+const format format_gguf_bpe = { .name = "gguf_bpe", .file = "x.gguf", .named = "", .furnish = furnish_bpe, .use = tokenizer_use,
                                  .pack = gguf_pack, .unpack = gguf_unpack, .rows = bpe_rows };
-const format format_gguf_pieces = { .name = "gguf_pieces", .file = "x.gguf", .furnish = furnish_pieces, .use = tokenizer_use,
+const format format_gguf_pieces = { .name = "gguf_pieces", .file = "x.gguf", .named = "", .furnish = furnish_pieces, .use = tokenizer_use,
                                     .pack = gguf_pack, .unpack = gguf_unpack, .rows = pieces_rows };
 /* clang-format on */
