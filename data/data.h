@@ -282,6 +282,7 @@ typedef struct tn_message {
     tn_span role;      /* "system", "user", "assistant", "tool" */
     tn_span text;
     tn_span reasoning; /* thoughts before an answer; .s NULL: not given */
+    bool asked;        /* part of the question: not learnt, even if it is an answer */
 } tn_message;
 /* clang-format on */
 
@@ -290,7 +291,11 @@ typedef struct tn_chat_template tn_chat_template;
 
 const char *tn_chat_template_name(int64_t i); /* of the template number i, from 0; NULL: no more */
 const tn_chat_template *tn_chat_template_find(const char *name); /* NULL: there is none */
-/* The one that a model's own template, a program in Jinja, is recognised as. NULL: none. */
+const char *tn_chat_name(const tn_chat_template *t);
+/* A model's own template, a program in Jinja, in new memory: of its folder (chat_template.jinja, or
+   tokenizer_config.json) or its GGUF file. NULL without an error: the model has none. */
+char *tn_chat_template_read(const char *model, tn_error *e);
+/* Which of the known ones it is; NULL: none. */
 const tn_chat_template *tn_chat_template_of(const char *jinja);
 
 /* Starts as { 0 }, ends by tn_chat_ids_free. */
@@ -309,21 +314,31 @@ void tn_chat_ids_free(tn_chat_ids *ids);
 
 /* ---- the records of a JSONL file ---- */
 
-/* A record {"prompt","completion"}, or {"text"}: then `text` is all of it and `pair` is false.
-   Members of other names are ignored, and null counts as absent. The strings live until the next
+typedef enum tn_record_kind {
+    TN_RECORD_TEXT, /* {"text"} */
+    TN_RECORD_PAIR, /* {"prompt","completion"} */
+    TN_RECORD_CHAT  /* {"messages"}; {"conversations"} of ShareGPT; {"instruction","output"} of Alpaca */
+} tn_record_kind;
+
+/* Members of other names are ignored, and null counts as absent. The texts live until the next
    call. */
 typedef struct tn_jsonl_record {
-    bool pair;
-    tn_span prompt, text; /* text of a pair: its completion, never empty */
-    int64_t line;         /* from 1 */
+    tn_record_kind kind;
+    tn_span prompt, text;       /* text of a pair: its completion */
+    const tn_message *messages; /* (count) of a chat */
+    int64_t count;
+    bool skip;                  /* it has no text, or no answer, to learn */
+    int64_t line;               /* from 1 */
 } tn_jsonl_record;
 
 typedef struct tn_jsonl tn_jsonl;
 
-/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB. Lines end in LF or
-   CRLF; a byte order mark at the beginning and blank lines at the end are ignored. */
+/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB, or one list of objects of
+   at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines are
+   ignored. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_error *e);
-/* The next record. False: there is none, or the line is refused and e says why. */
+/* The next record. False: there is none, or it is refused and e says why; then the call after that
+   goes on behind it. */
 bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e);
 void tn_jsonl_close(tn_jsonl *j);
 
@@ -337,6 +352,7 @@ typedef struct tn_data_options {
     bool no_mask;       /* the prompt carries loss, too */
     bool skip_unknown;  /* characters outside the vocabulary are left out and counted */
     bool short_text;    /* a text shorter than a window is one short window, not an error */
+    const tn_chat_template *chat; /* of records that are chats; NULL: they are refused */
 } tn_data_options;
 
 /* A file has at most 1 GiB. An id takes two bytes of memory, or four bytes if one of them is above
@@ -374,6 +390,7 @@ typedef struct tn_data_facts {
     int64_t tokens, loss_tokens; /* all tokens; those that carry loss */
     int64_t truncated, skipped;  /* records cut at max_length; records left out */
     int64_t unknown;             /* characters left out */
+    int64_t chats;               /* records that are chats */
     int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
@@ -384,6 +401,8 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
 /* Copies n ids of record i to out, from its id `from` on. It stops at the end of the record. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
+/* The same for flags: does the id carry loss? */
+void tn_dataset_learnt(const tn_dataset *d, int64_t i, int64_t from, int64_t n, bool *out);
 
 /* ---- batches ---- */
 

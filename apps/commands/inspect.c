@@ -271,7 +271,7 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
     tn_dataset_ids(d, record, from, shown, ids);
     for (int64_t i = 0; i < shown; i++) {
         const size_t before = text.n;
-        tn_decode_token(k, ids[i], false, &text); /* a character may be several ids */
+        tn_decode_token(k, ids[i], true, &text); /* a character may be several ids */
         if (text.n == before)
             tn_text_add(&text, "<%d>", ids[i]);
     }
@@ -280,6 +280,32 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
     tn_text_free(&text);
     if (n > SHOWN_TOKENS)
         show("... %lld more", (long long)(n - SHOWN_TOKENS));
+}
+
+/* Prints a record in parts, which carry loss or do not. */
+static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t record, int64_t length,
+                        tn_error *e)
+{
+    bool *learnt = calloc((size_t)length + 1, sizeof *learnt);
+    int64_t without = 0;
+    if (!learnt) {
+        tn_fail(e, TN_ENOMEM, "a record: out of memory");
+        return;
+    }
+    tn_dataset_learnt(d, record, 0, length, learnt);
+    if (length > 1) /* nothing predicts the first; it is shown with what follows */
+        learnt[0] = learnt[1];
+    for (int64_t i = 0; i < length; i++)
+        without += !learnt[i];
+    show(", %lld without loss\n", (long long)without);
+    for (int64_t from = 0, to; from < length && !e->code; from = to) {
+        for (to = from; to < length && learnt[to] == learnt[from];)
+            to++;
+        show(learnt[from] ? "  with     " : "  without  ");
+        print_tokens(k, d, record, from, to - from, e);
+        show("\n");
+    }
+    free(learnt);
 }
 
 static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
@@ -294,12 +320,8 @@ static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t co
     for (int64_t i = 0; i < f.records && i < count && !e->code; i++) {
         int64_t prompt = 0;
         const int64_t length = tn_dataset_record(d, i, &prompt);
-        show("\nrecord %lld: %lld tokens, the first %lld without loss\n  without  ", (long long)i,
-             (long long)length, (long long)prompt);
-        print_tokens(k, d, i, 0, prompt, e);
-        show("\n  with     ");
-        print_tokens(k, d, i, prompt, length - prompt, e);
-        show("\n");
+        show("\nrecord %lld: %lld tokens", (long long)i, (long long)length);
+        print_parts(d, k, i, length, e);
     }
 }
 

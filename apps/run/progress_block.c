@@ -65,6 +65,21 @@ static void data_line(const setup *s, const options *o, part which, const char *
          show_cuts(&f, setup_length(s, o), cuts));
 }
 
+/* What counts in the loss of records. */
+static void learnt_line(const options *o, tn_data_facts f)
+{
+    tn_error ignored = { 0 }; /* the data were made with it */
+    const tn_chat_template *t = f.chats ? data_chat(o, &ignored) : NULL;
+    const char *masked = o->mask_prompt ? "are masked out of" : "count in";
+    char chats[SHOWN];
+    if (t)
+        show("           %s chats as %s (%s), all but the answers %s the loss\n",
+             show_count(f.chats, chats), tn_chat_name(t),
+             o->chat_template ? "--chat-template" : "the model's own template", masked);
+    if (!f.text && f.chats < f.records)
+        show("           prompts %s the loss\n", masked);
+}
+
 void progress_setup(const setup *s, const options *o)
 {
     model_line(s, o);
@@ -72,8 +87,8 @@ void progress_setup(const setup *s, const options *o)
     data_line(s, o, PART_TRAIN, "data");
     data_line(s, o, PART_VALID, "valid");
     data_line(s, o, PART_TEST, "test");
-    if (s->data[PART_TRAIN] && !tn_dataset_facts(s->data[PART_TRAIN]).text)
-        show("           prompts %s the loss\n", o->mask_prompt ? "are masked out of" : "count in");
+    if (s->data[PART_TRAIN])
+        learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]));
 }
 
 /* The step after which a run is resumed, and what differs from the run that began. */

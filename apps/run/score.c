@@ -118,7 +118,7 @@ static void ask_file(answers *a, const char *path, answer_score *out, tn_error *
     tn_jsonl *file = tn_jsonl_open(path, e);
     tn_jsonl_record r;
     while (file && tn_jsonl_next(file, &r, e)) {
-        if (r.pair)
+        if (r.kind == TN_RECORD_PAIR)
             ask(a, r.prompt, r.text, e);
         if (a->rows == AT_ONCE)
             answer(a, out, e);

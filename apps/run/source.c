@@ -117,7 +117,7 @@ char *data_file(const options *o, part which, tn_error *e)
         return NULL;
     if (is == TN_FOLDER)
         return folder_part(o, which, e);
-    if (!ends(o->data, ".jsonl")) {
+    if (!ends(o->data, ".jsonl") && !ends(o->data, ".json")) {
         tn_fail(e, APP_USAGE, "--data %.200s: expected a .txt, a .jsonl, a folder or task:NAME",
                 o->data);
         return NULL;
@@ -130,13 +130,50 @@ char *data_file(const options *o, part which, tn_error *e)
     return path;
 }
 
+enum { MOST_TEMPLATES = 64 };
+
+static int64_t template_names(const char *names[MOST_TEMPLATES])
+{
+    int64_t n = 0;
+    while (n < MOST_TEMPLATES && (names[n] = tn_chat_template_name(n)) != NULL)
+        n++;
+    return n;
+}
+
+const tn_chat_template *data_chat(const options *o, tn_error *e)
+{
+    const char *names[MOST_TEMPLATES];
+    const tn_chat_template *t = tn_chat_template_find(o->chat_template);
+    if (o->chat_template && !t)
+        unknown_name("chat template", o->chat_template, names, (int)template_names(names), NULL, e);
+    if (o->chat_template || !o->model || e->code)
+        return t;
+    char *own = tn_chat_template_read(o->model, e);
+    t = tn_chat_template_of(own);
+    free(own);
+    return t;
+}
+
+static tn_dataset *records(const char *path, const tn_tokenizer *k, const tn_data_options *d,
+                           tn_error *e)
+{
+    const char *names[MOST_TEMPLATES];
+    tn_dataset *data = tn_dataset_jsonl(path, k, d, e);
+    if (e->code != TN_EFORMAT || d->chat || !strstr(e->text, "expected a chat template"))
+        return data;
+    tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
+    for (int64_t i = 0, n = template_names(names); i < n; i++)
+        tn_error_add(e, " %s", names[i]);
+    return data;
+}
+
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e)
 {
     int64_t count;
-    const tn_data_options d = { .max_length = length,
-                                .no_mask = !o->mask_prompt,
-                                .short_text = which != PART_TRAIN || o->split };
+    tn_data_options d = { .max_length = length,
+                          .no_mask = !o->mask_prompt,
+                          .short_text = which != PART_TRAIN || o->split };
     const tn_task *task = data_task(o, &count, e);
     if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))
         tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; %s",
@@ -151,7 +188,8 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
     if (data_is_text(o))
         return text_part(o, which, k, &d, e);
     char *path = data_file(o, which, e);
-    tn_dataset *data = path ? tn_dataset_jsonl(path, k, &d, e) : NULL;
+    d.chat = path ? data_chat(o, e) : NULL;
+    tn_dataset *data = path && !e->code ? records(path, k, &d, e) : NULL;
     free(path);
     return data;
 }

@@ -23,6 +23,9 @@ const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
    part. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
+/* The template for records that are chats: --chat-template, or the model's own. NULL without an error:
+   the model has none, or one that is not known. */
+const tn_chat_template *data_chat(const options *o, tn_error *e);
 /* The path of a part's JSONL file, in new memory. NULL without an error: there is no such part. */
 char *data_file(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* is it one text file, which --valid-split divides? */

@@ -55,7 +55,8 @@ void tn_chat_text_free(tn_chat_text *c);
 
 /* The parts of a template, for qwen3.c. */
 void tn_chat_write(tn_chat_text *c, const char *template, const tn_message *m); /* {x} and @ */
-void tn_chat_learn(tn_chat_text *c, size_t from); /* from there to the last token, or the end */
+/* The answer m is learnt, from there to the last token, or the end. */
+void tn_chat_learn(tn_chat_text *c, const tn_message *m, size_t from);
 /* The turns of Qwen 3. */
 void tn_chat_qwen3(const tn_chat_template *t, const tn_message *m, int64_t n, tn_chat_text *c);
 

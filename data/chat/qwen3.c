@@ -81,7 +81,7 @@ static void write_answer(const tn_chat_template *t, tn_chat_text *c, const tn_me
     }
     tn_text_bytes(&c->text, says.s, says.n);
     tn_chat_write(c, t->answer.after, m);
-    tn_chat_learn(c, from);
+    tn_chat_learn(c, m, from);
 }
 
 /* Answers of tools that follow each other are one turn. */

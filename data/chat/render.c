@@ -59,10 +59,11 @@ void tn_chat_write(tn_chat_text *c, const char *template, const tn_message *m)
     }
 }
 
-void tn_chat_learn(tn_chat_text *c, size_t from)
+void tn_chat_learn(tn_chat_text *c, const tn_message *m, size_t from)
 {
     const tn_chat_place *last = c->tokens.n ? &c->tokens.at[c->tokens.n - 1] : NULL;
-    add_range(&c->learnt, from, last && last->to > from ? last->to : c->text.n, &c->text);
+    if (!m->asked)
+        add_range(&c->learnt, from, last && last->to > from ? last->to : c->text.n, &c->text);
 }
 
 bool tn_role_is(const tn_message *m, const char *role)
@@ -169,7 +170,7 @@ static void write_message(const tn_chat_template *t, tn_chat_text *c, const tn_m
         tn_chat_write(c, t->head, m);
         const size_t from = c->text.n;
         write_around(t, c, &t->answer, m);
-        tn_chat_learn(c, from);
+        tn_chat_learn(c, m, from);
     } else if (user) {
         write_around(t, c, &t->user, m);
     } else if (tool && t->rules & TN_CHAT_QUOTE_TOOLS) {

@@ -38,6 +38,11 @@ const tn_chat_template *tn_chat_template_find(const char *name)
     return NULL;
 }
 
+const char *tn_chat_name(const tn_chat_template *t)
+{
+    return t ? t->name : NULL;
+}
+
 /* How many of the words, which ";" separates, are in the text? */
 static int count_words(const char *text, const char *words, int *of)
 {

@@ -48,6 +48,7 @@ void tn_dataset_free(tn_dataset *d)
     free(d->wide);
     free(d->start);
     free(d->prompt);
+    free(d->learnt);
     free(d);
 }
 
@@ -81,6 +82,15 @@ void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int
         out[t] = tn_sequence_id(&p, from + t);
 }
 
+void tn_dataset_learnt(const tn_dataset *d, int64_t i, int64_t from, int64_t n, bool *out)
+{
+    if (!d || !out || i < 0 || i >= d->facts.records)
+        return;
+    const tn_sequence p = tn_dataset_sequence(d, i);
+    for (int64_t t = 0; from >= 0 && t < n && t < p.length - from; t++)
+        out[t] = tn_sequence_counts(&p, from + t);
+}
+
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
 {
     if (!d)
@@ -94,6 +104,8 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
                 : tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
     if (!text)
         h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
+    if (d->learnt)
+        h = tn_hash_bulk(d->learnt, ids * sizeof *d->learnt, h);
     return text ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
 }
 
@@ -112,7 +124,23 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
         d->wide = ids;
     else
         d->ids = ids;
+    bool *learnt = d->learnt ? realloc(d->learnt, want * sizeof *learnt) : NULL;
+    if (d->learnt && learnt == NULL)
+        return tn_fail(e, TN_ENOMEM, "data set: out of memory");
+    d->learnt = learnt;
     d->room = (int64_t)want;
+    return TN_OK;
+}
+
+int tn_dataset_learn(tn_dataset *d, int64_t first, const bool *learnt, tn_error *e)
+{
+    if (!d->learnt) {
+        d->learnt = malloc((size_t)d->room * sizeof *d->learnt);
+        if (d->learnt == NULL)
+            return tn_fail(e, TN_ENOMEM, "data set: out of memory");
+        memset(d->learnt, true, (size_t)first * sizeof *d->learnt);
+    }
+    memcpy(d->learnt + first, learnt, (size_t)(d->n - first) * sizeof *learnt);
     return TN_OK;
 }
 
@@ -133,6 +161,8 @@ int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e)
 {
     if (tn_dataset_reserve(d, (size_t)n, e))
         return e->code;
+    if (d->learnt)
+        memset(d->learnt + d->n, true, (size_t)n * sizeof *d->learnt);
     for (int64_t i = 0; i < n; i++) {
         if (!d->wide && ids[i] > UINT16_MAX && widen(d, e))
             return e->code;

@@ -18,6 +18,7 @@ struct tn_dataset {
     int64_t n, room;     /* tokens kept, and room for them */
     int64_t *start;      /* (records + 1); NULL for a text */
     int64_t *prompt;     /* (records): tokens at their beginning that carry no loss */
+    bool *learnt;        /* (n) which of the others carry loss; NULL: all, there are no chats */
     int64_t record_room; /* records that start and prompt have room for */
     int64_t window;      /* most tokens of a row; T of a text */
     tn_data_facts facts;
@@ -32,6 +33,7 @@ enum {
 typedef struct tn_sequence {
     const uint16_t *ids; /* one of the two is NULL */
     const int32_t *wide;
+    const bool *learnt; /* NULL: all after the prompt */
     int64_t length, prompt;
 } tn_sequence;
 
@@ -40,12 +42,19 @@ static inline int32_t tn_sequence_id(const tn_sequence *s, int64_t i)
     return s->wide ? s->wide[i] : s->ids[i];
 }
 
+/* Does id i carry loss, as what comes after id i - 1? */
+static inline bool tn_sequence_counts(const tn_sequence *s, int64_t i)
+{
+    return i > 0 && i < s->length && i >= s->prompt && (!s->learnt || s->learnt[i]);
+}
+
 /* `length` ids from id `first` of the data set on. */
 static inline tn_sequence tn_dataset_part(const tn_dataset *d, int64_t first, int64_t length,
                                           int64_t prompt)
 {
     return (tn_sequence){ .ids = d->ids ? d->ids + first : NULL,
                           .wide = d->wide ? d->wide + first : NULL,
+                          .learnt = d->learnt ? d->learnt + first : NULL,
                           .length = length,
                           .prompt = prompt };
 }
@@ -67,6 +76,8 @@ tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
 /* Appends ids, which are 0 or more. */
 int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e);
+/* Says of the ids from `first` on which carry loss. */
+int tn_dataset_learn(tn_dataset *d, int64_t first, const bool *learnt, tn_error *e);
 /* Appends the token that the tokenizer puts before a text, if it has one. */
 int tn_dataset_begin(tn_maker m, tn_error *e);
 /* Appends the ids of a text. continues: it goes on from a text whose ids come before. */

@@ -1,21 +1,27 @@
-/* jsonl.c - reads a file of records, one JSON object per line. */
+/* jsonl.c - reads a file of records: one JSON object per line, or a list of them. */
 #include "data/data.h"
 #include "data/formats/file.h"
 #include "data/sets/dataset.h"
+#include "data/sets/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LONGEST_LINE = 32 << 20 }; /* bytes; it limits the memory for parsing a line */
+enum {
+    LONGEST_LINE = 32 << 20,
+    LONGEST_LIST = 256 << 20
+}; /* bytes: limits of memory for parsing */
 
 struct tn_jsonl {
     char *path;
-    const char *text;  /* the mapped file */
-    size_t size, end;  /* its bytes; its bytes without blank lines at the end */
-    size_t at, passed; /* begin of the next line; end of the memory that was returned */
-    int64_t line;      /* lines read */
-    const tn_json *object;
+    const char *text;           /* the mapped file */
+    size_t size, end;           /* its bytes; its bytes without blank lines at the end */
+    size_t at, passed;          /* begin of the next line; end of the memory that was returned */
+    int64_t line;               /* lines read; of a list: the line of the last object */
+    const tn_json *object;      /* of the last line */
+    const tn_json *list, *item; /* of a file that is a list: all of it, and its next object */
+    tn_record_memory memory;
 };
 
 /* The length of the text without blank lines at its end. */
@@ -24,6 +30,28 @@ static size_t without_blanks(const char *text, size_t n)
     while (n > 0 && memchr(" \t\r\n", text[n - 1], 4) != NULL)
         n--;
     return n;
+}
+
+/* A file that begins with "[" is one list. */
+static bool is_list(const tn_jsonl *j)
+{
+    size_t at = j->at;
+    while (memchr(" \t\r\n", j->text[at], 4) != NULL)
+        at++;
+    return j->text[at] == '[';
+}
+
+static int open_list(tn_jsonl *j, tn_error *e)
+{
+    if (j->size > LONGEST_LIST)
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: a list of %zu bytes; expected at most %d, or a JSON object a line",
+                       j->path, j->size, LONGEST_LIST);
+    j->list = tn_json_parse(j->text + j->at, j->end - j->at, j->path, 0, e);
+    j->item = j->list ? j->list->child : NULL;
+    j->line = 1;
+    j->passed = j->at; /* offsets of objects count from here */
+    return e->code;
 }
 
 tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
@@ -38,6 +66,8 @@ tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
         j->end = without_blanks(j->text, j->size);
         if (j->at >= j->end)
             tn_fail(e, TN_EFORMAT, "%s:1: an empty file; expected a JSON object a line", path);
+        else if (!e->code && is_list(j))
+            open_list(j, e);
     }
     if (!e->code)
         return j;
@@ -50,54 +80,12 @@ void tn_jsonl_close(tn_jsonl *j)
     if (j == NULL)
         return;
     tn_json_free(j->object);
+    tn_json_free(j->list);
+    tn_record_memory_free(&j->memory);
     if (j->text != NULL)
         munmap((void *)j->text, j->size);
     free(j->path);
     free(j);
-}
-
-/* Has the object a member of this name that is not null? */
-static bool has(const tn_json *object, const char *key)
-{
-    const tn_json *v = tn_json_find(object, key);
-    return v != NULL && v->kind != TN_NULL;
-}
-
-/* Reads a string member of a line's object. */
-static int read_member(const tn_json *object, const char *key, bool may_be_empty, tn_span *out,
-                       tn_error *e)
-{
-    const tn_json *v = tn_json_find(object, key);
-    if (v == NULL)
-        return tn_fail(e, TN_EFORMAT,
-                       "\"%s\" is missing; expected \"text\", or \"prompt\" and "
-                       "\"completion\"",
-                       key);
-    if (v->kind != TN_STRING)
-        return tn_fail(e, TN_EFORMAT, "\"%s\" is not a string; expected a string", key);
-    if (v->length == 0 && !may_be_empty)
-        return tn_fail(e, TN_EFORMAT, "\"%s\" is empty; expected some text", key);
-    *out = (tn_span){ v->text, v->length };
-    return TN_OK;
-}
-
-/* Reads the record of a line's object. Members of other names are ignored. */
-static int read_record(const tn_json *object, tn_jsonl_record *out, tn_error *e)
-{
-    if (object->kind != TN_OBJECT)
-        return tn_fail(e, TN_EFORMAT,
-                       "not an object; expected {\"text\"} or "
-                       "{\"prompt\",\"completion\"}");
-    out->pair = has(object, "prompt") || has(object, "completion");
-    if (!out->pair)
-        return read_member(object, "text", false, &out->text, e);
-    if (has(object, "text"))
-        return tn_fail(e, TN_EFORMAT,
-                       "\"text\" beside \"prompt\" or \"completion\"; expected one "
-                       "form");
-    return read_member(object, "prompt", true, &out->prompt, e)
-               ? e->code
-               : read_member(object, "completion", false, &out->text, e);
 }
 
 /* Takes the next line, which ends in LF or CRLF. Gives memory of earlier lines back
@@ -115,23 +103,52 @@ static tn_span take_line(tn_jsonl *j)
     return (tn_span){ start, length > 0 && start[length - 1] == '\r' ? length - 1 : length };
 }
 
-bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
+/* Takes the next line that is not blank. False: there is none. */
+static bool take_record(tn_jsonl *j, tn_span *line)
 {
-    if (tn_given(e, j && out, __func__) || j->at >= j->end)
-        return false;
-    tn_error inner = { 0 };
-    const tn_span line = take_line(j);
-    *out = (tn_jsonl_record){ .prompt = { "", 0 }, .text = { "", 0 }, .line = j->line };
+    bool blank = true;
+    while (j->at < j->end && blank) {
+        *line = take_line(j);
+        blank = without_blanks(line->s, line->n) == 0;
+    }
+    return !blank;
+}
+
+static const tn_json *parse_line(tn_jsonl *j, tn_span line, tn_error *e)
+{
     tn_json_free(j->object);
     j->object = NULL;
-    if (without_blanks(line.s, line.n) == 0)
-        tn_fail(&inner, TN_EFORMAT, "an empty line; expected a JSON object");
-    else if (line.n > LONGEST_LINE)
-        tn_fail(&inner, TN_EFORMAT, "a line of %zu bytes; expected at most %d", line.n,
-                LONGEST_LINE);
-    else if ((j->object = tn_json_parse(line.s, line.n, j->path, j->line, e)) != NULL)
-        read_record(j->object, out, &inner);
-    if (inner.code)
+    if (line.n > LONGEST_LINE)
+        tn_fail(e, TN_EFORMAT, "%s:%lld: a line of %zu bytes; expected at most %d", j->path,
+                (long long)j->line, line.n, LONGEST_LINE);
+    else
+        j->object = tn_json_parse(line.s, line.n, j->path, j->line, e);
+    return j->object;
+}
+
+/* The next object of a list, with its line. */
+static const tn_json *take_item(tn_jsonl *j)
+{
+    const tn_json *item = j->item;
+    if (item) {
+        for (; j->at < j->passed + item->offset; j->at++)
+            j->line += j->text[j->at] == '\n';
+        j->item = item->next;
+    }
+    return item;
+}
+
+bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
+{
+    tn_span line = { NULL, 0 };
+    if (tn_given(e, j && out, __func__) || (!j->list && !take_record(j, &line)))
+        return false;
+    tn_error inner = { 0 };
+    const tn_json *object = j->list ? take_item(j) : parse_line(j, line, e);
+    *out = (tn_jsonl_record){ .line = j->line };
+    if (!object)
+        return false;
+    if (tn_record_read(object, &j->memory, out, &inner))
         tn_dataset_fail(j->path, j->line, &inner, e);
     return !e->code;
 }

@@ -195,7 +195,7 @@ static int64_t put_row(tn_sequence p, int64_t width, int32_t *ids, int32_t *labe
 {
     int64_t tokens = 0;
     for (int64_t t = 0; t < width; t++) {
-        const bool counts = t + 1 < p.length && t + 1 >= p.prompt;
+        const bool counts = tn_sequence_counts(&p, t + 1);
         ids[t] = t + 1 < p.length ? tn_sequence_id(&p, t) : 0;
         labels[t] = counts ? tn_sequence_id(&p, t + 1) : -1;
         tokens += counts;

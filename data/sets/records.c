@@ -47,7 +47,9 @@ int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
     const bool cut = d->n - first > d->window;
     if (cut)
         d->n = first + d->window;
-    const int64_t loss = d->n - first - (masked > 1 ? masked : 1); /* nothing predicts token 0 */
+    int64_t loss = d->n - first - (masked > 1 ? masked : 1); /* nothing predicts token 0 */
+    for (int64_t i = first + (masked > 1 ? masked : 1); i < d->n && d->learnt; i++)
+        loss -= !d->learnt[i];
     if (loss < 1) {
         d->n = first;
         d->facts.skipped++;
@@ -70,6 +72,32 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
                : tn_dataset_keep(m.d, first, masked, e);
 }
 
+static int add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e)
+{
+    const int64_t first = m.d->n;
+    tn_chat_ids ids = { 0 };
+    if (!m.o->chat)
+        return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
+    if (!tn_chat_encode(m.o->chat, m.k, r->messages, r->count, false, &ids,
+                        m.o->skip_unknown ? &m.d->facts.unknown : NULL, e) &&
+        !tn_dataset_append(m.d, ids.ids, ids.n, e) && !m.o->no_mask)
+        tn_dataset_learn(m.d, first, ids.learnt, e);
+    tn_chat_ids_free(&ids);
+    const int64_t records = m.d->facts.records;
+    if (!e->code && !tn_dataset_keep(m.d, first, 0, e))
+        m.d->facts.chats += m.d->facts.records - records;
+    return e->code;
+}
+
+static int add(tn_maker m, const tn_jsonl_record *r, tn_error *e)
+{
+    if (r->skip) {
+        m.d->facts.skipped++;
+        return TN_OK;
+    }
+    return r->kind == TN_RECORD_CHAT ? add_chat(m, r, e) : add_record(m, r->prompt, r->text, e);
+}
+
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e)
 {
@@ -80,7 +108,7 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
     tn_jsonl_record r;
     while (file != NULL && tn_jsonl_next(file, &r, e)) {
         tn_error inner = { 0 };
-        if (add_record((tn_maker){ d, k, o }, r.prompt, r.text, &inner))
+        if (add((tn_maker){ d, k, o }, &r, &inner))
             tn_dataset_fail(path, r.line, &inner, e);
     }
     tn_jsonl_close(file);

@@ -41,6 +41,8 @@ typedef struct fixture {
     tn_record record;
     tn_message message;
     tn_chat_ids chat;
+    char *chat_folder;
+    bool flags[2];
 } fixture;
 
 static const char json_text[] = "{\"key\": [1, 2]}\n";
@@ -51,6 +53,8 @@ static void put_files(fixture *f)
     put_file(f->folder, "word", "word and words\n");
     put_file(f->folder, "json", json_text);
     put_file(f->folder, "records", "{\"text\": \"some words\"}\n{\"text\": \"more\"}\n");
+    put_file(f->folder, "chat_template.jinja", "<|im_start|>");
+    f->chat_folder = f->folder;
     f->text_file = tn_path_join(f->folder, "word");
     f->json_file = tn_path_join(f->folder, "json");
     f->records_file = tn_path_join(f->folder, "records");

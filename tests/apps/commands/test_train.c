@@ -81,6 +81,13 @@ START_TEST(a_longer_run_continues_a_shorter_one)
         ck_assert_int_eq(tenon(&p, "%s --iters %d -o r", how, n), 0);
         ck_assert_int_eq(tenon(&p, "%s --iters 9 -o r --resume", how), 0);
         ck_assert_int_eq(shell(&p, "rm -r r/checkpoint-%d", n), 0);
+        /* config.used says that the plan changed; its hash is in the marker */
+        ck_assert_int_eq(shell(&p,
+                               "sed -i '/^# planned steps before the resume = %d/d' r/config.used; "
+                               "sed -i 's/, .config.used.: .[0-9a-f]*.}/}/' o/.tenon-run "
+                               "r/.tenon-run",
+                               n),
+                         0);
         place_same(&p, "o", "r");
         ck_assert_int_eq(shell(&p, "rm -r r"), 0);
     }
@@ -112,7 +119,8 @@ START_TEST(a_signal_saves_and_stops)
     place_has(&p, "out", "-o r --resume");
     ck_assert_int_eq(shell(&p, "test ! -e r/model.safetensors"), 0);
     ck_assert_int_eq(tenon(&p, "%s -o r --resume", how), 0);
-    ck_assert_int_eq(shell(&p, "find o r -path '*checkpoint-*' ! -path '*checkpoint-1200*' -delete"),
+    ck_assert_int_eq(shell(&p,
+                           "find o r -path '*checkpoint-*' ! -path '*checkpoint-1200*' -delete"),
                      0);
     place_same(&p, "o", "r");
     place_end(&p);

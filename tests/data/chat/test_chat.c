@@ -27,8 +27,9 @@ static int64_t read_messages(const tn_json *list, tn_message m[MOST])
         if (text->kind != TN_STRING)
             return -1;
         ck_assert_int_lt(n, MOST);
-        m[n] = (tn_message){ span_of(tn_json_find(v, "role")), span_of(text),
-                             span_of(tn_json_find(v, "reasoning_content")) };
+        m[n] = (tn_message){ .role = span_of(tn_json_find(v, "role")),
+                             .text = span_of(text),
+                             .reasoning = span_of(tn_json_find(v, "reasoning_content")) };
     }
     return n;
 }

@@ -45,7 +45,7 @@ START_TEST(gives_the_texts_alone)
     for (int i = 0; f->records[i].text; i++) {
         const wanted *w = &f->records[i];
         ck_assert_msg(j && tn_jsonl_next(j, &r, &e), "%s", e.text);
-        ck_assert_int_eq(r.pair, w->prompt != NULL);
+        ck_assert_int_eq(r.kind, w->prompt ? TN_RECORD_PAIR : TN_RECORD_TEXT);
         ck_assert_int_eq(r.line, i + 1);
         ck_assert(same(r.prompt, w->prompt ? w->prompt : "") && same(r.text, w->text));
     }
@@ -99,7 +99,7 @@ START_TEST(gives_back_every_text)
     tn_jsonl *j = tn_jsonl_open(scratch_write(&s, "a.jsonl", file.s, file.n), &e);
     for (int i = 0; i < RECORDS; i++) {
         ck_assert_msg(j && tn_jsonl_next(j, &r, &e), "%s", e.text);
-        ck_assert(r.pair && r.prompt.n == prompt[i].n && r.text.n == completion[i].n);
+        ck_assert(r.kind == TN_RECORD_PAIR && r.prompt.n == prompt[i].n && r.text.n == completion[i].n);
         ck_assert(!memcmp(r.prompt.s, prompt[i].s, r.prompt.n));
         ck_assert(!memcmp(r.text.s, completion[i].s, r.text.n));
     }

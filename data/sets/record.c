@@ -1,0 +1,338 @@
+/* record.c - brings the kinds of records that people have into one form.
+
+     {"messages": [{"role", "content"}]}                      chats of most APIs
+     {"conversations": [{"from", "value"}], "system"}         ShareGPT
+     {"instruction", "input", "output", "system", "history"}  Alpaca
+     {"prompt", "completion"}                                 a text and how it goes on, or messages
+     {"text"}
+
+   Texts stay as they are. A number counts as the text that the file has. */
+#include "data/sets/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void tn_record_memory_free(tn_record_memory *m)
+{
+    free(m->messages);
+    free(m->joined);
+    *m = (tn_record_memory){ 0 };
+}
+
+/* ---- memory ---- */
+
+static size_t text_bytes(const tn_json *v)
+{
+    size_t n = v->kind == TN_STRING || v->kind == TN_NUMBER ? v->length + 2 : 0;
+    for (const tn_json *c = v->child; c; c = c->next)
+        n += text_bytes(c);
+    return n;
+}
+
+/* Makes room for all texts of the object, joined or not, so that none of them moves. */
+static int make_room(const tn_json *object, tn_record_memory *m, tn_error *e)
+{
+    const size_t need = text_bytes(object);
+    m->n = 0;
+    m->used = 0;
+    if (need <= m->size)
+        return TN_OK;
+    free(m->joined);
+    m->joined = malloc(2 * need);
+    m->size = m->joined ? 2 * need : 0;
+    return m->joined ? TN_OK : tn_fail(e, TN_ENOMEM, "record: out of memory");
+}
+
+/* Appends to a joined text that is still the last one. */
+static void join(tn_record_memory *m, tn_span *to, const char *s, size_t n)
+{
+    memcpy(m->joined + m->used, s, n);
+    m->used += n;
+    to->n += n;
+}
+
+static tn_span begin_joined(tn_record_memory *m)
+{
+    return (tn_span){ m->joined + m->used, 0 };
+}
+
+static tn_message *add_message(tn_record_memory *m, const char *role, tn_error *e)
+{
+    if (m->n == m->room) {
+        const int64_t room = m->room ? 2 * m->room : 8;
+        tn_message *more = realloc(m->messages, (size_t)room * sizeof *more);
+        if (!more) {
+            tn_fail(e, TN_ENOMEM, "record: out of memory");
+            return NULL;
+        }
+        m->messages = more;
+        m->room = room;
+    }
+    m->messages[m->n] = (tn_message){ .role = { role, strlen(role) } };
+    return &m->messages[m->n++];
+}
+
+/* ---- texts ---- */
+
+static bool is_given(const tn_json *v)
+{
+    return v && v->kind != TN_NULL;
+}
+
+static const char *kind_of(const tn_json *v)
+{
+    static const char *const kinds[] = { "null",     "a boolean", "a number",
+                                         "a string", "a list",    "an object" };
+    return v ? kinds[v->kind] : "missing";
+}
+
+static int refuse(const char *key, const tn_json *v, const char *expected, tn_error *e)
+{
+    return tn_fail(e, TN_EFORMAT, "\"%s\" is %s; expected %s", key, kind_of(v), expected);
+}
+
+static int read_text(const tn_json *object, const char *key, tn_span *out, tn_error *e)
+{
+    const tn_json *v = tn_json_find(object, key);
+    if (!v || (v->kind != TN_STRING && v->kind != TN_NUMBER))
+        return refuse(key, v, "a text", e);
+    *out = (tn_span){ v->text, v->length };
+    return TN_OK;
+}
+
+/* A list of {"type": "text", "text"}, joined. */
+static int read_parts(const tn_json *list, tn_record_memory *m, tn_span *out, tn_error *e)
+{
+    tn_span text = begin_joined(m), part = { "", 0 };
+    for (const tn_json *v = list->child; v && !e->code; v = v->next) {
+        const char *type = "";
+        tn_json_get_string(v, "type", &type, e);
+        if (!e->code && (v->kind != TN_OBJECT || strcmp(type, "text")))
+            tn_fail(e, TN_EFORMAT, "a part of type \"%.40s\" in a message; expected text alone",
+                    type);
+        if (!e->code && !read_text(v, "text", &part, e))
+            join(m, &text, part.s, part.n);
+    }
+    *out = text;
+    return e->code;
+}
+
+/* ---- messages ---- */
+
+/* A role by any of its names; NULL: it is unknown. */
+static const char *role_of(const char *name)
+{
+    static const char *const roles[][2] = {
+        { "system", "system" },           { "user", "user" },      { "human", "user" },
+        { "assistant", "assistant" },     { "gpt", "assistant" },  { "chatgpt", "assistant" },
+        { "bing", "assistant" },          { "bard", "assistant" }, { "model", "assistant" },
+        { "function_call", "assistant" }, { "tool", "tool" },      { "observation", "tool" },
+    };
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (!strcmp(roles[i][0], name))
+            return roles[i][1];
+    return NULL;
+}
+
+/* {"role", "content"} or {"from", "value"}. */
+static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
+{
+    const bool from = !tn_json_find(v, "role") && tn_json_find(v, "from");
+    const char *key = from ? "from" : "role", *says = from ? "value" : "content", *name = NULL;
+    const tn_json *text = tn_json_find(v, says), *tools = tn_json_find(v, "tool_calls");
+    if (v->kind != TN_OBJECT)
+        return tn_fail(e, TN_EFORMAT, "%s; expected an object with \"role\" and \"content\"",
+                       kind_of(v));
+    tn_json_get_string(v, key, &name, e);
+    if (!e->code && !name)
+        return refuse(key, tn_json_find(v, key), "the role of a message", e);
+    const char *role = e->code ? NULL : role_of(name);
+    if (!e->code && !role)
+        return tn_fail(e, TN_EFORMAT,
+                       "unknown role \"%.40s\"; expected system, user, assistant or tool", name);
+    if (tools && tools->count)
+        return tn_fail(e, TN_EFORMAT, "\"tool_calls\" are not supported; expected a text");
+    tn_message *out = e->code ? NULL : add_message(m, role, e);
+    if (!out)
+        return e->code;
+    if (text && text->kind == TN_ARRAY)
+        return read_parts(text, m, &out->text, e);
+    if (is_given(tn_json_find(v, "reasoning_content")))
+        read_text(v, "reasoning_content", &out->reasoning, e);
+    return e->code ? e->code : read_text(v, says, &out->text, e);
+}
+
+static int read_messages(const tn_json *list, const char *key, tn_record_memory *m, tn_error *e)
+{
+    int64_t number = 0;
+    if (list->kind != TN_ARRAY)
+        return refuse(key, list, "a list of messages", e);
+    for (const tn_json *v = list->child; v && !e->code; v = v->next, number++) {
+        tn_error inner = { 0 };
+        if (read_message(v, m, &inner))
+            tn_fail(e, inner.code, "message %lld: %s", (long long)number, inner.text);
+    }
+    return e->code;
+}
+
+/* "conversations": a system message may stand beside the list. */
+static int read_conversations(const tn_json *object, tn_record_memory *m, tn_error *e)
+{
+    const tn_json *list = tn_json_find(object, "conversations");
+    tn_span text = { NULL, 0 };
+    if (is_given(tn_json_find(object, "system")) && read_text(object, "system", &text, e))
+        return e->code;
+    tn_message *system = text.n ? add_message(m, "system", e) : NULL;
+    if (system)
+        system->text = text;
+    const int64_t beside = m->n;
+    if (read_messages(list, "conversations", m, e))
+        return e->code;
+    for (int64_t i = beside; i < m->n && beside; i++)
+        if (!strcmp(m->messages[i].role.s, "system")) { /* the list has its own */
+            memmove(m->messages, m->messages + 1, (size_t)--m->n * sizeof *m->messages);
+            break;
+        }
+    return e->code;
+}
+
+/* ---- Alpaca ---- */
+
+static int read_history(const tn_json *list, tn_record_memory *m, tn_error *e)
+{
+    if (list->kind != TN_ARRAY)
+        return refuse("history", list, "a list of pairs", e);
+    for (const tn_json *v = list->child; v && !e->code; v = v->next) {
+        const tn_json *a = tn_json_at(v, 0), *b = tn_json_at(v, 1);
+        if (v->count != 2 || a->kind != TN_STRING || b->kind != TN_STRING)
+            return tn_fail(e, TN_EFORMAT, "\"history\" has %s; expected pairs of texts",
+                           kind_of(v));
+        tn_message *user = add_message(m, "user", e);
+        if (user)
+            user->text = (tn_span){ a->text, a->length };
+        tn_message *answer = e->code ? NULL : add_message(m, "assistant", e);
+        if (answer)
+            answer->text = (tn_span){ b->text, b->length };
+    }
+    return e->code;
+}
+
+/* The instruction, a line end and the input, if both are there. */
+static int read_question(const tn_json *object, tn_record_memory *m, tn_span *out, tn_error *e)
+{
+    tn_span instruction = { "", 0 }, input = { "", 0 };
+    if (is_given(tn_json_find(object, "instruction")))
+        read_text(object, "instruction", &instruction, e);
+    if (!e->code && is_given(tn_json_find(object, "input")))
+        read_text(object, "input", &input, e);
+    if (!e->code && !instruction.n && !input.n)
+        tn_fail(e, TN_EFORMAT, "\"instruction\" and \"input\" are empty; expected a text in one");
+    if (e->code)
+        return e->code;
+    *out = begin_joined(m);
+    join(m, out, instruction.s, instruction.n);
+    if (instruction.n && input.n)
+        join(m, out, "\n", 1);
+    join(m, out, input.s, input.n);
+    return TN_OK;
+}
+
+static int read_alpaca(const tn_json *object, tn_record_memory *m, tn_error *e)
+{
+    tn_span system = { NULL, 0 }, question, output;
+    const tn_json *history = tn_json_find(object, "history");
+    if (is_given(tn_json_find(object, "system")))
+        read_text(object, "system", &system, e);
+    tn_message *first = system.n && !e->code ? add_message(m, "system", e) : NULL;
+    if (first)
+        first->text = system;
+    if (is_given(history) && !e->code)
+        read_history(history, m, e);
+    if (e->code || read_question(object, m, &question, e) ||
+        read_text(object, "output", &output, e))
+        return e->code;
+    tn_message *user = add_message(m, "user", e);
+    if (user)
+        user->text = question;
+    tn_message *answer = e->code ? NULL : add_message(m, "assistant", e);
+    if (answer)
+        answer->text = output;
+    return e->code;
+}
+
+/* ---- a record ---- */
+
+/* Prompt and completion: two texts, or two lists of messages. */
+static int read_pair(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
+{
+    const tn_json *prompt = tn_json_find(object, "prompt");
+    const tn_json *completion = tn_json_find(object, "completion");
+    if (prompt && prompt->kind == TN_ARRAY) {
+        out->kind = TN_RECORD_CHAT;
+        if (read_messages(prompt, "prompt", m, e))
+            return e->code;
+        for (int64_t i = 0; i < m->n; i++)
+            m->messages[i].asked = true;
+        return completion ? read_messages(completion, "completion", m, e)
+                          : refuse("completion", completion, "a list of messages", e);
+    }
+    out->kind = TN_RECORD_PAIR;
+    return read_text(object, "prompt", &out->prompt, e)
+               ? e->code
+               : read_text(object, "completion", &out->text, e);
+}
+
+/* Has the chat nothing that could be learnt? */
+static bool lacks_answer(const tn_record_memory *m)
+{
+    for (int64_t i = 0; i < m->n; i++)
+        if (!strcmp(m->messages[i].role.s, "assistant") && !m->messages[i].asked)
+            return false;
+    return true;
+}
+
+static int read_chat(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e)
+{
+    return !strcmp(key, "messages")        ? read_messages(tn_json_find(object, key), key, m, e)
+           : !strcmp(key, "conversations") ? read_conversations(object, m, e)
+                                           : read_alpaca(object, m, e);
+}
+
+int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
+{
+    static const char *const keys[] = { "messages", "conversations", "instruction",
+                                        "prompt",   "completion",    "text" };
+    enum { CHATS = 3, KEYS = 6 };
+    const int64_t line = out->line;
+    int key = 0, null = -1;
+    *out = (tn_jsonl_record){ .line = line, .prompt = { "", 0 }, .text = { "", 0 } };
+    if (object->kind != TN_OBJECT)
+        return tn_fail(e, TN_EFORMAT,
+                       "not an object; expected one with \"messages\", "
+                       "\"instruction\", \"prompt\" or \"text\"");
+    for (; key < KEYS && !is_given(tn_json_find(object, keys[key])); key++)
+        if (tn_json_find(object, keys[key]))
+            null = key;
+    if (key == KEYS && null >= 0)
+        return refuse(keys[null], tn_json_find(object, keys[null]), "a text", e);
+    if (key == KEYS)
+        return tn_fail(e, TN_EFORMAT,
+                       "no member that is known; expected \"messages\", "
+                       "\"conversations\", \"instruction\", \"prompt\" or \"text\"");
+    if (make_room(object, m, e))
+        return e->code;
+    if (key < CHATS) {
+        out->kind = TN_RECORD_CHAT;
+        read_chat(object, keys[key], m, e);
+    } else if (!strcmp(keys[key], "text")) {
+        read_text(object, "text", &out->text, e);
+        out->skip = !out->text.n;
+    } else {
+        read_pair(object, m, out, e);
+    }
+    out->messages = m->messages;
+    out->count = m->n;
+    if (out->kind == TN_RECORD_CHAT)
+        out->skip = lacks_answer(m);
+    return e->code;
+}
