@@ -10,13 +10,14 @@ int64_t tn_config_size(const tn_json *config, const char *key, int64_t otherwise
     if (tn_given(e, key, __func__))
         return otherwise;
     int64_t n = otherwise;
-    char expected[80];
+    char expected[128];
+    const tn_json *value = tn_json_find(config, key);
     tn_json_get_int(config, key, &n, e);
     if (e->code || (n >= 1 && n <= most))
         return e->code ? otherwise : n;
-    snprintf(expected, sizeof expected, "an integer from 1 to %lld, not %lld", (long long)most,
-             (long long)n);
-    tn_json_refuse(tn_json_find(config, key), expected, e);
+    snprintf(expected, sizeof expected, "%s%s from 1 to %lld, not %lld", value ? "" : "a ",
+             value ? "an integer" : key, (long long)most, (long long)n);
+    tn_json_refuse(value ? value : config, expected, e);
     return otherwise;
 }
 

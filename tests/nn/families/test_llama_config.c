@@ -55,6 +55,7 @@ static const struct { const char *type, *members, *text; } refused[] = {
     { "llama", THETA ",\"rms_norm_eps\":0", "/rms_norm_eps" },
     { "llama", SIZED("7", "4", "3"), "multiple of num_key_value_heads" },
     { "llama", SIZED("7", "5", "2"), "a head_dim that is even" },
+    { "llama", "\"hidden_size\":4,\"rope_theta\":1", "expected a head_dim from 1 to 4096, not 0" },
     { "llama", SIZED("0", "4", "2"), "/num_hidden_layers" },
     { "llama", THETA ",\"quantization_config\":{\"bits\":4}", "packed weights are not read" },
     { "gemma2", THETA ",\"hidden_activation\":\"quick_gelu\"", "/hidden_activation" },
