@@ -43,7 +43,6 @@ const output_kind output_fuse = {
 };
 const output_kind output_export = {
     .command = "export", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
-    .names = { MODEL_FILES, { "adapter_model.safetensors", true, true },
-               { "adapter_config.json", true, false } },
+    .names = { MODEL_FILES, ONCE("adapter_model.safetensors", true), ONCE("adapter_config.json", false) },
 };
 /* clang-format on */
