@@ -83,6 +83,7 @@ typedef struct tn_op tn_op;
        soft_cap                                        cap
        linear                       layout
        lora                         col                s, p       stream
+       lora_norm                    layout             s
        layer_norm                                      eps
        rms_norm                                        eps, offset
        attention                    heads, kv_heads,     scale, cap

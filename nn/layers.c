@@ -148,10 +148,28 @@ static tn_tensor *result(tn_tape *t, tn_tensor *y, const char *name)
     return y;
 }
 
+/* DoRA: y = g (W + s B A) x + b, where g = m / norm of W + s B A for each output. With dropout in
+   training, as in PEFT, only the change sees it: y = W x + b + (g (W + s B A) - W) drop(x), and the
+   two terms of W are one product of x - drop(x). */
+static tn_tensor *run_dora(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
+{
+    const tn_adapter *a = l->lora;
+    tn_tensor *g = tn_div(t, a->m, tn_lora_norm(t, l->w, a->a, a->b, a->s, l->layout)); // (out)
+    const bool drops = a->dropout > 0 && tn_tape_mode(t).training;
+    tn_tensor *d = drops ? tn_dropout(t, x, a->dropout, a->stream) : x; // (...,in)
+    tn_tensor *y = tn_linear(t, d, l->w, NULL, l->layout);              // (...,out)
+    y = tn_mul(t, tn_lora(t, y, d, a->a, a->b, a->s, 0, 0, 0), g);
+    if (drops)
+        return tn_add(t, y, tn_linear(t, tn_sub(t, x, d), l->w, l->b, l->layout));
+    return l->b ? tn_add(t, y, l->b) : y;
+}
+
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
 {
     if (tn_tape_given(t, l, __func__))
         return NULL;
+    if (l->lora && l->lora->m)
+        return run_dora(l, t, x);
     tn_tensor *y = tn_linear(t, x, l->w, l->b, l->layout); // (...,out)
     for (const tn_adapter *a = l->lora; a; a = a->next)
         y = tn_lora(t, y, x, a->a, a->b, a->s, a->col, a->dropout, a->stream);

@@ -1,5 +1,6 @@
 /* lora.c - puts adapters on layers found by name, and merges them: W = W0 + s B A, s = alpha / R.
-   Hu et al., arXiv:2106.09685. Names, initial values and scale are those of PEFT. */
+   Hu et al., arXiv:2106.09685; DoRA: Liu et al., arXiv:2402.09353. Names, initial values and scale
+   are those of PEFT. */
 #include "core/tape.h"
 #include "nn/model.h"
 #include "nn/pattern.h"
@@ -74,18 +75,31 @@ static tn_tensor *add_factor(tn_params *p, const char *name, const char *what, i
     return w;
 }
 
-/* Adds the factors of a target to the params. Appends `a`, their adapter, to the layer's list. */
-static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, double s,
-               double dropout, tn_error *e)
+/* DoRA's magnitudes of a target: a weight that is no factor. */
+static tn_tensor *add_magnitudes(tn_params *p, const tn_target *t)
 {
-    tn_tensor *A = add_factor(p, t->name, "lora_A", rank, t->in, s);
-    tn_tensor *B = add_factor(p, t->name, "lora_B", t->width, rank, s);
-    if (!A || !B)
+    char full[256];
+    snprintf(full, sizeof full, "%s.lora_magnitude_vector", t->name);
+    return tn_params_add(p, full, 1, &t->width);
+}
+
+/* Adds the factors of a target to the params. Appends `a`, their adapter, to the layer's list. */
+static int put(tn_params *p, tn_adapter *a, const tn_target *t, tn_lora_size z,
+               const tn_lora_options *o, tn_error *e)
+{
+    if (o->dora && t->columns)
+        return tn_fail(e, TN_EARG, "%s: columns of a layer; expected a whole layer for DoRA",
+                       t->name);
+    tn_tensor *A = add_factor(p, t->name, "lora_A", z.rank, t->in, z.s);
+    tn_tensor *B = add_factor(p, t->name, "lora_B", t->width, z.rank, z.s);
+    tn_tensor *m = o->dora ? add_magnitudes(p, t) : NULL;
+    if (!A || !B || (o->dora && !m))
         return tn_fail(e, tn_params_error(p)->code, "%s", tn_params_error(p)->text);
     a->a = A;
     a->b = B;
-    a->s = s;
-    a->dropout = dropout;
+    a->m = m;
+    a->s = z.s;
+    a->dropout = o->dropout;
     a->col = t->col;
     a->stream = tn_stream(t->name);
     tn_adapter **end = &t->layer->lora;
@@ -95,13 +109,12 @@ static int put(tn_params *p, tn_adapter *a, const tn_target *t, int64_t rank, do
     return 0;
 }
 
-tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
-                        tn_error *e)
+tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, tn_lora_size z, tn_error *e)
 {
     tn_adapter *a = m->adapters;
     while (a->a)
         a++;
-    return put(m->params, a, t, rank, s, dropout, e) ? NULL : a;
+    return put(m->params, a, t, z, m->lora, e) ? NULL : a;
 }
 
 /* ---- new adapters ---- */
@@ -175,10 +188,9 @@ int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e)
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
         if (!tn_lora_wants(m, &kept, &t))
             continue;
-        const tn_lora_size z = tn_lora_size_of(o, t.name);
-        tn_adapter *a = tn_lora_put(m, &t, z.rank, z.s, o->dropout, e);
+        tn_adapter *a = tn_lora_put(m, &t, tn_lora_size_of(o, t.name), e);
         if (a)
-            tn_lora_start(m->params, t.name, a, o->init, e);
+            tn_lora_start(m->params, &t, a, o->init, e);
     }
     return tn_lora_end(m, before, e);
 }
@@ -199,8 +211,7 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
     tn_adapter *a = check_options(o, e) ? NULL : tn_params_add_adapter(p);
     if (!a)
         return tn_fail(e, TN_ENOMEM, "out of memory for the adapter of %s", t.name);
-    const tn_lora_size z = tn_lora_size_of(o, t.name);
-    if (put(p, a, &t, z.rank, z.s, o->dropout, e) || tn_lora_start(p, t.name, a, o->init, e)) {
+    if (put(p, a, &t, tn_lora_size_of(o, t.name), o, e) || tn_lora_start(p, &t, a, o->init, e)) {
         l->lora = NULL;
         tn_params_cut(p, before);
         return e->code;
@@ -213,20 +224,43 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
 
 /* ---- merging ---- */
 
-/* W += s B A. W is stored as (out,in) or (in,out). */
+/* (W + s B A)[o][i] */
+static double merged(const tn_adapter *a, double w, int64_t o, int64_t i)
+{
+    const int64_t in = a->a->dim[1], rank = a->a->dim[0];
+    double sum = 0;
+    for (int64_t r = 0; r < rank; r++)
+        sum += (double)a->b->x[o * rank + r] * (double)a->a->x[r * in + i];
+    return w + a->s * sum;
+}
+
+/* W += s B A, or DoRA's m (W + s B A) / norm. W is stored as (out,in) or (in,out). */
 static void merge(const tn_linear_layer *l, const tn_adapter *a)
 {
-    int64_t in = a->a->dim[1], out = a->b->dim[0], rank = a->a->dim[0];
-    bool in_out = l->layout == TN_IN_OUT;
-    int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* steps: output, input */
+    const int64_t in = a->a->dim[1], out = a->b->dim[0];
+    const bool in_out = l->layout == TN_IN_OUT;
+    const int64_t row = in_out ? 1 : in, col = in_out ? l->w->dim[1] : 1; /* steps: output, input */
     for (int64_t o = 0; o < out; o++) {
-        for (int64_t i = 0; i < in; i++) {
-            double sum = 0;
-            for (int64_t r = 0; r < rank; r++)
-                sum += (double)a->b->x[o * rank + r] * (double)a->a->x[r * in + i];
-            tn_real *w = l->w->x + (a->col + o) * row + i * col;
-            *w = (tn_real)((double)*w + a->s * sum);
+        tn_real *w = l->w->x + (a->col + o) * row;
+        double squares = 0, factor = 1;
+        for (int64_t i = 0; a->m && i < in; i++) {
+            const double v = merged(a, (double)w[i * col], o, i);
+            squares += v * v;
         }
+        if (a->m)
+            factor = (double)a->m->x[o] / sqrt(squares);
+        for (int64_t i = 0; i < in; i++)
+            w[i * col] = (tn_real)(factor * merged(a, (double)w[i * col], o, i));
+    }
+}
+
+/* Takes the weights of an adapter out of the params. */
+static void remove_weights(tn_params *p, const tn_adapter *a)
+{
+    for (int64_t i = tn_params_count(p); i-- > 0;) {
+        const tn_tensor *w = tn_params_at(p, i)->w;
+        if (w == a->a || w == a->b || w == a->m)
+            tn_params_remove(p, i);
     }
 }
 
@@ -242,9 +276,7 @@ int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory to merge its adapter", l->name);
     for (const tn_adapter *a = l->lora; a; a = a->next) {
         merge(l, a);
-        for (int64_t i = tn_params_count(p); i-- > 0;)
-            if (tn_params_at(p, i)->w == a->a || tn_params_at(p, i)->w == a->b)
-                tn_params_remove(p, i);
+        remove_weights(p, a);
     }
     l->lora = NULL;
     return 0;
@@ -266,9 +298,9 @@ int tn_lora_merge(tn_model *m, tn_error *e)
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             merge(t.layer, a);
+    for (int64_t i = 0; m->family->target(m, i, &t); i++)
+        for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
+            remove_weights(m->params, a);
     forget_adapters(m);
-    for (int64_t i = tn_params_count(m->params); i-- > 0;)
-        if (tn_params_at(m->params, i)->lora_scale != 0)
-            tn_params_remove(m->params, i);
     return 0;
 }

@@ -106,23 +106,44 @@ const char *tn_lora_init_find(const char *name)
     return NULL;
 }
 
-int tn_lora_start(const tn_params *p, const char *layer, const tn_adapter *a, const char *init,
-                  tn_error *e)
+/* DoRA's magnitudes: the norms of W + s B A. */
+static int start_magnitudes(const tn_params *p, const tn_target *t, const tn_adapter *a,
+                            tn_error *e)
+{
+    tn_tape *tape = tn_tape_new(tn_params_context(p));
+    const tn_tensor *norm =
+        tn_lora_norm(tape, t->layer->w, a->a, a->b, a->s, t->layer->layout); // (out)
+    if (norm)
+        memcpy(a->m->x, norm->x, (size_t)t->width * sizeof *norm->x);
+    else
+        tn_fail(e, TN_ENOMEM, "%s: %s", t->name,
+                tape ? tn_tape_error(tape) : "out of memory for its magnitudes");
+    tn_tape_free(tape);
+    return e->code;
+}
+
+static void start_factors(const tn_params *p, const char *layer, const tn_adapter *a,
+                          const char *init, tn_error *e)
 {
     const uint64_t seed = tn_context_seed(tn_params_context(p));
     const uint64_t stream = stream_of(layer, "lora_A.weight");
     const int64_t count = tn_tensor_count(a->a);
-    const bool orthogonal = init && !strcmp(init, "orthogonal");
-    if (orthogonal && a->a->dim[0] % 2)
-        return tn_fail(e, TN_EARG, "%s: rank %lld; expected an even one for the orthogonal start",
-                       layer, (long long)a->a->dim[0]);
-    if (!a->a->x)
-        return e->code;
-    if (orthogonal)
-        start_orthogonal(layer, a, seed, e);
-    else if (init)
+    if (!init)
+        tn_fill_uniform(a->a->x, count, 1 / sqrt((double)a->a->dim[1]), seed, stream);
+    else if (strcmp(init, "orthogonal"))
         tn_fill_normal(a->a->x, count, 1 / (double)a->a->dim[0], seed, stream);
     else
-        tn_fill_uniform(a->a->x, count, 1 / sqrt((double)a->a->dim[1]), seed, stream);
-    return e->code;
+        start_orthogonal(layer, a, seed, e);
+}
+
+int tn_lora_start(const tn_params *p, const tn_target *t, const tn_adapter *a, const char *init,
+                  tn_error *e)
+{
+    if (init && !strcmp(init, "orthogonal") && a->a->dim[0] % 2)
+        return tn_fail(e, TN_EARG, "%s: rank %lld; expected an even one for the orthogonal start",
+                       t->name, (long long)a->a->dim[0]);
+    if (!a->a->x)
+        return e->code;
+    start_factors(p, t->name, a, init, e);
+    return a->m && !e->code ? start_magnitudes(p, t, a, e) : e->code;
 }

@@ -37,13 +37,15 @@ int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
 /* Describes the params by the model's config. Call it again when the config changes. */
 int tn_model_describe(const tn_model *m, tn_error *e);
 
+/* clang-format off */
+typedef struct tn_lora_size { int64_t rank; double s; } tn_lora_size;
+/* clang-format on */
 /* Three calls put adapters on a model that has none. Begin makes room for them. It returns the
    number of weights before them, or a negative TN_E*. */
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
-/* Puts one adapter on a target, and its factors, zeros, into the params: A (R,in), B (out,R). NULL:
-   e has the reason. */
-tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, int64_t rank, double s, double dropout,
-                        tn_error *e);
+/* Puts one adapter on a target, and its factors, zeros, into the params: A (R,in), B (out,R), and the
+   magnitudes (out) if m->lora says DoRA. NULL: e has the reason. */
+tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, tn_lora_size z, tn_error *e);
 /* Freezes the weights that were there before. If e is set, it restores the model instead. */
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
 /* Takes weight i out of the set, frozen. If an optimizer uses the set, the memory of the weight
@@ -65,9 +67,6 @@ int64_t tn_target_block(const char *layer);
 bool tn_lora_wants(const tn_model *m, const tn_lora_options *o, const tn_target *t);
 /* The number of targets that they put adapters on. Refuses names and patterns that match nothing. */
 int64_t tn_lora_count(const tn_model *m, const tn_lora_options *o, tn_error *e);
-/* clang-format off */
-typedef struct tn_lora_size { int64_t rank; double s; } tn_lora_size;
-/* clang-format on */
 /* Rank and scale of a layer, from options that may have patterns. */
 tn_lora_size tn_lora_size_of(const tn_lora_options *o, const char *layer);
 /* The value of the first pattern that matches the layer's path or its end behind a "."; otherwise
@@ -75,8 +74,8 @@ tn_lora_size tn_lora_size_of(const tn_lora_options *o, const char *layer);
 double tn_lora_pattern_value(const tn_lora_pattern *list, const char *layer, double otherwise);
 /* The name itself if tn_lora_options knows it as `init`, as a constant; else NULL. */
 const char *tn_lora_init_find(const char *name);
-/* Writes the numbers that the factors of a new adapter start with. B holds zeros. */
-int tn_lora_start(const tn_params *p, const char *layer, const tn_adapter *a, const char *init,
+/* Writes the numbers that a new adapter starts with. B holds zeros. */
+int tn_lora_start(const tn_params *p, const tn_target *t, const tn_adapter *a, const char *init,
                   tn_error *e);
 /* As in PEFT: the path equals the name or ends with "." and the name. */
 bool tn_target_matches(const char *path, const char *name, size_t length);

@@ -99,6 +99,7 @@ tn_base tn_params_base(const tn_params *p);
 
 typedef struct tn_adapter { /* one adapter on a linear layer, or on columns of its output */
     tn_tensor *a, *b;       /* (R,in), (out,R) */
+    tn_tensor *m;           /* DoRA's magnitudes (out); NULL: plain LoRA */
     double s, dropout;      /* scale; probability */
     int64_t col;            /* first output column it adds to */
     uint64_t stream;        /* of random numbers, for its dropout */
@@ -281,6 +282,10 @@ typedef struct tn_lora_options {
     const char *targets;
     int64_t last_blocks; /* only layers in so many blocks at the end; 0: in all */
     bool rslora;         /* s = alpha / sqrt(R) */
+    /* DoRA, arXiv:2402.09353: the weights of output o become m[o] v / |v|, v = (W + s B A)[o]. The
+       magnitudes m, "NAME.lora_magnitude_vector" (out), are trained; they start as |v|. In backward
+       |v| is a constant, as in PEFT. Only whole layers. */
+    bool dora;
     /* What A and B start with, as PEFT's init_lora_weights. NULL: A ~ U(-1/sqrt(in), 1/sqrt(in)).
        "gaussian": A ~ N(0, 1/R^2). In both B = 0. "orthogonal": neither is 0, but B A is; R must be
        even. */

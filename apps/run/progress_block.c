@@ -33,8 +33,9 @@ static void trained_line(const setup *s, const options *o)
     if (s->full)
         show("training   all weights, %s numbers", count);
     else
-        show("adapter    LoRA r=%lld alpha=%g on %s, %s trainable (%.3f %%)", (long long)lora->rank,
-             lora->alpha, lora->targets, count, share);
+        show("adapter    %s r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
+             lora->dora ? "DoRA" : "LoRA", (long long)lora->rank, lora->alpha, lora->targets, count,
+             share);
     if (lora && lora->last_blocks)
         show(", last %lld blocks", (long long)lora->last_blocks);
     if (lora && lora->rslora)

@@ -75,6 +75,9 @@ static int check_start(const setup *s, const options *o, tn_error *e)
     const tn_lora_options *has = s->model->lora;
     const char *from = o->adapter_path, *init = has->init ? has->init : "no other start";
     const int64_t last = o->num_layers > 0 && o->num_layers < s->model->layers ? o->num_layers : 0;
+    if (o->fine_tune_type && !strcmp(o->fine_tune_type, "dora") != has->dora)
+        return tn_fail(e, APP_USAGE, "--fine-tune-type %s: %s is of type %s; expected this or none",
+                       o->fine_tune_type, from, has->dora ? "dora" : "lora");
     if (o->given[OPT_use_rslora] && o->use_rslora != has->rslora)
         return tn_fail(e, APP_USAGE, "--use-rslora: %s was made with%s it; expected the same", from,
                        has->rslora ? "" : "out");
@@ -144,6 +147,7 @@ int setup_adapters(const setup *s, const options *o, tn_error *e)
                                   .targets = o->target_modules,
                                   .last_blocks = o->num_layers > 0 ? o->num_layers : 0,
                                   .rslora = o->use_rslora,
+                                  .dora = o->fine_tune_type && !strcmp(o->fine_tune_type, "dora"),
                                   .init = o->init_lora_weights,
                                   .rank_pattern = ranks.all,
                                   .alpha_pattern = alphas.all };

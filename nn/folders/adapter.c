@@ -11,15 +11,18 @@
 
 /* ---- names of tensors ---- */
 
-enum { FORMS = 2, NAME = sizeof(tn_target){ 0 }.name + 64 };
+enum { FORMS = 4, NAME = sizeof(tn_target){ 0 }.name + 64 };
 
 /* What comes behind "base_model.model.LAYER.": PEFT writes the first form. In the state of a PEFT
-   model in memory, and in files made of it, the name of the adapter is in between. */
+   model in memory, and in files made of it, the name of the adapter is in between. The magnitudes
+   of DoRA have been a parameter and a layer. */
 static const char *const forms[][FORMS] = {
     { "lora_A.weight", "lora_A.default.weight" },
     { "lora_B.weight", "lora_B.default.weight" },
+    { "lora_magnitude_vector", "lora_magnitude_vector.default.weight",
+      "lora_magnitude_vector.weight", "lora_magnitude_vector.default" },
 };
-enum { FACTOR_A, FACTOR_B, FACTORS };
+enum { FACTOR_A, FACTOR_B, MAGNITUDES, FACTORS };
 
 static void name_of(const char *layer, int factor, int form, char out[NAME])
 {
@@ -30,7 +33,7 @@ static void name_of(const char *layer, int factor, int form, char out[NAME])
 static const tn_entry *find_factor(const tn_safetensors *file, const char *layer, int factor)
 {
     const tn_entry *found = NULL;
-    for (int form = 0; form < FORMS && !found; form++) {
+    for (int form = 0; form < FORMS && forms[factor][form] && !found; form++) {
         char name[NAME];
         name_of(layer, factor, form, name);
         found = tn_safetensors_find(file, name);
@@ -38,8 +41,9 @@ static const tn_entry *find_factor(const tn_safetensors *file, const char *layer
     return found;
 }
 
-/* Is it a tensor of this model? *layer and *factor become its own. */
-static bool find_place(const tn_model *m, const char *name, tn_target *layer, int *factor)
+/* Is it one of the first `factors` tensors of a layer? *layer and *factor become its own. */
+static bool find_place(const tn_model *m, const char *name, int factors, tn_target *layer,
+                       int *factor)
 {
     const size_t prefix = strlen(TN_PEFT_PREFIX);
     if (strncmp(name, TN_PEFT_PREFIX, prefix))
@@ -48,26 +52,28 @@ static bool find_place(const tn_model *m, const char *name, tn_target *layer, in
         const size_t n = strlen(layer->name);
         if (layer->columns || strncmp(name + prefix, layer->name, n) || name[prefix + n] != '.')
             continue;
-        for (int k = 0; k < FACTORS * FORMS; k++) {
+        for (int k = 0; k < factors * FORMS; k++) {
+            const char *form = forms[k / FORMS][k % FORMS];
             *factor = k / FORMS;
-            if (!strcmp(name + prefix + n + 1, forms[*factor][k % FORMS]))
+            if (form && !strcmp(name + prefix + n + 1, form))
                 return true;
         }
     }
     return false;
 }
 
-/* Checks that every tensor is a factor of a layer, that no factor is there twice, and that both
-   factors are there. Returns the number of layers. */
-static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, tn_error *e)
+/* Checks that every tensor is a factor of a layer, or with DoRA its magnitudes, that nothing is there
+   twice, and that a layer has all of them. Returns the number of layers. */
+static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, bool dora, tn_error *e)
 {
+    const int factors = dora ? FACTORS : MAGNITUDES;
     int64_t count[FACTORS] = { 0 };
     const char *path = tn_safetensors_path(file);
     tn_target t;
     for (int64_t i = 0; i < tn_safetensors_count(file) && !e->code; i++) {
         const tn_entry *entry = tn_safetensors_at(file, i);
         int factor;
-        if (!find_place(m, entry->name, &t, &factor)) {
+        if (!find_place(m, entry->name, factors, &t, &factor)) {
             tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" has no place in this model", path,
                     entry->name);
             break;
@@ -75,7 +81,7 @@ static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, tn_e
         if (find_factor(file, t.name, factor) != entry)
             tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is there under another name, too", path,
                     entry->name);
-        for (int other = 0; other < FACTORS && !e->code; other++) {
+        for (int other = 0; other < factors && !e->code; other++) {
             char name[NAME];
             name_of(t.name, other, 0, name);
             if (!find_factor(file, t.name, other))
@@ -109,6 +115,7 @@ static void read_layer(tn_model *m, const tn_lora_options *o, const tn_safetenso
 {
     const tn_entry *a = find_factor(file, t->name, FACTOR_A);
     const tn_entry *b = find_factor(file, t->name, FACTOR_B);
+    const tn_entry *v = o->dora ? find_factor(file, t->name, MAGNITUDES) : NULL;
     if (!a || !b)
         return;
     const tn_lora_size z = tn_lora_size_of(o, t->name);
@@ -118,11 +125,13 @@ static void read_layer(tn_model *m, const tn_lora_options *o, const tn_safetenso
         tn_fail(e, TN_EFORMAT, "%s: the scale of %s is %g; expected lora_alpha above 0",
                 tn_safetensors_path(file), t->name, z.s);
     if (e->code || tn_weight_check(file, a, 2, (int64_t[]){ z.rank, t->in }, e) ||
-        tn_weight_check(file, b, 2, (int64_t[]){ t->width, z.rank }, e))
+        tn_weight_check(file, b, 2, (int64_t[]){ t->width, z.rank }, e) ||
+        (v && tn_weight_check(file, v, 1, &t->width, e)))
         return;
-    tn_adapter *adapter = tn_lora_put(m, t, z.rank, z.s, o->dropout, e);
-    if (adapter && !tn_weight_read(file, a, adapter->a, e))
-        tn_weight_read(file, b, adapter->b, e);
+    tn_adapter *adapter = tn_lora_put(m, t, z, e);
+    if (adapter && !tn_weight_read(file, a, adapter->a, e) &&
+        !tn_weight_read(file, b, adapter->b, e) && v)
+        tn_weight_read(file, v, adapter->m, e);
 }
 
 /* How many blocks at the end have all the adapters. 0: in all blocks, or in others, too. */
@@ -141,7 +150,7 @@ static int64_t last_blocks(const tn_model *m)
 static void read_layers(tn_model *m, const tn_adapter_config *c, const tn_safetensors *file,
                         tn_error *e)
 {
-    int64_t count = check_tensors(m, file, e);
+    int64_t count = check_tensors(m, file, c->o.dora, e);
     int64_t before = e->code ? e->code : tn_lora_begin(m, count, &c->o, e);
     if (before < 0)
         return;

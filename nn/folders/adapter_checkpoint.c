@@ -11,36 +11,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct pair { /* the factors of a target */
-    const tn_entry *a, *b;
+typedef struct pair { /* the factors of a target, and with DoRA its magnitudes */
+    const tn_entry *a, *b, *m;
 } pair;
 
 static const tn_entry *find(const tn_safetensors *file, const tn_target *t, const char *what)
 {
     char name[sizeof t->name + 64];
-    snprintf(name, sizeof name, "%s.%s.weight", t->name, what);
+    snprintf(name, sizeof name, "%s.%s", t->name, what);
     return tn_safetensors_find(file, name);
 }
 
 static pair find_pair(const tn_safetensors *file, const tn_target *t)
 {
-    return (pair){ find(file, t, "lora_A"), find(file, t, "lora_B") };
+    return (pair){ find(file, t, "lora_A.weight"), find(file, t, "lora_B.weight"),
+                   find(file, t, "lora_magnitude_vector") };
 }
 
-/* Counts the pairs. Every tensor must belong to one. */
-static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, tn_error *e)
+/* Counts the pairs. Every tensor must belong to one. *dora: all have magnitudes. */
+static int64_t count_pairs(const tn_model *m, const tn_safetensors *file, bool *dora, tn_error *e)
 {
-    int64_t n = 0;
+    int64_t n = 0, magnitudes = 0;
     tn_target t;
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
         const pair p = find_pair(file, &t);
         n += p.a && p.b;
+        magnitudes += p.a && p.b && p.m;
     }
-    if (n == 0 || 2 * n != tn_safetensors_count(file))
+    const int64_t tensors = 2 * n + magnitudes;
+    if (n == 0 || (magnitudes && magnitudes != n) || tensors != tn_safetensors_count(file))
         tn_fail(e, TN_EFORMAT,
                 "%s: %lld tensors, %lld of them factors of this model's layers; expected the "
                 "checkpoint of a LoRA run on this model",
                 tn_safetensors_path(file), (long long)tn_safetensors_count(file), 2 * (long long)n);
+    *dora = magnitudes > 0;
     return n;
 }
 
@@ -66,15 +70,17 @@ static void read_pair(tn_model *m, const tn_safetensors *file, const tn_target *
     const int64_t rank = p.a->ndim == 2 ? p.a->dim[0] : 0;
     const double s = read_scale(file, p.a, e);
     if (e->code || tn_weight_check(file, p.a, 2, (int64_t[]){ rank, t->in }, e) ||
-        tn_weight_check(file, p.b, 2, (int64_t[]){ t->width, rank }, e))
+        tn_weight_check(file, p.b, 2, (int64_t[]){ t->width, rank }, e) ||
+        (p.m && tn_weight_check(file, p.m, 1, &t->width, e)))
         return;
-    if (!m->lora->rank)
-        *m->lora = (tn_lora_options){ .rank = rank,
-                                      .alpha = s * (double)rank,
-                                      .targets = m->lora->targets };
-    tn_adapter *adapter = tn_lora_put(m, t, rank, s, 0, e);
-    if (adapter && !tn_weight_read(file, p.a, adapter->a, e))
-        tn_weight_read(file, p.b, adapter->b, e);
+    if (!m->lora->rank) {
+        m->lora->rank = rank;
+        m->lora->alpha = s * (double)rank;
+    }
+    tn_adapter *adapter = tn_lora_put(m, t, (tn_lora_size){ rank, s }, e);
+    if (adapter && !tn_weight_read(file, p.a, adapter->a, e) &&
+        !tn_weight_read(file, p.b, adapter->b, e) && p.m)
+        tn_weight_read(file, p.m, adapter->m, e);
 }
 
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e)
@@ -84,9 +90,9 @@ int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e)
     tn_safetensors *file = path ? tn_safetensors_open(path, e) : NULL;
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    const int64_t count = file ? count_pairs(m, file, e) : 0;
-    const int64_t before =
-        e->code ? e->code : tn_lora_begin(m, count, &(tn_lora_options){ .targets = "" }, e);
+    tn_lora_options o = { .targets = "" };
+    const int64_t count = file ? count_pairs(m, file, &o.dora, e) : 0;
+    const int64_t before = e->code ? e->code : tn_lora_begin(m, count, &o, e);
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++)
         read_pair(m, file, &t, e);
     if (before >= 0 && !e->code)

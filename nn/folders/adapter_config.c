@@ -31,7 +31,6 @@ static void check_start(const tn_json *start, tn_error *e)
 static void check_switches(const tn_json *json, tn_error *e)
 {
     static const char *const off[] = {
-        "use_dora",
         "use_qalora",
         "use_bdlora",
         "lora_bias",
@@ -97,6 +96,7 @@ static void read_options(tn_adapter_config *c, tn_error *e)
     tn_json_get_real(c->json, "lora_alpha", &o->alpha, e);
     tn_json_get_real(c->json, "lora_dropout", &o->dropout, e);
     tn_json_get_bool(c->json, "use_rslora", &o->rslora, e);
+    tn_json_get_bool(c->json, "use_dora", &o->dora, e);
     if (start && start->kind == TN_STRING)
         o->init = tn_lora_init_find(start->text);
     c->patterns[0] = read_patterns(tn_json_find(c->json, "rank_pattern"), true, e);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef struct joined { /* the adapters of one layer as one */
-    char name_a[256], name_b[256];
+    char name_a[256], name_b[256], name_m[256];
     tn_real *a, *b; /* (R',in), (out,R') */
 } joined;
 
@@ -29,6 +29,7 @@ static bool join(const tn_target *t, int64_t rank, joined *j)
 {
     snprintf(j->name_a, sizeof j->name_a, "%s%s.lora_A.weight", TN_PEFT_PREFIX, t->name);
     snprintf(j->name_b, sizeof j->name_b, "%s%s.lora_B.weight", TN_PEFT_PREFIX, t->name);
+    snprintf(j->name_m, sizeof j->name_m, "%s%s.lora_magnitude_vector", TN_PEFT_PREFIX, t->name);
     j->a = calloc((size_t)(rank * t->in), sizeof *j->a);
     j->b = calloc((size_t)(t->width * rank), sizeof *j->b);
     if (!j->a || !j->b)
@@ -52,7 +53,29 @@ static void check_joined(const char *name, tn_real *x, int64_t rows, int64_t col
     tn_weight_check_numbers(name, &w, type, e);
 }
 
-/* Joins the factors of all layers. Returns how many layers. Stops at an error. */
+/* Adds the tensors of a layer to the list. Returns how many. */
+static int64_t list_layer(const tn_target *t, const joined *j, tn_entry *entries, tn_file_type type,
+                          tn_error *e)
+{
+    const int64_t rank = joined_rank(t->layer);
+    tn_tensor *m = t->layer->lora->m;
+    entries[0] = (tn_entry){
+        .name = j->name_a, .type = type, .ndim = 2, .dim = { rank, t->in }, .real = j->a
+    };
+    entries[1] = (tn_entry){
+        .name = j->name_b, .type = type, .ndim = 2, .dim = { t->width, rank }, .real = j->b
+    };
+    check_joined(j->name_a, j->a, rank, t->in, type, e);
+    check_joined(j->name_b, j->b, t->width, rank, type, e);
+    if (!m)
+        return 2;
+    entries[2] =
+        (tn_entry){ .name = j->name_m, .type = type, .ndim = 1, .dim = { t->width }, .real = m->x };
+    tn_weight_check_numbers(j->name_m, m, type, e);
+    return 3;
+}
+
+/* Joins the factors of all layers. Returns how many tensors they have. Stops at an error. */
 static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_file_type type,
                         tn_error *e)
 {
@@ -61,21 +84,10 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
         if (t.columns || !t.layer->lora)
             continue;
-        joined *j = &all[n];
-        int64_t rank = joined_rank(t.layer);
-        if (!join(&t, rank, j)) {
+        if (join(&t, joined_rank(t.layer), &all[i]))
+            n += list_layer(&t, &all[i], entries + n, type, e);
+        else
             tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
-            break;
-        }
-        entries[2 * n] = (tn_entry){
-            .name = j->name_a, .type = type, .ndim = 2, .dim = { rank, t.in }, .real = j->a
-        };
-        entries[2 * n + 1] = (tn_entry){
-            .name = j->name_b, .type = type, .ndim = 2, .dim = { t.width, rank }, .real = j->b
-        };
-        check_joined(j->name_a, j->a, rank, t.in, type, e);
-        check_joined(j->name_b, j->b, t.width, rank, type, e);
-        n++;
     }
     return n;
 }
@@ -87,7 +99,7 @@ static void save_factors(const tn_model *m, const char *folder, tn_file_type typ
     while (m->family->target(m, (int64_t)layers, &t))
         layers++;
     joined *all = calloc(layers, sizeof *all);
-    tn_entry *entries = calloc(2 * layers, sizeof *entries);
+    tn_entry *entries = calloc(3 * layers, sizeof *entries);
     char *path = tn_path_join(folder, "adapter_model.safetensors");
     int64_t n = 0;
     if (all && entries && path)
@@ -95,8 +107,7 @@ static void save_factors(const tn_model *m, const char *folder, tn_file_type typ
     else
         tn_fail(e, TN_ENOMEM, "%s: out of memory for the adapters", folder);
     if (!e->code)
-        tn_safetensors_write(path, entries, 2 * n, (const char *const[]){ "format", "pt", NULL },
-                             e);
+        tn_safetensors_write(path, entries, n, (const char *const[]){ "format", "pt", NULL }, e);
     for (size_t i = 0; all && i < layers; i++) {
         free(all[i].a);
         free(all[i].b);
@@ -180,9 +191,9 @@ static void write_config(const tn_model *m, tn_text *out)
     add_pattern(m, false, rank, out);
     tn_text_add(out, "  \"revision\": null,\n  \"target_modules\": [%s],\n",
                 names.n ? names.s : "");
-    tn_text_add(
-        out, "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": false,\n  \"use_rslora\": %s\n}\n",
-        m->lora->rslora ? "true" : "false");
+    tn_text_add(out,
+                "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": %s,\n  \"use_rslora\": %s\n}\n",
+                m->lora->dora ? "true" : "false", m->lora->rslora ? "true" : "false");
     out->failed = out->failed || names.failed;
     tn_text_free(&names);
 }

@@ -98,7 +98,7 @@ static void read_layer(reader *r, const tn_target *t, bool used[])
     if (r->e->code)
         return;
     const double s = r->alpha > 0 ? r->alpha / (double)rank : 1;
-    tn_adapter *adapter = tn_lora_put(r->m, t, rank, s, 0, r->e);
+    tn_adapter *adapter = tn_lora_put(r->m, t, (tn_lora_size){ rank, s }, r->e);
     if (!adapter)
         return;
     read_factor(r, a, 0, adapter->a);

@@ -146,7 +146,7 @@ static const struct {
 } models[] = { { "gpt2", 1e-10 }, { "llama", 1e-5 } };
 
 static const char *const cases[] = { "full_adamw", "full_adam", "full_sgd_nesterov",
-                                     "lora_adamw", "lora_adam", "lora_sgd_nesterov" };
+                                     "lora_adamw", "lora_adam", "lora_sgd_nesterov", "dora_adamw" };
 enum { CASES = sizeof cases / sizeof *cases };
 
 START_TEST(tiny_models_train_as_in_pytorch)
@@ -154,7 +154,7 @@ START_TEST(tiny_models_train_as_in_pytorch)
     char folder[128], sub[160], model[128];
     const char *name = cases[_i % CASES], *of = models[_i / CASES].name;
     const double exact = models[_i / CASES].exact;
-    bool lora = !strncmp(name, "lora", 4);
+    bool lora = strncmp(name, "full", 4) != 0;
     int64_t n;
     run r = { .tolerance = DOUBLE ? exact : 2e-4 };
     snprintf(folder, sizeof folder, GOLDEN "curves/tiny_%s_%s", of, name);

@@ -24,6 +24,7 @@ static const kind kinds[] = {
     { FULL, "adamw" },     { FULL, "sgd --opt momentum=0.9" },
     { LORA, "adam" },      { LORA, "scaled-adam" },
     { LORA, "scaled-gd" }, { LORA, "lora-rite" },
+    { LORA " --fine-tune-type dora --use-rslora", "lora-rite" },
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };

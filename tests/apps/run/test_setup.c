@@ -23,6 +23,7 @@ static place make(const char *lora)
 static const char *const loras[] = {
     "",
     "--lora-rank 3 --lora-alpha 1",
+    "--fine-tune-type dora --target-modules c_attn,c_fc --lora-dropout 0.2",
     "--target-modules c_attn.q,c_attn.v,c_fc --lora-dropout 0.2",
     "--target-modules all-linear --lora-rank 1",
 };

@@ -88,7 +88,8 @@ static void is_as_it_was(const tiny *f, const kept *k)
 static const struct { const char *json, *text; int code; } refused[] = {
     { "[]", "expected an object", TN_EFORMAT },
     { "{\"r\":5}", "has 4 rows; expected r of adapter_config.json, 5", TN_ESHAPE },
-    { "{\"r\":4,\"use_dora\":true}", "/use_dora", TN_EFORMAT },
+    { "{\"r\":4,\"use_dora\":true}", "is there without \"base_model.model.transformer.h.0.attn.c_attn.lora_magnitude_vector\"", TN_EFORMAT },
+    { "{\"r\":4,\"use_dora\":1}", "/use_dora", TN_EFORMAT },
     { "{\"r\":4,\"use_qalora\":true}", "/use_qalora", TN_EFORMAT },
     { "{\"r\":4,\"lora_bias\":true}", "/lora_bias", TN_EFORMAT },
     { "{\"r\":4,\"bias\":\"all\"}", "/bias", TN_EFORMAT },

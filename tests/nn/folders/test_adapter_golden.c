@@ -26,6 +26,8 @@ static const struct {
     { GOLDEN "adapters/blocks", GOLDEN "tiny_models/llama", false,
       { "\"layers_to_transform\": [1]", "[\"q_proj\",\"k_proj\",\"v_proj\"]", "\"init_lora_weights\": \"orthogonal\"",
         "\"use_rslora\": false" } },
+    { GOLDEN "adapters/dora", GOLDEN "tiny_models/llama", false, { "\"use_dora\": true", "\"r\": 4," } },
+    { "golden/hf/adapters/dora", "assets/models/stories260K-hf", true, { "\"use_dora\": true" } },
     { "golden/hf/adapters/rslora_all_linear", "assets/models/stories260K-hf", true,
       { "\"use_rslora\": true", "\"lora_alpha\": 8,", "\"r\": 4," } },
     { "golden/hf/adapters/rank_pattern", "assets/models/stories260K-hf", true, { "\"rank_pattern\": {" } },
