@@ -148,6 +148,8 @@ struct tn_op {
        tn_widen reads its numbers, some at a time: no op makes a whole weight TN_REAL. */
     unsigned frozen;
     unsigned fixed; /* bit i: operand i is a table of reals, which must not want a gradient */
+    unsigned
+        detached; /* bit i: operand i may want a gradient, and backward takes it as a constant */
     /* Bit i: operand i must be positive (log, a divisor): the checks use numbers from 0.6 up. */
     unsigned positive;
     /* Bit i: dim[0] of operand i is a batch dimension, like dim[0] of out. Row r of out then

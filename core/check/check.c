@@ -89,10 +89,11 @@ bool tn_check_same(tn_checker *k, const char *name, const char *what, const tn_n
 
 /* ---- what an op declares ---- */
 
-/* True if an operand can have a gradient: it is real and not fixed, and the result is not ids. */
+/* True if an operand can have a gradient: it is real, not fixed and not detached, and the result is
+   not ids. */
 static bool has_gradient(const tn_op *op)
 {
-    const unsigned all = (1u << op->inputs) - 1, without = op->ids | op->fixed;
+    const unsigned all = (1u << op->inputs) - 1, without = op->ids | op->fixed | op->detached;
     return !op->gives_ids && (all & ~without);
 }
 

@@ -112,7 +112,7 @@ static tn_tensor *lora_norm_reference(tn_tape *t, tn_tensor *const in[], tn_attr
 }
 
 /* clang-format off */
-const tn_op tn_op_lora_norm = { .name = "lora_norm", .inputs = 3, .frozen = 1,
+const tn_op tn_op_lora_norm = { .name = "lora_norm", .inputs = 3, .frozen = 1, .detached = 7,
     .shape = lora_norm_shape, .forward = lora_norm_forward, .reference = lora_norm_reference,
     .samples = (const tn_sample[]){
         { .in = { { 1, 1 }, { 1, 1 }, { 1, 1 } }, .attr = { .r = { 2 } } },
