@@ -169,7 +169,7 @@ tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *
     if (tn_tape_given(t, l, __func__))
         return NULL;
     if (l->lora && l->lora->m)
-        return run_dora(l, t, x);
+        return result(t, run_dora(l, t, x), l->name);
     tn_tensor *y = tn_linear(t, x, l->w, l->b, l->layout); // (...,out)
     for (const tn_adapter *a = l->lora; a; a = a->next)
         y = tn_lora(t, y, x, a->a, a->b, a->s, a->col, a->dropout, a->stream);

@@ -291,6 +291,11 @@ int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type,
         return e->code;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
+    if (m->lora->dora)
+        return tn_fail(e, TN_ESTATE,
+                       "%s: an adapter file in GGUF has no magnitudes for DoRA; "
+                       "expected an adapter of LoRA, or a merged model",
+                       path);
     if (type != TN_FILE_F32 && type != TN_FILE_F16 && type != TN_FILE_BF16)
         return tn_fail(e, TN_EARG, "%s: an adapter is written as F32, F16 or BF16", path);
     const char *architecture = tn_gguf_architecture(m->family->type);

@@ -250,6 +250,17 @@ START_TEST(every_optimizer_trains_magnitudes)
 }
 END_TEST
 
+START_TEST(adapter_files_of_llama_cpp_are_refused)
+{
+    desk d = make(LLAMA);
+    tn_lora_add(d.m, &(tn_lora_options){ .rank = 2, .alpha = 4, .dora = true }, &d.e);
+    must(&d.e);
+    tn_adapter_save_gguf(d.m, "/nowhere/a.gguf", TN_FILE_F32, &d.e);
+    must_fail(&d.e, TN_ESTATE, "an adapter file in GGUF has no magnitudes for DoRA");
+    end(&d);
+}
+END_TEST
+
 START_TEST(columns_are_refused)
 {
     desk d = make(TINY);
@@ -274,5 +285,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, merging_keeps_the_function, 0, 2);
     tcase_add_loop_test(c, layers_compute_the_formula, 0, sizeof forms / sizeof *forms);
     tcase_add_loop_test(c, every_optimizer_trains_magnitudes, 0, optimizers);
+    tcase_add_test(c, adapter_files_of_llama_cpp_are_refused);
     tcase_add_test(c, columns_are_refused);
 }
