@@ -59,6 +59,9 @@ void tn_params_cut(tn_params *p, int64_t count);
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e);
 /* Reads an adapter file of llama.cpp onto a model that has none. */
 int tn_adapter_open_gguf(tn_model *m, const char *path, tn_error *e);
+/* Is it an adapter folder of mlx-lm? And the same for it. */
+bool tn_adapter_is_mlx(const char *folder, tn_error *e);
+int tn_adapter_open_mlx(tn_model *m, const char *folder, tn_error *e);
 /* Is a layer among the targets of a comma-separated list, "all-linear" included, or of a pattern? */
 bool tn_target_is_wanted(const tn_target *t, const char *names);
 /* The last number of a path: 7 for "transformer.h.7.attn". -1: there is no number. */

@@ -308,7 +308,7 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
    of the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), of a folder
-   checkpoint-N of a LoRA run, or of an adapter file of llama.cpp (GGUF), onto a model that has none, and freezes all other weights. It
+   checkpoint-N of a LoRA run, of a folder of mlx-lm, or of an adapter file of llama.cpp (GGUF), onto a model that has none, and freezes all other weights. It
    does not check that a checkpoint belongs to this base: tn_checkpoint_check does. If
    target_modules names a layer that the file does not have, the layer gets no adapter, as in PEFT,
    and m->note names it. After an error the model is as it was. */
@@ -321,6 +321,9 @@ int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn
 /* The same as one GGUF file, which llama.cpp adds to a GGUF file of the model. It has one alpha: where
    the scales of layers differ, lora_B is multiplied. */
 int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type, tn_error *e);
+/* The same as a folder of mlx-lm, which is made. It has one rank and one scale: smaller factors are filled
+   up with zeros. */
+int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* Adds the adapters to their weights, W += s B A in double, and takes the factors out of
    m->params. Side effects: pointers to the factors must not be used any more, the other weights
    stay frozen, and an optimizer that was made before refuses its next step (TN_ESTATE). */

@@ -5,16 +5,18 @@
 
 int command_export(const options *o, tn_error *e)
 {
-    const bool adapter = !strcmp(o->format, "peft") || !strcmp(o->format, "gguf-lora");
+    const bool adapter =
+        !strcmp(o->format, "peft") || !strcmp(o->format, "gguf-lora") || !strcmp(o->format, "mlx");
     const bool gguf = !strncmp(o->format, "gguf", 4);
     if (adapter && !o->adapter_path)
         tn_fail(e, APP_USAGE, "--format %s: expected --adapter-path, the adapter that is written",
                 o->format);
     else if (!adapter && o->adapter_path)
-        tn_fail(e, APP_USAGE,
-                "--format %s: writes a model without its adapter; expected peft or gguf-lora, or "
-                "tenon fuse, which adds the adapter to the weights",
-                o->format);
+        tn_fail(
+            e, APP_USAGE,
+            "--format %s: writes a model without its adapter; expected peft, gguf-lora or mlx, or "
+            "tenon fuse, which adds the adapter to the weights",
+            o->format);
     else if (adapter)
         save_adapter(o, &output_export, gguf, e);
     else

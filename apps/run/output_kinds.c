@@ -43,6 +43,7 @@ const output_kind output_fuse = {
 };
 const output_kind output_export = {
     .command = "export", .option = "--save-path", .older = "of an older result; --overwrite replaces it",
-    .names = { MODEL_FILES, ONCE("adapter_model.safetensors", true), ONCE("adapter_config.json", false) },
+    .names = { MODEL_FILES, ONCE("adapter_model.safetensors", true), ONCE("adapter_config.json", false),
+               ONCE("adapters.safetensors", true) },
 };
 /* clang-format on */

@@ -211,7 +211,8 @@ static int write_adapter(job *j)
     }
     if (output_begin(&j->out, tn_hash64(path, strlen(path), 0), adapter_bytes(j), e))
         return e->code;
-    if (!tn_adapter_save(j->s.model, j->out.work, j->type, e))
+    const bool mlx = !strcmp(o->format, "mlx");
+    if (!(mlx ? tn_adapter_save_mlx : tn_adapter_save)(j->s.model, j->out.work, j->type, e))
         check(j, o->model, j->out.work);
     return output_place(&j->out, e);
 }

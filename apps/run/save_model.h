@@ -12,7 +12,7 @@
 #include "apps/run/output.h"
 
 int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e);
-/* Writes the adapter of --adapter-path instead: a PEFT folder, or a GGUF file. */
+/* Writes the adapter of --adapter-path instead: a PEFT folder, one of mlx-lm, or a GGUF file. */
 int save_adapter(const options *o, const output_kind *kind, bool gguf, tn_error *e);
 /* Refuses (APP_USAGE) a file whose name does not end in .gguf, or that exists. */
 int save_check_gguf(const options *o, tn_error *e);

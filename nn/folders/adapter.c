@@ -215,6 +215,8 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
         return tn_adapter_open_gguf(m, folder, e);
     if (!refuse_no_folder(folder, e) && tn_adapter_is_checkpoint(folder, e))
         return tn_adapter_open_checkpoint(m, folder, e);
+    if (!e->code && tn_adapter_is_mlx(folder, e))
+        return tn_adapter_open_mlx(m, folder, e);
     char *config_path = tn_path_newest(folder, "adapter_config.json");
     char *path = tn_path_newest(folder, "adapter_model.safetensors");
     if (!config_path || !path)

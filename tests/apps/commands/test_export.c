@@ -22,6 +22,9 @@ static const struct {
       "cmp o/adapter_model.safetensors $G/llama/adapter_model.safetensors" },
     { "--model $G/gpt2 --lora $G/gpt2/adapter.gguf --format peft -o o",
       "cmp o/adapter_model.safetensors $G/gpt2/adapter_model.safetensors" },
+    { "--model $G/gpt2 --lora $G/gpt2 --format mlx -o mlx && "
+      "\"$T\" export --model $G/gpt2 --lora mlx --format peft -o o >out",
+      "cmp o/adapter_model.safetensors $G/gpt2/adapter_model.safetensors" },
     { "--model $G/llama --lora $G/llama --format gguf-lora -o o.gguf && "
       "\"$T\" export --model $G/llama --lora o.gguf --format peft -o o >out",
       "cmp o/adapter_model.safetensors $G/llama/adapter_model.safetensors" },
@@ -51,7 +54,7 @@ static const struct {
     { "--model $G/llama --format peft --save-path o", 2, "--format peft: expected --adapter-path" },
     { "--model $G/llama --format gguf-lora --save-path o.gguf", 2, "expected --adapter-path" },
     { "--model $G/llama --lora $G/llama --format gguf --save-path o.gguf", 2,
-      "--format gguf: writes a model without its adapter; expected peft or gguf-lora, or tenon fuse" },
+      "--format gguf: writes a model without its adapter; expected peft, gguf-lora or mlx" },
     { "--model $G/llama --lora $G/llama --format gguf-lora --save-path o", 2, "ends in .gguf" },
     { "--model $G/llama --lora $G/llama --format peft --dtype q8_0 --save-path o", 2,
       "only of a model" },
