@@ -86,13 +86,22 @@ static const tn_json *token_of(tn_reader r, const tn_json *root, const char *mem
     return r.e->code ? NULL : v;
 }
 
-/* The id of a token by its name; -1: none has it. */
+/* The id of a token by its name; -1: none has it. A token that merging cannot make, because it is not
+   in GPT-2's letters, is in no table: all are compared at last. */
 static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
 {
     if (strlen(name->text) != name->length)
         return -1;
-    const int32_t id = tn_tokenizer_find(k, name->text);
-    return id >= 0 || !tn_is_bpe(k) ? id : tn_vocab_find(&k->vocab, name->text, name->length);
+    int32_t id = tn_tokenizer_find(k, name->text);
+    if (id >= 0 || !tn_is_bpe(k))
+        return id;
+    id = tn_vocab_find(&k->vocab, name->text, name->length);
+    for (int32_t i = 0; id < 0 && i < tn_tokenizer_size(k); i++) {
+        const tn_span t = tn_vocab_text(&k->vocab, i);
+        if (t.n == name->length && !memcmp(t.s, name->text, t.n))
+            id = i;
+    }
+    return id;
 }
 
 /* What is put before a text. In tokenizer.json the template alone decides it: as in Transformers 5. */

@@ -31,7 +31,7 @@ void model_run(const tn_model *m)
     tn_tape_free(t);
 }
 
-enum { MOST = 1 << 20 }; /* numbers; a larger model is a sketch only */
+enum { MOST = 1 << 16 }; /* numbers; a larger model is a sketch only */
 
 int model_use(const char *path, tn_error *e)
 {
