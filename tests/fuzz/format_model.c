@@ -179,7 +179,7 @@ static const row adapter_rows[] = {
     { "'none'", "'lora_only'", "/bias is the string 'lora_only'", false },
     { "'none'", "false", "/bias is a boolean", false },
     { "'use_rslora': false", "'use_rslora': 1", "/use_rslora is a number", false },
-    { "'use_dora': false", "'use_dora': true", "/use_dora is a boolean", false },
+    { "'use_dora': false", "'use_dora': true", "c_attn.lora_magnitude_vector'", false },
     { "'use_dora': false", "'use_dora': 'yes'", "/use_dora is the string 'yes'", false },
     { "'rank_pattern': {}", "'modules_to_save': ['wte'], 'rank_pattern': {}, 'y': 1",
       ":4: found the key 'modules_to_save' again at column 98", false },
