@@ -26,7 +26,8 @@ int drawing_write(drawing *d, tn_error *e)
     tn_text svg = { 0 };
     if (e->code || !d->graph)
         return e->code;
-    svg.failed = tn_graph_svg(d->graph, add, &svg) != 0;
+    if (tn_graph_svg(d->graph, add, &svg)) /* or the text itself has failed */
+        svg.failed = true;
     const char *text = tn_text_done(&svg, d->path, e);
     if (text)
         tn_file_create(d->path, text, svg.n, e);
