@@ -56,6 +56,7 @@ static const scene scenes[] = {
     { "inspect, adapter", "", "$T inspect a", NULL, NULL, NULL },
     { "inspect, checkpoint", "", "$T inspect a/checkpoint-2", NULL, NULL, NULL },
     { "inspect, data", "", "$T inspect --model b --data d", NULL, NULL, NULL },
+    { "inspect, chats", "", "$T inspect --model b --data c.jsonl --chat-template zephyr", NULL, NULL, NULL },
     { "compare", "", "$T " COMPARE, "sed -n '/^validation/,/^$/p' out",
       "sed -e 's/,.[a-z_]*seconds[a-z_]*.:[^,]*//g' o/runs.jsonl; cat o/curves.jsonl o/config.used", NULL },
     { "fuse", "", "$T fuse --model b --adapter-path a --save-path o --threads 1", NULL, FILES, NULL },
@@ -100,8 +101,12 @@ static walk walk_of(void)
 static void make_base(const place *p)
 {
     ck_assert_int_eq(
-        shell(p, "mkdir d && cp r.jsonl d/train.jsonl && head -n 5 r.jsonl | tee d/valid.jsonl "
-                 ">d/test.jsonl"),
+        shell(
+            p,
+            "printf '{\"instruction\":\"1\",\"input\":\"2\",\"output\":\"3\"}\\n"
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"4\"},{\"role\":\"assistant\","
+            "\"content\":[{\"type\":\"text\",\"text\":\"5\"}]}]}\\n' >c.jsonl && mkdir d && cp r.jsonl d/train.jsonl && head -n 5 r.jsonl | tee d/valid.jsonl "
+            ">d/test.jsonl"),
         0);
     ck_assert_int_eq(
         shell(p, "$T train --model m --tokenizer bytes --data t.txt --iters 1 --output-dir b >out "

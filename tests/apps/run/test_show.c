@@ -147,6 +147,8 @@ static const char *const outputs[] = {
     "inspect b/model.safetensors",
     "inspect --model b --data t.txt",
     "compare --model b --data t.txt --optimizers sgd --lr-grid 1e-3 --iters 1 -o c",
+    "fuse --model b --adapter-path a --save-path f --overwrite",
+    "export --model b --format safetensors --save-path f --overwrite",
     "optimizers",
     "optimizers adamw",
     "optimizers --markdown",
@@ -181,6 +183,8 @@ START_TEST(what_cannot_be_shown_is_an_error)
     const bool demo = !strcmp(outputs[_i], "demo");
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    if (!strncmp(outputs[_i], "fuse", 4))
+        ck_assert_int_eq(tenon(&p, "train --model b --data t.txt --iters 1 --fine-tune-type lora -o a"), 0);
     for (int k = 0; k < 2; k++) {
         char line[96];
         ck_assert_int_eq(
