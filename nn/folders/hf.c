@@ -1,4 +1,5 @@
 /* hf.c - opens and saves models: Hugging Face folders, and GGUF files (gguf_source.c). */
+#include "nn/folders/config_kept.h"
 #include "nn/model.h"
 #include "nn/folders/gguf_model.h"
 #include "nn/folders/weights.h"
@@ -192,5 +193,6 @@ int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_e
         return e->code;
     tn_text text = { 0 };
     m->family->config(m, &text);
+    tn_config_keep(m, &text, e);
     return tn_text_save(&text, folder, "config.json", e);
 }
