@@ -299,16 +299,18 @@ typedef struct tn_lora_options {
    and a model that has adapters. */
 int tn_lora_add(tn_model *m, const tn_lora_options *o, tn_error *e);
 /* LoRA on one layer of a model of your own, without a family: adds the factors
-   "NAME.lora_A.weight" (R,in), uniform as above, and "NAME.lora_B.weight" (out,R), zeros, to the
-   params, and freezes the layer's weight and bias. o->targets is not read. Other weights are still
-   trained, unless you freeze them. The params own the adapter. Refuses a layer that has one. After
+   "NAME.lora_A.weight" (R,in) and "NAME.lora_B.weight" (out,R), with the start that o->init names,
+   and with o->dora the magnitudes, to the params, and freezes the layer's weight and bias.
+   o->targets and o->last_blocks are not read. Other weights are still trained, unless you freeze
+   them. The params own the adapter. Refuses a layer that has one. After
    an error the layer is as it was. */
 int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o, tn_error *e);
 /* Adds the adapter of such a layer to its weight, W += s B A in double, and takes the factors out
    of the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), of a folder
-   checkpoint-N of a LoRA run, of a folder of mlx-lm, or of an adapter file of llama.cpp (GGUF), onto a model that has none, and freezes all other weights. It
+   checkpoint-N of a LoRA run, of a folder of mlx-lm, or of an adapter file of llama.cpp (GGUF), onto
+   a model that has none, and freezes all other weights. It
    does not check that a checkpoint belongs to this base: tn_checkpoint_check does. If
    target_modules names a layer that the file does not have, the layer gets no adapter, as in PEFT,
    and m->note names it. After an error the model is as it was. */
@@ -324,8 +326,8 @@ int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type,
 /* The same as a folder of mlx-lm, which is made. It has one rank and one scale: smaller factors are filled
    up with zeros. */
 int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* Adds the adapters to their weights, W += s B A in double, and takes the factors out of
-   m->params. Side effects: pointers to the factors must not be used any more, the other weights
+/* Adds the adapters to their weights, W += s B A in double (DoRA: each output is then scaled to its
+   magnitude), and takes the factors out of m->params. Side effects: pointers to the factors must not be used any more, the other weights
    stay frozen, and an optimizer that was made before refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
 
