@@ -239,7 +239,7 @@ void tn_tokenizer_free(tn_tokenizer *k);
 /* Writes tokenizer.json and tokenizer_config.json, for PreTrainedTokenizerFast of Transformers. */
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
-int32_t tn_tokenizer_end(const tn_tokenizer *k);   /* -1: it has none */
+int32_t tn_tokenizer_end(const tn_tokenizer *k); /* -1: it has none */
 /* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does not. */
 int32_t tn_tokenizer_begin(const tn_tokenizer *k);
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
@@ -258,6 +258,10 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
    what a user writes. */
 int tn_encode_template(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
                        int64_t *n, int64_t *room, int64_t *skipped, tn_error *e);
+/* As tn_encode, for a text that goes on from another: no space comes before it that it does not have,
+   as SentencePiece puts one before a text. */
+int tn_encode_after(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
+                    int64_t *n, int64_t *room, int64_t *skipped, tn_error *e);
 /* Appends the text of the ids. Special tokens and ids outside the vocabulary add nothing. A space
    that encoding adds before a text (Llama 2) is left out again. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
@@ -317,18 +321,21 @@ void tn_chat_ids_free(tn_chat_ids *ids);
 typedef enum tn_record_kind {
     TN_RECORD_TEXT, /* {"text"} */
     TN_RECORD_PAIR, /* {"prompt","completion"} */
-    TN_RECORD_CHAT  /* {"messages"}; {"conversations"} of ShareGPT; {"instruction","output"} of Alpaca */
+    TN_RECORD_CHAT, /* {"messages"}; {"conversations"} of ShareGPT; {"instruction","output"} of Alpaca */
+    TN_RECORD_QUESTION /* {"prompt","choices","answer"}: the answer is a choice, or its number from 0 */
 } tn_record_kind;
 
 /* Members of other names are ignored, and null counts as absent. The texts live until the next
    call. */
 typedef struct tn_jsonl_record {
     tn_record_kind kind;
-    tn_span prompt, text;       /* text of a pair: its completion */
+    tn_span prompt, text; /* text of a pair: its completion; of a question: the right choice */
     const tn_message *messages; /* (count) of a chat */
     int64_t count;
-    bool skip;                  /* it has no text, or no answer, to learn */
-    int64_t line;               /* from 1 */
+    const tn_json *choices; /* of a question: a list of two texts or more */
+    int64_t answer;         /* the number of the right one, from 0 */
+    bool skip;              /* it has no text, or no answer, to learn */
+    int64_t line;           /* from 1 */
 } tn_jsonl_record;
 
 typedef struct tn_jsonl tn_jsonl;
@@ -353,6 +360,10 @@ typedef struct tn_data_options {
     bool skip_unknown;  /* characters outside the vocabulary are left out and counted */
     bool short_text;    /* a text shorter than a window is one short window, not an error */
     const tn_chat_template *chat; /* of records that are chats; NULL: they are refused */
+    /* A text that is evaluated: windows of max_length tokens begin every `stride` tokens, 1 to
+       max_length. A token that an earlier window has carries no loss again. 0: a window has one
+       token more, which the next window begins with. */
+    int64_t stride;
 } tn_data_options;
 
 /* A file has at most 1 GiB. An id takes two bytes of memory, or four bytes if one of them is above

@@ -82,27 +82,49 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
     return NULL;
 }
 
+typedef struct row { /* of a batch: sum of the losses, labels that count, likeliest ones of these */
+    double loss;
+    int64_t n, best;
+} row;
+
+/* Row r of the batch, whose labels begin at s[*k]; *k moves to those of the next row. */
+static row sum_row(const tn_batch *b, const scored *s, int64_t r, int64_t *k)
+{
+    row sum = { 0 };
+    for (; *k < b->tokens && s[*k].place < (r + 1) * b->width; ++*k, sum.n++) {
+        sum.loss += s[*k].loss;
+        sum.best += s[*k].best;
+    }
+    return sum;
+}
+
+/* What the rows of the batches become: sums over all, or numbers for each. */
 typedef struct sums { /* over rows: of L, L^2, L n, n^2 */
     double l, ll, ln, nn;
+    tn_eval *out;    /* NULL: only the rows */
+    double *loss;    /* (most) NULL: only the sums */
+    int64_t *tokens; /* (most) */
+    int64_t rows, most;
 } sums;
 
-/* Adds the rows of a batch to the sums, in order. */
-static void add_batch(const tn_batch *b, const scored *s, sums *sum, tn_eval *out)
+static void add_batch(const tn_batch *b, const scored *s, sums *sum)
 {
     for (int64_t r = 0, k = 0; r < b->rows; r++) {
-        double loss = 0;
-        int64_t n = 0, best = 0;
-        for (; k < b->tokens && s[k].place < (r + 1) * b->width; k++, n++) {
-            loss += s[k].loss;
-            best += s[k].best;
+        const row x = sum_row(b, s, r, &k);
+        if (!sum->out) {
+            if (sum->rows < sum->most) {
+                sum->loss[sum->rows] = x.loss;
+                sum->tokens[sum->rows++] = x.n;
+            }
+            continue;
         }
-        out->tokens += n;
-        out->rows += n > 0;
-        out->exact += n > 0 && best == n;
-        sum->l += loss;
-        sum->ll += loss * loss;
-        sum->ln += loss * (double)n;
-        sum->nn += (double)n * (double)n;
+        sum->out->tokens += x.n;
+        sum->out->rows += x.n > 0;
+        sum->out->exact += x.n > 0 && x.best == x.n;
+        sum->l += x.loss;
+        sum->ll += x.loss * x.loss;
+        sum->ln += x.loss * (double)x.n;
+        sum->nn += (double)x.n * (double)x.n;
     }
 }
 
@@ -120,32 +142,56 @@ static int finish(const sums *s, tn_eval *out, tn_error *e)
     return 0;
 }
 
-int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
+/* One pass over the first batches, 0: over all. */
+static int pass(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, sums *sum,
                 tn_error *e)
 {
-    const int missing = tn_given(e, m && t && l && out, __func__);
-    if (missing)
-        return missing;
     const tn_batch *b = NULL;
     const tn_mode mode = tn_tape_mode(t);
-    sums sum = { 0 };
-    *out = (tn_eval){ 0 };
     tn_tape_reset(t);
     tn_tape_eval(t);
     tn_loader_seek(l, 0);
     for (int64_t i = 0; !e->code && (!batches || i < batches) && (b = tn_loader_next(l)); i++) {
         scored *s = score_batch(m, t, b);
         if (s)
-            add_batch(b, s, &sum, out);
+            add_batch(b, s, sum);
         else
             tn_fail(e, tn_tape_code(t) ? tn_tape_code(t) : TN_ENOMEM, "evaluation: %s",
                     tn_tape_error(t) ? tn_tape_error(t) : "out of memory");
         free(s);
         tn_tape_reset(t);
+        if (!sum->out && sum->rows == sum->most)
+            break;
     }
     tn_loader_seek(l, 0);
     tn_tape_set_mode(t, mode);
-    return e->code ? e->code : finish(&sum, out, e);
+    return e->code;
+}
+
+int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
+                tn_error *e)
+{
+    const int missing = tn_given(e, m && t && l && out, __func__);
+    if (missing)
+        return missing;
+    sums sum = { .out = out };
+    *out = (tn_eval){ 0 };
+    return pass(m, t, l, batches, &sum, e) ? e->code : finish(&sum, out, e);
+}
+
+int tn_evaluate_rows(const tn_model *m, tn_tape *t, tn_loader *l, int64_t rows, double *loss,
+                     int64_t *tokens, tn_error *e)
+{
+    const int missing = tn_given(e, m && t && l && loss && tokens, __func__);
+    if (missing)
+        return missing;
+    sums sum = { .loss = loss, .tokens = tokens, .most = rows };
+    if (rows < 1 || pass(m, t, l, 0, &sum, e))
+        return e->code;
+    if (sum.rows < rows)
+        return tn_fail(e, TN_EARG, "evaluation: %lld rows; expected %lld", (long long)sum.rows,
+                       (long long)rows);
+    return TN_OK;
 }
 
 double tn_accuracy(const tn_tensor *scores, const tn_tensor *labels)

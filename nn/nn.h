@@ -378,6 +378,12 @@ double tn_accuracy(const tn_tensor *scores, const tn_tensor *labels);
 int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn_eval *out,
                 tn_error *e);
 
+/* The same row by row, in the loader's order: loss[i] becomes the sum of -log p over the labels of
+   row i that count, tokens[i] their number. Both have room for `rows`; further rows are not read. A
+   loss that is not finite is no error. */
+int tn_evaluate_rows(const tn_model *m, tn_tape *t, tn_loader *l, int64_t rows, double *loss,
+                     int64_t *tokens, tn_error *e);
+
 TN_END
 
 #endif

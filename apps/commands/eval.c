@@ -1,17 +1,29 @@
-/* eval.c - tenon eval: loss and perplexity, and how many answers are exactly right.
-   Answers are counted for tasks and for records with a completion. */
+/* eval.c - tenon eval: loss and perplexity, and how many answers and choices are right.
+   Answers are counted for tasks and for records with a completion, choices for questions. */
+#include "apps/run/choices.h"
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 
 #include <math.h>
 
-static void print_loss(const setup *s, const options *o, const tn_data_facts *f, const tn_eval *v)
+typedef struct found {
+    tn_eval v;
+    tn_data_facts f;
+    answer_score answers;
+    choice_score choices;
+} found;
+
+static void print_loss(const setup *s, const options *o, const found *r)
 {
     char cuts[SHOWN];
+    const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
     show("data        %s\n", o->task ? o->task : o->data);
-    show("tokens      %lld in %lld rows%s\n", (long long)v->tokens, (long long)v->rows,
-         show_cuts(f, setup_length(s, o), cuts));
+    show("tokens      %lld in %lld rows", (long long)v->tokens, (long long)v->rows);
+    if (v->rows < r->f.records && o->chunks > 0)
+        show(" of %lld\n", (long long)r->f.records);
+    else
+        show("%s\n", show_cuts(&r->f, setup_length(s, o), cuts));
     if (!isnan(v->error)) {
         show("loss        %.6f +- %.6f\n", v->loss, v->error);
         show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
@@ -20,23 +32,77 @@ static void print_loss(const setup *s, const options *o, const tn_data_facts *f,
     }
 }
 
-static int evaluate(setup *s, const options *o, part which, tn_error *e)
+/* Rows are answers: what the model says after the right tokens before it can be counted, too. */
+static bool has_forced(const options *o, const found *r)
 {
-    tn_eval v;
-    answer_score score;
-    const tn_data_facts f = tn_dataset_facts(s->data[which]);
-    if (!evaluate_part(s, o, which, 0, &v, e))
-        print_loss(s, o, &f, &v);
-    if (e->code || score_answers(s, o, which, &score, e) || !score.records)
-        return e->code;
-    show("exact       %lld of %lld (%.1f %%)", (long long)score.exact, (long long)score.records,
-         100.0 * (double)score.exact / (double)score.records);
-    if (o->mask_prompt && score.records == f.records && !f.truncated) /* rows are answers */
-        show(", teacher-forced %lld", (long long)v.exact);
+    return o->mask_prompt && r->answers.records == r->f.records && !r->f.truncated;
+}
+
+static void print_answers(const setup *s, const options *o, const found *r)
+{
+    const answer_score *a = &r->answers;
+    show("exact       %lld of %lld (%.1f %%)", (long long)a->exact, (long long)a->records,
+         100.0 * (double)a->exact / (double)a->records);
+    if (has_forced(o, r))
+        show(", teacher-forced %lld", (long long)r->v.exact);
     show("\n");
     if (s->task)
-        show("parts       %.4f of the facts of an answer are right, on average\n", score.parts);
-    return 0;
+        show("parts       %.4f of the facts of an answer are right, on average\n", a->parts);
+}
+
+static void print_choices(const choice_score *c)
+{
+    const double n = (double)c->questions;
+    show("choices     %lld of %lld right by the sum of log-probabilities (%.1f %%), %lld by their "
+         "mean (%.1f %%)\n",
+         (long long)c->by_sum, (long long)c->questions, 100.0 * (double)c->by_sum / n,
+         (long long)c->by_mean, 100.0 * (double)c->by_mean / n);
+}
+
+static void print_json(const setup *s, const options *o, const found *r, tn_error *e)
+{
+    tn_text t = { 0 };
+    const tn_eval *v = &r->v;
+    const double perplexity = tn_exp_of(v->loss);
+    tn_text_add(&t, "{\"tokens\":%lld,\"rows\":%lld", (long long)v->tokens, (long long)v->rows);
+    json_text(&t, "data", o->task ? o->task : o->data);
+    json_real(&t, "loss", v->loss, 9);
+    json_real(&t, "loss_error", v->error, 6);
+    json_real(&t, "perplexity", perplexity, 9);
+    json_real(&t, "perplexity_error", perplexity * v->error, 6);
+    if (r->answers.records)
+        tn_text_add(&t, ",\"answers\":%lld,\"exact\":%lld", (long long)r->answers.records,
+                    (long long)r->answers.exact);
+    if (r->answers.records && has_forced(o, r))
+        tn_text_add(&t, ",\"exact_forced\":%lld", (long long)v->exact);
+    if (r->answers.records && s->task)
+        json_real(&t, "parts", r->answers.parts, 6);
+    if (r->choices.questions)
+        tn_text_add(&t, ",\"questions\":%lld,\"right_by_sum\":%lld,\"right_by_mean\":%lld",
+                    (long long)r->choices.questions, (long long)r->choices.by_sum,
+                    (long long)r->choices.by_mean);
+    tn_text_add(&t, "}\n");
+    show_text(&t, "the result", e);
+}
+
+static int evaluate(setup *s, const options *o, part which, tn_error *e)
+{
+    found r = { .f = tn_dataset_facts(s->data[which]) };
+    if (evaluate_part(s, o, which, o->chunks, &r.v, e))
+        return e->code;
+    if (!o->json)
+        print_loss(s, o, &r);
+    if (score_answers(s, o, which, &r.answers, e))
+        return e->code;
+    if (r.answers.records && !o->json)
+        print_answers(s, o, &r);
+    if (score_choices(s, o, which, &r.choices, e))
+        return e->code;
+    if (r.choices.questions && !o->json)
+        print_choices(&r.choices);
+    if (o->json)
+        print_json(s, o, &r, e);
+    return e->code;
 }
 
 /* If a folder has no test.jsonl and no split is given, the error explains how
@@ -58,6 +124,12 @@ int command_eval(const options *o, tn_error *e)
     if (!o->split)
         asked.split = "test";
     const part which = part_find(asked.split);
+    if ((o->stride > 0 || o->chunks > 0) && !data_is_text(o))
+        return tn_fail(e, APP_USAGE, "--%s: only for a .txt, which is cut into windows",
+                       o->stride > 0 ? "stride" : "chunks");
+    if (o->stride > 0 && o->max_seq_length > 0 && o->stride > o->max_seq_length)
+        return tn_fail(e, APP_USAGE, "--stride %lld: expected at most --max-seq-length %lld",
+                       (long long)o->stride, (long long)o->max_seq_length);
     setup_trained(&s, o, e);
     setup_data(&s, &asked, which, e);
     hint_split(o, e);

@@ -173,7 +173,8 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
     int64_t count;
     tn_data_options d = { .max_length = length,
                           .no_mask = !o->mask_prompt,
-                          .short_text = which != PART_TRAIN || o->split };
+                          .short_text = which != PART_TRAIN || o->split,
+                          .stride = o->stride > 0 ? o->stride : 0 };
     const tn_task *task = data_task(o, &count, e);
     if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))
         tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; %s",

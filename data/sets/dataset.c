@@ -59,6 +59,8 @@ tn_data_facts tn_dataset_facts(const tn_dataset *d)
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i)
 {
+    if (d->facts.text && d->stride)
+        return tn_dataset_part(d, i * d->stride, d->window, i ? d->window - d->stride : 0);
     if (d->facts.text)
         return tn_dataset_part(d, i * d->window, d->window + 1, 0);
     return tn_dataset_part(d, d->start[i], d->start[i + 1] - d->start[i], d->prompt[i]);
@@ -102,6 +104,8 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
     uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
     h = d->wide ? tn_hash_bulk(d->wide, ids * sizeof *d->wide, h)
                 : tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
+    if (text && d->stride)
+        h = tn_hash_bulk(&d->stride, sizeof d->stride, h);
     if (!text)
         h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
     if (d->learnt)
@@ -258,16 +262,34 @@ static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, s
     return e->code;
 }
 
-int tn_dataset_windows(tn_dataset *d, bool short_text, const char *place, tn_error *e)
+/* Counts windows of T tokens that begin every `stride` tokens. */
+static void count_strides(tn_dataset *d)
 {
-    if (short_text && d->n >= 2 && d->n <= d->window)
-        d->window = d->n - 1;
-    if (d->n <= d->window)
+    const int64_t T = d->window, S = d->stride;
+    d->facts.records = (d->n - T) / S + 1;
+    d->facts.loss_tokens = T - 1 + (d->facts.records - 1) * (S < T ? S : T - 1);
+    d->facts.left = d->n - T - (d->facts.records - 1) * S;
+}
+
+int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *place, tn_error *e)
+{
+    const int64_t more = o->stride ? 0 : 1; /* tokens of a window beyond T */
+    if (o->stride < 0 || o->stride > o->max_length)
+        return tn_fail(e, TN_EARG, "stride is %lld; expected 1 to the %lld tokens of a window",
+                       (long long)o->stride, (long long)o->max_length);
+    if (o->short_text && d->n >= 2 && d->n < d->window + more)
+        d->window = d->n - more;
+    if (d->n < d->window + more)
         return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", place,
-                       (long long)d->n, short_text ? 2 : (long long)d->window + 1,
-                       short_text ? "" : ", one more than a window");
+                       (long long)d->n, o->short_text ? 2 : (long long)(d->window + more),
+                       o->short_text || !more ? "" : ", one more than a window");
+    d->stride = o->stride < d->window ? o->stride : d->window * (o->stride > 0);
     d->facts.text = true;
     d->facts.tokens = d->n;
+    if (d->stride) {
+        count_strides(d);
+        return TN_OK;
+    }
     d->facts.records = (d->n - 1) / d->window;
     d->facts.loss_tokens = d->facts.records * d->window;
     d->facts.left = d->n - 1 - d->facts.loss_tokens;
@@ -290,7 +312,7 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
         if (read_bytes(m, text, first, last > first ? last : first, mark, &inner))
             tn_dataset_fail(path, 0, &inner, e);
         else
-            tn_dataset_windows(m.d, o->short_text, path, e);
+            tn_dataset_windows(m.d, o, path, e);
     }
     if (text != NULL)
         munmap((void *)text, size);

@@ -2,7 +2,8 @@
 
    All token ids are in one array, two bytes each; four bytes each from the first id above 65535 on.
    Record i has the ids from start[i] to start[i+1].
-   In a text record i is the window [i T, i T + T + 1), which shares a token with the next window.
+   In a text record i is the window [i T, i T + T + 1), which shares a token with the next window; with
+   a stride S it is [i S, i S + T).
    The file is mapped. Memory of parts that were read returns to the system meanwhile. */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
@@ -21,6 +22,7 @@ struct tn_dataset {
     bool *learnt;        /* (n) which of the others carry loss; NULL: all, there are no chats */
     int64_t record_room; /* records that start and prompt have room for */
     int64_t window;      /* most tokens of a row; T of a text */
+    int64_t stride;      /* of a text, as in tn_data_options */
     tn_data_facts facts;
 };
 
@@ -86,7 +88,7 @@ int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e);
    loss. They are left out if none of its labels counts. */
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);
 /* Makes all ids one text, and counts its windows. `place` is for messages. */
-int tn_dataset_windows(tn_dataset *d, bool short_text, const char *place, tn_error *e);
+int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *place, tn_error *e);
 /* Returns the data set; frees it and returns NULL after an error, or if it has no record. */
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e);
 /* Sets e to the inner error with its place, "PATH:LINE: MESSAGE"; line 0: without a line. */

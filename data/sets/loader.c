@@ -79,6 +79,10 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
     if (tn_given(e, d && o, __func__))
         return NULL;
     const int64_t records = d->facts.records;
+    if (d->stride && !o->in_order) {
+        tn_fail(e, TN_EARG, "windows with a stride are not for training; expected in_order");
+        return NULL;
+    }
     size_t cells = 0;
     int64_t step = 0;
     if (!measure(d, o, &cells, &step, e))

@@ -4,6 +4,7 @@
      {"conversations": [{"from", "value"}], "system"}         ShareGPT
      {"instruction", "input", "output", "system", "history"}  Alpaca
      {"prompt", "completion"}                                 a text and how it goes on, or messages
+     {"prompt", "choices", "answer"}                          a question: question.c
      {"text"}
 
    Texts stay as they are. A number counts as the text that the file has. */
@@ -310,6 +311,8 @@ int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *
         return tn_fail(e, TN_EFORMAT,
                        "not an object; expected one with \"messages\", "
                        "\"instruction\", \"prompt\" or \"text\"");
+    if (is_given(tn_json_find(object, "choices")))
+        return tn_record_question(object, out, e);
     for (; key < KEYS && !is_given(tn_json_find(object, keys[key])); key++)
         if (tn_json_find(object, keys[key]))
             null = key;

@@ -1,4 +1,4 @@
-/* record.h - a JSON object of a data file as one of three kinds of records. Internal header. */
+/* record.h - a JSON object of a data file as one of the kinds of records. Internal header. */
 #ifndef TN_RECORD_H
 #define TN_RECORD_H
 
@@ -13,9 +13,10 @@ typedef struct tn_record_memory {
 } tn_record_memory;
 
 /* Reads the object. What `out` points to lives until the object or the memory is used again. The
-   kind is decided by the members that are not null: the first of messages, conversations,
+   kind is decided by the members that are not null: choices, or the first of messages, conversations,
    instruction, prompt or completion, text. */
 int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e);
+int tn_record_question(const tn_json *object, tn_jsonl_record *out, tn_error *e); /* of choices */
 void tn_record_memory_free(tn_record_memory *m);
 
 #endif

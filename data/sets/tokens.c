@@ -49,6 +49,6 @@ tn_dataset *tn_dataset_tokens(const int32_t *ids, int64_t n, const tn_data_optio
     }
     tn_dataset *d = tn_dataset_empty(o, e);
     if (d && !append(d, ids, n, e))
-        tn_dataset_windows(d, o->short_text, "token ids", e);
+        tn_dataset_windows(d, o, "token ids", e);
     return d ? tn_dataset_finish(d, __func__, e) : NULL;
 }

@@ -238,6 +238,15 @@ int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **
                   n, room, __func__);
 }
 
+int tn_encode_after(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
+                    int64_t *n, int64_t *room, int64_t *skipped, tn_error *e)
+{
+    return encode(
+        (tn_walk){
+            .k = k, .text = text, .end = length, .continues = true, .skipped = skipped, .e = e },
+        ids, n, room, __func__);
+}
+
 int tn_encode_template(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
                        int64_t *n, int64_t *room, int64_t *skipped, tn_error *e)
 {

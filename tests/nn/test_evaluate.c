@@ -133,6 +133,39 @@ START_TEST(figures_are_those_of_single_rows)
 }
 END_TEST
 
+/* The loss of a row is that of tn_evaluate on the row alone; its labels are those of the data set. */
+START_TEST(rows_are_rows_alone)
+{
+    fixture f = open_fixture();
+    const double tolerance = sizeof(tn_real) == 8 ? 1e-12 : 1e-5;
+    for (int64_t batch = 1; batch < 7; batch++)
+        for (int64_t rows = 1; rows <= 5; rows++) {
+            double loss[6] = { 0, 0, 0, 0, 0, 77 };
+            int64_t tokens[6] = { 0 }, prompt;
+            tn_loader *l = open_loader(&f, batch);
+            tn_evaluate_rows(f.m, f.t, l, rows, loss, tokens, &f.e);
+            must(&f.e);
+            double all = 0;
+            for (int64_t i = 0; i < rows; i++) {
+                const int64_t n = tn_dataset_record(f.d, i, &prompt);
+                ck_assert_int_eq(tokens[i], n - (prompt ? prompt : 1));
+                all += loss[i];
+                tn_eval first = by_rows(&f, i + 1);
+                ck_assert_double_eq_tol(all, first.loss * (double)first.tokens, 100 * tolerance);
+            }
+            ck_assert(loss[rows] == (rows == 5 ? 77.0 : 0.0));
+            tn_loader_free(l);
+        }
+    double loss[6];
+    int64_t tokens[6];
+    tn_loader *l = open_loader(&f, 2);
+    tn_evaluate_rows(f.m, f.t, l, 6, loss, tokens, &f.e);
+    must_fail(&f.e, TN_EARG, "evaluation: 5 rows; expected 6");
+    tn_loader_free(l);
+    close_fixture(&f);
+}
+END_TEST
+
 /* 8 rows of up to 31 labels in one batch. */
 START_TEST(targets_beyond_the_first_128_count)
 {
@@ -281,6 +314,7 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, accuracy_counts_the_largest, 0, sizeof accuracies / sizeof *accuracies);
     tcase_add_test(c, figures_are_those_of_single_rows);
+    tcase_add_test(c, rows_are_rows_alone);
     tcase_add_test(c, targets_beyond_the_first_128_count);
     tcase_add_test(c, exact_rows_are_counted);
     tcase_add_test(c, errors_come_through);

@@ -33,6 +33,8 @@ typedef struct fixture {
     tn_loader *loader;
     const tn_batch *batch;
     tn_eval *eval;
+    double *row_loss;
+    int64_t *row_tokens;
 } fixture;
 
 static const int32_t prompt[] = { 1, 2 };
@@ -90,7 +92,9 @@ static null_fixture *open_fixture(void)
                     .arg = f,
                     .outs = malloc(sizeof *f->outs),
                     .made = calloc(1, sizeof *f->made),
-                    .eval = calloc(1, sizeof *f->eval) };
+                    .eval = calloc(1, sizeof *f->eval),
+                    .row_loss = calloc(1, sizeof *f->row_loss),
+                    .row_tokens = calloc(1, sizeof *f->row_tokens) };
     f->fresh = tn_path_join(f->temporary, "fresh");
     f->file = tn_path_join(f->temporary, "weights.safetensors");
     f->outs[0] = f->ids_out;
@@ -145,6 +149,8 @@ static void close_fixture(null_fixture *base)
     free(f->outs);
     free(f->made);
     free(f->eval);
+    free(f->row_loss);
+    free(f->row_tokens);
     free(f);
 }
 

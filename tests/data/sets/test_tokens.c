@@ -198,6 +198,51 @@ START_TEST(large_ids)
 }
 END_TEST
 
+/* The loop of Hugging Face's page about perplexity: begin, end and how many of its tokens a window
+   scores. A label is predicted from the token before it, so the first token of a window has none. */
+START_TEST(windows_with_a_stride)
+{
+    enum { N = 50 };
+    int32_t ids[N];
+    for (int i = 0; i < N; i++)
+        ids[i] = 100 + i;
+    for (int64_t T = 2; T < 12; T++)
+        for (int64_t S = 1; S <= T; S++) {
+            tn_error e = { 0 };
+            tn_dataset *d =
+                tn_dataset_tokens(ids, N, &(tn_data_options){ .max_length = T, .stride = S }, &e);
+            tn_loader *l =
+                tn_loader_new(d, &(tn_loader_options){ .batch = 1, .in_order = true }, &e);
+            must(&e);
+            int64_t before = 0, windows = 0, labels = 0;
+            for (int64_t begin = 0; begin + T <= N; begin += S, windows++) {
+                const int64_t scored = begin + T - before;
+                const tn_batch *b = tn_loader_next(l);
+                ck_assert_int_eq(b->width, T - 1);
+                for (int64_t t = 0; t + 1 < T; t++) {
+                    const bool counts = t + 1 >= T - scored;
+                    ck_assert_int_eq(b->ids[t], ids[begin + t]);
+                    ck_assert_int_eq(b->labels[t], counts ? ids[begin + t + 1] : -1);
+                    labels += counts;
+                }
+                before = begin + T;
+            }
+            ck_assert_ptr_null(tn_loader_next(l));
+            ck_assert_int_eq(tn_dataset_facts(d).records, windows);
+            ck_assert_int_eq(tn_dataset_facts(d).loss_tokens, labels);
+            ck_assert_int_eq(tn_dataset_facts(d).left, N - before);
+            tn_loader_free(l);
+            ck_assert_ptr_null(tn_loader_new(d, &(tn_loader_options){ .batch = 1 }, &e));
+            must_fail(&e, TN_EARG, "windows with a stride are not for training");
+            tn_dataset_free(d);
+        }
+    tn_error e = { 0 };
+    ck_assert_ptr_null(
+        tn_dataset_tokens(ids, N, &(tn_data_options){ .max_length = 4, .stride = 5 }, &e));
+    must_fail(&e, TN_EARG, "stride is 5; expected 1 to the 4 tokens of a window");
+}
+END_TEST
+
 START_TEST(what_holds_nothing_is_refused)
 {
     const tn_data_options o = { .max_length = 9 };
@@ -224,5 +269,6 @@ void tests(TCase *c)
     tcase_add_test(c, a_sequence_is_that_of_a_file);
     tcase_add_loop_test(c, wrong_records_are_refused, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(c, large_ids);
+    tcase_add_test(c, windows_with_a_stride);
     tcase_add_test(c, what_holds_nothing_is_refused);
 }
