@@ -63,7 +63,8 @@ static bool same_ids(const tn_tokenizer *a, const tn_tokenizer *b, const tn_json
         tn_encode_template(both[i], text->text, text->length, &ids[i], &n[i], &room[i], &skipped,
                            &e);
     must(&e);
-    const bool same = n[0] == n[1] && !memcmp(ids[0], ids[1], (size_t)n[0] * sizeof *ids[0]);
+    const bool same =
+        n[0] == n[1] && (n[0] == 0 || !memcmp(ids[0], ids[1], (size_t)n[0] * sizeof *ids[0]));
     free(ids[0]);
     free(ids[1]);
     return same;
