@@ -89,7 +89,8 @@ typedef struct tn_op tn_op;
        attention                    heads, kv_heads,     scale, cap
                                     bidirectional, window
        dropout                                         p          stream
-       cross_entropy, linear_xent   tokens
+       cross_entropy                tokens
+       linear_xent                  tokens             cap
        reshape                      the dimensions                ndim
        transpose                    dim, other
        slice                        dim, from, to

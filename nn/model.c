@@ -263,9 +263,7 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
         return NULL;
     tn_tensor *ids = input(t, b, b->ids), *labels = input(t, b, b->labels); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                      // (B,T,C)
-    if (m->logit_cap > 0)
-        return tn_cross_entropy(t, tn_model_head(m, t, h), labels, tokens);
-    return tn_linear_xent(t, h, m->head, labels, tokens);
+    return tn_linear_xent(t, h, m->head, labels, tokens, m->logit_cap);
 }
 
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training)
@@ -278,10 +276,8 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
     for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
-    const double numbers =
-        tokens * (double)(m->family->activations(m, training) + ranks) +
-        (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0) +
-        (training && m->logit_cap > 0 ? 2 * tokens * (double)m->vocab : 0);
+    const double numbers = tokens * (double)(m->family->activations(m, training) + ranks) +
+                           (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }
 

@@ -92,7 +92,7 @@ static tn_tensor *gpt_loss(const gpt *m, tn_tape *t, const tn_batch *b)
     tn_tensor *labels = tn_tape_input(t, TN_I32, TN_SHAPE(b->rows, b->width));
     if (labels)
         memcpy(labels->i, b->labels, (size_t)(b->rows * b->width) * sizeof(int32_t));
-    return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, labels, 0);
+    return tn_linear_xent(t, gpt_hidden(m, t, b->ids, b->rows, b->width), m->tokens, labels, 0, 0);
 }
 
 /* Continues ids[0..n) to T tokens, each drawn from the model's distribution. */

@@ -7,8 +7,8 @@
    loss of a row is (m - z[label]) + log(sum exp(z - m)). Losses are added in the order of rows, in
    double.
 
-   linear_xent computes z = X W^T for one chunk of rows after the other, and only for rows with a
-   label >= 0. So that it computes the logits only once, forward also computes the gradients, for
+   linear_xent computes z = X W^T, or cap tanh(X W^T / cap), for one chunk of rows after the other,
+   and only for rows with a label >= 0. So that it computes the logits only once, forward also computes the gradients, for
    dloss = 1:
        dX = dz W   dW = dz^T X */
 #include "core/ops/ops.h"
@@ -26,6 +26,9 @@ typedef struct job {
     tn_real *memory;    /* (threads,V) */
     tn_real weight, beta;
     tn_real *dz;
+    tn_context *context;
+    tn_real cap; /* of the logits; 0: none */
+    bool failed; /* memory is out */
 } job;
 
 static job job_of(tn_tape *t, const int32_t *labels, int64_t rows, int64_t cols)
@@ -177,7 +180,7 @@ tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t
                     (tn_attr){ .i = { tokens } });
 }
 
-/* ---- linear_xent: x, w, labels ---- */
+/* ---- linear_xent: x, w, labels; attr.r[0] is the cap of the logits ---- */
 
 enum { LOGITS = 6 << 20 }; /* a chunk has about this many logits: 25 MB in float */
 
@@ -190,8 +193,12 @@ typedef struct kept {
 static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *x = n->in[0], *w = n->in[1];
+    const double cap = n->attr.r[0];
     if (w->ndim != 2 || w->dim[1] != tn_cols(x))
         return tn_refuse_shapes(t, n);
+    if (!(cap >= 0) || isinf(cap))
+        return tn_refuse(t, n->op, TN_EARG,
+                         "cap is %g; expected 0 (none) or a finite number above 0", cap);
     tn_shape_of(out, 1, 1, 1, 1, 1);
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
@@ -225,13 +232,29 @@ static kept *new_kept(tn_tape *t, const tn_node *n)
     return k;
 }
 
+/* z (V) becomes y or, with dy, the gradient by the numbers from before, `plain` (V). */
+static void cap_row(const job *j, const tn_real *plain, const tn_real *dy, tn_real *z)
+{
+    const tn_formulas *f = &j->kernels->formulas->soft_cap;
+    const tn_elements e = { .in = { plain, plain, plain }, .dy = dy ? dy : plain, .p = j->cap };
+    (dy ? f->dx[0] : f->y)(j->cols, &e, 0, z);
+}
+
 /* The losses of the rows of z. z then becomes dz, unless j->dz is NULL. */
 static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
 {
-    (void)thread;
-    const job *j = arg;
+    job *j = arg;
+    const size_t bytes = (size_t)j->cols * sizeof(tn_real);
+    tn_real *plain =
+        j->cap > 0 ? tn_thread_memory(j->context, thread, TN_SCRATCH_OP, bytes) : NULL; // (V)
+    if (j->cap > 0 && !plain) {
+        __atomic_store_n(&j->failed, true, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t r = from; r < to; r++) {
         tn_real *z = j->memory + r * j->cols; // (V)
+        if (plain)
+            cap_row(j, memcpy(plain, z, bytes), NULL, z);
         tn_real max = j->kernels->max(j->cols, z), label = z[j->labels[r]];
         max = max == -(tn_real)INFINITY ? 0 : max;
         tn_real sum = j->kernels->exp_sum(j->cols, z, max, z);
@@ -240,6 +263,8 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
             continue;
         j->kernels->scale(j->cols, j->weight / sum, z);
         z[j->labels[r]] -= j->weight;
+        if (plain)
+            cap_row(j, plain, z, z);
     }
 }
 
@@ -264,6 +289,8 @@ static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
     tn_multiply(t, n, tn_product_of(left, tn_transposed(w), 0, c->j.memory, vocab));
     c->j.rows = c->rows;
     run(t, &c->j, chunk_loss);
+    if (c->j.failed)
+        tn_no_memory(t, n);
     c->j.loss += c->rows;
     tn_matrix dz = tn_matrix_of(c->j.dz, c->rows, vocab);
     if (k->dx)
@@ -288,6 +315,8 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
     tn_real *loss = tn_temporary(t, (size_t)k->count * sizeof *loss);
     if (!c.x || !c.labels || !c.j.memory || !loss)
         return;
+    c.j.context = tn_tape_context(t);
+    c.j.cap = (tn_real)n->attr.r[0];
     c.j.labels = c.labels;
     c.j.loss = loss;
     c.j.dz = k->dx || k->dw ? c.j.memory : NULL;
@@ -345,7 +374,8 @@ static void linear_xent_backward(tn_tape *t, const tn_node *n)
 
 static tn_tensor *linear_xent_reference(tn_tape *t, tn_tensor *const in[], tn_attr attr)
 {
-    return tn_cross_entropy(t, tn_linear(t, in[0], in[1], NULL, TN_OUT_IN), in[2], attr.i[0]);
+    tn_tensor *z = tn_linear(t, in[0], in[1], NULL, TN_OUT_IN);
+    return tn_cross_entropy(t, attr.r[0] > 0 ? tn_soft_cap(t, z, attr.r[0]) : z, in[2], attr.i[0]);
 }
 
 /* clang-format off */
@@ -358,6 +388,8 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
         { .in = { { 2, 3, 4 }, { 5, 4 }, { 2, 3 } }, .ids = 5, .negative_ids = true },
         { .in = { { 4, 3 }, { 2, 3 }, { 4 } }, .attr = { .i = { 9 } }, .ids = 2, .negative_ids = true },
         { .in = { { 4, 4 }, { 4, 4 }, { 4 } }, .ids = 4, .same = 2 },
+        { .in = { { 3, 5 }, { 7, 5 }, { 3 } }, .attr = { .r = { 1.5 } }, .ids = 7 },
+        { .in = { { 40, 5 }, { 17, 5 }, { 40 } }, .attr = { .i = { 9 }, .r = { 3 } }, .ids = 17, .negative_ids = true },
         { .in = { { 1, 3 }, { 2, 3 }, { 1 } }, .ids = 1, .negative_ids = true },
         { .in = { { 400, 32 }, { 20011, 32 }, { 400 } }, .ids = 20011, .negative_ids = true, .bench = true },
         { .in = { { 0 } } } },
@@ -366,11 +398,14 @@ const tn_op tn_op_linear_xent = { .name = "linear_xent", .inputs = 3, .ids = 4, 
         { { .in = { { 2, 3 }, { 4, 3 }, { 3 } }, .ids = 4 }, "linear_xent: shapes do not fit: (2,3) (4,3) (3)" },
         { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .ids = 6 },
           "linear_xent: label 5 at position 0; expected less than 4" },
+        { { .in = { { 2, 3 }, { 4, 3 }, { 2 } }, .attr = { .r = { -1 } }, .ids = 4 },
+          "linear_xent: cap is -1; expected 0 (none) or a finite number above 0" },
         { .text = "" } } };
 /* clang-format on */
 
-tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *labels, int64_t tokens)
+tn_tensor *tn_linear_xent(tn_tape *t, tn_tensor *x, tn_tensor *w, tn_tensor *labels, int64_t tokens,
+                          double cap)
 {
     return tn_apply(t, &tn_op_linear_xent, (tn_tensor *[]){ x, w, labels },
-                    (tn_attr){ .i = { tokens } });
+                    (tn_attr){ .i = { tokens }, .r = { cap } });
 }

@@ -237,7 +237,7 @@ START_TEST(loss_divides_by_tokens)
     labels->i[1] = -1;
     expect("cross_entropy", tn_cross_entropy(b.t, z, labels, 0), VALUES(1.3862943611));
     expect("cross_entropy of 8", tn_cross_entropy(b.t, z, labels, 8), VALUES(2 * 1.3862943611 / 8));
-    expect("linear_xent of 8", tn_linear_xent(b.t, x, w, labels, 8), VALUES(2 * 1.3862943611 / 8));
+    expect("linear_xent of 8", tn_linear_xent(b.t, x, w, labels, 8, 0), VALUES(2 * 1.3862943611 / 8));
     tn_tensor_free(x);
     tn_tensor_free(w);
     tn_tensor_free(labels);
@@ -346,7 +346,7 @@ START_TEST(no_row_counts)
     tn_tensor *x = tensor(2, DIM(2, 3), NULL, true), *w = tensor(2, DIM(5, 3), NULL, true);
     tn_tensor *labels = tn_tensor_new(TN_I32, 1, DIM(2), false);
     labels->i[0] = labels->i[1] = -1;
-    tn_tensor *loss = tn_linear_xent(b.t, x, w, labels, 0);
+    tn_tensor *loss = tn_linear_xent(b.t, x, w, labels, 0, 0);
     loss =
         tn_add(b.t, loss, tn_cross_entropy(b.t, tn_linear(b.t, x, w, NULL, TN_OUT_IN), labels, 0));
     ck_assert_double_eq((double)loss->x[0], 0);
