@@ -81,6 +81,13 @@ int tn_model_refuse_sketch(const tn_model *m, tn_error *e)
     return e->code;
 }
 
+int tn_model_refuse_bare(const tn_model *m, tn_error *e)
+{
+    if (!tn_model_refuse_sketch(m, e) && !m->adapters)
+        tn_fail(e, TN_ESTATE, "the model has no adapters to save");
+    return e->code;
+}
+
 int tn_model_describe(const tn_model *m, tn_error *e)
 {
     tn_text text = { 0 };

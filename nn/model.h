@@ -32,8 +32,19 @@ int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 /* Logits (...,V) of hidden states (...,C). */
 tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h);
 
+/* The rank of all adapters on a layer together. */
+static inline int64_t tn_layer_rank(const tn_linear_layer *l)
+{
+    int64_t rank = 0;
+    for (const tn_adapter *a = l->lora; a; a = a->next)
+        rank += a->a->dim[0];
+    return rank;
+}
+
 /* Refuses the model of a sketch, which has no numbers. */
 int tn_model_refuse_sketch(const tn_model *m, tn_error *e);
+/* The same, and a model without adapters, of which nothing can be saved. */
+int tn_model_refuse_bare(const tn_model *m, tn_error *e);
 /* Describes the params by the model's config. Call it again when the config changes. */
 int tn_model_describe(const tn_model *m, tn_error *e);
 

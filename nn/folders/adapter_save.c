@@ -203,10 +203,8 @@ int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn
     const int missing = tn_given(e, m && folder, __func__);
     if (missing)
         return missing;
-    if (tn_model_refuse_sketch(m, e))
+    if (tn_model_refuse_bare(m, e))
         return e->code;
-    if (!m->adapters)
-        return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
     if (tn_folder_make(folder, e))
         return e->code;
     save_factors(m, folder, type, e);

@@ -208,19 +208,11 @@ static void fill_b(const void *arg, int64_t from, int64_t n, tn_real *out)
     }
 }
 
-static int64_t rank_of(const tn_linear_layer *l)
-{
-    int64_t rank = 0;
-    for (const tn_adapter *a = l->lora; a; a = a->next)
-        rank += a->a->dim[0];
-    return rank;
-}
-
 /* Both factors of a layer. alpha is the file's: another scale of the layer goes into lora_b. */
 static int add_layer(const tn_model *m, const char *architecture, const tn_target *t, double alpha,
                      tn_file_type type, piece *p, tn_entry *out, tn_error *e)
 {
-    const int64_t rank = rank_of(t->layer);
+    const int64_t rank = tn_layer_rank(t->layer);
     for (int i = 0; i < 2; i++) {
         p[i] = (piece){ .layer = t->layer,
                         .rank = rank,
@@ -269,7 +261,7 @@ static int save(const tn_model *m, const char *architecture, const char *path, t
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
         if (t.columns || !t.layer->lora)
             continue;
-        alpha = alpha > 0 ? alpha : t.layer->lora->s * (double)rank_of(t.layer);
+        alpha = alpha > 0 ? alpha : t.layer->lora->s * (double)tn_layer_rank(t.layer);
         add_layer(m, architecture, &t, alpha, type, pieces + n, entries + n, e);
         n += 2;
     }
@@ -287,10 +279,8 @@ int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type,
     const int missing = tn_given(e, m && path, __func__);
     if (missing)
         return missing;
-    if (tn_model_refuse_sketch(m, e))
+    if (tn_model_refuse_bare(m, e))
         return e->code;
-    if (!m->adapters)
-        return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
     if (m->lora->dora)
         return tn_fail(e, TN_ESTATE,
                        "%s: an adapter file in GGUF has no magnitudes for DoRA; "

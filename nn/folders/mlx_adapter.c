@@ -173,14 +173,6 @@ static void fill_b(const void *arg, int64_t from, int64_t n, tn_real *out)
     }
 }
 
-static int64_t rank_of(const tn_linear_layer *l)
-{
-    int64_t rank = 0;
-    for (const tn_adapter *a = l->lora; a; a = a->next)
-        rank += a->a->dim[0];
-    return rank;
-}
-
 /* What is the same for all layers, and where the blocks with adapters begin. */
 typedef struct all {
     int64_t rank, first;
@@ -194,7 +186,7 @@ static all common(const tn_model *m)
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
         if (t.columns || !t.layer->lora)
             continue;
-        const int64_t rank = rank_of(t.layer), block = tn_target_block(t.name);
+        const int64_t rank = tn_layer_rank(t.layer), block = tn_target_block(t.name);
         c.rank = rank > c.rank ? rank : c.rank;
         c.first = block < c.first ? block : c.first;
         c.scale = c.scale > 0 ? c.scale : t.layer->lora->s;
@@ -277,10 +269,8 @@ int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type
     const int missing = tn_given(e, m && folder, __func__);
     if (missing)
         return missing;
-    if (tn_model_refuse_sketch(m, e))
+    if (tn_model_refuse_bare(m, e))
         return e->code;
-    if (!m->adapters)
-        return tn_fail(e, TN_ESTATE, "the model has no adapters to save");
     if (m->lora->dora)
         return tn_fail(e, TN_EARG, "%s: adapters of DoRA are not written for mlx-lm; expected LoRA",
                        folder);
