@@ -1,5 +1,5 @@
-/* data.h - files and what is read from them: JSON, safetensors, tokenizers, data sets, tasks.
-   GGUF files are in gguf.h. The header is long because it is the manual of six subjects.
+/* data.h - files and what is read from them: JSON, safetensors, tokenizers, chats, data sets, tasks.
+   GGUF files are in gguf.h. The header is long because it is the manual of seven subjects.
 
        tn_error e = { 0 };
        tn_tokenizer *tok  = tn_tokenizer_open("model", &e);

@@ -245,57 +245,6 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e)
     return marker_write(out->kind, out->work, &m, e);
 }
 
-/* Writes the kept lines of the older file. If the run waited, they are in this same file. */
-static bool cut(FILE *f, size_t size)
-{
-    int failed;
-    do
-        failed = ftruncate(fileno(f), (off_t)size);
-    while (failed && errno == EINTR);
-    return !failed;
-}
-
-static void keep_lines(const output *out, const char *name, int64_t kept, FILE *to, tn_error *e)
-{
-    struct stat st;
-    size_t size = 0;
-    const int at = out->waiting ? out->work_at : out->at;
-    if (tn_at_stat(at, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
-        return;
-    char *path = tn_path_join(out->waiting ? out->work : out->folder, name);
-    char *text = path ? tn_file_read_at(at, name, path, SIZE_MAX / 2, &size, e) : NULL;
-    const char *end = text ? memrchr(text, '\n', size) : NULL;
-    size_t whole = end ? (size_t)(end - text) + 1 : 0;
-    if (kept >= 0)
-        whole = text && (size_t)kept < size ? (size_t)kept : size;
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
-    else if (out->waiting ? !cut(to, whole) : whole && !write_whole(to, text, whole))
-        swap_failed(path, "keep its whole lines", e);
-    free(text);
-    free(path);
-}
-
-FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e)
-{
-    const int fd =
-        e->code ? -1 : tn_at_open(out->work_at, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "a");
-    if (!e->code && !f)
-        swap_failed(out->work, "make a file in this folder", e);
-    if (f)
-        setvbuf(f, NULL, _IONBF, 0); /* as write_whole wants it */
-    if (f && out->resume)
-        keep_lines(out, name, kept, f, e);
-    if (f && !e->code)
-        return f;
-    if (f)
-        fclose(f);
-    else if (fd >= 0)
-        close(fd);
-    return NULL;
-}
-
 /* Flushes the files that wait. Returns their bits, and gives their hashes to m. */
 static unsigned waiting_files(const output *out, marker *m, tn_error *e)
 {
