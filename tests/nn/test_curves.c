@@ -150,6 +150,12 @@ static const char *const cases[] = { "full_adamw", "full_adam", "full_sgd_nester
                                      "dora_adamw" };
 enum { CASES = sizeof cases / sizeof *cases };
 
+/* PEFT wrote the last adapters of DoRA in float, so they are rounded. */
+static double final_of(const char *name)
+{
+    return strncmp(name, "dora", 4) ? 0 : 1e-7;
+}
+
 START_TEST(tiny_models_train_as_in_pytorch)
 {
     char folder[128], sub[160], model[128];
@@ -179,7 +185,7 @@ START_TEST(tiny_models_train_as_in_pytorch)
     check(&r, "loss at the end", 0, (double)loss_of(&r, 0)->x[0], after);
     snprintf(sub, sizeof sub, "%s/final", folder);
     if (lora)
-        check_final(&r, model, sub, DOUBLE ? 10 * exact : 1e-3);
+        check_final(&r, model, sub, DOUBLE ? fmax(10 * exact, final_of(name)) : 1e-3);
     close_run(&r);
 }
 END_TEST

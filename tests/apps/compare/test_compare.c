@@ -317,7 +317,7 @@ static const row rows[] = {
     { "rm -r c", "", 1, "c/config.used: does not exist; expected a study to resume" },
     { "", "--overwrite", 2, "--resume and --overwrite: use only one" },
     { "", "--no-resume --auto-resume --overwrite", 2, "--auto-resume and --overwrite: use only one" },
-    { "", "--no-resume", 1, "c/runs.jsonl: of an older study" },
+    { "", "--no-resume", 1, "c/config.used: in the way of what tenon compare writes, and changed" },
 };
 /* clang-format on */
 
