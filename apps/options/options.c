@@ -138,6 +138,23 @@ static int set_list(options *o, int i, const char *text, const char *where, tn_e
                    MAX_LIST);
 }
 
+/* Takes one of the words of row i in the spelling of its list: "q8-0" is "q8_0". */
+static bool choose(options *o, int i, const char *text)
+{
+    const size_t n = strlen(text);
+    for (const char *word = options_table[i].value; *word; word += *word == '|') {
+        const size_t length = strcspn(word, "|");
+        if (same_name(text, n, word, length) && length < sizeof o->chosen[i]) {
+            memcpy(o->chosen[i], word, length);
+            o->chosen[i][length] = 0;
+            *(const char **)((char *)o + options_table[i].offset) = o->chosen[i];
+            return true;
+        }
+        word += length;
+    }
+    return false;
+}
+
 int option_set(options *o, int i, const char *text, const char *where, tn_error *e)
 {
     const option *row = &options_table[i];
@@ -145,8 +162,8 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
     bool fits = true;
     switch (row->kind) {
     case OPTION_TEXT:
-        fits = *text && (row->value[0] < 'a' || word_in(text, strlen(text), row->value, "|"));
         *(const char **)field = text;
+        fits = *text && (row->value[0] < 'a' || choose(o, i, text));
         break;
     case OPTION_COUNT:
         fits = read_count(text, (int64_t *)field) && *(int64_t *)field >= (int64_t)row->lo &&

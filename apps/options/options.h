@@ -64,6 +64,7 @@ typedef struct options {
     int argc; /* the command line, for the resume command */
     char **argv;
     char *file; /* text of the config file */
+    char chosen[OPTIONS][16]; /* a word of a list, in the spelling of the list */
 } options;
 
 typedef struct option {

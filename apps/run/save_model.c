@@ -64,13 +64,18 @@ static int check_options(const job *j)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (j->o->dtype && !strcmp(j->o->dtype, types[i].name) && types[i].blocks && !j->gguf)
             return tn_fail(j->e, APP_USAGE, "--dtype %s: only in a GGUF file", j->o->dtype);
+    if (!j->gguf && save_is_gguf(j->o->save_path))
+        return tn_fail(j->e, APP_USAGE,
+                       "--save-path %s: a folder is written; expected a name that does not end in "
+                       ".gguf",
+                       j->o->save_path);
     return j->gguf ? save_check_gguf(j->o, j->e) : j->e->code;
 }
 
 bool save_is_gguf(const char *path)
 {
     const size_t n = strlen(path);
-    return n > 5 && !strcmp(path + n - 5, ".gguf");
+    return n > 5 && !strcasecmp(path + n - 5, ".gguf");
 }
 
 int save_check_gguf(const options *o, tn_error *e)
@@ -78,7 +83,9 @@ int save_check_gguf(const options *o, tn_error *e)
     if (!save_is_gguf(o->save_path))
         return tn_fail(e, APP_USAGE, "--save-path %s: expected a name that ends in .gguf",
                        o->save_path);
-    return output_check_file("--save-path", o->save_path, e);
+    if (output_check_file("--save-path", o->save_path, e) == APP_USAGE && o->overwrite)
+        tn_error_add(e, "; --overwrite replaces only folders");
+    return e->code;
 }
 
 /* Opens what is read, and remembers what it computes. */

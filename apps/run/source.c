@@ -130,22 +130,21 @@ char *data_file(const options *o, part which, tn_error *e)
     return path;
 }
 
-enum { MOST_TEMPLATES = 64 };
-
-static int64_t template_names(const char *names[MOST_TEMPLATES])
+/* Adds the names of all chat templates to a message. */
+static void add_names(tn_error *e)
 {
-    int64_t n = 0;
-    while (n < MOST_TEMPLATES && (names[n] = tn_chat_template_name(n)) != NULL)
-        n++;
-    return n;
+    const char *name;
+    for (int64_t i = 0; (name = tn_chat_template_name(i)) != NULL; i++)
+        tn_error_add(e, " %s", name);
 }
 
 const tn_chat_template *data_chat(const options *o, tn_error *e)
 {
-    const char *names[MOST_TEMPLATES];
     const tn_chat_template *t = tn_chat_template_find(o->chat_template);
-    if (o->chat_template && !t)
-        unknown_name("chat template", o->chat_template, names, (int)template_names(names), NULL, e);
+    if (o->chat_template && !t) {
+        tn_fail(e, APP_USAGE, "--chat-template \"%.80s\"; expected one of", o->chat_template);
+        add_names(e);
+    }
     if (o->chat_template || !o->model || e->code)
         return t;
     char *own = tn_chat_template_read(o->model, e);
@@ -157,13 +156,11 @@ const tn_chat_template *data_chat(const options *o, tn_error *e)
 static tn_dataset *records(const char *path, const tn_tokenizer *k, const tn_data_options *d,
                            tn_error *e)
 {
-    const char *names[MOST_TEMPLATES];
     tn_dataset *data = tn_dataset_jsonl(path, k, d, e);
     if (e->code != TN_EFORMAT || d->chat || !strstr(e->text, "expected a chat template"))
         return data;
     tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
-    for (int64_t i = 0, n = template_names(names); i < n; i++)
-        tn_error_add(e, " %s", names[i]);
+    add_names(e);
     return data;
 }
 

@@ -210,7 +210,7 @@ tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
         tn_fail(e, TN_EFORMAT,
-                "%s: all records were skipped (%lld); expected one with text to learn "
+                "%s: all records were skipped (%lld); expected one with a text or an answer to learn "
                 "in a row of at most %lld tokens",
                 place, (long long)d->facts.skipped, (long long)d->window);
     if (e->code) {

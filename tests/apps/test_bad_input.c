@@ -136,7 +136,7 @@ static const row rows[] = {
       "r.jsonl:24: no member that is known; expected", false },
     { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl: 0 bytes; expected at least 1", false },
     { "", TRAIN_O "r.jsonl --max-seq-length 4", 1,
-      "r.jsonl: all records were skipped (23); expected one with text to learn in a row of at most "
+      "r.jsonl: all records were skipped (23); expected one with a text or an answer to learn in a row of at most "
       "4 tokens",
       false },
     { "mkdir d", TRAIN_O "d", 1, "d/train.jsonl: cannot open", false },
@@ -321,6 +321,11 @@ static const row rows[] = {
     { "", TRAIN_O "r.jsonl --opt beta1=0.8 --opt eps=1e-8 --opt beta1=0.7", 2, "--opt beta1=0.7: beside beta1=0.8; expected one value", false },
     { TWO_PARTS, COMPARE "--optimizers sgd,adam --opt adam.eps=1e-8 --opt eps=1e-7 --opt adam.eps=1e-6", 2, "--opt adam.eps=1e-6: beside adam.eps=1e-8", false },
     { "printf 'opt = eps=1\\nopt = eps=2\\n' >c", TRAIN_O "r.jsonl --config c", 1, "c:2: opt eps=2: beside eps=1; expected one value", false },
+    { "", TRAIN_O "r.jsonl --chat-template banana", 2, "--chat-template \"banana\"; expected one of qwen3 smollm2", false },
+    { "", "export --model o --format gguf_lora --save-path x", 2, "--format gguf-lora: expected --adapter-path", false },
+    { "", "export --model o --format safetensors --dtype q8-0 --save-path x", 2, "--dtype q8_0: only in a GGUF file", false },
+    { "", "export --model o --format safetensors --save-path x.GGUF", 2, "--save-path x.GGUF: a folder is written", false },
+    { ": >x.gguf", "export --model o --format gguf --overwrite --save-path x.gguf", 2, "--overwrite replaces only folders", false },
     { TWO_PARTS, COMPARE "--optimizers sgd --optimizers adam", 2, "--optimizers: given twice; expected one", false },
     { "", "eval --model o --data r.jsonl --count 3", 2, "--count: only for a task", false },
     { TWO_PARTS, "compare --model o --data d --out x --count 3", 2, "--count: only for a task", false },

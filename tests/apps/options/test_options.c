@@ -59,7 +59,7 @@ static const good goods[] = {
     { "train", OPT_mask_prompt, { "--no_mask_prompt" }, "false" },
     { "train", OPT_mask_prompt, { "--mask-prompt=no" }, "false" },
     { "train", OPT_resume, { "--resume" }, "true" },
-    { "train", OPT_lr_scheduler, { "--lr-scheduler", "inverse_sqrt" }, "inverse_sqrt" },
+    { "train", OPT_lr_scheduler, { "--lr-scheduler", "inverse_sqrt" }, "inverse-sqrt" },
     { "train", OPT_opt, { "--opt", "beta1=0.8", "--opt", "beta2=0.95" }, "beta1=0.8;beta2=0.95;" },
     { "train", OPT_adapter_path, { "--resume-adapter-file", "a" }, "a" },
     { "train", OPT_adapter_path, { "--adapter-path", "a" }, "a" },

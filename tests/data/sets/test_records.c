@@ -124,7 +124,7 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"prompt\":\"abc\",\"completion\":\"Z\"}\n", "a.jsonl:1: in the text: byte 0: U+005A" },
     { "{\"prompt\":\"Z\",\"completion\":\"a\"}\n", "a.jsonl:1: in the prompt: byte 0: U+005A" },
     { "{\"prompt\":\"abcdef\",\"completion\":\"a\"}\n", "a.jsonl: all records were skipped (1); expected one with "
-      "text to learn in a row of at most 5 tokens" },
+      "a text or an answer to learn in a row of at most 5 tokens" },
 };
 /* clang-format on */
 
