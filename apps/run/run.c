@@ -22,9 +22,7 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
 
 tn_schedule run_schedule(const options *o, int64_t steps)
 {
-    char name[64];
-    option_dashed(o->lr_scheduler, name); /* inverse_sqrt is inverse-sqrt */
-    return (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(name),
+    return (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(o->lr_scheduler),
                           .steps = steps,
                           .warmup = o->warmup_steps < 0 ? steps * 3 / 100 : o->warmup_steps,
                           .min = o->lr_min,

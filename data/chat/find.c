@@ -59,11 +59,10 @@ char *tn_chat_template_read(const char *model, tn_error *e)
 {
     if (tn_given(e, model, __func__))
         return NULL;
-    const bool folder = tn_path_is(model, NULL, e) == TN_FOLDER;
-    char *text = folder ? from_folder(model, e) : NULL;
-    char *gguf = folder && !text && !e->code ? tn_gguf_in(model, e) : NULL;
-    if (!e->code && !text && (gguf || (!folder && tn_gguf_is(model))))
-        text = from_gguf(gguf ? gguf : model, e);
+    char *text = tn_path_is(model, NULL, e) == TN_FOLDER ? from_folder(model, e) : NULL;
+    char *gguf = text || e->code ? NULL : tn_gguf_of(model, e);
+    if (gguf && !e->code)
+        text = from_gguf(gguf, e);
     free(gguf);
     return text;
 }

@@ -53,3 +53,15 @@ char *tn_gguf_in(const char *folder, tn_error *e)
     free(found);
     return NULL;
 }
+
+char *tn_gguf_of(const char *path, tn_error *e)
+{
+    const tn_presence is = tn_path_is(path, NULL, e);
+    if (is == TN_FOLDER)
+        return tn_gguf_in(path, e);
+    const bool own = is == TN_FILE && tn_gguf_is(path);
+    char *copy = own ? strdup(path) : NULL;
+    if (own && !copy)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
+    return copy;
+}

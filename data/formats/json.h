@@ -14,6 +14,8 @@ typedef struct tn_document {
     char memory[]; /* the path, then the strings */
 } tn_document;
 
+bool tn_json_is_null(const tn_json *v); /* or absent */
+
 /* An array of a document that is too long to keep: the elements of root/object/key are given to
    `take` one by one. The array stays in the tree without elements, but with their number; texts of
    the elements live as long as the document. take returns e->code. */

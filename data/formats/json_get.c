@@ -27,6 +27,11 @@ const tn_json *tn_json_at(const tn_json *array, int64_t i)
     return v;
 }
 
+bool tn_json_is_null(const tn_json *v)
+{
+    return !v || v->kind == TN_NULL;
+}
+
 bool tn_json_real(const tn_json *v, double *out)
 {
     if (!v || !out || v->kind != TN_NUMBER)

@@ -9,6 +9,7 @@
 
    Texts stay as they are. A number counts as the text that the file has. */
 #include "data/sets/record.h"
+#include "data/formats/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,12 +74,14 @@ static tn_message *add_message(tn_record_memory *m, const char *role, tn_error *
     return &m->messages[m->n++];
 }
 
-/* ---- texts ---- */
-
-static bool is_given(const tn_json *v)
+static void add_text(tn_record_memory *m, const char *role, tn_span text, tn_error *e)
 {
-    return v && v->kind != TN_NULL;
+    tn_message *added = e->code ? NULL : add_message(m, role, e);
+    if (added)
+        added->text = text;
 }
+
+/* ---- texts ---- */
 
 static const char *kind_of(const tn_json *v)
 {
@@ -158,7 +161,7 @@ static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
         return e->code;
     if (text && text->kind == TN_ARRAY)
         return read_parts(text, m, &out->text, e);
-    if (is_given(tn_json_find(v, "reasoning_content")))
+    if (!tn_json_is_null(tn_json_find(v, "reasoning_content")))
         read_text(v, "reasoning_content", &out->reasoning, e);
     return e->code ? e->code : read_text(v, says, &out->text, e);
 }
@@ -181,11 +184,10 @@ static int read_conversations(const tn_json *object, tn_record_memory *m, tn_err
 {
     const tn_json *list = tn_json_find(object, "conversations");
     tn_span text = { NULL, 0 };
-    if (is_given(tn_json_find(object, "system")) && read_text(object, "system", &text, e))
+    if (!tn_json_is_null(tn_json_find(object, "system")) && read_text(object, "system", &text, e))
         return e->code;
-    tn_message *system = text.n ? add_message(m, "system", e) : NULL;
-    if (system)
-        system->text = text;
+    if (text.n)
+        add_text(m, "system", text, e);
     const int64_t beside = m->n;
     if (read_messages(list, "conversations", m, e))
         return e->code;
@@ -208,12 +210,8 @@ static int read_history(const tn_json *list, tn_record_memory *m, tn_error *e)
         if (v->count != 2 || a->kind != TN_STRING || b->kind != TN_STRING)
             return tn_fail(e, TN_EFORMAT, "\"history\" has %s; expected pairs of texts",
                            kind_of(v));
-        tn_message *user = add_message(m, "user", e);
-        if (user)
-            user->text = (tn_span){ a->text, a->length };
-        tn_message *answer = e->code ? NULL : add_message(m, "assistant", e);
-        if (answer)
-            answer->text = (tn_span){ b->text, b->length };
+        add_text(m, "user", (tn_span){ a->text, a->length }, e);
+        add_text(m, "assistant", (tn_span){ b->text, b->length }, e);
     }
     return e->code;
 }
@@ -222,9 +220,9 @@ static int read_history(const tn_json *list, tn_record_memory *m, tn_error *e)
 static int read_question(const tn_json *object, tn_record_memory *m, tn_span *out, tn_error *e)
 {
     tn_span instruction = { "", 0 }, input = { "", 0 };
-    if (is_given(tn_json_find(object, "instruction")))
+    if (!tn_json_is_null(tn_json_find(object, "instruction")))
         read_text(object, "instruction", &instruction, e);
-    if (!e->code && is_given(tn_json_find(object, "input")))
+    if (!e->code && !tn_json_is_null(tn_json_find(object, "input")))
         read_text(object, "input", &input, e);
     if (!e->code && !instruction.n && !input.n)
         tn_fail(e, TN_EFORMAT, "\"instruction\" and \"input\" are empty; expected a text in one");
@@ -240,24 +238,19 @@ static int read_question(const tn_json *object, tn_record_memory *m, tn_span *ou
 
 static int read_alpaca(const tn_json *object, tn_record_memory *m, tn_error *e)
 {
-    tn_span system = { NULL, 0 }, question, output;
+    tn_span system = { NULL, 0 }, question = system, output = system;
     const tn_json *history = tn_json_find(object, "history");
-    if (is_given(tn_json_find(object, "system")))
+    if (!tn_json_is_null(tn_json_find(object, "system")))
         read_text(object, "system", &system, e);
-    tn_message *first = system.n && !e->code ? add_message(m, "system", e) : NULL;
-    if (first)
-        first->text = system;
-    if (is_given(history) && !e->code)
+    if (system.n)
+        add_text(m, "system", system, e);
+    if (!tn_json_is_null(history) && !e->code)
         read_history(history, m, e);
     if (e->code || read_question(object, m, &question, e) ||
         read_text(object, "output", &output, e))
         return e->code;
-    tn_message *user = add_message(m, "user", e);
-    if (user)
-        user->text = question;
-    tn_message *answer = e->code ? NULL : add_message(m, "assistant", e);
-    if (answer)
-        answer->text = output;
+    add_text(m, "user", question, e);
+    add_text(m, "assistant", output, e);
     return e->code;
 }
 
@@ -311,9 +304,9 @@ int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *
         return tn_fail(e, TN_EFORMAT,
                        "not an object; expected one with \"messages\", "
                        "\"instruction\", \"prompt\" or \"text\"");
-    if (is_given(tn_json_find(object, "choices")))
+    if (!tn_json_is_null(tn_json_find(object, "choices")))
         return tn_record_question(object, out, e);
-    for (; key < KEYS && !is_given(tn_json_find(object, keys[key])); key++)
+    for (; key < KEYS && tn_json_is_null(tn_json_find(object, keys[key])); key++)
         if (tn_json_find(object, keys[key]))
             null = key;
     if (key == KEYS && null >= 0)

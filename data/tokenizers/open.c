@@ -29,24 +29,12 @@ static const char *own_file(const char *folder, tn_error *e)
     return NULL;
 }
 
-/* The GGUF file of a path, which is a folder or that file, in new memory; NULL: there is none. */
-static char *gguf_of(const char *path, tn_error *e)
-{
-    const tn_presence is = tn_path_is(path, NULL, e);
-    if (is == TN_FOLDER)
-        return tn_gguf_in(path, e);
-    char *copy = is == TN_FILE && tn_gguf_is(path) ? strdup(path) : NULL;
-    if (copy == NULL && is == TN_FILE && tn_gguf_is(path))
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    return copy;
-}
-
 const char *tn_tokenizer_file(const char *folder, tn_error *e)
 {
     if (tn_given(e, folder, __func__))
         return NULL;
     const char *name = tn_path_is(folder, NULL, e) == TN_FILE ? NULL : own_file(folder, e);
-    char *gguf = name || e->code ? NULL : gguf_of(folder, e);
+    char *gguf = name || e->code ? NULL : tn_gguf_of(folder, e);
     if (gguf != NULL && tn_gguf_has_tokenizer(gguf, e))
         name = "tokenizer.ggml.tokens";
     free(gguf);
@@ -217,7 +205,7 @@ tn_tokenizer *tn_tokenizer_open(const char *folder, tn_error *e)
         return NULL;
     const bool file = tn_path_is(folder, NULL, e) == TN_FILE;
     const char *name = file || e->code ? NULL : own_file(folder, e);
-    char *gguf = name || e->code ? NULL : gguf_of(folder, e);
+    char *gguf = name || e->code ? NULL : tn_gguf_of(folder, e);
     if (file && gguf == NULL)
         tn_fail(e, TN_EFORMAT, "%s: a file that is not in GGUF; expected a folder or a GGUF file",
                 folder);

@@ -40,11 +40,6 @@ int tn_reader_refuse(tn_reader r, const char *where, const char *found, const ch
     return r.e->code;
 }
 
-bool tn_json_is_null(const tn_json *v)
-{
-    return v == NULL || v->kind == TN_NULL;
-}
-
 static const char *type_of(tn_reader r, const tn_json *v)
 {
     const char *type = NULL;

@@ -6,6 +6,7 @@
 #ifndef TN_READERS_H
 #define TN_READERS_H
 
+#include "data/formats/json.h"
 #include "data/tokenizers/tokenizer.h"
 
 /* clang-format off */
@@ -14,7 +15,6 @@ typedef struct tn_reader { const char *path; tn_error *e; } tn_reader;
 
 /* Sets the error "PATH: WHERE is "FOUND"; expected EXPECTED". Returns its code. */
 int tn_reader_refuse(tn_reader r, const char *where, const char *found, const char *expected);
-bool tn_json_is_null(const tn_json *v); /* or absent */
 /* The "type" of root/part; "" if it is absent; NULL after an error. */
 const char *tn_part_type(tn_reader r, const tn_json *root, const char *part);
 /* Reads normalizer, pre_tokenizer and decoder of a BPE with merges, and the settings of its model.
