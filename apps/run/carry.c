@@ -6,16 +6,8 @@
 
 enum { MOST = 1 << 28 }; /* bytes of a file */
 
-const char *const carry_names[] = { "tokenizer.json",
-                                    "tokenizer_config.json",
-                                    "special_tokens_map.json",
-                                    "added_tokens.json",
-                                    "vocab.json",
-                                    "merges.txt",
-                                    "tokenizer.model",
-                                    "chat_template.jinja",
-                                    "generation_config.json",
-                                    NULL };
+#define NAME(name) name,
+static const char *const names[] = { CARRIED(NAME) NULL };
 
 static int copy(const char *from, const char *to, const char *name, tn_error *e)
 {
@@ -36,10 +28,10 @@ static int copy(const char *from, const char *to, const char *name, tn_error *e)
 
 static bool has_tokenizer(const char *folder, tn_error *e)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "vocab.json" };
+    static const char *const one_of[] = { "tokenizer.json", "tokenizer.model", "vocab.json" };
     bool has = false;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !has && !e->code; i++)
-        has = tn_path_is(folder, names[i], e) != TN_ABSENT;
+    for (size_t i = 0; i < sizeof one_of / sizeof *one_of && !has && !e->code; i++)
+        has = tn_path_is(folder, one_of[i], e) != TN_ABSENT;
     return has && !e->code;
 }
 
@@ -70,8 +62,8 @@ int carry_files(const char *model, const char *adapter, const char *to, tn_error
 {
     const char *from = folder_of(model, adapter, e);
     tn_tokenizer *own = from || e->code ? NULL : open_own(model, e);
-    for (int i = 0; from && carry_names[i] && !e->code; i++)
-        copy(from, to, carry_names[i], e);
+    for (int i = 0; from && names[i] && !e->code; i++)
+        copy(from, to, names[i], e);
     if (from != model && !e->code && tn_path_is(model, NULL, e) == TN_FOLDER)
         copy(model, to, "generation_config.json", e);
     if (own)

@@ -1,4 +1,5 @@
 /* output_kinds.c - the names of the files that commands write into their folders. */
+#include "apps/run/carry.h"
 #include "apps/run/output.h"
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
@@ -7,12 +8,9 @@ static const char used_head[] = "# what made this folder; a config file of tenon
 /* A file that is written once, as a part of the result. */
 #define ONCE(name, sign) { name, true, sign, NULL, NULL }
 /* A model with the files that carry.c copies. */
+#define COPIED(name) ONCE(name, false),
 #define MODEL_FILES \
-    ONCE("model.safetensors", true), ONCE("config.json", false), \
-    ONCE("generation_config.json", false), ONCE("tokenizer.json", false), \
-    ONCE("tokenizer_config.json", false), ONCE("special_tokens_map.json", false), \
-    ONCE("added_tokens.json", false), ONCE("vocab.json", false), ONCE("merges.txt", false), \
-    ONCE("tokenizer.model", false), ONCE("chat_template.jinja", false)
+    CARRIED(COPIED) ONCE("model.safetensors", true), ONCE("config.json", false)
 
 const output_kind output_train = {
     .command = "train", .option = "--output-dir", .checkpoints = true,
