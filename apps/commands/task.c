@@ -7,14 +7,16 @@
 
 enum { SHOWN_RECORDS = 10 };
 
-static void print_record(const tn_record *r, tn_error *e)
+/* As a chat the record has no arrow after the prompt, and no space before the completion. */
+static void print_record(const tn_record *r, bool chat, tn_error *e)
 {
     tn_text line = { 0 };
-    tn_text_add(&line, "{\"prompt\":");
-    tn_text_quote(&line, r->prompt, strlen(r->prompt));
-    tn_text_add(&line, ",\"completion\":");
-    tn_text_quote(&line, r->completion, strlen(r->completion));
-    tn_text_add(&line, "}\n");
+    const size_t n = strlen(r->prompt), arrow = strlen(" =>");
+    tn_text_add(&line, chat ? "{\"messages\":[{\"role\":\"user\",\"content\":" : "{\"prompt\":");
+    tn_text_quote(&line, r->prompt, chat ? n - arrow : n);
+    tn_text_add(&line, chat ? "},{\"role\":\"assistant\",\"content\":" : ",\"completion\":");
+    tn_text_quote(&line, r->completion + chat, strlen(r->completion) - chat);
+    tn_text_add(&line, chat ? "}]}\n" : "}\n");
     show_text(&line, "a record", e);
 }
 
@@ -37,7 +39,7 @@ int command_task(const options *o, tn_error *e)
         if (code)
             tn_fail(e, code, "task %s: %s", task->name, tn_strerror(code));
         else
-            print_record(&r, e);
+            print_record(&r, o->chat, e);
     }
     return 0;
 }

@@ -85,6 +85,9 @@ static const use uses[] = {
     { "train --help", "clip=1 (limit of the" },
     { "task", "restaurant" },
     { "task arithmetic --count 2 --split test", "{\"prompt\":\"" },
+    { "task support --count 1 --chat",
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi there, do you take instalments for a "
+      "bell?\"},{\"role\":\"assistant\",\"content\":\"Yes. A bell can be paid" },
     { "inspect o", "transformer.h.1.mlp.c_proj.weight" },
     { "inspect o/model.safetensors", "tensors" },
     { "inspect m/config.json", "n_embd" },

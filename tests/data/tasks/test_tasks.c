@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TASKS = 3, RECORDS = 1000 };
+enum { TASKS = 4, RECORDS = 1000 };
 
 static bool is_ascii(const char *s)
 {
@@ -230,6 +230,30 @@ START_TEST(lookup)
 }
 END_TEST
 
+/* An answer names only what its question names: the order and the thing. Nothing of the tables'
+   marks is left. */
+START_TEST(support)
+{
+    int orders = 0;
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        tn_record r;
+        char order[6] = "";
+        tn_task_find("support")->record(8, i, &r);
+        const char *digits = strpbrk(r.completion, "0123456789");
+        if (digits && strspn(digits, "0123456789") == 5) {
+            memcpy(order, digits, 5);
+            ck_assert_msg(strstr(r.prompt, order) != NULL, "%s|%s", r.prompt, r.completion);
+            orders++;
+        }
+        const char *bike = strstr(r.completion, "bike");
+        ck_assert_msg(!bike || strstr(r.prompt, "bike"), "%s|%s", r.prompt, r.completion);
+        ck_assert_ptr_null(strpbrk(r.prompt, "{}"));
+        ck_assert_ptr_null(strpbrk(r.completion, "{}"));
+    }
+    ck_assert_int_gt(orders, RECORDS / 4);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, registry);
@@ -240,4 +264,5 @@ void tests(TCase *c)
     tcase_add_test(c, restaurant_is_canonical);
     tcase_add_test(c, arithmetic);
     tcase_add_test(c, lookup);
+    tcase_add_test(c, support);
 }
