@@ -24,17 +24,25 @@ static int (*const run_command[])(const options *o, tn_error *e) = {
 #undef COMMAND
 };
 
-static void print_help(void)
+static void print_help(tn_error *e)
 {
-    show("tenon - trains and fine-tunes language models on the CPU\n\nusage: tenon COMMAND "
-         "[options]\n\n");
-    for (const command *c = commands; c->name; c++)
-        show("  %-12s %s\n", c->name, c->help);
-    show(
-        "\ntenon COMMAND --help lists a command's options; tenon --version prints how it was "
-        "built.\ntenon --man [COMMAND] prints a page for man -l -, tenon --completion [bash|zsh|fish] "
-        "a\nscript for the shell (bash, if none is named).\n"
-        "The environment variable TN_TRACE=1 prints each op of a step to standard error.\n");
+    char name[32];
+    tn_text out = { 0 };
+    tn_text_add(&out, "tenon - trains and fine-tunes language models on the CPU\n\n"
+                      "usage: tenon COMMAND [options]\n\n");
+    for (const command *c = commands; c->name; c++) {
+        tn_text_add(&out, "%*s", snprintf(name, sizeof name, "  %-12s", c->name), name);
+        help_wrap(&out, 14, 14, c->help);
+        tn_text_add(&out, "\n");
+    }
+    tn_text_add(
+        &out,
+        "\ntenon COMMAND --help lists what a command needs and its usual options, --help-all\n"
+        "all of them. tenon --version prints how it was built. tenon --man [COMMAND]\n"
+        "prints a page for man -l -, tenon --completion [bash|zsh|fish] a script for the\n"
+        "shell (bash, if none is named). The environment variable TN_TRACE=1 prints each\n"
+        "op of a step to standard error.\n");
+    show_text(&out, "the help", e);
 }
 
 /* $TN_ISA must name an instruction set of this CPU. No other is used instead. */
@@ -103,9 +111,9 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
     if (check_isa(e))
         return status;
     const int code = options_parse(&o, c, argc, argv, e);
-    if (code == APP_HELP) {
+    if (code == APP_HELP || code == APP_HELP_ALL) {
         tn_text help = { 0 };
-        options_help(c, &help);
+        options_help(c, code == APP_HELP_ALL, &help);
         show_text(&help, "the help", e);
     } else if (!code && !options_check(&o, c, e)) {
         status = run_command[c - commands](&o, e);
@@ -147,7 +155,7 @@ int main(int argc, char **argv)
     if (c)
         status = carry_out(c, argc, argv, &e);
     else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
-        print_help();
+        print_help(&e);
     else if (!strcmp(word, "--version"))
         print_version(&e);
     else if (!strcmp(word, "--man"))

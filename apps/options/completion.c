@@ -91,7 +91,7 @@ static void add_command(const command *c, tn_text *out)
         if (row->kind == OPTION_FLAG && *row->def)
             tn_text_add(out, "--no-%s ", name);
     }
-    tn_text_add(out, "--help' ;;\n");
+    tn_text_add(out, "--help --help-all' ;;\n");
 }
 
 void manual_bash(tn_text *out)

@@ -72,7 +72,9 @@ static void add_command(const command *c, tn_text *out)
         if (strchr(options_table[i].commands, c->letter))
             add_option(c, i, out);
     add_begin(c, out);
-    tn_text_add(out, " -l help -d 'lists the options'\n");
+    tn_text_add(out, " -l help -d 'lists the usual options'\n");
+    add_begin(c, out);
+    tn_text_add(out, " -l help-all -d 'lists all options'\n");
 }
 
 void manual_fish(tn_text *out)

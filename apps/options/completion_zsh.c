@@ -92,7 +92,8 @@ static void add_command(const command *c, tn_text *out)
         add_action(out, &words, true);
         tn_text_add(out, "' \\\n");
     }
-    tn_text_add(out, "            '(-)--help[lists the options]' ;;\n");
+    tn_text_add(out, "            '(-)--help[lists the usual options]' \\\n"
+                     "            '(-)--help-all[lists all options]' ;;\n");
     out->failed = out->failed || words.failed;
     tn_text_free(&words);
 }

@@ -101,11 +101,17 @@ static void command_page(const command *c, tn_text *out)
         add_roff(out, c->arguments);
     }
     tn_text_add(out, " [\\fIoptions\\fR]\n.SH OPTIONS\n");
+    const char *title = "";
     for (int needed = 1; needed >= 0; needed--)
-        for (int i = 0; i < OPTIONS; i++)
-            if (strchr(options_table[i].commands, c->letter) &&
-                option_is_needed(&options_table[i], c) == (needed == 1))
-                add_option(&options_table[i], c->letter, out);
+        for (int i = 0; i < OPTIONS; i++) {
+            if (!strchr(options_table[i].commands, c->letter) ||
+                option_is_needed(&options_table[i], c) != (needed == 1))
+                continue;
+            if (!needed && strcmp(title, option_title(i)))
+                tn_text_add(out, ".SS %s\n", option_title(i));
+            title = needed ? title : option_title(i);
+            add_option(&options_table[i], c->letter, out);
+        }
     tn_text_add(out, ".PP\nDefaults are in [brackets]. \\-\\-name=value works, too; 8k is 8000, 1M "
                      "1000000.\n");
     add_end(out);
@@ -137,13 +143,14 @@ void manual_page(const command *c, tn_text *out)
         tn_text_add(out, "\n");
         add_line(out, c->help);
     }
-    tn_text_add(out,
-                ".PP\n.B tenon\n\\fICOMMAND\\fR \\fB\\-\\-help\\fR\nlists the options of a "
-                "command.\n.B tenon \\-\\-version\nprints how the program was built.\n"
-                ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2 or avx512: the instruction set "
-                "that the kernels use. Results in f32 do not depend on it.\n"
-                ".TP\n.B TN_TRACE\n1: each op becomes a line on standard error, with its time, "
-                "shapes and weight, and whether its result has an infinity or a NaN.\n");
+    tn_text_add(
+        out,
+        ".PP\n.B tenon\n\\fICOMMAND\\fR \\fB\\-\\-help\\fR\nlists what a command "
+        "needs and its usual options, \\fB\\-\\-help\\-all\\fR all of them.\n.B tenon \\-\\-version\nprints how the program was built.\n"
+        ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2 or avx512: the instruction set "
+        "that the kernels use. Results in f32 do not depend on it.\n"
+        ".TP\n.B TN_TRACE\n1: each op becomes a line on standard error, with its time, "
+        "shapes and weight, and whether its result has an infinity or a NaN.\n");
     add_end(out);
     for (c = commands; c->name; c++)
         tn_text_add(out, ".BR tenon\\-%s (1)%s\n", c->name, c[1].name ? "," : "");

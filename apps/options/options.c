@@ -269,6 +269,8 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     for (int k = 2; k < argc && !e->code;) {
         if (!strcmp(argv[k], "--help") || !strcmp(argv[k], "-h"))
             return APP_HELP;
+        if (!strcmp(argv[k], "--help-all"))
+            return APP_HELP_ALL;
         if (argv[k][0] == '-' && argv[k][1]) {
             k += parse_option(o, c, k, e);
         } else if (o->arguments < c->most) {

@@ -15,7 +15,7 @@
 #include "core/core.h"
 #include "data/data.h"
 
-enum { APP_USAGE = -100, APP_HELP = -101, MAX_LIST = 16, MAX_ARGUMENTS = 4 };
+enum { APP_USAGE = -100, APP_HELP = -101, APP_HELP_ALL = -102, MAX_LIST = 16, MAX_ARGUMENTS = 4 };
 
 typedef enum option_kind {
     OPTION_TEXT,
@@ -80,14 +80,18 @@ typedef struct option {
 
 extern const option options_table[OPTIONS];
 
-/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP if help was asked for, or another
-   code with the reason in e. */
+/* Reads argv[2..argc) and the config file. Returns 0, APP_HELP or APP_HELP_ALL if help was asked
+   for, or another code with the reason in e. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
 /* Refuses options that lack one that the command needs (commands.def). */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
-/* Writes a command's help, at most 72 lines, and for `train` the settings of the optimizers. */
-void options_help(const command *c, tn_text *out);
+/* Writes a command's help in lines of at most 79 columns: what is needed first, in less than 60
+   lines. all: every option, and for `train` the settings of the optimizers. */
+void options_help(const command *c, bool all, tn_text *out);
+/* Adds words to a line that has `column` columns. Words beyond column 79 go to new lines, indented.
+   Returns the column after the last word. */
+int help_wrap(tn_text *out, int column, int indent, const char *words);
 /* The value of row i as text; empty if it is not set. */
 void options_value(const options *o, int i, tn_text *out);
 /* Writes a line of a config file that reads as this value, whatever characters it has. */

@@ -5,14 +5,18 @@
 
 #include <string.h>
 
-enum { HELP_COLUMN = 34, COLUMNS = 100, INDENT = 18 };
+enum {
+    HELP_COLUMN = 28,
+    LEFT = 18, /* of a name and its value */
+    COLUMNS = 79,
+    INDENT = 18
+};
 
-/* Adds words to a line of `column` columns. Words beyond COLUMNS go to new lines, indented. */
-static int wrap(tn_text *out, int column, int indent, const char *words)
+int help_wrap(tn_text *out, int column, int indent, const char *words)
 {
     for (const char *s = words; *s;) {
         const int n = (int)strcspn(s, " ");
-        if (column + 1 + n > COLUMNS) {
+        if (column + 1 + n > COLUMNS && column > indent) {
             tn_text_add(out, "\n%*s", indent, "");
             column = indent;
         }
@@ -25,7 +29,7 @@ static int wrap(tn_text *out, int column, int indent, const char *words)
 
 bool option_is_choice(const option *row)
 {
-    return strchr(row->value, '|') && strlen(row->value) > 14;
+    return strchr(row->value, '|') && strlen(row->name) + strlen(row->value) > LEFT;
 }
 
 void option_says(const option *row, char letter, tn_text *out)
@@ -69,7 +73,7 @@ static void option_help(const option *row, char letter, tn_text *out)
     if (help.failed)
         tn_text_join(out, &help);
     else
-        wrap(out, n > HELP_COLUMN ? n : HELP_COLUMN, HELP_COLUMN, help.s);
+        help_wrap(out, n > HELP_COLUMN ? n : HELP_COLUMN, HELP_COLUMN, help.s);
     tn_text_add(out, "\n");
     tn_text_free(&help);
 }
@@ -90,7 +94,7 @@ static void add_settings(tn_text *out)
             const tn_hyper *h = &d->hyper[k];
             snprintf(text, sizeof text, "%s=%g%s%s%s%s", h->name, h->value, k ? " (" : "",
                      k ? h->help : "", k ? ")" : "", last ? "" : ",");
-            column = wrap(out, column, INDENT, text);
+            column = help_wrap(out, column, INDENT, text);
         }
         tn_text_add(out, "\n");
     }
@@ -98,21 +102,99 @@ static void add_settings(tn_text *out)
 
 /* ---- the help of a command ---- */
 
-void options_help(const command *c, tn_text *out)
+/* The titles of the rows: a title stands before the first row below it, the rows are NULL. */
+static const char *const titles[] = {
+#define GROUP(title) title,
+#define TEXT(name, alias, value, def, commands, class, help) NULL,
+#define COUNT(name, alias, value, def, lo, hi, commands, class, help) NULL,
+#define REAL(name, alias, value, def, lo, hi, commands, class, help) NULL,
+#define FLAG(name, alias, def, commands, class, help) NULL,
+#define LIST(name, alias, value, commands, class, help) NULL,
+#include "apps/options/options.def"
+#undef TEXT
+#undef COUNT
+#undef REAL
+#undef FLAG
+#undef LIST
+};
+
+const char *option_title(int i)
 {
-    tn_text_add(out, "tenon %s%s%s [options] - %s\n", c->name, *c->arguments ? " " : "",
-                c->arguments, c->help);
-    for (int needed = 1; needed >= 0; needed--)
-        for (int i = 0; i < OPTIONS; i++) {
-            const option *row = &options_table[i];
-            if (strchr(row->commands, c->letter) && option_is_needed(row, c) == (needed == 1))
-                option_help(row, c->letter, out);
+    const char *title = "";
+    for (size_t k = 0; i >= 0 && k < sizeof titles / sizeof *titles; k++)
+        if (titles[k])
+            title = titles[k];
+        else
+            i--;
+    return title;
+}
+
+/* Is row i in the short help of a command that has marked options? */
+static bool is_marked(int i, char letter)
+{
+    const char *mark = strchr(options_table[i].commands, letter);
+    return mark && mark[1] == '!';
+}
+
+/* "usage: tenon train --model PATH --data PATH [options]": of needs "a|b" and "a/b" the first. */
+static void add_usage(const command *c, tn_text *out)
+{
+    char name[64], words[80];
+    tn_text_add(out, "usage: tenon %s", c->name);
+    int column = 13 + (int)strlen(c->name);
+    for (const char *s = c->needs; *s; s += s[strcspn(s, ",")] ? strcspn(s, ",") + 1 : strlen(s)) {
+        const option *row = &options_table[option_find(s, strcspn(s, ",|/"), c->letter)];
+        snprintf(words, sizeof words, "--%s %s", option_dashed(row->name, name), row->value);
+        column = help_wrap(out, column, 8, words);
+    }
+    if (*c->arguments)
+        column = help_wrap(out, column, 8, c->arguments);
+    help_wrap(out, column, 8, "[options]");
+    tn_text_add(out, "\n");
+}
+
+/* The options that are not needed, under their titles. Returns how many are left out. */
+static int add_options(const command *c, bool all, tn_text *out)
+{
+    const char *title = "";
+    int left = 0;
+    bool marks = false;
+    for (int i = 0; i < OPTIONS; i++)
+        marks = marks || is_marked(i, c->letter);
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        if (!strchr(row->commands, c->letter) || option_is_needed(row, c))
+            continue;
+        if (!all && marks && !is_marked(i, c->letter)) {
+            left++;
+            continue;
         }
-    tn_text_add(out,
-                "Defaults are in [brackets]. --name=value works, too; 8k is 8000, 1M 1000000.\n");
+        if (strcmp(title, option_title(i)))
+            tn_text_add(out, "%s:\n", option_title(i));
+        title = option_title(i);
+        option_help(row, c->letter, out);
+    }
+    return left;
+}
+
+void options_help(const command *c, bool all, tn_text *out)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%s - %s", c->name, c->help);
+    tn_text_add(out, "tenon");
+    help_wrap(out, 5, 5, text);
+    tn_text_add(out, "\n");
+    add_usage(c, out);
+    for (int i = 0; i < OPTIONS; i++)
+        if (strchr(options_table[i].commands, c->letter) && option_is_needed(&options_table[i], c))
+            option_help(&options_table[i], c->letter, out);
+    const int left = add_options(c, all, out);
+    tn_text_add(out, "Defaults are in [brackets]. --name=value works, too; 8k is 8000.\n");
+    if (left)
+        tn_text_add(out, "tenon %s --help-all lists %d more options.\n", c->name, left);
     if (strchr(options_table[OPT_opt].commands, c->letter))
         tn_text_add(out, "`tenon optimizers NAME` lists what --opt sets, with defaults.\n");
-    if (strchr(options_table[OPT_optimizer].commands, c->letter))
+    if (all && strchr(options_table[OPT_optimizer].commands, c->letter))
         add_settings(out);
 }
 

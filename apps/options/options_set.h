@@ -10,6 +10,7 @@ bool word_in(const char *word, size_t n, const char *list, const char *separator
 int option_find(const char *name, size_t n, char letter);
 /* The help of an option of a command: its words and its default. */
 void option_says(const option *row, char letter, tn_text *out);
+const char *option_title(int i); /* of the group of row i: "model and data" */
 /* Is its value one of many words? These are in the help, not beside the name. */
 bool option_is_choice(const option *row);
 /* Does the command need this option, or one of a group with it? */

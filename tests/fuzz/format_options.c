@@ -136,7 +136,8 @@ static void furnish_words(const char *folder)
 static void show(const options *o, const command *c)
 {
     tn_text out = { 0 };
-    options_help(c, &out);
+    options_help(c, true, &out);
+    options_help(c, false, &out);
     for (int i = 0; i < OPTIONS; i++)
         options_value(o, i, &out);
     tn_text_free(&out);

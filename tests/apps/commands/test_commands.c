@@ -32,14 +32,19 @@ static const flag flags[] = {
 #undef LIST
 };
 
+/* Both helps have lines of less than 80 columns. The short one has less than 60 lines, needed options
+   at its beginning, and only options of the long one. The long one has every option. */
 START_TEST(help_lists_every_option)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "%s --help", commands[_i].name), 0);
-    ck_assert_int_eq(shell(&p, "test $(sed '/^settings of the optimizers/q' out | wc -l) -le 72 && "
-                               "test ! -s err"),
+    ck_assert_int_eq(shell(&p, "test ! -s err && mv out short && test $(wc -l <short) -lt 60"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --help-all", commands[_i].name), 0);
+    ck_assert_int_eq(shell(&p, "cat short out | awk 'length >= 80 { exit 1 }'"), 0);
+    ck_assert_int_ne(shell(&p, "grep -q '[{}]' short out"), 0);
+    ck_assert_int_eq(shell(&p, "grep -o '^ .....--[^ ]*' short | while read -r x; do "
+                               "grep -qFe \"$x\" out || exit 1; done"),
                      0);
-    ck_assert_int_ne(shell(&p, "grep -q '[{}]' out"), 0);
     for (int k = 0; k < OPTIONS; k++) {
         char name[80];
         snprintf(name, sizeof name, "%s ", flags[k].name);
@@ -48,6 +53,31 @@ START_TEST(help_lists_every_option)
         if (strchr(flags[k].commands, commands[_i].letter))
             place_has(&p, "out", name);
     }
+    place_end(&p);
+}
+END_TEST
+
+static const struct {
+    const char *command, *test;
+} short_helps[] = {
+    { "train", "sed -n 3p short | grep -q '^usage: tenon train --model PATH --data PATH "
+               "--output-dir DIR \\[options]$'" },
+    { "train",
+      "sed '/^model and/q' short | sed -n 's/^ .....--\\([a-z-]*\\) .*/\\1/p' | tr '\\n' ' ' | "
+      "grep -qx 'model data output-dir dry-run '" },
+    { "train", "grep -qx 'what is trained:' short && grep -q -e '--learning-rate F' short" },
+    { "train", "! grep -q -e '--rank-pattern' short && grep -q -e 'tenon train --help-all lists' "
+               "short" },
+    { "task", "grep -q -e '--split' short && ! grep -q help-all short" },
+    { "bench", "sed -n 3p short | grep -qx 'usage: tenon bench peak|matmul|ops|step|optimizers "
+               "\\[options]'" },
+};
+
+START_TEST(short_help_begins_with_what_is_needed)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "%s --help", short_helps[_i].command), 0);
+    ck_assert_int_eq(shell(&p, "mv out short && %s", short_helps[_i].test), 0);
     place_end(&p);
 }
 END_TEST
@@ -82,7 +112,7 @@ static const use uses[] = {
     { "optimizers --markdown", "| [lora-rite](lora_rite.c) | `" },
     { "lab", "conditioning " },
     { "lab paths", "from (1.2, 3.6)" },
-    { "train --help", "clip=1 (limit of the" },
+    { "train --help-all", "clip=1 (limit of the" },
     { "task", "restaurant" },
     { "task arithmetic --count 2 --split test", "{\"prompt\":\"" },
     { "task support --count 1 --chat",
@@ -214,6 +244,8 @@ END_TEST
 void tests_of_program(TCase *c)
 {
     tcase_add_loop_test(c, help_lists_every_option, 0, COMMANDS);
+    tcase_add_loop_test(c, short_help_begins_with_what_is_needed, 0,
+                        sizeof short_helps / sizeof *short_helps);
     tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
     tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
     tcase_add_test(c, a_gguf_file_needs_a_tokenizer);

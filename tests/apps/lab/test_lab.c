@@ -338,7 +338,7 @@ START_TEST(lists_are_complete_and_narrow)
     ck_assert_int_eq(tenon(&p, "optimizers"), 0);
     ck_assert_int_eq(shell(&p, "test $(awk '{ print length }' out | sort -n | tail -1) -le 100"),
                      0);
-    ck_assert_int_eq(tenon(&p, "train --help"), 0);
+    ck_assert_int_eq(tenon(&p, "train --help-all"), 0);
     ck_assert_int_eq(
         shell(&p, "sed '1,/^settings of the optimizers/d' out >s; test $(awk '{ print length }' "
                   "s | sort -n | tail -1) -le 100"),

@@ -57,7 +57,7 @@ START_TEST(offers_every_option_of_the_help)
     ck_assert_int_eq(
         shell(&p,
               "tr ' ' '\\n' <said | grep -v '^--no-\\|^--help' | sort >offered;"
-              " \"$T\" %s --help | sed -n 's/^ .....--\\(.no-.\\)*\\([a-z-]*\\).*/--\\2/p' |"
+              " \"$T\" %s --help-all | sed -n 's/^ .....--\\(.no-.\\)*\\([a-z-]*\\).*/--\\2/p' |"
               " sort | diff - offered",
               commands[_i].name),
         0);
@@ -164,7 +164,7 @@ START_TEST(fish_offers_every_option_of_the_help)
         complete_in_fish(&p, line);
         ck_assert_int_eq(
             shell(&p,
-                  "sed 's/^--no-/--/' said | sort >offered; \"$T\" %s --help |"
+                  "sed 's/^--no-/--/' said | sort >offered; \"$T\" %s --help-all |"
                   " sed -n 's/^ .....--\\(.no-.\\)*\\([a-z-]*\\).*/--\\2/p' | sort >want;"
                   " test -z \"$(comm -23 want offered)\"",
                   commands[_i].name),
@@ -184,7 +184,7 @@ START_TEST(zsh_knows_every_option_of_the_help)
             &p,
             "sed -n '/^    %s\\( |.*\\)*)$/,/;;$/p' out |"
             " grep -o '^ *[^[]*' | grep -o -- '--[a-z-]*' | sed 's/^--no-/--/' | sort -u >offered;"
-            " \"$T\" %s --help |"
+            " \"$T\" %s --help-all |"
             " sed -n 's/^ .....--\\(.no-.\\)*\\([a-z-]*\\).*/--\\2/p' | sort >want;"
             " test -s offered && test -z \"$(comm -23 want offered)\"",
             commands[_i].name, commands[_i].name),

@@ -198,6 +198,8 @@ START_TEST(has_a_sound_table)
     if (*row->def)
         ck_assert_msg(option_set(&o, _i, row->def, "--", &e) == 0, "%s: %s", row->name, e.text);
     for (const char *s = row->commands; *s; s++) {
+        if (*s == '!' && s > row->commands && s[-1] != '!')
+            continue;
         bool known = false;
         for (const command *c = commands; c->name; c++)
             known = known || c->letter == *s;
@@ -208,7 +210,7 @@ START_TEST(has_a_sound_table)
             ck_assert_msg(*s && strchr(row->commands, *s), "%s: %s", row->name, row->help);
     for (int k = 0; k < _i; k++)
         for (const char *s = row->commands; *s; s++)
-            ck_assert_msg(option_find(row->name, strlen(row->name), *s) == _i,
+            ck_assert_msg(*s == '!' || option_find(row->name, strlen(row->name), *s) == _i,
                           "%s is there twice for %c", row->name, *s);
 }
 END_TEST
