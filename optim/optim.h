@@ -223,25 +223,28 @@ const tn_hyper *tn_optim_common(const tn_optim_def *def, int i);
 
 typedef enum tn_schedule_kind {
     TN_CONSTANT,
-    TN_LINEAR,      /* falls to min at the last step */
-    TN_COSINE,      /* falls to min along half a cosine */
-    TN_WSD,         /* constant, then falls to min over the last `decay` steps */
-    TN_INVERSE_SQRT /* lr sqrt(w / (w + steps after warm-up)), w = warmup, or 10000 without one */
+    TN_LINEAR,       /* falls to min at the last step */
+    TN_COSINE,       /* falls to min along half a cosine */
+    TN_WSD,          /* constant, then falls to min over the last `decay` steps */
+    TN_INVERSE_SQRT, /* lr sqrt(w / (w + steps after warm-up)), w = warmup, or 10000 without one */
+    TN_EXPONENTIAL   /* goes to min in equal ratios; min may be above lr */
 } tn_schedule_kind;
 
 /* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
-   constant rate. Linear, cosine and wsd need `steps`: all steps of the run, also before a
+   constant rate. Linear, cosine, wsd and exponential need `steps`: all steps of the run, also before a
    resume. */
 typedef struct tn_schedule {
     tn_schedule_kind kind;
     int64_t steps, warmup; /* in steps of the optimizer */
-    double min;            /* rate at the end, not a share of lr (linear, cosine, wsd) */
-    int64_t decay;         /* steps at the end (wsd) */
+    double min;    /* rate at the end, not a share of lr (linear, cosine, wsd, exponential) */
+    int64_t decay; /* steps at the end (wsd) */
 } tn_schedule;
 
 /* The rate of step k. k below 1 counts as 1. A falling schedule stays at min after its end. */
 double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
-/* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt". -1: unknown. */
+/* Does the rate of a step depend on .steps? */
+bool tn_schedule_falls(const tn_schedule *s);
+/* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt", "exponential". -1: unknown. */
 int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;

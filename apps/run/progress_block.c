@@ -97,8 +97,7 @@ static void resumed_lines(const run *r)
 {
     const int64_t step = r->state.step;
     const tn_schedule before = run_schedule(r->o, r->was_planned), *now = &r->schedule;
-    const bool falls = now->kind == TN_LINEAR || now->kind == TN_COSINE || now->kind == TN_WSD;
-    const bool differs = falls || before.warmup != now->warmup;
+    const bool differs = tn_schedule_falls(now) || before.warmup != now->warmup;
     show("resumed    after step %lld\n", (long long)step);
     if (r->was_planned && r->was_planned != r->steps && differs) {
         show("           the schedule is that of %lld steps now, not of %lld", (long long)r->steps,

@@ -183,8 +183,7 @@ static int64_t planned_of(const config *c)
 static int check_steps(run *r, const tn_run_state *before, const config *theirs, tn_error *e)
 {
     const int64_t batches = r->o->grad_accumulation_steps;
-    const tn_schedule_kind kind = r->schedule.kind;
-    const bool falls = kind == TN_LINEAR || kind == TN_COSINE || kind == TN_WSD;
+    const bool falls = tn_schedule_falls(&r->schedule);
     r->was_planned = before->planned ? before->planned : planned_of(theirs);
     if (before->batches % batches || before->batches / batches != before->step)
         return tn_fail(e, TN_EFORMAT,

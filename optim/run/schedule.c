@@ -30,15 +30,22 @@ double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k)
     case TN_WSD:
         falling = k - 1 - (s->steps - s->decay);
         return s->decay > 0 ? between(lr, s->min, (double)falling / (double)s->decay) : lr;
+    case TN_EXPONENTIAL: return lr * tn_exp_of(share * tn_log_of(s->min / lr));
     case TN_INVERSE_SQRT: return lr / sqrt(((double)done + scale) / scale);
     default: return lr;
     }
 }
 
+bool tn_schedule_falls(const tn_schedule *s)
+{
+    return s && (s->kind == TN_LINEAR || s->kind == TN_COSINE || s->kind == TN_WSD ||
+                 s->kind == TN_EXPONENTIAL);
+}
+
 int tn_schedule_check(const tn_schedule *s, tn_error *e)
 {
-    bool falls = s->kind == TN_LINEAR || s->kind == TN_COSINE || s->kind == TN_WSD;
-    if ((int)s->kind < 0 || s->kind > TN_INVERSE_SQRT)
+    const bool falls = tn_schedule_falls(s), ratio = s->kind == TN_EXPONENTIAL;
+    if ((int)s->kind < 0 || s->kind > TN_EXPONENTIAL)
         return tn_fail(e, TN_EARG, "schedule: kind %d; expected a tn_schedule_kind", (int)s->kind);
     if (s->steps < 0 || (falls && s->steps < 1))
         return tn_fail(e, TN_EARG, "schedule: %lld steps; expected %s", (long long)s->steps,
@@ -46,8 +53,9 @@ int tn_schedule_check(const tn_schedule *s, tn_error *e)
     if (s->warmup < 0)
         return tn_fail(e, TN_EARG, "schedule: a warm-up of %lld steps; expected 0 or more",
                        (long long)s->warmup);
-    if (falls && (!isfinite(s->min) || s->min < 0))
-        return tn_fail(e, TN_EARG, "schedule: a rate of %g at the end; expected 0 or more", s->min);
+    if (falls && (!isfinite(s->min) || s->min < 0 || (ratio && s->min <= 0)))
+        return tn_fail(e, TN_EARG, "schedule: a rate of %g at the end; expected %s", s->min,
+                       ratio ? "more than 0" : "0 or more");
     if (s->kind == TN_WSD && (s->decay < 0 || s->decay > s->steps))
         return tn_fail(e, TN_EARG,
                        "schedule: the last %lld steps fall; expected 0 to %lld, all steps",
@@ -63,6 +71,7 @@ int tn_schedule_find(const char *name)
         [TN_COSINE] = "cosine",
         [TN_WSD] = "wsd",
         [TN_INVERSE_SQRT] = "inverse-sqrt",
+        [TN_EXPONENTIAL] = "exponential",
     };
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))

@@ -92,6 +92,11 @@ START_TEST(edges)
     ck_assert_double_eq_tol(tn_schedule_rate(&s, 2, 10), 2.0 / 5, 1e-15);
     s.decay = 0;
     ck_assert(tn_schedule_rate(&s, 2, 10) == 2);
+    s = (tn_schedule){ .kind = TN_EXPONENTIAL, .steps = 9, .warmup = 1, .min = 1e-5 };
+    ck_assert(tn_schedule_rate(&s, 1e-3, 1) == 1e-3);
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 1e-3, 6), 1e-4, 1e-17); /* half of the way */
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 1e-3, 100), 1e-5, 1e-18);
+    ck_assert_double_eq_tol(tn_schedule_rate(&s, 1e-7, 6), 1e-6, 1e-19); /* it may rise */
 }
 END_TEST
 
@@ -102,7 +107,23 @@ START_TEST(names)
     ck_assert_int_eq(tn_schedule_find("cosine"), TN_COSINE);
     ck_assert_int_eq(tn_schedule_find("wsd"), TN_WSD);
     ck_assert_int_eq(tn_schedule_find("inverse-sqrt"), TN_INVERSE_SQRT);
+    ck_assert_int_eq(tn_schedule_find("exponential"), TN_EXPONENTIAL);
     ck_assert_int_eq(tn_schedule_find("poly"), -1);
+}
+END_TEST
+
+/* What falls has other rates in a run of other length. What does not fall has the same. */
+START_TEST(falls)
+{
+    for (int kind = 0; kind <= TN_EXPONENTIAL; kind++) {
+        const tn_schedule s = {
+            .kind = (tn_schedule_kind)kind, .steps = 10, .min = 1e-4, .decay = 2
+        };
+        tn_schedule longer = s;
+        longer.steps = 20;
+        ck_assert_int_eq(tn_schedule_falls(&s),
+                         tn_schedule_rate(&s, 1e-3, 10) != tn_schedule_rate(&longer, 1e-3, 10));
+    }
 }
 END_TEST
 
@@ -169,5 +190,6 @@ void tests(TCase *c)
     tcase_add_test(c, rates_of_transformers);
     tcase_add_test(c, edges);
     tcase_add_test(c, names);
+    tcase_add_test(c, falls);
     tcase_add_test(c, clipping_of_torch);
 }
