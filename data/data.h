@@ -97,9 +97,10 @@ const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
 /* Writes the text to folder/name, as tn_file_write does. The text is freed, also after an error. */
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
-/* For "did you mean": the one of names[0..n) that the fewest changes of a letter turn into `word`.
-   "-" counts as "_", and "A" as "a". NULL entries are ignored. Returns NULL if none is near enough:
-   one change, and one more for every three letters of the word. */
+/* For "did you mean": the one of names[0..n) that the fewest changes turn into `word`: a letter more,
+   less or another, or two neighbours exchanged. "-" counts as "_", and "A" as "a". NULL entries are
+   ignored. Returns NULL if none is near enough: one change in a word of three letters, then one for
+   every four letters; in a shorter word none. */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */

@@ -203,23 +203,72 @@ static void set_defaults(options *o)
     }
 }
 
+/* Is `word` the first words of a name, as "adapter" is of "adapter_path"? */
+static bool begins(const char *name, const char *word)
+{
+    const size_t n = strlen(word);
+    return strlen(name) > n && same_name(name, n, word, n) && name[n] == '_';
+}
+
+/* The option of a command that was meant: its name, or else an alias, is near, or it is the only one
+   that begins with the word. NULL: none is. */
+static const char *nearest_option(const char *word, const command *c)
+{
+    char near[64] = "", name[64];
+    const char *found = NULL, *longer = NULL;
+    int begun = 0;
+    for (int i = 0; i < 2 * OPTIONS; i++) {
+        const option *row = &options_table[i % OPTIONS];
+        if (!strchr(row->commands, c->letter))
+            continue;
+        for (const char *s = i < OPTIONS ? row->name : row->alias; *s; s += *s == ',') {
+            const size_t length = strcspn(s, ",");
+            snprintf(name, sizeof name, "%.*s", (int)length, s);
+            if (tn_nearest(word, (const char *const[]){ found ? near : NULL, name }, 2) == name) {
+                memcpy(near, name, sizeof near);
+                found = row->name;
+            }
+            s += length;
+        }
+        if (i < OPTIONS && begins(row->name, word)) {
+            begun++;
+            longer = row->name;
+        }
+    }
+    return found ? found : begun == 1 ? longer : NULL;
+}
+
 int option_unknown(const char *name, size_t n, const command *c, const char *where, tn_error *e)
 {
     const int code = strcmp(where, "--") ? TN_EFORMAT : APP_USAGE;
-    const char *names[OPTIONS];
-    char word[64], near[64];
-    for (int i = 0; i < OPTIONS; i++)
-        names[i] = strchr(options_table[i].commands, c->letter) ? options_table[i].name : NULL;
+    char word[64], near[64], here[80] = "";
+    const word_meaning m = word_find(name, n, c->letter);
+    const char *own = m.option ? m.option : name;
+    const size_t length = m.option ? strlen(own) : n;
     snprintf(word, sizeof word, "%.*s", n > 60 ? 60 : (int)n, name);
-    const char *nearest = tn_nearest(word, names, OPTIONS);
+    if (m.option)
+        snprintf(here, sizeof here, ", here --%s,", m.option);
+    if (m.says)
+        return tn_fail(e, code, "%s%s: %s", where, word, m.says);
     for (const command *other = commands; other->name; other++)
-        if (option_find(name, n, other->letter) >= 0)
-            return tn_fail(e, code, "%s%s is an option of %s, not of %s", where, word, other->name,
-                           c->name);
+        if (option_find(own, length, other->letter) >= 0)
+            return tn_fail(e, code, "%s%s%s is an option of %s, not of %s", where, word, here,
+                           other->name, c->name);
+    const char *nearest = nearest_option(word, c);
     if (nearest)
         return tn_fail(e, code, "%s%s: unknown option; did you mean --%s?", where, word,
                        option_dashed(nearest, near));
     return tn_fail(e, code, "%s%s: unknown option; see tenon %s --help", where, word, c->name);
+}
+
+/* The row of a name, an alias, or a word of another program. -1: none; *done: such a word, and there
+   is nothing to do. */
+static int find_any(const char *name, size_t n, char letter, bool *done)
+{
+    const int i = option_find(name, n, letter);
+    const word_meaning m = i < 0 ? word_find(name, n, letter) : (word_meaning){ 0 };
+    *done = m.known && !m.option && !m.says;
+    return m.option ? option_find(m.option, strlen(m.option), letter) : i;
 }
 
 /* May row i be given only once? For such rows a user could mean both values. For other rows the
@@ -230,34 +279,55 @@ static bool is_once(int i)
            i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
 }
 
+/* A word after a switch that Transformers' scripts write: --do_train True. */
+static bool is_truth(const char *word)
+{
+    return word && (!strcmp(word, "True") || !strcmp(word, "true") || !strcmp(word, "False") ||
+                    !strcmp(word, "false"));
+}
+
+/* Reads --no-NAME as NAME=false. Returns its row, -1 if there is none. */
+static int find_negated(const char *name, size_t n, char letter, tn_error *e)
+{
+    bool done;
+    if (n <= 3 || strncmp(name, "no", 2) || (name[2] != '-' && name[2] != '_'))
+        return -1;
+    const int i = find_any(name + 3, n - 3, letter, &done);
+    if (i >= 0 && options_table[i].kind != OPTION_FLAG)
+        tn_fail(e, APP_USAGE, "--%s: only switches can be negated", name);
+    return i;
+}
+
 /* Reads one option at argv[k]. Returns how many words it took, or sets e. */
 static int parse_option(options *o, const command *c, int k, tn_error *e)
 {
     const char *name = o->argv[k] + 1 + (o->argv[k][1] == '-');
     const char *equals = strchr(name, '=');
     const size_t n = equals ? (size_t)(equals - name) : strlen(name);
-    char dashed[64];
-    int i = option_find(name, n, c->letter);
     const char *value = equals ? equals + 1 : NULL;
-    if (i < 0 && !equals && n > 3 && !strncmp(name, "no", 2) &&
-        (name[2] == '-' || name[2] == '_')) {
-        i = option_find(name + 3, n - 3, c->letter);
-        if (i >= 0 && options_table[i].kind != OPTION_FLAG)
-            return tn_fail(e, APP_USAGE, "--%s: only switches can be negated", name);
+    const char *next = k + 1 < o->argc ? o->argv[k + 1] : NULL;
+    const bool truth = !value && !c->most && is_truth(next);
+    char dashed[64];
+    bool done;
+    int i = find_any(name, n, c->letter, &done);
+    if (done)
+        return 1 + truth;
+    if (i < 0 && !equals && (i = find_negated(name, n, c->letter, e)) >= 0)
         value = "false";
-    }
     if (i < 0)
         return option_unknown(name, n, c, "--", e);
-    if (!value && options_table[i].kind == OPTION_FLAG)
-        value = "true";
-    const int words = value ? 1 : 2;
-    if (!value && k + 1 >= o->argc)
+    const bool flag = options_table[i].kind == OPTION_FLAG;
+    const int words = value || (flag && !truth) ? 1 : 2;
+    if (!value && flag)
+        value = !truth || strchr("tT", *next) ? "true" : "false";
+    if (!value && !next)
         return tn_fail(e, APP_USAGE, "--%.60s: a value is missing; expected %s", name,
                        options_table[i].value);
     if (o->given[i] && is_once(i))
         return tn_fail(e, APP_USAGE, "--%s: given twice; expected one",
                        option_dashed(options_table[i].name, dashed));
-    option_set(o, i, value ? value : o->argv[k + 1], "--", e);
+    if (!e->code)
+        option_set(o, i, value ? value : next, "--", e);
     return words;
 }
 

@@ -156,7 +156,12 @@ static int read_line(options *o, const command *c, char *line, int64_t number, c
         return 0;
     if (!has_value)
         return tn_fail(e, TN_EFORMAT, "%s\"%.80s\"; expected name = value", where, name);
-    const int i = option_find(name, strlen(name), c->letter);
+    const word_meaning m = word_find(name, strlen(name), c->letter);
+    int i = option_find(name, strlen(name), c->letter);
+    if (i < 0 && m.option)
+        i = option_find(m.option, strlen(m.option), c->letter);
+    else if (i < 0 && m.known && !m.says)
+        return 0;
     if (i == OPT_config)
         return tn_fail(e, TN_EFORMAT, "%s%s: expected no config file inside another", where, name);
     if (i < 0)

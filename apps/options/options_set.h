@@ -17,7 +17,14 @@ bool option_is_choice(const option *row);
 bool option_is_needed(const option *row, const command *c);
 /* Sets row i from text. `where` is the text before the name in messages: "--" or "FILE:LINE: ". */
 int option_set(options *o, int i, const char *text, const char *where, tn_error *e);
-/* Sets the error for an unknown name. It has the nearest name. */
+/* What a word of another program means to a command. */
+typedef struct word_meaning {
+    bool known;
+    const char *option; /* the option that is the same; NULL: none is */
+    const char *says;   /* what to tell its user. Both NULL: the command does so in any case. */
+} word_meaning;
+word_meaning word_find(const char *name, size_t n, char letter);
+/* Sets the error for an unknown name: what the word means, or the nearest name. */
 int option_unknown(const char *name, size_t n, const command *c, const char *where, tn_error *e);
 /* Reads o->config. Values from the command line stay. */
 int options_read(options *o, const command *c, tn_error *e);

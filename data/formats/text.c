@@ -134,26 +134,33 @@ static char plain_letter(char c)
     return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Levenshtein's distance: how many letters to insert, remove or replace to make b from a. */
+/* How many letters to insert, remove or replace, or neighbours to exchange, to make b from a (the
+   restricted distance of Damerau and Levenshtein). */
 static int distance(const char *a, const char *b)
 {
-    int row[NAME_MOST + 1];
-    int n = (int)strlen(b);
+    int row[3][NAME_MOST + 1]; /* the last three rows of the table */
+    const int n = (int)strlen(b);
     if (n > NAME_MOST || strlen(a) > NAME_MOST)
         return NAME_MOST;
     for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int corner = row[0];
-        row[0] = i;
+        row[0][j] = j;
+    int i = 1;
+    for (; a[i - 1]; i++) {
+        int *now = row[i % 3];
+        const int *before = row[(i + 2) % 3], *earlier = row[(i + 1) % 3];
+        const char x = plain_letter(a[i - 1]);
+        now[0] = i;
         for (int j = 1; j <= n; j++) {
-            int best = corner + (plain_letter(a[i - 1]) != plain_letter(b[j - 1]));
-            corner = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+            const char y = plain_letter(b[j - 1]);
+            int best = before[j - 1] + (x != y);
+            best = best < before[j] + 1 ? best : before[j] + 1;
+            best = best < now[j - 1] + 1 ? best : now[j - 1] + 1;
+            if (i > 1 && j > 1 && x == plain_letter(b[j - 2]) && y == plain_letter(a[i - 2]))
+                best = best < earlier[j - 2] + 1 ? best : earlier[j - 2] + 1;
+            now[j] = best;
         }
     }
-    return row[n];
+    return row[(i - 1) % 3][n];
 }
 
 const char *tn_nearest(const char *word, const char *const *names, int n)
@@ -161,7 +168,8 @@ const char *tn_nearest(const char *word, const char *const *names, int n)
     if (!word || !names)
         return NULL;
     const char *best = NULL;
-    int least = 1 + (int)strlen(word) / 3; /* a name at a larger distance is not similar */
+    const int length = (int)strlen(word);
+    int least = length < 3 ? 0 : length < 8 ? 1 : length / 4; /* beyond it a name is not similar */
     for (int i = 0; i < n; i++) {
         if (!names[i])
             continue;

@@ -2,6 +2,7 @@
 #include "apps/options/options.c"
 #include "apps/options/options_file.c"
 #include "apps/options/options_help.c"
+#include "apps/options/words.c"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
@@ -65,6 +66,17 @@ static const good goods[] = {
     { "train", OPT_adapter_path, { "--adapter-path", "a" }, "a" },
     { "generate", OPT_adapter_path, { "--adapter-path", "a" }, "a" },
     { "generate", OPT_max_tokens, { "-n", "5" }, "5" },
+    { "generate", OPT_max_tokens, { "--n-predict", "5" }, "5" },
+    { "train", OPT_batch_size, { "--per_device_train_batch_size", "8" }, "8" },
+    { "train", OPT_epochs, { "--num-train-epochs=3.0" }, "3" },
+    { "train", OPT_iters, { "--max_steps", "7" }, "7" },
+    { "train", OPT_model, { "--model_name_or_path", "a" }, "a" },
+    { "train", OPT_grad_checkpoint, { "--gradient_checkpointing", "True" }, "true" },
+    { "train", OPT_grad_checkpoint, { "--gradient_checkpointing", "False" }, "false" },
+    { "train", OPT_grad_checkpoint, { "--no-gradient-checkpointing" }, "false" },
+    { "train", OPT_iters, { "--train", "--iters", "7" }, "7" },
+    { "train", OPT_iters, { "--do_train", "True", "--iters", "7" }, "7" },
+    { "eval", OPT_batch_size, { "--test", "-b", "7" }, "7" },
     { "train", OPT_iters, { "-n", "5" }, "5" },
     { "generate", OPT_prompt, { "-p", "-", "-p", "--model" }, "-;--model;" },
     { "compare", OPT_seed, { "--seed", "9000000000000000000" }, "9000000000000000000" },
@@ -87,6 +99,22 @@ typedef struct bad { const char *command; const char *words[WORDS]; const char *
 static const bad bads[] = {
     { "train", { "--batch-sise", "8" }, "--batch-sise: unknown option; did you mean --batch-size?" },
     { "train", { "--learning-rat=1" }, "did you mean --learning-rate?" },
+    { "train", { "--keepp", "3" }, "--keepp: unknown option; " },
+    { "train", { "--sed" }, "--sed: unknown option; did you mean --seed?" },
+    { "train", { "--seep" }, "--seep: unknown option; did you mean --seed?" },
+    { "train", { "--kees" }, "--kees: unknown option; see tenon train --help" }, /* not --seed */
+    { "train", { "--modle", "a" }, "--modle: unknown option; did you mean --model?" },
+    { "train", { "--nmu-epochs", "3" }, "did you mean --epochs?" }, /* an alias is near */
+    { "train", { "--target", "q_proj" }, "did you mean --target-modules?" },
+    { "train", { "--lora", "a", "--lora-modulez", "q_proj" }, "did you mean --target-modules?" },
+    { "generate", { "--temprature", "1" }, "did you mean --temp?" },
+    { "generate", { "--max-token", "1" }, "did you mean --max-tokens?" },
+    { "train", { "--bf16" }, "--bf16: results are computed in f32; --base-dtype bf16" },
+    { "train", { "--bf16", "True" }, "--bf16: results are computed in f32; --base-dtype bf16" },
+    { "generate", { "-ngl", "99" }, "there is nothing but the CPU; leave it out" },
+    { "generate", { "--adapter", "a" }, "--adapter: did you mean --adapter-path?" },
+    { "generate", { "--lora_r", "8" }, "--lora_r, here --lora-rank, is an option of train, not of generate" },
+    { "train", { "--test" }, "--test: tenon eval --split test does that" },
     { "train", { "--zzz" }, "--zzz: unknown option; see tenon train --help" },
     { "generate", { "--lora-rank", "3" }, "--lora-rank is an option of train, not of generate" },
     { "train", { "--batch-size" }, "--batch-size: a value is missing; expected N" },
@@ -150,6 +178,9 @@ static const file files[] = {
     { "model = \"\\\n", 0, "c:1: \"\\\"; expected one of \\n", true },
     { "model = # b\n", 0, "c:1: model: \"\"; expected PATH", true },
     { "seed # = 1\n", 0, "c:1: \"seed\"; expected name = value", true },
+    { "lora_r: 3\n", OPT_lora_rank, "3", false },
+    { "train: true\nlora_r: 3\n", OPT_lora_rank, "3", false },
+    { "load_in_4bit: true\n", 0, "c:1: load_in_4bit: --base-dtype q4_0 does that", true },
     { "data: task:lookup\n", OPT_data, "task:lookup", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },
@@ -215,6 +246,37 @@ START_TEST(has_a_sound_table)
 }
 END_TEST
 
+/* Is there an option of this name for one of the commands (letters; "": any)? */
+static bool is_option(const char *name, size_t n, const char *letters)
+{
+    for (const command *c = commands; c->name; c++)
+        if ((!*letters || strchr(letters, c->letter)) && option_find(name, n, c->letter) >= 0)
+            return true;
+    return false;
+}
+
+/* A word means an option that exists, an answer names only such options, and no option has the word
+   as its name: the row would never be read. */
+START_TEST(words_mean_options)
+{
+    const char *word = peer_words[_i].word, *letters = peer_words[_i].commands,
+               *meant = peer_words[_i].option;
+    ck_assert_msg(!is_option(word, strlen(word), letters) || meant, "%s is an option", word);
+    ck_assert_msg(!meant || is_option(meant, strlen(meant), ""), "%s: no %s", word, meant);
+    for (const char *s = peer_words[_i].says; s && (s = strstr(s, "--")) != NULL;) {
+        size_t n = strspn(s += 2, "abcdefghijklmnopqrstuvwxyz-");
+        if (n > 3 && !strncmp(s, "no-", 3)) {
+            s += 3;
+            n -= 3;
+        }
+        ck_assert_msg(is_option(s, n, ""), "%s: no --%.*s", word, (int)n, s);
+    }
+    for (int k = 0; k < _i; k++)
+        ck_assert_msg(strcmp(peer_words[k].word, word) || strcmp(peer_words[k].commands, letters),
+                      "%s is there twice", word);
+}
+END_TEST
+
 START_TEST(reads_back_every_real)
 {
     static const double values[] = {
@@ -236,5 +298,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, refuses_what_is_wrong, 0, sizeof bads / sizeof *bads);
     tcase_add_loop_test(c, reads_config_files, 0, sizeof files / sizeof *files);
     tcase_add_loop_test(c, has_a_sound_table, 0, OPTIONS);
+    tcase_add_loop_test(c, words_mean_options, 0, sizeof peer_words / sizeof *peer_words);
     tcase_add_test(c, reads_back_every_real);
 }

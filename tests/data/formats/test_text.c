@@ -55,7 +55,13 @@ START_TEST(nearest)
     ck_assert_str_eq(tn_nearest("adamW", names, 5), "ADAMW"); /* case does not count */
     ck_assert_str_eq(tn_nearest("LORA-RITE", names, 5), "lora_rite");
     ck_assert_str_eq(tn_nearest("adim", names, 5), "adam");
+    ck_assert_str_eq(tn_nearest("adma", names, 5), "adam"); /* two neighbours exchanged */
+    ck_assert_str_eq(tn_nearest("lora_rit", names, 5), "lora_rite");
+    ck_assert_str_eq(tn_nearest("lroa_riet", names, 5), "lora_rite");
+    ck_assert_ptr_null(tn_nearest("lroa_riat", names, 5)); /* three changes of nine letters */
     ck_assert_ptr_null(tn_nearest("sgd", names, 5));
+    ck_assert_ptr_null(tn_nearest("adxx", names, 5));
+    ck_assert_ptr_null(tn_nearest("ad", (const char *const[]){ "add" }, 1));
 }
 END_TEST
 
