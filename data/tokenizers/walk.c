@@ -87,7 +87,7 @@ static void next_part(tn_walk *w)
     if (w->normal.failed)
         tn_fail(w->e, TN_ENOMEM, "text: out of memory");
     else if (!k->rules.byte_level || w->normal.n)
-        w->part = (tn_span){ w->normal.s, w->normal.n };
+        w->part = (tn_span){ w->normal.n ? w->normal.s : raw.s, w->normal.n };
     w->at = end;
     w->first = false;
     look_inside(w, 0);
