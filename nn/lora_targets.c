@@ -44,6 +44,19 @@ bool tn_target_matches(const char *path, const char *name, size_t length)
            (n == length || path[n - length - 1] == '.');
 }
 
+const char *tn_module_path(const tn_model *m, const char *layer, bool old, char out[TN_MODULE_PATH])
+{
+    const size_t model = strlen("model.");
+    const bool inner = m->nested && !strncmp(layer, "model.", model);
+    snprintf(out, TN_MODULE_PATH, "%s%s",
+             !m->nested ? ""
+             : old      ? "language_model."
+             : inner    ? "model.language_model."
+                        : "",
+             layer + (inner && !old ? model : 0));
+    return out;
+}
+
 /* Moves *names to the first name of the list. Returns its length without spaces around it. */
 static size_t first_name(const char **names)
 {

@@ -14,10 +14,19 @@ const tn_family *const tn_families[] = {
     NULL
 };
 
+const tn_json *tn_config_text(const tn_json *config)
+{
+    const tn_json *type = tn_json_find(config, "model_type"),
+                  *text = tn_json_find(config, "text_config");
+    const bool nests = type && type->kind == TN_STRING && !strcmp(type->text, "gemma3");
+    return nests && text && text->kind == TN_OBJECT ? text : config;
+}
+
 const tn_family *tn_family_find(const tn_json *config, tn_error *e)
 {
     const char *type = NULL;
     char expected[256] = "one of";
+    config = tn_config_text(config);
     tn_json_get_string(config, "model_type", &type, e);
     for (const tn_family *const *f = tn_families; *f && !e->code; f++) {
         if (type && !strcmp((*f)->type, type))
@@ -102,14 +111,16 @@ int tn_model_describe(const tn_model *m, tn_error *e)
 static void build(tn_model *m, const tn_json *config, tn_error *e)
 {
     const tn_json *packed = tn_json_find(config, "quantization_config");
+    const tn_json *text = tn_config_text(config);
+    m->nested = text != config;
     if (packed && packed->kind != TN_NULL)
         tn_json_refuse(packed, "null: packed weights are not read", e);
-    if (e->code || m->family->build(m, config, e))
+    if (e->code || m->family->build(m, text, e))
         return;
     const tn_error *p = tn_params_error(m->params);
     if (p->code)
         tn_fail(e, p->code, "%s", p->text);
-    read_ends(m, config, e);
+    read_ends(m, tn_json_find(config, "eos_token_id") ? config : text, e);
     if (!e->code)
         tn_model_describe(m, e);
 }

@@ -7,10 +7,19 @@
 
 #define TN_PEFT_PREFIX "base_model.model."
 
+/* The path of a layer in Transformers' model, by which PEFT names it: ours, but in a model that also
+   sees images "model.language_model.layers...". `old`: as Transformers before 4.52 had it. */
+enum { TN_MODULE_PATH = sizeof(tn_target){ 0 }.name + 24 };
+const char *tn_module_path(const tn_model *m, const char *layer, bool old,
+                           char out[TN_MODULE_PATH]);
+
 #define FAMILY(name) extern const tn_family tn_family_##name;
 #include "nn/families/families.def"
 #undef FAMILY
 
+/* The config of the model of text: that of Gemma 3 with images has it in text_config. Of others
+   the config itself. */
+const tn_json *tn_config_text(const tn_json *config);
 /* The family that the config's model_type names; NULL and an error otherwise. */
 const tn_family *tn_family_find(const tn_json *config, tn_error *e);
 /* Makes the model of a config. `start` has the fields that are known already: vocab (if > 0), tied

@@ -189,6 +189,7 @@ typedef struct tn_model {
     tn_params *params;
     tn_tensor *head; /* (V,C); if tied, it is the embedding itself */
     bool tied;
+    bool nested; /* its config is the text_config of a model that also sees images (Gemma 3) */
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */
     double logit_cap; /* logits become cap tanh(logit / cap), as in Gemma 2; 0: they stay */
     double dropout;   /* probability, after embedding, attention and MLP; 0 when opened */
@@ -210,7 +211,7 @@ typedef struct tn_model {
    TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it, or a GGUF file of the architectures gpt2,
-   llama, qwen2, qwen3, gemma, gemma2 and gemma3. A folder without safetensors may hold that file. If tn_model_weights returns TN_ABSENT, the weights
+   llama, smollm3, phi3, qwen2, qwen3, gemma, gemma2 and gemma3. A folder without safetensors may hold that file. If tn_model_weights returns TN_ABSENT, the weights
    are random, from the context's seed, and m->stored is 0. The dropout of config.json is not used.
    Returns NULL, with an error, if something is missing, damaged, not supported, or larger
    than memory. */

@@ -230,10 +230,10 @@ tn_tensor *tn_source_weight(tn_context *c, const tn_reading *r, const char *name
 static int refuse_tensor(const tn_source *s, const tn_stored *t, const tn_params *p, tn_error *e)
 {
     bool twice = false;
-    if (s->ignores(t) || (s->head && !strcmp(t->name, s->head)))
+    if (s->ignores(s, t) || (s->head && s->fits(s, t, s->head)))
         return e->code;
     for (int64_t i = 0; i < tn_params_count(p) && !twice; i++)
-        twice = s->fits(t, tn_params_at(p, i)->name);
+        twice = s->fits(s, t, tn_params_at(p, i)->name);
     return tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" %s", t->path, t->name,
                    twice ? "is there twice"
                          : "has no place in the model that config.json describes");

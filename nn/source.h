@@ -35,9 +35,10 @@ struct tn_source {
     /* The tensor of the weight `name`. False: there is none. */
     bool (*find)(const tn_source *s, const char *name, tn_stored *out);
     /* Could this tensor be the weight `name`? It may be there under two names. */
-    bool (*fits)(const tn_stored *t, const char *name);
-    /* Is it a constant that some files have beside the weights? */
-    bool (*ignores)(const tn_stored *t);
+    bool (*fits)(const tn_source *s, const tn_stored *t, const char *name);
+    /* Is it something that some files have beside the weights: a constant, or a part that sees
+       images? */
+    bool (*ignores)(const tn_source *s, const tn_stored *t);
     /* Writes the numbers [from, from + n) of a tensor to `out`, from any thread. n is 0: only
        refuses, with an error, a tensor that does not hold such numbers. Returns e->code. */
     int (*read)(const tn_source *s, const tn_stored *t, int64_t from, int64_t n, tn_real *out,
@@ -50,6 +51,7 @@ struct tn_source {
     /* Of a model whose head is its embedding: if the weight `embedding` is not there, the tensor
        `head` is taken for it. NULL for other models. */
     const char *embedding, *head;
+    bool nested; /* its model is, see tn_model: names have "language_model." in front */
 
     /* For source.c. */
     int users;

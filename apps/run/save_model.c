@@ -141,8 +141,8 @@ static int keep_config(const job *j)
         [TN_FILE_F32] = "float32", [TN_FILE_BF16] = "bfloat16", [TN_FILE_F16] = "float16"
     };
     tn_text text = { 0 };
-    if (tn_path_is(j->o->model, NULL, j->e) != TN_FOLDER)
-        return j->e->code;
+    if (j->s.model->nested || tn_path_is(j->o->model, NULL, j->e) != TN_FOLDER)
+        return j->e->code; /* of a model that also saw images, only the text model is left */
     char *path = tn_path_newest(j->o->model, "config.json");
     if (!path)
         return tn_fail(j->e, TN_ENOMEM, "%s: out of memory", j->o->model);

@@ -1,4 +1,4 @@
-/* llama.c - Llama (Touvron et al., 2023), Mistral, Qwen 2 and 3, Gemma 1 to 3.
+/* llama.c - Llama (Touvron et al., 2023), Mistral, Qwen 2 and 3, Gemma 1 to 3, SmolLM 3, Phi 3.
 
        h = s E[ids]                                       (B,T,C); s = 1, or sqrt(C) in Gemma
        a = norm(h)                                        RMSNorm: x / rms(x) w, or (1 + w) in Gemma
@@ -9,7 +9,8 @@
 
    The heads of a group share one head of k and v. Qwen 2 has biases in q, k and v. Qwen 3 and Gemma
    3 normalise each head of q and k before rope. Gemma 2 and 3 also normalise what a block adds to
-   h. In some families some blocks see only a window of positions. llama_config.c has the table of
+   h. In some families some blocks see only a window of positions. SmolLM 3 has blocks without rope, and
+   Phi 3 makes q, k and v, and gate and up, by one matrix each. llama_config.c has the table of
    these differences. Weights have the names and layouts of Hugging Face's files. */
 #include "nn/families/llama.h"
 #include "core/op.h"
@@ -89,6 +90,30 @@ static tn_tensor *norm_heads(const tn_norm_layer *n, tn_tape *t, tn_tensor *x, i
     return tn_reshape(t, x, 3, whole);
 }
 
+/* One layer's output for `count` parts of these widths, side by side. */
+static void split(tn_tape *t, tn_tensor *all, int count, const int64_t widths[], tn_tensor *parts[])
+{
+    int64_t from = 0;
+    for (int i = 0; i < count; from += widths[i++])
+        parts[i] = tn_slice(t, all, -1, from, from + widths[i]);
+    tn_done(t, all);
+}
+
+/* qkv[0..2] become q (B,T,H D), k and v (B,T,G D). */
+static void project(const tn_model *m, tn_tape *t, const tn_llama_block *b, tn_tensor *h,
+                    tn_tensor *qkv[3])
+{
+    const int64_t keys = m->kv_heads * m->head_size;
+    if (b->qkv.w) {
+        split(t, tn_linear_layer_run(&b->qkv, t, h), 3,
+              (int64_t[]){ m->heads * m->head_size, keys, keys }, qkv);
+        return;
+    }
+    qkv[0] = tn_linear_layer_run(&b->q, t, h);
+    qkv[1] = tn_linear_layer_run(&b->k, t, h);
+    qkv[2] = tn_linear_layer_run(&b->v, t, h);
+}
+
 static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
                             tn_cache *cache)
 {
@@ -96,14 +121,16 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     const tn_llama_block *b = &g->blocks[layer];
     const tn_llama_rope *r = &g->rope[b->local && g->rope[1].theta > 0];
     tn_tensor *start = tn_cache_start(cache);
+    tn_tensor *qkv[3];
     tn_tensor *h = tn_norm_layer_run(&b->before_attention, t, x); // (B,T,C)
-    tn_tensor *q = tn_linear_layer_run(&b->q, t, h);              // (B,T,H D)
-    tn_tensor *k = tn_linear_layer_run(&b->k, t, h);              // (B,T,G D)
-    tn_tensor *v = tn_linear_layer_run(&b->v, t, h);              // (B,T,G D)
+    project(m, t, b, h, qkv);
     tn_done(t, h);
-    q = tn_rope(t, norm_heads(&b->q_norm, t, q, m->heads, m->head_size), r->table, start, m->heads);
-    k = tn_rope(t, norm_heads(&b->k_norm, t, k, m->kv_heads, m->head_size), r->table, start,
-                m->kv_heads);
+    tn_tensor *q = norm_heads(&b->q_norm, t, qkv[0], m->heads, m->head_size), *v = qkv[2];
+    tn_tensor *k = norm_heads(&b->k_norm, t, qkv[1], m->kv_heads, m->head_size);
+    if (!b->unturned) {
+        q = tn_rope(t, q, r->table, start, m->heads);
+        k = tn_rope(t, k, r->table, start, m->kv_heads);
+    }
     const tn_attention_form form = { .window = b->local ? g->window : 0,
                                      .scale = g->query_scalar > 0 ? 1 / sqrt(g->query_scalar) : 0,
                                      .soft_cap = g->soft_cap };
@@ -122,8 +149,15 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     const tn_llama *g = m->impl;
     const tn_llama_block *b = &g->blocks[layer];
     tn_tensor *h = tn_norm_layer_run(&b->before_mlp, t, x); // (B,T,C)
-    tn_tensor *gate = tn_linear_layer_run(&b->gate, t, h);  // (B,T,F)
-    tn_tensor *up = tn_linear_layer_run(&b->up, t, h);      // (B,T,F)
+    tn_tensor *both[2];                                     // (B,T,F)
+    if (b->gate_up.w) {
+        split(t, tn_linear_layer_run(&b->gate_up, t, h), 2, (int64_t[]){ g->inner, g->inner },
+              both);
+    } else {
+        both[0] = tn_linear_layer_run(&b->gate, t, h);
+        both[1] = tn_linear_layer_run(&b->up, t, h);
+    }
+    tn_tensor *gate = both[0], *up = both[1];
     tn_done(t, h);
     if (g->run_activation)
         gate = then(t, gate, g->run_activation(t, gate));
@@ -164,6 +198,18 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
 
 /* ---- what a batch leaves on the tape ---- */
 
+/* The linear layers of a block, in the order of a file. Returns how many there are. */
+static int layers_of(tn_llama_block *b, tn_linear_layer *out[7])
+{
+    tn_linear_layer *all[] = { &b->qkv,     &b->q,    &b->k,  &b->v,   &b->o,
+                               &b->gate_up, &b->gate, &b->up, &b->down };
+    int n = 0;
+    for (int i = 0; i < 9; i++)
+        if (all[i]->name)
+            out[n++] = all[i];
+    return n;
+}
+
 /* Is the layer's weight trained, or an adapter on it? */
 static bool is_trained(const tn_linear_layer *l)
 {
@@ -191,11 +237,9 @@ static int64_t activations(const tn_model *m, bool training)
     int64_t all = 0, most = running;
     bool reached = training && g->embedding->wants_grad;
     for (int64_t i = 0; i < m->layers; i++) {
-        const tn_llama_block *b = &g->blocks[i];
-        const tn_linear_layer *layers[] = {
-            &b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down
-        };
-        for (int k = 0; k < 7; k++)
+        tn_llama_block *b = &g->blocks[i];
+        tn_linear_layer *layers[7];
+        for (int k = layers_of(b, layers); k-- > 0;)
             reached = reached || (training && is_trained(layers[k]));
         const int64_t kept = reached ? kept_by(m, b) : C;
         most = kept > most ? kept : most;
@@ -227,9 +271,14 @@ static void add_attention(const tn_model *m, tn_llama *g, int64_t i, double std)
     const bool qkv = g->qkv_bias;
     tn_llama_block *b = &g->blocks[i];
     char s[64];
-    b->q = tn_linear_layer_new(p, path(s, i, "self_attn.q_proj"), C, q, TN_OUT_IN, qkv, std);
-    b->k = tn_linear_layer_new(p, path(s, i, "self_attn.k_proj"), C, k, TN_OUT_IN, qkv, std);
-    b->v = tn_linear_layer_new(p, path(s, i, "self_attn.v_proj"), C, k, TN_OUT_IN, qkv, std);
+    if (g->kind->fused) {
+        path(s, i, "self_attn.qkv_proj");
+        b->qkv = tn_linear_layer_new(p, s, C, q + 2 * k, TN_OUT_IN, qkv, std);
+    } else {
+        b->q = tn_linear_layer_new(p, path(s, i, "self_attn.q_proj"), C, q, TN_OUT_IN, qkv, std);
+        b->k = tn_linear_layer_new(p, path(s, i, "self_attn.k_proj"), C, k, TN_OUT_IN, qkv, std);
+        b->v = tn_linear_layer_new(p, path(s, i, "self_attn.v_proj"), C, k, TN_OUT_IN, qkv, std);
+    }
     b->o = tn_linear_layer_new(p, path(s, i, "self_attn.o_proj"), q, C, TN_OUT_IN, g->o_bias, std);
     if (g->kind->qk_norm) {
         b->q_norm = add_norm(m, g, path(s, i, "self_attn.q_norm"), m->head_size);
@@ -253,8 +302,13 @@ static void add_block(const tn_model *m, tn_llama *g, int64_t i, double std)
         b->after_attention = add_norm(m, g, path(s, i, after_attention), C);
     b->before_mlp =
         add_norm(m, g, path(s, i, four ? "pre_feedforward_layernorm" : after_attention), C);
-    b->gate = tn_linear_layer_new(p, path(s, i, "mlp.gate_proj"), C, F, TN_OUT_IN, bias, std);
-    b->up = tn_linear_layer_new(p, path(s, i, "mlp.up_proj"), C, F, TN_OUT_IN, bias, std);
+    if (g->kind->fused) {
+        path(s, i, "mlp.gate_up_proj");
+        b->gate_up = tn_linear_layer_new(p, s, C, 2 * F, TN_OUT_IN, bias, std);
+    } else {
+        b->gate = tn_linear_layer_new(p, path(s, i, "mlp.gate_proj"), C, F, TN_OUT_IN, bias, std);
+        b->up = tn_linear_layer_new(p, path(s, i, "mlp.up_proj"), C, F, TN_OUT_IN, bias, std);
+    }
     b->down = tn_linear_layer_new(p, path(s, i, "mlp.down_proj"), F, C, TN_OUT_IN, bias, std);
     if (four)
         b->after_mlp = add_norm(m, g, path(s, i, "post_feedforward_layernorm"), C);
@@ -291,25 +345,29 @@ static void free_llama(void *impl)
 
 static int target(const tn_model *m, int64_t i, tn_target *out)
 {
-    if (i < 0 || i >= 7 * m->layers)
+    const tn_llama *g = m->impl;
+    const int64_t each = g->kind->fused ? 4 : 7;
+    tn_linear_layer *layers[7];
+    if (i < 0 || i >= each * m->layers)
         return 0;
-    tn_llama_block *b = &((const tn_llama *)m->impl)->blocks[i / 7];
-    tn_linear_layer *layers[] = { &b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down };
-    *out = tn_target_layer(layers[i % 7]);
+    layers_of(&g->blocks[i / each], layers);
+    *out = tn_target_layer(layers[i % each]);
     return 1;
 }
 
 /* clang-format off */
-#define LLAMA(name, model_type) \
+#define LLAMA(name, model_type, targets) \
     const tn_family tn_family_##name = { \
-        .type = model_type, .lora_targets = "q_proj,v_proj", .embedding = "model.embed_tokens.weight", \
+        .type = model_type, .lora_targets = targets, .embedding = "model.embed_tokens.weight", \
         .build = build, .hidden = hidden, .activations = activations, .config = tn_llama_write, \
         .free = free_llama, .target = target };
 /* clang-format on */
-LLAMA(llama, "llama")
-LLAMA(mistral, "mistral")
-LLAMA(qwen2, "qwen2")
-LLAMA(qwen3, "qwen3")
-LLAMA(gemma, "gemma")
-LLAMA(gemma2, "gemma2")
-LLAMA(gemma3, "gemma3_text")
+LLAMA(llama, "llama", "q_proj,v_proj")
+LLAMA(mistral, "mistral", "q_proj,v_proj")
+LLAMA(phi3, "phi3", "qkv_proj")
+LLAMA(smollm3, "smollm3", "q_proj,v_proj")
+LLAMA(qwen2, "qwen2", "q_proj,v_proj")
+LLAMA(qwen3, "qwen3", "q_proj,v_proj")
+LLAMA(gemma, "gemma", "q_proj,v_proj")
+LLAMA(gemma2, "gemma2", "q_proj,v_proj")
+LLAMA(gemma3, "gemma3_text", "q_proj,v_proj")

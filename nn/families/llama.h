@@ -1,4 +1,4 @@
-/* llama.h - what llama.c and llama_config.c share. Internal header. */
+/* llama.h - what llama.c, llama_config.c and llama_write.c share. Internal header. */
 #ifndef TN_LLAMA_H
 #define TN_LLAMA_H
 
@@ -15,7 +15,9 @@ typedef struct tn_llama_rope {
 typedef struct tn_llama_block {
     tn_norm_layer before_attention, after_attention, before_mlp, after_mlp, q_norm, k_norm;
     tn_linear_layer q, k, v, o, gate, up, down;
-    bool local; /* it sees only the positions of the window */
+    tn_linear_layer qkv, gate_up; /* of Phi 3, in place of q, k and v, and of gate and up */
+    bool local;                   /* it sees only the positions of the window */
+    bool unturned;                /* rope does not turn its q and k */
 } tn_llama_block;
 
 typedef struct tn_llama {
@@ -39,12 +41,14 @@ typedef struct tn_llama {
 typedef struct tn_llama_kind {
     const char *type, *class;
     int64_t vocab, width, inner, layers, heads, kv_heads, head_size, positions; /* 0: see below */
-    double eps;
-    int first, end; /* tokens; -1: none */
+    double eps, theta; /* theta 0: the config must have it */
+    int first, end;    /* tokens; -1: none */
     bool tied;
     bool gemma;      /* norms multiply by 1 + w, and embeddings by sqrt(C) */
     bool four_norms; /* a norm after attention and after the MLP, too */
     bool qkv_bias, qk_norm;
+    bool fused;       /* q|k|v is one layer, gate|up is one */
+    int64_t unturned; /* rope leaves out every so-many-th block; 0: none */
     enum {
         TN_WINDOW_NONE,
         TN_WINDOW_ALL,   /* of every block, if the config has a window */

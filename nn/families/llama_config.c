@@ -1,4 +1,4 @@
-/* llama_config.c - reads and writes config.json of the models that llama.c computes.
+/* llama_config.c - reads config.json of the models that llama.c computes.
    `kinds` has a row for each model_type. */
 #include "nn/families/llama.h"
 
@@ -14,6 +14,11 @@ static const tn_llama_kind kinds[] = {
       .positions = 2048, .eps = 1e-6, .first = 1, .end = 2 },
     { .type = "mistral", .class = "MistralForCausalLM", .vocab = 32000, .width = 4096, .inner = 14336, .layers = 32, .heads = 32,
       .kv_heads = 8, .positions = 131072, .eps = 1e-6, .first = 1, .end = 2, .windows = TN_WINDOW_ALL, .window = 4096 },
+    { .type = "phi3", .class = "Phi3ForCausalLM", .vocab = 32064, .width = 3072, .inner = 8192, .layers = 32, .heads = 32,
+      .positions = 4096, .eps = 1e-5, .first = 1, .end = 32000, .fused = true, .windows = TN_WINDOW_ALL },
+    { .type = "smollm3", .class = "SmolLM3ForCausalLM", .vocab = 128256, .width = 2048, .inner = 11008, .layers = 36,
+      .heads = 16, .kv_heads = 4, .positions = 32768, .eps = 1e-6, .theta = 2e6, .first = 128000, .end = 128001, .tied = true,
+      .unturned = 4 },
     { .type = "qwen2", .class = "Qwen2ForCausalLM", .vocab = 151936, .width = 4096, .inner = 22016, .layers = 32, .heads = 32,
       .kv_heads = 32, .positions = 32768, .eps = 1e-6, .first = -1, .end = -1, .qkv_bias = true,
       .windows = TN_WINDOW_UPPER, .window = 4096 },
@@ -26,8 +31,8 @@ static const tn_llama_kind kinds[] = {
       .kv_heads = 4, .head_size = 256, .positions = 8192, .eps = 1e-6, .first = 2, .end = 1, .tied = true, .gemma = true,
       .four_norms = true, .windows = TN_WINDOW_EVEN, .window = 4096 },
     { .type = "gemma3_text", .class = "Gemma3ForCausalLM", .vocab = 262208, .width = 2304, .inner = 9216, .layers = 26,
-      .heads = 8, .kv_heads = 4, .head_size = 256, .positions = 131072, .eps = 1e-6, .first = 2, .end = 1, .tied = true,
-      .gemma = true, .four_norms = true, .qk_norm = true, .windows = TN_WINDOW_MOST, .window = 4096 },
+      .heads = 8, .kv_heads = 4, .head_size = 256, .positions = 131072, .eps = 1e-6, .theta = 1e6, .first = 2, .end = 1,
+      .tied = true, .gemma = true, .four_norms = true, .qk_norm = true, .windows = TN_WINDOW_MOST, .window = 4096 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 /* clang-format on */
@@ -136,7 +141,7 @@ static void read_rope(tn_llama *g, const tn_json *config, tn_error *e)
     const tn_json *scaling = tn_json_find(config, "rope_scaling");
     const bool two = g->kind->windows == TN_WINDOW_MOST;
     tn_llama_rope *all = &g->rope[0], *local = &g->rope[1];
-    all->theta = read_positive(config, "rope_theta", 0, e);
+    all->theta = read_positive(config, "rope_theta", g->kind->theta, e);
     local->theta = two ? read_positive(config, "rope_local_base_freq", 10000, e) : 0;
     if (parameters && parameters->kind == TN_OBJECT) {
         read_parameters(all, full ? full : parameters, e);
@@ -201,7 +206,7 @@ static void read_windows(const tn_model *m, tn_llama *g, const tn_json *config, 
     if (g->kind->windows == TN_WINDOW_NONE)
         return;
     tn_json_get_bool(config, "use_sliding_window", &used, e);
-    if (used && !(window && window->kind == TN_NULL))
+    if (used && (window || g->kind->window) && !(window && window->kind == TN_NULL))
         g->window = tn_config_size(config, "sliding_window", g->kind->window, 1 << 30, e);
     const int64_t pattern = tn_config_size(config, "sliding_window_pattern", 6, 1 << 12, e);
     int64_t upper = 28;
@@ -210,6 +215,31 @@ static void read_windows(const tn_model *m, tn_llama *g, const tn_json *config, 
         g->blocks[i].local = g->window && is_local(g, i, upper, pattern);
     if (types && types->kind != TN_NULL)
         read_layer_types(m, g, types, e);
+}
+
+/* ---- blocks without rope ---- */
+
+/* no_rope_layers has a 1 for every block that rope turns, despite its name. */
+static void read_unturned(const tn_model *m, tn_llama *g, const tn_json *config, tn_error *e)
+{
+    const tn_json *list = tn_json_find(config, "no_rope_layers");
+    const int64_t every = g->kind->unturned;
+    if (!every)
+        return;
+    tn_config_require(config, "use_sliding_window", "false", e);
+    const int64_t step = tn_config_size(config, "no_rope_layer_interval", every, 1 << 12, e);
+    for (int64_t i = 0; i < m->layers; i++)
+        g->blocks[i].unturned = (i + 1) % step == 0;
+    if (e->code || !is_there(config, "no_rope_layers"))
+        return;
+    int64_t i = 0, turned = 0;
+    if (list->kind != TN_ARRAY || list->count != m->layers)
+        tn_json_refuse(list, "an array with 0 or 1 for each of num_hidden_layers", e);
+    for (const tn_json *v = list->child; v && !e->code; v = v->next, i++) {
+        if (!tn_json_int(v, &turned) || turned < 0 || turned > 1)
+            tn_json_refuse(v, "0 or 1", e);
+        g->blocks[i].unturned = !turned;
+    }
 }
 
 /* ---- all of it ---- */
@@ -270,116 +300,9 @@ int tn_llama_read(tn_model *m, tn_llama *g, const tn_json *c, tn_error *e)
     read_activation(g, c, e);
     read_rope(g, c, e);
     read_windows(m, g, c, e);
+    read_unturned(m, g, c, e);
     read_tokens(m, g, c, e);
     tn_config_require(c, "use_bidirectional_attention", "false", e);
     tn_config_require(c, "use_mrope", "false", e);
     return e->code;
-}
-
-/* ---- writing ---- */
-
-/* "3.0": Transformers refuses an integer for a real number. */
-static void write_real(const char *key, double x, tn_text *out)
-{
-    char number[64];
-    snprintf(number, sizeof number, "%.15g", x);
-    tn_text_add(out, "\"%s\": %s%s", key, number, strpbrk(number, ".e") ? "" : ".0");
-}
-
-static void write_scaling(const tn_llama_rope *r, tn_text *out)
-{
-    static const char *const names[] = { "default", "linear", "llama3" };
-    if (!r->scaling) {
-        tn_text_add(out, "  \"rope_scaling\": null,\n");
-        return;
-    }
-    tn_text_add(out, "  \"rope_scaling\": {\"rope_type\": \"%s\", ", names[r->scaling]);
-    write_real("factor", r->factor, out);
-    if (r->scaling == TN_ROPE_LLAMA3) {
-        tn_text_add(out, ", ");
-        write_real("low_freq_factor", r->low, out);
-        tn_text_add(out, ", ");
-        write_real("high_freq_factor", r->high, out);
-        tn_text_add(out, ", \"original_max_position_embeddings\": %.0f", r->original);
-    }
-    tn_text_add(out, "},\n");
-}
-
-/* "  KEY: X,", or null for 0. */
-static void write_line(const char *key, double x, tn_text *out)
-{
-    tn_text_add(out, "  ");
-    if (x > 0)
-        write_real(key, x, out);
-    else
-        tn_text_add(out, "\"%s\": null", key);
-    tn_text_add(out, ",\n");
-}
-
-static void write_windows(const tn_model *m, const tn_llama *g, tn_text *out)
-{
-    if (g->kind->windows == TN_WINDOW_NONE)
-        return;
-    tn_text_add(out, "  \"layer_types\": [");
-    for (int64_t i = 0; i < m->layers; i++)
-        tn_text_add(out, "%s\"%s_attention\"", i ? ", " : "",
-                    g->blocks[i].local ? "sliding" : "full");
-    tn_text_add(out, "],\n  \"sliding_window\": ");
-    if (g->window)
-        tn_text_add(out, "%lld,\n", (long long)g->window);
-    else
-        tn_text_add(out, "null,\n");
-    if (g->kind->windows == TN_WINDOW_UPPER)
-        tn_text_add(out, "  \"use_sliding_window\": %s,\n", g->window ? "true" : "false");
-}
-
-static void write_gemma(const tn_model *m, const tn_llama *g, tn_text *out)
-{
-    if (g->kind->gemma)
-        tn_text_add(out, "  \"hidden_activation\": \"%s\",\n", g->activation);
-    if (!g->kind->four_norms)
-        return;
-    write_line("attn_logit_softcapping", g->soft_cap, out);
-    write_line("final_logit_softcapping", m->logit_cap, out);
-    tn_text_add(out, "  \"query_pre_attn_scalar\": %.15g,\n", g->query_scalar);
-    if (g->kind->windows == TN_WINDOW_MOST)
-        write_line("rope_local_base_freq", g->rope[1].theta, out);
-}
-
-static void write_tokens(const tn_model *m, const tn_llama *g, tn_text *out)
-{
-    if (g->first < 0)
-        tn_text_add(out, "  \"bos_token_id\": null,\n");
-    else
-        tn_text_add(out, "  \"bos_token_id\": %lld,\n", (long long)g->first);
-    tn_text_add(out, "  \"eos_token_id\": %s", m->end_count > 1 ? "[" : m->end < 0 ? "null" : "");
-    for (int64_t i = 0; i < m->end_count; i++)
-        tn_text_add(out, "%s%d", i ? ", " : "", m->ends[i]);
-    tn_text_add(out, "%s,\n", m->end_count > 1 ? "]" : "");
-}
-
-void tn_llama_write(const tn_model *m, tn_text *out)
-{
-    const tn_llama *g = m->impl;
-    tn_text_add(out, "{\n  \"architectures\": [\"%s\"],\n", g->kind->class);
-    if (!g->kind->qkv_bias)
-        tn_text_add(out, "  \"attention_bias\": %s,\n", g->o_bias ? "true" : "false");
-    write_tokens(m, g, out);
-    write_gemma(m, g, out);
-    write_scaling(&g->rope[0], out);
-    write_windows(m, g, out);
-    write_line("initializer_range", g->std, out);
-    write_line("rms_norm_eps", g->eps, out);
-    write_line("rope_theta", g->rope[0].theta, out);
-    tn_text_add(out,
-                "  \"head_dim\": %lld,\n  \"hidden_act\": \"%s\",\n  \"hidden_size\": %lld,\n"
-                "  \"intermediate_size\": %lld,\n  \"max_position_embeddings\": %lld,\n"
-                "  \"mlp_bias\": %s,\n  \"model_type\": \"%s\",\n"
-                "  \"num_attention_heads\": %lld,\n  \"num_hidden_layers\": %lld,\n"
-                "  \"num_key_value_heads\": %lld,\n  \"tie_word_embeddings\": %s,\n"
-                "  \"vocab_size\": %lld\n}\n",
-                (long long)m->head_size, g->activation, (long long)m->width, (long long)g->inner,
-                (long long)m->positions, g->mlp_bias ? "true" : "false", g->kind->type,
-                (long long)m->heads, (long long)m->layers, (long long)m->kv_heads,
-                m->tied ? "true" : "false", (long long)m->vocab);
 }

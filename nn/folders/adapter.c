@@ -11,7 +11,7 @@
 
 /* ---- names of tensors ---- */
 
-enum { FORMS = 4, NAME = sizeof(tn_target){ 0 }.name + 64 };
+enum { FORMS = 4, NAME = TN_MODULE_PATH + 64 };
 
 /* What comes behind "base_model.model.LAYER.": PEFT writes the first form. In the state of a PEFT
    model in memory, and in files made of it, the name of the adapter is in between. The magnitudes
@@ -24,21 +24,37 @@ static const char *const forms[][FORMS] = {
 };
 enum { FACTOR_A, FACTOR_B, MAGNITUDES, FACTORS };
 
-static void name_of(const char *layer, int factor, int form, char out[NAME])
+static void name_of(const char *path, int factor, int form, char out[NAME])
 {
-    snprintf(out, NAME, "%s%s.%s", TN_PEFT_PREFIX, layer, forms[factor][form]);
+    snprintf(out, NAME, "%s%s.%s", TN_PEFT_PREFIX, path, forms[factor][form]);
 }
 
 /* The tensor of a layer. NULL: the file does not have it. */
-static const tn_entry *find_factor(const tn_safetensors *file, const char *layer, int factor)
+static const tn_entry *find_factor(const tn_model *m, const tn_safetensors *file, const char *layer,
+                                   int factor)
 {
     const tn_entry *found = NULL;
-    for (int form = 0; form < FORMS && forms[factor][form] && !found; form++) {
-        char name[NAME];
-        name_of(layer, factor, form, name);
+    for (int k = 0; k < 2 * FORMS && !found; k++) {
+        char name[NAME], path[TN_MODULE_PATH];
+        if (!forms[factor][k % FORMS])
+            continue;
+        name_of(tn_module_path(m, layer, k >= FORMS, path), factor, k % FORMS, name);
         found = tn_safetensors_find(file, name);
     }
     return found;
+}
+
+/* Is it one of the first `factors` tensors of a layer with this path? *factor becomes its own. */
+static bool is_of(const char *name, const char *path, int factors, int *factor)
+{
+    const size_t n = strlen(path);
+    for (int k = 0; k < factors * FORMS; k++) {
+        const char *form = forms[k / FORMS][k % FORMS];
+        *factor = k / FORMS;
+        if (form && !strncmp(name, path, n) && name[n] == '.' && !strcmp(name + n + 1, form))
+            return true;
+    }
+    return false;
 }
 
 /* Is it one of the first `factors` tensors of a layer? *layer and *factor become its own. */
@@ -48,17 +64,13 @@ static bool find_place(const tn_model *m, const char *name, int factors, tn_targ
     const size_t prefix = strlen(TN_PEFT_PREFIX);
     if (strncmp(name, TN_PEFT_PREFIX, prefix))
         return false;
-    for (int64_t i = 0; m->family->target(m, i, layer); i++) {
-        const size_t n = strlen(layer->name);
-        if (layer->columns || strncmp(name + prefix, layer->name, n) || name[prefix + n] != '.')
-            continue;
-        for (int k = 0; k < factors * FORMS; k++) {
-            const char *form = forms[k / FORMS][k % FORMS];
-            *factor = k / FORMS;
-            if (form && !strcmp(name + prefix + n + 1, form))
+    for (int64_t i = 0; m->family->target(m, i, layer); i++)
+        for (int old = 0; old < 2 && !layer->columns; old++) {
+            char path[TN_MODULE_PATH];
+            tn_module_path(m, layer->name, old, path);
+            if (is_of(name + prefix, path, factors, factor))
                 return true;
         }
-    }
     return false;
 }
 
@@ -78,13 +90,13 @@ static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, bool
                     entry->name);
             break;
         }
-        if (find_factor(file, t.name, factor) != entry)
+        if (find_factor(m, file, t.name, factor) != entry)
             tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is there under another name, too", path,
                     entry->name);
         for (int other = 0; other < factors && !e->code; other++) {
-            char name[NAME];
-            name_of(t.name, other, 0, name);
-            if (!find_factor(file, t.name, other))
+            char name[NAME], module[TN_MODULE_PATH];
+            name_of(tn_module_path(m, t.name, false, module), other, 0, name);
+            if (!find_factor(m, file, t.name, other))
                 tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" is there without \"%s\"", path,
                         entry->name, name);
         }
@@ -113,12 +125,13 @@ static int check_rank(const tn_lora_size *z, const tn_safetensors *file, const t
 static void read_layer(tn_model *m, const tn_lora_options *o, const tn_safetensors *file,
                        const tn_target *t, tn_error *e)
 {
-    const tn_entry *a = find_factor(file, t->name, FACTOR_A);
-    const tn_entry *b = find_factor(file, t->name, FACTOR_B);
-    const tn_entry *v = o->dora ? find_factor(file, t->name, MAGNITUDES) : NULL;
+    const tn_entry *a = find_factor(m, file, t->name, FACTOR_A);
+    const tn_entry *b = find_factor(m, file, t->name, FACTOR_B);
+    const tn_entry *v = o->dora ? find_factor(m, file, t->name, MAGNITUDES) : NULL;
+    char path[TN_MODULE_PATH];
     if (!a || !b)
         return;
-    const tn_lora_size z = tn_lora_size_of(o, t->name);
+    const tn_lora_size z = tn_lora_size_of(o, tn_module_path(m, t->name, false, path));
     if (check_rank(&z, file, a, e))
         return;
     if (!(z.s > 0))

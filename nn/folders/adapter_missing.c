@@ -36,13 +36,15 @@ static bool is_unknown(const tn_json *v)
 static bool is_named(const tn_model *m, const tn_json *config, const tn_target *t)
 {
     const tn_json *names = tn_json_find(config, "target_modules");
+    char path[TN_MODULE_PATH];
+    tn_module_path(m, t->name, false, path);
     const bool pattern = names && names->kind == TN_STRING && !is_all_linear(names);
-    if (t->columns || is_listed(tn_json_find(config, "exclude_modules"), t->name) ||
-        (!pattern && !tn_adapter_in_blocks(config, t->name)))
+    if (t->columns || is_listed(tn_json_find(config, "exclude_modules"), path) ||
+        (!pattern && !tn_adapter_in_blocks(config, path)))
         return false;
     if (!names || names->kind == TN_NULL)
         return tn_target_is_wanted(t, m->family->lora_targets);
-    return is_all_linear(names) || is_listed(names, t->name);
+    return is_all_linear(names) || is_listed(names, path);
 }
 
 int tn_adapter_note_missing(tn_model *m, const tn_json *config, const char *path, tn_error *e)

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NAME = TN_MODULE_PATH + 64 };
+
 typedef struct joined { /* the adapters of one layer as one */
-    char name_a[256], name_b[256], name_m[256];
+    char name_a[NAME], name_b[NAME], name_m[NAME];
     tn_real *a, *b; /* (R',in), (out,R') */
 } joined;
 
@@ -25,11 +27,13 @@ static int64_t joined_rank(const tn_linear_layer *l)
     return rank;
 }
 
-static bool join(const tn_target *t, int64_t rank, joined *j)
+static bool join(const tn_model *m, const tn_target *t, int64_t rank, joined *j)
 {
-    snprintf(j->name_a, sizeof j->name_a, "%s%s.lora_A.weight", TN_PEFT_PREFIX, t->name);
-    snprintf(j->name_b, sizeof j->name_b, "%s%s.lora_B.weight", TN_PEFT_PREFIX, t->name);
-    snprintf(j->name_m, sizeof j->name_m, "%s%s.lora_magnitude_vector", TN_PEFT_PREFIX, t->name);
+    char path[TN_MODULE_PATH];
+    tn_module_path(m, t->name, false, path);
+    snprintf(j->name_a, sizeof j->name_a, "%s%s.lora_A.weight", TN_PEFT_PREFIX, path);
+    snprintf(j->name_b, sizeof j->name_b, "%s%s.lora_B.weight", TN_PEFT_PREFIX, path);
+    snprintf(j->name_m, sizeof j->name_m, "%s%s.lora_magnitude_vector", TN_PEFT_PREFIX, path);
     j->a = calloc((size_t)(rank * t->in), sizeof *j->a);
     j->b = calloc((size_t)(t->width * rank), sizeof *j->b);
     if (!j->a || !j->b)
@@ -84,7 +88,7 @@ static int64_t join_all(const tn_model *m, joined *all, tn_entry *entries, tn_fi
     for (int64_t i = 0; !e->code && m->family->target(m, i, &t); i++) {
         if (t.columns || !t.layer->lora)
             continue;
-        if (join(&t, joined_rank(t.layer), &all[i]))
+        if (join(m, &t, joined_rank(t.layer), &all[i]))
             n += list_layer(&t, &all[i], entries + n, type, e);
         else
             tn_fail(e, TN_ENOMEM, "out of memory for the adapters");
@@ -128,6 +132,7 @@ static double joined_alpha(const tn_model *m, const tn_linear_layer *l)
 static void add_pattern(const tn_model *m, bool alpha, double all, tn_text *out)
 {
     const char *comma = "";
+    char path[TN_MODULE_PATH];
     tn_target t;
     tn_text_add(out, "  \"%s\": {", alpha ? "alpha_pattern" : "rank_pattern");
     for (int64_t i = 0; m->family->target(m, i, &t); i++) {
@@ -136,7 +141,8 @@ static void add_pattern(const tn_model *m, bool alpha, double all, tn_text *out)
         const double value = alpha ? joined_alpha(m, t.layer) : (double)joined_rank(t.layer);
         if (fabs(value - all) <= 1e-14 * all)
             continue;
-        tn_text_add(out, "%s\n    \"%s\": %.15g", comma, t.name, value);
+        tn_text_add(out, "%s\n    \"%s\": %.15g", comma, tn_module_path(m, t.name, false, path),
+                    value);
         comma = ",";
     }
     tn_text_add(out, "%s},\n", comma[0] ? "\n  " : "");
@@ -179,8 +185,10 @@ static void write_config(const tn_model *m, tn_text *out)
     tn_text_add(out, "{\n");
     add_pattern(m, true, alpha, out);
     add_base(m, out);
-    tn_text_add(out, ",\n  \"bias\": \"none\",\n  \"fan_in_fan_out\": %s,\n",
-                in_out ? "true" : "false");
+    tn_text_add(out, ",\n  \"bias\": \"none\",\n");
+    if (m->nested) /* its layers for images have the same names */
+        tn_text_add(out, "  \"exclude_modules\": \".*vision_tower.*\",\n");
+    tn_text_add(out, "  \"fan_in_fan_out\": %s,\n", in_out ? "true" : "false");
     tn_text_add(out, "  \"inference_mode\": true,\n  \"init_lora_weights\": %s%s%s,\n",
                 init ? "\"" : "", init ? init : "true", init ? "\"" : "");
     add_blocks(m, out);

@@ -1,5 +1,6 @@
 /* config_kept.c - a model that is read and saved keeps the keys of its config.json that we do not know. */
 #include "nn/folders/config_kept.h"
+#include "nn/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,7 @@ void tn_config_keep(const tn_model *m, tn_text *ours, tn_error *e)
     if (!path || gone.code == TN_ENOMEM)
         tn_fail(e, TN_ENOMEM, "%s: out of memory for its config", m->source);
     if (known && theirs->kind == TN_OBJECT && known->count)
-        add_keys(known, theirs, ours);
+        add_keys(known, tn_config_text(theirs), ours);
     tn_json_free(known);
     tn_json_free(theirs);
     free(path);

@@ -245,6 +245,8 @@ static void add_llama(maker *m)
         copy_real(m, "attn_logit_softcapping", "attn_logit_softcapping");
         copy_real(m, "final_logit_softcapping", "final_logit_softcapping");
     }
+    if (!strcmp(m->architecture, "phi3") && get_int(m, "attention.sliding_window", 0) > 0)
+        copy_int(m, "sliding_window", "attention.sliding_window");
     add_rope(m);
 }
 
@@ -255,8 +257,8 @@ const tn_json *tn_gguf_config(const tn_gguf *g, tn_error *e)
     const char *type = tn_gguf_model_type(m.architecture);
     if (!type)
         tn_fail(e, TN_EFORMAT,
-                "%s: general.architecture is \"%s\"; expected gpt2, llama, qwen2, qwen3, gemma, "
-                "gemma2 or gemma3",
+                "%s: general.architecture is \"%s\"; expected gpt2, llama, smollm3, phi3, qwen2, "
+                "qwen3, gemma, gemma2 or gemma3",
                 tn_gguf_path(g), m.architecture);
     if (e->code)
         return NULL;

@@ -17,16 +17,30 @@ typedef struct maker {
 } maker;
 
 /* Which architectures a row is for. */
-enum { GPT2 = 1, LLAMA = 2, QWEN = 4, GEMMA1 = 8, GEMMA2 = 16, GEMMA3 = 32 };
-enum { GEMMA = GEMMA1 | GEMMA2 | GEMMA3, ROPE = LLAMA | QWEN | GEMMA };
+enum {
+    GPT2 = 1,
+    LLAMA = 2,
+    QWEN = 4,
+    GEMMA1 = 8,
+    GEMMA2 = 16,
+    GEMMA3 = 32,
+    SMOLLM3 = 64,
+    PHI3 = 128
+};
+enum {
+    GEMMA = GEMMA1 | GEMMA2 | GEMMA3,
+    SILU = LLAMA | QWEN | SMOLLM3 | PHI3,
+    ROPE = SILU | GEMMA
+};
 
 static unsigned set_of(const char *architecture)
 {
     static const struct {
         const char *name;
         unsigned set;
-    } sets[] = { { "gpt2", GPT2 },    { "llama", LLAMA },   { "qwen2", QWEN },   { "qwen3", QWEN },
-                 { "gemma", GEMMA1 }, { "gemma2", GEMMA2 }, { "gemma3", GEMMA3 } };
+    } sets[] = { { "gpt2", GPT2 },     { "llama", LLAMA },  { "qwen2", QWEN },
+                 { "qwen3", QWEN },    { "gemma", GEMMA1 }, { "gemma2", GEMMA2 },
+                 { "gemma3", GEMMA3 }, { "phi3", PHI3 },    { "smollm3", SMOLLM3 } };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (!strcmp(architecture, sets[i].name))
             return sets[i].set;
@@ -55,7 +69,7 @@ static const struct {
     { ROPE, "head_dim", "rope.dimension_count", false },
     { ROPE, "rms_norm_eps", "attention.layer_norm_rms_epsilon", true },
     { ROPE, "rope_theta", "rope.freq_base", true },
-    { GEMMA2 | GEMMA3, "sliding_window", "attention.sliding_window", false },
+    { GEMMA2 | GEMMA3 | PHI3, "sliding_window", "attention.sliding_window", false },
     { GEMMA2, "attn_logit_softcapping", "attn_logit_softcapping", true },
     { GEMMA2, "final_logit_softcapping", "final_logit_softcapping", true },
     { ROPE | GPT2, "vocab_size", "vocab_size", false },
@@ -67,10 +81,10 @@ static const struct {
     const char *member, *value;
 } decided[] = {
     { GPT2, "activation_function", "gelu_new" },
-    { LLAMA | QWEN, "hidden_act", "silu" },
+    { SILU, "hidden_act", "silu" },
     { GEMMA, "hidden_act", "gelu_pytorch_tanh" },
     { ROPE, "mlp_bias", "false" },
-    { QWEN | GEMMA, "attention_bias", "false" },
+    { QWEN | GEMMA | SMOLLM3 | PHI3, "attention_bias", "false" },
     { QWEN, "use_sliding_window", "false" },
     { GEMMA1 | GEMMA2, "tie_word_embeddings", "true" },
     { GEMMA3, "attn_logit_softcapping", "null" },
@@ -101,6 +115,16 @@ static void check_decided(const maker *m, unsigned set)
         if (!v->text || strcmp(v->text, decided[i].value) != 0)
             refuse(m, v, decided[i].value);
     }
+}
+
+/* SmolLM 3: every fourth block is without rope. */
+static void check_unturned(const maker *m, unsigned set)
+{
+    const tn_json *list = set & SMOLLM3 ? tn_json_find(m->config, "no_rope_layers") : NULL;
+    int64_t i = 0;
+    for (const tn_json *v = list ? list->child : NULL; v; v = v->next, i++)
+        if ((v->text[0] == '0') != ((i + 1) % 4 == 0))
+            refuse(m, v, "0 in every fourth layer");
 }
 
 /* Gemma 2 and 3: the scale of attention is that of a head, and windows are where they always are. */
@@ -207,6 +231,7 @@ int tn_gguf_add_config(tn_gguf_list *l, const tn_json *config, tn_error *e)
     const unsigned set = set_of(m.architecture);
     check_decided(&m, set);
     check_gemma(&m, set);
+    check_unturned(&m, set);
     tn_gguf_add_string(l, "general.architecture", m.architecture, strlen(m.architecture), e);
     copy(&m, set);
     if (set & ROPE) {

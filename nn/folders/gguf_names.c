@@ -13,7 +13,8 @@ typedef struct pair {
 static const pair types[] = { { "gpt2", "gpt2" },          { "llama", "llama" },
                               { "qwen2", "qwen2" },        { "qwen3", "qwen3" },
                               { "gemma", "gemma" },        { "gemma2", "gemma2" },
-                              { "gemma3_text", "gemma3" }, { "mistral", "llama" } };
+                              { "gemma3_text", "gemma3" }, { "mistral", "llama" },
+                              { "smollm3", "smollm3" },    { "phi3", "phi3" } };
 
 /* Outside the blocks, then in a block. */
 static const pair outer[] = {
@@ -32,11 +33,13 @@ static const pair inner[] = {
     { "self_attn.q_proj", "attn_q" },
     { "self_attn.k_proj", "attn_k" },
     { "self_attn.v_proj", "attn_v" },
+    { "self_attn.qkv_proj", "attn_qkv" },
     { "self_attn.o_proj", "attn_output" },
     { "self_attn.q_norm", "attn_q_norm" },
     { "self_attn.k_norm", "attn_k_norm" },
     { "mlp.gate_proj", "ffn_gate" },
     { "mlp.up_proj", "ffn_up" },
+    { "mlp.gate_up_proj", "ffn_up" },
     { "mlp.down_proj", "ffn_down" },
     { "pre_feedforward_layernorm", "ffn_norm" },
     { "post_feedforward_layernorm", "post_ffw_norm" },

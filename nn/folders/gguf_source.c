@@ -1,7 +1,7 @@
 /* gguf_source.c - the tensors of a GGUF file as the weights of a Hugging Face folder.
    A GGUF file has them under other names (gguf_names.c), and some of them in another form:
 
-   rows        llama: the rows of a head of q and k are 0, D/2, 1, D/2 + 1, ... of ours, because rope
+   rows        llama, smollm3: the rows of a head of q and k are 0, D/2, 1, D/2 + 1, ... of ours, because rope
                turns neighbours there and halves here
    transposed  gpt2: matrices of a block are (out,in) there and (in,out) here
    one less    gemma: norms multiply by w there and by 1 + w here
@@ -41,7 +41,9 @@ int64_t tn_gguf_heads_of(const char *name, int64_t heads, int64_t kv_heads)
 tn_gguf_form tn_gguf_form_of(const char *architecture, const char *name, int ndim, int64_t rows,
                              int64_t heads)
 {
-    if (!strcmp(architecture, "llama") && heads > 0 && ndim >= 1 && rows % (2 * heads) == 0)
+    const bool turns_neighbours =
+        !strcmp(architecture, "llama") || !strcmp(architecture, "smollm3");
+    if (turns_neighbours && heads > 0 && ndim >= 1 && rows % (2 * heads) == 0)
         return TN_GGUF_ROWS;
     if (!strcmp(architecture, "gpt2") && ndim == 2 && !strncmp(name, "blk.", 4))
         return TN_GGUF_TRANSPOSED;
@@ -97,15 +99,16 @@ static bool find_stored(const tn_source *s, const char *name, tn_stored *out)
 }
 
 /* No two names of weights are one in the file. */
-static bool fits(const tn_stored *t, const char *name)
+static bool fits(const tn_source *s, const tn_stored *t, const char *name)
 {
-    (void)t, (void)name;
+    (void)s, (void)t, (void)name;
     return false;
 }
 
 /* The frequencies of rope are in the config. */
-static bool ignores(const tn_stored *t)
+static bool ignores(const tn_source *s, const tn_stored *t)
 {
+    (void)s;
     return !strcmp(t->name, "rope_freqs.weight");
 }
 

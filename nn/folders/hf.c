@@ -62,10 +62,11 @@ static tn_model *open_model(tn_context *c, const char *folder, const tn_json *co
     tn_error unknown = { 0 }; /* an unknown family is refused below */
     const tn_family *family = tn_family_find(config, &unknown);
     if (family && w) {
+        w->nested = tn_config_text(config) != config;
         start.stored = numbers(w);
         start.tied = is_tied(w, family);
         bool tied = start.tied;
-        tn_json_get_bool(config, "tie_word_embeddings", &tied, e);
+        tn_json_get_bool(tn_config_text(config), "tie_word_embeddings", &tied, e);
         w->embedding = tied ? family->embedding : NULL;
         w->head = tied ? HEAD : NULL;
         if (!start.stored)

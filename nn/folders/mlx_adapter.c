@@ -15,12 +15,15 @@ enum { NAME = sizeof(tn_target){ 0 }.name + 64 };
 
 static const char config_name[] = "adapter_config.json", file_name[] = "adapters.safetensors";
 
-static const char *name_of(const tn_target *t, char factor, char out[NAME])
+static const char *name_of(const tn_model *m, const tn_target *t, char factor, char out[NAME])
 {
     static const char ours[] = "transformer.";
     const bool gpt = !strncmp(t->name, ours, strlen(ours));
-    snprintf(out, NAME, "%s%s.lora_%c", gpt ? "model." : "", t->name + (gpt ? strlen(ours) : 0),
-             factor);
+    snprintf(out, NAME, "%s%s.lora_%c",
+             gpt         ? "model."
+             : m->nested ? "language_model."
+                         : "",
+             t->name + (gpt ? strlen(ours) : 0), factor);
     return out;
 }
 
@@ -74,8 +77,8 @@ static int64_t read_layer(tn_model *m, const tn_safetensors *file, const tn_targ
                           const tn_lora_options *o, tn_error *e)
 {
     char name[NAME];
-    const tn_entry *a = tn_safetensors_find(file, name_of(t, 'a', name));
-    const tn_entry *b = tn_safetensors_find(file, name_of(t, 'b', name));
+    const tn_entry *a = tn_safetensors_find(file, name_of(m, t, 'a', name));
+    const tn_entry *b = tn_safetensors_find(file, name_of(m, t, 'b', name));
     if (!a || !b)
         return 0;
     const int64_t rank = a->ndim == 2 && a->dim[1] > 0 ? a->dim[1] : 1;
@@ -213,7 +216,7 @@ static int save_factors(const tn_model *m, const all *c, const char *folder, tn_
                             .rank = c->rank,
                             .width = t.width,
                             .by = t.layer->lora->s / c->scale };
-            entries[n] = (tn_entry){ .name = name_of(&t, k ? 'b' : 'a', p[n].name),
+            entries[n] = (tn_entry){ .name = name_of(m, &t, k ? 'b' : 'a', p[n].name),
                                      .type = type,
                                      .ndim = 2,
                                      .dim = { k ? c->rank : t.in, k ? t.width : c->rank },

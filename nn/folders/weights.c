@@ -243,20 +243,59 @@ static const char *short_name(const char *name)
     return dot && strchr(dot + 1, '.') ? dot + 1 : NULL;
 }
 
-static bool find_stored(const tn_source *s, const char *name, tn_stored *out)
+enum { SPELLINGS = 4 };
+
+/* Names that the weight may have in a file, from 0; NULL: there is no such spelling. Files of models
+   that also see images have two: Transformers writes the first, and has the second in memory. */
+static const char *spelling(const tn_source *s, const char *name, int i, char out[256])
 {
-    const tn_weights *w = (const tn_weights *)s;
-    return find_exact(w, name, out) || (short_name(name) && find_exact(w, short_name(name), out));
+    const size_t model = strlen("model.");
+    if (i == 0)
+        return name;
+    if (i == 1)
+        return short_name(name);
+    if (!s->nested || (i == 3 && strncmp(name, "model.", model) != 0))
+        return NULL;
+    snprintf(out, 256, "%s%s", i == 2 ? "language_model." : "model.language_model.",
+             name + (i == 3 ? model : 0));
+    return out;
 }
 
-static bool fits(const tn_stored *t, const char *name)
+static bool find_stored(const tn_source *s, const char *name, tn_stored *out)
 {
-    return !strcmp(t->name, name) || (short_name(name) && !strcmp(t->name, short_name(name)));
+    char room[256];
+    bool found = false;
+    for (int i = 0; i < SPELLINGS && !found; i++) {
+        const char *other = spelling(s, name, i, room);
+        found = other && find_exact((const tn_weights *)s, other, out);
+    }
+    return found;
+}
+
+static bool fits(const tn_source *s, const tn_stored *t, const char *name)
+{
+    char room[256];
+    bool same = false;
+    for (int i = 0; i < SPELLINGS && !same; i++) {
+        const char *other = spelling(s, name, i, room);
+        same = other && !strcmp(t->name, other);
+    }
+    return same;
+}
+
+/* Does a model of text and images have this tensor for its images? */
+static bool is_of_images(const char *name)
+{
+    static const char *const parts[] = { "vision_tower.", "multi_modal_projector." };
+    name += strncmp(name, "model.", 6) ? 0 : 6;
+    return !strncmp(name, parts[0], strlen(parts[0])) || !strncmp(name, parts[1], strlen(parts[1]));
 }
 
 /* Older files have some constants beside the weights. */
-static bool is_buffer(const tn_stored *t)
+static bool is_beside(const tn_source *s, const tn_stored *t)
 {
+    if (s->nested && is_of_images(t->name))
+        return true;
     static const char *const ends[] = { "attn.bias", "attn.masked_bias", "rotary_emb.inv_freq" };
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (tn_target_matches(t->name, ends[i], strlen(ends[i])))
@@ -314,7 +353,7 @@ tn_source *tn_weights_open(const char *folder, tn_error *e)
     *w = (tn_weights){ .source = { .at = stored_at,
                                    .find = find_stored,
                                    .fits = fits,
-                                   .ignores = is_buffer,
+                                   .ignores = is_beside,
                                    .read = read_stored,
                                    .free = close_weights } };
     open_files(w, folder, e);

@@ -65,7 +65,15 @@ static const struct { const char *type, *members, *text; } refused[] = {
     { "qwen2", THETA ",\"layer_types\":[\"full_attention\",\"chunked_attention\",\"\",\"\",\"\",\"\",\"\"]", "/layer_types/1 is the string \"chunked_attention\", expected full_attention or sliding_attention" },
     { "qwen2", THETA ",\"layer_types\":[\"full_attention\",\"sliding_attention\",\"\",\"\",\"\",\"\",\"\"]", "as there is no sliding_window" },
     { "qwen2", THETA ",\"use_mrope\":true", "/use_mrope" },
-    { "phi3", THETA, "expected one of \"gpt2\" \"llama\" \"mistral\" \"qwen2\" \"qwen3\" \"gemma\" \"gemma2\" \"gemma3_text\"" },
+    { "phi3", THETA ",\"partial_rotary_factor\":0.75", "/partial_rotary_factor" },
+    { "phi3", SIZES ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5,\"partial_rotary_factor\":0.75}", "/rope_parameters/partial_rotary_factor" },
+    { "phi3", THETA ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}", "/rope_scaling/type is the string \"longrope\"" },
+    { "smollm3", THETA ",\"no_rope_layers\":[1,1]", "/no_rope_layers" },
+    { "smollm3", THETA ",\"no_rope_layers\":[1,1,1,0,1,1,2]", "/no_rope_layers/6 is a number, expected 0 or 1" },
+    { "smollm3", THETA ",\"no_rope_layers\":7", "/no_rope_layers" },
+    { "smollm3", THETA ",\"no_rope_layer_interval\":0", "/no_rope_layer_interval" },
+    { "smollm3", THETA ",\"use_sliding_window\":true,\"sliding_window\":3", "/use_sliding_window" },
+    { "phi", THETA, "expected one of \"gpt2\" \"llama\" \"mistral\" \"phi3\" \"smollm3\" \"qwen2\" \"qwen3\" \"gemma\" \"gemma2\" \"gemma3_text\"" },
 };
 /* clang-format on */
 
@@ -86,6 +94,9 @@ static const struct { const char *type, *members, *local; } windows[] = {
     { "mistral", ",\"sliding_window\":3", "lllllll" },
     { "mistral", "", "lllllll" },
     { "mistral", ",\"sliding_window\":null", "-------" },
+    { "phi3", "", "-------" },
+    { "phi3", ",\"sliding_window\":3", "lllllll" },
+    { "phi3", ",\"sliding_window\":null", "-------" },
     { "qwen2", ",\"sliding_window\":3,\"max_window_layers\":2", "-------" },
     { "qwen2", ",\"sliding_window\":3,\"max_window_layers\":2,\"use_sliding_window\":true", "--lllll" },
     { "qwen3", ",\"sliding_window\":null,\"use_sliding_window\":true", "-------" },
@@ -96,6 +107,31 @@ static const struct { const char *type, *members, *local; } windows[] = {
     { "gemma3_text", ",\"sliding_window\":3,\"layer_types\":[\"full_attention\",\"sliding_attention\",\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\"]", "-l-----" },
 };
 /* clang-format on */
+
+/* Which blocks rope turns, by the rule of Transformers' configuration_smollm3.py. */
+static const struct {
+    const char *type, *members, *turned;
+} turns[] = {
+    { "llama", ",\"no_rope_layers\":[0,0,0,0,0,0,0]", "rrrrrrr" },
+    { "smollm3", "", "rrr-rrr" },
+    { "smollm3", ",\"no_rope_layers\":null,\"no_rope_layer_interval\":2", "r-r-r-r" },
+    { "smollm3", ",\"no_rope_layers\":[0,1,1,1,1,1,0],\"no_rope_layer_interval\":2", "-rrrrr-" },
+};
+
+START_TEST(rope_leaves_blocks_out)
+{
+    opened o;
+    char members[1024], turned[8] = "";
+    snprintf(members, sizeof members, THETA "%s", turns[_i].members);
+    open_config(&o, turns[_i].type, members);
+    must(&o.e);
+    const tn_llama *g = o.m->impl;
+    for (int i = 0; i < 7; i++)
+        turned[i] = g->blocks[i].unturned ? '-' : 'r';
+    ck_assert_str_eq(turned, turns[_i].turned);
+    close_config(&o);
+}
+END_TEST
 
 START_TEST(blocks_have_their_windows)
 {
@@ -209,6 +245,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, what_is_not_computed_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_loop_test(c, rope_leaves_blocks_out, 0, sizeof turns / sizeof *turns);
     tcase_add_loop_test(c, blocks_have_their_windows, 0, sizeof windows / sizeof *windows);
     tcase_add_loop_test(c, both_spellings_are_the_same_model, 0,
                         sizeof spellings / sizeof *spellings);
