@@ -32,6 +32,7 @@ enum {
     SKINNY = 64, /* column-major A and at most so many rows or columns: shorter chains */
     SKINNY_DEPTH = 256,
     TASK_PANELS = 8, /* columns of a task, in panels: 8 * 24 * TN_KC floats are 295 kB of B */
+    FEW_PANELS = 2,  /* no task is narrower only to give every thread enough tasks */
     TASK_ROWS = 64,  /* the rows of a task are a multiple of it */
     SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
@@ -65,10 +66,19 @@ static plan plan_for(tn_context *c, const tn_product *p, int threads)
     /* A group has as many rows as a panel has columns. In a triangle smaller groups waste less. */
     w.height = p->triangle != TN_NO_TRIANGLE && w.width > HEIGHT ? HEIGHT : w.width;
     w.depth = p->acs != 1 && tn_min(p->m, p->n) <= SKINNY ? SKINNY_DEPTH : TN_KC;
-    w.cols = TASK_PANELS * w.width;
-    w.across = tn_ranges(p->n, w.cols);
     w.share = threads > 1 && (double)p->m * (double)p->n * (double)p->k > SMALL;
-    int64_t below = w.share ? tn_ranges(2 * threads, w.across) : 1; /* tasks one below another */
+    /* Tasks side by side pack different parts of B. Tasks one below another pack the same part
+       again, so they are made only if there are too few panels. (Before, N 576 was packed twice on
+       two threads: 1.02 of the time.) */
+    const int64_t panels = tn_ranges(p->n, w.width), wanted = w.share ? 2 * threads : 1;
+    const int64_t across =
+        tn_max(tn_ranges(panels, TASK_PANELS), tn_min(wanted, panels / FEW_PANELS));
+    int64_t unit = w.width; /* the columns of a task are a multiple of it */
+    while (p->b.type != TN_REAL && unit % TN_RUN)
+        unit += w.width;
+    w.cols = tn_max(p->n / across / unit, 1) * unit;
+    w.across = tn_ranges(p->n, w.cols);
+    int64_t below = tn_ranges(wanted, w.across); /* tasks one below another */
     w.rows = tn_ranges(tn_ranges(p->m, below), TASK_ROWS) * TASK_ROWS;
     w.tasks = w.across * tn_ranges(p->m, w.rows);
     w.turn_a = p->acs != 1 && p->n > w.width;
