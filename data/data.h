@@ -320,16 +320,34 @@ void tn_chat_ids_free(tn_chat_ids *ids);
 /* ---- the records of a JSONL file ---- */
 
 typedef enum tn_record_kind {
-    TN_RECORD_TEXT, /* {"text"} */
-    TN_RECORD_PAIR, /* {"prompt","completion"} */
-    TN_RECORD_CHAT, /* {"messages"}; {"conversations"} of ShareGPT; {"instruction","output"} of Alpaca */
-    TN_RECORD_QUESTION /* {"prompt","choices","answer"}: the answer is a choice, or its number from 0 */
+    TN_RECORD_TEXT,
+    TN_RECORD_PAIR, /* a prompt and its completion */
+    TN_RECORD_CHAT,
+    TN_RECORD_QUESTION /* the answer is a choice, or its number from 0 */
 } tn_record_kind;
+
+/* How a record is written. The members that are not null decide it, the first of these that is
+   there: choices, messages, conversations, instruction, prompt or completion, text. */
+typedef enum tn_record_format {
+    TN_FORMAT_ANY,        /* of records that are read: each is recognised by its members */
+    TN_FORMAT_CHAT,       /* {"messages": [{"role","content"}]} */
+    TN_FORMAT_SHAREGPT,   /* {"conversations": [{"from","value"}]} */
+    TN_FORMAT_ALPACA,     /* {"instruction","input","output"} */
+    TN_FORMAT_COMPLETION, /* {"prompt","completion"}: two texts, or two lists of messages */
+    TN_FORMAT_TEXT,       /* {"text"} */
+    TN_FORMAT_QUESTION,   /* {"prompt","choices","answer"} */
+    TN_FORMATS
+} tn_record_format;
+
+const char *tn_record_format_name(tn_record_format f); /* "chat"; NULL: there is none */
+/* The format of a name, "chat" and so on; TN_FORMAT_ANY: no format has it. */
+tn_record_format tn_record_format_find(const char *name);
 
 /* Members of other names are ignored, and null counts as absent. The texts live until the next
    call. */
 typedef struct tn_jsonl_record {
     tn_record_kind kind;
+    tn_record_format format;
     tn_span prompt, text; /* text of a pair: its completion; of a question: the right choice */
     const tn_message *messages; /* (count) of a chat */
     int64_t count;
@@ -343,12 +361,43 @@ typedef struct tn_jsonl tn_jsonl;
 
 /* A file of at most 1 GiB with one JSON object per line of at most 32 MiB, or one list of objects of
    at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines are
-   ignored. */
-tn_jsonl *tn_jsonl_open(const char *path, tn_error *e);
+   ignored. A format other than TN_FORMAT_ANY is the one that all records must have; their other
+   members are ignored. */
+tn_jsonl *tn_jsonl_open(const char *path, tn_record_format format, tn_error *e);
 /* The next record. False: there is none, or it is refused and e says why; then the call after that
    goes on behind it. */
 bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e);
 void tn_jsonl_close(tn_jsonl *j);
+
+/* ---- the records of several files, of which a share is kept for validation ---- */
+
+typedef enum tn_side {
+    TN_SIDE_ALL,   /* every record; none of the file is kept */
+    TN_SIDE_TRAIN, /* the records that are not kept, */
+    TN_SIDE_VALID  /* and those that are */
+} tn_side;
+
+typedef struct tn_records_options {
+    const char *const *paths; /* (count) */
+    const tn_side *sides;     /* (count); NULL: TN_SIDE_ALL for each */
+    int64_t count;
+    tn_record_format format; /* as in tn_jsonl_open */
+    /* What is kept of the files whose side is not TN_SIDE_ALL, from 0 to 1, rounded to the nearest
+       record. Negative, the default of the program: 5 %, but 8 records or more, and nothing of
+       fewer than 40 records. */
+    double share;
+} tn_records_options;
+
+typedef struct tn_records tn_records;
+
+/* Which records are kept depends on their texts alone: not on their order, nor on a seed or a
+   tokenizer. So one file has the same share in every run, and records that are equal are on the
+   same side. (They count as many: all of them are kept, or none, so that the share is not
+   exceeded.) Records to skip are never kept. To choose, the files are read once more. */
+tn_records *tn_records_open(const tn_records_options *o, tn_error *e);
+bool tn_records_next(tn_records *r, tn_jsonl_record *out, tn_error *e); /* as tn_jsonl_next */
+const char *tn_records_path(const tn_records *r); /* the file of the last record */
+void tn_records_close(tn_records *r);
 
 /* ---- data sets: sequences of token ids, each with the part that carries loss ---- */
 
@@ -383,6 +432,10 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
    no record is left, that is an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e);
+/* The same of the files, and the sides of them, that tn_records_open reads. NULL without an error:
+   no record is on these sides. */
+tn_dataset *tn_dataset_files(const tn_records_options *files, const tn_tokenizer *k,
+                             const tn_data_options *o, tn_error *e);
 /* Records first .. first+count-1 of a task's split ("train", "valid", "test"). */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first,
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
@@ -394,6 +447,9 @@ tn_dataset *tn_dataset_records(int64_t count, const int32_t *const ids[], const 
                                const int64_t prompt[], const tn_data_options *o, tn_error *e);
 /* One sequence of n such ids. Training sees windows of it, as of a text file. */
 tn_dataset *tn_dataset_tokens(const int32_t *ids, int64_t n, const tn_data_options *o, tn_error *e);
+/* The rows of all n data sets, one after the other. Those of a text are its windows. They may
+   be freed once this is made. NULL without an error: n is 0. */
+tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e);
 void tn_dataset_free(tn_dataset *d);
 
 typedef struct tn_data_facts {
@@ -406,7 +462,8 @@ typedef struct tn_data_facts {
     int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
-/* Hash of the ids and lengths of the first `records` records (0: all); of a text always of all. */
+/* Hash of the ids and lengths of the first `records` records (0: all); of a text, and of data sets
+   that are joined, always of all. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 /* Returns the number of ids of record i (prompt, completion and end token), or 0 if there is no
    record i. *prompt becomes the number of ids at its beginning that carry no loss. */

@@ -184,6 +184,7 @@ static int run_cell(study *y, setup *s, cell *c, double untrained, tn_error *e)
 
 static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
 {
+    char name[DATA_NAME];
     setup_model(s, o, (uint64_t)seed, e);
     for (int k = 0; k < PARTS; k++)
         setup_data(s, o, (part)k, e);
@@ -191,7 +192,7 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     setup_count(s, o, e);
     if (!e->code && !s->data[PART_VALID])
         tn_fail(e, APP_USAGE, "--data %s: expected validation data too, to choose rates by",
-                o->data);
+                data_name(o, name));
     return e->code;
 }
 

@@ -5,6 +5,7 @@
 #include "apps/run/show.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct found {
     tn_eval v;
@@ -13,12 +14,24 @@ typedef struct found {
     choice_score choices;
 } found;
 
-static void print_loss(const setup *s, const options *o, const found *r)
+/* Which part of the data was read. */
+static void print_data(const options *o, part which)
+{
+    char name[DATA_NAME];
+    const char *side = data_side(o, which);
+    show("data        %s", data_name(o, name));
+    if (!strcmp(side, "all"))
+        show(", all of it, also what train learns from (--split valid: only what it keeps)\n");
+    else
+        show(", the %s part\n", side);
+}
+
+static void print_loss(const setup *s, const options *o, part which, const found *r)
 {
     char cuts[SHOWN];
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
-    show("data        %s\n", o->task ? o->task : o->data);
+    print_data(o, which);
     show("tokens      %lld in %lld rows", (long long)v->tokens, (long long)v->rows);
     if (v->rows < r->f.records && o->chunks > 0)
         show(" of %lld\n", (long long)r->f.records);
@@ -59,13 +72,15 @@ static void print_choices(const choice_score *c)
          (long long)c->by_mean, 100.0 * (double)c->by_mean / n);
 }
 
-static void print_json(const setup *s, const options *o, const found *r, tn_error *e)
+static void print_json(const setup *s, const options *o, part which, const found *r, tn_error *e)
 {
     tn_text t = { 0 };
+    char name[DATA_NAME];
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
     tn_text_add(&t, "{\"tokens\":%lld,\"rows\":%lld", (long long)v->tokens, (long long)v->rows);
-    json_text(&t, "data", o->task ? o->task : o->data);
+    json_text(&t, "data", data_name(o, name));
+    json_text(&t, "part", data_side(o, which));
     json_real(&t, "loss", v->loss, 9);
     json_real(&t, "loss_error", v->error, 6);
     json_real(&t, "perplexity", perplexity, 9);
@@ -91,7 +106,7 @@ static int evaluate(setup *s, const options *o, part which, tn_error *e)
     if (evaluate_part(s, o, which, o->chunks, &r.v, e))
         return e->code;
     if (!o->json)
-        print_loss(s, o, &r);
+        print_loss(s, o, which, &r);
     if (score_answers(s, o, which, &r.answers, e))
         return e->code;
     if (r.answers.records && !o->json)
@@ -101,7 +116,7 @@ static int evaluate(setup *s, const options *o, part which, tn_error *e)
     if (r.choices.questions && !o->json)
         print_choices(&r.choices);
     if (o->json)
-        print_json(s, o, &r, e);
+        print_json(s, o, which, &r, e);
     return e->code;
 }
 
@@ -110,16 +125,17 @@ static int evaluate(setup *s, const options *o, part which, tn_error *e)
 static void hint_split(const options *o, tn_error *e)
 {
     tn_error inner = { 0 };
-    if (o->data && !o->split && e->code == TN_EIO &&
-        tn_path_is(o->data, NULL, &inner) == TN_FOLDER &&
-        tn_path_is(o->data, "test.jsonl", &inner) == TN_ABSENT &&
-        tn_path_is(o->data, "valid.jsonl", &inner) == TN_FILE)
+    if (o->data[0] && !o->split && e->code == TN_EIO &&
+        tn_path_is(o->data[0], NULL, &inner) == TN_FOLDER &&
+        tn_path_is(o->data[0], "test.jsonl", &inner) == TN_ABSENT &&
+        tn_path_is(o->data[0], "valid.jsonl", &inner) == TN_FILE)
         tn_error_add(e, "; --split valid reads valid.jsonl");
 }
 
 int command_eval(const options *o, tn_error *e)
 {
     setup s = { 0 };
+    char name[DATA_NAME];
     options asked = *o;
     if (!o->split)
         asked.split = "test";
@@ -134,7 +150,7 @@ int command_eval(const options *o, tn_error *e)
     setup_data(&s, &asked, which, e);
     hint_split(o, e);
     if (!e->code && !s.data[which])
-        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, asked.split);
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), asked.split);
     setup_count(&s, o, e);
     if (!e->code)
         evaluate(&s, &asked, which, e);

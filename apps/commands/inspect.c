@@ -301,7 +301,7 @@ int command_inspect(const options *o, tn_error *e)
     if (o->arguments && o->model)
         tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model,
                 path);
-    else if (o->data)
+    else if (o->data[0])
         inspect_data(&asked, e);
     else if (!path)
         tn_fail(

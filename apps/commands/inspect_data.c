@@ -74,6 +74,7 @@ static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t co
 int inspect_data(const options *o, tn_error *e)
 {
     setup s = { 0 };
+    char name[DATA_NAME];
     const part which = part_find(o->split);
     if (o->model) {
         setup_model(&s, o, 0, e);
@@ -86,7 +87,7 @@ int inspect_data(const options *o, tn_error *e)
         tn_fail(e, APP_USAGE, "--data: expected --model or --tokenizer beside it, to make tokens");
     }
     if (!e->code && !s.data[which])
-        tn_fail(e, APP_USAGE, "--data %s: has no %s part", o->data, o->split);
+        tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), o->split);
     if (!e->code)
         print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS, e);
     setup_close(&s);

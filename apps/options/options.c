@@ -110,7 +110,7 @@ static int refuse(int i, const char *text, const char *where, tn_error *e)
     const int code = strcmp(where, "--") ? TN_EFORMAT : APP_USAGE;
     char name[64];
     option_dashed(row->name, name);
-    if (row->kind == OPTION_TEXT)
+    if (row->kind == OPTION_TEXT || row->kind == OPTION_LIST)
         return tn_fail(e, code, "%s%s: \"%.80s\"; expected %s", where, name, text, row->value);
     if (row->kind == OPTION_FLAG)
         return tn_fail(e, code, "%s%s: \"%.80s\"; expected true or false", where, name, text);
@@ -175,7 +175,8 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
         break;
     case OPTION_FLAG: fits = read_flag(text, (bool *)field); break;
     case OPTION_LIST:
-        if (set_list(o, i, text, where, e))
+        fits = *text || i != OPT_data;
+        if (fits && set_list(o, i, text, where, e))
             return e->code;
         break;
     }
@@ -275,8 +276,8 @@ static int find_any(const char *name, size_t n, char letter, bool *done)
    last value counts. */
 static bool is_once(int i)
 {
-    return i == OPT_data || i == OPT_task || i == OPT_adapter_path || i == OPT_config ||
-           i == OPT_optimizers || i == OPT_target_modules || i == OPT_lr_grid;
+    return i == OPT_task || i == OPT_adapter_path || i == OPT_config || i == OPT_optimizers ||
+           i == OPT_target_modules || i == OPT_lr_grid;
 }
 
 /* A word after a switch that Transformers' scripts write: --do_train True. */

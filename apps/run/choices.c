@@ -16,7 +16,7 @@ typedef struct question {
 typedef struct asked {
     const setup *s;
     const options *o;
-    const char *path;
+    tn_records *file;
     int64_t rows, questions;
     int32_t *ids[ROWS];
     int64_t length[ROWS], prompt[ROWS];
@@ -90,14 +90,16 @@ static int ask(asked *a, const tn_jsonl_record *r, tn_error *e)
 {
     tn_error inner = { 0 };
     if (r->choices->count > ROWS)
-        return tn_fail(e, TN_EFORMAT, "%s:%lld: %lld choices; expected at most %d", a->path,
-                       (long long)r->line, (long long)r->choices->count, ROWS);
+        return tn_fail(e, TN_EFORMAT, "%s:%lld: %lld choices; expected at most %d",
+                       tn_records_path(a->file), (long long)r->line, (long long)r->choices->count,
+                       ROWS);
     if (a->rows + r->choices->count > ROWS && score_rows(a, e))
         return e->code;
     for (const tn_json *v = r->choices->child; v && !inner.code; v = v->next)
         add_row(a, r, v, &inner);
     if (inner.code)
-        return tn_fail(e, inner.code, "%s:%lld: %s", a->path, (long long)r->line, inner.text);
+        return tn_fail(e, inner.code, "%s:%lld: %s", tn_records_path(a->file), (long long)r->line,
+                       inner.text);
     a->question[a->questions++] = (question){ r->choices->count, r->answer };
     return 0;
 }
@@ -105,23 +107,21 @@ static int ask(asked *a, const tn_jsonl_record *r, tn_error *e)
 int score_choices(const setup *s, const options *o, part which, choice_score *out, tn_error *e)
 {
     *out = (choice_score){ 0 };
-    if (s->task || data_is_text(o) || e->code)
+    if (s->task || e->code)
         return e->code;
-    char *path = data_file(o, which, e);
     asked *a = calloc(1, sizeof *a);
-    tn_jsonl *file = path ? tn_jsonl_open(path, e) : NULL;
+    tn_records *file = data_records(o, which, e);
     tn_jsonl_record r;
     if (!a)
         tn_fail(e, TN_ENOMEM, "choices: out of memory");
     else
-        *a = (asked){ .s = s, .o = o, .path = path, .out = out };
-    while (file && !e->code && tn_jsonl_next(file, &r, e))
+        *a = (asked){ .s = s, .o = o, .file = file, .out = out };
+    while (file && !e->code && tn_records_next(file, &r, e))
         if (r.kind == TN_RECORD_QUESTION)
             ask(a, &r, e);
     if (a)
         score_rows(a, e);
-    tn_jsonl_close(file);
+    tn_records_close(file);
     free(a);
-    free(path);
     return e->code;
 }

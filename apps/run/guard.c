@@ -159,21 +159,32 @@ static int check_read(const output *out, const things *t, const char *flag, cons
     return e->code;
 }
 
+/* Is one of the folders that the run reads the folder around the picture? */
+static const char *find_read(const output *out, const struct stat *around)
+{
+    enum { OTHERS = 3 };
+    const char *const folders[OTHERS] = { out->folder, out->o->model, out->o->adapter_path };
+    struct stat st;
+    for (int i = 0; i < OTHERS + MAX_LIST; i++) {
+        const char *folder = i < OTHERS ? folders[i] : out->o->data[i - OTHERS];
+        if (folder && !tn_at_stat(AT_FDCWD, folder, &st, 0) && is_same(&st, around))
+            return folder;
+    }
+    return NULL;
+}
+
 /* The picture of --dump-graph is a file of its own. It may not take a name that the result, or
    somebody who reads the model or the data, looks for. */
 static int check_picture(const output *out, const things *t, tn_error *e)
 {
-    const char *const folders[] = { out->folder, out->o->model, out->o->data,
-                                    out->o->adapter_path };
-    struct stat around, st;
+    struct stat around;
     const char *path = out->o->dump_graph, *where = NULL;
     const int fd = path ? open_around(path, false) : -1;
     if (fd < 0)
         return e->code; /* opening the picture reports the error */
     const bool known = !tn_at_stat(fd, "", &around, AT_EMPTY_PATH);
-    for (size_t i = 0; i < sizeof folders / sizeof *folders && known && !where; i++)
-        if (folders[i] && !tn_at_stat(AT_FDCWD, folders[i], &st, 0) && is_same(&st, &around))
-            where = folders[i];
+    if (known)
+        where = find_read(out, &around);
     if (known && !where)
         where = find_thing(t, &around);
     if (known && !where)
@@ -194,7 +205,7 @@ static bool is_own_config(const output *out, const char *path)
 
 int guard_reads(const output *out, tn_error *e)
 {
-    static const int reads[] = { OPT_model, OPT_data, OPT_adapter_path, OPT_config };
+    static const int reads[] = { OPT_model, OPT_adapter_path, OPT_config };
     things t = { 0 };
     list_things(out, out->at, out->folder, false, &t, e);
     for (size_t i = 0; i < sizeof reads / sizeof *reads && !e->code; i++) {
@@ -204,6 +215,8 @@ int guard_reads(const output *out, tn_error *e)
         if (path && !(reads[i] == OPT_config && is_own_config(out, path)))
             check_read(out, &t, option_dashed(row->name, name), path, e);
     }
+    for (int i = 0; out->o->data[i] && !e->code; i++)
+        check_read(out, &t, "data", out->o->data[i], e);
     if (!e->code)
         check_picture(out, &t, e);
     free_things(&t);

@@ -1,5 +1,6 @@
 /* progress.c - the line that a run prints while it goes on, and its records in log.jsonl. */
 #include "apps/run/progress.h"
+#include "apps/run/config_used.h"
 #include "apps/run/show.h"
 
 #include <errno.h>
@@ -35,14 +36,31 @@ static int write_record(progress *p, tn_text *record, tn_error *e)
     return e->code;
 }
 
+/* An option that may be given several times, as a list. */
+static void add_list(const options *o, const option *row, tn_text *out)
+{
+    const char *const *list = (const char *const *)((const char *)o + row->offset);
+    for (int k = 0; list[k]; k++) {
+        if (k == 0)
+            tn_text_add(out, ",\"%s\":[", row->name);
+        else
+            tn_text_add(out, ",");
+        tn_text_quote(out, list[k], strlen(list[k]));
+    }
+    tn_text_add(out, "%s", list[0] ? "]" : "");
+}
+
 /* The options of train that are set, as members of an object. */
 static void add_config(const options *o, tn_text *out)
 {
     for (int i = 0; i < OPTIONS; i++) {
         const option *row = &options_table[i];
         tn_text value = { 0 };
-        if (strchr(row->commands, 't'))
+        const bool has = strchr(row->commands, 't') && config_applies(o, i);
+        if (has)
             options_value(o, i, &value);
+        if (has && row->kind == OPTION_LIST)
+            add_list(o, row, out);
         if (value.failed)
             tn_text_join(out, &value);
         else if (value.n && row->kind == OPTION_TEXT)
@@ -51,11 +69,6 @@ static void add_config(const options *o, tn_text *out)
             tn_text_add(out, ",\"%s\":%s", row->name, value.s);
         tn_text_free(&value);
     }
-    for (int k = 0; o->opt[k]; k++) {
-        tn_text_add(out, "%s", k ? "," : ",\"opt\":[");
-        tn_text_quote(out, o->opt[k], strlen(o->opt[k]));
-    }
-    tn_text_add(out, "%s", o->opt[0] ? "]" : "");
 }
 
 /* Version, options, seed and machine: the log's first record. */

@@ -50,20 +50,31 @@ static void trained_line(const setup *s, const options *o)
          o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
 }
 
+/* Why a file that could be divided keeps no records for validation. */
+static void no_data(const options *o, part which, const char *name)
+{
+    if (which == PART_VALID && data_is_divided(o) && !data_is_text(o) && !o->given[OPT_valid_split])
+        show("%-10s none: fewer than 40 records (--valid-split 0.2 keeps some)\n", name);
+}
+
 static void data_line(const setup *s, const options *o, part which, const char *name)
 {
-    if (!s->data[which])
+    if (!s->data[which]) {
+        no_data(o, which, name);
         return;
+    }
     tn_data_facts f = tn_dataset_facts(s->data[which]);
-    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN];
+    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN], data[DATA_NAME];
     if (which == PART_TRAIN)
         f.left = 0; /* windows are drawn from all of a text */
     show_count(f.records, records);
     show_count(f.tokens, tokens);
     show_count(f.loss_tokens, counted);
-    show("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, o->task ? o->task : o->data,
-         records, f.text ? "windows" : "records", tokens, counted,
-         show_cuts(&f, setup_length(s, o), cuts));
+    show("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, data_name(o, data), records,
+         f.text ? "windows" : "records", tokens, counted, show_cuts(&f, setup_length(s, o), cuts));
+    if (which == PART_VALID && data_is_divided(o) && !f.text)
+        show("           kept apart by a hash of their texts, not trained on (--valid-split 0: "
+             "none)\n");
 }
 
 /* What counts in the loss of records. */
@@ -86,10 +97,10 @@ void progress_setup(const setup *s, const options *o)
     model_line(s, o);
     trained_line(s, o);
     data_line(s, o, PART_TRAIN, "data");
-    data_line(s, o, PART_VALID, "valid");
-    data_line(s, o, PART_TEST, "test");
     if (s->data[PART_TRAIN])
         learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]));
+    data_line(s, o, PART_VALID, "valid");
+    data_line(s, o, PART_TEST, "test");
 }
 
 /* The step after which a run is resumed, and what differs from the run that began. */

@@ -113,26 +113,23 @@ static void ask_task(answers *a, const options *o, int64_t count, answer_score *
     }
 }
 
-static void ask_file(answers *a, const char *path, answer_score *out, tn_error *e)
+static void ask_files(answers *a, const options *o, part which, answer_score *out, tn_error *e)
 {
-    tn_jsonl *file = tn_jsonl_open(path, e);
+    tn_records *file = data_records(o, which, e);
     tn_jsonl_record r;
-    while (file && tn_jsonl_next(file, &r, e)) {
+    while (file && tn_records_next(file, &r, e)) {
         if (r.kind == TN_RECORD_PAIR)
             ask(a, r.prompt, r.text, e);
         if (a->rows == AT_ONCE)
             answer(a, out, e);
     }
-    tn_jsonl_close(file);
+    tn_records_close(file);
 }
 
 int score_answers(const setup *s, const options *o, part which, answer_score *out, tn_error *e)
 {
     *out = (answer_score){ 0 };
-    if (!s->task && data_is_text(o))
-        return 0;
     const tn_data_facts f = tn_dataset_facts(s->data[which]);
-    char *path = s->task ? NULL : data_file(o, which, e);
     answers *a = calloc(1, sizeof *a);
     if (!a)
         tn_fail(e, TN_ENOMEM, "answers: out of memory");
@@ -141,11 +138,10 @@ int score_answers(const setup *s, const options *o, part which, answer_score *ou
         if (s->task)
             ask_task(a, o, f.records + f.skipped, out, e);
         else
-            ask_file(a, path, out, e);
+            ask_files(a, o, which, out, e);
         answer(a, out, e);
     }
     out->parts /= out->records ? (double)out->records : 1;
     free(a);
-    free(path);
     return e->code;
 }

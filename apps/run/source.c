@@ -1,7 +1,6 @@
-/* source.c - which data a run reads: a text, records in a file or a folder, or a task. */
-#include "apps/run/source.h"
+/* source.c - which data a run reads: texts, records in files or folders, tasks. */
+#include "apps/run/pieces.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +11,6 @@ enum { /* records of a task if their number is not given */
        TASK_MOST = 1000000 /* making them takes seconds and a few hundred MB */
 };
 
-static const char *const part_names[PARTS] = { "train", "valid", "test" };
-
-static bool ends(const char *path, const char *suffix)
-{
-    const size_t n = strlen(path), k = strlen(suffix);
-    return n > k && !strcmp(path + n - k, suffix);
-}
-
 part part_find(const char *name)
 {
     for (int i = 0; i < PARTS; i++)
@@ -28,28 +19,25 @@ part part_find(const char *name)
     return PARTS;
 }
 
+const char *data_name(const options *o, char *out)
+{
+    if (o->task || !o->data[0] || !o->data[1])
+        return o->task ? o->task : o->data[0];
+    size_t n = 0;
+    *out = 0;
+    for (int i = 0; o->data[i] && n + 8 < DATA_NAME; i++)
+        n += (size_t)snprintf(out + n, DATA_NAME - n, "%s%.60s", i ? " + " : "", o->data[i]);
+    return out;
+}
+
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e)
 {
-    char name[64];
     *count = -1;
-    if (!o->task && (!o->data || strncmp(o->data, "task:", 5)))
-        return NULL;
-    const char *text = o->task ? o->task : o->data + 5;
-    const char *colon = o->task ? NULL : strchr(text, ':');
-    const size_t n = colon ? (size_t)(colon - text) : strlen(text);
-    snprintf(name, sizeof name, "%.*s", n > 60 ? 60 : (int)n, text);
-    if (colon && (!read_count(colon + 1, count) || *count < 1)) {
-        tn_fail(e, APP_USAGE, "--data task:%.80s: expected task:NAME or task:NAME:COUNT", text);
-        return NULL;
-    }
-    const tn_task *task = tn_task_find(name);
-    const char *names[64];
-    int known = 0;
-    for (; tn_tasks[known] && known < 64; known++)
-        names[known] = tn_tasks[known]->name;
-    if (!task)
-        unknown_name("task", name, names, known, "tenon task", e);
-    return task;
+    if (o->task)
+        return pieces_task(o->task, true, count, e);
+    return o->data[0] && !o->data[1] && !strncmp(o->data[0], "task:", 5)
+               ? pieces_task(o->data[0], false, count, e)
+               : NULL;
 }
 
 /* How many records of a task a part has. Training has as many new ones as its steps take, up to a
@@ -67,68 +55,37 @@ static int64_t task_count(const options *o, part which, int64_t given)
     return n < TASK_MOST ? n : TASK_MOST;
 }
 
-bool data_is_text(const options *o)
+/* Is it a file, not a folder, whose name ends so? */
+static bool is_file(const char *path, const char *ending)
 {
     tn_error e = { 0 }; /* an error is reported when the data are read */
-    return o->data && strncmp(o->data, "task:", 5) && ends(o->data, ".txt") &&
-           tn_path_is(o->data, NULL, &e) != TN_FOLDER;
+    const size_t n = strlen(path), k = strlen(ending);
+    return strncmp(path, "task:", 5) && n > k && !strcmp(path + n - k, ending) &&
+           tn_path_is(path, NULL, &e) != TN_FOLDER;
 }
 
-/* A part of a text. `compare` tests on the second half of its end. `eval` takes the whole text,
-   unless --valid-split is given. */
-static tn_dataset *text_part(const options *o, part which, const tn_tokenizer *k,
-                             const tn_data_options *d, tn_error *e)
+bool data_is_text(const options *o)
 {
-    const double split = 1 - o->valid_split, middle = 1 - o->valid_split / 2;
-    const bool all = which == PART_TEST && !o->out && !o->given[OPT_valid_split];
-    const double from = which == PART_TRAIN || all     ? 0
-                        : which == PART_TEST && o->out ? middle
-                                                       : split;
-    const double to = which == PART_TRAIN ? split : which == PART_VALID && o->out ? middle : 1;
-    if (which != PART_TRAIN && from >= to) /* --valid-split 0 */
-        return NULL;
-    tn_dataset *data = tn_dataset_text(o->data, k, from, to, d, e);
-    if (e->code == TN_EFORMAT && which != PART_TRAIN && from > 0)
-        tn_error_add(e, " (in its end from %.4g %% on, by --valid-split)", 100 * from);
-    return data;
+    return o->data[0] && !o->data[1] && is_file(o->data[0], ".txt");
 }
 
-/* folder/PART.jsonl in new memory. NULL without an error: the folder has only the training part. */
-static char *folder_part(const options *o, part which, tn_error *e)
+bool data_is_divided(const options *o)
 {
-    char name[16];
-    const bool needed = which == PART_TRAIN || o->split;
-    snprintf(name, sizeof name, "%s.jsonl", part_names[which]);
-    if (tn_path_is(o->data, name, e) == TN_ABSENT && !needed)
-        return NULL;
-    char *path = e->code ? NULL : tn_path_join(o->data, name);
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", o->data);
-    return path;
+    for (int i = 0; o->data[i]; i++)
+        if (is_file(o->data[i], ".txt") || is_file(o->data[i], ".jsonl") ||
+            is_file(o->data[i], ".json"))
+            return true;
+    return false;
 }
 
-char *data_file(const options *o, part which, tn_error *e)
+const char *data_side(const options *o, part which)
 {
-    const tn_presence is = tn_path_is(o->data, NULL, e);
-    if (is == TN_ABSENT)
-        tn_fail(e, TN_EIO, "%s: %s; expected a .txt, a .jsonl, a folder or task:NAME", o->data,
-                strerror(ENOENT));
-    if (e->code)
-        return NULL;
-    if (is == TN_FOLDER)
-        return folder_part(o, which, e);
-    if (!ends(o->data, ".jsonl") && !ends(o->data, ".json")) {
-        tn_fail(e, APP_USAGE, "--data %.200s: expected a .txt, a .jsonl, a folder or task:NAME",
-                o->data);
-        return NULL;
-    }
-    if (which != PART_TRAIN && (which != PART_TEST || o->out)) /* eval reads the file it is given */
-        return NULL;
-    char *path = strdup(o->data);
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "%s: out of memory", o->data);
-    return path;
+    if (which != PART_TEST || o->out || !data_is_divided(o))
+        return part_names[which];
+    return o->given[OPT_valid_split] ? part_names[PART_VALID] : "all";
 }
+
+/* ---- records ---- */
 
 /* Adds the names of all chat templates to a message. */
 static void add_names(tn_error *e)
@@ -153,43 +110,113 @@ const tn_chat_template *data_chat(const options *o, tn_error *e)
     return t;
 }
 
-static tn_dataset *records(const char *path, const tn_tokenizer *k, const tn_data_options *d,
-                           tn_error *e)
+/* The files of records among the pieces, and which side of each is read. */
+typedef struct files {
+    const char *path[MAX_LIST];
+    tn_side side[MAX_LIST];
+    tn_records_options o;
+} files;
+
+static void list_files(const options *o, const pieces *p, files *out)
 {
-    tn_dataset *data = tn_dataset_jsonl(path, k, d, e);
-    if (e->code != TN_EFORMAT || d->chat || !strstr(e->text, "expected a chat template"))
+    *out = (files){ .o = { .share = o->given[OPT_valid_split] ? o->valid_split : -1 } };
+    for (int i = 0; i < p->n; i++) {
+        if (p->piece[i].kind != PIECE_RECORDS)
+            continue;
+        out->path[out->o.count] = p->piece[i].path;
+        out->side[out->o.count++] = p->piece[i].side;
+    }
+    out->o.paths = out->path;
+    out->o.sides = out->side;
+}
+
+tn_records *data_records(const options *o, part which, tn_error *e)
+{
+    pieces p;
+    files f;
+    pieces_find(o, which, &p, e);
+    list_files(o, &p, &f);
+    tn_records *r = f.o.count && !e->code ? tn_records_open(&f.o, e) : NULL;
+    pieces_free(&p);
+    return r;
+}
+
+static tn_dataset *make_records(const options *o, const pieces *p, const tn_tokenizer *k,
+                                const tn_data_options *d, tn_error *e)
+{
+    files f;
+    tn_data_options with = *d;
+    list_files(o, p, &f);
+    if (!f.o.count || e->code)
+        return NULL;
+    with.chat = data_chat(o, e);
+    tn_dataset *data = tn_dataset_files(&f.o, k, &with, e);
+    if (e->code != TN_EFORMAT || with.chat || !strstr(e->text, "expected a chat template"))
         return data;
     tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
     add_names(e);
     return data;
 }
 
+/* ---- a part ---- */
+
+static tn_dataset *make_text(const piece *p, part which, const tn_tokenizer *k,
+                             const tn_data_options *d, tn_error *e)
+{
+    tn_dataset *data = tn_dataset_text(p->path, k, p->from, p->to, d, e);
+    if (e->code == TN_EFORMAT && which != PART_TRAIN && p->from > 0)
+        tn_error_add(e, " (in its end from %.4g %% on, by --valid-split)", 100 * p->from);
+    return data;
+}
+
+/* The data sets of the pieces: one of all records, and one of each text and task. */
+static int64_t make_sets(const options *o, part which, const pieces *p, const tn_tokenizer *k,
+                         const tn_data_options *d, tn_dataset **sets, tn_error *e)
+{
+    int64_t n = 0;
+    if ((sets[n] = make_records(o, p, k, d, e)) != NULL)
+        n++;
+    for (int i = 0; i < p->n && !e->code; i++) {
+        const piece *at = &p->piece[i];
+        if (at->kind == PIECE_TEXT)
+            sets[n] = make_text(at, which, k, d, e);
+        else if (at->kind == PIECE_TASK)
+            sets[n] = tn_dataset_task(at->task->name, (uint64_t)o->seed, part_names[which], 0,
+                                      task_count(o, which, at->count), k, d, e);
+        n += at->kind != PIECE_RECORDS && sets[n] != NULL;
+    }
+    return n;
+}
+
+static int check_split(const options *o, tn_error *e)
+{
+    int64_t count;
+    if (!o->given[OPT_valid_split] || data_is_divided(o) || e->code)
+        return e->code;
+    return tn_fail(e, APP_USAGE, "--valid-split: only for a .txt or a .jsonl; %s",
+                   data_task(o, &count, e) ? "a task has a valid split of its own"
+                                           : "a folder has a file for each part");
+}
+
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e)
 {
-    int64_t count;
-    tn_data_options d = { .max_length = length,
-                          .no_mask = !o->mask_prompt,
-                          .short_text = which != PART_TRAIN || o->split,
-                          .stride = o->stride > 0 ? o->stride : 0 };
-    const tn_task *task = data_task(o, &count, e);
-    if (!e->code && o->given[OPT_valid_split] && !data_is_text(o))
-        tn_fail(e, APP_USAGE, "--valid-split: only for a .txt; %s",
-                task ? "a task has a valid split of its own"
-                     : "records are not split yet, expected a folder with train.jsonl and "
-                       "valid.jsonl");
-    if (e->code)
+    pieces p;
+    tn_dataset *sets[MAX_LIST + 1] = { NULL };
+    if (check_split(o, e) || pieces_find(o, which, &p, e))
         return NULL;
-    if (task)
-        return tn_dataset_task(task->name, (uint64_t)o->seed, part_names[which], 0,
-                               task_count(o, which, count), k, &d, e);
-    if (data_is_text(o))
-        return text_part(o, which, k, &d, e);
-    char *path = data_file(o, which, e);
-    d.chat = path ? data_chat(o, e) : NULL;
-    tn_dataset *data = path && !e->code ? records(path, k, &d, e) : NULL;
-    free(path);
-    return data;
+    const tn_data_options d = { .max_length = length,
+                                .no_mask = !o->mask_prompt,
+                                .short_text = which != PART_TRAIN || o->split || p.n > 1,
+                                .stride = o->stride > 0 ? o->stride : 0 };
+    const int64_t n = make_sets(o, which, &p, k, &d, sets, e);
+    pieces_free(&p);
+    if (n == 1 && !e->code)
+        return sets[0];
+    tn_dataset *all = e->code ? NULL : tn_dataset_join(sets, n, e);
+    for (int64_t i = 0; i < n; i++)
+        tn_dataset_free(sets[i]);
+    return all;
 }
 
 /* ---- a tokenizer for the data ---- */
@@ -199,7 +226,7 @@ enum { TEXT_MOST = 1 << 30 };
 /* Adds the texts of all records, but no other members of the file. */
 static void add_records(const char *path, tn_text *out, tn_error *e)
 {
-    tn_jsonl *file = tn_jsonl_open(path, e);
+    tn_jsonl *file = tn_jsonl_open(path, TN_FORMAT_ANY, e);
     tn_jsonl_record r;
     while (file && tn_jsonl_next(file, &r, e)) {
         if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n))
@@ -211,27 +238,40 @@ static void add_records(const char *path, tn_text *out, tn_error *e)
     tn_jsonl_close(file);
 }
 
+static void add_text(const char *path, tn_text *out, tn_error *e)
+{
+    tn_text text = { 0 };
+    text.s = tn_text_read(path, TEXT_MOST, &text.n, e);
+    if (!out->n && !out->s)
+        *out = text; /* its memory becomes the other's */
+    else
+        tn_text_join(out, &text), tn_text_free(&text);
+}
+
 /* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records
-   of the training part. */
+   of the training part, with those that are kept for validation. */
 static void add_data(const options *o, tn_text *out, tn_error *e)
 {
-    int64_t count;
-    if (data_task(o, &count, e)) { /* tasks are printable ASCII */
-        for (char c = ' '; c <= '~'; c++)
-            tn_text_bytes(out, &c, 1);
-        tn_text_add(out, "\n");
-    } else if (!e->code && data_is_text(o)) {
-        out->s = tn_text_read(o->data, TEXT_MOST, &out->n, e); /* its memory becomes the text's */
-    } else if (!e->code) {
-        char *path = data_file(o, PART_TRAIN, e);
-        if (path)
-            add_records(path, out, e);
-        free(path);
+    pieces p;
+    pieces_find(o, PART_TRAIN, &p, e);
+    for (int i = 0; i < p.n && !e->code; i++) {
+        if (p.piece[i].kind == PIECE_TEXT)
+            add_text(p.piece[i].path, out, e);
+        else if (p.piece[i].kind == PIECE_RECORDS)
+            add_records(p.piece[i].path, out, e);
     }
+    for (int i = 0; i < p.n && !e->code; i++) {
+        for (char c = ' '; c <= '~' && p.piece[i].kind == PIECE_TASK; c++)
+            tn_text_bytes(out, &c, 1);
+        if (p.piece[i].kind == PIECE_TASK)
+            tn_text_add(out, "\n");
+    }
+    pieces_free(&p);
 }
 
 tn_tokenizer *data_tokenizer(const options *o, tn_error *e)
 {
+    char name[DATA_NAME];
     if (!strcmp(o->tokenizer, "bytes"))
         return tn_tokenizer_bytes(e);
     tn_text text = { 0 };
@@ -240,7 +280,7 @@ tn_tokenizer *data_tokenizer(const options *o, tn_error *e)
     const char *letters = tn_text_done(&text, "the texts for a tokenizer", e);
     tn_tokenizer *k = e->code ? NULL : tn_tokenizer_chars(letters, text.n, &inner);
     if (inner.code)
-        tn_fail(e, inner.code, "%s: %s", o->data ? o->data : o->task, inner.text);
+        tn_fail(e, inner.code, "%s: %s", data_name(o, name), inner.text);
     tn_text_free(&text);
     return k;
 }

@@ -1,7 +1,7 @@
-/* source.h - the data that a command reads: a text, records in a file or folder, or a task.
+/* source.h - the data that a command reads: texts, records in files or folders, tasks.
 
        int64_t count;
-       const tn_task *t = data_task(o, &count, &e);                NULL: the data are files
+       const tn_task *t = data_task(o, &count, &e);                NULL: the data are not one task
        tn_dataset *d = data_part(o, PART_TRAIN, k, 256, &e);       k: a tokenizer
        tn_dataset_free(d);
 
@@ -13,22 +13,34 @@
 #include "data/data.h"
 
 typedef enum part { PART_TRAIN, PART_VALID, PART_TEST, PARTS } part;
+enum { DATA_NAME = 200 };
 
 part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another word */
-/* "task:NAME[:COUNT]" of --data, or --task. NULL without an error: the data are files. *count: the
-   COUNT, or -1. */
+/* What --data or --task names, for people: a path, or several with " + " between them. Returns a
+   path of the options, or `out` (DATA_NAME bytes). */
+const char *data_name(const options *o, char *out);
+/* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the data
+   are something else. *count: the COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
-/* The data set of a part, in rows of at most `length` tokens. A text has a test part in `compare`
-   only: half of its end. A single .jsonl file is one part. NULL without an error: there is no such
-   part. */
+/* The data set of a part, in rows of at most `length` tokens. Several --data are one data set: texts
+   are then cut into windows, which are rows as records are.
+   A .txt or a file of records is divided by --valid-split: `train` learns from the first part, and
+   evaluates on the other. `eval` reads all of it as its test part, unless --valid-split is given.
+   `compare` tests on one half of a text's end. NULL without an error: there is no such part. */
 tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
                       tn_error *e);
 /* The template for records that are chats: --chat-template, or the model's own. NULL without an error:
    the model has none, or one that is not known. */
 const tn_chat_template *data_chat(const options *o, tn_error *e);
-/* The path of a part's JSONL file, in new memory. NULL without an error: there is no such part. */
-char *data_file(const options *o, part which, tn_error *e);
-bool data_is_text(const options *o); /* is it one text file, which --valid-split divides? */
+/* Reads the part's records again, for their texts. NULL without an error: the part has no files of
+   records. */
+tn_records *data_records(const options *o, part which, tn_error *e);
+bool data_is_text(const options *o); /* is it one text file? */
+/* Is there a file, not in a folder, that --valid-split divides? */
+bool data_is_divided(const options *o);
+/* Which of the records or texts a part has: "all", or "train" or "valid" by --valid-split or by the
+   files of a folder, or "test". */
+const char *data_side(const options *o, part which);
 /* Makes the tokenizer of --tokenizer from the data. NULL, with an error, if it cannot. */
 tn_tokenizer *data_tokenizer(const options *o, tn_error *e);
 

@@ -44,6 +44,9 @@ void tn_dataset_free(tn_dataset *d)
 {
     if (d == NULL || atomic_fetch_sub(&d->loaders, 1) > 0)
         return;
+    for (int64_t i = 0; i < d->joined; i++)
+        tn_dataset_free(d->parts[i]);
+    free(d->parts);
     free(d->ids);
     free(d->wide);
     free(d->start);
@@ -59,6 +62,8 @@ tn_data_facts tn_dataset_facts(const tn_dataset *d)
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i)
 {
+    if (d->parts)
+        return tn_dataset_of_part(d, i);
     if (d->facts.text && d->stride)
         return tn_dataset_part(d, i * d->stride, d->window, i ? d->window - d->stride : 0);
     if (d->facts.text)
@@ -95,8 +100,8 @@ void tn_dataset_learnt(const tn_dataset *d, int64_t i, int64_t from, int64_t n, 
 
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
 {
-    if (!d)
-        return 0;
+    if (!d || d->parts)
+        return d ? tn_dataset_hash_parts(d) : 0;
     const int64_t all = d->facts.records, count = records > 0 && records < all ? records : all;
     const bool text = d->facts.text;
     const size_t ids = (size_t)(text ? d->n : d->start[count]), n = (size_t)count;
@@ -209,10 +214,11 @@ int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e)
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
-        tn_fail(e, TN_EFORMAT,
-                "%s: all records were skipped (%lld); expected one with a text or an answer to learn "
-                "in a row of at most %lld tokens",
-                place, (long long)d->facts.skipped, (long long)d->window);
+        tn_fail(
+            e, TN_EFORMAT,
+            "%s: all records were skipped (%lld); expected one with a text or an answer to learn "
+            "in a row of at most %lld tokens",
+            place, (long long)d->facts.skipped, (long long)d->window);
     if (e->code) {
         tn_dataset_free(d);
         return NULL;

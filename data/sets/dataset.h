@@ -13,17 +13,20 @@
 #include <stdatomic.h>
 
 struct tn_dataset {
-    atomic_int loaders;  /* loaders that use it; the last of them frees it */
-    uint16_t *ids;       /* NULL: an id needs more than two bytes, and all are in `wide` */
-    int32_t *wide;       /* NULL: all are in `ids` */
-    int64_t n, room;     /* tokens kept, and room for them */
-    int64_t *start;      /* (records + 1); NULL for a text */
-    int64_t *prompt;     /* (records): tokens at their beginning that carry no loss */
-    bool *learnt;        /* (n) which of the others carry loss; NULL: all, there are no chats */
+    atomic_int loaders; /* loaders that use it; the last of them frees it */
+    uint16_t *ids;      /* NULL: an id needs more than two bytes, and all are in `wide` */
+    int32_t *wide;      /* NULL: all are in `ids` */
+    int64_t n, room;    /* tokens kept, and room for them */
+    int64_t *start;  /* (records + 1); NULL for a text. Of parts (joined + 1): their first rows */
+    int64_t *prompt; /* (records): tokens at their beginning that carry no loss */
+    bool *learnt;    /* (n) which of the others carry loss; NULL: all, there are no chats */
     int64_t record_room; /* records that start and prompt have room for */
     int64_t window;      /* most tokens of a row; T of a text */
     int64_t stride;      /* of a text, as in tn_data_options */
     tn_data_facts facts;
+    tn_dataset *
+        *parts; /* (joined) the data sets that it is made of, in place of all ids; or NULL */
+    int64_t joined;
 };
 
 enum {
@@ -62,6 +65,9 @@ static inline tn_sequence tn_dataset_part(const tn_dataset *d, int64_t first, in
 }
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i); /* record i */
+/* join.c: the same of one that has parts, and their hash. */
+tn_sequence tn_dataset_of_part(const tn_dataset *d, int64_t row);
+uint64_t tn_dataset_hash_parts(const tn_dataset *d);
 
 /* A data set that is being made, and the options and tokenizer that make it. */
 typedef struct tn_maker {

@@ -18,6 +18,7 @@ struct tn_jsonl {
     const char *text;           /* the mapped file */
     size_t size, end;           /* its bytes; its bytes without blank lines at the end */
     size_t at, passed;          /* begin of the next line; end of the memory that was returned */
+    tn_record_format format;    /* that all records must have; or any */
     int64_t line;               /* lines read; of a list: the line of the last object */
     const tn_json *object;      /* of the last line */
     const tn_json *list, *item; /* of a file that is a list: all of it, and its next object */
@@ -54,7 +55,7 @@ static int open_list(tn_jsonl *j, tn_error *e)
     return e->code;
 }
 
-tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
+tn_jsonl *tn_jsonl_open(const char *path, tn_record_format format, tn_error *e)
 {
     if (tn_given(e, path, __func__))
         return NULL;
@@ -62,6 +63,7 @@ tn_jsonl *tn_jsonl_open(const char *path, tn_error *e)
     if (j == NULL || (j->path = strdup(path)) == NULL) {
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
     } else if ((j->text = tn_file_map(path, 1, TN_LONGEST_FILE, &j->size, e)) != NULL) {
+        j->format = format;
         j->at = tn_text_mark(path, j->text, j->size, e);
         j->end = without_blanks(j->text, j->size);
         if (j->at >= j->end)
@@ -148,7 +150,7 @@ bool tn_jsonl_next(tn_jsonl *j, tn_jsonl_record *out, tn_error *e)
     *out = (tn_jsonl_record){ .line = j->line };
     if (!object)
         return false;
-    if (tn_record_read(object, &j->memory, out, &inner))
+    if (tn_record_read(object, j->format, &j->memory, out, &inner))
         tn_dataset_fail(j->path, j->line, &inner, e);
     return !e->code;
 }

@@ -166,10 +166,11 @@ static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
     return e->code ? e->code : read_text(v, says, &out->text, e);
 }
 
-static int read_messages(const tn_json *list, const char *key, tn_record_memory *m, tn_error *e)
+static int read_messages(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e)
 {
     int64_t number = 0;
-    if (list->kind != TN_ARRAY)
+    const tn_json *list = tn_json_find(object, key);
+    if (!list || list->kind != TN_ARRAY)
         return refuse(key, list, "a list of messages", e);
     for (const tn_json *v = list->child; v && !e->code; v = v->next, number++) {
         tn_error inner = { 0 };
@@ -182,14 +183,13 @@ static int read_messages(const tn_json *list, const char *key, tn_record_memory 
 /* "conversations": a system message may stand beside the list. */
 static int read_conversations(const tn_json *object, tn_record_memory *m, tn_error *e)
 {
-    const tn_json *list = tn_json_find(object, "conversations");
     tn_span text = { NULL, 0 };
     if (!tn_json_is_null(tn_json_find(object, "system")) && read_text(object, "system", &text, e))
         return e->code;
     if (text.n)
         add_text(m, "system", text, e);
     const int64_t beside = m->n;
-    if (read_messages(list, "conversations", m, e))
+    if (read_messages(object, "conversations", m, e))
         return e->code;
     for (int64_t i = beside; i < m->n && beside; i++)
         if (!strcmp(m->messages[i].role.s, "system")) { /* the list has its own */
@@ -260,15 +260,13 @@ static int read_alpaca(const tn_json *object, tn_record_memory *m, tn_error *e)
 static int read_pair(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
 {
     const tn_json *prompt = tn_json_find(object, "prompt");
-    const tn_json *completion = tn_json_find(object, "completion");
     if (prompt && prompt->kind == TN_ARRAY) {
         out->kind = TN_RECORD_CHAT;
-        if (read_messages(prompt, "prompt", m, e))
+        if (read_messages(object, "prompt", m, e))
             return e->code;
         for (int64_t i = 0; i < m->n; i++)
             m->messages[i].asked = true;
-        return completion ? read_messages(completion, "completion", m, e)
-                          : refuse("completion", completion, "a list of messages", e);
+        return read_messages(object, "completion", m, e);
     }
     out->kind = TN_RECORD_PAIR;
     return read_text(object, "prompt", &out->prompt, e)
@@ -285,50 +283,91 @@ static bool lacks_answer(const tn_record_memory *m)
     return true;
 }
 
-static int read_chat(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e)
+/* The members by which a format is recognised, in the order in which they are tried. */
+static const struct {
+    tn_record_format format;
+    const char *key;
+} marks[] = {
+    { TN_FORMAT_QUESTION, "choices" },
+    { TN_FORMAT_CHAT, "messages" },
+    { TN_FORMAT_SHAREGPT, "conversations" },
+    { TN_FORMAT_ALPACA, "instruction" },
+    { TN_FORMAT_COMPLETION, "prompt" },
+    { TN_FORMAT_COMPLETION, "completion" },
+    { TN_FORMAT_TEXT, "text" },
+};
+enum { MARKS = sizeof marks / sizeof *marks };
+
+const char *tn_record_format_name(tn_record_format f)
 {
-    return !strcmp(key, "messages")        ? read_messages(tn_json_find(object, key), key, m, e)
-           : !strcmp(key, "conversations") ? read_conversations(object, m, e)
-                                           : read_alpaca(object, m, e);
+    static const char *const names[TN_FORMATS] = { NULL,         "chat", "sharegpt", "alpaca",
+                                                   "completion", "text", "question" };
+    return (unsigned)f < TN_FORMATS ? names[f] : NULL;
 }
 
-int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
+tn_record_format tn_record_format_find(const char *name)
 {
-    static const char *const keys[] = { "messages", "conversations", "instruction",
-                                        "prompt",   "completion",    "text" };
-    enum { CHATS = 3, KEYS = 6 };
+    int f = TN_FORMAT_ANY + 1;
+    while (name && f < TN_FORMATS && strcmp(name, tn_record_format_name((tn_record_format)f)))
+        f++;
+    return name && f < TN_FORMATS ? (tn_record_format)f : TN_FORMAT_ANY;
+}
+
+/* Which format the object has, or TN_FORMAT_ANY with an error. */
+static tn_record_format recognise(const tn_json *object, tn_error *e)
+{
+    const char *null = NULL;
+    for (int i = 0; i < MARKS; i++) {
+        const tn_json *v = tn_json_find(object, marks[i].key);
+        if (!tn_json_is_null(v))
+            return marks[i].format;
+        if (v)
+            null = marks[i].key;
+    }
+    if (null)
+        refuse(null, tn_json_find(object, null), "a text", e);
+    else
+        tn_fail(e, TN_EFORMAT,
+                "no member that is known; expected \"messages\", "
+                "\"conversations\", \"instruction\", \"prompt\" or \"text\"");
+    return TN_FORMAT_ANY;
+}
+
+static int read_as(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
+{
+    switch (out->format) {
+    case TN_FORMAT_CHAT: return read_messages(object, "messages", m, e);
+    case TN_FORMAT_SHAREGPT: return read_conversations(object, m, e);
+    case TN_FORMAT_ALPACA: return read_alpaca(object, m, e);
+    case TN_FORMAT_COMPLETION: return read_pair(object, m, out, e);
+    case TN_FORMAT_TEXT: return read_text(object, "text", &out->text, e);
+    default: return e->code;
+    }
+}
+
+int tn_record_read(const tn_json *object, tn_record_format format, tn_record_memory *m,
+                   tn_jsonl_record *out, tn_error *e)
+{
     const int64_t line = out->line;
-    int key = 0, null = -1;
     *out = (tn_jsonl_record){ .line = line, .prompt = { "", 0 }, .text = { "", 0 } };
     if (object->kind != TN_OBJECT)
         return tn_fail(e, TN_EFORMAT,
                        "not an object; expected one with \"messages\", "
                        "\"instruction\", \"prompt\" or \"text\"");
-    if (!tn_json_is_null(tn_json_find(object, "choices")))
+    out->format = format ? format : recognise(object, e);
+    if (out->format == TN_FORMAT_QUESTION)
         return tn_record_question(object, out, e);
-    for (; key < KEYS && tn_json_is_null(tn_json_find(object, keys[key])); key++)
-        if (tn_json_find(object, keys[key]))
-            null = key;
-    if (key == KEYS && null >= 0)
-        return refuse(keys[null], tn_json_find(object, keys[null]), "a text", e);
-    if (key == KEYS)
-        return tn_fail(e, TN_EFORMAT,
-                       "no member that is known; expected \"messages\", "
-                       "\"conversations\", \"instruction\", \"prompt\" or \"text\"");
-    if (make_room(object, m, e))
+    if (e->code || make_room(object, m, e))
         return e->code;
-    if (key < CHATS) {
-        out->kind = TN_RECORD_CHAT;
-        read_chat(object, keys[key], m, e);
-    } else if (!strcmp(keys[key], "text")) {
-        read_text(object, "text", &out->text, e);
-        out->skip = !out->text.n;
-    } else {
-        read_pair(object, m, out, e);
-    }
+    const bool chat = out->format == TN_FORMAT_CHAT || out->format == TN_FORMAT_SHAREGPT ||
+                      out->format == TN_FORMAT_ALPACA;
+    out->kind = chat ? TN_RECORD_CHAT : TN_RECORD_TEXT;
+    read_as(object, m, out, e); /* a pair of lists of messages is a chat, too */
     out->messages = m->messages;
     out->count = m->n;
     if (out->kind == TN_RECORD_CHAT)
         out->skip = lacks_answer(m);
+    else if (out->kind == TN_RECORD_TEXT)
+        out->skip = !out->text.n;
     return e->code;
 }

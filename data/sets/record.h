@@ -12,10 +12,10 @@ typedef struct tn_record_memory {
     size_t used, size;
 } tn_record_memory;
 
-/* Reads the object. What `out` points to lives until the object or the memory is used again. The
-   kind is decided by the members that are not null: choices, or the first of messages, conversations,
-   instruction, prompt or completion, text. */
-int tn_record_read(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e);
+/* Reads the object as a record of this format, or recognises its format. What `out` points to lives
+   until the object or the memory is used again. */
+int tn_record_read(const tn_json *object, tn_record_format format, tn_record_memory *m,
+                   tn_jsonl_record *out, tn_error *e);
 int tn_record_question(const tn_json *object, tn_jsonl_record *out, tn_error *e); /* of choices */
 void tn_record_memory_free(tn_record_memory *m);
 

@@ -98,21 +98,33 @@ static int add(tn_maker m, const tn_jsonl_record *r, tn_error *e)
     return r->kind == TN_RECORD_CHAT ? add_chat(m, r, e) : add_record(m, r->prompt, r->text, e);
 }
 
+tn_dataset *tn_dataset_files(const tn_records_options *files, const tn_tokenizer *k,
+                             const tn_data_options *o, tn_error *e)
+{
+    if (tn_given(e, files, __func__))
+        return NULL;
+    tn_dataset *d = tn_dataset_start(k, o, e);
+    tn_records *in = d == NULL ? NULL : tn_records_open(files, e);
+    tn_jsonl_record r;
+    bool any = false;
+    for (; in != NULL && tn_records_next(in, &r, e); any = true) {
+        tn_error inner = { 0 };
+        if (add((tn_maker){ d, k, o }, &r, &inner))
+            tn_dataset_fail(tn_records_path(in), r.line, &inner, e);
+    }
+    tn_records_close(in);
+    if (any || e->code || !files->sides)
+        return tn_dataset_finish(d, e->code ? "" : files->paths[0], e);
+    tn_dataset_free(d); /* nothing is kept */
+    return NULL;
+}
+
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e)
 {
     if (tn_given(e, path, __func__))
         return NULL;
-    tn_dataset *d = tn_dataset_start(k, o, e);
-    tn_jsonl *file = d == NULL ? NULL : tn_jsonl_open(path, e);
-    tn_jsonl_record r;
-    while (file != NULL && tn_jsonl_next(file, &r, e)) {
-        tn_error inner = { 0 };
-        if (add((tn_maker){ d, k, o }, &r, &inner))
-            tn_dataset_fail(path, r.line, &inner, e);
-    }
-    tn_jsonl_close(file);
-    return tn_dataset_finish(d, path, e);
+    return tn_dataset_files(&(tn_records_options){ .paths = &path, .count = 1 }, k, o, e);
 }
 
 /* ---- tasks ---- */

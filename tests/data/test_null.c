@@ -32,6 +32,9 @@ typedef struct fixture {
     tn_tokenizer *tokenizer;
     tn_held held;
     tn_jsonl *jsonl;
+    tn_records *records;
+    const tn_records_options *files;
+    tn_records_options all_files;
     tn_jsonl_record line;
     const tn_data_options *options;
     tn_dataset *data;
@@ -118,7 +121,11 @@ static null_fixture *open_fixture(void)
     f->gguf = tn_gguf_open(f->gguf_file, &f->base.e);
     f->tokenizer = tn_tokenizer_bytes(&f->base.e);
     tn_tokenizer_save(f->tokenizer, f->folder, &f->base.e);
-    f->jsonl = tn_jsonl_open(f->records_file, &f->base.e);
+    f->jsonl = tn_jsonl_open(f->records_file, TN_FORMAT_ANY, &f->base.e);
+    f->all_files =
+        (tn_records_options){ .paths = (const char *const *)&f->records_file, .count = 1 };
+    f->files = &f->all_files;
+    f->records = tn_records_open(f->files, &f->base.e);
     f->data = tn_dataset_jsonl(f->records_file, f->tokenizer, &options, &f->base.e);
     f->loader = tn_loader_new(f->data, &batches, &f->base.e);
     must(&f->base.e);
@@ -131,6 +138,7 @@ static void close_fixture(null_fixture *base)
     tn_loader_free(f->loader);
     tn_dataset_free(f->data);
     tn_jsonl_close(f->jsonl);
+    tn_records_close(f->records);
     tn_tokenizer_free(f->tokenizer);
     tn_gguf_list_free(&f->list);
     tn_gguf_close(f->gguf);
@@ -155,6 +163,7 @@ DROP(safetensors, tn_safetensors, tn_safetensors_close)
 DROP(gguf, tn_gguf, tn_gguf_close)
 DROP(tokenizer, tn_tokenizer, tn_tokenizer_free)
 DROP(jsonl, tn_jsonl, tn_jsonl_close)
+DROP(records, tn_records, tn_records_close)
 DROP(dataset, tn_dataset, tn_dataset_free)
 DROP(loader, tn_loader, tn_loader_free)
 

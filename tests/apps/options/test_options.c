@@ -181,7 +181,7 @@ static const file files[] = {
     { "lora_r: 3\n", OPT_lora_rank, "3", false },
     { "train: true\nlora_r: 3\n", OPT_lora_rank, "3", false },
     { "load_in_4bit: true\n", 0, "c:1: load_in_4bit: --base-dtype q4_0 does that", true },
-    { "data: task:lookup\n", OPT_data, "task:lookup", false },
+    { "data: task:lookup\n", OPT_data, "task:lookup;", false },
     { "opt = beta1=0.8\nopt = eps=1e-6\n", OPT_opt, "beta1=0.8;eps=1e-6;", false },
     { "mask-prompt: false\n", OPT_mask_prompt, "false", false },
     { "seed = 5\n", OPT_seed, "7", false }, /* the command line has 7 */

@@ -169,8 +169,77 @@ START_TEST(eval_of_a_text_says_what_it_takes)
 }
 END_TEST
 
+/* A single file of records keeps a share for validation, which eval can read alone. */
+START_TEST(a_file_of_records_keeps_a_share)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer chars --iters 2 -o o --overwrite";
+    ck_assert_int_eq(shell(&p, "\"$T\" task arithmetic --count 60 >s.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data s.jsonl", how), 0);
+    place_has(&p, "out", "data       s.jsonl  52 records");
+    place_has(&p, "out", "valid      s.jsonl  8 records");
+    take_losses(&p, "o/log.jsonl", "\"split\":\"valid\",\"step\":2", "trained");
+    ck_assert_int_eq(tenon(&p, "eval --model o --data s.jsonl --split valid"), 0);
+    place_has(&p, "out", "data        s.jsonl, the valid part\n");
+    ck_assert_int_eq(shell(&p, "l=$(cut -c1-6 trained); grep \"^loss  *$l\" out"), 0);
+    place_has(&p, "out", "exact       0 of 8");
+    ck_assert_int_eq(tenon(&p, "eval --model o --data s.jsonl --json"), 0);
+    place_has(&p, "out", "\"rows\":60,\"data\":\"s.jsonl\",\"part\":\"all\"");
+    ck_assert_int_eq(tenon(&p, "eval --model o --data s.jsonl --valid-split 0.25"), 0);
+    place_has(&p, "out", "in 15 rows");
+    ck_assert_int_eq(tenon(&p, "%s --data s.jsonl --valid-split 0", how), 0);
+    place_has(&p, "out", "data       s.jsonl  60 records");
+    ck_assert_int_eq(shell(&p, "! grep '^valid' out"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data r.jsonl", how), 0);
+    place_has(&p, "out", "valid      none: fewer than 40 records");
+    ck_assert_int_eq(tenon(&p, "compare --model m --tokenizer chars --data s.jsonl --iters 1 "
+                               "--optimizers sgd --lr-grid 1e-3 --out c"),
+                     0);
+    place_has(&p, "out", "valid      s.jsonl  8 records");
+    place_end(&p);
+}
+END_TEST
+
+/* Several --data are one data set, and each adds to the parts that it has. */
+static const struct several {
+    const char *data, *train, *valid; /* beginnings of lines */
+} several[] = {
+    { "--data r.jsonl --data s.jsonl", "data       r.jsonl + s.jsonl  75 records, ",
+      "valid      r.jsonl + s.jsonl  8 records, " },
+    { "--data r.jsonl --data d", "data       r.jsonl + d  33 records, ",
+      "valid      r.jsonl + d  5 records, " },
+    { "--data d --data task:arithmetic:30", "data       d + task:arithmetic:30  40 records, ",
+      "valid      d + task:arithmetic:30  505 records, " },
+    { "--data t.txt --data r.jsonl --max-seq-length 32", "data       t.txt + r.jsonl  85 records, ",
+      "valid      t.txt + r.jsonl  6 windows, " },
+    { "--data s.jsonl --data e", "data       s.jsonl + e  62 records, ",
+      "valid      s.jsonl + e  11 records, " },
+};
+
+START_TEST(several_data_are_one)
+{
+    place p = place_make();
+    const struct several *row = &several[_i];
+    ck_assert_int_eq(
+        shell(&p, "\"$T\" task arithmetic --count 60 >s.jsonl; mkdir d e; head -n 10 r.jsonl "
+                  ">d/train.jsonl; head -n 5 r.jsonl >d/validation.json; head -n 10 s.jsonl "
+                  ">e/train.json; head -c 250 t.txt >e/val.txt; wc t.txt e/val.txt >&2"),
+        0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes %s --iters 2 -o o", row->data),
+                     0);
+    place_has(&p, "out", row->train);
+    place_has(&p, "out", row->valid);
+    ck_assert_int_eq(tenon(&p, "train --config o/config.used -o q"), 0);
+    place_same(&p, "o", "q");
+    ck_assert_int_eq(tenon(&p, "eval --model o %s --split valid", row->data), 0);
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_loop_test(c, several_data_are_one, 0, sizeof several / sizeof *several);
+    tcase_add_test(c, a_file_of_records_keeps_a_share);
     tcase_add_loop_test(c, a_step_takes_the_same_rows_however_it_is_cut, 0, 2);
     tcase_add_loop_test(c, validation_takes_the_same_rows_for_every_batch_size, 0, 5);
     tcase_add_test(c, a_vocabulary_has_the_texts_alone);

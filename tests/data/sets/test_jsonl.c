@@ -41,7 +41,7 @@ START_TEST(gives_the_texts_alone)
     tn_error e = { 0 };
     tn_jsonl_record r;
     scratch_open(&s);
-    tn_jsonl *j = tn_jsonl_open(scratch_write(&s, "a.jsonl", f->bytes, strlen(f->bytes)), &e);
+    tn_jsonl *j = tn_jsonl_open(scratch_write(&s, "a.jsonl", f->bytes, strlen(f->bytes)), TN_FORMAT_ANY, &e);
     for (int i = 0; f->records[i].text; i++) {
         const wanted *w = &f->records[i];
         ck_assert_msg(j && tn_jsonl_next(j, &r, &e), "%s", e.text);
@@ -96,7 +96,7 @@ START_TEST(gives_back_every_text)
     tn_error e = { 0 };
     tn_jsonl_record r;
     scratch_open(&s);
-    tn_jsonl *j = tn_jsonl_open(scratch_write(&s, "a.jsonl", file.s, file.n), &e);
+    tn_jsonl *j = tn_jsonl_open(scratch_write(&s, "a.jsonl", file.s, file.n), TN_FORMAT_ANY, &e);
     for (int i = 0; i < RECORDS; i++) {
         ck_assert_msg(j && tn_jsonl_next(j, &r, &e), "%s", e.text);
         ck_assert(r.kind == TN_RECORD_PAIR && r.prompt.n == prompt[i].n && r.text.n == completion[i].n);

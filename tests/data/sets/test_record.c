@@ -74,7 +74,7 @@ START_TEST(every_kind_has_one_form)
     const tn_json *root = tn_json_read(FOLDER "expected.json", &e);
     const tn_json *list = tn_json_find(root, files[_i]);
     snprintf(path, sizeof path, FOLDER "%s", files[_i]);
-    tn_jsonl *j = tn_jsonl_open(path, &e);
+    tn_jsonl *j = tn_jsonl_open(path, TN_FORMAT_ANY, &e);
     must(&e);
     ck_assert_int_gt(list->count, 5);
     for (const tn_json *v = list->child; v; v = v->next)

@@ -1,0 +1,59 @@
+/* join.c - several data sets as one: row i is a row of one of them. */
+#include "data/sets/dataset.h"
+
+#include <stdlib.h>
+
+static void add_facts(tn_data_facts *sum, const tn_data_facts *f)
+{
+    sum->records += f->records;
+    sum->tokens += f->tokens;
+    sum->loss_tokens += f->loss_tokens;
+    sum->truncated += f->truncated;
+    sum->skipped += f->skipped;
+    sum->unknown += f->unknown;
+    sum->chats += f->chats;
+    sum->left += f->left;
+}
+
+tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
+{
+    if (tn_given(e, parts || n == 0, __func__) || n < 1)
+        return NULL;
+    tn_dataset *d = calloc(1, sizeof *d);
+    if (d) {
+        d->parts = calloc((size_t)n, sizeof *d->parts);
+        d->start = calloc((size_t)n + 1, sizeof *d->start);
+    }
+    if (!d || !d->parts || !d->start) {
+        tn_fail(e, TN_ENOMEM, "data set: out of memory");
+        tn_dataset_free(d);
+        return NULL;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        tn_dataset_hold(parts[i]);
+        d->parts[d->joined++] = parts[i];
+        d->n += parts[i]->n;
+        d->window = parts[i]->window > d->window ? parts[i]->window : d->window;
+        add_facts(&d->facts, &parts[i]->facts);
+        d->start[i + 1] = d->facts.records;
+    }
+    return d;
+}
+
+tn_sequence tn_dataset_of_part(const tn_dataset *d, int64_t row)
+{
+    int64_t i = 0;
+    while (row >= d->start[i + 1])
+        i++;
+    return tn_dataset_sequence(d->parts[i], row - d->start[i]);
+}
+
+uint64_t tn_dataset_hash_parts(const tn_dataset *d)
+{
+    uint64_t hash = (uint64_t)d->joined;
+    for (int64_t i = 0; i < d->joined; i++) {
+        const uint64_t part = tn_dataset_hash(d->parts[i], 0);
+        hash = tn_hash_bulk(&part, sizeof part, hash);
+    }
+    return hash;
+}
