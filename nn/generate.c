@@ -31,10 +31,14 @@ typedef struct generation {
     tn_tape *t;
     tn_cache *cache;
     int64_t rows;
+    const int32_t *const *prompts;
+    const int64_t *length; /* of each prompt */
+    int64_t known;         /* positions at the beginning that the cache has */
     row *row;
     const tn_kernels *kernels;
     choice *choices;  /* (V) */
     tn_real *weights; /* (V) */
+    tn_real *logits;  /* (V) of a row with a penalty */
 } generation;
 
 /* ---- choosing a token ---- */
@@ -115,8 +119,37 @@ static int64_t weigh(const generation *r, const tn_real *z, tn_real max)
     return n;
 }
 
+/* Moves the choices with at least this weight to the front. Returns how many. */
+static int64_t above(choice *c, int64_t n, tn_real weight)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (c[i].weight >= weight)
+            c[count++] = c[i];
+    return count;
+}
+
+/* The logits z of row b, with the penalty on each id among the last ones of the prompt and the
+   `made` tokens that follow. */
+static const tn_real *penalise(const generation *r, int64_t b, const tn_real *z, const int32_t *out,
+                               int64_t made)
+{
+    const double penalty = r->s->penalty;
+    const int64_t n = r->length[b] + made, last = r->s->penalty_last ? r->s->penalty_last : 64;
+    if (penalty == 0 || penalty == 1)
+        return z;
+    memcpy(r->logits, z, (size_t)r->m->vocab * sizeof *z);
+    for (int64_t i = last < 0 || last > n ? 0 : n - last; i < n; i++) {
+        const int32_t id = i < r->length[b] ? r->prompts[b][i] : out[i - r->length[b]];
+        if (id >= 0 && id < r->m->vocab)
+            r->logits[id] = (tn_real)(z[id] > 0 ? z[id] / penalty : z[id] * penalty);
+    }
+    return r->logits;
+}
+
 /* Chooses the token of a row from its logits; u in (0,1) decides. The top-k likeliest choices stay.
-   Of these stay as few of the likeliest as have a share of top-p. */
+   Of these stay as few of the likeliest as have a share of top-p, and of these the ones that have at
+   least min-p of the weight of the likeliest, which is 1. */
 static int32_t sample(const generation *r, const tn_real *z, double u)
 {
     const tn_sampling *s = r->s;
@@ -129,6 +162,8 @@ static int32_t sample(const generation *r, const tn_real *z, double u)
         n = likeliest(r->choices, n, INFINITY, s->top_k);
     if (s->top_p > 0 && s->top_p < 1)
         n = likeliest(r->choices, n, s->top_p * sum_of(r->choices, n), n);
+    if (s->min_p > 0)
+        n = above(r->choices, n, (tn_real)s->min_p);
     return r->choices[likeliest(r->choices, n, u * sum_of(r->choices, n), n) - 1].id;
 }
 
@@ -136,7 +171,7 @@ static int32_t sample(const generation *r, const tn_real *z, double u)
 static double draw(const tn_sampling *s, int64_t r, int64_t position)
 {
     char name[64];
-    snprintf(name, sizeof name, "generate.%lld", (long long)r);
+    snprintf(name, sizeof name, "generate.%lld", (long long)(s->first_row + r));
     return tn_random_uniform(s->seed, tn_stream(name), 0, (uint64_t)position);
 }
 
@@ -152,20 +187,21 @@ static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *la
     return tn_model_head(r->m, r->t, tn_embed(r->t, h, last));                   // (B,V)
 }
 
-/* Runs all prompts at once. */
-static tn_tensor *first_pass(const generation *r, const int32_t *const prompts[],
-                             const int64_t length[], int64_t T)
+/* Runs all prompts at once, from the first position on that the cache does not have. */
+static tn_tensor *first_pass(const generation *r, int64_t T)
 {
-    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T }); // (B,T)
-    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                 // (B)
+    const int64_t known = r->known;
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T - known }); // (B,T)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                         // (B)
     if (!ids || !last)
         return NULL;
-    memset(ids->i, 0, (size_t)(r->rows * T) * sizeof *ids->i);
+    memset(ids->i, 0, (size_t)(r->rows * (T - known)) * sizeof *ids->i);
     for (int64_t b = 0; b < r->rows; b++) {
-        memcpy(ids->i + b * T, prompts[b], (size_t)length[b] * sizeof *ids->i);
-        last->i[b] = (int32_t)(b * T + length[b] - 1);
-        r->cache->start->i[b] = 0;
-        r->row[b] = (row){ .seen = length[b], .last = prompts[b][length[b] - 1] };
+        const int64_t n = r->length[b] - known;
+        memcpy(ids->i + b * (T - known), r->prompts[b] + known, (size_t)n * sizeof *ids->i);
+        last->i[b] = (int32_t)(b * (T - known) + n - 1);
+        r->cache->start->i[b] = (int32_t)known;
+        r->row[b] = (row){ .seen = r->length[b], .last = r->prompts[b][r->length[b] - 1] };
     }
     return next_logits(r, ids, last);
 }
@@ -217,7 +253,8 @@ static int64_t choose(const generation *r, const tn_tensor *logits, const output
         if (!isfinite(r->kernels->max(V, z)) || isnan(r->kernels->sum(V, z)))
             return tn_fail(e, TN_ENONFINITE, "generation: the logits of row %lld are not finite",
                            (long long)b + 1);
-        int32_t token = sample(r, z, draw(r->s, b, w->seen));
+        const tn_real *penalised = penalise(r, b, z, o->out[b], o->made[b]);
+        int32_t token = sample(r, penalised, draw(r->s, b, w->seen));
         w->ended = ends_text(r, token);
         if (w->ended)
             continue;
@@ -225,7 +262,8 @@ static int64_t choose(const generation *r, const tn_tensor *logits, const output
         if (o->each)
             o->each(o->arg, b, token);
         /* A row that goes on keeps the token for the next pass. */
-        w->ended = o->made[b] == r->s->max_tokens || w->seen == r->m->positions;
+        w->ended = o->made[b] == r->s->max_tokens || w->seen == r->m->positions ||
+                   (r->s->stop && r->s->stop[b]);
         w->last = w->ended ? w->last : token;
         going += !w->ended;
     }
@@ -243,6 +281,13 @@ static int check(const tn_model *m, int64_t rows, const int64_t length[], const 
         return tn_fail(e, TN_EARG, "top-k %lld; expected 0 (off) or more", (long long)s->top_k);
     if (!(s->top_p >= 0 && s->top_p <= 1))
         return tn_fail(e, TN_EARG, "top-p %g; expected 0 to 1", s->top_p);
+    if (!(s->min_p >= 0 && s->min_p <= 1))
+        return tn_fail(e, TN_EARG, "min-p %g; expected 0 to 1", s->min_p);
+    if (!(s->penalty >= 0) || !isfinite(s->penalty))
+        return tn_fail(e, TN_EARG, "penalty %g; expected 0 or 1 (off), or more", s->penalty);
+    if (s->session && (rows != 1 || tn_session_model(s->session) != m))
+        return tn_fail(e, TN_EARG, "%lld rows with a session; expected one, of its model",
+                       (long long)rows);
     for (int64_t b = 0; b < rows; b++)
         if (length[b] < 1 || length[b] > m->positions)
             return tn_fail(e, TN_EARG,
@@ -259,16 +304,20 @@ static int64_t longest(int64_t rows, const int64_t length[])
     return T;
 }
 
-static void generate(const generation *r, const int32_t *const ids[], const int64_t length[],
-                     const output *o, tn_error *e)
+static void generate(const generation *r, const output *o, tn_error *e)
 {
     const tn_mode mode = tn_tape_mode(r->t);
+    tn_session *kept = r->s->session;
     tn_tape_reset(r->t);
     tn_tape_eval(r->t);
-    tn_tensor *logits = first_pass(r, ids, length, longest(r->rows, length)); // (B,V)
+    tn_tensor *logits = first_pass(r, longest(r->rows, r->length)); // (B,V)
+    if (logits && kept)
+        tn_session_keep(kept, r->prompts[0] + r->known, r->length[0] - r->known);
     while (logits && choose(r, logits, o, e) > 0) {
         tn_tape_reset(r->t);
         logits = next_pass(r);
+        if (logits && kept)
+            tn_session_keep(kept, &r->row[0].last, 1);
     }
     if (!logits)
         tn_fail(e, tn_tape_code(r->t), "%s", tn_tape_error(r->t));
@@ -295,24 +344,31 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
         return 0;
     int64_t T = longest(rows, length);
     int64_t room = s->max_tokens < m->positions - T ? T + s->max_tokens : m->positions;
+    tn_session *kept = s->session;
     generation r = { .m = m,
                      .s = s,
                      .rows = rows,
+                     .prompts = ids,
+                     .length = length,
+                     .known = kept ? tn_session_find(kept, ids[0], length[0]) : 0,
                      .t = s->tape ? s->tape : tn_tape_new(m->context),
-                     .cache = tn_cache_new(m, rows, room),
+                     .cache = kept ? tn_session_cache(kept, room) : tn_cache_new(m, rows, room),
                      .row = calloc((size_t)rows, sizeof(row)),
                      .kernels = tn_kernels_of(m->context),
                      .choices = calloc((size_t)m->vocab, sizeof(choice)),
-                     .weights = calloc((size_t)m->vocab, sizeof(tn_real)) };
-    if (r.t && r.cache && r.row && r.choices && r.weights)
-        generate(&r, ids, length, &(output){ out, made, each, arg }, e);
+                     .weights = calloc((size_t)m->vocab, sizeof(tn_real)),
+                     .logits = calloc((size_t)m->vocab, sizeof(tn_real)) };
+    if (r.t && r.cache && r.row && r.choices && r.weights && r.logits)
+        generate(&r, &(output){ out, made, each, arg }, e);
     else
         tn_fail(e, TN_ENOMEM, "generation: out of memory");
     if (!s->tape)
         tn_tape_free(r.t);
-    tn_cache_free(r.cache);
+    if (!kept)
+        tn_cache_free(r.cache);
     free(r.row);
     free(r.choices);
     free(r.weights);
+    free(r.logits);
     return e->code;
 }

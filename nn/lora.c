@@ -43,7 +43,7 @@ static void forget_adapters(tn_model *m)
 {
     tn_target t;
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
-        t.layer->lora = NULL;
+        t.layer->lora = t.layer->off = NULL;
     free(m->adapters);
     if (m->lora)
         free((char *)m->lora->targets);
@@ -303,4 +303,17 @@ int tn_lora_merge(tn_model *m, tn_error *e)
             remove_weights(m->params, a);
     forget_adapters(m);
     return 0;
+}
+
+void tn_lora_switch(tn_model *m, bool on)
+{
+    tn_target t;
+    for (int64_t i = 0; m && m->family->target(m, i, &t); i++) {
+        tn_adapter **from = on ? &t.layer->off : &t.layer->lora;
+        tn_adapter **to = on ? &t.layer->lora : &t.layer->off;
+        if (!*from)
+            continue; /* none, or there already: columns of a layer are several targets */
+        *to = *from;
+        *from = NULL;
+    }
 }

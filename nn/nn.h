@@ -112,6 +112,7 @@ typedef struct tn_linear_layer {
     tn_tensor *w, *b; /* (out,in) or, TN_IN_OUT, (in,out); (out), NULL: no bias */
     tn_layout layout;
     tn_adapter *lora; /* list; NULL: none */
+    tn_adapter *off;  /* the list while tn_lora_switch has taken it off; else NULL */
 } tn_linear_layer;
 
 typedef struct tn_norm_layer {
@@ -331,18 +332,39 @@ int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type
    magnitude), and takes the factors out of m->params. Side effects: pointers to the factors must not be used any more, the other weights
    stay frozen, and an optimizer that was made before refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
+/* Takes the adapters off the layers (on false: the model computes as its base), or puts them back.
+   They are still weights of the params. Nothing else may be done with the model in between but running
+   it. Without adapters nothing happens. */
+void tn_lora_switch(tn_model *m, bool on);
 
 /* ---- generation ---- */
 
+/* The keys and values of one text, kept between calls of tn_generate: of a text that begins in the
+   same way only the rest is computed. It belongs to the model, which must outlive it. */
+typedef struct tn_session tn_session;
+
+tn_session *tn_session_new(const tn_model *m); /* NULL when memory is out */
+void tn_session_free(tn_session *s);
+void tn_session_clear(tn_session *s); /* forgets the text, for example after tn_lora_switch */
+/* How many ids of the last prompt were there already. */
+int64_t tn_session_reused(const tn_session *s);
+
 typedef struct tn_sampling {
-    double temperature;  /* 0: always the likeliest token; else sampling by p^(1 / temperature) */
-    int64_t top_k;       /* only the k likeliest tokens; 0: off */
-    double top_p;        /* only the likeliest tokens that together reach this share; 0 or 1: off */
-    uint64_t seed;       /* key of the random numbers, with the row and the position */
-    int64_t max_tokens;  /* most tokens of a row; 0: none is made */
-    const int32_t *ends; /* tokens that end a row; NULL: those of the model */
-    int64_t end_count;   /* of ends; 0: only max_tokens and positions end a row */
-    const int32_t *end;  /* one more, such as the tokenizer's; NULL: none */
+    double temperature; /* 0: always the likeliest token; else sampling by p^(1 / temperature) */
+    int64_t top_k;      /* only the k likeliest tokens; 0: off */
+    double top_p;       /* only the likeliest tokens that together reach this share; 0 or 1: off */
+    double min_p;       /* only tokens at least min_p times as likely as the likeliest; 0: off */
+    double penalty;     /* logits l of the last ids become l / penalty above 0, and l penalty below;
+                            0 or 1: off */
+    int64_t penalty_last; /* how many ids of the prompt and its continuation; 0: 64, -1: all */
+    uint64_t seed;        /* key of the random numbers, with the row and the position */
+    int64_t first_row;    /* the number of the first row, for the random numbers */
+    int64_t max_tokens;   /* most tokens of a row; 0: none is made */
+    const int32_t *ends;  /* tokens that end a row; NULL: those of the model */
+    int64_t end_count;    /* of ends; 0: only max_tokens and positions end a row */
+    const int32_t *end;   /* one more, such as the tokenizer's; NULL: none */
+    const bool *stop; /* (rows) `each` may set it: the row then ends with this token; NULL: none */
+    tn_session *session; /* of the one row; NULL: everything is computed */
     tn_tape *tape;       /* the ops run on it, so that tn_tape_trace shows them. It is emptied, and
                             keeps its mode. NULL: a tape of its own */
 } tn_sampling;

@@ -353,6 +353,8 @@ static const struct { tn_sampling s; int64_t length; const char *text; } refused
     { { .max_tokens = 1, .temperature = NAN }, 1, "temperature" },
     { { .max_tokens = 1, .top_k = -1 }, 1, "top-k -1" },
     { { .max_tokens = 1, .top_p = 1.5 }, 1, "top-p 1.5" },
+    { { .max_tokens = 1, .min_p = -0.5 }, 1, "min-p -0.5" },
+    { { .max_tokens = 1, .penalty = -1 }, 1, "penalty -1" },
     { { .max_tokens = 1, .end_count = 2 }, 1, "2 end tokens, but none is given" },
 };
 /* clang-format on */

@@ -20,6 +20,7 @@ typedef struct fixture {
     const tn_json *config;
     tn_model *m, *adapted;
     tn_cache *cache;
+    tn_session *session;
     const tn_attention_form *form;
     const tn_lora_options *lora;
     const tn_open_options *open;
@@ -53,6 +54,7 @@ static void open_models(fixture *f)
     f->config = tn_json_read(GOLDEN "tiny_models/gpt2/config.json", &f->base.e);
     must(&f->base.e);
     f->cache = tn_cache_new(f->m, 1, 4);
+    f->session = tn_session_new(f->m);
     f->ids = tn_tensor_new(TN_I32, 2, (int64_t[]){ 1, 2 }, false);
     f->q = tn_tensor_new(TN_REAL, 3,
                          (int64_t[]){ 1, 2, (f->m->heads + 2 * f->m->kv_heads) * f->m->head_size },
@@ -130,6 +132,7 @@ static void close_fixture(null_fixture *base)
     tn_dataset_free(f->data);
     tn_tokenizer_free(f->tokenizer);
     tn_cache_free(f->cache);
+    tn_session_free(f->session);
     tn_json_free(f->config);
     tn_model_free(f->m);
     tn_model_free(f->adapted);
@@ -172,6 +175,7 @@ static tn_tensor *keep(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *
 
 DROP(params, tn_params, tn_params_free)
 DROP(model, tn_model, tn_model_free)
+DROP(session, tn_session, tn_session_free)
 
 #define NULL_ROWS "tests/nn/null.def"
 #include "tests/support/null_rows.h"
