@@ -358,6 +358,9 @@ typedef struct tn_run_state {
     int64_t step;          /* steps done */
     int64_t batches;       /* micro-batches taken from the loader */
     double best;           /* best validation loss so far; NaN: none */
+    int64_t best_step;     /* the step that reached it: its checkpoint is kept; 0: none */
+    double progress;       /* the loss that the next evaluation must beat; NaN: none yet */
+    int64_t waited;        /* evaluations since then that did not */
     uint64_t options_hash; /* of all options that change numbers */
     int64_t tokens;        /* tokens trained on */
     int64_t planned;       /* steps of the whole run */
@@ -371,8 +374,9 @@ typedef struct tn_run_state {
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP: it fills a temporary folder, flushes it and renames it. Then it
-   removes the checkpoints of this run with smaller numbers, except the newest keep - 1, and all
-   checkpoints of the run r->before. It removes nothing else. p must be the params of the optimizer
+   removes the checkpoints of this run with smaller numbers, except the newest keep - 1, that of
+   r->best_step and the one that the file folder/best names ("checkpoint-STEP"), and all checkpoints
+   of the run r->before. It removes nothing else. p must be the params of the optimizer
    (TN_EARG). The frozen weights are hashed only at the first save of an optimizer, because no step
    changes them. Errors: trained weights or state are not finite (TN_ENONFINITE); another run has a
    checkpoint in the place of the new one; the params are those of a sketch, or weights were merged

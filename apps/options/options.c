@@ -399,4 +399,8 @@ void options_free(options *o)
 {
     free(o->file);
     o->file = NULL;
+    for (int i = 0; i < 2; i++) {
+        free(o->followed[i]);
+        o->followed[i] = NULL;
+    }
 }

@@ -32,6 +32,14 @@ unsigned marker_results(const output_kind *kind)
     return results;
 }
 
+unsigned marker_followers(const output_kind *kind)
+{
+    unsigned followers = 0;
+    for (int i = 0; kind->names[i].name; i++)
+        followers |= (unsigned)kind->names[i].follows << i;
+    return followers;
+}
+
 void marker_add_older(const output_kind *kind, const marker *old, unsigned files, bool resume,
                       marker *m)
 {

@@ -12,7 +12,7 @@
 
 #define MARKER ".tenon-run"
 
-enum { OUTPUT_NAMES = 15 };
+enum { OUTPUT_NAMES = 20 };
 
 /* What a command writes into its folder. */
 typedef struct output_kind {
@@ -28,6 +28,7 @@ typedef struct output_kind {
         bool sign;         /* if it is not empty, the folder holds work that is worth keeping */
         const char *head;  /* a file that grows begins so; NULL: it is written once */
         const char *older; /* its name while it is about a result that a new run is to replace */
+        bool follows;      /* it is about checkpoints: it goes when those of its run go */
     } names[OUTPUT_NAMES]; /* ended by a NULL name */
 } output_kind;
 
@@ -46,8 +47,9 @@ int marker_read(const output_kind *kind, int at, const char *folder, marker *m, 
 int marker_write(const output_kind *kind, const char *folder, const marker *m, tn_error *e);
 /* Hash of the bytes of a file in the open folder `at`, which `folder` names; 0 after an error. */
 uint64_t marker_hash(int at, const char *folder, const char *name, tn_error *e);
-/* The bits of the files of a result. */
+/* The bits of the files of a result, and of those about checkpoints. */
 unsigned marker_results(const output_kind *kind);
+unsigned marker_followers(const output_kind *kind);
 /* If the older run that `old` lists has a result, which stays while `files` are replaced: adds the
    older names of these files to m. A resume goes on with files that grow, so that they stay. */
 void marker_add_older(const output_kind *kind, const marker *old, unsigned files, bool resume,

@@ -292,6 +292,8 @@ int output_place(output *out, tn_error *e)
     m.before = result ? 0 : out->before;
     m.unnumbered = out->resume && out->m.unnumbered;
     m.own = files | (out->m.own & ~(result ? results : 0));
+    if (out->m.run != out->run) /* whose checkpoints are gone */
+        m.own &= files | ~marker_followers(out->kind);
     if (!result)
         marker_add_older(out->kind, &out->m, files, out->resume, &m);
     if (check_free(out, files, e) || output_here(out, e) ||

@@ -1,12 +1,13 @@
 /* output_kinds.c - the names of the files that commands write into their folders. */
 #include "apps/run/carry.h"
 #include "apps/run/output.h"
+#include "optim/run/folders.h"
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
 
 /* clang-format off */
 /* A file that is written once, as a part of the result. */
-#define ONCE(name, sign) { name, true, sign, NULL, NULL }
+#define ONCE(name, sign) { name, true, sign, NULL, NULL, false }
 /* A model with the files that carry.c copies. */
 #define COPIED(name) ONCE(name, false),
 #define MODEL_FILES \
@@ -20,15 +21,17 @@ const output_kind output_train = {
                ONCE("tokenizer.json", false), ONCE("tokenizer_config.json", false),
                ONCE("profile.txt", false),
                ONCE("older-log.jsonl", false), ONCE("older-config.used", false),
-               { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl" },
-               { "config.used", false, false, NULL, "older-config.used" } },
+               { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl", false },
+               { "config.used", false, false, NULL, "older-config.used", false },
+               { TN_BEST_FILE, false, false, "checkpoint-", NULL, true } },
 };
 const output_kind output_compare = {
     .command = "compare", .option = "--out",
     .older = "of an older study; --resume goes on with one that was stopped, --overwrite replaces it",
     .old_file = "config.used", .old_text = used_head,
-    .names = { { "runs.jsonl", false, true, "{\"optimizer\":", NULL }, ONCE("table.csv", true),
-               { "curves.jsonl", false, false, "{\"optimizer\":", NULL }, { "config.used", false, false, NULL, NULL } },
+    .names = { { "runs.jsonl", false, true, "{\"optimizer\":", NULL, false }, ONCE("table.csv", true),
+               { "curves.jsonl", false, false, "{\"optimizer\":", NULL, false },
+               { "config.used", false, false, NULL, NULL, false } },
 };
 const output_kind output_demo = {
     .command = "demo", .option = "the folder", .again = true,

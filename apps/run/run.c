@@ -103,7 +103,7 @@ need run_need(const run *r)
 
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
 {
-    *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN } };
+    *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN, .progress = (double)NAN } };
     if (e->code)
         return e->code;
     const tn_optim_def *def = choice_find(how->optimizer, e);
@@ -290,15 +290,36 @@ int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval 
     return e->code;
 }
 
+/* Is it the best loss so far? Progress is counted from the last evaluation that made some, so that
+   many small steps down add up. */
+static void count_progress(run *r, run_event *out)
+{
+    tn_run_state *s = &r->state;
+    const double loss = out->valid.loss;
+    out->best = isnan(s->best) || loss < s->best;
+    if (out->best) {
+        s->best = loss;
+        s->best_step = s->step;
+    }
+    const bool progress = isnan(s->progress) || loss < s->progress - r->o->min_delta;
+    s->progress = progress ? loss : s->progress;
+    s->waited = progress ? 0 : s->waited + 1;
+}
+
 static int evaluate(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .evaluated = true, .step = r->state.step };
     if (evaluate_part(r->s, r->o, PART_VALID, valid_rows(r->o), &out->valid, e))
         return e->code;
-    out->best = isnan(r->state.best) || out->valid.loss < r->state.best;
-    if (out->best)
-        r->state.best = out->valid.loss;
+    count_progress(r, out);
     return 0;
+}
+
+run_end run_ended(const run *r)
+{
+    if (r->o->patience > 0 && r->state.waited >= r->o->patience)
+        return RUN_NO_PROGRESS;
+    return r->state.step < r->steps ? RUN_GOES_ON : RUN_DONE;
 }
 
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e)
@@ -307,7 +328,7 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
     int stop = 0;
     if (r->s->data[PART_VALID] && r->state.step == 0 && !evaluate(r, &valid, e))
         stop = each(arg, r, &valid);
-    while (r->state.step < r->steps && !stop && !e->code) {
+    while (run_ended(r) == RUN_GOES_ON && !stop && !e->code) {
         const double begun = now_seconds();
         if (run_step(r, &step, e))
             break;

@@ -44,6 +44,10 @@ typedef struct run_event {
     bool best;
 } run_event;
 
+/* Why a run takes no further step. */
+typedef enum run_end { RUN_GOES_ON, RUN_DONE, RUN_NO_PROGRESS } run_end;
+run_end run_ended(const run *r);
+
 /* The schedule that the options ask for in a run of so many steps. */
 tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
@@ -56,8 +60,8 @@ int run_step(run *r, run_event *out, tn_error *e);
    --batch-size. If the data have no such part, *out does not change. */
 int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval *out, tn_error *e);
 int64_t valid_rows(const options *o); /* the rows that --val-batches asks for; 0: all */
-/* Steps up to r->steps, with evaluations before the first step, every --steps-per-eval steps and at
-   the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends
+/* Steps until run_ended, with evaluations before the first step, every --steps-per-eval steps and
+   at the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends
    the run and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
 

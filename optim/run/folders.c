@@ -2,6 +2,7 @@
    A folder with the name checkpoint-N is complete, because it was filled and flushed under another
    name before it was renamed. */
 #include "optim/run/folders.h"
+#include "data/formats/file.h"
 #include "data/formats/folder.h"
 #include "optim/run/trainer_state.h"
 
@@ -180,8 +181,9 @@ static void retire(int at, int64_t step, uint64_t run)
         tn_folder_remove(at, away, checkpoint_files);
 }
 
-/* Removes the checkpoints of a run with numbers under `below`, except the last `keep` of them. */
-static void prune(int at, uint64_t run, int64_t below, int keep)
+/* Removes the checkpoints of a run with numbers under `below`, except the last `keep` of them and
+   the two of `spared`. */
+static void prune(int at, uint64_t run, int64_t below, int keep, const int64_t spared[2])
 {
     tn_error e = { 0 }; /* what cannot be read stays */
     tn_checkpoint_id id;
@@ -189,14 +191,36 @@ static void prune(int at, uint64_t run, int64_t below, int keep)
     for (int64_t n = below; (n = tn_checkpoint_before(at, n, run, &e)) >= 0;) {
         finished_name(n, name);
         if (tn_checkpoint_identify(at, name, &id, &e) && !id.damaged && is_of(&id, run) &&
-            keep-- <= 0)
+            keep-- <= 0 && n != spared[0] && n != spared[1])
             retire(at, n, run);
     }
 }
 
 void tn_checkpoint_remove_all(int at, uint64_t run)
 {
-    prune(at, run, INT64_MAX, 0);
+    prune(at, run, INT64_MAX, 0, (int64_t[]){ -1, -1 });
+}
+
+/* A save may be cut short before the file `best` has its new line: what it names stays, too. */
+void tn_checkpoint_prune(int at, const tn_run_state *r, int keep)
+{
+    const int64_t best = r->best_step > 0 ? r->best_step : -1;
+    prune(at, r->run, r->step, keep - 1, (int64_t[]){ best, tn_checkpoint_best(at) });
+}
+
+int64_t tn_checkpoint_best(int at)
+{
+    enum { LINE = NAME };
+    tn_error e = { 0 }; /* a file that cannot be read names nothing */
+    size_t size = 0;
+    char *text = tn_file_read_at(at, TN_BEST_FILE, TN_BEST_FILE, LINE, &size, &e);
+    int64_t step = -1;
+    if (text && size && text[size - 1] == '\n') {
+        text[size - 1] = 0;
+        step = strchr(text, '/') ? -1 : tn_checkpoint_number(text);
+    }
+    free(text);
+    return step;
 }
 
 /* ---- saving ---- */
@@ -274,7 +298,7 @@ int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int kee
     if (e->code)
         tn_folder_remove(at, from, checkpoint_files);
     if (!e->code)
-        prune(at, r->run, r->step, keep - 1);
+        tn_checkpoint_prune(at, r, keep);
     if (!e->code && r->before && r->before != r->run)
         tn_checkpoint_remove_all(at, r->before);
     close(at);

@@ -1,4 +1,4 @@
-/* folders.h - the folders checkpoint-N of a run on the disk. Internal header.
+/* folders.h - the folders checkpoint-N of a run on the disk, and the file `best`. Internal header.
 
    A checkpoint is a folder with a trainer_state.json, which has N and the number of the run. Older
    ones do not have the number and may belong to any run. While a checkpoint is filled or removed
@@ -8,6 +8,8 @@
 #define TN_FOLDERS_H
 
 #include "optim/optim.h"
+
+#define TN_BEST_FILE "best" /* one line: "checkpoint-N" */
 
 /* The N of "checkpoint-N", perhaps after folders. -1: another name, such as "checkpoint-007". */
 int64_t tn_checkpoint_number(const char *path);
@@ -36,6 +38,11 @@ bool tn_checkpoint_is_there(int at, uint64_t run, tn_error *e);
    into new memory. Returns the descriptor of the first, which tn_checkpoint_end closes, or -1 with
    the reason in e. */
 int tn_checkpoint_begin(const char *folder, const tn_run_state *r, char **path, tn_error *e);
+/* The N of the file `best` in a folder, whose line "checkpoint-N" names the best checkpoint. -1:
+   there is no such file, or it has another content. */
+int64_t tn_checkpoint_best(int at);
+/* Removes the checkpoints of the run under r->step that a save with this `keep` does not keep. */
+void tn_checkpoint_prune(int at, const tn_run_state *r, int keep);
 /* Gives the filled folder its name, and removes checkpoints that are not kept. If e is set, it
    removes the folder. */
 int tn_checkpoint_end(int at, const char *folder, const tn_run_state *r, int keep, tn_error *e);

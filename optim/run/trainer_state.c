@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { FORMAT = 3, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
+enum { FORMAT = 4, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
 
 /* 2^53: every reader of JSON has it exactly, and sums fit into 64 bits. */
 static const int64_t most_count = (int64_t)1 << 53;
@@ -42,6 +42,9 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "planned", COUNT, AT(run.planned), 2 },
                                 { "records", COUNT, AT(run.records), 2 },
                                 { "best", LOSS, AT(run.best), 1 }, /* absent without a best loss */
+                                { "best_step", COUNT, AT(run.best_step), 4 },
+                                { "progress", LOSS, AT(run.progress), 4 },
+                                { "waited", COUNT, AT(run.waited), 4 },
                                 { "options", HASH, AT(run.options_hash), 1 },
                                 { "data", HASH, AT(run.data_hash), 2 },
                                 { "run", HASH, AT(run.run), 2 },
@@ -111,7 +114,7 @@ static int last_lines(const char *text, size_t n, char out[64])
 
 static void write_field(tn_state *s, const field *f, tn_text *t)
 {
-    if (f->kind == OWN_HASH || (f->kind == LOSS && !isfinite(s->run.best)))
+    if (f->kind == OWN_HASH || (f->kind == LOSS && !isfinite(*(double *)place(s, f))))
         return;
     tn_text_add(t, "  ");
     if (f->kind == NAME)
@@ -119,7 +122,7 @@ static void write_field(tn_state *s, const field *f, tn_text *t)
     else if (f->kind == VERSION || f->kind == COUNT)
         tn_text_add(t, "\"%s\": %" PRId64, f->key, *(int64_t *)place(s, f));
     else if (f->kind == LOSS)
-        tn_text_add(t, "\"%s\": %.17g", f->key, s->run.best);
+        tn_text_add(t, "\"%s\": %.17g", f->key, *(double *)place(s, f));
     else if (f->kind == HASH)
         write_hash(s, f, t);
     else
@@ -188,7 +191,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     switch (f->kind) {
     case VERSION:
         if (!tn_json_int(v, &n) || n < 1 || n > FORMAT)
-            return refuse(path, f, v, "1 to 3, which this version of tenon reads", e);
+            return refuse(path, f, v, "1 to 4, which this version of tenon reads", e);
         s->format = n;
         return TN_OK;
     case COUNT:
@@ -203,7 +206,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
         memcpy(s->optimizer, v->text, v->length + 1);
         return TN_OK;
     case LOSS:
-        return tn_json_real(v, &s->run.best) ? TN_OK : refuse(path, f, v, "a finite number", e);
+        return tn_json_real(v, place(s, f)) ? TN_OK : refuse(path, f, v, "a finite number", e);
     case FILES:
         return v->kind == TN_OBJECT ? read_fields(path, v, files, ALL, s, e)
                                     : refuse(path, f, v, "an object", e);
@@ -270,7 +273,9 @@ static int read_text(const char *path, const char *text, size_t size, tn_state *
 int tn_state_load_at(int at, const char *folder, tn_state *s, tn_error *e)
 {
     size_t size;
-    *s = (tn_state){ .format = 1, .run.best = NAN }; /* the first field has the real one */
+    *s = (tn_state){ .format = 1,
+                     .run.best = NAN,
+                     .run.progress = NAN }; /* the first field has the real one */
     char *path = tn_path_join(folder, TN_STATE_FILE),
          *text = !path            ? NULL
                  : at == AT_FDCWD ? tn_file_read(path, MOST_BYTES, &size, e)

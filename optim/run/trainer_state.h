@@ -2,8 +2,9 @@
 
    The reader does not trust the file. Every key must be known and occur once. Every number must be
    in range. The hash on the last line must be that of all lines before it. Older versions wrote
-   format 1 or 2. Format 1 lacks planned, records, data_hash, run, config and frozen, format 2 the
-   hashes of the tokenizer's files. What is lacking becomes 0. */
+   format 1 to 3. Format 1 lacks planned, records, data_hash, run, config and frozen, format 2 the
+   hashes of the tokenizer's files, format 3 best_step, progress and waited. What is lacking becomes
+   0, or NaN if it is a loss. */
 #ifndef TN_TRAINER_STATE_H
 #define TN_TRAINER_STATE_H
 
@@ -14,7 +15,7 @@
 #define TN_STATE_MOMENTS "optimizer.safetensors"
 
 typedef struct tn_state {
-    int64_t format; /* 1 to 3; always written as 3 */
+    int64_t format; /* 1 to 4; always written as 4 */
     char optimizer[64];
     tn_run_state run;
     tn_base base;                         /* hashes of the base of the trained weights */

@@ -1,4 +1,5 @@
 /* test_folders.c - saving removes and replaces the checkpoints of its own run, and nothing else. */
+#include "data/formats/folder.h"
 #include "optim/run/folders.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -83,6 +84,44 @@ START_TEST(keeps_the_newest)
     shell(": >file");
     ck_assert_int_eq(tn_checkpoint_newest("file", RUN, &e), -1); /* an error, not "there is none" */
     must_fail(&e, TN_EIO, "file: cannot list this folder");
+    close_trial(&t);
+}
+END_TEST
+
+/* The best checkpoint stays, and the one that the file `best` still names if a save is cut short
+   before that file is written anew. */
+START_TEST(keeps_the_best)
+{
+    trial t = open_trial();
+    tn_error e = { 0 };
+    for (int64_t k = 1; k <= 9; k++) {
+        const tn_run_state r = { .step = k, .run = RUN, .best_step = k < 3 ? 1 : k < 7 ? 3 : 7 };
+        tn_checkpoint_save(".", t.params, t.optim, &r, 2, &e);
+        must(&e);
+        if (k == 4)
+            shell("test \"$(echo *)\" = 'checkpoint-3 checkpoint-4'; echo checkpoint-3 >best");
+        if (k == 6)
+            shell("test \"$(echo *)\" = 'best checkpoint-3 checkpoint-5 checkpoint-6'");
+        if (k == 8)
+            shell("test \"$(echo *)\" = 'best checkpoint-3 checkpoint-7 checkpoint-8'");
+    }
+    shell("test \"$(echo *)\" = 'best checkpoint-3 checkpoint-7 checkpoint-8 checkpoint-9'");
+    const int at = tn_folder_open(AT_FDCWD, ".");
+    ck_assert_int_eq(tn_checkpoint_best(at), 3);
+    shell("echo checkpoint-7 >best");
+    tn_checkpoint_prune(at, &(tn_run_state){ .step = 9, .run = RUN, .best_step = 7 }, 2);
+    shell("test \"$(echo *)\" = 'best checkpoint-7 checkpoint-8 checkpoint-9'");
+    static const char *const none[] = { "",
+                                        "checkpoint-7",
+                                        "checkpoint-07\n",
+                                        "a/checkpoint-7\n",
+                                        "checkpoint-7\n\n",
+                                        "checkpoint-7 \n" };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        put_file(".", "best", none[i]);
+        ck_assert_int_eq(tn_checkpoint_best(at), -1);
+    }
+    close(at);
     close_trial(&t);
 }
 END_TEST
@@ -259,6 +298,7 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_test(c, keeps_the_newest);
+    tcase_add_test(c, keeps_the_best);
     tcase_add_test(c, what_was_cut_short_is_removed);
     tcase_add_loop_test(c, strangers_stay, 0, sizeof strangers / sizeof *strangers);
     tcase_add_loop_test(c, only_its_own_are_replaced, 0, sizeof places / sizeof *places);

@@ -21,6 +21,9 @@ static char *make(double best)
                             .planned = 20,
                             .records = 7,
                             .best = best,
+                            .best_step = 8,
+                            .progress = 2 * best,
+                            .waited = 5,
                             .options_hash = 77,
                             .data_hash = 78 },
                    .base = { .config = 79, .frozen = 80 } };
@@ -51,7 +54,7 @@ START_TEST(reads_back_what_it_wrote)
         tn_state_load(folder, &s, &e);
         tn_state_check_files(folder, &s, &e);
         must(&e);
-        ck_assert_int_eq(s.format, 3);
+        ck_assert_int_eq(s.format, 4);
         ck_assert_str_eq(s.optimizer, "adamw");
         ck_assert_int_eq(s.run.step, 12);
         ck_assert_int_eq(s.run.batches, 24);
@@ -59,6 +62,9 @@ START_TEST(reads_back_what_it_wrote)
         ck_assert_int_eq(s.run.planned, 20);
         ck_assert_int_eq(s.run.records, 7);
         ck_assert(none ? isnan(s.run.best) : s.run.best == 1.0 / 3);
+        ck_assert(none ? isnan(s.run.progress) : s.run.progress == 2.0 / 3);
+        ck_assert_int_eq(s.run.best_step, 8);
+        ck_assert_int_eq(s.run.waited, 5);
         ck_assert_uint_eq(s.run.options_hash, 77);
         ck_assert_uint_eq(s.run.data_hash, 78);
         ck_assert_uint_eq(s.base.config, 79);
@@ -89,7 +95,7 @@ static const edit edits[] = {
     { "step", "[12]", "step is an array; expected" },
     { "step", NULL, "step is missing" },
     { "step", "12, \"step\": 12", "step" }, /* twice */
-    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 3" },
+    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 4" },
     { "batches", "4611686018427387904", "batches is 4611686018427387904; expected" },
     { "batches", NULL, "batches is missing" },
     { "tokens", "-1", "tokens is -1; expected" },
@@ -100,13 +106,20 @@ static const edit edits[] = {
     { "records", NULL, "records is missing" },
     { "best", NULL, NULL },
     { "best", "-3", NULL },
+    { "best_step", "-3", "best_step is -3; expected a whole number" },
+    { "best_step", NULL, "best_step is missing" },
+    { "progress", NULL, NULL },
+    { "progress", "[]", "progress is an array; expected a finite number" },
+    { "waited", "1.5", "waited is 1.5; expected a whole number" },
+    { "waited", NULL, "waited is missing" },
     { "best", "1e999", "best is 1e999; expected a finite number" },
     { "best", "\"low\"", "best is low; expected a finite number" },
-    { "format", "99", "format is 99; expected 1 to 3, which this version of tenon reads" },
-    { "format", "0", "format is 0; expected 1 to 3" },
-    { "format", "2", NULL },
+    { "format", "99", "format is 99; expected 1 to 4, which this version of tenon reads" },
+    { "format", "0", "format is 0; expected 1 to 4" },
+    { "format", "3", "best_step is unknown; expected the keys of format 3" },
+    { "format", "2", "best_step is unknown; expected the keys of format 2" },
     { "format", "1", "planned is unknown; expected the keys of format 1" },
-    { "format", "true", "format is true; expected 1 to 3" },
+    { "format", "true", "format is true; expected 1 to 4" },
     { "format", NULL, "format is missing" },
     { "optimizer", "7", "optimizer is 7; expected the name of an optimizer" },
     { "optimizer", "\"a\\u0000b\"", "optimizer is a; expected the name" },
