@@ -28,6 +28,7 @@ typedef struct tn_target {
     char name[160]; /* "transformer.h.0.attn.c_attn"; of columns "transformer.h.0.attn.c_attn.q" */
     int64_t col, width, in; /* outputs [col, col+width); inputs */
     bool columns;           /* it is a part of a layer: "all-linear" does not include it */
+    bool head;              /* it makes the logits: "all-linear" does not include it */
 } tn_target;
 
 struct tn_family {
@@ -92,6 +93,8 @@ tn_tensor *tn_run_blocks(const tn_model *m, tn_tape *t, tn_tensor *x, tn_cache *
 
 /* The whole layer, named as its weight without ".weight". Of NULL: a target whose layer is NULL. */
 tn_target tn_target_layer(tn_linear_layer *l);
+/* The last target of a family: the head, "lm_head". Returns 1, as `target` does; of NULL 0. */
+int tn_target_head(const tn_model *m, tn_target *out);
 /* Its outputs [col, col+width), named "LAYER.NAME". */
 tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width);
 

@@ -1,6 +1,7 @@
 /* lora.c - puts adapters on layers found by name, and merges them: W = W0 + s B A, s = alpha / R.
    Hu et al., arXiv:2106.09685; DoRA: Liu et al., arXiv:2402.09353. Names, initial values and scale
    are those of PEFT. */
+#include "core/op.h"
 #include "core/tape.h"
 #include "nn/model.h"
 #include "nn/pattern.h"
@@ -282,6 +283,19 @@ int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e)
     return 0;
 }
 
+/* Gives the head a weight of its own, so that the embedding that it is tied to stays as it is. */
+static int untie(tn_model *m, tn_error *e)
+{
+    const tn_tensor *old = m->head;
+    tn_tensor *w = tn_params_add(m->params, m->output.name, 2, old->dim);
+    if (!w)
+        return tn_fail(e, tn_params_error(m->params)->code, "%s", tn_params_error(m->params)->text);
+    tn_widen(old->dtype, old->data, 0, tn_tensor_count(old), w->x);
+    m->head = m->output.w = w;
+    m->tied = false;
+    return tn_model_describe(m, e);
+}
+
 int tn_lora_merge(tn_model *m, tn_error *e)
 {
     const int missing = tn_given(e, m, __func__);
@@ -291,6 +305,8 @@ int tn_lora_merge(tn_model *m, tn_error *e)
         return e->code;
     if (!m->adapters)
         return tn_fail(e, TN_ESTATE, "the model has no adapters to merge");
+    if (m->output.lora && m->tied && untie(m, e))
+        return e->code;
     tn_target t;
     for (int64_t i = 0; m->family->target(m, i, &t); i++)
         if (t.layer->lora && !tn_tensor_own(t.layer->w))

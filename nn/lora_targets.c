@@ -29,6 +29,15 @@ tn_target tn_target_layer(tn_linear_layer *l)
     return make_target(l, NULL);
 }
 
+int tn_target_head(const tn_model *m, tn_target *out)
+{
+    if (!m || !out)
+        return 0;
+    *out = make_target((tn_linear_layer *)&m->output, NULL); /* as the layers of m->impl */
+    out->head = true;
+    return out->layer != NULL;
+}
+
 tn_target tn_target_columns(tn_linear_layer *l, const char *name, int64_t col, int64_t width)
 {
     tn_target t = name ? make_target(l, name) : (tn_target){ 0 };
@@ -77,7 +86,8 @@ bool tn_target_is_wanted(const tn_target *t, const char *names)
     if (tn_pattern_is_one(names))
         return !t->columns && tn_pattern_matches(names, t->name, false);
     for (size_t n; (n = first_name(&names)) > 0; names += n)
-        if (is_all_linear(names, n) ? !t->columns : tn_target_matches(t->name, names, n))
+        if (is_all_linear(names, n) ? !t->columns && !t->head
+                                    : tn_target_matches(t->name, names, n))
             return true;
     return false;
 }

@@ -120,6 +120,7 @@ static void build(tn_model *m, const tn_json *config, tn_error *e)
     const tn_error *p = tn_params_error(m->params);
     if (p->code)
         tn_fail(e, p->code, "%s", p->text);
+    m->output = (tn_linear_layer){ .name = "lm_head.weight", .w = m->head, .layout = TN_OUT_IN };
     read_ends(m, tn_json_find(config, "eos_token_id") ? config : text, e);
     if (!e->code)
         tn_model_describe(m, e);
@@ -238,7 +239,7 @@ static tn_tensor *input(tn_tape *t, const tn_batch *b, const int32_t *values)
 
 tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h)
 {
-    tn_tensor *z = tn_linear(t, h, m->head, NULL, TN_OUT_IN); // (...,V)
+    tn_tensor *z = tn_linear_layer_run(&m->output, t, h); // (...,V)
     return m->logit_cap > 0 ? tn_soft_cap(t, z, m->logit_cap) : z;
 }
 
@@ -281,6 +282,8 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
         return NULL;
     tn_tensor *ids = input(t, b, b->ids), *labels = input(t, b, b->labels); // (B,T)
     tn_tensor *h = m->family->hidden(m, t, ids, NULL);                      // (B,T,C)
+    if (m->output.lora)
+        return tn_cross_entropy(t, tn_model_head(m, t, h), labels, tokens);
     return tn_linear_xent(t, h, m->head, labels, tokens, m->logit_cap);
 }
 
@@ -294,7 +297,8 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
     for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
-    const double numbers = tokens * (double)(m->family->activations(m, training) + ranks) +
+    const int64_t logits = m->output.lora ? (m->logit_cap > 0 ? 3 : 2) * m->vocab : 0;
+    const double numbers = tokens * (double)(m->family->activations(m, training) + ranks + logits) +
                            (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }

@@ -189,6 +189,7 @@ typedef struct tn_model {
     tn_context *context;
     tn_params *params;
     tn_tensor *head; /* (V,C); if tied, it is the embedding itself */
+    tn_linear_layer output; /* the head as a layer, which may have an adapter; `build` leaves it */
     bool tied;
     bool nested; /* its config is the text_config of a model that also sees images (Gemma 3) */
     int64_t layers, heads, kv_heads, head_size, width, vocab, positions; /* L H G D C V, most T */

@@ -14,8 +14,8 @@ typedef struct job {
     const options *o;
     setup s;
     output out;
-    bool gguf;
-    probe before; /* of the model with its adapter */
+    bool gguf, untied; /* untied: the head of the base was tied to the embedding */
+    probe before;      /* of the model with its adapter */
     tn_file_type type;
     const char *base; /* the type of the base's matrices */
     tn_error *e;
@@ -140,6 +140,7 @@ static int keep_config(const job *j)
     static const char *const names[] = {
         [TN_FILE_F32] = "float32", [TN_FILE_BF16] = "bfloat16", [TN_FILE_F16] = "float16"
     };
+    static const char tie[] = "tie_word_embeddings";
     tn_text text = { 0 };
     if (j->s.model->nested || tn_path_is(j->o->model, NULL, j->e) != TN_FOLDER)
         return j->e->code; /* of a model that also saw images, only the text model is left */
@@ -155,9 +156,13 @@ static int keep_config(const job *j)
         tn_text_add(&text, ": ");
         if (type)
             tn_text_add(&text, "\"%s\"", names[j->type]);
+        else if (j->untied && !strcmp(v->key, tie))
+            tn_text_add(&text, "false");
         else
             tn_text_json(&text, v, 1);
     }
+    if (j->untied && config && !tn_json_find(config, tie))
+        tn_text_add(&text, ",\n  \"%s\": false", tie);
     tn_text_add(&text, "\n}\n");
     tn_json_free(config);
     free(path);
@@ -250,8 +255,11 @@ int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e
     job j = { .o = o, .out = { .at = -1, .work_at = -1 }, .gguf = gguf, .e = e };
     if (!check_options(&j) && !gguf)
         output_open(&j.out, kind, o->save_path, o, false, e);
-    if (!read_model(&j) && o->adapter_path)
+    if (!read_model(&j) && o->adapter_path) {
+        const bool tied = j.s.model->tied;
         tn_lora_merge(j.s.model, e);
+        j.untied = tied && !j.s.model->tied;
+    }
     if (!e->code && !(gguf ? write_file(&j) : write_folder(&j)))
         show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
     probe_end(&j.before);

@@ -230,11 +230,11 @@ static void free_gpt(void *impl)
 
 /* ---- the functions that the rest of nn/ calls ---- */
 
-/* The four matrices of every block, and the query, key and value columns of the first. */
+/* The four matrices of every block, and the query, key and value columns of the first; the head. */
 static int target(const tn_model *m, int64_t i, tn_target *out)
 {
     if (i < 0 || i >= 7 * m->layers)
-        return 0;
+        return i == 7 * m->layers ? tn_target_head(m, out) : 0;
     block *b = &((const gpt *)m->impl)->blocks[i / 7];
     tn_linear_layer *layers[] = { &b->c_attn, &b->attn_proj, &b->c_fc, &b->mlp_proj };
     static const char *const columns[] = { "q", "k", "v" };

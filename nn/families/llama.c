@@ -349,7 +349,7 @@ static int target(const tn_model *m, int64_t i, tn_target *out)
     const int64_t each = g->kind->fused ? 4 : 7;
     tn_linear_layer *layers[7];
     if (i < 0 || i >= each * m->layers)
-        return 0;
+        return i == each * m->layers ? tn_target_head(m, out) : 0;
     layers_of(&g->blocks[i / each], layers);
     *out = tn_target_layer(layers[i % each]);
     return 1;

@@ -3,8 +3,10 @@
 #include "data/gguf.h"
 #include "nn/folders/adapter_config.h"
 #include "nn/folders/weights.h"
+#include "core/op.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +76,63 @@ static bool find_place(const tn_model *m, const char *name, int factors, tn_targ
     return false;
 }
 
+/* PEFT writes the weights of head and embedding, too, if one of them has an adapter. The weight of
+   which this tensor is a copy; NULL: of none. */
+static const tn_tensor *copied_weight(const tn_model *m, const char *tensor)
+{
+    static const char inner[] = "base_layer.";
+    const size_t prefix = strlen(TN_PEFT_PREFIX);
+    const char *name = tensor + prefix, *base = strstr(tensor, inner);
+    char ours[NAME], path[TN_MODULE_PATH];
+    if (strncmp(tensor, TN_PEFT_PREFIX, prefix))
+        return NULL;
+    snprintf(ours, sizeof ours, "%.*s%s", (int)(base ? base - name : 0), name,
+             base ? base + strlen(inner) : name);
+    if (!strcmp(ours, m->output.name))
+        return m->head;
+    if (strcmp(ours, tn_module_path(m, m->family->embedding, false, path)) != 0)
+        return NULL;
+    return tn_params_find(m->params, m->family->embedding)->w;
+}
+
+/* Such a copy must be what the model has, up to the rounding of the types that it may have. */
+static int check_copy(const tn_safetensors *file, const tn_entry *entry, const tn_tensor *w,
+                      tn_error *e)
+{
+    const int64_t n = tn_tensor_count(w);
+    const double share = tn_dtype_block(w->dtype) > 1 ? 1.0 / 8 : 1.0 / 128; /* of the largest */
+    double most = 0, apart = 0;
+    tn_real *x = malloc(2 * (size_t)n * sizeof *x);
+    if (!x)
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", tn_safetensors_path(file));
+    if (!e->code && !tn_weight_check(file, entry, w->ndim, w->dim, e) &&
+        !tn_entry_real(file, entry, x, e)) {
+        tn_widen(w->dtype, w->data, 0, n, x + n);
+        for (int64_t i = 0; i < n; i++) {
+            most = fmax(most, fabs((double)x[n + i]));
+            apart = fmax(apart, fabs((double)(x[i] - x[n + i])));
+        }
+        if (!(apart <= share * most))
+            tn_fail(e, TN_EFORMAT,
+                    "%s: tensor \"%s\" differs from that of the model; expected the same",
+                    tn_safetensors_path(file), entry->name);
+    }
+    free(x);
+    return e->code;
+}
+
+/* Refuses an adapter of the embedding, which is another op, before numbers are read. */
+static int refuse_embedding(const tn_safetensors *file, tn_error *e)
+{
+    for (int64_t i = 0; i < tn_safetensors_count(file) && !e->code; i++)
+        if (strstr(tn_safetensors_at(file, i)->name, ".lora_embedding_"))
+            tn_fail(e, TN_EFORMAT,
+                    "%s: tensor \"%s\": an adapter of the embedding is not computed; expected "
+                    "target_modules of linear layers",
+                    tn_safetensors_path(file), tn_safetensors_at(file, i)->name);
+    return e->code;
+}
+
 /* Checks that every tensor is a factor of a layer, or with DoRA its magnitudes, that nothing is there
    twice, and that a layer has all of them. Returns the number of layers. */
 static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, bool dora, tn_error *e)
@@ -82,9 +141,15 @@ static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, bool
     int64_t count[FACTORS] = { 0 };
     const char *path = tn_safetensors_path(file);
     tn_target t;
+    refuse_embedding(file, e);
     for (int64_t i = 0; i < tn_safetensors_count(file) && !e->code; i++) {
         const tn_entry *entry = tn_safetensors_at(file, i);
         int factor;
+        const tn_tensor *copied = copied_weight(m, entry->name);
+        if (copied) {
+            check_copy(file, entry, copied, e);
+            continue;
+        }
         if (!find_place(m, entry->name, factors, &t, &factor)) {
             tn_fail(e, TN_EFORMAT, "%s: tensor \"%s\" has no place in this model", path,
                     entry->name);

@@ -44,7 +44,7 @@ static bool is_named(const tn_model *m, const tn_json *config, const tn_target *
         return false;
     if (!names || names->kind == TN_NULL)
         return tn_target_is_wanted(t, m->family->lora_targets);
-    return is_all_linear(names) || is_listed(names, path);
+    return is_all_linear(names) ? !t->head : is_listed(names, path);
 }
 
 int tn_adapter_note_missing(tn_model *m, const tn_json *config, const char *path, tn_error *e)

@@ -288,6 +288,12 @@ int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type,
                        path);
     if (type != TN_FILE_F32 && type != TN_FILE_F16 && type != TN_FILE_BF16)
         return tn_fail(e, TN_EARG, "%s: an adapter is written as F32, F16 or BF16", path);
+    if (m->tied && m->output.lora)
+        return tn_fail(
+            e, TN_EARG,
+            "%s: llama.cpp has no adapter for a head that is tied to the embedding; expected "
+            "a merged model (tenon fuse)",
+            path);
     const char *architecture = tn_gguf_architecture(m->family->type);
     if (!architecture)
         return tn_fail(e, TN_EFORMAT, "%s: no adapter file is for a model of %s", path,

@@ -277,6 +277,11 @@ int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type
     if (m->lora->dora)
         return tn_fail(e, TN_EARG, "%s: adapters of DoRA are not written for mlx-lm; expected LoRA",
                        folder);
+    if (m->output.lora)
+        return tn_fail(e, TN_EARG,
+                       "%s: an adapter of lm_head is not written for mlx-lm, which has adapters in "
+                       "blocks; expected others",
+                       folder);
     const all c = common(m);
     tn_text text = { 0 };
     if (tn_folder_make(folder, e) || save_factors(m, &c, folder, type, e))

@@ -63,7 +63,7 @@ static const struct { tn_lora_options o; const char *text; } refused[] = {
     { { .rank = 4, .alpha = 8, .targets = "c_atn" }, "target \"c_atn\" matches no layer" },
     { { .rank = 4, .alpha = 8, .targets = "c_attn,attn" }, "target \"attn\" matches no layer" },
     { { .rank = 4, .alpha = 8, .targets = "_attn" }, "target \"_attn\" matches no layer" },
-    { { .rank = 4, .alpha = 8, .targets = "lm_head" }, "target \"lm_head\" matches no layer" },
+    { { .rank = 4, .alpha = 8, .targets = "embed_tokens" }, "target \"embed_tokens\" matches no layer" },
     { { .rank = 4, .alpha = 8, .targets = "" }, "no layer is named" },
     { { .rank = 0, .alpha = 8 }, "LoRA rank 0; expected 1 to 65536" },
     { { .rank = 4, .alpha = 0 }, "LoRA alpha 0; expected a number above 0" },

@@ -33,6 +33,7 @@ typedef struct fixture {
     tn_dataset *data;
     tn_loader *loader;
     const tn_batch *batch;
+    tn_target *target, a_target;
     tn_eval *eval;
     double *row_loss;
     int64_t *row_tokens;
@@ -55,6 +56,7 @@ static void open_models(fixture *f)
     must(&f->base.e);
     f->cache = tn_cache_new(f->m, 1, 4);
     f->session = tn_session_new(f->m);
+    f->target = &f->a_target;
     f->ids = tn_tensor_new(TN_I32, 2, (int64_t[]){ 1, 2 }, false);
     f->q = tn_tensor_new(TN_REAL, 3,
                          (int64_t[]){ 1, 2, (f->m->heads + 2 * f->m->kv_heads) * f->m->head_size },

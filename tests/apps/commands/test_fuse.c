@@ -44,6 +44,33 @@ START_TEST(computes_what_the_adapter_does)
 }
 END_TEST
 
+/* The head of smollm3 is tied to its embedding, and the adapter is on the head: the config that is
+   carried over must not say so any more. */
+START_TEST(unties_a_head)
+{
+    golden_model f;
+    golden_open(&f, "smollm3", 1e-5);
+    char *base = realpath(f.folder, NULL), *adapter = realpath(GOLDEN "adapters/head_tied", NULL);
+    tn_safetensors *expected =
+        tn_safetensors_open(GOLDEN "adapters/head_tied/expected.safetensors", &f.e);
+    must(&f.e);
+    tn_safetensors_close(f.expected);
+    f.expected = expected;
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "fuse --model %s --adapter-path %s --save-path o", base, adapter),
+                     0);
+    tn_model_free(f.m);
+    f.m = tn_model_open(f.c, "o", &f.e);
+    must(&f.e);
+    ck_assert(!f.m->tied);
+    golden_logits(&f, "logits");
+    golden_close(&f);
+    place_end(&p);
+    free(base);
+    free(adapter);
+}
+END_TEST
+
 /* After `made`, which makes a base b and an adapter a, the command is refused, and leaves nothing. */
 #define WEIGHTS "cp $G/llama/config.json $G/llama/model.safetensors b; "
 #define ADAPTER "cp $G/llama/adapter_* a; "
@@ -136,6 +163,7 @@ void tests(TCase *c)
 {
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, computes_what_the_adapter_does, 0, MODELS * TYPES);
+    tcase_add_test(c, unties_a_head);
     tcase_add_loop_test(c, refuses, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, carries_what_it_does_not_know);
 }

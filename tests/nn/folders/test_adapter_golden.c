@@ -27,6 +27,8 @@ static const struct {
       { "\"layers_to_transform\": [1]", "[\"q_proj\",\"k_proj\",\"v_proj\"]", "\"init_lora_weights\": \"orthogonal\"",
         "\"use_rslora\": false" } },
     { GOLDEN "adapters/dora", GOLDEN "tiny_models/llama", false, { "\"use_dora\": true", "\"r\": 4," } },
+    { GOLDEN "adapters/head_tied", GOLDEN "tiny_models/smollm3", false, { "[\"q_proj\",\"lm_head\"]" } },
+    { GOLDEN "adapters/head_untied", GOLDEN "tiny_models/phi3", false, { "[\"qkv_proj\",\"lm_head\"]" } },
     { "golden/hf/adapters/dora", "assets/models/stories260K-hf", true, { "\"use_dora\": true" } },
     { "golden/hf/adapters/rslora_all_linear", "assets/models/stories260K-hf", true,
       { "\"use_rslora\": true", "\"lora_alpha\": 8,", "\"r\": 4," } },

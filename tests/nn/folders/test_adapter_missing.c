@@ -20,7 +20,7 @@ static const struct { const char *json; int missing, named; const char *first; }
     { "\"target_modules\":[\"c_fc\",\"c_attn\"]", 2, 4, "0.mlp.c_fc" },
     { "\"target_modules\":[\"h.1.mlp.c_fc\",\"c_attn\"]", 1, 3, "1.mlp.c_fc" },
     { "\"target_modules\":[\"transformer.h.1.mlp.c_fc\"]", 1, 1, "1.mlp.c_fc" },
-    { "\"target_modules\":[\"fc\",\"attn\",\"lm_head\"]", 0, 0, NULL }, /* the end of a name is not a name */
+    { "\"target_modules\":[\"fc\",\"attn\",\"head\"]", 0, 0, NULL }, /* the end of a name is not a name */
     { "\"target_modules\":\"all-linear\"", 4, 8, "0.attn.c_proj" },
     { "\"target_modules\":\"all-linear\",\"exclude_modules\":[\"c_fc\"]", 2, 6, "0.attn.c_proj" },
     { "\"target_modules\":\"all-linear\",\"exclude_modules\":[\"c_fc\",\"attn.c_proj\"]", 0, 0, NULL },
