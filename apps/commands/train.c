@@ -1,6 +1,7 @@
 /* train.c - tenon train: one run with its folder, its checkpoints and its result. */
 #include "apps/commands/train.h"
 #include "apps/run/best.h"
+#include "apps/run/find_rate.h"
 #include "apps/run/config_used.h"
 #include "apps/run/resume.h"
 #include "apps/run/show.h"
@@ -145,7 +146,8 @@ int command_train(const options *given, tn_error *e)
     const options asked = with_resume(given, e), *o = &asked;
     train_job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1, .named = -1 };
     int status = 1;
-    if (!o->dry_run)
+    const bool tries = o->dry_run || o->find_lr;
+    if (!tries)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     setup_model(&j.s, o, (uint64_t)o->seed, e);
     setup_data(&j.s, o, PART_TRAIN, e);
@@ -161,7 +163,7 @@ int command_train(const options *given, tn_error *e)
         drawing_open(&j.d, o->dump_graph, j.s.model ? j.s.model->params : NULL, e);
     j.r.graph = j.d.graph;
     if (!e->code)
-        status = o->dry_run ? train_probe(&j) : train(&j);
+        status = o->find_lr ? find_rate(&j.r, e) != 0 : o->dry_run ? train_probe(&j) : train(&j);
     tn_text_free(&j.facts);
     tn_text_free(&j.plans);
     drawing_close(&j.d);

@@ -356,21 +356,33 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     return e->code;
 }
 
-/* Checks one needed option, or one of two, "a|b" or "a/b" (n bytes). The error describes a missing
-   option by the help of the first, up to its first bracket or semicolon. */
+/* Is one of the options "a/b/c" (n bytes) given? */
+static bool any_given(const options *o, const command *c, const char *names, size_t n)
+{
+    for (size_t from = 0, k; from < n; from += k + 1) {
+        k = strcspn(names + from, ",|/");
+        if (o->given[option_find(names + from, k, c->letter)])
+            return true;
+    }
+    return false;
+}
+
+/* Checks one needed option, or one of several, "a|b" or "a/b/c" (n bytes). The error names the first
+   two, and describes a missing option by the help of the first, up to its first bracket or
+   semicolon. */
 static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
 {
     const size_t first = strcspn(names, ",|/");
     const bool two = first < n;
     const char *second = names + first + two;
     const int a = option_find(names, first, c->letter);
-    const int b = two ? option_find(second, n - first - 1, c->letter) : a;
+    const int b = two ? option_find(second, strcspn(second, ",|/"), c->letter) : a;
     char one[64], other[64];
     option_dashed(options_table[a].name, one);
     option_dashed(options_table[b].name, other);
     if (two && names[first] == '|' && o->given[a] && o->given[b])
         return tn_fail(e, APP_USAGE, "--%s and --%s: use only one", one, other);
-    if (o->given[a] || o->given[b])
+    if (any_given(o, c, names, n))
         return e->code;
     tn_text help = { 0 };
     option_says(&options_table[a], c->letter, &help);

@@ -50,6 +50,8 @@ void config_facts(run *r, tn_text *out)
     if (valid)
         tn_text_add(out, "# validation data = %016llx\n",
                     (unsigned long long)tn_dataset_hash(valid, 0));
+    if (r->lr_is_default) /* another version may have another default */
+        tn_text_add(out, "# learning rate = %.9g\n", r->lr);
     r->state.planned = r->steps;
     r->state.records = tn_dataset_facts(train).records;
     r->state.data_hash = tn_dataset_hash(train, 0);

@@ -1,5 +1,6 @@
 /* progress_block.c - the facts that a run prints before its first step. */
 #include "apps/run/progress.h"
+#include "apps/run/defaults.h"
 #include "apps/run/show.h"
 #include "nn/family.h"
 
@@ -125,18 +126,30 @@ static void resumed_lines(const run *r)
              (long long)r->was_records, (long long)r->state.records);
 }
 
+/* How often all records are seen. */
+static double passes(const run *r)
+{
+    const double rows = (double)(r->o->batch_size * r->o->grad_accumulation_steps);
+    const double records = (double)tn_dataset_facts(r->s->data[PART_TRAIN]).records;
+    return r->o->epochs == NOT_SET ? default_epochs(records, rows) : r->o->epochs;
+}
+
 void progress_block(const run *r)
 {
     const options *o = r->o;
     const need n = run_need(r);
     char a[SHOWN], parts[NEED_SHOWN];
     progress_setup(r->s, o);
+    const tn_optim_def *def = tn_optim_definition(r->optim);
     const double state = (double)tn_optim_state_bytes(r->optim);
-    show("optimizer  %s lr %g %s warm-up %lld  state %s\n", tn_optim_definition(r->optim)->name,
-         r->lr, o->lr_scheduler, (long long)r->schedule.warmup, show_bytes(state, a));
+    show("optimizer  %s lr %g", def->name, r->lr);
+    if (r->lr_is_default)
+        show(" (default for %s)", default_rate_reason(def, r->s, a));
+    show(" %s warm-up %lld  state %s\n", o->lr_scheduler, (long long)r->schedule.warmup,
+         show_bytes(state, a));
     double rate;
     const int64_t left_over = tn_optim_left_over(r->optim, &rate);
-    if (tn_optim_definition(r->optim)->pairs && r->s->full)
+    if (def->pairs && r->s->full)
         show("           there are no LoRA pairs: every weight goes to adamw\n");
     else if (left_over)
         show("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
@@ -145,6 +158,8 @@ void progress_block(const run *r)
          show_bytes((double)tn_memory_room(), a));
     show("plan       %lld steps x %lld rows", (long long)r->steps,
          (long long)(o->batch_size * o->grad_accumulation_steps));
+    if (o->iters <= 0 && !o->find_lr)
+        show(" (passes: %.3g%s)", passes(r), o->epochs == NOT_SET ? ", by default" : "");
     if (r->s->data[PART_VALID])
         show(", evaluation every %lld", (long long)o->steps_per_eval);
     if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&

@@ -1,6 +1,8 @@
 /* run.c - one training run: steps of accumulated batches, evaluations, a callback after each. */
 #include "apps/run/run.h"
 #include "apps/options/choice.h"
+#include "apps/run/defaults.h"
+#include "apps/run/find_rate.h"
 #include "apps/run/show.h"
 
 #include <math.h>
@@ -14,9 +16,10 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     const double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
     if (o->iters > 0 && o->epochs != NOT_SET)
         return tn_fail(e, APP_USAGE, "--iters and --epochs: use only one");
-    if (o->iters > 0)
-        return o->iters;
-    const double steps = ceil((o->epochs == NOT_SET ? 1 : o->epochs) * records / rows);
+    if (o->iters > 0 || o->find_lr)
+        return o->iters > 0 ? o->iters : RANGE_STEPS;
+    const double epochs = o->epochs == NOT_SET ? default_epochs(records, rows) : o->epochs;
+    const double steps = ceil(epochs * records / rows);
     return steps > 1 ? (int64_t)steps : 1;
 }
 
@@ -67,12 +70,24 @@ static void name_flags(tn_error *e)
     }
 }
 
+/* A preset may have a rate of its own. */
+static bool has_preset(const char *const *set)
+{
+    while (set && *set && strncmp(*set, "preset=", strlen("preset=")))
+        set++;
+    return set && *set;
+}
+
 static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_error *e)
 {
     const options *o = r->o;
     if (e->code)
         return e->code;
-    const tn_optim_options made = { .lr = how->lr,
+    r->lr_is_default = !(how->lr > 0) && !has_preset(how->set);
+    double lr = r->lr_is_default ? default_rate(def, r->s) : how->lr;
+    if (o->find_lr)
+        lr = find_rate_range(lr > 0 ? lr : default_rate(def, r->s), &r->schedule);
+    const tn_optim_options made = { .lr = lr,
                                     .set = how->set,
                                     .weight_decay = o->weight_decay,
                                     .decay_all = !strcmp(o->weight_decay_on, "all"),

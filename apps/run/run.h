@@ -16,7 +16,7 @@
 
 typedef struct recipe {
     const char *optimizer;
-    double lr;              /* NOT_SET: the optimizer's default */
+    double lr;              /* NOT_SET: that of a preset, or of defaults.h */
     const char *const *set; /* its settings, ended by NULL; or NULL */
 } recipe;
 
@@ -28,6 +28,7 @@ typedef struct run {
     tn_schedule schedule;
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
+    bool lr_is_default; /* lr is the default_rate of defaults.h */
     tn_run_state state;
     tn_graph *graph; /* gets the ops of the next batch, once; the caller frees it */
     profile profile; /* of the steps, with --profile */

@@ -102,7 +102,7 @@ static int check_sizes(const setup *s, const options *o, tn_lora_options how, tn
     if (o->given[OPT_lora_alpha] && fabs(o->lora_alpha - has->alpha) > 1e-9 * has->alpha)
         return tn_fail(e, APP_USAGE, "--lora-alpha %g: %s has alpha %g; expected this or none",
                        o->lora_alpha, from, has->alpha);
-    if (o->target_modules && !names_adapted(s->model, o->target_modules))
+    if (o->given[OPT_target_modules] && !names_adapted(s->model, o->target_modules))
         return tn_fail(e, APP_USAGE, "--target-modules %s: %s adapts %s; expected these or none",
                        o->target_modules, from, has->targets);
     how.rank = has->rank;

@@ -9,7 +9,8 @@
 static place make(const char *tokenizer)
 {
     place p = place_make();
-    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer %s --data r.jsonl --iters 1 -o o",
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer %s --data r.jsonl --iters 1 --lr 1e-3 -o o",
                            tokenizer),
                      0);
     return p;

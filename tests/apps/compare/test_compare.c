@@ -52,7 +52,7 @@ START_TEST(a_grid_goes_on_in_its_steps)
     make_model(&p);
     ck_assert_int_eq(
         tenon(&p, "compare --model o --task lookup --out c --optimizers sgd --lr-grid 0.1:1:log3 "
-                  "--iters 3 --count 5"),
+                  "--iters 3 --count 5 --target-modules c_attn"),
         0);
     ck_assert_int_eq(shell(&p, "cut -d, -f2 c/table.csv | tr -d '\n' | grep -q '^%s$'",
                            "learning_rate0.10.316213.1621031.62100"),

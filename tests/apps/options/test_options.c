@@ -134,7 +134,7 @@ static const bad bads[] = {
     { "train", { "--lr", "-1" }, "expected a number from 1e-12" },
     { "train", { "--lora-dropout", "1" }, "expected a number from 0 to 0.99" },
     { "train", { "--precision", "bf16" }, "--precision: \"bf16\"; expected f32" },
-    { "train", { "--lr-scheduler", "cosin" }, "expected constant|linear|cosine|wsd|inverse-sqrt|exponential" },
+    { "train", { "--lr-scheduler", "cosin" }, "expected constant|linear|cosine|wsd|inverse-sqrt" },
     { "train", { "--resume=maybe" }, "--resume: \"maybe\"; expected true or false" },
     { "train", { "--no-batch-size" }, "only switches can be negated" },
     { "train", { "--data", "" }, "--data: \"\"; expected PATH" },

@@ -10,7 +10,8 @@
 /* There are a base b, data d (train and valid) and a text t.txt. In o a run stopped after 4 of 8
    steps. */
 #define LORA "train --model b --data d --lora-rank 2 --batch-size 2 --save-every 4 "
-#define TEXT "train --model m --tokenizer bytes --data t.txt --max-seq-length 32 --save-every 4 "
+#define TEXT                                                                                       \
+    "train --model m --tokenizer bytes --data t.txt --max-seq-length 32 --save-every 4 --lr 1e-3 "
 
 static void make(const place *p, const char *how)
 {

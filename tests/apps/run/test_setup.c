@@ -120,7 +120,7 @@ START_TEST(a_missing_layer_is_told)
     static const char note[] =
         "tenon: note: a/adapter_model.safetensors: 2 of 4 layers that target_modules names are "
         "missing, the first is transformer.h.0.mlp.c_fc; they stay as the base has them\n";
-    place p = make("");
+    place p = make("--target-modules c_attn");
     ck_assert_int_eq(shell(&p, "echo 1 + 2 = 3. | tr -d '\\n' >u.txt"), 0);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(shell(&p,

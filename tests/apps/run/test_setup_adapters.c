@@ -133,7 +133,7 @@ static const struct { const char *options; int status; const char *text; } refus
 
 START_TEST(what_contradicts_is_refused)
 {
-    place p = make("");
+    place p = make("--target-modules c_attn");
     ck_assert_int_eq(shell(&p, "ln -s a l && mkdir copy && cp a/adapter_config.json copy && "
                                "ln -s ../a/adapter_model.safetensors copy && cp -r a kept"),
                      0);

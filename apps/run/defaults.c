@@ -1,0 +1,65 @@
+/* defaults.c - the learning rate and the length of a run for which none is given. */
+#include "apps/run/defaults.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rates of LoRA on all linear layers, rank 8, alpha 16, for models up to WIDTH. Those of wider models
+   fall as WIDTH / width to the power. Optimizers without a row have one rate for all models: that of
+   `tenon optimizers`. */
+enum { WIDTH = 128 };
+static const double power = 0.5;
+static const struct rule {
+    const char *name;
+    double rate;
+} rules[] = {
+    { "adamw", 8e-3 }, { "adam", 8e-3 },        { "lora-rite", 4e-3 },
+    { "muon", 8e-3 },  { "scaled-adam", 8e-3 }, { "sgd", 1 },
+};
+
+/* All weights move farther under a rate than a product of two factors does. Random weights have
+   farther to go than those that were trained. */
+static const double full_share = 0.1, random_share = 0.25;
+
+static const struct rule *find(const tn_optim_def *def)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (!strcmp(rules[i].name, def->name))
+            return &rules[i];
+    return NULL;
+}
+
+double default_rate(const tn_optim_def *def, const setup *s)
+{
+    const struct rule *r = find(def);
+    if (!r)
+        return def->hyper[0].value;
+    const double width = fmax((double)s->model->width, WIDTH);
+    const double rate = r->rate * tn_exp_of(power * tn_log_of(WIDTH / width));
+    char text[SHOWN];
+    snprintf(text, sizeof text, "%.1e",
+             rate * (!s->full    ? 1
+                     : s->random ? random_share
+                                 : full_share));
+    return strtod(text, NULL);
+}
+
+const char *default_rate_reason(const tn_optim_def *def, const setup *s, char out[SHOWN])
+{
+    const char *what = !s->full ? "LoRA" : s->random ? "random weights" : "all weights";
+    if (find(def))
+        snprintf(out, SHOWN, "%s, %s, width %lld", def->name, what, (long long)s->model->width);
+    else
+        snprintf(out, SHOWN, "%s", def->name);
+    return out;
+}
+
+enum { STEPS = 600, PASSES = 10 };
+
+double default_epochs(double records, double rows)
+{
+    const double passes = STEPS * rows / records;
+    return passes < 1 ? 1 : passes > PASSES ? PASSES : passes;
+}

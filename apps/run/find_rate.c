@@ -1,0 +1,92 @@
+/* find_rate.c - the range test of the learning rate, and what it recommends. */
+#include "apps/run/find_rate.h"
+#include "apps/chart/axis.h"
+#include "apps/run/show.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The test ends when the smoothed loss is so many times the lowest one: what follows is worse. */
+static const double ends_at = 2;
+static const double keep = 0.9; /* share of itself that the smoothed loss keeps at a step */
+static const double safety = 3; /* the lowest loss belongs to rates that were smaller before */
+
+double find_rate_range(double middle, tn_schedule *s)
+{
+    *s = (tn_schedule){ .kind = TN_EXPONENTIAL, .steps = s->steps, .min = 30 * middle };
+    return middle / 30;
+}
+
+double find_rate_choose(const double *rate, const double *loss, int64_t n, double *lowest)
+{
+    average smooth = { .keep = keep };
+    double best = (double)NAN;
+    *lowest = (double)INFINITY;
+    for (int64_t i = 0; i < n && isfinite(loss[i]); i++) {
+        const double l = average_next(&smooth, loss[i]);
+        if (l < *lowest) {
+            *lowest = l;
+            best = rate[i] / safety;
+        }
+    }
+    return best;
+}
+
+/* Runs the steps. Returns how many rates have a loss. A step that is refused because a number is not
+   finite ends the test, too: the rate is too large, and that is no error. */
+static int64_t go(run *r, double *rate, double *loss, tn_error *e)
+{
+    average smooth = { .keep = keep };
+    double lowest = (double)INFINITY;
+    int64_t n = 0;
+    run_event event;
+    while (n < r->steps && !run_step(r, &event, e)) {
+        rate[n] = event.lr;
+        loss[n++] = event.loss;
+        const double l = average_next(&smooth, event.loss);
+        lowest = l < lowest ? l : lowest;
+        if (l > ends_at * lowest)
+            break;
+    }
+    if (e->code == TN_ENONFINITE && n > 0)
+        *e = (tn_error){ 0 };
+    return n;
+}
+
+static void draw(const double *rate, const double *loss, int64_t n, tn_error *e)
+{
+    tn_text out = { 0 };
+    const curve k = { "loss", rate, loss, n };
+    const chart c = { .title = "loss while the rate rises",
+                      .x = "rate",
+                      .curves = &k,
+                      .count = 1,
+                      .log_x = true,
+                      .smooth = keep };
+    curves_text(&c, curves_style_of(STDOUT_FILENO), &out);
+    show_text(&out, "the chart", e);
+}
+
+int find_rate(run *r, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    double *rate = calloc((size_t)r->steps, sizeof *rate), lowest;
+    double *loss = calloc((size_t)r->steps, sizeof *loss);
+    const int64_t n = rate && loss ? go(r, rate, loss, e) : 0;
+    if (!rate || !loss)
+        tn_fail(e, TN_ENOMEM, "the range test: out of memory");
+    const double best = e->code ? 0 : find_rate_choose(rate, loss, n, &lowest);
+    if (!e->code) {
+        draw(rate, loss, n, e);
+        show("lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
+             lowest, best * safety, (long long)n, rate[0], rate[n - 1]);
+        show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n", best,
+             n == r->steps && best * safety > 0.9 * rate[n - 1] ? " or more: the loss still falls"
+                                                                : "");
+    }
+    free(rate);
+    free(loss);
+    return e->code;
+}

@@ -1,0 +1,87 @@
+/* test_defaults.c - the rate and the length of a run for which none is given. */
+#include "apps/run/defaults.h"
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off */
+static const struct length { double records, rows, passes; } lengths[] = {
+    { 600, 1, 1 }, { 2400, 4, 1 }, { 1200, 4, 2 }, { 300, 4, 8 }, { 240, 4, 10 }, { 8, 4, 10 },
+    { 42000, 4, 1 }, { 1e9, 8, 1 },
+};
+/* clang-format on */
+
+START_TEST(passes)
+{
+    const struct length *l = &lengths[_i];
+    ck_assert_double_eq_tol(default_epochs(l->records, l->rows), l->passes, 1e-12);
+}
+END_TEST
+
+/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA. Random
+   weights get one between. Optimizers without a rule have the rate of their page. */
+START_TEST(rates)
+{
+    const tn_optim_def *adamw = tn_optim_find("adamw"), *lion = tn_optim_find("lion");
+    double before = 1;
+    for (int64_t width = 128; width <= 4096; width *= 2) {
+        tn_model m = { .width = width };
+        setup s = { .model = &m };
+        char text[SHOWN], expected[SHOWN];
+        const double lora = default_rate(adamw, &s);
+        ck_assert_double_eq(default_rate(lion, &s), lion->hyper[0].value);
+        ck_assert_str_eq(default_rate_reason(lion, &s, text), "lion");
+        snprintf(expected, sizeof expected, "adamw, LoRA, width %d", (int)width);
+        ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
+        s.full = true;
+        const double full = default_rate(adamw, &s);
+        s.random = true;
+        const double random = default_rate(adamw, &s);
+        ck_assert_msg(lora < before && full < random && random < lora, "%g %g %g", lora, full,
+                      random);
+        before = lora;
+    }
+}
+END_TEST
+
+/* A run without a rate is the run at the rate that it shows. A preset keeps its own rate. */
+START_TEST(runs)
+{
+    place p = place_make();
+    char lr[32] = "";
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl -o b --iters 3"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data r.jsonl -o o --iters 3"), 0);
+    char *out = place_read("out");
+    const char *at = strstr(out, "optimizer  adamw lr ");
+    ck_assert_msg(at && sscanf(at, "optimizer  adamw lr %31s (default for adamw, LoRA", lr) == 1,
+                  "%s", out);
+    ck_assert_ptr_nonnull(strstr(out, "on all-linear"));
+    free(out);
+    ck_assert_int_eq(tenon(&p, "train --model b --data r.jsonl -o q --iters 3 --lr %s", lr), 0);
+    ck_assert_int_eq(shell(&p, "cmp o/adapter_model.safetensors q/adapter_model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data r.jsonl --dry-run --optimizer muon --opt "
+                               "preset=keller"),
+                     0);
+    place_has(&p, "out", "optimizer  muon lr 0.02 cosine");
+    ck_assert_int_eq(tenon(&p, "train --model b --data r.jsonl --dry-run"), 0);
+    place_has(&p, "out", "(passes: 10, by default)");
+    ck_assert_int_eq(tenon(&p, "train --model b --data r.jsonl --find-lr --iters 40"), 0);
+    place_has(&p, "out", "begin with --learning-rate ");
+    ck_assert_int_eq(
+        shell(&p,
+              "grep '^# learning rate' o/config.used && ! grep '^# learning rate' q/config.used"),
+        0);
+    place_end(&p);
+}
+END_TEST
+
+void tests(TCase *c)
+{
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, passes, 0, sizeof lengths / sizeof *lengths);
+    tcase_add_test(c, rates);
+    tcase_add_test(c, runs);
+}
