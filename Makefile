@@ -102,7 +102,7 @@ $(BUILD)/obj64/%.o: %.c $(BUILD)/flags
 	@$(CC) $(CFLAGS_ALL) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
-HEADERS := $(filter-out core/kernels/activation.h core/kernels/elementwise.h core/kernels/functions.h core/kernels/generic.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
+HEADERS := $(filter-out core/kernels/activation.h core/kernels/elementwise.h core/kernels/functions.h core/kernels/generic.h core/kernels/panel.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
 $(BUILD)/headers.c: $(HEADERS)
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(HEADERS) > $@

@@ -37,11 +37,7 @@ enum {
     SMALL = 1 << 18, /* multiply-adds; about 5 us, too short to wake a thread */
     HEIGHT = 16,     /* rows that pass over a panel of a triangle together */
     FEW_ROWS = 8,    /* of A: row-major B is then not packed (1 row: 0.4 to 0.7 of the time) */
-    /* B is packed in pieces. Row-major: a few rows of all panels, to read memory in long runs.
-       Column-major: one panel. If B is widened, only the part of a panel that stays in the
-       first-level cache. (A whole one takes 1.2 times as long for one row of A.) */
-    ROWS = 8,
-    COLUMN_ROWS = 128
+    ROWS = 8 /* of B, if it is row-major, are packed together: memory is read in long runs */
 };
 
 typedef struct plan {
@@ -109,13 +105,17 @@ static tn_matrix values_of_b(const plan *w, int64_t k, int64_t rows, int64_t j, 
     return by_rows ? m : tn_transposed(m);
 }
 
-/* Packs the slab into panels, piece by piece. `wide` holds the widened numbers of a piece. */
+/* Packs the slab into panels, piece by piece. `wide` holds the widened numbers of a piece. A
+   column-major B that must be widened has a kernel of its own. (Widening some columns, then turning
+   them, took 1.2 to 2 times as long.) */
 static void pack_slab(const plan *w, slab *s, tn_real *packed, tn_real *wide)
 {
-    const bool by_rows = w->p.b.cs == 1;
-    const int64_t most_cols = by_rows ? s->cols : w->width;
-    const int64_t most_rows = by_rows ? ROWS : w->p.b.type == TN_REAL ? s->depth : COLUMN_ROWS;
-    for (int64_t j = 0; j < s->cols; j += most_cols)
+    const bool by_rows = w->p.b.cs == 1, at_once = !by_rows && w->p.b.type != TN_REAL;
+    const int64_t most_cols = by_rows ? s->cols : w->width, most_rows = by_rows ? ROWS : s->depth;
+    for (int64_t j = 0; j < s->cols && at_once; j += w->width)
+        w->kernels->pack_wide(w->p.b.type, w->p.b.bytes, s->k + (s->j + j) * w->p.b.cs, w->p.b.cs,
+                              s->depth, tn_min(w->width, s->cols - j), packed + j * s->depth);
+    for (int64_t j = 0; j < s->cols && !at_once; j += most_cols)
         for (int64_t d = 0; d < s->depth; d += most_rows) {
             tn_matrix b = values_of_b(w, s->k + d, tn_min(most_rows, s->depth - d), s->j + j,
                                       tn_min(most_cols, s->cols - j), wide);

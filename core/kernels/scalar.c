@@ -3,6 +3,15 @@
 
 enum { TILE_COLS = 16 };
 
+static void turn_words(uint32_t from[TILE_COLS][8], uint32_t to[8][TILE_COLS])
+{
+    for (int i = 0; i < 8; i++)
+        for (int c = 0; c < TILE_COLS; c++)
+            to[i][c] = from[c][i];
+}
+
+#include "core/kernels/panel.h"
+
 static void tile(int64_t rows, int64_t cols, int64_t depth, const tn_real *a, ptrdiff_t ars,
                  ptrdiff_t acs, const tn_real *b, ptrdiff_t brs, const tn_real *start,
                  ptrdiff_t start_stride, tn_real *c, ptrdiff_t ldc)
@@ -48,6 +57,7 @@ const tn_kernels tn_kernels_scalar = {
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .pack_wide = pack_wide,
     .turn = turn,
     .random = random_numbers,
     TN_GENERIC_KERNELS,

@@ -113,72 +113,83 @@ static inline void take_halves(const unsigned char *b, const unsigned char *fift
     }
 }
 
-/* to = (q - less) d. `second` replaces d in the second half of the run. */
-static inline void times(const integers *q, int less, float d, float second, tn_real *restrict to)
+/* The numbers of a run: number i is (q[i] - less) d, or q[i] d + m if `plus`. q[i] is a signed byte.
+   `second` replaces d in the second half of the run. */
+typedef struct parts {
+    integers q;
+    float d, second, m;
+    int less;
+    bool plus;
+} parts;
+
+static inline parts times(const integers *q, int less, float d, float second)
 {
-    signed char each[TN_RUN];
-    memcpy(each, q, TN_RUN);
-    for (int i = 0; i < TN_RUN; i++)
-        to[i] = (tn_real)((float)(each[i] - less) * (i < TN_RUN / 2 ? d : second));
+    return (parts){ .q = *q, .d = d, .second = second, .less = less };
 }
 
-/* to = q d + m */
-static inline void times_plus(const integers *q, float d, float m, tn_real *restrict to)
+static inline parts times_plus(const integers *q, float d, float m)
+{
+    return (parts){ .q = *q, .d = d, .second = d, .m = m, .plus = true };
+}
+
+static inline void widen_parts(const parts *p, tn_real *restrict to)
 {
     signed char each[TN_RUN];
-    memcpy(each, q, TN_RUN);
-    for (int i = 0; i < TN_RUN; i++)
-        to[i] = (tn_real)((float)each[i] * d + m);
+    memcpy(each, &p->q, TN_RUN);
+    for (int i = 0; p->plus && i < TN_RUN; i++)
+        to[i] = (tn_real)((float)each[i] * p->d + p->m);
+    for (int i = 0; !p->plus && i < TN_RUN; i++)
+        to[i] = (tn_real)((float)(each[i] - p->less) * (i < TN_RUN / 2 ? p->d : p->second));
 }
 
 /* ---- blocks of 32 ---- */
 
 /* d (2), q (32) */
-static inline void widen_q8_0(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q8_0(const unsigned char *b, int64_t run)
 {
-    (void)run, (void)n;
+    (void)run;
     const float d = f16_at(b);
     integers q;
     memcpy(&q, b + 2, TN_RUN);
-    times(&q, 0, d, d, to);
+    return times(&q, 0, d, d);
 }
 
 /* d (2), q + 8 (16) */
-static inline void widen_q4_0(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q4_0(const unsigned char *b, int64_t run)
 {
-    (void)run, (void)n;
+    (void)run;
     const float d = f16_at(b);
     integers q;
     take_halves(b + 2, NULL, &q);
-    times(&q, 8, d, d, to);
+    return times(&q, 8, d, d);
 }
 
 /* d (2), m (2), q (16) */
-static inline void widen_q4_1(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q4_1(const unsigned char *b, int64_t run)
 {
-    (void)run, (void)n;
+    (void)run;
     integers q;
     take_halves(b + 4, NULL, &q);
-    times_plus(&q, f16_at(b), f16_at(b + 2), to);
+    return times_plus(&q, f16_at(b), f16_at(b + 2));
 }
 
 /* d (2), fifth bits of q + 16 (4), the low 4 bits of q + 16 (16) */
-static inline void widen_q5_0(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q5_0(const unsigned char *b, int64_t run)
 {
-    (void)run, (void)n;
+    (void)run;
     const float d = f16_at(b);
     integers q;
     take_halves(b + 6, b + 2, &q);
-    times(&q, 16, d, d, to);
+    return times(&q, 16, d, d);
 }
 
 /* d (2), m (2), fifth bits of q (4), the low 4 bits of q (16) */
-static inline void widen_q5_1(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q5_1(const unsigned char *b, int64_t run)
 {
-    (void)run, (void)n;
+    (void)run;
     integers q;
     take_halves(b + 8, b + 4, &q);
-    times_plus(&q, f16_at(b), f16_at(b + 2), to);
+    return times_plus(&q, f16_at(b), f16_at(b + 2));
 }
 
 /* ---- blocks of 256 ---- */
@@ -205,45 +216,58 @@ static inline void scale_and_minimum(const unsigned char *b, int64_t run, float 
 
 /* scales (16), q (128). 32 bytes hold two runs: the first in their low halves, the second in the
    high halves. */
-static inline void widen_q4_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q4_k(const unsigned char *b, int64_t run)
 {
-    (void)n;
     integers q = { 0 };
     float d, m;
     scale_and_minimum(b, run, &d, &m);
     add_bits(b + 16 + run / 2 * 32, run % 2 * 4, 4, 0, &q);
-    times_plus(&q, d, -m, to);
+    return times_plus(&q, d, -m);
 }
 
 /* scales (16), fifth bits (32), low 4 bits of q as in q4_k (128). The fifth bit of number i of a
    run is bit `run` of byte i. */
-static inline void widen_q5_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q5_k(const unsigned char *b, int64_t run)
 {
-    (void)n;
     integers q = { 0 };
     float d, m;
     scale_and_minimum(b, run, &d, &m);
     add_bits(b + 48 + run / 2 * 32, run % 2 * 4, 4, 0, &q);
     add_bits(b + 16, run, 1, 4, &q);
-    times_plus(&q, d, -m, to);
+    return times_plus(&q, d, -m);
 }
 
 /* low 4 bits of q + 32 (128), high 2 bits (64), signed scales of 16 numbers each (16), d (2). Half
    of the block is 4 runs. Their low bits are in 64 bytes: runs 0 and 1 in the low halves, runs 2
    and 3 in the high halves. Their high bits are in 32 bytes, each with 2 bits of each run. */
-static inline void widen_q6_k(const unsigned char *b, int64_t run, int64_t n, tn_real *to)
+static inline parts parts_of_q6_k(const unsigned char *b, int64_t run)
 {
-    (void)n;
     const int64_t half = run / 4, quarter = run % 4;
     const signed char *scale = (const signed char *)b + 192 + 2 * run;
     const float d = f16_at(b + 208);
     integers q = { 0 };
     add_bits(b + 64 * half + 32 * (quarter % 2), quarter / 2 * 4, 4, 0, &q);
     add_bits(b + 128 + 32 * half, 2 * quarter, 2, 4, &q);
-    times(&q, 32, d * (float)scale[0], d * (float)scale[1], to);
+    return times(&q, 32, d * (float)scale[0], d * (float)scale[1]);
 }
 
 /* ---- any range of numbers ---- */
+
+#define WIDEN_PARTS(how)                                                                           \
+    static inline void widen_##how(const unsigned char *b, int64_t run, int64_t n, tn_real *to)    \
+    {                                                                                              \
+        (void)n;                                                                                   \
+        const parts p = parts_of_##how(b, run);                                                    \
+        widen_parts(&p, to);                                                                       \
+    }
+WIDEN_PARTS(q8_0)
+WIDEN_PARTS(q4_0)
+WIDEN_PARTS(q4_1)
+WIDEN_PARTS(q5_0)
+WIDEN_PARTS(q5_1)
+WIDEN_PARTS(q4_k)
+WIDEN_PARTS(q5_k)
+WIDEN_PARTS(q6_k)
 
 typedef void widen_run(const unsigned char *block, int64_t run, int64_t n, tn_real *to);
 

@@ -121,6 +121,7 @@ const tn_kernels tn_kernels_avx2 = {
     .tile = tile,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .pack_wide = pack_wide,
     .turn = turn,
     .random = k_random,
     TN_GENERIC_KERNELS,

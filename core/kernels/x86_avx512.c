@@ -246,6 +246,7 @@ const tn_kernels tn_kernels_avx512 = {
     .tile = tile_512,
     .tile_cols = TILE_COLS,
     .pack = pack,
+    .pack_wide = pack_wide,
     .turn = turn,
     .random = k_random,
     TN_GENERIC_KERNELS,

@@ -161,4 +161,13 @@ static void pack(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, ptr
     turn(cols, depth, b, bcs, panel, TILE_COLS);
 }
 
+/* For panel.h. Shuffles keep the bits of a float, whatever they are. */
+static void turn_words(uint32_t from[TILE_COLS][8], uint32_t to[8][TILE_COLS])
+{
+    for (int c = 0; c < TILE_COLS; c += 8)
+        turn_8x8((const float *)from[c], 8, (float *)&to[0][c], TILE_COLS);
+}
+
+#include "core/kernels/panel.h"
+
 #endif
