@@ -14,10 +14,12 @@ static const double power = 0.5;
 static const struct rule {
     const char *name;
     double rate;
+    bool by_scale; /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
 } rules[] = {
-    { "adamw", 8e-3 }, { "adam", 8e-3 },        { "lora-rite", 4e-3 },
-    { "muon", 8e-3 },  { "scaled-adam", 8e-3 }, { "sgd", 1 },
+    { "adamw", 8e-3, false }, { "adam", 8e-3, false },        { "lora-rite", 4e-3, true },
+    { "muon", 8e-3, false },  { "scaled-adam", 8e-3, false }, { "sgd", 1.2, false },
 };
+static const double usual_scale = 16.0 / 8;
 
 /* All weights move farther under a rate than a product of two factors does. Random weights have
    farther to go than those that were trained. */
@@ -37,7 +39,11 @@ double default_rate(const tn_optim_def *def, const setup *s)
     if (!r)
         return def->hyper[0].value;
     const double width = fmax((double)s->model->width, WIDTH);
-    const double rate = r->rate * tn_exp_of(power * tn_log_of(WIDTH / width));
+    const tn_lora_options *lora = s->model->lora;
+    double rate = r->rate * tn_exp_of(power * tn_log_of(WIDTH / width));
+    if (lora && r->by_scale)
+        rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
+                lora->alpha;
     char text[SHOWN];
     snprintf(text, sizeof text, "%.1e",
              rate * (!s->full    ? 1

@@ -46,6 +46,22 @@ START_TEST(rates)
 }
 END_TEST
 
+/* At half the scale LoRA-RITE takes the double rate; AdamW takes the same. */
+START_TEST(scales)
+{
+    tn_lora_options lora = { .rank = 8, .alpha = 16 };
+    tn_model m = { .width = 128, .lora = &lora };
+    const setup s = { .model = &m };
+    const tn_optim_def *adamw = tn_optim_find("adamw"), *rite = tn_optim_find("lora-rite");
+    const double by_adamw = default_rate(adamw, &s), by_rite = default_rate(rite, &s);
+    lora.alpha = 8;
+    ck_assert_double_eq_tol(default_rate(rite, &s), 2 * by_rite, 1e-12);
+    ck_assert_double_eq(default_rate(adamw, &s), by_adamw);
+    lora = (tn_lora_options){ .rank = 64, .alpha = 16, .rslora = true }; /* 16 / sqrt(64) = 2 */
+    ck_assert_double_eq_tol(default_rate(rite, &s), by_rite, 1e-12);
+}
+END_TEST
+
 /* A run without a rate is the run at the rate that it shows. A preset keeps its own rate. */
 START_TEST(runs)
 {
@@ -83,5 +99,6 @@ void tests(TCase *c)
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, passes, 0, sizeof lengths / sizeof *lengths);
     tcase_add_test(c, rates);
+    tcase_add_test(c, scales);
     tcase_add_test(c, runs);
 }
