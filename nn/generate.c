@@ -310,6 +310,10 @@ static void generate(const generation *r, const output *o, tn_error *e)
     tn_session *kept = r->s->session;
     tn_tape_reset(r->t);
     tn_tape_eval(r->t);
+    if (tn_dora_keep(r->m, r->t, e)) {
+        tn_tape_set_mode(r->t, mode);
+        return;
+    }
     tn_tensor *logits = first_pass(r, longest(r->rows, r->length)); // (B,V)
     if (logits && kept)
         tn_session_keep(kept, r->prompts[0] + r->known, r->length[0] - r->known);
@@ -323,6 +327,7 @@ static void generate(const generation *r, const output *o, tn_error *e)
         tn_fail(e, tn_tape_code(r->t), "%s", tn_tape_error(r->t));
     tn_tape_reset(r->t);
     tn_tape_set_mode(r->t, mode);
+    tn_dora_forget(r->m);
 }
 
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],

@@ -154,7 +154,9 @@ static tn_tensor *result(tn_tape *t, tn_tensor *y, const char *name)
 static tn_tensor *run_dora(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
 {
     const tn_adapter *a = l->lora;
-    tn_tensor *g = tn_div(t, a->m, tn_lora_norm(t, l->w, a->a, a->b, a->s, l->layout)); // (out)
+    tn_tensor *g = a->g; // (out)
+    if (!g)
+        g = tn_div(t, a->m, tn_lora_norm(t, l->w, a->a, a->b, a->s, l->layout));
     const bool drops = a->dropout > 0 && tn_tape_mode(t).training;
     tn_tensor *d = drops ? tn_dropout(t, x, a->dropout, a->stream) : x; // (...,in)
     tn_tensor *y = tn_linear(t, d, l->w, NULL, l->layout);              // (...,out)

@@ -60,6 +60,9 @@ int tn_model_describe(const tn_model *m, tn_error *e);
 /* clang-format off */
 typedef struct tn_lora_size { int64_t rank; double s; } tn_lora_size;
 /* clang-format on */
+/* While no weight changes: DoRA's factors are computed once. The tape is reset. Returns e->code. */
+int tn_dora_keep(const tn_model *m, tn_tape *t, tn_error *e);
+void tn_dora_forget(const tn_model *m);
 /* Three calls put adapters on a model that has none. Begin makes room for them. It returns the
    number of weights before them, or a negative TN_E*. */
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);

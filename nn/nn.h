@@ -100,6 +100,7 @@ tn_base tn_params_base(const tn_params *p);
 typedef struct tn_adapter { /* one adapter on a linear layer, or on columns of its output */
     tn_tensor *a, *b;       /* (R,in), (out,R) */
     tn_tensor *m;           /* DoRA's magnitudes (out); NULL: plain LoRA */
+    tn_tensor *g;           /* m by the norms, while tn_generate runs; else NULL */
     double s, dropout;      /* scale; probability */
     int64_t col;            /* first output column it adds to */
     uint64_t stream;        /* of random numbers, for its dropout */

@@ -1,4 +1,5 @@
 /* test_dora.c - DoRA: gradients of PEFT, merging, dropout, frozen types, optimizers, checkpoints. */
+#include "core/trace.h"
 #include "nn/family.h"
 #include "optim/optim.h"
 #include "tests/support/fixtures.h"
@@ -275,6 +276,65 @@ START_TEST(columns_are_refused)
 }
 END_TEST
 
+static void count_norms(void *arg, const tn_event *event)
+{
+    *(int64_t *)arg += !strcmp(event->op, "lora_norm");
+}
+
+/* The likeliest tokens after a prompt, each from the logits of the whole sequence. */
+static void one_by_one(desk *d, const int32_t *prompt, int64_t n, int32_t *out, int64_t count)
+{
+    int32_t all[32];
+    memcpy(all, prompt, (size_t)n * sizeof *all);
+    for (int64_t k = 0; k < count; k++) {
+        tn_tensor *ids = tn_tape_input(d->t, TN_I32, 2, (int64_t[]){ 1, n + k });
+        memcpy(ids->i, all, (size_t)(n + k) * sizeof *all);
+        const tn_tensor *z = tn_model_logits(d->m, d->t, ids);
+        ck_assert_msg(z != NULL, "%s", tn_tape_error(d->t));
+        const tn_real *row = z->x + (n + k - 1) * d->m->vocab;
+        for (int32_t v = out[k] = 0; v < d->m->vocab; v++)
+            out[k] = row[v] > row[out[k]] ? v : out[k];
+        all[n + k] = out[k];
+        tn_tape_reset(d->t);
+    }
+}
+
+/* A text has each layer's norms computed once, and the next text those of the weights of then. */
+START_TEST(a_text_takes_the_norms_once)
+{
+    enum { PROMPT = 4, MADE = 9 };
+    static const int32_t prompt[PROMPT] = { 5, 16, 27, 38 }, none[] = { -1 };
+    const int32_t *prompts[] = { prompt };
+    const int64_t length[] = { PROMPT };
+    int32_t made[2][MADE], expected[MADE], *outs[1];
+    int64_t count[1], norms = 0;
+    desk d = make(LLAMA);
+    tn_adapter_open(d.m, GOLDEN "adapters/dora", &d.e);
+    must(&d.e);
+    for (int again = 0; again < 2; again++) {
+        for (int64_t i = 0; again && i < tn_params_count(d.m->params); i++) {
+            const tn_param *p = tn_params_at(d.m->params, i);
+            for (int64_t k = 0; p->lora_scale != 0 && k < tn_tensor_count(p->w); k++)
+                p->w->x[k] *= -2;
+        }
+        outs[0] = made[again];
+        tn_tape_trace(d.t, count_norms, &norms);
+        tn_generate(d.m, 1, prompts, length,
+                    &(tn_sampling){ .max_tokens = MADE, .ends = none, .end_count = 1, .tape = d.t },
+                    outs, count, NULL, NULL, &d.e);
+        tn_tape_trace(d.t, NULL, NULL);
+        must(&d.e);
+        ck_assert_int_eq(count[0], MADE);
+        ck_assert_ptr_null(d.m->adapters[0].g);
+        ck_assert_int_eq(norms, (again + 1) * 14); /* 14 layers have adapters */
+        one_by_one(&d, prompt, PROMPT, expected, MADE);
+        ck_assert_mem_eq(made[again], expected, sizeof expected);
+    }
+    ck_assert(memcmp(made[0], made[1], sizeof made[0]) != 0);
+    end(&d);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     int optimizers = 0;
@@ -285,6 +345,7 @@ void tests(TCase *c)
     tcase_add_loop_test(c, merging_keeps_the_function, 0, 2);
     tcase_add_loop_test(c, layers_compute_the_formula, 0, sizeof forms / sizeof *forms);
     tcase_add_loop_test(c, every_optimizer_trains_magnitudes, 0, optimizers);
+    tcase_add_test(c, a_text_takes_the_norms_once);
     tcase_add_test(c, adapter_files_of_llama_cpp_are_refused);
     tcase_add_test(c, columns_are_refused);
 }
