@@ -406,6 +406,9 @@ typedef struct tn_dataset tn_dataset;
 typedef struct tn_data_options {
     int64_t max_length; /* tokens of a window of a text; most tokens of a record: longer ones are
                            cut and counted. From 2 */
+    bool front;         /* a record that is too long loses its beginning, not its end: of a chat
+                           the oldest turns (not the system's), then the tokens in front; of a pair
+                           the prompt. The token before a text stays */
     bool no_mask;       /* the prompt carries loss, too */
     bool skip_unknown;  /* characters outside the vocabulary are left out and counted */
     bool short_text;    /* a text shorter than a window is one short window, not an error */
@@ -457,17 +460,35 @@ typedef struct tn_data_facts {
     int64_t records;             /* rows of an epoch: records, or whole windows of a text */
     int64_t tokens, loss_tokens; /* all tokens; those that carry loss */
     int64_t truncated, skipped;  /* records cut at max_length; records left out */
+    int64_t answers_cut;         /* of those that are cut: tokens that carry loss are gone, too */
+    int64_t formats[TN_FORMATS]; /* records of each format */
     int64_t unknown;             /* characters left out */
     int64_t chats;               /* records that are chats */
     int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
+/* Why a record was left out. */
+typedef enum tn_skip {
+    TN_SKIP_NO_ANSWER, /* a chat without an answer */
+    TN_SKIP_NO_TEXT,
+    TN_SKIP_NO_ROOM, /* no token that carries loss is in the row */
+    TN_SKIPS
+} tn_skip;
+typedef struct tn_skipped {
+    int64_t count;    /* records left out for this reason */
+    const char *path; /* the file and line of the first; NULL: they are of no file */
+    int64_t line;
+} tn_skipped;
+const char *tn_skip_text(tn_skip why); /* "no assistant turn"; NULL: there is no such reason */
+/* The path belongs to the data set. */
+tn_skipped tn_dataset_skipped(const tn_dataset *d, tn_skip why);
 /* Hash of the ids and lengths of the first `records` records (0: all); of a text, and of data sets
    that are joined, always of all. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
 /* Returns the number of ids of record i (prompt, completion and end token), or 0 if there is no
    record i. *prompt becomes the number of ids at its beginning that carry no loss. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
+bool tn_dataset_cut(const tn_dataset *d, int64_t i); /* were tokens of record i left out? */
 /* Copies n ids of record i to out, from its id `from` on. It stops at the end of the record. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
 /* The same for flags: does the id carry loss? */

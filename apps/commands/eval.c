@@ -3,6 +3,7 @@
 #include "apps/run/choices.h"
 #include "apps/run/score.h"
 #include "apps/run/show.h"
+#include "apps/run/show_data.h"
 
 #include <math.h>
 #include <string.h>
@@ -28,15 +29,19 @@ static void print_data(const options *o, part which)
 
 static void print_loss(const setup *s, const options *o, part which, const found *r)
 {
-    char cuts[SHOWN];
+    tn_text cuts = { 0 };
+    tn_error none = { 0 };
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
     print_data(o, which);
     show("tokens      %lld in %lld rows", (long long)v->tokens, (long long)v->rows);
     if (v->rows < r->f.records && o->chunks > 0)
-        show(" of %lld\n", (long long)r->f.records);
+        tn_text_add(&cuts, " of %lld", (long long)r->f.records);
     else
-        show("%s\n", show_cuts(&r->f, setup_length(s, o), cuts));
+        show_data_cuts(s->data[which], o, setup_length(s, o), false, &cuts);
+    const char *text = tn_text_done(&cuts, "the data", &none);
+    show("%s\n", text ? text : "");
+    tn_text_free(&cuts);
     if (!isnan(v->error)) {
         show("loss        %.6f +- %.6f\n", v->loss, v->error);
         show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);

@@ -1,11 +1,15 @@
-/* inspect_data.c - prints records as training sees them: the tokens with and without loss. */
+/* inspect_data.c - prints the lengths of records, and their tokens with and without loss. */
 #include "apps/commands/inspect.h"
 #include "apps/run/setup.h"
+#include "apps/run/columns.h"
 #include "apps/run/show.h"
+#include "apps/run/show_data.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { SHOWN_RECORDS = 3, SHOWN_TOKENS = 200 };
+enum { SHOWN_RECORDS = 3, SHOWN_TOKENS = 200, BARS = 12 };
 
 /* Prints the text of n ids of a record from id `from` on. An id without text is a number. */
 static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t record, int64_t from,
@@ -54,33 +58,117 @@ static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t reco
     free(learnt);
 }
 
-static void print_records(const tn_dataset *d, const tn_tokenizer *k, int64_t count, tn_error *e)
+/* ---- lengths ---- */
+
+typedef struct lengths {
+    int64_t least, most, longest, typical; /* longest, typical: numbers of records */
+    double mean;
+} lengths;
+
+static int64_t length_of(const tn_dataset *d, int64_t i)
+{
+    int64_t prompt;
+    return tn_dataset_record(d, i, &prompt);
+}
+
+static lengths measure(const tn_dataset *d, int64_t records)
+{
+    lengths l = { .least = INT64_MAX };
+    for (int64_t i = 0; i < records; i++) {
+        const int64_t n = length_of(d, i);
+        l.mean += (double)n / (double)records;
+        l.least = n < l.least ? n : l.least;
+        l.longest = n > l.most ? i : l.longest;
+        l.most = n > l.most ? n : l.most;
+    }
+    double nearest = (double)INT64_MAX;
+    for (int64_t i = 0; i < records; i++) {
+        const double from = fabs((double)length_of(d, i) - l.mean);
+        l.typical = from < nearest ? i : l.typical;
+        nearest = from < nearest ? from : nearest;
+    }
+    return l;
+}
+
+/* The width of a bar of the histogram in tokens: 1, 2 or 5 times a power of ten, so that there are
+   at most BARS. */
+static int64_t bar_width(int64_t least, int64_t most)
+{
+    static const int64_t digits[] = { 1, 2, 5 };
+    for (int64_t ten = 1;; ten *= 10)
+        for (int i = 0; i < 3; i++)
+            if (most / (digits[i] * ten) - least / (digits[i] * ten) < BARS)
+                return digits[i] * ten;
+}
+
+/* A line per bar: its tokens, its records, and their number as signs in the columns that are left. */
+static void print_histogram(const tn_dataset *d, int64_t records, const lengths *l)
+{
+    enum { BEFORE = 32, USUAL = 80, WIDEST = 100 };
+    const size_t now = columns_now(), width = now ? now : USUAL;
+    const int64_t room = width > WIDEST   ? WIDEST - BEFORE
+                         : width > BEFORE ? (int64_t)width - 1 - BEFORE
+                                          : 1;
+    const int64_t step = bar_width(l->least, l->most), first = l->least / step;
+    int64_t count[BARS] = { 0 }, largest = 0;
+    for (int64_t i = 0; i < records; i++) {
+        const int64_t n = ++count[length_of(d, i) / step - first];
+        largest = n > largest ? n : largest;
+    }
+    show("\nlengths: %lld to %lld tokens, %.1f on average\n", (long long)l->least,
+         (long long)l->most, l->mean);
+    for (int64_t b = 0; b <= l->most / step - first; b++) {
+        char bar[WIDEST] = "";
+        const int64_t from = (first + b) * step, n = (count[b] * room + largest - 1) / largest;
+        memset(bar, '#', (size_t)n);
+        show("  %7lld -%8lld %10lld%s%s\n", (long long)from, (long long)(from + step - 1),
+             (long long)count[b], *bar ? "  " : "", bar);
+    }
+}
+
+/* ---- records ---- */
+
+static void print_record(const tn_dataset *d, const tn_tokenizer *k, int64_t i, const char *why,
+                         tn_error *e)
+{
+    const int64_t length = length_of(d, i);
+    show("\nrecord %lld%s: %lld tokens%s", (long long)i, why, (long long)length,
+         tn_dataset_cut(d, i) ? ", cut" : "");
+    print_parts(d, k, i, length, e);
+}
+
+static void print_records(const tn_dataset *d, const options *o, const tn_tokenizer *k,
+                          int64_t length, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
-    show("%lld %s, %lld tokens, %lld in the loss, %lld cut, %lld skipped", (long long)f.records,
-         f.text ? "windows" : "records", (long long)f.tokens, (long long)f.loss_tokens,
-         (long long)f.truncated, (long long)f.skipped);
-    if (f.left)
-        show(", the last %lld in no window", (long long)f.left);
-    show("\n");
-    for (int64_t i = 0; i < f.records && i < count && !e->code; i++) {
-        int64_t prompt = 0;
-        const int64_t length = tn_dataset_record(d, i, &prompt);
-        show("\nrecord %lld: %lld tokens", (long long)i, (long long)length);
-        print_parts(d, k, i, length, e);
-    }
+    const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
+    tn_text facts = { 0 };
+    show_data_facts(d, o, length, false, &facts);
+    tn_text_add(&facts, "\n");
+    show_text(&facts, "the data", e);
+    const lengths l = measure(d, f.records);
+    if (!f.text)
+        print_histogram(d, f.records, &l);
+    for (int64_t i = 0; i < f.records && i < count && !e->code; i++)
+        print_record(d, k, i, "", e);
+    if (!f.text && l.typical >= count && !e->code)
+        print_record(d, k, l.typical, ", of average length", e);
+    if (!f.text && l.longest >= count && !e->code)
+        print_record(d, k, l.longest, ", the longest", e);
 }
 
 int inspect_data(const options *o, tn_error *e)
 {
     setup s = { 0 };
     char name[DATA_NAME];
+    int64_t length = 0;
     const part which = part_find(o->split);
     if (o->model) {
         setup_model(&s, o, 0, e);
         setup_data(&s, o, which, e);
+        length = e->code ? 0 : setup_length(&s, o);
     } else if (o->tokenizer) {
-        const int64_t length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
+        length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
         s.tokenizer = data_tokenizer(o, e);
         s.data[which] = s.tokenizer ? data_part(o, which, s.tokenizer, length, e) : NULL;
     } else {
@@ -89,7 +177,7 @@ int inspect_data(const options *o, tn_error *e)
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), o->split);
     if (!e->code)
-        print_records(s.data[which], s.tokenizer, o->count > 0 ? o->count : SHOWN_RECORDS, e);
+        print_records(s.data[which], o, s.tokenizer, length, e);
     setup_close(&s);
     return e->code;
 }

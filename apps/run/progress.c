@@ -1,5 +1,6 @@
 /* progress.c - the line that a run prints while it goes on, and its records in log.jsonl. */
 #include "apps/run/progress.h"
+#include "apps/run/columns.h"
 #include "apps/run/config_used.h"
 #include "apps/run/show.h"
 
@@ -7,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,17 +139,6 @@ static double time_left(const progress *p, const run *r, double elapsed)
     return per_step * (double)(r->steps - r->state.step) / speed;
 }
 
-/* The columns of the terminal now; 0: there is no terminal, or they are not known. */
-static size_t columns(void)
-{
-    struct winsize size;
-    int failed;
-    do
-        failed = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    while (failed && errno == EINTR);
-    return failed ? 0 : size.ws_col;
-}
-
 /* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A
    line that fills the last column would wrap, and the next line could not replace it. */
 static void fit(char *line, size_t width)
@@ -193,7 +182,7 @@ static void print_step(progress *p, const run *r)
     step_line(p, r, line);
     p->open_line = p->mode == PROGRESS_BAR;
     if (p->open_line) {
-        fit(line, columns());
+        fit(line, columns_now());
         show("\r%s\033[K", line);
     } else {
         show("%s\n", line);

@@ -2,6 +2,7 @@
 #include "apps/run/progress.h"
 #include "apps/run/defaults.h"
 #include "apps/run/show.h"
+#include "apps/run/show_data.h"
 #include "nn/family.h"
 
 static void model_line(const setup *s, const options *o)
@@ -64,15 +65,14 @@ static void data_line(const setup *s, const options *o, part which, const char *
         no_data(o, which, name);
         return;
     }
-    tn_data_facts f = tn_dataset_facts(s->data[which]);
-    char records[SHOWN], tokens[SHOWN], counted[SHOWN], cuts[SHOWN], data[DATA_NAME];
-    if (which == PART_TRAIN)
-        f.left = 0; /* windows are drawn from all of a text */
-    show_count(f.records, records);
-    show_count(f.tokens, tokens);
-    show_count(f.loss_tokens, counted);
-    show("%-10s %s  %s %s, %s tokens, %s in the loss%s\n", name, data_name(o, data), records,
-         f.text ? "windows" : "records", tokens, counted, show_cuts(&f, setup_length(s, o), cuts));
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    char data[DATA_NAME];
+    tn_text facts = { 0 };
+    tn_error none = { 0 };
+    show_data_facts(s->data[which], o, setup_length(s, o), which == PART_TRAIN, &facts);
+    const char *text = tn_text_done(&facts, name, &none);
+    show("%-10s %s  %s\n", name, data_name(o, data), text ? text : "");
+    tn_text_free(&facts);
     if (which == PART_VALID && data_is_divided(o) && !f.text)
         show("           kept apart by a hash of their texts, not trained on (--valid-split 0: "
              "none)\n");

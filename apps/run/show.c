@@ -68,20 +68,6 @@ char *show_real(double x, char *out)
     return out;
 }
 
-char *show_cuts(const tn_data_facts *f, int64_t length, char *out)
-{
-    char *end = out;
-    *out = 0;
-    if (f->truncated)
-        end +=
-            snprintf(out, SHOWN, ", %lld cut at %lld", (long long)f->truncated, (long long)length);
-    if (f->skipped)
-        snprintf(end, (size_t)(out + SHOWN - end), ", %lld skipped", (long long)f->skipped);
-    if (f->left)
-        snprintf(out, SHOWN, ", the last %lld left out", (long long)f->left);
-    return out;
-}
-
 char *show_first(const tn_tokenizer *k, char *out)
 {
     *out = 0;

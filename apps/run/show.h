@@ -20,9 +20,6 @@ char *show_bytes(double bytes, char *out);
 char *show_loss(double loss, double error, char *out);
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
-/* ", 2 cut at 64, 1 skipped" if records do not fit into a row, ", the last 57 left out" if the last
-   tokens of a text do not fill a row, "" if all fit. */
-char *show_cuts(const tn_data_facts *f, int64_t length, char *out);
 /* ", first token 1" if the tokenizer puts a token before each text, else "". */
 char *show_first(const tn_tokenizer *k, char *out);
 double now_seconds(void);                 /* of a clock that never goes back */

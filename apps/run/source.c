@@ -119,7 +119,8 @@ typedef struct files {
 
 static void list_files(const options *o, const pieces *p, files *out)
 {
-    *out = (files){ .o = { .share = o->given[OPT_valid_split] ? o->valid_split : -1 } };
+    *out = (files){ .o = { .share = o->given[OPT_valid_split] ? o->valid_split : -1,
+                           .format = tn_record_format_find(o->data_format) } };
     for (int i = 0; i < p->n; i++) {
         if (p->piece[i].kind != PIECE_RECORDS)
             continue;
@@ -188,6 +189,16 @@ static int64_t make_sets(const options *o, part which, const pieces *p, const tn
     return n;
 }
 
+static int check_format(const options *o, const pieces *p, tn_error *e)
+{
+    bool any = !o->data_format || p->n == 0;
+    for (int i = 0; i < p->n; i++)
+        any = any || p->piece[i].kind == PIECE_RECORDS;
+    return any ? e->code
+               : tn_fail(e, APP_USAGE, "--data-format %s: only for records, in a .jsonl or .json",
+                         o->data_format);
+}
+
 static int check_split(const options *o, tn_error *e)
 {
     int64_t count;
@@ -207,9 +218,11 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
         return NULL;
     const tn_data_options d = { .max_length = length,
                                 .no_mask = !o->mask_prompt,
+                                .front = o->truncate && !strcmp(o->truncate, "front"),
                                 .short_text = which != PART_TRAIN || o->split || p.n > 1,
                                 .stride = o->stride > 0 ? o->stride : 0 };
-    const int64_t n = make_sets(o, which, &p, k, &d, sets, e);
+    check_format(o, &p, e);
+    const int64_t n = e->code ? 0 : make_sets(o, which, &p, k, &d, sets, e);
     pieces_free(&p);
     if (n == 1 && !e->code)
         return sets[0];
@@ -224,9 +237,9 @@ tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64
 enum { TEXT_MOST = 1 << 30 };
 
 /* Adds the texts of all records, but no other members of the file. */
-static void add_records(const char *path, tn_text *out, tn_error *e)
+static void add_records(const char *path, tn_record_format format, tn_text *out, tn_error *e)
 {
-    tn_jsonl *file = tn_jsonl_open(path, TN_FORMAT_ANY, e);
+    tn_jsonl *file = tn_jsonl_open(path, format, e);
     tn_jsonl_record r;
     while (file && tn_jsonl_next(file, &r, e)) {
         if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n))
@@ -258,7 +271,7 @@ static void add_data(const options *o, tn_text *out, tn_error *e)
         if (p.piece[i].kind == PIECE_TEXT)
             add_text(p.piece[i].path, out, e);
         else if (p.piece[i].kind == PIECE_RECORDS)
-            add_records(p.piece[i].path, out, e);
+            add_records(p.piece[i].path, tn_record_format_find(o->data_format), out, e);
     }
     for (int i = 0; i < p.n && !e->code; i++) {
         for (char c = ' '; c <= '~' && p.piece[i].kind == PIECE_TASK; c++)

@@ -27,12 +27,19 @@ tn_dataset *tn_dataset_empty(const tn_data_options *o, tn_error *e)
         tn_fail(e, TN_ENOMEM, "data set: out of memory");
     else
         d->window = o->max_length;
+    if (d != NULL) {
+        d->front = o->front;
+        d->begin = -1;
+    }
     return d;
 }
 
 tn_dataset *tn_dataset_start(const tn_tokenizer *k, const tn_data_options *o, tn_error *e)
 {
-    return tn_given(e, k && o, __func__) ? NULL : tn_dataset_empty(o, e);
+    tn_dataset *d = tn_given(e, k && o, __func__) ? NULL : tn_dataset_empty(o, e);
+    if (d != NULL)
+        d->begin = tn_tokenizer_begin(k);
+    return d;
 }
 
 void tn_dataset_hold(tn_dataset *d)
@@ -46,11 +53,14 @@ void tn_dataset_free(tn_dataset *d)
         return;
     for (int64_t i = 0; i < d->joined; i++)
         tn_dataset_free(d->parts[i]);
+    for (int why = 0; why < TN_SKIPS; why++)
+        free((char *)d->skipped[why].path);
     free(d->parts);
     free(d->ids);
     free(d->wide);
     free(d->start);
     free(d->prompt);
+    free(d->cut);
     free(d->learnt);
     free(d);
 }
@@ -78,6 +88,13 @@ int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
     const tn_sequence p = tn_dataset_sequence(d, i);
     *prompt = p.prompt;
     return p.length;
+}
+
+bool tn_dataset_cut(const tn_dataset *d, int64_t i)
+{
+    if (!d || i < 0 || i >= d->facts.records)
+        return false;
+    return d->parts ? tn_dataset_cut_part(d, i) : d->cut && d->cut[i];
 }
 
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out)

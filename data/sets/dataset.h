@@ -19,13 +19,16 @@ struct tn_dataset {
     int64_t n, room;    /* tokens kept, and room for them */
     int64_t *start;  /* (records + 1); NULL for a text. Of parts (joined + 1): their first rows */
     int64_t *prompt; /* (records): tokens at their beginning that carry no loss */
+    bool *cut;       /* (records): were tokens left out? NULL for a text */
     bool *learnt;    /* (n) which of the others carry loss; NULL: all, there are no chats */
     int64_t record_room; /* records that start and prompt have room for */
     int64_t window;      /* most tokens of a row; T of a text */
     int64_t stride;      /* of a text, as in tn_data_options */
     tn_data_facts facts;
-    tn_dataset *
-        *parts; /* (joined) the data sets that it is made of, in place of all ids; or NULL */
+    tn_skipped skipped[TN_SKIPS]; /* the data set owns their paths */
+    int32_t begin;                /* the token that the tokenizer puts before a text; -1: none */
+    bool front;                   /* records are cut in front, as in tn_data_options */
+    tn_dataset **parts; /* (joined) what it is made of, in place of ids of its own; or NULL */
     int64_t joined;
 };
 
@@ -65,8 +68,9 @@ static inline tn_sequence tn_dataset_part(const tn_dataset *d, int64_t first, in
 }
 
 tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i); /* record i */
-/* join.c: the same of one that has parts, and their hash. */
+/* join.c: the same of one that has parts; is the row cut; the hash. */
 tn_sequence tn_dataset_of_part(const tn_dataset *d, int64_t row);
+bool tn_dataset_cut_part(const tn_dataset *d, int64_t row);
 uint64_t tn_dataset_hash_parts(const tn_dataset *d);
 
 /* A data set that is being made, and the options and tokenizer that make it. */
@@ -91,8 +95,12 @@ int tn_dataset_begin(tn_maker m, tn_error *e);
 /* Appends the ids of a text. continues: it goes on from a text whose ids come before. */
 int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e);
 /* Makes the ids from `first` on a record, cut at max_length, of which the first `masked` carry no
-   loss. They are left out if none of its labels counts. */
+   loss. They are left out if none of its labels counts. (keep.c) */
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);
+/* Notes why a record was left out, and where; path NULL: it is of no file. */
+int tn_dataset_note(tn_dataset *d, tn_skip why, const char *path, int64_t line, tn_error *e);
+/* Adds a chat as a record, or leaves it out. */
+int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e);
 /* Makes all ids one text, and counts its windows. `place` is for messages. */
 int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *place, tn_error *e);
 /* Returns the data set; frees it and returns NULL after an error, or if it has no record. */

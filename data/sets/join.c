@@ -12,7 +12,24 @@ static void add_facts(tn_data_facts *sum, const tn_data_facts *f)
     sum->skipped += f->skipped;
     sum->unknown += f->unknown;
     sum->chats += f->chats;
+    sum->answers_cut += f->answers_cut;
+    for (int i = 0; i < TN_FORMATS; i++)
+        sum->formats[i] += f->formats[i];
     sum->left += f->left;
+}
+
+/* Counts what a part left out. The place is that of the first part that has one. */
+static void add_skipped(tn_dataset *d, const tn_dataset *part, tn_error *e)
+{
+    for (int why = 0; why < TN_SKIPS; why++) {
+        const tn_skipped *s = &part->skipped[why];
+        const int64_t before = d->skipped[why].count;
+        if (s->count && !d->skipped[why].path) {
+            d->skipped[why].count = 0;
+            tn_dataset_note(d, (tn_skip)why, s->path, s->line, e);
+        }
+        d->skipped[why].count = before + s->count;
+    }
 }
 
 tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
@@ -35,17 +52,34 @@ tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
         d->n += parts[i]->n;
         d->window = parts[i]->window > d->window ? parts[i]->window : d->window;
         add_facts(&d->facts, &parts[i]->facts);
+        add_skipped(d, parts[i], e);
         d->start[i + 1] = d->facts.records;
     }
-    return d;
+    if (!e->code)
+        return d;
+    tn_dataset_free(d);
+    return NULL;
 }
 
-tn_sequence tn_dataset_of_part(const tn_dataset *d, int64_t row)
+/* The part that has this row. */
+static int64_t part_of(const tn_dataset *d, int64_t row)
 {
     int64_t i = 0;
     while (row >= d->start[i + 1])
         i++;
+    return i;
+}
+
+tn_sequence tn_dataset_of_part(const tn_dataset *d, int64_t row)
+{
+    const int64_t i = part_of(d, row);
     return tn_dataset_sequence(d->parts[i], row - d->start[i]);
+}
+
+bool tn_dataset_cut_part(const tn_dataset *d, int64_t row)
+{
+    const int64_t i = part_of(d, row);
+    return tn_dataset_cut(d->parts[i], row - d->start[i]);
 }
 
 uint64_t tn_dataset_hash_parts(const tn_dataset *d)

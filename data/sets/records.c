@@ -1,26 +1,7 @@
 /* records.c - data sets of records: a JSONL file, or the split of a task. */
 #include "data/sets/dataset.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-/* Makes room for one more record: for its prompt length, and for the start of the next. */
-static int reserve(tn_dataset *d, tn_error *e)
-{
-    if (d->facts.records < d->record_room)
-        return TN_OK;
-    const int64_t room = d->record_room ? 2 * d->record_room : 64;
-    int64_t *start = realloc(d->start, ((size_t)room + 1) * sizeof *start);
-    if (start != NULL)
-        d->start = start;
-    int64_t *prompt = start == NULL ? NULL : realloc(d->prompt, (size_t)room * sizeof *prompt);
-    if (prompt == NULL)
-        return tn_fail(e, TN_ENOMEM, "data set: out of memory");
-    d->prompt = prompt;
-    d->record_room = room;
-    d->start[0] = 0;
-    return TN_OK;
-}
 
 /* Encodes a record after the last one: the first token, the prompt, the text, the end token. *masked
    becomes the number of tokens before the text. */
@@ -40,29 +21,6 @@ static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t
     return end < 0 ? TN_OK : tn_dataset_append(m.d, &end, 1, e);
 }
 
-int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
-{
-    if (reserve(d, e))
-        return e->code;
-    const bool cut = d->n - first > d->window;
-    if (cut)
-        d->n = first + d->window;
-    int64_t loss = d->n - first - (masked > 1 ? masked : 1); /* nothing predicts token 0 */
-    for (int64_t i = first + (masked > 1 ? masked : 1); i < d->n && d->learnt; i++)
-        loss -= !d->learnt[i];
-    if (loss < 1) {
-        d->n = first;
-        d->facts.skipped++;
-        return TN_OK;
-    }
-    d->prompt[d->facts.records++] = masked;
-    d->start[d->facts.records] = d->n;
-    d->facts.truncated += cut;
-    d->facts.tokens += d->n - first;
-    d->facts.loss_tokens += loss;
-    return TN_OK;
-}
-
 static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *e)
 {
     const int64_t first = m.d->n;
@@ -72,30 +30,23 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
                : tn_dataset_keep(m.d, first, masked, e);
 }
 
-static int add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e)
+/* Adds a record, or notes why it is left out. */
+static int add(tn_maker m, const tn_jsonl_record *r, const char *path, tn_error *e)
 {
-    const int64_t first = m.d->n;
-    tn_chat_ids ids = { 0 };
-    if (!m.o->chat)
-        return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
-    if (!tn_chat_encode(m.o->chat, m.k, r->messages, r->count, false, &ids,
-                        m.o->skip_unknown ? &m.d->facts.unknown : NULL, e) &&
-        !tn_dataset_append(m.d, ids.ids, ids.n, e) && !m.o->no_mask)
-        tn_dataset_learn(m.d, first, ids.learnt, e);
-    tn_chat_ids_free(&ids);
-    const int64_t records = m.d->facts.records;
-    if (!e->code && !tn_dataset_keep(m.d, first, 0, e))
-        m.d->facts.chats += m.d->facts.records - records;
-    return e->code;
-}
-
-static int add(tn_maker m, const tn_jsonl_record *r, tn_error *e)
-{
+    tn_data_facts *f = &m.d->facts;
+    const int64_t records = f->records;
+    tn_skip why = r->kind == TN_RECORD_CHAT ? TN_SKIP_NO_ANSWER : TN_SKIP_NO_TEXT;
     if (r->skip) {
-        m.d->facts.skipped++;
-        return TN_OK;
+        f->skipped++;
+    } else {
+        why = TN_SKIP_NO_ROOM;
+        if (r->kind == TN_RECORD_CHAT)
+            tn_dataset_add_chat(m, r, e);
+        else
+            add_record(m, r->prompt, r->text, e);
     }
-    return r->kind == TN_RECORD_CHAT ? add_chat(m, r, e) : add_record(m, r->prompt, r->text, e);
+    f->formats[r->format] += f->records - records;
+    return e->code || f->records > records ? e->code : tn_dataset_note(m.d, why, path, r->line, e);
 }
 
 tn_dataset *tn_dataset_files(const tn_records_options *files, const tn_tokenizer *k,
@@ -109,7 +60,7 @@ tn_dataset *tn_dataset_files(const tn_records_options *files, const tn_tokenizer
     bool any = false;
     for (; in != NULL && tn_records_next(in, &r, e); any = true) {
         tn_error inner = { 0 };
-        if (add((tn_maker){ d, k, o }, &r, &inner))
+        if (add((tn_maker){ d, k, o }, &r, tn_records_path(in), &inner))
             tn_dataset_fail(tn_records_path(in), r.line, &inner, e);
     }
     tn_records_close(in);
@@ -144,9 +95,12 @@ static int add_task_record(tn_maker m, const tn_task *t, uint64_t seed, const ch
                        t->name, split);
     const tn_span prompt = { r.prompt, strlen(r.prompt) };
     const tn_span completion = { r.completion, strlen(r.completion) };
+    const int64_t records = m.d->facts.records;
     if (add_record(m, prompt, completion, &inner))
-        tn_dataset_fail(t->name, 0, &inner, e);
-    return e->code;
+        return tn_dataset_fail(t->name, 0, &inner, e);
+    m.d->facts.formats[TN_FORMAT_COMPLETION] += m.d->facts.records - records;
+    return m.d->facts.records > records ? e->code
+                                        : tn_dataset_note(m.d, TN_SKIP_NO_ROOM, NULL, 0, e);
 }
 
 /* Refuses records that will not fit into memory, judged by the size of those made so far. */

@@ -59,7 +59,7 @@ static void set_row(options *o, int i, uint64_t trial, char **kept, int *n)
                                                    ? random_text(trial, i, 0, false)
                                                    : random_word(trial, i, row->value);
     for (uint64_t k = 0; row->kind == OPTION_LIST && k < draw(trial, i, 0, MAX_LIST + 1); k++)
-        ((const char **)field)[k] = kept[(*n)++] = random_text(trial, i, k + 1, true);
+        ((const char **)field)[k] = kept[(*n)++] = random_text(trial, i, k + 1, i != OPT_data);
 }
 
 static void compare_row(const options *a, const options *b, int i, const char *file)

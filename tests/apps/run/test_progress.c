@@ -23,7 +23,7 @@ static const struct { const char *arguments, *line; } blocks[] = {
     { TRAIN, "model      m  gpt2  2 layers  16 wide  2 heads  7,856 parameters  (tied embedding)\n" },
     { TRAIN, "training   all weights, 7,856 numbers, dropout 0 in the model" },
     { TRAIN "--dropout 0.1", "training   all weights, 7,856 numbers, dropout 0.1\n" },
-    { TRAIN, "data       r.jsonl  23 records, 301 tokens, 111 in the loss\n           prompts are masked out" },
+    { TRAIN, "data       r.jsonl  23 records (completion), 301 tokens, 111 in the loss\n           prompts are masked out" },
     { TRAIN "--no-mask-prompt", "278 in the loss\n           prompts count in the loss\n" },
     { TRAIN "--batch-size 3 --grad-accumulation-steps 2", "plan       1 steps x 6 rows, seed 0, " },
     { TRAIN "--optimizer sgd --lr 0.5 --lr-scheduler linear --warmup-steps 1",

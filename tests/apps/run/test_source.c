@@ -204,16 +204,16 @@ END_TEST
 static const struct several {
     const char *data, *train, *valid; /* beginnings of lines */
 } several[] = {
-    { "--data r.jsonl --data s.jsonl", "data       r.jsonl + s.jsonl  75 records, ",
-      "valid      r.jsonl + s.jsonl  8 records, " },
-    { "--data r.jsonl --data d", "data       r.jsonl + d  33 records, ",
-      "valid      r.jsonl + d  5 records, " },
-    { "--data d --data task:arithmetic:30", "data       d + task:arithmetic:30  40 records, ",
-      "valid      d + task:arithmetic:30  505 records, " },
-    { "--data t.txt --data r.jsonl --max-seq-length 32", "data       t.txt + r.jsonl  85 records, ",
+    { "--data r.jsonl --data s.jsonl", "data       r.jsonl + s.jsonl  75 records (",
+      "valid      r.jsonl + s.jsonl  8 records (" },
+    { "--data r.jsonl --data d", "data       r.jsonl + d  33 records (",
+      "valid      r.jsonl + d  5 records (" },
+    { "--data d --data task:arithmetic:30", "data       d + task:arithmetic:30  40 records (",
+      "valid      d + task:arithmetic:30  505 records (" },
+    { "--data t.txt --data r.jsonl --max-seq-length 32", "data       t.txt + r.jsonl  85 records (",
       "valid      t.txt + r.jsonl  6 windows, " },
-    { "--data s.jsonl --data e", "data       s.jsonl + e  62 records, ",
-      "valid      s.jsonl + e  11 records, " },
+    { "--data s.jsonl --data e", "data       s.jsonl + e  62 records (",
+      "valid      s.jsonl + e  11 records (" },
 };
 
 START_TEST(several_data_are_one)
