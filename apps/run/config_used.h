@@ -15,6 +15,10 @@
 
 #include "apps/run/run.h"
 
+/* The line that names the chat template of the training records. It is not hashed. */
+#define CONFIG_CHAT "# chat template of the records = "
+#define CONFIG_NO_CHAT "none"
+
 /* The facts, with which config.used ends. Sets the steps and the training data of r->state. */
 void config_facts(run *r, tn_text *out);
 /* The options of a command as a config file; full: without those of LoRA. */

@@ -26,6 +26,17 @@ void signals_catch(void)
         sigaction(SIGHUP, &action, NULL);
 }
 
+void signals_catch_interrupt(void)
+{
+    sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_signal, .sa_flags = SA_RESTART }, NULL);
+}
+
+void signals_release(void)
+{
+    signal(SIGINT, SIG_DFL);
+    stop_asked = 0;
+}
+
 bool signals_stop(void)
 {
     return stop_asked != 0;

@@ -19,6 +19,9 @@ void signals_begin(void);
 /* From now on the first SIGINT, SIGTERM or SIGHUP only sets the flag. A SIGHUP that is ignored
    stays ignored. */
 void signals_catch(void);
+/* The same for SIGINT alone, until signals_release, which also clears the flag. */
+void signals_catch_interrupt(void);
+void signals_release(void);
 bool signals_stop(void); /* is the flag set? */
 /* The next request since the last call: SIGUSR1 asks to save, SIGUSR2 for the status. */
 signals_request signals_next(void);

@@ -239,7 +239,7 @@ static const row rows[] = {
     { "cp o/tokenizer*.json m", "eval --model m --data r.jsonl", 1,
       "m: no model.safetensors; expected trained weights", false },
     { "", "generate --prompt a", 2, "--model is missing", false },
-    { "", "generate --model o", 2, "--prompt is missing; expected a text to continue", false },
+    { "", "generate --model o", 2, "--prompt or --prompt-file is missing; expected a text to continue", false },
     { "", "generate --model o --prompt XYZ", 1, "--prompt: byte 0: U+0058 is not in the vocabulary",
       false },
     { "", "generate --model o --prompt $(printf '%070d' 0)", 1,

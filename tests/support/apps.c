@@ -54,6 +54,40 @@ place place_make(void)
     return p;
 }
 
+static const char chat_config[] =
+    "{\"model_type\": \"gpt2\", \"n_layer\": 2, \"n_head\": 2, \"n_embd\": 32, \"n_positions\": 256,\n"
+    " \"vocab_size\": 406, \"eos_token_id\": 400}\n";
+static const char chat_tokens[] =
+    "{\"eos_token\": \"<|endoftext|>\", \"chat_template\": \"{% for m in messages %}<|im_start|>\"}\n";
+
+void place_chat(const place *p)
+{
+    static const char *const says[][2] = {
+        { "red", "rose" }, { "blue", "sky" }, { "hi", "hello" }, { "yo", "hey" }
+    };
+    ck_assert_int_eq(shell(p, "mkdir cm"), 0);
+    write_file("cm/config.json", chat_config, 1);
+    write_file("cm/tokenizer_config.json", chat_tokens, 1);
+    FILE *f = fopen("chat.jsonl", "w");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++)
+            fprintf(f,
+                    "{\"messages\": [{\"role\": \"user\", \"content\": \"%s\"}, "
+                    "{\"role\": \"assistant\", \"content\": \"%s\"}, {\"role\": \"user\", "
+                    "\"content\": \"%s\"}, {\"role\": \"assistant\", \"content\": \"%s\"}]}\n",
+                    says[i][0], says[i][1], says[k][0], says[k][1]);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(shell(p,
+                           "sed 's/<think>/<|im_end|>/' '%s'/tests/golden/tokenizer/qwen2/"
+                           "tokenizer.json >cm/tokenizer.json",
+                           p->before),
+                     0);
+    ck_assert_int_eq(tenon(p, "train --model cm --data chat.jsonl --valid-split 0 --iters 200 "
+                              "--learning-rate 3e-3 --batch-size 8 -o co"),
+                     0);
+}
+
 void place_end(place *p)
 {
     ck_assert_int_eq(chdir(p->before), 0);
