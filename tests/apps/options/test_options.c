@@ -99,10 +99,9 @@ typedef struct bad { const char *command; const char *words[WORDS]; const char *
 static const bad bads[] = {
     { "train", { "--batch-sise", "8" }, "--batch-sise: unknown option; did you mean --batch-size?" },
     { "train", { "--learning-rat=1" }, "did you mean --learning-rate?" },
-    { "train", { "--keepp", "3" }, "--keepp: unknown option; " },
     { "train", { "--sed" }, "--sed: unknown option; did you mean --seed?" },
     { "train", { "--seep" }, "--seep: unknown option; did you mean --seed?" },
-    { "train", { "--kees" }, "--kees: unknown option; see tenon train --help" }, /* not --seed */
+    { "generate", { "--kees" }, "--kees: unknown option; see tenon generate --help" }, /* not --seed */
     { "train", { "--modle", "a" }, "--modle: unknown option; did you mean --model?" },
     { "train", { "--nmu-epochs", "3" }, "did you mean --epochs?" }, /* an alias is near */
     { "train", { "--target", "q_proj" }, "did you mean --target-modules?" },
