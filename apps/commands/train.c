@@ -6,6 +6,7 @@
 #include "apps/run/resume.h"
 #include "apps/run/show.h"
 #include "apps/run/signals.h"
+#include "apps/run/watch.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,26 @@ static void serve_signals(train_job *j)
             progress_status(&j->p, &j->r, j->saved);
 }
 
+/* The loss has risen far: stops the run before a checkpoint of it is saved. */
+static int refuse_divergence(train_job *j)
+{
+    const run *r = &j->r;
+    const double norm = r->o->max_grad_norm;
+    tn_fail(
+        j->e, TN_ENONFINITE,
+        "step %lld: the loss has risen to %.4g, from %.4g at its lowest (averages of ten steps): "
+        "the run diverges; try --learning-rate %.3g, a tenth, or --max-grad-norm %g, or "
+        "--warmup-steps %lld; --no-stop-on-divergence goes on",
+        (long long)r->state.step, watch_mean(&r->state), r->state.low, r->lr / 10,
+        norm == 0         ? 1
+        : norm == NOT_SET ? 0.1
+                          : norm / 10,
+        (long long)(r->schedule.warmup > 0 ? 10 * r->schedule.warmup : 10));
+    if (j->named > 0)
+        tn_error_add(j->e, "; the best checkpoint is after step %lld", (long long)j->named);
+    return j->e->code;
+}
+
 /* After each step and evaluation: reports, saves when it is time, stops when a signal asks. */
 static int on_event(void *arg, run *r, const run_event *event)
 {
@@ -26,6 +47,8 @@ static int on_event(void *arg, run *r, const run_event *event)
     progress_event(&j->p, r, event, j->e);
     if (!event->evaluated)
         drawing_write(&j->d, j->e);
+    if (!event->evaluated && r->o->stop_on_divergence && watch_fires(&r->state))
+        return refuse_divergence(j);
     const bool best = r->o->save_best && r->state.best_step == r->state.step;
     if (!event->evaluated && (best || r->state.step % r->o->save_every == 0))
         train_save_checkpoint(j);
@@ -54,15 +77,28 @@ static int begin(train_job *j, FILE **log)
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
+/* Why the run ended before its last step. */
+static void show_early(const run *r)
+{
+    const long long step = r->state.step, steps = r->steps;
+    if (r->end == RUN_NO_PROGRESS)
+        show("stopped    after step %lld of %lld: %lld evaluations without progress (--patience)\n",
+             step, steps, (long long)r->state.waited);
+    else if (r->end == RUN_TOKENS)
+        show("stopped    after step %lld of %lld: %lld tokens (--max-tokens-total)\n", step, steps,
+             (long long)r->state.tokens);
+    else if (r->end == RUN_TIME)
+        show(
+            "stopped    after step %lld of %lld: the time is over (--max-time); --resume goes on\n",
+            step, steps);
+}
+
 /* Why the run took no further step, which step was the best, and how that is used. */
 static void show_end(const train_job *j)
 {
     const run *r = &j->r;
     const long long best = r->state.best_step;
-    if (run_ended(r) == RUN_NO_PROGRESS)
-        show(
-            "stopped    after step %lld: %lld evaluations in a row without progress (--patience)\n",
-            (long long)r->state.step, (long long)r->state.waited);
+    show_early(r);
     if (!r->s->data[PART_VALID])
         return;
     if (!best)
@@ -106,7 +142,7 @@ static int train(train_job *j)
     }
     if (talks)
         train_show_profile(j);
-    if (stopped && run_ended(&j->r) == RUN_GOES_ON) {
+    if (stopped && j->r.end == RUN_GOES_ON) {
         if (talks)
             show("stopped and saved after step %lld\n", (long long)j->r.state.step);
         if (talks)
@@ -120,10 +156,18 @@ static int train(train_job *j)
     return 0;
 }
 
-/* The same options, with --auto-resume replaced by --resume if there is a checkpoint. */
+/* The same options, with --auto-resume replaced by --resume if there is a checkpoint, and the limits
+   of --fast-dev-run. */
 static options with_resume(const options *o, tn_error *e)
 {
     options out = *o;
+    if (o->fast_dev_run && (o->dry_run || o->resume || o->auto_resume))
+        tn_fail(e, APP_USAGE, "--fast-dev-run and --%s: use only one",
+                o->dry_run  ? "dry-run"
+                : o->resume ? "resume"
+                            : "auto-resume");
+    if (o->fast_dev_run)
+        out.limit_batches = 1;
     if (o->auto_resume && o->output_dir && tn_checkpoint_newest(o->output_dir, 0, e) >= 0)
         out.resume = true;
     return out;
@@ -146,12 +190,14 @@ int command_train(const options *given, tn_error *e)
     const options asked = with_resume(given, e), *o = &asked;
     train_job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1, .named = -1 };
     int status = 1;
-    const bool tries = o->dry_run || o->find_lr;
+    const bool tries = o->dry_run || o->find_lr || o->fast_dev_run;
     if (!tries)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     setup_model(&j.s, o, (uint64_t)o->seed, e);
     setup_data(&j.s, o, PART_TRAIN, e);
     setup_data(&j.s, o, PART_VALID, e);
+    if (o->fast_dev_run)
+        setup_data(&j.s, o, PART_TEST, e);
     setup_train(&j.s, o, e);
     check_valid(&j.s, o, e);
     run_open(&j.r, &j.s, o,
@@ -163,7 +209,10 @@ int command_train(const options *given, tn_error *e)
         drawing_open(&j.d, o->dump_graph, j.s.model ? j.s.model->params : NULL, e);
     j.r.graph = j.d.graph;
     if (!e->code)
-        status = o->find_lr ? find_rate(&j.r, e) != 0 : o->dry_run ? train_probe(&j) : train(&j);
+        status = o->find_lr        ? find_rate(&j.r, e) != 0
+                 : o->fast_dev_run ? train_trial(&j)
+                 : o->dry_run      ? train_probe(&j)
+                                   : train(&j);
     tn_text_free(&j.facts);
     tn_text_free(&j.plans);
     drawing_close(&j.d);

@@ -33,5 +33,6 @@ int train_save_result(train_job *j);
 double train_disk_bytes(const train_job *j);
 void train_show_profile(train_job *j); /* the table of --profile, if it was asked for */
 int train_probe(train_job *j);         /* --dry-run; returns the exit status */
+int train_trial(train_job *j);         /* --fast-dev-run, likewise */
 
 #endif

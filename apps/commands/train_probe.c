@@ -1,4 +1,4 @@
-/* train_probe.c - tenon train --dry-run: memory and time of two steps, whose result is not kept. */
+/* train_probe.c - tenon train --dry-run and --fast-dev-run: short trials whose result is not kept. */
 #include "apps/commands/train.h"
 #include "apps/run/show.h"
 
@@ -24,5 +24,32 @@ int train_probe(train_job *j)
          show_time(seconds * (double)j->r.steps, b),
          j->o->dump_graph ? "only the picture was written" : "nothing was written");
     train_show_profile(j);
+    return 0;
+}
+
+static int on_trial(void *arg, run *r, const run_event *event)
+{
+    train_job *j = arg;
+    return progress_event(&j->p, r, event, j->e);
+}
+
+/* One step, and one batch of each evaluation: a run that would fail after hours fails now. */
+int train_trial(train_job *j)
+{
+    run *r = &j->r;
+    tn_eval test = { 0 };
+    char loss[SHOWN];
+    progress_block(r);
+    r->steps = 1;
+    progress_open(&j->p, r, NULL, NULL, j->e);
+    if (!j->e->code)
+        run_go(r, on_trial, j, j->e);
+    progress_close(&j->p);
+    const int64_t rows = r->o->batch_size;
+    if (!evaluate_part(r->s, r->o, PART_TEST, rows, &test, j->e) && r->s->data[PART_TEST])
+        show("test  loss %s\n", show_loss(test.loss, test.error, loss));
+    if (j->e->code)
+        return 1;
+    show("trial      one step and one batch of each evaluation went well; nothing was written\n");
     return 0;
 }

@@ -2,7 +2,6 @@
 #include "apps/options/options.h"
 #include "apps/options/options_set.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,29 +71,9 @@ int option_find(const char *name, size_t n, char letter)
     return -1;
 }
 
-bool read_real(const char *text, double *out)
+static bool is_time(const option *row)
 {
-    char *end;
-    if (!strchr("+-.0123456789", *text) || strpbrk(text, "xX"))
-        return false;
-    *out = strtod(text, &end);
-    return end != text && !*end && isfinite(*out);
-}
-
-bool read_count(const char *text, int64_t *out)
-{
-    const char *s = text + (*text == '-' || *text == '+');
-    int64_t n = 0;
-    if (*s < '0' || *s > '9')
-        return false;
-    for (; *s >= '0' && *s <= '9'; s++)
-        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
-            return false;
-    const int64_t unit = *s == 'k' ? 1000 : *s == 'M' ? 1000000 : 1;
-    if (s[unit > 1] || __builtin_mul_overflow(n, unit, &n))
-        return false;
-    *out = *text == '-' ? -n : n;
-    return true;
+    return !strcmp(row->value, "TIME");
 }
 
 static bool read_flag(const char *text, bool *out)
@@ -114,6 +93,9 @@ static int refuse(int i, const char *text, const char *where, tn_error *e)
         return tn_fail(e, code, "%s%s: \"%.80s\"; expected %s", where, name, text, row->value);
     if (row->kind == OPTION_FLAG)
         return tn_fail(e, code, "%s%s: \"%.80s\"; expected true or false", where, name, text);
+    if (is_time(row))
+        return tn_fail(e, code, "%s%s: \"%.80s\"; expected a time, such as 90s, 15m or 1h30m",
+                       where, name, text);
     return tn_fail(e, code, "%s%s: \"%.80s\"; expected a %snumber from %.7g to %.7g", where, name,
                    text, row->kind == OPTION_COUNT ? "whole " : "", row->lo, row->hi);
 }
@@ -170,8 +152,8 @@ int option_set(options *o, int i, const char *text, const char *where, tn_error 
                *(int64_t *)field <= (int64_t)row->hi; /* as doubles 9e18 and 9e18 + 1 are equal */
         break;
     case OPTION_REAL:
-        fits = read_real(text, (double *)field) && *(double *)field >= row->lo &&
-               *(double *)field <= row->hi;
+        fits = (is_time(row) ? read_time : read_real)(text, (double *)field) &&
+               *(double *)field >= row->lo && *(double *)field <= row->hi;
         break;
     case OPTION_FLAG: fits = read_flag(text, (bool *)field); break;
     case OPTION_LIST:

@@ -106,5 +106,6 @@ int unknown_name(const char *what, const char *word, const char *const *names, i
 /* A number as the options read it: "1e-3"; counts take k (1,000) and M (1,000,000). */
 bool read_real(const char *text, double *out);
 bool read_count(const char *text, int64_t *out);
+bool read_time(const char *text, double *out); /* seconds: "90s", "15m", "1h30m", "2d", "90" */
 
 #endif

@@ -4,51 +4,10 @@
 #include "apps/run/defaults.h"
 #include "apps/run/find_rate.h"
 #include "apps/run/show.h"
+#include "apps/run/watch.h"
 
 #include <math.h>
 #include <string.h>
-
-/* ---- how many steps, at which rate ---- */
-
-static int64_t count_steps(const setup *s, const options *o, tn_error *e)
-{
-    const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
-    const double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
-    if (o->iters > 0 && o->epochs != NOT_SET)
-        return tn_fail(e, APP_USAGE, "--iters and --epochs: use only one");
-    if (o->iters > 0 || o->find_lr)
-        return o->iters > 0 ? o->iters : RANGE_STEPS;
-    const double epochs = o->epochs == NOT_SET ? default_epochs(records, rows) : o->epochs;
-    const double steps = ceil(epochs * records / rows);
-    return steps > 1 ? (int64_t)steps : 1;
-}
-
-tn_schedule run_schedule(const options *o, int64_t steps)
-{
-    return (tn_schedule){ .kind = (tn_schedule_kind)tn_schedule_find(o->lr_scheduler),
-                          .steps = steps,
-                          .warmup = o->warmup_steps < 0 ? steps * 3 / 100 : o->warmup_steps,
-                          .min = o->lr_min,
-                          .decay = o->lr_decay_steps < 0 ? steps / 5 : o->lr_decay_steps };
-}
-
-static int make_schedule(run *r, tn_error *e)
-{
-    const options *o = r->o;
-    if (e->code)
-        return e->code;
-    r->schedule = run_schedule(o, r->steps);
-    if (o->lr_decay_steps >= 0 && r->schedule.kind != TN_WSD)
-        return tn_fail(e, APP_USAGE, "--lr-decay-steps: only for --lr-scheduler wsd");
-    if (r->schedule.warmup > r->steps)
-        return tn_fail(e, APP_USAGE, "--warmup-steps %lld: expected at most the %lld steps",
-                       (long long)r->schedule.warmup, (long long)r->steps);
-    if (r->schedule.warmup + r->schedule.decay > r->steps && r->schedule.kind == TN_WSD)
-        return tn_fail(e, APP_USAGE,
-                       "--lr-decay-steps %lld: expected at most the %lld steps after warm-up",
-                       (long long)r->schedule.decay, (long long)(r->steps - r->schedule.warmup));
-    return 0;
-}
 
 /* ---- opening ---- */
 
@@ -124,8 +83,7 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     const tn_optim_def *def = choice_find(how->optimizer, e);
     if (!def)
         return e->code;
-    r->steps = count_steps(s, o, e);
-    make_schedule(r, e);
+    run_plan(r, e);
     if (!make_optim(r, how, def, e)) {
         const need n = run_need(r);
         need_check(&n, "training", e);
@@ -172,13 +130,18 @@ static int refuse_loss(const run *r, const char *what, tn_error *e)
         (long long)r->state.step + 1, what, most, largest);
 }
 
-/* Counts the labels of a step's batches, then moves the loader back to the first batch. */
+static const tn_batch *next_batch(run *r, int64_t number)
+{
+    tn_loader_seek(r->loader, run_batch(r, number));
+    return tn_loader_next(r->loader);
+}
+
+/* Counts the labels of a step's batches. */
 static int64_t count_tokens(run *r)
 {
     int64_t tokens = 0;
     for (int64_t i = 0; i < r->o->grad_accumulation_steps; i++)
-        tokens += tn_loader_next(r->loader)->tokens;
-    tn_loader_seek(r->loader, r->state.batches);
+        tokens += next_batch(r, r->state.batches + i)->tokens;
     return tokens;
 }
 
@@ -204,10 +167,10 @@ static void blame(run *r, int64_t tokens, tn_error *e)
     if (tn_params_not_finite(r->s->model->params))
         return;
     tn_params_clear(r->s->model->params);
-    tn_loader_seek(r->loader, r->state.batches);
     tracer_seek(w, true);
     for (int64_t i = 0; i < r->o->grad_accumulation_steps && !fails; i++) {
-        fails = !compute(r, r->state.batches + i, tokens, tn_loader_next(r->loader));
+        const int64_t number = r->state.batches + i;
+        fails = !compute(r, number, tokens, next_batch(r, number));
         tn_tape_reset(r->s->tape);
     }
     tracer_seek(w, false);
@@ -218,7 +181,7 @@ static void blame(run *r, int64_t tokens, tn_error *e)
 static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, tn_error *e)
 {
     tn_tape *t = r->s->tape;
-    const tn_batch *b = tn_loader_next(r->loader);
+    const tn_batch *b = next_batch(r, number);
     const tn_tensor *loss = compute(r, number, tokens, b);
     const int code = tn_tape_code(t);
     const double value = loss ? (double)loss->x[0] : 0;
@@ -234,7 +197,6 @@ static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, 
 static int take_step(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .step = r->state.step + 1 };
-    tn_loader_seek(r->loader, r->state.batches);
     const int64_t tokens = count_tokens(r);
     for (int64_t i = 0; i < r->o->grad_accumulation_steps && !e->code; i++)
         out->loss += add_batch(r, r->state.batches + i, tokens, out, e);
@@ -252,6 +214,7 @@ static int take_step(run *r, run_event *out, tn_error *e)
     r->state.step++;
     r->state.batches += r->o->grad_accumulation_steps;
     r->state.tokens += out->tokens;
+    watch_loss(&r->state, out->loss);
     return 0;
 }
 
@@ -263,13 +226,6 @@ int run_step(run *r, run_event *out, tn_error *e)
     take_step(r, out, e);
     profile_end(&r->profile, &r->s->tracer, out->update);
     return e->code;
-}
-
-enum { VALID_ROWS = 4 }; /* rows of one of the --val-batches: the default --batch-size */
-
-int64_t valid_rows(const options *o)
-{
-    return o->val_batches > 0 ? VALID_ROWS * o->val_batches : 0;
 }
 
 /* As blame: evaluates once more. */
@@ -321,20 +277,29 @@ static void count_progress(run *r, run_event *out)
     s->waited = progress ? 0 : s->waited + 1;
 }
 
+/* The standard error that a loss on the rows of one step would have. */
+static double step_error(const run *r, const tn_eval *v)
+{
+    const int64_t rows = r->o->batch_size * r->o->grad_accumulation_steps;
+    return v->error * sqrt((double)v->rows / (double)rows);
+}
+
 static int evaluate(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .evaluated = true, .step = r->state.step };
     if (evaluate_part(r->s, r->o, PART_VALID, valid_rows(r->o), &out->valid, e))
         return e->code;
+    if (r->state.step == 0)
+        watch_start(&r->state, out->valid.loss, step_error(r, &out->valid));
     count_progress(r, out);
     return 0;
 }
 
-run_end run_ended(const run *r)
+/* A resume begins with no evaluation: two batches show now, not after hours, that one works. */
+static int try_evaluation(run *r, tn_error *e)
 {
-    if (r->o->patience > 0 && r->state.waited >= r->o->patience)
-        return RUN_NO_PROGRESS;
-    return r->state.step < r->steps ? RUN_GOES_ON : RUN_DONE;
+    tn_eval ignored;
+    return evaluate_part(r->s, r->o, PART_VALID, 2 * r->o->batch_size, &ignored, e);
 }
 
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e)
@@ -343,14 +308,16 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
     int stop = 0;
     if (r->s->data[PART_VALID] && r->state.step == 0 && !evaluate(r, &valid, e))
         stop = each(arg, r, &valid);
-    while (run_ended(r) == RUN_GOES_ON && !stop && !e->code) {
+    else if (!e->code && r->state.step > 0)
+        try_evaluation(r, e);
+    while (!stop && !e->code && (r->end = run_ends(r)) == RUN_GOES_ON) {
         const double begun = now_seconds();
         if (run_step(r, &step, e))
             break;
         step.seconds = now_seconds() - begun;
         r->seconds += step.seconds;
-        const bool due = r->s->data[PART_VALID] &&
-                         (r->state.step % r->o->steps_per_eval == 0 || r->state.step == r->steps);
+        const bool due =
+            r->s->data[PART_VALID] && (r->state.step % r->o->steps_per_eval == 0 || run_is_done(r));
         /* Evaluated before each() sees the step: a checkpoint then has the best loss. */
         if (due && evaluate(r, &valid, e))
             break;
@@ -358,5 +325,7 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
         if (due && !e->code)
             stop |= each(arg, r, &valid);
     }
+    if (r->end == RUN_GOES_ON) /* stopped, perhaps after the last step */
+        r->end = run_ends(r);
     return stop;
 }

@@ -20,6 +20,9 @@ typedef struct recipe {
     const char *const *set; /* its settings, ended by NULL; or NULL */
 } recipe;
 
+/* Why a run takes no further step. */
+typedef enum run_end { RUN_GOES_ON, RUN_DONE, RUN_NO_PROGRESS, RUN_TOKENS, RUN_TIME } run_end;
+
 typedef struct run {
     setup *s;
     const options *o;
@@ -32,6 +35,8 @@ typedef struct run {
     tn_run_state state;
     tn_graph *graph; /* gets the ops of the next batch, once; the caller frees it */
     profile profile; /* of the steps, with --profile */
+    double until;    /* now_seconds() at which --max-time is over; 0: never */
+    run_end end;     /* set by run_go */
     int64_t was_planned, was_records; /* steps and records before a resume; 0: not known */
 } run;
 
@@ -45,10 +50,6 @@ typedef struct run_event {
     bool best;
 } run_event;
 
-/* Why a run takes no further step. */
-typedef enum run_end { RUN_GOES_ON, RUN_DONE, RUN_NO_PROGRESS } run_end;
-run_end run_ended(const run *r);
-
 /* The schedule that the options ask for in a run of so many steps. */
 tn_schedule run_schedule(const options *o, int64_t steps);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
@@ -60,8 +61,14 @@ int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
    --batch-size. If the data have no such part, *out does not change. */
 int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval *out, tn_error *e);
-int64_t valid_rows(const options *o); /* the rows that --val-batches asks for; 0: all */
-/* Steps until run_ended, with evaluations before the first step, every --steps-per-eval steps and
+/* plan.c. The clock is in no checkpoint: a resume has --max-time anew. */
+int run_plan(run *r, tn_error *e);    /* sets the steps, the schedule and the time */
+run_end run_ends(const run *r);       /* RUN_GOES_ON: there is a next step */
+bool run_is_done(const run *r);       /* has it all its steps or tokens? */
+int64_t valid_rows(const options *o); /* rows of an evaluation; 0: all */
+/* The loader's index of a run's batch: another one with --overfit-batches and --limit-batches. */
+int64_t run_batch(const run *r, int64_t number);
+/* Steps until run_ends, with evaluations before the first step, every --steps-per-eval steps and
    at the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends
    the run and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);

@@ -3,7 +3,8 @@
    The reader does not trust the file. Every key must be known and occur once. Every number must be
    in range. The hash on the last line must be that of all lines before it. Older versions wrote
    format 1 to 3. Format 1 lacks planned, records, data_hash, run, config and frozen, format 2 the
-   hashes of the tokenizer's files, format 3 best_step, progress and waited. What is lacking becomes
+   hashes of the tokenizer's files, format 3 best_step, progress, waited
+   and the six behind them. What is lacking becomes
    0, or NaN if it is a loss. */
 #ifndef TN_TRAINER_STATE_H
 #define TN_TRAINER_STATE_H

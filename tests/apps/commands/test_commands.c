@@ -64,7 +64,7 @@ static const struct {
                "--output-dir DIR \\[options]$'" },
     { "train",
       "sed '/^model and/q' short | sed -n 's/^ .....--\\([a-z-]*\\) .*/\\1/p' | tr '\\n' ' ' | "
-      "grep -qx 'model data output-dir find-lr dry-run '" },
+      "grep -qx 'model data output-dir find-lr fast-dev-run dry-run '" },
     { "train", "grep -qx 'what is trained:' short && grep -q -e '--learning-rate F' short" },
     { "train", "! grep -q -e '--rank-pattern' short && grep -q -e 'tenon train --help-all lists' "
                "short" },

@@ -23,7 +23,7 @@ static const struct {
     { "tenon tr", "train\n" },
     { "tenon --v", "--version\n" },
     { "tenon train --lora-a", "--lora-alpha\n" },
-    { "tenon finetune --no-", "--no-mask-prompt --no-save-best\n" },
+    { "tenon finetune --no-", "--no-mask-prompt --no-stop-on-divergence --no-save-best\n" },
     { "tenon train --tokenizer \"\"", "bytes chars\n" },
     { "tenon train --tokenizer =", "bytes chars\n" }, /* for bash "=" is a word of its own */
     { "tenon train --tokenizer = b", "bytes\n" },
@@ -118,7 +118,7 @@ static const struct {
     { "tenon tr", "train\n" },
     { "tenon --v", "--version\n" },
     { "tenon train --lora-a", "--lora-alpha\n" },
-    { "tenon finetune --no-", "--no-mask-prompt\n--no-save-best\n" },
+    { "tenon finetune --no-", "--no-mask-prompt\n--no-save-best\n--no-stop-on-divergence\n" },
     { "tenon train --tokenizer ", "bytes\nchars\n" },
     { "tenon train --tokenizer=b", "--tokenizer=bytes\n" },
     { "tenon train --optimizer lora-rit", "lora-rite\nlora-rite-paper\n" },

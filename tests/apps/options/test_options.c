@@ -102,6 +102,7 @@ static const bad bads[] = {
     { "train", { "--sed" }, "--sed: unknown option; did you mean --seed?" },
     { "train", { "--seep" }, "--seep: unknown option; did you mean --seed?" },
     { "generate", { "--kees" }, "--kees: unknown option; see tenon generate --help" }, /* not --seed */
+    { "train", { "--kees" }, "--kees: unknown option; did you mean --keep?" }, /* not --seed */
     { "train", { "--modle", "a" }, "--modle: unknown option; did you mean --model?" },
     { "train", { "--nmu-epochs", "3" }, "did you mean --epochs?" }, /* an alias is near */
     { "train", { "--target", "q_proj" }, "did you mean --target-modules?" },

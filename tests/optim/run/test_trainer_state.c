@@ -116,6 +116,8 @@ static const edit edits[] = {
     { "best", "\"low\"", "best is low; expected a finite number" },
     { "format", "99", "format is 99; expected 1 to 4, which this version of tenon reads" },
     { "format", "0", "format is 0; expected 1 to 4" },
+    { "noises", "-1", "noises is -1; expected a whole number" },
+    { "low", NULL, NULL },
     { "format", "3", "best_step is unknown; expected the keys of format 3" },
     { "format", "2", "best_step is unknown; expected the keys of format 2" },
     { "format", "1", "planned is unknown; expected the keys of format 1" },

@@ -1,0 +1,26 @@
+/* watch.h - sees when the loss of a run rises far above its lowest, so that the run can be stopped.
+
+       watch_start(&r->state, loss, error);       after an evaluation before step 1, if there is one
+       watch_loss(&r->state, loss);               after each step
+       if (watch_fires(&r->state)) ...
+
+   The mean m is a running average of about ten losses, `low` the lowest m, `noise` the average
+   distance of a loss from m. A step is high if its loss and m are above low by more than 0.5 nats
+   and by more than 2.5 times the noise. Four high steps in a row are a divergence: in 600,000 steps
+   of losses that only vary (evenly, normally, or with a long tail) there were none. Too high a rate can spoil the
+   second step already: low begins with the first loss, or with the evaluation if that is higher (a
+   low first loss is chance). Without an evaluation it begins with the highest m of ten.
+
+   All of it is in the run's state, so that a resume sees what an uninterrupted run does. */
+#ifndef TN_APP_WATCH_H
+#define TN_APP_WATCH_H
+
+#include "optim/optim.h"
+
+/* error: the standard error that the loss of one step would have. */
+void watch_start(tn_run_state *s, double loss, double error);
+void watch_loss(tn_run_state *s, double loss);
+bool watch_fires(const tn_run_state *s);
+double watch_mean(const tn_run_state *s); /* m; NaN before the first step */
+
+#endif
