@@ -78,7 +78,7 @@ int run_plan(run *r, tn_error *e)
 
 /* ---- which batches ---- */
 
-int64_t run_batch(const run *r, int64_t number)
+int64_t run_batch_index(const run *r, int64_t number)
 {
     const options *o = r->o;
     const int64_t records = tn_dataset_facts(r->s->data[PART_TRAIN]).records;

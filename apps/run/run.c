@@ -132,7 +132,7 @@ static int refuse_loss(const run *r, const char *what, tn_error *e)
 
 static const tn_batch *next_batch(run *r, int64_t number)
 {
-    tn_loader_seek(r->loader, run_batch(r, number));
+    tn_loader_seek(r->loader, run_batch_index(r, number));
     return tn_loader_next(r->loader);
 }
 
