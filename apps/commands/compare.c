@@ -4,6 +4,7 @@
 #include "apps/run/progress.h"
 #include "apps/run/show.h"
 #include "apps/run/signals.h"
+#include "apps/run/spool.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -299,11 +300,15 @@ static int run_study(study *y, tn_error *e)
     return e->code;
 }
 
-int command_compare(const options *o, tn_error *e)
+int command_compare(const options *given, tn_error *e)
 {
+    spool in = { 0 };
+    options asked = *given;
+    const options *o = &asked;
     study y = { .o = o, .out = { .at = -1, .work_at = -1 } };
     int status = 1;
-    if (!study_check(&y, e) && !study_fill(&y, e) && !choice_check(o, y.names, y.optimizers, e)) {
+    if (!study_check(&y, e) && !study_fill(&y, e) && !choice_check(o, y.names, y.optimizers, e) &&
+        !spool_open(&in, &asked, e)) {
         signals_catch();
         run_study(&y, e);
         status = y.complete ? 0 : 130;
@@ -313,5 +318,6 @@ int command_compare(const options *o, tn_error *e)
             print_resume(o, e);
     }
     study_close(&y);
+    spool_close(&in);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "apps/run/score.h"
 #include "apps/run/show.h"
 #include "apps/run/show_data.h"
+#include "apps/run/spool.h"
 
 #include <math.h>
 #include <string.h>
@@ -137,7 +138,7 @@ static void hint_split(const options *o, tn_error *e)
         tn_error_add(e, "; --split valid reads valid.jsonl");
 }
 
-int command_eval(const options *o, tn_error *e)
+static int evaluate_data(const options *o, tn_error *e)
 {
     setup s = { 0 };
     char name[DATA_NAME];
@@ -160,5 +161,15 @@ int command_eval(const options *o, tn_error *e)
     if (!e->code)
         evaluate(&s, &asked, which, e);
     setup_close(&s);
+    return 0;
+}
+
+int command_eval(const options *o, tn_error *e)
+{
+    spool in = { 0 };
+    options asked = *o;
+    if (!spool_open(&in, &asked, e))
+        evaluate_data(&asked, e);
+    spool_close(&in);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/run/show.h"
+#include "apps/run/spool.h"
 #include "data/gguf.h"
 #include "nn/family.h"
 
@@ -295,20 +296,22 @@ int command_inspect(const options *o, tn_error *e)
 {
     const char *path = o->arguments ? o->argument[0] : o->model;
     options asked = *o;
+    spool in = { 0 };
     asked.model = path;
     if (!o->split)
         asked.split = "train";
     if (o->arguments && o->model)
         tn_fail(e, APP_USAGE, "--model %s: expected no PATH beside it, found \"%s\"", o->model,
                 path);
-    else if (o->data[0])
+    else if (o->data[0] && !spool_open(&in, &asked, e))
         inspect_data(&asked, e);
-    else if (!path)
+    else if (!path && !e->code)
         tn_fail(
             e, APP_USAGE,
             "a path is missing; expected a folder, a .safetensors or .gguf file, or --data FILE "
             "--model FOLDER");
-    else
+    else if (!e->code)
         print_path(&asked, e);
+    spool_close(&in);
     return 0;
 }

@@ -67,9 +67,9 @@ static int begin(train_job *j, FILE **log)
     output_begin(&j->out, j->r.state.options_hash, train_disk_bytes(j), e);
     j->r.state.run = j->out.run;
     j->r.state.before = j->out.before;
-    if (!j->o->resume && !e->code)
+    if (!j->o->resume && !e->code && !spool_save(&j->in, j->out.work, e))
         train_write_used(j);
-    else if (!e->code && !resume_load(&j->r, &j->facts, &j->plans, e))
+    else if (j->o->resume && !e->code && !resume_load(&j->r, &j->facts, &j->plans, e))
         j->saved = j->r.state.step;
     j->named = j->o->resume ? best_named(&j->out) : -1;
     j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
@@ -187,12 +187,17 @@ static int check_valid(const setup *s, const options *o, tn_error *e)
 
 int command_train(const options *given, tn_error *e)
 {
-    const options asked = with_resume(given, e), *o = &asked;
+    options asked = with_resume(given, e);
+    const options *o = &asked;
     train_job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1, .named = -1 };
     int status = 1;
     const bool tries = o->dry_run || o->find_lr || o->fast_dev_run;
     if (!tries)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
+    if (!e->code && o->resume && !tries)
+        spool_resume(&j.in, &asked, j.out.work, e);
+    else if (!e->code)
+        spool_open(&j.in, &asked, e);
     setup_model(&j.s, o, (uint64_t)o->seed, e);
     setup_data(&j.s, o, PART_TRAIN, e);
     setup_data(&j.s, o, PART_VALID, e);
@@ -219,5 +224,6 @@ int command_train(const options *given, tn_error *e)
     run_close(&j.r);
     setup_close(&j.s);
     output_close(&j.out);
+    spool_close(&j.in);
     return status;
 }

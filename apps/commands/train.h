@@ -8,9 +8,11 @@
 #include "apps/run/drawing.h"
 #include "apps/run/output.h"
 #include "apps/run/progress.h"
+#include "apps/run/spool.h"
 
 typedef struct train_job {
     setup s;
+    spool in; /* of --data - */
     run r;
     progress p;
     drawing d;

@@ -63,9 +63,10 @@ typedef struct options {
     int arguments;
     int argc; /* the command line, for the resume command */
     char **argv;
-    char *file;               /* text of the config file */
-    char *followed[2];        /* paths that best_follow made */
-    char chosen[OPTIONS][16]; /* a word of a list, in the spelling of the list */
+    char *file;                 /* text of the config file */
+    const char *standard_input; /* the file that --data - was written to (spool.h); NULL: none */
+    char *followed[2];          /* paths that best_follow made */
+    char chosen[OPTIONS][16];   /* a word of a list, in the spelling of the list */
 } options;
 
 typedef struct option {

@@ -23,7 +23,9 @@ const output_kind output_train = {
                ONCE("older-log.jsonl", false), ONCE("older-config.used", false),
                { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl", false },
                { "config.used", false, false, NULL, "older-config.used", false },
-               { TN_BEST_FILE, false, false, "checkpoint-", NULL, true } },
+               { TN_BEST_FILE, false, false, "checkpoint-", NULL, true },
+               { "stdin.jsonl", false, false, NULL, NULL, false },
+               { "stdin.txt", false, false, NULL, NULL, false } },
 };
 const output_kind output_compare = {
     .command = "compare", .option = "--out",

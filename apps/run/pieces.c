@@ -162,7 +162,7 @@ int pieces_find(const options *o, part which, pieces *out, tn_error *e)
         if (!strncmp(o->data[i], "task:", 5))
             add_task(o->data[i], false, out, e);
         else
-            add_path(o, o->data[i], which, out, e);
+            add_path(o, data_path(o, i), which, out, e);
     return e->code;
 }
 

@@ -19,8 +19,16 @@ part part_find(const char *name)
     return PARTS;
 }
 
+const char *data_path(const options *o, int i)
+{
+    const bool piped = o->data[i] && !strcmp(o->data[i], "-") && o->standard_input;
+    return piped ? o->standard_input : o->data[i];
+}
+
 const char *data_name(const options *o, char *out)
 {
+    if (!o->task && o->data[0] && !o->data[1] && !strcmp(o->data[0], "-"))
+        return "standard input";
     if (o->task || !o->data[0] || !o->data[1])
         return o->task ? o->task : o->data[0];
     size_t n = 0;
@@ -66,14 +74,14 @@ static bool is_file(const char *path, const char *ending)
 
 bool data_is_text(const options *o)
 {
-    return o->data[0] && !o->data[1] && is_file(o->data[0], ".txt");
+    return o->data[0] && !o->data[1] && is_file(data_path(o, 0), ".txt");
 }
 
 bool data_is_divided(const options *o)
 {
     for (int i = 0; o->data[i]; i++)
-        if (is_file(o->data[i], ".txt") || is_file(o->data[i], ".jsonl") ||
-            is_file(o->data[i], ".json"))
+        if (is_file(data_path(o, i), ".txt") || is_file(data_path(o, i), ".jsonl") ||
+            is_file(data_path(o, i), ".json"))
             return true;
     return false;
 }

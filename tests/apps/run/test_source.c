@@ -236,8 +236,54 @@ START_TEST(several_data_are_one)
 }
 END_TEST
 
+/* --data - reads standard input, with the numbers of a file. A run keeps a copy in its folder, which
+   it is resumed with. */
+START_TEST(standard_input_is_data)
+{
+    place p = place_make();
+    const char *how = "--data - <s.jsonl";
+    const char *train = "train --model m --tokenizer chars --save-every 2";
+    ck_assert_int_eq(shell(&p, "mkdir tmp; \"$T\" task arithmetic --count 60 >s.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "export TMPDIR=$PWD/tmp; \"$T\" %s --iters 4 -o o %s >out", train,
+                           how),
+                     0);
+    place_has(&p, "out", "data       standard input  52 records (completion), ");
+    ck_assert_int_eq(tenon(&p, "%s --iters 4 -o q --data s.jsonl", train), 0);
+    ck_assert_int_eq(
+        shell(&p, "cmp o/stdin.jsonl s.jsonl && cmp o/model.safetensors q/model.safetensors && "
+                  "cmp o/checkpoint-4/optimizer.safetensors q/checkpoint-4/optimizer.safetensors"),
+        0);
+    ck_assert_int_eq(tenon(&p, "%s --iters 2 --lr-scheduler constant -o r %s", train, how), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "%s --iters 4 --lr-scheduler constant -o r --data - --resume </dev/null",
+                           train),
+                     0);
+    ck_assert_int_eq(tenon(&p, "%s --iters 4 --lr-scheduler constant -o w %s", train, how), 0);
+    ck_assert_int_eq(
+        shell(&p, "cmp r/model.safetensors w/model.safetensors && "
+                  "cmp r/checkpoint-4/optimizer.safetensors w/checkpoint-4/optimizer.safetensors"),
+        0);
+    ck_assert_int_eq(tenon(&p, "eval --model o --json %s", how), 0);
+    ck_assert_int_eq(shell(&p, "sed 's/standard input/s.jsonl/' out >a"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model o --json --data s.jsonl"), 0);
+    ck_assert_int_eq(shell(&p, "cmp a out"), 0);
+    ck_assert_int_eq(tenon(&p, "inspect o --data - <t.txt"), 1); /* a character of another text */
+    ck_assert_int_eq(tenon(&p, "inspect --tokenizer bytes --data - <t.txt"), 0);
+    place_has(&p, "out", " windows, ");
+    ck_assert_int_eq(tenon(&p, "eval --model o --data - </dev/null"), 1);
+    place_has(&p, "err", "standard input: empty; expected records or a text");
+    ck_assert_int_eq(tenon(&p, "eval --model o --data - %s", how), 2);
+    place_has(&p, "err", "--data -: given twice");
+    ck_assert_int_eq(tenon(&p, "%s --iters 4 -o q --data - --resume <s.jsonl", train), 1);
+    place_has(&p, "err", "q: no stdin.jsonl or stdin.txt; expected what --data - read");
+    ck_assert_int_eq(shell(&p, "test -z \"$(ls tmp)\""), 0); /* temporary files are removed */
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_test(c, standard_input_is_data);
     tcase_add_loop_test(c, several_data_are_one, 0, sizeof several / sizeof *several);
     tcase_add_test(c, a_file_of_records_keeps_a_share);
     tcase_add_loop_test(c, a_step_takes_the_same_rows_however_it_is_cut, 0, 2);

@@ -1,0 +1,27 @@
+/* spool.h - --data -: standard input, written to a file that can be read more than once.
+
+       spool s = { 0 };
+       spool_open(&s, &o, &e);              --data - is a temporary file from here on
+       spool_save(&s, folder, &e);          a copy that stays
+       spool_close(&s);                     removes the temporary file
+
+   Without --data - they do nothing. */
+#ifndef TN_APP_SPOOL_H
+#define TN_APP_SPOOL_H
+
+#include "apps/options/options.h"
+
+typedef struct spool {
+    char *folder; /* temporary; NULL: none was made */
+    char *path;   /* of the file; it is what options.standard_input points to */
+} spool;
+
+/* Reads all of standard input. A first character { or [ begins records, another one a text. */
+int spool_open(spool *s, options *o, tn_error *e);
+/* Takes the copy in the folder of a run that is resumed. */
+int spool_resume(spool *s, options *o, const char *folder, tn_error *e);
+/* Copies the file to the folder, as stdin.jsonl or stdin.txt. */
+int spool_save(const spool *s, const char *folder, tn_error *e);
+void spool_close(spool *s);
+
+#endif
