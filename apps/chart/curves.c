@@ -38,6 +38,14 @@ curves_style curves_style_of(int fd)
     return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
 }
 
+curves_style curves_style_asked(int fd, const char *color)
+{
+    const curves_style own = curves_style_of(fd);
+    if (own == CURVES_ASCII || !strcmp(color, "auto"))
+        return own;
+    return strcmp(color, "always") ? CURVES_BRAILLE : CURVES_COLOUR;
+}
+
 /* Writes text from column `col`, at most to `end`. Returns the column after it. A character takes
    one cell; a character that the style cannot show becomes '?'. */
 static int put(picture *p, int row, int col, int end, int colour, const char *s)

@@ -47,6 +47,8 @@ typedef enum curves_style {
 /* The style that fd can show. The variables of the locale decide about UTF-8. A terminal has
    colours unless NO_COLOR is set. */
 curves_style curves_style_of(int fd);
+/* The same with --color: "auto", or "always" and "never" a colour where UTF-8 is there. */
+curves_style curves_style_asked(int fd, const char *color);
 /* Appends lines of 72 columns each: title, 60 x 12 characters between axes, legend. */
 void curves_text(const chart *c, curves_style style, tn_text *out);
 /* Appends one SVG document with n charts (at most 4) below each other. With up to 24 curves in all

@@ -128,8 +128,9 @@ int command_chat(const options *o, tn_error *e)
     char *line = NULL;
     size_t room = 0;
     if (!setup_trained(&s, o, e) && !talk_begin(&t, &s, o, e)) {
-        show_note("chat template %s (%s)%s", tn_chat_name(t.how.chat), t.how.why,
-                  terminal ? "; /help lists what can be done" : "");
+        if (!o->quiet)
+            show_note("chat template %s (%s)%s", tn_chat_name(t.how.chat), t.how.why,
+                      terminal ? "; /help lists what can be done" : "");
         while (read_line(&line, &room, terminal, e) && follow(&t, line))
             ;
     }

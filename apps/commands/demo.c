@@ -229,7 +229,7 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
                          .twins = true } };
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < 2; i++)
-        curves_text(&charts[i], curves_style_of(STDOUT_FILENO), &text);
+        curves_text(&charts[i], curves_style_asked(STDOUT_FILENO, to->o->color), &text);
     curves_svg(charts, 2, &svg);
     tn_text_add(&text, "\n");
     show("\n");

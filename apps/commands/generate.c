@@ -224,7 +224,7 @@ static void print_rows(batch *b)
         else
             show("\n");
     }
-    if (!j->e->code)
+    if (!j->e->code && !j->o->quiet)
         note_positions(b);
 }
 
@@ -281,7 +281,8 @@ int command_generate(const options *o, tn_error *e)
         if (!*o->stop[i])
             return tn_fail(e, APP_USAGE, "--stop: empty; expected a text");
     if (!setup_trained(&s, o, e) && !ask_begin(&j.how, &s, o, e) && !read_prompts(&j)) {
-        ask_tell(&j.how);
+        if (!o->quiet)
+            ask_tell(&j.how);
         generate(&j);
     }
     for (int64_t i = 0; i < j.count; i++) {

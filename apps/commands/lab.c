@@ -122,7 +122,7 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
 {
     tn_text text = { 0 }, svg = { 0 };
     for (int i = 0; i < n; i++)
-        curves_text(&c[i], curves_style_of(STDOUT_FILENO), &text);
+        curves_text(&c[i], curves_style_asked(STDOUT_FILENO, l->o->color), &text);
     if (layout == LAB_GRID)
         curves_svg_grid(c, n, &svg);
     else

@@ -372,7 +372,9 @@ static int check_need(const options *o, const command *c, const char *names, siz
     size_t shown = says ? strcspn(says, "(;") : 0;
     while (shown && says[shown - 1] == ' ')
         shown--;
-    if (says)
+    if (options_table[a].value[0] >= 'a')
+        tn_fail(e, APP_USAGE, "--%s is missing; expected one of %s", one, options_table[a].value);
+    else if (says)
         tn_fail(e, APP_USAGE, "--%s%s%s is missing; expected %.*s", one, two ? " or --" : "",
                 two ? other : "", (int)shown, says);
     tn_text_free(&help);

@@ -54,7 +54,7 @@ static int64_t go(run *r, double *rate, double *loss, tn_error *e)
     return n;
 }
 
-static void draw(const double *rate, const double *loss, int64_t n, tn_error *e)
+static void draw(const double *rate, const double *loss, int64_t n, const char *color, tn_error *e)
 {
     tn_text out = { 0 };
     const curve k = { "loss", rate, loss, n };
@@ -64,7 +64,7 @@ static void draw(const double *rate, const double *loss, int64_t n, tn_error *e)
                       .count = 1,
                       .log_x = true,
                       .smooth = keep };
-    curves_text(&c, curves_style_of(STDOUT_FILENO), &out);
+    curves_text(&c, curves_style_asked(STDOUT_FILENO, color), &out);
     show_text(&out, "the chart", e);
 }
 
@@ -79,7 +79,7 @@ int find_rate(run *r, tn_error *e)
         tn_fail(e, TN_ENOMEM, "the range test: out of memory");
     const double best = e->code ? 0 : find_rate_choose(rate, loss, n, &lowest);
     if (!e->code) {
-        draw(rate, loss, n, e);
+        draw(rate, loss, n, r->o->color, e);
         show("lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
              lowest, best * safety, (long long)n, rate[0], rate[n - 1]);
         show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n", best,

@@ -149,7 +149,9 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
         return 0;
     }
     if (S_ISLNK(st.st_mode) && tn_at_link(AT_FDCWD, out->folder, target, sizeof target - 1) >= 0)
-        return tn_fail(e, TN_ESTATE, "%s: a link to %s; expected a folder, or nothing yet",
+        return tn_fail(e, TN_ESTATE,
+                       "%s: a link to %s; expected a folder, or nothing yet (the result takes the "
+                       "place of the folder, and would take that of the link)",
                        out->folder, target);
     if (!S_ISDIR(st.st_mode))
         return tn_fail(e, TN_EIO, "%s: a file; expected a folder, or nothing yet", out->folder);

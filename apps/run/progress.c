@@ -16,6 +16,8 @@ progress_mode progress_mode_of(const options *o)
 {
     const char *terminal = getenv("TERM");
     const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
+    if (!strcmp(o->progress, "auto") && o->quiet)
+        return PROGRESS_NONE;
     if (!strcmp(o->progress, "auto"))
         return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
     return !strcmp(o->progress, "bar")     ? PROGRESS_BAR

@@ -19,6 +19,13 @@ static int check_folder(const char *folder, tn_error *e)
     return e->code;
 }
 
+/* Has the command the option --tokenizer? */
+static bool makes_tokenizers(const options *o)
+{
+    const command *c = o->argc > 1 ? command_find(o->argv[1]) : NULL;
+    return c && strchr(options_table[OPT_tokenizer].commands, c->letter);
+}
+
 /* A model without a tokenizer uses its adapter's, which was made for the training. */
 static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
 {
@@ -32,11 +39,10 @@ static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
     if (o->adapter_path && !own && tn_tokenizer_file(o->adapter_path, e))
         folder = o->adapter_path;
     else if (!own)
-        tn_fail(e, TN_EIO,
-                "%s: no %s; expected one, or --tokenizer bytes|chars where a model is trained",
-                folder,
-                tn_path_is(folder, NULL, e) == TN_FILE ? "tokenizer.ggml.tokens"
-                                                       : "tokenizer.json");
+        tn_fail(e, TN_EIO, "%s: no %s; expected one%s", folder,
+                tn_path_is(folder, NULL, e) == TN_FILE ? "tokenizer.ggml.tokens" : "tokenizer.json",
+                makes_tokenizers(o) ? ", or --tokenizer bytes|chars"
+                                    : ", or --adapter-path with the adapter that has it");
     return tn_tokenizer_open(folder, e);
 }
 

@@ -6,6 +6,7 @@
      piece    | the|quick|                                    4. split.c, or seams (pieces.c)
      ids      one or more for a piece                         5. bpe.c
    A part ends where every text is cut, so that its ids are those of the whole text. */
+#include "core/utf8.h"
 #include "data/tokenizers/tokenizer.h"
 #include "data/tokenizers/unicode.h"
 
@@ -23,7 +24,14 @@ void tn_walk_unknown(tn_walk *w, const char *s, uint32_t code)
     }
     if (s >= w->text && s < w->text + w->end) /* not in a normalised copy */
         snprintf(place, sizeof place, "byte %zu", (size_t)(s - w->text));
-    tn_fail(w->e, TN_EFORMAT, "%s: U+%04X is not in the vocabulary", place, (unsigned)code);
+    char letter[8] = "", shown[16] = "";
+    letter[tn_utf8_write(code, letter)] = 0;
+    if (tn_utf8_is_plain(code))
+        snprintf(shown, sizeof shown, " (\"%s\")", letter);
+    tn_fail(w->e, TN_EFORMAT,
+            "%s: U+%04X%s is not in the vocabulary; expected only its characters (a tokenizer of "
+            "bytes has all)",
+            place, (unsigned)code, shown);
 }
 
 /* Finds added tokens in the part from byte `at` on, and starts with the pieces before the first. */

@@ -11,6 +11,7 @@
 /* clang-format off */
 static const struct { const char *talk; int status; const char *test; } talks[] = {
     { TALK("-m co", "red\\nhi\\n"), 0, "printf 'rose\\nhello\\n' | cmp - out" },
+    { TALK("-m co --quiet", "red\\n"), 0, "test ! -s err" },
     { TALK("-m co", "red"), 0, "printf 'rose\\n' | cmp - out" }, /* no line end */
     { TALK("-m co", "\\n\\nred\\r\\n"), 0, "printf 'rose\\n' | cmp - out" },
     { TALK("-m co", "red\\nq\\nblue\\n"), 0, "printf 'rose\\n' | cmp - out" },

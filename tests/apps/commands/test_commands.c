@@ -139,16 +139,19 @@ static const use uses[] = {
     { "generate --model o -p '' --max-tokens 3", "" },
     { "eval --model o --data t.txt", "perplexity" },
     { "eval --model o --data r.jsonl", "23 rows" },
-    { "eval --model o --data r.jsonl --max-seq-length 9", "10 rows, 10 cut at 9 tokens (10 of them in what is learnt), 13 skipped (nothing to learn in a row: 13, first in line " },
+    { "eval --model o --data r.jsonl --max-seq-length 9",
+      "10 rows, 10 cut at 9 tokens (10 of them in what is learnt), 13 skipped (nothing to learn in a row: 13, first in line " },
     { "eval --model o --task lookup --count 7", "of 7" },
     { "eval --model o --task lookup --split train --count 7", "of 7" },
     { "eval --model o --data task:lookup:7 --split valid", "of 7" },
     { "inspect o --data task:lookup:7", "7 records" },
     { "inspect o --data t.txt", "record 0: 65 tokens" },
-    { "inspect o --data r.jsonl", "23 records (completion), 301 tokens, 111 in the loss\n\nlengths: " },
+    { "inspect o --data r.jsonl",
+      "23 records (completion), 301 tokens, 111 in the loss\n\nlengths: " },
     { "inspect o --data r.jsonl --count 1", ", the longest: " },
     { "inspect o --data r.jsonl --count 1", ", of average length: " },
-    { "inspect o --data r.jsonl --max-seq-length 12 --truncate front", " cut in front at 12 tokens\n" },
+    { "inspect o --data r.jsonl --max-seq-length 12 --truncate front",
+      " cut in front at 12 tokens\n" },
     { "inspect o --data r.jsonl --max-seq-length 12 --count 23", " tokens, cut, " },
     { "train --model o --data r.jsonl --dry-run", "nothing was written" },
     { "train --model m.gguf --tokenizer chars --data t.txt --dry-run", "m.gguf  gpt2  2 layers" },
@@ -196,12 +199,34 @@ START_TEST(a_gguf_file_needs_a_tokenizer)
     place p = place_make();
     make_model(&p);
     ck_assert_int_eq(tenon(&p, "generate --model m.gguf --prompt A"), 1);
-    place_has(&p, "err", "tenon: m.gguf: no tokenizer.ggml.tokens; expected one, or --tokenizer");
+    place_has(&p, "err",
+              "tenon: m.gguf: no tokenizer.ggml.tokens; expected one, or --adapter-path");
     ck_assert_int_eq(tenon(&p,
                            "train --model m.gguf --tokenizer chars --data t.txt --iters 1 -o a"),
                      0);
     ck_assert_int_eq(tenon(&p, "eval --model m.gguf --adapter-path a --data t.txt"), 0);
     place_has(&p, "out", "perplexity");
+    place_end(&p);
+}
+END_TEST
+
+/* clang-format off */
+static const struct { const char *command, *test; } looks[] = {
+    { "LC_ALL=C.UTF-8 \"$T\" lab paths --color always", "grep -q \"$(printf '\\033\\\\[34m')\" out" },
+    { "LC_ALL=C.UTF-8 \"$T\" lab paths --color=never", "! grep -q \"$(printf '\\033')\" out" },
+    { "LC_ALL=C.UTF-8 \"$T\" lab paths", "! grep -q \"$(printf '\\033')\" out" },
+    { "LC_ALL=C \"$T\" lab paths --color always", "! grep -q \"$(printf '\\033')\" out" },
+    { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s", "grep -q '^step ' out" },
+    { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s --quiet", "! grep -q '^step ' out" },
+    { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s -q --progress lines", "grep -q '^step ' out" },
+};
+/* clang-format on */
+
+START_TEST(looks_as_asked)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "%s >out 2>err", looks[_i].command), 0);
+    ck_assert_msg(shell(&p, "%s", looks[_i].test) == 0, "%s", looks[_i].command);
     place_end(&p);
 }
 END_TEST
@@ -253,6 +278,7 @@ void tests_of_program(TCase *c)
                         sizeof short_helps / sizeof *short_helps);
     tcase_add_loop_test(c, synonyms_are_commands, 0, COMMANDS);
     tcase_add_loop_test(c, does_what_it_is_for, 0, sizeof uses / sizeof *uses);
+    tcase_add_loop_test(c, looks_as_asked, 0, sizeof looks / sizeof *looks);
     tcase_add_test(c, a_gguf_file_needs_a_tokenizer);
     tcase_add_loop_test(c, a_small_stack_is_enough, 0, sizeof small / sizeof *small);
     tcase_add_test(c, prompts_do_not_shorten_each_other);

@@ -113,6 +113,7 @@ END_TEST
 static const struct { const char *made, *command, *test; } templates[] = {
     /* the template of the model: the same as when it is written by hand */
     { "", "generate --model co -p red --temp 0", "test \"$(cat out)\" = rose && grep -q '^tenon: note: chat template chatml (as in the training of the model);' err" },
+    { "", "generate --model co -p red --temp 0 -q", "test \"$(cat out)\" = rose && test ! -s err" },
     { "rm co/config.used", "generate --model co -p red --temp 0", "test \"$(cat out)\" = rose && grep -q \"chat template chatml (the model's own)\" err" },
     { "printf '<|im_start|>user\\nred<|im_end|>\\n<|im_start|>assistant\\n\\n' >p", "generate --model co --special -p - -n 3 --temp 0 <p", "test $(tail -n 1 out) = rose && test ! -s err" },
     { "", "generate --model co -p red --temp 0 --ignore-chat-template -n 4", "grep -q ^red out && test ! -s err" },

@@ -120,7 +120,7 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"text\":\"a\"} {\"text\":\"a\"}\n", "a.jsonl:1:" },
     { "[\"a\"]\n", "a.jsonl:1: not an object; expected one with \"messages\"" },
     { "{\"text\":\"\xFF\"}\n", "a.jsonl:1:" },
-    { "{\"text\":\"aZ\"}\n", "a.jsonl:1: in the text: byte 1: U+005A is not in the vocabulary" },
+    { "{\"text\":\"aZ\"}\n", "a.jsonl:1: in the text: byte 1: U+005A (\"Z\") is not in the vocabulary" },
     { "{\"prompt\":\"abc\",\"completion\":\"Z\"}\n", "a.jsonl:1: in the text: byte 0: U+005A" },
     { "{\"prompt\":\"Z\",\"completion\":\"a\"}\n", "a.jsonl:1: in the prompt: byte 0: U+005A" },
     { "{\"prompt\":\"abcdef\",\"completion\":\"a\"}\n", "a.jsonl: all records were skipped (1); expected one with "
