@@ -47,19 +47,26 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 /* ---- the forward pass ---- */
 
+/* Returns y, which was made from x: x is done. */
+static tn_tensor *then(tn_tape *t, tn_tensor *x, tn_tensor *y)
+{
+    tn_done(t, x);
+    return y;
+}
+
 static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
 {
-    return m->dropout > 0 ? tn_dropout(t, x, m->dropout, tn_stream(name)) : x;
+    return m->dropout > 0 ? then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
 }
 
 static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
                             tn_cache *cache)
 {
     const block *b = &((const gpt *)m->impl)->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x); // (B,T,C)
-    h = tn_linear_layer_run(&b->c_attn, t, h);        // (B,T,3C), q|k|v
-    h = tn_attend(m, t, layer, h, h, h, NULL, cache); // (B,T,C)
-    h = tn_linear_layer_run(&b->attn_proj, t, h);     // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x);             // (B,T,C)
+    h = then(t, h, tn_linear_layer_run(&b->c_attn, t, h));        // (B,T,3C), q|k|v
+    h = then(t, h, tn_attend(m, t, layer, h, h, h, NULL, cache)); // (B,T,C)
+    h = then(t, h, tn_linear_layer_run(&b->attn_proj, t, h));     // (B,T,C)
     return dropout(m, t, h, b->attn_proj.name);
 }
 
@@ -67,38 +74,64 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
 {
     const gpt *g = m->impl;
     const block *b = &g->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);      // (B,T,C)
-    h = g->f->run(t, tn_linear_layer_run(&b->c_fc, t, h)); // (B,T,F)
-    h = tn_linear_layer_run(&b->mlp_proj, t, h);           // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);        // (B,T,C)
+    h = then(t, h, tn_linear_layer_run(&b->c_fc, t, h));     // (B,T,F)
+    h = then(t, h, g->f->run(t, h));                         // (B,T,F)
+    h = then(t, h, tn_linear_layer_run(&b->mlp_proj, t, h)); // (B,T,C)
     return dropout(m, t, h, b->mlp_proj.name);
 }
 
 static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
                             tn_cache *cache)
 {
-    x = tn_add(t, x, attention(m, t, layer, x, cache));
-    return tn_add(t, x, mlp(m, t, layer, x));
+    tn_tensor *h = attention(m, t, layer, x, cache);
+    x = then(t, h, tn_add(t, x, h));
+    h = mlp(m, t, layer, x);
+    tn_tensor *sum = then(t, h, tn_add(t, x, h));
+    return then(t, x, sum);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
 {
     const gpt *g = m->impl;
     tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
-    tn_tensor *x = tn_add(t, tn_embed(t, g->wte, ids), tn_embed(t, g->wpe, places));
+    tn_tensor *words = tn_embed(t, g->wte, ids), *order = tn_embed(t, g->wpe, places);
+    tn_tensor *x = then(t, words, then(t, order, tn_add(t, words, order)));
     x = dropout(m, t, x, "embedding"); // (B,T,C)
     x = tn_run_blocks(m, t, x, cache, run_block);
     return tn_norm_layer_run(&g->ln_f, t, x);
 }
 
-/* A block leaves ln_1, c_attn (3C), attention, its projection, a sum, ln_2, c_fc and gelu (F
-   each), a projection and a sum; around the blocks are two embeddings, their sum and ln_f. If
-   blocks are recomputed, each leaves only its last sum, and one block at a time has the rest. */
+/* Numbers per token that a block keeps for backward. Gradients reach all of it if `reached`, else
+   what comes after its first trained layer. In order: c_attn (3C), attention, a sum, c_fc (F), a
+   sum. Results of norms and of the activation are computed again, unless no gradient reaches them:
+   then c_fc and mlp_proj keep what they read. */
+static int64_t kept_by(const gpt *g, const block *b, int64_t C, bool reached)
+{
+    const tn_linear_layer *layers[] = { &b->c_attn, &b->attn_proj, &b->c_fc, &b->mlp_proj };
+    const int64_t F = g->inner, from[] = { 6 * C + F, 3 * C + F, 2 * C + F, C + F };
+    for (int i = 0; i < 4; i++)
+        if (reached || layers[i]->lora || layers[i]->w->wants_grad)
+            return from[i];
+    return C;
+}
+
+/* In evaluation, and before the first trained layer, a block keeps its sum. While it runs it also
+   has two results of width C, c_attn, c_fc, the activation, and the span of keys of each token.
+   Around the blocks is the sum of two embeddings. If blocks are recomputed, each keeps its sum, and
+   one block at a time has the rest. */
 static int64_t activations(const tn_model *m, bool training)
 {
-    (void)training;
-    int64_t C = m->width, F = ((const gpt *)m->impl)->inner, dropped = m->dropout > 0;
-    int64_t each = (10 + 2 * dropped) * C + 2 * F;
-    return (4 + dropped) * C + (m->recompute ? m->layers * C + each : m->layers * each);
+    const gpt *g = m->impl;
+    const int64_t C = m->width, span = 2 * (int64_t)sizeof(int64_t) / (int64_t)sizeof(tn_real);
+    int64_t all = 0;
+    bool reached = training && g->wte->wants_grad;
+    for (int64_t i = 0; i < m->layers; i++) {
+        const int64_t kept = training ? kept_by(g, &g->blocks[i], C, reached) : C;
+        reached = reached || kept > C;
+        all += m->recompute ? C : kept;
+    }
+    return C + all + 5 * C + 2 * g->inner + span;
 }
 
 /* ---- making one ---- */
