@@ -35,7 +35,8 @@ static void print_loss(const setup *s, const options *o, part which, const found
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
     print_data(o, which);
-    show("tokens      %lld in %lld rows", (long long)v->tokens, (long long)v->rows);
+    show("tokens      %lld in %lld row%s", (long long)v->tokens, (long long)v->rows,
+         show_s(v->rows));
     if (v->rows < r->f.records && o->chunks > 0)
         tn_text_add(&cuts, " of %lld", (long long)r->f.records);
     else

@@ -38,8 +38,8 @@ static int print_safetensors(const char *path, tn_error *e)
         numbers += tn_entry_count(tn_safetensors_at(s, i));
         size += (double)tn_safetensors_at(s, i)->size;
     }
-    show("%s: %lld tensors, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
-         show_count(numbers, count), show_bytes(size, bytes));
+    show("%s: %lld tensor%s, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
+         show_s(tn_safetensors_count(s)), show_count(numbers, count), show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_safetensors_count(s); i++)
         print_entry(tn_safetensors_at(s, i), tn_file_type_name(tn_safetensors_at(s, i)->type));
     tn_safetensors_close(s);
@@ -87,8 +87,9 @@ static int print_tokenizer(const char *path, tn_error *e)
         return e->code;
     tn_tokenizer *k = tn_tokenizer_open(path, &inner);
     if (k)
-        show("tokenizer  %s, %lld tokens, end token %d%s\n", tn_tokenizer_kind(k),
-             (long long)tn_tokenizer_size(k), tn_tokenizer_end(k), show_first(k, first));
+        show("tokenizer  %s, %lld token%s, end token %d%s\n", tn_tokenizer_kind(k),
+             (long long)tn_tokenizer_size(k), show_s(tn_tokenizer_size(k)), tn_tokenizer_end(k),
+             show_first(k, first));
     else if (inner.code == TN_ENOMEM)
         *e = inner;
     else
@@ -109,8 +110,9 @@ static int print_gguf(const char *path, tn_error *e)
         numbers += tn_entry_count(tn_gguf_at(g, i));
         size += (double)tn_gguf_at(g, i)->size;
     }
-    show("%s: GGUF, %lld keys, %lld tensors, %s numbers, %s\n", path, (long long)tn_gguf_keys(g),
-         (long long)tn_gguf_count(g), show_count(numbers, count), show_bytes(size, bytes));
+    show("%s: GGUF, %lld key%s, %lld tensor%s, %s numbers, %s\n", path, (long long)tn_gguf_keys(g),
+         show_s(tn_gguf_keys(g)), (long long)tn_gguf_count(g), show_s(tn_gguf_count(g)),
+         show_count(numbers, count), show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_gguf_keys(g); i++)
         print_key(g, tn_gguf_key(g, i));
     for (int64_t i = 0; i < tn_gguf_count(g); i++)
@@ -162,10 +164,12 @@ enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 /* What can be opened. */
 static void print_supported(const tn_model *m)
 {
-    show("supported  yes: %s, %lld blocks of width %lld, %lld heads (%lld of keys), %lld tokens, "
-         "%lld positions\n",
-         m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
-         (long long)m->kv_heads, (long long)m->vocab, (long long)m->positions);
+    show(
+        "supported  yes: %s, %lld block%s of width %lld, %lld head%s (%lld of keys), %lld token%s, "
+        "%lld position%s\n",
+        m->family->type, (long long)m->layers, show_s(m->layers), (long long)m->width,
+        (long long)m->heads, show_s(m->heads), (long long)m->kv_heads, (long long)m->vocab,
+        show_s(m->vocab), (long long)m->positions, show_s(m->positions));
 }
 
 /* One line: LoRA, or all weights. */
@@ -188,7 +192,8 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
         const int64_t width = m->positions < 2048 ? m->positions : 2048;
         const need n = need_of_training(m, tn_optim_state_bytes(adamw), ROWS, width);
         if (lora)
-            show("to train, %d rows of %lld tokens, adamw:\n", ROWS, (long long)width);
+            show("to train, %d rows of %lld token%s, adamw:\n", ROWS, (long long)width,
+                 show_s(width));
         show("  %-20s %s%s\n", name, need_show(&n, parts),
              need_fits(&n) ? "" : ", more than is available");
     }
@@ -229,6 +234,26 @@ static void print_random(const char *folder)
         show("weights    random: no weight file, so train and compare start from random ones\n");
 }
 
+static int unfinished(const struct dirent *d)
+{
+    const size_t n = strlen(d->d_name);
+    return !strncmp(d->d_name, ".tenon-", 7) && n > 4 && !strcmp(d->d_name + n - 4, ".tmp");
+}
+
+/* What a run left that was killed while it saved. The next save to this folder removes only its own. */
+static void print_unfinished(const char *folder)
+{
+    struct dirent **names;
+    const int n = scandir(folder, &names, unfinished, alphasort);
+    for (int i = 0; i < n; i++) {
+        show("%s/%s: left by a save that did not end; if none is running, it can be removed\n",
+             folder, names[i]->d_name);
+        free(names[i]);
+    }
+    if (n >= 0)
+        free(names);
+}
+
 static int print_folder(const options *o, tn_error *e)
 {
     const char *folder = o->model;
@@ -248,6 +273,7 @@ static int print_folder(const options *o, tn_error *e)
         free(names[i]);
     }
     free(names);
+    print_unfinished(folder);
     if (!e->code)
         print_tokenizer(folder, e);
     tn_error inner = { 0 };

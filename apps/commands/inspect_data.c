@@ -132,7 +132,7 @@ static void print_record(const tn_dataset *d, const tn_tokenizer *k, int64_t i, 
                          tn_error *e)
 {
     const int64_t length = length_of(d, i);
-    show("\nrecord %lld%s: %lld tokens%s", (long long)i, why, (long long)length,
+    show("\nrecord %lld%s: %lld token%s%s", (long long)i, why, (long long)length, show_s(length),
          tn_dataset_cut(d, i) ? ", cut" : "");
     print_parts(d, k, i, length, e);
 }

@@ -340,20 +340,23 @@ static char *folder_of(const char *path)
 int output_file_room(const char *path, double bytes, tn_error *e)
 {
     char *around = e->code ? NULL : folder_of(path);
-    const int at = around ? tn_at_open(AT_FDCWD, around, O_RDONLY | O_DIRECTORY) : -1;
+    const int made = around ? parents_make(around, e) : 0;
+    const int at = around && !e->code ? tn_at_open(AT_FDCWD, around, O_RDONLY | O_DIRECTORY) : -1;
     if (!around)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
-    else if (at < 0)
+    else if (at < 0 && !e->code)
         swap_failed(path, "write", e);
-    else
+    else if (at >= 0)
         check_space(at, path, bytes, "", e);
     if (at >= 0)
         close(at);
+    if (around && e->code)
+        parents_unmake(around, made);
     free(around);
     return e->code;
 }
 
-int output_check_file(const char *flag, const char *path, tn_error *e)
+int output_check_file(const char *flag, const char *path, bool makes, tn_error *e)
 {
     struct stat st;
     char *around = folder_of(path);
@@ -362,7 +365,8 @@ int output_check_file(const char *flag, const char *path, tn_error *e)
     else if (!tn_at_stat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
         tn_fail(e, APP_USAGE, "%s %s: something is there; expected a name that is free", flag,
                 path);
-    else if (errno != ENOENT || tn_at_stat(AT_FDCWD, around, &st, 0))
+    else if (errno != ENOENT ||
+             (tn_at_stat(AT_FDCWD, around, &st, 0) && (!makes || errno != ENOENT)))
         swap_failed(path, "write", e);
     free(around);
     return e->code;

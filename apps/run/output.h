@@ -36,8 +36,7 @@
 #include <stdio.h>
 
 /* output_kinds.c */
-extern const output_kind output_train, output_compare, output_demo, output_fuse,
-    output_export;
+extern const output_kind output_train, output_compare, output_demo, output_fuse, output_export;
 
 typedef struct output {
     const output_kind *kind;
@@ -70,9 +69,9 @@ void output_close(output *out);
 int output_here(const output *out, tn_error *e);
 
 /* Checks the path of a single file that is written at the end (--svg). Refuses it if something
-   exists there, or if its folder does not exist. */
-int output_check_file(const char *flag, const char *path, tn_error *e);
-/* Refuses (TN_EIO) if less than `bytes` are free where the file will be. */
+   exists there, or if its folder does not exist. makes: output_file_room will make the folder. */
+int output_check_file(const char *flag, const char *path, bool makes, tn_error *e);
+/* Makes the folder of the file. Refuses (TN_EIO) if less than `bytes` are free there. */
 int output_file_room(const char *path, double bytes, tn_error *e);
 
 #endif

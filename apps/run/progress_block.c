@@ -10,9 +10,10 @@ static void model_line(const setup *s, const options *o)
     const tn_model *m = s->model;
     const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
     char count[SHOWN];
-    show("model      %s  %s  %lld layers  %lld wide  %lld heads  %s parameters%s\n", o->model,
-         m->family->type, (long long)m->layers, (long long)m->width, (long long)m->heads,
-         show_count(base, count), m->tied ? "  (tied embedding)" : "");
+    show("model      %s  %s  %lld layer%s  %lld wide  %lld head%s  %s parameters%s\n", o->model,
+         m->family->type, (long long)m->layers, show_s(m->layers), (long long)m->width,
+         (long long)m->heads, show_s(m->heads), show_count(base, count),
+         m->tied ? "  (tied embedding)" : "");
     char types[NEED_SHOWN];
     if (s->random)
         show("weights    random\n");
@@ -156,8 +157,9 @@ void progress_block(const run *r)
              show_count(left_over, a), rate);
     show("memory     %s or more, of %s\n", need_show(&n, parts),
          show_bytes((double)tn_memory_room(), a));
-    show("plan       %lld steps x %lld rows", (long long)r->steps,
-         (long long)(o->batch_size * o->grad_accumulation_steps));
+    const int64_t rows = o->batch_size * o->grad_accumulation_steps;
+    show("plan       %lld step%s x %lld row%s", (long long)r->steps, show_s(r->steps),
+         (long long)rows, show_s(rows));
     if (o->iters <= 0 && !o->find_lr)
         show(" (passes: %.3g%s)", passes(r), o->epochs == NOT_SET ? ", by default" : "");
     if (r->s->data[PART_VALID])
@@ -165,8 +167,8 @@ void progress_block(const run *r)
     if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&
         valid_rows(o) < tn_dataset_facts(r->s->data[PART_VALID]).records)
         show(" on the first %lld rows", (long long)valid_rows(o));
-    show(", seed %lld, %d threads, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
-         tn_context_isa(r->s->context));
+    show(", seed %lld, %d thread%s, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
+         show_s(tn_context_threads(r->s->context)), tn_context_isa(r->s->context));
     if (r->state.step)
         resumed_lines(r);
 }

@@ -18,6 +18,7 @@ typedef struct job {
     probe before;      /* of the model with its adapter */
     tn_file_type type;
     const char *base; /* the type of the base's matrices */
+    bool other_type;  /* it is not written here, so that the result is F32 */
     tn_error *e;
 } job;
 
@@ -53,9 +54,12 @@ static int choose_type(job *j)
     const char *wanted = j->o->dtype ? j->o->dtype : base ? base : "f32";
     j->base = base ? base : "several types";
     j->type = TN_FILE_F32;
+    j->other_type = true;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(wanted, types[i].name) && (j->gguf || !types[i].blocks))
+        if (!strcmp(wanted, types[i].name) && (j->gguf || !types[i].blocks)) {
             j->type = types[i].type;
+            j->other_type = base == NULL && !j->o->dtype;
+        }
     return j->e->code;
 }
 
@@ -83,7 +87,7 @@ int save_check_gguf(const options *o, tn_error *e)
     if (!save_is_gguf(o->save_path))
         return tn_fail(e, APP_USAGE, "--save-path %s: expected a name that ends in .gguf",
                        o->save_path);
-    if (output_check_file("--save-path", o->save_path, e) == APP_USAGE && o->overwrite)
+    if (output_check_file("--save-path", o->save_path, true, e) == APP_USAGE && o->overwrite)
         tn_error_add(e, "; --overwrite replaces only folders");
     return e->code;
 }
@@ -98,6 +102,9 @@ static int read_model(job *j)
     const need n = need_of_merging(m, m->positions < 16 ? m->positions : 16);
     choose_type(j);
     show("model      %s: %s, %s\n", o->model, m->family->type, j->base);
+    if (j->other_type)
+        show("type       F32, as %s cannot be written %s; --dtype names another\n", j->base,
+             j->gguf ? "to a GGUF file" : "to a folder");
     if (o->adapter_path)
         show("adapter    %s\n", o->adapter_path);
     if (!need_check(&n, "merging", j->e))
@@ -117,8 +124,8 @@ static int check(job *j, const char *path, const char *adapter)
     const double most =
         j->s.model && !j->e->code ? probe_difference(&j->before, j->s.model, j->e) : 0;
     if (!j->e->code)
-        show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld tokens)\n",
-             most, j->before.largest, (long long)j->before.tokens);
+        show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld token%s)\n",
+             most, j->before.largest, (long long)j->before.tokens, show_s(j->before.tokens));
     return j->e->code;
 }
 
@@ -188,10 +195,16 @@ static int write_file(job *j)
     if (output_file_room(path, disk_bytes(j), e))
         return e->code;
     tn_tokenizer *k = carry_tokenizer(j->o->model, j->o->adapter_path, e);
+    const int64_t positions = j->s.model ? j->s.model->positions : 0;
     const bool written = !e->code && !tn_model_save_gguf(j->s.model, k, path, j->type, e);
     tn_tokenizer_free(k);
     if (written && check(j, path, NULL))
         unlink(path);
+    if (written && !e->code && j->s.model->positions < positions)
+        show(
+            "window     the file has no sliding window: llama.cpp takes the model up to %lld of its "
+            "%lld positions, where it is the same\n",
+            (long long)j->s.model->positions, (long long)positions);
     return e->code;
 }
 

@@ -44,6 +44,11 @@ char *show_loss(double loss, double error, char *out)
     return out;
 }
 
+const char *show_s(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 char *show_time(double seconds, char *out)
 {
     const long long s = (long long)(seconds + 0.5);

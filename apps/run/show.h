@@ -22,8 +22,9 @@ char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
 /* ", first token 1" if the tokenizer puts a token before each text, else "". */
 char *show_first(const tn_tokenizer *k, char *out);
-double now_seconds(void);                 /* of a clock that never goes back */
-double memory_peak(void);                 /* bytes of this process at its largest */
+const char *show_s(int64_t n); /* the end of a word for n things: "", or "s" if n is not 1 */
+double now_seconds(void);      /* of a clock that never goes back */
+double memory_peak(void);      /* bytes of this process at its largest */
 void machine_cpu(char *out, size_t room); /* name of the CPU */
 /* Adds `,"key":` and a text, or a number, which becomes null if it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);

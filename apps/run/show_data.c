@@ -93,9 +93,10 @@ void show_data_facts(const tn_dataset *d, const options *o, int64_t length, bool
 {
     const tn_data_facts f = tn_dataset_facts(d);
     char records[SHOWN], tokens[SHOWN], counted[SHOWN];
-    tn_text_add(out, "%s %s", show_count(f.records, records), f.text ? "windows" : "records");
+    tn_text_add(out, "%s %s%s", show_count(f.records, records), f.text ? "window" : "record",
+                show_s(f.records));
     add_formats(&f, out);
-    tn_text_add(out, ", %s tokens, %s in the loss", show_count(f.tokens, tokens),
+    tn_text_add(out, ", %s token%s, %s in the loss", show_count(f.tokens, tokens), show_s(f.tokens),
                 show_count(f.loss_tokens, counted));
     show_data_cuts(d, o, length, drawn, out);
 }

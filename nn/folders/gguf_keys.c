@@ -75,6 +75,54 @@ static const struct {
     { ROPE | GPT2, "vocab_size", "vocab_size", false },
 };
 
+/* The key that a member is read from. NULL: none. */
+static const char *key_of(unsigned set, const char *member, size_t n)
+{
+    static const char *const tokens[] = { "bos_token_id", "eos_token_id" };
+    static const char *const keys[] = { "tokenizer.ggml.bos_token_id",
+                                        "tokenizer.ggml.eos_token_id" };
+    for (int i = 0; i < 2; i++)
+        if (strlen(tokens[i]) == n && !strncmp(tokens[i], member, n))
+            return keys[i];
+    if (set & ROPE && n == strlen("max_position_embeddings") &&
+        !strncmp(member, "max_position_embeddings", n))
+        return "context_length";
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
+        if (copied[i].set & set && strlen(copied[i].member) == n &&
+            !strncmp(copied[i].member, member, n) && strcmp(copied[i].key, "vocab_size") != 0)
+            return copied[i].key;
+    return NULL;
+}
+
+void tn_gguf_name_keys(const tn_json *config, tn_error *e)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_",
+                      top[] = "the top value is an object";
+    const char *type = "", *s = strstr(e->text, ": "); /* behind the path of the file */
+    tn_error none = { 0 };
+    tn_text out = { 0 };
+    tn_json_get_string(config, "model_type", &type, &none);
+    const char *architecture = tn_gguf_architecture(type);
+    if (!s || !architecture)
+        return;
+    tn_text_bytes(&out, e->text, (size_t)(s - e->text));
+    for (size_t n; *s; s += n) {
+        const size_t slash = *s == '/', word = strspn(s + slash, letters);
+        const char *key = word ? key_of(set_of(architecture), s + slash, word) : NULL;
+        n = slash + word ? slash + word : 1;
+        if (key && strncmp(key, "tokenizer.", 10) != 0)
+            tn_text_add(&out, "%s.", architecture);
+        if (!strncmp(s, top, strlen(top))) {
+            key = "these keys do not fit together";
+            n = strlen(top);
+        }
+        tn_text_bytes(&out, key ? key : s, key ? strlen(key) : n);
+    }
+    if (!out.failed)
+        snprintf(e->text, sizeof e->text, "%s", out.s);
+    tn_text_free(&out);
+}
+
 /* What the architecture decides: the text of a member, where it is there and not null. */
 static const struct {
     unsigned set;

@@ -19,6 +19,10 @@ const char *tn_gguf_model_type(const char *architecture);
 /* The architecture for a model_type. NULL: none. */
 const char *tn_gguf_architecture(const char *type);
 
+/* Puts the keys of a GGUF file into an error about the config that was made of them, in place of the
+   config's members: "llama.attention.head_count" for "/num_attention_heads". */
+void tn_gguf_name_keys(const tn_json *config, tn_error *e);
+
 /* What config.json would say, to be freed with tn_json_free. */
 const tn_json *tn_gguf_config(const tn_gguf *g, tn_error *e);
 

@@ -71,6 +71,40 @@ START_TEST(unties_a_head)
 }
 END_TEST
 
+/* What the output says of types that cannot be kept and of a window that is lost, and a folder that
+   is made for a file. */
+START_TEST(says_what_changes)
+{
+    static const struct {
+        const char *made, *arguments, *says;
+    } rows[] = {
+        { "", "--model g/q.gguf --save-path n/o",
+          "type       F32, as q8_0 cannot be written to a folder; --dtype names another" },
+        { "", "--model g/q.gguf --save-path n/m/o.gguf", "saved      n/m/o.gguf: Q8_0" },
+        { "sed -i 's/\"llama\"/\"mistral\", \"sliding_window\": 20/' b/config.json; ",
+          "--model b --save-path o.gguf",
+          "window     the file has no sliding window: llama.cpp takes the model up to 20 of its 64 "
+          "positions" },
+    };
+    char *golden = realpath(GOLDEN "tiny_models", NULL);
+    place p = place_make();
+    char command[1024];
+    snprintf(command, sizeof command,
+             "G=%s; mkdir -p b g; cp $G/llama/config.json $G/llama/model.safetensors b; %s", golden,
+             rows[_i].made);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(tenon(&p, "export --model b --save-path g/q.gguf --format gguf --dtype q8_0"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "export --format %s %s",
+                           strstr(rows[_i].arguments, "o.gguf") ? "gguf" : "safetensors",
+                           rows[_i].arguments),
+                     0);
+    place_has(&p, "out", rows[_i].says);
+    place_end(&p);
+    free(golden);
+}
+END_TEST
+
 /* After `made`, which makes a base b and an adapter a, the command is refused, and leaves nothing. */
 #define WEIGHTS "cp $G/llama/config.json $G/llama/model.safetensors b; "
 #define ADAPTER "cp $G/llama/adapter_* a; "
@@ -164,6 +198,7 @@ void tests(TCase *c)
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, computes_what_the_adapter_does, 0, MODELS * TYPES);
     tcase_add_test(c, unties_a_head);
+    tcase_add_loop_test(c, says_what_changes, 0, 3);
     tcase_add_loop_test(c, refuses, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, carries_what_it_does_not_know);
 }

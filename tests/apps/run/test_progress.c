@@ -25,7 +25,7 @@ static const struct { const char *arguments, *line; } blocks[] = {
     { TRAIN "--dropout 0.1", "training   all weights, 7,856 numbers, dropout 0.1\n" },
     { TRAIN, "data       r.jsonl  23 records (completion), 301 tokens, 111 in the loss\n           prompts are masked out" },
     { TRAIN "--no-mask-prompt", "278 in the loss\n           prompts count in the loss\n" },
-    { TRAIN "--batch-size 3 --grad-accumulation-steps 2", "plan       1 steps x 6 rows, seed 0, " },
+    { TRAIN "--batch-size 3 --grad-accumulation-steps 2", "plan       1 step x 6 rows, seed 0, " },
     { TRAIN "--optimizer sgd --lr 0.5 --lr-scheduler linear --warmup-steps 1",
       "optimizer  sgd lr 0.5 linear warm-up 1  state 0 B\n" },
     { "train --model b --data r.jsonl --lora-rank 4 --target-modules c_attn",

@@ -148,12 +148,12 @@ START_TEST(eval_of_a_text_says_what_it_takes)
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt --max-seq-length 39"), 0);
     ck_assert_int_eq(
         shell(&p,
-              "cp out exactly; grep -q '^tokens      39 in 1 rows$' out && ! grep -q -e +- out"),
+              "cp out exactly; grep -q '^tokens      39 in 1 row$' out && ! grep -q -e +- out"),
         0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt"), 0); /* rows of 64 */
     ck_assert_int_eq(shell(&p, "cmp exactly out"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data two.txt"), 0);
-    place_has(&p, "out", "tokens      1 in 1 rows\n");
+    place_has(&p, "out", "tokens      1 in 1 row\n");
     ck_assert_int_eq(tenon(&p, "eval --model b --data t.txt"), 0); /* 2240 = 1 + 34 x 64 + 63 */
     place_has(&p, "out", "tokens      2176 in 34 rows, the last 63 left out\n");
     ck_assert_int_eq(tenon(&p, "eval --model b --data t.txt --max-seq-length 32"), 0);
@@ -164,7 +164,7 @@ START_TEST(eval_of_a_text_says_what_it_takes)
     ck_assert_int_eq(tenon(&p, "%s --data u.txt --valid-split 0.2", how), 0);
     place_has(&p, "out", "2 windows, 80 tokens, 64 in the loss, the last 15 left out\n");
     ck_assert_int_eq(tenon(&p, "%s --data v.txt --valid-split 0.2", how), 0);
-    place_has(&p, "out", "1 windows, 20 tokens, 19 in the loss\n");
+    place_has(&p, "out", "1 window, 20 tokens, 19 in the loss\n");
     place_end(&p);
 }
 END_TEST
@@ -269,7 +269,7 @@ START_TEST(standard_input_is_data)
     ck_assert_int_eq(shell(&p, "cmp a out"), 0);
     ck_assert_int_eq(tenon(&p, "inspect o --data - <t.txt"), 1); /* a character of another text */
     ck_assert_int_eq(tenon(&p, "inspect --tokenizer bytes --data - <t.txt"), 0);
-    place_has(&p, "out", " windows, ");
+    place_has(&p, "out", " window, ");
     ck_assert_int_eq(tenon(&p, "eval --model o --data - </dev/null"), 1);
     place_has(&p, "err", "standard input: empty; expected records or a text");
     ck_assert_int_eq(tenon(&p, "eval --model o --data - %s", how), 2);

@@ -370,7 +370,7 @@ static const fault faults[] = {
       "the key gpt2.block_count is missing" },
     { "gpt2", "gpt2.block_count", TN_GGUF_F32, 2, NULL, NULL, "gpt2.block_count is a number" },
     { "gpt2", "gpt2.block_count", TN_GGUF_U32, 0, NULL, NULL,
-      "/n_layer is a number, expected an integer from 1" },
+      "m.gguf: gpt2.block_count is a number, expected an integer from 1" },
     { "gpt2", "gpt2.block_count", TN_GGUF_U32, 3, NULL, NULL, "tensors are missing, the first is" },
     { "gpt2", "gpt2.block_count", TN_GGUF_U32, 1, NULL, NULL, "has no place in the model" },
     { "gpt2", "gpt2.attention.head_count", TN_GGUF_ARRAY, 0, NULL, NULL,
