@@ -27,7 +27,7 @@
    On a Xeon (Emerald Rapids) with AVX-512, shapes of SmolLM2, one thread: 0.80 to 0.82. A quiet
    neighbour on the core's other hardware thread gives 0.9. Packing takes 0.05 (reading B: 12 GB/s).
    These gave nothing: all slabs of fewer columns packed at once, so that C stays in the cache;
-   prefetching the next part of B while this one is multiplied; 9 x 48, 12 x 32 and 14 x 32 tiles. */
+   prefetching the next part of B while one is multiplied; tiles of 9 x 48, 12 x 32, 14 x 32. */
 #include "core/gemm.h"
 #include "core/kernels/kernels.h"
 
