@@ -10,6 +10,7 @@
 enum {
     LABEL = 9, PLOT_W = 60, PLOT_H = 12,
     WIDTH = LABEL + 1 + PLOT_W + 2, /* labels, axis, plot, letters at the curves' ends */
+    LEAST = 40, /* columns */
     TOP = 1, BOTTOM = TOP + PLOT_H, /* rows of the plot; then axis, ticks, legend */
     HEIGHT = BOTTOM + 3 + CURVES_MOST,
     COLOURS = 6
@@ -20,7 +21,8 @@ typedef struct cell { char utf8[5]; int8_t colour; } cell; /* colour 0: the term
 
 typedef struct picture {
     curves_style style;
-    int rows; /* used so far */
+    int rows;          /* used so far */
+    int width, plot_w; /* WIDTH and PLOT_W, or less */
     cell at[HEIGHT][WIDTH];
     unsigned char dots[PLOT_H][PLOT_W], owner[PLOT_H][PLOT_W]; /* owner: curve + 1 */
 } picture;
@@ -76,26 +78,26 @@ static void put_axes(picture *p, const chart *c, const axis *x, const axis *y)
 {
     bool ascii = p->style == CURVES_ASCII;
     char label[AXIS_LABEL];
-    int col = put(p, 0, LABEL + 1, WIDTH, 0, c->title ? c->title : "");
+    int col = put(p, 0, LABEL + 1, p->width, 0, c->title ? c->title : "");
     if (c->y)
-        put(p, 0, put(p, 0, col, WIDTH, 0, c->title ? ", " : ""), WIDTH, 0, c->y);
+        put(p, 0, put(p, 0, col, p->width, 0, c->title ? ", " : ""), p->width, 0, c->y);
     for (int r = TOP; r < BOTTOM; r++)
-        put(p, r, LABEL, WIDTH, 0, ascii ? "|" : "│");
-    put(p, BOTTOM, LABEL, WIDTH, 0, ascii ? "+" : "└");
-    for (int j = 0; j < PLOT_W; j++)
-        put(p, BOTTOM, LABEL + 1 + j, WIDTH, 0, ascii ? "-" : "─");
+        put(p, r, LABEL, p->width, 0, ascii ? "|" : "│");
+    put(p, BOTTOM, LABEL, p->width, 0, ascii ? "+" : "└");
+    for (int j = 0; j < p->plot_w; j++)
+        put(p, BOTTOM, LABEL + 1 + j, p->width, 0, ascii ? "-" : "─");
     for (int i = 0; i < y->ticks; i++) {
         int row = BOTTOM - 1 - (int)(axis_place(y, y->tick[i]) * (PLOT_H - 1) + 0.5);
         axis_label(y, i, label);
         int n = (int)strlen(label);
         put(p, row, n < LABEL - 1 ? LABEL - 1 - n : 0, LABEL - 1, 0, label);
-        put(p, row, LABEL, WIDTH, 0, ascii ? "+" : "┤");
+        put(p, row, LABEL, p->width, 0, ascii ? "+" : "┤");
     }
     for (int i = 0; i < x->ticks; i++) {
-        col = LABEL + 1 + (int)(axis_place(x, x->tick[i]) * (PLOT_W - 1) + 0.5);
+        col = LABEL + 1 + (int)(axis_place(x, x->tick[i]) * (p->plot_w - 1) + 0.5);
         axis_label(x, i, label);
-        put(p, BOTTOM, col, WIDTH, 0, ascii ? "+" : "┬");
-        put(p, BOTTOM + 1, col - (int)strlen(label) / 2, WIDTH, 0, label);
+        put(p, BOTTOM, col, p->width, 0, ascii ? "+" : "┬");
+        put(p, BOTTOM + 1, col - (int)strlen(label) / 2, p->width, 0, label);
     }
     if (c->x)
         put(p, BOTTOM + 1, 0, LABEL - 1, 0, c->x);
@@ -127,16 +129,19 @@ static void line(picture *p, const int a[2], const int b[2], int j)
 static int draw(picture *p, const chart *c, const curve *k, int j, const axis *x, const axis *y)
 {
     int across = p->style == CURVES_ASCII ? 1 : 2, down = p->style == CURVES_ASCII ? 1 : 4;
+    const bool marks = j >= c->count - c->marks;
     average smooth = { .keep = c->smooth };
     bool pen = false;
     int last[2] = { 0, 0 }, end = -1;
     for (int64_t i = 0; i < k->n; i++) {
         bool shown = axis_shows(c, k, i);
         if (shown) {
-            double v = c->smooth > 0 && j >= 0 ? average_next(&smooth, k->y[i]) : k->y[i];
-            int to[2] = { (int)lround(axis_place(x, k->x[i]) * (PLOT_W * across - 1)),
+            double v = c->smooth > 0 && j >= 0 && !marks ? average_next(&smooth, k->y[i]) : k->y[i];
+            int to[2] = { (int)lround(axis_place(x, k->x[i]) * (p->plot_w * across - 1)),
                           (int)lround((1 - axis_place(y, v)) * (PLOT_H * down - 1)) };
-            line(p, pen ? last : to, to, j);
+            if (marks && across > 1 && to[0] > 0) /* a dot of 2 x 2 */
+                line(p, (int[]){ to[0] - 1, to[1] - (to[1] > 0) }, (int[]){ to[0], to[1] }, j);
+            line(p, pen && !marks ? last : to, to, j);
             memcpy(last, to, sizeof last);
             end = to[1] / down;
         }
@@ -151,9 +156,9 @@ static void put_letter(picture *p, int j, int row)
     for (int away = 0; away < PLOT_H; away++)
         for (int side = -1; side <= 1; side += 2) {
             int r = TOP + row + side * away;
-            if (r < TOP || r >= BOTTOM || p->at[r][WIDTH - 1].utf8[0])
+            if (r < TOP || r >= BOTTOM || p->at[r][p->width - 1].utf8[0])
                 continue;
-            put(p, r, WIDTH - 1, WIDTH, colour_of(j), (char[]){ (char)('a' + j), 0 });
+            put(p, r, p->width - 1, p->width, colour_of(j), (char[]){ (char)('a' + j), 0 });
             return;
         }
 }
@@ -161,14 +166,14 @@ static void put_letter(picture *p, int j, int row)
 static void put_dots(picture *p)
 {
     for (int r = 0; r < PLOT_H; r++)
-        for (int col = 0; col < PLOT_W; col++) {
+        for (int col = 0; col < p->plot_w; col++) {
             unsigned bits = p->dots[r][col];
             int j = p->owner[r][col] - 1;
             if (!bits)
                 continue;
             char letter[2] = { j < 0 ? '.' : (char)('a' + j), 0 };
             char braille[4] = { '\xe2', (char)(0xa0 | bits >> 6), (char)(0x80 | (bits & 63)), 0 };
-            put(p, TOP + r, LABEL + 1 + col, WIDTH, colour_of(j),
+            put(p, TOP + r, LABEL + 1 + col, p->width, colour_of(j),
                 p->style == CURVES_ASCII ? letter : braille);
         }
 }
@@ -178,12 +183,12 @@ static void put_legend(picture *p, const chart *c, int count)
     int row = BOTTOM + 2, col = LABEL + 1;
     for (int j = 0; j < count; j++) {
         int need = 4 + (int)strlen(c->curves[j].name);
-        if (col > LABEL + 1 && col + need > WIDTH) {
+        if (col > LABEL + 1 && col + need > p->width) {
             row++;
             col = LABEL + 1;
         }
-        col = put(p, row, col, WIDTH, colour_of(j), (char[]){ (char)('a' + j), ' ', 0 });
-        col = put(p, row, col, WIDTH, 0, c->curves[j].name) + 2;
+        col = put(p, row, col, p->width, colour_of(j), (char[]){ (char)('a' + j), ' ', 0 });
+        col = put(p, row, col, p->width, 0, c->curves[j].name) + 2;
     }
 }
 
@@ -193,7 +198,7 @@ static void print(const picture *p, tn_text *out)
                                                     "\x1b[35m", "\x1b[33m", "\x1b[36m" };
     for (int r = 0; r < p->rows; r++) {
         int colour = 0;
-        for (int col = 0; col < WIDTH; col++) {
+        for (int col = 0; col < p->width; col++) {
             const cell *c = &p->at[r][col];
             if (p->style == CURVES_COLOUR && c->colour != colour)
                 tn_text_add(out, "%s", paint[c->colour]);
@@ -212,9 +217,12 @@ void curves_text(const chart *c, curves_style style, tn_text *out)
         return;
     }
     p->style = style;
+    p->width = c->columns > 0 && c->columns < WIDTH ? c->columns : WIDTH;
+    p->width = p->width < LEAST ? LEAST : p->width;
+    p->plot_w = p->width - (WIDTH - PLOT_W);
     axis x, y;
     int count = c->count < CURVES_MOST ? c->count : CURVES_MOST;
-    axis_pair(c, 6, 5, &x, &y);
+    axis_pair(c, p->width < WIDTH ? 4 : 6, 5, &x, &y);
     put_axes(p, c, &x, &y);
     for (int i = 0; i < c->contour_count; i++)
         draw(p, c, &c->contours[i], -1, &x, &y);

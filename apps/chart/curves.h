@@ -32,6 +32,8 @@ typedef struct chart {
     double x_range[2], y_range[2]; /* points outside are not shown; { 0 }: all are */
     const curve *contours;         /* thin lines behind the curves, without names */
     int contour_count;
+    int columns; /* of the terminal, from 40; 0 or more than 72: 72 */
+    int marks; /* of so many curves, the last ones, only the points are drawn: no line, no average */
     bool dots;  /* SVG: every point is marked, if there is room for all */
     int nested; /* SVG: curves come in groups of so many. The first of a group is widest, so that
                    equal curves can all be seen. 0: all have one width */
@@ -49,7 +51,7 @@ typedef enum curves_style {
 curves_style curves_style_of(int fd);
 /* The same with --color: "auto", or "always" and "never" a colour where UTF-8 is there. */
 curves_style curves_style_asked(int fd, const char *color);
-/* Appends lines of 72 columns each: title, 60 x 12 characters between axes, legend. */
+/* Appends lines of 72 columns each, or c->columns: title, 60 x 12 characters between axes, legend. */
 void curves_text(const chart *c, curves_style style, tn_text *out);
 /* Appends one SVG document with n charts (at most 4) below each other. With up to 24 curves in all
    it has at most 40 KB. It follows the light or dark scheme of its reader. */

@@ -211,15 +211,16 @@ static void put_legend(const panel *p, int count, tn_text *out)
 
 static void put_panel(const panel *p, int count, tn_text *out)
 {
+    const int lines = count - (p->c->marks < count ? p->c->marks : count);
     put_axes(p, out);
     for (int j = 0; j < p->c->contour_count; j++)
         put_line(p, &p->c->contours[j], -1, THIN, out);
-    for (int j = 0; j < count && p->c->smooth > 0; j++)
+    for (int j = 0; j < lines && p->c->smooth > 0; j++)
         put_line(p, &p->c->curves[j], j, THIN, out);
-    for (int j = 0; j < count; j++)
+    for (int j = 0; j < lines; j++)
         put_line(p, &p->c->curves[j], j, p->c->smooth > 0 ? SMOOTH : THICK, out);
-    for (int j = 0; j < count && p->c->dots; j++)
-        if (p->c->curves[j].n <= p->points)
+    for (int j = 0; j < count; j++)
+        if (j >= lines || (p->c->dots && p->c->curves[j].n <= p->points))
             put_line(p, &p->c->curves[j], j, DOTS, out);
     put_legend(p, count, out);
 }

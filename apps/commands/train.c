@@ -74,6 +74,7 @@ static int begin(train_job *j, FILE **log)
     j->named = j->o->resume ? best_named(&j->out) : -1;
     j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
     *log = output_lines(&j->out, "log.jsonl", -1, e);
+    report_open(&j->report, &j->out, j->o, j->r.state.step, e);
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
@@ -131,8 +132,10 @@ static int train(train_job *j)
         progress_block(&j->r);
     signals_catch();
     progress_open(&j->p, &j->r, log, path, e);
+    j->p.report = &j->report;
     const int stopped = e->code ? 0 : run_go(&j->r, on_event, j, e);
     progress_close(&j->p);
+    report_close(&j->report);
     free(path);
     train_save_checkpoint(j);
     if (e->code) {
@@ -140,6 +143,7 @@ static int train(train_job *j)
             tn_error_add(e, "; the newest checkpoint is after step %lld", (long long)j->saved);
         return 1;
     }
+    train_save_picture(j);
     if (talks)
         train_show_profile(j);
     if (stopped && j->r.end == RUN_GOES_ON) {
@@ -205,6 +209,7 @@ int command_train(const options *given, tn_error *e)
         setup_data(&j.s, o, PART_TEST, e);
     setup_train(&j.s, o, e);
     check_valid(&j.s, o, e);
+    report_check(o, e);
     run_open(&j.r, &j.s, o,
              &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
     if (o->dump_graph && given->resume)

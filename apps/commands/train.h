@@ -15,6 +15,7 @@ typedef struct train_job {
     spool in; /* of --data - */
     run r;
     progress p;
+    report report;
     drawing d;
     const options *o;
     output out;
@@ -31,6 +32,8 @@ int train_write_used(train_job *j); /* config.used */
 int train_save_checkpoint(train_job *j);
 /* Saves the trained adapter, or the model with its tokenizer: all of it, or nothing. */
 int train_save_result(train_job *j);
+/* loss.svg: the losses so far, from log.jsonl. */
+int train_save_picture(train_job *j);
 /* The bytes on the disk that the result and one checkpoint need at most. */
 double train_disk_bytes(const train_job *j);
 void train_show_profile(train_job *j); /* the table of --profile, if it was asked for */

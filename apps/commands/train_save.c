@@ -2,6 +2,7 @@
 #include "apps/commands/train.h"
 #include "apps/run/best.h"
 #include "apps/run/config_used.h"
+#include "apps/run/history.h"
 #include "apps/run/show.h"
 #include "optim/run/folders.h"
 
@@ -97,6 +98,24 @@ static void save_profile(train_job *j)
     tn_text table = { 0 };
     if (has_profile(j, &table))
         tn_text_save(&table, j->out.work, "profile.txt", j->e);
+}
+
+int train_save_picture(train_job *j)
+{
+    tn_text svg = { 0 };
+    history h = { 0 };
+    if (output_here(&j->out, j->e))
+        return j->e->code;
+    if (!history_read(&h, j->out.folder, j->e)) {
+        history_svg(&h, 1, (history_look){ .smooth = NOT_SET }, &svg);
+        if (!j->out.waits)
+            output_stage(&j->out, j->e);
+        if (!j->e->code)
+            tn_text_save(&svg, j->out.work, "loss.svg", j->e);
+    }
+    tn_text_free(&svg);
+    history_free(&h);
+    return output_place(&j->out, j->e);
 }
 
 int train_save_result(train_job *j)

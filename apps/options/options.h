@@ -15,7 +15,7 @@
 #include "core/core.h"
 #include "data/data.h"
 
-enum { APP_USAGE = -100, APP_HELP = -101, APP_HELP_ALL = -102, MAX_LIST = 16, MAX_ARGUMENTS = 4 };
+enum { APP_USAGE = -100, APP_HELP = -101, APP_HELP_ALL = -102, MAX_LIST = 16, MAX_ARGUMENTS = 8 };
 
 typedef enum option_kind {
     OPTION_TEXT,

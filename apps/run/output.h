@@ -62,6 +62,11 @@ int output_begin(output *out, uint64_t hash, double bytes, tn_error *e);
 /* Opens a file for adding lines: a new one, or for a resume one that begins with the first `kept`
    bytes of the existing one. -1: with its complete lines (a kill may have cut the last one). */
 FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e);
+/* How many of the n bytes of an existing file a resume after `step` steps keeps. */
+typedef size_t (*output_rule)(const char *bytes, size_t n, int64_t step);
+/* As output_lines, but a resume keeps what the rule says. */
+FILE *output_records(const output *out, const char *name, output_rule rule, int64_t step,
+                     tn_error *e);
 int output_place(output *out, tn_error *e);
 int output_stage(output *out, tn_error *e);
 void output_close(output *out);

@@ -1,6 +1,7 @@
 /* output_kinds.c - the names of the files that commands write into their folders. */
 #include "apps/run/carry.h"
-#include "apps/run/output.h"
+#include "apps/run/events.h"
+#include "apps/run/report.h"
 #include "optim/run/folders.h"
 
 static const char used_head[] = "# what made this folder; a config file of tenon";
@@ -23,6 +24,9 @@ const output_kind output_train = {
                ONCE("older-log.jsonl", false), ONCE("older-config.used", false),
                { "log.jsonl", false, false, "{\"tenon\":", "older-log.jsonl", false },
                { "config.used", false, false, NULL, "older-config.used", false },
+               { "log.csv", false, false, REPORT_HEAD, NULL, false },
+               { EVENTS_FILE, false, false, "\x18", NULL, false },
+               { "loss.svg", false, false, "<svg xmlns=", NULL, false },
                { TN_BEST_FILE, false, false, "checkpoint-", NULL, true },
                { "stdin.jsonl", false, false, NULL, NULL, false },
                { "stdin.txt", false, false, NULL, NULL, false } },

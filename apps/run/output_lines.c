@@ -22,7 +22,25 @@ static bool cut(FILE *f, size_t size)
     return !failed;
 }
 
-static void keep_lines(const output *out, const char *name, int64_t kept, FILE *to, tn_error *e)
+typedef struct keeping { /* by the rule; else `kept` bytes, or with -1 all complete lines */
+    int64_t kept;
+    output_rule rule;
+    int64_t step;
+} keeping;
+
+static size_t kept_of(const keeping *k, const char *text, size_t size)
+{
+    if (!text)
+        return 0;
+    if (k->rule)
+        return k->rule(text, size, k->step);
+    if (k->kept >= 0)
+        return (size_t)k->kept < size ? (size_t)k->kept : size;
+    const char *end = memrchr(text, '\n', size);
+    return end ? (size_t)(end - text) + 1 : 0;
+}
+
+static void keep_lines(const output *out, const char *name, const keeping *k, FILE *to, tn_error *e)
 {
     struct stat st;
     size_t size = 0;
@@ -31,10 +49,7 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
         return;
     char *path = tn_path_join(out->waiting ? out->work : out->folder, name);
     char *text = path ? tn_file_read_at(at, name, path, SIZE_MAX / 2, &size, e) : NULL;
-    const char *end = text ? memrchr(text, '\n', size) : NULL;
-    size_t whole = end ? (size_t)(end - text) + 1 : 0;
-    if (kept >= 0)
-        whole = text && (size_t)kept < size ? (size_t)kept : size;
+    const size_t whole = kept_of(k, text, size);
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", out->folder);
     else if (out->waiting ? !cut(to, whole) : whole && !write_whole(to, text, whole))
@@ -43,7 +58,7 @@ static void keep_lines(const output *out, const char *name, int64_t kept, FILE *
     free(path);
 }
 
-FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e)
+static FILE *open_lines(const output *out, const char *name, const keeping *k, tn_error *e)
 {
     const int fd =
         e->code ? -1 : tn_at_open(out->work_at, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
@@ -53,7 +68,7 @@ FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *
     if (f)
         setvbuf(f, NULL, _IONBF, 0); /* as write_whole wants it */
     if (f && out->resume)
-        keep_lines(out, name, kept, f, e);
+        keep_lines(out, name, k, f, e);
     if (f && !e->code)
         return f;
     if (f)
@@ -61,4 +76,15 @@ FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *
     else if (fd >= 0)
         close(fd);
     return NULL;
+}
+
+FILE *output_lines(const output *out, const char *name, int64_t kept, tn_error *e)
+{
+    return open_lines(out, name, &(keeping){ .kept = kept }, e);
+}
+
+FILE *output_records(const output *out, const char *name, output_rule rule, int64_t step,
+                     tn_error *e)
+{
+    return open_lines(out, name, &(keeping){ .rule = rule, .step = step }, e);
 }

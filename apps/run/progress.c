@@ -127,7 +127,23 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     json_real(&out, "ppl", tn_exp_of(v->loss), 6);
     tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
                 event->best ? "true" : "false");
-    return write_record(p, &out, e);
+    const report_row row = { .valid = true,
+                             .best = event->best,
+                             .step = event->step,
+                             .tokens = v->tokens,
+                             .epoch = NAN,
+                             .loss = v->loss,
+                             .rate = NAN,
+                             .norm = NAN,
+                             .speed = NAN,
+                             .elapsed = now_seconds() - p->start,
+                             .left = NAN,
+                             .memory = NAN,
+                             .error = v->error,
+                             .perplexity = tn_exp_of(v->loss) };
+    if (!write_record(p, &out, e) && p->report)
+        report_add(p->report, &row, e);
+    return e->code;
 }
 
 /* Seconds that are left, estimated from the tokens so far, evaluations included; negative before
@@ -232,7 +248,21 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
     tn_text_add(&out, "}\n");
     p->reported = r->seconds;
     p->reported_tokens = p->tokens;
-    return write_record(p, &out, e);
+    const report_row row = { .step = event->step,
+                             .tokens = r->state.tokens,
+                             .epoch = rows / (double)facts.records,
+                             .loss = event->loss,
+                             .rate = event->lr,
+                             .norm = event->grad_norm,
+                             .speed = speed,
+                             .elapsed = elapsed,
+                             .left = eta < 0 ? (double)NAN : eta,
+                             .memory = memory_peak() / 1e6,
+                             .error = NAN,
+                             .perplexity = NAN };
+    if (!write_record(p, &out, e) && p->report)
+        report_add(p->report, &row, e);
+    return e->code;
 }
 
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e)

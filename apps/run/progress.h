@@ -10,7 +10,7 @@
 #ifndef TN_APP_PROGRESS_H
 #define TN_APP_PROGRESS_H
 
-#include "apps/run/run.h"
+#include "apps/run/report.h"
 
 #include <stdio.h>
 
@@ -25,6 +25,7 @@ typedef struct progress {
     progress_mode mode;
     FILE *log; /* NULL: none */
     const char *path;
+    report *report;        /* gets the same numbers; NULL: none. The caller opens and closes it */
     double start;          /* seconds: when this process began to train */
     double reported;       /* seconds spent in steps at the last report */
     int64_t steps, tokens; /* of this process */

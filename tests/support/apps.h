@@ -31,7 +31,8 @@ int tenon(const place *p, const char *format, ...) __attribute__((format(printf,
 int shell(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Fails unless the file contains the text. */
 void place_has(const place *p, const char *file, const char *text);
-/* Fails unless both folders hold the same files with the same bytes. log.jsonl is not compared. */
+/* Fails unless both folders hold the same files with the same bytes. log.jsonl, log.csv and
+   loss.svg are not compared: they have times, or only the steps after a resume. */
 void place_same(const place *p, const char *a, const char *b);
 /* The text of a file; "" if it cannot be opened. The caller frees it. */
 char *place_read(const char *file);

@@ -12,7 +12,7 @@ const command commands[] = { { .name = NULL } }; /* this program has no commands
 #define HOW "--tokenizer chars --iters 4 --save-every 2 --threads 1 "
 #define OLD "train --model m --data t.txt " HOW
 #define NEW "train --model n --data u.txt " HOW
-#define SAME "diff -r -x log.jsonl "
+#define SAME "diff -r -x log.jsonl -x log.csv -x loss.svg "
 
 /* Makes a finished run in old. new is the same folder after another run, with another model and
    tokenizer, has replaced it. */
