@@ -189,8 +189,8 @@ static void set_defaults(options *o)
 /* Is `word` the first words of a name, as "adapter" is of "adapter_path"? */
 static bool begins(const char *name, const char *word)
 {
-    const size_t n = strlen(word);
-    return strlen(name) > n && same_name(name, n, word, n) && name[n] == '_';
+    return strlen(name) > strlen(word) && same_name(name, strlen(word), word, strlen(word)) &&
+           name[strlen(word)] == '_';
 }
 
 /* The option of a command that was meant: its name, or else an alias, is near, or it is the only one
@@ -262,13 +262,6 @@ static bool is_once(int i)
            i == OPT_target_modules || i == OPT_lr_grid;
 }
 
-/* A word after a switch that Transformers' scripts write: --do_train True. */
-static bool is_truth(const char *word)
-{
-    return word && (!strcmp(word, "True") || !strcmp(word, "true") || !strcmp(word, "False") ||
-                    !strcmp(word, "false"));
-}
-
 /* Reads --no-NAME as NAME=false. Returns its row, -1 if there is none. */
 static int find_negated(const char *name, size_t n, char letter, tn_error *e)
 {
@@ -289,7 +282,8 @@ static int parse_option(options *o, const command *c, int k, tn_error *e)
     const size_t n = equals ? (size_t)(equals - name) : strlen(name);
     const char *value = equals ? equals + 1 : NULL;
     const char *next = k + 1 < o->argc ? o->argv[k + 1] : NULL;
-    const bool truth = !value && !c->most && is_truth(next);
+    const bool truth = /* scripts for Transformers write --do_train True */
+        !value && !c->most && next && word_in(next, strlen(next), "True,true,False,false", ",");
     char dashed[64];
     bool done;
     int i = find_any(name, n, c->letter, &done);

@@ -3,6 +3,7 @@
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ START_TEST(stops_are_found_as_tokens_come)
     must(&e);
     ck_assert_str_eq(a.text.s, cases[_i].left);
     ck_assert_uint_eq(a.done, left);
+    putchar('\n'); /* the report begins on a line of its own */
     answer_free(&a);
     tn_tokenizer_free(k);
     free(ids);
@@ -61,6 +63,7 @@ START_TEST(other_text_is_not_held_back)
         answer_add(&a, (unsigned char)text[i], &e); /* the id of a byte is the byte */
         ck_assert_uint_eq(a.done, shown[i]);
     }
+    putchar('\n'); /* the report begins on a line of its own */
     answer_free(&a);
     tn_tokenizer_free(k);
 }
