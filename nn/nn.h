@@ -189,7 +189,7 @@ typedef struct tn_model {
     const tn_family *family;
     tn_context *context;
     tn_params *params;
-    tn_tensor *head; /* (V,C); if tied, it is the embedding itself */
+    tn_tensor *head;        /* (V,C); if tied, it is the embedding itself */
     tn_linear_layer output; /* the head as a layer, which may have an adapter; `build` leaves it */
     bool tied;
     bool nested; /* its config is the text_config of a model that also sees images (Gemma 3) */
