@@ -26,7 +26,7 @@ static tn_jsonl *open_file(tn_records *r, int64_t i, tn_error *e)
 static int choose(tn_records *r, double share, tn_error *e)
 {
     tn_jsonl_record record;
-    for (int64_t i = 0; i < r->count && !e->code; i++) {
+    for (int64_t i = 0; i < r->count && share != 0 && !e->code; i++) {
         if (r->sides[i] == TN_SIDE_ALL || !open_file(r, i, e))
             continue;
         while (tn_jsonl_next(r->file, &record, e))
