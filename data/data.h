@@ -501,15 +501,22 @@ typedef struct tn_batch {
     const int32_t *ids;    /* (B,T) inputs; right-padded with 0 */
     const int32_t *labels; /* (B,T) the next token; -1: carries no loss */
     int64_t tokens;        /* labels that carry loss */
+    /* (B,T) the place of each token in its record. A new record begins where it is 0, and sees only
+       itself. NULL: every row is one record */
+    const int32_t *places;
 } tn_batch;
 
 typedef struct tn_loader_options {
-    int64_t batch; /* rows of a batch, from 1 */
+    int64_t batch; /* rows of a batch, from 1; with packing: records */
     uint64_t seed; /* it decides the order; not used with in_order */
     bool in_order; /* evaluation: every row once, in order; the last batch may be shorter */
     int64_t rows;  /* with in_order: only the first `rows` rows; 0: all */
     /* Training: batches per step, 0 for 1. The rows of a step depend only on batch x accumulate. */
     int64_t accumulate;
+    /* Training on records: those of a batch lie one after the other in a single row, without padding,
+       and batch.places tells where each begins. Every batch has the records that it has without
+       packing, so it has the same loss, up to rounding. A text has no padding: nothing changes. */
+    bool packing;
 } tn_loader_options;
 
 typedef struct tn_loader tn_loader;
@@ -525,6 +532,13 @@ void tn_loader_seek(tn_loader *l, int64_t index); /* the next batch is number in
 /* Hash of the ids and labels of the first n batches: two runs with the same hash saw the same data.
    It does not change which batch is next, or the batch that was returned last. */
 uint64_t tn_loader_hash(tn_loader *l, int64_t n);
+/* clang-format off */
+typedef struct tn_loader_sums { int64_t tokens, padded, largest; } tn_loader_sums;
+/* clang-format on */
+/* Of the first n batches, but at most of one epoch: the ids of their records; how many ids these
+   batches have without packing, with their padding; the ids of the largest batch, as it is. It
+   changes neither which batch is next, nor the batch that was returned last. */
+tn_loader_sums tn_loader_sum(tn_loader *l, int64_t n);
 
 /* ---- tasks: each makes records, and has a rule that scores an answer ---- */
 

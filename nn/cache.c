@@ -1,4 +1,4 @@
-/* cache.c - keys and values of the positions seen so far, and attention over them. */
+/* cache.c - positions and attention of whole rows, of packed records, and after a cache. */
 #include "core/op.h"
 #include "nn/cache.h"
 
@@ -42,14 +42,46 @@ void tn_cache_free(tn_cache *c)
     free(c);
 }
 
+tn_cache *tn_cache_packed(tn_tape *t, int64_t rows, int64_t width, const int32_t *places)
+{
+    const int64_t dim[] = { rows, width }, n = rows * width;
+    tn_cache *c = tn_keep(t, sizeof *c); /* until backward, which may run blocks again */
+    if (!c)
+        return NULL;
+    *c = (tn_cache){ .places = tn_tape_input(t, TN_I32, 2, dim),
+                     .segments = tn_tape_input(t, TN_I32, 2, dim) };
+    int32_t segment = 0;
+    for (int64_t i = 0; i < n && c->places && c->segments; i++) {
+        segment += places[i] == 0;
+        c->places->i[i] = places[i];
+        c->segments->i[i] = segment;
+    }
+    return c->places && c->segments ? c : NULL;
+}
+
 tn_tensor *tn_cache_start(const tn_cache *cache)
 {
-    return cache ? cache->start : NULL;
+    return !cache ? NULL : cache->places ? cache->places : cache->start;
+}
+
+/* The places of packed records as positions. */
+static tn_tensor *packed_positions(const tn_model *m, tn_tape *t, const tn_cache *cache)
+{
+    tn_tensor *p = cache->places;
+    for (int64_t i = 0; i < tn_tensor_count(p); i++)
+        if (p->i[i] >= m->positions) {
+            tn_refuse(t, &tn_op_embed, TN_ESHAPE, "%lld positions; the model has %lld",
+                      (long long)p->i[i] + 1, (long long)m->positions);
+            return NULL;
+        }
+    return p;
 }
 
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache)
 {
     const bool given = !tn_tape_given(t, m && ids, __func__);
+    if (given && cache && cache->places)
+        return packed_positions(m, t, cache);
     tn_tensor *p = given ? tn_tape_input(t, TN_I32, ids->ndim, ids->dim) : NULL; // (B,T)
     if (!p)
         return NULL;
@@ -87,7 +119,8 @@ tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q,
     tn_attention_form form = asked ? *asked : (tn_attention_form){ 0 };
     form.heads = m->heads;
     form.kv_heads = m->kv_heads;
-    if (!cache)
+    form.segments = cache ? cache->segments : NULL;
+    if (!cache || cache->segments)
         return tn_attention(t, q, k, v, form);
     int64_t queries = m->heads * m->head_size, keys = m->kv_heads * m->head_size;
     bool fused = q == k; /* one tensor holds q|k|v */

@@ -60,12 +60,8 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
 {
     int64_t N = b->rows * b->width, n = 0;
     scored *s = calloc((size_t)N, sizeof *s);
-    tn_tensor *ids = tn_tape_input(t, TN_I32, 2, (int64_t[]){ b->rows, b->width }); // (B,T)
-    if (!s || !ids) {
-        free(s);
+    if (!s)
         return NULL;
-    }
-    memcpy(ids->i, b->ids, (size_t)N * sizeof *ids->i);
     for (int64_t i = 0; i < N; i++) {
         if (b->labels[i] >= m->vocab)
             tn_refuse(t, &tn_op_cross_entropy, TN_EARG, "label %d; the vocabulary has %lld",
@@ -73,7 +69,7 @@ static scored *score_batch(const tn_model *m, tn_tape *t, const tn_batch *b)
         if (b->labels[i] >= 0)
             s[n++] = (scored){ .place = (int32_t)i, .label = b->labels[i] };
     }
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL); // (B,T,C)
+    tn_tensor *h = tn_batch_hidden(m, t, b); // (B,T,C)
     if (h)
         score_all(m, t, tn_reshape(t, h, 2, (int64_t[]){ N, m->width }), s, n);
     if (!tn_tape_code(t))

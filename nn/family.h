@@ -12,6 +12,8 @@
    What goes wrong:
    * A layer is listed by target but hidden runs its weight without tn_linear_layer_run: its
      adapters change nothing.
+   * Positions or attention do not come from tn_positions, tn_cache_start and tn_attend: packed records
+     see each other.
    * A key of the config is not read: the result is not that of the published model. Read or refuse
      (tn_config_require) every key that changes what is computed.
    * activations counts too little: a run that does not fit into memory starts all the same. */
@@ -42,8 +44,8 @@ struct tn_family {
     /* How many numbers hidden leaves on the tape per token of its input, in training or in evaluation.
        Adapters do not count, but the inputs that backward reads for them do. */
     int64_t (*activations)(const tn_model *m, bool training);
-    /* ids (B,T) i32 -> final hidden states (B,T,C). cache NULL: whole sequences from position 0.
-       NULL: the tape has the error. */
+    /* ids (B,T) i32 -> final hidden states (B,T,C). The cache is for the functions below; NULL: every
+       row is a whole sequence from position 0. NULL: the tape has the error. */
     tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);
     void (*config)(const tn_model *m, tn_text *out); /* appends the object of config.json */
     void (*free)(void *impl);                        /* impl may be NULL or half made */
@@ -70,16 +72,17 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
 /* ---- for hidden ---- */
 
 /* Positions of ids (B,T): (B,T) i32 on the tape. They are 0..T-1; with a cache they follow the
-   positions of the row in the cache. If the model has fewer positions: NULL, with an error on the
-   tape. */
+   positions of the row in the cache, or begin again with each packed record. If the model has fewer
+   positions: NULL, with an error on the tape. */
 tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, const tn_cache *cache);
 /* Attention of layer number `layer`: q (B,T,H D), k and v (B,T,G D) -> (B,T,H D), or one tensor
    q|k|v (B,T,(H+2G)D) given three times. With a cache, keys and values are stored there, and a
-   query sees all keys of its row. Of the form, window, scale and soft_cap are read; NULL: { 0 }. */
+   query sees all keys of its row; of packed records, those of its own. Of the form, window, scale
+   and soft_cap are read; NULL: { 0 }. */
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
                      tn_tensor *v, const tn_attention_form *form, tn_cache *cache);
-/* (B) i32 for tn_rope: how many positions each row has seen; it belongs to the cache. NULL without
-   a cache: whole sequences from position 0. */
+/* For tn_rope: how many positions each row has seen, (B) i32, or of packed records the position of each
+   token, (B,T) i32. It belongs to the cache. NULL without one: whole sequences from position 0. */
 tn_tensor *tn_cache_start(const tn_cache *cache);
 /* Block number `layer` of a model: x (B,T,C) -> (B,T,C). */
 typedef tn_tensor *tn_model_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,

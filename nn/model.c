@@ -1,5 +1,6 @@
 /* model.c - makes and frees models of every family; their loss and logits. */
 #include "core/op.h"
+#include "nn/cache.h"
 #include "nn/model.h"
 #include "nn/source.h"
 
@@ -243,16 +244,28 @@ tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h)
     return m->logit_cap > 0 ? tn_soft_cap(t, z, m->logit_cap) : z;
 }
 
+tn_tensor *tn_batch_hidden(const tn_model *m, tn_tape *t, const tn_batch *b)
+{
+    tn_tensor *ids = input(t, b, b->ids); // (B,T)
+    tn_cache *packed = ids && b->places ? tn_cache_packed(t, b->rows, b->width, b->places) : NULL;
+    return packed || !b->places ? m->family->hidden(m, t, ids, packed) : NULL;
+}
+
 typedef struct place { /* of a block */
     const tn_model *m;
+    const tn_cache *packed; /* NULL: no records are packed */
     int64_t layer;
     tn_model_block *block;
 } place;
 
+/* The block on an inner tape, which takes no tensor of another tape but x: it gets places of its own. */
 static tn_tensor *run_place(tn_tape *t, void *arg, tn_tensor *x)
 {
     const place *p = arg;
-    return p->block(p->m, t, p->layer, x, NULL);
+    const tn_tensor *places = p->packed ? p->packed->places : NULL;
+    tn_cache *packed =
+        places ? tn_cache_packed(t, places->dim[0], places->dim[1], places->i) : NULL;
+    return packed || !places ? p->block(p->m, t, p->layer, x, packed) : NULL;
 }
 
 /* The block, but the tape keeps nothing between x and the result. */
@@ -270,9 +283,9 @@ tn_tensor *tn_run_blocks(const tn_model *m, tn_tape *t, tn_tensor *x, tn_cache *
 {
     if (tn_tape_given(t, m && x && block, __func__))
         return NULL;
+    const bool again = m->recompute && (!cache || cache->segments);
     for (int64_t i = 0; i < m->layers; i++)
-        x = m->recompute && !cache ? recompute(t, (place){ m, i, block }, x)
-                                   : block(m, t, i, x, cache);
+        x = again ? recompute(t, (place){ m, cache, i, block }, x) : block(m, t, i, x, cache);
     return x;
 }
 
@@ -280,8 +293,8 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
 {
     if (tn_tape_given(t, m && b && b->ids && b->labels, __func__))
         return NULL;
-    tn_tensor *ids = input(t, b, b->ids), *labels = input(t, b, b->labels); // (B,T)
-    tn_tensor *h = m->family->hidden(m, t, ids, NULL);                      // (B,T,C)
+    tn_tensor *labels = input(t, b, b->labels); // (B,T)
+    tn_tensor *h = tn_batch_hidden(m, t, b);    // (B,T,C)
     if (m->output.lora)
         return tn_cross_entropy(t, tn_model_head(m, t, h), labels, tokens);
     return tn_linear_xent(t, h, m->head, labels, tokens, m->logit_cap);

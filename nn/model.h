@@ -38,6 +38,8 @@ bool tn_params_has_source(const tn_params *p); /* weights that are added have th
    no zeros. Returns 0 or TN_ENOMEM. */
 int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 
+/* Final hidden states (B,T,C) of the batch's ids, of packed records too. NULL: the tape has the error. */
+tn_tensor *tn_batch_hidden(const tn_model *m, tn_tape *t, const tn_batch *b);
 /* Logits (...,V) of hidden states (...,C). */
 tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h);
 

@@ -155,6 +155,8 @@ void progress_block(const run *r)
     else if (left_over)
         show("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
              show_count(left_over, a), rate);
+    if (!tn_dataset_facts(r->s->data[PART_TRAIN]).text)
+        packing_show(&r->packing);
     show("memory     %s or more, of %s\n", need_show(&n, parts),
          show_bytes((double)tn_memory_room(), a));
     const int64_t rows = o->batch_size * o->grad_accumulation_steps;

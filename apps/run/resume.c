@@ -151,7 +151,8 @@ static int check_config(const run *r, const tn_text *facts, const config *theirs
     }
     const char *text = tn_text_done(&ours, theirs->path, e);
     for (int i = 0; text && i < OPTIONS; i++)
-        if (config_has(i, 't', r->s->full, NUMBERS) && config_applies(r->o, i))
+        if (config_has(i, 't', r->s->full, NUMBERS) &&
+            (config_applies(r->o, i) || i == OPT_packing)) /* it had a value, and has none now */
             compare_lines(theirs, text, option_dashed(options_table[i].name, name), r->o->given[i],
                           &differ);
     for (const char *const *f = theirs->old ? facts_old : facts_now; text && *f; f++)

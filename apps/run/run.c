@@ -70,9 +70,15 @@ need run_need(const run *r)
 {
     const options *o = r->o;
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
+    const size_t state = tn_optim_state_bytes(r->optim);
+    if (r->packing.on) {
+        const int64_t limit = o->overfit_batches > 0 ? o->overfit_batches : o->limit_batches;
+        const int64_t n = limit > 0 && limit < r->steps ? limit : r->steps;
+        return need_of_training(r->s->model, state, 1, tn_loader_sum(r->loader, n).largest);
+    }
     const int64_t width =
         need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
-    return need_of_training(r->s->model, tn_optim_state_bytes(r->optim), o->batch_size, width);
+    return need_of_training(r->s->model, state, o->batch_size, width);
 }
 
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
@@ -84,15 +90,16 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     if (!def)
         return e->code;
     run_plan(r, e);
-    if (!make_optim(r, how, def, e)) {
+    make_optim(r, how, def, e);
+    r->loader = packing_loader(s->data[PART_TRAIN],
+                               &(tn_loader_options){ .batch = o->batch_size,
+                                                     .seed = s->seed,
+                                                     .accumulate = o->grad_accumulation_steps },
+                               o, &r->packing, e);
+    if (!e->code) {
         const need n = run_need(r);
         need_check(&n, "training", e);
     }
-    r->loader = tn_loader_new(s->data[PART_TRAIN],
-                              &(tn_loader_options){ .batch = o->batch_size,
-                                                    .seed = s->seed,
-                                                    .accumulate = o->grad_accumulation_steps },
-                              e);
     return e->code;
 }
 

@@ -11,6 +11,7 @@
 #define TN_APP_RUN_H
 
 #include "apps/run/need.h"
+#include "apps/run/packing.h"
 #include "apps/run/profile.h"
 #include "apps/run/setup.h"
 
@@ -28,6 +29,7 @@ typedef struct run {
     const options *o;
     tn_optim *optim;
     tn_loader *loader;
+    packing packing; /* of the loader's batches */
     tn_schedule schedule;
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */

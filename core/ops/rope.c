@@ -14,24 +14,51 @@
 typedef struct job {
     int64_t times, cols, half; /* T, C, D/2 */
     int64_t heads;
-    const tn_real *table; /* (P,D): cosines | sines */
-    const int32_t *start; /* (B), or NULL */
-    tn_real sign;         /* 1, or -1 to rotate back */
-    tn_real *x;           /* (B,T,C) */
+    const tn_real *table;  /* (P,D): cosines | sines */
+    const int32_t *start;  /* (B), or NULL */
+    const int32_t *places; /* (B,T): start holds the position of each token */
+    tn_real sign;          /* 1, or -1 to rotate back */
+    tn_real *x;            /* (B,T,C) */
 } job;
 
 /* ---- rope: x, table, start?; attr.i[0] is the number of heads that are rotated ---- */
+
+/* Does start give the position of every token, not only of the first of each row? */
+static bool has_places(const tn_tensor *start)
+{
+    return start && start->ndim == 2;
+}
+
+static bool start_fits(const tn_tensor *start, const tn_tensor *x)
+{
+    const bool rows = start->dim[0] == x->dim[0];
+    return rows && (start->ndim == 1 || (start->ndim == 2 && start->dim[1] == x->dim[1]));
+}
+
+/* Refuses positions that the table does not have. */
+static int check_places(tn_tape *t, const tn_node *n)
+{
+    const tn_tensor *x = n->in[0], *table = n->in[1], *start = n->in[2];
+    for (int64_t i = 0; i < tn_tensor_count(start); i++)
+        if (start->i[i] < 0 || start->i[i] >= table->dim[0])
+            return tn_refuse(t, n->op, TN_EARG, "row %lld has position %d; expected 0 to %lld",
+                             (long long)(i / x->dim[1]), start->i[i], (long long)table->dim[0] - 1);
+    return 0;
+}
 
 static int rope_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
 {
     const tn_tensor *x = n->in[0], *table = n->in[1], *start = n->in[2];
     const int64_t heads = n->attr.i[0], size = table->dim[1];
     bool fits = x->ndim == 3 && table->ndim == 2 && size % 2 == 0 && tn_cols(x) % size == 0;
-    if (!fits || (start && (start->ndim != 1 || start->dim[0] != x->dim[0])))
+    if (!fits || (start && !start_fits(start, x)))
         return tn_refuse_shapes(t, n);
     if (heads < 1 || heads > tn_cols(x) / size)
         return tn_refuse(t, n->op, TN_EARG, "%lld heads; expected 1 to %lld", (long long)heads,
                          (long long)(tn_cols(x) / size));
+    tn_like(out, x);
+    if (has_places(start))
+        return check_places(t, n);
     const int64_t most = table->dim[0] - x->dim[1];
     for (int64_t b = 0; b < x->dim[0]; b++) {
         const int64_t first = start ? start->i[b] : 0;
@@ -41,7 +68,6 @@ static int rope_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
                              (long long)b, (long long)first, (long long)(first + x->dim[1] - 1),
                              (long long)table->dim[0] - 1);
     }
-    tn_like(out, x);
     return 0;
 }
 
@@ -51,7 +77,8 @@ static void turn_rows(void *arg, int64_t from, int64_t to, int thread)
     const job *j = arg;
     const int64_t half = j->half;
     for (int64_t r = from; r < to; r++) {
-        const int64_t position = r % j->times + (j->start ? j->start[r / j->times] : 0);
+        const int64_t position =
+            j->places ? j->places[r] : r % j->times + (j->start ? j->start[r / j->times] : 0);
         const tn_real *c = j->table + position * 2 * half, *s = c + half; // (D/2)
         tn_real *x = j->x + r * j->cols;
         for (int64_t h = 0; h < j->heads; h++, x += 2 * half) {
@@ -74,6 +101,7 @@ static void turn(tn_tape *t, const tn_node *n, tn_real sign, tn_real *x)
               .heads = n->attr.i[0],
               .table = table->x,
               .start = start ? start->i : NULL,
+              .places = has_places(start) ? start->i : NULL,
               .sign = sign,
               .x = x };
     tn_over_rows(t, tn_rows(a), j.heads * table->dim[1], turn_rows, &j);
@@ -96,6 +124,11 @@ static tn_tensor *rows_of_table(tn_tape *t, tn_tensor *const in[], int which)
 {
     const int64_t batch = in[0]->dim[0], times = in[0]->dim[1], half = in[1]->dim[1] / 2;
     tn_tensor *all = NULL;
+    if (has_places(in[2])) {
+        tn_tensor *rows =
+            tn_reshape(t, tn_embed(t, in[1], in[2]), 2, (int64_t[]){ batch * times, 2 * half });
+        return tn_slice(t, rows, 1, which * half, (which + 1) * half);
+    }
     for (int64_t b = 0; b < batch; b++) {
         int64_t first = in[2] ? in[2]->i[b] : 0;
         tn_tensor *rows = tn_slice(t, tn_slice(t, in[1], 0, first, first + times), 1, which * half,
@@ -133,6 +166,8 @@ const tn_op tn_op_rope = { .name = "rope", .inputs = 3, .optional = 4, .ids = 4,
         { .in = { { 2, 3, 12 }, { 5, 4 }, { 2 } }, .attr = { .i = { 3 } }, .ids = 3 },
         { .in = { { 3, 2, 12 }, { 7, 2 }, { 3 } }, .attr = { .i = { 4 } }, .ids = 6 },
         { .in = { { 1, 40, 32 }, { 50, 32 }, { 1 } }, .attr = { .i = { 1 } }, .ids = 11 },
+        { .in = { { 2, 3, 12 }, { 5, 4 }, { 2, 3 } }, .attr = { .i = { 3 } }, .ids = 5 },
+        { .in = { { 3, 40, 12 }, { 7, 4 }, { 3, 40 } }, .attr = { .i = { 2 } }, .ids = 7 },
         { .in = { { 4, 256, 768 }, { 256, 64 } }, .attr = { .i = { 12 } }, .bench = true },
         { .in = { { 0 } } } },
     .refusals = (const tn_refusal[]){
@@ -146,6 +181,10 @@ const tn_op tn_op_rope = { .name = "rope", .inputs = 3, .optional = 4, .ids = 4,
           "rope: row 0 has positions 1 to 3; expected 0 to 2" },
         { { .in = { { 2, 3, 4 }, { 3, 4 }, { 2 } }, .attr = { .i = { 1 } }, .ids = 1, .negative_ids = true },
           "rope: row 0 has positions -1 to 1; expected 0 to 2" },
+        { { .in = { { 2, 3, 4 }, { 3, 4 }, { 2, 4 } }, .attr = { .i = { 1 } }, .ids = 1 },
+          "rope: shapes do not fit: (2,3,4) (3,4) (2,4)" },
+        { { .in = { { 2, 3, 4 }, { 3, 4 }, { 2, 3 } }, .attr = { .i = { 1 } }, .ids = 4, .negative_ids = true },
+          "rope: row 0 has position -1; expected 0 to 2" },
         { .text = "" } } };
 /* clang-format on */
 

@@ -9,6 +9,8 @@
         length: so a step has records of similar length and little padding;
      3. the steps of a group change places at random.
    If a step has rows of two epochs, its rows keep their places from move 1.
+   Packing changes how the records of a batch lie, not which records it has: they lie in one row, in
+   this order. So nothing is padded, and there is no window that records would have to be fitted into.
    Training on a text draws the start of each window from (seed, p). */
 #include "data/sets/dataset.h"
 
@@ -33,6 +35,7 @@ struct tn_loader {
     row *order;                       /* (records); training on records only */
     tn_sequence *sequences;           /* (batch) */
     int32_t *ids, *labels;            /* (batch, longest row) */
+    int32_t *places;                  /* the same; NULL: records are not packed */
     tn_batch batch;
 };
 
@@ -83,11 +86,15 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
         tn_fail(e, TN_EARG, "windows with a stride are not for training; expected in_order");
         return NULL;
     }
+    if (o->packing && o->in_order) {
+        tn_fail(e, TN_EARG, "packing is for training; expected a loader without in_order");
+        return NULL;
+    }
     size_t cells = 0;
     int64_t step = 0;
     if (!measure(d, o, &cells, &step, e))
         return NULL;
-    const bool permuted = !o->in_order && !d->facts.text;
+    const bool permuted = !o->in_order && !d->facts.text, packed = permuted && o->packing;
     tn_loader *l = calloc(1, sizeof *l);
     if (l != NULL) {
         *l = (tn_loader){ .d = (tn_dataset *)d,
@@ -104,8 +111,10 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
         l->sequences = calloc((size_t)o->batch, sizeof *l->sequences);
         l->ids = malloc(cells);
         l->labels = malloc(cells);
+        l->places = packed ? malloc(cells) : NULL;
     }
-    if (l == NULL || (permuted && l->order == NULL) || !l->sequences || !l->ids || !l->labels) {
+    if (l == NULL || (permuted && l->order == NULL) || !l->sequences || !l->ids || !l->labels ||
+        (packed && l->places == NULL)) {
         tn_fail(e, TN_ENOMEM, "batches of %lld rows: out of memory", (long long)o->batch);
         tn_loader_free(l);
         return NULL;
@@ -121,6 +130,7 @@ void tn_loader_free(tn_loader *l)
     free(l->sequences);
     free(l->ids);
     free(l->labels);
+    free(l->places);
     tn_dataset_free(l->d);
     free(l);
 }
@@ -207,26 +217,45 @@ static int64_t put_row(tn_sequence p, int64_t width, int32_t *ids, int32_t *labe
     return tokens;
 }
 
+/* Fills the batch with so many sequences: one below the other, or side by side. */
+static void put_rows(tn_loader *l, int64_t rows)
+{
+    int64_t widest = 0, all = 0, at = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t width = l->sequences[r].length - 1;
+        widest = width > widest ? width : widest;
+        all += width;
+    }
+    l->batch = (tn_batch){ .rows = l->places ? 1 : rows,
+                           .width = l->places ? all : widest,
+                           .ids = l->ids,
+                           .labels = l->labels,
+                           .places = l->places };
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t width = l->places ? l->sequences[r].length - 1 : widest;
+        l->batch.tokens += put_row(l->sequences[r], width, l->ids + at, l->labels + at);
+        for (int64_t i = 0; i < width && l->places; i++)
+            l->places[at + i] = (int32_t)i;
+        at += width;
+    }
+}
+
 const tn_batch *tn_loader_next(tn_loader *l)
 {
     if (!l)
         return NULL;
     const int64_t first = l->index * l->o.batch;
     l->shown = -1;
-    int64_t rows = l->o.batch, width = 0;
+    int64_t rows = l->o.batch;
     if (l->o.in_order && first >= l->rows) {
         l->index = 0;
         return NULL;
     }
     if (l->o.in_order && rows > l->rows - first)
         rows = l->rows - first;
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; r < rows; r++)
         l->sequences[r] = find_sequence(l, first + r);
-        width = l->sequences[r].length - 1 > width ? l->sequences[r].length - 1 : width;
-    }
-    l->batch = (tn_batch){ .rows = rows, .width = width, .ids = l->ids, .labels = l->labels };
-    for (int64_t at = 0, r = 0; r < rows; r++, at += width)
-        l->batch.tokens += put_row(l->sequences[r], width, l->ids + at, l->labels + at);
+    put_rows(l, rows);
     l->shown = l->index++;
     return &l->batch;
 }
@@ -246,6 +275,7 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
         hash = tn_hash64(&b->width, sizeof b->width, hash);
         hash = tn_hash64(b->ids, bytes, hash);
         hash = tn_hash64(b->labels, bytes, hash);
+        hash = b->places ? tn_hash64(b->places, bytes, hash) : hash;
     }
     if (shown >= 0) {
         tn_loader_seek(l, shown);
@@ -253,4 +283,37 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
     }
     l->index = kept;
     return hash;
+}
+
+/* The ids of row p of the run. */
+static int64_t row_length(tn_loader *l, int64_t p)
+{
+    const int64_t n = l->d->facts.records;
+    if (l->order && l->epoch != p / n)
+        make_order(l, p / n);
+    return l->order ? l->order[p % n].length : find_sequence(l, p).length;
+}
+
+tn_loader_sums tn_loader_sum(tn_loader *l, int64_t n)
+{
+    tn_loader_sums sums = { 0 };
+    if (!l)
+        return sums;
+    const int64_t batch = l->o.batch;
+    const int64_t epoch = l->rows / batch + (l->rows % batch != 0);
+    for (int64_t i = 0; i < n && i < epoch; i++) {
+        const int64_t left = l->rows - i * batch,
+                      rows = l->o.in_order && left < batch ? left : batch;
+        int64_t widest = 0, all = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t width = row_length(l, i * batch + r) - 1;
+            widest = width > widest ? width : widest;
+            all += width;
+        }
+        const int64_t computed = l->places ? all : rows * widest;
+        sums.tokens += all;
+        sums.padded += rows * widest;
+        sums.largest = computed > sums.largest ? computed : sums.largest;
+    }
+    return sums;
 }

@@ -21,10 +21,15 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    { FULL, "adamw" },     { FULL, "sgd --opt momentum=0.9" },
-    { LORA, "adam" },      { LORA, "scaled-adam" },
-    { LORA, "scaled-gd" }, { LORA, "lora-rite" },
+    { FULL, "adamw" },
+    { FULL, "sgd --opt momentum=0.9" },
+    { LORA, "adam" },
+    { LORA, "scaled-adam" },
+    { LORA, "scaled-gd" },
+    { LORA, "lora-rite" },
     { LORA " --fine-tune-type dora --use-rslora", "lora-rite" },
+    { FULL " --packing", "adamw" },
+    { LORA " --packing --grad-checkpoint", "lora-rite" },
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
