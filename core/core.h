@@ -203,8 +203,8 @@ tn_tensor *tn_tensor_new(tn_dtype dtype, int ndim, const int64_t dim[], bool wan
    an op in training refuses it. */
 tn_tensor *tn_tensor_borrow(tn_dtype dtype, int ndim, const int64_t dim[], const void *bytes,
                             size_t size, void (*release)(void *arg), void *arg);
-/* Ends a tensor of tn_tensor_new or tn_tensor_borrow. Does nothing with a tape's tensor or a copy of
-   the struct. */
+/* Ends a tensor of tn_tensor_new or tn_tensor_borrow. Does nothing with a tape's tensor or a copy
+   of the struct. */
 void tn_tensor_free(tn_tensor *a);
 /* From now on no gradient is computed for the tensor; the gradient's memory is freed. This cannot
    be undone. If wants_grad is set by hand afterwards, an op in training refuses the tensor, because

@@ -1,4 +1,4 @@
-/* gradients.h - one block of memory for the gradients of many tensors of the caller. Internal header. */
+/* gradients.h - one block of memory for the gradients of many tensors. Internal header. */
 #ifndef TN_GRADIENTS_H
 #define TN_GRADIENTS_H
 

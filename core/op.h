@@ -275,14 +275,14 @@ void tn_sigmoid_array(const tn_context *c, int64_t n, const tn_real *x, tn_real 
    forward, the result with the reference, every instruction set of the CPU with scalar, 1 to 8
    threads, and rows alone with rows in batches. It checks that gradients are added, that each can
    be wanted alone, that refusals have their exact text, that every element is written, and that
-   backward reads the result only if .reads_result is set, and the operands only if .reads says so. If put is not NULL, it gets one line for
-   each finding, such as "cube: sample 2: direction 7: backward 1.25, differences 0.5". Direction 7
-   is element 7 of the operands, or a random direction if they have more than 2,000 elements. A
-   build of double (libtenon64.a) finds gradients that are wrong by 1e-6 of their size, a build of
-   float by 1 %. Large samples (`bench`) and instruction sets are compared in float only. The
-   function makes its own contexts. It does not check what forward computes: compare that with
-   numbers that you know. Returns the number of lines, 0 if all is well. Returns TN_EARG if op is
-   NULL or has no name, TN_ENOMEM when memory is out. */
+   backward reads the result only if .reads_result is set, and the operands only if .reads says so.
+   If put is not NULL, it gets one line for each finding, such as "cube: sample 2: direction 7:
+   backward 1.25, differences 0.5". Direction 7 is element 7 of the operands, or a random direction
+   if they have more than 2,000 elements. A build of double (libtenon64.a) finds gradients that are
+   wrong by 1e-6 of their size, a build of float by 1 %. Large samples (`bench`) and instruction
+   sets are compared in float only. The function makes its own contexts. It does not check what
+   forward computes: compare that with numbers that you know. Returns the number of lines, 0 if all
+   is well. Returns TN_EARG if op is NULL or has no name, TN_ENOMEM when memory is out. */
 int tn_op_check(const tn_op *op, tn_sink *put, void *arg);
 
 /* ---- for benchmarks ---- */

@@ -1,4 +1,4 @@
-/* trace.h - looks into a step: what each op did, how long it took, which made the first NaN, a picture.
+/* trace.h - looks into a step: what each op did, how long it took, the first NaN, a picture.
 
        static void each(void *arg, const tn_event *event)
        {

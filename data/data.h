@@ -1,4 +1,4 @@
-/* data.h - files and what is read from them: JSON, safetensors, tokenizers, chats, data sets, tasks.
+/* data.h - files and what is read from them: JSON, safetensors, tokenizers, chats, sets, tasks.
    GGUF files are in gguf.h. The header is long because it is the manual of seven subjects.
 
        tn_error e = { 0 };
@@ -97,10 +97,10 @@ const char *tn_text_done(const tn_text *t, const char *what, tn_error *e);
 /* Writes the text to folder/name, as tn_file_write does. The text is freed, also after an error. */
 int tn_text_save(tn_text *t, const char *folder, const char *name, tn_error *e);
 void tn_text_free(tn_text *t);
-/* For "did you mean": the one of names[0..n) that the fewest changes turn into `word`: a letter more,
-   less or another, or two neighbours exchanged. "-" counts as "_", and "A" as "a". NULL entries are
-   ignored. Returns NULL if none is near enough: one change in a word of three letters, then one for
-   every four letters; in a shorter word none. */
+/* For "did you mean": the one of names[0..n) that the fewest changes turn into `word`: a letter
+   more, less or another, or two neighbours exchanged. "-" counts as "_", and "A" as "a". NULL
+   entries are ignored. Returns NULL if none is near enough: one change in a word of three letters,
+   then one for every four letters; in a shorter word none. */
 const char *tn_nearest(const char *word, const char *const *names, int n);
 
 /* ---- JSON ---- */
@@ -180,8 +180,8 @@ typedef struct tn_entry {
     size_t size;             /* bytes */
     const tn_real *real;     /* writing: if bytes is NULL, these numbers are converted to type, */
     const tn_tensor *tensor; /* or, if real is NULL too, those of this tensor of any type, */
-    /* or, if tensor is NULL too, those [from, from + n) that fill(arg, from, n, out) writes. In parts
-       from the first number on, of which all but the last have a multiple of 256 numbers. */
+    /* or, if tensor is NULL too, those [from, from + n) that fill(arg, from, n, out) writes. In
+       parts from the first number on, of which all but the last have a multiple of 256 numbers. */
     void (*fill)(const void *arg, int64_t from, int64_t n, tn_real *out);
     const void *arg;
 } tn_entry;
@@ -241,7 +241,8 @@ void tn_tokenizer_free(tn_tokenizer *k);
 int tn_tokenizer_save(const tn_tokenizer *k, const char *folder, tn_error *e);
 int64_t tn_tokenizer_size(const tn_tokenizer *k);
 int32_t tn_tokenizer_end(const tn_tokenizer *k); /* -1: it has none */
-/* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does not. */
+/* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does
+   not. */
 int32_t tn_tokenizer_begin(const tn_tokenizer *k);
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
 /* "bytes", "chars", "byte-level BPE", "SentencePiece BPE" */
@@ -249,25 +250,25 @@ const char *tn_tokenizer_kind(const tn_tokenizer *k);
 /* The id of an added or special token, "<|im_start|>"; -1: none has this name. */
 int32_t tn_tokenizer_find(const tn_tokenizer *k, const char *name);
 /* Appends to *ids (*n used of *room; NULL, 0 and 0 at first; grown with realloc, the caller frees).
-   Text is never read as a special token; added tokens that are not special are found by their names.
-   A character outside the vocabulary is refused with its place ("byte 17: U+00E9 is not in the
-   vocabulary"), or, when skipped is not NULL, left out and counted there. The time is n log n at
-   most. */
+   Text is never read as a special token; added tokens that are not special are found by their
+   names. A character outside the vocabulary is refused with its place ("byte 17: U+00E9 is not in
+   the vocabulary"), or, when skipped is not NULL, left out and counted there. The time is n log n
+   at most. */
 int tn_encode(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids, int64_t *n,
               int64_t *room, int64_t *skipped, tn_error *e);
 /* The same, but the name of a special token in the text becomes this token. For templates, not for
    what a user writes. */
 int tn_encode_template(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
                        int64_t *n, int64_t *room, int64_t *skipped, tn_error *e);
-/* As tn_encode, for a text that goes on from another: no space comes before it that it does not have,
-   as SentencePiece puts one before a text. */
+/* As tn_encode, for a text that goes on from another: no space comes before it that it does not
+   have, as SentencePiece puts one before a text. */
 int tn_encode_after(const tn_tokenizer *k, const char *text, size_t length, int32_t **ids,
                     int64_t *n, int64_t *room, int64_t *skipped, tn_error *e);
 /* Appends the text of the ids. Special tokens and ids outside the vocabulary add nothing. A space
    that encoding adds before a text (Llama 2) is left out again. */
 void tn_decode(const tn_tokenizer *k, const int32_t *ids, int64_t n, tn_text *out);
-/* Appends the text of one token as it is inside of a text; it may be a part of a character. names: a
-   special token adds its name. */
+/* Appends the text of one token as it is inside of a text; it may be a part of a character. names:
+   a special token adds its name. */
 void tn_decode_token(const tn_tokenizer *k, int32_t id, bool names, tn_text *out);
 /* clang-format off */
 /* Starts as { 0 }; begun: text came before, whose first space is not left out. */
@@ -309,10 +310,11 @@ typedef struct tn_chat_ids {
     bool *learnt; /* (n) a token of an answer, or the token that ends one */
     int64_t n, room;
 } tn_chat_ids;
-/* Appends the ids of n messages; `ask`: and of what asks for an answer. Special tokens are only those
-   that the template writes: what a message says stays text. Nothing else is added: a template has
-   the begin token where one belongs. Refused (TN_EFORMAT): messages in an order that the template does
-   not know, and a template whose tokens the tokenizer does not have. skipped: as for tn_encode. */
+/* Appends the ids of n messages; `ask`: and of what asks for an answer. Special tokens are only
+   those that the template writes: what a message says stays text. Nothing else is added: a template
+   has the begin token where one belongs. Refused (TN_EFORMAT): messages in an order that the
+   template does not know, and a template whose tokens the tokenizer does not have. skipped: as for
+   tn_encode. */
 int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
                    bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e);
 void tn_chat_ids_free(tn_chat_ids *ids);
@@ -359,9 +361,9 @@ typedef struct tn_jsonl_record {
 
 typedef struct tn_jsonl tn_jsonl;
 
-/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB, or one list of objects of
-   at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines are
-   ignored. A format other than TN_FORMAT_ANY is the one that all records must have; their other
+/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB, or one list of objects
+   of at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines
+   are ignored. A format other than TN_FORMAT_ANY is the one that all records must have; their other
    members are ignored. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_record_format format, tn_error *e);
 /* The next record. False: there is none, or it is refused and e says why; then the call after that
@@ -428,11 +430,11 @@ typedef struct tn_data_options {
    before a text (tn_tokenizer_begin) comes once, at the beginning of the file. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
-/* The records of a JSONL file. Each begins with the token that the tokenizer puts before a text, if it
-   has one, and ends with the end token. A completion goes on from its prompt: no space comes between
-   them that is not in the record. If a record is wrong, the error
-   names its line. A record is skipped and counted if no token with loss is left after the cut. If
-   no record is left, that is an error. */
+/* The records of a JSONL file. Each begins with the token that the tokenizer puts before a text, if
+   it has one, and ends with the end token. A completion goes on from its prompt: no space comes
+   between them that is not in the record. If a record is wrong, the error names its line. A record
+   is skipped and counted if no token with loss is left after the cut. If no record is left, that is
+   an error. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e);
 /* The same of the files, and the sides of them, that tn_records_open reads. NULL without an error:
@@ -513,9 +515,10 @@ typedef struct tn_loader_options {
     int64_t rows;  /* with in_order: only the first `rows` rows; 0: all */
     /* Training: batches per step, 0 for 1. The rows of a step depend only on batch x accumulate. */
     int64_t accumulate;
-    /* Training on records: those of a batch lie one after the other in a single row, without padding,
-       and batch.places tells where each begins. Every batch has the records that it has without
-       packing, so it has the same loss, up to rounding. A text has no padding: nothing changes. */
+    /* Training on records: those of a batch lie one after the other in a single row, without
+       padding, and batch.places tells where each begins. Every batch has the records that it has
+       without packing, so it has the same loss, up to rounding. A text has no padding: nothing
+       changes. */
     bool packing;
 } tn_loader_options;
 

@@ -105,7 +105,8 @@ typedef struct tn_gguf_list {
 } tn_gguf_list;
 void tn_gguf_list_free(tn_gguf_list *l);
 /* Each adds a key with a copy of its value and returns e->code. The key "general.alignment" (U32, a
-   power of two to 4096) decides where the tensors of the file lie; without it that is at multiples of 32. */
+   power of two to 4096) decides where the tensors of the file lie; without it that is at multiples
+   of 32. */
 int tn_gguf_add(tn_gguf_list *l, const tn_gguf_value *v, tn_error *e); /* also of an open file */
 /* An integer kind in whose range the value is (TN_EARG otherwise), or TN_GGUF_BOOL: 0 or 1. */
 int tn_gguf_add_int(tn_gguf_list *l, const char *key, tn_gguf_kind kind, int64_t value,
@@ -114,15 +115,16 @@ int tn_gguf_add_real(tn_gguf_list *l, const char *key, double value, tn_error *e
 int tn_gguf_add_string(tn_gguf_list *l, const char *key, const char *s, size_t n, tn_error *e);
 int tn_gguf_add_strings(tn_gguf_list *l, const char *key, const tn_span *strings, int64_t n,
                         tn_error *e); /* an array */
-/* Adds the keys of a tokenizer for a model of `size` ids. chat: the chat template; NULL: that of its
-   tokenizer_config.json, or none. Refuses a tokenizer that such a file does not stand for: other words
-   than those of GPT-2, SmolLM, Llama 3 and Qwen 2, or merges that scores do not give. */
+/* Adds the keys of a tokenizer for a model of `size` ids. chat: the chat template; NULL: that of
+   its tokenizer_config.json, or none. Refuses a tokenizer that such a file does not stand for:
+   other words than those of GPT-2, SmolLM, Llama 3 and Qwen 2, or merges that scores do not
+   give. */
 int tn_gguf_add_tokenizer(tn_gguf_list *l, const tn_tokenizer *k, int64_t size, const char *chat,
                           tn_error *e);
 /* Writes version 3 as tn_file_write does, the tensors in this order. An entry has bytes of any type
-   of GGUF, or numbers that are converted to F64, F32, F16, BF16, Q8_0 or Q4_0. A shape that does not
-   fit its data, or a name of more than 63 bytes: TN_EARG. A key or name twice: TN_EFORMAT. Numbers
-   that a quantised type cannot hold (NaN): TN_ENONFINITE. */
+   of GGUF, or numbers that are converted to F64, F32, F16, BF16, Q8_0 or Q4_0. A shape that does
+   not fit its data, or a name of more than 63 bytes: TN_EARG. A key or name twice: TN_EFORMAT.
+   Numbers that a quantised type cannot hold (NaN): TN_ENONFINITE. */
 int tn_gguf_write(const char *path, const tn_gguf_list *keys, const tn_entry *entries, int64_t n,
                   tn_error *e);
 

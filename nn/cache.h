@@ -10,22 +10,22 @@ struct tn_cache {
     int64_t layers, room; /* room: positions per row */
     tn_tensor **k, **v;   /* of each layer: (B,room,G D) */
     tn_tensor *start;     /* (B) i32: positions that each row has seen; the owner sets it */
-    /* (B,T) i32, of packed records: the place of a token in its record, the number of its record in the
-       row. NULL: nothing is packed. If they are set, nothing else is. */
+    /* (B,T) i32, of packed records: the place of a token in its record, the number of its record in
+       the row. NULL: nothing is packed. If they are set, nothing else is. */
     tn_tensor *places, *segments;
 };
 
 tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room); /* NULL when memory is out */
 void tn_cache_free(tn_cache *c);
-/* For a batch (B,T) of packed records with these places (tn_batch); it belongs to the tape. NULL when
-   memory is out. */
+/* For a batch (B,T) of packed records with these places (tn_batch); it belongs to the tape. NULL
+   when memory is out. */
 tn_cache *tn_cache_packed(tn_tape *t, int64_t rows, int64_t width, const int32_t *places);
 
 /* ---- a session, for generate.c (session.c) ---- */
 
 const tn_model *tn_session_model(const tn_session *s);
-/* Keeps as much of the text as begins like the prompt, but not its last id, whose logits are needed.
-   Returns how many ids. */
+/* Keeps as much of the text as begins like the prompt, but not its last id, whose logits are
+   needed. Returns how many ids. */
 int64_t tn_session_find(tn_session *s, const int32_t *ids, int64_t n);
 /* The cache, with room for so many positions. NULL when memory is out. */
 tn_cache *tn_session_cache(tn_session *s, int64_t room);

@@ -41,11 +41,11 @@ struct tn_family {
        are random, or zero if m->stored is not 0 (files will be read). If the caller knows m->vocab,
        it is set already. Returns e->code. After an error `free` is called, too. */
     int (*build)(tn_model *m, const tn_json *config, tn_error *e);
-    /* How many numbers hidden leaves on the tape per token of its input, in training or in evaluation.
-       Adapters do not count, but the inputs that backward reads for them do. */
+    /* How many numbers hidden leaves on the tape per token of its input, in training or in
+       evaluation. Adapters do not count, but the inputs that backward reads for them do. */
     int64_t (*activations)(const tn_model *m, bool training);
-    /* ids (B,T) i32 -> final hidden states (B,T,C). The cache is for the functions below; NULL: every
-       row is a whole sequence from position 0. NULL: the tape has the error. */
+    /* ids (B,T) i32 -> final hidden states (B,T,C). The cache is for the functions below; NULL:
+       every row is a whole sequence from position 0. NULL: the tape has the error. */
     tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);
     void (*config)(const tn_model *m, tn_text *out); /* appends the object of config.json */
     void (*free)(void *impl);                        /* impl may be NULL or half made */
@@ -81,8 +81,9 @@ tn_tensor *tn_positions(const tn_model *m, tn_tape *t, const tn_tensor *ids, con
    and soft_cap are read; NULL: { 0 }. */
 tn_tensor *tn_attend(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *q, tn_tensor *k,
                      tn_tensor *v, const tn_attention_form *form, tn_cache *cache);
-/* For tn_rope: how many positions each row has seen, (B) i32, or of packed records the position of each
-   token, (B,T) i32. It belongs to the cache. NULL without one: whole sequences from position 0. */
+/* For tn_rope: how many positions each row has seen, (B) i32, or of packed records the position of
+   each token, (B,T) i32. It belongs to the cache. NULL without one: whole sequences from position
+   0. */
 tn_tensor *tn_cache_start(const tn_cache *cache);
 /* Block number `layer` of a model: x (B,T,C) -> (B,T,C). */
 typedef tn_tensor *tn_model_block(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,

@@ -7,8 +7,8 @@
 
 #define TN_PEFT_PREFIX "base_model.model."
 
-/* The path of a layer in Transformers' model, by which PEFT names it: ours, but in a model that also
-   sees images "model.language_model.layers...". `old`: as Transformers before 4.52 had it. */
+/* The path of a layer in Transformers' model, by which PEFT names it: ours, but in a model that
+   also sees images "model.language_model.layers...". `old`: as Transformers before 4.52 had it. */
 enum { TN_MODULE_PATH = sizeof(tn_target){ 0 }.name + 24 };
 const char *tn_module_path(const tn_model *m, const char *layer, bool old,
                            char out[TN_MODULE_PATH]);
@@ -30,15 +30,16 @@ tn_model *tn_model_make(tn_context *c, const tn_json *config, const char *where,
                         const tn_model *start, const tn_reading *r, bool sketch, tn_error *e);
 
 void tn_params_hold(tn_params *p); /* until one more tn_params_free */
-/* As tn_params_add, for a weight that only linear, linear_xent and embed read: a frozen one may stay
-   in the type of its file. */
+/* As tn_params_add, for a weight that only linear, linear_xent and embed read: a frozen one may
+   stay in the type of its file. */
 tn_tensor *tn_params_add_matrix(tn_params *p, const char *name, int64_t rows, int64_t cols);
 bool tn_params_has_source(const tn_params *p); /* weights that are added have their values */
 /* Puts the gradients of the trained weights into one array, as tn_params_gradients does, but writes
    no zeros. Returns 0 or TN_ENOMEM. */
 int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 
-/* Final hidden states (B,T,C) of the batch's ids, of packed records too. NULL: the tape has the error. */
+/* Final hidden states (B,T,C) of the batch's ids, of packed records too. NULL: the tape has the
+   error. */
 tn_tensor *tn_batch_hidden(const tn_model *m, tn_tape *t, const tn_batch *b);
 /* Logits (...,V) of hidden states (...,C). */
 tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h);
@@ -68,8 +69,8 @@ void tn_dora_forget(const tn_model *m);
 /* Three calls put adapters on a model that has none. Begin makes room for them. It returns the
    number of weights before them, or a negative TN_E*. */
 int64_t tn_lora_begin(tn_model *m, int64_t adapters, const tn_lora_options *o, tn_error *e);
-/* Puts one adapter on a target, and its factors, zeros, into the params: A (R,in), B (out,R), and the
-   magnitudes (out) if m->lora says DoRA. NULL: e has the reason. */
+/* Puts one adapter on a target, and its factors, zeros, into the params: A (R,in), B (out,R), and
+   the magnitudes (out) if m->lora says DoRA. NULL: e has the reason. */
 tn_adapter *tn_lora_put(tn_model *m, const tn_target *t, tn_lora_size z, tn_error *e);
 /* Freezes the weights that were there before. If e is set, it restores the model instead. */
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e);
@@ -87,13 +88,15 @@ int tn_adapter_open_gguf(tn_model *m, const char *path, tn_error *e);
 /* Is it an adapter folder of mlx-lm? And the same for it. */
 bool tn_adapter_is_mlx(const char *folder, tn_error *e);
 int tn_adapter_open_mlx(tn_model *m, const char *folder, tn_error *e);
-/* Is a layer among the targets of a comma-separated list, "all-linear" included, or of a pattern? */
+/* Is a layer among the targets of a comma-separated list, "all-linear" included, or of a
+   pattern? */
 bool tn_target_is_wanted(const tn_target *t, const char *names);
 /* The last number of a path: 7 for "transformer.h.7.attn". -1: there is no number. */
 int64_t tn_target_block(const char *layer);
 /* Do these options, whose targets are given, put an adapter on this target? */
 bool tn_lora_wants(const tn_model *m, const tn_lora_options *o, const tn_target *t);
-/* The number of targets that they put adapters on. Refuses names and patterns that match nothing. */
+/* The number of targets that they put adapters on. Refuses names and patterns that match
+   nothing. */
 int64_t tn_lora_count(const tn_model *m, const tn_lora_options *o, tn_error *e);
 /* Rank and scale of a layer, from options that may have patterns. */
 tn_lora_size tn_lora_size_of(const tn_lora_options *o, const char *layer);

@@ -52,8 +52,8 @@ tn_tensor *tn_params_add(tn_params *p, const char *name, int ndim, const int64_t
 int64_t tn_params_count(const tn_params *p);           /* of weights */
 tn_param *tn_params_at(const tn_params *p, int64_t i); /* in the order they were added, from 0 */
 tn_param *tn_params_find(const tn_params *p, const char *name); /* NULL: there is none */
-/* The name of the weight w, which belongs to the set. NULL if w is no weight of the set. It compares
-   all weights one by one. */
+/* The name of the weight w, which belongs to the set. NULL if w is no weight of the set. It
+   compares all weights one by one. */
 const char *tn_params_name(const tn_params *p, const tn_tensor *w);
 /* Clears wants_grad of every weight whose name matches the shell pattern ("*", "*.bias") and frees
    its gradient. Returns how many matched. Call it before tn_optim_new. */
@@ -65,9 +65,9 @@ void tn_params_clear(tn_params *p);            /* every gradient becomes zero */
    of several processes. The weights come in their order. Each begins at a multiple of 64 bytes, and
    the gaps hold zeros. So does a weight that has no gradient; its has_grad stays false. The array
    belongs to the params. It is put together by tn_optim_new, or by the first call. If a weight was
-   added, frozen or removed since, the next of these calls makes a new array, and w->g changes: until
-   then the memory of a frozen weight's gradient stays. Returns NULL if nothing is trained, for a
-   sketch (TN_ESTATE), and when memory is out. */
+   added, frozen or removed since, the next of these calls makes a new array, and w->g changes:
+   until then the memory of a frozen weight's gradient stays. Returns NULL if nothing is trained,
+   for a sketch (TN_ESTATE), and when memory is out. */
 tn_real *tn_params_gradients(tn_params *p, int64_t *count, tn_error *e);
 const tn_error *tn_params_error(const tn_params *p); /* never NULL; code 0: none */
 /* Name of the first weight of tn_real that holds an infinity or a NaN. NULL: no weight does. */
@@ -150,9 +150,9 @@ tn_norm_layer tn_norm_layer_new(tn_params *p, const char *name, int64_t width, d
 /* Adds "NAME.weight" (width) of a tn_rms_norm: 1 - offset, so that the factor is 1. */
 tn_norm_layer tn_rms_layer_new(tn_params *p, const char *name, int64_t width, double eps,
                                double offset);
-/* Adds "NAME.weight" (out,in/groups,kh,kw), whose kernels read kh x kw numbers of each channel, and, if
-   bias, "NAME.bias" (out). std is that of tn_linear_layer_new, where the `in` of a kernel is the number
-   of numbers that it reads: in / groups kh kw. std -1: as in torch.nn.Conv2d. */
+/* Adds "NAME.weight" (out,in/groups,kh,kw), whose kernels read kh x kw numbers of each channel,
+   and, if bias, "NAME.bias" (out). std is that of tn_linear_layer_new, where the `in` of a kernel
+   is the number of numbers that it reads: in / groups kh kw. std -1: as in torch.nn.Conv2d. */
 tn_conv_layer tn_conv_layer_new(tn_params *p, const char *name, int64_t in, int64_t out, int64_t kh,
                                 int64_t kw, tn_conv_form form, bool bias, double std);
 /* Adds "NAME.weight_ih_l0", "NAME.weight_hh_l0" and, if bias, "NAME.bias_ih_l0" and
@@ -166,7 +166,8 @@ tn_recurrent_layer tn_gru_layer_new(tn_params *p, const char *name, int64_t in, 
    torch.nn.Embedding). NULL: see tn_params_error. */
 tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_t width,
                             double std);
-/* ---- layers that run. If an op refuses its operands, the message ends with the layer's name ---- */
+/* ---- layers that run. If an op refuses its operands, the message ends with the layer's name
+   ---- */
 
 /* The layer's output with all its adapters. x (...,in) -> (...,out) */
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x);
@@ -174,8 +175,8 @@ tn_tensor *tn_norm_layer_run(const tn_norm_layer *l, tn_tape *t,
                              tn_tensor *x); /* (...,C), the same */
 tn_tensor *tn_conv_layer_run(const tn_conv_layer *l, tn_tape *t,
                              tn_tensor *x); /* (B,C,H,W) -> (B,O,H',W'), see tn_conv2d */
-/* x (B,T,in), or (B,in) for one step -> (B,T,S) or (B,S), the state after each step. It is h (S = H)
-   of a GRU, and h|c (S = 2 H) of an LSTM. start (B,S) is the state before; NULL: zeros. */
+/* x (B,T,in), or (B,in) for one step -> (B,T,S) or (B,S), the state after each step. It is h (S =
+   H) of a GRU, and h|c (S = 2 H) of an LSTM. start (B,S) is the state before; NULL: zeros. */
 tn_tensor *tn_recurrent_layer_run(const tn_recurrent_layer *l, tn_tape *t, tn_tensor *x,
                                   tn_tensor *start);
 
@@ -214,10 +215,10 @@ typedef struct tn_model {
    TN_UNREADABLE, and an error (TN_EFORMAT) that names the file. */
 tn_presence tn_model_weights(const char *folder, tn_error *e);
 /* Reads folder/config.json and the weights beside it, or a GGUF file of the architectures gpt2,
-   llama, smollm3, phi3, qwen2, qwen3, gemma, gemma2 and gemma3. A folder without safetensors may hold that file. If tn_model_weights returns TN_ABSENT, the weights
-   are random, from the context's seed, and m->stored is 0. The dropout of config.json is not used.
-   Returns NULL, with an error, if something is missing, damaged, not supported, or larger
-   than memory. */
+   llama, smollm3, phi3, qwen2, qwen3, gemma, gemma2 and gemma3. A folder without safetensors may
+   hold that file. If tn_model_weights returns TN_ABSENT, the weights are random, from the context's
+   seed, and m->stored is 0. The dropout of config.json is not used. Returns NULL, with an error, if
+   something is missing, damaged, not supported, or larger than memory. */
 tn_model *tn_model_open(tn_context *c, const char *folder, tn_error *e);
 /* The same without memory for the weights: a model of any size, for tn_lora_add and for counting.
    Functions that need the numbers of the weights refuse it (TN_ESTATE). */
@@ -228,10 +229,10 @@ typedef struct tn_open_options {
        file and are read where they lie in it, so the file must not change while the model lives.
        Vectors, and types that are not computed with, are converted to tn_real. */
     bool frozen;
-    /* What the matrices of a frozen model, embeddings too, are converted to: "f32" (tn_real), "bf16"
-       (rounded to nearest even), or "q8_0" or "q4_0": 32 numbers of a row share a scale, as in a
-       GGUF file. The rows must be multiples of 32 numbers long (TN_ESHAPE). NULL or "file": they
-       stay as they are. Vectors are always tn_real. */
+    /* What the matrices of a frozen model, embeddings too, are converted to: "f32" (tn_real),
+       "bf16" (rounded to nearest even), or "q8_0" or "q4_0": 32 numbers of a row share a scale, as
+       in a GGUF file. The rows must be multiples of 32 numbers long (TN_ESHAPE). NULL or "file":
+       they stay as they are. Vectors are always tn_real. */
     const char *base_dtype;
     bool sketch; /* as tn_model_sketch */
 } tn_open_options;
@@ -247,11 +248,11 @@ void tn_model_free(tn_model *m);
    Adapters must be merged before (TN_ESTATE). Numbers that the type cannot hold are refused. */
 int tn_model_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* Writes a GGUF file, which llama.cpp runs: matrices as F32, F16, BF16, Q8_0 or Q4_0 (embedding and
-   head then as Q8_0), vectors as F32. k: the tokenizer that is put into it, with its chat template or
-   the chat_template.jinja of the folder that the model was read from; NULL: that of the GGUF file that
-   the model was read from, or none. Refuses a model that no such file
-   stands for, such as one with another activation than its architecture has (TN_EFORMAT). Mistral's
-   window becomes the number of positions. */
+   head then as Q8_0), vectors as F32. k: the tokenizer that is put into it, with its chat template
+   or the chat_template.jinja of the folder that the model was read from; NULL: that of the GGUF
+   file that the model was read from, or none. Refuses a model that no such file stands for, such as
+   one with another activation than its architecture has (TN_EFORMAT). Mistral's window becomes the
+   number of positions. */
 int tn_model_save_gguf(const tn_model *m, const tn_tokenizer *k, const char *path,
                        tn_file_type type, tn_error *e);
 /* The loss, of shape (1): the mean over the labels of the batch that count. If tokens > 0, the sum
@@ -266,9 +267,9 @@ tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B
 
 /* ---- LoRA ---- */
 
-/* A rank or alpha for some layers, as in PEFT's rank_pattern and alpha_pattern: for those whose path
-   matches the pattern, or ends with "." and a match. A pattern may have literals, ".", "\.", "[...]",
-   "\d", "*", "+" and "(a|b)", with the meaning that they have in Python. */
+/* A rank or alpha for some layers, as in PEFT's rank_pattern and alpha_pattern: for those whose
+   path matches the pattern, or ends with "." and a match. A pattern may have literals, ".", "\.",
+   "[...]", "\d", "*", "+" and "(a|b)", with the meaning that they have in Python. */
 typedef struct tn_lora_pattern {
     const char *layers; /* NULL ends a list */
     double value;
@@ -313,30 +314,31 @@ int tn_lora_add_layer(tn_params *p, tn_linear_layer *l, const tn_lora_options *o
    of the params. The side effects on pointers and optimizers are those of tn_lora_merge. */
 int tn_lora_merge_layer(tn_params *p, tn_linear_layer *l, tn_error *e);
 /* Reads the adapters of a PEFT folder (adapter_config.json, adapter_model.safetensors), of a folder
-   checkpoint-N of a LoRA run, of a folder of mlx-lm, or of an adapter file of llama.cpp (GGUF), onto
-   a model that has none, and freezes all other weights. It
-   does not check that a checkpoint belongs to this base: tn_checkpoint_check does. If
-   target_modules names a layer that the file does not have, the layer gets no adapter, as in PEFT,
-   and m->note names it. After an error the model is as it was. */
+   checkpoint-N of a LoRA run, of a folder of mlx-lm, or of an adapter file of llama.cpp (GGUF),
+   onto a model that has none, and freezes all other weights. It does not check that a checkpoint
+   belongs to this base: tn_checkpoint_check does. If target_modules names a layer that the file
+   does not have, the layer gets no adapter, as in PEFT, and m->note names it. After an error the
+   model is as it was. */
 int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 /* Is it a checkpoint-N, and not a PEFT folder? False, with e set, if it cannot be read. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
 /* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are
    written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
-/* The same as one GGUF file, which llama.cpp adds to a GGUF file of the model. It has one alpha: where
-   the scales of layers differ, lora_B is multiplied. */
+/* The same as one GGUF file, which llama.cpp adds to a GGUF file of the model. It has one alpha:
+   where the scales of layers differ, lora_B is multiplied. */
 int tn_adapter_save_gguf(const tn_model *m, const char *path, tn_file_type type, tn_error *e);
-/* The same as a folder of mlx-lm, which is made. It has one rank and one scale: smaller factors are filled
-   up with zeros. */
+/* The same as a folder of mlx-lm, which is made. It has one rank and one scale: smaller factors are
+   filled up with zeros. */
 int tn_adapter_save_mlx(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* Adds the adapters to their weights, W += s B A in double (DoRA: each output is then scaled to its
-   magnitude), and takes the factors out of m->params. Side effects: pointers to the factors must not be used any more, the other weights
-   stay frozen, and an optimizer that was made before refuses its next step (TN_ESTATE). */
+   magnitude), and takes the factors out of m->params. Side effects: pointers to the factors must
+   not be used any more, the other weights stay frozen, and an optimizer that was made before
+   refuses its next step (TN_ESTATE). */
 int tn_lora_merge(tn_model *m, tn_error *e);
 /* Takes the adapters off the layers (on false: the model computes as its base), or puts them back.
-   They are still weights of the params. Nothing else may be done with the model in between but running
-   it. Without adapters nothing happens. */
+   They are still weights of the params. Nothing else may be done with the model in between but
+   running it. Without adapters nothing happens. */
 void tn_lora_switch(tn_model *m, bool on);
 
 /* ---- generation ---- */

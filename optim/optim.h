@@ -231,8 +231,8 @@ typedef enum tn_schedule_kind {
 } tn_schedule_kind;
 
 /* The learning rate of step k = 1..steps: lr k / warmup up to k = warmup, then by kind. { 0 } is a
-   constant rate. Linear, cosine, wsd and exponential need `steps`: all steps of the run, also before a
-   resume. */
+   constant rate. Linear, cosine, wsd and exponential need `steps`: all steps of the run, also
+   before a resume. */
 typedef struct tn_schedule {
     tn_schedule_kind kind;
     int64_t steps, warmup; /* in steps of the optimizer */
@@ -244,7 +244,8 @@ typedef struct tn_schedule {
 double tn_schedule_rate(const tn_schedule *s, double lr, int64_t k);
 /* Does the rate of a step depend on .steps? */
 bool tn_schedule_falls(const tn_schedule *s);
-/* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt", "exponential". -1: unknown. */
+/* The kind of a name: "constant", "linear", "cosine", "wsd", "inverse-sqrt", "exponential". -1:
+   unknown. */
 int tn_schedule_find(const char *name);
 
 typedef struct tn_optim tn_optim;
