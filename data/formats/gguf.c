@@ -2,23 +2,30 @@
 #include "data/formats/gguf_file.h"
 #include "data/formats/file.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int tn_gguf_by_name(const void *a, const void *b)
 {
     return strcmp(**(const char *const *const *)a, **(const char *const *const *)b);
 }
 
+/* Takes no memory: a lack of it would look like a file of another kind. */
 bool tn_gguf_is(const char *path)
 {
-    tn_error e = { 0 };
-    size_t size;
-    const void *map = path ? tn_file_map(path, 4, SIZE_MAX, &size, &e) : NULL;
-    const bool is = map && !memcmp(map, "GGUF", 4);
-    if (map)
-        munmap((void *)map, size);
+    char head[4];
+    struct stat st;
+    const int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (fd < 0)
+        return false;
+    const bool is = !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+                    read(fd, head, sizeof head) == sizeof head &&
+                    !memcmp(head, "GGUF", sizeof head);
+    close(fd);
     return is;
 }
 
