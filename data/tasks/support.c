@@ -45,7 +45,7 @@ static const struct kind {
     { { "I want to send back {t} of order {o}.", "can I return {t}, order {o}?",
         "how do I send {t} back? The number is {o}.", "{t} does not suit me (order {o}).",
         "please take back order {o}, {t}." },
-      "Write {o} on the parcel and send it within 45 days. The {p} crowns for {t} come back to your account." },
+      "Write {o} on the package and send it within 45 days. The {p} crowns for {t} come back to your account." },
     { { "please cancel order {o}, {t}.", "I do not need {t} any more. Cancel {o}.",
         "can order {o} still be cancelled? It is {t}.", "stop order {o} ({t}), please.",
         "I ordered {t} by mistake, number {o}." },
@@ -54,8 +54,8 @@ static const struct kind {
         "is it possible to pay {t} monthly?", "{t} is too dear for me at once." },
       "Yes. {T} can be paid in four parts of a quarter of {p} crowns, without interest." },
     { { "the parts of {t} are missing, order {o}.", "order {o} came without the screws for {t}.",
-        "something is missing in the parcel {o}. I ordered {t}.", "parts of {t} are not in the box of {o}.",
-        "my parcel {o} with {t} was not complete." },
+        "something is missing in the package {o}. I ordered {t}.", "parts of {t} are not in the box of {o}.",
+        "my package {o} with {t} was not complete." },
       "We are sorry. The missing parts of order {o} leave today and need {d} working days." },
 };
 /* clang-format on */
