@@ -4,7 +4,7 @@
 #include "apps/options/manual.h"
 #include "apps/run/best.h"
 #include "apps/run/run.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "apps/run/signals.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* bench_ops.c - tenon bench ops: times the large sample of every op, forward and backward. */
 #include "apps/bench/bench.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* chat.c - tenon chat: reads questions and commands, one in each line. */
-#include "apps/run/show.h"
-#include "apps/run/talk.h"
+#include "apps/report/show.h"
+#include "apps/ask/talk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

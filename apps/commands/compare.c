@@ -1,8 +1,8 @@
 /* compare.c - tenon compare: runs a study, each run from the same weights on the same batches. */
 #include "apps/compare/compare.h"
 #include "apps/bench/bench.h"
-#include "apps/run/progress.h"
-#include "apps/run/show.h"
+#include "apps/report/progress.h"
+#include "apps/report/show.h"
 #include "apps/run/signals.h"
 #include "apps/run/spool.h"
 
@@ -245,12 +245,12 @@ static int begin_study(study *y, setup *s, tn_error *e)
 {
     if (try_cells(y, s, y->o->seed, e) || study_open(y, s, e))
         return e->code;
-    progress_setup(s, y->o);
+    progress_setup(s, y->o, e);
     pairs_line(y, s);
     if (y->resume)
         show("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
              (long long)y->count);
-    return 0;
+    return e->code;
 }
 
 /* Runs all cells of a seed that are not done, each from the same weights. */

@@ -3,8 +3,8 @@
    that it never saw. Then it shows the invariance: other factors (10 A, B / 10) are the same
    function at the start. LoRA-RITE trains them as if nothing had changed; Adam does not. */
 #include "apps/chart/curves.h"
-#include "apps/run/output.h"
-#include "apps/run/show.h"
+#include "apps/folder/output.h"
+#include "apps/report/show.h"
 #include "apps/run/signals.h"
 
 #include <math.h>

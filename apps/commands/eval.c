@@ -1,9 +1,9 @@
 /* eval.c - tenon eval: loss and perplexity, and how many answers and choices are right.
    Answers are counted for tasks and for records with a completion, choices for questions. */
-#include "apps/run/choices.h"
-#include "apps/run/score.h"
-#include "apps/run/show.h"
-#include "apps/run/show_data.h"
+#include "apps/ask/choices.h"
+#include "apps/ask/score.h"
+#include "apps/report/show.h"
+#include "apps/report/show_data.h"
 #include "apps/run/spool.h"
 
 #include <math.h>
@@ -28,10 +28,9 @@ static void print_data(const options *o, part which)
         show(", the %s part\n", side);
 }
 
-static void print_loss(const setup *s, const options *o, part which, const found *r)
+static void print_loss(const setup *s, const options *o, part which, const found *r, tn_error *e)
 {
     tn_text cuts = { 0 };
-    tn_error none = { 0 };
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
     print_data(o, which);
@@ -41,7 +40,7 @@ static void print_loss(const setup *s, const options *o, part which, const found
         tn_text_add(&cuts, " of %lld", (long long)r->f.records);
     else
         show_data_cuts(s->data[which], o, setup_length(s, o), false, &cuts);
-    const char *text = tn_text_done(&cuts, "the data", &none);
+    const char *text = tn_text_done(&cuts, "the data", e);
     show("%s\n", text ? text : "");
     tn_text_free(&cuts);
     if (!isnan(v->error)) {
@@ -113,7 +112,7 @@ static int evaluate(setup *s, const options *o, part which, tn_error *e)
     if (evaluate_part(s, o, which, o->chunks, &r.v, e))
         return e->code;
     if (!o->json)
-        print_loss(s, o, which, &r);
+        print_loss(s, o, which, &r, e);
     if (score_answers(s, o, which, &r.answers, e))
         return e->code;
     if (r.answers.records && !o->json)

@@ -1,5 +1,5 @@
 /* export.c - tenon export: writes a model, or an adapter of it, in another format. */
-#include "apps/run/save_model.h"
+#include "apps/folder/save_model.h"
 
 #include <string.h>
 

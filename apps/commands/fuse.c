@@ -1,5 +1,5 @@
 /* fuse.c - tenon fuse: adds an adapter to the weights of its model, and writes that model. */
-#include "apps/run/save_model.h"
+#include "apps/folder/save_model.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* generate.c - tenon generate: continues or answers prompts, up to 16 of them in one batch. */
-#include "apps/run/answer.h"
-#include "apps/run/ask.h"
+#include "apps/ask/answer.h"
+#include "apps/ask/ask.h"
 #include "apps/run/input.h"
-#include "apps/run/prompt.h"
+#include "apps/ask/prompt.h"
 #include "apps/run/run.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>

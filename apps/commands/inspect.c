@@ -2,7 +2,7 @@
 #include "apps/commands/inspect.h"
 #include "apps/run/need.h"
 #include "apps/run/run.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "apps/run/spool.h"
 #include "data/gguf.h"
 #include "nn/family.h"

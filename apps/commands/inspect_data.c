@@ -1,9 +1,9 @@
 /* inspect_data.c - prints the lengths of records, and their tokens with and without loss. */
 #include "apps/commands/inspect.h"
 #include "apps/run/setup.h"
-#include "apps/run/columns.h"
-#include "apps/run/show.h"
-#include "apps/run/show_data.h"
+#include "apps/report/columns.h"
+#include "apps/report/show.h"
+#include "apps/report/show_data.h"
 
 #include <math.h>
 #include <stdlib.h>

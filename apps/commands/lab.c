@@ -1,7 +1,7 @@
 /* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab/lab.h"
-#include "apps/run/output.h"
-#include "apps/run/show.h"
+#include "apps/folder/output.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* optimizers.c - tenon optimizers: a table of all, or every fact about one, from its definition. */
 #include "apps/bench/bench.h"
 #include "apps/options/choice.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* plot.c - tenon plot: the losses of training runs, in the terminal, as SVG, or as one page of HTML. */
-#include "apps/run/columns.h"
-#include "apps/run/history.h"
-#include "apps/run/output.h"
-#include "apps/run/show.h"
+#include "apps/report/columns.h"
+#include "apps/report/history.h"
+#include "apps/folder/output.h"
+#include "apps/report/show.h"
 
 #include <string.h>
 #include <unistd.h>

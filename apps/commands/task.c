@@ -1,6 +1,6 @@
 /* task.c - tenon task: records of a built-in task as JSONL, or the list of tasks. */
 #include "apps/run/run.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <string.h>

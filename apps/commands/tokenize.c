@@ -1,7 +1,7 @@
 /* tokenize.c - tenon tokenize: the ids and pieces of texts, or how many tokens they have. */
 #include "apps/run/input.h"
 #include "apps/run/run.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "apps/run/find_rate.h"
 #include "apps/run/config_used.h"
 #include "apps/run/resume.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "apps/run/signals.h"
 #include "apps/run/watch.h"
 
@@ -129,7 +129,7 @@ static int train(train_job *j)
     const progress_mode mode = progress_mode_of(j->o);
     const bool talks = mode == PROGRESS_LINES || mode == PROGRESS_BAR;
     if (!e->code && talks)
-        progress_block(&j->r);
+        progress_block(&j->r, e);
     signals_catch();
     progress_open(&j->p, &j->r, log, path, e);
     j->p.report = &j->report;

@@ -5,9 +5,9 @@
 #ifndef TN_APP_TRAIN_H
 #define TN_APP_TRAIN_H
 
-#include "apps/run/drawing.h"
-#include "apps/run/output.h"
-#include "apps/run/progress.h"
+#include "apps/report/drawing.h"
+#include "apps/folder/output.h"
+#include "apps/report/progress.h"
 #include "apps/run/spool.h"
 
 typedef struct train_job {

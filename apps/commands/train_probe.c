@@ -1,6 +1,6 @@
 /* train_probe.c - tenon train --dry-run and --fast-dev-run: short trials whose result is not kept. */
 #include "apps/commands/train.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 enum { PROBES = 2 }; /* steps of a dry run */
 
@@ -9,7 +9,7 @@ int train_probe(train_job *j)
     char a[SHOWN], b[SHOWN], c[SHOWN];
     run_event event;
     int64_t tokens = 0, steps = 0;
-    progress_block(&j->r);
+    progress_block(&j->r, j->e);
     const double start = now_seconds();
     for (; steps < PROBES && steps < j->r.steps && !run_step(&j->r, &event, j->e); steps++)
         tokens += event.tokens;
@@ -39,7 +39,7 @@ int train_trial(train_job *j)
     run *r = &j->r;
     tn_eval test = { 0 };
     char loss[SHOWN];
-    progress_block(r);
+    progress_block(r, j->e);
     r->steps = 1;
     progress_open(&j->p, r, NULL, NULL, j->e);
     if (!j->e->code)

@@ -2,8 +2,8 @@
 #include "apps/commands/train.h"
 #include "apps/run/best.h"
 #include "apps/run/config_used.h"
-#include "apps/run/history.h"
-#include "apps/run/show.h"
+#include "apps/report/history.h"
+#include "apps/report/show.h"
 #include "optim/run/folders.h"
 
 #include <string.h>

@@ -12,7 +12,7 @@
 #define TN_APP_COMPARE_H
 
 #include "apps/options/choice.h"
-#include "apps/run/output.h"
+#include "apps/folder/output.h"
 
 #include <stdio.h>
 

@@ -12,7 +12,7 @@
    cuts them off and begins this run again. */
 #include "apps/compare/compare.h"
 #include "apps/run/config_used.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "data/formats/folder.h"
 
 #include <errno.h>

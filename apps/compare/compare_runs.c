@@ -1,6 +1,6 @@
 /* compare_runs.c - writes a run as a line of runs.jsonl, and reads it back. */
 #include "apps/compare/compare.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdlib.h>

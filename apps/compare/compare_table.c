@@ -1,6 +1,6 @@
 /* compare_table.c - a study as a table, in the terminal and as table.csv. */
 #include "apps/compare/compare.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <string.h>

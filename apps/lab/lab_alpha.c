@@ -1,7 +1,7 @@
 /* lab_alpha.c - tenon lab alpha: final loss against the learning rate, for three alphas.
    The layer is W0 + s A B^T with s = alpha / r. Which rates still work with another s? */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 

@@ -8,7 +8,7 @@
    <A_i, X*> A_i. Each factor has the square roots of the singular values. The rate is 0.5 for
    ScaledGD, 0.5 / sigma_1(X*) for gradient descent. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
    (The second moment has averaged one gradient, and the first moment one of two, both with bias
    correction.) If the step of B uses the new A, which is twice the old one, it is half as long. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdio.h>

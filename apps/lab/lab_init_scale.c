@@ -2,7 +2,7 @@
    At the start A = lora_B = 0, so every size of B = lora_A gives the same function. But the final
    loss depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
    by rounding. Large rates amplify this difference. Differences that are smaller than this mean
    nothing. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdlib.h>

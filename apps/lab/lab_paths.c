@@ -2,7 +2,7 @@
    The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second is
    Rosenbrock's valley. It is not a pair, so optimizers of pairs cannot run on it. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdlib.h>

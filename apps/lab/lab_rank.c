@@ -2,7 +2,7 @@
    Beyond r = 4 gradients have fewer directions than r. LoRA-RITE and LoRA-Muon as published then
    diverge. */
 #include "apps/lab/lab.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* options_help.c - prints --help and values, and suggests the nearest name for an unknown one. */
 #include "apps/options/options_set.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "optim/optim.h"
 
 #include <string.h>

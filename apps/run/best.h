@@ -8,7 +8,7 @@
 #ifndef TN_APP_BEST_H
 #define TN_APP_BEST_H
 
-#include "apps/run/output.h"
+#include "apps/folder/output.h"
 
 /* Replaces --adapter-path, and a first argument, that is a file with the name `best`. options_free
    frees the new path. Refuses a file with another content, and one whose checkpoint is gone. */

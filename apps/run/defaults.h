@@ -5,7 +5,7 @@
 #define TN_APP_DEFAULTS_H
 
 #include "apps/run/setup.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 /* The rate of an optimizer for the setup's model, rounded to two digits. */
 double default_rate(const tn_optim_def *def, const setup *s);

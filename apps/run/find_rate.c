@@ -1,7 +1,7 @@
 /* find_rate.c - the range test of the learning rate, and what it recommends. */
 #include "apps/run/find_rate.h"
 #include "apps/chart/axis.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* need.c - the memory that work on a model takes. */
 #include "apps/run/need.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "nn/family.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* packing.c - decides whether the records of a batch lie side by side (packing.h). */
 #include "apps/run/packing.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 static const double WORTH_IT = 0.1; /* share of padding above which records are packed */
 

@@ -3,7 +3,7 @@
 #include "apps/options/choice.h"
 #include "apps/run/defaults.h"
 #include "apps/run/find_rate.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 #include "apps/run/watch.h"
 
 #include <math.h>

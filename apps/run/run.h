@@ -12,7 +12,7 @@
 
 #include "apps/run/need.h"
 #include "apps/run/packing.h"
-#include "apps/run/profile.h"
+#include "apps/report/profile.h"
 #include "apps/run/setup.h"
 
 typedef struct recipe {

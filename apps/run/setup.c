@@ -1,6 +1,6 @@
 /* setup.c - opens what a command works on: model, tokenizer, adapter. */
 #include "apps/run/setup.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* tracer.c - looks at the ops of a command's tape: for TN_TRACE, for the first NaN, for a profile. */
 #include "apps/run/tracer.h"
-#include "apps/run/show.h"
+#include "apps/report/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>

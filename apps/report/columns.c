@@ -1,0 +1,16 @@
+/* columns.c - how wide the place is that standard output goes to (columns.h). */
+#include "apps/report/columns.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+size_t columns_now(void)
+{
+    struct winsize size;
+    int failed;
+    do
+        failed = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    while (failed && errno == EINTR);
+    return failed ? 0 : size.ws_col;
+}

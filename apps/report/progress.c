@@ -1,0 +1,306 @@
+/* progress.c - the line that a run prints while it goes on, and its records in log.jsonl. */
+#include "apps/report/progress.h"
+#include "apps/report/columns.h"
+#include "apps/run/config_used.h"
+#include "apps/report/show.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+progress_mode progress_mode_of(const options *o)
+{
+    const char *terminal = getenv("TERM");
+    const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
+    if (!strcmp(o->progress, "auto") && o->quiet)
+        return PROGRESS_NONE;
+    if (!strcmp(o->progress, "auto"))
+        return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
+    return !strcmp(o->progress, "bar")     ? PROGRESS_BAR
+           : !strcmp(o->progress, "lines") ? PROGRESS_LINES
+           : !strcmp(o->progress, "json")  ? PROGRESS_JSON
+                                           : PROGRESS_NONE;
+}
+
+/* Writes one record to stderr (--progress json) and to the log, and frees it. */
+static int write_record(progress *p, tn_text *record, tn_error *e)
+{
+    const char *text = e->code ? NULL : tn_text_done(record, p->path ? p->path : "a record", e);
+    if (text && p->mode == PROGRESS_JSON) /* for a program that watches the run */
+        write_whole(stderr, text, record->n);
+    if (text && p->log && !write_whole(p->log, text, record->n))
+        tn_fail(e, TN_EIO, "%s: cannot write: %s", p->path, strerror(errno));
+    tn_text_free(record);
+    return e->code;
+}
+
+/* An option that may be given several times, as a list. */
+static void add_list(const options *o, const option *row, tn_text *out)
+{
+    const char *const *list = (const char *const *)((const char *)o + row->offset);
+    for (int k = 0; list[k]; k++) {
+        if (k == 0)
+            tn_text_add(out, ",\"%s\":[", row->name);
+        else
+            tn_text_add(out, ",");
+        tn_text_quote(out, list[k], strlen(list[k]));
+    }
+    tn_text_add(out, "%s", list[0] ? "]" : "");
+}
+
+/* The options of train that are set, as members of an object. */
+static void add_config(const options *o, tn_text *out)
+{
+    for (int i = 0; i < OPTIONS; i++) {
+        const option *row = &options_table[i];
+        tn_text value = { 0 };
+        const bool has = strchr(row->commands, 't') && config_applies(o, i);
+        if (has)
+            options_value(o, i, &value);
+        if (has && row->kind == OPTION_LIST)
+            add_list(o, row, out);
+        if (value.failed)
+            tn_text_join(out, &value);
+        else if (value.n && row->kind == OPTION_TEXT)
+            json_text(out, row->name, value.s);
+        else if (value.n)
+            tn_text_add(out, ",\"%s\":%s", row->name, value.s);
+        tn_text_free(&value);
+    }
+}
+
+/* Version, options, seed and machine: the log's first record. */
+static int write_header(progress *p, const run *r, tn_error *e)
+{
+    tn_text out = { 0 };
+    struct utsname host;
+    char cpu[128];
+    tn_text_add(&out, "{\"tenon\":\"%s\",\"config\":{\"command\":\"train\"", TN_VERSION);
+    add_config(r->o, &out);
+    tn_text_add(&out, "},\"seed\":%lld", (long long)r->o->seed);
+    json_text(&out, "host", uname(&host) ? "" : host.nodename);
+    machine_cpu(cpu, sizeof cpu);
+    json_text(&out, "cpu", cpu);
+    json_text(&out, "isa", tn_context_isa(r->s->context));
+    tn_text_add(&out, ",\"threads\":%d,\"first_step\":%lld,\"steps\":%lld",
+                tn_context_threads(r->s->context), (long long)r->state.step + 1,
+                (long long)r->steps);
+    if (r->was_planned && r->was_planned != r->steps) /* a resume with another number of steps */
+        tn_text_add(&out, ",\"steps_before\":%lld", (long long)r->was_planned);
+    tn_text_add(&out, "}\n");
+    return write_record(p, &out, e);
+}
+
+int progress_open(progress *p, const run *r, FILE *log, const char *path, tn_error *e)
+{
+    *p = (progress){ .mode = progress_mode_of(r->o), .log = log, .path = path };
+    p->start = now_seconds();
+    return e->code ? e->code : write_header(p, r, e);
+}
+
+/* Ends a bar's line, so that something else can be printed. */
+static void end_line(progress *p)
+{
+    if (p->open_line)
+        show("\n");
+    p->open_line = false;
+}
+
+static int show_valid(progress *p, const run_event *event, tn_error *e)
+{
+    const tn_eval *v = &event->valid;
+    char loss[SHOWN];
+    tn_text out = { 0 };
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
+        end_line(p);
+        show("valid %lld  loss %s  perplexity %.4g%s\n", (long long)event->step,
+             show_loss(v->loss, v->error, loss), tn_exp_of(v->loss), event->best ? "  best" : "");
+        fflush(stdout);
+    }
+    tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
+    json_real(&out, "loss", v->loss, 9);
+    json_real(&out, "stderr", v->error, 4);
+    json_real(&out, "ppl", tn_exp_of(v->loss), 6);
+    tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
+                event->best ? "true" : "false");
+    const report_row row = { .valid = true,
+                             .best = event->best,
+                             .step = event->step,
+                             .tokens = v->tokens,
+                             .epoch = NAN,
+                             .loss = v->loss,
+                             .rate = NAN,
+                             .norm = NAN,
+                             .speed = NAN,
+                             .elapsed = now_seconds() - p->start,
+                             .left = NAN,
+                             .memory = NAN,
+                             .error = v->error,
+                             .perplexity = tn_exp_of(v->loss) };
+    if (!write_record(p, &out, e) && p->report)
+        report_add(p->report, &row, e);
+    return e->code;
+}
+
+/* Seconds that are left, estimated from the tokens so far, evaluations included; negative before
+   step 3. */
+static double time_left(const progress *p, const run *r, double elapsed)
+{
+    if (p->steps < 3)
+        return -1;
+    const double per_step = (double)p->tokens / (double)p->steps;
+    const double speed = (double)p->tokens / elapsed;
+    return per_step * (double)(r->steps - r->state.step) / speed;
+}
+
+/* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A
+   line that fills the last column would wrap, and the next line could not replace it. */
+static void fit(char *line, size_t width)
+{
+    if (!width || strlen(line) < width)
+        return;
+    char *end = line + width - 1;
+    while (end > line && !(end[0] == ' ' && end[1] == ' '))
+        end--;
+    if (end == line)
+        end = line + width - 1;
+    *end = 0;
+}
+
+enum { LINE = 320 };
+
+/* The line of the last step: losses, rate, speed, memory, time. */
+static void step_line(const progress *p, const run *r, char line[LINE])
+{
+    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
+    const run_event *event = &p->last;
+    const double elapsed = now_seconds() - p->start, eta = time_left(p, r, elapsed);
+    int n =
+        snprintf(line, LINE,
+                 "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
+                 "%s  %s",
+                 (long long)event->step, (long long)r->steps, event->loss, p->smooth / p->weight,
+                 event->lr, event->grad_norm, show_count((int64_t)p->speed, speed),
+                 show_bytes(memory_peak(), memory), show_time(elapsed, spent));
+    if (eta < 0 || n >= LINE)
+        return;
+    const time_t at = time(NULL) + (time_t)eta;
+    struct tm local;
+    strftime(clock, sizeof clock, "%H:%M", localtime_r(&at, &local));
+    snprintf(line + n, LINE - (size_t)n, "  ETA %s (%s)", show_time(eta, left), clock);
+}
+
+static void print_step(progress *p, const run *r)
+{
+    char line[LINE];
+    step_line(p, r, line);
+    p->open_line = p->mode == PROGRESS_BAR;
+    if (p->open_line) {
+        fit(line, columns_now());
+        show("\r%s\033[K", line);
+    } else {
+        show("%s\n", line);
+    }
+}
+
+void progress_status(progress *p, const run *r, int64_t saved)
+{
+    char line[LINE], all[LINE + 64];
+    end_line(p);
+    if (p->mode == PROGRESS_JSON)
+        snprintf(all, sizeof all,
+                 "{\"split\":\"status\",\"step\":%lld,\"steps\":%lld,\"saved\":%lld}\n",
+                 (long long)r->state.step, (long long)r->steps, (long long)saved);
+    else if (p->steps) {
+        step_line(p, r, line);
+        snprintf(all, sizeof all, "%s  checkpoint %lld\n", line, (long long)saved);
+    }
+    if (p->mode == PROGRESS_JSON || p->steps)
+        write_whole(stderr, all, strlen(all));
+}
+
+static int show_step(progress *p, const run *r, const run_event *event, tn_error *e)
+{
+    const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
+    const double elapsed = now_seconds() - p->start;
+    const double speed =
+        (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
+    const double rows = (double)r->state.batches * (double)r->o->batch_size;
+    tn_text out = { 0 };
+    p->speed = speed;
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
+        print_step(p, r);
+    tn_text_add(&out, "{\"split\":\"train\",\"step\":%lld", (long long)event->step);
+    json_real(&out, "epoch", rows / (double)facts.records, 6);
+    json_real(&out, "loss", event->loss, 9);
+    json_real(&out, "learning_rate", event->lr, 9);
+    json_real(&out, "grad_norm", event->grad_norm, 9);
+    tn_text_add(&out, ",\"tokens\":%lld", (long long)r->state.tokens);
+    json_real(&out, "tok_per_s", speed, 5);
+    json_real(&out, "elapsed_s", elapsed, 6);
+    const double eta = time_left(p, r, elapsed);
+    json_real(&out, "eta_s", eta < 0 ? (double)NAN : eta, 4);
+    json_real(&out, "rss_mb", memory_peak() / 1e6, 5);
+    tn_text_add(&out, "}\n");
+    p->reported = r->seconds;
+    p->reported_tokens = p->tokens;
+    const report_row row = { .step = event->step,
+                             .tokens = r->state.tokens,
+                             .epoch = rows / (double)facts.records,
+                             .loss = event->loss,
+                             .rate = event->lr,
+                             .norm = event->grad_norm,
+                             .speed = speed,
+                             .elapsed = elapsed,
+                             .left = eta < 0 ? (double)NAN : eta,
+                             .memory = memory_peak() / 1e6,
+                             .error = NAN,
+                             .perplexity = NAN };
+    if (!write_record(p, &out, e) && p->report)
+        report_add(p->report, &row, e);
+    return e->code;
+}
+
+int progress_event(progress *p, const run *r, const run_event *event, tn_error *e)
+{
+    if (event->evaluated)
+        return show_valid(p, event, e);
+    p->steps++;
+    p->last = *event;
+    p->tokens += event->tokens;
+    p->smooth = 0.9 * p->smooth + 0.1 * event->loss;
+    p->weight = 0.9 * p->weight + 0.1;
+    if (event->step % r->o->steps_per_report && event->step != 1 && event->step != r->steps)
+        return 0;
+    return show_step(p, r, event, e);
+}
+
+void progress_close(progress *p)
+{
+    end_line(p);
+    if (p->log)
+        fclose(p->log);
+    p->log = NULL;
+}
+
+void print_resume(const options *o, tn_error *e)
+{
+    tn_text line = { 0 };
+    for (int i = 0; i < o->argc; i++) {
+        if (!strcmp(o->argv[i], "--overwrite") || !strcmp(o->argv[i], "--resume") ||
+            !strcmp(o->argv[i], "--auto-resume"))
+            continue;
+        show_word(o->argv[i], &line);
+        tn_text_add(&line, " ");
+    }
+    if (o->overwrite && o->config) /* the config file may contain overwrite = true */
+        tn_text_add(&line, "--no-overwrite ");
+    const char *text = tn_text_done(&line, "the command to continue with", e);
+    if (text)
+        show("to continue: %s--resume\n", text);
+    tn_text_free(&line);
+}

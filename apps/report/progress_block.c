@@ -1,0 +1,175 @@
+/* progress_block.c - the facts that a run prints before its first step. */
+#include "apps/report/progress.h"
+#include "apps/run/defaults.h"
+#include "apps/report/show.h"
+#include "apps/report/show_data.h"
+#include "nn/family.h"
+
+static void model_line(const setup *s, const options *o)
+{
+    const tn_model *m = s->model;
+    const int64_t base = tn_params_size(m->params) - (s->full ? 0 : tn_params_trained(m->params));
+    char count[SHOWN];
+    show("model      %s  %s  %lld layer%s  %lld wide  %lld head%s  %s parameters%s\n", o->model,
+         m->family->type, (long long)m->layers, show_s(m->layers), (long long)m->width,
+         (long long)m->heads, show_s(m->heads), show_count(base, count),
+         m->tied ? "  (tied embedding)" : "");
+    char types[NEED_SHOWN];
+    if (s->random)
+        show("weights    random\n");
+    else if (need_types(m->params, types))
+        show("weights    frozen: %s\n", types);
+    char first[SHOWN];
+    show("tokens     %s, vocabulary %lld, rows of at most %lld%s\n",
+         tn_tokenizer_kind(s->tokenizer), (long long)tn_tokenizer_size(s->tokenizer),
+         (long long)setup_length(s, o), show_first(s->tokenizer, first));
+}
+
+static void trained_line(const setup *s, const options *o)
+{
+    const tn_params *p = s->model->params;
+    const tn_lora_options *lora = s->model->lora;
+    const double share =
+        100.0 * (double)tn_params_trained(p) / (double)tn_params_size(p); /* PEFT's */
+    char count[SHOWN];
+    show_count(tn_params_trained(p), count);
+    if (s->full)
+        show("training   all weights, %s numbers", count);
+    else
+        show("adapter    %s r=%lld alpha=%g on %s, %s trainable (%.3f %%)",
+             lora->dora ? "DoRA" : "LoRA", (long long)lora->rank, lora->alpha, lora->targets, count,
+             share);
+    if (lora && lora->last_blocks)
+        show(", last %lld blocks", (long long)lora->last_blocks);
+    if (lora && lora->rslora)
+        show(", rsLoRA");
+    if (lora && lora->init)
+        show(", %s start", lora->init);
+    if (o->adapter_path)
+        show(", continues %s", o->adapter_path);
+    if (lora && lora->dropout > 0)
+        show(", dropout %g before it", lora->dropout);
+    show(", dropout %g%s\n", o->dropout,
+         o->dropout > 0 ? "" : " in the model (a config's own is ignored)");
+}
+
+/* Why a file that could be divided keeps no records for validation. */
+static void no_data(const options *o, part which, const char *name)
+{
+    if (which == PART_VALID && data_is_divided(o) && !data_is_text(o) && !o->given[OPT_valid_split])
+        show("%-10s none: fewer than 40 records (--valid-split 0.2 keeps some)\n", name);
+}
+
+static void data_line(const setup *s, const options *o, part which, const char *name, tn_error *e)
+{
+    if (!s->data[which]) {
+        no_data(o, which, name);
+        return;
+    }
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    char data[DATA_NAME];
+    tn_text facts = { 0 };
+    show_data_facts(s->data[which], o, setup_length(s, o), which == PART_TRAIN, &facts);
+    const char *text = tn_text_done(&facts, name, e);
+    if (text)
+        show("%-10s %s  %s\n", name, data_name(o, data), text);
+    tn_text_free(&facts);
+    if (which == PART_VALID && data_is_divided(o) && !f.text)
+        show("           kept apart by a hash of their texts, not trained on (--valid-split 0: "
+             "none)\n");
+}
+
+/* What counts in the loss of records. */
+static void learnt_line(const options *o, tn_data_facts f, tn_error *e)
+{
+    const tn_chat_template *t = f.chats ? data_chat(o, e) : NULL;
+    const char *masked = o->mask_prompt ? "are masked out of" : "count in";
+    char chats[SHOWN];
+    if (t)
+        show("           %s chats as %s (%s), all but the answers %s the loss\n",
+             show_count(f.chats, chats), tn_chat_name(t),
+             o->chat_template ? "--chat-template" : "the model's own template", masked);
+    if (!f.text && f.chats < f.records)
+        show("           prompts %s the loss\n", masked);
+}
+
+void progress_setup(const setup *s, const options *o, tn_error *e)
+{
+    model_line(s, o);
+    trained_line(s, o);
+    data_line(s, o, PART_TRAIN, "data", e);
+    if (s->data[PART_TRAIN])
+        learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]), e);
+    data_line(s, o, PART_VALID, "valid", e);
+    data_line(s, o, PART_TEST, "test", e);
+}
+
+/* The step after which a run is resumed, and what differs from the run that began. */
+static void resumed_lines(const run *r)
+{
+    const int64_t step = r->state.step;
+    const tn_schedule before = run_schedule(r->o, r->was_planned), *now = &r->schedule;
+    const bool differs = tn_schedule_falls(now) || before.warmup != now->warmup;
+    show("resumed    after step %lld\n", (long long)step);
+    if (r->was_planned && r->was_planned != r->steps && differs) {
+        show("           the schedule is that of %lld steps now, not of %lld", (long long)r->steps,
+             (long long)r->was_planned);
+        if (step > 0 && step < r->steps)
+            show(": step %lld had the rate %.4g, step %lld has %.4g", (long long)step,
+                 tn_schedule_rate(&before, r->lr, step), (long long)step + 1,
+                 tn_schedule_rate(now, r->lr, step + 1));
+        show("\n");
+    }
+    if (r->was_records && r->was_records != r->state.records)
+        show("           the task's data grew from %lld to %lld records; the rest come in another "
+             "order\n",
+             (long long)r->was_records, (long long)r->state.records);
+}
+
+/* How often all records are seen. */
+static double passes(const run *r)
+{
+    const double rows = (double)(r->o->batch_size * r->o->grad_accumulation_steps);
+    const double records = (double)tn_dataset_facts(r->s->data[PART_TRAIN]).records;
+    return r->o->epochs == NOT_SET ? default_epochs(records, rows) : r->o->epochs;
+}
+
+void progress_block(const run *r, tn_error *e)
+{
+    const options *o = r->o;
+    const need n = run_need(r);
+    char a[SHOWN], parts[NEED_SHOWN];
+    progress_setup(r->s, o, e);
+    const tn_optim_def *def = tn_optim_definition(r->optim);
+    const double state = (double)tn_optim_state_bytes(r->optim);
+    show("optimizer  %s lr %g", def->name, r->lr);
+    if (r->lr_is_default)
+        show(" (default for %s)", default_rate_reason(def, r->s, a));
+    show(" %s warm-up %lld  state %s\n", o->lr_scheduler, (long long)r->schedule.warmup,
+         show_bytes(state, a));
+    double rate;
+    const int64_t left_over = tn_optim_left_over(r->optim, &rate);
+    if (def->pairs && r->s->full)
+        show("           there are no LoRA pairs: every weight goes to adamw\n");
+    else if (left_over)
+        show("           %s numbers are left to adamw, at lr %g (--opt fallback_lr=)\n",
+             show_count(left_over, a), rate);
+    if (!tn_dataset_facts(r->s->data[PART_TRAIN]).text)
+        packing_show(&r->packing);
+    show("memory     %s or more, of %s\n", need_show(&n, parts),
+         show_bytes((double)tn_memory_room(), a));
+    const int64_t rows = o->batch_size * o->grad_accumulation_steps;
+    show("plan       %lld step%s x %lld row%s", (long long)r->steps, show_s(r->steps),
+         (long long)rows, show_s(rows));
+    if (o->iters <= 0 && !o->find_lr)
+        show(" (passes: %.3g%s)", passes(r), o->epochs == NOT_SET ? ", by default" : "");
+    if (r->s->data[PART_VALID])
+        show(", evaluation every %lld", (long long)o->steps_per_eval);
+    if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&
+        valid_rows(o) < tn_dataset_facts(r->s->data[PART_VALID]).records)
+        show(" on the first %lld rows", (long long)valid_rows(o));
+    show(", seed %lld, %d thread%s, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
+         show_s(tn_context_threads(r->s->context)), tn_context_isa(r->s->context));
+    if (r->state.step)
+        resumed_lines(r);
+}
