@@ -6,24 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rates of LoRA on all linear layers, rank 8, alpha 16, for models up to WIDTH. Those of wider models
-   fall as WIDTH / width to the power. Optimizers without a row have one rate for all models: that of
-   `tenon optimizers`. */
+/* Rates for models up to WIDTH: of LoRA on all linear layers, rank 8, alpha 16, and of all weights.
+   Those of wider models fall as WIDTH / width to the power. Optimizers of pairs leave whole weights
+   to AdamW. Optimizers without a row have one rate for all models: that of `tenon optimizers`. */
 enum { WIDTH = 128 };
 static const double power = 0.5;
 static const struct rule {
     const char *name;
-    double rate;
+    double lora, full;
     bool by_scale; /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
 } rules[] = {
-    { "adamw", 8e-3, false }, { "adam", 8e-3, false },        { "lora-rite", 4e-3, true },
-    { "muon", 8e-3, false },  { "scaled-adam", 8e-3, false }, { "sgd", 1.2, false },
+    { "adamw", 8e-3, 1.6e-3, false },       { "adam", 8e-3, 1.6e-3, false },
+    { "scaled-adam", 8e-3, 1.6e-3, false }, { "lora-rite", 4e-3, 1.6e-3, true },
+    { "muon", 8e-3, 6.4e-3, false },        { "sgd", 1.2, 0.8, false },
 };
 static const double usual_scale = 16.0 / 8;
-
-/* All weights move farther under a rate than a product of two factors does. Random weights have
-   farther to go than those that were trained. */
-static const double full_share = 0.1, random_share = 0.25;
 
 static const struct rule *find(const tn_optim_def *def)
 {
@@ -40,21 +37,18 @@ double default_rate(const tn_optim_def *def, const setup *s)
         return def->hyper[0].value;
     const double width = fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
-    double rate = r->rate * tn_exp_of(power * tn_log_of(WIDTH / width));
+    double rate = (s->full ? r->full : r->lora) * tn_exp_of(power * tn_log_of(WIDTH / width));
     if (lora && r->by_scale)
         rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
                 lora->alpha;
     char text[SHOWN];
-    snprintf(text, sizeof text, "%.1e",
-             rate * (!s->full    ? 1
-                     : s->random ? random_share
-                                 : full_share));
+    snprintf(text, sizeof text, "%.1e", rate);
     return strtod(text, NULL);
 }
 
 const char *default_rate_reason(const tn_optim_def *def, const setup *s, char out[SHOWN])
 {
-    const char *what = !s->full ? "LoRA" : s->random ? "random weights" : "all weights";
+    const char *what = s->full ? "all weights" : "LoRA";
     if (find(def))
         snprintf(out, SHOWN, "%s, %s, width %lld", def->name, what, (long long)s->model->width);
     else

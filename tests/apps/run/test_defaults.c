@@ -20,8 +20,8 @@ START_TEST(passes)
 }
 END_TEST
 
-/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA. Random
-   weights get one between. Optimizers without a rule have the rate of their page. */
+/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA. Optimizers
+   without a rule have the rate of their page. */
 START_TEST(rates)
 {
     const tn_optim_def *adamw = tn_optim_find("adamw"), *lion = tn_optim_find("lion");
@@ -36,11 +36,7 @@ START_TEST(rates)
         snprintf(expected, sizeof expected, "adamw, LoRA, width %d", (int)width);
         ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
         s.full = true;
-        const double full = default_rate(adamw, &s);
-        s.random = true;
-        const double random = default_rate(adamw, &s);
-        ck_assert_msg(lora < before && full < random && random < lora, "%g %g %g", lora, full,
-                      random);
+        ck_assert(lora < before && default_rate(adamw, &s) < lora);
         before = lora;
     }
 }
