@@ -102,7 +102,9 @@ static void show_end(const train_job *j)
     show_early(r);
     if (!r->s->data[PART_VALID])
         return;
-    if (!best)
+    if (!best && r->end == RUN_TIME && r->state.step < r->o->steps_per_eval)
+        show("best       no step was evaluated before the time was over (--steps-per-eval)\n");
+    else if (!best)
         show("best       no step: none had a lower loss than the model before step 1\n");
     else if (best == r->state.step)
         show("best       step %lld, the last\n", best);
@@ -181,10 +183,14 @@ static options with_resume(const options *o, tn_error *e)
 static int check_valid(const setup *s, const options *o, tn_error *e)
 {
     const char *flag = o->patience > 0 ? "patience" : o->load_best ? "load-best" : NULL;
+    if (!e->code && !s->data[PART_TRAIN])
+        return tn_fail(e, APP_USAGE,
+                       "--valid-split %g: no record is left to train on; expected a smaller share",
+                       o->valid_split);
     if (!e->code && flag && !s->data[PART_VALID])
         return tn_fail(e, APP_USAGE,
-                       "--%s: there are no validation data; expected a folder with "
-                       "train.jsonl and valid.jsonl, a .txt or a task",
+                       "--%s: there are no validation data; expected a folder with train.jsonl and "
+                       "valid.jsonl, a .jsonl of 40 records, a .txt, a task, or --valid-split",
                        flag);
     return e->code;
 }

@@ -74,7 +74,7 @@ static void data_line(const setup *s, const options *o, part which, const char *
     if (text)
         show("%-10s %s  %s\n", name, data_name(o, data), text);
     tn_text_free(&facts);
-    if (which == PART_VALID && data_is_divided(o) && !f.text)
+    if (which == PART_VALID && data_is_divided(o) && !f.text && !o->data[1])
         show("           kept apart by a hash of their texts, not trained on (--valid-split 0: "
              "none)\n");
 }

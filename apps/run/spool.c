@@ -95,6 +95,26 @@ int spool_open(spool *s, options *o, tn_error *e)
     return f ? copy_input(f, s->path, bytes, n, e) : e->code;
 }
 
+/* Refuses standard input that has something else than the file. A terminal is not read. */
+static int check_same(const char *path, tn_error *e)
+{
+    char bytes[AT_ONCE];
+    size_t size = 0, at = 0, n;
+    char *kept = isatty(STDIN_FILENO) ? NULL : tn_file_read(path, MOST, &size, e);
+    bool same = true;
+    while (kept && same && (n = read_some(bytes, sizeof bytes, e)) > 0) {
+        same = n <= size - at && !memcmp(kept + at, bytes, n);
+        at += n;
+    }
+    free(kept);
+    if (!same || (at > 0 && at < size))
+        tn_fail(e, APP_USAGE,
+                "--data -: standard input is not that of the run that is resumed, which is kept as "
+                "%s; expected the same, or nothing",
+                path);
+    return e->code;
+}
+
 int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
 {
     if (!is_asked(o, e))
@@ -107,7 +127,7 @@ int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
         tn_fail(e, TN_EIO, "%s: no %s or %s; expected what --data - read when the run began",
                 folder, names[RECORDS], names[TEXT]);
     o->standard_input = s->path;
-    return e->code;
+    return e->code ? e->code : check_same(s->path, e);
 }
 
 int spool_save(const spool *s, const char *folder, tn_error *e)

@@ -147,8 +147,7 @@ START_TEST(eval_of_a_text_says_what_it_takes)
     ck_assert_int_eq(shell(&p, "head -c 40 t.txt >s.txt; head -c 2 t.txt >two.txt"), 0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt --max-seq-length 39"), 0);
     ck_assert_int_eq(
-        shell(&p,
-              "cp out exactly; grep -q '^tokens      39 in 1 row$' out && ! grep -q -e +- out"),
+        shell(&p, "cp out exactly; grep -q '^tokens      39 in 1 row$' out && ! grep -q -e +- out"),
         0);
     ck_assert_int_eq(tenon(&p, "eval --model b --data s.txt"), 0); /* rows of 64 */
     ck_assert_int_eq(shell(&p, "cmp exactly out"), 0);
@@ -258,6 +257,16 @@ START_TEST(standard_input_is_data)
                            "%s --iters 4 --lr-scheduler constant -o r --data - --resume </dev/null",
                            train),
                      0);
+    static const char *const others[] = { "head -n 59 s.jsonl", "cat s.jsonl; echo", "echo x" };
+    for (int i = 0; i < 3; i++) { /* less, more, another beginning */
+        ck_assert_int_eq(
+            shell(&p,
+                  "(%s) | \"$T\" %s --iters 5 --lr-scheduler constant -o r --data - --resume "
+                  ">out 2>err",
+                  others[i], train),
+            2);
+        place_has(&p, "err", "--data -: standard input is not that of the run that is resumed");
+    }
     ck_assert_int_eq(tenon(&p, "%s --iters 4 --lr-scheduler constant -o w %s", train, how), 0);
     ck_assert_int_eq(
         shell(&p, "cmp r/model.safetensors w/model.safetensors && "
