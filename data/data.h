@@ -325,11 +325,13 @@ typedef enum tn_record_kind {
     TN_RECORD_TEXT,
     TN_RECORD_PAIR, /* a prompt and its completion */
     TN_RECORD_CHAT,
-    TN_RECORD_QUESTION /* the answer is a choice, or its number from 0 */
+    TN_RECORD_QUESTION,  /* the answer is a choice, or its number from 0 */
+    TN_RECORD_PREFERENCE /* two answers to a prompt, one of them chosen: texts or chats */
 } tn_record_kind;
 
-/* How a record is written. The members that are not null decide it, the first of these that is
-   there: choices, messages, conversations, instruction, prompt or completion, text. */
+/* How a record is written. The members that are not null decide it: chosen and rejected, else the
+   first of these that is there: choices, messages, conversations, instruction, prompt or
+   completion, text. */
 typedef enum tn_record_format {
     TN_FORMAT_ANY,        /* of records that are read: each is recognised by its members */
     TN_FORMAT_CHAT,       /* {"messages": [{"role","content"}]} */
@@ -338,6 +340,9 @@ typedef enum tn_record_format {
     TN_FORMAT_COMPLETION, /* {"prompt","completion"}: two texts, or two lists of messages */
     TN_FORMAT_TEXT,       /* {"text"} */
     TN_FORMAT_QUESTION,   /* {"prompt","choices","answer"} */
+    /* {"prompt","chosen","rejected"}: texts, or lists of messages. Without a prompt it is what both
+       answers begin with. It may be an Alpaca's instruction or a list "conversations", too. */
+    TN_FORMAT_PREFERENCE,
     TN_FORMATS
 } tn_record_format;
 
@@ -352,10 +357,15 @@ typedef struct tn_jsonl_record {
     tn_record_format format;
     tn_span prompt, text; /* text of a pair: its completion; of a question: the right choice */
     const tn_message *messages; /* (count) of a chat */
-    int64_t count;
+    int64_t count;              /* 0: the record is of texts */
+    /* Of a preference: the rejected answer as text, or its chat. The chosen one is in text, or in
+       messages; both chats begin with the prompt, whose messages are asked. */
+    tn_span rejected;
+    const tn_message *rejected_messages; /* (rejected_count) */
+    int64_t rejected_count;
     const tn_json *choices; /* of a question: a list of two texts or more */
     int64_t answer;         /* the number of the right one, from 0 */
-    bool skip;              /* it has no text, or no answer, to learn */
+    bool skip;              /* it has no text, or no answer, to learn; a preference: for nothing */
     int64_t line;           /* from 1 */
 } tn_jsonl_record;
 
@@ -434,7 +444,9 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
    it has one, and ends with the end token. A completion goes on from its prompt: no space comes
    between them that is not in the record. If a record is wrong, the error names its line. A record
    is skipped and counted if no token with loss is left after the cut. If no record is left, that is
-   an error. */
+   an error. A preference is a pair of rows, each with the prompt and an answer, and each cut by
+   itself. Its prompts never carry loss, whatever no_mask says. If there is one, all records must be
+   preferences. */
 tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_data_options *o,
                              tn_error *e);
 /* The same of the files, and the sides of them, that tn_records_open reads. NULL without an error:
@@ -459,6 +471,7 @@ void tn_dataset_free(tn_dataset *d);
 
 typedef struct tn_data_facts {
     bool text;                   /* a text: windows are drawn from it */
+    bool pairs;                  /* preferences: each record is a pair of rows */
     int64_t records;             /* rows of an epoch: records, or whole windows of a text */
     int64_t tokens, loss_tokens; /* all tokens; those that carry loss */
     int64_t truncated, skipped;  /* records cut at max_length; records left out */
@@ -474,6 +487,7 @@ typedef enum tn_skip {
     TN_SKIP_NO_ANSWER, /* a chat without an answer */
     TN_SKIP_NO_TEXT,
     TN_SKIP_NO_ROOM, /* no token that carries loss is in the row */
+    TN_SKIP_EQUAL,   /* a preference between two answers that are the same */
     TN_SKIPS
 } tn_skip;
 typedef struct tn_skipped {
@@ -487,9 +501,12 @@ tn_skipped tn_dataset_skipped(const tn_dataset *d, tn_skip why);
 /* Hash of the ids and lengths of the first `records` records (0: all); of a text, and of data sets
    that are joined, always of all. */
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records);
-/* Returns the number of ids of record i (prompt, completion and end token), or 0 if there is no
-   record i. *prompt becomes the number of ids at its beginning that carry no loss. */
+/* Returns the number of ids of record i (prompt, completion and end token; of both rows of a pair),
+   or 0 if there is no record i. *prompt becomes the number of ids at its beginning that carry no
+   loss. */
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt);
+/* Of a pair: where in its ids the row of the rejected answer begins. 0: record i is no pair. */
+int64_t tn_dataset_second(const tn_dataset *d, int64_t i);
 bool tn_dataset_cut(const tn_dataset *d, int64_t i); /* were tokens of record i left out? */
 /* Copies n ids of record i to out, from its id `from` on. It stops at the end of the record. */
 void tn_dataset_ids(const tn_dataset *d, int64_t i, int64_t from, int64_t n, int32_t *out);
@@ -503,13 +520,14 @@ typedef struct tn_batch {
     const int32_t *ids;    /* (B,T) inputs; right-padded with 0 */
     const int32_t *labels; /* (B,T) the next token; -1: carries no loss */
     int64_t tokens;        /* labels that carry loss */
+    int64_t pairs; /* of preferences: record 2i is chosen, record 2i + 1 rejected. 0: none */
     /* (B,T) the place of each token in its record. A new record begins where it is 0, and sees only
        itself. NULL: every row is one record */
     const int32_t *places;
 } tn_batch;
 
 typedef struct tn_loader_options {
-    int64_t batch; /* rows of a batch, from 1; with packing: records */
+    int64_t batch; /* rows of a batch, from 1; with packing: records; of preferences: pairs */
     uint64_t seed; /* it decides the order; not used with in_order */
     bool in_order; /* evaluation: every row once, in order; the last batch may be shorter */
     int64_t rows;  /* with in_order: only the first `rows` rows; 0: all */

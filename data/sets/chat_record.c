@@ -12,8 +12,8 @@ static bool has_role(const tn_message *m, const char *role)
 /* A chat that is encoded without its messages first..from-1. Message 0 may be the system's, which
    stays. */
 typedef struct turns {
-    const tn_jsonl_record *r;
-    int64_t first, from;
+    const tn_message *all; /* (count) */
+    int64_t count, first, from;
     tn_message *left; /* (count) room for those that are left */
 } turns;
 
@@ -21,9 +21,9 @@ typedef struct turns {
 static bool drop_turn(turns *t)
 {
     int64_t at = t->from + 1;
-    while (at < t->r->count && !has_role(&t->r->messages[at], "user"))
+    while (at < t->count && !has_role(&t->all[at], "user"))
         at++;
-    if (at >= t->r->count)
+    if (at >= t->count)
         return false;
     t->from = at;
     return true;
@@ -31,10 +31,10 @@ static bool drop_turn(turns *t)
 
 static int encode(tn_maker m, const turns *t, tn_chat_ids *ids, tn_error *e)
 {
-    const int64_t first = t->first, n = t->r->count - t->from;
+    const int64_t first = t->first, n = t->count - t->from;
     int64_t unknown = 0;
-    memcpy(t->left, t->r->messages, (size_t)first * sizeof *t->left);
-    memcpy(t->left + first, t->r->messages + t->from, (size_t)n * sizeof *t->left);
+    memcpy(t->left, t->all, (size_t)first * sizeof *t->left);
+    memcpy(t->left + first, t->all + t->from, (size_t)n * sizeof *t->left);
     ids->n = 0;
     tn_chat_encode(m.o->chat, m.k, t->left, first + n, false, ids,
                    m.o->skip_unknown ? &unknown : NULL, e);
@@ -47,7 +47,7 @@ static int encode(tn_maker m, const turns *t, tn_chat_ids *ids, tn_error *e)
 static bool lost_answer(const turns *t, bool all)
 {
     for (int64_t i = t->first; i < t->from; i++)
-        if (all || (has_role(&t->r->messages[i], "assistant") && !t->r->messages[i].asked))
+        if (all || (has_role(&t->all[i], "assistant") && !t->all[i].asked))
             return true;
     return false;
 }
@@ -61,38 +61,42 @@ static int encode_turns(tn_maker m, turns *t, tn_chat_ids *ids, tn_error *e)
     return e->code;
 }
 
-static int keep(tn_maker m, const turns *t, const tn_chat_ids *ids, tn_error *e)
+int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn_chat_ids *out,
+                           tn_dropped *dropped, tn_error *e)
 {
-    const int64_t first = m.d->n, records = m.d->facts.records;
-    tn_data_facts *f = &m.d->facts;
-    const int64_t cut = f->truncated, answers = f->answers_cut;
-    if (tn_dataset_append(m.d, ids->ids, ids->n, e) ||
-        (!m.o->no_mask && tn_dataset_learn(m.d, first, ids->learnt, e)) ||
-        tn_dataset_keep(m.d, first, 0, e) || f->records == records)
-        return e->code;
-    f->chats++;
-    if (t->from > t->first) {
-        f->truncated = cut + 1;
-        m.d->cut[records] = true;
-        f->answers_cut =
-            f->answers_cut > answers || lost_answer(t, m.o->no_mask) ? answers + 1 : answers;
-    }
+    if (!m.o->chat)
+        return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
+    turns t = { .all = messages, .count = n, .first = n && has_role(&messages[0], "system") };
+    t.from = t.first;
+    t.left = malloc((size_t)(n ? n : 1) * sizeof *t.left);
+    if (!t.left)
+        return tn_fail(e, TN_ENOMEM, "a chat: out of memory");
+    encode_turns(m, &t, out, e);
+    dropped->turns = t.from > t.first;
+    dropped->answer = lost_answer(&t, m.o->no_mask);
+    free(t.left);
     return e->code;
+}
+
+static int keep(tn_maker m, const tn_chat_ids *ids, tn_dropped gone, tn_error *e)
+{
+    const int64_t first = m.d->n;
+    if (tn_dataset_append(m.d, ids->ids, ids->n, e) ||
+        (!m.o->no_mask && tn_dataset_learn(m.d, first, ids->learnt, e)))
+        return e->code;
+    tn_row r = tn_dataset_cut_row(m.d, first, 0);
+    r.cut = r.cut || gone.turns;
+    r.answer_cut = r.answer_cut || gone.answer;
+    m.d->facts.chats += r.loss > 0;
+    return tn_dataset_add_row(m.d, first, &r, e);
 }
 
 int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e)
 {
-    if (!m.o->chat)
-        return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
     tn_chat_ids ids = { 0 };
-    turns t = { .r = r, .first = r->count && has_role(&r->messages[0], "system") };
-    t.from = t.first;
-    t.left = malloc((size_t)(r->count ? r->count : 1) * sizeof *t.left);
-    if (!t.left)
-        tn_fail(e, TN_ENOMEM, "a chat: out of memory");
-    else if (!encode_turns(m, &t, &ids, e))
-        keep(m, &t, &ids, e);
+    tn_dropped gone = { 0 };
+    if (!tn_dataset_encode_chat(m, r->messages, r->count, &ids, &gone, e))
+        keep(m, &ids, gone, e);
     tn_chat_ids_free(&ids);
-    free(t.left);
     return e->code;
 }

@@ -78,7 +78,12 @@ tn_sequence tn_dataset_sequence(const tn_dataset *d, int64_t i)
         return tn_dataset_part(d, i * d->stride, d->window, i ? d->window - d->stride : 0);
     if (d->facts.text)
         return tn_dataset_part(d, i * d->window, d->window + 1, 0);
-    return tn_dataset_part(d, d->start[i], d->start[i + 1] - d->start[i], d->prompt[i]);
+    tn_sequence s = tn_dataset_part(d, d->start[i], d->start[i + 1] - d->start[i], d->prompt[i]);
+    if (d->facts.pairs) {
+        s.second = s.prompt;
+        s.prompt = 0;
+    }
+    return s;
 }
 
 int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
@@ -88,6 +93,11 @@ int64_t tn_dataset_record(const tn_dataset *d, int64_t i, int64_t *prompt)
     const tn_sequence p = tn_dataset_sequence(d, i);
     *prompt = p.prompt;
     return p.length;
+}
+
+int64_t tn_dataset_second(const tn_dataset *d, int64_t i)
+{
+    return d && i >= 0 && i < d->facts.records ? tn_dataset_sequence(d, i).second : 0;
 }
 
 bool tn_dataset_cut(const tn_dataset *d, int64_t i)

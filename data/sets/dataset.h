@@ -18,7 +18,8 @@ struct tn_dataset {
     int32_t *wide;      /* NULL: all are in `ids` */
     int64_t n, room;    /* tokens kept, and room for them */
     int64_t *start;  /* (records + 1); NULL for a text. Of parts (joined + 1): their first rows */
-    int64_t *prompt; /* (records): tokens at their beginning that carry no loss */
+    int64_t *prompt; /* (records): tokens at their beginning that carry no loss. Of pairs: the
+                        tokens of their chosen answers, which the rejected follow */
     bool *cut;       /* (records): were tokens left out? NULL for a text */
     bool *learnt;    /* (n) which of the others carry loss; NULL: all, there are no chats */
     int64_t record_room; /* records that start and prompt have room for */
@@ -43,11 +44,32 @@ typedef struct tn_sequence {
     const int32_t *wide;
     const bool *learnt; /* NULL: all after the prompt */
     int64_t length, prompt;
+    int64_t second; /* of a pair: where the rejected answer begins; 0: it is no pair */
 } tn_sequence;
 
 static inline int32_t tn_sequence_id(const tn_sequence *s, int64_t i)
 {
     return s->wide ? s->wide[i] : s->ids[i];
+}
+
+/* Of a pair the row of the chosen answer (0) or of the rejected (1); else the sequence. */
+static inline tn_sequence tn_sequence_row(const tn_sequence *s, int rejected)
+{
+    tn_sequence r = *s;
+    const int64_t from = rejected ? s->second : 0;
+    r.ids = s->ids ? s->ids + from : NULL;
+    r.wide = s->wide ? s->wide + from : NULL;
+    r.learnt = s->learnt ? s->learnt + from : NULL;
+    r.length = rejected || !s->second ? s->length - from : s->second;
+    r.second = 0;
+    return r;
+}
+
+/* The length of the longest row. */
+static inline int64_t tn_sequence_longest(const tn_sequence *s)
+{
+    const int64_t other = s->length - s->second;
+    return s->second > other ? s->second : other;
 }
 
 /* Does id i carry loss, as what comes after id i - 1? */
@@ -97,10 +119,29 @@ int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e);
 /* Makes the ids from `first` on a record, cut at max_length, of which the first `masked` carry no
    loss. They are left out if none of its labels counts. (keep.c) */
 int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e);
+/* The two halves of it, for a pair, whose answers are cut one by one. */
+typedef struct tn_row {
+    int64_t masked, loss; /* ids at its beginning without loss; ids with loss, 0: it is left out */
+    int64_t second;       /* of a pair, as in tn_sequence */
+    bool cut, answer_cut; /* were ids, and ids with loss, cut off? */
+} tn_row;
+tn_row tn_dataset_cut_row(tn_dataset *d, int64_t first, int64_t masked);
+int tn_dataset_add_row(tn_dataset *d, int64_t first, const tn_row *r, tn_error *e);
 /* Notes why a record was left out, and where; path NULL: it is of no file. */
 int tn_dataset_note(tn_dataset *d, tn_skip why, const char *path, int64_t line, tn_error *e);
+/* Appends the ids of a record of texts. *masked becomes the number of those before its text. */
+int tn_dataset_encode_pair(tn_maker m, tn_span prompt, tn_span text, int64_t *masked, tn_error *e);
 /* Adds a chat as a record, or leaves it out. */
 int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e);
+/* Encodes a chat of n messages. If it is too long and is cut in front, its oldest turns are left
+   out; *dropped then says whether there were any, and answers to learn among them. */
+typedef struct tn_dropped {
+    bool turns, answer;
+} tn_dropped;
+int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn_chat_ids *out,
+                           tn_dropped *dropped, tn_error *e);
+/* Adds a preference as a record of two rows, or leaves it out. (preference_record.c) */
+int tn_dataset_add_preference(tn_maker m, const tn_jsonl_record *r, tn_error *e);
 /* Makes all ids one text, and counts its windows. `place` is for messages. */
 int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *place, tn_error *e);
 /* Returns the data set; frees it and returns NULL after an error, or if it has no record. */

@@ -6,6 +6,7 @@
 static void add_facts(tn_data_facts *sum, const tn_data_facts *f)
 {
     sum->records += f->records;
+    sum->pairs = f->pairs;
     sum->tokens += f->tokens;
     sum->loss_tokens += f->loss_tokens;
     sum->truncated += f->truncated;
@@ -47,6 +48,10 @@ tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
         return NULL;
     }
     for (int64_t i = 0; i < n; i++) {
+        if (parts[i]->facts.pairs != parts[0]->facts.pairs)
+            tn_fail(e, TN_EFORMAT,
+                    "preferences (\"chosen\" and \"rejected\") beside other data; expected one of "
+                    "the two alone");
         tn_dataset_hold(parts[i]);
         d->parts[d->joined++] = parts[i];
         d->n += parts[i]->n;

@@ -53,30 +53,42 @@ static int64_t cut_front(tn_dataset *d, int64_t first, int64_t masked)
     return masked > lead + gone ? masked - gone : masked > lead ? lead : masked;
 }
 
-int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
+tn_row tn_dataset_cut_row(tn_dataset *d, int64_t first, int64_t masked)
+{
+    tn_row r = { .masked = masked, .cut = d->n - first > d->window };
+    const int64_t whole = r.cut ? count_loss(d, first, masked) : 0;
+    if (r.cut && d->front)
+        r.masked = cut_front(d, first, masked);
+    else if (r.cut)
+        d->n = first + d->window;
+    r.loss = count_loss(d, first, r.masked);
+    r.answer_cut = r.loss < whole;
+    return r;
+}
+
+int tn_dataset_add_row(tn_dataset *d, int64_t first, const tn_row *r, tn_error *e)
 {
     if (reserve(d, e))
         return e->code;
-    const bool cut = d->n - first > d->window;
-    const int64_t whole = cut ? count_loss(d, first, masked) : 0;
-    if (cut && d->front)
-        masked = cut_front(d, first, masked);
-    else if (cut)
-        d->n = first + d->window;
-    const int64_t loss = count_loss(d, first, masked);
-    if (loss < 1) {
+    if (r->loss < 1) {
         d->n = first;
         d->facts.skipped++;
         return TN_OK;
     }
-    d->cut[d->facts.records] = cut;
-    d->prompt[d->facts.records++] = masked;
+    d->cut[d->facts.records] = r->cut;
+    d->prompt[d->facts.records++] = d->facts.pairs ? r->second : r->masked;
     d->start[d->facts.records] = d->n;
-    d->facts.truncated += cut;
-    d->facts.answers_cut += loss < whole;
+    d->facts.truncated += r->cut;
+    d->facts.answers_cut += r->answer_cut;
     d->facts.tokens += d->n - first;
-    d->facts.loss_tokens += loss;
+    d->facts.loss_tokens += r->loss;
     return TN_OK;
+}
+
+int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
+{
+    const tn_row r = tn_dataset_cut_row(d, first, masked);
+    return tn_dataset_add_row(d, first, &r, e);
 }
 
 /* ---- what was left out ---- */
@@ -84,7 +96,8 @@ int tn_dataset_keep(tn_dataset *d, int64_t first, int64_t masked, tn_error *e)
 const char *tn_skip_text(tn_skip why)
 {
     static const char *const texts[TN_SKIPS] = { "no assistant turn", "no text",
-                                                 "nothing to learn in a row" };
+                                                 "nothing to learn in a row",
+                                                 "both answers are the same" };
     return (unsigned)why < TN_SKIPS ? texts[why] : NULL;
 }
 

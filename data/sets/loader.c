@@ -33,7 +33,7 @@ struct tn_loader {
     int64_t shown;                    /* index of the present batch; -1: none yet */
     int64_t epoch;                    /* the epoch in `order`; -1: none yet */
     row *order;                       /* (records); training on records only */
-    tn_sequence *sequences;           /* (batch) */
+    tn_sequence *sequences;           /* (batch); of pairs (2 batch), a row each */
     int32_t *ids, *labels;            /* (batch, longest row) */
     int32_t *places;                  /* the same; NULL: records are not packed */
     tn_batch batch;
@@ -50,10 +50,17 @@ static int64_t longest_row(const tn_dataset *d)
 {
     int64_t longest = 0;
     for (int64_t i = 0; i < (d->facts.text ? 1 : d->facts.records); i++) {
-        const int64_t length = tn_dataset_sequence(d, i).length;
+        const tn_sequence s = tn_dataset_sequence(d, i);
+        const int64_t length = tn_sequence_longest(&s);
         longest = length > longest ? length : longest;
     }
     return longest - 1; /* inputs end before the last token */
+}
+
+/* A pair has two rows. */
+static int64_t rows_of(const tn_dataset *d, int64_t records)
+{
+    return d->facts.pairs ? 2 * records : records;
 }
 
 /* Computes the bytes of a batch's ids, and the rows of a step. Returns false if they are too large
@@ -61,7 +68,8 @@ static int64_t longest_row(const tn_dataset *d)
 static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cells, int64_t *step,
                     tn_error *e)
 {
-    const size_t batch = o->batch < 1 ? 0 : (size_t)o->batch;
+    const size_t batch =
+        o->batch < 1 || o->batch > INT64_MAX / 2 ? 0 : (size_t)rows_of(d, o->batch);
     if (batch == 0 || d->n > UINT32_MAX ||
         __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), cells))
         tn_fail(e, TN_EARG,
@@ -108,7 +116,7 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
                           .start = tn_stream("loader.start") };
         tn_dataset_hold(l->d);
         l->order = permuted ? calloc((size_t)records, sizeof *l->order) : NULL;
-        l->sequences = calloc((size_t)o->batch, sizeof *l->sequences);
+        l->sequences = calloc((size_t)rows_of(d, o->batch), sizeof *l->sequences);
         l->ids = malloc(cells);
         l->labels = malloc(cells);
         l->places = packed ? malloc(cells) : NULL;
@@ -163,11 +171,18 @@ static void swap_rows(row *a, row *b, int64_t n)
     }
 }
 
+/* By which records of similar length are found. */
+static int64_t record_length(const tn_loader *l, int64_t record)
+{
+    const tn_sequence s = tn_dataset_sequence(l->d, record);
+    return tn_sequence_longest(&s);
+}
+
 static void make_order(tn_loader *l, int64_t epoch)
 {
     const int64_t n = l->d->facts.records, step = l->step;
     for (int64_t i = 0; i < n; i++)
-        l->order[i] = (row){ .length = tn_dataset_sequence(l->d, i).length, .record = i };
+        l->order[i] = (row){ .length = record_length(l, i), .record = i };
     for (int64_t i = n; i-- > 1;)
         swap_rows(l->order + i, l->order + below(l->o.seed, l->permute, epoch, i, i + 1), 1);
     for (int64_t i = 0; i < n; i++)
@@ -202,6 +217,16 @@ static tn_sequence find_sequence(tn_loader *l, int64_t p)
     if (l->epoch != p / d->facts.records)
         make_order(l, p / d->facts.records);
     return tn_dataset_sequence(d, l->order[p % d->facts.records].record);
+}
+
+/* The rows of record p of the run: one, or the two of a pair. Returns how many. */
+static int take_rows(tn_loader *l, int64_t p, tn_sequence out[2])
+{
+    const tn_sequence s = find_sequence(l, p);
+    out[0] = tn_sequence_row(&s, 0);
+    if (s.second)
+        out[1] = tn_sequence_row(&s, 1);
+    return s.second ? 2 : 1;
 }
 
 /* Writes a row's inputs and labels, `width` of each. Returns how many labels carry loss. */
@@ -253,9 +278,11 @@ const tn_batch *tn_loader_next(tn_loader *l)
     }
     if (l->o.in_order && rows > l->rows - first)
         rows = l->rows - first;
+    int64_t n = 0;
     for (int64_t r = 0; r < rows; r++)
-        l->sequences[r] = find_sequence(l, first + r);
-    put_rows(l, rows);
+        n += take_rows(l, first + r, l->sequences + n);
+    put_rows(l, n);
+    l->batch.pairs = n > rows ? rows : 0;
     l->shown = l->index++;
     return &l->batch;
 }
@@ -285,15 +312,6 @@ uint64_t tn_loader_hash(tn_loader *l, int64_t n)
     return hash;
 }
 
-/* The ids of row p of the run. */
-static int64_t row_length(tn_loader *l, int64_t p)
-{
-    const int64_t n = l->d->facts.records;
-    if (l->order && l->epoch != p / n)
-        make_order(l, p / n);
-    return l->order ? l->order[p % n].length : find_sequence(l, p).length;
-}
-
 tn_loader_sums tn_loader_sum(tn_loader *l, int64_t n)
 {
     tn_loader_sums sums = { 0 };
@@ -304,15 +322,19 @@ tn_loader_sums tn_loader_sum(tn_loader *l, int64_t n)
     for (int64_t i = 0; i < n && i < epoch; i++) {
         const int64_t left = l->rows - i * batch,
                       rows = l->o.in_order && left < batch ? left : batch;
-        int64_t widest = 0, all = 0;
+        int64_t widest = 0, all = 0, lines = 0;
         for (int64_t r = 0; r < rows; r++) {
-            const int64_t width = row_length(l, i * batch + r) - 1;
-            widest = width > widest ? width : widest;
-            all += width;
+            tn_sequence s[2];
+            const int taken = take_rows(l, i * batch + r, s);
+            lines += taken;
+            for (int k = 0; k < taken; k++) {
+                widest = s[k].length - 1 > widest ? s[k].length - 1 : widest;
+                all += s[k].length - 1;
+            }
         }
-        const int64_t computed = l->places ? all : rows * widest;
+        const int64_t computed = l->places ? all : lines * widest;
         sums.tokens += all;
-        sums.padded += rows * widest;
+        sums.padded += lines * widest;
         sums.largest = computed > sums.largest ? computed : sums.largest;
     }
     return sums;

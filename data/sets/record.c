@@ -5,6 +5,7 @@
      {"instruction", "input", "output", "system", "history"}  Alpaca
      {"prompt", "completion"}                                 a text and how it goes on, or messages
      {"prompt", "choices", "answer"}                          a question: question.c
+     {"prompt", "chosen", "rejected"}                         a preference: preference.c
      {"text"}
 
    Texts stay as they are. A number counts as the text that the file has. */
@@ -74,7 +75,7 @@ static tn_message *add_message(tn_record_memory *m, const char *role, tn_error *
     return &m->messages[m->n++];
 }
 
-static void add_text(tn_record_memory *m, const char *role, tn_span text, tn_error *e)
+void tn_record_add(tn_record_memory *m, const char *role, tn_span text, tn_error *e)
 {
     tn_message *added = e->code ? NULL : add_message(m, role, e);
     if (added)
@@ -90,16 +91,16 @@ static const char *kind_of(const tn_json *v)
     return v ? kinds[v->kind] : "missing";
 }
 
-static int refuse(const char *key, const tn_json *v, const char *expected, tn_error *e)
+int tn_record_refuse(const char *key, const tn_json *v, const char *expected, tn_error *e)
 {
     return tn_fail(e, TN_EFORMAT, "\"%s\" is %s; expected %s", key, kind_of(v), expected);
 }
 
-static int read_text(const tn_json *object, const char *key, tn_span *out, tn_error *e)
+int tn_record_text(const tn_json *object, const char *key, tn_span *out, tn_error *e)
 {
     const tn_json *v = tn_json_find(object, key);
     if (!v || (v->kind != TN_STRING && v->kind != TN_NUMBER))
-        return refuse(key, v, "a text", e);
+        return tn_record_refuse(key, v, "a text", e);
     *out = (tn_span){ v->text, v->length };
     return TN_OK;
 }
@@ -114,7 +115,7 @@ static int read_parts(const tn_json *list, tn_record_memory *m, tn_span *out, tn
         if (!e->code && (v->kind != TN_OBJECT || strcmp(type, "text")))
             tn_fail(e, TN_EFORMAT, "a part of type \"%.40s\" in a message; expected text alone",
                     type);
-        if (!e->code && !read_text(v, "text", &part, e))
+        if (!e->code && !tn_record_text(v, "text", &part, e))
             join(m, &text, part.s, part.n);
     }
     *out = text;
@@ -139,7 +140,7 @@ static const char *role_of(const char *name)
 }
 
 /* {"role", "content"} or {"from", "value"}. */
-static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
+int tn_record_message(const tn_json *v, tn_record_memory *m, tn_error *e)
 {
     const bool from = !tn_json_find(v, "role") && tn_json_find(v, "from");
     const char *key = from ? "from" : "role", *says = from ? "value" : "content", *name = NULL;
@@ -149,7 +150,7 @@ static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
                        kind_of(v));
     tn_json_get_string(v, key, &name, e);
     if (!e->code && !name)
-        return refuse(key, tn_json_find(v, key), "the role of a message", e);
+        return tn_record_refuse(key, tn_json_find(v, key), "the role of a message", e);
     const char *role = e->code ? NULL : role_of(name);
     if (!e->code && !role)
         return tn_fail(e, TN_EFORMAT,
@@ -162,34 +163,35 @@ static int read_message(const tn_json *v, tn_record_memory *m, tn_error *e)
     if (text && text->kind == TN_ARRAY)
         return read_parts(text, m, &out->text, e);
     if (!tn_json_is_null(tn_json_find(v, "reasoning_content")))
-        read_text(v, "reasoning_content", &out->reasoning, e);
-    return e->code ? e->code : read_text(v, says, &out->text, e);
+        tn_record_text(v, "reasoning_content", &out->reasoning, e);
+    return e->code ? e->code : tn_record_text(v, says, &out->text, e);
 }
 
-static int read_messages(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e)
+int tn_record_messages(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e)
 {
     int64_t number = 0;
     const tn_json *list = tn_json_find(object, key);
     if (!list || list->kind != TN_ARRAY)
-        return refuse(key, list, "a list of messages", e);
+        return tn_record_refuse(key, list, "a list of messages", e);
     for (const tn_json *v = list->child; v && !e->code; v = v->next, number++) {
         tn_error inner = { 0 };
-        if (read_message(v, m, &inner))
+        if (tn_record_message(v, m, &inner))
             tn_fail(e, inner.code, "message %lld: %s", (long long)number, inner.text);
     }
     return e->code;
 }
 
 /* "conversations": a system message may stand beside the list. */
-static int read_conversations(const tn_json *object, tn_record_memory *m, tn_error *e)
+int tn_record_conversations(const tn_json *object, tn_record_memory *m, tn_error *e)
 {
     tn_span text = { NULL, 0 };
-    if (!tn_json_is_null(tn_json_find(object, "system")) && read_text(object, "system", &text, e))
+    if (!tn_json_is_null(tn_json_find(object, "system")) &&
+        tn_record_text(object, "system", &text, e))
         return e->code;
     if (text.n)
-        add_text(m, "system", text, e);
+        tn_record_add(m, "system", text, e);
     const int64_t beside = m->n;
-    if (read_messages(object, "conversations", m, e))
+    if (tn_record_messages(object, "conversations", m, e))
         return e->code;
     for (int64_t i = beside; i < m->n && beside; i++)
         if (!strcmp(m->messages[i].role.s, "system")) { /* the list has its own */
@@ -204,14 +206,14 @@ static int read_conversations(const tn_json *object, tn_record_memory *m, tn_err
 static int read_history(const tn_json *list, tn_record_memory *m, tn_error *e)
 {
     if (list->kind != TN_ARRAY)
-        return refuse("history", list, "a list of pairs", e);
+        return tn_record_refuse("history", list, "a list of pairs", e);
     for (const tn_json *v = list->child; v && !e->code; v = v->next) {
         const tn_json *a = tn_json_at(v, 0), *b = tn_json_at(v, 1);
         if (v->count != 2 || a->kind != TN_STRING || b->kind != TN_STRING)
             return tn_fail(e, TN_EFORMAT, "\"history\" has %s; expected pairs of texts",
                            kind_of(v));
-        add_text(m, "user", (tn_span){ a->text, a->length }, e);
-        add_text(m, "assistant", (tn_span){ b->text, b->length }, e);
+        tn_record_add(m, "user", (tn_span){ a->text, a->length }, e);
+        tn_record_add(m, "assistant", (tn_span){ b->text, b->length }, e);
     }
     return e->code;
 }
@@ -221,9 +223,9 @@ static int read_question(const tn_json *object, tn_record_memory *m, tn_span *ou
 {
     tn_span instruction = { "", 0 }, input = { "", 0 };
     if (!tn_json_is_null(tn_json_find(object, "instruction")))
-        read_text(object, "instruction", &instruction, e);
+        tn_record_text(object, "instruction", &instruction, e);
     if (!e->code && !tn_json_is_null(tn_json_find(object, "input")))
-        read_text(object, "input", &input, e);
+        tn_record_text(object, "input", &input, e);
     if (!e->code && !instruction.n && !input.n)
         tn_fail(e, TN_EFORMAT, "\"instruction\" and \"input\" are empty; expected a text in one");
     if (e->code)
@@ -236,21 +238,26 @@ static int read_question(const tn_json *object, tn_record_memory *m, tn_span *ou
     return TN_OK;
 }
 
-static int read_alpaca(const tn_json *object, tn_record_memory *m, tn_error *e)
+int tn_record_instruction(const tn_json *object, tn_record_memory *m, tn_error *e)
 {
-    tn_span system = { NULL, 0 }, question = system, output = system;
+    tn_span system = { NULL, 0 }, question = system;
     const tn_json *history = tn_json_find(object, "history");
     if (!tn_json_is_null(tn_json_find(object, "system")))
-        read_text(object, "system", &system, e);
+        tn_record_text(object, "system", &system, e);
     if (system.n)
-        add_text(m, "system", system, e);
+        tn_record_add(m, "system", system, e);
     if (!tn_json_is_null(history) && !e->code)
         read_history(history, m, e);
-    if (e->code || read_question(object, m, &question, e) ||
-        read_text(object, "output", &output, e))
-        return e->code;
-    add_text(m, "user", question, e);
-    add_text(m, "assistant", output, e);
+    if (!e->code && !read_question(object, m, &question, e))
+        tn_record_add(m, "user", question, e);
+    return e->code;
+}
+
+static int read_alpaca(const tn_json *object, tn_record_memory *m, tn_error *e)
+{
+    tn_span output = { NULL, 0 };
+    if (!tn_record_instruction(object, m, e) && !tn_record_text(object, "output", &output, e))
+        tn_record_add(m, "assistant", output, e);
     return e->code;
 }
 
@@ -262,16 +269,16 @@ static int read_pair(const tn_json *object, tn_record_memory *m, tn_jsonl_record
     const tn_json *prompt = tn_json_find(object, "prompt");
     if (prompt && prompt->kind == TN_ARRAY) {
         out->kind = TN_RECORD_CHAT;
-        if (read_messages(object, "prompt", m, e))
+        if (tn_record_messages(object, "prompt", m, e))
             return e->code;
         for (int64_t i = 0; i < m->n; i++)
             m->messages[i].asked = true;
-        return read_messages(object, "completion", m, e);
+        return tn_record_messages(object, "completion", m, e);
     }
     out->kind = TN_RECORD_PAIR;
-    return read_text(object, "prompt", &out->prompt, e)
+    return tn_record_text(object, "prompt", &out->prompt, e)
                ? e->code
-               : read_text(object, "completion", &out->text, e);
+               : tn_record_text(object, "completion", &out->text, e);
 }
 
 /* Has the chat nothing that could be learnt? */
@@ -292,6 +299,8 @@ static const struct {
     { TN_FORMAT_CHAT, "messages" },
     { TN_FORMAT_SHAREGPT, "conversations" },
     { TN_FORMAT_ALPACA, "instruction" },
+    { TN_FORMAT_PREFERENCE, "chosen" },
+    { TN_FORMAT_PREFERENCE, "rejected" },
     { TN_FORMAT_COMPLETION, "prompt" },
     { TN_FORMAT_COMPLETION, "completion" },
     { TN_FORMAT_TEXT, "text" },
@@ -301,7 +310,7 @@ enum { MARKS = sizeof marks / sizeof *marks };
 const char *tn_record_format_name(tn_record_format f)
 {
     static const char *const names[TN_FORMATS] = { NULL,         "chat", "sharegpt", "alpaca",
-                                                   "completion", "text", "question" };
+                                                   "completion", "text", "question", "preference" };
     return (unsigned)f < TN_FORMATS ? names[f] : NULL;
 }
 
@@ -317,6 +326,9 @@ tn_record_format tn_record_format_find(const char *name)
 static tn_record_format recognise(const tn_json *object, tn_error *e)
 {
     const char *null = NULL;
+    if (!tn_json_is_null(tn_json_find(object, "chosen")) &&
+        !tn_json_is_null(tn_json_find(object, "rejected")))
+        return TN_FORMAT_PREFERENCE; /* often beside "messages", which repeats one of the two */
     for (int i = 0; i < MARKS; i++) {
         const tn_json *v = tn_json_find(object, marks[i].key);
         if (!tn_json_is_null(v))
@@ -325,7 +337,7 @@ static tn_record_format recognise(const tn_json *object, tn_error *e)
             null = marks[i].key;
     }
     if (null)
-        refuse(null, tn_json_find(object, null), "a text", e);
+        tn_record_refuse(null, tn_json_find(object, null), "a text", e);
     else
         tn_fail(e, TN_EFORMAT,
                 "no member that is known; expected \"messages\", "
@@ -336,11 +348,11 @@ static tn_record_format recognise(const tn_json *object, tn_error *e)
 static int read_as(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out, tn_error *e)
 {
     switch (out->format) {
-    case TN_FORMAT_CHAT: return read_messages(object, "messages", m, e);
-    case TN_FORMAT_SHAREGPT: return read_conversations(object, m, e);
+    case TN_FORMAT_CHAT: return tn_record_messages(object, "messages", m, e);
+    case TN_FORMAT_SHAREGPT: return tn_record_conversations(object, m, e);
     case TN_FORMAT_ALPACA: return read_alpaca(object, m, e);
     case TN_FORMAT_COMPLETION: return read_pair(object, m, out, e);
-    case TN_FORMAT_TEXT: return read_text(object, "text", &out->text, e);
+    case TN_FORMAT_TEXT: return tn_record_text(object, "text", &out->text, e);
     default: return e->code;
     }
 }
@@ -359,6 +371,8 @@ int tn_record_read(const tn_json *object, tn_record_format format, tn_record_mem
         return tn_record_question(object, out, e);
     if (e->code || make_room(object, m, e))
         return e->code;
+    if (out->format == TN_FORMAT_PREFERENCE)
+        return tn_record_preference(object, m, out, e);
     const bool chat = out->format == TN_FORMAT_CHAT || out->format == TN_FORMAT_SHAREGPT ||
                       out->format == TN_FORMAT_ALPACA;
     out->kind = chat ? TN_RECORD_CHAT : TN_RECORD_TEXT;

@@ -17,6 +17,23 @@ typedef struct tn_record_memory {
 int tn_record_read(const tn_json *object, tn_record_format format, tn_record_memory *m,
                    tn_jsonl_record *out, tn_error *e);
 int tn_record_question(const tn_json *object, tn_jsonl_record *out, tn_error *e); /* of choices */
+/* Two answers to a prompt, of which one is chosen: preference.c. */
+int tn_record_preference(const tn_json *object, tn_record_memory *m, tn_jsonl_record *out,
+                         tn_error *e);
 void tn_record_memory_free(tn_record_memory *m);
+
+/* ---- parts of a record, for the files of its kinds; each returns e->code ---- */
+
+/* Sets the error "KEY is a KIND; expected WHAT"; v NULL: it is missing. */
+int tn_record_refuse(const char *key, const tn_json *v, const char *expected, tn_error *e);
+int tn_record_text(const tn_json *object, const char *key, tn_span *out, tn_error *e);
+/* Appends a message; its role is a constant. */
+void tn_record_add(tn_record_memory *m, const char *role, tn_span text, tn_error *e);
+int tn_record_message(const tn_json *v, tn_record_memory *m, tn_error *e);
+/* Appends the messages of a list. */
+int tn_record_messages(const tn_json *object, const char *key, tn_record_memory *m, tn_error *e);
+int tn_record_conversations(const tn_json *object, tn_record_memory *m, tn_error *e);
+/* What an Alpaca record asks: its system, history, instruction and input. */
+int tn_record_instruction(const tn_json *object, tn_record_memory *m, tn_error *e);
 
 #endif

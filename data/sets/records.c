@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-/* Encodes a record after the last one: the first token, the prompt, the text, the end token. *masked
-   becomes the number of tokens before the text. */
-static int encode_record(tn_maker m, tn_span prompt, tn_span completion, int64_t *masked,
-                         tn_error *e)
+/* Encodes a record after the last one: the first token, the prompt, the text, the end token. */
+int tn_dataset_encode_pair(tn_maker m, tn_span prompt, tn_span completion, int64_t *masked,
+                           tn_error *e)
 {
     const int64_t first = m.d->n;
     tn_error inner = { 0 };
@@ -25,9 +24,22 @@ static int add_record(tn_maker m, tn_span prompt, tn_span completion, tn_error *
 {
     const int64_t first = m.d->n;
     int64_t masked = 0;
-    return encode_record(m, prompt, completion, &masked, e)
+    return tn_dataset_encode_pair(m, prompt, completion, &masked, e)
                ? e->code
                : tn_dataset_keep(m.d, first, masked, e);
+}
+
+/* Refuses a preference among other records, and another record among preferences. */
+static int check_kind(tn_dataset *d, const tn_jsonl_record *r, tn_error *e)
+{
+    const bool pair = r->kind == TN_RECORD_PREFERENCE;
+    if (d->facts.records == 0)
+        d->facts.pairs = pair;
+    return d->facts.pairs == pair
+               ? TN_OK
+               : tn_fail(e, TN_EFORMAT, "%s among records that %s; expected one of the two alone",
+                         pair ? "\"chosen\" and \"rejected\"" : "a record without \"chosen\"",
+                         pair ? "have neither" : "have it");
 }
 
 /* Adds a record, or notes why it is left out. */
@@ -35,12 +47,18 @@ static int add(tn_maker m, const tn_jsonl_record *r, const char *path, tn_error 
 {
     tn_data_facts *f = &m.d->facts;
     const int64_t records = f->records;
-    tn_skip why = r->kind == TN_RECORD_CHAT ? TN_SKIP_NO_ANSWER : TN_SKIP_NO_TEXT;
+    tn_skip why = r->kind == TN_RECORD_PREFERENCE ? TN_SKIP_EQUAL
+                  : r->kind == TN_RECORD_CHAT     ? TN_SKIP_NO_ANSWER
+                                                  : TN_SKIP_NO_TEXT;
+    if (check_kind(m.d, r, e))
+        return e->code;
     if (r->skip) {
         f->skipped++;
     } else {
         why = TN_SKIP_NO_ROOM;
-        if (r->kind == TN_RECORD_CHAT)
+        if (r->kind == TN_RECORD_PREFERENCE)
+            tn_dataset_add_preference(m, r, e);
+        else if (r->kind == TN_RECORD_CHAT)
             tn_dataset_add_chat(m, r, e);
         else
             add_record(m, r->prompt, r->text, e);

@@ -33,7 +33,7 @@ static uint64_t key_of(const tn_jsonl_record *r)
     const uint64_t kind = r->kind;
     uint64_t hash = tn_hash64(&kind, sizeof kind, 0);
     hash = add_span(add_span(hash, r->prompt), r->text);
-    for (int64_t i = 0; i < (r->kind == TN_RECORD_CHAT ? r->count : 0); i++) {
+    for (int64_t i = 0; i < r->count; i++) { /* of a chat, or of the chosen one */
         const tn_message *m = &r->messages[i];
         hash = add_span(add_span(add_span(hash, m->role), m->text), m->reasoning);
         hash = tn_hash64(&m->asked, sizeof m->asked, hash);

@@ -124,7 +124,8 @@ START_TEST(what_is_left_out_has_a_reason)
     for (int why = 0; why < TN_SKIPS; why++) {
         const tn_skipped out = tn_dataset_skipped(d, (tn_skip)why);
         ck_assert(out.count == expected[why].count && out.line == expected[why].line);
-        ck_assert(strstr(out.path, "/a.jsonl") && tn_skip_text((tn_skip)why));
+        ck_assert(tn_skip_text((tn_skip)why));
+        ck_assert(out.count ? strstr(out.path, "/a.jsonl") != NULL : !out.path);
     }
     tn_dataset_free(d);
     scratch_close(&s);
