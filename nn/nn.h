@@ -411,6 +411,58 @@ int tn_evaluate(const tn_model *m, tn_tape *t, tn_loader *l, int64_t batches, tn
 int tn_evaluate_rows(const tn_model *m, tn_tape *t, tn_loader *l, int64_t rows, double *loss,
                      int64_t *tokens, tn_error *e);
 
+/* ---- preferences: DPO, arXiv:2305.18290 ----
+
+       tn_reference *r = tn_reference_base(m, &e);             the model without its adapters
+       tn_reference_log_probs(r, t, batch, reference, &e);     first: it empties the tape
+       tn_tensor *p = tn_model_log_probs(m, t, batch);
+       tn_tensor *loss = tn_dpo_loss(t, p, reference, 0.1, 0); then tn_backward(t, loss)
+
+   In a batch of pairs record 2i is the chosen answer and record 2i + 1 the rejected answer to the
+   same prompt. The reward of an answer is beta (log p - log p of the reference), where log p is the
+   sum over its labels that count. The margin of a pair is the reward of the chosen answer minus
+   that of the rejected. The loss of a pair is -log sigmoid(margin). */
+
+/* The log-probability of each record: the sum of log p over its labels that count -> (R). A record
+   is a row of the batch, or begins where batch.places is 0. */
+tn_tensor *tn_model_log_probs(const tn_model *m, tn_tape *t, const tn_batch *b);
+/* The mean of the losses of the pairs -> (1). If pairs > 0, their sum is divided by this number
+   instead, for a step of several batches. log_p and reference have a number for each record, (R)
+   with an even R. Refuses a beta that is not above 0. */
+tn_tensor *tn_dpo_loss(tn_tape *t, tn_tensor *log_p, const double *reference, double beta,
+                       int64_t pairs);
+
+typedef struct tn_dpo {      /* sums over pairs; starts as { 0 } */
+    double loss, square;     /* of the loss and of its square */
+    double chosen, rejected; /* of the rewards */
+    int64_t right;           /* pairs whose chosen answer has the larger reward, */
+    int64_t likelier;        /* and the larger log-probability */
+    int64_t pairs;
+    int64_t tokens; /* labels that count; only tn_evaluate_dpo adds them */
+} tn_dpo;
+/* Adds the pairs of a batch, whose tn_dpo_loss has the same first three arguments. */
+void tn_dpo_add(const tn_tensor *log_p, const double *reference, double beta, tn_dpo *sum);
+
+/* The model that another one is compared with. It belongs to the caller, and the model must outlive
+   it. */
+typedef struct tn_reference tn_reference;
+/* The model without its adapters. Nothing is copied. A model without adapters is its own
+   reference. */
+tn_reference *tn_reference_base(tn_model *m, tn_error *e);
+/* The model as it is now: all weights that are trained are copied. Refuses a sketch, and a model
+   of which nothing is trained (TN_ESTATE). */
+tn_reference *tn_reference_copy(tn_model *m, tn_error *e);
+void tn_reference_free(tn_reference *r);
+/* out[i] becomes the reference's log-probability of record i, as tn_model_log_probs computes it,
+   without dropout and gradients. out has room for all records. The tape is emptied and keeps its
+   mode. */
+int tn_reference_log_probs(tn_reference *r, tn_tape *t, const tn_batch *b, double *out,
+                           tn_error *e);
+/* The sums over the first `batches` batches of pairs, 0: over all, as in tn_evaluate, with its side
+   effects. It is an error if there are no pairs or the loss is not finite. */
+int tn_evaluate_dpo(tn_reference *r, tn_tape *t, tn_loader *l, int64_t batches, double beta,
+                    tn_dpo *out, tn_error *e);
+
 TN_END
 
 #endif

@@ -37,6 +37,10 @@ typedef struct fixture {
     tn_eval *eval;
     double *row_loss;
     int64_t *row_tokens;
+    tn_dataset *pair_data;
+    tn_loader *pairs;
+    tn_reference *reference;
+    tn_dpo *dpo;
 } fixture;
 
 static const int32_t prompt[] = { 1, 2 };
@@ -77,6 +81,20 @@ static void open_data(fixture *f)
     free(path);
 }
 
+static void open_pairs(fixture *f)
+{
+    put_file(f->temporary, "pairs",
+             "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"a\"}\n");
+    char *path = tn_path_join(f->temporary, "pairs");
+    f->pair_data =
+        tn_dataset_jsonl(path, f->tokenizer, &(tn_data_options){ .max_length = 4 }, &f->base.e);
+    f->pairs = tn_loader_new(f->pair_data, &(tn_loader_options){ .batch = 1, .in_order = true },
+                             &f->base.e);
+    f->reference = tn_reference_base(f->adapted, &f->base.e);
+    must(&f->base.e);
+    free(path);
+}
+
 static null_fixture *open_fixture(void)
 {
     fixture *f = calloc(1, sizeof *f);
@@ -97,7 +115,8 @@ static null_fixture *open_fixture(void)
                     .outs = malloc(sizeof *f->outs),
                     .made = calloc(1, sizeof *f->made),
                     .eval = calloc(1, sizeof *f->eval),
-                    .row_loss = calloc(1, sizeof *f->row_loss),
+                    .row_loss = calloc(4, sizeof *f->row_loss),
+                    .dpo = calloc(1, sizeof *f->dpo),
                     .row_tokens = calloc(1, sizeof *f->row_tokens) };
     f->fresh = tn_path_join(f->temporary, "fresh");
     f->file = tn_path_join(f->temporary, "weights.safetensors");
@@ -124,12 +143,16 @@ static null_fixture *open_fixture(void)
     f->classes = tn_tensor_new(TN_I32, 1, dim, false); /* zeros, like x: every label is right */
     open_models(f);
     open_data(f);
+    open_pairs(f);
     return &f->base;
 }
 
 static void close_fixture(null_fixture *base)
 {
     fixture *f = (fixture *)base;
+    tn_reference_free(f->reference);
+    tn_loader_free(f->pairs);
+    tn_dataset_free(f->pair_data);
     tn_loader_free(f->loader);
     tn_dataset_free(f->data);
     tn_tokenizer_free(f->tokenizer);
@@ -155,6 +178,7 @@ static void close_fixture(null_fixture *base)
     free(f->made);
     free(f->eval);
     free(f->row_loss);
+    free(f->dpo);
     free(f->row_tokens);
     free(f);
 }
@@ -178,6 +202,7 @@ static tn_tensor *keep(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *
 DROP(params, tn_params, tn_params_free)
 DROP(model, tn_model, tn_model_free)
 DROP(session, tn_session, tn_session_free)
+DROP(reference, tn_reference, tn_reference_free)
 
 #define NULL_ROWS "tests/nn/null.def"
 #include "tests/support/null_rows.h"
