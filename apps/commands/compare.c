@@ -100,11 +100,11 @@ static void take_medians(watch *w, int64_t warm_up)
     free(w->update);
 }
 
-/* Evaluates all rows of a part. The windows of a text have no exact answers. */
+/* Evaluates all rows of a part. Windows of a text and preferences have no exact answers. */
 static int evaluate_all(setup *s, const options *o, part which, tn_eval *out, tn_error *e)
 {
-    if (!evaluate_part(s, o, which, 0, out, e) && s->data[which] &&
-        tn_dataset_facts(s->data[which]).text)
+    const tn_data_facts f = tn_dataset_facts(s->data[which]);
+    if (!evaluate_part(s, o, which, 0, out, e) && (f.text || f.pairs))
         out->exact = -1;
     return e->code;
 }

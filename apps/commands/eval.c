@@ -1,9 +1,11 @@
 /* eval.c - tenon eval: loss and perplexity, and how many answers and choices are right.
-   Answers are counted for tasks and for records with a completion, choices for questions. */
+   Answers are counted for tasks and for records with a completion, choices for questions, and of
+   preferences the pairs whose chosen answer is preferred. */
 #include "apps/ask/choices.h"
 #include "apps/ask/score.h"
 #include "apps/report/show.h"
 #include "apps/report/show_data.h"
+#include "apps/run/preference.h"
 #include "apps/run/spool.h"
 
 #include <math.h>
@@ -28,14 +30,13 @@ static void print_data(const options *o, part which)
         show(", the %s part\n", side);
 }
 
-static void print_loss(const setup *s, const options *o, part which, const found *r, tn_error *e)
+static void print_tokens(const setup *s, const options *o, part which, const found *r, tn_error *e)
 {
     tn_text cuts = { 0 };
     const tn_eval *v = &r->v;
-    const double perplexity = tn_exp_of(v->loss);
     print_data(o, which);
-    show("tokens      %lld in %lld row%s", (long long)v->tokens, (long long)v->rows,
-         show_s(v->rows));
+    show("tokens      %lld in %lld %s%s", (long long)v->tokens, (long long)v->rows,
+         r->f.pairs ? "pair" : "row", show_s(v->rows));
     if (v->rows < r->f.records && o->chunks > 0)
         tn_text_add(&cuts, " of %lld", (long long)r->f.records);
     else
@@ -43,6 +44,13 @@ static void print_loss(const setup *s, const options *o, part which, const found
     const char *text = tn_text_done(&cuts, "the data", e);
     show("%s\n", text ? text : "");
     tn_text_free(&cuts);
+}
+
+static void print_loss(const setup *s, const options *o, part which, const found *r, tn_error *e)
+{
+    const tn_eval *v = &r->v;
+    const double perplexity = tn_exp_of(v->loss);
+    print_tokens(s, o, which, r, e);
     if (!isnan(v->error)) {
         show("loss        %.6f +- %.6f\n", v->loss, v->error);
         show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
@@ -106,9 +114,65 @@ static void print_json(const setup *s, const options *o, part which, const found
     show_text(&t, "the result", e);
 }
 
+/* ---- preferences ---- */
+
+static void print_pairs(const setup *s, const options *o, part which, const found *r, tn_error *e)
+{
+    const tn_dpo *p = &s->pairs;
+    const double n = (double)p->pairs;
+    char loss[SHOWN];
+    print_tokens(s, o, which, r, e);
+    if (s->model->adapters) {
+        show("loss        %s  (DPO, beta %g, against the model without the adapter)\n",
+             show_loss(r->v.loss, r->v.error, loss), preference_beta(o));
+        show("margin      %.4f: rewards %.4f of the chosen answers, %.4f of the rejected\n",
+             (p->chosen - p->rejected) / n, p->chosen / n, p->rejected / n);
+        show("accuracy    %lld of %lld pairs (%.1f %%): the chosen answer has the larger reward\n",
+             (long long)p->right, (long long)p->pairs, 100.0 * (double)p->right / n);
+    }
+    show("likelier    %lld of %lld chosen answers (%.1f %%), by the sum of log-probabilities\n",
+         (long long)p->likelier, (long long)p->pairs, 100.0 * (double)p->likelier / n);
+}
+
+static void print_pairs_json(const setup *s, const options *o, part which, const found *r,
+                             tn_error *e)
+{
+    tn_text t = { 0 };
+    char name[DATA_NAME];
+    const tn_dpo *p = &s->pairs;
+    tn_text_add(&t, "{\"tokens\":%lld,\"pairs\":%lld", (long long)p->tokens, (long long)p->pairs);
+    json_text(&t, "data", data_name(o, name));
+    json_text(&t, "part", data_side(o, which));
+    if (s->model->adapters) {
+        json_real(&t, "loss", r->v.loss, 9);
+        json_real(&t, "loss_error", r->v.error, 6);
+        json_real(&t, "dpo_beta", preference_beta(o), 9);
+        json_rewards(&t, p);
+    }
+    tn_text_add(&t, ",\"likelier\":%lld}\n", (long long)p->likelier);
+    show_text(&t, "the result", e);
+}
+
+/* A model without an adapter is its own reference: it has no rewards. */
+static int evaluate_pairs(setup *s, const options *o, part which, found *r, tn_error *e)
+{
+    if (preference_check(s, o, e))
+        return e->code;
+    s->reference = tn_reference_base(s->model, e);
+    if (evaluate_part(s, o, which, 0, &r->v, e))
+        return e->code;
+    if (o->json)
+        print_pairs_json(s, o, which, r, e);
+    else
+        print_pairs(s, o, which, r, e);
+    return e->code;
+}
+
 static int evaluate(setup *s, const options *o, part which, tn_error *e)
 {
     found r = { .f = tn_dataset_facts(s->data[which]) };
+    if (r.f.pairs || preference_check(s, o, e))
+        return e->code ? e->code : evaluate_pairs(s, o, which, &r, e);
     if (evaluate_part(s, o, which, o->chunks, &r.v, e))
         return e->code;
     if (!o->json)

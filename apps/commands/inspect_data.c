@@ -32,17 +32,18 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
         show("... %lld more", (long long)(n - SHOWN_TOKENS));
 }
 
-/* Prints a record in parts, which carry loss or do not. */
-static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t record, int64_t length,
-                        tn_error *e)
+/* Prints the ids [begin, end) of a record in parts, which carry loss or do not. */
+static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t record, int64_t begin,
+                        int64_t end, tn_error *e)
 {
+    const int64_t length = end - begin;
     bool *learnt = calloc((size_t)length + 1, sizeof *learnt);
     int64_t without = 0;
     if (!learnt) {
         tn_fail(e, TN_ENOMEM, "a record: out of memory");
         return;
     }
-    tn_dataset_learnt(d, record, 0, length, learnt);
+    tn_dataset_learnt(d, record, begin, length, learnt);
     if (length > 1) /* nothing predicts the first; it is shown with what follows */
         learnt[0] = learnt[1];
     for (int64_t i = 0; i < length; i++)
@@ -52,7 +53,7 @@ static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t reco
         for (to = from; to < length && learnt[to] == learnt[from];)
             to++;
         show(learnt[from] ? "  with     " : "  without  ");
-        print_tokens(k, d, record, from, to - from, e);
+        print_tokens(k, d, record, begin + from, to - from, e);
         show("\n");
     }
     free(learnt);
@@ -65,10 +66,12 @@ typedef struct lengths {
     double mean;
 } lengths;
 
+/* Of a pair that of its longer row. */
 static int64_t length_of(const tn_dataset *d, int64_t i)
 {
     int64_t prompt;
-    return tn_dataset_record(d, i, &prompt);
+    const int64_t n = tn_dataset_record(d, i, &prompt), second = tn_dataset_second(d, i);
+    return second > n - second ? second : n - second;
 }
 
 static lengths measure(const tn_dataset *d, int64_t records)
@@ -131,10 +134,18 @@ static void print_histogram(const tn_dataset *d, int64_t records, const lengths 
 static void print_record(const tn_dataset *d, const tn_tokenizer *k, int64_t i, const char *why,
                          tn_error *e)
 {
-    const int64_t length = length_of(d, i);
-    show("\nrecord %lld%s: %lld token%s%s", (long long)i, why, (long long)length, show_s(length),
-         tn_dataset_cut(d, i) ? ", cut" : "");
-    print_parts(d, k, i, length, e);
+    int64_t prompt;
+    const int64_t length = tn_dataset_record(d, i, &prompt), second = tn_dataset_second(d, i);
+    const int64_t first = second ? second : length;
+    const char *cut = tn_dataset_cut(d, i) ? ", cut" : "";
+    show("\nrecord %lld%s%s: %lld token%s%s", (long long)i, why, second ? ", chosen" : "",
+         (long long)first, show_s(first), cut);
+    print_parts(d, k, i, 0, first, e);
+    if (!second)
+        return;
+    show("record %lld, rejected: %lld token%s%s", (long long)i, (long long)(length - second),
+         show_s(length - second), cut);
+    print_parts(d, k, i, second, length, e);
 }
 
 static void print_records(const tn_dataset *d, const options *o, const tn_tokenizer *k,

@@ -64,6 +64,7 @@ static void add_record(history *h, const tn_json *r, const char *line, size_t n,
     const bool train = split->kind == TN_STRING && !strcmp(split->text, "train");
     const bool valid = split->kind == TN_STRING && !strcmp(split->text, "valid");
     h->seconds = number(r, "elapsed_s", h->seconds);
+    h->pairs = h->pairs || tn_json_find(r, "rewards/margins");
     if ((train || valid) && step >= 0 && tn_json_find(r, "loss")->kind == TN_NUMBER)
         add_point(train ? &h->train : &h->valid, step, loss, e);
 }
@@ -163,7 +164,11 @@ static double smooth_of(const history *h, int n)
 static void make_charts(const history *h, int n, history_look look, charts *c)
 {
     *c = (charts){ 0 };
-    const chart like = { .x = "step", .y = "loss in nats per token", .log_y = look.log_y };
+    bool pairs = false;
+    for (int i = 0; i < n; i++)
+        pairs = pairs || h[i].pairs;
+    const char *y = pairs ? "loss" : "loss in nats per token";
+    const chart like = { .x = "step", .y = y, .log_y = look.log_y };
     c->all[0] = c->all[1] = like;
     c->all[0].smooth = look.smooth == NOT_SET ? smooth_of(h, n) : look.smooth;
     c->all[0].curves = c->train;

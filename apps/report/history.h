@@ -23,6 +23,7 @@ typedef struct history {
     const char *name; /* the caller's path */
     history_line train, valid;
     double seconds; /* of the last record that has them */
+    bool pairs;     /* its loss is that of preferences */
     char *config;   /* the options in the first record, as JSON; NULL: none */
 } history;
 

@@ -113,18 +113,25 @@ static void end_line(progress *p)
 static int show_valid(progress *p, const run_event *event, tn_error *e)
 {
     const tn_eval *v = &event->valid;
-    char loss[SHOWN];
+    char loss[SHOWN], rewards[SHOWN];
     tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
-        show("valid %lld  loss %s  perplexity %.4g%s\n", (long long)event->step,
-             show_loss(v->loss, v->error, loss), tn_exp_of(v->loss), event->best ? "  best" : "");
+        show("valid %lld  loss %s  ", (long long)event->step, show_loss(v->loss, v->error, loss));
+        if (event->pairs.pairs)
+            show("%s", show_rewards(&event->pairs, rewards));
+        else
+            show("perplexity %.4g", tn_exp_of(v->loss));
+        show("%s\n", event->best ? "  best" : "");
         fflush(stdout);
     }
     tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
     json_real(&out, "loss", v->loss, 9);
     json_real(&out, "stderr", v->error, 4);
-    json_real(&out, "ppl", tn_exp_of(v->loss), 6);
+    if (event->pairs.pairs)
+        json_rewards(&out, &event->pairs);
+    else
+        json_real(&out, "ppl", tn_exp_of(v->loss), 6);
     tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
                 event->best ? "true" : "false");
     const report_row row = { .valid = true,

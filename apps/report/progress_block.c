@@ -1,6 +1,7 @@
 /* progress_block.c - the facts that a run prints before its first step. */
 #include "apps/report/progress.h"
 #include "apps/run/defaults.h"
+#include "apps/run/preference.h"
 #include "apps/report/show.h"
 #include "apps/report/show_data.h"
 #include "nn/family.h"
@@ -93,6 +94,14 @@ static void learnt_line(const options *o, tn_data_facts f, tn_error *e)
         show("           prompts %s the loss\n", masked);
 }
 
+/* Preferences ask for another loss than other records. */
+static void loss_line(const setup *s, const options *o)
+{
+    if (s->reference)
+        show("loss       DPO, beta %g; the reference is %s\n", preference_beta(o),
+             preference_reference(s, o));
+}
+
 void progress_setup(const setup *s, const options *o, tn_error *e)
 {
     model_line(s, o);
@@ -100,6 +109,7 @@ void progress_setup(const setup *s, const options *o, tn_error *e)
     data_line(s, o, PART_TRAIN, "data", e);
     if (s->data[PART_TRAIN])
         learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]), e);
+    loss_line(s, o);
     data_line(s, o, PART_VALID, "valid", e);
     data_line(s, o, PART_TEST, "test", e);
 }

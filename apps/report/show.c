@@ -126,6 +126,23 @@ void json_real(tn_text *out, const char *key, double value, int digits)
         tn_text_add(out, ",\"%s\":null", key);
 }
 
+char *show_rewards(const tn_dpo *sum, char *out)
+{
+    const double n = (double)sum->pairs;
+    snprintf(out, SHOWN, "margin %.4f  accuracy %.3f", (sum->chosen - sum->rejected) / n,
+             (double)sum->right / n);
+    return out;
+}
+
+void json_rewards(tn_text *out, const tn_dpo *sum)
+{
+    const double n = (double)sum->pairs;
+    json_real(out, "rewards/chosen", sum->chosen / n, 6);
+    json_real(out, "rewards/rejected", sum->rejected / n, 6);
+    json_real(out, "rewards/margins", (sum->chosen - sum->rejected) / n, 6);
+    json_real(out, "rewards/accuracies", (double)sum->right / n, 6);
+}
+
 /* ---- standard output ---- */
 
 bool write_whole(FILE *f, const char *bytes, size_t n)

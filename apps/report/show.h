@@ -8,7 +8,7 @@
 #ifndef TN_APP_SHOW_H
 #define TN_APP_SHOW_H
 
-#include "data/data.h"
+#include "nn/nn.h"
 
 #include <stdio.h>
 
@@ -18,6 +18,7 @@ char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
 /* "2.3026 +- 0.0412"; without the second part if the standard error is not known (NaN). */
 char *show_loss(double loss, double error, char *out);
+char *show_rewards(const tn_dpo *sum, char *out); /* "margin 0.6123  accuracy 0.850" of pairs */
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
 /* ", first token 1" if the tokenizer puts a token before each text, else "". */
@@ -29,6 +30,8 @@ void machine_cpu(char *out, size_t room); /* name of the CPU */
 /* Adds `,"key":` and a text, or a number, which becomes null if it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);
+/* Adds the mean rewards of pairs, their margin and their accuracy, under TRL's names. */
+void json_rewards(tn_text *out, const tn_dpo *sum);
 /* Prints as printf does, but control characters of strings become visible (tn_format of core.h). */
 void show(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same to standard error. */

@@ -116,8 +116,9 @@ int64_t need_width(const tn_dataset *d, int64_t length, double seen)
     if (f.text)
         return f.tokens < length ? f.tokens : length;
     for (int64_t i = 0; i < f.records; i++) {
-        const int64_t n =
-            tn_dataset_record(d, i, &prompt) - 1; /* inputs end before the last token */
+        const int64_t ids = tn_dataset_record(d, i, &prompt), first = tn_dataset_second(d, i);
+        const int64_t n = (first > ids - first ? first : ids - first) - 1; /* inputs end before the
+                                                                           last token */
         shortest = n < shortest ? n : shortest;
         longest = n > longest ? n : longest;
     }

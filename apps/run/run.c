@@ -3,10 +3,12 @@
 #include "apps/options/choice.h"
 #include "apps/run/defaults.h"
 #include "apps/run/find_rate.h"
+#include "apps/run/preference.h"
 #include "apps/report/show.h"
 #include "apps/run/watch.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- opening ---- */
@@ -66,7 +68,7 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                              : 0;
 }
 
-need run_need(const run *r)
+static need need_to_train(const run *r)
 {
     const options *o = r->o;
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
@@ -78,7 +80,14 @@ need run_need(const run *r)
     }
     const int64_t width =
         need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
-    return need_of_training(r->s->model, state, o->batch_size, width);
+    return need_of_training(r->s->model, state, preference_rows(r->s, o->batch_size), width);
+}
+
+need run_need(const run *r)
+{
+    need n = need_to_train(r);
+    n.weights += preference_bytes(r->s, r->o);
+    return n;
 }
 
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
@@ -143,25 +152,33 @@ static const tn_batch *next_batch(run *r, int64_t number)
     return tn_loader_next(r->loader);
 }
 
-/* Counts the labels of a step's batches. */
+/* Counts what the loss of a step is the mean over: labels that count, or pairs. */
 static int64_t count_tokens(run *r)
 {
     int64_t tokens = 0;
-    for (int64_t i = 0; i < r->o->grad_accumulation_steps; i++)
-        tokens += next_batch(r, r->state.batches + i)->tokens;
+    for (int64_t i = 0; i < r->o->grad_accumulation_steps; i++) {
+        const tn_batch *b = next_batch(r, r->state.batches + i);
+        tokens += b->pairs ? b->pairs : b->tokens;
+    }
     return tokens;
 }
 
 /* Forward and backward of one batch, its loss divided by the tokens of the whole step. The loss is
    still on the tape. NULL after an error. */
-static const tn_tensor *compute(run *r, int64_t number, int64_t tokens, const tn_batch *b)
+static const tn_tensor *compute(run *r, int64_t number, int64_t tokens, const tn_batch *b,
+                                run_event *out, tn_error *e)
 {
     tn_tape *t = r->s->tape;
     tn_tape_train(t, (uint64_t)number);
+    double *reference = b->pairs ? preference_log_probs(r->s, b, e) : NULL;
+    if (e->code)
+        return NULL;
     tracer_draw(&r->s->tracer, r->graph);
-    tn_tensor *loss = tn_model_loss(r->s->model, t, b, tokens);
+    tn_tensor *loss = b->pairs ? preference_loss(r->s, r->o, b, reference, tokens, &out->pairs)
+                               : tn_model_loss(r->s->model, t, b, tokens);
     tracer_draw(&r->s->tracer, NULL);
     r->graph = NULL;
+    free(reference);
     return loss && !tn_backward(t, loss) ? loss : NULL;
 }
 
@@ -177,7 +194,9 @@ static void blame(run *r, int64_t tokens, tn_error *e)
     tracer_seek(w, true);
     for (int64_t i = 0; i < r->o->grad_accumulation_steps && !fails; i++) {
         const int64_t number = r->state.batches + i;
-        fails = !compute(r, number, tokens, next_batch(r, number));
+        run_event ignored = { 0 };
+        tn_error again = { 0 };
+        fails = !compute(r, number, tokens, next_batch(r, number), &ignored, &again);
         tn_tape_reset(r->s->tape);
     }
     tracer_seek(w, false);
@@ -189,7 +208,7 @@ static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, 
 {
     tn_tape *t = r->s->tape;
     const tn_batch *b = next_batch(r, number);
-    const tn_tensor *loss = compute(r, number, tokens, b);
+    const tn_tensor *loss = compute(r, number, tokens, b, out, e);
     const int code = tn_tape_code(t);
     const double value = loss ? (double)loss->x[0] : 0;
     if (code == TN_ENONFINITE)
@@ -254,7 +273,8 @@ int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval 
         return e->code;
     const int64_t records = tn_dataset_facts(s->data[which]).records;
     const int64_t seen = rows > 0 && rows < records ? rows : records;
-    const need n = need_of_evaluation(s->model, o->batch_size < seen ? o->batch_size : seen,
+    const int64_t batch = preference_rows(s, o->batch_size < seen ? o->batch_size : seen);
+    const need n = need_of_evaluation(s->model, batch,
                                       need_width(s->data[which], setup_length(s, o), (double)seen));
     if (need_check(&n, "evaluation", e))
         return e->code;
@@ -262,7 +282,11 @@ int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval 
                                  &(tn_loader_options){
                                      .batch = o->batch_size, .in_order = true, .rows = rows },
                                  e);
-    if (l && tn_evaluate(s->model, s->tape, l, 0, out, e) == TN_ENONFINITE)
+    if (l && s->reference)
+        preference_evaluate(s, o, l, out, e);
+    else if (l)
+        tn_evaluate(s->model, s->tape, l, 0, out, e);
+    if (e->code == TN_ENONFINITE)
         blame_evaluation(s, l, e);
     tn_loader_free(l);
     return e->code;
@@ -296,6 +320,8 @@ static int evaluate(run *r, run_event *out, tn_error *e)
     *out = (run_event){ .evaluated = true, .step = r->state.step };
     if (evaluate_part(r->s, r->o, PART_VALID, valid_rows(r->o), &out->valid, e))
         return e->code;
+    if (r->s->reference)
+        out->pairs = r->s->pairs;
     if (r->state.step == 0)
         watch_start(&r->state, out->valid.loss, step_error(r, &out->valid));
     count_progress(r, out);

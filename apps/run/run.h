@@ -49,6 +49,7 @@ typedef struct run_event {
     int64_t tokens;         /* of this step, padding included */
     double seconds, update; /* of this step, of its tn_optim_step alone */
     tn_eval valid;
+    tn_dpo pairs; /* of DPO: sums over the pairs of the step or of the evaluation; else none */
     bool best;
 } run_event;
 

@@ -1,5 +1,6 @@
 /* setup.c - opens what a command works on: model, tokenizer, adapter. */
 #include "apps/run/setup.h"
+#include "apps/run/preference.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>
@@ -196,7 +197,9 @@ int setup_train(setup *s, const options *o, tn_error *e)
             return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
                            option_dashed(options_table[i].name, name));
     }
-    return s->full ? e->code : setup_adapters(s, o, e);
+    if (!s->full)
+        setup_adapters(s, o, e);
+    return preference_open(s, o, e);
 }
 
 void setup_close(setup *s)
@@ -204,6 +207,7 @@ void setup_close(setup *s)
     for (int i = 0; i < PARTS; i++)
         tn_dataset_free(s->data[i]);
     tn_tape_free(s->tape);
+    tn_reference_free(s->reference);
     tn_model_free(s->model);
     tn_tokenizer_free(s->tokenizer);
     tn_context_free(s->context);

@@ -23,6 +23,8 @@ typedef struct setup {
     tn_tape *tape;
     tracer tracer;           /* of the tape: a setup keeps its address */
     tn_dataset *data[PARTS]; /* NULL: there is none */
+    tn_reference *reference; /* of DPO (preference.h); NULL: the loss is that of tokens */
+    tn_dpo pairs;            /* of the last evaluation with it */
     const tn_task *task;     /* the data are records of this task; NULL: they are files */
     bool random;             /* the weights are random: the model folder has no weight file */
     bool full;               /* all weights are trained, not LoRA */

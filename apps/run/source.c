@@ -250,11 +250,14 @@ static void add_records(const char *path, tn_record_format format, tn_text *out,
     tn_jsonl *file = tn_jsonl_open(path, format, e);
     tn_jsonl_record r;
     while (file && tn_jsonl_next(file, &r, e)) {
-        if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n))
+        const tn_span rejected = { r.rejected.s ? r.rejected.s : "", r.rejected.n };
+        if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n) ||
+            memchr(rejected.s, 0, rejected.n))
             tn_fail(e, TN_EFORMAT, "%s:%lld: the character U+0000; expected text for a vocabulary",
                     path, (long long)r.line);
         tn_text_bytes(out, r.prompt.s, r.prompt.n);
         tn_text_bytes(out, r.text.s, r.text.n);
+        tn_text_bytes(out, rejected.s, rejected.n);
     }
     tn_jsonl_close(file);
 }
