@@ -92,6 +92,31 @@ int save_check_gguf(const options *o, tn_error *e)
     return e->code;
 }
 
+/* The bytes of the result, whose files beside the weights are small. */
+static double disk_bytes(const job *j)
+{
+    enum { SMALL = 1 << 16 };
+    const double each = j->type == TN_FILE_F32    ? 4
+                        : j->type == TN_FILE_Q8_0 ? 34.0 / 32
+                        : j->type == TN_FILE_Q4_0 ? 18.0 / 32
+                                                  : 2;
+    return each * (double)tn_params_size(j->s.model->params) + SMALL;
+}
+
+/* Says what the result becomes where nobody asked for its type, if another may be wanted. */
+static void show_type(const job *j)
+{
+    enum { MUCH = 100 << 20 };
+    const double bytes = disk_bytes(j);
+    char shown[SHOWN];
+    if (j->other_type)
+        show("type       F32, as %s cannot be written %s; --dtype names another\n", j->base,
+             j->gguf ? "to a GGUF file" : "to a folder");
+    else if (j->type == TN_FILE_F32 && !j->o->dtype && bytes > MUCH)
+        show("type       F32, %s; --dtype %s is smaller\n", show_bytes(bytes, shown),
+             j->gguf ? "bf16, f16, q8_0 or q4_0" : "bf16 or f16");
+}
+
 /* Opens what is read, and remembers what it computes. */
 static int read_model(job *j)
 {
@@ -102,9 +127,7 @@ static int read_model(job *j)
     const need n = need_of_merging(m, m->positions < 16 ? m->positions : 16);
     choose_type(j);
     show("model      %s: %s, %s\n", o->model, m->family->type, j->base);
-    if (j->other_type)
-        show("type       F32, as %s cannot be written %s; --dtype names another\n", j->base,
-             j->gguf ? "to a GGUF file" : "to a folder");
+    show_type(j);
     if (o->adapter_path)
         show("adapter    %s\n", o->adapter_path);
     if (!need_check(&n, "merging", j->e))
@@ -127,17 +150,6 @@ static int check(job *j, const char *path, const char *adapter)
         show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld token%s)\n",
              most, j->before.largest, (long long)j->before.tokens, show_s(j->before.tokens));
     return j->e->code;
-}
-
-/* The bytes of the result, whose files beside the weights are small. */
-static double disk_bytes(const job *j)
-{
-    enum { SMALL = 1 << 16 };
-    const double each = j->type == TN_FILE_F32    ? 4
-                        : j->type == TN_FILE_Q8_0 ? 34.0 / 32
-                        : j->type == TN_FILE_Q4_0 ? 18.0 / 32
-                                                  : 2;
-    return each * (double)tn_params_size(j->s.model->params) + SMALL;
 }
 
 /* Writes the config.json of the base once more: keys that we do not know survive. Only the type of
@@ -188,6 +200,12 @@ static int write_folder(job *j)
     return output_place(&j->out, e);
 }
 
+/* Opens the tokenizer that was written. */
+static void check_tokenizer(const char *path, tn_error *e)
+{
+    tn_tokenizer_free(e->code ? NULL : tn_tokenizer_open(path, e));
+}
+
 static int write_file(job *j)
 {
     tn_error *e = j->e;
@@ -197,8 +215,10 @@ static int write_file(job *j)
     tn_tokenizer *k = carry_tokenizer(j->o->model, j->o->adapter_path, e);
     const int64_t positions = j->s.model ? j->s.model->positions : 0;
     const bool written = !e->code && !tn_model_save_gguf(j->s.model, k, path, j->type, e);
+    if (written && !check(j, path, NULL) && k)
+        check_tokenizer(path, e);
     tn_tokenizer_free(k);
-    if (written && check(j, path, NULL))
+    if (written && e->code)
         unlink(path);
     if (written && !e->code && j->s.model->positions < positions)
         show(

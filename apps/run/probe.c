@@ -43,7 +43,7 @@ int probe_take(probe *p, const tn_model *m, tn_error *e)
     return e->code;
 }
 
-double probe_difference(const probe *p, const tn_model *m, tn_error *e)
+double probe_difference(probe *p, const tn_model *m, tn_error *e)
 {
     double most = 0;
     tn_tape *t = e->code ? NULL : tn_tape_new(m->context);
@@ -51,6 +51,7 @@ double probe_difference(const probe *p, const tn_model *m, tn_error *e)
         tn_fail(e, TN_ENOMEM, "the probe: out of memory");
         return 0;
     }
+    p->tokens = m->positions < p->tokens ? m->positions : p->tokens;
     const tn_tensor *z = run(m, t, p->tokens, e);
     for (int64_t i = 0; z && i < p->tokens * p->vocab && !e->code; i++) {
         most = fmax(most, fabs((double)z->x[i] - (double)p->logits[i]));

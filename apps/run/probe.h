@@ -18,9 +18,10 @@ typedef struct probe { /* starts as { 0 } */
 
 /* Runs the model on the tokens. */
 int probe_take(probe *p, const tn_model *m, tn_error *e);
-/* Runs another model of this vocabulary on them. Logits that are not finite, of one of the two, are
+/* Runs another model of this vocabulary on them; on the first of them if it has fewer positions,
+   and p->tokens becomes their number. Logits that are not finite, of one of the two, are
    refused (TN_ENONFINITE). 0 after an error. */
-double probe_difference(const probe *p, const tn_model *m, tn_error *e);
+double probe_difference(probe *p, const tn_model *m, tn_error *e);
 void probe_end(probe *p);
 
 #endif

@@ -11,6 +11,7 @@
      scores     llama: (size)
      bos_token_id, eos_token_id, unknown_token_id; one outside of the vocabulary means none
      add_bos_token, add_eos_token, add_space_prefix
+   Without merges, tokens of one byte or character are a tokenizer of bytes or characters.
    Names of control tokens are special. Those of user-defined ones are found in any text. Unused
    tokens at the end fill up the rows of the embedding: they are left out. */
 #include "data/gguf.h"
@@ -264,6 +265,8 @@ static tn_tokenizer *make(source *s)
     if (read_kind(s, model, &begins) || read_tokens(s) || read_settings(s, begins) ||
         (s->p.rules.byte_level ? read_merges(s) : read_scores(s)))
         return NULL;
+    if (tn_parts_are_symbols(&s->p, s->end))
+        return tn_symbols_of(&s->p, s->r.e);
     tn_tokenizer *k = tn_tokenizer_of(&s->p, s->r.e);
     if (k != NULL && s->end >= 0)
         tn_tokenizer_set_end(k, s->end, s->r.e);

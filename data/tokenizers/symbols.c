@@ -68,6 +68,59 @@ tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t
     return k;
 }
 
+/* ---- from the arrays of a file ---- */
+
+/* The symbol that a token is; TN_NO_CODE: it is none. */
+static uint32_t symbol_of(const tn_parts_of *p, int64_t id)
+{
+    enum { MARK = 0x2581 }; /* a space, where tokens are characters */
+    const tn_span t = p->token[id];
+    uint32_t code = TN_NO_CODE;
+    if (p->type[id] != TN_TOKEN_NORMAL || tn_utf8_read(t.s, t.n, &code) != t.n)
+        return TN_NO_CODE;
+    return p->rules.byte_level ? tn_byte_of_letter(code) : code == MARK ? ' ' : code;
+}
+
+bool tn_parts_are_symbols(const tn_parts_of *p, int32_t end)
+{
+    const tn_rules *r = &p->rules;
+    bool all = p->merges == 0 && r->prefix == TN_PREFIX_NONE && r->unknown < 0 && r->begin < 0 &&
+               r->after < 0;
+    for (int64_t id = 0; all && id < p->size; id++)
+        all = p->type[id] == TN_TOKEN_CONTROL ? id == end : symbol_of(p, id) != TN_NO_CODE;
+    return all;
+}
+
+tn_tokenizer *tn_symbols_of(const tn_parts_of *p, tn_error *e)
+{
+    tn_tokenizer *k = tn_tokenizer_make(p->rules.byte_level, p->size, e);
+    char *end_text = NULL;
+    int64_t end = -1;
+    for (int64_t id = 0; k != NULL && id < p->size; id++) {
+        if (p->type[id] != TN_TOKEN_CONTROL) {
+            tn_tokenizer_put(k, symbol_of(p, id), id);
+            continue;
+        }
+        end = id;
+        end_text = strndup(p->token[id].s, p->token[id].n);
+        if (end_text == NULL)
+            tn_fail(e, TN_ENOMEM, "tokenizer: out of memory");
+    }
+    if (k != NULL && !e->code)
+        k = tn_tokenizer_finish(k, end_text, end, e);
+    for (int64_t i = 1; k != NULL && !e->code && i < k->symbols; i++)
+        if (k->table[i].code == k->table[i - 1].code)
+            tn_fail(e, TN_EFORMAT, "%s: tokens %d and %d are the same; expected every token once",
+                    p->path, k->table[i - 1].id, k->table[i].id);
+    free(end_text);
+    if (!e->code)
+        return k;
+    tn_tokenizer_free(k);
+    return NULL;
+}
+
+/* ---- new ones ---- */
+
 tn_tokenizer *tn_tokenizer_bytes(tn_error *e)
 {
     if (tn_given(e, true, __func__))
@@ -117,6 +170,8 @@ tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e)
     free(seen);
     return k == NULL ? NULL : tn_tokenizer_finish(k, end_token, count, e);
 }
+
+/* ---- a text ---- */
 
 /* The id of a symbol, or -1. */
 static int32_t find(const tn_tokenizer *k, uint32_t code)

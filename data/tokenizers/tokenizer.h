@@ -111,6 +111,10 @@ tn_tokenizer *tn_tokenizer_make(bool bytes, int64_t size, tn_error *e);
 bool tn_tokenizer_put(tn_tokenizer *k, uint32_t code, int64_t id);
 /* The last step: sorts, and names the end token, which has the id `end`. end_text NULL: none. */
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e);
+/* Are they single bytes or characters, to which nothing is added, with no special token but `end`
+   (-1: none)? Such a tokenizer of the kind bytes or chars. */
+bool tn_parts_are_symbols(const tn_parts_of *p, int32_t end);
+tn_tokenizer *tn_symbols_of(const tn_parts_of *p, tn_error *e);
 
 /* Is the name UTF-8 without zero bytes; and only visible ASCII? Others are bytes of another spelling
    by chance. */

@@ -85,6 +85,8 @@ START_TEST(says_what_changes)
           "--model b --save-path o.gguf",
           "window     the file has no sliding window: llama.cpp takes the model up to 20 of its 64 "
           "positions" },
+        { "sed -i 's/\"llama\"/\"mistral\", \"sliding_window\": 5/' b/config.json; ",
+          "--model b --save-path o.gguf", "(5 tokens)\n" }, /* fewer than the probe takes */
     };
     char *golden = realpath(GOLDEN "tiny_models", NULL);
     place p = place_make();
@@ -198,7 +200,7 @@ void tests(TCase *c)
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, computes_what_the_adapter_does, 0, MODELS * TYPES);
     tcase_add_test(c, unties_a_head);
-    tcase_add_loop_test(c, says_what_changes, 0, 3);
+    tcase_add_loop_test(c, says_what_changes, 0, 4);
     tcase_add_loop_test(c, refuses, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, carries_what_it_does_not_know);
 }

@@ -99,7 +99,34 @@ START_TEST(commands_need_no_other_file)
 }
 END_TEST
 
+/* A tokenizer of characters or bytes goes into the file and comes back. */
+START_TEST(a_tokenizer_without_merges_comes_back)
+{
+    place p = place_make();
+    if (_i)
+        ck_assert_int_eq(
+            tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 --lr 1e-3 -o o"),
+            0);
+    else
+        ck_assert_int_eq(shell(&p, "ln -s '%s'/data/bundled/base o", p.before), 0);
+    ck_assert_int_eq(tenon(&p, "export --model o --format gguf --save-path o.gguf"), 0);
+    static const char *const commands[] = {
+        "tokenize --ids --prompt 'name[The Mill], area<|endoftext|>'",
+        "generate --temp 0 --max-tokens 20 --prompt 'name[The Mill]'",
+        "eval --data r.jsonl",
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        ck_assert_int_eq(tenon(&p, "%s --model o", commands[i]), 0);
+        ck_assert_int_eq(shell(&p, "cp out first"), 0);
+        ck_assert_int_eq(tenon(&p, "%s --model o.gguf", commands[i]), 0);
+        ck_assert_int_eq(shell(&p, "cmp out first"), 0);
+    }
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
     tcase_add_test(c, commands_need_no_other_file);
+    tcase_add_loop_test(c, a_tokenizer_without_merges_comes_back, 0, 2);
 }

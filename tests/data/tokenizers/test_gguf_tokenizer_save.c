@@ -138,6 +138,24 @@ static const struct {
     { "a\xC3\xA9", "llama", 1, "\xC3\xA9" },
 };
 
+/* What the file says is the same tokenizer. */
+static void reads_back(const tn_tokenizer *k, const char *folder)
+{
+    static const char text[] = "\"a b <|endoftext|>b\\na \\u00e9 [PAD0]\\u2581\"";
+    tn_error e = { 0 };
+    tn_tokenizer *again = opened(folder);
+    const tn_json *v = tn_json_parse(text, strlen(text), "text", 0, &e);
+    must(&e);
+    ck_assert_str_eq(tn_tokenizer_kind(again), tn_tokenizer_kind(k));
+    ck_assert_int_eq(tn_tokenizer_size(again), tn_tokenizer_size(k));
+    ck_assert_int_eq(tn_tokenizer_end(again), tn_tokenizer_end(k));
+    ck_assert_int_eq(tn_tokenizer_begin(again), -1);
+    ck_assert(tn_tokenizer_hash(again) == tn_tokenizer_hash(k));
+    ck_assert(same_ids(k, again, v));
+    tn_json_free(v);
+    tn_tokenizer_free(again);
+}
+
 START_TEST(without_merges)
 {
     const char *text = symbols[_i].text;
@@ -161,6 +179,7 @@ START_TEST(without_merges)
     ck_assert(tn_gguf_int(types, 0, &type) && type == 1);
     has_key(g, "tokenizer.ggml.model", symbols[_i].model);
     ck_assert_int_eq(tn_gguf_value_of(g, "tokenizer.ggml.merges") != NULL, !text);
+    reads_back(k, s.path);
     tn_gguf_close(g);
     tn_tokenizer_free(k);
     scratch_close(&s);
