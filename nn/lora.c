@@ -49,8 +49,10 @@ static void forget_adapters(tn_model *m)
     if (m->lora)
         free((char *)m->lora->targets);
     free(m->lora);
+    free(m->adapter_config);
     m->adapters = NULL;
     m->lora = NULL;
+    m->adapter_config = NULL;
 }
 
 int tn_lora_end(tn_model *m, int64_t before, tn_error *e)

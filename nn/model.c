@@ -225,6 +225,7 @@ void tn_model_free(tn_model *m)
     free(m->lora);
     free(m->ends);
     free(m->note);
+    free(m->adapter_config);
     free(m->source);
     free(m);
 }

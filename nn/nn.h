@@ -206,6 +206,7 @@ typedef struct tn_model {
     struct tn_lora_options *lora; /* how the adapters were made; NULL: none */
     char *source;                 /* folder it was read from; NULL: none */
     char *note;                   /* what an opened adapter lacks, in one line; NULL: nothing */
+    char *adapter_config;         /* the adapter_config.json of an opened PEFT folder; NULL: none */
     int64_t stored; /* numbers in the weight files it was read from; 0: random weights */
 } tn_model;
 
@@ -323,7 +324,8 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e);
 /* Is it a checkpoint-N, and not a PEFT folder? False, with e set, if it cannot be read. */
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e);
 /* Writes the adapters as a PEFT folder, which is made. Adapters on columns of a layer are
-   written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. */
+   written as one on the whole layer: its rank is the sum of theirs, and its lora_B has zeros. Of an
+   adapter that was opened from a PEFT folder, what its config says besides stays. */
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e);
 /* The same as one GGUF file, which llama.cpp adds to a GGUF file of the model. It has one alpha:
    where the scales of layers differ, lora_B is multiplied. */

@@ -243,6 +243,17 @@ static void read_layers(tn_model *m, const tn_adapter_config *c, const tn_safete
     tn_lora_end(m, before, e);
 }
 
+/* Keeps the text of the config, for tn_adapter_save. */
+static int keep_config(tn_model *m, const tn_adapter_config *c, const char *path, tn_error *e)
+{
+    tn_text text = { 0 };
+    tn_text_json(&text, c->json, 0);
+    if (!tn_text_done(&text, path, e))
+        tn_text_free(&text);
+    m->adapter_config = text.s;
+    return e->code;
+}
+
 static void open_files(tn_model *m, const char *folder, const char *config_path, const char *path,
                        tn_error *e)
 {
@@ -256,8 +267,12 @@ static void open_files(tn_model *m, const char *folder, const char *config_path,
     tn_safetensors *file = NULL;
     if (!e->code && !tn_adapter_config_read(&c, config_path, e))
         file = tn_safetensors_open(path, e);
-    if (file)
+    if (file && !keep_config(m, &c, config_path, e))
         read_layers(m, &c, file, e);
+    if (e->code) {
+        free(m->adapter_config);
+        m->adapter_config = NULL;
+    }
     tn_safetensors_close(file);
     tn_adapter_config_free(&c);
 }

@@ -4,8 +4,9 @@
    become one. A' has their A one below the other. B' has their B side by side, each in the rows of
    its columns, and zeros elsewhere. B' A' is the same function. Its rank R' is the sum of their
    ranks, and alpha' = s R'. */
-#include "nn/model.h"
+#include "nn/folders/config_kept.h"
 #include "nn/folders/weights.h"
+#include "nn/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -159,17 +160,45 @@ static void add_blocks(const tn_model *m, tn_text *out)
     tn_text_add(out, "%s,\n", last ? "]" : "");
 }
 
-static void add_base(const tn_model *m, tn_text *out)
+/* ---- what the adapter was read with ---- */
+
+/* A name on the Hub, "MODEL" or "OWNER/MODEL". A path is one of the machine that wrote it. */
+static bool is_hub_name(const tn_json *v)
 {
-    tn_text_add(out, "  \"auto_mapping\": null,\n  \"base_model_name_or_path\": ");
-    if (m->source)
-        tn_text_quote(out, m->source, strlen(m->source));
+    if (!v || v->kind != TN_STRING || !v->length || strchr("./~", v->text[0]))
+        return false;
+    const char *slash = strchr(v->text, '/');
+    return !strchr(v->text, '\\') && (!slash || !strchr(slash + 1, '/'));
+}
+
+/* Adds a member as `theirs` has it; where it is missing or null, as `ours`. */
+static void add_member(const tn_json *theirs, const char *key, const char *ours, tn_text *out)
+{
+    const tn_json *v = tn_json_find(theirs, key);
+    tn_text_add(out, "  \"%s\": ", key);
+    if (!v || v->kind == TN_NULL)
+        tn_text_add(out, "%s", ours);
     else
-        tn_text_add(out, "null");
+        tn_text_json(out, v, 1);
+    tn_text_add(out, ",\n");
+}
+
+/* The base, which stays if it is named by the Hub. Then its revision does, too. */
+static void add_base(const tn_model *m, const tn_json *theirs, tn_text *out)
+{
+    static const char key[] = "base_model_name_or_path";
+    tn_text source = { 0 };
+    const tn_json *named = is_hub_name(tn_json_find(theirs, key)) ? theirs : NULL;
+    if (m->source)
+        tn_text_quote(&source, m->source, strlen(m->source));
+    add_member(named, key, source.s ? source.s : "null", out);
+    add_member(named, "revision", "null", out);
+    out->failed = out->failed || source.failed;
+    tn_text_free(&source);
 }
 
 /* Writes all keys that PEFT needs, in order. */
-static void write_config(const tn_model *m, tn_text *out)
+static void write_config(const tn_model *m, const tn_json *theirs, tn_text *out)
 {
     tn_target t;
     int64_t i = 0;
@@ -180,30 +209,48 @@ static void write_config(const tn_model *m, tn_text *out)
     const double alpha = several ? joined_alpha(m, t.layer) : m->lora->alpha;
     const bool in_out = t.layer->layout == TN_IN_OUT;
     const char *init = m->lora->init;
+    char start[32];
     tn_text names = { 0 };
+    snprintf(start, sizeof start, "%s%s%s", init ? "\"" : "", init ? init : "true",
+             init ? "\"" : "");
     tn_lora_names(m, "\"", &names);
     tn_text_add(out, "{\n");
     add_pattern(m, true, alpha, out);
-    add_base(m, out);
-    tn_text_add(out, ",\n  \"bias\": \"none\",\n");
+    add_member(theirs, "auto_mapping", "null", out);
+    add_base(m, theirs, out);
+    tn_text_add(out, "  \"bias\": \"none\",\n");
     if (m->nested) /* its layers for images have the same names */
         tn_text_add(out, "  \"exclude_modules\": \".*vision_tower.*\",\n");
     tn_text_add(out, "  \"fan_in_fan_out\": %s,\n", in_out ? "true" : "false");
-    tn_text_add(out, "  \"inference_mode\": true,\n  \"init_lora_weights\": %s%s%s,\n",
-                init ? "\"" : "", init ? init : "true", init ? "\"" : "");
+    tn_text_add(out, "  \"inference_mode\": true,\n");
+    add_member(theirs, "init_lora_weights", start, out);
     add_blocks(m, out);
     tn_text_add(out, "  \"lora_alpha\": %.15g,\n  \"lora_dropout\": %.15g,\n", alpha,
                 m->lora->dropout);
     tn_text_add(out, "  \"modules_to_save\": null,\n  \"peft_type\": \"LORA\",\n  \"r\": %.0f,\n",
                 rank);
     add_pattern(m, false, rank, out);
-    tn_text_add(out, "  \"revision\": null,\n  \"target_modules\": [%s],\n",
-                names.n ? names.s : "");
-    tn_text_add(out,
-                "  \"task_type\": \"CAUSAL_LM\",\n  \"use_dora\": %s,\n  \"use_rslora\": %s\n}\n",
+    tn_text_add(out, "  \"target_modules\": [%s],\n", names.n ? names.s : "");
+    add_member(theirs, "task_type", "\"CAUSAL_LM\"", out);
+    tn_text_add(out, "  \"use_dora\": %s,\n  \"use_rslora\": %s\n}\n",
                 m->lora->dora ? "true" : "false", m->lora->rslora ? "true" : "false");
     out->failed = out->failed || names.failed;
     tn_text_free(&names);
+}
+
+/* Writes adapter_config.json: our keys, and those that the adapter was read with. */
+static int save_config(const tn_model *m, const char *folder, tn_error *e)
+{
+    static const char *const but[] = { "peft_version", NULL }; /* we are another writer */
+    const char *had = m->adapter_config;
+    const tn_json *theirs = had ? tn_json_parse(had, strlen(had), folder, 0, e) : NULL;
+    tn_text text = { 0 };
+    if (!e->code)
+        write_config(m, theirs, &text);
+    if (theirs)
+        tn_config_add_keys(&text, theirs, but, e);
+    tn_json_free(theirs);
+    return tn_text_save(&text, folder, "adapter_config.json", e);
 }
 
 int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn_error *e)
@@ -216,8 +263,5 @@ int tn_adapter_save(const tn_model *m, const char *folder, tn_file_type type, tn
     if (tn_folder_make(folder, e))
         return e->code;
     save_factors(m, folder, type, e);
-    tn_text text = { 0 };
-    if (!e->code)
-        write_config(m, &text);
-    return tn_text_save(&text, folder, "adapter_config.json", e);
+    return e->code ? e->code : save_config(m, folder, e);
 }

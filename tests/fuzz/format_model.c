@@ -273,7 +273,7 @@ static const row adapter_weight_rows[] = {
 
 /* ---- a folder ---- */
 
-static tn_model *new_model(tn_context *c)
+tn_model *model_new(tn_context *c)
 {
     tn_error e = { 0 };
     char *text = unquoted(CONFIG, true);
@@ -290,7 +290,7 @@ static void furnish(const char *folder)
 {
     tn_error e = { 0 };
     tn_context *c = model_context();
-    tn_model *m = new_model(c);
+    tn_model *m = model_new(c);
     tn_model_save(m, folder, TN_FILE_F32, &e);
     tn_lora_add(m, &(tn_lora_options){ .rank = 2, .alpha = 4, .targets = "c_attn" }, &e);
     if (tn_adapter_save(m, folder, TN_FILE_F32, &e))
@@ -338,16 +338,33 @@ static int use(const char *folder, tn_error *e)
     return e->code;
 }
 
-/* Opens the adapter. If it is refused, the weights must be as they were. */
-static int use_adapter(const char *folder, tn_error *e)
+/* An adapter that was opened is saved; what was saved opens. */
+static void save_again(const tn_model *m, const char *folder)
+{
+    tn_error e = { 0 };
+    tn_context *c = model_context();
+    tn_model *other = model_new(c);
+    char *again = path_in(folder, "again");
+    if (tn_adapter_save(m, again, TN_FILE_F32, &e) || tn_adapter_open(other, again, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        abort();
+    }
+    tn_model_free(other);
+    tn_context_free(c);
+    free(again);
+}
+
+int model_use_adapter(const char *folder, tn_error *e)
 {
     tn_context *c = model_context();
-    tn_model *m = new_model(c);
+    tn_model *m = model_new(c);
     const uint64_t before = tn_params_hash(m->params, false);
-    if (!tn_adapter_open(m, folder, e))
+    if (!tn_adapter_open(m, folder, e)) {
         model_run(m);
-    else if (tn_params_hash(m->params, false) != before)
+        save_again(m, folder);
+    } else if (tn_params_hash(m->params, false) != before) {
         abort();
+    }
     tn_model_free(m);
     tn_context_free(c);
     return e->code;
@@ -376,13 +393,13 @@ const format format_index = { .name = "index",
 /* clang-format off */
 const format format_adapter_config = { .name = "adapter_config", .json = true, .file = "adapter_config.json",
                                        .named = "adapter_", .furnish = furnish,
-                                       .use = use_adapter, .rows = adapter_rows };
+                                       .use = model_use_adapter, .rows = adapter_rows };
 /* clang-format on */
 const format format_adapter_weights = { .name = "adapter_weights",
                                         .json = true,
                                         .file = "adapter_model.safetensors",
                                         .furnish = furnish,
-                                        .use = use_adapter,
+                                        .use = model_use_adapter,
                                         .pack = safetensors_pack,
                                         .unpack = safetensors_unpack,
                                         .rows = adapter_weight_rows };

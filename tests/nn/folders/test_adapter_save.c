@@ -5,6 +5,7 @@
 #include "tests/support/tests.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,6 +130,71 @@ START_TEST(what_peft_wrote_is_written_again)
 }
 END_TEST
 
+/* clang-format off */
+/* Members of an adapter_config.json that is opened, and what PEFT 0.21.2 has of them after it has read
+   and saved it. NULL: not there. Only paths, which are of another machine, become ours. */
+static const struct { const char *members, *key, *saved; } members[] = {
+    { "\"base_model_name_or_path\": \"openai-community/gpt2\", \"revision\": \"v1.0\"", "base_model_name_or_path", "\"openai-community/gpt2\"" },
+    { "\"base_model_name_or_path\": \"gpt2\", \"revision\": \"v1.0\"", "revision", "\"v1.0\"" },
+    { "\"base_model_name_or_path\": \"/home/a/gpt2\", \"revision\": \"v1.0\"", "base_model_name_or_path", "\"" TINY "\"" },
+    { "\"base_model_name_or_path\": \"/home/a/gpt2\", \"revision\": \"v1.0\"", "revision", "null" },
+    { "\"base_model_name_or_path\": \"../gpt2\"", "base_model_name_or_path", "\"" TINY "\"" },
+    { "\"base_model_name_or_path\": \"models/new/gpt2\"", "base_model_name_or_path", "\"" TINY "\"" },
+    { "\"base_model_name_or_path\": \"C:\\\\gpt2\"", "base_model_name_or_path", "\"" TINY "\"" },
+    { "\"base_model_name_or_path\": null", "base_model_name_or_path", "\"" TINY "\"" },
+    { "\"auto_mapping\": {\"base_model_class\": \"GPT2LMHeadModel\"}", "auto_mapping", "{\n    \"base_model_class\": \"GPT2LMHeadModel\"\n  }" },
+    { "\"task_type\": \"FEATURE_EXTRACTION\"", "task_type", "\"FEATURE_EXTRACTION\"" },
+    { "\"task_type\": null", "task_type", "\"CAUSAL_LM\"" },
+    { "\"init_lora_weights\": \"eva\", \"eva_config\": {\"rho\": 2.0}", "init_lora_weights", "\"eva\"" },
+    { "\"init_lora_weights\": \"eva\", \"eva_config\": {\"rho\": 2.0}", "eva_config", "{\n    \"rho\": 2.0\n  }" },
+    { "\"init_lora_weights\": false", "init_lora_weights", "false" },
+    { "\"init_lora_weights\": \"gaussian\"", "init_lora_weights", "\"gaussian\"" },
+    { "\"exclude_modules\": [\"lm_head\"]", "exclude_modules", "[\n    \"lm_head\"\n  ]" },
+    { "\"qalora_group_size\": 16", "qalora_group_size", "16" },
+    { "\"ensure_weight_tying\": false", "ensure_weight_tying", "false" },
+    { "\"a key of tomorrow\": {\"x\": [1]}", "a key of tomorrow", "{\n    \"x\": [\n      1\n    ]\n  }" },
+    { "\"peft_version\": \"0.21.2\"", "peft_version", NULL },
+    { "\"lora_dropout\": 0.25", "lora_dropout", "0.25" },
+};
+/* clang-format on */
+
+START_TEST(what_else_a_config_says_stays)
+{
+    tiny f = tiny_open();
+    char config[1024], *from = temporary(), *to = temporary();
+    char *path = tn_path_join(to, "adapter_config.json");
+    tn_text value = { 0 };
+    snprintf(config, sizeof config,
+             "{\"r\": 4, \"lora_alpha\": 8, \"target_modules\": [\"c_attn\", \"mlp.c_proj\"], %s}",
+             members[_i].members);
+    put_file(from, "adapter_config.json", config);
+    copy_file(TINY, from, "adapter_model.safetensors");
+    tn_adapter_open(f.m, from, &f.e);
+    remove_all(from); /* what was read is kept */
+    tn_adapter_save(f.m, to, TN_FILE_F32, &f.e);
+    must(&f.e);
+    const tn_json *saved = tn_json_read(path, &f.e), *v = tn_json_find(saved, members[_i].key);
+    must(&f.e);
+    tn_text_json(&value, v, 1);
+    ck_assert_int_eq(v != NULL, members[_i].saved != NULL);
+    if (v)
+        ck_assert_str_eq(tn_text_done(&value, path, &f.e), members[_i].saved);
+    tn_lora_merge(f.m, &f.e); /* nothing of it stays for another adapter */
+    adapt(&f, "c_attn", 2, 4);
+    tn_adapter_save(f.m, to, TN_FILE_F32, &f.e);
+    must(&f.e);
+    tn_json_free(saved);
+    saved = tn_json_read(path, &f.e);
+    ck_assert(tn_json_find(saved, "peft_type") && !tn_json_find(saved, "a key of tomorrow"));
+    tn_json_free(saved);
+    tn_text_free(&value);
+    free(path);
+    free(from);
+    discard(to);
+    tiny_close(&f);
+}
+END_TEST
+
 START_TEST(a_save_that_fails_says_so)
 {
     tiny f = tiny_open();
@@ -161,5 +227,6 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, round_trips_keep_the_function, 0, sizeof trips / sizeof *trips);
     tcase_add_test(c, what_peft_wrote_is_written_again);
+    tcase_add_loop_test(c, what_else_a_config_says_stays, 0, sizeof members / sizeof *members);
     tcase_add_test(c, a_save_that_fails_says_so);
 }

@@ -41,7 +41,8 @@ START_TEST(unknown_keys_survive)
         ", \"a key of tomorrow\": {\"x\": [1, \"\\u00e9\\\"\", null, -1.5e-3, true, {}, []]}, "
         "\"use_it\": false, \"dtype\": \"bfloat16\"";
     static const char kept[] =
-        "\"a key of tomorrow\": {\"x\": [1, \"\xC3\xA9\\\"\", null, -1.5e-3, true, {}, []]}";
+        "\"a key of tomorrow\": {\n    \"x\": [\n      1,\n      \"\xC3\xA9\\\"\",\n      null,\n"
+        "      -1.5e-3,\n      true,\n      {},\n      []\n    ]\n  }";
     tn_error e = { 0 };
     size_t n, again_n;
     char *from = copy_with(bases[_i], keys), *to = temporary(), *again = temporary();
