@@ -42,6 +42,19 @@ void tn_cache_free(tn_cache *c)
     free(c);
 }
 
+void tn_cache_spread(const tn_cache *few, tn_cache *c, const int64_t *from, const int64_t *length)
+{
+    for (int64_t i = 0; i < c->layers; i++) {
+        const int64_t width = c->k[i]->dim[2];
+        for (int64_t b = 0; b < c->k[i]->dim[0]; b++) {
+            const int64_t to = b * c->room * width, at = from[b] * few->room * width;
+            const size_t bytes = (size_t)(length[b] * width) * sizeof(tn_real);
+            memcpy(c->k[i]->x + to, few->k[i]->x + at, bytes);
+            memcpy(c->v[i]->x + to, few->v[i]->x + at, bytes);
+        }
+    }
+}
+
 tn_cache *tn_cache_packed(tn_tape *t, int64_t rows, int64_t width, const int32_t *places)
 {
     const int64_t dim[] = { rows, width }, n = rows * width;

@@ -17,6 +17,8 @@ struct tn_cache {
 
 tn_cache *tn_cache_new(const tn_model *m, int64_t rows, int64_t room); /* NULL when memory is out */
 void tn_cache_free(tn_cache *c);
+/* Copies the first length[b] positions of row from[b] of `few` to row b of c, for all rows of c. */
+void tn_cache_spread(const tn_cache *few, tn_cache *c, const int64_t *from, const int64_t *length);
 /* For a batch (B,T) of packed records with these places (tn_batch); it belongs to the tape. NULL
    when memory is out. */
 tn_cache *tn_cache_packed(tn_tape *t, int64_t rows, int64_t width, const int32_t *places);

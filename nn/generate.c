@@ -3,7 +3,7 @@
    Rows of different length are padded on the right for the first pass. Causal attention never reads
    the padding, and the cache overwrites it later. After the first pass every row has its own
    position. A row that has ended repeats its last position, which changes nothing, until all rows
-   have ended. */
+   have ended. Rows that are given the same prompt share its first pass. */
 #include "core/kernels/kernels.h"
 #include "core/op.h"
 #include "nn/cache.h"
@@ -32,8 +32,10 @@ typedef struct generation {
     tn_cache *cache;
     int64_t rows;
     const int32_t *const *prompts;
-    const int64_t *length; /* of each prompt */
-    int64_t known;         /* positions at the beginning that the cache has */
+    const int64_t *length;   /* of each prompt */
+    int64_t *prompt, differ; /* (rows) its number among the prompts that differ; how many do */
+    tn_cache *shared;        /* (differ) of the first pass, if rows share prompts; else NULL */
+    int64_t known;           /* positions at the beginning that the cache has */
     row *row;
     const tn_kernels *kernels;
     choice *choices;  /* (V) */
@@ -177,33 +179,38 @@ static double draw(const tn_sampling *s, int64_t r, int64_t position)
 
 /* ---- running the model ---- */
 
-/* Logits (B,V) after position last[b] of each row of ids (B,T). NULL: the tape has an error. */
-static tn_tensor *next_logits(const generation *r, tn_tensor *ids, tn_tensor *last)
+/* Logits (B,V) after positions last (B) of ids (D,T), counted through all rows of ids. The cache has
+   D rows, too. NULL: the tape has an error. */
+static tn_tensor *next_logits(const generation *r, tn_cache *cache, tn_tensor *ids, tn_tensor *last)
 {
-    tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, r->cache); // (B,T,C)
+    tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, cache); // (D,T,C)
     if (!h)
         return NULL;
-    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] }); // (B T,C)
+    h = tn_reshape(r->t, h, 2, (int64_t[]){ h->dim[0] * h->dim[1], h->dim[2] }); // (D T,C)
     return tn_model_head(r->m, r->t, tn_embed(r->t, h, last));                   // (B,V)
 }
 
-/* Runs all prompts at once, from the first position on that the cache does not have. */
+/* Runs each prompt once, from the first position on that the cache does not have. */
 static tn_tensor *first_pass(const generation *r, int64_t T)
 {
-    const int64_t known = r->known;
-    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ r->rows, T - known }); // (B,T)
-    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                         // (B)
+    const int64_t known = r->known, D = r->differ;
+    tn_cache *cache = r->shared ? r->shared : r->cache;
+    tn_tensor *ids = tn_tape_input(r->t, TN_I32, 2, (int64_t[]){ D, T - known }); // (D,T)
+    tn_tensor *last = tn_tape_input(r->t, TN_I32, 1, &r->rows);                   // (B)
     if (!ids || !last)
         return NULL;
-    memset(ids->i, 0, (size_t)(r->rows * (T - known)) * sizeof *ids->i);
+    memset(ids->i, 0, (size_t)(D * (T - known)) * sizeof *ids->i);
     for (int64_t b = 0; b < r->rows; b++) {
-        const int64_t n = r->length[b] - known;
-        memcpy(ids->i + b * (T - known), r->prompts[b] + known, (size_t)n * sizeof *ids->i);
-        last->i[b] = (int32_t)(b * (T - known) + n - 1);
-        r->cache->start->i[b] = (int32_t)known;
+        const int64_t n = r->length[b] - known, at = r->prompt[b] * (T - known);
+        memcpy(ids->i + at, r->prompts[b] + known, (size_t)n * sizeof *ids->i);
+        last->i[b] = (int32_t)(at + n - 1);
+        cache->start->i[r->prompt[b]] = (int32_t)known;
         r->row[b] = (row){ .seen = r->length[b], .last = r->prompts[b][r->length[b] - 1] };
     }
-    return next_logits(r, ids, last);
+    tn_tensor *logits = next_logits(r, cache, ids, last);
+    if (logits && r->shared)
+        tn_cache_spread(r->shared, r->cache, r->prompt, r->length);
+    return logits;
 }
 
 /* Runs the last token of each row. */
@@ -219,7 +226,7 @@ static tn_tensor *next_pass(const generation *r)
         ids->i[b] = r->row[b].last;
         last->i[b] = (int32_t)b;
     }
-    return next_logits(r, ids, last);
+    return next_logits(r, r->cache, ids, last);
 }
 
 /* ---- the loop ---- */
@@ -304,6 +311,16 @@ static int64_t longest(int64_t rows, const int64_t length[])
     return T;
 }
 
+/* Numbers the prompts. Two rows have one if they are given the same ids. Returns how many differ. */
+static int64_t number_prompts(generation *r, const int32_t *const ids[], const int64_t length[])
+{
+    for (int64_t b = 0, a; b < r->rows; b++) {
+        for (a = 0; a < b && (ids[a] != ids[b] || length[a] != length[b]); a++) {}
+        r->prompt[b] = a < b ? r->prompt[a] : r->differ++;
+    }
+    return r->differ;
+}
+
 static void generate(const generation *r, const output *o, tn_error *e)
 {
     const tn_mode mode = tn_tape_mode(r->t);
@@ -359,11 +376,15 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
                      .t = s->tape ? s->tape : tn_tape_new(m->context),
                      .cache = kept ? tn_session_cache(kept, room) : tn_cache_new(m, rows, room),
                      .row = calloc((size_t)rows, sizeof(row)),
+                     .prompt = calloc((size_t)rows, sizeof(int64_t)),
                      .kernels = tn_kernels_of(m->context),
                      .choices = calloc((size_t)m->vocab, sizeof(choice)),
                      .weights = calloc((size_t)m->vocab, sizeof(tn_real)),
                      .logits = calloc((size_t)m->vocab, sizeof(tn_real)) };
-    if (r.t && r.cache && r.row && r.choices && r.weights && r.logits)
+    if (r.prompt && number_prompts(&r, ids, length) < rows)
+        r.shared = tn_cache_new(m, r.differ, T);
+    if (r.t && r.cache && r.row && (r.shared || r.differ == rows) && r.choices && r.weights &&
+        r.logits)
         generate(&r, &(output){ out, made, each, arg }, e);
     else
         tn_fail(e, TN_ENOMEM, "generation: out of memory");
@@ -371,9 +392,9 @@ int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], con
         tn_tape_free(r.t);
     if (!kept)
         tn_cache_free(r.cache);
-    free(r.row);
-    free(r.choices);
-    free(r.weights);
-    free(r.logits);
+    tn_cache_free(r.shared);
+    void *const all[] = { r.row, r.prompt, r.choices, r.weights, r.logits };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
     return e->code;
 }

@@ -378,7 +378,8 @@ typedef struct tn_sampling {
 /* Continues `rows` prompts together with a key/value cache. ids[r], length[r] ids from 1 to the
    model's positions, is prompt r. out[r] has room for max_tokens; made[r] tokens are written,
    the end token not among them. A row also ends when the model has no position left: after a prompt
-   that takes all positions comes one token. The result of a row does not depend on other rows. If
+   that takes all positions comes one token. Rows with the same pointer ids[r] share the work for
+   their prompt. The result of a row does not depend on other rows. If
    temperature is not 0, it depends on its number r. If each is not NULL, each(arg, row, token) is
    called for every token as it comes. After an error made[r] tokens are written. */
 int tn_generate(const tn_model *m, int64_t rows, const int32_t *const ids[], const int64_t length[],

@@ -35,7 +35,7 @@ typedef struct batch { /* rows first, first + 1 ... */
     int64_t length[BATCH], made[BATCH];
     answer answers[BATCH];
     bool stop[BATCH];
-    double seconds;
+    double start, seconds[BATCH]; /* until the row's last token */
 } batch;
 
 /* ---- prompts ---- */
@@ -140,6 +140,7 @@ static int encode_prompt(const job *j, entry *p)
 static void take_token(void *arg, int64_t row, int32_t token)
 {
     batch *b = arg;
+    b->seconds[row] = now_seconds() - b->start;
     b->stop[row] = answer_add(&b->answers[row], token, b->j->e);
 }
 
@@ -169,7 +170,7 @@ static void print_json(const batch *b, int64_t r)
     tn_text_quote(&out, b->answers[r].text.s, b->answers[r].text.n);
     tn_text_add(&out, ",\"prompt_tokens\":%lld,\"tokens\":%lld", (long long)p->n,
                 (long long)b->made[r]);
-    json_real(&out, "seconds", b->seconds, 4);
+    json_real(&out, "seconds", b->seconds[r], 4);
     json_text(&out, "reason", reason(b, r));
     tn_text_add(&out, "}\n");
     show_text(&out, "an answer", b->j->e);
@@ -244,11 +245,12 @@ static int run_batch(batch *b)
         if (!(b->out[r] = malloc((size_t)how.max_tokens * sizeof *b->out[r])))
             tn_fail(j->e, TN_ENOMEM, "%lld tokens: out of memory", (long long)how.max_tokens);
     }
-    const double start = now_seconds();
+    b->start = now_seconds();
     if (!j->e->code)
         tn_generate(j->s->model, b->rows, b->ids, b->length, &how, b->out, b->made, take_token, b,
                     j->e);
-    b->seconds = now_seconds() - start;
+    for (int64_t r = 0; r < b->rows; r++)
+        b->seconds[r] = b->made[r] ? b->seconds[r] : now_seconds() - b->start;
     print_rows(b);
     for (int64_t r = 0; r < b->rows; r++) {
         answer_free(&b->answers[r]);

@@ -8,10 +8,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char HEAD[] = "lm_head.weight";
 
 /* ---- reading ---- */
+
+static bool ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), m = strlen(end);
+    return n >= m && !strcasecmp(path + n - m, end);
+}
+
+/* Refuses a file that is not in GGUF. */
+static int refuse_file(const char *path, tn_error *e)
+{
+    static const char *const pickles[] = { ".bin", ".pt", ".pth", ".ckpt" };
+    if (ends_with(path, ".safetensors"))
+        return tn_fail(e, TN_EIO,
+                       "%s: weights alone; expected the folder that has them and their config.json",
+                       path);
+    for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
+        if (ends_with(path, pickles[i]))
+            return tn_fail(e, TN_EIO,
+                           "%s: weights in a pickle, which is not read; expected a folder with "
+                           "config.json and model.safetensors, which save_pretrained of "
+                           "Transformers writes, or a GGUF file",
+                           path);
+    return tn_fail(e, TN_EIO,
+                   "%s: not a folder and not in GGUF; expected a model folder or a GGUF file",
+                   path);
+}
 
 /* Refuses a folder that does not exist, or that lacks a file of a model folder, and a file that is
    not in GGUF. */
@@ -21,8 +48,7 @@ static int check_path(const char *folder, tn_presence is, tn_error *e)
         tn_fail(e, TN_EIO, "%s: %s; expected a model folder or a GGUF file", folder,
                 strerror(ENOENT));
     else if (is == TN_FILE && !tn_gguf_is(folder))
-        tn_fail(e, TN_EIO,
-                "%s: not a folder and not in GGUF; expected a model folder or a GGUF file", folder);
+        refuse_file(folder, e);
     else if (is == TN_FILE)
         return e->code;
     else if (tn_path_is(folder, "config.json", e) == TN_ABSENT)

@@ -389,6 +389,42 @@ START_TEST(the_callers_tape_is_used)
 }
 END_TEST
 
+static void count_numbers(void *arg, const tn_event *event)
+{
+    if (!strcmp(event->op, "attention"))
+        *(int64_t *)arg += tn_tensor_count(event->out);
+}
+
+/* Rows that are given the same ids have the tokens of rows with copies of them. Their prompt runs
+   once: of the 12 + 12 + 3 tokens and padding, 3 rows of 12, one row is left out. */
+START_TEST(rows_share_a_prompt)
+{
+    static const char *const models[] = { GOLDEN "tiny_models/gpt2", GOLDEN "tiny_models/gemma2" };
+    static const int64_t n[] = { 12, 12, 3, 12 };
+    int64_t numbers[2] = { 0, 0 };
+    result r[2] = { 0 };
+    fixture f = { .c = tn_context_new(&(tn_options){ .threads = 2, .seed = 3 }) };
+    f.t = tn_tape_new(f.c);
+    f.m = tn_model_open(f.c, models[_i % 2], &f.e);
+    must(&f.e);
+    tn_sampling s = settings[_i / 2];
+    s.tape = f.t;
+    for (int k = 0; k < 2; k++) {
+        int32_t copy[12];
+        memcpy(copy, prompt[1], sizeof copy);
+        const int32_t *const ids[] = { prompt[1], k ? prompt[1] : copy, prompt[2], prompt[3] };
+        int32_t *const out[ROWS] = { r[k].ids[0], r[k].ids[1], r[k].ids[2], r[k].ids[3] };
+        tn_tape_trace(f.t, count_numbers, &numbers[k]);
+        tn_generate(f.m, 3, ids, n, &s, out, r[k].made, NULL, NULL, &f.e);
+        must(&f.e);
+    }
+    ck_assert_mem_eq(&r[0], &r[1], sizeof r[0]);
+    const int64_t row = f.m->layers * f.m->heads * f.m->head_size;
+    ck_assert_int_eq(numbers[0] - numbers[1], 12 * row);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(wrong_settings_are_refused)
 {
     fixture f = open_fixture();
@@ -424,5 +460,6 @@ void tests(TCase *c)
     tcase_add_loop_test(c, likelier_tokens_come_first_in_the_draw, 0, sizeof cuts / sizeof *cuts);
     tcase_add_test(c, every_token_is_reported_as_it_comes);
     tcase_add_test(c, the_callers_tape_is_used);
+    tcase_add_loop_test(c, rows_share_a_prompt, 0, 2 * sizeof settings / sizeof *settings);
     tcase_add_loop_test(c, wrong_settings_are_refused, 0, sizeof refused / sizeof *refused);
 }
