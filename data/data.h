@@ -244,6 +244,9 @@ int32_t tn_tokenizer_end(const tn_tokenizer *k); /* -1: it has none */
 /* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does
    not. */
 int32_t tn_tokenizer_begin(const tn_tokenizer *k);
+/* The token that it puts after a text; -1: none. tn_encode does not, and data sets put the end token
+   there. */
+int32_t tn_tokenizer_after(const tn_tokenizer *k);
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
 /* "bytes", "chars", "byte-level BPE", "SentencePiece BPE" */
 const char *tn_tokenizer_kind(const tn_tokenizer *k);

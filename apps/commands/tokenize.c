@@ -51,24 +51,31 @@ static void print_tokens(const tn_tokenizer *k, const options *o, const tokens *
     show_answer(&out, "the tokens", e);
 }
 
+/* Appends a token that the tokenizer puts around a text; -1: none. */
+static void add_token(tokens *t, int32_t id, tn_error *e)
+{
+    if (id < 0 || e->code)
+        return;
+    int32_t *more = t->n < t->room ? t->ids : realloc(t->ids, (size_t)(t->n + 1) * sizeof *more);
+    if (more == NULL) {
+        tn_fail(e, TN_ENOMEM, "out of memory");
+        return;
+    }
+    t->ids = more;
+    t->room = t->n < t->room ? t->room : t->n + 1;
+    t->ids[t->n++] = id;
+}
+
 /* Encodes a text and prints its tokens. where: its file, or the option. */
 static int print_text(const tn_tokenizer *k, const options *o, const char *where, tn_span text,
                       tn_error *e)
 {
     tokens t = { 0 };
     tn_error inner = { 0 };
-    const int32_t begin = tn_tokenizer_begin(k);
-    if (o->special && begin >= 0) {
-        t.ids = malloc(sizeof *t.ids);
-        if (t.ids == NULL)
-            return tn_fail(e, TN_ENOMEM, "%s: out of memory", where);
-        t.ids[0] = begin;
-        t.n = t.room = 1;
-    }
-    if (o->special)
-        tn_encode_template(k, text.s, text.n, &t.ids, &t.n, &t.room, NULL, &inner);
-    else
-        tn_encode(k, text.s, text.n, &t.ids, &t.n, &t.room, NULL, &inner);
+    add_token(&t, o->special ? tn_tokenizer_begin(k) : -1, &inner);
+    (o->special ? tn_encode_template : tn_encode)(k, text.s, text.n, &t.ids, &t.n, &t.room, NULL,
+                                                  &inner);
+    add_token(&t, o->special ? tn_tokenizer_after(k) : -1, &inner);
     if (inner.code)
         tn_fail(e, inner.code, "%s: %s", where, inner.text);
     else

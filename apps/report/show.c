@@ -75,9 +75,12 @@ char *show_real(double x, char *out)
 
 char *show_first(const tn_tokenizer *k, char *out)
 {
+    int n = 0;
     *out = 0;
     if (tn_tokenizer_begin(k) >= 0)
-        snprintf(out, SHOWN, ", first token %d", tn_tokenizer_begin(k));
+        n = snprintf(out, SHOWN, ", first token %d", tn_tokenizer_begin(k));
+    if (tn_tokenizer_after(k) >= 0)
+        snprintf(out + n, SHOWN - (size_t)n, ", last token %d", tn_tokenizer_after(k));
     return out;
 }
 

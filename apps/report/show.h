@@ -21,7 +21,7 @@ char *show_loss(double loss, double error, char *out);
 char *show_rewards(const tn_dpo *sum, char *out); /* "margin 0.6123  accuracy 0.850" of pairs */
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */
-/* ", first token 1" if the tokenizer puts a token before each text, else "". */
+/* ", first token 1" if the tokenizer puts a token before each text, ", last token 2" if after it. */
 char *show_first(const tn_tokenizer *k, char *out);
 const char *show_s(int64_t n); /* the end of a word for n things: "", or "s" if n is not 1 */
 double now_seconds(void);      /* of a clock that never goes back */

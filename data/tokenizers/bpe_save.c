@@ -121,7 +121,7 @@ static void write_special(const tn_tokenizer *k, int32_t id, tn_text *single, tn
 
 static void write_template(const tn_tokenizer *k, tn_text *t)
 {
-    tn_text single = { 0 }, special = { 0 };
+    tn_text single = { 0 }, special = { 0 }, again = { 0 };
     if (k->rules.begin < 0 && k->rules.after < 0) {
         tn_text_add(t, "null");
         return;
@@ -129,8 +129,10 @@ static void write_template(const tn_tokenizer *k, tn_text *t)
     if (k->rules.begin >= 0)
         write_special(k, k->rules.begin, &single, &special);
     tn_text_add(&single, "%s{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}", single.n ? ", " : "");
-    if (k->rules.after >= 0 && k->rules.after != k->rules.begin)
-        write_special(k, k->rules.after, &single, &special);
+    if (k->rules.after >= 0)
+        write_special(k, k->rules.after, &single,
+                      k->rules.after == k->rules.begin ? &again : &special);
+    tn_text_free(&again);
     tn_text_add(t, "{\"type\": \"TemplateProcessing\", \"single\": [");
     tn_text_join(t, &single);
     tn_text_add(t, "], \"pair\": [");

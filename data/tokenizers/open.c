@@ -92,15 +92,19 @@ static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
     return id;
 }
 
-/* What is put before a text. In tokenizer.json the template alone decides it: as in Transformers 5. */
-static void apply_begin(tn_reader r, const tn_json *root, int32_t begin, tn_tokenizer *k)
+/* What is put before and after a text. In tokenizer.json the template alone decides it: as in
+   Transformers 5. */
+static void apply_ends(tn_reader r, const tn_json *root, int32_t begin, int32_t end,
+                       tn_tokenizer *k)
 {
-    bool begins = k->rules.begin >= 0;
+    bool begins = k->rules.begin >= 0, ends = false;
     tn_json_get_bool(root, "add_bos_token", &begins, r.e);
+    tn_json_get_bool(root, "add_eos_token", &ends, r.e);
     if (!begins)
         k->rules.begin = -1;
     else if (begin >= 0)
         k->rules.begin = begin;
+    k->rules.after = ends ? end : -1;
 }
 
 /* What tokenizer_config.json says of a tokenizer. older: that is not in a tokenizer.json. */
@@ -117,7 +121,7 @@ static int apply_config(tn_reader r, const tn_json *root, bool older, tn_tokeniz
     if (!tn_is_bpe(k))
         return TN_OK;
     if (older)
-        apply_begin(r, root, begin ? id_of(k, begin) : -1, k);
+        apply_ends(r, root, begin ? id_of(k, begin) : -1, id < 0 ? k->end : id, k);
     return end ? tn_tokenizer_set_end(k, id, r.e) : r.e->code;
 }
 

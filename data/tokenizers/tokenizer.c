@@ -36,6 +36,11 @@ int32_t tn_tokenizer_begin(const tn_tokenizer *k)
     return !k || !tn_is_bpe(k) ? -1 : k->rules.begin;
 }
 
+int32_t tn_tokenizer_after(const tn_tokenizer *k)
+{
+    return !k || !tn_is_bpe(k) ? -1 : k->rules.after;
+}
+
 int32_t tn_tokenizer_find(const tn_tokenizer *k, const char *name)
 {
     if (!k || !name)

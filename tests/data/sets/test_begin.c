@@ -118,19 +118,26 @@ START_TEST(a_text_begins_once)
 }
 END_TEST
 
-/* What Transformers 5.24 puts before a text. In a tokenizer.json its template alone decides, in the
-   older files add_bos_token. */
+/* What Transformers 5.24 puts before and after a text. In a tokenizer.json its template alone
+   decides, in the older files add_bos_token and add_eos_token. */
 static const struct {
     const char *name, *file, *config;
-    int begin;
+    int begin, after;
 } configs[] = {
-    { "llama2", "tokenizer.json", "", 1 },
-    { "llama2", "tokenizer.json", ",\"add_bos_token\":true", 1 },
-    { "llama2", "tokenizer.json", ",\"add_bos_token\":false", 1 },
-    { "llama2", "tokenizer.json", ",\"bos_token\":\"</s>\",\"add_bos_token\":true", 1 },
-    { "tok512", "tokenizer.model", ",\"bos_token\":\"<s>\",\"add_bos_token\":true", 1 },
-    { "tok512", "tokenizer.model", ",\"bos_token\":\"<s>\",\"add_bos_token\":false", -1 },
-    { "tok512", "tokenizer.model", ",\"bos_token\":\"</s>\",\"add_bos_token\":true", 2 },
+    { "llama2", "tokenizer.json", "", 1, -1 },
+    { "llama2", "tokenizer.json", ",\"add_bos_token\":true", 1, -1 },
+    { "llama2", "tokenizer.json", ",\"add_bos_token\":false", 1, -1 },
+    { "llama2", "tokenizer.json", ",\"add_eos_token\":true", 1, -1 },
+    { "llama2", "tokenizer.json", ",\"bos_token\":\"</s>\",\"add_bos_token\":true", 1, -1 },
+    { "tok512", "tokenizer.model", ",\"bos_token\":\"<s>\",\"add_bos_token\":true", 1, -1 },
+    { "tok512", "tokenizer.model", ",\"bos_token\":\"<s>\",\"add_bos_token\":false", -1, -1 },
+    { "tok512", "tokenizer.model", ",\"bos_token\":\"</s>\",\"add_bos_token\":true", 2, -1 },
+    { "tok512", "tokenizer.model",
+      ",\"bos_token\":\"<s>\",\"add_bos_token\":true,\"add_eos_token\":true", 1, 2 },
+    { "tok512", "tokenizer.model",
+      ",\"bos_token\":\"<s>\",\"add_bos_token\":false,\"add_eos_token\":true", -1, 2 },
+    { "tok512", "tokenizer.model",
+      ",\"bos_token\":\"</s>\",\"add_bos_token\":true,\"add_eos_token\":true", 2, 2 },
 };
 
 START_TEST(the_config_decides)
@@ -146,6 +153,13 @@ START_TEST(the_config_decides)
     tn_tokenizer *k = tn_tokenizer_open(s.folder, &e);
     must(&e);
     ck_assert_int_eq(tn_tokenizer_begin(k), configs[_i].begin);
+    ck_assert_int_eq(tn_tokenizer_after(k), configs[_i].after);
+    tn_tokenizer_save(k, s.folder, &e); /* the template of its tokenizer.json has both */
+    tn_tokenizer_free(k);
+    k = tn_tokenizer_open(s.folder, &e);
+    must(&e);
+    ck_assert_int_eq(tn_tokenizer_begin(k), configs[_i].begin);
+    ck_assert_int_eq(tn_tokenizer_after(k), configs[_i].after);
     tn_tokenizer_free(k);
     scratch_close(&s);
 }
