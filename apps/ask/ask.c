@@ -90,7 +90,35 @@ static int32_t end_of_answer(const ask *a, tn_error *e)
     return end;
 }
 
-static int list_ends(ask *a, const setup *s, tn_error *e)
+/* Names the templates whose tokens the tokenizer has, where those of --chat-template are missing. */
+static void add_possible(const ask *a, tn_error *e)
+{
+    const char *name, *before = "; it has those of";
+    for (int64_t i = 0; (name = tn_chat_template_name(i)) != NULL; i++) {
+        tn_error no = { 0 };
+        end_of_answer(&(ask){ .tokenizer = a->tokenizer, .chat = tn_chat_template_find(name) },
+                      &no);
+        if (!no.code)
+            tn_error_add(e, "%s %s", before, name);
+        before = no.code ? before : "";
+    }
+}
+
+static int check_template(const ask *a, const options *o, tn_error *e)
+{
+    tn_error inner = { 0 };
+    if (!a->chat || e->code)
+        return e->code;
+    end_of_answer(a, &inner);
+    if (inner.code)
+        tn_fail(e, inner.code, "%s, chat template %s (%s): %s", o->model, tn_chat_name(a->chat),
+                a->why, inner.text);
+    if (inner.code == TN_EFORMAT)
+        add_possible(a, e);
+    return e->code;
+}
+
+int ask_ends(ask *a, const setup *s, tn_error *e)
 {
     const int32_t more[] = { tn_tokenizer_end(s->tokenizer), a->chat ? end_of_answer(a, e) : -1 };
     const int64_t own = s->model->end_count;
@@ -126,7 +154,7 @@ int ask_begin(ask *a, const setup *s, const options *o, tn_error *e)
         tn_fail(e, APP_USAGE,
                 "--system-prompt: the prompt is plain text; expected a chat template "
                 "(--chat-template NAME)");
-    return e->code ? e->code : list_ends(a, s, e);
+    return check_template(a, o, e) ? e->code : ask_ends(a, s, e);
 }
 
 int ask_messages(const ask *a, const tn_message *m, int64_t n, tn_chat_ids *ids, tn_error *e)

@@ -24,6 +24,8 @@ typedef struct ask {
 
 int ask_begin(ask *a, const setup *s, const options *o, tn_error *e);
 void ask_tell(const ask *a);
+/* The part of ask_begin for a.tokenizer and a.chat that are set: lists what ends an answer. */
+int ask_ends(ask *a, const setup *s, tn_error *e);
 /* Appends the ids of n messages and of what asks for an answer to ids. */
 int ask_messages(const ask *a, const tn_message *m, int64_t n, tn_chat_ids *ids, tn_error *e);
 void ask_end(ask *a);

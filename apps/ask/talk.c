@@ -4,12 +4,8 @@
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- the messages ---- */
 
@@ -57,9 +53,17 @@ int talk_system(talk *t, const char *text, size_t n, tn_error *e)
     return put_text(&t->messages[0], "system", text, n, e);
 }
 
+static void forget_saved(talk *t)
+{
+    free(t->saved_to);
+    tn_text_free(&t->saved);
+    t->saved_to = NULL;
+}
+
 void talk_reset(talk *t)
 {
     cut(t, 1);
+    forget_saved(t);
 }
 
 bool talk_undo(talk *t)
@@ -101,6 +105,7 @@ void talk_end(talk *t)
     free(t->messages);
     tn_session_free(t->session);
     ask_end(&t->how);
+    forget_saved(t);
     *t = (talk){ 0 };
 }
 
@@ -196,24 +201,70 @@ int talk_say(talk *t, const char *text, size_t n, tn_error *e)
 
 /* ---- saving ---- */
 
-int talk_save(const talk *t, const char *path, tn_error *e)
+enum { FILE_MOST = 1 << 28 };
+
+/* The messages as a line. */
+static int write_line(const talk *t, tn_text *line, tn_error *e)
 {
-    tn_text line = { 0 };
-    tn_text_add(&line, "{\"messages\":[");
+    tn_text_add(line, "{\"messages\":[");
     for (int64_t i = t->messages[0].text.n ? 0 : 1, first = i; i < t->n; i++) {
-        tn_text_add(&line, "%s{\"role\":\"%s\",\"content\":", i > first ? "," : "",
+        tn_text_add(line, "%s{\"role\":\"%s\",\"content\":", i > first ? "," : "",
                     t->messages[i].role.s);
-        tn_text_quote(&line, t->messages[i].text.s, t->messages[i].text.n);
-        tn_text_add(&line, "}");
+        tn_text_quote(line, t->messages[i].text.s, t->messages[i].text.n);
+        tn_text_add(line, "}");
     }
-    tn_text_add(&line, "]}\n");
-    const char *text = tn_text_done(&line, "the talk", e);
-    FILE *f = text ? fopen(path, "a") : NULL;
-    if (text && !f)
-        tn_fail(e, TN_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    const bool written = f && write_whole(f, text, line.n);
-    if (f && (fclose(f) || !written))
-        tn_fail(e, TN_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    tn_text_free(&line);
+    tn_text_add(line, "]}\n");
+    return tn_text_done(line, "the talk", e) ? e->code : TN_ENOMEM;
+}
+
+/* Refuses to write into a file of another kind. */
+static int check_first(const char *path, const char *text, size_t n, tn_error *e)
+{
+    tn_error inner = { 0 };
+    const char *end = memchr(text, '\n', n);
+    const tn_json *first = tn_json_parse(text, end ? (size_t)(end - text) : n, path, 1, &inner);
+    const tn_json *messages = tn_json_find(first, "messages");
+    if (inner.code == TN_ENOMEM)
+        *e = inner;
+    else if (!messages || messages->kind != TN_ARRAY)
+        tn_fail(e, TN_EFORMAT,
+                "%s:1: no object with \"messages\"; expected a new file, or one of saved talks",
+                path);
+    tn_json_free(first);
+    return e->code;
+}
+
+/* Writes the lines that the file has, without an older one of this talk, and the new one. */
+static int put_line(talk *t, const char *path, const char *had, size_t n, tn_error *e)
+{
+    const tn_text *old = &t->saved;
+    tn_text all = { 0 };
+    if (t->saved_to && !strcmp(t->saved_to, path) && n >= old->n &&
+        !memcmp(had + n - old->n, old->s, old->n))
+        n -= old->n;
+    forget_saved(t);
+    tn_text_bytes(&all, had, n);
+    tn_text_add(&all, n && had[n - 1] != '\n' ? "\n" : "");
+    if (!write_line(t, &t->saved, e))
+        tn_text_bytes(&all, t->saved.s, t->saved.n);
+    const char *text = e->code ? NULL : tn_text_done(&all, "the talk", e);
+    if (text && !tn_file_write(path, text, all.n, e))
+        t->saved_to = realpath(path, NULL);
+    tn_text_free(&all);
+    return e->code;
+}
+
+int talk_save(talk *t, const char *path, tn_error *e)
+{
+    size_t n = 0;
+    if (t->n < 3)
+        return tn_fail(e, TN_EARG, "%s: not written; expected a talk with an answer", path);
+    const bool there = tn_path_is(path, NULL, e) == TN_FILE;
+    char *real = there ? realpath(path, NULL) : NULL; /* a link stays a link */
+    char *had = there && !e->code ? tn_file_read(path, FILE_MOST, &n, e) : NULL;
+    if (!e->code && (!n || !check_first(path, had, n, e)))
+        put_line(t, real ? real : path, had ? had : "", n, e);
+    free(had);
+    free(real);
     return e->code;
 }

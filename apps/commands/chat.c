@@ -15,7 +15,7 @@ static const struct {
     [RESET] = { "/reset", "r", "", "forget all questions and answers" },
     [SYSTEM] = { "/system", "", "TEXT", "another system message (without TEXT: none)" },
     [SAVE] = { "/save", "", "FILE",
-               "append the messages to FILE, as a line that train --data reads" },
+               "write the messages to FILE, as a line that train --data reads" },
     [UNDO] = { "/undo", "", "", "take the last question and its answer back" },
     [ADAPTER] = { "/adapter", "", "[on|off]", "switch the adapter off, or on again" },
     [HELP] = { "/help", "h", "", "this list" },
@@ -75,8 +75,14 @@ static bool follow(talk *t, const char *line)
     if (what == QUIT)
         return false;
     switch (what) {
-    case RESET: talk_reset(t); break;
-    case SYSTEM: talk_system(t, rest, strlen(rest), &e); break;
+    case RESET:
+        talk_reset(t);
+        show_note("all questions and answers are forgotten");
+        break;
+    case SYSTEM:
+        if (!talk_system(t, rest, strlen(rest), &e))
+            show_note(*rest ? "the system message is another" : "there is no system message");
+        break;
     case SAVE:
         if (!*rest)
             show_note("/save: expected a FILE");
@@ -84,8 +90,8 @@ static bool follow(talk *t, const char *line)
             show_note("saved %s", rest);
         break;
     case UNDO:
-        if (!talk_undo(t))
-            show_note("there is nothing to take back");
+        show_note(talk_undo(t) ? "the last question and its answer are taken back"
+                               : "there is nothing to take back");
         break;
     case ADAPTER: switch_adapter(t, rest); break;
     case HELP: print_help(); break;

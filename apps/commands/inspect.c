@@ -1,5 +1,6 @@
 /* inspect.c - tenon inspect: prints what a folder or file holds, without building a model. */
 #include "apps/commands/inspect.h"
+#include "apps/folder/swap.h"
 #include "apps/run/need.h"
 #include "apps/run/run.h"
 #include "apps/report/show.h"
@@ -236,8 +237,8 @@ static void print_random(const char *folder)
 
 static int unfinished(const struct dirent *d)
 {
-    const size_t n = strlen(d->d_name);
-    return !strncmp(d->d_name, ".tenon-", 7) && n > 4 && !strcmp(d->d_name + n - 4, ".tmp");
+    uint64_t number;
+    return swap_waits(d->d_name, &number);
 }
 
 /* What a run left that was killed while it saved. The next save to this folder removes only its own. */

@@ -25,8 +25,7 @@ void swap_name(uint64_t run, char out[SWAP_NAME])
     snprintf(out, SWAP_NAME, ".tenon-%016" PRIx64 ".tmp", run);
 }
 
-/* ".tenon-RUN.tmp" */
-static bool is_waiting(const char *name, uint64_t *run)
+bool swap_waits(const char *name, uint64_t *run)
 {
     char again[SWAP_NAME];
     if (strncmp(name, ".tenon-", 7))
@@ -157,7 +156,7 @@ int swap_recover(const output_kind *kind, int at, const char *folder, bool resum
     move_on(kind, at, folder, e);
     char **all = e->code ? NULL : tn_folder_names(at, folder, e);
     for (size_t i = 0; all && all[i] && !e->code; i++)
-        if (is_waiting(all[i], &run))
+        if (swap_waits(all[i], &run))
             settle(kind, at, folder, all[i], run, resume, waiting, e);
     tn_folder_names_free(all);
     if (!marker_read(kind, at, folder, &m, e) && kind->checkpoints) {

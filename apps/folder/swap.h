@@ -8,6 +8,7 @@
 
 enum { SWAP_NAME = 40 };
 void swap_name(uint64_t run, char out[SWAP_NAME]); /* ".tenon-RUN.tmp" */
+bool swap_waits(const char *name, uint64_t *run);  /* is it such a name? *run becomes its number */
 /* From now on the folder of that name counts: its files, a marker among them, move up. Refuses to
    replace a file that belongs to no run. */
 int swap_install(const output_kind *kind, int at, const char *folder, const char *name,

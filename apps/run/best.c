@@ -1,5 +1,6 @@
 /* best.c - writes and follows the file `best`, which names the best checkpoint of a run. */
 #include "apps/run/best.h"
+#include "apps/folder/marker.h"
 #include "data/formats/folder.h"
 #include "optim/run/folders.h"
 
@@ -18,14 +19,31 @@ static char *folder_of_best(const char *path)
     return n > name ? strndup(path, n - name) : strdup(".");
 }
 
+/* Refuses OUT/best of a run that has not named its best checkpoint. */
+static void refuse_unnamed(const char *path, const char *folder, tn_error *e)
+{
+    tn_error absent = { 0 };
+    if (tn_path_is(path, NULL, &absent) == TN_ABSENT &&
+        tn_path_is(folder, MARKER, &absent) == TN_FILE)
+        tn_fail(e, TN_EIO,
+                "%s: this run has no best checkpoint; expected one with --save-best that was "
+                "validated, or %s itself, its result",
+                path, folder);
+}
+
 /* The checkpoint that the file names, in new memory. NULL: the path is another thing, or e is set.
    any: a file with another content is another thing. */
 static char *follow(const char *path, bool any, tn_error *e)
 {
     tn_error absent = { 0 }; /* who reads the path reports it */
-    char *folder = tn_path_is(path, NULL, &absent) == TN_FILE ? folder_of_best(path) : NULL;
-    if (!folder)
+    const bool there = tn_path_is(path, NULL, &absent) == TN_FILE;
+    char *folder = folder_of_best(path);
+    if (folder && !there)
+        refuse_unnamed(path, folder, e);
+    if (!folder || !there) {
+        free(folder);
         return NULL;
+    }
     const int at = tn_at_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
     const int64_t step = at < 0 ? -1 : tn_checkpoint_best(at);
     char *to = step < 0 ? NULL : tn_checkpoint_path(folder, step);

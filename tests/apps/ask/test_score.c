@@ -109,10 +109,38 @@ START_TEST(long_prompts_do_not_cut_other_answers)
 }
 END_TEST
 
+/* Each answer of a chat is asked for, after the right messages before it. The model has learnt these
+   chats; `generate` gives the same answers. */
+START_TEST(eval_of_chats_counts_right_answers)
+{
+    place p = place_make();
+    place_chat(&p);
+    ck_assert_int_eq(tenon(&p, "eval --model co --data chat.jsonl"), 0);
+    place_has(&p, "out", "exact       32 of 32 (100.0 %)\n");
+    ck_assert_int_eq(
+        shell(&p, "printf '%%s\\n' '{\"messages\":[{\"role\":\"user\",\"content\":\"red\"},"
+                  "{\"role\":\"assistant\",\"content\":\"rose!\"}]}' "
+                  "'{\"messages\":[{\"role\":\"user\",\"content\":\"red\"},"
+                  "{\"role\":\"assistant\",\"content\":\"ros\"}]}' "
+                  "'{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+                  "{\"role\":\"assistant\",\"content\":\"hello\"}]}' "
+                  "'{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+                  "{\"role\":\"assistant\",\"content\":\"\"}]}' "
+                  "'{\"prompt\":\"red\",\"completion\":\"banana\"}' >mixed.jsonl"),
+        0);
+    ck_assert_int_eq(tenon(&p, "generate --model co -p red -p hi --temp 0"), 0);
+    ck_assert_int_eq(shell(&p, "printf 'rose\\n---\\nhello\\n' | cmp - out"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model co --data mixed.jsonl"), 0);
+    place_has(&p, "out", "exact       1 of ");
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
     tcase_add_test(c, eval_of_records_counts_right_answers);
     tcase_add_test(c, a_file_of_a_task_scores_as_the_task);
     tcase_add_test(c, both_ways_to_score_agree);
     tcase_add_test(c, long_prompts_do_not_cut_other_answers);
+    tcase_add_test(c, eval_of_chats_counts_right_answers);
 }

@@ -8,6 +8,8 @@
 /* Talks by a shell's printf. Extra options come first. */
 #define TALK(options, lines) "printf '" lines "' | \"$T\" chat --temp 0 " options " >out 2>err"
 
+#define HI "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"hello\"}]}"
+
 /* clang-format off */
 static const struct { const char *talk; int status; const char *test; } talks[] = {
     { TALK("-m co", "red\\nhi\\n"), 0, "printf 'rose\\nhello\\n' | cmp - out" },
@@ -20,16 +22,25 @@ static const struct { const char *talk; int status; const char *test; } talks[] 
     { TALK("-m co", "/rest\\n"), 0, "grep -q '^tenon: chat \"/rest\": unknown; did you mean /reset?$' err && test ! -s out" },
     { TALK("-m co", "/undo\\n"), 0, "grep -q 'nothing to take back' err" },
     { TALK("-m co", "/adapter\\n"), 0, "grep -q 'there is no adapter' err" },
-    { TALK("-m co", "hi\\n/save s\\n/system be kind\\nr\\nyo\\n/save s\\n/system\\n/save s\\n"), 0,
-      "(echo '{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"hello\"}]}';"
-      " sed -n 2p out >a; printf '{\"messages\":[{\"role\":\"system\",\"content\":\"be kind\"},{\"role\":\"user\",\"content\":\"yo\"},{\"role\":\"assistant\",\"content\":\"%s\"}]}\\n' $(cat a);"
-      " printf '{\"messages\":[{\"role\":\"user\",\"content\":\"yo\"},{\"role\":\"assistant\",\"content\":\"%s\"}]}\\n' $(cat a)) | cmp - s" },
+    { TALK("-m co", "hi\\n/save s\\n/system be kind\\nr\\nyo\\n/save s\\nr\\n/system\\nhi\\n/save s\\n"), 0,
+      "(echo '" HI "'; sed -n 2p out >a; printf '{\"messages\":[{\"role\":\"system\",\"content\":\"be kind\"},{\"role\":\"user\",\"content\":\"yo\"},{\"role\":\"assistant\",\"content\":\"%s\"}]}\\n' $(cat a); echo '" HI "') | cmp - s" },
+    /* one talk is one line, however often it is saved, until another line follows */
+    { TALK("-m co", "hi\\n/save s\\n/save s\\nred\\n/save ./s\\n/undo\\n/save s\\n"), 0, "echo '" HI "' | cmp - s" },
+    { "ln -s f s; printf '" HI "' >f; " TALK("-m co", "hi\\n/save s\\n/save f\\n"), 0, "printf '%s\\n%s\\n' '" HI "' '" HI "' | cmp - f && test -L s" },
+    { "echo '" HI "' >s; " TALK("-m co", "hi\\n/save s\\n"), 0, "printf '%s\\n%s\\n' '" HI "' '" HI "' | cmp - s" },
+    { TALK("-m co", "/save s\\nhi\\n/undo\\n/save s\\n"), 0, "grep -c 'tenon: s: not written; expected a talk with an answer' err | grep -q 2 && test ! -e s" },
+    { "echo mine >s; " TALK("-m co", "hi\\n/save s\\n"), 0, "echo mine | cmp - s && grep -q 's:1: no object with \"messages\"; expected a new file' err" },
+    { "echo '{\"prompt\":1}' >s; " TALK("-m co", "hi\\n/save s\\n"), 0, "test $(wc -l <s) = 1" },
+    { TALK("-m co", "hi\\n/save /dev/null\\n"), 0, "grep -q '^tenon: /dev/null: ' err && test -c /dev/null" },
+    { TALK("-m co", "/system be kind\\n/system\\n/reset\\nhi\\n/undo\\n"), 0,
+      "test $(grep -c 'the system message is another$\\|there is no system message$\\|all questions and answers are forgotten$\\|the last question and its answer are taken back$' err) = 4" },
     { TALK("-m co", "hi\\nyo\\n/save s.jsonl\\n") " && \"$T\" train --model co --data s.jsonl --valid-split 0 --iters 1 -o again >log", 0, "grep -q 'chats\\|chat' log" },
     { TALK("-m co --stop e", "hi\\n/save s\\n"), 0, "test $(cat out) = h && grep -q '\"h\"' s" },
     { TALK("-m cm", "hi\\n"), 1, "grep -q 'cm: no model.safetensors' err" },
     { "rm co/config.used; sed -i 's/<|im_start|>/x/' co/tokenizer_config.json; " TALK("-m co", "hi\\n"), 1, "grep -q 'co: no chat template that is known; expected one, or --chat-template NAME' err" },
     { "rm co/config.used; sed -i 's/<|im_start|>/x/' co/tokenizer_config.json; " TALK("-m co --chat-template chatml", "hi\\n"), 0, "test $(cat out) = hello" },
-    { TALK("-m co --chat-template gemma", "hi\\n"), 1, "grep -q 'no begin token, which the chat template gemma writes' err" },
+    { TALK("-m co --chat-template gemma", "hi\\n"), 1, "grep -q '^tenon: co, chat template gemma (--chat-template): .*no begin token, which the chat template gemma writes.*; it has those of .*chatml' err" },
+    { TALK("-m co --chat-template llama3", "hi\\n"), 1, "grep -q 'co, chat template llama3 (--chat-template): the tokenizer has no token <|begin_of_text|>.*; it has those of .*chatml' err" },
 };
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 /* test_swap.c - a run replaces another and is killed at any moment: one of the two is complete.
    The tests make by hand the files that a kill between two renames leaves. */
 #include "apps/folder/output.h"
+#include "apps/folder/swap.h"
 #include "tests/support/apps.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/tests.h"
@@ -216,8 +217,35 @@ START_TEST(a_full_disk_is_seen_before)
 }
 END_TEST
 
+/* clang-format off */
+static const struct { const char *name; bool waits; } names[] = {
+    { ".tenon-0123456789abcdef.tmp", true }, { ".tenon-0000000000000000.tmp", true },
+    { ".tenon-0123456789ABCDEF.tmp", false }, { ".tenon-123456789abcdef.tmp", false },
+    { ".tenon-00123456789abcdef.tmp", false }, { ".tenon-mine.tmp", false },
+    { ".tenon-0123456789abcdef.tmp2", false }, { ".tenon-new", false }, { "x.tmp", false },
+};
+/* clang-format on */
+
+/* tenon inspect names what a save removes, and nothing else. */
+START_TEST(one_rule_for_what_waits)
+{
+    place p = place_make();
+    uint64_t number;
+    ck_assert_int_eq(shell(&p, "mkdir f; cp m/config.json f"), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        ck_assert_msg(swap_waits(names[i].name, &number) == names[i].waits, "%s", names[i].name);
+        ck_assert_int_eq(shell(&p, "mkdir f/%s", names[i].name), 0);
+        ck_assert_int_eq(tenon(&p, "inspect f"), 0);
+        ck_assert_int_eq(shell(&p, "grep -q 'f/%s: left by a save' out", names[i].name),
+                         names[i].waits ? 0 : 1);
+    }
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_test(c, one_rule_for_what_waits);
     tcase_add_loop_test(c, a_result_moves_whole, 0, MOVED + 1);
     tcase_add_test(c, a_first_checkpoint_counts);
     tcase_add_test(c, before_it_the_older_run_stands);

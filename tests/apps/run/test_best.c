@@ -166,6 +166,10 @@ static const other others[] = {
     { ":", RUN "-o o --kepp 3", 2, "did you mean --keep?", ":" },
     { ":", RUN "-o o --no-save-best --save-every 4", 0, "",
       "test ! -e o/best -a -e o/checkpoint-24" },
+    { "\"$T\" " RUN "-o o --no-save-best", "eval --model b --data d --adapter-path o/best", 1,
+      "o/best: this run has no best checkpoint; expected one with --save-best that was validated, or "
+      "o/ itself, its result\n", ":" },
+    { ":", "eval --model b --data d --adapter-path o/best", 1, "o/best: No such file", ":" },
     { "printf 12 >best", "tokenize --model b best", 0, "", ":" },
 };
 
