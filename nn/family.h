@@ -71,6 +71,9 @@ void tn_config_require(const tn_json *config, const char *key, const char *value
 
 /* ---- for hidden ---- */
 
+/* Returns y, which was made from x, after tn_done(t, x): h = tn_then(t, h, tn_gelu(t, h)). */
+tn_tensor *tn_then(tn_tape *t, tn_tensor *x, tn_tensor *y);
+
 /* Positions of ids (B,T): (B,T) i32 on the tape. They are 0..T-1; with a cache they follow the
    positions of the row in the cache, or begin again with each packed record. If the model has fewer
    positions: NULL, with an error on the tape. */

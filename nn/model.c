@@ -279,6 +279,12 @@ static tn_tensor *recompute(tn_tape *t, place at, tn_tensor *x)
     return tn_recompute(t, run_place, p, x);
 }
 
+tn_tensor *tn_then(tn_tape *t, tn_tensor *x, tn_tensor *y)
+{
+    tn_done(t, x);
+    return y;
+}
+
 tn_tensor *tn_run_blocks(const tn_model *m, tn_tape *t, tn_tensor *x, tn_cache *cache,
                          tn_model_block *block)
 {

@@ -53,6 +53,8 @@ curves_style curves_style_of(int fd);
 curves_style curves_style_asked(int fd, const char *color);
 /* Appends lines of 72 columns each, or c->columns: title, 60 x 12 characters between axes, legend. */
 void curves_text(const chart *c, curves_style style, tn_text *out);
+/* Appends at most `most` characters of s, escaped for XML and HTML. */
+void curves_escape(tn_text *out, const char *s, int most);
 /* Appends one SVG document with n charts (at most 4) below each other. With up to 24 curves in all
    it has at most 40 KB. It follows the light or dark scheme of its reader. */
 void curves_svg(const chart *c, int n, tn_text *out);

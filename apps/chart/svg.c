@@ -63,8 +63,7 @@ static double place_y(const panel *p, double y)
     return p->top + p->at.plot_h * (1 - axis_place(&p->y, y));
 }
 
-/* Appends at most `most` characters of s, escaped for XML. */
-static void escaped(tn_text *out, const char *s, int most)
+void curves_escape(tn_text *out, const char *s, int most)
 {
     for (; *s; s++) {
         if (((unsigned char)*s & 0xc0) != 0x80 && most-- == 0)
@@ -82,7 +81,7 @@ static void escaped(tn_text *out, const char *s, int most)
 static void label(tn_text *out, double x, double y, const char *attributes, const char *s, int most)
 {
     tn_text_add(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
-    escaped(out, s, most);
+    curves_escape(out, s, most);
     tn_text_add(out, "</text>\n");
 }
 

@@ -4,21 +4,9 @@
 #include "apps/folder/output.h"
 #include "apps/report/show.h"
 
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Appends a text for HTML. */
-static void escaped(const char *s, tn_text *out)
-{
-    for (; *s; s++)
-        switch (*s) {
-        case '&': tn_text_add(out, "&amp;"); break;
-        case '<': tn_text_add(out, "&lt;"); break;
-        case '>': tn_text_add(out, "&gt;"); break;
-        case '"': tn_text_add(out, "&quot;"); break;
-        default: tn_text_add(out, "%c", (unsigned char)*s < ' ' ? ' ' : *s);
-        }
-}
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>tenon plot</title>\n"
@@ -33,7 +21,7 @@ static void add_row(const history *h, tn_text *out)
     double step = 0, loss = 0;
     char time[SHOWN];
     tn_text_add(out, "<tr><td>");
-    escaped(h->name, out);
+    curves_escape(out, h->name, INT_MAX);
     if (h->train.n)
         tn_text_add(out, "</td><td>%.0f</td><td>%.4f</td>", h->train.step[h->train.n - 1],
                     h->train.loss[h->train.n - 1]);
@@ -58,9 +46,9 @@ static void add_page(const history *h, int n, history_look look, tn_text *out)
     tn_text_add(out, "</table>\n");
     for (int i = 0; i < n; i++) {
         tn_text_add(out, "<h2>");
-        escaped(h[i].name, out);
+        curves_escape(out, h[i].name, INT_MAX);
         tn_text_add(out, "</h2>\n<p><code>");
-        escaped(h[i].config ? h[i].config : "", out);
+        curves_escape(out, h[i].config ? h[i].config : "", INT_MAX);
         tn_text_add(out, "</code></p>\n");
     }
     tn_text_add(out, "</body></html>\n");

@@ -47,26 +47,19 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 /* ---- the forward pass ---- */
 
-/* Returns y, which was made from x: x is done. */
-static tn_tensor *then(tn_tape *t, tn_tensor *x, tn_tensor *y)
-{
-    tn_done(t, x);
-    return y;
-}
-
 static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
 {
-    return m->dropout > 0 ? then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
+    return m->dropout > 0 ? tn_then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
 }
 
 static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x,
                             tn_cache *cache)
 {
     const block *b = &((const gpt *)m->impl)->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x);             // (B,T,C)
-    h = then(t, h, tn_linear_layer_run(&b->c_attn, t, h));        // (B,T,3C), q|k|v
-    h = then(t, h, tn_attend(m, t, layer, h, h, h, NULL, cache)); // (B,T,C)
-    h = then(t, h, tn_linear_layer_run(&b->attn_proj, t, h));     // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_1, t, x);                // (B,T,C)
+    h = tn_then(t, h, tn_linear_layer_run(&b->c_attn, t, h));        // (B,T,3C), q|k|v
+    h = tn_then(t, h, tn_attend(m, t, layer, h, h, h, NULL, cache)); // (B,T,C)
+    h = tn_then(t, h, tn_linear_layer_run(&b->attn_proj, t, h));     // (B,T,C)
     return dropout(m, t, h, b->attn_proj.name);
 }
 
@@ -74,10 +67,10 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
 {
     const gpt *g = m->impl;
     const block *b = &g->blocks[layer];
-    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);        // (B,T,C)
-    h = then(t, h, tn_linear_layer_run(&b->c_fc, t, h));     // (B,T,F)
-    h = then(t, h, g->f->run(t, h));                         // (B,T,F)
-    h = then(t, h, tn_linear_layer_run(&b->mlp_proj, t, h)); // (B,T,C)
+    tn_tensor *h = tn_norm_layer_run(&b->ln_2, t, x);           // (B,T,C)
+    h = tn_then(t, h, tn_linear_layer_run(&b->c_fc, t, h));     // (B,T,F)
+    h = tn_then(t, h, g->f->run(t, h));                         // (B,T,F)
+    h = tn_then(t, h, tn_linear_layer_run(&b->mlp_proj, t, h)); // (B,T,C)
     return dropout(m, t, h, b->mlp_proj.name);
 }
 
@@ -85,10 +78,10 @@ static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
                             tn_cache *cache)
 {
     tn_tensor *h = attention(m, t, layer, x, cache);
-    x = then(t, h, tn_add(t, x, h));
+    x = tn_then(t, h, tn_add(t, x, h));
     h = mlp(m, t, layer, x);
-    tn_tensor *sum = then(t, h, tn_add(t, x, h));
-    return then(t, x, sum);
+    tn_tensor *sum = tn_then(t, h, tn_add(t, x, h));
+    return tn_then(t, x, sum);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
@@ -96,7 +89,7 @@ static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache
     const gpt *g = m->impl;
     tn_tensor *places = tn_positions(m, t, ids, cache); // (B,T)
     tn_tensor *words = tn_embed(t, g->wte, ids), *order = tn_embed(t, g->wpe, places);
-    tn_tensor *x = then(t, words, then(t, order, tn_add(t, words, order)));
+    tn_tensor *x = tn_then(t, words, tn_then(t, order, tn_add(t, words, order)));
     x = dropout(m, t, x, "embedding"); // (B,T,C)
     x = tn_run_blocks(m, t, x, cache, run_block);
     return tn_norm_layer_run(&g->ln_f, t, x);

@@ -66,16 +66,9 @@ static bool make_tables(const tn_model *m, const tn_tensor *places)
 
 /* ---- the forward pass ---- */
 
-/* Returns y, which was made from x: x is done. */
-static tn_tensor *then(tn_tape *t, tn_tensor *x, tn_tensor *y)
-{
-    tn_done(t, x);
-    return y;
-}
-
 static tn_tensor *dropout(const tn_model *m, tn_tape *t, tn_tensor *x, const char *name)
 {
-    return m->dropout > 0 ? then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
+    return m->dropout > 0 ? tn_then(t, x, tn_dropout(t, x, m->dropout, tn_stream(name))) : x;
 }
 
 /* Normalises each head of x (B,T,heads D). */
@@ -138,9 +131,9 @@ static tn_tensor *attention(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
     tn_done(t, q);
     tn_done(t, k);
     tn_done(t, v);
-    h = then(t, h, tn_linear_layer_run(&b->o, t, h)); // (B,T,C)
+    h = tn_then(t, h, tn_linear_layer_run(&b->o, t, h)); // (B,T,C)
     if (b->after_attention.w)
-        h = then(t, h, tn_norm_layer_run(&b->after_attention, t, h));
+        h = tn_then(t, h, tn_norm_layer_run(&b->after_attention, t, h));
     return dropout(m, t, h, b->o.name);
 }
 
@@ -160,13 +153,13 @@ static tn_tensor *mlp(const tn_model *m, tn_tape *t, int64_t layer, tn_tensor *x
     tn_tensor *gate = both[0], *up = both[1];
     tn_done(t, h);
     if (g->run_activation)
-        gate = then(t, gate, g->run_activation(t, gate));
+        gate = tn_then(t, gate, g->run_activation(t, gate));
     h = g->run_activation ? tn_mul(t, gate, up) : tn_swiglu(t, gate, up);
     tn_done(t, gate);
-    h = then(t, up, h);
-    h = then(t, h, tn_linear_layer_run(&b->down, t, h)); // (B,T,C)
+    h = tn_then(t, up, h);
+    h = tn_then(t, h, tn_linear_layer_run(&b->down, t, h)); // (B,T,C)
     if (b->after_mlp.w)
-        h = then(t, h, tn_norm_layer_run(&b->after_mlp, t, h));
+        h = tn_then(t, h, tn_norm_layer_run(&b->after_mlp, t, h));
     return dropout(m, t, h, b->down.name);
 }
 
@@ -174,10 +167,10 @@ static tn_tensor *run_block(const tn_model *m, tn_tape *t, int64_t layer, tn_ten
                             tn_cache *cache)
 {
     tn_tensor *h = attention(m, t, layer, x, cache);
-    x = then(t, h, tn_add(t, x, h));
+    x = tn_then(t, h, tn_add(t, x, h));
     h = mlp(m, t, layer, x);
-    tn_tensor *sum = then(t, h, tn_add(t, x, h));
-    return then(t, x, sum);
+    tn_tensor *sum = tn_then(t, h, tn_add(t, x, h));
+    return tn_then(t, x, sum);
 }
 
 static tn_tensor *hidden(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache)
