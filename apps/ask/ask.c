@@ -90,20 +90,6 @@ static int32_t end_of_answer(const ask *a, tn_error *e)
     return end;
 }
 
-/* Names the templates whose tokens the tokenizer has, where those of --chat-template are missing. */
-static void add_possible(const ask *a, tn_error *e)
-{
-    const char *name, *before = "; it has those of";
-    for (int64_t i = 0; (name = tn_chat_template_name(i)) != NULL; i++) {
-        tn_error no = { 0 };
-        end_of_answer(&(ask){ .tokenizer = a->tokenizer, .chat = tn_chat_template_find(name) },
-                      &no);
-        if (!no.code)
-            tn_error_add(e, "%s %s", before, name);
-        before = no.code ? before : "";
-    }
-}
-
 static int check_template(const ask *a, const options *o, tn_error *e)
 {
     tn_error inner = { 0 };
@@ -113,8 +99,6 @@ static int check_template(const ask *a, const options *o, tn_error *e)
     if (inner.code)
         tn_fail(e, inner.code, "%s, chat template %s (%s): %s", o->model, tn_chat_name(a->chat),
                 a->why, inner.text);
-    if (inner.code == TN_EFORMAT)
-        add_possible(a, e);
     return e->code;
 }
 

@@ -109,12 +109,13 @@ static void show_type(const job *j)
     enum { MUCH = 100 << 20 };
     const double bytes = disk_bytes(j);
     char shown[SHOWN];
+    const char *smaller = j->gguf ? "bf16, f16, q8_0 or q4_0" : "bf16 or f16";
+    show_bytes(bytes, shown);
     if (j->other_type)
-        show("type       F32, as %s cannot be written %s; --dtype names another\n", j->base,
-             j->gguf ? "to a GGUF file" : "to a folder");
+        show("type       F32, %s, as %s cannot be written %s; --dtype %s is smaller\n", shown,
+             j->base, j->gguf ? "to a GGUF file" : "to a folder", smaller);
     else if (j->type == TN_FILE_F32 && !j->o->dtype && bytes > MUCH)
-        show("type       F32, %s; --dtype %s is smaller\n", show_bytes(bytes, shown),
-             j->gguf ? "bf16, f16, q8_0 or q4_0" : "bf16 or f16");
+        show("type       F32, %s; --dtype %s is smaller\n", shown, smaller);
 }
 
 /* Opens what is read, and remembers what it computes. */

@@ -127,13 +127,10 @@ static const char *name_of(const tn_tokenizer *k, int32_t id, const char *const 
     return name->failed ? NULL : name->s;
 }
 
-int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
-                   bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e)
+static int encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
+                  bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e)
 {
     static const char *const begins[] = { "<s>", "<bos>" }, *const ends[] = { "</s>", "<eos>" };
-    const int missing = tn_given(e, t && k && m && out, __func__);
-    if (missing)
-        return missing;
     tn_text bos = { 0 }, eos = { 0 };
     tn_chat_text c = { .bos = name_of(k, tn_tokenizer_begin(k), begins, &bos),
                        .eos = name_of(k, tn_tokenizer_end(k), ends, &eos) };
@@ -151,6 +148,37 @@ int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_me
     tn_chat_text_free(&c);
     tn_text_free(&bos);
     tn_text_free(&eos);
+    return e->code;
+}
+
+/* Adds the names of the templates whose tokens the tokenizer has to a refusal of another. */
+static void add_possible(const tn_tokenizer *k, tn_error *e)
+{
+    static const tn_message m[] = { { .role = { "user", 4 }, .text = { "a", 1 } },
+                                    { .role = { "assistant", 9 }, .text = { "a", 1 } } };
+    const char *name, *before = ":";
+    for (int64_t i = 0; (name = tn_chat_template_name(i)) != NULL; i++) {
+        tn_error no = { 0 };
+        tn_chat_ids ids = { 0 };
+        if (!encode(tn_chat_template_find(name), k, m, 2, false, &ids, NULL, &no)) {
+            tn_error_add(e, "%s %s", before, name);
+            before = "";
+        }
+        tn_chat_ids_free(&ids);
+    }
+}
+
+int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
+                   bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e)
+{
+    static const char another[] = "expected another chat template";
+    const int missing = tn_given(e, t && k && m && out, __func__);
+    if (missing)
+        return missing;
+    if (encode(t, k, m, n, ask, out, skipped, e) == TN_EFORMAT &&
+        strlen(e->text) >= strlen(another) &&
+        !strcmp(e->text + strlen(e->text) - strlen(another), another))
+        add_possible(k, e);
     return e->code;
 }
 

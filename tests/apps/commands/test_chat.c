@@ -39,8 +39,8 @@ static const struct { const char *talk; int status; const char *test; } talks[] 
     { TALK("-m cm", "hi\\n"), 1, "grep -q 'cm: no model.safetensors' err" },
     { "rm co/config.used; sed -i 's/<|im_start|>/x/' co/tokenizer_config.json; " TALK("-m co", "hi\\n"), 1, "grep -q 'co: no chat template that is known; expected one, or --chat-template NAME' err" },
     { "rm co/config.used; sed -i 's/<|im_start|>/x/' co/tokenizer_config.json; " TALK("-m co --chat-template chatml", "hi\\n"), 0, "test $(cat out) = hello" },
-    { TALK("-m co --chat-template gemma", "hi\\n"), 1, "grep -q '^tenon: co, chat template gemma (--chat-template): .*no begin token, which the chat template gemma writes.*; it has those of .*chatml' err" },
-    { TALK("-m co --chat-template llama3", "hi\\n"), 1, "grep -q 'co, chat template llama3 (--chat-template): the tokenizer has no token <|begin_of_text|>.*; it has those of .*chatml' err" },
+    { TALK("-m co --chat-template gemma", "hi\\n"), 1, "grep -q '^tenon: co, chat template gemma (--chat-template): .*no begin token, which the chat template gemma writes' err" },
+    { TALK("-m co --chat-template llama3", "hi\\n"), 1, "grep -q 'co, chat template llama3 (--chat-template): the tokenizer has no token <|begin_of_text|>; expected another chat template: .*chatml' err" },
 };
 /* clang-format on */
 

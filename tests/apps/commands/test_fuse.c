@@ -79,7 +79,7 @@ START_TEST(says_what_changes)
         const char *made, *arguments, *says;
     } rows[] = {
         { "", "--model g/q.gguf --save-path n/o",
-          "type       F32, as q8_0 cannot be written to a folder; --dtype names another" },
+          ", as q8_0 cannot be written to a folder; --dtype bf16 or f16 is smaller\n" },
         { "", "--model g/q.gguf --save-path n/m/o.gguf", "saved      n/m/o.gguf: Q8_0" },
         { "sed -i 's/\"llama\"/\"mistral\", \"sliding_window\": 20/' b/config.json; ",
           "--model b --save-path o.gguf",
