@@ -141,7 +141,7 @@ static double passes(const run *r)
 {
     const double rows = (double)(r->o->batch_size * r->o->grad_accumulation_steps);
     const double records = (double)tn_dataset_facts(r->s->data[PART_TRAIN]).records;
-    return r->o->epochs == NOT_SET ? default_epochs(records, rows) : r->o->epochs;
+    return r->o->epochs == NOT_SET ? default_epochs(r->s, records, rows) : r->o->epochs;
 }
 
 void progress_block(const run *r, tn_error *e)

@@ -21,6 +21,9 @@ static const struct rule {
     { "muon", 8e-3, 6.4e-3, false },        { "sgd", 1.2, 0.8, false },
 };
 static const double usual_scale = 16.0 / 8;
+/* DPO takes this share of the rate: it adds up over the tokens of an answer, and with larger rates
+   the chosen answers become unlikely, too, or the run diverges. */
+static const double dpo_share = 0.1;
 
 static const struct rule *find(const tn_optim_def *def)
 {
@@ -34,13 +37,15 @@ double default_rate(const tn_optim_def *def, const setup *s)
 {
     const struct rule *r = find(def);
     if (!r)
-        return def->hyper[0].value;
+        return def->hyper[0].value * (s->reference ? dpo_share : 1);
     const double width = fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
     double rate = (s->full ? r->full : r->lora) * tn_exp_of(power * tn_log_of(WIDTH / width));
     if (lora && r->by_scale)
         rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
                 lora->alpha;
+    if (s->reference)
+        rate *= dpo_share;
     char text[SHOWN];
     snprintf(text, sizeof text, "%.1e", rate);
     return strtod(text, NULL);
@@ -48,18 +53,19 @@ double default_rate(const tn_optim_def *def, const setup *s)
 
 const char *default_rate_reason(const tn_optim_def *def, const setup *s, char out[SHOWN])
 {
-    const char *what = s->full ? "all weights" : "LoRA";
+    const char *what = s->full ? "all weights" : "LoRA", *loss = s->reference ? ", DPO" : "";
     if (find(def))
-        snprintf(out, SHOWN, "%s, %s, width %lld", def->name, what, (long long)s->model->width);
+        snprintf(out, SHOWN, "%s%s, %s, width %lld", def->name, loss, what,
+                 (long long)s->model->width);
     else
-        snprintf(out, SHOWN, "%s", def->name);
+        snprintf(out, SHOWN, "%s%s", def->name, loss);
     return out;
 }
 
-enum { STEPS = 600, PASSES = 10 };
+enum { STEPS = 600, PASSES = 10, DPO_PASSES = 3 };
 
-double default_epochs(double records, double rows)
+double default_epochs(const setup *s, double records, double rows)
 {
-    const double passes = STEPS * rows / records;
-    return passes < 1 ? 1 : passes > PASSES ? PASSES : passes;
+    const double passes = STEPS * rows / records, most = s->reference ? DPO_PASSES : PASSES;
+    return passes < 1 ? 1 : passes > most ? most : passes;
 }

@@ -12,7 +12,7 @@ double default_rate(const tn_optim_def *def, const setup *s);
 /* What that rate is for: "adamw, LoRA, width 128". Returns out. */
 const char *default_rate_reason(const tn_optim_def *def, const setup *s, char out[SHOWN]);
 /* The number of passes over so many records, in steps of so many rows: those of about 600 steps,
-   but at least 1 and at most 10. */
-double default_epochs(double records, double rows);
+   but at least 1 and at most 10, or 3 of DPO (as in TRL). */
+double default_epochs(const setup *s, double records, double rows);
 
 #endif

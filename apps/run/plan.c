@@ -24,7 +24,7 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     const int64_t limit = o->overfit_batches > 0 ? o->overfit_batches : o->limit_batches;
     if (limit > 0 && records > (double)limit * (double)o->batch_size)
         records = (double)limit * (double)o->batch_size;
-    const double epochs = o->epochs == NOT_SET ? default_epochs(records, rows) : o->epochs;
+    const double epochs = o->epochs == NOT_SET ? default_epochs(s, records, rows) : o->epochs;
     const double steps = ceil(epochs * records / rows);
     return steps > 1 ? (int64_t)steps : 1;
 }

@@ -16,7 +16,11 @@ static const struct length { double records, rows, passes; } lengths[] = {
 START_TEST(passes)
 {
     const struct length *l = &lengths[_i];
-    ck_assert_double_eq_tol(default_epochs(l->records, l->rows), l->passes, 1e-12);
+    setup s = { 0 };
+    ck_assert_double_eq_tol(default_epochs(&s, l->records, l->rows), l->passes, 1e-12);
+    s.reference = (tn_reference *)(void *)&s; /* DPO: at most 3 */
+    ck_assert_double_eq_tol(default_epochs(&s, l->records, l->rows), l->passes < 3 ? l->passes : 3,
+                            1e-12);
 }
 END_TEST
 
@@ -35,6 +39,12 @@ START_TEST(rates)
         ck_assert_str_eq(default_rate_reason(lion, &s, text), "lion");
         snprintf(expected, sizeof expected, "adamw, LoRA, width %d", (int)width);
         ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
+        s.reference = (tn_reference *)(void *)&s; /* DPO: a tenth */
+        ck_assert_double_eq_tol(default_rate(adamw, &s), lora / 10, 0.01 * lora);
+        ck_assert_double_eq_tol(default_rate(lion, &s), lion->hyper[0].value / 10, 1e-12);
+        snprintf(expected, sizeof expected, "adamw, DPO, LoRA, width %d", (int)width);
+        ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
+        s.reference = NULL;
         s.full = true;
         ck_assert(lora < before && default_rate(adamw, &s) < lora);
         before = lora;
