@@ -1,6 +1,5 @@
 /* find_rate.c - the range test of the learning rate, and what it recommends. */
 #include "apps/run/find_rate.h"
-#include "apps/chart/axis.h"
 #include "apps/report/show.h"
 
 #include <math.h>
@@ -18,36 +17,28 @@ double find_rate_range(double middle, tn_schedule *s)
     return middle / 30;
 }
 
-double find_rate_choose(const double *rate, const double *loss, int64_t n, double *lowest)
+bool find_rate_add(rate_found *f, double rate, double loss)
 {
-    average smooth = { .keep = keep };
-    double best = (double)NAN;
-    *lowest = (double)INFINITY;
-    for (int64_t i = 0; i < n && isfinite(loss[i]); i++) {
-        const double l = average_next(&smooth, loss[i]);
-        if (l < *lowest) {
-            *lowest = l;
-            best = rate[i] / safety;
-        }
+    f->smooth.keep = keep;
+    const double l = average_next(&f->smooth, loss);
+    if (f->best <= 0 || l < f->lowest) {
+        f->lowest = l;
+        f->best = rate / safety;
     }
-    return best;
+    return l <= ends_at * f->lowest;
 }
 
 /* Runs the steps. Returns how many rates have a loss. A step that is refused because a number is not
    finite ends the test, too: the rate is too large, and that is no error. */
-static int64_t go(run *r, double *rate, double *loss, tn_error *e)
+static int64_t go(run *r, double *rate, double *loss, rate_found *f, tn_error *e)
 {
-    average smooth = { .keep = keep };
-    double lowest = (double)INFINITY;
     int64_t n = 0;
     run_event event;
-    while (n < r->steps && !run_step(r, &event, e)) {
+    bool goes_on = true;
+    while (goes_on && n < r->steps && !run_step(r, &event, e)) {
         rate[n] = event.lr;
         loss[n++] = event.loss;
-        const double l = average_next(&smooth, event.loss);
-        lowest = l < lowest ? l : lowest;
-        if (l > ends_at * lowest)
-            break;
+        goes_on = find_rate_add(f, event.lr, event.loss);
     }
     if (e->code == TN_ENONFINITE && n > 0)
         *e = (tn_error){ 0 };
@@ -72,19 +63,19 @@ int find_rate(run *r, tn_error *e)
 {
     if (e->code)
         return e->code;
-    double *rate = calloc((size_t)r->steps, sizeof *rate), lowest;
+    rate_found f = { 0 };
+    double *rate = calloc((size_t)r->steps, sizeof *rate);
     double *loss = calloc((size_t)r->steps, sizeof *loss);
-    const int64_t n = rate && loss ? go(r, rate, loss, e) : 0;
+    const int64_t n = rate && loss ? go(r, rate, loss, &f, e) : 0;
     if (!rate || !loss)
         tn_fail(e, TN_ENOMEM, "the range test: out of memory");
-    const double best = e->code ? 0 : find_rate_choose(rate, loss, n, &lowest);
     if (!e->code) {
         draw(rate, loss, n, r->o->color, e);
         show("lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
-             lowest, best * safety, (long long)n, rate[0], rate[n - 1]);
-        show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n", best,
-             n == r->steps && best * safety > 0.9 * rate[n - 1] ? " or more: the loss still falls"
-                                                                : "");
+             f.lowest, f.best * safety, (long long)n, rate[0], rate[n - 1]);
+        show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n", f.best,
+             n == r->steps && f.best * safety > 0.9 * rate[n - 1] ? " or more: the loss still falls"
+                                                                  : "");
     }
     free(rate);
     free(loss);

@@ -7,16 +7,23 @@
 #ifndef TN_APP_FIND_RATE_H
 #define TN_APP_FIND_RATE_H
 
+#include "apps/chart/axis.h"
 #include "apps/run/run.h"
 
-enum { RANGE_STEPS = 100 }; /* without --iters */
+enum { RANGE_STEPS = 100, RANGE_LEAST = 10 }; /* steps without --iters, and the fewest */
 
 /* The schedule of a test around a rate: from a thirtieth of it to thirty times. Only s->steps is
    read before. Returns the rate of the first step. */
 double find_rate_range(double middle, tn_schedule *s);
 int find_rate(run *r, tn_error *e);
-/* Of n rates and the losses of their steps, the rate to begin with: a third of that at which the
-   smoothed loss is lowest. NaN: no loss is finite. *lowest becomes that loss. */
-double find_rate_choose(const double *rate, const double *loss, int64_t n, double *lowest);
+/* What a test has found. It starts as { 0 }. */
+typedef struct rate_found {
+    average smooth;
+    double lowest; /* smoothed loss */
+    double
+        best; /* the rate to begin with: a third of that where the loss was lowest; 0: none yet */
+} rate_found;
+/* Adds a step. False: the smoothed loss is twice the lowest, so what follows is worse. */
+bool find_rate_add(rate_found *f, double rate, double loss);
 
 #endif
