@@ -356,22 +356,23 @@ void tn_optim_set_steps(tn_optim *o, int64_t steps);
 /* What a resume needs besides weights and optimizer state. Counts are from 0 to 2^53. The caller
    chooses the numbers of runs and the hashes. 0 means none. */
 typedef struct tn_run_state {
-    int64_t step;                  /* steps done */
-    int64_t batches;               /* micro-batches taken from the loader */
-    double best;                   /* best validation loss so far; NaN: none */
-    int64_t best_step;             /* the step that reached it: its checkpoint is kept; 0: none */
-    double progress;               /* the loss that the next evaluation must beat; NaN: none yet */
-    int64_t waited;                /* evaluations since then that did not */
-    int64_t watched, noises, high; /* what the caller keeps of the losses of the steps: how many */
-    double mean, noise, low;       /* are in mean and in noise, and how many in a row were high */
-    uint64_t options_hash;         /* of all options that change numbers */
-    int64_t tokens;                /* tokens trained on */
-    int64_t planned;               /* steps of the whole run */
-    int64_t records;    /* records of its data, and their hash (tn_dataset_hash): the caller */
-    uint64_t data_hash; /* compares them, for data may have grown */
-    uint64_t run;       /* number of the run, stored in its checkpoints. A checkpoint without a
+    int64_t step;      /* steps done */
+    int64_t batches;   /* micro-batches taken from the loader */
+    double best;       /* best validation loss so far; NaN: none */
+    int64_t best_step; /* the step that reached it: its checkpoint is kept; 0: none */
+    double progress;   /* the loss that the next evaluation must beat; NaN: none yet */
+    int64_t waited;    /* evaluations since then that did not */
+    /* What the caller keeps of the losses of the steps: counts and averages */
+    int64_t watched, noises, high, over;
+    double mean, fast, noise, low, limit;
+    uint64_t options_hash; /* of all options that change numbers */
+    int64_t tokens;        /* tokens trained on */
+    int64_t planned;       /* steps of the whole run */
+    int64_t records;       /* records of its data, and their hash (tn_dataset_hash): the caller */
+    uint64_t data_hash;    /* compares them, for data may have grown */
+    uint64_t run;          /* number of the run, stored in its checkpoints. A checkpoint without a
                               number can belong to any run */
-    uint64_t before;    /* number of the run whose checkpoints this run replaces */
+    uint64_t before;       /* number of the run whose checkpoints this run replaces */
     const tn_tokenizer *tokenizer; /* saved with the weights, for a checkpoint that is opened as an
                                       adapter of a model without tokenizer; NULL: not saved */
 } tn_run_state;

@@ -3,13 +3,15 @@
 
 #include <math.h>
 
-enum { FIRST = 10, STEPS = 4 }; /* losses that low begins with; high steps in a row that fire */
+/* Losses that low begins with; steps in a row that fire, over low and over the limit. */
+enum { FIRST = 10, STEPS = 4, STEPS_OVER = 2 };
 
-static const double keep = 0.9, keep_noise = 0.98; /* shares of the averages that stay per step */
+static const double keep = 0.9, keep_fast = 0.7; /* shares of the averages that stay per step */
+static const double keep_noise = 0.98;
 static const double least_rise = 0.5, least_noises = 2.5;
+static const double limit_errors = 4; /* from the first evaluation to the limit */
 static const double most_noises = 3;  /* a distance counts as at most so many times the noise */
 static const double mean_of_sd = 0.8; /* average distance of a normal number from its mean, in sd */
-
 /* An average that began with 0, n values ago, without its bias towards 0. */
 static double average(double sum, double kept, int64_t n)
 {
@@ -28,6 +30,8 @@ void watch_start(tn_run_state *s, double loss, double error)
     s->noise = (1 - keep_noise) * mean_of_sd * error;
     s->noises = 1;
     s->low = loss;
+    const double rise = limit_errors * error;
+    s->limit = loss + (rise > least_rise ? rise : least_rise);
 }
 
 /* Once the noise is known, a spike may not make itself a part of it. */
@@ -39,13 +43,26 @@ static void add_distance(tn_run_state *s, double away, bool known)
     s->noises++;
 }
 
+/* Is the loss, and the average of the last few, above what chance does to a model as it was? */
+static void compare_limit(tn_run_state *s, double loss)
+{
+    const bool over =
+        s->limit > 0 && loss > s->limit && average(s->fast, keep_fast, s->watched) > s->limit;
+    s->over = over ? s->over + 1 : 0;
+}
+
 void watch_loss(tn_run_state *s, double loss)
 {
     const bool started = s->noises == s->watched + (s->watched == 0);
+    if (s->watched > 0 && s->fast == 0) /* a checkpoint of an older version has no fast average */
+        s->fast = watch_mean(s) * (1 - tn_power_of(keep_fast, s->watched));
     if (s->watched > 0)
-        add_distance(s, fabs(loss - watch_mean(s)), started || s->watched > FIRST);
+        add_distance(s, fabs(loss - average(s->fast, keep_fast, s->watched)),
+                     started || s->watched > FIRST);
     s->mean = keep * s->mean + (1 - keep) * loss;
+    s->fast = keep_fast * s->fast + (1 - keep_fast) * loss;
     s->watched++;
+    compare_limit(s, loss);
     const double m = watch_mean(s);
     if (s->watched <= (started ? 1 : FIRST)) {
         s->low = (s->watched == 1 && !started) || m > s->low ? m : s->low;
@@ -59,7 +76,7 @@ void watch_loss(tn_run_state *s, double loss)
 
 bool watch_fires(const tn_run_state *s)
 {
-    return s->high >= STEPS;
+    return s->high >= STEPS || s->over >= STEPS_OVER;
 }
 
 double watch_mean(const tn_run_state *s)

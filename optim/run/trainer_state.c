@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { FORMAT = 4, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
+enum { FORMAT = 5, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
 
 /* 2^53: every reader of JSON has it exactly, and sums fit into 64 bits. */
 static const int64_t most_count = (int64_t)1 << 53;
@@ -51,6 +51,9 @@ static const field fields[] = { { "format", VERSION, AT(format), 1 },
                                 { "noises", COUNT, AT(run.noises), 4 },
                                 { "noise", LOSS, AT(run.noise), 4 },
                                 { "low", LOSS, AT(run.low), 4 },
+                                { "over", COUNT, AT(run.over), 5 },
+                                { "fast", LOSS, AT(run.fast), 5 },
+                                { "limit", LOSS, AT(run.limit), 5 },
                                 { "options", HASH, AT(run.options_hash), 1 },
                                 { "data", HASH, AT(run.data_hash), 2 },
                                 { "run", HASH, AT(run.run), 2 },
@@ -197,7 +200,7 @@ static int read_field(const char *path, const field *f, const tn_json *v, tn_sta
     switch (f->kind) {
     case VERSION:
         if (!tn_json_int(v, &n) || n < 1 || n > FORMAT)
-            return refuse(path, f, v, "1 to 4, which this version of tenon reads", e);
+            return refuse(path, f, v, "1 to 5, which this version of tenon reads", e);
         s->format = n;
         return TN_OK;
     case COUNT:

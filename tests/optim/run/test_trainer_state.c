@@ -54,7 +54,7 @@ START_TEST(reads_back_what_it_wrote)
         tn_state_load(folder, &s, &e);
         tn_state_check_files(folder, &s, &e);
         must(&e);
-        ck_assert_int_eq(s.format, 4);
+        ck_assert_int_eq(s.format, 5);
         ck_assert_str_eq(s.optimizer, "adamw");
         ck_assert_int_eq(s.run.step, 12);
         ck_assert_int_eq(s.run.batches, 24);
@@ -95,7 +95,7 @@ static const edit edits[] = {
     { "step", "[12]", "step is an array; expected" },
     { "step", NULL, "step is missing" },
     { "step", "12, \"step\": 12", "step" }, /* twice */
-    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 4" },
+    { "step", "12, \"spare\": 1", "spare is unknown; expected the keys of format 5" },
     { "batches", "4611686018427387904", "batches is 4611686018427387904; expected" },
     { "batches", NULL, "batches is missing" },
     { "tokens", "-1", "tokens is -1; expected" },
@@ -114,14 +114,15 @@ static const edit edits[] = {
     { "waited", NULL, "waited is missing" },
     { "best", "1e999", "best is 1e999; expected a finite number" },
     { "best", "\"low\"", "best is low; expected a finite number" },
-    { "format", "99", "format is 99; expected 1 to 4, which this version of tenon reads" },
-    { "format", "0", "format is 0; expected 1 to 4" },
+    { "format", "99", "format is 99; expected 1 to 5, which this version of tenon reads" },
+    { "format", "0", "format is 0; expected 1 to 5" },
     { "noises", "-1", "noises is -1; expected a whole number" },
     { "low", NULL, NULL },
+    { "format", "4", "over is unknown; expected the keys of format 4" },
     { "format", "3", "best_step is unknown; expected the keys of format 3" },
     { "format", "2", "best_step is unknown; expected the keys of format 2" },
     { "format", "1", "planned is unknown; expected the keys of format 1" },
-    { "format", "true", "format is true; expected 1 to 4" },
+    { "format", "true", "format is true; expected 1 to 5" },
     { "format", NULL, "format is missing" },
     { "optimizer", "7", "optimizer is 7; expected the name of an optimizer" },
     { "optimizer", "\"a\\u0000b\"", "optimizer is a; expected the name" },
