@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 128 }; /* labels whose logits are in memory at the same time */
-
 typedef struct scored { /* a label that counts, and the model's score of it */
     int32_t place;      /* in the batch: row T + time */
     int32_t label;
@@ -38,12 +36,12 @@ static void score(void *arg, int64_t i, int thread)
     s->loss = tn_log_of((double)c->kernels->exp_sum(V, z, max, z)) + ((double)max - (double)label);
 }
 
-/* Scores n labels of hidden states h (B T,C), at most CHUNK at a time. */
+/* Scores n labels of hidden states h (B T,C), at most TN_EVALUATE_ROWS at a time. */
 static void score_all(const tn_model *m, tn_tape *t, tn_tensor *h, scored *s, int64_t n)
 {
-    for (int64_t from = 0; from < n && !tn_tape_code(t); from += CHUNK) {
+    for (int64_t from = 0; from < n && !tn_tape_code(t); from += TN_EVALUATE_ROWS) {
         tn_mark mark = tn_tape_mark(t);
-        int64_t N = n - from < CHUNK ? n - from : CHUNK;
+        int64_t N = n - from < TN_EVALUATE_ROWS ? n - from : TN_EVALUATE_ROWS;
         tn_tensor *places = tn_tape_input(t, TN_I32, 1, &N);
         for (int64_t i = 0; i < N && places; i++)
             places->i[i] = s[from + i].place;

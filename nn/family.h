@@ -4,7 +4,7 @@
 
        const tn_family tn_family_gpt = { .type = "gpt2", .lora_targets = "c_attn",
            .embedding = "transformer.wte.weight", .build = build, .hidden = hidden,
-           .activations = activations, .target = target, .config = config, .free = free_gpt };
+           .activations = activations, .backward = backward, .target = target, .config = config, .free = free_gpt };
 
    nn/families/gpt.c is the model to copy. Ownership: the params own all weights. m->impl is the
    family's own struct; `free` ends it. Errors: build reports to its tn_error, hidden to the tape.
@@ -44,6 +44,9 @@ struct tn_family {
     /* How many numbers hidden leaves on the tape per token of its input, in training or in
        evaluation. Adapters do not count, but the inputs that backward reads for them do. */
     int64_t (*activations)(const tn_model *m, bool training);
+    /* How many numbers per token backward has beside them at most at the same time: gradients of
+       results, and results that it computes again. An estimate. */
+    int64_t (*backward)(const tn_model *m);
     /* ids (B,T) i32 -> final hidden states (B,T,C). The cache is for the functions below; NULL:
        every row is a whole sequence from position 0. NULL: the tape has the error. */
     tn_tensor *(*hidden)(const tn_model *m, tn_tape *t, tn_tensor *ids, tn_cache *cache);

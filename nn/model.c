@@ -1,9 +1,11 @@
 /* model.c - makes and frees models of every family; their loss and logits. */
 #include "core/op.h"
+#include "core/tape.h"
 #include "nn/cache.h"
 #include "nn/model.h"
 #include "nn/source.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,10 +319,51 @@ double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool
     for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
         for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
             ranks += a->a->dim[0];
+    if (training && m->recompute) /* only one block is there at a time */
+        ranks /= m->layers;
+    const int64_t dx = training && !m->output.lora ? m->width : 0; /* kept by linear_xent */
     const int64_t logits = m->output.lora ? (m->logit_cap > 0 ? 3 : 2) * m->vocab : 0;
-    const double numbers = tokens * (double)(m->family->activations(m, training) + ranks + logits) +
-                           (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
+    const double numbers =
+        tokens * (double)(m->family->activations(m, training) + ranks + dx + logits) +
+        (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
+}
+
+double tn_model_backward(const tn_model *m, int64_t rows, int64_t width)
+{
+    return m ? (double)rows * (double)width * (double)m->family->backward(m) * sizeof(tn_real) : 0;
+}
+
+/* Attention whose heads share keys has gradients of keys and values for each head. */
+static double attention_numbers(const tn_model *m, double tokens)
+{
+    return m->kv_heads < m->heads ? 2 * tokens * (double)(m->heads * m->head_size) : 0;
+}
+
+/* Dropout on the input of adapters: it is computed again, and so is its gradient. */
+static double dropout_numbers(const tn_model *m, double tokens)
+{
+    int64_t widest = 0;
+    tn_target t;
+    for (int64_t i = 0; m->lora && m->lora->dropout > 0 && m->family->target(m, i, &t); i++)
+        if (!t.columns && t.layer->lora && t.in > widest)
+            widest = t.in;
+    return 2 * tokens * (double)widest;
+}
+
+double tn_model_scratch(const tn_model *m, int64_t rows, int64_t width, bool training)
+{
+    if (!m)
+        return 0;
+    const double tokens = (double)rows * (double)width;
+    const int64_t chunk = !training        ? TN_EVALUATE_ROWS
+                          : m->output.lora ? 0
+                                           : tn_linear_xent_rows(m->vocab, m->head->wants_grad);
+    double most = fmin(tokens, (double)chunk) * (double)(m->vocab + m->width);
+    const double block =
+        training ? fmax(attention_numbers(m, tokens), dropout_numbers(m, tokens)) : 0;
+    most = m->recompute ? most + block : fmax(most, block); /* blocks have a tape of their own */
+    return most * (double)sizeof(tn_real);
 }
 
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids)

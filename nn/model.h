@@ -41,6 +41,8 @@ int tn_params_join(tn_params *p, tn_real **numbers, int64_t *count);
 /* Final hidden states (B,T,C) of the batch's ids, of packed records too. NULL: the tape has the
    error. */
 tn_tensor *tn_batch_hidden(const tn_model *m, tn_tape *t, const tn_batch *b);
+/* Of an evaluation: labels whose logits are in memory at the same time. */
+enum { TN_EVALUATE_ROWS = 128 };
 /* Logits (...,V) of hidden states (...,C). */
 tn_tensor *tn_model_head(const tn_model *m, tn_tape *t, tn_tensor *h);
 

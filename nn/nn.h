@@ -260,10 +260,13 @@ int tn_model_save_gguf(const tn_model *m, const tn_tokenizer *k, const char *pat
    is divided by this number instead, for a step of several batches. */
 tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64_t tokens);
 /* The bytes that forward leaves on the tape, for a batch (B,T) = (rows,width) in training or in
-   evaluation. The tape takes at least so many. In measurements this was 99 % of the tape in
-   evaluation. In training it was 88 % with six blocks and 95 % with twelve. The rest are gradients
-   and, in small models, scratch of the ops. */
+   evaluation. The tape takes at least so many. */
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training);
+/* Estimates of the rest of the tape, in bytes: what backward adds, gradients of results and results
+   that it computes again; and scratch, of which the largest op decides: the logits of a chunk of
+   rows, or attention. 0 for NULL. */
+double tn_model_backward(const tn_model *m, int64_t rows, int64_t width);
+double tn_model_scratch(const tn_model *m, int64_t rows, int64_t width, bool training);
 tn_tensor *tn_model_logits(const tn_model *m, tn_tape *t, tn_tensor *ids); /* (B,T) -> (B,T,V) */
 
 /* ---- LoRA ---- */

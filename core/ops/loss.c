@@ -12,6 +12,7 @@
    dloss = 1:
        dX = dz W   dW = dz^T X */
 #include "core/ops/ops.h"
+#include "core/tape.h"
 
 #include <math.h>
 #include <string.h>
@@ -203,9 +204,9 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
-/* The number of rows of a chunk. It depends on V, and on whether dW is wanted. dW is a sum over rows,
-   which chunks cut into parts: with dW the number is a multiple of TN_KC, the length of a chain. */
-static int64_t chunk_rows(int64_t vocab, bool dw)
+/* dW is a sum over rows, which chunks cut into parts: with dW the number is a multiple of TN_KC, the
+   length of a chain. */
+int64_t tn_linear_xent_rows(int64_t vocab, bool dw)
 {
     int64_t unit = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / unit * unit;
     return rows > unit ? rows : unit;
@@ -307,7 +308,7 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
     if (!k)
         return;
     n->saved = k;
-    int64_t rows = tn_min(chunk_rows(vocab, k->dw != NULL), tn_rows(x));
+    int64_t rows = tn_min(tn_linear_xent_rows(vocab, k->dw != NULL), tn_rows(x));
     chunk c = { .width = width, .j = job_of(t, NULL, 0, vocab) };
     c.x = tn_temporary(t, (size_t)(rows * width) * sizeof *c.x);
     c.labels = tn_temporary(t, (size_t)rows * sizeof *c.labels);

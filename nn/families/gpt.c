@@ -109,22 +109,37 @@ static int64_t kept_by(const gpt *g, const block *b, int64_t C, bool reached)
     return C;
 }
 
-/* In evaluation, and before the first trained layer, a block keeps its sum. While it runs it also
-   has two results of width C, c_attn, c_fc, the activation, and the span of keys of each token.
-   Around the blocks is the sum of two embeddings. If blocks are recomputed, each keeps its sum, and
-   one block at a time has the rest. */
+/* Around the blocks are two embeddings, their sum and the last norm. In training the results that are
+   computed again need memory once: a norm's, which takes that of the embeddings, and the activation's.
+   Norms keep two numbers, attention one for each head. If blocks are recomputed, each keeps its sum, and
+   one block at a time has the rest. In evaluation, too, and before the first trained layer, a block
+   keeps its sum. While it runs it then has two results of width C, c_attn, c_fc, the activation, and
+   the span of keys of each token. */
 static int64_t activations(const tn_model *m, bool training)
 {
     const gpt *g = m->impl;
-    const int64_t C = m->width, span = 2 * (int64_t)sizeof(int64_t) / (int64_t)sizeof(tn_real);
-    int64_t all = 0;
+    const int64_t C = m->width, F = g->inner, L = m->layers, small = 4 + m->heads;
+    const int64_t span = 2 * (int64_t)sizeof(int64_t) / (int64_t)sizeof(tn_real);
+    int64_t all = 0, most = 0;
     bool reached = training && g->wte->wants_grad;
-    for (int64_t i = 0; i < m->layers; i++) {
-        const int64_t kept = training ? kept_by(g, &g->blocks[i], C, reached) : C;
+    for (int64_t i = 0; i < L && training; i++) {
+        const int64_t kept = kept_by(g, &g->blocks[i], C, reached);
         reached = reached || kept > C;
-        all += m->recompute ? C : kept;
+        most = kept > most ? kept : most;
+        all += kept;
     }
-    return C + all + 5 * C + 2 * g->inner + span;
+    if (!reached)
+        return (L + 6) * C + 2 * F + span;
+    return 3 * C + F + 2 + (m->recompute ? (L + 2) * C + most + small : all + L * small);
+}
+
+/* Most is there when backward passes the MLP: two gradients of its inner width, the result of the
+   activation again if mlp_proj is trained, and two gradients of width C. */
+static int64_t backward(const tn_model *m)
+{
+    const gpt *g = m->impl;
+    const tn_linear_layer *proj = &g->blocks[m->layers - 1].mlp_proj;
+    return (2 + (proj->lora || proj->w->wants_grad)) * g->inner + (2 + m->recompute) * m->width;
 }
 
 /* ---- making one ---- */
@@ -314,6 +329,7 @@ const tn_family tn_family_gpt = {
     .build = build,
     .hidden = hidden,
     .activations = activations,
+    .backward = backward,
     .config = config,
     .free = free_gpt,
     .target = target,

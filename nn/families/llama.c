@@ -211,22 +211,38 @@ static bool is_trained(const tn_linear_layer *l)
 
 /* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a sum,
    and what norms of q, k, o and down begin with. Backward computes the results of norms and
-   activations again. */
+   activations again. Parts of one layer's output stay beside it, and rope copies such q and k. Norms
+   keep a number, attention one for each head. */
 static int64_t kept_by(const tn_model *m, const tn_llama_block *b)
 {
     const tn_llama *g = m->impl;
     const int64_t C = m->width, q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
     const int64_t wide = 2 + (b->after_attention.w != NULL) + (b->after_mlp.w != NULL);
-    return wide * C + 2 * q + 2 * k + (b->q_norm.w ? q + k : 0) + 2 * g->inner;
+    const int64_t heads = b->q_norm.w ? 2 * (q + k) + m->heads + m->kv_heads : 0;
+    const int64_t fused = (b->qkv.w ? 2 * q + 3 * k : 0) + (b->gate_up.w ? 2 * g->inner : 0);
+    return wide * C + 2 * q + 2 * k + heads + fused + 2 * g->inner + wide + m->heads;
 }
 
-/* Around the blocks are the embedding and the last norm. A block without gradients, in evaluation or
-   before the first one that is trained, leaves its sum. While it runs it has gate, up and their
-   product. */
+/* The same without backward: the sum, and what has no memory of its own but lies in another result: that
+   one is not used again. */
+static int64_t left_by(const tn_model *m, const tn_llama_block *b)
+{
+    const tn_llama *g = m->impl;
+    const int64_t q = m->heads * m->head_size, k = m->kv_heads * m->head_size;
+    return m->width + (b->q_norm.w ? 2 * (q + k) : 0) + (b->qkv.w ? q + 2 * k : 0) +
+           (b->gate_up.w ? 4 * g->inner : 0);
+}
+
+/* Around the blocks are the embedding and the last norm. In training the results that are computed again
+   need memory once: a norm's, the product of gate and up, and the activation's if it is not in that. A
+   block without gradients, in evaluation or before the first one that is trained, leaves its sum. While
+   it runs it has gate, up and their product. */
 static int64_t activations(const tn_model *m, bool training)
 {
     const tn_llama *g = m->impl;
-    const int64_t C = m->width, running = C + 3 * g->inner;
+    const int64_t C = m->width, around = (2 + g->kind->gemma) * C;
+    const int64_t running = (2 + g->kind->four_norms) * C + 3 * g->inner;
+    const int64_t again = C + g->inner * (1 + (g->run_activation != NULL));
     int64_t all = 0, most = running;
     bool reached = training && g->embedding->wants_grad;
     for (int64_t i = 0; i < m->layers; i++) {
@@ -234,14 +250,25 @@ static int64_t activations(const tn_model *m, bool training)
         tn_linear_layer *layers[7];
         for (int k = layers_of(b, layers); k-- > 0;)
             reached = reached || (training && is_trained(layers[k]));
-        const int64_t kept = reached ? kept_by(m, b) : C;
+        const int64_t kept = reached ? kept_by(m, b) : left_by(m, b);
         most = kept > most ? kept : most;
         all += kept;
     }
-    const int64_t blocks = m->recompute && training ? m->layers * C + most
-                           : reached                ? all
-                                                    : all + running;
-    return (2 + g->kind->gemma) * C + blocks;
+    if (!reached)
+        return around + all + running;
+    return around + again + (m->recompute ? (m->layers + 1) * C + most : all);
+}
+
+/* Most is there when backward passes the MLP: the gradients of gate, up and their product, that
+   product again if down is trained, the result of the activation again, and two gradients of width
+   C. One layer's output, of which gate and up are parts, has a gradient twice as wide, and so have they.
+   Their memory is used again in attention. */
+static int64_t backward(const tn_model *m)
+{
+    const tn_llama *g = m->impl;
+    const tn_llama_block *b = &g->blocks[m->layers - 1];
+    const int64_t wide = 3 + is_trained(&b->down) + (g->run_activation != NULL);
+    return (b->gate_up.w ? 6 : wide) * g->inner + (2 + m->recompute) * m->width;
 }
 
 /* ---- making one ---- */
@@ -352,7 +379,8 @@ static int target(const tn_model *m, int64_t i, tn_target *out)
 #define LLAMA(name, model_type, targets) \
     const tn_family tn_family_##name = { \
         .type = model_type, .lora_targets = targets, .embedding = "model.embed_tokens.weight", \
-        .build = build, .hidden = hidden, .activations = activations, .config = tn_llama_write, \
+        .build = build, .hidden = hidden, .activations = activations, \
+        .backward = backward, .config = tn_llama_write, \
         .free = free_llama, .target = target };
 /* clang-format on */
 LLAMA(llama, "llama", "q_proj,v_proj")
