@@ -1,8 +1,7 @@
 /* generate.c - tenon generate: continues or answers prompts, up to 16 of them in one batch. */
 #include "apps/ask/answer.h"
-#include "apps/ask/ask.h"
+#include "apps/ask/prompts.h"
 #include "apps/run/input.h"
-#include "apps/ask/prompt.h"
 #include "apps/run/run.h"
 #include "apps/report/show.h"
 
@@ -10,20 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 16, FILE_MOST = 1 << 26 };
-
-typedef struct entry { /* a prompt */
-    tn_text text;
-    int32_t *ids;
-    int64_t n;
-} entry;
+enum { BATCH = 16 };
 
 typedef struct job {
     const setup *s;
     const options *o;
     ask how;
-    entry *entries;
-    int64_t count, room, rows; /* rows: of all prompts, each as often as --num-samples says */
+    prompts prompts;
+    int64_t rows; /* of all prompts, each as often as --num-samples says */
     tn_error *e;
 } job;
 
@@ -38,49 +31,6 @@ typedef struct batch { /* rows first, first + 1 ... */
     double start, seconds[BATCH]; /* until the row's last token */
 } batch;
 
-/* ---- prompts ---- */
-
-static int add_entry(job *j, tn_text *text)
-{
-    if (j->count == j->room) {
-        const int64_t room = j->room ? 2 * j->room : BATCH;
-        entry *more = realloc(j->entries, (size_t)room * sizeof *more);
-        if (!more) {
-            tn_text_free(text);
-            return tn_fail(j->e, TN_ENOMEM, "the prompts: out of memory");
-        }
-        j->entries = more;
-        j->room = room;
-    }
-    j->entries[j->count++] = (entry){ .text = *text };
-    return j->e->code;
-}
-
-/* Adds the lines of --prompt-file that are not blank. */
-static int add_lines(job *j)
-{
-    size_t size, mark;
-    char *all = tn_text_read(j->o->prompt_file, FILE_MOST, &size, j->e);
-    mark = all ? tn_text_mark(j->o->prompt_file, all, size, j->e) : 0;
-    const char *end = all ? all + size : NULL;
-    for (const char *line = all ? all + mark : NULL; line && line < end && !j->e->code;) {
-        const char *next = memchr(line, '\n', (size_t)(end - line));
-        size_t n = (size_t)((next ? next : end) - line);
-        tn_text text = { 0 };
-        n -= n && line[n - 1] == '\r';
-        tn_text_bytes(&text, line, n);
-        if (n)
-            add_entry(j, &text);
-        else
-            tn_text_free(&text);
-        line = next ? next + 1 : NULL;
-    }
-    if (!j->e->code && !j->count)
-        tn_fail(j->e, TN_EFORMAT, "%s: no line with a prompt", j->o->prompt_file);
-    free(all);
-    return j->e->code;
-}
-
 static int read_prompts(job *j)
 {
     for (int r = 0; j->o->prompt[r] && !j->e->code; r++) {
@@ -89,50 +39,9 @@ static int read_prompts(job *j)
             input_read(&text, j->e);
         else
             tn_text_add(&text, "%s", j->o->prompt[r]);
-        add_entry(j, &text);
+        prompts_add(&j->prompts, &text, j->e);
     }
-    return j->o->prompt_file && !j->e->code ? add_lines(j) : j->e->code;
-}
-
-/* A prompt as the user's message of a chat. */
-static int encode_message(const job *j, entry *p, tn_span text, tn_error *e)
-{
-    const char *system = j->o->system_prompt;
-    const tn_message m[] = { ask_message("system", system ? system : "",
-                                         system ? strlen(system) : 0),
-                             ask_message("user", text.s, text.n) };
-    tn_chat_ids ids = { 0 };
-    ask_messages(&j->how, m + !system, 1 + (system != NULL), &ids, e);
-    p->ids = ids.ids;
-    p->n = ids.n;
-    free(ids.learnt);
-    return e->code;
-}
-
-static int encode_prompt(const job *j, entry *p)
-{
-    tn_error inner = { 0 }, *e = j->e;
-    prompt made = { 0 };
-    const char *bytes = tn_text_done(&p->text, "--prompt", e);
-    const size_t mark = bytes ? tn_text_mark("--prompt", bytes, p->text.n, e) : 0;
-    const tn_span text = { bytes ? bytes + mark : "", p->text.n - mark };
-    const int64_t positions = j->s->model->positions;
-    if (!e->code && j->how.chat) {
-        encode_message(j, p, text, &inner);
-    } else if (!e->code) {
-        prompt_encode(j->s->tokenizer, text, j->o->special, &made, &inner);
-        p->ids = made.ids;
-        p->n = made.n;
-    }
-    if (inner.code)
-        return tn_fail(e, inner.code, "--prompt: %s", inner.text);
-    if (!e->code && !p->n)
-        return tn_fail(e, APP_USAGE,
-                       "--prompt: empty; expected text, because the model has no end token");
-    if (!e->code && p->n > positions)
-        return tn_fail(e, TN_EARG, "--prompt: %lld tokens; expected at most the model's %lld",
-                       (long long)p->n, (long long)positions);
-    return e->code;
+    return j->o->prompt_file ? prompts_read(&j->prompts, j->o->prompt_file, j->e) : j->e->code;
 }
 
 /* ---- answers ---- */
@@ -154,15 +63,15 @@ static const char *reason(const batch *b, int64_t r)
                                                : "end";
 }
 
-static const entry *entry_of(const batch *b, int64_t r)
+static const prompt_entry *entry_of(const batch *b, int64_t r)
 {
-    return &b->j->entries[(b->first + r) / b->j->o->num_samples];
+    return &b->j->prompts.all[(b->first + r) / b->j->o->num_samples];
 }
 
 /* {"prompt","text","prompt_tokens","tokens","seconds","reason"} */
 static void print_json(const batch *b, int64_t r)
 {
-    const entry *p = entry_of(b, r);
+    const prompt_entry *p = entry_of(b, r);
     tn_text out = { 0 };
     tn_text_add(&out, "{\"prompt\":");
     tn_text_quote(&out, p->text.s, p->text.n);
@@ -261,9 +170,8 @@ static int run_batch(batch *b)
 
 static int generate(job *j)
 {
-    for (int64_t i = 0; i < j->count && !j->e->code; i++)
-        encode_prompt(j, &j->entries[i]);
-    if (!j->e->code && __builtin_mul_overflow(j->count, j->o->num_samples, &j->rows))
+    prompts_encode(&j->prompts, &j->how, j->s, j->o, j->e);
+    if (!j->e->code && __builtin_mul_overflow(j->prompts.count, j->o->num_samples, &j->rows))
         tn_fail(j->e, APP_USAGE, "--num-samples: too many");
     for (int64_t first = 0; first < j->rows && !j->e->code; first += BATCH) {
         const int64_t left = j->rows - first;
@@ -275,7 +183,7 @@ static int generate(job *j)
 int command_generate(const options *o, tn_error *e)
 {
     setup s = { 0 };
-    job j = { .s = &s, .o = o, .e = e };
+    job j = { .s = &s, .o = o, .prompts = { .flag = "--prompt" }, .e = e };
     for (int r = 0, inputs = 0; o->prompt[r]; r++)
         if (!strcmp(o->prompt[r], "-") && inputs++)
             return tn_fail(e, APP_USAGE, "--prompt -: given twice; there is one standard input");
@@ -287,11 +195,7 @@ int command_generate(const options *o, tn_error *e)
             ask_tell(&j.how);
         generate(&j);
     }
-    for (int64_t i = 0; i < j.count; i++) {
-        tn_text_free(&j.entries[i].text);
-        free(j.entries[i].ids);
-    }
-    free(j.entries);
+    prompts_free(&j.prompts);
     ask_end(&j.how);
     setup_close(&s);
     return 0;
