@@ -20,6 +20,31 @@ static void serve_signals(train_job *j)
             progress_status(&j->p, &j->r, j->saved);
 }
 
+typedef struct sampling {
+    train_job *j;
+    int64_t step;
+} sampling;
+
+static int put_sample(void *arg, tn_span prompt, tn_span answer, int64_t tokens)
+{
+    sampling *g = arg;
+    return progress_sample(&g->j->p, g->step, prompt, answer, tokens, g->j->e);
+}
+
+int train_sample(train_job *j, const run_event *event)
+{
+    const run *r = &j->r;
+    const bool due = r->s->data[PART_VALID]
+                         ? event->evaluated
+                         : r->state.step % r->o->steps_per_eval == 0 || run_is_done(r);
+    const double begun = now_seconds();
+    if (j->e->code || !due || !j->samples.prompts.count)
+        return j->e->code;
+    samples_take(&j->samples, put_sample, &(sampling){ j, r->state.step }, j->e);
+    j->p.eta.evaluations.seconds += now_seconds() - begun;
+    return j->e->code;
+}
+
 /* The loss has risen far: stops the run before a checkpoint of it is saved. */
 static int refuse_divergence(train_job *j)
 {
@@ -45,13 +70,17 @@ static int on_event(void *arg, run *r, const run_event *event)
 {
     train_job *j = arg;
     progress_event(&j->p, r, event, j->e);
+    train_sample(j, event);
     if (!event->evaluated)
         drawing_write(&j->d, j->e);
     if (!event->evaluated && r->o->stop_on_divergence && watch_fires(&r->state))
         return refuse_divergence(j);
     const bool best = r->o->save_best && r->state.best_step == r->state.step;
-    if (!event->evaluated && (best || r->state.step % r->o->save_every == 0))
+    if (!event->evaluated && (best || r->state.step % r->o->save_every == 0)) {
+        const double begun = now_seconds();
         train_save_checkpoint(j);
+        eta_pause(&j->p.eta.saves, now_seconds() - begun);
+    }
     if (!event->evaluated)
         serve_signals(j);
     return j->e->code || signals_stop();
@@ -74,7 +103,7 @@ static int begin(train_job *j, FILE **log)
     j->named = j->o->resume ? best_named(&j->out) : -1;
     j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
     *log = output_lines(&j->out, "log.jsonl", -1, e);
-    report_open(&j->report, &j->out, j->o, j->r.state.step, e);
+    report_open(&j->report, &j->out, j->o, j->r.state.step, j->s.reference != NULL, e);
     return j->out.before ? e->code : output_place(&j->out, e);
 }
 
@@ -120,6 +149,18 @@ static void show_end(const train_job *j)
             best, r->state.best, j->o->output_dir);
 }
 
+/* The losses of a run that failed, so that its user sees where. It stays in the folder, unless the run
+   was to replace an older one and has no checkpoint: then that one stays as it is. */
+static void keep_picture(train_job *j)
+{
+    tn_error *e = j->e, ignored = { 0 };
+    if (j->p.steps == 0 || (j->out.before && j->saved < 0))
+        return;
+    j->e = &ignored;
+    train_save_picture(j);
+    j->e = e;
+}
+
 static int train(train_job *j)
 {
     tn_error *e = j->e;
@@ -141,6 +182,7 @@ static int train(train_job *j)
     free(path);
     train_save_checkpoint(j);
     if (e->code) {
+        keep_picture(j);
         if (j->saved >= 0)
             tn_error_add(e, "; the newest checkpoint is after step %lld", (long long)j->saved);
         return 1;
@@ -167,11 +209,6 @@ static int train(train_job *j)
 static options with_resume(const options *o, tn_error *e)
 {
     options out = *o;
-    if (o->fast_dev_run && (o->dry_run || o->resume || o->auto_resume))
-        tn_fail(e, APP_USAGE, "--fast-dev-run and --%s: use only one",
-                o->dry_run  ? "dry-run"
-                : o->resume ? "resume"
-                            : "auto-resume");
     if (o->fast_dev_run)
         out.limit_batches = 1;
     if (o->auto_resume && o->output_dir && tn_checkpoint_newest(o->output_dir, 0, e) >= 0)
@@ -195,6 +232,18 @@ static int check_valid(const setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
+int train_open(train_job *j)
+{
+    const options *o = j->o;
+    tn_error *e = j->e;
+    run_open(&j->r, &j->s, o,
+             &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
+    if (o->dump_graph && !o->resume && !j->s.sketch) /* --auto-resume draws when it begins */
+        drawing_open(&j->d, o->dump_graph, j->s.model ? j->s.model->params : NULL, e);
+    j->r.graph = j->d.graph;
+    return j->s.sketch ? e->code : samples_open(&j->samples, &j->s, o, e);
+}
+
 int command_train(const options *given, tn_error *e)
 {
     options asked = with_resume(given, e);
@@ -208,6 +257,7 @@ int command_train(const options *given, tn_error *e)
         spool_resume(&j.in, &asked, j.out.work, e);
     else if (!e->code)
         spool_open(&j.in, &asked, e);
+    j.s.sketch = o->dry_run && !o->adapter_path;
     setup_model(&j.s, o, (uint64_t)o->seed, e);
     setup_data(&j.s, o, PART_TRAIN, e);
     setup_data(&j.s, o, PART_VALID, e);
@@ -216,14 +266,7 @@ int command_train(const options *given, tn_error *e)
     setup_train(&j.s, o, e);
     check_valid(&j.s, o, e);
     report_check(o, e);
-    run_open(&j.r, &j.s, o,
-             &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
-    if (o->dump_graph && given->resume)
-        tn_fail(e, APP_USAGE,
-                "--dump-graph and --resume: use only one; a new run draws its first step");
-    if (o->dump_graph && !o->resume) /* --auto-resume draws when it begins */
-        drawing_open(&j.d, o->dump_graph, j.s.model ? j.s.model->params : NULL, e);
-    j.r.graph = j.d.graph;
+    train_open(&j);
     if (!e->code)
         status = o->find_lr        ? find_rate(&j.r, e) != 0
                  : o->fast_dev_run ? train_trial(&j)
@@ -232,6 +275,7 @@ int command_train(const options *given, tn_error *e)
     tn_text_free(&j.facts);
     tn_text_free(&j.plans);
     drawing_close(&j.d);
+    samples_close(&j.samples);
     run_close(&j.r);
     setup_close(&j.s);
     output_close(&j.out);

@@ -5,6 +5,7 @@
 #ifndef TN_APP_TRAIN_H
 #define TN_APP_TRAIN_H
 
+#include "apps/ask/samples.h"
 #include "apps/report/drawing.h"
 #include "apps/folder/output.h"
 #include "apps/report/progress.h"
@@ -17,6 +18,7 @@ typedef struct train_job {
     progress p;
     report report;
     drawing d;
+    samples samples;
     const options *o;
     output out;
     int64_t saved; /* step of the newest checkpoint; -1: none */
@@ -27,6 +29,9 @@ typedef struct train_job {
     tn_error *e;
 } train_job;
 
+int train_open(train_job *j); /* the run of a setup, and the picture of --dump-graph */
+/* After a step or an evaluation: the answers of --sample, if it is time for them. */
+int train_sample(train_job *j, const run_event *event);
 int train_write_used(train_job *j); /* config.used */
 /* Saves a checkpoint of this step, once, and names it in OUT/best if it is the best. */
 int train_save_checkpoint(train_job *j);

@@ -4,23 +4,43 @@
 
 enum { PROBES = 2 }; /* steps of a dry run */
 
+/* Prints the memory by part, and refuses what does not fit. So far the model has no memory for its
+   weights, unless there is an adapter to open. */
+static double show_memory(train_job *j)
+{
+    const need n = run_need(&j->r);
+    const double others = memory_now() - (j->s.sketch ? 0 : n.weights);
+    const double all = need_print(&n, j->s.model, others);
+    need_check(&n, "training", j->e);
+    return all;
+}
+
 int train_probe(train_job *j)
 {
     char a[SHOWN], b[SHOWN], c[SHOWN];
     run_event event;
     int64_t tokens = 0, steps = 0;
     progress_block(&j->r, j->e);
+    const double all = show_memory(j);
+    if (j->s.sketch && !j->e->code) {
+        run_close(&j->r);
+        setup_weights(&j->s, j->o, j->e);
+        train_open(j);
+    }
     const double start = now_seconds();
-    for (; steps < PROBES && steps < j->r.steps && !run_step(&j->r, &event, j->e); steps++)
+    while (!j->e->code && steps < PROBES && steps < j->r.steps && !run_step(&j->r, &event, j->e)) {
         tokens += event.tokens;
+        steps++;
+    }
     drawing_write(&j->d, j->e);
     const double seconds = (now_seconds() - start) / (double)(steps ? steps : 1);
     if (j->e->code)
         return 1;
-    show("measured   activations and gradients %s, process %s, %s tokens per step\n",
-         show_bytes((double)tn_tape_memory(j->s.tape), a), show_bytes(memory_peak(), b),
-         show_count(tokens / steps, c));
-    show("time       %s per step, %s in all without evaluations; %s\n", show_time(seconds, a),
+    show("measured   %s after %lld steps", show_bytes(memory_peak(), a), (long long)steps);
+    show(", %.0f %% of that; %s of it the tape\n", 100 * memory_peak() / all,
+         show_bytes((double)tn_tape_memory(j->s.tape), a));
+    show("time       %s per step of %s tokens, %s in all without evaluations; %s\n",
+         show_time(seconds, a), show_count(tokens / steps, c),
          show_time(seconds * (double)j->r.steps, b),
          j->o->dump_graph ? "only the picture was written" : "nothing was written");
     train_show_profile(j);
@@ -30,7 +50,8 @@ int train_probe(train_job *j)
 static int on_trial(void *arg, run *r, const run_event *event)
 {
     train_job *j = arg;
-    return progress_event(&j->p, r, event, j->e);
+    progress_event(&j->p, r, event, j->e);
+    return train_sample(j, event);
 }
 
 /* One step, and one batch of each evaluation: a run that would fail after hours fails now. */
@@ -39,8 +60,8 @@ int train_trial(train_job *j)
     run *r = &j->r;
     tn_eval test = { 0 };
     char loss[SHOWN];
-    progress_block(r, j->e);
     r->steps = 1;
+    progress_block(r, j->e);
     progress_open(&j->p, r, NULL, NULL, j->e);
     if (!j->e->code)
         run_go(r, on_trial, j, j->e);

@@ -48,9 +48,11 @@ static int check_older(output *out, tn_error *e)
                        out->folder);
     if (sign && !asked && out->kind->older)
         return tn_fail(e, TN_ESTATE, "%s/%s: %s", out->folder, sign, out->kind->older);
-    if (sign && !asked && !out->kind->again)
-        return tn_fail(e, TN_ESTATE, "%s: holds a finished run (%s); --overwrite replaces it",
-                       out->folder, sign);
+    const bool failed =
+        sign && !(marker_results(out->kind) >> output_name_find(out->kind, sign) & 1);
+    if (sign && !asked && !out->kind->again && !(failed && step >= 0))
+        return tn_fail(e, TN_ESTATE, "%s: holds a %s run (%s); --overwrite replaces it",
+                       out->folder, failed ? "failed" : "finished", sign);
     if (step >= 0 && !asked)
         return tn_fail(e, TN_ESTATE,
                        "%s: holds a run stopped after step %lld; --resume continues "
@@ -137,9 +139,6 @@ int output_open(output *out, const output_kind *kind, const char *folder, const 
     out->work = out->folder ? strdup(out->folder) : NULL;
     if (!out->work)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    if ((resume || o->auto_resume) && o->overwrite)
-        return tn_fail(e, APP_USAGE, "--%sresume and --overwrite: use only one",
-                       o->auto_resume ? "auto-" : "");
     if (tn_at_stat(AT_FDCWD, out->folder, &st, AT_SYMLINK_NOFOLLOW)) {
         if (errno != ENOENT && errno != ENOTDIR)
             return swap_failed(out->folder, "look at this folder", e);

@@ -26,7 +26,7 @@ const output_kind output_train = {
                { "config.used", false, false, NULL, "older-config.used", false },
                { "log.csv", false, false, REPORT_HEAD, NULL, false },
                { EVENTS_FILE, false, false, "\x18", NULL, false },
-               { "loss.svg", false, false, "<svg xmlns=", NULL, false },
+               { "loss.svg", false, true, "<svg xmlns=", NULL, false },
                { TN_BEST_FILE, false, false, "checkpoint-", NULL, true },
                { "stdin.jsonl", false, false, NULL, NULL, false },
                { "stdin.txt", false, false, NULL, NULL, false } },

@@ -303,6 +303,11 @@ static int parse_option(options *o, const command *c, int k, tn_error *e)
     if (o->given[i] && is_once(i))
         return tn_fail(e, APP_USAGE, "--%s: given twice; expected one",
                        option_dashed(options_table[i].name, dashed));
+    bool on;
+    if (flag && o->given[i] && read_flag(value, &on) &&
+        on != *(const bool *)((const char *)o + options_table[i].offset))
+        return tn_fail(e, APP_USAGE, "--%s and --no-%s: use only one",
+                       option_dashed(options_table[i].name, dashed), dashed);
     if (!e->code)
         option_set(o, i, value ? value : next, "--", e);
     return words;
@@ -329,59 +334,6 @@ int options_parse(options *o, const command *c, int argc, char **argv, tn_error 
     }
     if (!e->code && o->config)
         options_read(o, c, e);
-    return e->code;
-}
-
-/* Is one of the options "a/b/c" (n bytes) given? */
-static bool any_given(const options *o, const command *c, const char *names, size_t n)
-{
-    for (size_t from = 0, k; from < n; from += k + 1) {
-        k = strcspn(names + from, ",|/");
-        if (o->given[option_find(names + from, k, c->letter)])
-            return true;
-    }
-    return false;
-}
-
-/* Checks one needed option, or one of several, "a|b" or "a/b/c" (n bytes). The error names the first
-   two, and describes a missing option by the help of the first, up to its first bracket or
-   semicolon. */
-static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
-{
-    const size_t first = strcspn(names, ",|/");
-    const bool two = first < n;
-    const char *second = names + first + two;
-    const int a = option_find(names, first, c->letter);
-    const int b = two ? option_find(second, strcspn(second, ",|/"), c->letter) : a;
-    char one[64], other[64];
-    option_dashed(options_table[a].name, one);
-    option_dashed(options_table[b].name, other);
-    if (two && names[first] == '|' && o->given[a] && o->given[b])
-        return tn_fail(e, APP_USAGE, "--%s and --%s: use only one", one, other);
-    if (any_given(o, c, names, n))
-        return e->code;
-    tn_text help = { 0 };
-    option_says(&options_table[a], c->letter, &help);
-    const char *says = tn_text_done(&help, one, e);
-    size_t shown = says ? strcspn(says, "(;") : 0;
-    while (shown && says[shown - 1] == ' ')
-        shown--;
-    if (options_table[a].value[0] >= 'a')
-        tn_fail(e, APP_USAGE, "--%s is missing; expected one of %s", one, options_table[a].value);
-    else if (says)
-        tn_fail(e, APP_USAGE, "--%s%s%s is missing; expected %.*s", one, two ? " or --" : "",
-                two ? other : "", (int)shown, says);
-    tn_text_free(&help);
-    return e->code;
-}
-
-int options_check(const options *o, const command *c, tn_error *e)
-{
-    for (const char *names = c->needs; *names && !e->code;) {
-        const size_t n = strcspn(names, ",");
-        check_need(o, c, names, n, e);
-        names += n + (names[n] == ',');
-    }
     return e->code;
 }
 

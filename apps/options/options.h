@@ -85,7 +85,7 @@ extern const option options_table[OPTIONS];
 /* Reads argv[2..argc) and the config file. Returns 0, APP_HELP or APP_HELP_ALL if help was asked
    for, or another code with the reason in e. */
 int options_parse(options *o, const command *c, int argc, char **argv, tn_error *e);
-/* Refuses options that lack one that the command needs (commands.def). */
+/* Refuses options that lack one that the command needs (commands.def), or contradict each other. */
 int options_check(const options *o, const command *c, tn_error *e);
 void options_free(options *o);
 /* Writes a command's help in lines of at most 79 columns: what is needed first, in less than 60

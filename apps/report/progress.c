@@ -110,11 +110,34 @@ static void end_line(progress *p)
     p->open_line = false;
 }
 
+/* Writes the row's record into the log, and its numbers into the other files. */
+static int write_row(progress *p, const report_row *row, tn_error *e)
+{
+    tn_text out = { 0 };
+    report_json(row, &out);
+    if (!write_record(p, &out, e) && p->report)
+        report_add(p->report, row, e);
+    return e->code;
+}
+
+/* The figures of DPO, if the event has some. */
+static report_row with_rewards(report_row row, const tn_dpo *sum)
+{
+    const double n = (double)sum->pairs;
+    row.pairs = sum->pairs > 0;
+    if (row.pairs) {
+        row.chosen = sum->chosen / n;
+        row.rejected = sum->rejected / n;
+        row.margin = (sum->chosen - sum->rejected) / n;
+        row.accuracy = (double)sum->right / n;
+    }
+    return row;
+}
+
 static int show_valid(progress *p, const run_event *event, tn_error *e)
 {
     const tn_eval *v = &event->valid;
     char loss[SHOWN], rewards[SHOWN];
-    tn_text out = { 0 };
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
         show("valid %lld  loss %s  ", (long long)event->step, show_loss(v->loss, v->error, loss));
@@ -125,43 +148,40 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
         show("%s\n", event->best ? "  best" : "");
         fflush(stdout);
     }
-    tn_text_add(&out, "{\"split\":\"valid\",\"step\":%lld", (long long)event->step);
-    json_real(&out, "loss", v->loss, 9);
-    json_real(&out, "stderr", v->error, 4);
-    if (event->pairs.pairs)
-        json_rewards(&out, &event->pairs);
-    else
-        json_real(&out, "ppl", tn_exp_of(v->loss), 6);
-    tn_text_add(&out, ",\"tokens\":%lld,\"best\":%s}\n", (long long)v->tokens,
-                event->best ? "true" : "false");
-    const report_row row = { .valid = true,
-                             .best = event->best,
-                             .step = event->step,
-                             .tokens = v->tokens,
-                             .epoch = NAN,
-                             .loss = v->loss,
-                             .rate = NAN,
-                             .norm = NAN,
-                             .speed = NAN,
-                             .elapsed = now_seconds() - p->start,
-                             .left = NAN,
-                             .memory = NAN,
-                             .error = v->error,
-                             .perplexity = tn_exp_of(v->loss) };
-    if (!write_record(p, &out, e) && p->report)
-        report_add(p->report, &row, e);
-    return e->code;
+    report_row row = { .valid = true,
+                       .best = event->best,
+                       .step = event->step,
+                       .tokens = (double)v->tokens,
+                       .loss = v->loss,
+                       .elapsed = now_seconds() - p->start,
+                       .error = v->error,
+                       .perplexity = tn_exp_of(v->loss) };
+    row = with_rewards(row, &event->pairs);
+    return write_row(p, &row, e);
 }
 
-/* Seconds that are left, estimated from the tokens so far, evaluations included; negative before
-   step 3. */
-static double time_left(const progress *p, const run *r, double elapsed)
+/* How many steps after `done` up to `last` are a multiple of `every`, or the last. */
+static int64_t times(int64_t done, int64_t last, int64_t every)
 {
-    if (p->steps < 3)
-        return -1;
-    const double per_step = (double)p->tokens / (double)p->steps;
-    const double speed = (double)p->tokens / elapsed;
-    return per_step * (double)(r->steps - r->state.step) / speed;
+    return last > done ? last / every - done / every + (last % every != 0) : 0;
+}
+
+double progress_left(const progress *p, const run *r)
+{
+    const options *o = r->o;
+    const int64_t done = r->state.step;
+    int64_t last = r->steps;
+    if (o->max_tokens_total > 0) {
+        const double more = (double)(o->max_tokens_total - r->state.tokens) / r->step_tokens;
+        last = more < (double)(last - done) ? done + (int64_t)ceil(fmax(more, 0)) : last;
+    }
+    const bool evaluates = r->s->data[PART_VALID] != NULL;
+    const eta_rest rest = { .steps = last - done,
+                            .tokens = r->step_tokens,
+                            .evaluations = evaluates ? times(done, last, o->steps_per_eval) : 0,
+                            .saves = times(done, last, o->save_every),
+                            .most = r->until > 0 ? fmax(r->until - now_seconds(), 1e-3) : 0 };
+    return eta_left(&p->eta, &rest);
 }
 
 /* Cuts a line to complete parts (two spaces are between parts) that leave the last column free. A
@@ -183,22 +203,18 @@ enum { LINE = 320 };
 /* The line of the last step: losses, rate, speed, memory, time. */
 static void step_line(const progress *p, const run *r, char line[LINE])
 {
-    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[SHOWN] = "", clock[16];
+    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[ETA_SHOWN];
     const run_event *event = &p->last;
-    const double elapsed = now_seconds() - p->start, eta = time_left(p, r, elapsed);
+    const double seconds = progress_left(p, r);
     int n =
         snprintf(line, LINE,
                  "step %lld/%lld  loss %.4f (ema %.4f)  lr %.3g  |g| %.3g  %s tok/s  "
                  "%s  %s",
                  (long long)event->step, (long long)r->steps, event->loss, p->smooth / p->weight,
                  event->lr, event->grad_norm, show_count((int64_t)p->speed, speed),
-                 show_bytes(memory_peak(), memory), show_time(elapsed, spent));
-    if (eta < 0 || n >= LINE)
-        return;
-    const time_t at = time(NULL) + (time_t)eta;
-    struct tm local;
-    strftime(clock, sizeof clock, "%H:%M", localtime_r(&at, &local));
-    snprintf(line + n, LINE - (size_t)n, "  ETA %s (%s)", show_time(eta, left), clock);
+                 show_bytes(memory_peak(), memory), show_time(now_seconds() - p->start, spent));
+    if (seconds >= 0 && n < LINE)
+        snprintf(line + n, LINE - (size_t)n, "  ETA %s", eta_show(seconds, time(NULL), left));
 }
 
 static void print_step(progress *p, const run *r)
@@ -233,57 +249,89 @@ void progress_status(progress *p, const run *r, int64_t saved)
 static int show_step(progress *p, const run *r, const run_event *event, tn_error *e)
 {
     const tn_data_facts facts = tn_dataset_facts(r->s->data[PART_TRAIN]);
-    const double elapsed = now_seconds() - p->start;
-    const double speed =
-        (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
     const double rows = (double)r->state.batches * (double)r->o->batch_size;
-    tn_text out = { 0 };
-    p->speed = speed;
-    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
-        print_step(p, r);
-    tn_text_add(&out, "{\"split\":\"train\",\"step\":%lld", (long long)event->step);
-    json_real(&out, "epoch", rows / (double)facts.records, 6);
-    json_real(&out, "loss", event->loss, 9);
-    json_real(&out, "learning_rate", event->lr, 9);
-    json_real(&out, "grad_norm", event->grad_norm, 9);
-    tn_text_add(&out, ",\"tokens\":%lld", (long long)r->state.tokens);
-    json_real(&out, "tok_per_s", speed, 5);
-    json_real(&out, "elapsed_s", elapsed, 6);
-    const double eta = time_left(p, r, elapsed);
-    json_real(&out, "eta_s", eta < 0 ? (double)NAN : eta, 4);
-    json_real(&out, "rss_mb", memory_peak() / 1e6, 5);
-    tn_text_add(&out, "}\n");
+    const double left = progress_left(p, r);
+    p->speed = (double)(p->tokens - p->reported_tokens) / (r->seconds - p->reported + 1e-9);
     p->reported = r->seconds;
     p->reported_tokens = p->tokens;
-    const report_row row = { .step = event->step,
-                             .tokens = r->state.tokens,
-                             .epoch = rows / (double)facts.records,
-                             .loss = event->loss,
-                             .rate = event->lr,
-                             .norm = event->grad_norm,
-                             .speed = speed,
-                             .elapsed = elapsed,
-                             .left = eta < 0 ? (double)NAN : eta,
-                             .memory = memory_peak() / 1e6,
-                             .error = NAN,
-                             .perplexity = NAN };
-    if (!write_record(p, &out, e) && p->report)
-        report_add(p->report, &row, e);
-    return e->code;
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
+        print_step(p, r);
+    report_row row = { .step = event->step,
+                       .tokens = (double)r->state.tokens,
+                       .epoch = rows / (double)facts.records,
+                       .loss = event->loss,
+                       .rate = event->lr,
+                       .norm = event->grad_norm,
+                       .speed = p->speed,
+                       .elapsed = now_seconds() - p->start,
+                       .left = left < 0 ? (double)NAN : left,
+                       .memory = memory_peak() / 1e6 };
+    row = with_rewards(row, &event->pairs);
+    return write_row(p, &row, e);
 }
 
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e)
 {
-    if (event->evaluated)
+    if (event->evaluated) {
+        eta_pause(&p->eta.evaluations, event->seconds);
         return show_valid(p, event, e);
+    }
     p->steps++;
     p->last = *event;
+    eta_step(&p->eta, (double)event->tokens, event->seconds);
     p->tokens += event->tokens;
     p->smooth = 0.9 * p->smooth + 0.1 * event->loss;
     p->weight = 0.9 * p->weight + 0.1;
     if (event->step % r->o->steps_per_report && event->step != 1 && event->step != r->steps)
         return 0;
     return show_step(p, r, event, e);
+}
+
+/* The text as one line, cut to so many bytes: the characters that would break it are spaces. */
+static void add_cut(tn_span text, size_t most, tn_text *out)
+{
+    size_t n = text.n;
+    if (n > most) {
+        n = most > 3 ? most - 3 : 0;
+        while (n > 0 && (text.s[n] & 0xc0) == 0x80) /* a character is not cut */
+            n--;
+    }
+    for (size_t i = 0; i < n; i++)
+        tn_text_bytes(out, text.s[i] == '\n' || text.s[i] == '\r' ? " " : text.s + i, 1);
+    tn_text_add(out, "%s", n < text.n ? "..." : "");
+}
+
+/* "sample 200  PROMPT -> ANSWER" in the width of the terminal: a third of it for the prompt. */
+static void print_sample(int64_t step, tn_span prompt, tn_span answer, tn_error *e)
+{
+    enum { BESIDE = 30, LEAST = 60, USUAL = 100 }; /* columns */
+    const size_t columns = columns_now() ? columns_now() : USUAL;
+    const size_t room = (columns > LEAST ? columns : LEAST) - BESIDE;
+    const size_t left = prompt.n < room / 3 ? room - prompt.n : room - room / 3;
+    tn_text line = { 0 };
+    add_cut(prompt, room / 3, &line);
+    tn_text_add(&line, " -> ");
+    add_cut(answer, left, &line);
+    const char *text = tn_text_done(&line, "a sample", e);
+    if (text)
+        show("sample %lld  %s\n", (long long)step, text);
+    tn_text_free(&line);
+}
+
+int progress_sample(progress *p, int64_t step, tn_span prompt, tn_span answer, int64_t tokens,
+                    tn_error *e)
+{
+    tn_text out = { 0 };
+    if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
+        end_line(p);
+        print_sample(step, prompt, answer, e);
+    }
+    tn_text_add(&out, "{\"split\":\"sample\",\"step\":%lld,\"prompt\":", (long long)step);
+    tn_text_quote(&out, prompt.s, prompt.n);
+    tn_text_add(&out, ",\"text\":");
+    tn_text_quote(&out, answer.s, answer.n);
+    tn_text_add(&out, ",\"tokens\":%lld}\n", (long long)tokens);
+    return write_record(p, &out, e);
 }
 
 void progress_close(progress *p)

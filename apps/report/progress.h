@@ -10,6 +10,7 @@
 #ifndef TN_APP_PROGRESS_H
 #define TN_APP_PROGRESS_H
 
+#include "apps/report/eta.h"
 #include "apps/report/report.h"
 
 #include <stdio.h>
@@ -34,6 +35,7 @@ typedef struct progress {
     run_event last;        /* the last step */
     double speed;          /* tokens per second at the last report */
     bool open_line;        /* the terminal's line shows a bar */
+    eta eta;
 } progress;
 
 progress_mode progress_mode_of(const options *o);
@@ -43,8 +45,13 @@ void progress_block(const run *r, tn_error *e);
 /* Only the lines on model, adapter and data, for `compare`. */
 void progress_setup(const setup *s, const options *o, tn_error *e);
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e);
+/* An answer to a prompt, after a step: a line of the terminal, and a record of the log. */
+int progress_sample(progress *p, int64_t step, tn_span prompt, tn_span answer, int64_t tokens,
+                    tn_error *e);
 /* Prints one line on stderr, as an answer to SIGUSR2. saved: the step of the newest checkpoint. */
 void progress_status(progress *p, const run *r, int64_t saved);
+/* Seconds until the run ends, evaluations and checkpoints included; below 0: not known yet. */
+double progress_left(const progress *p, const run *r);
 void progress_close(progress *p);
 /* Prints the command that continues a stopped run: this command with --resume. */
 void print_resume(const options *o, tn_error *e);

@@ -144,6 +144,26 @@ static double passes(const run *r)
     return r->o->epochs == NOT_SET ? default_epochs(r->s, records, rows) : r->o->epochs;
 }
 
+static void plan_line(const run *r)
+{
+    const options *o = r->o;
+    const tn_dataset *valid = r->s->data[PART_VALID];
+    const int64_t rows = o->batch_size * o->grad_accumulation_steps;
+    const bool trial = o->fast_dev_run;
+    show("plan       %s%lld step%s x %lld row%s", trial ? "a trial: " : "", (long long)r->steps,
+         show_s(r->steps), (long long)rows, show_s(rows));
+    if (o->iters <= 0 && !o->find_lr && !trial)
+        show(" (passes: %.3g%s)", passes(r), o->epochs == NOT_SET ? ", by default" : "");
+    if (valid && trial)
+        show(", evaluations of one batch before and after it");
+    else if (valid)
+        show(", evaluation every %lld", (long long)o->steps_per_eval);
+    if (valid && !trial && valid_rows(o) > 0 && valid_rows(o) < tn_dataset_facts(valid).records)
+        show(" on the first %lld rows", (long long)valid_rows(o));
+    show(", seed %lld, %d thread%s, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
+         show_s(tn_context_threads(r->s->context)), tn_context_isa(r->s->context));
+}
+
 void progress_block(const run *r, tn_error *e)
 {
     const options *o = r->o;
@@ -166,20 +186,10 @@ void progress_block(const run *r, tn_error *e)
              show_count(left_over, a), rate);
     if (!tn_dataset_facts(r->s->data[PART_TRAIN]).text)
         packing_show(&r->packing);
-    show("memory     %s or more, of %s\n", need_show(&n, parts),
-         show_bytes((double)tn_memory_room(), a));
-    const int64_t rows = o->batch_size * o->grad_accumulation_steps;
-    show("plan       %lld step%s x %lld row%s", (long long)r->steps, show_s(r->steps),
-         (long long)rows, show_s(rows));
-    if (o->iters <= 0 && !o->find_lr)
-        show(" (passes: %.3g%s)", passes(r), o->epochs == NOT_SET ? ", by default" : "");
-    if (r->s->data[PART_VALID])
-        show(", evaluation every %lld", (long long)o->steps_per_eval);
-    if (r->s->data[PART_VALID] && valid_rows(o) > 0 &&
-        valid_rows(o) < tn_dataset_facts(r->s->data[PART_VALID]).records)
-        show(" on the first %lld rows", (long long)valid_rows(o));
-    show(", seed %lld, %d thread%s, %s\n", (long long)o->seed, tn_context_threads(r->s->context),
-         show_s(tn_context_threads(r->s->context)), tn_context_isa(r->s->context));
+    if (!o->dry_run) /* which prints a table */
+        show("memory     %s or more, of %s\n", need_show(&n, parts),
+             show_bytes((double)tn_memory_room(), a));
+    plan_line(r);
     if (r->state.step)
         resumed_lines(r);
 }

@@ -1,4 +1,4 @@
-/* report.c - writes log.csv and the event file of TensorBoard as a run goes on. */
+/* report.c - writes the numbers of a run as it goes on: log.jsonl, log.csv, TensorBoard (report.h). */
 #include "apps/report/report.h"
 #include "apps/options/options_set.h"
 #include "apps/report/events.h"
@@ -11,8 +11,52 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static const char csv_head[] =
-    REPORT_HEAD "learning_rate,grad_norm,tokens,tok_per_s,elapsed_s,eta_s,rss_mb,stderr,ppl,best\n";
+/* A number of a row. Steps have those with a t, evaluations those with a v. */
+typedef struct column {
+    const char *name;  /* in log.jsonl and log.csv */
+    const char *event; /* in TensorBoard; NULL: not there */
+    const char *splits;
+    int digits;
+    size_t offset;                    /* in report_row */
+    enum { ALL, PAIRS, TEXTS } where; /* only in runs that learn preferences, or only in others */
+} column;
+
+#define AT(member) offsetof(report_row, member)
+static const column columns[] = {
+    { "epoch", "epoch", "t", 6, AT(epoch), ALL },
+    { "loss", "loss", "tv", 9, AT(loss), ALL },
+    { "learning_rate", "learning_rate", "t", 9, AT(rate), ALL },
+    { "grad_norm", "grad_norm", "t", 9, AT(norm), ALL },
+    { "tokens", NULL, "tv", 16, AT(tokens), ALL },
+    { "tok_per_s", "tokens_per_second", "t", 5, AT(speed), ALL },
+    { "elapsed_s", NULL, "tv", 6, AT(elapsed), ALL },
+    { "eta_s", NULL, "t", 4, AT(left), ALL },
+    { "rss_mb", NULL, "t", 5, AT(memory), ALL },
+    { "stderr", NULL, "v", 4, AT(error), ALL },
+    { "ppl", "perplexity", "v", 6, AT(perplexity), TEXTS },
+    { "rewards/chosen", "rewards/chosen", "tv", 6, AT(chosen), PAIRS },
+    { "rewards/rejected", "rewards/rejected", "tv", 6, AT(rejected), PAIRS },
+    { "rewards/margins", "rewards/margins", "tv", 6, AT(margin), PAIRS },
+    { "rewards/accuracies", "rewards/accuracies", "tv", 6, AT(accuracy), PAIRS },
+};
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+/* Is the column in the files of such a run? */
+static bool is_there(const column *c, bool pairs)
+{
+    return c->where == ALL || (c->where == PAIRS) == pairs;
+}
+
+static double value_of(const report_row *r, const column *c)
+{
+    return *(const double *)(const void *)((const char *)r + c->offset);
+}
+
+/* Does the row have this number? */
+static bool has(const report_row *r, const column *c)
+{
+    return strchr(c->splits, r->valid ? 'v' : 't') && is_there(c, r->pairs);
+}
 
 static bool asks(const options *o, const char *word)
 {
@@ -28,6 +72,9 @@ int report_check(const options *o, tn_error *e)
                     n > 60 ? 60 : (int)n, s);
         s += n + (s[n] == ',');
     }
+    if (!e->code && asks(o, "none") && strcmp(o->report_to, "none"))
+        tn_fail(e, APP_USAGE, "--report-to %s: none beside others; expected none alone, or a list",
+                o->report_to);
     return e->code;
 }
 
@@ -72,16 +119,21 @@ static bool is_empty(FILE *f)
     return !fstat(fileno(f), &st) && st.st_size == 0;
 }
 
-int report_open(report *p, const output *out, const options *o, int64_t step, tn_error *e)
+int report_open(report *p, const output *out, const options *o, int64_t step, bool pairs,
+                tn_error *e)
 {
     tn_text head = { 0 }, first = { 0 };
-    *p = (report){ 0 };
+    *p = (report){ .pairs = pairs };
     if (asks(o, "csv"))
         p->csv = output_records(out, "log.csv", rows_until, step, e);
     if (asks(o, "tensorboard"))
         p->events = output_records(out, EVENTS_FILE, events_all, step, e);
     if (p->csv && is_empty(p->csv)) {
-        tn_text_add(&head, "%s", csv_head);
+        tn_text_add(&head, "split,step");
+        for (int i = 0; i < COLUMNS; i++)
+            if (is_there(&columns[i], pairs))
+                tn_text_add(&head, ",%s", columns[i].name);
+        tn_text_add(&head, ",best\n");
         write_text(p->csv, &head, "log.csv", e);
     }
     if (p->events && is_empty(p->events))
@@ -91,48 +143,46 @@ int report_open(report *p, const output *out, const options *o, int64_t step, tn
     return p->events ? write_text(p->events, &first, EVENTS_FILE, e) : e->code;
 }
 
-static void add_number(tn_text *t, double x, int digits)
+void report_json(const report_row *r, tn_text *out)
 {
-    tn_text_add(t, ",");
-    if (isfinite(x))
-        tn_text_add(t, "%.*g", digits, x);
+    tn_text_add(out, "{\"split\":\"%s\",\"step\":%lld", r->valid ? "valid" : "train",
+                (long long)r->step);
+    for (int i = 0; i < COLUMNS; i++)
+        if (has(r, &columns[i]))
+            json_real(out, columns[i].name, value_of(r, &columns[i]), columns[i].digits);
+    if (r->valid)
+        tn_text_add(out, ",\"best\":%s", r->best ? "true" : "false");
+    tn_text_add(out, "}\n");
 }
 
 static int add_csv(report *p, const report_row *r, tn_error *e)
 {
     tn_text t = { 0 };
     tn_text_add(&t, "%s,%lld", r->valid ? "valid" : "train", (long long)r->step);
-    add_number(&t, r->epoch, 6);
-    add_number(&t, r->loss, 9);
-    add_number(&t, r->rate, 9);
-    add_number(&t, r->norm, 9);
-    tn_text_add(&t, ",%lld", (long long)r->tokens);
-    add_number(&t, r->speed, 5);
-    add_number(&t, r->elapsed, 6);
-    add_number(&t, r->left, 4);
-    add_number(&t, r->memory, 5);
-    add_number(&t, r->error, 4);
-    add_number(&t, r->perplexity, 6);
+    for (int i = 0; i < COLUMNS; i++) {
+        const double x = value_of(r, &columns[i]);
+        if (!is_there(&columns[i], r->pairs))
+            continue;
+        tn_text_add(&t, ",");
+        if (has(r, &columns[i]) && isfinite(x))
+            tn_text_add(&t, "%.*g", columns[i].digits, x);
+    }
     tn_text_add(&t, ",%s\n", !r->valid ? "" : r->best ? "true" : "false");
     return write_text(p->csv, &t, "log.csv", e);
 }
 
 static int add_events(report *p, const report_row *r, tn_error *e)
 {
-    const struct {
-        const char *tag;
-        double value;
-    } all[] = { { r->valid ? "valid/loss" : "train/loss", r->loss },
-                { "valid/perplexity", r->perplexity },
-                { "train/learning_rate", r->rate },
-                { "train/grad_norm", r->norm },
-                { "train/epoch", r->epoch },
-                { "train/tokens_per_second", r->speed } };
     tn_text t = { 0 };
     const double time = now();
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (isfinite(all[i].value))
-            events_number(time, r->step, all[i].tag, all[i].value, &t);
+    for (int i = 0; i < COLUMNS; i++) {
+        char tag[64];
+        const double x = value_of(r, &columns[i]);
+        snprintf(tag, sizeof tag, "%s/%s", r->valid ? "valid" : "train",
+                 columns[i].event ? columns[i].event : "");
+        if (columns[i].event && has(r, &columns[i]) && isfinite(x))
+            events_number(time, r->step, tag, x, &t);
+    }
     return write_text(p->events, &t, EVENTS_FILE, e);
 }
 

@@ -5,28 +5,35 @@
 
 #include <stdio.h>
 
-static double weight_bytes(const tn_params *p)
+static double weight_bytes(const tn_params *p, bool trained)
 {
     double bytes = 0;
-    for (int64_t i = 0; i < tn_params_count(p); i++)
-        bytes += (double)tn_tensor_bytes(tn_params_at(p, i)->w);
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
+        const tn_tensor *w = tn_params_at(p, i)->w;
+        bytes += !trained || w->wants_grad ? (double)tn_tensor_bytes(w) : 0;
+    }
     return bytes;
 }
 
 need need_of_training(const tn_model *m, size_t state, int64_t rows, int64_t width)
 {
-    return (need){ .weights = weight_bytes(m->params),
+    const bool all = tn_params_trained(m->params) == tn_params_size(m->params);
+    return (need){ .weights = weight_bytes(m->params, false),
                    .gradients = (double)tn_params_trained(m->params) * (double)sizeof(tn_real),
                    .state = (double)state,
                    .activations = tn_model_activations(m, rows, width, true),
+                   .adapters = all ? 0 : weight_bytes(m->params, true),
+                   .backward = tn_model_backward(m, rows, width),
+                   .scratch = tn_model_scratch(m, rows, width, true),
                    .rows = rows,
                    .width = width };
 }
 
 need need_of_evaluation(const tn_model *m, int64_t rows, int64_t width)
 {
-    return (need){ .weights = weight_bytes(m->params),
+    return (need){ .weights = weight_bytes(m->params, false),
                    .activations = tn_model_activations(m, rows, width, false),
+                   .scratch = tn_model_scratch(m, rows, width, false),
                    .rows = rows,
                    .width = width };
 }
@@ -90,6 +97,39 @@ char *need_show(const need *n, char *out)
     return out;
 }
 
+double need_print(const need *n, const tn_model *m, double others)
+{
+    char note[NEED_SHOWN], batch[80], bytes[SHOWN];
+    need_types(m->params, note);
+    snprintf(batch, sizeof batch, "a batch of %lld row%s of %lld tokens%s", (long long)n->rows,
+             show_s(n->rows), (long long)n->width, m->recompute ? ", a block at a time" : "");
+    const struct {
+        const char *name;
+        double bytes;
+        const char *note;
+    } rows[] = {
+        { "weights", n->weights - n->adapters, note },
+        { "adapters", n->adapters, "" },
+        { "gradients", n->gradients, "" },
+        { "optimizer", n->state, "" },
+        { "activations", n->activations, batch },
+        { "backward", n->backward, "gradients of activations" },
+        { "logits", n->scratch, "and other scratch: a part of the rows at a time" },
+        { "evaluation", n->evaluation, "more than a step takes" },
+        { "program", others, "with tokenizer and data" },
+    };
+    double all = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        all += rows[i].bytes;
+        if (rows[i].bytes > 0)
+            show("%-10s %-12s %9s%s%s\n", i ? "" : "memory", rows[i].name,
+                 show_bytes(rows[i].bytes, bytes), *rows[i].note ? "  " : "", rows[i].note);
+    }
+    show("%-10s %-12s %9s", "", "all", show_bytes(all, bytes));
+    show("  of %s that are available\n", show_bytes((double)tn_memory_room(), bytes));
+    return all;
+}
+
 bool need_fits(const need *n)
 {
     return total(n) <= (double)tn_memory_room();
@@ -108,20 +148,17 @@ int need_check(const need *n, const char *what, tn_error *e)
                    show_bytes(most, room));
 }
 
-/* A run over all records meets the longest one. A shorter run may meet only the shortest ones. */
-int64_t need_width(const tn_dataset *d, int64_t length, double seen)
+int64_t need_width(const tn_dataset *d, int64_t length, int64_t rows)
 {
     const tn_data_facts f = tn_dataset_facts(d);
-    int64_t shortest = length, longest = 1, prompt;
+    int64_t longest = 1, prompt;
     if (f.text)
         return f.tokens < length ? f.tokens : length;
-    for (int64_t i = 0; i < f.records; i++) {
+    for (int64_t i = 0; i < f.records && i < rows; i++) {
         const int64_t ids = tn_dataset_record(d, i, &prompt), first = tn_dataset_second(d, i);
         const int64_t n = (first > ids - first ? first : ids - first) - 1; /* inputs end before the
                                                                            last token */
-        shortest = n < shortest ? n : shortest;
         longest = n > longest ? n : longest;
     }
-    const int64_t width = seen >= (double)f.records ? longest : shortest;
-    return width < 1 ? 1 : width < length ? width : length;
+    return longest < length ? longest : length;
 }

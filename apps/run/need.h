@@ -3,9 +3,9 @@
        const need n = need_of_training(m, state_bytes, 4, 1024);
        if (need_check(&n, "training", &e)) ...        it cannot fit: one line with the parts
 
-   Only what is certain is counted: the activations that forward keeps (see tn_model_activations),
-   and nothing for the data. So work that fits is never refused, but work that is a little too large
-   may run out of memory later. */
+   Work is refused by what is certain: weights, gradients, state and the activations that forward keeps
+   (see tn_model_activations). So work that fits is never refused, but work that is a little too large
+   may run out of memory later. need_print shows an estimate of all. */
 #ifndef TN_APP_NEED_H
 #define TN_APP_NEED_H
 
@@ -13,7 +13,10 @@
 
 typedef struct need { /* bytes */
     double weights, gradients, state, activations;
-    int64_t rows, width; /* of the batch (B,T) that the activations are of */
+    double adapters;          /* part of the weights: what is trained beside frozen ones */
+    double backward, scratch; /* the rest of the tape: see tn_model_backward */
+    double evaluation;        /* what an evaluation takes more than a step */
+    int64_t rows, width;      /* of the batch (B,T) that the activations are of */
 } need;
 
 /* Of a training step with `state` bytes of optimizer state, and of an evaluation; rows and width
@@ -33,7 +36,9 @@ bool need_types(const tn_params *p, char *out);
 bool need_fits(const need *n); /* is so much memory available to this process? */
 /* Refuses (TN_ENOMEM) what does not fit. `what` begins the message: "training", "an evaluation". */
 int need_check(const need *n, const char *what, tn_error *e);
-/* Tokens of the longest row that a run over `seen` rows is certain to meet, at most `length`. */
-int64_t need_width(const tn_dataset *d, int64_t length, double seen);
+/* Prints a table of the parts, with `others`, the bytes of program and data. Returns their sum. */
+double need_print(const need *n, const tn_model *m, double others);
+/* Tokens of the longest of the first `rows` rows, at most `length`. */
+int64_t need_width(const tn_dataset *d, int64_t length, int64_t rows);
 
 #endif

@@ -13,10 +13,14 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     enum { OVERFIT_STEPS = 100 };
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
     double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
-    if (o->iters > 0 && o->epochs != NOT_SET)
-        return tn_fail(e, APP_USAGE, "--iters and --epochs: use only one");
-    if (o->overfit_batches > 0 && o->limit_batches > 0)
-        return tn_fail(e, APP_USAGE, "--overfit-batches and --limit-batches: use only one");
+    const double batches = ceil(records / (double)o->batch_size);
+    if (o->find_lr && o->iters > 0 && o->iters < RANGE_LEAST)
+        return tn_fail(e, APP_USAGE, "--find-lr: %lld steps; expected %d or more",
+                       (long long)o->iters, RANGE_LEAST);
+    if (o->overfit_batches > 0 && (double)o->overfit_batches > batches)
+        return tn_fail(e, APP_USAGE,
+                       "--overfit-batches %lld: expected at most the %.0f of the data",
+                       (long long)o->overfit_batches, batches);
     if (o->iters > 0 || o->find_lr)
         return o->iters > 0 ? o->iters : RANGE_STEPS;
     if (o->overfit_batches > 0 && o->epochs == NOT_SET)
@@ -52,8 +56,6 @@ static int make_schedule(run *r, tn_error *e)
     if (e->code)
         return e->code;
     r->schedule = run_schedule(o, r->steps);
-    if (o->warmup_steps >= 0 && o->warmup_ratio != NOT_SET)
-        return tn_fail(e, APP_USAGE, "--warmup-steps and --warmup-ratio: use only one");
     if (o->lr_decay_steps >= 0 && r->schedule.kind != TN_WSD)
         return tn_fail(e, APP_USAGE, "--lr-decay-steps: only for --lr-scheduler wsd");
     if (r->schedule.warmup > r->steps)

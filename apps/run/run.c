@@ -68,26 +68,41 @@ static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_err
                              : 0;
 }
 
-static need need_to_train(const run *r)
+/* Of an evaluation on the first `rows` rows of a part; 0: on all. */
+static need need_to_evaluate(const setup *s, const options *o, part which, int64_t rows)
 {
-    const options *o = r->o;
-    const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
-    const size_t state = tn_optim_state_bytes(r->optim);
-    if (r->packing.on) {
-        const int64_t limit = o->overfit_batches > 0 ? o->overfit_batches : o->limit_batches;
-        const int64_t n = limit > 0 && limit < r->steps ? limit : r->steps;
-        return need_of_training(r->s->model, state, 1, tn_loader_sum(r->loader, n).largest);
-    }
-    const int64_t width =
-        need_width(r->s->data[PART_TRAIN], setup_length(r->s, o), rows * (double)r->steps);
-    return need_of_training(r->s->model, state, preference_rows(r->s, o->batch_size), width);
+    const int64_t records = tn_dataset_facts(s->data[which]).records;
+    const int64_t seen = rows > 0 && rows < records ? rows : records;
+    const int64_t batch = preference_rows(s, o->batch_size < seen ? o->batch_size : seen);
+    return need_of_evaluation(s->model, batch,
+                              need_width(s->data[which], setup_length(s, o), seen));
 }
 
 need run_need(const run *r)
 {
-    need n = need_to_train(r);
+    const int64_t rows = r->packing.on ? 1 : preference_rows(r->s, r->o->batch_size);
+    need n = need_of_training(r->s->model, tn_optim_state_bytes(r->optim), rows, r->largest / rows);
     n.weights += preference_bytes(r->s, r->o);
+    if (!r->s->data[PART_VALID])
+        return n;
+    const need e = need_to_evaluate(r->s, r->o, PART_VALID, valid_rows(r->o));
+    n.evaluation = fmax(e.activations - n.activations, 0) + fmax(e.scratch - n.scratch, 0);
     return n;
+}
+
+/* Looks at the batches of the run, but at most at those of an epoch. */
+static void measure_batches(run *r)
+{
+    const options *o = r->o;
+    const int64_t limit = o->overfit_batches > 0 ? o->overfit_batches : o->limit_batches;
+    const int64_t records = tn_dataset_facts(r->s->data[PART_TRAIN]).records;
+    const int64_t epoch = (records + o->batch_size - 1) / o->batch_size;
+    int64_t n = r->steps > epoch ? epoch : r->steps * o->grad_accumulation_steps;
+    n = limit > 0 && limit < n ? limit : n < epoch ? n : epoch;
+    const tn_loader_sums s = tn_loader_sum(r->loader, n);
+    r->largest = s.largest;
+    r->step_tokens = (double)(r->packing.on ? s.tokens : s.padded) / (double)n *
+                     (double)o->grad_accumulation_steps;
 }
 
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
@@ -105,11 +120,11 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
                                                      .seed = s->seed,
                                                      .accumulate = o->grad_accumulation_steps },
                                o, &r->packing, e);
-    if (!e->code) {
-        const need n = run_need(r);
-        need_check(&n, "training", e);
-    }
-    return e->code;
+    if (e->code)
+        return e->code;
+    measure_batches(r);
+    const need n = run_need(r);
+    return tn_params_is_sketch(s->model->params) ? 0 : need_check(&n, "training", e);
 }
 
 void run_close(run *r)
@@ -271,11 +286,7 @@ int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval 
 {
     if (!s->data[which])
         return e->code;
-    const int64_t records = tn_dataset_facts(s->data[which]).records;
-    const int64_t seen = rows > 0 && rows < records ? rows : records;
-    const int64_t batch = preference_rows(s, o->batch_size < seen ? o->batch_size : seen);
-    const need n = need_of_evaluation(s->model, batch,
-                                      need_width(s->data[which], setup_length(s, o), (double)seen));
+    const need n = need_to_evaluate(s, o, which, rows);
     if (need_check(&n, "evaluation", e))
         return e->code;
     tn_loader *l = tn_loader_new(s->data[which],
@@ -317,11 +328,13 @@ static double step_error(const run *r, const tn_eval *v)
 
 static int evaluate(run *r, run_event *out, tn_error *e)
 {
+    const double begun = now_seconds();
     *out = (run_event){ .evaluated = true, .step = r->state.step };
     if (evaluate_part(r->s, r->o, PART_VALID, valid_rows(r->o), &out->valid, e))
         return e->code;
     if (r->s->reference)
         out->pairs = r->s->pairs;
+    out->seconds = now_seconds() - begun;
     if (r->state.step == 0)
         watch_start(&r->state, out->valid.loss, step_error(r, &out->valid));
     count_progress(r, out);

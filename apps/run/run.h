@@ -33,6 +33,8 @@ typedef struct run {
     tn_schedule schedule;
     int64_t steps;
     double lr, seconds; /* seconds: spent in steps, evaluations aside */
+    int64_t largest;    /* ids of its largest batch, padding included, as far as one epoch shows */
+    double step_tokens; /* ids of a step, likewise, on average */
     bool lr_is_default; /* lr is the default_rate of defaults.h */
     tn_run_state state;
     tn_graph *graph; /* gets the ops of the next batch, once; the caller frees it */
@@ -47,7 +49,7 @@ typedef struct run_event {
     int64_t step;
     double loss, lr, grad_norm;
     int64_t tokens;         /* of this step, padding included */
-    double seconds, update; /* of this step, of its tn_optim_step alone */
+    double seconds, update; /* of this step or evaluation; of the step's tn_optim_step alone */
     tn_eval valid;
     tn_dpo pairs; /* of DPO: sums over the pairs of the step or of the evaluation; else none */
     bool best;

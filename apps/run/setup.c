@@ -2,6 +2,7 @@
 #include "apps/run/setup.h"
 #include "apps/run/preference.h"
 #include "apps/report/show.h"
+#include "nn/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +55,13 @@ static tn_model *new_model(setup *s, const options *o, tn_error *e)
     const tn_json *config = path ? tn_json_read(path, e) : NULL;
     if (!path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", o->model);
-    tn_model *m = config ? tn_model_new(s->context, config, tn_tokenizer_size(s->tokenizer),
-                                        tn_tokenizer_end(s->tokenizer), e)
-                         : NULL;
+    const int64_t vocab = tn_tokenizer_size(s->tokenizer);
+    tn_model *m = NULL;
+    if (config && s->sketch)
+        m = tn_model_make(s->context, config, o->model, &(tn_model){ .tied = true, .vocab = vocab },
+                          &(tn_reading){ 0 }, true, e);
+    else if (config)
+        m = tn_model_new(s->context, config, vocab, tn_tokenizer_end(s->tokenizer), e);
     tn_json_free(config);
     free(path);
     return m;
@@ -94,7 +99,8 @@ static tn_model *open_model(setup *s, const options *o, tn_error *e)
         tn_fail(e, APP_USAGE, "--base-dtype %s: the weights of %s are random; expected a file",
                 o->base_dtype, o->model);
     const tn_open_options how = { .frozen = read && !full,
-                                  .base_dtype = full ? NULL : o->base_dtype };
+                                  .base_dtype = full ? NULL : o->base_dtype,
+                                  .sketch = s->sketch };
     return tn_model_open_as(s->context, o->model, &how, e);
 }
 
@@ -127,17 +133,24 @@ int setup_frozen(setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
+/* With --tokenizer a model with random weights has the vocabulary of that tokenizer. */
+static void make_model(setup *s, const options *o, tn_error *e)
+{
+    if (!e->code)
+        s->model = o->tokenizer && tn_model_weights(o->model, e) == TN_ABSENT ? new_model(s, o, e)
+                                                                              : open_model(s, o, e);
+    s->random = s->model && !s->model->stored;
+}
+
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
 {
     if (open_context(s, o, seed, e))
         return e->code;
     if (!o->tokenizer)
-        s->model = open_model(s, o, e);
+        make_model(s, o, e);
     s->tokenizer = e->code ? NULL : open_tokenizer(s, o, e);
-    if (o->tokenizer && !e->code)
-        s->model =
-            tn_model_weights(o->model, e) == TN_ABSENT ? new_model(s, o, e) : open_model(s, o, e);
-    s->random = s->model && !s->model->stored;
+    if (o->tokenizer)
+        make_model(s, o, e);
     if (!check_sizes(s, o, e) && o->adapter_path)
         open_adapter(s, o->adapter_path, e);
     if (!e->code) {
@@ -147,6 +160,19 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
         tracer_begin(&s->tracer, s->tape, s->model->params);
     }
     return e->code;
+}
+
+int setup_weights(setup *s, const options *o, tn_error *e)
+{
+    if (e->code)
+        return e->code;
+    tn_model_free(s->model);
+    s->model = NULL;
+    s->sketch = false;
+    make_model(s, o, e);
+    if (!e->code)
+        tracer_begin(&s->tracer, s->tape, s->model->params);
+    return setup_train(s, o, e);
 }
 
 int setup_trained(setup *s, const options *o, tn_error *e)

@@ -28,12 +28,15 @@ typedef struct setup {
     const tn_task *task;     /* the data are records of this task; NULL: they are files */
     bool random;             /* the weights are random: the model folder has no weight file */
     bool full;               /* all weights are trained, not LoRA */
+    bool sketch;             /* set before setup_model: the model has no memory for its weights */
     bool lends_tokenizer;    /* the model folder has no tokenizer: the result gets this one */
 } setup;
 
 /* The context, the model folder of the options, its tokenizer (or one made from the data), its
    adapter and a tape. */
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
+/* Replaces a sketch, with what setup_train put on it, by the model. */
+int setup_weights(setup *s, const options *o, tn_error *e);
 /* The same for commands that do not train: random weights are refused. */
 int setup_trained(setup *s, const options *o, tn_error *e);
 /* The context and the model with its adapter alone, without tokenizer and tape, for commands that write

@@ -13,8 +13,8 @@ static const bool limited = !TESTS_SANITIZED;
 static const struct { const char *arguments; int status; const char *text; } rows[] = {
     { "train --model m --tokenizer bytes --data t.txt --iters 2 --output-dir x --batch-size 1000000", 1,
       "training does not fit into memory: weights 46.9 kB + gradients 46.9 kB + optimizer 93.8 kB + "
-      "activations 141 GB = 141 GB or more, with batches of 1000000 rows of 64 tokens" },
-    { "train --model m --tokenizer bytes --data t.txt --dry-run --batch-size 20k", 1, "activations 2.8 GB" },
+      "activations 119 GB = 119 GB or more, with batches of 1000000 rows of 64 tokens" },
+    { "train --model m --tokenizer bytes --data t.txt --dry-run --batch-size 20k", 1, "activations 2.4 GB" },
     { "train --model b --data r.jsonl --iters 1 --dry-run --batch-size 1M", 1, "training does not fit" },
     { "compare --model b --data d --iters 1 --out x --optimizers adamw --batch-size 1M", 1, "training does not fit" },
     { "eval --model b --data long.txt --split train --batch-size 1M", 1, "evaluation does not fit into memory: weights" },
@@ -24,7 +24,8 @@ static const struct { const char *arguments; int status; const char *text; } row
       "task lookup: 1000000000 records take about " },
     { "bench optimizers --pairs 100000 --width 262144", 1,
       "100000 pairs of (262144, r 8) take 3.36e+03 GB or more of memory; expected at most the " },
-    { "train --model huge --data t.txt --tokenizer bytes --dry-run", 1, "the weights take 1237 GB of memory" },
+    { "train --model huge --data t.txt --tokenizer bytes --dry-run", 1, "training does not fit into memory: weights 1.2 TB + gradients 1.2 TB" },
+    { "train --model huge --data t.txt --tokenizer bytes --output-dir x", 1, "the weights take 1237 GB of memory" },
     { "eval --model huge --data t.txt", 1, "huge: the weights take 1240 GB of memory" },
     { "train --model m --tokenizer bytes --data t.txt --iters 1 --dry-run --batch-size 64", 0, NULL },
     { "eval --model b --data r.jsonl --batch-size 1M", 0, NULL }, /* of 23 rows */
@@ -52,6 +53,48 @@ START_TEST(what_cannot_fit_is_refused)
     if (rows[_i].text)
         place_has(&p, "err", rows[_i].text);
     ck_assert_int_eq(shell(&p, "test `wc -l <err` = %d && test ! -e x", status), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* A part has its line; a model that has no memory for its weights is enough for that. */
+START_TEST(a_dry_run_shows_every_part)
+{
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data t.txt --dry-run --base-dtype bf16"), 0);
+    place_has(&p, "out", "\nmemory     weights       ");
+    place_has(&p, "out", "  bf16 ");
+    place_has(&p, "out", "\n           adapters      ");
+    place_has(&p, "out", "\n           gradients     ");
+    place_has(&p, "out", "\n           optimizer     ");
+    place_has(&p, "out", "  a batch of 4 rows of 64 tokens\n           backward      ");
+    place_has(&p, "out", "\n           logits        ");
+    place_has(&p, "out", "\n           program       ");
+    place_has(&p, "out", " that are available\nmeasured   ");
+    ck_assert_int_eq(shell(&p,
+                           "mkdir huge; sed -e 's/\"n_layer\": 2/\"n_layer\": 96/' -e "
+                           "'s/\"n_embd\": 16/\"n_embd\": 16384/' m/config.json >huge/config.json"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model huge --data t.txt --tokenizer bytes --dry-run"), 1);
+    place_has(&p, "out", "\nmemory     weights         1.2 TB");
+    place_has(&p, "out", "\n           all           ");
+    ck_assert_int_eq(shell(&p, "test $(grep -c measured out) = 0"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* Packed records: the largest batch of all that the run meets, those of accumulated steps too. */
+START_TEST(all_batches_of_a_step_count)
+{
+    place p = place_make();
+    /* four records of 11 tokens, and one of 14: a step has the shortest first */
+    ck_assert_int_eq(shell(&p, "head -n 4 r.jsonl >s.jsonl; sed -n 11p r.jsonl >>s.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer bytes --data s.jsonl --dry-run --packing "
+                           "--batch-size 1 --iters 1 --grad-accumulation-steps 5"),
+                     0);
+    place_has(&p, "out", "  a batch of 1 row of 13 tokens\n");
     place_end(&p);
 }
 END_TEST
@@ -105,6 +148,8 @@ END_TEST
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, what_cannot_fit_is_refused, 0, limited ? sizeof rows / sizeof *rows : 0);
+    tcase_add_test(c, a_dry_run_shows_every_part);
+    tcase_add_test(c, all_batches_of_a_step_count);
     tcase_add_test(c, inspect_says_what_training_takes);
     tcase_add_test(c, inspect_says_what_is_not_supported);
 }

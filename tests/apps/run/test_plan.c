@@ -51,6 +51,23 @@ static const row rows[] = {
     { "--warmup-steps 3 --warmup-ratio 0.3", 2, "--warmup-steps and --warmup-ratio: use only one" },
     { "--fast-dev-run --dry-run", 2, "--fast-dev-run and --dry-run: use only one" },
     { "--fast-dev-run --resume", 2, "--fast-dev-run and --resume: use only one" },
+    { "--fast-dev-run --auto-resume", 2, "--fast-dev-run and --auto-resume: use only one" },
+    { "--fast-dev-run --find-lr", 2, "--fast-dev-run and --find-lr: use only one" },
+    { "--dry-run --find-lr", 2, "--dry-run and --find-lr: use only one" },
+    { "--resume --overwrite", 2, "--resume and --overwrite: use only one" },
+    { "--auto-resume --overwrite", 2, "--auto-resume and --overwrite: use only one" },
+    { "--dump-graph g.svg --resume", 2, "--dump-graph and --resume: use only one; a new run draws its first step" },
+    { "--epochs 1 --iters 1", 2, "--iters and --epochs: use only one" },
+    { "--packing --no-packing", 2, "--packing and --no-packing: use only one" },
+    { "--no-mask-prompt --mask-prompt=true", 2, "--mask-prompt and --no-mask-prompt: use only one" },
+    { "--load-best --no-save-best", 2, "--load-best and --no-save-best: use only one" },
+    { "--min-delta 0.1", 2, "--min-delta: only for --patience, which is not given" },
+    { "--min-delta 0 --epochs 1", 0, STEPS(10) },
+    { "--report-to none,csv", 2, "--report-to none,csv: none beside others; expected none alone, or a list" },
+    { "--find-lr -n 1", 2, "--find-lr: 1 steps; expected 10 or more" },
+    { "--overfit-batches 11", 2, "--overfit-batches 11: expected at most the 10 of the data" },
+    { "--overfit-batches 10 --epochs 1", 0, STEPS(10) },
+    { "--packing --packing --epochs 2 --epochs 1", 0, STEPS(10) }, /* the last value counts */
 };
 /* clang-format on */
 
@@ -123,6 +140,10 @@ START_TEST(a_trial_writes_nothing)
                                ">out 2>err; echo $? >>out; ls -R | cmp - before"),
                      0);
     place_has(&p, "out", "step 1/1 ");
+    place_has(&p, "out",
+              "plan       a trial: 1 step x 4 rows, evaluations of one batch before and "
+              "after it, seed 0");
+    place_has(&p, "out", "valid 0 ");
     place_has(&p, "out", "valid 1 ");
     place_has(&p, "out", "test  loss ");
     place_has(&p, "out", "nothing was written\n0\n");
