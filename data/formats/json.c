@@ -154,12 +154,11 @@ static bool parse_string(parser *p, const char **text, size_t *length)
             continue;
         }
         uint32_t code;
-        size_t n = tn_utf8_read(p->s + p->at, p->n - p->at, &code);
+        const size_t n = c < 0x80 ? 1 : tn_utf8_read(p->s + p->at, p->n - p->at, &code);
         if (!n)
             return refuse(p, p->at, NULL, "UTF-8");
-        memcpy(p->out, p->s + p->at, n);
-        p->out += n;
-        p->at += n;
+        for (size_t i = 0; i < n; i++)
+            *p->out++ = p->s[p->at++];
     }
     p->at++;
     *text = start;

@@ -134,18 +134,22 @@ void tn_byte_level_next(tn_walk *w)
     const tn_tokenizer *k = w->k;
     const size_t n = tn_split_next(&w->split);
     const char *s = w->split.s + w->split.at - n;
-    const int32_t whole = k->rules.ignore_merges ? tn_vocab_find(&k->vocab, s, n) : -1;
-    if (whole >= 0) {
-        tn_word_add(&w->word, whole, w->e);
+    if (tn_piece_cache_get(k->cache, s, n, &w->word, w->e))
         return;
-    }
-    for (size_t i = 0; i < n && !w->e->code; i++) {
+    const int32_t whole = k->rules.ignore_merges ? tn_vocab_find(&k->vocab, s, n) : -1;
+    bool known = true;
+    if (whole >= 0)
+        tn_word_add(&w->word, whole, w->e);
+    for (size_t i = 0; whole < 0 && i < n && !w->e->code; i++) {
         const int32_t id = k->byte[(unsigned char)s[i]];
+        known = known && id >= 0;
         if (id >= 0)
             tn_word_add(&w->word, id, w->e);
         else
             unknown_byte(w, s + i);
     }
-    if (!w->e->code)
+    if (whole < 0 && !w->e->code)
         tn_bpe_merge(&k->bpe, &w->word, w->e);
+    if (known && !w->e->code) /* an unknown byte is counted or refused each time */
+        tn_piece_cache_put(k->cache, s, n, w->word.id, w->word.n);
 }

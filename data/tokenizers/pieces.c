@@ -150,8 +150,8 @@ static bool has_bytes(const tn_tokenizer *k, const char *s, size_t n)
 }
 
 /* Adds the symbols of one character. *pending: an unknown token that comes before the next symbol
-   with a token of its own. */
-static void add_symbols(tn_walk *w, const char *s, size_t n, bool *pending)
+   with a token of its own. Returns false if the character is unknown. */
+static bool add_symbols(tn_walk *w, const char *s, size_t n, bool *pending)
 {
     const tn_tokenizer *k = w->k;
     const int32_t id = tn_vocab_find(&k->vocab, s, n);
@@ -160,34 +160,60 @@ static void add_symbols(tn_walk *w, const char *s, size_t n, bool *pending)
     if (id >= 0) {
         tn_word_add(&w->word, id, w->e);
         *pending = false;
-    } else if (has_bytes(k, s, n)) {
+        return true;
+    }
+    if (has_bytes(k, s, n)) {
         for (size_t i = 0; i < n; i++)
             tn_word_add(&w->word, k->byte[(unsigned char)s[i]], w->e);
-    } else if (k->rules.unknown < 0) {
+        return true;
+    }
+    if (k->rules.unknown < 0) {
         tn_walk_unknown(w, s, first_of((tn_span){ s, n }));
     } else {
         if (*pending && !k->rules.fuse_unknown)
             tn_word_add(&w->word, k->rules.unknown, w->e);
         *pending = true;
     }
+    return false;
 }
 
-/* The characters up to the next seam. */
+/* Bytes up to the next seam. */
+static size_t seam_after(const tn_walk *w)
+{
+    const tn_splitter *p = &w->split;
+    uint32_t code = 0, before = 0;
+    size_t at = p->at;
+    for (size_t n; at < p->n; at += n, before = code) {
+        n = tn_utf8_read(p->s + at, p->n - at, &code);
+        if (before && tn_pieces_seam(w->k, before, code))
+            break;
+    }
+    return at - p->at;
+}
+
+/* The characters up to the next seam. One after an unknown character is passed over. */
 void tn_pieces_next(tn_walk *w)
 {
     tn_splitter *p = &w->split;
-    bool pending = false;
+    bool pending = false, known = true;
+    const size_t from = p->at, near = seam_after(w);
+    if (tn_piece_cache_get(w->k->cache, p->s + from, near, &w->word, w->e)) {
+        p->at += near;
+        return;
+    }
     uint32_t code = 0, before = 0;
     for (size_t n; p->at < p->n && !w->e->code; p->at += n, before = code) {
         n = tn_utf8_read(p->s + p->at, p->n - p->at, &code);
         if (before && !pending && tn_pieces_seam(w->k, before, code))
             break;
-        add_symbols(w, p->s + p->at, n, &pending);
+        known = add_symbols(w, p->s + p->at, n, &pending) && known;
     }
     if (pending)
         tn_word_add(&w->word, w->k->rules.unknown, w->e);
     if (!w->e->code)
         tn_bpe_merge(&w->k->bpe, &w->word, w->e);
+    if (known && !w->e->code)
+        tn_piece_cache_put(w->k->cache, p->s + from, p->at - from, w->word.id, w->word.n);
 }
 
 void tn_pieces_text(const tn_tokenizer *k, int32_t id, tn_text *out)

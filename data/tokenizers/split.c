@@ -29,6 +29,9 @@ static letter letter_at(part p, size_t at)
     letter c = { 0, 0, TN_SPACE };
     if (at >= p.n)
         return c;
+    const unsigned char first = (unsigned char)p.s[at];
+    if (first < 0x80)
+        return (letter){ first, 1, tn_unicode_class(first) };
     c.bytes = tn_utf8_read(p.s + at, p.n - at, &c.code);
     c.class = c.bytes ? tn_unicode_class(c.code) : TN_OTHER;
     c.bytes += c.bytes == 0;
@@ -115,6 +118,11 @@ static void find_number(tn_splitter *p)
 {
     uint32_t code = 0;
     for (p->stop = p->at; p->stop < p->n;) {
+        const unsigned char first = (unsigned char)p->s[p->stop];
+        if (first < 0x80 && tn_unicode_class(first) != TN_DIGIT) {
+            p->stop++;
+            continue;
+        }
         const size_t bytes = tn_utf8_read(p->s + p->stop, p->n - p->stop, &code);
         if (bytes && tn_unicode_is_number(code))
             return;

@@ -204,9 +204,10 @@ void tn_symbols_next(tn_walk *w)
         const size_t bytes = tn_utf8_read(s, w->end - w->at, &code);
         const int64_t given = bytes == 0 ? 0 : encode_one(w->k, s, bytes, code, ids);
         if (bytes == 0)
-            tn_fail(w->e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", w->at);
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: malformed UTF-8; expected text", w->base + w->at);
         else if (code == 0 && w->no_zeros)
-            tn_fail(w->e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text", w->at);
+            tn_fail(w->e, TN_EFORMAT, "byte %zu: a zero byte; expected UTF-8 text",
+                    w->base + w->at);
         else if (given == 0)
             tn_walk_unknown(w, s, code);
         w->at += bytes;

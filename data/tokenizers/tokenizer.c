@@ -11,6 +11,7 @@ void tn_tokenizer_free(tn_tokenizer *k)
         return;
     tn_vocab_end(&k->vocab);
     tn_bpe_end(&k->bpe);
+    tn_piece_cache_free(k->cache);
     tn_names_free(k->raw);
     tn_names_free(k->normal);
     tn_text_free(&k->forms);
@@ -168,6 +169,7 @@ tn_tokenizer *tn_tokenizer_of(const tn_parts_of *p, tn_error *e)
     k->rules = p->rules;
     k->size = p->size;
     k->end = -1;
+    k->cache = tn_piece_cache_new(p->path, e);
     if (p->rules.byte_level)
         tn_byte_level_start(k, p, e);
     else

@@ -14,6 +14,7 @@
 #include "core/utf8.h"
 #include "data/tokenizers/added.h"
 #include "data/tokenizers/bpe.h"
+#include "data/tokenizers/piece_cache.h"
 #include "data/tokenizers/split.h"
 
 enum { TN_NO_CODE = 0x110000 }; /* above every code point: the end token, which is no symbol */
@@ -88,6 +89,7 @@ struct tn_tokenizer {
     tn_vocab vocab;      /* byte-level: raw bytes */
     unsigned char *type; /* (size) */
     tn_bpe bpe;
+    tn_piece_cache *cache;   /* of the pieces that were encoded */
     int32_t byte[256]; /* the ids of the bytes; -1: none */
     tn_added *added;
     int64_t n_added;
@@ -133,8 +135,9 @@ int tn_pieces_start(tn_tokenizer *k, const tn_parts_of *p, tn_error *e);
 typedef struct tn_walk {
     const tn_tokenizer *k;
     const char *text;
-    size_t begin;   /* of the text: after a byte order mark */
+    size_t begin;   /* of the text: after a byte order mark. SIZE_MAX: it is before these bytes */
     size_t at, end; /* the bytes that are left */
+    size_t base;    /* where the bytes are in the whole text, for messages */
     bool special;   /* names of special tokens become these tokens */
     bool plain;     /* no added token is found by its name, special or not */
     bool no_zeros;  /* a zero byte is refused */
@@ -155,6 +158,9 @@ typedef struct tn_walk {
    the end, or with an error. */
 int64_t tn_walk_next(tn_walk *w, const int32_t **ids);
 void tn_walk_end(tn_walk *w);
+/* How many of the first n bytes of a longer text can be encoded alone, and the rest after them as a
+   text that continues: as many as possible; 0: none. */
+size_t tn_walk_cut(const tn_tokenizer *k, const char *text, size_t n);
 
 /* The ids of the next character, or of the next piece of w->split, go into w->word. */
 void tn_symbols_next(tn_walk *w);

@@ -9,7 +9,13 @@
 
 typedef enum tn_class { TN_OTHER, TN_LETTER, TN_DIGIT, TN_SPACE } tn_class; /* L*, N*, \s */
 
-tn_class tn_unicode_class(uint32_t code);
+/* One sign for each character of ASCII, the number of its class. */
+extern const char tn_unicode_ascii[129];
+tn_class tn_unicode_class_beyond(uint32_t code); /* of U+0080 on */
+static inline tn_class tn_unicode_class(uint32_t code)
+{
+    return code < 0x80 ? (tn_class)(tn_unicode_ascii[code] - '0') : tn_unicode_class_beyond(code);
+}
 /* Is it a number for the pre-tokenizer Digits? This knows a few more than TN_DIGIT. */
 bool tn_unicode_is_number(uint32_t code);
 

@@ -23,7 +23,7 @@ void tn_walk_unknown(tn_walk *w, const char *s, uint32_t code)
         return;
     }
     if (s >= w->text && s < w->text + w->end) /* not in a normalised copy */
-        snprintf(place, sizeof place, "byte %zu", (size_t)(s - w->text));
+        snprintf(place, sizeof place, "byte %zu", w->base + (size_t)(s - w->text));
     char letter[8] = "", shown[16] = "";
     letter[tn_utf8_write(code, letter)] = 0;
     if (tn_utf8_is_plain(code))
@@ -53,6 +53,34 @@ static bool can_cut(const tn_tokenizer *k, unsigned char before, unsigned char a
                                : tn_pieces_seam(k, before, 0x2581);
 }
 
+/* Can a name that is found in the text be on both sides of a cut, or white space beside one, which
+   belongs to it? In a normalised name U+2581 may stand for a space. */
+static bool has_wide_names(const tn_tokenizer *k)
+{
+    for (int64_t i = 0; i < k->n_added; i++) {
+        const tn_added *a = &k->added[i];
+        for (size_t at = 1; at < a->form.n; at++) {
+            const unsigned char before = (unsigned char)a->form.s[at - 1];
+            if (a->rstrip || tn_split_always(before, (unsigned char)a->form.s[at]) ||
+                ((unsigned char)a->form.s[at] == 0xE2 && tn_split_always(before, ' ')))
+                return true;
+        }
+    }
+    return false;
+}
+
+size_t tn_walk_cut(const tn_tokenizer *k, const char *text, size_t n)
+{
+    const bool symbols = !tn_is_bpe(k);
+    size_t at = n - 1;
+    if (n < 2 || (!symbols && has_wide_names(k)))
+        return 0;
+    while (at > 0 && !(symbols ? ((unsigned char)text[at] & 0xC0) != 0x80
+                               : can_cut(k, (unsigned char)text[at - 1], (unsigned char)text[at])))
+        at--;
+    return at;
+}
+
 /* Where the part that begins at w->at ends. */
 static size_t part_end(const tn_walk *w)
 {
@@ -65,13 +93,24 @@ static size_t part_end(const tn_walk *w)
     return end;
 }
 
+/* Are these eight bytes ASCII, and none of them zero? */
+static bool are_plain(const char *s)
+{
+    uint64_t word;
+    memcpy(&word, s, sizeof word);
+    return ((word | (word - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
+}
+
 static int check_text(const tn_walk *w, size_t end)
 {
     for (size_t at = w->at, bytes; at < end; at += bytes) {
         uint32_t code = 0;
+        bytes = 8;
+        if (end - at >= 8 && are_plain(w->text + at))
+            continue;
         bytes = tn_utf8_read(w->text + at, end - at, &code);
         if (bytes == 0 || (code == 0 && w->no_zeros))
-            return tn_fail(w->e, TN_EFORMAT, "byte %zu: %s; expected %s", at,
+            return tn_fail(w->e, TN_EFORMAT, "byte %zu: %s; expected %s", w->base + at,
                            bytes ? "a zero byte" : "malformed UTF-8",
                            w->no_zeros ? "UTF-8 text" : "text");
     }
