@@ -24,8 +24,9 @@
    * A batch is kept beyond the next tn_loader_next: its memory then holds the next batch.
    * A training loader is read until NULL: it has no end. Only one with in_order ends.
    * A tn_text is read by .s after a lack of memory: read it with tn_text_done.
-   * A file that is mapped (safetensors, text, JSONL while it is read) is cut short by another
-     program: the process is killed by SIGBUS. Replace files by renaming, as tn_file_write does. */
+   * A file that is mapped (safetensors, GGUF) is cut short by another program: the process is killed
+     by SIGBUS. Replace files by renaming, as tn_file_write does.
+   * A file of data changes while its data set is made: that is an error. Afterwards it may. */
 #ifndef TN_DATA_H
 #define TN_DATA_H
 
@@ -374,8 +375,7 @@ typedef struct tn_jsonl_record {
 
 typedef struct tn_jsonl tn_jsonl;
 
-/* A file of at most 1 GiB with one JSON object per line of at most 32 MiB, or one list of objects
-   of at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines
+/* A file with one JSON object per line of at most 32 MiB, or one list of objects of at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines
    are ignored. A format other than TN_FORMAT_ANY is the one that all records must have; their other
    members are ignored. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_record_format format, tn_error *e);
@@ -432,10 +432,18 @@ typedef struct tn_data_options {
        max_length. A token that an earlier window has carries no loss again. 0: a window has one
        token more, which the next window begins with. */
     int64_t stride;
+    tn_context *context; /* files are read on its threads; NULL: on the calling thread */
+    /* While a file is read, the calling thread calls this after every few megabytes, with the bytes
+       that were read and are to be read. False stops: TN_ESTATE. NULL: nothing is called. */
+    bool (*watch)(void *arg, const char *path, size_t done, size_t all);
+    void *watch_arg;
 } tn_data_options;
 
-/* A file has at most 1 GiB. An id takes two bytes of memory, or four bytes if one of them is above
-   65535. So a data set takes at most four times the size of its file. */
+/* A file may be larger than memory. An id takes two bytes, or four if one of them is above 65535; in
+   chats a flag takes another. Up to 64 MiB of ids are in memory. More are in a file without a name in
+   the folder that TMPDIR names, else in /var/tmp, which needs so much room and is gone when the data
+   set is freed or the process ends. In memory are then less than 40 bytes for each record while files
+   are read, and 4 for each in a loader that trains. */
 
 /* A text file as one sequence; training sees windows of it. from and to are fractions of its bytes:
    0 and 0.9 are the first 90 %. Both places move back to the beginning of a character. A byte order
@@ -456,6 +464,13 @@ tn_dataset *tn_dataset_jsonl(const char *path, const tn_tokenizer *k, const tn_d
    no record is on these sides. */
 tn_dataset *tn_dataset_files(const tn_records_options *files, const tn_tokenizer *k,
                              const tn_data_options *o, tn_error *e);
+/* Two data sets at once, as two calls of tn_dataset_files make them: out[0] of files[0], out[1] of
+   files[1], each NULL if no record is on its sides. A file that is in both lists, first with
+   TN_SIDE_TRAIN and then with TN_SIDE_VALID, is read once for both. A list may be empty. Both have
+   the same share and format. Equal records of a file in one list and another file in the other are
+   counted (`repeated`). Returns e->code. */
+int tn_dataset_both(const tn_records_options files[2], const tn_tokenizer *k,
+                    const tn_data_options *o, tn_dataset *out[2], tn_error *e);
 /* Records first .. first+count-1 of a task's split ("train", "valid", "test"). */
 tn_dataset *tn_dataset_task(const char *task, uint64_t seed, const char *split, int64_t first,
                             int64_t count, const tn_tokenizer *k, const tn_data_options *o,
@@ -483,6 +498,7 @@ typedef struct tn_data_facts {
     int64_t unknown;             /* characters left out */
     int64_t chats;               /* records that are chats */
     int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
+    int64_t repeated; /* of the first set of tn_dataset_both: records that the second has, too */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
 /* Why a record was left out. */

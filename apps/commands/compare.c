@@ -187,8 +187,8 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
 {
     char name[DATA_NAME];
     setup_model(s, o, (uint64_t)seed, e);
-    for (int k = 0; k < PARTS; k++)
-        setup_data(s, o, (part)k, e);
+    setup_both(s, o, e);
+    setup_data(s, o, PART_TEST, e);
     setup_train(s, o, e);
     setup_count(s, o, e);
     if (!e->code && !s->data[PART_VALID])

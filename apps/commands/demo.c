@@ -157,8 +157,8 @@ static int run_leg(leg *l, const options *o, tn_error *e)
     setup s = { 0 };
     run r = { 0 };
     setup_model(&s, o, (uint64_t)o->seed, e);
-    for (part p = PART_TRAIN; p < PARTS; p++)
-        setup_data(&s, o, p, e);
+    setup_both(&s, o, e);
+    setup_data(&s, o, PART_TEST, e);
     if (l->optimizer) {
         setup_train(&s, o, e);
         if (!e->code && l->rescaled)

@@ -259,8 +259,7 @@ int command_train(const options *given, tn_error *e)
         spool_open(&j.in, &asked, e);
     j.s.sketch = o->dry_run && !o->adapter_path;
     setup_model(&j.s, o, (uint64_t)o->seed, e);
-    setup_data(&j.s, o, PART_TRAIN, e);
-    setup_data(&j.s, o, PART_VALID, e);
+    setup_both(&j.s, o, e);
     if (o->fast_dev_run)
         setup_data(&j.s, o, PART_TEST, e);
     setup_train(&j.s, o, e);

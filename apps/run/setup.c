@@ -189,17 +189,34 @@ int64_t setup_length(const setup *s, const options *o)
     return most < 2048 ? most : 2048;
 }
 
+static data_how how_of(const setup *s, const options *o, tn_error *e)
+{
+    const int64_t length = e->code ? 0 : setup_length(s, o);
+    if (!e->code && length > s->model->positions)
+        tn_fail(e, APP_USAGE, "--max-seq-length %lld: expected at most the model's %lld",
+                (long long)length, (long long)s->model->positions);
+    return (data_how){ o, s->tokenizer, length, s->context };
+}
+
 int setup_data(setup *s, const options *o, part which, tn_error *e)
 {
-    if (e->code)
-        return e->code;
     int64_t count;
-    const int64_t length = setup_length(s, o);
-    if (length > s->model->positions)
-        return tn_fail(e, APP_USAGE, "--max-seq-length %lld: expected at most the model's %lld",
-                       (long long)length, (long long)s->model->positions);
-    s->task = data_task(o, &count, e);
-    s->data[which] = e->code ? NULL : data_part(o, which, s->tokenizer, length, e);
+    const data_how how = how_of(s, o, e);
+    s->task = e->code ? NULL : data_task(o, &count, e);
+    s->data[which] = e->code ? NULL : data_part(&how, which, e);
+    return e->code;
+}
+
+int setup_both(setup *s, const options *o, tn_error *e)
+{
+    int64_t count;
+    tn_dataset *both[2] = { NULL, NULL };
+    const data_how how = how_of(s, o, e);
+    s->task = e->code ? NULL : data_task(o, &count, e);
+    if (!e->code)
+        data_both(&how, both, e);
+    s->data[PART_TRAIN] = both[0];
+    s->data[PART_VALID] = both[1];
     return e->code;
 }
 

@@ -44,6 +44,8 @@ int setup_trained(setup *s, const options *o, tn_error *e);
 int setup_frozen(setup *s, const options *o, tn_error *e);
 /* Opens one part of the data as s->data (data_part of source.h). With --split it is read alone. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);
+/* The same for the training and the validation part, which reads files less often. */
+int setup_both(setup *s, const options *o, tn_error *e);
 /* Refuses --count for data that are not a task. */
 int setup_count(const setup *s, const options *o, tn_error *e);
 /* Adds LoRA to the model, or leaves all weights trained. */

@@ -1,4 +1,6 @@
 /* source.c - which data a run reads: texts, records in files or folders, tasks. */
+#include "apps/report/reading.h"
+#include "apps/run/letters.h"
 #include "apps/run/pieces.h"
 
 #include <stdio.h>
@@ -150,21 +152,23 @@ tn_records *data_records(const options *o, part which, tn_error *e)
     return r;
 }
 
-static tn_dataset *make_records(const options *o, const pieces *p, const tn_tokenizer *k,
-                                const tn_data_options *d, tn_error *e)
+/* Makes the records of n parts, one or two. */
+static int make_records(const options *o, const pieces p[2], int n, const tn_tokenizer *k,
+                        const tn_data_options *d, tn_dataset *out[2], tn_error *e)
 {
-    files f;
+    files f[2];
     tn_data_options with = *d;
-    list_files(o, p, &f);
-    if (!f.o.count || e->code)
-        return NULL;
+    for (int i = 0; i < 2; i++)
+        list_files(o, i < n ? &p[i] : &(pieces){ 0 }, &f[i]);
+    if ((!f[0].o.count && !f[1].o.count) || e->code)
+        return e->code;
     with.chat = data_chat(o, e);
-    tn_dataset *data = tn_dataset_files(&f.o, k, &with, e);
+    tn_dataset_both((const tn_records_options[2]){ f[0].o, f[1].o }, k, &with, out, e);
     if (e->code != TN_EFORMAT || with.chat || !strstr(e->text, "expected a chat template"))
-        return data;
+        return e->code;
     tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
     add_names(e);
-    return data;
+    return e->code;
 }
 
 /* ---- a part ---- */
@@ -178,23 +182,30 @@ static tn_dataset *make_text(const piece *p, part which, const tn_tokenizer *k,
     return data;
 }
 
-/* The data sets of the pieces: one of all records, and one of each text and task. */
-static int64_t make_sets(const options *o, part which, const pieces *p, const tn_tokenizer *k,
-                         const tn_data_options *d, tn_dataset **sets, tn_error *e)
+/* The data sets of the pieces: that of all records (NULL: there are none), and one of each text and
+   task. As one data set. Frees them. */
+static tn_dataset *join_sets(const options *o, part which, const pieces *p, const tn_tokenizer *k,
+                             const tn_data_options *d, tn_dataset *records, tn_error *e)
 {
-    int64_t n = 0;
-    if ((sets[n] = make_records(o, p, k, d, e)) != NULL)
-        n++;
+    int64_t n = records != NULL;
+    tn_dataset *sets[MAX_LIST + 1] = { records };
+    tn_data_options with = *d;
+    with.short_text = which != PART_TRAIN || o->split || p->n > 1;
     for (int i = 0; i < p->n && !e->code; i++) {
         const piece *at = &p->piece[i];
         if (at->kind == PIECE_TEXT)
-            sets[n] = make_text(at, which, k, d, e);
+            sets[n] = make_text(at, which, k, &with, e);
         else if (at->kind == PIECE_TASK)
             sets[n] = tn_dataset_task(at->task->name, (uint64_t)o->seed, part_names[which], 0,
-                                      task_count(o, which, at->count), k, d, e);
+                                      task_count(o, which, at->count), k, &with, e);
         n += at->kind != PIECE_RECORDS && sets[n] != NULL;
     }
-    return n;
+    if (n == 1 && !e->code)
+        return sets[0];
+    tn_dataset *all = e->code ? NULL : tn_dataset_join(sets, n, e);
+    for (int64_t i = 0; i < n; i++)
+        tn_dataset_free(sets[i]);
+    return all;
 }
 
 static int check_format(const options *o, const pieces *p, tn_error *e)
@@ -217,78 +228,88 @@ static int check_split(const options *o, tn_error *e)
                                            : "a folder has a file for each part");
 }
 
-tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
-                      tn_error *e)
+/* The data sets of n parts, one or two. */
+static int make_parts(const data_how *h, const part *which, int n, tn_dataset *out[2], tn_error *e)
 {
-    pieces p;
-    tn_dataset *sets[MAX_LIST + 1] = { NULL };
-    if (check_split(o, e) || pieces_find(o, which, &p, e))
-        return NULL;
-    const tn_data_options d = { .max_length = length,
+    const options *o = h->o;
+    pieces p[2] = { 0 };
+    tn_dataset *records[2] = { NULL, NULL };
+    reading shown = reading_begin(o);
+    const tn_data_options d = { .max_length = h->length,
                                 .no_mask = !o->mask_prompt,
                                 .front = o->truncate && !strcmp(o->truncate, "front"),
-                                .short_text = which != PART_TRAIN || o->split || p.n > 1,
-                                .stride = o->stride > 0 ? o->stride : 0 };
-    check_format(o, &p, e);
-    const int64_t n = e->code ? 0 : make_sets(o, which, &p, k, &d, sets, e);
-    pieces_free(&p);
-    if (n == 1 && !e->code)
-        return sets[0];
-    tn_dataset *all = e->code ? NULL : tn_dataset_join(sets, n, e);
-    for (int64_t i = 0; i < n; i++)
-        tn_dataset_free(sets[i]);
-    return all;
+                                .stride = o->stride > 0 ? o->stride : 0,
+                                .context = h->context,
+                                .watch = reading_watch,
+                                .watch_arg = &shown };
+    check_split(o, e);
+    for (int i = 0; i < n && !e->code; i++) {
+        pieces_find(o, which[i], &p[i], e);
+        check_format(o, &p[i], e);
+    }
+    make_records(o, p, n, h->tokenizer, &d, records, e);
+    for (int i = 0; i < n; i++) {
+        out[i] = join_sets(o, which[i], &p[i], h->tokenizer, &d, records[i], e);
+        pieces_free(&p[i]);
+    }
+    reading_end(&shown);
+    for (int i = 0; i < n && e->code; i++) {
+        tn_dataset_free(out[i]);
+        out[i] = NULL;
+    }
+    return e->code;
+}
+
+tn_dataset *data_part(const data_how *h, part which, tn_error *e)
+{
+    tn_dataset *out[2] = { NULL, NULL };
+    if (!e->code)
+        make_parts(h, &which, 1, out, e);
+    return out[0];
+}
+
+int data_both(const data_how *h, tn_dataset *out[2], tn_error *e)
+{
+    out[0] = out[1] = NULL;
+    return e->code ? e->code : make_parts(h, (const part[]){ PART_TRAIN, PART_VALID }, 2, out, e);
 }
 
 /* ---- a tokenizer for the data ---- */
 
-enum { TEXT_MOST = 1 << 30 };
-
-/* Adds the texts of all records, but no other members of the file. */
-static void add_records(const char *path, tn_record_format format, tn_text *out, tn_error *e)
+/* Adds the characters of all records, but no other members of the file. */
+static void add_records(const char *path, tn_record_format format, letters *out, tn_error *e)
 {
     tn_jsonl *file = tn_jsonl_open(path, format, e);
     tn_jsonl_record r;
     while (file && tn_jsonl_next(file, &r, e)) {
         const tn_span rejected = { r.rejected.s ? r.rejected.s : "", r.rejected.n };
         if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n) ||
-            memchr(rejected.s, 0, rejected.n))
+            memchr(rejected.s, 0, rejected.n)) {
             tn_fail(e, TN_EFORMAT, "%s:%lld: the character U+0000; expected text for a vocabulary",
                     path, (long long)r.line);
-        tn_text_bytes(out, r.prompt.s, r.prompt.n);
-        tn_text_bytes(out, r.text.s, r.text.n);
-        tn_text_bytes(out, rejected.s, rejected.n);
+            break;
+        }
+        letters_add(out, path, r.prompt.s, r.prompt.n, 0, e);
+        letters_add(out, path, r.text.s, r.text.n, 0, e);
+        letters_add(out, path, rejected.s, rejected.n, 0, e);
     }
     tn_jsonl_close(file);
 }
 
-static void add_text(const char *path, tn_text *out, tn_error *e)
-{
-    tn_text text = { 0 };
-    text.s = tn_text_read(path, TEXT_MOST, &text.n, e);
-    if (!out->n && !out->s)
-        *out = text; /* its memory becomes the other's */
-    else
-        tn_text_join(out, &text), tn_text_free(&text);
-}
-
 /* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records
    of the training part, with those that are kept for validation. */
-static void add_data(const options *o, tn_text *out, tn_error *e)
+static void add_data(const options *o, letters *out, tn_error *e)
 {
     pieces p;
     pieces_find(o, PART_TRAIN, &p, e);
     for (int i = 0; i < p.n && !e->code; i++) {
-        if (p.piece[i].kind == PIECE_TEXT)
-            add_text(p.piece[i].path, out, e);
-        else if (p.piece[i].kind == PIECE_RECORDS)
-            add_records(p.piece[i].path, tn_record_format_find(o->data_format), out, e);
-    }
-    for (int i = 0; i < p.n && !e->code; i++) {
-        for (char c = ' '; c <= '~' && p.piece[i].kind == PIECE_TASK; c++)
-            tn_text_bytes(out, &c, 1);
-        if (p.piece[i].kind == PIECE_TASK)
-            tn_text_add(out, "\n");
+        const piece *at = &p.piece[i];
+        if (at->kind == PIECE_TEXT)
+            letters_add_file(out, at->path, e);
+        else if (at->kind == PIECE_RECORDS)
+            add_records(at->path, tn_record_format_find(o->data_format), out, e);
+        for (char c = '\n'; c <= '~' && at->kind == PIECE_TASK; c = c == '\n' ? ' ' : (char)(c + 1))
+            letters_add(out, "task", &c, 1, 0, e);
     }
     pieces_free(&p);
 }
@@ -298,13 +319,13 @@ tn_tokenizer *data_tokenizer(const options *o, tn_error *e)
     char name[DATA_NAME];
     if (!strcmp(o->tokenizer, "bytes"))
         return tn_tokenizer_bytes(e);
-    tn_text text = { 0 };
     tn_error inner = { 0 };
-    add_data(o, &text, e);
-    const char *letters = tn_text_done(&text, "the texts for a tokenizer", e);
-    tn_tokenizer *k = e->code ? NULL : tn_tokenizer_chars(letters, text.n, &inner);
+    letters seen = letters_begin(e);
+    if (!e->code)
+        add_data(o, &seen, e);
+    tn_tokenizer *k = e->code ? NULL : letters_tokenizer(&seen, &inner);
     if (inner.code)
         tn_fail(e, inner.code, "%s: %s", data_name(o, name), inner.text);
-    tn_text_free(&text);
+    letters_end(&seen);
     return k;
 }

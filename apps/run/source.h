@@ -2,7 +2,7 @@
 
        int64_t count;
        const tn_task *t = data_task(o, &count, &e);                NULL: the data are not one task
-       tn_dataset *d = data_part(o, PART_TRAIN, k, 256, &e);       k: a tokenizer
+       tn_dataset *d = data_part(&(data_how){ o, tokenizer, 256, context }, PART_TRAIN, &e);
        tn_dataset_free(d);
 
    Errors: NULL, with the error in e. A part that does not exist is NULL without an error. */
@@ -24,13 +24,20 @@ const char *data_path(const options *o, int i);
 /* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the data
    are something else. *count: the COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
-/* The data set of a part, in rows of at most `length` tokens. Several --data are one data set: texts
+typedef struct data_how {
+    const options *o;
+    const tn_tokenizer *tokenizer;
+    int64_t length;      /* most tokens of a row */
+    tn_context *context; /* its threads read the files; NULL: the calling thread */
+} data_how;
+/* The data set of a part. Several --data are one data set: texts
    are then cut into windows, which are rows as records are.
    A .txt or a file of records is divided by --valid-split: `train` learns from the first part, and
    evaluates on the other. `eval` reads all of it as its test part, unless --valid-split is given.
    `compare` tests on one half of a text's end. NULL without an error: there is no such part. */
-tn_dataset *data_part(const options *o, part which, const tn_tokenizer *k, int64_t length,
-                      tn_error *e);
+tn_dataset *data_part(const data_how *h, part which, tn_error *e);
+/* The training and the validation part at once, so that files are read less often. */
+int data_both(const data_how *h, tn_dataset *out[2], tn_error *e);
 /* The template for records that are chats: --chat-template, or the model's own. NULL without an error:
    the model has none, or one that is not known. */
 const tn_chat_template *data_chat(const options *o, tn_error *e);

@@ -1,13 +1,15 @@
 /* spool.c - --data -: standard input, written to a file (spool.h). */
 #include "apps/run/spool.h"
+#include "data/formats/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 1 << 16, MOST = 1 << 30 }; /* bytes read at once; of a data file */
+enum { AT_ONCE = 1 << 16 }; /* bytes that are read at once */
 
 static const char *const names[] = { "stdin.jsonl", "stdin.txt" };
 enum { RECORDS, TEXT };
@@ -23,16 +25,21 @@ static bool is_asked(const options *o, tn_error *e)
     return n == 1 && !e->code;
 }
 
-/* Reads up to n bytes; fewer only at the end. */
-static size_t read_some(char *bytes, size_t n, tn_error *e)
+static int no_memory(tn_error *e)
+{
+    return tn_fail(e, TN_ENOMEM, "standard input: out of memory");
+}
+
+/* Reads up to AT_ONCE bytes; fewer only at the end. */
+static size_t read_some(int file, const char *path, char *bytes, tn_error *e)
 {
     size_t done = 0;
-    while (done < n) {
-        const ssize_t got = read(STDIN_FILENO, bytes + done, n - done);
+    while (done < AT_ONCE && !e->code) {
+        const ssize_t got = read(file, bytes + done, AT_ONCE - done);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            tn_fail(e, TN_EIO, "standard input: cannot be read: %s", strerror(errno));
+            tn_fail(e, TN_EIO, "%s: cannot be read: %s", path, strerror(errno));
         if (got <= 0)
             break;
         done += (size_t)got;
@@ -53,9 +60,11 @@ static bool begins_records(const char *bytes, size_t n)
 static char *make_folder(tn_error *e)
 {
     const char *tmp = getenv("TMPDIR");
-    char *folder = tn_path_join(tmp && *tmp ? tmp : "/tmp", "tenon-XXXXXX");
+    if (!tmp || !*tmp)
+        tmp = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp"; /* /tmp is often memory */
+    char *folder = tn_path_join(tmp, "tenon-XXXXXX");
     if (!folder)
-        tn_fail(e, TN_ENOMEM, "standard input: out of memory");
+        no_memory(e);
     else if (mkdtemp(folder))
         return folder;
     else
@@ -64,54 +73,78 @@ static char *make_folder(tn_error *e)
     return NULL;
 }
 
-/* Copies standard input to the file, whose first n bytes are given. */
-static int copy_input(FILE *f, const char *path, char *bytes, size_t n, tn_error *e)
+/* Writes the first n bytes, and what follows them in the file, to `path`. */
+static int copy_all(int file, const char *from, const char *path, char *bytes, size_t n,
+                    tn_error *e)
 {
-    for (; n > 0 && !e->code; n = read_some(bytes, AT_ONCE, e))
-        if (fwrite(bytes, 1, n, f) != n)
-            tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
-    if (fclose(f) && !e->code)
-        tn_fail(e, TN_EIO, "%s: cannot write: %s", path, strerror(errno));
-    return e->code;
+    tn_writer w = tn_writer_open(path, e);
+    for (; n > 0 && !e->code; n = read_some(file, from, bytes, e))
+        tn_writer_add(&w, bytes, n);
+    return tn_writer_close(&w);
 }
+
+static const char standard[] = "standard input";
 
 int spool_open(spool *s, options *o, tn_error *e)
 {
-    char bytes[AT_ONCE];
     if (!is_asked(o, e))
         return e->code;
-    const size_t n = read_some(bytes, sizeof bytes, e);
-    if (n == 0 && !e->code)
+    char *bytes = malloc(AT_ONCE);
+    const size_t n = bytes ? read_some(STDIN_FILENO, standard, bytes, e) : 0;
+    if (!bytes)
+        no_memory(e);
+    else if (n == 0)
         tn_fail(e, TN_EFORMAT, "standard input: empty; expected records or a text, for --data -");
     s->folder = e->code ? NULL : make_folder(e);
     if (s->folder)
         s->path = tn_path_join(s->folder, names[begins_records(bytes, n) ? RECORDS : TEXT]);
     if (s->folder && !s->path)
-        tn_fail(e, TN_ENOMEM, "standard input: out of memory");
-    FILE *f = s->path ? fopen(s->path, "wbx") : NULL;
-    if (s->path && !f)
-        tn_fail(e, TN_EIO, "%s: cannot write: %s", s->path, strerror(errno));
+        no_memory(e);
     o->standard_input = s->path;
-    return f ? copy_input(f, s->path, bytes, n, e) : e->code;
+    if (s->path)
+        copy_all(STDIN_FILENO, standard, s->path, bytes, n, e);
+    free(bytes);
+    return e->code;
+}
+
+static int open_again(const char *path, tn_error *e)
+{
+    size_t size;
+    return e->code ? -1 : tn_file_open(path, &size, e);
+}
+
+/* Do both have the same bytes? Standard input that is empty is not compared. */
+static bool is_same(int file, const char *path, char *bytes[2], tn_error *e)
+{
+    size_t n = AT_ONCE;
+    for (bool first = true; n == AT_ONCE && !e->code; first = false) {
+        n = read_some(STDIN_FILENO, standard, bytes[0], e);
+        if (first && n == 0)
+            return true;
+        if (read_some(file, path, bytes[1], e) != n || memcmp(bytes[0], bytes[1], n) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* Refuses standard input that has something else than the file. A terminal is not read. */
 static int check_same(const char *path, tn_error *e)
 {
-    char bytes[AT_ONCE];
-    size_t size = 0, at = 0, n;
-    char *kept = isatty(STDIN_FILENO) ? NULL : tn_file_read(path, MOST, &size, e);
-    bool same = true;
-    while (kept && same && (n = read_some(bytes, sizeof bytes, e)) > 0) {
-        same = n <= size - at && !memcmp(kept + at, bytes, n);
-        at += n;
-    }
-    free(kept);
-    if (!same || (at > 0 && at < size))
+    if (isatty(STDIN_FILENO))
+        return e->code;
+    char *bytes[2] = { malloc(AT_ONCE), malloc(AT_ONCE) };
+    const int file = open_again(path, e);
+    if (!bytes[0] || !bytes[1])
+        no_memory(e);
+    else if (file >= 0 && !is_same(file, path, bytes, e) && !e->code)
         tn_fail(e, APP_USAGE,
                 "--data -: standard input is not that of the run that is resumed, which is kept as "
                 "%s; expected the same, or nothing",
                 path);
+    if (file >= 0)
+        close(file);
+    free(bytes[0]);
+    free(bytes[1]);
     return e->code;
 }
 
@@ -122,7 +155,7 @@ int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
     for (int i = 0; i < 2 && !s->path && !e->code; i++)
         if (tn_path_is(folder, names[i], e) == TN_FILE &&
             !(s->path = tn_path_newest(folder, names[i])))
-            tn_fail(e, TN_ENOMEM, "standard input: out of memory");
+            no_memory(e);
     if (!s->path && !e->code)
         tn_fail(e, TN_EIO, "%s: no %s or %s; expected what --data - read when the run began",
                 folder, names[RECORDS], names[TEXT]);
@@ -130,17 +163,28 @@ int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
     return e->code ? e->code : check_same(s->path, e);
 }
 
+static void remove_file(const spool *s)
+{
+    if (s->folder && s->path)
+        unlink(s->path);
+    if (s->folder)
+        rmdir(s->folder);
+}
+
 int spool_save(const spool *s, const char *folder, tn_error *e)
 {
-    size_t size = 0;
     if (!s->folder || e->code)
         return e->code;
-    char *path = tn_path_join(folder, strrchr(s->path, '/') + 1);
-    char *bytes = path ? tn_file_read(s->path, MOST, &size, e) : NULL;
-    if (!path)
-        tn_fail(e, TN_ENOMEM, "standard input: out of memory");
-    if (bytes)
-        tn_file_write(path, bytes, size, e);
+    char *path = tn_path_join(folder, strrchr(s->path, '/') + 1), *bytes = malloc(AT_ONCE);
+    const int file = open_again(s->path, e);
+    if (!path || !bytes)
+        no_memory(e);
+    else if (file >= 0)
+        copy_all(file, s->path, path, bytes, read_some(file, s->path, bytes, e), e);
+    if (file >= 0)
+        close(file);
+    if (!e->code) /* the copy is enough: the data sets are made */
+        remove_file(s);
     free(bytes);
     free(path);
     return e->code;
@@ -148,10 +192,7 @@ int spool_save(const spool *s, const char *folder, tn_error *e)
 
 void spool_close(spool *s)
 {
-    if (s->folder && s->path)
-        unlink(s->path);
-    if (s->folder)
-        rmdir(s->folder);
+    remove_file(s);
     free(s->folder);
     free(s->path);
     *s = (spool){ 0 };

@@ -20,7 +20,7 @@ typedef struct spool {
 int spool_open(spool *s, options *o, tn_error *e);
 /* Takes the copy in the folder of a run that is resumed. */
 int spool_resume(spool *s, options *o, const char *folder, tn_error *e);
-/* Copies the file to the folder, as stdin.jsonl or stdin.txt. */
+/* Moves the file to the folder, as stdin.jsonl or stdin.txt: the data sets of the run are made. */
 int spool_save(const spool *s, const char *folder, tn_error *e);
 void spool_close(spool *s);
 

@@ -55,6 +55,26 @@ static int open_regular(int at, const char *name, int flags, const char *path, s
     return -1;
 }
 
+int tn_file_open(const char *path, size_t *size, tn_error *e)
+{
+    return open_regular(AT_FDCWD, path, 0, path, size, e);
+}
+
+size_t tn_file_get(int fd, void *out, size_t n, size_t at)
+{
+    size_t done = 0;
+    while (done < n) {
+        const ssize_t some = pread(fd, (char *)out + done, n - done, (off_t)(at + done));
+        if (some == 0)
+            errno = EIO; /* it has become shorter */
+        if (some > 0)
+            done += (size_t)some;
+        else if (some == 0 || errno != EINTR)
+            break;
+    }
+    return done;
+}
+
 static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error *e)
 {
     for (size_t done = 0; done < size;) {

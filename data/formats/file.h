@@ -11,6 +11,11 @@
 
 /* Maps a regular file of `least` > 0 to `most` bytes, read-only. munmap ends it. NULL: see e. */
 const void *tn_file_map(const char *path, size_t least, size_t most, size_t *size, tn_error *e);
+/* Opens a regular file for reading. Returns its descriptor, or -1, see e. */
+int tn_file_open(const char *path, size_t *size, tn_error *e);
+/* Reads n bytes of the file from byte `at` on. Returns how many there are: fewer than n at its end,
+   or if it cannot be read, with the reason in errno. */
+size_t tn_file_get(int fd, void *out, size_t n, size_t at);
 /* Returns the memory of bytes from..to of a mapped file to the system. They can still be read: the
    system then reads the file again. */
 void tn_file_pass(const void *map, size_t from, size_t to);

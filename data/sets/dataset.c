@@ -1,12 +1,13 @@
 /* dataset.c - the parts that all data sets share, and the data set of a text file. */
 #include "data/sets/dataset.h"
 #include "data/formats/file.h"
+#include "data/formats/hash.h"
+#include "data/sets/sections.h"
 #include "data/tokenizers/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 int tn_dataset_fail(const char *place, int64_t line, const tn_error *inner, tn_error *e)
 {
@@ -55,13 +56,12 @@ void tn_dataset_free(tn_dataset *d)
         tn_dataset_free(d->parts[i]);
     for (int why = 0; why < TN_SKIPS; why++)
         free((char *)d->skipped[why].path);
+    for (int i = 0; i < TN_STORES; i++)
+        tn_store_free(&d->store[i]);
+    void *const own[] = { d->ids, d->wide, d->start, d->prompt, d->cut, d->learnt };
+    for (size_t i = 0; i < sizeof own / sizeof *own && !d->stored; i++)
+        free(own[i]);
     free(d->parts);
-    free(d->ids);
-    free(d->wide);
-    free(d->start);
-    free(d->prompt);
-    free(d->cut);
-    free(d->learnt);
     free(d);
 }
 
@@ -125,6 +125,19 @@ void tn_dataset_learnt(const tn_dataset *d, int64_t i, int64_t from, int64_t n, 
         out[t] = tn_sequence_counts(&p, from + t);
 }
 
+/* Hashes n bytes of an array, and returns the memory of a file meanwhile. */
+static uint64_t hash_array(const tn_dataset *d, int store, const void *bytes, size_t n, uint64_t h)
+{
+    enum { AT_ONCE = 1 << 20 };
+    tn_bulk_hash sum = tn_bulk_hash_start(h);
+    for (size_t at = 0, next; at < n; at = next) {
+        next = n - at > AT_ONCE ? at + AT_ONCE : n;
+        tn_bulk_hash_add(&sum, (const char *)bytes + at, next - at);
+        tn_store_pass(&d->store[store], at, next);
+    }
+    return tn_bulk_hash_end(&sum);
+}
+
 uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
 {
     if (!d || d->parts)
@@ -134,15 +147,15 @@ uint64_t tn_dataset_hash(const tn_dataset *d, int64_t records)
     const size_t ids = (size_t)(text ? d->n : d->start[count]), n = (size_t)count;
     const int64_t kind[2] = { text, text ? d->window : count };
     uint64_t h = tn_hash_bulk(kind, sizeof kind, 0);
-    h = d->wide ? tn_hash_bulk(d->wide, ids * sizeof *d->wide, h)
-                : tn_hash_bulk(d->ids, ids * sizeof *d->ids, h);
+    h = d->wide ? hash_array(d, TN_STORE_IDS, d->wide, ids * sizeof *d->wide, h)
+                : hash_array(d, TN_STORE_IDS, d->ids, ids * sizeof *d->ids, h);
     if (text && d->stride)
         h = tn_hash_bulk(&d->stride, sizeof d->stride, h);
     if (!text)
-        h = tn_hash_bulk(d->start, (n + 1) * sizeof *d->start, h);
+        h = hash_array(d, TN_STORE_START, d->start, (n + 1) * sizeof *d->start, h);
     if (d->learnt)
-        h = tn_hash_bulk(d->learnt, ids * sizeof *d->learnt, h);
-    return text ? h : tn_hash_bulk(d->prompt, n * sizeof *d->prompt, h);
+        h = hash_array(d, TN_STORE_LEARNT, d->learnt, ids * sizeof *d->learnt, h);
+    return text ? h : hash_array(d, TN_STORE_PROMPT, d->prompt, n * sizeof *d->prompt, h);
 }
 
 int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e)
@@ -180,10 +193,9 @@ int tn_dataset_learn(tn_dataset *d, int64_t first, const bool *learnt, tn_error 
     return TN_OK;
 }
 
-/* Gives every id four bytes. */
-static int widen(tn_dataset *d, tn_error *e)
+int tn_dataset_widen(tn_dataset *d, tn_error *e)
 {
-    d->wide = malloc((size_t)d->room * sizeof *d->wide);
+    d->wide = malloc(((size_t)d->room + 1) * sizeof *d->wide);
     if (d->wide == NULL)
         return tn_fail(e, TN_ENOMEM, "data set: out of memory");
     for (int64_t i = 0; i < d->n; i++)
@@ -200,7 +212,7 @@ int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e)
     if (d->learnt)
         memset(d->learnt + d->n, true, (size_t)n * sizeof *d->learnt);
     for (int64_t i = 0; i < n; i++) {
-        if (!d->wide && ids[i] > UINT16_MAX && widen(d, e))
+        if (!d->wide && ids[i] > UINT16_MAX && tn_dataset_widen(d, e))
             return e->code;
         if (d->wide)
             d->wide[d->n++] = ids[i];
@@ -216,26 +228,25 @@ int tn_dataset_begin(tn_maker m, tn_error *e)
     return begin < 0 ? e->code : tn_dataset_append(m.d, &begin, 1, e);
 }
 
-/* Appends the ids of a text until the walk has come to its byte `to`, or to its end. */
-static void walk_to(tn_maker m, tn_walk *w, size_t to)
+/* Appends the ids of a text. */
+static int walk(tn_maker m, tn_walk w)
 {
     const int32_t *ids;
-    for (int64_t given; w->at < to && (given = tn_walk_next(w, &ids)) > 0;)
-        if (tn_dataset_append(m.d, ids, given, w->e))
+    for (int64_t given; (given = tn_walk_next(&w, &ids)) > 0;)
+        if (tn_dataset_append(m.d, ids, given, w.e))
             break;
+    tn_walk_end(&w);
+    return w.e->code;
 }
 
 int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e)
 {
-    tn_walk w = { .k = m.k,
-                  .text = text.s,
-                  .end = text.n,
-                  .continues = continues,
-                  .e = e,
-                  .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
-    walk_to(m, &w, SIZE_MAX);
-    tn_walk_end(&w);
-    return e->code;
+    return walk(m, (tn_walk){ .k = m.k,
+                              .text = text.s,
+                              .end = text.n,
+                              .continues = continues,
+                              .e = e,
+                              .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL });
 }
 
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
@@ -255,44 +266,64 @@ tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 
 /* ---- a text ---- */
 
-/* Moves `at` back to the first byte of a character. */
-static size_t boundary(const char *text, size_t size, size_t at)
+/* The place of a fraction of the text, moved back to the first byte of a character. */
+static size_t place_of(const tn_input *in, size_t mark, double fraction, tn_error *e)
 {
-    for (int i = 0; i < 3 && at > 0 && at < size && ((unsigned char)text[at] & 0xC0) == 0x80; i++)
-        at--;
-    return at;
+    const size_t n = in->size - mark;
+    const double place = fraction > 0 ? fraction < 1 ? fraction * (double)n : (double)n : 0;
+    size_t at = (size_t)place;
+    unsigned char byte = 0x80;
+    for (int i = 0; i < 3 && at > 0 && at < n; i++, at--)
+        if (tn_input_read(in, &byte, 1, mark + at, e) || (byte & 0xC0) != 0x80)
+            break;
+    return mark + at;
 }
 
-static size_t fraction_of(const char *text, size_t size, double fraction)
+/* A text that is read in sections. */
+typedef struct text_file {
+    tn_maker m;
+    const char *path;
+    size_t begin, first; /* of the text; of what is read of it */
+} text_file;
+
+static size_t cut_text(const void *arg, const char *s, size_t n)
 {
-    const double at = fraction > 0 ? fraction < 1 ? fraction * (double)size : (double)size : 0;
-    return boundary(text, size, (size_t)at);
+    return tn_walk_cut(((const text_file *)arg)->m.k, s, n);
 }
 
-/* Encodes bytes first..last of a mapped text, and returns their memory to the system. Before the
-   beginning of the text, which is after its mark, comes the tokenizer's first token. */
-static int read_bytes(tn_maker m, const char *text, size_t first, size_t last, size_t mark,
-                      tn_error *e)
+/* Encodes a section. Before the beginning of the text comes the tokenizer's first token. */
+static void encode_section(const void *arg, tn_section *b)
 {
-    tn_walk w = { .k = m.k,
-                  .text = text,
-                  .begin = mark,
-                  .at = first,
-                  .end = last,
-                  .no_zeros = true,
-                  .e = e,
-                  .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL };
-    if (first == mark)
-        tn_dataset_begin(m, e);
-    if (!tn_is_bpe(m.k)) /* a character has at most as many ids as bytes */
-        tn_dataset_reserve(m.d, last - first, e);
-    for (size_t at = first, next; at < last && !e->code; at = next) {
-        next = last - at > TN_AT_ONCE ? at + TN_AT_ONCE : SIZE_MAX;
-        walk_to(m, &w, next);
-        tn_file_pass(text, at, next < last ? next : last);
-    }
-    tn_walk_end(&w);
-    return e->code;
+    const text_file *t = arg;
+    tn_error e = { 0 };
+    const tn_maker m = { tn_dataset_start(t->m.k, t->m.o, &e), t->m.k, t->m.o };
+    b->made[0] = m.d;
+    if (m.d != NULL && b->from == t->begin)
+        tn_dataset_begin(m, &e);
+    if (m.d != NULL && !tn_is_bpe(m.k)) /* a character has at most as many ids as bytes */
+        tn_dataset_reserve(m.d, b->text.n, &e);
+    if (!e.code)
+        walk(m, (tn_walk){ .k = m.k,
+                           .text = b->text.s,
+                           .begin = b->from == t->begin ? 0 : SIZE_MAX,
+                           .end = b->text.n,
+                           .base = b->from,
+                           .no_zeros = true,
+                           .continues = b->from > t->first,
+                           .e = &e,
+                           .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL });
+    if (e.code)
+        tn_dataset_fail(t->path, 0, &e, &b->e);
+}
+
+static void take_section(void *arg, tn_section *b, tn_error *e)
+{
+    const text_file *t = arg;
+    if (b->e.code)
+        tn_fail(e, b->e.code, "%s", b->e.text);
+    if (!e->code)
+        tn_dataset_merge(t->m.d, b->made[0], e);
+    tn_dataset_free(b->made[0]);
 }
 
 /* Counts windows of T tokens that begin every `stride` tokens. */
@@ -334,20 +365,23 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
 {
     if (tn_given(e, path, __func__))
         return NULL;
-    size_t size = 0;
-    const tn_maker m = { tn_dataset_start(k, o, e), k, o };
-    const char *text = m.d == NULL ? NULL : tn_file_map(path, 1, TN_LONGEST_FILE, &size, e);
-    const size_t mark = text == NULL ? 0 : tn_text_mark(path, text, size, e);
-    if (text != NULL && !e->code) {
-        const size_t first = mark + fraction_of(text + mark, size - mark, from);
-        const size_t last = mark + fraction_of(text + mark, size - mark, to);
-        tn_error inner = { 0 };
-        if (read_bytes(m, text, first, last > first ? last : first, mark, &inner))
-            tn_dataset_fail(path, 0, &inner, e);
-        else
-            tn_dataset_windows(m.d, o, path, e);
+    enum { LONGEST = 1 << 30 }; /* bytes without a place to cut */
+    text_file t = { .m = { tn_dataset_start(k, o, e), k, o }, .path = path };
+    tn_sections f = { .in = tn_input_open(path, e), .cut = cut_text, .longest = LONGEST };
+    char mark[4] = { 0 };
+    const size_t n = f.in.size < sizeof mark ? f.in.size : sizeof mark;
+    if (!tn_input_read(&f.in, mark, n, 0, e))
+        t.begin = tn_text_mark(path, mark, n, e);
+    if (!e->code) {
+        t.first = f.from = place_of(&f.in, t.begin, from, e);
+        f.to = place_of(&f.in, t.begin, to, e);
+        f.kind = "a text without a place to cut it";
+        f.work = encode_section;
+        f.take = take_section;
+        f.arg = &t;
     }
-    if (text != NULL)
-        munmap((void *)text, size);
-    return tn_dataset_finish(m.d, path, e);
+    if (!e->code && !tn_sections_run(&f, o, e) && !tn_dataset_settle(t.m.d, e))
+        tn_dataset_windows(t.m.d, o, path, e);
+    tn_input_close(&f.in);
+    return tn_dataset_finish(t.m.d, path, e);
 }

@@ -4,13 +4,17 @@
    Record i has the ids from start[i] to start[i+1].
    In a text record i is the window [i T, i T + T + 1), which shares a token with the next window; with
    a stride S it is [i S, i S + T).
-   The file is mapped. Memory of parts that were read returns to the system meanwhile. */
+   Files are read in sections (sections.h). Each section becomes a small data set, which is added to the
+   one that is made (merge.c). Arrays that are large are in a file (store.h). */
 #ifndef TN_DATASET_H
 #define TN_DATASET_H
 
 #include "data/data.h"
+#include "data/sets/store.h"
 
 #include <stdatomic.h>
+
+enum { TN_STORE_IDS, TN_STORE_LEARNT, TN_STORE_START, TN_STORE_PROMPT, TN_STORE_CUT, TN_STORES };
 
 struct tn_dataset {
     atomic_int loaders; /* loaders that use it; the last of them frees it */
@@ -28,14 +32,13 @@ struct tn_dataset {
     tn_data_facts facts;
     tn_skipped skipped[TN_SKIPS]; /* the data set owns their paths */
     int32_t begin;                /* the token that the tokenizer puts before a text; -1: none */
-    bool front;                   /* records are cut in front, as in tn_data_options */
+    int64_t first_line[2]; /* of a section: of a record that is no pair, of one that is; 0: none */
+    bool front;            /* records are cut in front, as in tn_data_options */
+    tn_store store[TN_STORES]; /* what the arrays above are in, if it is made of sections, */
+    bool stored;               /* once it is made */
+    bool four, chats;          /* has it `wide`, `learnt`? */
     tn_dataset **parts; /* (joined) what it is made of, in place of ids of its own; or NULL */
     int64_t joined;
-};
-
-enum {
-    TN_LONGEST_FILE = 1 << 30, /* bytes of a data file */
-    TN_AT_ONCE = 1 << 20,      /* so many bytes are read before their memory is returned */
 };
 
 /* The ids of a record or of a window; the first `prompt` carry no loss. */
@@ -112,6 +115,14 @@ int tn_dataset_reserve(tn_dataset *d, size_t more, tn_error *e);
 int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e);
 /* Says of the ids from `first` on which carry loss. */
 int tn_dataset_learn(tn_dataset *d, int64_t first, const bool *learnt, tn_error *e);
+int tn_dataset_widen(tn_dataset *d, tn_error *e); /* gives every id four bytes */
+/* merge.c: adds the rows of a small data set, which is then good for nothing but to be freed; ends
+   this; returns memory of files that were read to the system. */
+int tn_dataset_merge(tn_dataset *d, tn_dataset *part, tn_error *e);
+int tn_dataset_settle(tn_dataset *d, tn_error *e);
+void tn_dataset_rest(const tn_dataset *d);
+/* join.c: adds the facts of a part, and what it left out. */
+int tn_dataset_add_facts(tn_dataset *d, const tn_dataset *part, tn_error *e);
 /* Appends the token that the tokenizer puts before a text, if it has one. */
 int tn_dataset_begin(tn_maker m, tn_error *e);
 /* Appends the ids of a text. continues: it goes on from a text whose ids come before. */
@@ -131,6 +142,8 @@ int tn_dataset_add_row(tn_dataset *d, int64_t first, const tn_row *r, tn_error *
 int tn_dataset_note(tn_dataset *d, tn_skip why, const char *path, int64_t line, tn_error *e);
 /* Appends the ids of a record of texts. *masked becomes the number of those before its text. */
 int tn_dataset_encode_pair(tn_maker m, tn_span prompt, tn_span text, int64_t *masked, tn_error *e);
+/* Adds a prompt and how it goes on as a record, or leaves it out. (records.c) */
+int tn_dataset_add_pair(tn_maker m, tn_span prompt, tn_span completion, tn_error *e);
 /* Adds a chat as a record, or leaves it out. */
 int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e);
 /* Encodes a chat of n messages. If it is too long and is cut in front, its oldest turns are left

@@ -1,4 +1,5 @@
 /* files.c - reads the records of several files as one, and keeps a share of them apart. */
+#include "data/sets/jsonl.h"
 #include "data/sets/share.h"
 
 #include <stdlib.h>
@@ -13,6 +14,68 @@ struct tn_records {
     tn_jsonl *file; /* NULL: none is open */
 };
 
+/* ---- the share ---- */
+
+typedef struct choosing {
+    tn_share *all;
+    const char *path;
+    tn_record_format format;
+    bool list;
+} choosing;
+
+static void note_keys(const void *arg, tn_section *b)
+{
+    const choosing *c = arg;
+    tn_jsonl_record r;
+    tn_jsonl *j = tn_jsonl_of(c->path, c->format, b, c->list, &b->e);
+    tn_share *keys = j ? calloc(1, sizeof *keys) : NULL;
+    if (j && !keys)
+        tn_fail(&b->e, TN_ENOMEM, "the validation share: out of memory");
+    while (keys && tn_jsonl_next(j, &r, &b->e))
+        if (!r.skip)
+            tn_share_add(keys, &r, &b->e);
+    b->made[0] = keys;
+    tn_jsonl_close(j);
+}
+
+static void take_keys(void *arg, tn_section *b, tn_error *e)
+{
+    choosing *c = arg;
+    tn_share *keys = b->made[0];
+    if (b->e.code)
+        tn_fail(e, b->e.code, "%s", b->e.text);
+    if (!keys)
+        return;
+    tn_share_join(c->all, keys, e);
+    tn_share_free(keys);
+    free(keys);
+}
+
+int tn_share_keys(tn_share *s, const char *path, tn_record_format format, const tn_data_options *o,
+                  tn_error *e)
+{
+    choosing c = { .all = s, .path = path, .format = format };
+    tn_sections f = tn_jsonl_sections(path, &c.list, e);
+    f.work = note_keys;
+    f.take = take_keys;
+    f.arg = &c;
+    tn_sections_run(&f, o, e);
+    tn_input_close(&f.in);
+    return e->code;
+}
+
+int tn_share_files(tn_share *s, const tn_records_options *files, const tn_data_options *o,
+                   tn_error *e)
+{
+    for (int64_t i = 0; i < files->count && files->share != 0 && files->sides && !e->code; i++)
+        if (files->sides[i] != TN_SIDE_ALL)
+            tn_share_keys(s, files->paths[i], files->format, o, e);
+    tn_share_choose(s, files->share);
+    return e->code;
+}
+
+/* ---- a reader ---- */
+
 /* Opens file i in the place of the one before. */
 static tn_jsonl *open_file(tn_records *r, int64_t i, tn_error *e)
 {
@@ -20,21 +83,6 @@ static tn_jsonl *open_file(tn_records *r, int64_t i, tn_error *e)
     r->at = i;
     r->file = tn_jsonl_open(r->paths[i], r->format, e);
     return r->file;
-}
-
-/* Reads the files of which a share is kept, and chooses it. */
-static int choose(tn_records *r, double share, tn_error *e)
-{
-    tn_jsonl_record record;
-    for (int64_t i = 0; i < r->count && share != 0 && !e->code; i++) {
-        if (r->sides[i] == TN_SIDE_ALL || !open_file(r, i, e))
-            continue;
-        while (tn_jsonl_next(r->file, &record, e))
-            if (!record.skip)
-                tn_share_add(&r->share, &record, e);
-    }
-    tn_share_choose(&r->share, share);
-    return e->code;
 }
 
 static int copy_options(tn_records *r, const tn_records_options *o, tn_error *e)
@@ -59,7 +107,7 @@ tn_records *tn_records_open(const tn_records_options *o, tn_error *e)
     tn_records *r = calloc(1, sizeof *r);
     if (!r)
         tn_fail(e, TN_ENOMEM, "the files of records: out of memory");
-    if (r && !copy_options(r, o, e) && !choose(r, o->share, e))
+    if (r && !copy_options(r, o, e) && !tn_share_files(&r->share, o, &(tn_data_options){ 0 }, e))
         open_file(r, 0, e);
     if (!e->code)
         return r;

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-static void add_facts(tn_data_facts *sum, const tn_data_facts *f)
+static void sum_facts(tn_data_facts *sum, const tn_data_facts *f)
 {
     sum->records += f->records;
-    sum->pairs = f->pairs;
+    sum->pairs = f->records ? f->pairs : sum->pairs;
     sum->tokens += f->tokens;
     sum->loss_tokens += f->loss_tokens;
     sum->truncated += f->truncated;
@@ -17,6 +17,7 @@ static void add_facts(tn_data_facts *sum, const tn_data_facts *f)
     for (int i = 0; i < TN_FORMATS; i++)
         sum->formats[i] += f->formats[i];
     sum->left += f->left;
+    sum->repeated += f->repeated;
 }
 
 /* Counts what a part left out. The place is that of the first part that has one. */
@@ -31,6 +32,13 @@ static void add_skipped(tn_dataset *d, const tn_dataset *part, tn_error *e)
         }
         d->skipped[why].count = before + s->count;
     }
+}
+
+int tn_dataset_add_facts(tn_dataset *d, const tn_dataset *part, tn_error *e)
+{
+    sum_facts(&d->facts, &part->facts);
+    add_skipped(d, part, e);
+    return e->code;
 }
 
 tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
@@ -56,8 +64,7 @@ tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e)
         d->parts[d->joined++] = parts[i];
         d->n += parts[i]->n;
         d->window = parts[i]->window > d->window ? parts[i]->window : d->window;
-        add_facts(&d->facts, &parts[i]->facts);
-        add_skipped(d, parts[i], e);
+        tn_dataset_add_facts(d, parts[i], e);
         d->start[i + 1] = d->facts.records;
     }
     if (!e->code)

@@ -32,18 +32,23 @@ struct tn_loader {
     int64_t index;                    /* of the next batch */
     int64_t shown;                    /* index of the present batch; -1: none yet */
     int64_t epoch;                    /* the epoch in `order`; -1: none yet */
-    row *order;                       /* (records); training on records only */
+    uint32_t *order;                  /* (records); training on records only */
+    row *group;                       /* (of ten steps) to sort them */
     tn_sequence *sequences;           /* (batch); of pairs (2 batch), a row each */
     int32_t *ids, *labels;            /* (batch, longest row) */
     int32_t *places;                  /* the same; NULL: records are not packed */
     tn_batch batch;
 };
 
-/* A random number below n < 2^32. Its bias, n / 2^32, does not matter here. */
+/* A random number below n < 2^52. Its bias, n / 2^32, does not matter here; a longer text takes 64
+   random bits. */
 static int64_t below(uint64_t seed, uint64_t stream, int64_t epoch, int64_t i, int64_t n)
 {
     const uint64_t random = tn_random(seed, stream, (uint32_t)epoch, (uint64_t)i);
-    return (int64_t)(random * (uint64_t)n >> 32);
+    if (n <= UINT32_MAX)
+        return (int64_t)(random * (uint64_t)n >> 32);
+    const uint64_t more = tn_random(seed, stream, (uint32_t)epoch + 1, (uint64_t)i);
+    return (int64_t)((double)((random << 32 | more) >> 11) * 0x1p-53 * (double)n);
 }
 
 static int64_t longest_row(const tn_dataset *d)
@@ -70,12 +75,12 @@ static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cel
 {
     const size_t batch =
         o->batch < 1 || o->batch > INT64_MAX / 2 ? 0 : (size_t)rows_of(d, o->batch);
-    if (batch == 0 || d->n > UINT32_MAX ||
+    if (batch == 0 || d->facts.records > UINT32_MAX ||
         __builtin_mul_overflow(batch, (size_t)longest_row(d) * sizeof(int32_t), cells))
         tn_fail(e, TN_EARG,
-                "batches of %lld rows from %lld tokens; expected 1 row or more, and "
-                "fewer than 2^32 tokens",
-                (long long)o->batch, (long long)d->n);
+                "batches of %lld rows from %lld records; expected 1 row or more, and "
+                "fewer than 2^32 records",
+                (long long)o->batch, (long long)d->facts.records);
     else if (o->accumulate < 0 ||
              __builtin_mul_overflow(o->batch, o->accumulate ? o->accumulate : 1, step))
         tn_fail(e, TN_EARG,
@@ -83,6 +88,13 @@ static bool measure(const tn_dataset *d, const tn_loader_options *o, size_t *cel
                 "fewer than 2^63 rows",
                 (long long)o->accumulate, (long long)o->batch);
     return !e->code;
+}
+
+/* Rows of the largest group that is sorted; 1 if there is none. */
+static int64_t group_room(int64_t step, int64_t records)
+{
+    const int64_t steps = records / step < GROUP ? records / step : GROUP;
+    return steps ? steps * step : 1;
 }
 
 tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_error *e)
@@ -115,14 +127,15 @@ tn_loader *tn_loader_new(const tn_dataset *d, const tn_loader_options *o, tn_err
                           .regroup = tn_stream("loader.regroup"),
                           .start = tn_stream("loader.start") };
         tn_dataset_hold(l->d);
-        l->order = permuted ? calloc((size_t)records, sizeof *l->order) : NULL;
+        l->order = permuted ? malloc((size_t)records * sizeof *l->order) : NULL;
+        l->group = permuted ? malloc((size_t)group_room(step, records) * sizeof *l->group) : NULL;
         l->sequences = calloc((size_t)rows_of(d, o->batch), sizeof *l->sequences);
         l->ids = malloc(cells);
         l->labels = malloc(cells);
         l->places = packed ? malloc(cells) : NULL;
     }
-    if (l == NULL || (permuted && l->order == NULL) || !l->sequences || !l->ids || !l->labels ||
-        (packed && l->places == NULL)) {
+    if (l == NULL || (permuted && (!l->order || !l->group)) || !l->sequences || !l->ids ||
+        !l->labels || (packed && l->places == NULL)) {
         tn_fail(e, TN_ENOMEM, "batches of %lld rows: out of memory", (long long)o->batch);
         tn_loader_free(l);
         return NULL;
@@ -135,6 +148,7 @@ void tn_loader_free(tn_loader *l)
     if (l == NULL)
         return;
     free(l->order);
+    free(l->group);
     free(l->sequences);
     free(l->ids);
     free(l->labels);
@@ -162,31 +176,35 @@ static int by_length(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static void swap_rows(row *a, row *b, int64_t n)
+static void swap_rows(uint32_t *a, uint32_t *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        const row kept = a[i];
+        const uint32_t kept = a[i];
         a[i] = b[i];
         b[i] = kept;
     }
 }
 
-/* By which records of similar length are found. */
-static int64_t record_length(const tn_loader *l, int64_t record)
+/* Sorts n rows from place `at` of the order on by their length. */
+static void sort_group(tn_loader *l, int64_t at, int64_t n)
 {
-    const tn_sequence s = tn_dataset_sequence(l->d, record);
-    return tn_sequence_longest(&s);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t record = l->order[at + i];
+        const tn_sequence s = tn_dataset_sequence(l->d, record);
+        l->group[i] = (row){ tn_sequence_longest(&s), i, record };
+    }
+    qsort(l->group, (size_t)n, sizeof *l->group, by_length);
+    for (int64_t i = 0; i < n; i++)
+        l->order[at + i] = (uint32_t)l->group[i].record;
 }
 
 static void make_order(tn_loader *l, int64_t epoch)
 {
     const int64_t n = l->d->facts.records, step = l->step;
     for (int64_t i = 0; i < n; i++)
-        l->order[i] = (row){ .length = record_length(l, i), .record = i };
+        l->order[i] = (uint32_t)i;
     for (int64_t i = n; i-- > 1;)
         swap_rows(l->order + i, l->order + below(l->o.seed, l->permute, epoch, i, i + 1), 1);
-    for (int64_t i = 0; i < n; i++)
-        l->order[i].place = i;
 
     const int64_t before =
         epoch % step * (n % step) % step; /* rows of the last epoch in the first step */
@@ -194,13 +212,14 @@ static void make_order(tn_loader *l, int64_t epoch)
     for (int64_t at = first, steps; step <= n - at; at += steps * step) {
         const int64_t fits = (n - at) / step;
         steps = fits < GROUP ? fits : GROUP;
-        row *group = l->order + at;
-        qsort(group, (size_t)(steps * step), sizeof *group, by_length);
+        sort_group(l, at, steps * step);
         for (int64_t i = steps; i-- > 1;)
-            swap_rows(group + i * step,
-                      group + step * below(l->o.seed, l->regroup, epoch, at + i, i + 1), step);
+            swap_rows(l->order + at + i * step,
+                      l->order + at + step * below(l->o.seed, l->regroup, epoch, at + i, i + 1),
+                      step);
     }
     l->epoch = epoch;
+    tn_dataset_rest(l->d);
 }
 
 /* ---- batches ---- */
@@ -216,7 +235,7 @@ static tn_sequence find_sequence(tn_loader *l, int64_t p)
                                0);
     if (l->epoch != p / d->facts.records)
         make_order(l, p / d->facts.records);
-    return tn_dataset_sequence(d, l->order[p % d->facts.records].record);
+    return tn_dataset_sequence(d, l->order[p % d->facts.records]);
 }
 
 /* The rows of record p of the run: one, or the two of a pair. Returns how many. */
@@ -282,6 +301,7 @@ const tn_batch *tn_loader_next(tn_loader *l)
     for (int64_t r = 0; r < rows; r++)
         n += take_rows(l, first + r, l->sequences + n);
     put_rows(l, n);
+    tn_dataset_rest(l->d);
     l->batch.pairs = n > rows ? rows : 0;
     l->shown = l->index++;
     return &l->batch;

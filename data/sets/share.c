@@ -41,18 +41,34 @@ static uint64_t key_of(const tn_jsonl_record *r)
     return mix(hash);
 }
 
+/* Makes room for `more` keys. */
+static int make_room(tn_share *s, int64_t more, tn_error *e)
+{
+    if (e->code || more <= s->room - s->n)
+        return e->code;
+    const int64_t room = s->n + more > 2 * s->room ? s->n + more + 64 : 2 * s->room;
+    uint64_t *keys = realloc(s->keys, (size_t)room * sizeof *keys);
+    if (!keys)
+        return tn_fail(e, TN_ENOMEM, "the validation share: out of memory");
+    s->keys = keys;
+    s->room = room;
+    return TN_OK;
+}
+
 int tn_share_add(tn_share *s, const tn_jsonl_record *r, tn_error *e)
 {
-    if (s->n == s->room) {
-        const int64_t room = s->room ? 2 * s->room : 64;
-        uint64_t *more = realloc(s->keys, (size_t)room * sizeof *more);
-        if (!more)
-            return tn_fail(e, TN_ENOMEM, "the validation share: out of memory");
-        s->keys = more;
-        s->room = room;
+    if (!make_room(s, 1, e))
+        s->keys[s->n++] = key_of(r);
+    return e->code;
+}
+
+int tn_share_join(tn_share *s, const tn_share *more, tn_error *e)
+{
+    if (more->n && !make_room(s, more->n, e)) {
+        memcpy(s->keys + s->n, more->keys, (size_t)more->n * sizeof *s->keys);
+        s->n += more->n;
     }
-    s->keys[s->n++] = key_of(r);
-    return TN_OK;
+    return e->code;
 }
 
 static int by_key(const void *a, const void *b)

@@ -18,6 +18,13 @@ typedef struct tn_share {
 } tn_share;
 
 int tn_share_add(tn_share *s, const tn_jsonl_record *r, tn_error *e);
+int tn_share_join(tn_share *s, const tn_share *more, tn_error *e); /* adds all of the other */
+/* Adds the keys of all records of a file. (files.c) */
+int tn_share_keys(tn_share *s, const char *path, tn_record_format format, const tn_data_options *o,
+                  tn_error *e);
+/* Reads the files of which a share is kept, on the threads of the options, and chooses it. (files.c) */
+int tn_share_files(tn_share *s, const tn_records_options *files, const tn_data_options *o,
+                   tn_error *e);
 /* Chooses by the rule of tn_records_options.share. */
 void tn_share_choose(tn_share *s, double share);
 bool tn_share_has(const tn_share *s, const tn_jsonl_record *r);

@@ -34,7 +34,9 @@ typedef struct fixture {
     tn_jsonl *jsonl;
     tn_records *records;
     const tn_records_options *files;
-    tn_records_options all_files;
+    tn_records_options all_files, none[2];
+    const tn_records_options *no_files;
+    tn_dataset *two[2], **made;
     tn_jsonl_record line;
     const tn_data_options *options;
     tn_dataset *data;
@@ -125,6 +127,8 @@ static null_fixture *open_fixture(void)
     f->all_files =
         (tn_records_options){ .paths = (const char *const *)&f->records_file, .count = 1 };
     f->files = &f->all_files;
+    f->no_files = f->none;
+    f->made = f->two;
     f->records = tn_records_open(f->files, &f->base.e);
     f->data = tn_dataset_jsonl(f->records_file, f->tokenizer, &options, &f->base.e);
     f->loader = tn_loader_new(f->data, &batches, &f->base.e);

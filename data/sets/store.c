@@ -1,0 +1,160 @@
+/* store.c - an array that grows: in memory, and in a file once it is large (store.h). */
+#include "data/sets/store.h"
+#include "data/formats/file.h"
+#include "data/formats/folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int no_memory(tn_error *e)
+{
+    return tn_fail(e, TN_ENOMEM, "data set: out of memory");
+}
+
+static const char *folder(void)
+{
+    const char *named = getenv("TMPDIR");
+    return named && *named ? named : access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
+}
+
+static int refused(const char *what, tn_error *e)
+{
+    return tn_fail(e, TN_EIO,
+                   "%s: cannot %s the token ids of a large data set: %s; expected room for them "
+                   "there, or in the folder that TMPDIR names",
+                   folder(), what, strerror(errno));
+}
+
+/* Opens a file without a name. */
+static int open_file(tn_error *e)
+{
+    int file = tn_at_open(AT_FDCWD, folder(), O_TMPFILE | O_RDWR);
+    if (file < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        char *path = tn_path_join(folder(), "tenon-XXXXXX"); /* the file system has no O_TMPFILE */
+        file = path ? mkostemp(path, O_CLOEXEC) : -1;
+        if (file >= 0)
+            unlink(path);
+        free(path);
+    }
+    if (file < 0)
+        refused("keep", e);
+    return file;
+}
+
+static int write_all(int file, const char *bytes, size_t n, tn_error *e)
+{
+    for (size_t done = 0; done < n && !e->code;) {
+        const ssize_t some = write(file, bytes + done, n - done);
+        if (some > 0)
+            done += (size_t)some;
+        else if (some == 0 || errno != EINTR)
+            refused("keep", e);
+    }
+    return e->code;
+}
+
+/* Moves what is in memory to a file. */
+static int move_out(tn_store *s, tn_error *e)
+{
+    const int file = open_file(e);
+    if (file < 0)
+        return e->code;
+    s->file = file + 1;
+    write_all(file, s->bytes, s->n, e);
+    free(s->bytes);
+    s->bytes = NULL;
+    s->room = 0;
+    return e->code;
+}
+
+int tn_store_add(tn_store *s, const void *bytes, size_t n, tn_error *e)
+{
+    if (e->code || n == 0)
+        return e->code;
+    if (!s->file && n > TN_STORE_MEMORY - s->n && move_out(s, e))
+        return e->code;
+    if (!s->file && n > s->room - s->n) {
+        const size_t want = s->n + n > 2 * s->room ? s->n + n : 2 * s->room;
+        char *more = realloc(s->bytes, want);
+        if (more == NULL)
+            return no_memory(e);
+        s->bytes = more;
+        s->room = want;
+    }
+    if (s->file)
+        write_all(s->file - 1, bytes, n, e);
+    else
+        memcpy(s->bytes + s->n, bytes, n);
+    s->n += e->code ? 0 : n;
+    return e->code;
+}
+
+int tn_store_fill(tn_store *s, bool value, size_t n, tn_error *e)
+{
+    bool some[4096];
+    memset(some, value, sizeof some);
+    for (size_t part; n > 0 && !e->code; n -= part) {
+        part = n < sizeof some ? n : sizeof some;
+        tn_store_add(s, some, part, e);
+    }
+    return e->code;
+}
+
+int tn_store_widen(tn_store *s, tn_error *e)
+{
+    enum { PART = 16384 };
+    tn_store wide = { 0 };
+    uint16_t *from = malloc(PART * sizeof *from);
+    int32_t *to = malloc(PART * sizeof *to);
+    if (!from || !to)
+        no_memory(e);
+    for (size_t at = 0, n; at < s->n && !e->code; at += n) {
+        n = s->n - at < PART * sizeof *from ? s->n - at : PART * sizeof *from;
+        if (!s->file)
+            memcpy(from, s->bytes + at, n);
+        else if (tn_file_get(s->file - 1, from, n, at) != n)
+            refused("read", e);
+        for (size_t i = 0; i < n / sizeof *from; i++)
+            to[i] = from[i];
+        tn_store_add(&wide, to, 2 * n, e);
+    }
+    free(from);
+    free(to);
+    tn_store_free(e->code ? &wide : s);
+    if (!e->code)
+        *s = wide;
+    return e->code;
+}
+
+int tn_store_done(tn_store *s, tn_error *e)
+{
+    if (e->code || !s->file)
+        return e->code;
+    void *map = mmap(NULL, s->n, PROT_READ, MAP_SHARED, s->file - 1, 0);
+    if (map == MAP_FAILED)
+        return refused("map", e);
+    s->bytes = map;
+    return TN_OK;
+}
+
+void tn_store_pass(const tn_store *s, size_t from, size_t to)
+{
+    if (s->file && s->bytes && from < to)
+        tn_file_pass(s->bytes, from, to);
+}
+
+void tn_store_free(tn_store *s)
+{
+    if (s->file && s->bytes)
+        munmap(s->bytes, s->n);
+    else
+        free(s->bytes);
+    if (s->file)
+        close(s->file - 1);
+    *s = (tn_store){ 0 };
+}
