@@ -148,8 +148,19 @@ static void print_record(const tn_dataset *d, const tn_tokenizer *k, int64_t i, 
     print_parts(d, k, i, second, length, e);
 }
 
-static void print_records(const tn_dataset *d, const options *o, const tn_tokenizer *k,
-                          int64_t length, tn_error *e)
+/* What train keeps apart of a file that is in no folder. */
+static void print_kept(const tn_dataset *valid, const options *o)
+{
+    const tn_data_facts f = tn_dataset_facts(valid);
+    char count[SHOWN];
+    if (f.records && data_is_divided(o))
+        show("valid: %s more %s%s, which train evaluates on (--split valid shows them, "
+             "--valid-split 0 keeps none)\n",
+             show_count(f.records, count), f.text ? "window" : "record", show_s(f.records));
+}
+
+static void print_records(const tn_dataset *d, const tn_dataset *valid, const options *o,
+                          const tn_tokenizer *k, int64_t length, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
@@ -157,6 +168,7 @@ static void print_records(const tn_dataset *d, const options *o, const tn_tokeni
     show_data_facts(d, o, length, false, &facts);
     tn_text_add(&facts, "\n");
     show_text(&facts, "the data", e);
+    print_kept(valid, o);
     const lengths l = measure(d, f.records);
     if (!f.text)
         print_histogram(d, f.records, &l);
@@ -176,19 +188,27 @@ int inspect_data(const options *o, tn_error *e)
     const part which = part_find(o->split);
     if (o->model) {
         setup_model(&s, o, 0, e);
-        setup_data(&s, o, which, e);
+        if (which == PART_TRAIN && data_is_divided(o))
+            setup_both(&s, o, e);
+        else
+            setup_data(&s, o, which, e);
         length = e->code ? 0 : setup_length(&s, o);
     } else if (o->tokenizer) {
         length = o->max_seq_length > 0 ? o->max_seq_length : 2048;
         s.tokenizer = data_tokenizer(o, e);
-        s.data[which] = s.tokenizer ? data_part(o, which, s.tokenizer, length, e) : NULL;
+        const data_how how = { .o = o, .tokenizer = s.tokenizer, .length = length };
+        if (which == PART_TRAIN && data_is_divided(o))
+            data_both(&how, s.data, e);
+        else
+            s.data[which] = data_part(&how, which, e);
     } else {
         tn_fail(e, APP_USAGE, "--data: expected --model or --tokenizer beside it, to make tokens");
     }
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), o->split);
     if (!e->code)
-        print_records(s.data[which], o, s.tokenizer, length, e);
+        print_records(s.data[which], which == PART_TRAIN ? s.data[PART_VALID] : NULL, o,
+                      s.tokenizer, length, e);
     setup_close(&s);
     return e->code;
 }

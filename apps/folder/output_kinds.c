@@ -28,8 +28,8 @@ const output_kind output_train = {
                { EVENTS_FILE, false, false, "\x18", NULL, false },
                { "loss.svg", false, true, "<svg xmlns=", NULL, false },
                { TN_BEST_FILE, false, false, "checkpoint-", NULL, true },
-               { "stdin.jsonl", false, false, NULL, NULL, false },
-               { "stdin.txt", false, false, NULL, NULL, false } },
+               { "stdin.jsonl", false, false, NULL, NULL, true },
+               { "stdin.txt", false, false, NULL, NULL, true } },
 };
 const output_kind output_compare = {
     .command = "compare", .option = "--out",

@@ -47,7 +47,7 @@ void option_says(const option *row, char letter, tn_text *out)
         }
     if (option_is_choice(row))
         tn_text_add(out, ": %s", row->value);
-    if (*row->def)
+    if (*row->def && !strchr(row->help, '[')) /* the help may say more about it */
         tn_text_add(out, " [%s]", row->def);
 }
 

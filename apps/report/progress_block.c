@@ -55,16 +55,28 @@ static void trained_line(const setup *s, const options *o)
 }
 
 /* Why a file that could be divided keeps no records for validation. */
-static void no_data(const options *o, part which, const char *name)
+static void no_data(const setup *s, const options *o, part which, const char *name)
 {
-    if (which == PART_VALID && data_is_divided(o) && !data_is_text(o) && !o->given[OPT_valid_split])
+    const tn_data_facts f = tn_dataset_facts(s->data[PART_TRAIN]);
+    const bool given = o->given[OPT_valid_split];
+    const double n = (double)f.records;
+    if (which != PART_VALID || !data_is_divided(o) || f.text || (given && o->valid_split == 0))
+        return;
+    if (!given && n < 40)
         show("%-10s none: fewer than 40 records (--valid-split 0.2 keeps some)\n", name);
+    else if (given && o->valid_split * n < 0.5)
+        show("%-10s none: --valid-split %g of %.0f record%s is less than half a record (%.2g keeps "
+             "one)\n",
+             name, o->valid_split, n, show_s(f.records), 1 / n);
+    else
+        show("%-10s none: equal records are kept together, and there are too few different ones\n",
+             name);
 }
 
 static void data_line(const setup *s, const options *o, part which, const char *name, tn_error *e)
 {
     if (!s->data[which]) {
-        no_data(o, which, name);
+        no_data(s, o, which, name);
         return;
     }
     const tn_data_facts f = tn_dataset_facts(s->data[which]);

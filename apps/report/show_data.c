@@ -81,9 +81,11 @@ void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, bool 
         tn_text_add(out, ", %lld cut%s at %lld tokens", (long long)f.truncated,
                     front ? " in front" : "", (long long)length);
     if (f.answers_cut)
-        tn_text_add(out, " (%lld of them in what is learnt)", (long long)f.answers_cut);
+        tn_text_add(out, " (%lld of them lost tokens that count in the loss)", (long long)f.answers_cut);
     if (f.skipped)
         add_skipped(d, o, f.skipped, out);
+    if (f.repeated)
+        tn_text_add(out, ", %lld also in the validation data", (long long)f.repeated);
     if (f.left && !(drawn && f.text))
         tn_text_add(out, ", the last %lld left out", (long long)f.left);
 }

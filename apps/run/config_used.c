@@ -77,6 +77,7 @@ void config_text(const run *r, const tn_text *facts, tn_text *out)
     tn_error none = { 0 };
     const bool chats = tn_dataset_facts(r->s->data[PART_TRAIN]).chats > 0;
     const char *name = chats ? tn_chat_name(data_chat(r->o, &none)) : NULL;
+    out->failed = out->failed || none.code == TN_ENOMEM;
     tn_text_add(out, CONFIG_CHAT "%s\n", name ? name : CONFIG_NO_CHAT);
 }
 

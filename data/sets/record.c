@@ -364,8 +364,9 @@ int tn_record_read(const tn_json *object, tn_record_format format, tn_record_mem
     *out = (tn_jsonl_record){ .line = line, .prompt = { "", 0 }, .text = { "", 0 } };
     if (object->kind != TN_OBJECT)
         return tn_fail(e, TN_EFORMAT,
-                       "not an object; expected one with \"messages\", "
-                       "\"instruction\", \"prompt\" or \"text\"");
+                       "not an object but %s; expected a JSON object with \"messages\", "
+                       "\"instruction\", \"prompt\" or \"text\"",
+                       kind_of(object));
     out->format = format ? format : recognise(object, e);
     if (out->format == TN_FORMAT_QUESTION)
         return tn_record_question(object, out, e);

@@ -41,7 +41,7 @@ START_TEST(eval_of_records_counts_right_answers)
     ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl"), 0);
     place_has(&p, "out", "exact       0 of 1 (0.0 %), teacher-forced ");
     ck_assert_int_eq(tenon(&p, "eval --model b --data l.jsonl --max-seq-length 8"), 0);
-    place_has(&p, "out", ", 1 cut at 8 tokens (1 of them in what is learnt)\n");
+    place_has(&p, "out", ", 1 cut at 8 tokens (1 of them lost tokens that count in the loss)\n");
     place_has(&p, "out", "exact       0 of 1 (0.0 %)\n");
     ck_assert_int_eq(tenon(&p, "eval --model b --data d --split valid --no-mask-prompt"), 0);
     place_has(&p, "out", right);

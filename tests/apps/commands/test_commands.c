@@ -140,7 +140,7 @@ static const use uses[] = {
     { "eval --model o --data t.txt", "perplexity" },
     { "eval --model o --data r.jsonl", "23 rows" },
     { "eval --model o --data r.jsonl --max-seq-length 9",
-      "10 rows, 10 cut at 9 tokens (10 of them in what is learnt), 13 skipped (nothing to learn in a row: 13, first in line " },
+      "10 rows, 10 cut at 9 tokens (10 of them lost tokens that count in the loss), 13 skipped (nothing to learn in a row: 13, first in line " },
     { "eval --model o --task lookup --count 7", "of 7" },
     { "eval --model o --task lookup --split train --count 7", "of 7" },
     { "eval --model o --data task:lookup:7 --split valid", "of 7" },

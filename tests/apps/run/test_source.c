@@ -191,6 +191,18 @@ START_TEST(a_file_of_records_keeps_a_share)
     ck_assert_int_eq(shell(&p, "! grep '^valid' out"), 0);
     ck_assert_int_eq(tenon(&p, "%s --data r.jsonl", how), 0);
     place_has(&p, "out", "valid      none: fewer than 40 records");
+    ck_assert_int_eq(tenon(&p, "%s --data r.jsonl --valid-split 0.01", how), 0);
+    place_has(&p, "out", "valid      none: --valid-split 0.01 of 23 records is less than half a "
+                         "record (0.043 keeps one)");
+    ck_assert_int_eq(shell(&p, "for i in $(seq 50); do head -n 1 s.jsonl; done >one.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data one.jsonl", how), 0);
+    place_has(&p, "out", "valid      none: equal records are kept together, and there are too few");
+    ck_assert_int_eq(tenon(&p, "inspect --data s.jsonl --tokenizer chars"), 0);
+    place_has(&p, "out", "valid: 8 more records, which train evaluates on (--split valid shows ");
+    ck_assert_int_eq(shell(&p, "mkdir f; cp s.jsonl f/train.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data f --data s.jsonl", how), 0);
+    place_has(&p, "out", "data       f + s.jsonl  112 records");
+    place_has(&p, "out", ", 8 also in the validation data");
     ck_assert_int_eq(tenon(&p, "compare --model m --tokenizer chars --data s.jsonl --iters 1 "
                                "--optimizers sgd --lr-grid 1e-3 --out c"),
                      0);
@@ -286,6 +298,8 @@ START_TEST(standard_input_is_data)
     ck_assert_int_eq(tenon(&p, "%s --iters 4 -o q --data - --resume <s.jsonl", train), 1);
     place_has(&p, "err", "q: no stdin.jsonl or stdin.txt; expected what --data - read");
     ck_assert_int_eq(shell(&p, "test -z \"$(ls tmp)\""), 0); /* temporary files are removed */
+    ck_assert_int_eq(tenon(&p, "%s --iters 2 -o o --overwrite --data s.jsonl", train), 0);
+    ck_assert_int_eq(shell(&p, "test ! -e o/stdin.jsonl"), 0); /* the older run's */
     place_end(&p);
 }
 END_TEST

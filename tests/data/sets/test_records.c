@@ -118,7 +118,7 @@ static const struct bad { const char *text, *error; } bads[] = {
     { "{\"text\":\"a\"}\n{\"text\":\"a\"", "a.jsonl:2:" },
     { "{\"text\":\"a\"}\r{\"text\":\"a\"}\r", "a.jsonl:1:" },
     { "{\"text\":\"a\"} {\"text\":\"a\"}\n", "a.jsonl:1:" },
-    { "[\"a\"]\n", "a.jsonl:1: not an object; expected one with \"messages\"" },
+    { "[\"a\"]\n", "a.jsonl:1: not an object but a string; expected a JSON object with \"messages\"" },
     { "{\"text\":\"\xFF\"}\n", "a.jsonl:1:" },
     { "{\"text\":\"aZ\"}\n", "a.jsonl:1: in the text: byte 1: U+005A (\"Z\") is not in the vocabulary" },
     { "{\"prompt\":\"abc\",\"completion\":\"Z\"}\n", "a.jsonl:1: in the text: byte 0: U+005A" },
