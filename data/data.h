@@ -488,16 +488,17 @@ tn_dataset *tn_dataset_join(tn_dataset *const parts[], int64_t n, tn_error *e);
 void tn_dataset_free(tn_dataset *d);
 
 typedef struct tn_data_facts {
-    bool text;                   /* a text: windows are drawn from it */
-    bool pairs;                  /* preferences: each record is a pair of rows */
-    int64_t records;             /* rows of an epoch: records, or whole windows of a text */
-    int64_t tokens, loss_tokens; /* all tokens; those that carry loss */
-    int64_t truncated, skipped;  /* records cut at max_length; records left out */
-    int64_t answers_cut;         /* of those that are cut: tokens that carry loss are gone, too */
-    int64_t formats[TN_FORMATS]; /* records of each format */
-    int64_t unknown;             /* characters left out */
-    int64_t chats;               /* records that are chats */
-    int64_t left;                /* tokens at the end of a text that fill no window of an epoch */
+    bool text;                    /* a text: windows are drawn from it */
+    bool pairs;                   /* preferences: each record is a pair of rows */
+    int64_t records;              /* rows of an epoch: records, or whole windows of a text */
+    int64_t tokens, loss_tokens;  /* all tokens; those that carry loss */
+    int64_t truncated, skipped;   /* records cut at max_length; records left out */
+    int64_t answers_cut;          /* of those that are cut: tokens that carry loss are gone, too */
+    int64_t formats[TN_FORMATS];  /* records of each format */
+    int64_t unknown;              /* characters left out */
+    int64_t chats;                /* records that are chats */
+    const tn_chat_template *chat; /* that they are written in; NULL: there are none */
+    int64_t left;                 /* tokens at the end of a text that fill no window of an epoch */
     int64_t repeated; /* of the first set of tn_dataset_both: records that the second has, too */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);

@@ -9,8 +9,7 @@
 static int choose(samples *s, tn_error *e)
 {
     options with = *s->o;
-    const bool chats = tn_dataset_facts(s->s->data[PART_TRAIN]).chats > 0;
-    const tn_chat_template *t = chats ? data_chat(s->o, e) : NULL;
+    const tn_chat_template *t = tn_dataset_facts(s->s->data[PART_TRAIN]).chat;
     with.chat_template = t ? tn_chat_name(t) : NULL;
     with.ignore_chat_template = !t;
     return e->code ? e->code : ask_begin(&s->how, s->s, &with, e);

@@ -204,7 +204,7 @@ int score_answers(const setup *s, const options *o, part which, answer_score *ou
     if (!a)
         return tn_fail(e, TN_ENOMEM, "answers: out of memory");
     a->s = s;
-    a->how = (ask){ .tokenizer = s->tokenizer, .chat = f.chats ? data_chat(o, e) : NULL };
+    a->how = (ask){ .tokenizer = s->tokenizer, .chat = f.chat };
     if (!e->code && !ask_ends(&a->how, s, e)) {
         if (s->task)
             ask_task(a, o, f.records + f.skipped, out, e);

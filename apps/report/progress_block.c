@@ -93,14 +93,13 @@ static void data_line(const setup *s, const options *o, part which, const char *
 }
 
 /* What counts in the loss of records. */
-static void learnt_line(const options *o, tn_data_facts f, tn_error *e)
+static void learnt_line(const options *o, tn_data_facts f)
 {
-    const tn_chat_template *t = f.chats ? data_chat(o, e) : NULL;
     const char *masked = o->mask_prompt ? "are masked out of" : "count in";
     char chats[SHOWN];
-    if (t)
+    if (f.chat)
         show("           %s chats as %s (%s), all but the answers %s the loss\n",
-             show_count(f.chats, chats), tn_chat_name(t),
+             show_count(f.chats, chats), tn_chat_name(f.chat),
              o->chat_template ? "--chat-template" : "the model's own template", masked);
     if (!f.text && f.chats < f.records)
         show("           prompts %s the loss\n", masked);
@@ -120,7 +119,7 @@ void progress_setup(const setup *s, const options *o, tn_error *e)
     trained_line(s, o);
     data_line(s, o, PART_TRAIN, "data", e);
     if (s->data[PART_TRAIN])
-        learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]), e);
+        learnt_line(o, tn_dataset_facts(s->data[PART_TRAIN]));
     loss_line(s, o);
     data_line(s, o, PART_VALID, "valid", e);
     data_line(s, o, PART_TEST, "test", e);

@@ -74,11 +74,8 @@ void config_text(const run *r, const tn_text *facts, tn_text *out)
     tn_text_join(out, facts);
     tn_text_add(out, "# training data = %016llx\n# steps = %lld\n",
                 (unsigned long long)r->state.data_hash, (long long)r->steps);
-    tn_error none = { 0 };
-    const bool chats = tn_dataset_facts(r->s->data[PART_TRAIN]).chats > 0;
-    const char *name = chats ? tn_chat_name(data_chat(r->o, &none)) : NULL;
-    out->failed = out->failed || none.code == TN_ENOMEM;
-    tn_text_add(out, CONFIG_CHAT "%s\n", name ? name : CONFIG_NO_CHAT);
+    const tn_chat_template *chat = tn_dataset_facts(r->s->data[PART_TRAIN]).chat;
+    tn_text_add(out, CONFIG_CHAT "%s\n", chat ? tn_chat_name(chat) : CONFIG_NO_CHAT);
 }
 
 uint64_t config_hash(const run *r, const tn_text *facts, tn_error *e)

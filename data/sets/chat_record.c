@@ -88,6 +88,7 @@ static int keep(tn_maker m, const tn_chat_ids *ids, tn_dropped gone, tn_error *e
     r.cut = r.cut || gone.turns;
     r.answer_cut = r.answer_cut || gone.answer;
     m.d->facts.chats += r.loss > 0;
+    m.d->facts.chat = m.d->facts.chats ? m.o->chat : NULL;
     return tn_dataset_add_row(m.d, first, &r, e);
 }
 

@@ -13,6 +13,7 @@ static void sum_facts(tn_data_facts *sum, const tn_data_facts *f)
     sum->skipped += f->skipped;
     sum->unknown += f->unknown;
     sum->chats += f->chats;
+    sum->chat = f->chat ? f->chat : sum->chat;
     sum->answers_cut += f->answers_cut;
     for (int i = 0; i < TN_FORMATS; i++)
         sum->formats[i] += f->formats[i];

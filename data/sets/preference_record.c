@@ -71,5 +71,6 @@ int tn_dataset_add_preference(tn_maker m, const tn_jsonl_record *r, tn_error *e)
                           .cut = chosen.cut || rejected.cut,
                           .answer_cut = chosen.answer_cut || rejected.answer_cut };
     m.d->facts.chats += both && r->count > 0;
+    m.d->facts.chat = m.d->facts.chats ? m.o->chat : NULL;
     return tn_dataset_add_row(m.d, first, &pair, e);
 }

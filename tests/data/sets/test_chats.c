@@ -51,6 +51,7 @@ START_TEST(only_answers_are_learnt)
     tn_loader *l = tn_loader_new(d, &(tn_loader_options){ .batch = 1, .in_order = true }, &e);
     int64_t count = 0;
     ck_assert(f.records == RECORDS && f.chats == 2 && f.skipped == 1);
+    ck_assert_ptr_eq(f.chat, tn_chat_template_find("alpaca_turns"));
     for (int64_t i = 0; i < RECORDS; i++) {
         const tn_batch *b = tn_loader_next(l);
         tn_text labels = { 0 };
