@@ -68,7 +68,9 @@ int preference_open(setup *s, const options *o, tn_error *e)
 {
     if (e->code || preference_check(s, o, e) || !has_pairs(s))
         return e->code;
-    s->reference = copies(s, o) ? tn_reference_copy(s->model, e) : tn_reference_base(s->model, e);
+    const bool numbers = !tn_params_is_sketch(s->model->params); /* a dry run has none at first */
+    s->reference =
+        copies(s, o) && numbers ? tn_reference_copy(s->model, e) : tn_reference_base(s->model, e);
     return e->code;
 }
 

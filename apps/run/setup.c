@@ -166,6 +166,8 @@ int setup_weights(setup *s, const options *o, tn_error *e)
 {
     if (e->code)
         return e->code;
+    tn_reference_free(s->reference);
+    s->reference = NULL;
     tn_model_free(s->model);
     s->model = NULL;
     s->sketch = false;

@@ -164,6 +164,9 @@ START_TEST(other_commands_know_them)
     place_has(&p, "out", "record 0, rejected: ");
     place_has(&p, "out", "  without  1 + 1\n  with      = 4");
     ck_assert_int_eq(tenon(&p, TRAIN "-o x --dry-run --iters 4"), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model b --data p.jsonl -o x --dry-run --fine-tune-type full"),
+                     0);
     ck_assert_int_eq(tenon(&p, TRAIN "-o x --fast-dev-run"), 0);
     ck_assert_int_eq(shell(&p, "cat p.jsonl | \"$T\" train --model b --data - -o i --iters 2 >out"),
                      0);
