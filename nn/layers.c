@@ -160,10 +160,11 @@ static tn_tensor *run_dora(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)
     const bool drops = a->dropout > 0 && tn_tape_mode(t).training;
     tn_tensor *d = drops ? tn_dropout(t, x, a->dropout, a->stream) : x; // (...,in)
     tn_tensor *y = tn_linear(t, d, l->w, NULL, l->layout);              // (...,out)
-    y = tn_mul(t, tn_lora(t, y, d, a->a, a->b, a->s, 0, 0, 0), g);
+    y = tn_lora(t, y, d, a->a, a->b, a->s, 0, 0, 0);
+    y = tn_then(t, y, tn_mul(t, y, g));
     if (drops)
         return tn_add(t, y, tn_linear(t, tn_sub(t, x, d), l->w, l->b, l->layout));
-    return l->b ? tn_add(t, y, l->b) : y;
+    return l->b ? tn_then(t, y, tn_add(t, y, l->b)) : y;
 }
 
 tn_tensor *tn_linear_layer_run(const tn_linear_layer *l, tn_tape *t, tn_tensor *x)

@@ -309,29 +309,56 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
     return tn_linear_xent(t, h, m->head, labels, tokens, m->logit_cap);
 }
 
+/* Numbers per token that DoRA keeps more for a target: outputs before they are scaled; with dropout what goes in, twice, and two more outputs. The MLP's wide outputs are
+   computed again. */
+static int64_t dora_numbers(const tn_model *m, const tn_target *t)
+{
+    const int64_t heads = m->heads * m->head_size, most = heads > m->width ? heads : m->width;
+    if (!m->lora->dora)
+        return 0;
+    if (m->lora->dropout > 0)
+        return 2 * t->in + 3 * t->width;
+    return t->layer->b || t->width <= most ? t->width : 0;
+}
+
 double tn_model_activations(const tn_model *m, int64_t rows, int64_t width, bool training)
 {
     if (!m)
         return 0;
     const double tokens = (double)rows * (double)width;
-    int64_t ranks = 0;
+    int64_t adapters = 0; /* numbers that they keep */
     tn_target t;
-    for (int64_t i = 0; training && m->family->target(m, i, &t); i++)
-        for (const tn_adapter *a = t.columns ? NULL : t.layer->lora; a; a = a->next)
-            ranks += a->a->dim[0];
-    if (training && m->recompute) /* only one block is there at a time */
-        ranks /= m->layers;
+    for (int64_t i = 0; training && m->lora && m->family->target(m, i, &t); i++)
+        if (!t.columns && t.layer->lora)
+            adapters += tn_layer_rank(t.layer) + dora_numbers(m, &t);
+    if (m->recompute) /* only one block is there at a time */
+        adapters /= m->layers;
     const int64_t dx = training && !m->output.lora ? m->width : 0; /* kept by linear_xent */
     const int64_t logits = m->output.lora ? (m->logit_cap > 0 ? 3 : 2) * m->vocab : 0;
     const double numbers =
-        tokens * (double)(m->family->activations(m, training) + ranks + dx + logits) +
+        tokens * (double)(m->family->activations(m, training) + adapters + dx + logits) +
         (training && m->head->wants_grad ? (double)tn_tensor_count(m->head) : 0);
     return numbers * (double)sizeof(tn_real) + 3 * tokens * sizeof(int32_t);
 }
 
+/* The widest of inputs and outputs that have adapters. */
+static int64_t widest(const tn_model *m, bool outputs)
+{
+    int64_t most = 0;
+    tn_target t;
+    for (int64_t i = 0; m->lora && m->family->target(m, i, &t); i++)
+        if (!t.columns && t.layer->lora && (outputs ? t.width : t.in) > most)
+            most = outputs ? t.width : t.in;
+    return most;
+}
+
 double tn_model_backward(const tn_model *m, int64_t rows, int64_t width)
 {
-    return m ? (double)rows * (double)width * (double)m->family->backward(m) * sizeof(tn_real) : 0;
+    if (!m)
+        return 0;
+    const int64_t dora = m->lora && m->lora->dora ? widest(m, true) : 0; /* outputs, unscaled */
+    return (double)rows * (double)width * (double)(m->family->backward(m) + dora) *
+           (double)sizeof(tn_real);
 }
 
 /* Attention whose heads share keys has gradients of keys and values for each head. */
@@ -343,12 +370,7 @@ static double attention_numbers(const tn_model *m, double tokens)
 /* Dropout on the input of adapters: it is computed again, and so is its gradient. */
 static double dropout_numbers(const tn_model *m, double tokens)
 {
-    int64_t widest = 0;
-    tn_target t;
-    for (int64_t i = 0; m->lora && m->lora->dropout > 0 && m->family->target(m, i, &t); i++)
-        if (!t.columns && t.layer->lora && t.in > widest)
-            widest = t.in;
-    return 2 * tokens * (double)widest;
+    return m->lora && m->lora->dropout > 0 ? 2 * tokens * (double)widest(m, false) : 0;
 }
 
 double tn_model_scratch(const tn_model *m, int64_t rows, int64_t width, bool training)

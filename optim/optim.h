@@ -325,7 +325,8 @@ int64_t tn_optim_steps(const tn_optim *o); /* steps done */
 double tn_optim_lr(const tn_optim *o);     /* rate of the last step; 0 before the first */
 /* Global norm of the raw gradients of the last step, before clipping; 0 before the first. */
 double tn_optim_grad_norm(const tn_optim *o);
-size_t tn_optim_state_bytes(const tn_optim *o); /* of all blocks of state */
+size_t tn_optim_state_bytes(const tn_optim *o);   /* of all blocks of state */
+size_t tn_optim_scratch_bytes(const tn_optim *o); /* that a step uses beside them, of all threads */
 const tn_optim_def *tn_optim_definition(const tn_optim *o);
 /* The value of a setting, of .hyper or of tn_optim_common, for weights without a group. NaN if no
    setting has that name. */

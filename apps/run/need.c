@@ -111,7 +111,7 @@ double need_print(const need *n, const tn_model *m, double others)
         { "weights", n->weights - n->adapters, note },
         { "adapters", n->adapters, "" },
         { "gradients", n->gradients, "" },
-        { "optimizer", n->state, "" },
+        { "optimizer", n->state + n->update, "state, and scratch of its step" },
         { "activations", n->activations, batch },
         { "backward", n->backward, "gradients of activations" },
         { "logits", n->scratch, "and other scratch: a part of the rows at a time" },

@@ -14,6 +14,7 @@
 typedef struct need { /* bytes */
     double weights, gradients, state, activations;
     double adapters;          /* part of the weights: what is trained beside frozen ones */
+    double update;            /* the optimizer's scratch */
     double backward, scratch; /* the rest of the tape: see tn_model_backward */
     double evaluation;        /* what an evaluation takes more than a step */
     int64_t rows, width;      /* of the batch (B,T) that the activations are of */

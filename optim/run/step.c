@@ -316,6 +316,11 @@ size_t tn_optim_state_bytes(const tn_optim *o)
     return o ? o->state_bytes : 0;
 }
 
+size_t tn_optim_scratch_bytes(const tn_optim *o)
+{
+    return o ? o->scratch_room : 0;
+}
+
 const tn_optim_def *tn_optim_definition(const tn_optim *o)
 {
     return o ? o->def : NULL;

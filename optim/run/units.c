@@ -283,11 +283,11 @@ static bool take_memory(tn_optim *o)
 {
     lay_out_state(o, NULL);
     o->blocks = calloc((size_t)o->block_count + 1, sizeof *o->blocks);
+    o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
     if (o->blocks && tn_params_is_sketch(o->params)) {
         lay_out_state(o, NULL);
         return true;
     }
-    o->scratch_room = lay_out_scratch(o, NULL, &o->scratch_shared);
     cut_gradients(o);
     int64_t sums = o->chunk_count > o->count ? o->chunk_count : o->count;
     o->state = tn_pages_new(o->state_room + ALIGN);

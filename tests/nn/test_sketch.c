@@ -68,6 +68,7 @@ START_TEST(a_sketch_counts_like_the_model)
                  *b = tn_optim_new(k->params, *def, &how, &e);
         must(&e);
         ck_assert_uint_eq(tn_optim_state_bytes(a), tn_optim_state_bytes(b));
+        ck_assert_uint_eq(tn_optim_scratch_bytes(a), tn_optim_scratch_bytes(b));
         ck_assert_int_eq(tn_optim_step(b), TN_ESTATE);
         tn_optim_free(a);
         tn_optim_free(b);
@@ -147,25 +148,31 @@ typedef struct estimate {
     bool again;
     double dropout; /* of the adapters */
     int64_t rows, width;
+    bool dora;
 } estimate;
 
 static const estimate estimates[] = {
-    { GPT, NULL, false, 0, 4, 64 },
-    { GPT, "c_attn", false, 0, 8, 128 },
-    { GPT, "all-linear", false, 0, 1, 512 },
-    { GPT, "all-linear", true, 0, 8, 128 },
-    { GPT, "all-linear", false, 0.1, 8, 64 },
-    { LLAMA("llama", "300", ""), "q_proj,v_proj", false, 0, 8, 128 },
-    { LLAMA("llama", "300", ""), "all-linear", false, 0, 1, 512 },
-    { LLAMA("llama", "300", ""), NULL, false, 0, 4, 64 },
-    { LLAMA("llama", "20000", ""), "q_proj,v_proj", false, 0, 8, 128 }, /* the logits are most */
-    { LLAMA("llama", "20000", ""), NULL, false, 0, 8, 128 },
-    { LLAMA("llama", "300", ""), "all-linear", true, 0, 8, 128 },
-    { LLAMA("llama", "300", ""), "all-linear", false, 0.1, 8, 64 },
-    { LLAMA("qwen3", "300", ",\"head_dim\":32"), "all-linear", false, 0, 8, 64 },
-    { LLAMA("gemma2", "300", ",\"head_dim\":16"), "all-linear", false, 0, 8, 64 },
-    { LLAMA("gemma2", "300", ",\"head_dim\":16"), "q_proj", true, 0, 8, 64 },
-    { LLAMA("phi3", "300", ",\"pad_token_id\":0"), "all-linear", false, 0, 8, 64 },
+    { GPT, NULL, false, 0, 4, 64, false },
+    { GPT, "c_attn", false, 0, 8, 128, false },
+    { GPT, "all-linear", false, 0, 1, 512, false },
+    { GPT, "all-linear", true, 0, 8, 128, false },
+    { GPT, "all-linear", false, 0.1, 8, 64, false },
+    { LLAMA("llama", "300", ""), "q_proj,v_proj", false, 0, 8, 128, false },
+    { LLAMA("llama", "300", ""), "all-linear", false, 0, 1, 512, false },
+    { LLAMA("llama", "300", ""), NULL, false, 0, 4, 64, false },
+    { LLAMA("llama", "20000", ""), "q_proj,v_proj", false, 0, 8, 128,
+      false }, /* the logits are most */
+    { LLAMA("llama", "20000", ""), NULL, false, 0, 8, 128, false },
+    { LLAMA("llama", "300", ""), "all-linear", true, 0, 8, 128, false },
+    { LLAMA("llama", "300", ""), "all-linear", false, 0.1, 8, 64, false },
+    { GPT, "all-linear", false, 0, 4, 64, true },
+    { GPT, "c_attn", true, 0, 4, 64, true },
+    { LLAMA("llama", "300", ""), "all-linear", false, 0, 8, 64, true },
+    { LLAMA("llama", "300", ""), "all-linear", false, 0.1, 8, 64, true },
+    { LLAMA("qwen3", "300", ",\"head_dim\":32"), "all-linear", false, 0, 8, 64, false },
+    { LLAMA("gemma2", "300", ",\"head_dim\":16"), "all-linear", false, 0, 8, 64, false },
+    { LLAMA("gemma2", "300", ",\"head_dim\":16"), "q_proj", true, 0, 8, 64, false },
+    { LLAMA("phi3", "300", ",\"pad_token_id\":0"), "all-linear", false, 0, 8, 64, false },
 };
 
 static tn_model *open_estimated(tn_context *c, const estimate *s, tn_error *e)
@@ -174,7 +181,7 @@ static tn_model *open_estimated(tn_context *c, const estimate *s, tn_error *e)
     put_file(folder, "config.json", s->config);
     tn_model *m = tn_model_open(c, folder, e);
     const tn_lora_options how = {
-        .rank = 4, .alpha = 8, .targets = s->targets, .dropout = s->dropout
+        .rank = 4, .alpha = 8, .targets = s->targets, .dropout = s->dropout, .dora = s->dora
     };
     if (m && s->targets)
         tn_lora_add(m, &how, e);
@@ -224,8 +231,9 @@ START_TEST(the_estimate_is_near)
         tn_model_activations(m, rows, width, false) + tn_model_scratch(m, rows, width, false);
     const double of_step = step / (double)tn_tape_memory(train);
     const double of_pass = pass / (double)tn_tape_memory(eval);
-    ck_assert_msg(of_step > 0.95 && of_step < 1.05, "of a step %g", of_step);
-    ck_assert_msg(of_pass > 0.9 && of_pass < 1.05, "of an evaluation %g", of_pass);
+    const double least = s->dora ? 0.9 : 0.95;
+    ck_assert_msg(of_step > least && of_step < 1.05, "of a step %g", of_step);
+    ck_assert_msg(of_pass > least - 0.1 && of_pass < 1.05, "of an evaluation %g", of_pass);
     free(ids);
     tn_tape_free(train);
     tn_tape_free(eval);
