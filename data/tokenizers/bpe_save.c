@@ -6,8 +6,7 @@
 
 #define MARK "\"\xE2\x96\x81\""
 
-/* A token as the file spells it: byte-level ones in letters, if merging can make them. */
-static void write_token(const tn_tokenizer *k, int32_t id, tn_text *t)
+void tn_bpe_write_name(const tn_tokenizer *k, int32_t id, tn_text *t)
 {
     const tn_span name = tn_vocab_text(&k->vocab, id);
     tn_text letters = { 0 };
@@ -108,14 +107,14 @@ static void write_pieces(const tn_tokenizer *k, tn_text *t)
 static void write_special(const tn_tokenizer *k, int32_t id, tn_text *single, tn_text *special)
 {
     tn_text_add(single, "%s{\"SpecialToken\": {\"id\": ", single->n ? ", " : "");
-    write_token(k, id, single);
+    tn_bpe_write_name(k, id, single);
     tn_text_add(single, ", \"type_id\": 0}}");
     tn_text_add(special, "%s", special->n ? ", " : "");
-    write_token(k, id, special);
+    tn_bpe_write_name(k, id, special);
     tn_text_add(special, ": {\"id\": ");
-    write_token(k, id, special);
+    tn_bpe_write_name(k, id, special);
     tn_text_add(special, ", \"ids\": [%d], \"tokens\": [", id);
-    write_token(k, id, special);
+    tn_bpe_write_name(k, id, special);
     tn_text_add(special, "]}");
 }
 
@@ -154,9 +153,9 @@ static void write_merges(const tn_tokenizer *k, tn_text *t)
     t->failed |= order == NULL;
     for (int64_t i = 0; i < n; i++) {
         tn_text_add(t, "%s\n      [", i ? "," : "");
-        write_token(k, (int32_t)order[i].left, t);
+        tn_bpe_write_name(k, (int32_t)order[i].left, t);
         tn_text_add(t, ", ");
-        write_token(k, (int32_t)order[i].right, t);
+        tn_bpe_write_name(k, (int32_t)order[i].right, t);
         tn_text_add(t, "]");
     }
     free(order);
@@ -179,7 +178,7 @@ static void write_vocab(const tn_tokenizer *k, tn_text *t)
         last--;
     for (int32_t id = 0; id <= last; id++) {
         tn_text_add(t, "%s\n      ", id ? "," : "");
-        write_token(k, id, t);
+        tn_bpe_write_name(k, id, t);
         tn_text_add(t, ": %d", id);
     }
 }
@@ -198,7 +197,7 @@ void tn_bpe_write(const tn_tokenizer *k, tn_text *t)
     write_template(k, t);
     tn_text_add(t, ",\n  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": ");
     if (k->rules.unknown >= 0)
-        write_token(k, k->rules.unknown, t);
+        tn_bpe_write_name(k, k->rules.unknown, t);
     else
         tn_text_add(t, "null");
     tn_text_add(t,

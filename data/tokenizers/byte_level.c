@@ -50,6 +50,13 @@ static size_t spell(tn_span token, char *out)
     return n;
 }
 
+int32_t tn_byte_level_find(const tn_tokenizer *k, tn_span letters)
+{
+    char bytes[1024];
+    const size_t n = letters.n <= sizeof bytes ? spell(letters, bytes) : SIZE_MAX;
+    return n == SIZE_MAX || n == 0 ? -1 : tn_vocab_find(&k->vocab, bytes, n);
+}
+
 /* The spelt texts of tokens and of the parts of merges, in one memory. */
 typedef struct spelt {
     char *memory;

@@ -228,8 +228,7 @@ static void add_name(const tn_tokenizer *k, const char *member, int32_t id, tn_t
         tn_text_add(t, "null");
         return;
     }
-    const tn_span name = tn_vocab_text(&k->vocab, id);
-    tn_text_quote(t, name.s, name.n);
+    tn_bpe_write_name(k, id, t);
 }
 
 /* What a tokenizer saved beside an adapter needs besides its tokenizer.json. */

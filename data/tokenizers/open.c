@@ -83,7 +83,10 @@ static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
     int32_t id = tn_tokenizer_find(k, name->text);
     if (id >= 0 || !tn_is_bpe(k))
         return id;
-    id = tn_vocab_find(&k->vocab, name->text, name->length);
+    if (k->kind == TN_KIND_BYTE_LEVEL)
+        id = tn_byte_level_find(k, (tn_span){ name->text, name->length });
+    if (id < 0)
+        id = tn_vocab_find(&k->vocab, name->text, name->length);
     for (int32_t i = 0; id < 0 && i < tn_tokenizer_size(k); i++) {
         const tn_span t = tn_vocab_text(&k->vocab, i);
         if (t.n == name->length && !memcmp(t.s, name->text, t.n))

@@ -89,8 +89,8 @@ struct tn_tokenizer {
     tn_vocab vocab;      /* byte-level: raw bytes */
     unsigned char *type; /* (size) */
     tn_bpe bpe;
-    tn_piece_cache *cache;   /* of the pieces that were encoded */
-    int32_t byte[256]; /* the ids of the bytes; -1: none */
+    tn_piece_cache *cache; /* of the pieces that were encoded */
+    int32_t byte[256];     /* the ids of the bytes; -1: none */
     tn_added *added;
     int64_t n_added;
     tn_text forms;          /* the normalised names of added tokens */
@@ -183,6 +183,10 @@ void tn_pieces_text(const tn_tokenizer *k, int32_t id, tn_text *out);
 int tn_byte_of_name(tn_span name);
 
 void tn_bpe_write(const tn_tokenizer *k, tn_text *t); /* its tokenizer.json */
+/* The name of a token, in quotes: a byte-level one that merging can make in letters. */
+void tn_bpe_write_name(const tn_tokenizer *k, int32_t id, tn_text *t);
+/* The id of a byte-level token by its letters; -1: none, or it is longer than 1024 bytes. */
+int32_t tn_byte_level_find(const tn_tokenizer *k, tn_span letters);
 
 /* GPT-2's letter for a byte. Printable bytes stay the same, the 68 others are U+0100 and up. */
 uint32_t tn_byte_letter(uint32_t b);

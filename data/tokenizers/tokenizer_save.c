@@ -60,7 +60,9 @@ static void write_config(const tn_tokenizer *k, tn_text *t)
     }
     tn_text_add(t, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
                    "  \"clean_up_tokenization_spaces\": false,\n  \"eos_token\": ");
-    if (k->end_text != NULL)
+    if (tn_is_bpe(k) && k->end >= 0)
+        tn_bpe_write_name(k, k->end, t);
+    else if (k->end_text != NULL)
         tn_text_quote(t, k->end_text, strlen(k->end_text));
     else
         tn_text_add(t, "null");

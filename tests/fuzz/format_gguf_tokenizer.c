@@ -75,6 +75,8 @@ static const row bpe_rows[] = {
     /* valid */
     { "bos_token_id u32 7", "bos_token_id u32 4294967295", NULL, false },
     { "eos_token_id u32 7", "eos_token_id u32 9", NULL, false },
+    { "eos_token_id u32 7", "eos_token_id u32 4", NULL, false }, /* a byte that is no text */
+    { "eos_token_id u32 7", "eos_token_id u32 6", NULL, false },
     { "string llama-bpe", "string qwen2", NULL, false },
     { "string llama-bpe", "string gpt-2", NULL, false },
     { "string llama-bpe", "string smollm", NULL, false },
