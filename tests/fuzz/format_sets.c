@@ -77,7 +77,7 @@ static const row record_rows[] = {
     { "'text': 'all of it'", "'text': 'a', 'text': 'b'",
       ":3: found the key 'text' again at column 23", false },
     { "'text'", "`text`", ":3: found ``` at column 2", false },
-    { "'all of it'}\n", NULL, ":3: found the end at column 9", false },
+    { "'all of it'}\n", NULL, ":3: found the end at column 10", false },
     { "", "{'prompt': 'x', 'choices': 7, 'answer': 1}", ":4: 'choices' is no list", false },
     { "", "{'prompt': 'x', 'choices': ['a'], 'answer': 0}", ":4: 'choices' is no list", false },
     { "", "{'prompt': 'x', 'choices': ['a', 7], 'answer': 0}", ":4: choice 1 is not a string",
