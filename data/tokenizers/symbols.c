@@ -55,6 +55,10 @@ static uint64_t hash_of(const tn_tokenizer *k)
 tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t end, tn_error *e)
 {
     qsort(k->table, (size_t)k->symbols, sizeof *k->table, by_code);
+    for (int b = 0; b < 256; b++)
+        k->byte[b] = -1;
+    for (int64_t i = 0; i < k->symbols && k->table[i].code < 256; i++)
+        k->byte[k->table[i].code] = k->table[i].id;
     if (end_text != NULL) {
         k->end = (int32_t)end;
         k->end_text = strdup(end_text);
@@ -176,6 +180,8 @@ tn_tokenizer *tn_tokenizer_chars(const char *text, size_t n, tn_error *e)
 /* The id of a symbol, or -1. */
 static int32_t find(const tn_tokenizer *k, uint32_t code)
 {
+    if (code < 256)
+        return k->byte[code];
     const tn_symbol wanted = { .code = code };
     const tn_symbol *s = bsearch(&wanted, k->table, (size_t)k->symbols, sizeof *k->table, by_code);
     return s == NULL ? -1 : s->id;
@@ -197,8 +203,9 @@ static int64_t encode_one(const tn_tokenizer *k, const char *s, size_t bytes, ui
 
 void tn_symbols_next(tn_walk *w)
 {
+    const int64_t most = w->plain ? 1 : 256; /* a chat wants each character with its place */
     int32_t ids[4];
-    while (w->at < w->end && w->word.n == 0 && !w->e->code) {
+    while (w->at < w->end && w->word.n < most && !w->e->code) {
         uint32_t code = 0;
         const char *s = w->text + w->at;
         const size_t bytes = tn_utf8_read(s, w->end - w->at, &code);

@@ -90,7 +90,7 @@ struct tn_tokenizer {
     unsigned char *type; /* (size) */
     tn_bpe bpe;
     tn_piece_cache *cache; /* of the pieces that were encoded */
-    int32_t byte[256];     /* the ids of the bytes; -1: none */
+    int32_t byte[256]; /* the ids of the bytes, or of the first 256 characters; -1: none */
     tn_added *added;
     int64_t n_added;
     tn_text forms;          /* the normalised names of added tokens */
@@ -162,7 +162,8 @@ void tn_walk_end(tn_walk *w);
    text that continues: as many as possible; 0: none. */
 size_t tn_walk_cut(const tn_tokenizer *k, const char *text, size_t n);
 
-/* The ids of the next character, or of the next piece of w->split, go into w->word. */
+/* The ids of the next characters (with `plain` of one), or of the next piece of w->split, go into
+   w->word. */
 void tn_symbols_next(tn_walk *w);
 void tn_byte_level_next(tn_walk *w);
 void tn_pieces_next(tn_walk *w);
