@@ -149,12 +149,12 @@ static void show_end(const train_job *j)
             best, r->state.best, j->o->output_dir);
 }
 
-/* The losses of a run that failed, so that its user sees where. It stays in the folder, unless the run
+/* The losses of a run that diverged, so that its user sees where. It stays in the folder, unless the run
    was to replace an older one and has no checkpoint: then that one stays as it is. */
 static void keep_picture(train_job *j)
 {
     tn_error *e = j->e, ignored = { 0 };
-    if (j->p.steps == 0 || (j->out.before && j->saved < 0))
+    if (e->code != TN_ENONFINITE || j->p.steps == 0 || (j->out.before && j->saved < 0))
         return;
     j->e = &ignored;
     train_save_picture(j);

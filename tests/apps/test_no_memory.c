@@ -32,7 +32,7 @@ typedef struct scene {
     "if ls o/checkpoint-*/trainer_state.json >seen 2>seen; then $T " run " --resume; "             \
     "else $T " run " --overwrite; fi"
 #define REPORT                                                                                     \
-    "sed -e 's/[0-9,]* tok.s.*//' -e 's/ or more, of .*//' out; sed -e 's/,.tok_per_s.*//' o/log.jsonl"
+    "sed -e 's/[0-9,]* tok.s.*//' -e 's/ or more, of .*//' out; sed -e 's/,.tok_per_s.*//' -e 's/.elapsed_s.:[^,]*//' o/log.jsonl"
 /* A line of the log that there was no memory for is missing, in the picture too. */
 #define FILES                                                                                      \
     "find o -type f ! -name log.jsonl ! -name log.csv ! -name loss.svg | sort | xargs cksum"
