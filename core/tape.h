@@ -127,8 +127,8 @@ tn_real *tn_tape_gradient(tn_tape *t, tn_tensor *a);
 /* Runs forward or backward of a node, and calls the tape's callback. */
 void tn_trace_run(tn_tape *t, tn_node *n, bool backward);
 
-/* The rows of a chunk of linear_xent's logits, by the size of the vocabulary and whether the gradient
-   of the weight is wanted. */
+/* The rows of a chunk of linear_xent's logits, by the size of the vocabulary and whether the
+   gradient of the weight is wanted. */
 int64_t tn_linear_xent_rows(int64_t vocab, bool dw);
 
 /* Makes room for one more entry at the end of a list. False when memory is out. */

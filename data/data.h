@@ -245,8 +245,8 @@ int32_t tn_tokenizer_end(const tn_tokenizer *k); /* -1: it has none */
 /* The token that the tokenizer call of Transformers puts before a text; -1: none. tn_encode does
    not. */
 int32_t tn_tokenizer_begin(const tn_tokenizer *k);
-/* The token that it puts after a text; -1: none. tn_encode does not, and data sets put the end token
-   there. */
+/* The token that it puts after a text; -1: none. tn_encode does not, and data sets put the end
+   token there. */
 int32_t tn_tokenizer_after(const tn_tokenizer *k);
 uint64_t tn_tokenizer_hash(const tn_tokenizer *k); /* of what its ids mean */
 /* "bytes", "chars", "byte-level BPE", "SentencePiece BPE" */
@@ -375,9 +375,10 @@ typedef struct tn_jsonl_record {
 
 typedef struct tn_jsonl tn_jsonl;
 
-/* A file with one JSON object per line of at most 32 MiB, or one list of objects of at most 256 MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines
-   are ignored. A format other than TN_FORMAT_ANY is the one that all records must have; their other
-   members are ignored. */
+/* A file with one JSON object per line of at most 32 MiB, or one list of objects of at most 256
+   MiB. Lines end in LF or CRLF; a byte order mark at the beginning and blank lines are ignored. A
+   format other than TN_FORMAT_ANY is the one that all records must have; their other members are
+   ignored. */
 tn_jsonl *tn_jsonl_open(const char *path, tn_record_format format, tn_error *e);
 /* The next record. False: there is none, or it is refused and e says why; then the call after that
    goes on behind it. */
@@ -439,11 +440,11 @@ typedef struct tn_data_options {
     void *watch_arg;
 } tn_data_options;
 
-/* A file may be larger than memory. An id takes two bytes, or four if one of them is above 65535; in
-   chats a flag takes another. Up to 64 MiB of ids are in memory. More are in a file without a name in
-   the folder that TMPDIR names, else in /var/tmp, which needs so much room and is gone when the data
-   set is freed or the process ends. In memory are then less than 40 bytes for each record while files
-   are read, and 4 for each in a loader that trains. */
+/* A file may be larger than memory. An id takes two bytes, or four if one of them is above 65535;
+   in chats a flag takes another. Up to 64 MiB of ids are in memory. More are in a file without a
+   name in the folder that TMPDIR names, else in /var/tmp, which needs so much room and is gone
+   when the data set is freed or the process ends. In memory are then less than 40 bytes for each
+   record while files are read, and 4 for each in a loader that trains. */
 
 /* A text file as one sequence; training sees windows of it. from and to are fractions of its bytes:
    0 and 0.9 are the first 90 %. Both places move back to the beginning of a character. A byte order

@@ -149,9 +149,9 @@ static const tn_real *penalise(const generation *r, int64_t b, const tn_real *z,
     return r->logits;
 }
 
-/* Chooses the token of a row from its logits; u in (0,1) decides. The top-k likeliest choices stay.
-   Of these stay as few of the likeliest as have a share of top-p, and of these the ones that have at
-   least min-p of the weight of the likeliest, which is 1. */
+/* Chooses the token of a row from its logits; u in (0,1) decides. The top-k likeliest choices
+   stay. Of these stay as few of the likeliest as have a share of top-p, and of these the ones that
+   have at least min-p of the weight of the likeliest, which is 1. */
 static int32_t sample(const generation *r, const tn_real *z, double u)
 {
     const tn_sampling *s = r->s;
@@ -179,8 +179,8 @@ static double draw(const tn_sampling *s, int64_t r, int64_t position)
 
 /* ---- running the model ---- */
 
-/* Logits (B,V) after positions last (B) of ids (D,T), counted through all rows of ids. The cache has
-   D rows, too. NULL: the tape has an error. */
+/* Logits (B,V) after positions last (B) of ids (D,T), counted through all rows of ids. The cache
+   has D rows, too. NULL: the tape has an error. */
 static tn_tensor *next_logits(const generation *r, tn_cache *cache, tn_tensor *ids, tn_tensor *last)
 {
     tn_tensor *h = r->m->family->hidden(r->m, r->t, ids, cache); // (D,T,C)

@@ -138,8 +138,8 @@ tn_tensor *tn_embedding_new(tn_params *p, const char *name, int64_t rows, int64_
     return w ? w->w : NULL;
 }
 
-/* The result y of a layer. A layer does not run after a mistake; so if y is NULL, one of its ops made
-   the first, and the message gets the layer's name: its weight's name up to the last point. */
+/* The result y of a layer. A layer does not run after a mistake; so if y is NULL, one of its ops
+   made the first, and the message gets the layer's name: its weight's name up to the last point. */
 static tn_tensor *result(tn_tape *t, tn_tensor *y, const char *name)
 {
     const char *end = name ? strrchr(name, '.') : NULL;

@@ -309,8 +309,8 @@ tn_tensor *tn_model_loss(const tn_model *m, tn_tape *t, const tn_batch *b, int64
     return tn_linear_xent(t, h, m->head, labels, tokens, m->logit_cap);
 }
 
-/* Numbers per token that DoRA keeps more for a target: outputs before they are scaled; with dropout what goes in, twice, and two more outputs. The MLP's wide outputs are
-   computed again. */
+/* Numbers per token that DoRA keeps more for a target: outputs before they are scaled; with
+   dropout what goes in, twice, and two more outputs. The MLP's wide outputs are computed again. */
 static int64_t dora_numbers(const tn_model *m, const tn_target *t)
 {
     const int64_t heads = m->heads * m->head_size, most = heads > m->width ? heads : m->width;

@@ -45,8 +45,8 @@ static bool read_trained(const char *path, char name[64], tn_error *e)
     return found;
 }
 
-/* Decides without --chat-template. *why: where the template comes from, or why the model's own is not
-   used; NULL: it has none. */
+/* Decides without --chat-template. *why: where the template comes from, or why the model's own is
+   not used; NULL: it has none. */
 static const tn_chat_template *own_template(const options *o, const char **why, tn_error *e)
 {
     char name[64];

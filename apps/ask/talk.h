@@ -28,8 +28,9 @@ typedef struct talk {
 
 int talk_begin(talk *t, const setup *s, const options *o, tn_error *e);
 void talk_end(talk *t);
-/* Adds a question, and the answer, which is shown as it comes. A signal ends the answer; then, and at
-   its other ends, what was said stays. A question with too many tokens is refused and left out. */
+/* Adds a question, and the answer, which is shown as it comes. A signal ends the answer; then, and
+   at its other ends, what was said stays. A question with too many tokens is refused and left
+   out. */
 int talk_say(talk *t, const char *text, size_t n, tn_error *e);
 void talk_reset(talk *t); /* begins another talk, with the same system message */
 int talk_system(talk *t, const char *text, size_t n, tn_error *e); /* n 0: there is none */

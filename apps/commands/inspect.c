@@ -203,8 +203,8 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
     return e->code;
 }
 
-/* Prints whether the model can be opened, and the memory that training it needs, from its shapes. If
-   it cannot be opened, prints the reason; that is no error. */
+/* Prints whether the model can be opened, and the memory that training it needs, from its shapes.
+   If it cannot be opened, prints the reason; that is no error. */
 static int print_needs(const options *o, tn_error *e)
 {
     char room[SHOWN];

@@ -149,8 +149,8 @@ static void show_end(const train_job *j)
             best, r->state.best, j->o->output_dir);
 }
 
-/* The losses of a run that diverged, so that its user sees where. It stays in the folder, unless the run
-   was to replace an older one and has no checkpoint: then that one stays as it is. */
+/* The losses of a run that diverged, so that its user sees where. It stays in the folder, unless
+   the run was to replace an older one and has no checkpoint: then that one stays as it is. */
 static void keep_picture(train_job *j)
 {
     tn_error *e = j->e, ignored = { 0 };
@@ -204,8 +204,8 @@ static int train(train_job *j)
     return 0;
 }
 
-/* The same options, with --auto-resume replaced by --resume if there is a checkpoint, and the limits
-   of --fast-dev-run. */
+/* The same options, with --auto-resume replaced by --resume if there is a checkpoint, and the
+   limits of --fast-dev-run. */
 static options with_resume(const options *o, tn_error *e)
 {
     options out = *o;

@@ -17,8 +17,8 @@
    `adapter` (which may be NULL) has one, that is copied. The tokenizer of a GGUF file is written as
    tokenizer.json. Returns e->code. */
 int carry_files(const char *model, const char *adapter, const char *to, tn_error *e);
-/* Opens the tokenizer that carry_files would copy. NULL without an error: there is none, or `model` is
-   a GGUF file that has its own. */
+/* Opens the tokenizer that carry_files would copy. NULL without an error: there is none, or
+   `model` is a GGUF file that has its own. */
 tn_tokenizer *carry_tokenizer(const char *model, const char *adapter, tn_error *e);
 
 #endif

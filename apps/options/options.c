@@ -193,8 +193,8 @@ static bool begins(const char *name, const char *word)
            name[strlen(word)] == '_';
 }
 
-/* The option of a command that was meant: its name, or else an alias, is near, or it is the only one
-   that begins with the word. NULL: none is. */
+/* The option of a command that was meant: its name, or else an alias, is near, or it is the only
+   one that begins with the word. NULL: none is. */
 static const char *nearest_option(const char *word, const command *c)
 {
     char near[64] = "", name[64];
@@ -244,8 +244,8 @@ int option_unknown(const char *name, size_t n, const command *c, const char *whe
     return tn_fail(e, code, "%s%s: unknown option; see tenon %s --help", where, word, c->name);
 }
 
-/* The row of a name, an alias, or a word of another program. -1: none; *done: such a word, and there
-   is nothing to do. */
+/* The row of a name, an alias, or a word of another program. -1: none; *done: such a word, and
+   there is nothing to do. */
 static int find_any(const char *name, size_t n, char letter, bool *done)
 {
     const int i = option_find(name, n, letter);

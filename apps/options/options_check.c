@@ -16,8 +16,8 @@ static bool any_given(const options *o, const command *c, const char *names, siz
     return false;
 }
 
-/* Checks one needed option, or one of several, "a|b" or "a/b/c" (n bytes). The error names the first
-   two, and describes a missing option by the help of the first, up to its first bracket or
+/* Checks one needed option, or one of several, "a|b" or "a/b/c" (n bytes). The error names the
+   first two, and describes a missing option by the help of the first, up to its first bracket or
    semicolon. */
 static int check_need(const options *o, const command *c, const char *names, size_t n, tn_error *e)
 {

@@ -26,8 +26,8 @@ void eta_pause(eta_pauses *p, double seconds)
     p->seconds += seconds;
 }
 
-/* Seconds of a step with x tokens. A line that falls, or is below 0 at no tokens, comes from chance:
-   then the time is the same for all, or in proportion to the tokens. */
+/* Seconds of a step with x tokens. A line that falls, or is below 0 at no tokens, comes from
+   chance: then the time is the same for all, or in proportion to the tokens. */
 static double step_time(const eta *s, double x)
 {
     const double mx = s->x / s->n, my = s->y / s->n;

@@ -10,8 +10,8 @@
 #include "apps/options/options.h"
 #include "data/data.h"
 
-/* length: the largest number of tokens in a row. drawn: windows are drawn from all of a text, so that
-   nothing of it is left over. */
+/* length: the largest number of tokens in a row. drawn: windows are drawn from all of a text, so
+   that nothing of it is left over. */
 void show_data_facts(const tn_dataset *d, const options *o, int64_t length, bool drawn,
                      tn_text *out);
 /* Only what is cut, skipped and left over, with a comma before each; nothing if all fits. */

@@ -29,9 +29,9 @@ bool config_has(int i, char letter, bool full, option_class most)
     return strchr(row->commands, letter) && row->class <= most && !(full && option_of_lora(i));
 }
 
-/* --valid-split is for files that it divides; records have another default. A --packing that is not set
-   has no value: the data decide, in a resume too. An adapter that is trained on has its own rank and so
-   on, and our defaults do not apply. */
+/* --valid-split is for files that it divides; records have another default. A --packing that is
+   not set has no value: the data decide, in a resume too. An adapter that is trained on has its
+   own rank and so on, and our defaults do not apply. */
 bool config_applies(const options *o, int i)
 {
     if (o->adapter_path && (option_of_new_adapters(i) || i == OPT_lora_dropout))

@@ -28,8 +28,8 @@ bool find_rate_add(rate_found *f, double rate, double loss)
     return l <= ends_at * f->lowest;
 }
 
-/* Runs the steps. Returns how many rates have a loss. A step that is refused because a number is not
-   finite ends the test, too: the rate is too large, and that is no error. */
+/* Runs the steps. Returns how many rates have a loss. A step that is refused because a number is
+   not finite ends the test, too: the rate is too large, and that is no error. */
 static int64_t go(run *r, double *rate, double *loss, rate_found *f, tn_error *e)
 {
     int64_t n = 0;

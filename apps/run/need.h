@@ -31,8 +31,8 @@ need need_of_merging(const tn_model *m, int64_t width);
    out (NEED_SHOWN bytes) and returns it. Parts that are 0 are left out. */
 enum { NEED_SHOWN = 256 };
 char *need_show(const need *n, char *out);
-/* Writes the bytes of the frozen weights of each type, "q8_0 143 MB + f32 1.2 MB", to out (NEED_SHOWN).
-   Returns whether there is another type than tn_real. */
+/* Writes the bytes of the frozen weights of each type, "q8_0 143 MB + f32 1.2 MB", to out
+   (NEED_SHOWN). Returns whether there is another type than tn_real. */
 bool need_types(const tn_params *p, char *out);
 bool need_fits(const need *n); /* is so much memory available to this process? */
 /* Refuses (TN_ENOMEM) what does not fit. `what` begins the message: "training", "an evaluation". */

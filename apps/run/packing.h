@@ -16,8 +16,8 @@ typedef struct packing {
     double padding; /* without packing: the share of padding in all that is computed, 0 to 1 */
 } packing;
 
-/* A loader for training. Its records are packed if --packing says so; if it is not set, if padding would
-   be more than a tenth of the first epoch's batches. The caller frees the loader. */
+/* A loader for training. Its records are packed if --packing says so; if it is not set, if padding
+   would be more than a tenth of the first epoch's batches. The caller frees the loader. */
 tn_loader *packing_loader(const tn_dataset *d, const tn_loader_options *how, const options *o,
                           packing *out, tn_error *e);
 void packing_show(const packing *p); /* a line about it, for records */

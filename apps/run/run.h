@@ -74,8 +74,8 @@ int64_t valid_rows(const options *o); /* rows of an evaluation; 0: all */
 /* The loader's index of a run's batch: another one with --overfit-batches and --limit-batches. */
 int64_t run_batch_index(const run *r, int64_t number);
 /* Steps until run_ends, with evaluations before the first step, every --steps-per-eval steps and
-   at the end. each(arg, r, event) is called after each step and evaluation; a result other than 0 ends
-   the run and is returned. */
+   at the end. each(arg, r, event) is called after each step and evaluation; a result other than 0
+   ends the run and is returned. */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
 
 #endif

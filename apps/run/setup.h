@@ -39,8 +39,8 @@ int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e);
 int setup_weights(setup *s, const options *o, tn_error *e);
 /* The same for commands that do not train: random weights are refused. */
 int setup_trained(setup *s, const options *o, tn_error *e);
-/* The context and the model with its adapter alone, without tokenizer and tape, for commands that write
-   models. Random weights are refused. */
+/* The context and the model with its adapter alone, without tokenizer and tape, for commands that
+   write models. Random weights are refused. */
 int setup_frozen(setup *s, const options *o, tn_error *e);
 /* Opens one part of the data as s->data (data_part of source.h). With --split it is read alone. */
 int setup_data(setup *s, const options *o, part which, tn_error *e);

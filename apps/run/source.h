@@ -21,8 +21,8 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 const char *data_name(const options *o, char *out);
 /* The path of --data number i; of - the file that standard input was written to. */
 const char *data_path(const options *o, int i);
-/* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the data
-   are something else. *count: the COUNT, or -1. */
+/* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the
+   data are something else. *count: the COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
 typedef struct data_how {
     const options *o;
@@ -38,8 +38,8 @@ typedef struct data_how {
 tn_dataset *data_part(const data_how *h, part which, tn_error *e);
 /* The training and the validation part at once, so that files are read less often. */
 int data_both(const data_how *h, tn_dataset *out[2], tn_error *e);
-/* The template for records that are chats: --chat-template, or the model's own. NULL without an error:
-   the model has none, or one that is not known. */
+/* The template for records that are chats: --chat-template, or the model's own. NULL without an
+   error: the model has none, or one that is not known. */
 const tn_chat_template *data_chat(const options *o, tn_error *e);
 /* Reads the part's records again, for their texts. NULL without an error: the part has no files of
    records. */

@@ -12,6 +12,7 @@ static const double least_rise = 0.5, least_noises = 2.5;
 static const double limit_errors = 4; /* from the first evaluation to the limit */
 static const double most_noises = 3;  /* a distance counts as at most so many times the noise */
 static const double mean_of_sd = 0.8; /* average distance of a normal number from its mean, in sd */
+
 /* An average that began with 0, n values ago, without its bias towards 0. */
 static double average(double sum, double kept, int64_t n)
 {

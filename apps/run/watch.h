@@ -7,10 +7,11 @@
    The mean m is a running average of about ten losses, `low` the lowest m, `noise` the average
    distance of a loss from a fast average, of about three. A step is high if its loss and m are above
    low by more than 0.5 nats and by more than 2.5 times the noise. Four high steps in a row are a
-   divergence. So are two losses in a row, and the fast average, that are above the loss before step 1 by
-   more than 0.5 nats and by more than 4 standard errors: a rate that is much too high spoils the
-   model in a few steps, and then the loss falls to what no prompt changes.
-   In 600,000 steps of losses that only vary (evenly, normally, or with a long tail) there were none.
+   divergence. So are two losses in a row, and the fast average, that are above the loss before step
+   1 by more than 0.5 nats and by more than 4 standard errors: a rate that is much too high spoils
+   the model in a few steps, and then the loss falls to what no prompt changes.
+   In 600,000 steps of losses that only vary there was none if they vary evenly or normally, and one
+   if they have a long tail (lognormal).
    Too high a rate can spoil the second step already: low begins with the first loss, or with the
    evaluation if that is higher (a low first loss is chance). Without an evaluation it begins with the
    highest m of ten, and nothing is compared with the start.

@@ -182,8 +182,8 @@ static void number_ranks(tn_picture *p, int64_t row)
         p->spots[p->in_row[k]].rank = k - p->first[row];
 }
 
-/* Sums up the places of the neighbours of a row: above it (down true), or below. An op counts more than a bend:
-   so the chain of ops is straight, and the bends go around it. */
+/* Sums up the places of the neighbours of a row: above it (down true), or below. An op counts more
+   than a bend: so the chain of ops is straight, and the bends go around it. */
 static void sum_neighbours(tn_picture *p, int64_t row, bool down, bool ranks)
 {
     const int64_t begins = down ? row - 1 : row;

@@ -56,9 +56,9 @@ typedef struct tn_kernels {
        then zeros. One of brs and bcs is 1. */
     void (*pack)(int64_t depth, int64_t cols, const tn_real *b, ptrdiff_t brs, ptrdiff_t bcs,
                  tn_real *panel);
-    /* The same for numbers of any type but TN_REAL. Number k of column j is number from + j*stride +
-       k of an array at any address. In types with blocks, from, stride and depth are multiples of
-       TN_RUN. In columns from cols on the panel has any finite numbers. */
+    /* The same for numbers of any type but TN_REAL. Number k of column j is number from + j*stride
+       + k of an array at any address. In types with blocks, from, stride and depth are multiples
+       of TN_RUN. In columns from cols on the panel has any finite numbers. */
     void (*pack_wide)(tn_dtype type, const void *bytes, int64_t from, int64_t stride, int64_t depth,
                       int64_t cols, tn_real *panel);
     /* A transposed copy: to[j*ts + i] = from[i*fs + j] for i < rows, j < cols. */

@@ -113,8 +113,8 @@ static inline void take_halves(const unsigned char *b, const unsigned char *fift
     }
 }
 
-/* The numbers of a run: number i is (q[i] - less) d, or q[i] d + m if `plus`. q[i] is a signed byte.
-   `second` replaces d in the second half of the run. */
+/* The numbers of a run: number i is (q[i] - less) d, or q[i] d + m if `plus`. q[i] is a signed
+   byte. `second` replaces d in the second half of the run. */
 typedef struct parts {
     integers q;
     float d, second, m;

@@ -77,8 +77,8 @@ bool tn_attention_is_causal(const tn_node *n)
     return !n->attr.i[2];
 }
 
-/* The spans of one batch row. Query i is at position `at` + i among the keys. Neighbouring keys with
-   the same number in `segment` (S) are a segment. NULL: all keys are one segment. */
+/* The spans of one batch row. Query i is at position `at` + i among the keys. Neighbouring keys
+   with the same number in `segment` (S) are a segment. NULL: all keys are one segment. */
 static void find_spans(const tn_node *n, int64_t at, const int32_t *segment, tn_seen *seen)
 {
     const int64_t queries = n->in[0]->dim[1], keys = n->in[1]->dim[1];

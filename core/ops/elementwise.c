@@ -31,8 +31,8 @@ static void compute(const job *j, int64_t i, int64_t n, tn_written w[3], tn_real
     j->formula(n, &z, beta, to);
 }
 
-/* The number of elements of the block that begins at i, at most `most`. A block ends at the end of a
-   repeated row: the row is then copied once for many blocks, or not at all. */
+/* The number of elements of the block that begins at i, at most `most`. A block ends at the end of
+   a repeated row: the row is then copied once for many blocks, or not at all. */
 static int64_t block_length(const job *j, int64_t i, int64_t most)
 {
     int64_t n = tn_min(most, TN_BLOCK);
@@ -106,8 +106,8 @@ static int64_t parts_of_run(const tn_repeated *o)
     return tn_ranges(o->inner, TN_CHUNK);
 }
 
-/* Part p, where runs are longer than a block: the kernel sums each block, and the sums of blocks are
-   added in double. */
+/* Part p, where runs are longer than a block: the kernel sums each block, and the sums of blocks
+   are added in double. */
 static double sum_long(const job *j, int64_t p, tn_written w[3])
 {
     const int64_t run = j->of->inner, parts = parts_of_run(j->of), before = p % parts * TN_CHUNK;

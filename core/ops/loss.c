@@ -204,8 +204,8 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
     return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
-/* dW is a sum over rows, which chunks cut into parts: with dW the number is a multiple of TN_KC, the
-   length of a chain. */
+/* dW is a sum over rows, which chunks cut into parts: with dW the number is a multiple of TN_KC,
+   the length of a chain. */
 int64_t tn_linear_xent_rows(int64_t vocab, bool dw)
 {
     int64_t unit = dw ? TN_KC : TN_KC / 3, rows = LOGITS / vocab / unit * unit;

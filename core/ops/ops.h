@@ -96,9 +96,9 @@ typedef struct tn_masked {
     const tn_real *x;
     tn_real beta, *y;
 } tn_masked;
-/* y = beta y + x m / (1-p), element by element, with m ~ Bernoulli(1-p) from `stream` and the draw of
-   the node. m is the same in every call and for both tensors. The second tensor takes little more
-   time. In evaluation, or if p is 0, y = beta y + x. */
+/* y = beta y + x m / (1-p), element by element, with m ~ Bernoulli(1-p) from `stream` and the draw
+   of the node. m is the same in every call and for both tensors. The second tensor takes little
+   more time. In evaluation, or if p is 0, y = beta y + x. */
 void tn_drop(tn_tape *t, const tn_node *n, double p, uint64_t stream, int64_t count,
              tn_masked first, tn_masked second);
 bool tn_drops(const tn_node *n, double p); /* true in training if p > 0 */

@@ -55,9 +55,9 @@ typedef struct tn_columns {
     int64_t c, channels, p, places;
 } tn_columns;
 
-/* The part (channels kh kw, places) of the columns of an image x (C,H,W), whose rows are `ld` apart;
-   and back: each of its numbers is added to the number of dx that it was read from, row by row.
-   Numbers of columns that read outside the image may become 0. */
+/* The part (channels kh kw, places) of the columns of an image x (C,H,W), whose rows are `ld`
+   apart; and back: each of its numbers is added to the number of dx that it was read from, row by
+   row. Numbers of columns that read outside the image may become 0. */
 void tn_columns_take(const tn_sliding *s, tn_columns part, const tn_real *x, tn_real *columns,
                      int64_t ld);
 void tn_columns_add(const tn_sliding *s, tn_columns part, tn_real *columns, int64_t ld,

@@ -51,8 +51,8 @@ void tn_gguf_read(tn_gguf *g, const void *bytes, size_t have, tn_error *e);
 /* For qsort: pointers to pointers to things that have their name at their beginning. */
 int tn_gguf_by_name(const void *a, const void *b);
 
-/* The path of the GGUF file in a folder, in new memory. NULL without an error: there is none. Several
-   are refused. A file of another format under such a name does not count. */
+/* The path of the GGUF file in a folder, in new memory. NULL without an error: there is none.
+   Several are refused. A file of another format under such a name does not count. */
 char *tn_gguf_in(const char *folder, tn_error *e);
 /* The same for a path that is a folder or the file itself. */
 char *tn_gguf_of(const char *path, tn_error *e);

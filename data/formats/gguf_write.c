@@ -1,6 +1,6 @@
 /* gguf_write.c - writes GGUF files: the head, keys with values, the list of tensors, their data.
-   The bytes before the data are read by our reader before the file is made: what it refuses, such as
-   a name that is there twice, is not written. */
+   The bytes before the data are read by our reader before the file is made: what it refuses, such
+   as a name that is there twice, is not written. */
 #include "data/formats/gguf_file.h"
 #include "data/formats/file.h"
 

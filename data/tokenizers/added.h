@@ -15,8 +15,8 @@ typedef struct tn_added {
 
 typedef struct tn_names tn_names; /* the names of some added tokens, to be searched for */
 
-/* Those of the tokens that are `normalized` or not. The tokens must live as long. The same name twice
-   is refused. NULL without an error: there are none. */
+/* Those of the tokens that are `normalized` or not. The tokens must live as long. The same name
+   twice is refused. NULL without an error: there are none. */
 tn_names *tn_names_new(const tn_added *added, int64_t n, bool normalized, const char *path,
                        tn_error *e);
 void tn_names_free(tn_names *t);

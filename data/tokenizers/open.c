@@ -74,8 +74,8 @@ static const tn_json *token_of(tn_reader r, const tn_json *root, const char *mem
     return r.e->code ? NULL : v;
 }
 
-/* The id of a token by its name; -1: none has it. A token that merging cannot make, because it is not
-   in GPT-2's letters, is in no table: all are compared at last. */
+/* The id of a token by its name; -1: none has it. A token that merging cannot make, because it is
+   not in GPT-2's letters, is in no table: all are compared at last. */
 static int32_t id_of(const tn_tokenizer *k, const tn_json *name)
 {
     if (strlen(name->text) != name->length)

@@ -52,8 +52,8 @@ static uint64_t load(const char *s)
     return x;
 }
 
-/* The 1 to 8 bytes at s, padded with zeros: without a loop, because this is done for every word of a
-   text. The loads overlap. */
+/* The 1 to 8 bytes at s, padded with zeros: without a loop, because this is done for every word of
+   a text. The loads overlap. */
 static uint64_t word_of(const char *s, size_t n)
 {
     const unsigned char *b = (const unsigned char *)s;

@@ -118,8 +118,8 @@ tn_tokenizer *tn_tokenizer_finish(tn_tokenizer *k, const char *end_text, int64_t
 bool tn_parts_are_symbols(const tn_parts_of *p, int32_t end);
 tn_tokenizer *tn_symbols_of(const tn_parts_of *p, tn_error *e);
 
-/* Is the name UTF-8 without zero bytes; and only visible ASCII? Others are bytes of another spelling
-   by chance. */
+/* Is the name UTF-8 without zero bytes; and only visible ASCII? Others are bytes of another
+   spelling by chance. */
 bool tn_token_is_text(tn_span name);
 bool tn_token_is_plain(tn_span name);
 /* A BPE of either kind. */

@@ -109,12 +109,12 @@ static int64_t kept_by(const gpt *g, const block *b, int64_t C, bool reached)
     return C;
 }
 
-/* Around the blocks are two embeddings, their sum and the last norm. In training the results that are
-   computed again need memory once: a norm's, which takes that of the embeddings, and the activation's.
-   Norms keep two numbers, attention one for each head. If blocks are recomputed, each keeps its sum, and
-   one block at a time has the rest. In evaluation, too, and before the first trained layer, a block
-   keeps its sum. While it runs it then has two results of width C, c_attn, c_fc, the activation, and
-   the span of keys of each token. */
+/* Around the blocks are two embeddings, their sum and the last norm. In training the results that
+   are computed again need memory once: a norm's, which takes that of the embeddings, and the
+   activation's. Norms keep two numbers, attention one for each head. If blocks are recomputed,
+   each keeps its sum, and one block at a time has the rest. In evaluation, too, and before the
+   first trained layer, a block keeps its sum. While it runs it then has two results of width C,
+   c_attn, c_fc, the activation, and the span of keys of each token. */
 static int64_t activations(const tn_model *m, bool training)
 {
     const gpt *g = m->impl;

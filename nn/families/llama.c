@@ -23,7 +23,8 @@
 /* ---- rope ---- */
 
 /* The frequency that a model for longer contexts has in the place of f. Llama 3.1: a turn that is
-   short beside the original context stays, a long one is stretched, and between them lies a blend. */
+   short beside the original context stays, a long one is stretched, and between them lies a
+   blend. */
 static double scaled(void *arg, double f)
 {
     const tn_llama_rope *r = arg;
@@ -209,10 +210,10 @@ static bool is_trained(const tn_linear_layer *l)
     return l->lora || l->w->wants_grad;
 }
 
-/* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a sum,
-   and what norms of q, k, o and down begin with. Backward computes the results of norms and
-   activations again. Parts of one layer's output stay beside it, and rope copies such q and k. Norms
-   keep a number, attention one for each head. */
+/* Numbers per token that a block keeps for backward: q, k, v, attention, a sum, gate, up and a
+   sum, and what norms of q, k, o and down begin with. Backward computes the results of norms and
+   activations again. Parts of one layer's output stay beside it, and rope copies such q and k.
+   Norms keep a number, attention one for each head. */
 static int64_t kept_by(const tn_model *m, const tn_llama_block *b)
 {
     const tn_llama *g = m->impl;
@@ -223,8 +224,8 @@ static int64_t kept_by(const tn_model *m, const tn_llama_block *b)
     return wide * C + 2 * q + 2 * k + heads + fused + 2 * g->inner + wide + m->heads;
 }
 
-/* The same without backward: the sum, and what has no memory of its own but lies in another result: that
-   one is not used again. */
+/* The same without backward: the sum, and what has no memory of its own but lies in another
+   result: that one is not used again. */
 static int64_t left_by(const tn_model *m, const tn_llama_block *b)
 {
     const tn_llama *g = m->impl;
@@ -233,10 +234,10 @@ static int64_t left_by(const tn_model *m, const tn_llama_block *b)
            (b->gate_up.w ? 4 * g->inner : 0);
 }
 
-/* Around the blocks are the embedding and the last norm. In training the results that are computed again
-   need memory once: a norm's, the product of gate and up, and the activation's if it is not in that. A
-   block without gradients, in evaluation or before the first one that is trained, leaves its sum. While
-   it runs it has gate, up and their product. */
+/* Around the blocks are the embedding and the last norm. In training the results that are computed
+   again need memory once: a norm's, the product of gate and up, and the activation's if it is not
+   in that. A block without gradients, in evaluation or before the first one that is trained,
+   leaves its sum. While it runs it has gate, up and their product. */
 static int64_t activations(const tn_model *m, bool training)
 {
     const tn_llama *g = m->impl;
@@ -261,8 +262,8 @@ static int64_t activations(const tn_model *m, bool training)
 
 /* Most is there when backward passes the MLP: the gradients of gate, up and their product, that
    product again if down is trained, the result of the activation again, and two gradients of width
-   C. One layer's output, of which gate and up are parts, has a gradient twice as wide, and so have they.
-   Their memory is used again in attention. */
+   C. One layer's output, of which gate and up are parts, has a gradient twice as wide, and so have
+   they. Their memory is used again in attention. */
 static int64_t backward(const tn_model *m)
 {
     const tn_llama *g = m->impl;

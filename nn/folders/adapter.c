@@ -133,8 +133,8 @@ static int refuse_embedding(const tn_safetensors *file, tn_error *e)
     return e->code;
 }
 
-/* Checks that every tensor is a factor of a layer, or with DoRA its magnitudes, that nothing is there
-   twice, and that a layer has all of them. Returns the number of layers. */
+/* Checks that every tensor is a factor of a layer, or with DoRA its magnitudes, that nothing is
+   there twice, and that a layer has all of them. Returns the number of layers. */
 static int64_t check_tensors(const tn_model *m, const tn_safetensors *file, bool dora, tn_error *e)
 {
     const int factors = dora ? FACTORS : MAGNITUDES;

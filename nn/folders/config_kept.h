@@ -5,8 +5,8 @@
 #include "nn/nn.h"
 
 /* Adds to `ours`, the object that a family wrote, the keys of m->source's config.json that it does
-   not have. Keys that say how the weights were stored, or another spelling of ours, are left out. If
-   that file is not there any more, nothing is added. */
+   not have. Keys that say how the weights were stored, or another spelling of ours, are left out.
+   If that file is not there any more, nothing is added. */
 void tn_config_keep(const tn_model *m, tn_text *ours, tn_error *e);
 /* Adds to `ours`, the text of an object that is not empty, the members of `theirs` that it does not
    have, except those of the list `but`, which ends with NULL. */

@@ -1,6 +1,6 @@
 /* gguf_config.c - makes the config.json of a model from the keys and shapes of its GGUF file.
-   Source: convert_hf_to_gguf.py of ggml-org/llama.cpp, which makes the keys from config.json. What a
-   file does not say because the architecture decides it is left to the defaults of the family. */
+   Source: convert_hf_to_gguf.py of ggml-org/llama.cpp, which makes the keys from config.json. What
+   a file does not say because the architecture decides it is left to the defaults of the family. */
 #include "nn/folders/gguf_model.h"
 
 #include <math.h>

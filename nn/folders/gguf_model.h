@@ -1,6 +1,6 @@
 /* gguf_model.h - the model in a GGUF file: its config, its names and its weights. Internal header.
-   The names are in gguf_names.c, the config in gguf_config.c, the weights in gguf_source.c. A model is
-   written by gguf_keys.c and gguf_save.c. */
+   The names are in gguf_names.c, the config in gguf_config.c, the weights in gguf_source.c. A
+   model is written by gguf_keys.c and gguf_save.c. */
 #ifndef TN_GGUF_MODEL_H
 #define TN_GGUF_MODEL_H
 
@@ -19,8 +19,8 @@ const char *tn_gguf_model_type(const char *architecture);
 /* The architecture for a model_type. NULL: none. */
 const char *tn_gguf_architecture(const char *type);
 
-/* Puts the keys of a GGUF file into an error about the config that was made of them, in place of the
-   config's members: "llama.attention.head_count" for "/num_attention_heads". */
+/* Puts the keys of a GGUF file into an error about the config that was made of them, in place of
+   the config's members: "llama.attention.head_count" for "/num_attention_heads". */
 void tn_gguf_name_keys(const tn_json *config, tn_error *e);
 
 /* What config.json would say, to be freed with tn_json_free. */

@@ -1,5 +1,5 @@
-/* gguf_save.c - writes a model as a GGUF file, which llama.cpp runs.
-   gguf_source.c says how the weights lie there; here they are brought into that form while they are written. */
+/* gguf_save.c - writes a model as a GGUF file, which llama.cpp runs. gguf_source.c says how the
+   weights lie there; here they are brought into that form while they are written. */
 #include "nn/folders/gguf_model.h"
 #include "nn/folders/weights.h"
 #include "nn/model.h"
@@ -69,8 +69,8 @@ static void fill(const void *arg, int64_t from, int64_t n, tn_real *out)
 
 /* ---- tensors ---- */
 
-/* Vectors and positions are F32: llama.cpp computes with no other. In files of 4 bits, embedding and
-   head have 8. A row that is not whole blocks is F16. */
+/* Vectors and positions are F32: llama.cpp computes with no other. In files of 4 bits, embedding
+   and head have 8. A row that is not whole blocks is F16. */
 static tn_file_type type_of(const job *j, const tn_entry *t)
 {
     const bool quantised = j->type == TN_FILE_Q8_0 || j->type == TN_FILE_Q4_0;

@@ -245,8 +245,9 @@ static const char *short_name(const char *name)
 
 enum { SPELLINGS = 4 };
 
-/* Names that the weight may have in a file, from 0; NULL: there is no such spelling. Files of models
-   that also see images have two: Transformers writes the first, and has the second in memory. */
+/* Names that the weight may have in a file, from 0; NULL: there is no such spelling. Files of
+   models that also see images have two: Transformers writes the first, and has the second in
+   memory. */
 static const char *spelling(const tn_source *s, const char *name, int i, char out[256])
 {
     const size_t model = strlen("model.");

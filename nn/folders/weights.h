@@ -15,8 +15,8 @@ int tn_weight_check(const tn_safetensors *file, const tn_entry *entry, int ndim,
 int tn_weight_read(const tn_safetensors *file, const tn_entry *entry, tn_tensor *w, tn_error *e);
 /* Before writing: refuses numbers that are not finite, or too large for the type. */
 int tn_weight_check_numbers(const char *name, const tn_tensor *w, tn_file_type type, tn_error *e);
-/* The path of the GGUF file that has the weights of a model folder, in new memory: the only one in a
-   folder without safetensors. NULL without an error: there is none. */
+/* The path of the GGUF file that has the weights of a model folder, in new memory: the only one in
+   a folder without safetensors. NULL without an error: there is none. */
 char *tn_weights_gguf(const char *folder, tn_error *e);
 
 #endif

@@ -60,8 +60,8 @@ const char *format_complaint(const format *f, const char *folder, const tn_error
    the program if that is not possible. */
 void tokenizer_again(const tn_tokenizer *k, const char *folder, tn_error *e);
 
-/* Opens the tokenizer of a folder, encodes and decodes texts, and saves it. Ends the program if an id
-   is not one of the vocabulary. */
+/* Opens the tokenizer of a folder, encodes and decodes texts, and saves it. Ends the program if an
+   id is not one of the vocabulary. */
 int tokenizer_use(const char *folder, tn_error *e);
 
 /* ---- files ---- */

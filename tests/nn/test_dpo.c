@@ -1,8 +1,8 @@
 /* test_dpo.c - learning from preferences: the numbers of TRL, and the reference.
-   tests/golden/preference.json was made in double with PyTorch, Transformers and PEFT, by the formula
-   of TRL 1.16: three pairs, row by row, where the golden adapter of a tiny model is the new adapter.
-   TRL's own DPOTrainer, whose log-probabilities are float, gives the same loss and rewards for gpt2
-   and llama, up to 2e-6. */
+   tests/golden/preference.json was made in double with PyTorch, Transformers and PEFT, by the
+   formula of TRL 1.16: three pairs, row by row, where the golden adapter of a tiny model is the
+   new adapter. TRL's own DPOTrainer, whose log-probabilities are float, gives the same loss and
+   rewards for gpt2 and llama, up to 2e-6. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/golden_model.h"

@@ -10,8 +10,8 @@
 #include <time.h>
 
 /* clang-format off */
-/* What Python 3.11 returns for re.fullmatch(pattern, name), and for the rule of PEFT's rank_pattern,
-   re.match(r"(.*\.)?(" + pattern + ")$", name). */
+/* What Python 3.11 returns for re.fullmatch(pattern, name), and for the rule of PEFT's
+   rank_pattern, re.match(r"(.*\.)?(" + pattern + ")$", name). */
 static const struct { const char *pattern, *name; bool whole, ending; } known[] = {
     { "q_proj", "model.layers.0.self_attn.q_proj", false, true },
     { "_proj", "model.layers.0.self_attn.q_proj", false, false },

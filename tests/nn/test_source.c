@@ -167,8 +167,8 @@ START_TEST(matrices_are_converted)
 }
 END_TEST
 
-/* A base type that does not fit the rows, or the numbers, of one matrix is refused, and so is one that
-   a whole model would be trained in. */
+/* A base type that does not fit the rows, or the numbers, of one matrix is refused, and so is one
+   that a whole model would be trained in. */
 START_TEST(base_types_that_do_not_fit)
 {
     static const struct {

@@ -21,8 +21,9 @@ typedef struct place {
    r.jsonl. */
 place place_make(void);
 void place_end(place *p);
-/* Makes a model of chats with the ChatML template, co, and its base without training, cm. It answers
-   red with rose, blue with sky, hi with hello, and yo with hey; records of this are in chat.jsonl. */
+/* Makes a model of chats with the ChatML template, co, and its base without training, cm. It
+   answers red with rose, blue with sky, hi with hello, and yo with hey; records of this are in
+   chat.jsonl. */
 void place_chat(const place *p);
 /* Runs the program. A shell reads the arguments. Returns the exit status, 128 + the signal after
    one. */

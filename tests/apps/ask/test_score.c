@@ -109,8 +109,8 @@ START_TEST(long_prompts_do_not_cut_other_answers)
 }
 END_TEST
 
-/* Each answer of a chat is asked for, after the right messages before it. The model has learnt these
-   chats; `generate` gives the same answers. */
+/* Each answer of a chat is asked for, after the right messages before it. The model has learnt
+   these chats; `generate` gives the same answers. */
 START_TEST(eval_of_chats_counts_right_answers)
 {
     place p = place_make();

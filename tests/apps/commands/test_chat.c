@@ -162,8 +162,9 @@ START_TEST(the_oldest_questions_are_left_out)
 }
 END_TEST
 
-/* TN_TRACE=1 fills the pipe of standard error, which nobody reads, so the answer has begun and waits.
-   The first interrupt ends the answer, and the talk goes on; a second one ends the program. */
+/* TN_TRACE=1 fills the pipe of standard error, which nobody reads, so the answer has begun and
+   waits. The first interrupt ends the answer, and the talk goes on; a second one ends the
+   program. */
 START_TEST(an_interrupt_ends_the_answer)
 {
     const bool twice = _i;

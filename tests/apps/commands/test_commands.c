@@ -32,8 +32,8 @@ static const flag flags[] = {
 #undef LIST
 };
 
-/* Both helps have lines of less than 80 columns. The short one has less than 60 lines, needed options
-   at its beginning, and only options of the long one. The long one has every option. */
+/* Both helps have lines of less than 80 columns. The short one has less than 60 lines, needed
+   options at its beginning, and only options of the long one. The long one has every option. */
 START_TEST(help_lists_every_option)
 {
     place p = place_make();
@@ -168,8 +168,8 @@ static const use uses[] = {
       "* chosen" },
 };
 
-/* Makes a model whose tokenizer has all printable characters, from a task. Puts two GGUF files beside
-   it. */
+/* Makes a model whose tokenizer has all printable characters, from a task. Puts two GGUF files
+   beside it. */
 static void make_model(const place *p)
 {
     ck_assert_int_eq(

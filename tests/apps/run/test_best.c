@@ -113,8 +113,9 @@ static int stop_of(const place *p, const row *r)
     return step;
 }
 
-/* A run that is stopped after any step and resumed has the bits of one that was not, and stops after
-   the same step. A kill after a checkpoint was saved may have left an older line in `best`. */
+/* A run that is stopped after any step and resumed has the bits of one that was not, and stops
+   after the same step. A kill after a checkpoint was saved may have left an older line in
+   `best`. */
 START_TEST(a_resume_stops_at_the_same_step)
 {
     place p = make();

@@ -24,8 +24,8 @@ START_TEST(passes)
 }
 END_TEST
 
-/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA. Optimizers
-   without a rule have the rate of their page. */
+/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA.
+   Optimizers without a rule have the rate of their page. */
 START_TEST(rates)
 {
     const tn_optim_def *adamw = tn_optim_find("adamw"), *lion = tn_optim_find("lion");

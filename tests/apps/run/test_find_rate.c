@@ -6,9 +6,9 @@
 
 enum { STEPS = 100 };
 
-/* Gradient descent on the sum of c x^2 / 2 over curvatures c from 0.01 to 1 times the largest is stable
-   below the rate 2 / largest, and above it no more. The gradients are those at places up to 0.2 beside
-   x, like those of batches. */
+/* Gradient descent on the sum of c x^2 / 2 over curvatures c from 0.01 to 1 times the largest is
+   stable below the rate 2 / largest, and above it no more. The gradients are those at places up to
+   0.2 beside x, like those of batches. */
 static const double largest[] = { 1e-3, 0.5, 1, 40, 1e6 };
 
 START_TEST(stays_below_the_largest_stable_rate)

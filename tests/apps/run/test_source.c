@@ -247,8 +247,8 @@ START_TEST(several_data_are_one)
 }
 END_TEST
 
-/* --data - reads standard input, with the numbers of a file. A run keeps a copy in its folder, which
-   it is resumed with. */
+/* --data - reads standard input, with the numbers of a file. A run keeps a copy in its folder,
+   which it is resumed with. */
 START_TEST(standard_input_is_data)
 {
     place p = place_make();

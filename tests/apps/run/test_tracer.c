@@ -7,8 +7,8 @@
 
 #define TRAIN "train --model m --tokenizer chars --data t.txt --valid-split 0 --progress none "
 
-/* The ops of the model m, of two blocks: 25 forward, the same 25 backward. Before the backward of a linear
-   layer the norm or gelu that it reads runs again: its result was not kept. */
+/* The ops of the model m, of two blocks: 25 forward, the same 25 backward. Before the backward of
+   a linear layer the norm or gelu that it reads runs again: its result was not kept. */
 static const char *const order[] = { "embed",     "embed",  "add", "layer_norm", "linear",
                                      "attention", "linear", "add", "layer_norm", "linear",
                                      "gelu",      "linear", "add", "layer_norm", "linear",
@@ -57,8 +57,8 @@ START_TEST(a_line_has_more)
 }
 END_TEST
 
-/* Commands that do not train: what they print does not change. The prompt of two characters and each of
-   the two tokens before the last is a pass of 26 ops: 25 of the blocks, and the head. */
+/* Commands that do not train: what they print does not change. The prompt of two characters and
+   each of the two tokens before the last is a pass of 26 ops: 25 of the blocks, and the head. */
 START_TEST(other_commands_have_lines)
 {
     place p = place_make();

@@ -72,9 +72,9 @@ START_TEST(fires_on_divergences_alone)
 }
 END_TEST
 
-/* Losses of runs on the bundled base, 4 rows a step, LoRA. Rates that are much too high spoil the model
-   in a few steps, and then the loss falls below its start, to what no prompt changes: to 3 where good
-   rates reach 0.5 and less. */
+/* Losses of runs on the bundled base, 4 rows a step, LoRA. Rates that are much too high spoil the
+   model in a few steps, and then the loss falls below its start, to what no prompt changes: to 3
+   where good rates reach 0.5 and less. */
 typedef struct spoilt {
     const char *what;
     bool fires;

@@ -17,8 +17,8 @@ static tn_span span_of(const tn_json *v)
     return v ? (tn_span){ v->text, v->length } : (tn_span){ NULL, 0 };
 }
 
-/* Reads a conversation of conversations.json; returns how many messages it has. -1: a content is not
-   a string, which no template sees. */
+/* Reads a conversation of conversations.json; returns how many messages it has. -1: a content is
+   not a string, which no template sees. */
 static int64_t read_messages(const tn_json *list, tn_message m[MOST])
 {
     int64_t n = 0;

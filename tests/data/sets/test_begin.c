@@ -1,6 +1,6 @@
 /* test_begin.c - the token before a text, and records whose completion goes on from the prompt.
-   The reference is the tokenizer call of Transformers on the whole text of a record: the first token
-   of the template, then the ids of prompt and completion together. */
+   The reference is the tokenizer call of Transformers on the whole text of a record: the first
+   token of the template, then the ids of prompt and completion together. */
 #include "tests/support/fixtures.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tests.h"

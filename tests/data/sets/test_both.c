@@ -21,8 +21,9 @@ static char *write_records(scratch *s, const char *name, int first)
 }
 
 /* clang-format off */
-/* Files a (0..199), b (200..399) and c (150..349) and their sides in the two lists; 'A' all, 'T' what
-   is not kept, 'V' what is. repeated: records of the first list that the second has, too; -1: some. */
+/* Files a (0..199), b (200..399) and c (150..349) and their sides in the two lists; 'A' all, 'T'
+   what is not kept, 'V' what is. repeated: records of the first list that the second has, too; -1:
+   some. */
 static const struct row { const char *train, *valid; double share; int repeated; } rows[] = {
     { "aT", "aV", -1, 0 },
     { "aT", "aV", 0, 0 },            /* nothing is kept */

@@ -53,8 +53,8 @@ static int64_t check_record(const tn_dataset *d, const tn_batch *row, int64_t at
     return at + n;
 }
 
-/* For random sizes: every packed batch has the records of the padded one in their order, and nothing
-   else. Each is a function of the seed and the index. */
+/* For random sizes: every packed batch has the records of the padded one in their order, and
+   nothing else. Each is a function of the seed and the index. */
 START_TEST(the_same_records_without_padding)
 {
     enum { TRIALS = 40, BATCHES = 12 };

@@ -187,8 +187,8 @@ START_TEST(the_first_error_counts)
 }
 END_TEST
 
-/* A record of another kind is refused by its line, also where all records of its section are of that
-   kind, and where an error comes after it. */
+/* A record of another kind is refused by its line, also where all records of its section are of
+   that kind, and where an error comes after it. */
 START_TEST(kinds_are_not_mixed)
 {
     static const char pair[] = "{\"prompt\":\"p\",\"chosen\":\"%06d\",\"rejected\":\"b\"}\n";

@@ -199,7 +199,8 @@ START_TEST(large_ids)
 END_TEST
 
 /* The loop of Hugging Face's page about perplexity: begin, end and how many of its tokens a window
-   scores. A label is predicted from the token before it, so the first token of a window has none. */
+   scores. A label is predicted from the token before it, so the first token of a window has
+   none. */
 START_TEST(windows_with_a_stride)
 {
     enum { N = 50 };

@@ -1,6 +1,7 @@
 /* test_bpe.c - BPE with merges: the ids and texts of the package tokenizers.
    tests/golden/tokenizer/NAME has a small tokenizer of each known kind, and expected.json with what
-   the package tokenizers 0.23.3 makes of texts. With $TENON_ASSETS the real ones are tested, too. */
+   the package tokenizers 0.23.3 makes of texts. With $TENON_ASSETS the real ones are tested,
+   too. */
 #include "tests/support/assets.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/scratch.h"

@@ -155,8 +155,8 @@ static void rename_tensors(const char *name, const char *from, const char *to, c
     tn_safetensors_close(file);
 }
 
-/* Transformers before 4.52 had other paths in memory, so PEFT's names were others; and some files have
-   the weights under the paths in memory. */
+/* Transformers before 4.52 had other paths in memory, so PEFT's names were others; and some files
+   have the weights under the paths in memory. */
 START_TEST(older_and_newer_names)
 {
     golden_model f;

@@ -131,8 +131,8 @@ START_TEST(what_peft_wrote_is_written_again)
 END_TEST
 
 /* clang-format off */
-/* Members of an adapter_config.json that is opened, and what PEFT 0.21.2 has of them after it has read
-   and saved it. NULL: not there. Only paths, which are of another machine, become ours. */
+/* Members of an adapter_config.json that is opened, and what PEFT 0.21.2 has of them after it has
+   read and saved it. NULL: not there. Only paths, which are of another machine, become ours. */
 static const struct { const char *members, *key, *saved; } members[] = {
     { "\"base_model_name_or_path\": \"openai-community/gpt2\", \"revision\": \"v1.0\"", "base_model_name_or_path", "\"openai-community/gpt2\"" },
     { "\"base_model_name_or_path\": \"gpt2\", \"revision\": \"v1.0\"", "revision", "\"v1.0\"" },

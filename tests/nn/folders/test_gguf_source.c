@@ -88,8 +88,8 @@ START_TEST(logits_are_as_expected)
 }
 END_TEST
 
-/* The adapter of the folder on the model of the file: logits, loss, and the gradients of its factors.
-   Before that the loss of the model itself, all of it trained. */
+/* The adapter of the folder on the model of the file: logits, loss, and the gradients of its
+   factors. Before that the loss of the model itself, all of it trained. */
 START_TEST(adapted_model_is_as_expected)
 {
     golden_model f;
@@ -206,8 +206,8 @@ START_TEST(quantised_files)
 END_TEST
 
 /* A model that is quantised as it is opened, from the file or from the folder, is the model of the
-   quantised file, to the bit. Not so GPT-2: its matrices are turned in a file. Gemma's folder is left
-   out: the sums 1 + w in the file were rounded to float. */
+   quantised file, to the bit. Not so GPT-2: its matrices are turned in a file. Gemma's folder is
+   left out: the sums 1 + w in the file were rounded to float. */
 START_TEST(quantised_as_it_is_opened)
 {
     static const struct {

@@ -1,5 +1,6 @@
 /* test_mlx_adapter.c - adapter folders of mlx-lm: read, and written.
-   The folder that is read is made here of the golden PEFT adapters, by transposing their tensors. */
+   The folder that is read is made here of the golden PEFT adapters, by transposing their
+   tensors. */
 #include "nn/family.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/fixtures.h"
