@@ -1,6 +1,6 @@
-/* dora.c - keeps DoRA's factors of the layers while no weight changes. They are g = m / norm of W
-   + s B A. tn_generate would compute them again for every token, which takes longer than the
-   products with W do. */
+/* dora.c - keeps DoRA's factors of the layers while no weight changes.
+   They are g = m / norm of W + s B A. tn_generate would compute them again for every token, which
+   takes longer than the products with W do. */
 #include "core/op.h"
 #include "nn/model.h"
 

@@ -1,6 +1,6 @@
-/* score.c - generates answers to records and scores them. Answers to a task are scored by the
-   task's rule, other answers by comparing texts. Of a chat every answer is asked for, after the
-   right messages before it. */
+/* score.c - generates answers to records and scores them.
+   Answers to a task are scored by the task's rule, other answers by comparing texts. Of a chat
+   every answer is asked for, after the right messages before it. */
 #include "apps/ask/score.h"
 #include "apps/ask/ask.h"
 #include "apps/ask/prompt.h"

@@ -1,5 +1,5 @@
-/* activation.h - the parts of the formulas of a loss, tanh, silu and both forms of gelu, for
-   generic.h. Internal header. */
+/* activation.h - the parts of the formulas of a loss, tanh, silu and both forms of gelu.
+   Internal header of generic.h. */
 #ifndef TN_ACTIVATION_H
 #define TN_ACTIVATION_H
 

@@ -1,5 +1,6 @@
-/* gguf_save.c - writes a model as a GGUF file, which llama.cpp runs. gguf_source.c says how the
-   weights lie there; here they are brought into that form while they are written. */
+/* gguf_save.c - writes a model as a GGUF file, which llama.cpp runs.
+   gguf_source.c says how the weights lie there; here they are brought into that form while they
+   are written. */
 #include "nn/folders/gguf_model.h"
 #include "nn/folders/weights.h"
 #include "nn/model.h"

@@ -1,5 +1,5 @@
-/* test_params_gradients.c - one array of all trained gradients, whatever is frozen, added or
-   removed. The oracle is the same program with gradients that are not together: the same bits. */
+/* test_params_gradients.c - one array of all trained gradients, whatever is frozen or added.
+   The oracle is the same program with gradients that are not together: the same bits. */
 #include "nn/model.h"
 #include "optim/optim.h"
 #include "tests/support/tests.h"

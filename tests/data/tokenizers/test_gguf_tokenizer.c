@@ -1,8 +1,8 @@
-/* test_gguf_tokenizer.c - the tokenizer inside a GGUF file. A file with the keys that llama.cpp
-   writes is made of each golden tokenizer.json: its tokenizer is the same one. Where the keys
-   cannot say what the JSON file does, that is changed first. The oracle is the package tokenizers,
-   to which test_bpe.c compares the JSON files. Malformed files are rows of
-   tests/fuzz/format_gguf_tokenizer.c. */
+/* test_gguf_tokenizer.c - the tokenizer inside a GGUF file.
+   A file with the keys that llama.cpp writes is made of each golden tokenizer.json: its tokenizer
+   is the same one. Where the keys cannot say what the JSON file does, that is changed first. The
+   oracle is the package tokenizers, to which test_bpe.c compares the JSON files. Malformed files
+   are rows of tests/fuzz/format_gguf_tokenizer.c. */
 #include "tests/support/assets.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/scratch.h"

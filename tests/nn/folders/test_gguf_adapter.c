@@ -1,5 +1,6 @@
-/* test_gguf_adapter.c - adapter files of llama.cpp: read, and written. adapter.gguf of the golden
-   models was made by a program that follows llama.cpp, which computes the golden logits from it. */
+/* test_gguf_adapter.c - adapter files of llama.cpp: read, and written.
+   adapter.gguf of the golden models was made by a program that follows llama.cpp, which computes
+   the golden logits from it. */
 #include "data/gguf.h"
 #include "nn/family.h"
 #include "tests/support/golden_model.h"

@@ -1,5 +1,6 @@
-/* test_gguf_save.c - models written as GGUF files. model.gguf of the golden models was made by a
-   program that follows llama.cpp's conversion, and llama.cpp computes the golden logits from it. */
+/* test_gguf_save.c - models written as GGUF files.
+   model.gguf of the golden models was made by a program that follows llama.cpp's conversion, and
+   llama.cpp computes the golden logits from it. */
 #include "data/gguf.h"
 #include "nn/family.h"
 #include "tests/support/golden_model.h"

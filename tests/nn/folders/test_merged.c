@@ -1,5 +1,5 @@
-/* test_merged.c - SmolLM2 with an adapter merged: the log-probabilities that Transformers and PEFT
-   give. It needs the assets. */
+/* test_merged.c - SmolLM2 with an adapter merged: log-probabilities of Transformers and PEFT.
+   It needs the assets. */
 #include "nn/nn.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/scratch.h"
