@@ -409,7 +409,8 @@ typedef struct tn_records tn_records;
 /* Which records are kept depends on their texts alone: not on their order, nor on a seed or a
    tokenizer. So one file has the same share in every run, and records that are equal are on the
    same side. (They count as many: all of them are kept, or none, so that the share is not
-   exceeded.) Records to skip are never kept. To choose, the files are read once more. */
+   exceeded.) Preferences with the same prompt are equal in this. Records to skip are never kept.
+   To choose, the files are read once more. */
 tn_records *tn_records_open(const tn_records_options *o, tn_error *e);
 bool tn_records_next(tn_records *r, tn_jsonl_record *out, tn_error *e); /* as tn_jsonl_next */
 const char *tn_records_path(const tn_records *r); /* the file of the last record */
@@ -500,7 +501,8 @@ typedef struct tn_data_facts {
     int64_t chats;                /* records that are chats */
     const tn_chat_template *chat; /* that they are written in; NULL: there are none */
     int64_t left;                 /* tokens at the end of a text that fill no window of an epoch */
-    int64_t repeated; /* of the first set of tn_dataset_both: records that the second has, too */
+    int64_t repeated; /* of the first set of tn_dataset_both: records that the second has, too;
+                         preferences: whose prompt it has */
 } tn_data_facts;
 tn_data_facts tn_dataset_facts(const tn_dataset *d);
 /* Why a record was left out. */

@@ -32,18 +32,14 @@ static void print_data(const options *o, part which)
 
 static void print_tokens(const setup *s, const options *o, part which, const found *r, tn_error *e)
 {
-    tn_text cuts = { 0 };
     const tn_eval *v = &r->v;
     print_data(o, which);
     show("tokens      %lld in %lld %s%s", (long long)v->tokens, (long long)v->rows,
          r->f.pairs ? "pair" : "row", show_s(v->rows));
     if (v->rows < r->f.records && o->chunks > 0)
-        tn_text_add(&cuts, " of %lld", (long long)r->f.records);
+        show(" of %lld\n", (long long)r->f.records);
     else
-        show_data_cuts(s->data[which], o, setup_length(s, o), false, &cuts);
-    const char *text = tn_text_done(&cuts, "the data", e);
-    show("%s\n", text ? text : "");
-    tn_text_free(&cuts);
+        show_data_cuts(s->data[which], o, setup_length(s, o), e);
 }
 
 static void print_loss(const setup *s, const options *o, part which, const found *r, tn_error *e)

@@ -164,10 +164,7 @@ static void print_records(const tn_dataset *d, const tn_dataset *valid, const op
 {
     const tn_data_facts f = tn_dataset_facts(d);
     const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
-    tn_text facts = { 0 };
-    show_data_facts(d, o, length, false, &facts);
-    tn_text_add(&facts, "\n");
-    show_text(&facts, "the data", e);
+    show_data(d, o, length, false, e);
     print_kept(valid, o);
     const lengths l = measure(d, f.records);
     if (!f.text)

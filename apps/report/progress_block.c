@@ -69,8 +69,8 @@ static void no_data(const setup *s, const options *o, part which, const char *na
              "one)\n",
              name, o->valid_split, n, show_s(f.records), 1 / n);
     else
-        show("%-10s none: equal records are kept together, and there are too few different ones\n",
-             name);
+        show("%-10s none: equal %s are kept together, and there are too few different ones\n", name,
+             f.pairs ? "prompts" : "records");
 }
 
 static void data_line(const setup *s, const options *o, part which, const char *name, tn_error *e)
@@ -81,15 +81,12 @@ static void data_line(const setup *s, const options *o, part which, const char *
     }
     const tn_data_facts f = tn_dataset_facts(s->data[which]);
     char data[DATA_NAME];
-    tn_text facts = { 0 };
-    show_data_facts(s->data[which], o, setup_length(s, o), which == PART_TRAIN, &facts);
-    const char *text = tn_text_done(&facts, name, e);
-    if (text)
-        show("%-10s %s  %s\n", name, data_name(o, data), text);
-    tn_text_free(&facts);
+    show("%-10s %s  ", name, data_name(o, data));
+    show_data(s->data[which], o, setup_length(s, o), which == PART_TRAIN, e);
     if (which == PART_VALID && data_is_divided(o) && !f.text && !o->data[1])
-        show("           kept apart by a hash of their texts, not trained on (--valid-split 0: "
-             "none)\n");
+        show(
+            "           kept apart by a hash of their %s, not trained on (--valid-split 0: none)\n",
+            f.pairs ? "prompts" : "texts");
 }
 
 /* What counts in the loss of records. */

@@ -35,7 +35,10 @@ static void add_formats(const tn_data_facts *f, tn_text *out)
 static void add_place(const tn_skipped *s, const options *o, tn_text *out)
 {
     if (o->data[0] && o->data[1])
-        tn_text_add(out, "%s:%lld", s->path, (long long)s->line);
+        tn_text_add(out, "%s:%lld",
+                    o->standard_input && !strcmp(s->path, o->standard_input) ? "standard input"
+                                                                             : s->path,
+                    (long long)s->line);
     else
         tn_text_add(out, "line %lld", (long long)s->line);
 }
@@ -73,7 +76,8 @@ static void add_skipped(const tn_dataset *d, const options *o, int64_t all, tn_t
     tn_text_add(out, ")");
 }
 
-void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, bool drawn, tn_text *out)
+static void add_cuts(const tn_dataset *d, const options *o, int64_t length, bool drawn,
+                     tn_text *out)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     const bool front = o->truncate && !strcmp(o->truncate, "front");
@@ -81,24 +85,36 @@ void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, bool 
         tn_text_add(out, ", %lld cut%s at %lld tokens", (long long)f.truncated,
                     front ? " in front" : "", (long long)length);
     if (f.answers_cut)
-        tn_text_add(out, " (%lld of them lost tokens that count in the loss)", (long long)f.answers_cut);
+        tn_text_add(out, " (%lld of them lost tokens that count in the loss)",
+                    (long long)f.answers_cut);
     if (f.skipped)
         add_skipped(d, o, f.skipped, out);
     if (f.repeated)
-        tn_text_add(out, ", %lld also in the validation data", (long long)f.repeated);
+        tn_text_add(out, ", %lld %s in the validation data", (long long)f.repeated,
+                    f.pairs ? "with a prompt that is" : "also");
     if (f.left && !(drawn && f.text))
         tn_text_add(out, ", the last %lld left out", (long long)f.left);
 }
 
-void show_data_facts(const tn_dataset *d, const options *o, int64_t length, bool drawn,
-                     tn_text *out)
+void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, tn_error *e)
+{
+    tn_text line = { 0 };
+    add_cuts(d, o, length, false, &line);
+    tn_text_add(&line, "\n");
+    show_text(&line, "the data", e);
+}
+
+void show_data(const tn_dataset *d, const options *o, int64_t length, bool drawn, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     char records[SHOWN], tokens[SHOWN], counted[SHOWN];
-    tn_text_add(out, "%s %s%s", show_count(f.records, records), f.text ? "window" : "record",
+    tn_text line = { 0 };
+    tn_text_add(&line, "%s %s%s", show_count(f.records, records), f.text ? "window" : "record",
                 show_s(f.records));
-    add_formats(&f, out);
-    tn_text_add(out, ", %s token%s, %s in the loss", show_count(f.tokens, tokens), show_s(f.tokens),
-                show_count(f.loss_tokens, counted));
-    show_data_cuts(d, o, length, drawn, out);
+    add_formats(&f, &line);
+    tn_text_add(&line, ", %s token%s, %s in the loss", show_count(f.tokens, tokens),
+                show_s(f.tokens), show_count(f.loss_tokens, counted));
+    add_cuts(d, o, length, drawn, &line);
+    tn_text_add(&line, "\n");
+    show_text(&line, "the data", e);
 }

@@ -1,8 +1,8 @@
 /* share.c - which records of files are kept for validation (share.h).
 
-   The key of a record is a hash of its texts, so it is random, and equal for equal records. Those
-   with the smallest keys are kept. If a record comes several times, and all of them are more than
-   what may still be kept, the next key is tried. */
+   The key of a record is a hash of its texts (of a preference: of its prompt), so it is random,
+   and equal for equal records. Those with the smallest keys are kept. If a record comes several
+   times, and all of them are more than what may still be kept, the next key is tried. */
 #include "data/sets/share.h"
 
 #include <math.h>
@@ -28,13 +28,31 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+/* Has a preference more of a prompt than a system message? */
+static bool has_prompt(const tn_jsonl_record *r)
+{
+    static const char system[] = "system";
+    bool asked = r->prompt.n > 0;
+    for (int64_t i = 0; i < r->count; i++) {
+        const tn_span role = r->messages[i].role;
+        asked = asked || (r->messages[i].asked && (role.n != sizeof system - 1 ||
+                                                   memcmp(role.s, system, sizeof system - 1) != 0));
+    }
+    return asked && r->kind == TN_RECORD_PREFERENCE;
+}
+
+/* A preference is hashed by its prompt alone, so that all answers to it are on one side. */
 static uint64_t key_of(const tn_jsonl_record *r)
 {
     const uint64_t kind = r->kind;
+    const bool whole = !has_prompt(r);
     uint64_t hash = tn_hash64(&kind, sizeof kind, 0);
-    hash = add_span(add_span(hash, r->prompt), r->text);
+    hash = add_span(hash, r->prompt);
+    hash = whole ? add_span(hash, r->text) : hash;
     for (int64_t i = 0; i < r->count; i++) { /* of a chat, or of the chosen one */
         const tn_message *m = &r->messages[i];
+        if (!whole && !m->asked)
+            continue;
         hash = add_span(add_span(add_span(hash, m->role), m->text), m->reasoning);
         hash = tn_hash64(&m->asked, sizeof m->asked, hash);
     }

@@ -11,7 +11,7 @@
 
 #include "data/data.h"
 
-/* Starts as { 0 }. A key is a hash of a record's texts. */
+/* Starts as { 0 }. A key is a hash of a record's texts, or of a preference's prompt. */
 typedef struct tn_share {
     uint64_t *keys; /* (n): of all records; once they are chosen, of those that are kept */
     int64_t n, room;

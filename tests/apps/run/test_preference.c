@@ -167,6 +167,7 @@ START_TEST(other_commands_know_them)
     ck_assert_int_eq(tenon(&p,
                            "train --model b --data p.jsonl -o x --dry-run --fine-tune-type full"),
                      0);
+    place_has(&p, "out", "\n           reference     ");
     ck_assert_int_eq(tenon(&p, TRAIN "-o x --fast-dev-run"), 0);
     ck_assert_int_eq(shell(&p, "cat p.jsonl | \"$T\" train --model b --data - -o i --iters 2 >out"),
                      0);
@@ -180,6 +181,9 @@ START_TEST(other_commands_know_them)
     ck_assert_int_eq(tenon(&p, "compare --model b --data d --optimizers adamw,sgd --iters 2 "
                                "--lr-grid 1e-3 --out c"),
                      0);
+    ck_assert_int_eq(shell(&p, "sed 's/= 2/= 1/' d/valid.jsonl >>d/train.jsonl"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data d -o x --dry-run"), 0);
+    place_has(&p, "out", ", 20 with a prompt that is in the validation data");
     place_end(&p);
 }
 END_TEST

@@ -126,8 +126,68 @@ START_TEST(records_to_skip_are_not_kept)
 }
 END_TEST
 
+#define TURN(role, text) "{\"role\":\"" role "\",\"content\":\"" text "\"}"
+#define SYSTEM TURN("system", "Be kind.")
+
+/* The forms of a preference of a prompt, %d, with an answer, %d. alone: without a prompt, all
+   prompts are the same, and each answer decides for itself. */
+static const struct asked {
+    const char *form;
+    bool alone;
+} asked[] = {
+    { "{\"prompt\":\"record %d\",\"chosen\":\" a%d\",\"rejected\":\" b\"}\n", false },
+    { "{\"prompt\":[" SYSTEM "," TURN("user", "record %d") "],\"chosen\":[" TURN(
+          "assistant", "a%d") "],\"rejected\":[" TURN("assistant", "b") "]}\n",
+      false },
+    { "{\"id\":%d,\"prompt\":\"\",\"chosen\":\"record %d\",\"rejected\":\"no\"}\n", true },
+    { "{\"id\":%d,\"prompt\":[" SYSTEM
+      "],\"chosen\":[" TURN("assistant", "record %d") "],\"rejected\":[" TURN("assistant",
+                                                                              "no") "]}\n",
+      true },
+};
+
+/* The number behind "record " of a record's prompt or answer. */
+static int number_of(const tn_jsonl_record *r, bool alone)
+{
+    int number = -1;
+    tn_span text = alone ? r->text : r->prompt;
+    if (r->count)
+        text = r->messages[1].text;
+    ck_assert_int_eq(sscanf(text.s, "record %d", &number), 1);
+    return number;
+}
+
+/* 100 prompts with 3 answers each: all three are on one side. Without prompts 300 answers. */
+START_TEST(answers_to_one_prompt_stay_together)
+{
+    enum { PROMPTS = 100, EACH = 3, KEPT = 30 };
+    const struct asked *row = &asked[_i];
+    tn_error e = { 0 };
+    scratch s;
+    tn_text text = { 0 };
+    int times[PROMPTS * EACH] = { 0 }, n = 0;
+    scratch_open(&s);
+    for (int i = 0; i < PROMPTS * EACH; i++)
+        tn_text_add(&text, row->form, i % PROMPTS, i);
+    const char *path = scratch_write(&s, "a.jsonl", text.s, text.n);
+    const tn_side side = TN_SIDE_VALID;
+    tn_records *in = tn_records_open(
+        &(tn_records_options){ .paths = &path, .sides = &side, .count = 1, .share = 0.1 }, &e);
+    for (tn_jsonl_record r; in && tn_records_next(in, &r, &e); n++)
+        times[number_of(&r, row->alone)]++;
+    must(&e);
+    ck_assert_int_eq(n, KEPT);
+    for (int i = 0; i < PROMPTS * EACH; i++)
+        ck_assert(times[i] == 0 || times[i] == (row->alone ? 1 : EACH));
+    tn_records_close(in);
+    tn_text_free(&text);
+    scratch_close(&s);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_loop_test(c, answers_to_one_prompt_stay_together, 0, sizeof asked / sizeof *asked);
     tcase_add_loop_test(c, a_share_is_kept, 0, sizeof rules / sizeof *rules);
     tcase_add_test(c, the_texts_alone_decide);
     tcase_add_test(c, records_to_skip_are_not_kept);
