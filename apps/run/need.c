@@ -108,8 +108,9 @@ double need_print(const need *n, const tn_model *m, double others)
         double bytes;
         const char *note;
     } rows[] = {
-        { "weights", n->weights - n->adapters, note },
+        { "weights", n->weights - n->adapters - n->reference, note },
         { "adapters", n->adapters, "" },
+        { "reference", n->reference, "of DPO: a copy of what is trained" },
         { "gradients", n->gradients, "" },
         { "optimizer", n->state + n->update, "state, and scratch of its step" },
         { "activations", n->activations, batch },

@@ -13,6 +13,7 @@
 
 typedef struct need { /* bytes */
     double weights, gradients, state, activations;
+    double reference;         /* part of the weights: a copy of what DPO compares with */
     double adapters;          /* part of the weights: what is trained beside frozen ones */
     double update;            /* the optimizer's scratch */
     double backward, scratch; /* the rest of the tape: see tn_model_backward */

@@ -82,7 +82,8 @@ need run_need(const run *r)
 {
     const int64_t rows = r->packing.on ? 1 : preference_rows(r->s, r->o->batch_size);
     need n = need_of_training(r->s->model, tn_optim_state_bytes(r->optim), rows, r->largest / rows);
-    n.weights += preference_bytes(r->s, r->o);
+    n.reference = preference_bytes(r->s, r->o);
+    n.weights += n.reference;
     n.update = (double)tn_optim_scratch_bytes(r->optim);
     if (!r->s->data[PART_VALID])
         return n;
