@@ -318,6 +318,6 @@ int command_compare(const options *given, tn_error *e)
             print_resume(o, e);
     }
     study_close(&y);
-    spool_close(&in);
+    spool_close(&in, e);
     return status;
 }

@@ -230,6 +230,6 @@ int command_eval(const options *o, tn_error *e)
     options asked = *o;
     if (!spool_open(&in, &asked, e))
         evaluate_data(&asked, e);
-    spool_close(&in);
+    spool_close(&in, e);
     return 0;
 }

@@ -339,6 +339,6 @@ int command_inspect(const options *o, tn_error *e)
             "--model FOLDER");
     else if (!e->code)
         print_path(&asked, e);
-    spool_close(&in);
+    spool_close(&in, e);
     return 0;
 }

@@ -278,6 +278,6 @@ int command_train(const options *given, tn_error *e)
     run_close(&j.r);
     setup_close(&j.s);
     output_close(&j.out);
-    spool_close(&j.in);
+    spool_close(&j.in, e);
     return status;
 }

@@ -13,10 +13,11 @@
 #include "data/data.h"
 
 typedef struct reading {
-    bool shows;         /* is there somebody who sees it? */
-    bool open;          /* the terminal's line shows it */
-    double begin, last; /* seconds: of this file; when it was shown last */
-    size_t before;      /* bytes that were read when it was called last */
+    bool shows;           /* is there somebody who sees it? */
+    bool open;            /* the terminal's line shows it */
+    double begin, last;   /* seconds: of this file; when it was shown last */
+    const char *standard; /* what opens standard input */
+    size_t before;        /* bytes that were read when it was called last */
 } reading;
 
 reading reading_begin(const options *o);

@@ -10,12 +10,6 @@
 
 const char *const part_names[PARTS] = { "train", "valid", "test" };
 
-static bool ends(const char *path, const char *suffix)
-{
-    const size_t n = strlen(path), k = strlen(suffix);
-    return n > k && !strcmp(path + n - k, suffix);
-}
-
 /* ---- tasks ---- */
 
 const tn_task *pieces_task(const char *text, bool name_alone, int64_t *count, tn_error *e)
@@ -73,16 +67,15 @@ static int no_memory(const char *path, tn_error *e)
     return tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
 }
 
-/* Adds a file by its ending. A file of a folder belongs to one part as a whole. */
-static piece *add_file(pieces *p, char *path, tn_error *e)
+/* Adds a file, of a text or of records. A file of a folder belongs to one part as a whole. */
+static piece *add_file(pieces *p, char *path, bool text, tn_error *e)
 {
     if (!path) {
         no_memory("--data", e);
         return NULL;
     }
     piece *new = &p->piece[p->n++];
-    *new =
-        (piece){ .kind = ends(path, ".txt") ? PIECE_TEXT : PIECE_RECORDS, .path = path, .to = 1 };
+    *new = (piece){ .kind = text ? PIECE_TEXT : PIECE_RECORDS, .path = path, .to = 1 };
     return new;
 }
 
@@ -95,7 +88,7 @@ static int add_folder(const options *o, const char *folder, part which, pieces *
         return e->code;
     if (!*name) /* opening it reports that it is not there */
         snprintf(name, sizeof name, "%s.jsonl", part_names[which]);
-    add_file(p, tn_path_join(folder, name), e);
+    add_file(p, tn_path_join(folder, name), !strcmp(strchr(name, '.'), ".txt"), e);
     return e->code;
 }
 
@@ -124,24 +117,26 @@ static void divide_records(const options *o, part which, pieces *p, piece *recor
     }
 }
 
-static int add_single(const options *o, const char *path, part which, pieces *p, tn_error *e)
+static int add_single(const options *o, int i, part which, pieces *p, tn_error *e)
 {
-    if (!ends(path, ".txt") && !ends(path, ".jsonl") && !ends(path, ".json"))
-        return tn_fail(e, APP_USAGE, "--data %.200s: expected " KINDS_TEXT, path);
-    piece *new = add_file(p, strdup(path), e);
+    const bool text = data_ends(o, i, ".txt");
+    if (!text && !data_ends(o, i, ".jsonl") && !data_ends(o, i, ".json"))
+        return tn_fail(e, APP_USAGE, "--data %.200s: expected " KINDS_TEXT, o->data[i]);
+    piece *new = add_file(p, strdup(data_path(o, i)), text, e);
     if (new)
         (new->kind == PIECE_TEXT ? divide_text : divide_records)(o, which, p, new);
     return e->code;
 }
 
-static int add_path(const options *o, const char *path, part which, pieces *p, tn_error *e)
+static int add_path(const options *o, int i, part which, pieces *p, tn_error *e)
 {
+    const char *path = data_path(o, i);
     const tn_presence is = tn_path_is(path, NULL, e);
     if (is == TN_ABSENT)
         tn_fail(e, TN_EIO, "%s: %s; expected " KINDS_TEXT, path, strerror(ENOENT));
     return e->code           ? e->code
            : is == TN_FOLDER ? add_folder(o, path, which, p, e)
-                             : add_single(o, path, which, p, e);
+                             : add_single(o, i, which, p, e);
 }
 
 static int add_task(const char *text, bool name_alone, pieces *p, tn_error *e)
@@ -162,7 +157,7 @@ int pieces_find(const options *o, part which, pieces *out, tn_error *e)
         if (!strncmp(o->data[i], "task:", 5))
             add_task(o->data[i], false, out, e);
         else
-            add_path(o, data_path(o, i), which, out, e);
+            add_path(o, i, which, out, e);
     return e->code;
 }
 

@@ -65,25 +65,30 @@ static int64_t task_count(const options *o, part which, int64_t given)
     return n < TASK_MOST ? n : TASK_MOST;
 }
 
+bool data_ends(const options *o, int i, const char *ending)
+{
+    const char *path = data_path(o, i), *name = path == o->data[i] ? path : o->standard_name;
+    const size_t n = strlen(name), k = strlen(ending);
+    return n > k && !strcmp(name + n - k, ending);
+}
+
 /* Is it a file, not a folder, whose name ends so? */
-static bool is_file(const char *path, const char *ending)
+static bool is_file(const options *o, int i, const char *ending)
 {
     tn_error e = { 0 }; /* an error is reported when the data are read */
-    const size_t n = strlen(path), k = strlen(ending);
-    return strncmp(path, "task:", 5) && n > k && !strcmp(path + n - k, ending) &&
-           tn_path_is(path, NULL, &e) != TN_FOLDER;
+    return strncmp(o->data[i], "task:", 5) && data_ends(o, i, ending) &&
+           tn_path_is(data_path(o, i), NULL, &e) != TN_FOLDER;
 }
 
 bool data_is_text(const options *o)
 {
-    return o->data[0] && !o->data[1] && is_file(data_path(o, 0), ".txt");
+    return o->data[0] && !o->data[1] && is_file(o, 0, ".txt");
 }
 
 bool data_is_divided(const options *o)
 {
     for (int i = 0; o->data[i]; i++)
-        if (is_file(data_path(o, i), ".txt") || is_file(data_path(o, i), ".jsonl") ||
-            is_file(data_path(o, i), ".json"))
+        if (is_file(o, i, ".txt") || is_file(o, i, ".jsonl") || is_file(o, i, ".json"))
             return true;
     return false;
 }

@@ -21,6 +21,8 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 const char *data_name(const options *o, char *out);
 /* The path of --data number i; of - the file that standard input was written to. */
 const char *data_path(const options *o, int i);
+/* Does its name end so? */
+bool data_ends(const options *o, int i, const char *ending);
 /* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the
    data are something else. *count: the COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);

@@ -3,7 +3,6 @@
 #include "data/formats/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,23 +55,6 @@ static bool begins_records(const char *bytes, size_t n)
     return at < n && (bytes[at] == '{' || bytes[at] == '[');
 }
 
-/* A new folder for temporary files, in new memory. */
-static char *make_folder(tn_error *e)
-{
-    const char *tmp = getenv("TMPDIR");
-    if (!tmp || !*tmp)
-        tmp = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp"; /* /tmp is often memory */
-    char *folder = tn_path_join(tmp, "tenon-XXXXXX");
-    if (!folder)
-        no_memory(e);
-    else if (mkdtemp(folder))
-        return folder;
-    else
-        tn_fail(e, TN_EIO, "%s: cannot make this folder: %s", folder, strerror(errno));
-    free(folder);
-    return NULL;
-}
-
 /* Writes the first n bytes, and what follows them in the file, to `path`. */
 static int copy_all(int file, const char *from, const char *path, char *bytes, size_t n,
                     tn_error *e)
@@ -85,6 +67,23 @@ static int copy_all(int file, const char *from, const char *path, char *bytes, s
 
 static const char standard[] = "standard input";
 
+/* Writes the first n bytes, and the rest of standard input, to a file without a name. */
+static int keep(spool *s, char *bytes, size_t n, tn_error *e)
+{
+    const int file = tn_file_unnamed();
+    bool kept = file >= 0;
+    s->file = file + 1;
+    for (; n > 0 && kept && !e->code; n = read_some(STDIN_FILENO, standard, bytes, e))
+        kept = tn_file_put(file, bytes, n);
+    if (!kept)
+        tn_fail(e, TN_EIO,
+                "standard input: cannot be kept in %s: %s; expected room for it there, or in the "
+                "folder that TMPDIR names",
+                tn_file_temporary(), strerror(errno));
+    snprintf(s->open, sizeof s->open, "/proc/self/fd/%d", file);
+    return e->code;
+}
+
 int spool_open(spool *s, options *o, tn_error *e)
 {
     if (!is_asked(o, e))
@@ -95,14 +94,10 @@ int spool_open(spool *s, options *o, tn_error *e)
         no_memory(e);
     else if (n == 0)
         tn_fail(e, TN_EFORMAT, "standard input: empty; expected records or a text, for --data -");
-    s->folder = e->code ? NULL : make_folder(e);
-    if (s->folder)
-        s->path = tn_path_join(s->folder, names[begins_records(bytes, n) ? RECORDS : TEXT]);
-    if (s->folder && !s->path)
-        no_memory(e);
-    o->standard_input = s->path;
-    if (s->path)
-        copy_all(STDIN_FILENO, standard, s->path, bytes, n, e);
+    o->standard_name = names[n && begins_records(bytes, n) ? RECORDS : TEXT];
+    if (!e->code && !keep(s, bytes, n, e))
+        o->standard_input = s->open;
+    s->name = o->standard_name;
     free(bytes);
     return e->code;
 }
@@ -154,7 +149,7 @@ int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
         return e->code;
     for (int i = 0; i < 2 && !s->path && !e->code; i++)
         if (tn_path_is(folder, names[i], e) == TN_FILE &&
-            !(s->path = tn_path_newest(folder, names[i])))
+            !(s->path = tn_path_newest(folder, o->standard_name = names[i])))
             no_memory(e);
     if (!s->path && !e->code)
         tn_fail(e, TN_EIO, "%s: no %s or %s; expected what --data - read when the run began",
@@ -163,37 +158,36 @@ int spool_resume(spool *s, options *o, const char *folder, tn_error *e)
     return e->code ? e->code : check_same(s->path, e);
 }
 
-static void remove_file(const spool *s)
+int spool_save(spool *s, const char *folder, tn_error *e)
 {
-    if (s->folder && s->path)
-        unlink(s->path);
-    if (s->folder)
-        rmdir(s->folder);
-}
-
-int spool_save(const spool *s, const char *folder, tn_error *e)
-{
-    if (!s->folder || e->code)
+    if (!s->file || e->code)
         return e->code;
-    char *path = tn_path_join(folder, strrchr(s->path, '/') + 1), *bytes = malloc(AT_ONCE);
-    const int file = open_again(s->path, e);
+    char *path = tn_path_join(folder, s->name), *bytes = malloc(AT_ONCE);
+    const int file = open_again(s->open, e);
     if (!path || !bytes)
         no_memory(e);
     else if (file >= 0)
-        copy_all(file, s->path, path, bytes, read_some(file, s->path, bytes, e), e);
+        copy_all(file, standard, path, bytes, read_some(file, standard, bytes, e), e);
     if (file >= 0)
         close(file);
-    if (!e->code) /* the copy is enough: the data sets are made */
-        remove_file(s);
+    if (!e->code && ftruncate(s->file - 1, 0)) /* the copy is enough: the data sets are made */
+        tn_fail(e, TN_EIO, "standard input: its temporary file cannot be emptied: %s",
+                strerror(errno));
     free(bytes);
     free(path);
     return e->code;
 }
 
-void spool_close(spool *s)
+void spool_close(spool *s, tn_error *e)
 {
-    remove_file(s);
-    free(s->folder);
+    char *at = s->file ? strstr(e->text, s->open) : NULL;
+    if (e->code && at) { /* its path says nothing */
+        char rest[sizeof e->text];
+        snprintf(rest, sizeof rest, "%s", at + strlen(s->open));
+        snprintf(at, (size_t)(e->text + sizeof e->text - at), "%s%s", standard, rest);
+    }
+    if (s->file)
+        close(s->file - 1);
     free(s->path);
     *s = (spool){ 0 };
 }

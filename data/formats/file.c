@@ -75,6 +75,39 @@ size_t tn_file_get(int fd, void *out, size_t n, size_t at)
     return done;
 }
 
+bool tn_file_put(int fd, const void *bytes, size_t n)
+{
+    const char *from = bytes;
+    while (n > 0) {
+        const ssize_t some = write(fd, from, n);
+        if (some < 0 && errno != EINTR)
+            return false;
+        from += some > 0 ? some : 0;
+        n -= some > 0 ? (size_t)some : 0;
+    }
+    return true;
+}
+
+const char *tn_file_temporary(void)
+{
+    const char *named = getenv("TMPDIR");
+    return named && *named ? named : access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
+}
+
+int tn_file_unnamed(void)
+{
+    int file = tn_at_open(AT_FDCWD, tn_file_temporary(), O_TMPFILE | O_RDWR);
+    if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+        return file;
+    char *path =
+        tn_path_join(tn_file_temporary(), "tenon-XXXXXX"); /* O_TMPFILE is not known here */
+    file = path ? mkostemp(path, O_CLOEXEC) : -1;
+    if (file >= 0)
+        unlink(path);
+    free(path);
+    return file;
+}
+
 static int read_all(int fd, char *bytes, size_t size, const char *path, tn_error *e)
 {
     for (size_t done = 0; done < size;) {
@@ -99,7 +132,7 @@ static char *read_file(int at, const char *name, int flags, const char *path, si
         return NULL;
     char *bytes = NULL;
     if (n > most)
-        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, n, most);
+        tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected at most %zu", path, *size = n, most);
     else if (!(bytes = malloc(n + 1)))
         tn_fail(e, TN_ENOMEM, "%s: no memory for %zu bytes", path, n);
     else
@@ -245,16 +278,8 @@ tn_writer tn_writer_open(const char *path, tn_error *e)
 
 void tn_writer_add(tn_writer *w, const void *bytes, size_t n)
 {
-    const char *from = bytes;
-    while (n && !w->e->code) {
-        ssize_t done = write(w->fd, from, n);
-        if (done < 0 && errno != EINTR) {
-            refused(w->path, "write", w->e);
-        } else if (done > 0) {
-            from += done;
-            n -= (size_t)done;
-        }
-    }
+    if (!w->e->code && !tn_file_put(w->fd, bytes, n))
+        refused(w->path, "write", w->e);
 }
 
 int tn_writer_close(tn_writer *w)

@@ -16,6 +16,13 @@ int tn_file_open(const char *path, size_t *size, tn_error *e);
 /* Reads n bytes of the file from byte `at` on. Returns how many there are: fewer than n at its end,
    or if it cannot be read, with the reason in errno. */
 size_t tn_file_get(int fd, void *out, size_t n, size_t at);
+/* Writes n bytes at the end of what was written. False: they cannot be written, see errno. */
+bool tn_file_put(int fd, const void *bytes, size_t n);
+/* The folder for temporary files: that of TMPDIR, else /var/tmp, because /tmp is often memory. */
+const char *tn_file_temporary(void);
+/* Opens a new file in it that has no name, so that it is gone when the process ends in any way.
+   Returns its descriptor, or -1, see errno. */
+int tn_file_unnamed(void);
 /* Returns the memory of bytes from..to of a mapped file to the system. They can still be read: the
    system then reads the file again. */
 void tn_file_pass(const void *map, size_t from, size_t to);

@@ -2,6 +2,7 @@
 #include "data/formats/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */
 
@@ -15,8 +16,11 @@ const tn_json *tn_json_parse(const char *text, size_t size, const char *path, in
 
 const tn_json *tn_json_read_taking(const char *path, const tn_json_taker *taker, tn_error *e)
 {
-    size_t size;
+    size_t size = 0;
     char *text = tn_text_read(path, MOST_BYTES, &size, e);
+    if (size > MOST_BYTES)
+        tn_error_add(e, ", which no model's %s needs: copy it again from where it came from",
+                     strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     const tn_json *root = text ? tn_json_parse_taking(text, size, path, 0, taker, e) : NULL;
     free(text);
     return root;

@@ -1,11 +1,8 @@
 /* store.c - an array that grows: in memory, and in a file once it is large (store.h). */
 #include "data/sets/store.h"
 #include "data/formats/file.h"
-#include "data/formats/folder.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,56 +13,27 @@ static int no_memory(tn_error *e)
     return tn_fail(e, TN_ENOMEM, "data set: out of memory");
 }
 
-static const char *folder(void)
-{
-    const char *named = getenv("TMPDIR");
-    return named && *named ? named : access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
-}
-
 static int refused(const char *what, tn_error *e)
 {
     return tn_fail(e, TN_EIO,
                    "%s: cannot %s the token ids of a large data set: %s; expected room for them "
                    "there, or in the folder that TMPDIR names",
-                   folder(), what, strerror(errno));
+                   tn_file_temporary(), what, strerror(errno));
 }
 
-/* Opens a file without a name. */
-static int open_file(tn_error *e)
+static int put(int file, const void *bytes, size_t n, tn_error *e)
 {
-    int file = tn_at_open(AT_FDCWD, folder(), O_TMPFILE | O_RDWR);
-    if (file < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
-        char *path = tn_path_join(folder(), "tenon-XXXXXX"); /* the file system has no O_TMPFILE */
-        file = path ? mkostemp(path, O_CLOEXEC) : -1;
-        if (file >= 0)
-            unlink(path);
-        free(path);
-    }
-    if (file < 0)
-        refused("keep", e);
-    return file;
-}
-
-static int write_all(int file, const char *bytes, size_t n, tn_error *e)
-{
-    for (size_t done = 0; done < n && !e->code;) {
-        const ssize_t some = write(file, bytes + done, n - done);
-        if (some > 0)
-            done += (size_t)some;
-        else if (some == 0 || errno != EINTR)
-            refused("keep", e);
-    }
-    return e->code;
+    return tn_file_put(file, bytes, n) ? e->code : refused("keep", e);
 }
 
 /* Moves what is in memory to a file. */
 static int move_out(tn_store *s, tn_error *e)
 {
-    const int file = open_file(e);
+    const int file = tn_file_unnamed();
     if (file < 0)
-        return e->code;
+        return refused("keep", e);
     s->file = file + 1;
-    write_all(file, s->bytes, s->n, e);
+    put(file, s->bytes, s->n, e);
     free(s->bytes);
     s->bytes = NULL;
     s->room = 0;
@@ -87,7 +55,7 @@ int tn_store_add(tn_store *s, const void *bytes, size_t n, tn_error *e)
         s->room = want;
     }
     if (s->file)
-        write_all(s->file - 1, bytes, n, e);
+        put(s->file - 1, bytes, n, e);
     else
         memcpy(s->bytes + s->n, bytes, n);
     s->n += e->code ? 0 : n;

@@ -99,6 +99,8 @@ static const row rows[] = {
     { "rm o/tokenizer.json", TRAIN_O "r.jsonl", 1, "o: no tokenizer.json", false },
     { "head -c 200 o/tokenizer.json >c; mv c o/tokenizer.json", TRAIN_O "r.jsonl", 1,
       "o/tokenizer.json:5: found the end at column", false },
+    { "truncate -s 300M o/tokenizer.json", TRAIN_O "r.jsonl", 1,
+      "o/tokenizer.json: 314572800 bytes; expected at most 268435456, which no model's tokenizer.json needs: copy it again", false },
     { SET("o/tokenizer.json", "\"BPE\"", "\"WordPiece\""), TRAIN_O "r.jsonl", 1, "WordPiece",
       false },
     { "cp o/tokenizer*.json m; " SET("m/config.json", "size\": 97", "size\": 9"),

@@ -192,8 +192,9 @@ START_TEST(a_file_of_records_keeps_a_share)
     ck_assert_int_eq(tenon(&p, "%s --data r.jsonl", how), 0);
     place_has(&p, "out", "valid      none: fewer than 40 records");
     ck_assert_int_eq(tenon(&p, "%s --data r.jsonl --valid-split 0.01", how), 0);
-    place_has(&p, "out", "valid      none: --valid-split 0.01 of 23 records is less than half a "
-                         "record (0.043 keeps one)");
+    place_has(&p, "out",
+              "valid      none: --valid-split 0.01 of 23 records is less than half a "
+              "record (0.043 keeps one)");
     ck_assert_int_eq(shell(&p, "for i in $(seq 50); do head -n 1 s.jsonl; done >one.jsonl"), 0);
     ck_assert_int_eq(tenon(&p, "%s --data one.jsonl", how), 0);
     place_has(&p, "out", "valid      none: equal records are kept together, and there are too few");
@@ -293,6 +294,9 @@ START_TEST(standard_input_is_data)
     place_has(&p, "out", " window, ");
     ck_assert_int_eq(tenon(&p, "eval --model o --data - </dev/null"), 1);
     place_has(&p, "err", "standard input: empty; expected records or a text");
+    ck_assert_int_eq(shell(&p, "{ cat s.jsonl; echo x; } | \"$T\" eval --model o --data - 2>err"),
+                     1);
+    place_has(&p, "err", "tenon: standard input:61: ");
     ck_assert_int_eq(tenon(&p, "eval --model o --data - %s", how), 2);
     place_has(&p, "err", "--data -: given twice");
     ck_assert_int_eq(tenon(&p, "%s --iters 4 -o q --data - --resume <s.jsonl", train), 1);
@@ -304,8 +308,29 @@ START_TEST(standard_input_is_data)
 }
 END_TEST
 
+/* Whatever ends the program while it reads: nothing of standard input stays. The pipe stays open,
+   so that it waits for more after it has begun the temporary file. */
+START_TEST(nothing_stays_of_standard_input)
+{
+    static const char *const ends[] = { "TERM", "HUP", "KILL" };
+    place p = place_make();
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(
+        shell(&p,
+              "mkdir tmp; mkfifo in; for i in $(seq 100); do cat t.txt; done >long.txt; "
+              "exec 3<>in; export TMPDIR=$PWD/tmp; "
+              "\"$T\" eval --model b --data - <in 3>&- >out 2>err & t=$!; cat long.txt >&3; "
+              "until ls -l /proc/$t/fd | grep -q \"$PWD/tmp/\"; do sleep 0.02; done; "
+              "kill -%s $t; ! wait $t && test -z \"$(ls tmp)\"",
+              ends[_i]),
+        0);
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_loop_test(c, nothing_stays_of_standard_input, 0, 3);
     tcase_add_test(c, standard_input_is_data);
     tcase_add_loop_test(c, several_data_are_one, 0, sizeof several / sizeof *several);
     tcase_add_test(c, a_file_of_records_keeps_a_share);
