@@ -71,15 +71,16 @@ START_TEST(unties_a_head)
 }
 END_TEST
 
-/* What the output says of types that cannot be kept and of a window that is lost, and a folder that
-   is made for a file. */
+/* What the output says of types that cannot be kept and of a window that is lost, and a folder
+   that is made for a file. The size is that of 22688 weights of 4 bytes, and 64 kB for the other
+   files. */
 START_TEST(says_what_changes)
 {
     static const struct {
         const char *made, *arguments, *says;
     } rows[] = {
         { "", "--model g/q.gguf --save-path n/o",
-          ", as q8_0 cannot be written to a folder; --dtype bf16 or f16 is smaller\n" },
+          "F32, 156 kB, as q8_0 cannot be written to a folder; --dtype bf16 or f16 is smaller\n" },
         { "", "--model g/q.gguf --save-path n/m/o.gguf", "saved      n/m/o.gguf: Q8_0" },
         { "sed -i 's/\"llama\"/\"mistral\", \"sliding_window\": 20/' b/config.json; ",
           "--model b --save-path o.gguf",
