@@ -25,10 +25,12 @@ START_TEST(passes)
 END_TEST
 
 /* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA.
-   Optimizers without a rule have the rate of their page. */
+   With LoRA that of SGD is the same at every width. Optimizers without a rule have the rate of their
+   page. */
 START_TEST(rates)
 {
-    const tn_optim_def *adamw = tn_optim_find("adamw"), *lion = tn_optim_find("lion");
+    const tn_optim_def *adamw = tn_optim_find("adamw"), *lion = tn_optim_find("lion"),
+                       *sgd = tn_optim_find("sgd");
     double before = 1;
     for (int64_t width = 128; width <= 4096; width *= 2) {
         tn_model m = { .width = width };
@@ -36,6 +38,7 @@ START_TEST(rates)
         char text[SHOWN], expected[SHOWN];
         const double lora = default_rate(adamw, &s);
         ck_assert_double_eq(default_rate(lion, &s), lion->hyper[0].value);
+        ck_assert_double_eq(default_rate(sgd, &s), 1.2);
         ck_assert_str_eq(default_rate_reason(lion, &s, text), "lion");
         snprintf(expected, sizeof expected, "adamw, LoRA, width %d", (int)width);
         ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
