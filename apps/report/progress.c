@@ -200,20 +200,23 @@ static void fit(char *line, size_t width)
 
 enum { LINE = 320 };
 
-/* The line of the last step: losses, rate, speed, memory, time. */
+/* The line of the last step: losses (of DPO margin and accuracy in place of their average), rate,
+   speed, memory, time. */
 static void step_line(const progress *p, const run *r, char line[LINE])
 {
-    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[ETA_SHOWN], rewards[SHOWN] = "";
+    char memory[SHOWN], speed[SHOWN], spent[SHOWN], left[ETA_SHOWN], more[SHOWN];
     const run_event *event = &p->last;
     const double seconds = progress_left(p, r);
-    int n = snprintf(line, LINE,
-                     "step %lld/%lld  loss %.4f (ema %.4f)%s%s  lr %.3g  |g| %.3g  %s tok/s  "
-                     "%s  %s",
-                     (long long)event->step, (long long)r->steps, event->loss,
-                     p->smooth / p->weight, p->pairs.pairs ? "  " : "",
-                     p->pairs.pairs ? show_rewards(&p->pairs, rewards) : rewards, event->lr,
-                     event->grad_norm, show_count((int64_t)p->speed, speed),
-                     show_bytes(memory_peak(), memory), show_time(now_seconds() - p->start, spent));
+    if (event->pairs.pairs)
+        show_rewards(&event->pairs, more);
+    else
+        snprintf(more, SHOWN, "(ema %.4f)", p->smooth / p->weight);
+    int n =
+        snprintf(line, LINE, "step %lld/%lld  loss %.4f%s%s  lr %.3g  |g| %.3g  %s tok/s  %s  %s",
+                 (long long)event->step, (long long)r->steps, event->loss,
+                 event->pairs.pairs ? "  " : " ", more, event->lr, event->grad_norm,
+                 show_count((int64_t)p->speed, speed), show_bytes(memory_peak(), memory),
+                 show_time(now_seconds() - p->start, spent));
     if (seconds >= 0 && n < LINE)
         snprintf(line + n, LINE - (size_t)n, "  ETA %s", eta_show(seconds, time(NULL), left));
 }
@@ -267,17 +270,8 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
                        .elapsed = now_seconds() - p->start,
                        .left = left < 0 ? (double)NAN : left,
                        .memory = memory_peak() / 1e6 };
-    row = with_rewards(row, &p->pairs);
-    p->pairs = (tn_dpo){ 0 };
+    row = with_rewards(row, &event->pairs);
     return write_row(p, &row, e);
-}
-
-static void add_pairs(tn_dpo *sum, const tn_dpo *step)
-{
-    sum->chosen += step->chosen;
-    sum->rejected += step->rejected;
-    sum->right += step->right;
-    sum->pairs += step->pairs;
 }
 
 int progress_event(progress *p, const run *r, const run_event *event, tn_error *e)
@@ -288,7 +282,6 @@ int progress_event(progress *p, const run *r, const run_event *event, tn_error *
     }
     p->steps++;
     p->last = *event;
-    add_pairs(&p->pairs, &event->pairs);
     eta_step(&p->eta, (double)event->tokens, event->seconds);
     p->tokens += event->tokens;
     p->smooth = 0.9 * p->smooth + 0.1 * event->loss;

@@ -33,7 +33,6 @@ typedef struct progress {
     int64_t reported_tokens;
     double smooth, weight; /* running mean of the losses is smooth / weight */
     run_event last;        /* the last step */
-    tn_dpo pairs;          /* of DPO: of the steps since the last report */
     double speed;          /* tokens per second at the last report */
     bool open_line;        /* the terminal's line shows a bar */
     eta eta;

@@ -153,8 +153,9 @@ typedef struct tn_dropped {
 } tn_dropped;
 int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn_chat_ids *out,
                            tn_dropped *dropped, tn_error *e);
-/* Adds a preference as a record of two rows, or leaves it out. (preference_record.c) */
-int tn_dataset_add_preference(tn_maker m, const tn_jsonl_record *r, tn_error *e);
+/* Adds a preference as a record of two rows, or leaves it out; *equal: because both rows are the
+   same. (preference_record.c) */
+int tn_dataset_add_preference(tn_maker m, const tn_jsonl_record *r, bool *equal, tn_error *e);
 /* Makes all ids one text, and counts its windows. `place` is for messages. */
 int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *place, tn_error *e);
 /* Returns the data set; frees it and returns NULL after an error, or if it has no record. */

@@ -14,10 +14,10 @@ enum {
 
 struct tn_jsonl {
     char *path;
-    tn_sections file; /* closed: the section is all */
+    tn_sections file;   /* closed: the section is all */
     tn_section section; /* of the file */
-    tn_span text;   /* of the section */
-    size_t at;      /* begin of the next line in it; of a list: of the last object */
+    tn_span text;       /* of the section */
+    size_t at;          /* begin of the next line in it; of a list: of the last object */
     bool is_list;
     tn_record_format format;    /* that all records must have; or any */
     int64_t line;               /* lines read; of a list: the line of the last object */
@@ -69,9 +69,9 @@ static int first_byte(const tn_input *in, size_t from, tn_error *e)
 tn_sections tn_jsonl_sections(const char *path, bool *list, tn_error *e)
 {
     tn_sections f = { .in = tn_input_open(path, e),
-                    .cut = after_last_line,
-                    .longest = LONGEST_LINE,
-                    .kind = "a line" };
+                      .cut = after_last_line,
+                      .longest = LONGEST_LINE,
+                      .kind = "a line" };
     char mark[4] = { 0 };
     const size_t n = f.in.size < sizeof mark ? f.in.size : sizeof mark;
     if (!tn_input_read(&f.in, mark, n, 0, e))

@@ -63,13 +63,14 @@ static int add(tn_maker m, const tn_jsonl_record *r, const char *path, tn_error 
     if (r->skip) {
         f->skipped++;
     } else {
-        why = TN_SKIP_NO_ROOM;
+        bool equal = false;
         if (r->kind == TN_RECORD_PREFERENCE)
-            tn_dataset_add_preference(m, r, e);
+            tn_dataset_add_preference(m, r, &equal, e);
         else if (r->kind == TN_RECORD_CHAT)
             tn_dataset_add_chat(m, r, e);
         else
             tn_dataset_add_pair(m, r->prompt, r->text, e);
+        why = equal ? TN_SKIP_EQUAL : TN_SKIP_NO_ROOM;
     }
     f->formats[r->format] += f->records - records;
     return e->code || f->records > records ? e->code : tn_dataset_note(m.d, why, path, r->line, e);

@@ -60,6 +60,9 @@ static const struct form {
       NULL },
     { "{\"prompt\":\"" HUNDRED HUNDRED HUNDRED "\",\"chosen\":\"c\",\"rejected\":\"d\"}",
       "nothing to learn in a row", NULL },
+    { "{\"prompt\":\"p\",\"chosen\":\"" HUNDRED HUNDRED HUNDRED
+      "c\",\"rejected\":\"" HUNDRED HUNDRED HUNDRED "d\"}",
+      "both answers are the same", NULL },
 };
 
 static tn_dataset *open_set(scratch *s, const tn_tokenizer *k, const char *lines, int64_t length,
@@ -143,10 +146,10 @@ static const struct cut {
 } cuts[] = {
     { false, LONG "[abcde]", LONG "[x|]", 1 },
     { true, "56789012345678901234567890123456789012345678901234567890123456789012345[abcdefgh|]",
-      LONG "[x|]", 0 },
+      "56789012345678901234567890123456789012345678901234567890123456789012345[x|]", 0 },
 };
 
-/* Each row is cut by itself; the record counts once. */
+/* At the end each row is cut by itself; in front both lose the same ids. The record counts once. */
 START_TEST(rows_are_cut)
 {
     const struct cut *c = &cuts[_i];
