@@ -1,6 +1,7 @@
 /* setup_adapters.c - the adapters that a run trains: new ones, or those of --adapter-path. */
 #include "apps/run/setup.h"
 #include "nn/model.h"
+#include "nn/pattern.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,6 +37,22 @@ static void read_patterns(const char *const *list, const char *flag, patterns *p
         else if (!(p->all[i].layers = strndup(list[i], (size_t)(equals - list[i]))))
             tn_fail(e, TN_ENOMEM, "--%s: out of memory", flag);
     }
+}
+
+/* Refuses a pattern that matches no layer with an adapter: it would have no effect. */
+static int check_patterns(const tn_model *m, const tn_lora_options *how, const patterns *p,
+                          const char *flag, tn_error *e)
+{
+    for (int i = 0; p->all[i].layers && !e->code; i++) {
+        tn_target t;
+        bool found = false;
+        for (int64_t k = 0; !found && m->family->target(m, k, &t); k++)
+            found = tn_lora_wants(m, how, &t) && tn_pattern_matches(p->all[i].layers, t.name, true);
+        if (!found)
+            tn_fail(e, APP_USAGE, "--%s: \"%.80s\" matches no layer that gets an adapter", flag,
+                    p->all[i].layers);
+    }
+    return e->code;
 }
 
 static void free_patterns(patterns *p)
@@ -153,8 +170,9 @@ int setup_adapters(const setup *s, const options *o, tn_error *e)
                                   .alpha_pattern = alphas.all };
     if (!e->code && o->adapter_path)
         continue_adapters(s, o, &how, e);
-    else if (!e->code)
-        tn_lora_add(s->model, &how, e);
+    else if (!e->code && !tn_lora_add(s->model, &how, e) &&
+             !check_patterns(s->model, &how, &ranks, "rank-pattern", e))
+        check_patterns(s->model, &how, &alphas, "alpha-pattern", e);
     free_patterns(&ranks);
     free_patterns(&alphas);
     return e->code;

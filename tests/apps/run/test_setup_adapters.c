@@ -110,6 +110,8 @@ static const struct { const char *options; int status; const char *text; } refus
     { "-o c --rank-pattern c_attn", 2, "--rank-pattern: \"c_attn\"; expected KEY=NUMBER" },
     { "-o c --rank-pattern =4", 2, "--rank-pattern: \"=4\"; expected KEY=NUMBER" },
     { "-o c --alpha-pattern c_attn=x", 2, "--alpha-pattern: \"c_attn=x\"; expected KEY=NUMBER" },
+    { "-o c --rank-pattern c_attn=2 --rank-pattern foo=3", 2, "--rank-pattern: \"foo\" matches no layer that gets an adapter" },
+    { "-o c --target-modules c_attn --alpha-pattern c_fc=3", 2, "--alpha-pattern: \"c_fc\" matches no layer that gets an adapter" },
     { "-o c --rank-pattern c_attn=1.5", 1, "LoRA rank of c_attn: 1.5; expected a whole number from 1 to 65536" },
     { "-o c --alpha-pattern 'c_attn=0'", 1, "LoRA alpha of c_attn: 0; expected a number above 0" },
     { "-o c --rank-pattern 'c_attn?=2'", 1, "rank: \"?\" in the pattern \"c_attn?\": not supported; expected literals" },
