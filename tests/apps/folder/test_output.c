@@ -159,6 +159,8 @@ static const row rows[] = {
     { DONE, NEW "--overwrite --data none.txt -o o", 1, "none.txt", "o" },
     { DONE, "ulimit -f 4; " TRAIN "--overwrite", 1, "File too large", "o" },
     { DONE, TRAIN, 1, "o: holds a finished run (model.safetensors); --overwrite replaces it", "o" },
+    { DONE, TRAIN " --optimizer adam8bit", 2, "optimizer \"adam8bit\": unknown", "o" },
+    { DONE, TRAIN " --report-to wandb", 2, "--report-to \"wandb\": expected jsonl, csv", "o" },
     { "mkdir home", NEW "--data t.txt -o home/o --optimizer adamv", 2, "", "home" },
 
     /* other commands */
