@@ -26,12 +26,11 @@ int prompts_add(prompts *p, tn_text *text, tn_error *e)
 
 int prompts_read(prompts *p, const char *path, tn_error *e)
 {
-    size_t size, mark;
+    size_t size;
     char *all = e->code ? NULL : tn_text_read(path, FILE_MOST, &size, e);
     const int64_t before = p->count;
-    mark = all ? tn_text_mark(path, all, size, e) : 0;
     const char *end = all ? all + size : NULL;
-    for (const char *line = all ? all + mark : NULL; line && line < end && !e->code;) {
+    for (const char *line = all; line && line < end && !e->code;) {
         const char *next = memchr(line, '\n', (size_t)(end - line));
         size_t n = (size_t)((next ? next : end) - line);
         tn_text text = { 0 };

@@ -4,6 +4,7 @@
 #include "apps/ask/score.h"
 #include "apps/ask/ask.h"
 #include "apps/ask/prompt.h"
+#include "data/chat/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -173,8 +174,7 @@ static void ask_task(answers *a, const options *o, int64_t count, answer_score *
 static void ask_chat(answers *a, const tn_jsonl_record *r, answer_score *out, tn_error *e)
 {
     for (int64_t i = 1; i < r->count && !e->code; i++) {
-        const tn_span role = r->messages[i].role;
-        if (role.n == 9 && !memcmp(role.s, "assistant", 9) && !r->messages[i].asked)
+        if (tn_role_is(&r->messages[i], "assistant") && !r->messages[i].asked)
             ask_message_of(a, r->messages, i + 1, e);
         if (a->rows == AT_ONCE)
             answer(a, out, e);

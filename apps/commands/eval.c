@@ -116,13 +116,14 @@ static void print_pairs(const setup *s, const options *o, part which, const foun
 {
     const tn_dpo *p = &s->pairs;
     const double n = (double)p->pairs;
+    const rewards mean = rewards_of(p);
     char loss[SHOWN];
     print_tokens(s, o, which, r, e);
     if (s->model->adapters) {
         show("loss        %s  (DPO, beta %g, against the model without the adapter)\n",
              show_loss(r->v.loss, r->v.error, loss), preference_beta(o));
         show("margin      %.4f: rewards %.4f of the chosen answers, %.4f of the rejected\n",
-             (p->chosen - p->rejected) / n, p->chosen / n, p->rejected / n);
+             mean.margin, mean.chosen, mean.rejected);
         show("accuracy    %lld of %lld pairs (%.1f %%): the chosen answer has the larger reward\n",
              (long long)p->right, (long long)p->pairs, 100.0 * (double)p->right / n);
     }

@@ -120,43 +120,30 @@ static int write_row(progress *p, const report_row *row, tn_error *e)
     return e->code;
 }
 
-/* The figures of DPO, if the event has some. */
-static report_row with_rewards(report_row row, const tn_dpo *sum)
-{
-    const double n = (double)sum->pairs;
-    row.pairs = sum->pairs > 0;
-    if (row.pairs) {
-        row.chosen = sum->chosen / n;
-        row.rejected = sum->rejected / n;
-        row.margin = (sum->chosen - sum->rejected) / n;
-        row.accuracy = (double)sum->right / n;
-    }
-    return row;
-}
-
 static int show_valid(progress *p, const run_event *event, tn_error *e)
 {
     const tn_eval *v = &event->valid;
-    char loss[SHOWN], rewards[SHOWN];
+    char loss[SHOWN], more[SHOWN];
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
         show("valid %lld  loss %s  ", (long long)event->step, show_loss(v->loss, v->error, loss));
         if (event->pairs.pairs)
-            show("%s", show_rewards(&event->pairs, rewards));
+            show("%s", show_rewards(&event->pairs, more));
         else
             show("perplexity %.4g", tn_exp_of(v->loss));
         show("%s\n", event->best ? "  best" : "");
         fflush(stdout);
     }
-    report_row row = { .valid = true,
-                       .best = event->best,
-                       .step = event->step,
-                       .tokens = (double)v->tokens,
-                       .loss = v->loss,
-                       .elapsed = now_seconds() - p->start,
-                       .error = v->error,
-                       .perplexity = tn_exp_of(v->loss) };
-    row = with_rewards(row, &event->pairs);
+    const report_row row = { .valid = true,
+                             .best = event->best,
+                             .step = event->step,
+                             .tokens = (double)v->tokens,
+                             .loss = v->loss,
+                             .elapsed = now_seconds() - p->start,
+                             .error = v->error,
+                             .perplexity = tn_exp_of(v->loss),
+                             .pairs = event->pairs.pairs > 0,
+                             .mean = rewards_of(&event->pairs) };
     return write_row(p, &row, e);
 }
 
@@ -260,17 +247,18 @@ static int show_step(progress *p, const run *r, const run_event *event, tn_error
     p->reported_tokens = p->tokens;
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR)
         print_step(p, r);
-    report_row row = { .step = event->step,
-                       .tokens = (double)r->state.tokens,
-                       .epoch = rows / (double)facts.records,
-                       .loss = event->loss,
-                       .rate = event->lr,
-                       .norm = event->grad_norm,
-                       .speed = p->speed,
-                       .elapsed = now_seconds() - p->start,
-                       .left = left < 0 ? (double)NAN : left,
-                       .memory = memory_peak() / 1e6 };
-    row = with_rewards(row, &event->pairs);
+    const report_row row = { .step = event->step,
+                             .tokens = (double)r->state.tokens,
+                             .epoch = rows / (double)facts.records,
+                             .loss = event->loss,
+                             .rate = event->lr,
+                             .norm = event->grad_norm,
+                             .speed = p->speed,
+                             .elapsed = now_seconds() - p->start,
+                             .left = left < 0 ? (double)NAN : left,
+                             .memory = memory_peak() / 1e6,
+                             .pairs = event->pairs.pairs > 0,
+                             .mean = rewards_of(&event->pairs) };
     return write_row(p, &row, e);
 }
 

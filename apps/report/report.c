@@ -34,10 +34,10 @@ static const column columns[] = {
     { "rss_mb", NULL, "t", 5, AT(memory), ALL },
     { "stderr", NULL, "v", 4, AT(error), ALL },
     { "ppl", "perplexity", "v", 6, AT(perplexity), TEXTS },
-    { "rewards/chosen", "rewards/chosen", "tv", 6, AT(chosen), PAIRS },
-    { "rewards/rejected", "rewards/rejected", "tv", 6, AT(rejected), PAIRS },
-    { "rewards/margins", "rewards/margins", "tv", 6, AT(margin), PAIRS },
-    { "rewards/accuracies", "rewards/accuracies", "tv", 6, AT(accuracy), PAIRS },
+    { "rewards/chosen", "rewards/chosen", "tv", 6, AT(mean.chosen), PAIRS },
+    { "rewards/rejected", "rewards/rejected", "tv", 6, AT(mean.rejected), PAIRS },
+    { "rewards/margins", "rewards/margins", "tv", 6, AT(mean.margin), PAIRS },
+    { "rewards/accuracies", "rewards/accuracies", "tv", 6, AT(mean.accuracy), PAIRS },
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 

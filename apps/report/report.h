@@ -13,6 +13,7 @@
 #ifndef TN_APP_REPORT_H
 #define TN_APP_REPORT_H
 
+#include "apps/report/show.h"
 #include "apps/folder/output.h"
 
 typedef struct report {
@@ -24,7 +25,7 @@ typedef struct report_row { /* of a step, or of an evaluation; NaN: not known */
     bool valid, best, pairs;
     int64_t step;
     double epoch, loss, rate, norm, tokens, speed, elapsed, left, memory, error, perplexity;
-    double chosen, rejected, margin, accuracy; /* of pairs: mean rewards, their difference ... */
+    rewards mean; /* of pairs */
 } report_row;
 
 #define REPORT_HEAD "split,step,epoch,loss,"

@@ -143,21 +143,30 @@ void json_real(tn_text *out, const char *key, double value, int digits)
         tn_text_add(out, ",\"%s\":null", key);
 }
 
-char *show_rewards(const tn_dpo *sum, char *out)
+rewards rewards_of(const tn_dpo *sum)
 {
     const double n = (double)sum->pairs;
-    snprintf(out, SHOWN, "margin %.4f  accuracy %.3f", (sum->chosen - sum->rejected) / n,
-             (double)sum->right / n);
+    return sum->pairs > 0 ? (rewards){ .chosen = sum->chosen / n,
+                                       .rejected = sum->rejected / n,
+                                       .margin = (sum->chosen - sum->rejected) / n,
+                                       .accuracy = (double)sum->right / n }
+                          : (rewards){ 0 };
+}
+
+char *show_rewards(const tn_dpo *sum, char *out)
+{
+    const rewards r = rewards_of(sum);
+    snprintf(out, SHOWN, "margin %.4f  accuracy %.3f", r.margin, r.accuracy);
     return out;
 }
 
 void json_rewards(tn_text *out, const tn_dpo *sum)
 {
-    const double n = (double)sum->pairs;
-    json_real(out, "rewards/chosen", sum->chosen / n, 6);
-    json_real(out, "rewards/rejected", sum->rejected / n, 6);
-    json_real(out, "rewards/margins", (sum->chosen - sum->rejected) / n, 6);
-    json_real(out, "rewards/accuracies", (double)sum->right / n, 6);
+    const rewards r = rewards_of(sum);
+    json_real(out, "rewards/chosen", r.chosen, 6);
+    json_real(out, "rewards/rejected", r.rejected, 6);
+    json_real(out, "rewards/margins", r.margin, 6);
+    json_real(out, "rewards/accuracies", r.accuracy, 6);
 }
 
 /* ---- standard output ---- */

@@ -18,6 +18,12 @@ char *show_count(int64_t n, char *out);
 char *show_bytes(double bytes, char *out);
 /* "2.3026 +- 0.0412"; without the second part if the standard error is not known (NaN). */
 char *show_loss(double loss, double error, char *out);
+/* Of pairs: the mean rewards, their difference, and the share whose chosen answer has the larger
+   reward. All are 0 if there are no pairs. */
+typedef struct rewards {
+    double chosen, rejected, margin, accuracy;
+} rewards;
+rewards rewards_of(const tn_dpo *sum);
 char *show_rewards(const tn_dpo *sum, char *out); /* "margin 0.6123  accuracy 0.850" of pairs */
 char *show_time(double seconds, char *out);
 char *show_real(double x, char *out); /* the shortest text that reads as this number */

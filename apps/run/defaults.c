@@ -12,15 +12,16 @@
    pairs leave whole weights to AdamW. Optimizers without a row have one rate for all models: that of
    `tenon optimizers`. */
 enum { WIDTH = 128 };
+static const double power = 0.5;
 static const struct rule {
     const char *name;
     double lora, full;
-    double power;  /* with LoRA; all weights: 0.5 */
-    bool by_scale; /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
+    bool by_scale;  /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
+    bool any_width; /* with LoRA the best rate is the same at every width */
 } rules[] = {
-    { "adamw", 8e-3, 1.6e-3, 0.5, false },       { "adam", 8e-3, 1.6e-3, 0.5, false },
-    { "scaled-adam", 8e-3, 1.6e-3, 0.5, false }, { "lora-rite", 4e-3, 1.6e-3, 0.5, true },
-    { "muon", 8e-3, 6.4e-3, 0.5, false },        { "sgd", 1.2, 0.8, 0, false },
+    { "adamw", 8e-3, 1.6e-3, false, false },       { "adam", 8e-3, 1.6e-3, false, false },
+    { "scaled-adam", 8e-3, 1.6e-3, false, false }, { "lora-rite", 4e-3, 1.6e-3, true, false },
+    { "muon", 8e-3, 6.4e-3, false, false },        { "sgd", 1.2, 0.8, false, true },
 };
 static const double usual_scale = 16.0 / 8;
 /* DPO takes this share of the rate: it adds up over the tokens of an answer, and with larger rates
@@ -42,8 +43,9 @@ double default_rate(const tn_optim_def *def, const setup *s)
         return def->hyper[0].value * (s->reference ? dpo_share : 1);
     const double width = fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
-    const double power = s->full ? 0.5 : r->power;
-    double rate = (s->full ? r->full : r->lora) * tn_exp_of(power * tn_log_of(WIDTH / width));
+    double rate = s->full ? r->full : r->lora;
+    if (s->full || !r->any_width)
+        rate *= tn_exp_of(power * tn_log_of(WIDTH / width));
     if (lora && r->by_scale)
         rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
                 lora->alpha;

@@ -10,11 +10,12 @@ tn_loader *packing_loader(const tn_dataset *d, const tn_loader_options *how, con
     tn_loader_options made = *how;
     *out = (packing){ 0 };
     tn_loader *l = tn_loader_new(d, &made, e);
+    if (!l || tn_dataset_facts(d).text) /* its windows are full: there is no padding */
+        return l;
     const tn_loader_sums s = tn_loader_sum(l, INT64_MAX);
     if (s.padded > 0)
         out->padding = 1 - (double)s.tokens / (double)s.padded;
     out->on = o->given[OPT_packing] ? o->packing : out->padding > WORTH_IT;
-    out->on = out->on && l && !tn_dataset_facts(d).text; /* windows of a text are full */
     if (!out->on)
         return l;
     tn_loader_free(l);

@@ -1,13 +1,9 @@
 /* chat_record.c - encodes a chat as a record, if necessary without its oldest turns. */
+#include "data/chat/chat.h"
 #include "data/sets/dataset.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool has_role(const tn_message *m, const char *role)
-{
-    return m->role.n == strlen(role) && !memcmp(m->role.s, role, m->role.n);
-}
 
 /* A chat that is encoded without its messages first..from-1. Message 0 may be the system's, which
    stays. */
@@ -21,7 +17,7 @@ typedef struct turns {
 static bool drop_turn(turns *t)
 {
     int64_t at = t->from + 1;
-    while (at < t->count && !has_role(&t->all[at], "user"))
+    while (at < t->count && !tn_role_is(&t->all[at], "user"))
         at++;
     if (at >= t->count)
         return false;
@@ -47,7 +43,7 @@ static int encode(tn_maker m, const turns *t, tn_chat_ids *ids, tn_error *e)
 static bool lost_answer(const turns *t, bool all)
 {
     for (int64_t i = t->first; i < t->from; i++)
-        if (all || (has_role(&t->all[i], "assistant") && !t->all[i].asked))
+        if (all || (tn_role_is(&t->all[i], "assistant") && !t->all[i].asked))
             return true;
     return false;
 }
@@ -66,7 +62,7 @@ int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn
 {
     if (!m.o->chat)
         return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
-    turns t = { .all = messages, .count = n, .first = n && has_role(&messages[0], "system") };
+    turns t = { .all = messages, .count = n, .first = n && tn_role_is(&messages[0], "system") };
     t.from = t.first;
     t.left = malloc((size_t)(n ? n : 1) * sizeof *t.left);
     if (!t.left)

@@ -119,7 +119,7 @@ tn_records *tn_records_open(const tn_records_options *o, tn_error *e)
 static bool is_taken(const tn_records *r, const tn_jsonl_record *record)
 {
     const tn_side side = r->sides[r->at];
-    return side == TN_SIDE_ALL || tn_share_has(&r->share, record) == (side == TN_SIDE_VALID);
+    return tn_share_side(side, side != TN_SIDE_ALL && tn_share_has(&r->share, record));
 }
 
 bool tn_records_next(tn_records *r, tn_jsonl_record *out, tn_error *e)

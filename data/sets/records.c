@@ -99,7 +99,7 @@ static int set_of(const source *s, const tn_jsonl_record *r)
 {
     const bool kept = tn_share_has(&s->p->kept, r);
     for (int i = 0; i < 2; i++)
-        if (s->goes[i] && (s->sides[i] == TN_SIDE_ALL || kept == (s->sides[i] == TN_SIDE_VALID)))
+        if (s->goes[i] && tn_share_side(s->sides[i], kept))
             return i;
     return 2;
 }

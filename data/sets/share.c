@@ -4,6 +4,7 @@
    and equal for equal records. Those with the smallest keys are kept. If a record comes several
    times, and all of them are more than what may still be kept, the next key is tried. */
 #include "data/sets/share.h"
+#include "data/chat/chat.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,13 +32,9 @@ static uint64_t mix(uint64_t x)
 /* Has a preference more of a prompt than a system message? */
 static bool has_prompt(const tn_jsonl_record *r)
 {
-    static const char system[] = "system";
     bool asked = r->prompt.n > 0;
-    for (int64_t i = 0; i < r->count; i++) {
-        const tn_span role = r->messages[i].role;
-        asked = asked || (r->messages[i].asked && (role.n != sizeof system - 1 ||
-                                                   memcmp(role.s, system, sizeof system - 1) != 0));
-    }
+    for (int64_t i = 0; i < r->count; i++)
+        asked = asked || (r->messages[i].asked && !tn_role_is(&r->messages[i], "system"));
     return asked && r->kind == TN_RECORD_PREFERENCE;
 }
 

@@ -28,6 +28,11 @@ int tn_share_files(tn_share *s, const tn_records_options *files, const tn_data_o
 /* Chooses by the rule of tn_records_options.share. */
 void tn_share_choose(tn_share *s, double share);
 bool tn_share_has(const tn_share *s, const tn_jsonl_record *r);
+/* Is a record on this side, if it is kept or not? */
+static inline bool tn_share_side(tn_side side, bool kept)
+{
+    return side == TN_SIDE_ALL || kept == (side == TN_SIDE_VALID);
+}
 void tn_share_free(tn_share *s);
 
 #endif
