@@ -161,12 +161,13 @@ static void write_merges(const tn_tokenizer *k, tn_text *t)
     free(order);
 }
 
-/* Is the token one that the model has itself, not one that was only added? */
+/* Is the token one that the model has itself, not one that was only added? One that is not spelt
+   in letters cannot be found, but is its own. */
 static bool is_own(const tn_tokenizer *k, int32_t id)
 {
     const tn_span name = tn_vocab_text(&k->vocab, id);
-    return tn_vocab_find(&k->vocab, name.s, name.n) == id || k->type[id] == TN_TOKEN_BYTE ||
-           id == k->rules.unknown;
+    return k->type[id] == TN_TOKEN_NORMAL || k->type[id] == TN_TOKEN_BYTE ||
+           id == k->rules.unknown || tn_vocab_find(&k->vocab, name.s, name.n) == id;
 }
 
 /* All up to the last one that is the model's own: the tokenizers library gives an added token

@@ -91,6 +91,21 @@ static tn_span spell_to(char **to, tn_span token, bool *in_letters)
     return out;
 }
 
+/* Refuses a text that two tokens have which are not spelt in letters: no table has them. */
+static int check_unspelt(const tn_parts_of *p, bool *found, tn_error *e)
+{
+    tn_vocab names = { 0 };
+    bool some = false;
+    for (int64_t i = 0; i < p->size; i++) {
+        found[i] = p->found[i] && !found[i];
+        some |= found[i];
+    }
+    if (some)
+        tn_vocab_new(&names, p->token, found, p->size, p->path, e);
+    tn_vocab_end(&names);
+    return e->code;
+}
+
 int tn_byte_level_start(tn_tokenizer *k, const tn_parts_of *p, tn_error *e)
 {
     spelt s = { 0 };
@@ -114,6 +129,8 @@ int tn_byte_level_start(tn_tokenizer *k, const tn_parts_of *p, tn_error *e)
     }
     if (!e->code)
         tn_vocab_new(&k->vocab, s.token, s.found, p->size, p->path, e);
+    if (!e->code)
+        check_unspelt(p, s.found, e);
     if (!e->code)
         tn_bpe_new(&k->bpe, &k->vocab, s.merge, p->merges, p->path, e);
     for (int b = 0; b < 256 && !e->code; b++)

@@ -34,6 +34,8 @@ static const row bpe_rows[] = {
       KEY "token_type has 10 elements; expected 9", false },
     { "tokens array string 10", "tokens array u8 10", KEY "tokens is no array of strings", false },
     { "10 a b", "10 a a", "the token \"a\" is there twice", false },
+    { "<think> [PAD]\nkey tokenizer.ggml.token_type",
+      "\xE4\xB8\xAD \xE4\xB8\xAD\nkey token_type", "is there twice", false },
     { "10 a b", "10 %ff b", KEY "tokens[0] is not text in UTF-8", false },
     { "10 a b", "10 a%00 b", KEY "tokens[0] is not text in UTF-8", false },
     { "10 a b", "10 @0: b", KEY "tokens[0] is empty", false },
@@ -84,6 +86,7 @@ static const row bpe_rows[] = {
     { "array i32 10", "array u8 10", NULL, false },
     { "token_type", "token_tipe", NULL, false },
     { "<think>", "<t\xE4\xB8\xADk>", NULL, false },
+    { "[PAD]\nkey tokenizer.ggml.token_type", "\xE4\xB8\xAD\nkey token_type", NULL, false },
     { "add_bos_token bool 1", "add_eos_token bool 1", NULL, false },
     END,
 };
