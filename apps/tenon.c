@@ -3,6 +3,7 @@
    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted after saving. */
 #include "apps/options/manual.h"
 #include "apps/run/best.h"
+#include "apps/run/check.h"
 #include "apps/run/run.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
@@ -116,7 +117,8 @@ static int carry_out(const command *c, int argc, char **argv, tn_error *e)
         tn_text help = { 0 };
         options_help(c, code == APP_HELP_ALL, &help);
         show_text(&help, "the help", e);
-    } else if (!code && !options_check(&o, c, e) && !best_follow(&o, e)) {
+    } else if (!code && !options_check(&o, c, e) && !check_values(&o, c, e) &&
+               !best_follow(&o, e)) {
         status = run_command[c - commands](&o, e);
     }
     options_free(&o);

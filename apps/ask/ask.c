@@ -131,9 +131,6 @@ int ask_begin(ask *a, const setup *s, const options *o, tn_error *e)
         a->chat = own_template(o, &a->why, e);
     if (o->chat_template)
         a->why = "--chat-template";
-    if (o->chat_template && (o->ignore_chat_template || o->special))
-        tn_fail(e, APP_USAGE, "--chat-template and --%s: use only one",
-                o->special ? "special" : "ignore-chat-template");
     if (!e->code && o->system_prompt && !a->chat)
         tn_fail(e, APP_USAGE,
                 "--system-prompt: the prompt is plain text; expected a chat template "

@@ -190,7 +190,6 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
     setup_both(s, o, e);
     setup_data(s, o, PART_TEST, e);
     setup_train(s, o, e);
-    setup_count(s, o, e);
     if (!e->code && !s->data[PART_VALID])
         tn_fail(e, APP_USAGE, "--data %s: expected validation data too, to choose rates by",
                 data_name(o, name));
@@ -307,7 +306,7 @@ int command_compare(const options *given, tn_error *e)
     const options *o = &asked;
     study y = { .o = o, .out = { .at = -1, .work_at = -1 } };
     int status = 1;
-    if (!study_check(&y, e) && !study_fill(&y, e) && !choice_check(o, y.names, y.optimizers, e) &&
+    if (!study_choose(&y, e) && !study_check(&y, e) && !study_fill(&y, e) &&
         !spool_open(&in, &asked, e)) {
         signals_catch();
         run_study(&y, e);

@@ -218,7 +218,6 @@ static int evaluate_data(const options *o, tn_error *e)
     hint_split(o, e);
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), asked.split);
-    setup_count(&s, o, e);
     if (!e->code)
         evaluate(&s, &asked, which, e);
     setup_close(&s);

@@ -187,9 +187,6 @@ int command_generate(const options *o, tn_error *e)
     for (int r = 0, inputs = 0; o->prompt[r]; r++)
         if (!strcmp(o->prompt[r], "-") && inputs++)
             return tn_fail(e, APP_USAGE, "--prompt -: given twice; there is one standard input");
-    for (int i = 0; o->stop[i]; i++)
-        if (!*o->stop[i])
-            return tn_fail(e, APP_USAGE, "--stop: empty; expected a text");
     if (!setup_trained(&s, o, e) && !ask_begin(&j.how, &s, o, e) && !read_prompts(&j)) {
         if (!o->quiet)
             ask_tell(&j.how);

@@ -1,6 +1,5 @@
 /* train.c - tenon train: one run with its folder, its checkpoints and its result. */
 #include "apps/commands/train.h"
-#include "apps/options/choice.h"
 #include "apps/run/best.h"
 #include "apps/run/find_rate.h"
 #include "apps/run/config_used.h"
@@ -252,8 +251,6 @@ int command_train(const options *given, tn_error *e)
     train_job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1, .named = -1 };
     int status = 1;
     const bool tries = o->dry_run || o->find_lr || o->fast_dev_run;
-    if (choice_find(o->optimizer, e)) /* a wrong word is named before the folder is looked at */
-        report_check(o, e);
     if (!tries && !e->code)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     if (!e->code && o->resume && !tries)

@@ -75,7 +75,9 @@ typedef struct place {
 } place;
 
 /* compare_grid.c */
-/* Makes the optimizers and their first grids; with --resume also the runs that are done. */
+/* Finds the optimizers. Refuses settings and rates that no model makes right. */
+int study_choose(study *y, tn_error *e);
+/* Makes their first grids; with --resume also the runs that are done. */
 int study_fill(study *y, tn_error *e);
 /* Adds cells to grids whose best rate is at an edge. Returns how many, or < 0 after an error. */
 int study_extend(study *y, tn_error *e);

@@ -146,35 +146,55 @@ static void first_grid(const study *y, int optimizer, grid *g)
         log_grid(usual / 10, usual * 10, 5, g);
 }
 
-static int fill_grid(study *y, int optimizer, tn_error *e)
+static int check_grid(const study *y, tn_error *e)
 {
     grid g;
-    first_grid(y, optimizer, &g);
+    const char *text = y->o->lr_grid;
+    if (e->code || !text)
+        return e->code;
+    read_grid(text, &g);
     if (!g.n)
         return tn_fail(e, APP_USAGE,
                        "--lr-grid \"%.80s\": expected LO:HI:logN or rates with commas between, at "
                        "most %d, from %g to %g",
-                       y->o->lr_grid, MOST_FIRST, options_table[OPT_learning_rate].lo,
+                       text, MOST_FIRST, options_table[OPT_learning_rate].lo,
                        options_table[OPT_learning_rate].hi);
-    for (int i = 0; i < g.n && !e->code; i++) {
+    for (int i = 0; i < g.n; i++) {
+        if (recipe_check_rate(y->o, g.rate[i], e))
+            return e->code;
         for (int k = 0; k < i; k++)
             if (g.rate[k] == g.rate[i])
                 return tn_fail(e, APP_USAGE,
                                "--lr-grid \"%.80s\": the rate %g twice (rates of a "
                                "logN have four digits); expected each once",
-                               y->o->lr_grid, g.rate[i]);
-        add_cells(y, optimizer, g.rate[i], e);
+                               text, g.rate[i]);
     }
     return e->code;
 }
 
+int study_choose(study *y, tn_error *e)
+{
+    const char *set[MAX_LIST + 1];
+    y->optimizers = choice_names(y->o, NULL, y->names, MOST_OPTIMIZERS, e);
+    if (!e->code)
+        choice_check(y->o, y->names, y->optimizers, e);
+    for (int k = 0; k < y->optimizers && !e->code; k++) {
+        choice_settings(y->o, y->names[k], set);
+        recipe_check(y->o, &(recipe){ y->names[k], NOT_SET, set }, e);
+    }
+    return check_grid(y, e);
+}
+
 int study_fill(study *y, tn_error *e)
 {
-    y->optimizers = choice_names(y->o, NULL, y->names, MOST_OPTIMIZERS, e);
     if (!e->code && y->resume)
         study_load(y, e);
-    for (int k = 0; k < y->optimizers && !e->code; k++)
-        fill_grid(y, k, e);
+    for (int k = 0; k < y->optimizers && !e->code; k++) {
+        grid g;
+        first_grid(y, k, &g);
+        for (int i = 0; i < g.n && !e->code; i++)
+            add_cells(y, k, g.rate[i], e);
+    }
     for (int added = 1; !e->code && y->olds && added > 0 && study_done(y) == y->count;)
         added = study_extend(y, e);
     for (int64_t i = 0; i < y->olds && !e->code; i++)

@@ -1,6 +1,7 @@
 /* options_check.c - refuses options that lack another one, or contradict each other. */
 #include "apps/options/options_set.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what a command needs (commands.def) ---- */
@@ -60,31 +61,45 @@ typedef struct row {
     int option;
     rule rule;
     int other;
-    int also;        /* of ONLY_FOR: this one will do, too; NONE */
-    const char *why; /* added to the message */
+    int also;         /* of ONLY_FOR: this one will do, too; NONE */
+    const char *why;  /* added to the message */
+    const char *word; /* of one that is a text: the row is about these words of it, "a|b"; NULL: of
+                         all but its default */
 } row;
 
 enum { NONE = -1 };
 
 static const row rows[] = {
-    { OPT_iters, APART, OPT_epochs, NONE, "" },
-    { OPT_overfit_batches, APART, OPT_limit_batches, NONE, "" },
-    { OPT_warmup_steps, APART, OPT_warmup_ratio, NONE, "" },
-    { OPT_dry_run, APART, OPT_find_lr, NONE, "" },
-    { OPT_fast_dev_run, APART, OPT_dry_run, NONE, "" },
-    { OPT_fast_dev_run, APART, OPT_find_lr, NONE, "" },
-    { OPT_fast_dev_run, APART, OPT_resume, NONE, "" },
-    { OPT_fast_dev_run, APART, OPT_auto_resume, NONE, "" },
-    { OPT_resume, APART, OPT_overwrite, NONE, "" },
-    { OPT_auto_resume, APART, OPT_overwrite, NONE, "" },
-    { OPT_dump_graph, APART, OPT_resume, NONE, "; a new run draws its first step" },
-    { OPT_min_delta, ONLY_FOR, OPT_patience, NONE, "" },
-    { OPT_sample_tokens, ONLY_FOR, OPT_sample, OPT_sample_file, "" },
-    { OPT_load_best, NEEDS, OPT_save_best, NONE, "" },
+    { OPT_iters, APART, OPT_epochs, NONE, "", NULL },
+    { OPT_overfit_batches, APART, OPT_limit_batches, NONE, "", NULL },
+    { OPT_warmup_steps, APART, OPT_warmup_ratio, NONE, "", NULL },
+    { OPT_dry_run, APART, OPT_find_lr, NONE, "", NULL },
+    { OPT_fast_dev_run, APART, OPT_dry_run, NONE, "", NULL },
+    { OPT_fast_dev_run, APART, OPT_find_lr, NONE, "", NULL },
+    { OPT_fast_dev_run, APART, OPT_resume, NONE, "", NULL },
+    { OPT_fast_dev_run, APART, OPT_auto_resume, NONE, "", NULL },
+    { OPT_resume, APART, OPT_overwrite, NONE, "", NULL },
+    { OPT_auto_resume, APART, OPT_overwrite, NONE, "", NULL },
+    { OPT_find_lr, APART, OPT_resume, NONE, "", NULL },
+    { OPT_find_lr, APART, OPT_auto_resume, NONE, "", NULL },
+    { OPT_resume, APART, OPT_auto_resume, NONE, "", NULL },
+    { OPT_dump_graph, APART, OPT_resume, NONE, "; a new run draws its first step", NULL },
+    { OPT_quiet, APART, OPT_progress, NONE, "", "bar|lines|json" },
+    { OPT_dpo_beta, APART, OPT_loss, NONE, "", "sft" },
+    { OPT_ids, APART, OPT_only_count, NONE, "", NULL },
+    { OPT_chat_template, APART, OPT_special, NONE, "", NULL },
+    { OPT_chat_template, APART, OPT_ignore_chat_template, NONE, "", NULL },
+    { OPT_system_prompt, APART, OPT_special, NONE, "", NULL },
+    { OPT_system_prompt, APART, OPT_ignore_chat_template, NONE, "", NULL },
+    { OPT_min_delta, ONLY_FOR, OPT_patience, NONE, "", NULL },
+    { OPT_sample_tokens, ONLY_FOR, OPT_sample, OPT_sample_file, "", NULL },
+    { OPT_lr_decay_steps, ONLY_FOR, OPT_lr_scheduler, NONE, "", "wsd" },
+    { OPT_load_best, NEEDS, OPT_save_best, NONE, "", NULL },
+    { OPT_loss, NEEDS, OPT_mask_prompt, NONE, "", "dpo" },
 };
 
-/* Is it set to something else than its default? */
-static bool is_set(const options *o, int i)
+/* Is it set to something else than its default? A text: is it given as one of the words? */
+static bool is_set(const options *o, int i, const char *words)
 {
     const option *of = &options_table[i];
     const void *field = (const char *)o + of->offset;
@@ -96,22 +111,39 @@ static bool is_set(const options *o, int i)
         return (!*of->def || read_count(of->def, &count)) && *(const int64_t *)field != count;
     case OPTION_REAL:
         return (!*of->def || read_real(of->def, &real)) && *(const double *)field != real;
-    case OPTION_TEXT: return o->given[i];
+    case OPTION_TEXT: {
+        const char *text = *(const char *const *)field;
+        return words && o->given[i] ? word_in(text, strlen(text), words, "|") : o->given[i];
+    }
     case OPTION_LIST: return *(const char *const *)field;
     }
     return false;
+}
+
+/* The name of an option in a message, with its word if the row is about words. Returns out. */
+static const char *shown(const options *o, int i, const row *r, char out[64])
+{
+    const option *of = &options_table[i];
+    char name[64];
+    const char *text = of->kind == OPTION_TEXT && r->word
+                           ? *(const char *const *)((const char *)o + of->offset)
+                           : NULL;
+    snprintf(out, 64, "%s%s%.30s", option_dashed(of->name, name), text ? " " : "",
+             text ? r->rule == ONLY_FOR ? r->word : text : "");
+    return out;
 }
 
 static int check_pairs(const options *o, tn_error *e)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows && !e->code; i++) {
         const row *r = &rows[i];
-        const bool other = is_set(o, r->other) || (r->also != NONE && is_set(o, r->also));
+        const bool other =
+            is_set(o, r->other, r->word) || (r->also != NONE && is_set(o, r->also, NULL));
         char a[64], b[64];
-        option_dashed(options_table[r->option].name, a);
-        option_dashed(options_table[r->other].name, b);
-        if (!is_set(o, r->option) || other != (r->rule == APART))
+        if (!is_set(o, r->option, r->word) || other != (r->rule == APART))
             continue;
+        shown(o, r->option, r, a);
+        shown(o, r->other, r, b);
         if (r->rule == ONLY_FOR)
             tn_fail(e, APP_USAGE, "--%s: only for --%s, which is not given", a, b);
         else

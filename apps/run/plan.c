@@ -14,9 +14,6 @@ static int64_t count_steps(const setup *s, const options *o, tn_error *e)
     const double rows = (double)o->batch_size * (double)o->grad_accumulation_steps;
     double records = (double)tn_dataset_facts(s->data[PART_TRAIN]).records;
     const double batches = ceil(records / (double)o->batch_size);
-    if (o->find_lr && o->iters > 0 && o->iters < RANGE_LEAST)
-        return tn_fail(e, APP_USAGE, "--find-lr: %lld steps; expected %d or more",
-                       (long long)o->iters, RANGE_LEAST);
     if (o->overfit_batches > 0 && (double)o->overfit_batches > batches)
         return tn_fail(e, APP_USAGE,
                        "--overfit-batches %lld: expected at most the %.0f of the data",
@@ -50,21 +47,21 @@ tn_schedule run_schedule(const options *o, int64_t steps)
                           .decay = o->lr_decay_steps < 0 ? steps / 5 : o->lr_decay_steps };
 }
 
-static int make_schedule(run *r, tn_error *e)
+int run_check_schedule(const options *o, int64_t steps, tn_error *e)
 {
-    const options *o = r->o;
+    const tn_schedule s = run_schedule(o, steps);
     if (e->code)
         return e->code;
-    r->schedule = run_schedule(o, r->steps);
-    if (o->lr_decay_steps >= 0 && r->schedule.kind != TN_WSD)
-        return tn_fail(e, APP_USAGE, "--lr-decay-steps: only for --lr-scheduler wsd");
-    if (r->schedule.warmup > r->steps)
+    if (o->find_lr && o->iters > 0 && o->iters < RANGE_LEAST)
+        return tn_fail(e, APP_USAGE, "--find-lr: %lld steps; expected %d or more",
+                       (long long)o->iters, RANGE_LEAST);
+    if (steps > 0 && s.warmup > steps)
         return tn_fail(e, APP_USAGE, "--warmup-steps %lld: expected at most the %lld steps",
-                       (long long)r->schedule.warmup, (long long)r->steps);
-    if (r->schedule.warmup + r->schedule.decay > r->steps && r->schedule.kind == TN_WSD)
+                       (long long)s.warmup, (long long)steps);
+    if (steps > 0 && s.warmup + s.decay > steps && s.kind == TN_WSD)
         return tn_fail(e, APP_USAGE,
                        "--lr-decay-steps %lld: expected at most the %lld steps after warm-up",
-                       (long long)r->schedule.decay, (long long)(r->steps - r->schedule.warmup));
+                       (long long)s.decay, (long long)(steps - s.warmup));
     return 0;
 }
 
@@ -75,7 +72,9 @@ int run_plan(run *r, tn_error *e)
     r->steps = count_steps(r->s, r->o, e);
     if (r->o->max_time != NOT_SET)
         r->until = now_seconds() + r->o->max_time;
-    return make_schedule(r, e);
+    if (!e->code)
+        r->schedule = run_schedule(r->o, r->steps);
+    return run_check_schedule(r->o, r->steps, e);
 }
 
 /* ---- which batches ---- */

@@ -13,59 +13,21 @@
 
 /* ---- opening ---- */
 
-/* The library names the fields of its options. Users of a command know the flags instead. */
-static void name_flags(tn_error *e)
-{
-    static const char *const names[][2] = { { ": max_grad_norm is", ": --max-grad-norm is" },
-                                            { " beside lr of", " beside --learning-rate" },
-                                            { " beside weight_decay of",
-                                              " beside --weight-decay" } };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const tn_error of = *e;
-        const char *at = strstr(of.text, names[i][0]);
-        if (!at)
-            continue;
-        e->code = TN_OK;
-        tn_fail(e, of.code, "%.*s%s%s", (int)(at - of.text), of.text, names[i][1],
-                at + strlen(names[i][0]));
-    }
-}
-
-/* A preset may have a rate of its own. */
-static bool has_preset(const char *const *set)
-{
-    while (set && *set && strncmp(*set, "preset=", strlen("preset=")))
-        set++;
-    return set && *set;
-}
-
-static int make_optim(run *r, const recipe *how, const tn_optim_def *def, tn_error *e)
+static int make_optim(run *r, const recipe *how, tn_error *e)
 {
     const options *o = r->o;
-    if (e->code)
+    const tn_optim_def *def = e->code ? NULL : choice_find(how->optimizer, e);
+    if (!def)
         return e->code;
-    r->lr_is_default = !(how->lr > 0) && !has_preset(how->set);
+    r->lr_is_default = !(how->lr > 0) && !recipe_has_preset(how);
     double lr = r->lr_is_default ? default_rate(def, r->s) : how->lr;
     if (o->find_lr)
         lr = find_rate_range(lr > 0 ? lr : default_rate(def, r->s), &r->schedule);
-    const tn_optim_options made = { .lr = lr,
-                                    .set = how->set,
-                                    .weight_decay = o->weight_decay,
-                                    .decay_all = !strcmp(o->weight_decay_on, "all"),
-                                    .max_grad_norm = o->max_grad_norm,
-                                    .schedule = r->schedule };
-    r->optim = tn_optim_new(r->s->model->params, def, &made, e);
-    if (e->code == TN_EARG)
-        e->code = APP_USAGE;
-    name_flags(e);
+    r->optim = recipe_optim(r->s->model->params, o, how, lr, &r->schedule, e);
     if (e->code)
         return e->code;
     r->lr = tn_optim_hyper(r->optim, "lr");
-    return o->lr_min > r->lr ? tn_fail(e, APP_USAGE,
-                                       "--lr-min %g: expected at most the learning "
-                                       "rate %g",
-                                       o->lr_min, r->lr)
-                             : 0;
+    return recipe_check_rate(o, r->lr, e);
 }
 
 /* Of an evaluation on the first `rows` rows of a part; 0: on all. */
@@ -112,11 +74,8 @@ int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e)
     *r = (run){ .s = s, .o = o, .state = { .best = (double)NAN, .progress = (double)NAN } };
     if (e->code)
         return e->code;
-    const tn_optim_def *def = choice_find(how->optimizer, e);
-    if (!def)
-        return e->code;
     run_plan(r, e);
-    make_optim(r, how, def, e);
+    make_optim(r, how, e);
     r->loader = packing_loader(s->data[PART_TRAIN],
                                &(tn_loader_options){ .batch = o->batch_size,
                                                      .seed = s->seed,

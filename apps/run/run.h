@@ -12,14 +12,9 @@
 
 #include "apps/run/need.h"
 #include "apps/run/packing.h"
+#include "apps/run/recipe.h"
 #include "apps/report/profile.h"
 #include "apps/run/setup.h"
-
-typedef struct recipe {
-    const char *optimizer;
-    double lr;              /* NOT_SET: that of a preset, or of defaults.h */
-    const char *const *set; /* its settings, ended by NULL; or NULL */
-} recipe;
 
 /* Why a run takes no further step. */
 typedef enum run_end { RUN_GOES_ON, RUN_DONE, RUN_NO_PROGRESS, RUN_TOKENS, RUN_TIME } run_end;
@@ -57,6 +52,9 @@ typedef struct run_event {
 
 /* The schedule that the options ask for in a run of so many steps. */
 tn_schedule run_schedule(const options *o, int64_t steps);
+/* Refuses options of a schedule that do not fit such a run. steps 0: their number is not known
+   yet. */
+int run_check_schedule(const options *o, int64_t steps, tn_error *e);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
 need run_need(const run *r); /* the memory that a step needs: see need.h */

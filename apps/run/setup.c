@@ -222,13 +222,6 @@ int setup_both(setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
-int setup_count(const setup *s, const options *o, tn_error *e)
-{
-    if (!e->code && !s->task && o->given[OPT_count])
-        tn_fail(e, APP_USAGE, "--count: only for a task; a file is evaluated as a whole");
-    return e->code;
-}
-
 int setup_train(setup *s, const options *o, tn_error *e)
 {
     if (e->code)

@@ -46,8 +46,6 @@ int setup_frozen(setup *s, const options *o, tn_error *e);
 int setup_data(setup *s, const options *o, part which, tn_error *e);
 /* The same for the training and the validation part, which reads files less often. */
 int setup_both(setup *s, const options *o, tn_error *e);
-/* Refuses --count for data that are not a task. */
-int setup_count(const setup *s, const options *o, tn_error *e);
 /* Adds LoRA to the model, or leaves all weights trained. */
 int setup_train(setup *s, const options *o, tn_error *e);
 void setup_close(setup *s);
@@ -56,6 +54,8 @@ int64_t setup_length(const setup *s, const options *o);
 bool option_of_lora(int i); /* is row i of the options about LoRA only? */
 /* Does it say how new adapters are made? Those of --adapter-path are made already. */
 bool option_of_new_adapters(int i);
+/* Refuses options of adapters that are wrong for every model. */
+int setup_check_adapters(const options *o, tn_error *e);
 /* The part of setup_train for LoRA: puts new adapters on the model, or checks that the options do
    not contradict those that --adapter-path put there. */
 int setup_adapters(const setup *s, const options *o, tn_error *e);

@@ -27,15 +27,23 @@ typedef struct patterns { /* of --rank-pattern or --alpha-pattern */
     tn_lora_pattern all[MAX_LIST + 1];
 } patterns;
 
-/* Reads the texts "KEY=NUMBER". */
-static void read_patterns(const char *const *list, const char *flag, patterns *p, tn_error *e)
+static const double most_rank = 65536;
+
+/* Reads the texts "KEY=NUMBER"; ranks: the numbers are whole. */
+static void read_patterns(const char *const *list, bool ranks, patterns *p, tn_error *e)
 {
+    const char *flag = ranks ? "--rank-pattern" : "--alpha-pattern";
     for (int i = 0; list[i] && !e->code; i++) {
         const char *equals = strrchr(list[i], '=');
-        if (!equals || equals == list[i] || !read_real(equals + 1, &p->all[i].value))
-            tn_fail(e, APP_USAGE, "--%s: \"%.80s\"; expected KEY=NUMBER", flag, list[i]);
+        double *x = &p->all[i].value;
+        if (!equals || equals == list[i] || !read_real(equals + 1, x) || !(*x > 0) ||
+            (ranks && (*x > most_rank || *x != floor(*x))))
+            tn_fail(e, APP_USAGE, "%s: \"%.80s\"; expected KEY=%s", flag, list[i],
+                    ranks ? "R, a whole number from 1 to 65536" : "A, a number above 0");
         else if (!(p->all[i].layers = strndup(list[i], (size_t)(equals - list[i]))))
-            tn_fail(e, TN_ENOMEM, "--%s: out of memory", flag);
+            tn_fail(e, TN_ENOMEM, "%s: out of memory", flag);
+        else
+            tn_pattern_check(p->all[i].layers, flag, APP_USAGE, e);
     }
 }
 
@@ -59,6 +67,26 @@ static void free_patterns(patterns *p)
 {
     for (int i = 0; p->all[i].layers; i++)
         free((char *)(uintptr_t)p->all[i].layers);
+}
+
+int setup_check_adapters(const options *o, tn_error *e)
+{
+    patterns ranks = { 0 }, alphas = { 0 };
+    char name[64];
+    const bool full = o->fine_tune_type && !strcmp(o->fine_tune_type, "full");
+    for (int i = 0; full && i < OPTIONS && !e->code; i++)
+        if (option_of_lora(i) && o->given[i])
+            tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
+                    option_dashed(options_table[i].name, name));
+    if (o->num_layers == 0)
+        tn_fail(e, APP_USAGE, "--num-layers 0: no layer; expected 1 or more, or -1 for all");
+    if (tn_pattern_is_one(o->target_modules))
+        tn_pattern_check(o->target_modules, "--target-modules", APP_USAGE, e);
+    read_patterns(o->rank_pattern, true, &ranks, e);
+    read_patterns(o->alpha_pattern, false, &alphas, e);
+    free_patterns(&ranks);
+    free_patterns(&alphas);
+    return e->code;
 }
 
 /* ---- an adapter that is trained on ---- */
@@ -156,8 +184,8 @@ static int continue_adapters(const setup *s, const options *o, const tn_lora_opt
 int setup_adapters(const setup *s, const options *o, tn_error *e)
 {
     patterns ranks = { 0 }, alphas = { 0 };
-    read_patterns(o->rank_pattern, "rank-pattern", &ranks, e);
-    read_patterns(o->alpha_pattern, "alpha-pattern", &alphas, e);
+    read_patterns(o->rank_pattern, true, &ranks, e);
+    read_patterns(o->alpha_pattern, false, &alphas, e);
     const tn_lora_options how = { .rank = o->lora_rank,
                                   .alpha = o->lora_alpha,
                                   .dropout = o->lora_dropout,
@@ -168,6 +196,9 @@ int setup_adapters(const setup *s, const options *o, tn_error *e)
                                   .init = o->init_lora_weights,
                                   .rank_pattern = ranks.all,
                                   .alpha_pattern = alphas.all };
+    if (!e->code && o->num_layers > s->model->layers)
+        tn_fail(e, TN_EARG, "--num-layers %lld: the model has %lld; expected at most these",
+                (long long)o->num_layers, (long long)s->model->layers);
     if (!e->code && o->adapter_path)
         continue_adapters(s, o, &how, e);
     else if (!e->code && !tn_lora_add(s->model, &how, e) &&

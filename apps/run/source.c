@@ -110,13 +110,19 @@ static void add_names(tn_error *e)
         tn_error_add(e, " %s", name);
 }
 
-const tn_chat_template *data_chat(const options *o, tn_error *e)
+const tn_chat_template *data_template(const options *o, tn_error *e)
 {
     const tn_chat_template *t = tn_chat_template_find(o->chat_template);
-    if (o->chat_template && !t) {
+    if (o->chat_template && !t && !e->code) {
         tn_fail(e, APP_USAGE, "--chat-template \"%.80s\"; expected one of", o->chat_template);
         add_names(e);
     }
+    return t;
+}
+
+const tn_chat_template *data_chat(const options *o, tn_error *e)
+{
+    const tn_chat_template *t = data_template(o, e);
     if (o->chat_template || !o->model || e->code)
         return t;
     char *own = tn_chat_template_read(o->model, e);
@@ -213,24 +219,33 @@ static tn_dataset *join_sets(const options *o, part which, const pieces *p, cons
     return all;
 }
 
+int data_refuse_format(const options *o, tn_error *e)
+{
+    return tn_fail(e, APP_USAGE, "--data-format %s: only for records, in a .jsonl or .json",
+                   o->data_format);
+}
+
 static int check_format(const options *o, const pieces *p, tn_error *e)
 {
     bool any = !o->data_format || p->n == 0;
     for (int i = 0; i < p->n; i++)
         any = any || p->piece[i].kind == PIECE_RECORDS;
-    return any ? e->code
-               : tn_fail(e, APP_USAGE, "--data-format %s: only for records, in a .jsonl or .json",
-                         o->data_format);
+    return any ? e->code : data_refuse_format(o, e);
+}
+
+int data_refuse_split(const options *o, tn_error *e)
+{
+    int64_t count;
+    return tn_fail(e, APP_USAGE, "--valid-split: only for a .txt or a .jsonl; %s",
+                   data_task(o, &count, e) ? "a task has a valid split of its own"
+                                           : "a folder has a file for each part");
 }
 
 static int check_split(const options *o, tn_error *e)
 {
-    int64_t count;
     if (!o->given[OPT_valid_split] || data_is_divided(o) || e->code)
         return e->code;
-    return tn_fail(e, APP_USAGE, "--valid-split: only for a .txt or a .jsonl; %s",
-                   data_task(o, &count, e) ? "a task has a valid split of its own"
-                                           : "a folder has a file for each part");
+    return data_refuse_split(o, e);
 }
 
 /* The data sets of n parts, one or two. */

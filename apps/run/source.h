@@ -40,6 +40,11 @@ typedef struct data_how {
 tn_dataset *data_part(const data_how *h, part which, tn_error *e);
 /* The training and the validation part at once, so that files are read less often. */
 int data_both(const data_how *h, tn_dataset *out[2], tn_error *e);
+/* Refuse (APP_USAGE) --valid-split and --data-format, for data that they are not for. */
+int data_refuse_split(const options *o, tn_error *e);
+int data_refuse_format(const options *o, tn_error *e);
+/* The template of --chat-template. NULL: none is given, or (with an error) its name is unknown. */
+const tn_chat_template *data_template(const options *o, tn_error *e);
 /* The template for records that are chats: --chat-template, or the model's own. NULL without an
    error: the model has none, or one that is not known. */
 const tn_chat_template *data_chat(const options *o, tn_error *e);

@@ -13,15 +13,13 @@ enum { AT_ONCE = 1 << 16 }; /* bytes that are read at once */
 static const char *const names[] = { "stdin.jsonl", "stdin.txt" };
 enum { RECORDS, TEXT };
 
-/* Is standard input among the data? Twice is refused. */
-static bool is_asked(const options *o, tn_error *e)
+/* Is standard input among the data? (It is there once: see check.h.) */
+static bool is_asked(const options *o, const tn_error *e)
 {
     int n = 0;
     for (int i = 0; o->data[i]; i++)
         n += !strcmp(o->data[i], "-");
-    if (n > 1 && !e->code)
-        tn_fail(e, APP_USAGE, "--data -: given twice; standard input can be read once");
-    return n == 1 && !e->code;
+    return n > 0 && !e->code;
 }
 
 static int no_memory(tn_error *e)

@@ -148,7 +148,7 @@ static const struct { const char *made, *command, *test; } templates[] = {
 };
 
 static const struct { const char *command; int status; const char *says; } refusals[] = {
-    { "-p red --system-prompt x --ignore-chat-template", 2, "--system-prompt: the prompt is plain text; expected a chat template" },
+    { "-p red --system-prompt x --ignore-chat-template", 2, "--system-prompt and --ignore-chat-template: use only one" },
     { "-p red --chat-template chatml --special", 2, "--chat-template and --special: use only one" },
     { "-p red --chat-template banana", 2, "--chat-template \"banana\"; expected one of" },
     { "-p red --stop ''", 2, "--stop: empty; expected a text" },

@@ -117,8 +117,8 @@ static void run_cells(study *y, double (*loss)(double lr), double untrained)
 START_TEST(grows_until_the_best_lies_inside)
 {
     const row *r = &rows[_i];
-    const options o = { .optimizers = "sgd", .lr_grid = r->grid, .lr_min = r->lr_min, .seeds = 1 };
-    study y = { .o = &o };
+    const options o = { .lr_grid = r->grid, .lr_min = r->lr_min, .seeds = 1 };
+    study y = { .o = &o, .names = { "sgd" }, .optimizers = 1 };
     tn_error e = { 0 };
     double rates[MOST_RATES];
     ck_assert_int_eq(study_fill(&y, &e), 0);
@@ -139,8 +139,8 @@ END_TEST
    done. */
 START_TEST(means_are_over_the_same_seeds)
 {
-    const options o = { .optimizers = "sgd", .lr_grid = "1,2,4", .seeds = 3 };
-    study y = { .o = &o };
+    const options o = { .lr_grid = "1,2,4", .seeds = 3 };
+    study y = { .o = &o, .names = { "sgd" }, .optimizers = 1 };
     tn_error e = { 0 };
     ck_assert_int_eq(study_fill(&y, &e), 0);
     for (int64_t left = y.count; left > 0; left--) {
