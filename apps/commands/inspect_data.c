@@ -164,7 +164,8 @@ static void print_records(const tn_dataset *d, const tn_dataset *valid, const op
 {
     const tn_data_facts f = tn_dataset_facts(d);
     const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
-    show_data(d, o, length, false, e);
+    lines first = lines_begin();
+    show_data(&first, d, o, length, false, e);
     print_kept(valid, o);
     const lengths l = measure(d, f.records);
     if (!f.text)

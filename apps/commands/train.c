@@ -4,6 +4,7 @@
 #include "apps/run/find_rate.h"
 #include "apps/run/config_used.h"
 #include "apps/run/resume.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 #include "apps/run/watch.h"
@@ -112,13 +113,14 @@ static void show_early(const run *r)
 {
     const long long step = r->state.step, steps = r->steps;
     if (r->end == RUN_NO_PROGRESS)
-        show("stopped    after step %lld of %lld: %lld evaluations without progress (--patience)\n",
-             step, steps, (long long)r->state.waited);
+        lines_show(
+            "stopped    after step %lld of %lld: %lld evaluations without progress (--patience)\n",
+            step, steps, (long long)r->state.waited);
     else if (r->end == RUN_TOKENS)
-        show("stopped    after step %lld of %lld: %lld tokens (--max-tokens-total)\n", step, steps,
-             (long long)r->state.tokens);
+        lines_show("stopped    after step %lld of %lld: %lld tokens (--max-tokens-total)\n", step,
+                   steps, (long long)r->state.tokens);
     else if (r->end == RUN_TIME)
-        show(
+        lines_show(
             "stopped    after step %lld of %lld: the time is over (--max-time); --resume goes on\n",
             step, steps);
 }
@@ -132,18 +134,19 @@ static void show_end(const train_job *j)
     if (!r->s->data[PART_VALID])
         return;
     if (!best && r->end == RUN_TIME && r->state.step < r->o->steps_per_eval)
-        show("best       no step was evaluated before the time was over (--steps-per-eval)\n");
+        lines_show(
+            "best       no step was evaluated before the time was over (--steps-per-eval)\n");
     else if (!best)
-        show("best       no step: none had a lower loss than the model before step 1\n");
+        lines_show("best       no step: none had a lower loss than the model before step 1\n");
     else if (best == r->state.step)
-        show("best       step %lld, the last\n", best);
+        lines_show("best       step %lld, the last\n", best);
     else if (j->o->load_best)
-        show("best       step %lld, loss %.4f, is the result\n", best, r->state.best);
+        lines_show("best       step %lld, loss %.4f, is the result\n", best, r->state.best);
     else if (j->named == best && r->s->full)
-        show("best       step %lld, loss %.4f; --resume --load-best makes it the result\n", best,
-             r->state.best);
+        lines_show("best       step %lld, loss %.4f; --resume --load-best makes it the result\n",
+                   best, r->state.best);
     else if (j->named == best)
-        show(
+        lines_show(
             "best       step %lld, loss %.4f: --adapter-path %s/best (--resume --load-best makes it "
             "the result)\n",
             best, r->state.best, j->o->output_dir);
@@ -192,7 +195,7 @@ static int train(train_job *j)
         train_show_profile(j);
     if (stopped && j->r.end == RUN_GOES_ON) {
         if (talks)
-            show("stopped and saved after step %lld\n", (long long)j->r.state.step);
+            lines_show("stopped and saved after step %lld\n", (long long)j->r.state.step);
         if (talks)
             print_resume(j->o, e);
         return 130;
@@ -200,7 +203,7 @@ static int train(train_job *j)
     if (talks)
         show_end(j);
     if (!train_save_result(j) && talks)
-        show("saved %s\n", j->o->output_dir);
+        lines_show("saved %s\n", j->o->output_dir);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* train_probe.c - tenon train --dry-run and --fast-dev-run: short trials whose result is not kept. */
 #include "apps/commands/train.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 enum { PROBES = 2 }; /* steps of a dry run */
@@ -36,13 +37,13 @@ int train_probe(train_job *j)
     const double seconds = (now_seconds() - start) / (double)(steps ? steps : 1);
     if (j->e->code)
         return 1;
-    show("measured   %s after %lld steps", show_bytes(memory_peak(), a), (long long)steps);
-    show(", %.0f %% of that; %s of it the tape\n", 100 * memory_peak() / all,
-         show_bytes((double)tn_tape_memory(j->s.tape), a));
-    show("time       %s per step of %s tokens, %s in all without evaluations; %s\n",
-         show_time(seconds, a), show_count(tokens / steps, c),
-         show_time(seconds * (double)j->r.steps, b),
-         j->o->dump_graph ? "only the picture was written" : "nothing was written");
+    lines_show("measured   %s after %lld steps, %.0f %% of that; %s of it the tape\n",
+               show_bytes(memory_peak(), a), (long long)steps, 100 * memory_peak() / all,
+               show_bytes((double)tn_tape_memory(j->s.tape), b));
+    lines_show("time       %s per step of %s tokens, %s in all without evaluations; %s\n",
+               show_time(seconds, a), show_count(tokens / steps, c),
+               show_time(seconds * (double)j->r.steps, b),
+               j->o->dump_graph ? "only the picture was written" : "nothing was written");
     train_show_profile(j);
     return 0;
 }
@@ -68,9 +69,10 @@ int train_trial(train_job *j)
     progress_close(&j->p);
     const int64_t rows = r->o->batch_size;
     if (!evaluate_part(r->s, r->o, PART_TEST, rows, &test, j->e) && r->s->data[PART_TEST])
-        show("test  loss %s\n", show_loss(test.loss, test.error, loss));
+        lines_show("test  loss %s\n", show_loss(test.loss, test.error, loss));
     if (j->e->code)
         return 1;
-    show("trial      one step and one batch of each evaluation went well; nothing was written\n");
+    lines_show(
+        "trial      one step and one batch of each evaluation went well; nothing was written\n");
     return 0;
 }

@@ -2,6 +2,8 @@
 #include "apps/report/columns.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -13,4 +15,10 @@ size_t columns_now(void)
         failed = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
     while (failed && errno == EINTR);
     return failed ? 0 : size.ws_col;
+}
+
+bool columns_are_plain(void)
+{
+    const char *terminal = getenv("TERM");
+    return !terminal || !strcmp(terminal, "dumb");
 }

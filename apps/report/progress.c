@@ -1,6 +1,7 @@
 /* progress.c - the line that a run prints while it goes on, and its records in log.jsonl. */
 #include "apps/report/progress.h"
 #include "apps/report/columns.h"
+#include "apps/report/lines.h"
 #include "apps/run/config_used.h"
 #include "apps/report/show.h"
 
@@ -14,12 +15,10 @@
 
 progress_mode progress_mode_of(const options *o)
 {
-    const char *terminal = getenv("TERM");
-    const bool dumb = !terminal || !strcmp(terminal, "dumb"); /* it cannot overwrite a line */
     if (!strcmp(o->progress, "auto") && o->quiet)
         return PROGRESS_NONE;
     if (!strcmp(o->progress, "auto"))
-        return isatty(STDOUT_FILENO) && !dumb ? PROGRESS_BAR : PROGRESS_LINES;
+        return isatty(STDOUT_FILENO) && !columns_are_plain() ? PROGRESS_BAR : PROGRESS_LINES;
     return !strcmp(o->progress, "bar")     ? PROGRESS_BAR
            : !strcmp(o->progress, "lines") ? PROGRESS_LINES
            : !strcmp(o->progress, "json")  ? PROGRESS_JSON
@@ -126,13 +125,12 @@ static int show_valid(progress *p, const run_event *event, tn_error *e)
     char loss[SHOWN], more[SHOWN];
     if (p->mode == PROGRESS_LINES || p->mode == PROGRESS_BAR) {
         end_line(p);
-        show("valid %lld  loss %s  ", (long long)event->step, show_loss(v->loss, v->error, loss));
         if (event->pairs.pairs)
-            show("%s", show_rewards(&event->pairs, more));
+            show_rewards(&event->pairs, more);
         else
-            show("perplexity %.4g", tn_exp_of(v->loss));
-        show("%s\n", event->best ? "  best" : "");
-        fflush(stdout);
+            snprintf(more, SHOWN, "perplexity %.4g", tn_exp_of(v->loss));
+        lines_show("valid %lld  loss %s  %s%s\n", (long long)event->step,
+                   show_loss(v->loss, v->error, loss), more, event->best ? "  best" : "");
     }
     const report_row row = { .valid = true,
                              .best = event->best,

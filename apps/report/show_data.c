@@ -104,7 +104,7 @@ void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, tn_er
     show_text(&line, "the data", e);
 }
 
-void show_data(const tn_dataset *d, const options *o, int64_t length, bool drawn, tn_error *e)
+void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, bool drawn, tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     char records[SHOWN], tokens[SHOWN], counted[SHOWN];
@@ -115,6 +115,8 @@ void show_data(const tn_dataset *d, const options *o, int64_t length, bool drawn
     tn_text_add(&line, ", %s token%s, %s in the loss", show_count(f.tokens, tokens),
                 show_s(f.tokens), show_count(f.loss_tokens, counted));
     add_cuts(d, o, length, drawn, &line);
-    tn_text_add(&line, "\n");
-    show_text(&line, "the data", e);
+    const char *text = tn_text_done(&line, "the data", e);
+    if (text)
+        lines_add(l, "%s\n", text);
+    tn_text_free(&line);
 }

@@ -1,5 +1,6 @@
 /* find_rate.c - the range test of the learning rate, and what it recommends. */
 #include "apps/run/find_rate.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 #include <math.h>
@@ -71,11 +72,14 @@ int find_rate(run *r, tn_error *e)
         tn_fail(e, TN_ENOMEM, "the range test: out of memory");
     if (!e->code) {
         draw(rate, loss, n, r->o->color, e);
-        show("lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
-             f.lowest, f.best * safety, (long long)n, rate[0], rate[n - 1]);
-        show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n", f.best,
-             n == r->steps && f.best * safety > 0.9 * rate[n - 1] ? " or more: the loss still falls"
-                                                                  : "");
+        lines_show(
+            "lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
+            f.lowest, f.best * safety, (long long)n, rate[0], rate[n - 1]);
+        lines_show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n",
+                   f.best,
+                   n == r->steps && f.best * safety > 0.9 * rate[n - 1]
+                       ? " or more: the loss still falls"
+                       : "");
     }
     free(rate);
     free(loss);

@@ -1,5 +1,6 @@
 /* need.c - the memory that work on a model takes. */
 #include "apps/run/need.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "nn/family.h"
 
@@ -99,7 +100,7 @@ char *need_show(const need *n, char *out)
 
 double need_print(const need *n, const tn_model *m, double others)
 {
-    char note[NEED_SHOWN], batch[80], bytes[SHOWN];
+    char note[NEED_SHOWN], batch[80], bytes[SHOWN], room[SHOWN];
     need_types(m->params, note);
     snprintf(batch, sizeof batch, "a batch of %lld row%s of %lld tokens%s", (long long)n->rows,
              show_s(n->rows), (long long)n->width, m->recompute ? ", a block at a time" : "");
@@ -123,11 +124,11 @@ double need_print(const need *n, const tn_model *m, double others)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         all += rows[i].bytes;
         if (rows[i].bytes > 0)
-            show("%-10s %-12s %9s%s%s\n", i ? "" : "memory", rows[i].name,
-                 show_bytes(rows[i].bytes, bytes), *rows[i].note ? "  " : "", rows[i].note);
+            lines_show("%-10s %-12s %9s%s%s\n", i ? "" : "memory", rows[i].name,
+                       show_bytes(rows[i].bytes, bytes), *rows[i].note ? "  " : "", rows[i].note);
     }
-    show("%-10s %-12s %9s", "", "all", show_bytes(all, bytes));
-    show("  of %s that are available\n", show_bytes((double)tn_memory_room(), bytes));
+    lines_show("%-10s %-12s %9s  of %s that are available\n", "", "all", show_bytes(all, bytes),
+               show_bytes((double)tn_memory_room(), room));
     return all;
 }
 

@@ -1,6 +1,6 @@
 /* packing.c - decides whether the records of a batch lie side by side (packing.h). */
 #include "apps/run/packing.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 static const double WORTH_IT = 0.1; /* share of padding above which records are packed */
 
@@ -26,8 +26,9 @@ tn_loader *packing_loader(const tn_dataset *d, const tn_loader_options *how, con
 void packing_show(const packing *p)
 {
     if (p->on)
-        show("packing    on: without it %.1f %% of the tokens computed would be padding\n",
-             100 * p->padding);
+        lines_show("packing    on: without it %.1f %% of the tokens computed would be padding\n",
+                   100 * p->padding);
     else
-        show("packing    off: %.1f %% of the tokens computed are padding\n", 100 * p->padding);
+        lines_show("packing    off: %.1f %% of the tokens computed are padding\n",
+                   100 * p->padding);
 }

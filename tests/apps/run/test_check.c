@@ -123,7 +123,7 @@ START_TEST(right_options_are_not)
 }
 END_TEST
 
-void tests(TCase *c)
+void tests_of_program(TCase *c)
 {
     tcase_add_loop_test(c, a_wrong_option_is_named_first, 0, sizeof rows / sizeof *rows);
     tcase_add_test(c, right_options_are_not);

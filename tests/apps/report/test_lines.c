@@ -1,0 +1,94 @@
+/* test_lines.c - lines fit the terminal; in a pipe and on a dumb terminal they stay whole. */
+#include "tests/support/apps.h"
+#include "tests/support/tests.h"
+
+#include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utmp.h>
+
+#define RUN                                                                                        \
+    "train --model b --data r.jsonl --valid-split 0.3 --iters 30 --steps-per-eval 10 "             \
+    "--sample '1 + 4 = 5. 2 + 3 = 5. 3 + 4 = 7. 4 + 5 = 9.' "
+
+/* Runs the command on a terminal. Its bytes go to the file `shown`. */
+static void on_terminal(const place *p, int columns, const char *type, const char *command)
+{
+    const struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
+    char line[1024], bytes[512];
+    int all, end, status;
+    snprintf(line, sizeof line, "exec \"$0\" %s", command);
+    ck_assert_int_eq(openpty(&all, &end, NULL, NULL, &size), 0);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (!child) {
+        login_tty(end);
+        setenv("TERM", type, 1);
+        execl("/bin/sh", "sh", "-c", line, p->program, NULL);
+        _exit(127);
+    }
+    close(end);
+    FILE *f = fopen("shown", "w");
+    ck_assert_ptr_nonnull(f);
+    for (ssize_t n; (n = read(all, bytes, sizeof bytes)) > 0;)
+        fwrite(bytes, 1, (size_t)n, f);
+    fclose(f);
+    close(all);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+static const struct row {
+    int columns;
+    const char *type, *options, *has; /* has: a line, or a part of it */
+    bool fits;
+} rows[] = {
+    { 60, "xterm", "-o o", "\n           (34.270 %), dropout 0", true },
+    { 80, "xterm", "-o o", "(34.270 %), dropout\n           0 in the model", true },
+    { 120, "xterm", "-o o", "on all-linear, 4,096 trainable (34.270 %), dropout 0 in the model (a",
+      true },
+    { 60, "xterm", "--dry-run", "activations     ", true },
+    { 80, "xterm", "--fast-dev-run", "trial ", true },
+    { 60, "dumb", "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
+    { 0, "xterm", "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
+};
+
+START_TEST(lines_fit_the_terminal)
+{
+    const struct row *r = &rows[_i];
+    place p = place_make();
+    char command[512];
+    size_t longest = 0, n = 0;
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o b"),
+                     0);
+    snprintf(command, sizeof command, RUN "%s", r->options);
+    on_terminal(&p, r->columns, r->type, command);
+    char *text = place_read("shown");
+    char *to = text;
+    for (const char *s = text; *s; s++) { /* "\r", "erase to the end" */
+        n = *s == '\r' || *s == '\n' ? 0 : n + 1;
+        if (!strncmp(s, "\033[K", 3)) {
+            s += 2;
+            n--;
+            continue;
+        }
+        longest = n > longest ? n : longest;
+        if (*s != '\r')
+            *to++ = *s;
+    }
+    *to = 0;
+    ck_assert_msg(strstr(text, r->has) != NULL, "%s", text);
+    ck_assert_msg(r->fits == (longest < (size_t)r->columns), "%d: %zu\n%s", r->columns, longest,
+                  text);
+    free(text);
+    place_end(&p);
+}
+END_TEST
+
+void tests_of_program(TCase *c)
+{
+    tcase_add_loop_test(c, lines_fit_the_terminal, 0, sizeof rows / sizeof *rows);
+}
