@@ -22,6 +22,8 @@ const char *tn_module_path(const tn_model *m, const char *layer, bool old,
 const tn_json *tn_config_text(const tn_json *config);
 /* The family that the config's model_type names; NULL and an error otherwise. */
 const tn_family *tn_family_find(const tn_json *config, tn_error *e);
+/* How the options want weights to be read, but without a source. */
+int tn_reading_of(const tn_open_options *o, tn_reading *r, tn_error *e);
 /* Makes the model of a config. `start` has the fields that are known already: vocab (if > 0), tied
    (if the config does not have it), stored. r tells where its weights come from. A sketch has no
    memory for them. Files that do not fit the config, and a model that is no sketch and does not fit

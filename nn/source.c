@@ -212,9 +212,18 @@ tn_tensor *tn_source_weight(tn_context *c, const tn_reading *r, const char *name
     tn_stored t;
     tn_dtype type = TN_REAL;
     const bool found = r->source && look_up(r, name, ndim, dim, typed, &t, &type);
+    type = found || !r->source ? type : TN_REAL;
     tn_tensor *w = NULL;
+    if (!r->source && sketch && typed && r->frozen && r->converts)
+        type = r->type;
+    if (!found && !tn_dtype_takes(type, ndim, dim)) {
+        tn_fail(e, TN_ESHAPE,
+                "%s: rows of %lld numbers; expected a multiple of %lld for base type %s", name,
+                (long long)dim[ndim - 1], (long long)tn_dtype_block(type), tn_dtype_name(type));
+        return NULL;
+    }
     if (sketch)
-        w = tn_tensor_sketch(found ? type : TN_REAL, ndim, dim, !r->frozen);
+        w = tn_tensor_sketch(type, ndim, dim, !r->frozen);
     else if (found)
         w = make(c, r, &t, ndim, dim, type, e);
     else

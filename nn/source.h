@@ -76,7 +76,8 @@ void tn_params_read(tn_params *p, tn_reading r);
 int tn_source_start(tn_source *s, tn_error *e);
 void tn_source_drop(tn_source *s); /* NULL: nothing */
 /* The tensor of a weight: with its values, or without memory for a sketch. A matrix may have
-   another type than TN_REAL if `typed`. NULL: see e. What is wrong with the file is not in e but
+   another type than TN_REAL if `typed`; in a sketch without a source it is the one that the reading
+   converts to. NULL: see e. What is wrong with the file is not in e but
    in s->error, if it is a sketch. */
 tn_tensor *tn_source_weight(tn_context *c, const tn_reading *r, const char *name, int ndim,
                             const int64_t dim[], bool typed, bool sketch, tn_error *e);

@@ -23,6 +23,11 @@ int train_probe(train_job *j)
     int64_t tokens = 0, steps = 0;
     progress_block(&j->r, j->e);
     const double all = show_memory(j);
+    if (j->s.random && j->o->base_dtype && !j->e->code) {
+        lines_show("measured   nothing: %s has no weights; --base-dtype is for those of a file\n",
+                   j->o->model);
+        return 0;
+    }
     if (j->s.sketch && !j->e->code) {
         run_close(&j->r);
         setup_weights(&j->s, j->o, j->e);

@@ -48,6 +48,22 @@ static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
     return tn_tokenizer_open(folder, e);
 }
 
+/* Are all weights trained? Random ones are by default. A base type is for LoRA. */
+static bool trains_all(const options *o, bool random)
+{
+    return o->fine_tune_type ? !strcmp(o->fine_tune_type, "full") : random && !o->base_dtype;
+}
+
+/* Weights that are read stay as they are, unless all are trained: adapters are, or nothing. Those
+   of a sketch are counted in the type of the options. */
+static tn_open_options how_to_open(const setup *s, const options *o, bool read)
+{
+    const bool full = trains_all(o, !read);
+    return (tn_open_options){ .frozen = !full && (read || (s->sketch && o->base_dtype)),
+                              .base_dtype = full ? NULL : o->base_dtype,
+                              .sketch = s->sketch };
+}
+
 /* Makes a model with random weights and the tokenizer's vocabulary. */
 static tn_model *new_model(setup *s, const options *o, tn_error *e)
 {
@@ -57,10 +73,12 @@ static tn_model *new_model(setup *s, const options *o, tn_error *e)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", o->model);
     const int64_t vocab = tn_tokenizer_size(s->tokenizer);
     tn_model *m = NULL;
-    if (config && s->sketch)
+    const tn_open_options how = how_to_open(s, o, false);
+    tn_reading r;
+    if (config && s->sketch && !tn_reading_of(&how, &r, e))
         m = tn_model_make(s->context, config, o->model, &(tn_model){ .tied = true, .vocab = vocab },
-                          &(tn_reading){ 0 }, true, e);
-    else if (config)
+                          &r, true, e);
+    else if (config && !s->sketch)
         m = tn_model_new(s->context, config, vocab, tn_tokenizer_end(s->tokenizer), e);
     tn_json_free(config);
     free(path);
@@ -90,20 +108,6 @@ static int open_adapter(const setup *s, const char *folder, tn_error *e)
     return e->code;
 }
 
-/* Weights that are read stay as they are, unless all are trained: adapters are, or nothing. */
-static tn_model *open_model(setup *s, const options *o, tn_error *e)
-{
-    const bool full = o->fine_tune_type && !strcmp(o->fine_tune_type, "full");
-    const bool read = tn_model_weights(o->model, e) != TN_ABSENT;
-    if (o->base_dtype && !read && !e->code)
-        tn_fail(e, APP_USAGE, "--base-dtype %s: the weights of %s are random; expected a file",
-                o->base_dtype, o->model);
-    const tn_open_options how = { .frozen = read && !full,
-                                  .base_dtype = full ? NULL : o->base_dtype,
-                                  .sketch = s->sketch };
-    return tn_model_open_as(s->context, o->model, &how, e);
-}
-
 static int open_context(setup *s, const options *o, uint64_t seed, tn_error *e)
 {
     if (e->code || check_folder(o->model, e))
@@ -123,23 +127,28 @@ static int refuse_random(const setup *s, const options *o, tn_error *e)
     return e->code;
 }
 
-int setup_frozen(setup *s, const options *o, tn_error *e)
+/* With --tokenizer a model with random weights has the vocabulary of that tokenizer. */
+static int make_model(setup *s, const options *o, tn_error *e)
 {
-    if (!open_context(s, o, 0, e))
-        s->model = open_model(s, o, e);
+    const bool read = !e->code && tn_model_weights(o->model, e) != TN_ABSENT;
+    const tn_open_options how = how_to_open(s, o, read);
+    if (!e->code && o->base_dtype && !read && !s->sketch)
+        tn_fail(e, APP_USAGE, "--base-dtype %s: the weights of %s are random; expected a file",
+                o->base_dtype, o->model);
+    if (!e->code)
+        s->model = o->tokenizer && !read ? new_model(s, o, e)
+                                         : tn_model_open_as(s->context, o->model, &how, e);
     s->random = s->model && !s->model->stored;
-    if (!refuse_random(s, o, e) && o->adapter_path)
-        open_adapter(s, o->adapter_path, e);
     return e->code;
 }
 
-/* With --tokenizer a model with random weights has the vocabulary of that tokenizer. */
-static void make_model(setup *s, const options *o, tn_error *e)
+int setup_frozen(setup *s, const options *o, tn_error *e)
 {
-    if (!e->code)
-        s->model = o->tokenizer && tn_model_weights(o->model, e) == TN_ABSENT ? new_model(s, o, e)
-                                                                              : open_model(s, o, e);
-    s->random = s->model && !s->model->stored;
+    if (!open_context(s, o, 0, e))
+        make_model(s, o, e);
+    if (!refuse_random(s, o, e) && o->adapter_path)
+        open_adapter(s, o->adapter_path, e);
+    return e->code;
 }
 
 int setup_model(setup *s, const options *o, uint64_t seed, tn_error *e)
@@ -226,7 +235,7 @@ int setup_train(setup *s, const options *o, tn_error *e)
 {
     if (e->code)
         return e->code;
-    s->full = o->fine_tune_type ? !strcmp(o->fine_tune_type, "full") : s->random;
+    s->full = trains_all(o, s->random);
     s->model->dropout = o->dropout;
     s->model->recompute = o->grad_checkpoint;
     for (int i = 0; s->full && i < OPTIONS; i++) {

@@ -125,7 +125,7 @@ static void read_generation_config(tn_model *m, const char *folder, tn_error *e)
     free(path);
 }
 
-static void read_options(const tn_open_options *o, tn_reading *r, tn_error *e)
+int tn_reading_of(const tn_open_options *o, tn_reading *r, tn_error *e)
 {
     static const char *const names[] = { "file", "f32", "bf16", "q8_0", "q4_0" };
     static const tn_dtype types[] = { TN_REAL, TN_REAL, TN_BF16, TN_Q8_0, TN_Q4_0 };
@@ -139,6 +139,7 @@ static void read_options(const tn_open_options *o, tn_reading *r, tn_error *e)
         tn_fail(e, TN_EARG, "base type \"%s\"; expected file, f32, bf16, q8_0 or q4_0", name);
     else if (i > 0 && !o->frozen)
         tn_fail(e, TN_EARG, "base type %s: only for a model whose weights are not trained", name);
+    return e->code;
 }
 
 static const tn_json *read_config(const char *folder, tn_error *e)
@@ -156,7 +157,7 @@ tn_model *tn_model_open_as(tn_context *c, const char *folder, const tn_open_opti
     tn_reading r;
     if (tn_given(e, c && folder && o, __func__))
         return NULL;
-    read_options(o, &r, e);
+    tn_reading_of(o, &r, e);
     const tn_presence is = e->code ? TN_UNREADABLE : tn_path_is(folder, NULL, e);
     const tn_json *config = NULL;
     tn_model *m = NULL;

@@ -125,6 +125,42 @@ START_TEST(inspect_says_what_training_takes)
 }
 END_TEST
 
+/* A config alone says what weights of these types will take: 34,848 numbers of matrices with 257
+   tokens, 29,728 with 97. */
+static const struct {
+    const char *type, *train, *inspect;
+} types[] = {
+    { "bf16", "memory     weights        73.3 kB  bf16 69.7 kB + f32 3.6 kB\n",
+      "bf16 59.5 kB + f32 3.6 kB\n" },
+    { "q8_0", "memory     weights        40.6 kB  q8_0 37.0 kB + f32 3.6 kB\n",
+      "q8_0 31.6 kB + f32 3.6 kB\n" },
+    { "q4_0", "memory     weights        23.2 kB  q4_0 19.6 kB + f32 3.6 kB\n",
+      "q4_0 16.7 kB + f32 3.6 kB\n" },
+};
+
+START_TEST(a_base_type_counts_without_weights)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "sed -i 's/\"n_embd\": 16/\"n_embd\": 32/' m/config.json"), 0);
+    ck_assert_int_eq(tenon(&p, "inspect m --base-dtype %s", types[_i].type), 0);
+    place_has(&p, "out", types[_i].inspect);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer bytes --data r.jsonl --dry-run "
+                           "--base-dtype %s",
+                           types[_i].type),
+                     0);
+    place_has(&p, "out", types[_i].train);
+    place_has(&p, "out",
+              "measured   nothing: m has no weights; --base-dtype is for those of a file");
+    ck_assert_int_eq(tenon(&p,
+                           "train --model m --tokenizer bytes --data r.jsonl -o x --base-dtype %s",
+                           types[_i].type),
+                     2);
+    place_has(&p, "err", "the weights of m are random; expected a file");
+    place_end(&p);
+}
+END_TEST
+
 /* The reason is the key of the config, and not the weights: there are none. */
 START_TEST(inspect_says_what_is_not_supported)
 {
@@ -151,5 +187,6 @@ void tests(TCase *c)
     tcase_add_test(c, a_dry_run_shows_every_part);
     tcase_add_test(c, all_batches_of_a_step_count);
     tcase_add_test(c, inspect_says_what_training_takes);
+    tcase_add_loop_test(c, a_base_type_counts_without_weights, 0, sizeof types / sizeof *types);
     tcase_add_test(c, inspect_says_what_is_not_supported);
 }
