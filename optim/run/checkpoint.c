@@ -118,6 +118,8 @@ static int fill(const tn_saved *to, const tn_safetensors *s, bool write, tn_erro
         const tn_entry *t = &to->entries[i], *entry = entry_like(s, t, e);
         if (entry && !check_finite(s, entry, e) && write)
             memcpy((void *)t->bytes, entry->bytes, t->size); /* our memory, not the file's */
+        if (entry)
+            tn_file_pass_bytes(entry->bytes, t->size); /* there is a copy, or it was only read */
     }
     if (!e->code && to->count != tn_safetensors_count(s))
         tn_fail(e, TN_EFORMAT, "%s: holds %" PRId64 " %s, expected the %" PRId64 " %s",

@@ -3,6 +3,7 @@
 
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
+#include "data/formats/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { FORMAT = 5, MOST_BYTES = 1 << 20, MOST_TOKENIZER = 1 << 30 };
 
@@ -73,7 +74,30 @@ static void *place(tn_state *s, const field *f)
     return (char *)s + f->offset;
 }
 
-/* Hash of all bytes of folder/name. Format 1 uses a slower hash. */
+/* Hash of an open file of `size` bytes, read part by part: a file that is mapped would count as
+   memory of the process, as much as its weights. Format 1 uses a slower hash. */
+static int hash_open(int fd, const char *path, size_t size, int64_t format, uint64_t *hash,
+                     tn_error *e)
+{
+    unsigned char part[1 << 16];
+    tn_bulk_hash h = tn_bulk_hash_start(0);
+    uint64_t slow = 0;
+    if (size == 0)
+        return tn_fail(e, TN_EFORMAT, "%s: 0 bytes; expected at least 1", path);
+    for (size_t at = 0, n; at < size; at += n) {
+        n = size - at < sizeof part ? size - at : sizeof part;
+        if (tn_file_get(fd, part, n, at) < n)
+            return tn_fail(e, TN_EIO, "%s: cannot read: %s", path, strerror(errno));
+        if (format == 1)
+            slow = tn_hash64(part, n, slow);
+        else
+            tn_bulk_hash_add(&h, part, n);
+    }
+    *hash = format == 1 ? slow : tn_bulk_hash_end(&h);
+    return e->code;
+}
+
+/* The same of folder/name. */
 static int hash_file(const char *folder, const char *name, int64_t format, uint64_t *hash,
                      tn_error *e)
 {
@@ -81,10 +105,10 @@ static int hash_file(const char *folder, const char *name, int64_t format, uint6
     char *path = tn_path_join(folder, name);
     if (!path)
         return tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    const void *bytes = tn_file_map(path, 1, SIZE_MAX, &size, e);
-    if (bytes) {
-        *hash = format == 1 ? tn_hash64(bytes, size, 0) : tn_hash_bulk(bytes, size, 0);
-        munmap((void *)bytes, size);
+    const int fd = tn_file_open(path, &size, e);
+    if (fd >= 0) {
+        hash_open(fd, path, size, format, hash, e);
+        close(fd);
     }
     free(path);
     return e->code;

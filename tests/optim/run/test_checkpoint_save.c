@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* Two pairs and a bias that are trained, and a frozen base, after one step. */
 static void make(problem *p, const char *optimizer)
@@ -150,10 +151,46 @@ START_TEST(a_save_that_fails_says_so)
 }
 END_TEST
 
+static double peak(void)
+{
+    struct rusage usage;
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return 1024.0 * (double)usage.ru_maxrss;
+}
+
+/* To write files, to hash them and to read them back takes no memory of their size. */
+START_TEST(files_take_no_memory)
+{
+    enum { NUMBERS = 8 << 20 };
+    char *folder = temporary();
+    tn_error e = { 0 };
+    tn_run_state r = { .step = 3 };
+    problem p;
+    problem_new(&p, 1, (const pair_size[]){ { 7, 5, 2, 2 } }, 0);
+    tn_tensor *w = tn_params_add(p.params, "large", 2, (int64_t[]){ NUMBERS / 1024, 1024 });
+    tn_fill_uniform(w->x, NUMBERS, 0.5, 1, 7);
+    problem_optimizer(&p, "adamw", "", -1);
+    tn_state_block block;
+    for (int64_t i = 0; tn_optim_state(p.optim, i, &block); i++)
+        for (int64_t k = 0; k < block.n && block.real; k++)
+            ((tn_real *)block.data)[k] = 1;
+    const double before = peak();
+    tn_checkpoint_save(folder, p.params, p.optim, &r, 1, &e);
+    must(&e);
+    ck_assert_double_lt(peak() - before, 0.5 * NUMBERS * sizeof(tn_real));
+    tn_checkpoint_load(folder, p.params, p.optim, &r, &e);
+    must(&e);
+    ck_assert_double_lt(peak() - before, 1.5 * NUMBERS * sizeof(tn_real));
+    problem_free(&p);
+    discard(folder);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_test(c, trained_weights_alone_are_saved);
     tcase_add_test(c, factors_have_their_scale);
     tcase_add_test(c, state_is_saved_by_name);
     tcase_add_test(c, a_save_that_fails_says_so);
+    tcase_add_test(c, files_take_no_memory);
 }
