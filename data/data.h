@@ -453,6 +453,11 @@ typedef struct tn_data_options {
    before a text (tn_tokenizer_begin) comes once, at the beginning of the file. */
 tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
                             const tn_data_options *o, tn_error *e);
+/* The same of a file of token ids: two bytes each, as nanoGPT writes them, or behind the header of
+   llm.c, two or four bytes each. All little-endian. from and to are fractions of the ids. Every id
+   is one of the tokenizer's. */
+tn_dataset *tn_dataset_token_file(const char *path, const tn_tokenizer *k, double from, double to,
+                                  const tn_data_options *o, tn_error *e);
 /* The records of a JSONL file. Each begins with the token that the tokenizer puts before a text, if
    it has one, and ends with the end token. A completion goes on from its prompt: no space comes
    between them that is not in the record. If a record is wrong, the error names its line. A record

@@ -208,7 +208,7 @@ static int evaluate_data(const options *o, tn_error *e)
         asked.split = "test";
     const part which = part_find(asked.split);
     if ((o->stride > 0 || o->chunks > 0) && !data_is_text(o))
-        return tn_fail(e, APP_USAGE, "--%s: only for a .txt, which is cut into windows",
+        return tn_fail(e, APP_USAGE, "--%s: only for a .txt or .bin, which is cut into windows",
                        o->stride > 0 ? "stride" : "chunks");
     if (o->stride > 0 && o->max_seq_length > 0 && o->stride > o->max_seq_length)
         return tn_fail(e, APP_USAGE, "--stride %lld: expected at most --max-seq-length %lld",

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KINDS_TEXT "a .txt, a .jsonl, a folder or task:NAME"
+#define KINDS_TEXT "a .txt, a .jsonl, a .bin of token ids, a folder or task:NAME"
 
 const char *const part_names[PARTS] = { "train", "valid", "test" };
 
@@ -39,7 +39,7 @@ const tn_task *pieces_task(const char *text, bool name_alone, int64_t *count, tn
 static const char *const stems[PARTS][4] = { { "train" },
                                              { "valid", "validation", "val" },
                                              { "test" } };
-static const char *const endings[] = { ".jsonl", ".json", ".txt" };
+static const char *const endings[] = { ".jsonl", ".json", ".txt", ".bin" };
 enum { ENDINGS = sizeof endings / sizeof *endings, FILE_NAME = 24 };
 
 /* Writes the name of the part's file in a folder to `name`: "" if there is none. Two are refused. */
@@ -67,15 +67,15 @@ static int no_memory(const char *path, tn_error *e)
     return tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
 }
 
-/* Adds a file, of a text or of records. A file of a folder belongs to one part as a whole. */
-static piece *add_file(pieces *p, char *path, bool text, tn_error *e)
+/* Adds a file. A file of a folder belongs to one part as a whole. */
+static piece *add_file(pieces *p, char *path, data_kind kind, tn_error *e)
 {
     if (!path) {
         no_memory("--data", e);
         return NULL;
     }
     piece *new = &p->piece[p->n++];
-    *new = (piece){ .kind = text ? PIECE_TEXT : PIECE_RECORDS, .path = path, .to = 1 };
+    *new = (piece){ .kind = kind, .path = path, .to = 1 };
     return new;
 }
 
@@ -88,7 +88,7 @@ static int add_folder(const options *o, const char *folder, part which, pieces *
         return e->code;
     if (!*name) /* opening it reports that it is not there */
         snprintf(name, sizeof name, "%s.jsonl", part_names[which]);
-    add_file(p, tn_path_join(folder, name), !strcmp(strchr(name, '.'), ".txt"), e);
+    add_file(p, tn_path_join(folder, name), data_kind_of(name), e);
     return e->code;
 }
 
@@ -119,12 +119,12 @@ static void divide_records(const options *o, part which, pieces *p, piece *recor
 
 static int add_single(const options *o, int i, part which, pieces *p, tn_error *e)
 {
-    const bool text = data_ends(o, i, ".txt");
-    if (!text && !data_ends(o, i, ".jsonl") && !data_ends(o, i, ".json"))
+    const data_kind kind = data_kind_of(data_file_name(o, i));
+    if (kind == DATA_OTHER)
         return tn_fail(e, APP_USAGE, "--data %.200s: expected " KINDS_TEXT, o->data[i]);
-    piece *new = add_file(p, strdup(data_path(o, i)), text, e);
+    piece *new = add_file(p, strdup(data_path(o, i)), kind, e);
     if (new)
-        (new->kind == PIECE_TEXT ? divide_text : divide_records)(o, which, p, new);
+        (kind == DATA_RECORDS ? divide_records : divide_text)(o, which, p, new);
     return e->code;
 }
 
@@ -141,7 +141,7 @@ static int add_path(const options *o, int i, part which, pieces *p, tn_error *e)
 
 static int add_task(const char *text, bool name_alone, pieces *p, tn_error *e)
 {
-    piece new = { .kind = PIECE_TASK };
+    piece new = { .kind = DATA_TASK };
     new.task = pieces_task(text, name_alone, &new.count, e);
     if (!e->code)
         p->piece[p->n++] = new;

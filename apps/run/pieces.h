@@ -9,13 +9,11 @@
 
 #include "apps/run/source.h"
 
-typedef enum piece_kind { PIECE_TEXT, PIECE_RECORDS, PIECE_TASK } piece_kind;
-
 typedef struct piece {
-    piece_kind kind;
+    data_kind kind;
     char *path;          /* of a file; NULL for a task */
     tn_side side;        /* of records: TN_SIDE_ALL if the file belongs to one part */
-    double from, to;     /* of a text: the fractions that are read */
+    double from, to;     /* of a text or its ids: the fractions that are read */
     const tn_task *task; /* of a task, */
     int64_t count;       /* and how many records were asked for; -1: none */
 } piece;

@@ -65,30 +65,47 @@ static int64_t task_count(const options *o, part which, int64_t given)
     return n < TASK_MOST ? n : TASK_MOST;
 }
 
-bool data_ends(const options *o, int i, const char *ending)
+const char *data_file_name(const options *o, int i)
 {
-    const char *path = data_path(o, i), *name = path == o->data[i] ? path : o->standard_name;
-    const size_t n = strlen(name), k = strlen(ending);
-    return n > k && !strcmp(name + n - k, ending);
+    const char *path = data_path(o, i);
+    return path == o->data[i] ? path : o->standard_name;
 }
 
-/* Is it a file, not a folder, whose name ends so? */
-static bool is_file(const options *o, int i, const char *ending)
+data_kind data_kind_of(const char *name)
+{
+    static const struct {
+        const char *ending;
+        data_kind kind;
+    } kinds[] = { { ".jsonl", DATA_RECORDS },
+                  { ".json", DATA_RECORDS },
+                  { ".txt", DATA_TEXT },
+                  { ".bin", DATA_TOKENS } };
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && dot > name && i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(dot, kinds[i].ending))
+            return kinds[i].kind;
+    return DATA_OTHER;
+}
+
+/* The kind of a file; of a folder or a task DATA_OTHER. */
+static data_kind kind_of_file(const options *o, int i)
 {
     tn_error e = { 0 }; /* an error is reported when the data are read */
-    return strncmp(o->data[i], "task:", 5) && data_ends(o, i, ending) &&
-           tn_path_is(data_path(o, i), NULL, &e) != TN_FOLDER;
+    return strncmp(o->data[i], "task:", 5) && tn_path_is(data_path(o, i), NULL, &e) != TN_FOLDER
+               ? data_kind_of(data_file_name(o, i))
+               : DATA_OTHER;
 }
 
 bool data_is_text(const options *o)
 {
-    return o->data[0] && !o->data[1] && is_file(o, 0, ".txt");
+    const data_kind is = o->data[0] && !o->data[1] ? kind_of_file(o, 0) : DATA_OTHER;
+    return is == DATA_TEXT || is == DATA_TOKENS;
 }
 
 bool data_is_divided(const options *o)
 {
     for (int i = 0; o->data[i]; i++)
-        if (is_file(o, i, ".txt") || is_file(o, i, ".jsonl") || is_file(o, i, ".json"))
+        if (kind_of_file(o, i) != DATA_OTHER)
             return true;
     return false;
 }
@@ -143,7 +160,7 @@ static void list_files(const options *o, const pieces *p, files *out)
     *out = (files){ .o = { .share = o->given[OPT_valid_split] ? o->valid_split : -1,
                            .format = tn_record_format_find(o->data_format) } };
     for (int i = 0; i < p->n; i++) {
-        if (p->piece[i].kind != PIECE_RECORDS)
+        if (p->piece[i].kind != DATA_RECORDS)
             continue;
         out->path[out->o.count] = p->piece[i].path;
         out->side[out->o.count++] = p->piece[i].side;
@@ -187,7 +204,8 @@ static int make_records(const options *o, const pieces p[2], int n, const tn_tok
 static tn_dataset *make_text(const piece *p, part which, const tn_tokenizer *k,
                              const tn_data_options *d, tn_error *e)
 {
-    tn_dataset *data = tn_dataset_text(p->path, k, p->from, p->to, d, e);
+    tn_dataset *data = (p->kind == DATA_TOKENS ? tn_dataset_token_file
+                                               : tn_dataset_text)(p->path, k, p->from, p->to, d, e);
     if (e->code == TN_EFORMAT && which != PART_TRAIN && p->from > 0)
         tn_error_add(e, " (in its end from %.4g %% on, by --valid-split)", 100 * p->from);
     return data;
@@ -204,12 +222,12 @@ static tn_dataset *join_sets(const options *o, part which, const pieces *p, cons
     with.short_text = which != PART_TRAIN || o->split || p->n > 1;
     for (int i = 0; i < p->n && !e->code; i++) {
         const piece *at = &p->piece[i];
-        if (at->kind == PIECE_TEXT)
+        if (at->kind == DATA_TEXT || at->kind == DATA_TOKENS)
             sets[n] = make_text(at, which, k, &with, e);
-        else if (at->kind == PIECE_TASK)
+        else if (at->kind == DATA_TASK)
             sets[n] = tn_dataset_task(at->task->name, (uint64_t)o->seed, part_names[which], 0,
                                       task_count(o, which, at->count), k, &with, e);
-        n += at->kind != PIECE_RECORDS && sets[n] != NULL;
+        n += at->kind != DATA_RECORDS && sets[n] != NULL;
     }
     if (n == 1 && !e->code)
         return sets[0];
@@ -229,14 +247,14 @@ static int check_format(const options *o, const pieces *p, tn_error *e)
 {
     bool any = !o->data_format || p->n == 0;
     for (int i = 0; i < p->n; i++)
-        any = any || p->piece[i].kind == PIECE_RECORDS;
+        any = any || p->piece[i].kind == DATA_RECORDS;
     return any ? e->code : data_refuse_format(o, e);
 }
 
 int data_refuse_split(const options *o, tn_error *e)
 {
     int64_t count;
-    return tn_fail(e, APP_USAGE, "--valid-split: only for a .txt or a .jsonl; %s",
+    return tn_fail(e, APP_USAGE, "--valid-split: only for a .txt, a .bin or a .jsonl; %s",
                    data_task(o, &count, e) ? "a task has a valid split of its own"
                                            : "a folder has a file for each part");
 }
@@ -324,11 +342,15 @@ static void add_data(const options *o, letters *out, tn_error *e)
     pieces_find(o, PART_TRAIN, &p, e);
     for (int i = 0; i < p.n && !e->code; i++) {
         const piece *at = &p.piece[i];
-        if (at->kind == PIECE_TEXT)
+        if (at->kind == DATA_TOKENS)
+            tn_fail(e, APP_USAGE,
+                    "%s: token ids have no characters; expected --tokenizer bytes or a model's",
+                    at->path);
+        if (at->kind == DATA_TEXT)
             letters_add_file(out, at->path, e);
-        else if (at->kind == PIECE_RECORDS)
+        else if (at->kind == DATA_RECORDS)
             add_records(at->path, tn_record_format_find(o->data_format), out, e);
-        for (char c = '\n'; c <= '~' && at->kind == PIECE_TASK; c = c == '\n' ? ' ' : (char)(c + 1))
+        for (char c = '\n'; c <= '~' && at->kind == DATA_TASK; c = c == '\n' ? ' ' : (char)(c + 1))
             letters_add(out, "task", &c, 1, 0, e);
     }
     pieces_free(&p);

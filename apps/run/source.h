@@ -19,10 +19,12 @@ part part_find(const char *name); /* "train", "valid" or "test"; PARTS: another 
 /* What --data or --task names, for people: a path, or several with " + " between them. Returns a
    path of the options, or `out` (DATA_NAME bytes). */
 const char *data_name(const options *o, char *out);
-/* The path of --data number i; of - the file that standard input was written to. */
+/* The path of --data number i, and its name; of - the file that standard input was written to. */
 const char *data_path(const options *o, int i);
-/* Does its name end so? */
-bool data_ends(const options *o, int i, const char *ending);
+const char *data_file_name(const options *o, int i);
+/* What the end of a file's name says: a text, its token ids, records; else DATA_OTHER. */
+typedef enum data_kind { DATA_OTHER, DATA_TEXT, DATA_TOKENS, DATA_RECORDS, DATA_TASK } data_kind;
+data_kind data_kind_of(const char *name);
 /* "task:NAME[:COUNT]" of --data, or --task, if it is all of the data. NULL without an error: the
    data are something else. *count: the COUNT, or -1. */
 const tn_task *data_task(const options *o, int64_t *count, tn_error *e);
@@ -34,7 +36,7 @@ typedef struct data_how {
 } data_how;
 /* The data set of a part. Several --data are one data set: texts
    are then cut into windows, which are rows as records are.
-   A .txt or a file of records is divided by --valid-split: `train` learns from the first part, and
+   A .txt, a .bin or a file of records is divided by --valid-split: `train` learns from the first part, and
    evaluates on the other. `eval` reads all of it as its test part, unless --valid-split is given.
    `compare` tests on one half of a text's end. NULL without an error: there is no such part. */
 tn_dataset *data_part(const data_how *h, part which, tn_error *e);
@@ -51,7 +53,7 @@ const tn_chat_template *data_chat(const options *o, tn_error *e);
 /* Reads the part's records again, for their texts. NULL without an error: the part has no files of
    records. */
 tn_records *data_records(const options *o, part which, tn_error *e);
-bool data_is_text(const options *o); /* is it one text file? */
+bool data_is_text(const options *o); /* is it one file of a text, or of its token ids? */
 /* Is there a file, not in a folder, that --valid-split divides? */
 bool data_is_divided(const options *o);
 /* Which of the records or texts a part has: "all", or "train" or "valid" by --valid-split or by the

@@ -1,9 +1,6 @@
-/* dataset.c - the parts that all data sets share, and the data set of a text file. */
+/* dataset.c - the parts that all data sets share. */
 #include "data/sets/dataset.h"
-#include "data/formats/file.h"
 #include "data/formats/hash.h"
-#include "data/sets/sections.h"
-#include "data/tokenizers/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,33 +219,6 @@ int tn_dataset_append(tn_dataset *d, const int32_t *ids, int64_t n, tn_error *e)
     return TN_OK;
 }
 
-int tn_dataset_begin(tn_maker m, tn_error *e)
-{
-    const int32_t begin = tn_tokenizer_begin(m.k);
-    return begin < 0 ? e->code : tn_dataset_append(m.d, &begin, 1, e);
-}
-
-/* Appends the ids of a text. */
-static int walk(tn_maker m, tn_walk w)
-{
-    const int32_t *ids;
-    for (int64_t given; (given = tn_walk_next(&w, &ids)) > 0;)
-        if (tn_dataset_append(m.d, ids, given, w.e))
-            break;
-    tn_walk_end(&w);
-    return w.e->code;
-}
-
-int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e)
-{
-    return walk(m, (tn_walk){ .k = m.k,
-                              .text = text.s,
-                              .end = text.n,
-                              .continues = continues,
-                              .e = e,
-                              .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL });
-}
-
 tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
 {
     if (!e->code && d->facts.records == 0)
@@ -264,67 +234,7 @@ tn_dataset *tn_dataset_finish(tn_dataset *d, const char *place, tn_error *e)
     return d;
 }
 
-/* ---- a text ---- */
-
-/* The place of a fraction of the text, moved back to the first byte of a character. */
-static size_t place_of(const tn_input *in, size_t mark, double fraction, tn_error *e)
-{
-    const size_t n = in->size - mark;
-    const double place = fraction > 0 ? fraction < 1 ? fraction * (double)n : (double)n : 0;
-    size_t at = (size_t)place;
-    unsigned char byte = 0x80;
-    for (int i = 0; i < 3 && at > 0 && at < n; i++, at--)
-        if (tn_input_read(in, &byte, 1, mark + at, e) || (byte & 0xC0) != 0x80)
-            break;
-    return mark + at;
-}
-
-/* A text that is read in sections. */
-typedef struct text_file {
-    tn_maker m;
-    const char *path;
-    size_t begin, first; /* of the text; of what is read of it */
-} text_file;
-
-static size_t cut_text(const void *arg, const char *s, size_t n)
-{
-    return tn_walk_cut(((const text_file *)arg)->m.k, s, n);
-}
-
-/* Encodes a section. Before the beginning of the text comes the tokenizer's first token. */
-static void encode_section(const void *arg, tn_section *b)
-{
-    const text_file *t = arg;
-    tn_error e = { 0 };
-    const tn_maker m = { tn_dataset_start(t->m.k, t->m.o, &e), t->m.k, t->m.o };
-    b->made[0] = m.d;
-    if (m.d != NULL && b->from == t->begin)
-        tn_dataset_begin(m, &e);
-    if (m.d != NULL && !tn_is_bpe(m.k)) /* a character has at most as many ids as bytes */
-        tn_dataset_reserve(m.d, b->text.n, &e);
-    if (!e.code)
-        walk(m, (tn_walk){ .k = m.k,
-                           .text = b->text.s,
-                           .begin = b->from == t->begin ? 0 : SIZE_MAX,
-                           .end = b->text.n,
-                           .base = b->from,
-                           .no_zeros = true,
-                           .continues = b->from > t->first,
-                           .e = &e,
-                           .skipped = m.o->skip_unknown ? &m.d->facts.unknown : NULL });
-    if (e.code)
-        tn_dataset_fail(t->path, 0, &e, &b->e);
-}
-
-static void take_section(void *arg, tn_section *b, tn_error *e)
-{
-    const text_file *t = arg;
-    if (b->e.code)
-        tn_fail(e, b->e.code, "%s", b->e.text);
-    if (!e->code)
-        tn_dataset_merge(t->m.d, b->made[0], e);
-    tn_dataset_free(b->made[0]);
-}
+/* ---- windows ---- */
 
 /* Counts windows of T tokens that begin every `stride` tokens. */
 static void count_strides(tn_dataset *d)
@@ -358,30 +268,4 @@ int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *plac
     d->facts.loss_tokens = d->facts.records * d->window;
     d->facts.left = d->n - 1 - d->facts.loss_tokens;
     return TN_OK;
-}
-
-tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from, double to,
-                            const tn_data_options *o, tn_error *e)
-{
-    if (tn_given(e, path, __func__))
-        return NULL;
-    enum { LONGEST = 1 << 30 }; /* bytes without a place to cut */
-    text_file t = { .m = { tn_dataset_start(k, o, e), k, o }, .path = path };
-    tn_sections f = { .in = tn_input_open(path, e), .cut = cut_text, .longest = LONGEST };
-    char mark[4] = { 0 };
-    const size_t n = f.in.size < sizeof mark ? f.in.size : sizeof mark;
-    if (!tn_input_read(&f.in, mark, n, 0, e))
-        t.begin = tn_text_mark(path, mark, n, e);
-    if (!e->code) {
-        t.first = f.from = place_of(&f.in, t.begin, from, e);
-        f.to = place_of(&f.in, t.begin, to, e);
-        f.kind = "a text without a place to cut it";
-        f.work = encode_section;
-        f.take = take_section;
-        f.arg = &t;
-    }
-    if (!e->code && !tn_sections_run(&f, o, e) && !tn_dataset_settle(t.m.d, e))
-        tn_dataset_windows(t.m.d, o, path, e);
-    tn_input_close(&f.in);
-    return tn_dataset_finish(t.m.d, path, e);
 }

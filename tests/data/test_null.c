@@ -8,7 +8,7 @@
 
 typedef struct fixture {
     null_fixture base;
-    char *folder, *text_file, *json_file, *tensors_file, *records_file, *fresh;
+    char *folder, *text_file, *ids_file, *json_file, *tensors_file, *records_file, *fresh;
     const char *word, *marked, *key, *json_text, *split, *string, *end_name;
     const char *const *words, *const *metadata;
     size_t size;
@@ -62,6 +62,8 @@ static void put_files(fixture *f)
     f->chat_folder = f->folder;
     f->text_file = tn_path_join(f->folder, "word");
     f->json_file = tn_path_join(f->folder, "json");
+    f->ids_file = tn_path_join(f->folder, "ids");
+    tn_file_write(f->ids_file, "\1\0\2\0", 4, &f->base.e);
     f->records_file = tn_path_join(f->folder, "records");
     f->tensors_file = tn_path_join(f->folder, "tensors");
     f->fresh = tn_path_join(f->folder, "fresh");
@@ -153,8 +155,17 @@ static void close_fixture(null_fixture *base)
     tn_tape_free(f->base.t);
     tn_context_free(f->base.c);
     discard(f->folder);
-    void *all[] = { f->text_file, f->json_file, f->tensors_file, f->records_file, f->fresh,
-                    f->numbers,   f->bytes,     f->ids,          f->grown,        f };
+    void *all[] = { f->text_file,
+                    f->ids_file,
+                    f->json_file,
+                    f->tensors_file,
+                    f->records_file,
+                    f->fresh,
+                    f->numbers,
+                    f->bytes,
+                    f->ids,
+                    f->grown,
+                    f };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

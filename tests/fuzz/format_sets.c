@@ -1,4 +1,4 @@
-/* format_sets.c - training data: records of a JSONL file, and a text. */
+/* format_sets.c - training data: records of a JSONL file, a text, and a file of token ids. */
 #include "tests/fuzz/formats.h"
 
 #include "data/data.h"
@@ -136,6 +136,24 @@ static const row text_rows[] = {
     END,
 };
 
+/* llm.c's header, and 18 ids of two bytes. */
+static const char TOKENS[1024 + 36] = "\x88\xd8\x34\x01\x01\0\0\0\x12";
+
+static const row token_rows[] = {
+    { NULL, "abc", "3 bytes; expected ids of 2 bytes each", false },
+    { NULL, "abcd", "token 0 is 25185; expected an id below 257", false },
+    { NULL, "\x88\xd8\x34\x01wxyztuvw", "version 2054781047; expected 1", false },
+    { "\x01", NULL, "3 bytes; expected ids of 2 bytes each", false },
+    { "\x12", "\x13", "1060 bytes; expected 19 tokens of 2 bytes after a header of 1024", false },
+    { "\x34", "\x35", "token 0 is 55432; expected an id below 257", false }, /* no header */
+    END,
+};
+
+static void furnish_tokens(const char *folder)
+{
+    file_write(folder, "x.bin", (bytes){ (char *)(uintptr_t)TOKENS, sizeof TOKENS });
+}
+
 static void furnish_records(const char *folder)
 {
     file_json(folder, "x.jsonl", RECORDS);
@@ -179,11 +197,13 @@ static int use_records(const char *folder, tn_error *e)
     return e->code;
 }
 
-static int use_text(const char *folder, tn_error *e)
+static int use_sequence(const char *folder, bool tokens, tn_error *e)
 {
-    char *path = path_in(folder, "x.txt");
+    char *path = path_in(folder, tokens ? "x.bin" : "x.txt");
     tn_tokenizer *k = tn_tokenizer_bytes(e);
-    tn_dataset *d = tn_dataset_text(path, k, 0, 1, &(tn_data_options){ .max_length = 16 }, e);
+    tn_dataset *d =
+        (tokens ? tn_dataset_token_file
+                : tn_dataset_text)(path, k, 0, 1, &(tn_data_options){ .max_length = 16 }, e);
     if (d)
         take(d, e);
     tn_dataset_free(d);
@@ -192,9 +212,21 @@ static int use_text(const char *folder, tn_error *e)
     return e->code;
 }
 
+static int use_text(const char *folder, tn_error *e)
+{
+    return use_sequence(folder, false, e);
+}
+
+static int use_tokens(const char *folder, tn_error *e)
+{
+    return use_sequence(folder, true, e);
+}
+
 /* clang-format off */
 const format format_jsonl = { .name = "jsonl", .json = true, .file = "x.jsonl", .furnish = furnish_records,
                               .use = use_records, .rows = record_rows };
+const format format_token_file = { .name = "token_file", .file = "x.bin", .furnish = furnish_tokens,
+                                   .use = use_tokens, .rows = token_rows };
 /* clang-format on */
 const format format_text = {
     .name = "text", .file = "x.txt", .furnish = furnish_text, .use = use_text, .rows = text_rows

@@ -11,7 +11,7 @@
 /* clang-format off */
 #define FORMATS(F)                                                                                 \
     F(json) F(safetensors) F(gguf) F(tokenizer) F(tokenizer_config) F(bpe) F(pieces) F(merges) F(sentencepiece) F(gguf_bpe) F(gguf_pieces) F(config) F(llama_config) F(gemma_config) F(gguf_model) F(gguf_adapter) F(weights) F(index)            \
-    F(jsonl) F(text) F(adapter_config) F(adapter_weights) F(mlx_config) F(mlx_weights) F(state) F(checkpoint_weights)             \
+    F(jsonl) F(text) F(token_file) F(adapter_config) F(adapter_weights) F(mlx_config) F(mlx_weights) F(state) F(checkpoint_weights)             \
     F(checkpoint_moments) F(options) F(command_line)
 /* clang-format on */
 

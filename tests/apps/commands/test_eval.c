@@ -101,8 +101,8 @@ END_TEST
 
 /* clang-format off */
 static const struct { const char *arguments, *says; } wrong[] = {
-    { "--data r.jsonl --stride 4", "--stride: only for a .txt, which is cut into windows" },
-    { "--data r.jsonl --chunks 4", "--chunks: only for a .txt, which is cut into windows" },
+    { "--data r.jsonl --stride 4", "--stride: only for a .txt or .bin, which is cut into windows" },
+    { "--data r.jsonl --chunks 4", "--chunks: only for a .txt or .bin, which is cut into windows" },
     { "--data t.txt --max-seq-length 8 --stride 9", "--stride 9: expected at most --max-seq-length 8" },
 };
 /* clang-format on */

@@ -328,8 +328,35 @@ START_TEST(nothing_stays_of_standard_input)
 }
 END_TEST
 
+/* To the tokenizer of bytes, ASCII in two bytes a character is a file of its ids. */
+START_TEST(token_ids_are_trained_on_as_their_text)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer bytes --iters 3 --valid-split 0 --val-batches 1";
+    ck_assert_int_eq(shell(&p,
+                           "iconv -f ASCII -t UTF-16LE t.txt >t.bin; mkdir d; "
+                           "cp t.bin d/train.bin; cp t.bin d/val.bin; head -c 9 t.bin >odd.bin"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "%s --data t.txt -o a", how), 0);
+    ck_assert_int_eq(tenon(&p, "%s --data t.bin -o b", how), 0);
+    ck_assert_int_eq(shell(&p, "cmp a/model.safetensors b/model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model a --data t.txt --stride 8 --chunks 3 --json"), 0);
+    ck_assert_int_eq(shell(&p, "sed 's/t.txt/t.bin/g' out >text"), 0);
+    ck_assert_int_eq(tenon(&p, "eval --model a --data t.bin --stride 8 --chunks 3 --json"), 0);
+    ck_assert_int_eq(shell(&p, "cmp text out"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --iters 1 --data d -o d1"), 0);
+    place_has(&p, "out", "valid 0");
+    ck_assert_int_eq(tenon(&p, "eval --model a --data odd.bin"), 1);
+    place_has(&p, "err", "odd.bin: 9 bytes; expected ids of 2 bytes each");
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data t.bin -o c"), 2);
+    place_has(&p, "err", "t.bin: token ids have no characters; expected --tokenizer bytes");
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_test(c, token_ids_are_trained_on_as_their_text);
     tcase_add_loop_test(c, nothing_stays_of_standard_input, 0, 3);
     tcase_add_test(c, standard_input_is_data);
     tcase_add_loop_test(c, several_data_are_one, 0, sizeof several / sizeof *several);
