@@ -51,16 +51,19 @@ static int refuse_divergence(train_job *j)
 {
     const run *r = &j->r;
     const double norm = r->o->max_grad_norm;
-    tn_fail(
-        j->e, TN_ENONFINITE,
-        "step %lld: the loss has risen to %.4g, from %.4g at its lowest (averages of ten steps): "
-        "the run diverges; try --learning-rate %.3g, a tenth, or --max-grad-norm %g, or "
-        "--warmup-steps %lld; --no-stop-on-divergence goes on",
-        (long long)r->state.step, watch_mean(&r->state), r->state.low, r->lr / 10,
-        norm == 0         ? 1
-        : norm == NOT_SET ? 0.1
-                          : norm / 10,
-        (long long)(r->schedule.warmup > 0 ? 10 * r->schedule.warmup : 10));
+    const bool rows = watch_rows_fires(&r->state);
+    tn_fail(j->e, TN_ENONFINITE,
+            "step %lld: the loss %shas risen to %.4g, from %.4g %s: "
+            "the run diverges; try --learning-rate %.3g, a tenth, or --max-grad-norm %g, or "
+            "--warmup-steps %lld; --no-stop-on-divergence goes on",
+            (long long)r->state.step, rows ? "of the first rows " : "",
+            rows ? r->rows_loss : watch_mean(&r->state),
+            rows ? watch_rows_first(&r->state) : r->state.low,
+            rows ? "before step 1" : "at its lowest (averages of ten steps)", r->lr / 10,
+            norm == 0         ? 1
+            : norm == NOT_SET ? 0.1
+                              : norm / 10,
+            (long long)(r->schedule.warmup > 0 ? 10 * r->schedule.warmup : 10));
     if (j->named > 0)
         tn_error_add(j->e, "; the best checkpoint is after step %lld", (long long)j->named);
     return j->e->code;
@@ -74,8 +77,9 @@ static int on_event(void *arg, run *r, const run_event *event)
     train_sample(j, event);
     if (!event->evaluated)
         drawing_write(&j->d, j->e);
-    if (!event->evaluated && r->o->stop_on_divergence && watch_fires(&r->state))
-        return refuse_divergence(j);
+    if (!event->evaluated && r->o->stop_on_divergence &&
+        (run_watch_rows(r, j->e) || watch_fires(&r->state)))
+        return j->e->code ? j->e->code : refuse_divergence(j);
     const bool best = r->o->save_best && r->state.best_step == r->state.step;
     if (!event->evaluated && (best || r->state.step % r->o->save_every == 0)) {
         const double begun = now_seconds();
@@ -137,7 +141,9 @@ static void show_end(const train_job *j)
         lines_show(
             "best       no step was evaluated before the time was over (--steps-per-eval)\n");
     else if (!best)
-        lines_show("best       no step: none had a lower loss than the model before step 1\n");
+        lines_show("best       no step: none had a lower loss than the model before step 1; "
+                   "try --learning-rate %.3g, a tenth\n",
+                   r->lr / 10);
     else if (best == r->state.step)
         lines_show("best       step %lld, the last\n", best);
     else if (j->o->load_best)
@@ -179,6 +185,8 @@ static int train(train_job *j)
     signals_catch();
     progress_open(&j->p, &j->r, log, path, e);
     j->p.report = &j->report;
+    if (j->o->stop_on_divergence && j->r.state.step == 0)
+        run_watch_rows(&j->r, e);
     const int stopped = e->code ? 0 : run_go(&j->r, on_event, j, e);
     progress_close(&j->p);
     report_close(&j->report);

@@ -302,6 +302,20 @@ static int evaluate(run *r, run_event *out, tn_error *e)
     return 0;
 }
 
+int run_watch_rows(run *r, tn_error *e)
+{
+    enum { AFTER_WARMUP = 8, MOST = 100 };
+    const int64_t last = r->schedule.warmup + AFTER_WARMUP;
+    tn_eval rows;
+    if (e->code || r->state.step > (last < MOST ? last : MOST))
+        return e->code;
+    if (!evaluate_part(r->s, r->o, PART_TRAIN, r->o->batch_size, &rows, e))
+        watch_rows(&r->state, r->rows_loss = rows.loss);
+    if (e->code == TN_ENONFINITE) /* the next step says where */
+        *e = (tn_error){ 0 };
+    return e->code;
+}
+
 /* A resume begins with no evaluation: two batches show now, not after hours, that one works. */
 static int try_evaluation(run *r, tn_error *e)
 {

@@ -32,10 +32,11 @@ typedef struct run {
     double step_tokens; /* ids of a step, likewise, on average */
     bool lr_is_default; /* lr is the default_rate of defaults.h */
     tn_run_state state;
-    tn_graph *graph; /* gets the ops of the next batch, once; the caller frees it */
-    profile profile; /* of the steps, with --profile */
-    double until;    /* now_seconds() at which --max-time is over; 0: never */
-    run_end end;     /* set by run_go */
+    tn_graph *graph;  /* gets the ops of the next batch, once; the caller frees it */
+    profile profile;  /* of the steps, with --profile */
+    double until;     /* now_seconds() at which --max-time is over; 0: never */
+    run_end end;      /* set by run_go */
+    double rows_loss; /* the newest loss of run_watch_rows */
     int64_t was_planned, was_records; /* steps and records before a resume; 0: not known */
 } run;
 
@@ -64,6 +65,9 @@ int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
    --batch-size. If the data have no such part, *out does not change. */
 int evaluate_part(setup *s, const options *o, part which, int64_t rows, tn_eval *out, tn_error *e);
+/* For watch_rows: the loss on the first rows of the training data, as many as a batch has. It is
+   taken before step 1, and after each step up to the eighth after the warm-up, but at most 100. */
+int run_watch_rows(run *r, tn_error *e);
 /* plan.c. The clock is in no checkpoint: a resume has --max-time anew. */
 int run_plan(run *r, tn_error *e);    /* sets the steps, the schedule and the time */
 run_end run_ends(const run *r);       /* RUN_GOES_ON: there is a next step */

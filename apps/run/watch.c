@@ -3,13 +3,13 @@
 
 #include <math.h>
 
-/* Losses that low begins with; steps in a row that fire, over low and over the limit. */
+/* Losses that low begins with; losses in a row that fire: over low, and of the same rows. */
 enum { FIRST = 10, STEPS = 4, STEPS_OVER = 2 };
 
 static const double keep = 0.9, keep_fast = 0.7; /* shares of the averages that stay per step */
 static const double keep_noise = 0.98;
 static const double least_rise = 0.5, least_noises = 2.5;
-static const double limit_errors = 4; /* from the first evaluation to the limit */
+static const double most_rise = 1;    /* of the loss on the same rows */
 static const double most_noises = 3;  /* a distance counts as at most so many times the noise */
 static const double mean_of_sd = 0.8; /* average distance of a normal number from its mean, in sd */
 
@@ -31,8 +31,6 @@ void watch_start(tn_run_state *s, double loss, double error)
     s->noise = (1 - keep_noise) * mean_of_sd * error;
     s->noises = 1;
     s->low = loss;
-    const double rise = limit_errors * error;
-    s->limit = loss + (rise > least_rise ? rise : least_rise);
 }
 
 /* Once the noise is known, a spike may not make itself a part of it. */
@@ -44,12 +42,23 @@ static void add_distance(tn_run_state *s, double away, bool known)
     s->noises++;
 }
 
-/* Is the loss, and the average of the last few, above what chance does to a model as it was? */
-static void compare_limit(tn_run_state *s, double loss)
+void watch_rows(tn_run_state *s, double loss)
 {
-    const bool over =
-        s->limit > 0 && loss > s->limit && average(s->fast, keep_fast, s->watched) > s->limit;
-    s->over = over ? s->over + 1 : 0;
+    if (s->watched == 0)
+        s->limit = loss + most_rise;
+    if (s->limit <= 0) /* no rows were looked at before step 1 */
+        return;
+    s->over = loss > s->limit ? s->over + 1 : 0;
+}
+
+bool watch_rows_fires(const tn_run_state *s)
+{
+    return s->over >= STEPS_OVER;
+}
+
+double watch_rows_first(const tn_run_state *s)
+{
+    return s->limit - most_rise;
 }
 
 void watch_loss(tn_run_state *s, double loss)
@@ -63,7 +72,6 @@ void watch_loss(tn_run_state *s, double loss)
     s->mean = keep * s->mean + (1 - keep) * loss;
     s->fast = keep_fast * s->fast + (1 - keep_fast) * loss;
     s->watched++;
-    compare_limit(s, loss);
     const double m = watch_mean(s);
     if (s->watched <= (started ? 1 : FIRST)) {
         s->low = (s->watched == 1 && !started) || m > s->low ? m : s->low;
@@ -77,7 +85,7 @@ void watch_loss(tn_run_state *s, double loss)
 
 bool watch_fires(const tn_run_state *s)
 {
-    return s->high >= STEPS || s->over >= STEPS_OVER;
+    return s->high >= STEPS || watch_rows_fires(s);
 }
 
 double watch_mean(const tn_run_state *s)
