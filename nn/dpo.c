@@ -136,6 +136,7 @@ void tn_dpo_add(const tn_tensor *log_p, const double *reference, double beta, tn
 
 struct tn_reference {
     tn_model *m;
+    const tn_model *other; /* it computes instead of m; NULL: m does */
     int64_t count; /* of weights that were copied; 0: the adapters are switched off instead */
     tn_tensor **w,
         **x; /* (count) the model's weights; tensors with the values that are not in use */
@@ -187,6 +188,22 @@ tn_reference *tn_reference_copy(tn_model *m, tn_error *e)
     return NULL;
 }
 
+tn_reference *tn_reference_other(tn_model *m, const tn_model *other, tn_error *e)
+{
+    if (tn_given(e, m && other, __func__))
+        return NULL;
+    if (m->vocab != other->vocab || m->context != other->context) {
+        tn_fail(e, TN_EARG, "the reference: %lld tokens in its vocabulary%s; expected %lld",
+                (long long)other->vocab, m->context != other->context ? ", in another context" : "",
+                (long long)m->vocab);
+        return NULL;
+    }
+    tn_reference *r = tn_reference_base(m, e);
+    if (r)
+        r->other = other;
+    return r;
+}
+
 void tn_reference_free(tn_reference *r)
 {
     for (int64_t i = 0; r && i < r->count; i++)
@@ -213,7 +230,7 @@ static void become(const tn_reference *r, bool reference)
 {
     if (r->count)
         exchange(r);
-    else
+    else if (!r->other)
         tn_lora_switch(r->m, !reference);
 }
 
@@ -226,7 +243,7 @@ int tn_reference_log_probs(tn_reference *r, tn_tape *t, const tn_batch *b, doubl
     tn_tape_reset(t);
     tn_tape_eval(t);
     become(r, true);
-    const tn_tensor *p = tn_model_log_probs(r->m, t, b);
+    const tn_tensor *p = tn_model_log_probs(r->other ? r->other : r->m, t, b);
     become(r, false);
     for (int64_t i = 0; p && i < tn_tensor_count(p); i++)
         out[i] = (double)p->x[i];

@@ -458,6 +458,9 @@ tn_reference *tn_reference_base(tn_model *m, tn_error *e);
 /* The model as it is now: all weights that are trained are copied. Refuses a sketch, and a model
    of which nothing is trained (TN_ESTATE). */
 tn_reference *tn_reference_copy(tn_model *m, tn_error *e);
+/* Another model with as many tokens (otherwise TN_EARG) in the same context, as it is. It must
+   outlive the reference. */
+tn_reference *tn_reference_other(tn_model *m, const tn_model *other, tn_error *e);
 void tn_reference_free(tn_reference *r);
 /* out[i] becomes the reference's log-probability of record i, as tn_model_log_probs computes it,
    without dropout and gradients. out has room for all records. The tape is emptied and keeps its

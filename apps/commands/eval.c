@@ -6,6 +6,7 @@
 #include "apps/report/show.h"
 #include "apps/report/show_data.h"
 #include "apps/run/preference.h"
+#include "apps/run/reference.h"
 #include "apps/run/spool.h"
 
 #include <math.h>
@@ -16,6 +17,7 @@ typedef struct found {
     tn_data_facts f;
     answer_score answers;
     choice_score choices;
+    tn_text against; /* the reference of preferences; empty: it is not known */
 } found;
 
 /* Which part of the data was read. */
@@ -119,9 +121,9 @@ static void print_pairs(const setup *s, const options *o, part which, const foun
     const rewards mean = rewards_of(p);
     char loss[SHOWN];
     print_tokens(s, o, which, r, e);
-    if (s->model->adapters) {
-        show("loss        %s  (DPO, beta %g, against the model without the adapter)\n",
-             show_loss(r->v.loss, r->v.error, loss), preference_beta(o));
+    if (r->against.n) {
+        show("loss        %s  (DPO, beta %g, against %s)\n", show_loss(r->v.loss, r->v.error, loss),
+             preference_beta(o), r->against.s);
         show("margin      %.4f: rewards %.4f of the chosen answers, %.4f of the rejected\n",
              mean.margin, mean.chosen, mean.rejected);
         show("accuracy    %lld of %lld pairs (%.1f %%): the chosen answer has the larger reward\n",
@@ -140,7 +142,8 @@ static void print_pairs_json(const setup *s, const options *o, part which, const
     tn_text_add(&t, "{\"tokens\":%lld,\"pairs\":%lld", (long long)p->tokens, (long long)p->pairs);
     json_text(&t, "data", data_name(o, name));
     json_text(&t, "part", data_side(o, which));
-    if (s->model->adapters) {
+    if (r->against.n) {
+        json_text(&t, "reference", r->against.s);
         json_real(&t, "loss", r->v.loss, 9);
         json_real(&t, "loss_error", r->v.error, 6);
         json_real(&t, "dpo_beta", preference_beta(o), 9);
@@ -150,18 +153,15 @@ static void print_pairs_json(const setup *s, const options *o, part which, const
     show_text(&t, "the result", e);
 }
 
-/* A model without an adapter is its own reference: it has no rewards. */
 static int evaluate_pairs(setup *s, const options *o, part which, found *r, tn_error *e)
 {
     if (preference_check(s, o, e))
         return e->code;
-    s->reference = tn_reference_base(s->model, e);
-    if (evaluate_part(s, o, which, 0, &r->v, e))
-        return e->code;
-    if (o->json)
-        print_pairs_json(s, o, which, r, e);
-    else
-        print_pairs(s, o, which, r, e);
+    if (!reference_open(s, o, &r->against, e) && r->against.failed)
+        tn_fail(e, TN_ENOMEM, "the reference: out of memory");
+    if (!evaluate_part(s, o, which, 0, &r->v, e))
+        (o->json ? print_pairs_json : print_pairs)(s, o, which, r, e);
+    tn_text_free(&r->against);
     return e->code;
 }
 

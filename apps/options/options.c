@@ -341,7 +341,7 @@ void options_free(options *o)
 {
     free(o->file);
     o->file = NULL;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         free(o->followed[i]);
         o->followed[i] = NULL;
     }

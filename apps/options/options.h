@@ -66,7 +66,7 @@ typedef struct options {
     char *file;                 /* text of the config file */
     const char *standard_input; /* what opens the file of --data - (spool.h); NULL: none */
     const char *standard_name;  /* its name, with an ending */
-    char *followed[2];          /* paths that best_follow made */
+    char *followed[3];          /* paths that best_follow made */
     char chosen[OPTIONS][16];   /* a word of a list, in the spelling of the list */
 } options;
 

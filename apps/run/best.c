@@ -62,9 +62,9 @@ static char *follow(const char *path, bool any, tn_error *e)
 
 int best_follow(options *o, tn_error *e)
 {
-    const char **places[] = { &o->adapter_path, &o->argument[0] };
+    const char **places[] = { &o->adapter_path, &o->argument[0], &o->reference };
     for (size_t i = 0; i < sizeof places / sizeof *places && !e->code; i++) {
-        char *to = *places[i] ? follow(*places[i], i > 0, e) : NULL;
+        char *to = *places[i] ? follow(*places[i], i == 1, e) : NULL;
         if (to && !e->code) {
             *places[i] = to;
             o->followed[i] = to;

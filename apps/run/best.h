@@ -10,7 +10,7 @@
 
 #include "apps/folder/output.h"
 
-/* Replaces --adapter-path, and a first argument, that is a file with the name `best`. options_free
+/* Replaces --adapter-path, --reference, and a first argument, that is a file with the name `best`. options_free
    frees the new path. Refuses a file with another content, and one whose checkpoint is gone. */
 int best_follow(options *o, tn_error *e);
 /* The step that OUT/best names now; -1: none. */

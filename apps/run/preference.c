@@ -38,6 +38,9 @@ static int check_options(const options *o, bool pairs, tn_error *e)
     if (o->given[OPT_dpo_beta] && !pairs)
         return tn_fail(e, APP_USAGE,
                        "--dpo-beta: only for records with \"chosen\" and \"rejected\"");
+    if (o->reference && !pairs)
+        return tn_fail(e, APP_USAGE,
+                       "--reference: only for records with \"chosen\" and \"rejected\"");
     if (!o->mask_prompt && pairs)
         return tn_fail(e, APP_USAGE,
                        "--no-mask-prompt: not for preferences; both answers have the same prompt");

@@ -255,6 +255,7 @@ void setup_close(setup *s)
         tn_dataset_free(s->data[i]);
     tn_tape_free(s->tape);
     tn_reference_free(s->reference);
+    tn_model_free(s->other);
     tn_model_free(s->model);
     tn_tokenizer_free(s->tokenizer);
     tn_context_free(s->context);

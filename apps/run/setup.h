@@ -24,6 +24,7 @@ typedef struct setup {
     tracer tracer;           /* of the tape: a setup keeps its address */
     tn_dataset *data[PARTS]; /* NULL: there is none */
     tn_reference *reference; /* of DPO (preference.h); NULL: the loss is that of tokens */
+    tn_model *other; /* which the reference computes with; NULL: the model does */
     tn_dpo pairs;            /* of the last evaluation with it */
     const tn_task *task;     /* the data are records of this task; NULL: they are files */
     bool random;             /* the weights are random: the model folder has no weight file */

@@ -71,6 +71,50 @@ START_TEST(preferences_are_learnt)
 }
 END_TEST
 
+/* Trained from another adapter, or in full: eval has the rewards of the run's last evaluation. */
+static const struct {
+    const char *train, *move, *eval;
+    bool known;
+} references[] = {
+    { "--adapter-path first", ":", "--model b --adapter-path a", true },
+    { "--adapter-path first", ":", "--model b --adapter-path a/checkpoint-8", true },
+    { "--adapter-path first", ":", "--model b --adapter-path a/best", true },
+    { "--adapter-path first", "mv first there", "--model b --adapter-path a --reference there", true },
+    { "--adapter-path first", "mv first there", "--model b --adapter-path a", false },
+    { "--adapter-path first/checkpoint-4", ":", "--model b --adapter-path a", true },
+    { "--fine-tune-type full", ":", "--model a", true },
+    { "--fine-tune-type full", "rm a/config.used", "--model a --reference b", true },
+    { "--fine-tune-type full", "rm a/config.used", "--model a", false },
+    { "", "rm a/config.used", "--model b --adapter-path a", true },
+    { "", ":", "--model b --adapter-path a --reference b", true },
+};
+
+START_TEST(the_reference_is_what_the_training_began_with)
+{
+    place p = place_make();
+    make(&p);
+    ck_assert_int_eq(tenon(&p, TRAIN "-o first --iters 4"), 0);
+    ck_assert_int_eq(tenon(&p,
+                           "train --model b --data p.jsonl --batch-size 2 --lr 1e-3 --iters 8 "
+                           "--save-every 8 -o a %s",
+                           references[_i].train),
+                     0);
+    ck_assert_int_eq(shell(&p, "%s", references[_i].move), 0);
+    ck_assert_int_eq(tenon(&p, "eval --data p.jsonl --split valid --json %s", references[_i].eval),
+                     0);
+    if (references[_i].known) {
+        ck_assert_double_eq_tol(last("out", "pairs", "rewards/margins"),
+                                last("a/log.jsonl", "\"valid\"", "rewards/margins"), 1e-6);
+        ck_assert_double_eq_tol(last("out", "pairs", "loss"),
+                                last("a/log.jsonl", "\"valid\"", "loss"), 1e-6);
+    } else {
+        place_has(&p, "err", "tenon: note: the reference is not known: ");
+        ck_assert_int_eq(shell(&p, "! grep reward out"), 0);
+    }
+    place_end(&p);
+}
+END_TEST
+
 /* A line of the log has one step's loss, margin and accuracy, however many steps it stands for. */
 START_TEST(a_line_is_its_last_step)
 {
@@ -121,6 +165,8 @@ static const struct { const char *change, *arguments; int status; const char *sa
     { ":", "train --model b --data p.jsonl -o x --loss sft", 2, "--loss sft: the records of p.jsonl have \"chosen\" and \"rejected\"; expected --loss dpo" },
     { ":", "train --model b --data r.jsonl -o x --dpo-beta 0.2", 2, "--dpo-beta: only for records with \"chosen\" and \"rejected\"" },
     { ":", "eval --model b --data r.jsonl --dpo-beta 0.2", 2, "--dpo-beta: only for records with \"chosen\" and \"rejected\"" },
+    { ":", "eval --model b --data r.jsonl --reference b", 2, "--reference: only for records with \"chosen\" and \"rejected\"" },
+    { ":", "eval --model b --data p.jsonl --reference none", 1, "none: No such file or directory" },
     { ":", "train --model b --data p.jsonl -o x --no-mask-prompt", 2, "--no-mask-prompt: not for preferences" },
     { ":", "train --model b --data p.jsonl -o x --data-format completion", 1, "p.jsonl:1: \"completion\" is missing; expected a text" },
     { ":", "train --model b --data r.jsonl -o x --data-format preference", 1, "r.jsonl:1: \"chosen\" is missing; expected a text or a list of messages" },
@@ -184,6 +230,8 @@ void tests_of_program(TCase *c)
 {
     tcase_set_timeout(c, 60);
     tcase_add_test(c, preferences_are_learnt);
+    tcase_add_loop_test(c, the_reference_is_what_the_training_began_with, 0,
+                        sizeof references / sizeof *references);
     tcase_add_test(c, a_line_is_its_last_step);
     tcase_add_loop_test(c, a_resume_is_the_same_run, 0, sizeof hows / sizeof *hows);
     tcase_add_loop_test(c, what_does_not_fit_is_refused, 0, sizeof wrong / sizeof *wrong);
