@@ -4,20 +4,23 @@ CC      ?= cc
 BUILD   ?= build
 PREFIX  ?= /usr/local
 OPT     ?= -O3 -g
+TARGET  := $(subst -, ,$(shell $(CC) -dumpmachine))
+ARCH    := $(firstword $(TARGET))
+MACOS   := $(findstring darwin,$(TARGET))$(findstring macos,$(TARGET))
 # The C++ compiler that belongs to CC: clang has clang++. Where there is none, what is C++ is left out.
 ifeq ($(origin CXX),default)
 CXX     := $(or $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC))),$(if $(findstring gcc,$(CC)),$(subst gcc,g++,$(CC))),c++)
 endif
 CXX     := $(if $(shell command -v $(CXX)),$(CXX))
-WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Werror
+# An enum without a name is a constant here, which may meet a double.
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wno-enum-float-conversion -Werror
 # -ffp-contract=off: a fused multiply-add stands where the source says so and nowhere else.
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
 CXXFLAGS_ALL := -std=c++17 -I. $(WARN) -Wold-style-cast -Wsign-conversion -Woverloaded-virtual $(OPT) $(CXXFLAGS)
 # The objects serve libtenon.so too, which exports what the public headers declare: TN_BEGIN in core/core.h.
-PIC     := -fPIC -fvisibility=hidden -fno-semantic-interposition
+PIC     := -fPIC -fvisibility=hidden $(if $(MACOS),,-fno-semantic-interposition)
 LDLIBS_ALL := -lm -pthread $(LDFLAGS)
 
-ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 # The program is built for the baseline of its architecture; only these files may assume more (and two
 # functions of optim/algebra/tall.c, which say so).
 ISA_x86_avx2   := -mavx2 -mfma
@@ -42,8 +45,10 @@ obj      = $(patsubst %.c,$(BUILD)/obj$1/%.o,$2)
 LIB      := $(BUILD)/libtenon.a
 LIB64    := $(BUILD)/libtenon64.a
 VERSION  := $(shell sed -n 's/^.define TN_VERSION "\(.*\)"/\1/p' core/core.h)
-SHARED   := $(BUILD)/libtenon.so.$(VERSION)
-SONAME   := libtenon.so.$(basename $(VERSION))
+shared    = libtenon$(if $(MACOS),$1.dylib,.so$1)
+SHARED   := $(BUILD)/$(call shared,.$(VERSION))
+SONAME   := $(call shared,.$(basename $(VERSION)))
+LINK_SHARED := $(if $(MACOS),-dynamiclib -install_name @rpath/$(SONAME),-shared -Wl,-soname,$(SONAME))
 PUBLIC   := core/core.h core/op.h core/trace.h $(wildcard core/*.def) data/data.h data/gguf.h nn/nn.h nn/family.h optim/optim.h
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/%.c,$(BUILD)/tests64/%,$(TEST_SRC))
 
@@ -60,19 +65,19 @@ $(BUILD)/examples/%: apps/examples/%.cpp $(LIB)
 	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -MF $(BUILD)/obj/apps/examples/$*.d -o $@ $< $(LIB) $(LDLIBS_ALL)
 $(LIB): $(call obj,,$(LIB_SRC))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 $(SHARED): $(call obj,,$(LIB_SRC))
-	@$(CC) -shared -Wl,-soname,$(SONAME) -o $@ $^ $(LDLIBS_ALL)
+	@$(CC) $(LINK_SHARED) -o $@ $^ $(LDLIBS_ALL)
 $(LIB64): $(call obj,64,$(LIB_SRC))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 # Tests of apps/ link all of the program but main.
 $(BUILD)/apps.a: $(call obj,,$(filter-out apps/tenon.c,$(APP_SRC)))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 $(BUILD)/apps64.a: $(call obj,64,$(filter-out apps/tenon.c,$(APP_SRC)))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 LINK_TEST = @mkdir -p $(@D); $(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
 $(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps.a $(LIB)
 	$(LINK_TEST)
