@@ -3,16 +3,20 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-/* The CPUs that this process may use: its affinity mask, which also shows a container's limit. */
+/* The CPUs that this process may use: its affinity mask, which also shows a container's limit. A
+   system without such masks (macOS) gives all CPUs. */
 static int usable_cpus(void)
 {
+#ifdef CPU_COUNT
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set))
-        return 1;
-    int n = CPU_COUNT(&set);
-    return n > 0 ? n : 1;
+    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+#endif
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
 }
 
 tn_context *tn_context_new(const tn_options *options)

@@ -106,7 +106,8 @@ const char *tn_strerror(int code);
 /* Bytes that this process may use in all, including what it uses now. The smallest of these limits
    counts: the memory that the machine has available plus its swap, the limits of control groups,
    and the limits of address space and data. The estimate is more likely too high than too low.
-   SIZE_MAX if no limit is known. It reads files in /proc and /sys, which takes 0.1 ms. */
+   SIZE_MAX if no limit is known. It reads files in /proc and /sys, which takes 0.1 ms; without
+   these files (macOS) it is the machine's memory. */
 size_t tn_memory_room(void);
 
 /* ---- text that people read ---- */

@@ -3,7 +3,8 @@
    An estimate may be too high, but not too low: memory that it refuses is certainly not available.
    The machine has the memory that it calls available, and its swap. A control group (version 2 or
    1), and each group around it, has its limit minus the use of its processes. Memory that this
-   process already uses counts as available. No function of this file allocates. */
+   process already uses counts as available. A system without these files (macOS) has its physical
+   memory: what takes more would wait for the disk. No function of this file allocates. */
 #include "core/memory.h"
 
 #include "core/core.h"
@@ -142,6 +143,9 @@ size_t tn_memory_room_at(const char *root)
 size_t tn_memory_room(void)
 {
     size_t room = tn_memory_room_at("");
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (room == SIZE_MAX && pages > 0 && page > 0) /* there are no such files */
+        room = (size_t)pages * (size_t)page;
     struct rlimit space, data; /* no limit is the largest number */
     if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur < room)
         room = space.rlim_cur;

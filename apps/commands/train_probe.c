@@ -10,8 +10,8 @@ enum { PROBES = 2 }; /* steps of a dry run */
 static double show_memory(train_job *j)
 {
     const need n = run_need(&j->r);
-    const double others = memory_now() - (j->s.sketch ? 0 : n.weights);
-    const double all = need_print(&n, j->s.model, others);
+    const double others = memory_now() - (j->s.sketch ? 0 : n.weights); /* negative: not known */
+    const double all = need_print(&n, j->s.model, others > 0 ? others : 0);
     need_check(&n, "training", j->e);
     return all;
 }

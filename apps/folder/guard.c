@@ -93,13 +93,11 @@ static const char *find_around(const things *t, int fd)
 {
     const char *found = NULL;
     struct stat st, above;
-    for (bool top = tn_at_stat(fd, "", &st, AT_EMPTY_PATH) != 0; !top && !found; st = above) {
-        const int up = tn_at_open(fd, "..", O_PATH | O_DIRECTORY);
-        top = up < 0 || tn_at_stat(up, "", &above, AT_EMPTY_PATH) || is_same(&above, &st);
-        while (up >= 0 && dup3(up, fd, O_CLOEXEC) < 0 && errno == EINTR)
-            ;
-        if (up >= 0)
-            close(up);
+    char up[4096] = ""; /* "../../": the system takes no longer path */
+    bool top = tn_at_stat_self(fd, &st) != 0;
+    for (size_t n = 0; !top && !found && n + 4 <= sizeof up; n += 3, st = above) {
+        memcpy(up + n, "../", 4);
+        top = tn_at_stat(fd, up, &above, 0) || is_same(&above, &st);
         found = top ? NULL : find_thing(t, &above);
     }
     return found;
@@ -137,7 +135,7 @@ static int check_read(const output *out, const things *t, const char *flag, cons
                       tn_error *e)
 {
     struct stat st, here;
-    if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat(out->at, "", &here, AT_EMPTY_PATH))
+    if (tn_at_stat(AT_FDCWD, path, &st, 0) || tn_at_stat_self(out->at, &here))
         return e->code; /* it does not exist: reading it reports the error */
     const bool folder = S_ISDIR(st.st_mode);
     if (is_same(&st, &here))
@@ -182,7 +180,7 @@ static int check_picture(const output *out, const things *t, tn_error *e)
     const int fd = path ? open_around(path, false) : -1;
     if (fd < 0)
         return e->code; /* opening the picture reports the error */
-    const bool known = !tn_at_stat(fd, "", &around, AT_EMPTY_PATH);
+    const bool known = !tn_at_stat_self(fd, &around);
     if (known)
         where = find_read(out, &around);
     if (known && !where)

@@ -196,7 +196,7 @@ static uint64_t number_from(const output *out, uint64_t hash)
 int output_here(const output *out, tn_error *e)
 {
     struct stat a, b;
-    if (!e->code && (tn_at_stat(out->at, "", &a, AT_EMPTY_PATH) ||
+    if (!e->code && (tn_at_stat_self(out->at, &a) ||
                      tn_at_stat(AT_FDCWD, out->folder, &b, AT_SYMLINK_NOFOLLOW) ||
                      a.st_dev != b.st_dev || a.st_ino != b.st_ino))
         tn_fail(e, TN_EIO,

@@ -36,8 +36,9 @@ static size_t kept_of(const keeping *k, const char *text, size_t size)
         return k->rule(text, size, k->step);
     if (k->kept >= 0)
         return (size_t)k->kept < size ? (size_t)k->kept : size;
-    const char *end = memrchr(text, '\n', size);
-    return end ? (size_t)(end - text) + 1 : 0;
+    while (size > 0 && text[size - 1] != '\n')
+        size--;
+    return size;
 }
 
 static void keep_lines(const output *out, const char *name, const keeping *k, FILE *to, tn_error *e)

@@ -46,8 +46,7 @@ int swap_remove(const output_kind *kind, int at, const char *name)
 /* Moves one file up. If it does not exist, it was moved before. */
 static int move_up(int from, int at, const char *folder, const char *name, bool over, tn_error *e)
 {
-    if (e->code || !tn_at_rename(from, name, at, name, over ? 0 : RENAME_NOREPLACE) ||
-        errno == ENOENT)
+    if (e->code || !tn_at_rename(from, name, at, name, over ? 0 : TN_RENAME_NEW) || errno == ENOENT)
         return e->code;
     if (errno == EEXIST)
         return tn_fail(e, TN_ESTATE,
@@ -68,7 +67,7 @@ static int keep_older(const output_kind *kind, int from, int at, const char *fol
     if (e->code || older < 0 || !(new->own >> older & 1) || !(old->own >> i & 1) ||
         tn_at_stat(from, n->name, &st, AT_SYMLINK_NOFOLLOW))
         return e->code;
-    if (tn_at_rename(at, n->name, at, n->older, RENAME_NOREPLACE) && errno != EEXIST &&
+    if (tn_at_rename(at, n->name, at, n->older, TN_RENAME_NEW) && errno != EEXIST &&
         errno != ENOENT)
         swap_failed(folder, "keep the files of the older result", e);
     return e->code;
@@ -118,7 +117,7 @@ static int move_on(const output_kind *kind, int at, const char *folder, tn_error
 
 int swap_install(const output_kind *kind, int at, const char *folder, const char *name, tn_error *e)
 {
-    if (!e->code && (tn_at_rename(at, name, at, counts, RENAME_NOREPLACE) || tn_at_flush(at)))
+    if (!e->code && (tn_at_rename(at, name, at, counts, TN_RENAME_NEW) || tn_at_flush(at)))
         swap_failed(folder, "put the new files in place", e);
     return move_on(kind, at, folder, e);
 }

@@ -3,6 +3,7 @@
 #include "apps/options/options_set.h"
 #include "apps/report/events.h"
 #include "apps/report/show.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
 #include <math.h>
@@ -116,7 +117,7 @@ static int write_text(FILE *f, tn_text *t, const char *name, tn_error *e)
 static bool is_empty(FILE *f)
 {
     struct stat st;
-    return !fstat(fileno(f), &st) && st.st_size == 0;
+    return !tn_at_stat_self(fileno(f), &st) && st.st_size == 0;
 }
 
 int report_open(report *p, const output *out, const options *o, int64_t step, bool pairs,

@@ -2,14 +2,11 @@
 #include "apps/report/show.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 char *show_count(int64_t n, char *out)
@@ -82,51 +79,6 @@ char *show_first(const tn_tokenizer *k, char *out)
     if (tn_tokenizer_after(k) >= 0)
         snprintf(out + n, SHOWN - (size_t)n, ", last token %d", tn_tokenizer_after(k));
     return out;
-}
-
-double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-double memory_peak(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_maxrss * 1024;
-}
-
-double memory_now(void)
-{
-    char text[64]; /* "SIZE RESIDENT ...", in pages */
-    long long pages = 0;
-    const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    const ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    text[n > 0 ? n : 0] = 0;
-    const char *resident = strchr(text, ' ');
-    pages = resident ? strtoll(resident, NULL, 10) : 0;
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-void machine_cpu(char *out, size_t room)
-{
-    static const char key[] = "model name";
-    char text[4096]; /* the text of the first CPU; a FILE would need memory */
-    const int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-    ssize_t n = 0;
-    while (file >= 0 && (n = read(file, text, sizeof text - 1)) < 0 && errno == EINTR)
-        ;
-    text[n > 0 ? n : 0] = 0;
-    if (file >= 0)
-        close(file);
-    const char *name = strstr(text, key);
-    name = name ? name + sizeof key - 1 : ": unknown";
-    name += strspn(name, " \t:");
-    snprintf(out, room, "%.*s", (int)strcspn(name, "\n"), name);
 }
 
 void json_text(tn_text *out, const char *key, const char *value)

@@ -1,9 +1,7 @@
 /* signals.c - keeps signals until a command asks for them between two steps. */
 #include "apps/run/signals.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The only global variable of the program that changes: a signal asked it to stop. */
@@ -62,10 +60,16 @@ void signals_begin(void)
 
 signals_request signals_next(void)
 {
-    const sigset_t set = requests();
-    int number;
-    do
-        number = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
-    while (number < 0 && errno == EINTR);
-    return number == SIGUSR1 ? SIGNALS_SAVE : number == SIGUSR2 ? SIGNALS_STATUS : SIGNALS_NONE;
+    static const int numbers[] = { SIGUSR1, SIGUSR2 };
+    static const signals_request asked[] = { SIGNALS_SAVE, SIGNALS_STATUS };
+    sigset_t pending, one;
+    sigpending(&pending);
+    for (int i = 0; i < 2; i++) {
+        int number = numbers[i];
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        if (sigismember(&pending, number) && !sigwait(&one, &number)) /* it does not wait */
+            return asked[i];
+    }
+    return SIGNALS_NONE;
 }

@@ -78,7 +78,7 @@ static int keep(spool *s, char *bytes, size_t n, tn_error *e)
                 "standard input: cannot be kept in %s: %s; expected room for it there, or in the "
                 "folder that TMPDIR names",
                 tn_file_temporary(), strerror(errno));
-    snprintf(s->open, sizeof s->open, "/proc/self/fd/%d", file);
+    snprintf(s->open, sizeof s->open, "/dev/fd/%d", file);
     return e->code;
 }
 

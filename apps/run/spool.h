@@ -5,8 +5,8 @@
        spool_save(&s, folder, &e);          a copy that stays
        spool_close(&s, &e);                 ends the temporary file
 
-   The file has no name, so it is gone when the program ends in any way. Linux opens it as
-   /proc/self/fd/N; messages say "standard input".
+   The file has no name, so it is gone when the program ends in any way. /dev/fd/N
+   opens it; messages say "standard input".
 
    Without --data - they do nothing. */
 #ifndef TN_APP_SPOOL_H

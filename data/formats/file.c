@@ -43,7 +43,8 @@ static int open_regular(int at, const char *name, int flags, const char *path, s
     int fd = tn_at_open(at, name, O_RDONLY | O_NONBLOCK | flags);
     if (fd < 0)
         return not_opened(at, path, e);
-    if (tn_at_stat(fd, "", &st, AT_EMPTY_PATH))
+    lseek(fd, 0, SEEK_SET); /* on macOS /dev/fd/N stands where N stands */
+    if (tn_at_stat_self(fd, &st))
         refused(path, "open", e);
     else if (!S_ISREG(st.st_mode))
         tn_fail(e, TN_EIO, "%s: a folder or device; expected a file", path);
@@ -96,11 +97,13 @@ const char *tn_file_temporary(void)
 
 int tn_file_unnamed(void)
 {
-    int file = tn_at_open(AT_FDCWD, tn_file_temporary(), O_TMPFILE | O_RDWR);
+    int file = -1;
+#ifdef O_TMPFILE /* Linux; not all file systems know it */
+    file = tn_at_open(AT_FDCWD, tn_file_temporary(), O_TMPFILE | O_RDWR);
     if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
         return file;
-    char *path =
-        tn_path_join(tn_file_temporary(), "tenon-XXXXXX"); /* O_TMPFILE is not known here */
+#endif
+    char *path = tn_path_join(tn_file_temporary(), "tenon-XXXXXX");
     file = path ? mkostemp(path, O_CLOEXEC) : -1;
     if (file >= 0)
         unlink(path);
@@ -321,7 +324,7 @@ int tn_file_create(const char *path, const void *bytes, size_t size, tn_error *e
     if (missing)
         return missing;
     tn_writer w = tn_writer_open(path, e);
-    w.how = RENAME_NOREPLACE;
+    w.how = TN_RENAME_NEW;
     tn_writer_add(&w, bytes, size);
     return tn_writer_close(&w);
 }

@@ -61,7 +61,7 @@ typedef struct tn_writer {
     const char *path, *name; /* name: after the last slash */
     char *copy, *temp;       /* temp: the name before closing, a part of copy */
     int at, fd;              /* descriptors of the folder and of the file */
-    unsigned how;            /* RENAME_NOREPLACE: refuse to replace a file */
+    unsigned how;            /* TN_RENAME_NEW: refuse to replace a file */
     tn_error *e;
 } tn_writer;
 tn_writer tn_writer_open(const char *path, tn_error *e);

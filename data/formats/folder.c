@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
 int tn_at_open(int at, const char *name, int flags)
 {
     int fd;
@@ -42,6 +46,15 @@ int tn_at_stat(int at, const char *name, struct stat *out, int flags)
     return failed;
 }
 
+int tn_at_stat_self(int at, struct stat *out)
+{
+    int failed;
+    do
+        failed = fstat(at, out);
+    while (failed && errno == EINTR);
+    return failed;
+}
+
 ssize_t tn_at_link(int at, const char *name, char *target, size_t room)
 {
     ssize_t n;
@@ -51,16 +64,33 @@ ssize_t tn_at_link(int at, const char *name, char *target, size_t room)
     return n;
 }
 
+/* POSIX has no flags: each system has its own function for them. */
+static int rename_how(int from_at, const char *from, int to_at, const char *to, unsigned flags)
+{
+    if (!flags)
+        return renameat(from_at, from, to_at, to);
+#if defined RENAME_EXCL /* macOS */
+    return renameatx_np(from_at, from, to_at, to,
+                        flags == TN_RENAME_SWAP ? RENAME_SWAP : RENAME_EXCL);
+#elif defined RENAME_NOREPLACE
+    return renameat2(from_at, from, to_at, to,
+                     flags == TN_RENAME_SWAP ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+#elif defined SYS_renameat2 /* Linux with a libc that does not name it; its flags are ours */
+    return (int)syscall(SYS_renameat2, from_at, from, to_at, to, flags);
+#endif
+    errno = EINVAL;
+    return -1;
+}
+
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags)
 {
     int failed;
     do
-        failed =
-            flags ? renameat2(from_at, from, to_at, to, flags) : renameat(from_at, from, to_at, to);
+        failed = rename_how(from_at, from, to_at, to, flags);
     while (failed && errno == EINTR);
     struct stat st;
-    /* For a file system that does not know RENAME_NOREPLACE: looks for `to`, then renames. */
-    if (failed && flags == RENAME_NOREPLACE && errno == EINVAL &&
+    /* Where that is not known: looks for `to`, then renames. */
+    if (failed && flags == TN_RENAME_NEW && (errno == EINVAL || errno == ENOTSUP) &&
         tn_at_stat(to_at, to, &st, AT_SYMLINK_NOFOLLOW))
         return tn_at_rename(from_at, from, to_at, to, 0);
     return failed;
@@ -75,11 +105,21 @@ int tn_at_remove(int at, const char *name, bool folder)
     return failed;
 }
 
+static int flush(int fd)
+{
+#ifdef F_FULLFSYNC /* macOS: its fsync leaves the bytes in the memory of the drive */
+    const int failed = fcntl(fd, F_FULLFSYNC);
+    if (!failed || errno == EINTR)
+        return failed;
+#endif
+    return fsync(fd);
+}
+
 int tn_at_flush(int fd)
 {
     int failed;
     do
-        failed = fsync(fd);
+        failed = flush(fd);
     while (failed && errno == EINTR);
     return failed && errno == EINVAL ? 0
                                      : failed; /* some network file systems cannot flush a folder */

@@ -27,9 +27,15 @@ int tn_at_open(int at, const char *name, int flags);
 /* Opens a folder for reading. A link to a folder is refused (ELOOP or ENOTDIR). */
 int tn_folder_open(int at, const char *name);
 int tn_at_make(int at, const char *name); /* a new folder */
-/* flags: AT_SYMLINK_NOFOLLOW asks about a link itself, AT_EMPTY_PATH and name "" about `at`. */
+/* flags: AT_SYMLINK_NOFOLLOW asks about a link itself. */
 int tn_at_stat(int at, const char *name, struct stat *out, int flags);
+int tn_at_stat_self(int at, struct stat *out);                           /* of an open file, too */
 ssize_t tn_at_link(int at, const char *name, char *target, size_t room); /* where a link leads */
+/* flags 0: what was at `to` is gone. A system or file system may not know the others (EINVAL). */
+enum {
+    TN_RENAME_NEW = 1,  /* refused if there is something at `to` (EEXIST) */
+    TN_RENAME_SWAP = 2, /* both change places */
+};
 int tn_at_rename(int from_at, const char *from, int to_at, const char *to, unsigned flags);
 int tn_at_remove(int at, const char *name, bool folder); /* of a link: the link */
 int tn_at_flush(int fd); /* a file, or the list of files of a folder */

@@ -1,6 +1,7 @@
 /* gguf.c - opens a GGUF file, closes it, and finds keys and tensors by their names. */
 #include "data/formats/gguf_file.h"
 #include "data/formats/file.h"
+#include "data/formats/folder.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,11 +20,11 @@ bool tn_gguf_is(const char *path)
 {
     char head[4];
     struct stat st;
-    const int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    const int fd = path ? tn_at_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK) : -1;
     if (fd < 0)
         return false;
-    const bool is = !fstat(fd, &st) && S_ISREG(st.st_mode) &&
-                    read(fd, head, sizeof head) == sizeof head &&
+    const bool is = !tn_at_stat_self(fd, &st) && S_ISREG(st.st_mode) &&
+                    tn_file_get(fd, head, sizeof head, 0) == sizeof head &&
                     !memcmp(head, "GGUF", sizeof head);
     close(fd);
     return is;

@@ -21,11 +21,16 @@ enum { SECTION = 1 << 20, PER_THREAD = 4, MOST_SECTIONS = 256 };
 static bool state_of(int fd, size_t *size, int64_t changed[2])
 {
     struct stat st;
-    if (tn_at_stat(fd, "", &st, AT_EMPTY_PATH))
+    if (tn_at_stat_self(fd, &st))
         return false;
+#ifdef __APPLE__
+    const struct timespec at = st.st_mtimespec;
+#else
+    const struct timespec at = st.st_mtim;
+#endif
     *size = (size_t)st.st_size;
-    changed[0] = st.st_mtim.tv_sec;
-    changed[1] = st.st_mtim.tv_nsec;
+    changed[0] = at.tv_sec;
+    changed[1] = at.tv_nsec;
     return true;
 }
 

@@ -177,7 +177,7 @@ static void retire(int at, int64_t step, uint64_t run)
     finished_name(step, name);
     unfinished_name(step, run, away);
     if (!tn_checkpoint_has_others(at, name, other) &&
-        !tn_at_rename(at, name, at, away, RENAME_NOREPLACE))
+        !tn_at_rename(at, name, at, away, TN_RENAME_NEW))
         tn_folder_remove(at, away, checkpoint_files);
 }
 
@@ -273,7 +273,7 @@ static int replace(int at, const char *folder, const char *from, const char *to,
     if (!failed && !e->code) {
         failed = tn_at_rename(at, from, at, to, 0);
         if (failed && (errno == ENOTEMPTY || errno == EEXIST)) { /* both swap names at once */
-            failed = tn_at_rename(at, from, at, to, RENAME_EXCHANGE);
+            failed = tn_at_rename(at, from, at, to, TN_RENAME_SWAP);
             if (!failed)
                 tn_folder_remove(at, from, checkpoint_files);
         }

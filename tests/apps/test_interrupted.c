@@ -27,6 +27,7 @@ static const row rows[] = {
     { "", "generate --model b -p 1 -p 2 -n 4 --threads 1", "out" },
     { "", "inspect b/model.safetensors", "out" },
     { "", "inspect b/tokenizer.json", "out" },
+    { "export --model b --format gguf --save-path x.gguf", "inspect x.gguf", "out" },
     { "", "lab paths --svg x.svg", "out x.svg" },
     { "",
       "compare --model b --data d --optimizers sgd --lr-grid 1e-3,1e-2 --iters 2 --threads 1 -o o",
@@ -40,7 +41,7 @@ START_TEST(an_interrupted_call_is_made_again)
     ck_assert_int_eq(shell(&p, "mkdir d; head -n 9 r.jsonl | tee d/valid.jsonl >d/train.jsonl"), 0);
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     for (int k = 0; k < 2; k++) {
-        ck_assert_int_eq(shell(&p, "rm -rf o x.svg"), 0);
+        ck_assert_int_eq(shell(&p, "rm -rf o x.svg x.gguf"), 0);
         if (*r->before)
             ck_assert_int_eq(tenon(&p, "%s", r->before), 0);
         const int status = shell(&p,

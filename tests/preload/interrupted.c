@@ -54,6 +54,7 @@ CALL(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n > 1 
 CALL(int, fsync, -1, (int fd), (fd))
 CALL(int, fstatat, -1, (int at, const char *name, struct stat *st, int flags),
      (at, name, st, flags))
+CALL(int, fstat, -1, (int fd, struct stat *st), (fd, st))
 CALL(int, fstatvfs, -1, (int fd, struct statvfs *fs), (fd, fs))
 CALL(ssize_t, readlinkat, -1, (int at, const char *name, char *to, size_t n), (at, name, to, n))
 CALL(int, mkdirat, -1, (int at, const char *name, mode_t mode), (at, name, mode))
@@ -63,7 +64,6 @@ CALL(int, renameat2, -1, (int a, const char *from, int b, const char *to, unsign
      (a, from, b, to, f))
 CALL(int, flock, -1, (int fd, int how), (fd, how))
 CALL(int, ftruncate, -1, (int fd, off_t size), (fd, size))
-CALL(int, dup3, -1, (int from, int to, int flags), (from, to, flags))
 CALL(struct dirent *, readdir, NULL, (DIR * d), (d))
 
 int openat(int at, const char *name, int flags, ...)
