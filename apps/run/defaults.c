@@ -7,21 +7,21 @@
 #include <string.h>
 
 /* Rates for models up to WIDTH: of LoRA on all linear layers, rank 8, alpha 16, and of all weights.
-   Those of wider models fall as WIDTH / width to the power, but SGD's with LoRA does not: its
-   gradients are clipped, and its best rate was 1.0 to 1.6 at widths of 64, 128 and 576. Optimizers of
+   Those of wider models fall as the root of WIDTH / width, but SGD's with LoRA does not: its
+   gradients are clipped, and its best rate was 1.0 to 1.6 at widths of 64, 128 and 576. Those of all
+   weights fall as WIDTH / width: at 576 the best one was 1/6 of that at 64 and 128. Optimizers of
    pairs leave whole weights to AdamW. Optimizers without a row have one rate for all models: that of
    `tenon optimizers`. */
 enum { WIDTH = 128 };
-static const double power = 0.5;
 static const struct rule {
     const char *name;
     double lora, full;
     bool by_scale;  /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
     bool any_width; /* with LoRA the best rate is the same at every width */
 } rules[] = {
-    { "adamw", 8e-3, 1.6e-3, false, false },       { "adam", 8e-3, 1.6e-3, false, false },
-    { "scaled-adam", 8e-3, 1.6e-3, false, false }, { "lora-rite", 4e-3, 1.6e-3, true, false },
-    { "muon", 8e-3, 6.4e-3, false, false },        { "sgd", 1.2, 0.8, false, true },
+    { "adamw", 8e-3, 1.2e-3, false, false },       { "adam", 8e-3, 1.2e-3, false, false },
+    { "scaled-adam", 8e-3, 1.2e-3, false, false }, { "lora-rite", 4e-3, 1.2e-3, true, false },
+    { "muon", 8e-3, 6.4e-3, false, false },        { "sgd", 1.2, 0.5, false, true },
 };
 static const double usual_scale = 16.0 / 8;
 /* DPO takes this share of the rate: it adds up over the tokens of an answer, and with larger rates
@@ -41,11 +41,11 @@ double default_rate(const tn_optim_def *def, const setup *s)
     const struct rule *r = find(def);
     if (!r)
         return def->hyper[0].value * (s->reference ? dpo_share : 1);
-    const double width = fmax((double)s->model->width, WIDTH);
+    const double share = WIDTH / fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
     double rate = s->full ? r->full : r->lora;
     if (s->full || !r->any_width)
-        rate *= tn_exp_of(power * tn_log_of(WIDTH / width));
+        rate *= s->full ? share : sqrt(share);
     if (lora && r->by_scale)
         rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
                 lora->alpha;

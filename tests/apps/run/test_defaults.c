@@ -24,7 +24,8 @@ START_TEST(passes)
 }
 END_TEST
 
-/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA.
+/* A wider model gets a smaller rate, and training of all weights a smaller one than LoRA, which
+   halves where the width doubles.
    With LoRA that of SGD is the same at every width. Optimizers without a rule have the rate of their
    page. */
 START_TEST(rates)
@@ -50,6 +51,8 @@ START_TEST(rates)
         s.reference = NULL;
         s.full = true;
         ck_assert(lora < before && default_rate(adamw, &s) < lora);
+        ck_assert_double_eq_tol(default_rate(adamw, &s) * (double)width / 128, 1.2e-3, 6e-5);
+        ck_assert_double_eq_tol(default_rate(sgd, &s) * (double)width / 128, 0.5, 0.025);
         before = lora;
     }
 }
