@@ -36,11 +36,16 @@ static const struct rule *find(const tn_optim_def *def)
     return NULL;
 }
 
+double default_share(const setup *s)
+{
+    return s->reference ? dpo_share : 1;
+}
+
 double default_rate(const tn_optim_def *def, const setup *s)
 {
     const struct rule *r = find(def);
     if (!r)
-        return def->hyper[0].value * (s->reference ? dpo_share : 1);
+        return def->hyper[0].value * default_share(s);
     const double share = WIDTH / fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
     double rate = s->full ? r->full : r->lora;
@@ -49,8 +54,7 @@ double default_rate(const tn_optim_def *def, const setup *s)
     if (lora && r->by_scale)
         rate *= usual_scale * (lora->rslora ? sqrt((double)lora->rank) : (double)lora->rank) /
                 lora->alpha;
-    if (s->reference)
-        rate *= dpo_share;
+    rate *= default_share(s);
     char text[SHOWN];
     snprintf(text, sizeof text, "%.1e", rate);
     return strtod(text, NULL);

@@ -1,5 +1,6 @@
 /* find_rate.c - the range test of the learning rate, and what it recommends. */
 #include "apps/run/find_rate.h"
+#include "apps/run/defaults.h"
 #include "apps/report/lines.h"
 #include "apps/report/show.h"
 
@@ -60,6 +61,20 @@ static void draw(const double *rate, const double *loss, int64_t n, const char *
     show_text(&out, "the chart", e);
 }
 
+/* A DPO loss still falls where the chosen answers become unlikely, only less so than the rejected
+   ones. So its lowest point says less, and the rate is the share of it that the default takes. */
+static void show_advice(const run *r, const rate_found *f, bool falls)
+{
+    const double share = default_share(r->s);
+    if (share < 1)
+        lines_show("begin with --learning-rate %.1e, 1/%g of that: DPO's loss falls even where the "
+                   "chosen answers become unlikely; nothing was written\n",
+                   f->best * share, safety / share);
+    else
+        lines_show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n",
+                   f->best, falls ? " or more: the loss still falls" : "");
+}
+
 int find_rate(run *r, tn_error *e)
 {
     if (e->code)
@@ -75,11 +90,7 @@ int find_rate(run *r, tn_error *e)
         lines_show(
             "lowest     smoothed loss %.4f at the rate %.2g, after %lld steps from %.2g to %.2g\n",
             f.lowest, f.best * safety, (long long)n, rate[0], rate[n - 1]);
-        lines_show("begin with --learning-rate %.1e, a third of that%s; nothing was written\n",
-                   f.best,
-                   n == r->steps && f.best * safety > 0.9 * rate[n - 1]
-                       ? " or more: the loss still falls"
-                       : "");
+        show_advice(r, &f, n == r->steps && f.best * safety > 0.9 * rate[n - 1]);
     }
     free(rate);
     free(loss);

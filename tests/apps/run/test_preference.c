@@ -79,7 +79,8 @@ static const struct {
     { "--adapter-path first", ":", "--model b --adapter-path a", true },
     { "--adapter-path first", ":", "--model b --adapter-path a/checkpoint-8", true },
     { "--adapter-path first", ":", "--model b --adapter-path a/best", true },
-    { "--adapter-path first", "mv first there", "--model b --adapter-path a --reference there", true },
+    { "--adapter-path first", "mv first there", "--model b --adapter-path a --reference there",
+      true },
     { "--adapter-path first", "mv first there", "--model b --adapter-path a", false },
     { "--adapter-path first/checkpoint-4", ":", "--model b --adapter-path a", true },
     { "--fine-tune-type full", ":", "--model a", true },
@@ -207,6 +208,10 @@ START_TEST(other_commands_know_them)
                      0);
     place_has(&p, "out", "\n           reference     ");
     ck_assert_int_eq(tenon(&p, TRAIN "-o x --fast-dev-run"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data p.jsonl --find-lr"), 0);
+    ck_assert_int_eq(shell(&p, "sed -n 's/^begin with --learning-rate \\([^,]*\\), .*/\\1/p' out | "
+                               "awk '{ ok = $1 > 8e-4 / 4 && $1 < 8e-4 * 4 } END { exit !ok }'"),
+                     0); /* the default is 8e-4 */
     ck_assert_int_eq(shell(&p, "cat p.jsonl | \"$T\" train --model b --data - -o i --iters 2 >out"),
                      0);
     place_has(&p, "out", "(preference)");
