@@ -376,6 +376,8 @@ typedef struct tn_run_state {
     uint64_t before;       /* number of the run whose checkpoints this run replaces */
     const tn_tokenizer *tokenizer; /* saved with the weights, for a checkpoint that is opened as an
                                       adapter of a model without tokenizer; NULL: not saved */
+    const char *adapter_config;    /* of the model: saved with the factors, so that keys of it that
+                                      we do not know stay; NULL: not saved */
 } tn_run_state;
 
 /* Writes folder/checkpoint-STEP: it fills a temporary folder, flushes it and renames it. Then it

@@ -107,6 +107,7 @@ static int begin(train_job *j, FILE **log)
         j->saved = j->r.state.step;
     j->named = j->o->resume ? best_named(&j->out) : -1;
     j->r.state.tokenizer = j->s.lends_tokenizer ? j->s.tokenizer : NULL;
+    j->r.state.adapter_config = j->s.model ? j->s.model->adapter_config : NULL;
     *log = output_lines(&j->out, "log.jsonl", -1, e);
     report_open(&j->report, &j->out, j->o, j->r.state.step, j->s.reference != NULL, e);
     return j->out.before ? e->code : output_place(&j->out, e);

@@ -2,7 +2,7 @@
 
    Its model.safetensors holds the factors under their names in the params. Adapters on columns have
    such names, too: "transformer.h.0.attn.c_attn.q.lora_A.weight". The metadata has the scale of
-   each factor. */
+   each factor, and under "adapter_config.json" the config of the adapter that the run continues. */
 #include "nn/folders/weights.h"
 #include "nn/model.h"
 
@@ -83,6 +83,20 @@ static void read_pair(tn_model *m, const tn_safetensors *file, const tn_target *
         tn_weight_read(file, p.m, adapter->m, e);
 }
 
+/* Keeps the config of the adapter that the run began with, for tn_adapter_save. */
+static int keep_config(tn_model *m, const tn_safetensors *file, tn_error *e)
+{
+    const char *text = tn_safetensors_metadata(file, "adapter_config.json");
+    const tn_json *config =
+        text ? tn_json_parse(text, strlen(text), tn_safetensors_path(file), 0, e) : NULL;
+    if (config && config->kind != TN_OBJECT)
+        tn_json_refuse(config, "an object, the adapter_config.json of the metadata", e);
+    tn_json_free(config);
+    if (text && !e->code && !(m->adapter_config = strdup(text)))
+        tn_fail(e, TN_ENOMEM, "%s: out of memory", tn_safetensors_path(file));
+    return e->code;
+}
+
 int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e)
 {
     tn_target t;
@@ -97,6 +111,8 @@ int tn_adapter_open_checkpoint(tn_model *m, const char *folder, tn_error *e)
         read_pair(m, file, &t, e);
     if (before >= 0 && !e->code)
         tn_lora_keep_names(m, e);
+    if (before >= 0 && !e->code)
+        keep_config(m, file, e);
     if (before >= 0)
         tn_lora_end(m, before, e);
     tn_safetensors_close(file);

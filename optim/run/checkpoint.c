@@ -2,8 +2,8 @@
    OUT/checkpoint-N holds
 
        model.safetensors       every trained weight, exact. For a LoRA run these are its
-                               factors. The metadata has the scale of each: so the folder is an
-                               adapter, too
+                               factors. The metadata has the scale of each, and the config that
+                               the adapters were read with: so the folder is an adapter, too
        optimizer.safetensors   the state blocks by name, exact; double is F64
        trainer_state.json      the step of the run, and hashes of its base and its files
        tokenizer.json, tokenizer_config.json      if the run gives its tokenizer
@@ -204,6 +204,7 @@ static int load(const char *path, tn_params *p, tn_optim *o, tn_run_state *r, tn
         s.run.run = s.run.run ? s.run.run : r->run;
         s.run.before = r->before;
         s.run.tokenizer = r->tokenizer;
+        s.run.adapter_config = r->adapter_config;
         *r = s.run;
         tn_optim_set_steps(o, r->step);
     }

@@ -30,10 +30,13 @@ static int check(const char *folder, const tn_saved *s, int64_t step, tn_error *
 
 enum { NUMBER = 32 }; /* bytes of a number as text */
 
-/* Name and scale of each factor, to open the checkpoint as an adapter. NULL ends the list. */
-static void list_scales(const tn_params *p, const char **metadata, char (*values)[NUMBER])
+/* Name and scale of each factor, to open the checkpoint as an adapter, and the config that it was
+   read with. NULL ends the list. */
+static void list_scales(const tn_params *p, const char *config, const char **metadata,
+                        char (*values)[NUMBER])
 {
-    for (int64_t i = 0, n = 0; i < tn_params_count(p); i++) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < tn_params_count(p); i++) {
         const tn_param *a = tn_params_at(p, i);
         if (!a->w->wants_grad || a->lora_scale == 0)
             continue;
@@ -41,6 +44,10 @@ static void list_scales(const tn_params *p, const char **metadata, char (*values
         metadata[2 * n] = a->name;
         metadata[2 * n + 1] = values[n];
         n++;
+    }
+    if (config) {
+        metadata[2 * n] = TN_STATE_CONFIG;
+        metadata[2 * n + 1] = config;
     }
 }
 
@@ -55,13 +62,14 @@ static int write(const char *folder, const tn_saved *s, const char *const *metad
     return e->code;
 }
 
-static int save_weights(const char *folder, const tn_params *p, const tn_saved *s, tn_error *e)
+static int save_weights(const char *folder, const tn_params *p, const tn_saved *s,
+                        const char *config, tn_error *e)
 {
-    const size_t room = (size_t)s->count + 1;
+    const size_t room = (size_t)s->count + 2;
     const char **metadata = calloc(2 * room, sizeof *metadata);
     char(*values)[NUMBER] = calloc(room, sizeof *values);
     if (metadata && values) {
-        list_scales(p, metadata, values);
+        list_scales(p, config, metadata, values);
         write(folder, s, metadata, e);
     } else {
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
@@ -99,7 +107,7 @@ int tn_checkpoint_save(const char *folder, const tn_params *p, tn_optim *o, cons
         at = tn_checkpoint_begin(folder, r, &unfinished, e);
     if (!e->code && r->tokenizer)
         tn_tokenizer_save(r->tokenizer, unfinished, e);
-    if (!e->code && !save_weights(unfinished, p, &weights, e) &&
+    if (!e->code && !save_weights(unfinished, p, &weights, r->adapter_config, e) &&
         !write(unfinished, &moments, metadata, e))
         save_state(unfinished, p, o, r, e);
     free(unfinished);

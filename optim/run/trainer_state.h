@@ -13,6 +13,7 @@
 
 #define TN_STATE_FILE "trainer_state.json"
 #define TN_STATE_WEIGHTS "model.safetensors"
+#define TN_STATE_CONFIG "adapter_config.json" /* a key of its metadata; nn/folders reads it */
 #define TN_STATE_MOMENTS "optimizer.safetensors"
 
 typedef struct tn_state {

@@ -75,6 +75,40 @@ START_TEST(a_continued_run_resumes)
 }
 END_TEST
 
+/* Keys that we do not know stay: of a checkpoint, of what it was exported to, trained on from it,
+   and of a run that was stopped and resumed. */
+START_TEST(unknown_keys_stay_in_checkpoints)
+{
+    place p = make("");
+    ck_assert_int_eq(shell(&p, "sed -i 's/\"r\": 8/\"x_key\": {\"a\": [1, \"b\"]}, \"r\": 8/' "
+                               "a/adapter_config.json"),
+                     0);
+    ck_assert_int_eq(tenon(&p, RUN "--iters 4 -o c --adapter-path a"), 0);
+    ck_assert_int_eq(tenon(&p, "export --model b --adapter-path c/checkpoint-2 --format peft "
+                               "--save-path d"),
+                     0);
+    ck_assert_int_eq(tenon(&p, RUN "--iters 2 -o e --adapter-path c/checkpoint-2"), 0);
+    ck_assert_int_eq(tenon(&p, "export --model b --adapter-path e/checkpoint-2 --format peft "
+                               "--save-path f"),
+                     0);
+    ck_assert_int_eq(shell(&p, "cp -r c g && rm -r g/checkpoint-4 && "
+                               "rm g/adapter_model.safetensors"),
+                     0);
+    ck_assert_int_eq(tenon(&p, RUN "--iters 4 -o g --adapter-path a --resume"), 0);
+    ck_assert_int_eq(shell(&p,
+                           "cmp c/checkpoint-4/model.safetensors g/checkpoint-4/model.safetensors"),
+                     0);
+    for (const char *s = "cdefg"; *s; s++)
+        ck_assert_int_eq(shell(&p,
+                               "test -e %c/adapter_config.json && tr -d ' \\n' "
+                               "<%c/adapter_config.json | "
+                               "grep -q '\"x_key\":{\"a\":\\[1,\"b\"\\]}'",
+                               *s, *s),
+                         0);
+    place_end(&p);
+}
+END_TEST
+
 /* The dropout of the adapter stays, unless another is given. */
 START_TEST(dropout_may_be_given)
 {
@@ -173,6 +207,7 @@ void tests(TCase *c)
     tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, two_halves_are_a_whole, 0, sizeof loras / sizeof *loras);
     tcase_add_test(c, a_continued_run_resumes);
+    tcase_add_test(c, unknown_keys_stay_in_checkpoints);
     tcase_add_test(c, dropout_may_be_given);
     tcase_add_loop_test(c, what_contradicts_is_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, the_tokenizer_goes_on);
