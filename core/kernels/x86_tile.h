@@ -122,7 +122,9 @@ static inline void turn_8x8(const float *from, ptrdiff_t fs, float *to, ptrdiff_
     }
 }
 
-/* Copies rows in their order, 3 vectors each. The lanes beyond the columns are zero. */
+/* Copies rows in their order, 3 vectors each. The lanes beyond the columns are zero. The rows of the
+   next call are prefetched: gemm.c packs 8 of them together. (Zen 5: 0.99 of the time of a step of
+   SmolLM2. The same in `turn` gave nothing.) */
 static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs, float *panel)
 {
     mask m[3];
@@ -131,8 +133,10 @@ static void pack_rows(int64_t depth, int64_t cols, const float *b, ptrdiff_t brs
         m[v] = mask_of(left < 0 ? 0 : left < WIDTH ? left : WIDTH);
     }
     for (int64_t k = 0; k < depth; k++, b += brs, panel += TILE_COLS)
-        for (int v = 0; v < 3; v++)
+        for (int v = 0; v < 3; v++) {
+            _mm_prefetch((const char *)(b + 8 * brs + v * WIDTH), _MM_HINT_T0);
             store(panel + v * WIDTH, load_some(b + v * WIDTH, m[v]));
+        }
 }
 
 /* First all squares of 8 x 8, then the elements that are in none. */
