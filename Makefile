@@ -15,7 +15,8 @@ CXX     := $(if $(shell command -v $(CXX)),$(CXX))
 # An enum without a name is a constant here, which may meet a double.
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wno-enum-float-conversion -Werror
 # -ffp-contract=off: a fused multiply-add stands where the source says so and nowhere else.
-CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
+# What Linux alone has is not declared in the program, except in files that define _GNU_SOURCE for it.
+CFLAGS_ALL := -std=c11 -D_DEFAULT_SOURCE -I. $(WARN) -ffp-contract=off -fno-math-errno -fno-trapping-math $(OPT) $(CFLAGS)
 CXXFLAGS_ALL := -std=c++17 -I. $(WARN) -Wold-style-cast -Wsign-conversion -Woverloaded-virtual $(OPT) $(CXXFLAGS)
 # The objects serve libtenon.so too, which exports what the public headers declare: TN_BEGIN in core/core.h.
 PIC     := -fPIC -fvisibility=hidden $(if $(MACOS),,-fno-semantic-interposition)
@@ -95,16 +96,17 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP
 $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(LIB64)
 	$(LINK_TEST)
 
+GNU      = $(if $(filter tests/%,$<),-D_GNU_SOURCE)
 # Objects that were made with other flags are made again.
 FLAGS := $(CC) $(CFLAGS_ALL) $(PIC) $(ISA_x86_avx2) $(ISA_x86_avx512)
 $(BUILD)/flags: always
 	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(PIC) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(GNU) $(PIC) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 $(BUILD)/obj64/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(GNU) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
 HEADERS := $(filter-out core/kernels/activation.h core/kernels/elementwise.h core/kernels/functions.h core/kernels/generic.h core/kernels/panel.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
@@ -125,7 +127,7 @@ format: ## the tree as .clang-format has it (clang-format 14)
 PRELOADS := $(patsubst tests/preload/%.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c))
 $(BUILD)/%.so: tests/preload/%.c
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) -shared -fPIC $(CFLAGS_ALL) -o $@ $<
+	@$(CC) -shared -fPIC $(CFLAGS_ALL) $(GNU) -o $@ $<
 
 test: all $(TESTS) $(LIB64) $(BUILD)/headers.o $(PRELOADS) ## build and run all tests, float and double; one file: make test ONLY=core/tape, one folder: ONLY=core
 	@sh tests/support/map.sh $(SOURCES) >$(BUILD)/map || { grep '??' $(BUILD)/map; false; }

@@ -1,4 +1,5 @@
 /* context.c - threads, seed and kernels on one object. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "core/context.h"
 
 #include <sched.h>

@@ -1,4 +1,5 @@
 /* answer.c - finds stops in the text of an answer, and shows it (answer.h). */
+#define _GNU_SOURCE /* memmem */
 #include "apps/ask/answer.h"
 #include "apps/report/show.h"
 

@@ -1,4 +1,5 @@
 /* curves.c - a chart in the terminal: a grid of characters, filled in any order, then printed. */
+#define _GNU_SOURCE /* strcasestr */
 #include "apps/chart/axis.h"
 
 #include <math.h>

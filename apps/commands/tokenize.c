@@ -1,4 +1,5 @@
 /* tokenize.c - tenon tokenize: the ids and pieces of texts, or how many tokens they have. */
+#define _GNU_SOURCE /* memmem */
 #include "apps/run/input.h"
 #include "apps/run/run.h"
 #include "apps/report/show.h"

@@ -1,4 +1,5 @@
 /* history.c - reads the losses of a run from its log.jsonl and draws them. */
+#define _GNU_SOURCE /* memmem */
 #include "apps/report/history.h"
 
 #include <stdio.h>

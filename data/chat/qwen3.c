@@ -2,6 +2,7 @@
 
    Only answers after the last question keep their thoughts, and the last one has a block in any
    case. The thoughts of a message are its `reasoning`, or what stands before </think> in its text. */
+#define _GNU_SOURCE /* memmem */
 #include "data/chat/chat.h"
 
 #include <string.h>

@@ -2,6 +2,7 @@
 
    A save must leave the old file or the new one at every instant, also when the power fails:
    write beside the target, flush that, rename it over the target, flush the folder. */
+#define _GNU_SOURCE /* O_TMPFILE, mkostemp */
 #include "data/formats/file.h"
 #include "data/formats/folder.h"
 

@@ -1,4 +1,5 @@
 /* folder.c - opens, renames, removes and lists files by the descriptor of a folder. */
+#define _GNU_SOURCE /* renameat2 */
 #include "data/formats/folder.h"
 
 #include <dirent.h>
