@@ -136,14 +136,24 @@ static int open_standard(tn_error *e)
     return e->code;
 }
 
-/* Refuses if something that was printed could not be written. */
+/* Refuses if something that was printed could not be written. Commands that write files go on when
+   nobody reads what they print; the others ended at once (signals.h). */
 static void check_output(tn_error *e)
 {
     errno = 0;
     if (ferror(stdout)) /* write once more: it fails again and sets errno */
         fputc('\n', stdout);
-    if (ferror(stdout))
+    if (ferror(stdout) && errno != EPIPE) /* who reads no more of it wants no message, either */
         tn_fail(e, TN_EIO, "standard output: %s", errno ? strerror(errno) : "a write failed");
+}
+
+static bool writes_files(const command *c)
+{
+    static const int places[] = { OPT_output_dir, OPT_save_path, OPT_out, OPT_svg };
+    bool writes = false;
+    for (size_t i = 0; c && i < sizeof places / sizeof *places; i++)
+        writes = writes || strchr(options_table[places[i]].commands, c->letter);
+    return writes;
 }
 
 int main(int argc, char **argv)
@@ -152,9 +162,9 @@ int main(int argc, char **argv)
     int status = 0;
     if (open_standard(&e))
         return 1;
-    signals_begin();
     const char *word = argc > 1 ? argv[1] : "";
     const command *c = command_find(word);
+    signals_begin(writes_files(c));
     if (c)
         status = carry_out(c, argc, argv, &e);
     else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))

@@ -2,6 +2,7 @@
 #include "apps/ask/prompts.h"
 #include "apps/ask/prompt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,17 +31,21 @@ int prompts_read(prompts *p, const char *path, tn_error *e)
     char *all = e->code ? NULL : tn_text_read(path, FILE_MOST, &size, e);
     const int64_t before = p->count;
     const char *end = all ? all + size : NULL;
+    int64_t number = 1;
     for (const char *line = all; line && line < end && !e->code;) {
         const char *next = memchr(line, '\n', (size_t)(end - line));
         size_t n = (size_t)((next ? next : end) - line);
         tn_text text = { 0 };
         n -= n && line[n - 1] == '\r';
         tn_text_bytes(&text, line, n);
-        if (n)
-            prompts_add(p, &text, e);
-        else
+        if (n && !prompts_add(p, &text, e)) {
+            p->all[p->count - 1].file = path;
+            p->all[p->count - 1].line = number;
+        } else if (!n) {
             tn_text_free(&text);
+        }
         line = next ? next + 1 : NULL;
+        number++;
     }
     if (!e->code && p->count == before)
         tn_fail(e, TN_EFORMAT, "%s: no line with a prompt", path);
@@ -93,8 +98,13 @@ static int encode(prompt_entry *p, const char *flag, const ask *how, const setup
 
 int prompts_encode(prompts *p, const ask *how, const setup *s, const options *o, tn_error *e)
 {
-    for (int64_t i = 0; i < p->count && !e->code; i++)
-        encode(&p->all[i], p->flag, how, s, o, e);
+    char where[300];
+    for (int64_t i = 0; i < p->count && !e->code; i++) {
+        const prompt_entry *entry = &p->all[i];
+        if (entry->file)
+            snprintf(where, sizeof where, "%.250s:%lld", entry->file, (long long)entry->line);
+        encode(&p->all[i], entry->file ? where : p->flag, how, s, o, e);
+    }
     return e->code;
 }
 

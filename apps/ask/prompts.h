@@ -17,6 +17,8 @@ typedef struct prompt_entry {
     tn_text text;
     int32_t *ids; /* (n) */
     int64_t n;
+    const char *file; /* which has it on line `line`; NULL: none, it is an option */
+    int64_t line;
 } prompt_entry;
 
 typedef struct prompts {
@@ -26,7 +28,8 @@ typedef struct prompts {
 } prompts;
 
 int prompts_add(prompts *p, tn_text *text, tn_error *e); /* takes the text over */
-/* Adds the lines of a file that are not blank. Refuses a file without any. */
+/* Adds the lines of a file that are not blank. Refuses a file without any. The path must live as
+   long as the prompts. */
 int prompts_read(prompts *p, const char *path, tn_error *e);
 /* The ids of all texts: as the user's message of a chat, or as plain text. */
 int prompts_encode(prompts *p, const ask *how, const setup *s, const options *o, tn_error *e);

@@ -50,12 +50,13 @@ static sigset_t requests(void)
     return set;
 }
 
-void signals_begin(void)
+void signals_begin(bool writes)
 {
     const sigset_t waiting = requests();
     sigprocmask(SIG_BLOCK, &waiting, NULL); /* threads inherit it */
-    signal(SIGPIPE, SIG_IGN);               /* a closed pipe and a file that is too large */
-    signal(SIGXFSZ, SIG_IGN);               /* become errors of write */
+    signal(SIGXFSZ, SIG_IGN);               /* a file that is too large is an error of write */
+    if (writes)
+        signal(SIGPIPE, SIG_IGN); /* so is a closed pipe */
 }
 
 signals_request signals_next(void)

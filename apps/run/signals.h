@@ -14,8 +14,10 @@
 
 typedef enum signals_request { SIGNALS_NONE, SIGNALS_SAVE, SIGNALS_STATUS } signals_request;
 
-/* Blocks SIGUSR1 and SIGUSR2 until they are asked for, and ignores SIGPIPE and SIGXFSZ. */
-void signals_begin(void);
+/* Blocks SIGUSR1 and SIGUSR2 until they are asked for, and ignores SIGXFSZ. writes: the command
+   writes files, so it goes on when nobody reads what it prints: SIGPIPE is ignored, too. Other
+   commands then end at once, as usual. */
+void signals_begin(bool writes);
 /* From now on the first SIGINT, SIGTERM or SIGHUP only sets the flag. A SIGHUP that is ignored
    stays ignored. */
 void signals_catch(void);

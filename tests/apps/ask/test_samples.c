@@ -92,6 +92,7 @@ static const row rows[] = {
     { "--sample 1 --sample-tokens 200 --iters 1", 0,
       "sample 1  1 -> " }, /* it ends at the last position */
     { "--sample-file none", 1, "none: " },
+    { "--sample-file big", 1, "big:3: 300 tokens; expected at most the model's" },
     { "--sample-tokens 3", 2, "--sample-tokens: only for --sample, which is not given" },
     { "--sample \"$(printf '1%.0s' $(seq 70))\"", 1, "--sample: 70 tokens; expected at most" },
 };
@@ -99,6 +100,7 @@ static const row rows[] = {
 START_TEST(samples_are_asked_for)
 {
     place p = make();
+    ck_assert_int_eq(shell(&p, "printf '1\\n\\n%%0300d\\n' 1 | tr 0 1 >big"), 0);
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data d -o o %s",
                            rows[_i].options),
                      rows[_i].status);
