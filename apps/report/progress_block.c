@@ -99,11 +99,15 @@ static void data_line(lines *l, const setup *s, const options *o, part which, co
 static void learnt_line(lines *l, const options *o, tn_data_facts f)
 {
     const char *masked = o->mask_prompt ? "are masked out of" : "count in";
+    tn_error unread = { 0 };
     char chats[SHOWN];
     if (f.chat)
         lines_add(l, "           %s chats as %s (%s), all but the answers %s the loss\n",
                   show_count(f.chats, chats), tn_chat_name(f.chat),
-                  o->chat_template ? "--chat-template" : "the model's own template", masked);
+                  o->chat_template        ? "--chat-template"
+                  : data_chat(o, &unread) ? "the model's own template"
+                                          : "the default of such records",
+                  masked);
     if (!f.text && f.chats < f.records)
         lines_add(l, "           prompts %s the loss\n", masked);
 }

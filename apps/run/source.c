@@ -1,6 +1,5 @@
 /* source.c - which data a run reads: texts, records in files or folders, tasks. */
 #include "apps/report/reading.h"
-#include "apps/run/letters.h"
 #include "apps/run/pieces.h"
 
 #include <stdio.h>
@@ -180,6 +179,44 @@ tn_records *data_records(const options *o, part which, tn_error *e)
     return r;
 }
 
+static bool lacks_template(const tn_data_options *with, const tn_error *e)
+{
+    return e->code == TN_EFORMAT && !with->chat && strstr(e->text, "expected a chat template");
+}
+
+/* Are all chats of both data sets Alpaca's records? */
+static bool is_alpaca(tn_dataset *const set[2])
+{
+    int64_t chats = 0;
+    for (int i = 0; i < 2; i++) {
+        const tn_data_facts f = tn_dataset_facts(set[i]);
+        chats += f.chats - f.formats[TN_FORMAT_ALPACA];
+    }
+    return chats == 0;
+}
+
+/* Of a model without a template, Alpaca's records get their own: it is part of that format. Other
+   chats among them have none, as before: the error stays. */
+static void try_alpaca(const options *o, const tn_records_options f[2], const tn_tokenizer *k,
+                       tn_data_options *with, tn_dataset *out[2], tn_error *e)
+{
+    tn_error inner = { 0 };
+    char *own = tn_chat_template_read(o->model, &inner);
+    const bool none = !own && !inner.code;
+    free(own);
+    with->chat = none ? tn_chat_template_find("alpaca") : NULL;
+    if (!with->chat)
+        return;
+    if (tn_dataset_both(f, k, with, out, &inner) || is_alpaca(out)) {
+        *e = inner;
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        tn_dataset_free(out[i]);
+        out[i] = NULL;
+    }
+}
+
 /* Makes the records of n parts, one or two. */
 static int make_records(const options *o, const pieces p[2], int n, const tn_tokenizer *k,
                         const tn_data_options *d, tn_dataset *out[2], tn_error *e)
@@ -191,8 +228,14 @@ static int make_records(const options *o, const pieces p[2], int n, const tn_tok
     if ((!f[0].o.count && !f[1].o.count) || e->code)
         return e->code;
     with.chat = data_chat(o, e);
-    tn_dataset_both((const tn_records_options[2]){ f[0].o, f[1].o }, k, &with, out, e);
-    if (e->code != TN_EFORMAT || with.chat || !strstr(e->text, "expected a chat template"))
+    const tn_records_options both[2] = { f[0].o, f[1].o };
+    tn_dataset_both(both, k, &with, out, e);
+    if (!lacks_template(&with, e))
+        return e->code;
+    if (o->model && !o->chat_template)
+        try_alpaca(o, both, k, &with, out, e);
+    with.chat = NULL;
+    if (!lacks_template(&with, e))
         return e->code;
     tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
     add_names(e);
@@ -310,64 +353,4 @@ int data_both(const data_how *h, tn_dataset *out[2], tn_error *e)
 {
     out[0] = out[1] = NULL;
     return e->code ? e->code : make_parts(h, (const part[]){ PART_TRAIN, PART_VALID }, 2, out, e);
-}
-
-/* ---- a tokenizer for the data ---- */
-
-/* Adds the characters of all records, but no other members of the file. */
-static void add_records(const char *path, tn_record_format format, letters *out, tn_error *e)
-{
-    tn_jsonl *file = tn_jsonl_open(path, format, e);
-    tn_jsonl_record r;
-    while (file && tn_jsonl_next(file, &r, e)) {
-        const tn_span rejected = { r.rejected.s ? r.rejected.s : "", r.rejected.n };
-        if (memchr(r.prompt.s, 0, r.prompt.n) || memchr(r.text.s, 0, r.text.n) ||
-            memchr(rejected.s, 0, rejected.n)) {
-            tn_fail(e, TN_EFORMAT, "%s:%lld: the character U+0000; expected text for a vocabulary",
-                    path, (long long)r.line);
-            break;
-        }
-        letters_add(out, path, r.prompt.s, r.prompt.n, 0, e);
-        letters_add(out, path, r.text.s, r.text.n, 0, e);
-        letters_add(out, path, rejected.s, rejected.n, 0, e);
-    }
-    tn_jsonl_close(file);
-}
-
-/* Adds the characters for a vocabulary: printable ASCII for a task, all of a text, or the records
-   of the training part, with those that are kept for validation. */
-static void add_data(const options *o, letters *out, tn_error *e)
-{
-    pieces p;
-    pieces_find(o, PART_TRAIN, &p, e);
-    for (int i = 0; i < p.n && !e->code; i++) {
-        const piece *at = &p.piece[i];
-        if (at->kind == DATA_TOKENS)
-            tn_fail(e, APP_USAGE,
-                    "%s: token ids have no characters; expected --tokenizer bytes or a model's",
-                    at->path);
-        if (at->kind == DATA_TEXT)
-            letters_add_file(out, at->path, e);
-        else if (at->kind == DATA_RECORDS)
-            add_records(at->path, tn_record_format_find(o->data_format), out, e);
-        for (char c = '\n'; c <= '~' && at->kind == DATA_TASK; c = c == '\n' ? ' ' : (char)(c + 1))
-            letters_add(out, "task", &c, 1, 0, e);
-    }
-    pieces_free(&p);
-}
-
-tn_tokenizer *data_tokenizer(const options *o, tn_error *e)
-{
-    char name[DATA_NAME];
-    if (!strcmp(o->tokenizer, "bytes"))
-        return tn_tokenizer_bytes(e);
-    tn_error inner = { 0 };
-    letters seen = letters_begin(e);
-    if (!e->code)
-        add_data(o, &seen, e);
-    tn_tokenizer *k = e->code ? NULL : letters_tokenizer(&seen, &inner);
-    if (inner.code)
-        tn_fail(e, inner.code, "%s: %s", data_name(o, name), inner.text);
-    letters_end(&seen);
-    return k;
 }

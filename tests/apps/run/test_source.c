@@ -354,8 +354,34 @@ START_TEST(token_ids_are_trained_on_as_their_text)
 }
 END_TEST
 
+/* Of a model without a template; other chats are refused as before. */
+START_TEST(alpaca_records_bring_their_template)
+{
+    place p = place_make();
+    ck_assert_int_eq(
+        shell(&p,
+              "sed -i 's/64/512/g' m/config.json && for i in 1 2 3; do echo "
+              "\"{\\\"instruction\\\":\\\"Add $i\\\",\\\"output\\\":\\\"1$i\\\"}\"; done >al.jsonl "
+              "&& cp al.jsonl mix.jsonl && echo '{\"messages\":[{\"role\":\"user\",\"content\":"
+              "\"a\"},{\"role\":\"assistant\",\"content\":\"b\"}]}' >>mix.jsonl"),
+        0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data al.jsonl --iters 1 -o x"), 0);
+    place_has(&p, "out", "3 chats as alpaca (the default of such records), all but the answers");
+    place_has(&p, "x/config.used", "# chat template of the records = alpaca\n");
+    ck_assert_int_eq(tenon(&p,
+                           "train --model b --data al.jsonl --iters 1 -o y --chat-template alpaca"),
+                     0);
+    ck_assert_int_eq(shell(&p, "cmp x/adapter_model.safetensors y/adapter_model.safetensors"), 0);
+    ck_assert_int_eq(tenon(&p, "train --model b --data mix.jsonl --iters 1 -o z"), 1);
+    place_has(&p, "err", "a chat; expected a chat template for it");
+    place_end(&p);
+}
+END_TEST
+
 void tests_of_program(TCase *c)
 {
+    tcase_add_test(c, alpaca_records_bring_their_template);
     tcase_add_test(c, token_ids_are_trained_on_as_their_text);
     tcase_add_loop_test(c, nothing_stays_of_standard_input, 0, 3);
     tcase_add_test(c, standard_input_is_data);
