@@ -53,7 +53,7 @@ LINK_SHARED := $(if $(MACOS),-dynamiclib -install_name @rpath/$(SONAME),-shared 
 PUBLIC   := core/core.h core/op.h core/trace.h $(wildcard core/*.def) data/data.h data/gguf.h nn/nn.h nn/family.h optim/optim.h
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC)) $(patsubst tests/%.c,$(BUILD)/tests64/%,$(TEST_SRC))
 
-all: $(BUILD)/tenon $(LIB) $(SHARED) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and .so, the examples
+all: $(BUILD)/tenon $(LIB) $(SHARED) $(EXAMPLES) ## the program build/tenon, the library build/libtenon.a and .so (macOS: .dylib), the examples
 	@$(if $(CXX),,echo "left out: the C++ example, because there is no C++ compiler")
 
 $(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
@@ -194,7 +194,7 @@ LIST    := share/tenon/installed
 COMMANDS := $(shell sed -n "s/^COMMAND.'.', \([a-z]*\),.*/\1/p" apps/commands/commands.def)
 OWN     := s,^.include "\(\(core\|data\|nn\|optim\)/.*\)",\#include <tenon/\1>,
 pc       = printf '%s\n' 'prefix=$(abspath $(PREFIX))' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: $1' \
-    'Description: $2' 'Version: $(VERSION)' 'Cflags: -I$${includedir}$3' 'Libs: -L$${libdir} -l$1$4' 'Libs.private: -lm -pthread' \
+    'Description: $2' 'Version: $(VERSION)' 'Cflags: -I$${includedir}$3' 'Libs: -L$${libdir}$(if $(MACOS), -rpath $${libdir}) -l$1$4' 'Libs.private: -lm -pthread' \
     >$(ROOT)/lib/pkgconfig/$1.pc
 remove   = cd $(TO) && sort -r $(LIST) | while read -r f; do \
     case $$f in */) rmdir $$f 2>/dev/null || true ;; *) rm -f $$f ;; esac; done
@@ -202,7 +202,7 @@ root: all $(LIB64)
 	@rm -rf $(ROOT)
 	@install -D -m 755 -t $(ROOT)/bin $(BUILD)/tenon
 	@install -D -m 644 -t $(ROOT)/lib $(LIB) $(LIB64) $(SHARED)
-	@ln -s $(notdir $(SHARED)) $(ROOT)/lib/$(SONAME) && ln -s $(SONAME) $(ROOT)/lib/libtenon.so
+	@ln -s $(notdir $(SHARED)) $(ROOT)/lib/$(SONAME) && ln -s $(SONAME) $(ROOT)/lib/$(call shared,)
 	@mkdir $(ROOT)/lib/pkgconfig
 	@$(call pc,tenon,tensors and an autodiff tape to write models with)
 	@$(call pc,tenon64,the same in double to check gradients, -DTN_DOUBLE, -lm -pthread)
