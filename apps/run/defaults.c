@@ -6,22 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rates for models up to WIDTH: of LoRA on all linear layers, rank 8, alpha 16, and of all weights.
-   Those of wider models fall as the root of WIDTH / width, but SGD's with LoRA does not: its
-   gradients are clipped, and its best rate was 1.0 to 1.6 at widths of 64, 128 and 576. Those of all
-   weights fall as WIDTH / width: at 576 the best one was 1/6 of that at 64 and 128. Optimizers of
-   pairs leave whole weights to AdamW. Optimizers without a row have one rate for all models: that of
-   `tenon optimizers`. */
+/* Rates for models up to WIDTH: of LoRA on all linear layers, rank 8, alpha 16, of all weights of a
+   trained model, and of random weights. Those of wider models fall as the root of WIDTH / width, but
+   SGD's with LoRA does not: its gradients are clipped, and its best rate was 1.0 to 1.6 at widths of
+   64, 128 and 576. Without LoRA they fall as WIDTH / width: at 576 the best one was 1/6 of that at 64
+   and 128. Optimizers of pairs leave whole weights to AdamW. Optimizers without a row have one rate
+   for all models: that of `tenon optimizers`. */
 enum { WIDTH = 128 };
 static const struct rule {
     const char *name;
-    double lora, full;
+    double lora, full, random;
     bool by_scale;  /* the best rate is proportional to r / alpha, see `tenon lab alpha` */
     bool any_width; /* with LoRA the best rate is the same at every width */
 } rules[] = {
-    { "adamw", 8e-3, 1.2e-3, false, false },       { "adam", 8e-3, 1.2e-3, false, false },
-    { "scaled-adam", 8e-3, 1.2e-3, false, false }, { "lora-rite", 4e-3, 1.2e-3, true, false },
-    { "muon", 8e-3, 6.4e-3, false, false },        { "sgd", 1.2, 0.5, false, true },
+    { "adamw", 8e-3, 1.2e-3, 2.4e-3, false, false },
+    { "adam", 8e-3, 1.2e-3, 2.4e-3, false, false },
+    { "scaled-adam", 8e-3, 1.2e-3, 2.4e-3, false, false },
+    { "lora-rite", 4e-3, 1.2e-3, 2.4e-3, true, false },
+    { "muon", 8e-3, 6.4e-3, 3.6e-2, false, false },
+    { "sgd", 1.2, 0.5, 0.5, false, true },
 };
 static const double usual_scale = 16.0 / 8;
 /* DPO takes this share of the rate: it adds up over the tokens of an answer, and with larger rates
@@ -48,7 +51,7 @@ double default_rate(const tn_optim_def *def, const setup *s)
         return def->hyper[0].value * default_share(s);
     const double share = WIDTH / fmax((double)s->model->width, WIDTH);
     const tn_lora_options *lora = s->model->lora;
-    double rate = s->full ? r->full : r->lora;
+    double rate = !s->full ? r->lora : s->random ? r->random : r->full;
     if (s->full || !r->any_width)
         rate *= s->full ? share : sqrt(share);
     if (lora && r->by_scale)
@@ -62,7 +65,10 @@ double default_rate(const tn_optim_def *def, const setup *s)
 
 const char *default_rate_reason(const tn_optim_def *def, const setup *s, char out[SHOWN])
 {
-    const char *what = s->full ? "all weights" : "LoRA", *loss = s->reference ? ", DPO" : "";
+    const char *what = !s->full    ? "LoRA"
+                       : s->random ? "random weights"
+                                   : "all weights",
+               *loss = s->reference ? ", DPO" : "";
     if (find(def))
         snprintf(out, SHOWN, "%s%s, %s, width %lld", def->name, loss, what,
                  (long long)s->model->width);

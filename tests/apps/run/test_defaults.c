@@ -53,6 +53,10 @@ START_TEST(rates)
         ck_assert(lora < before && default_rate(adamw, &s) < lora);
         ck_assert_double_eq_tol(default_rate(adamw, &s) * (double)width / 128, 1.2e-3, 6e-5);
         ck_assert_double_eq_tol(default_rate(sgd, &s) * (double)width / 128, 0.5, 0.025);
+        s.random = true; /* which have nothing to lose */
+        ck_assert_double_eq_tol(default_rate(adamw, &s) * (double)width / 128, 2.4e-3, 1.2e-4);
+        snprintf(expected, sizeof expected, "adamw, random weights, width %d", (int)width);
+        ck_assert_str_eq(default_rate_reason(adamw, &s, text), expected);
         before = lora;
     }
 }
