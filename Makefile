@@ -62,7 +62,7 @@ $(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/examples/%: apps/examples/%.cpp $(LIB)
-	@mkdir -p $(@D); echo "  CXX $<"
+	@mkdir -p $(@D) $(BUILD)/obj/apps/examples; echo "  CXX $<"
 	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -MF $(BUILD)/obj/apps/examples/$*.d -o $@ $< $(LIB) $(LDLIBS_ALL)
 $(LIB): $(call obj,,$(LIB_SRC))
 	@rm -f $@
