@@ -187,7 +187,7 @@ START_TEST(what_cannot_be_shown_is_an_error)
     } ways[] = { { ">/dev/full", "tenon: standard output: No space left on device\n" },
                  { "| sleep 0", "" } };
     static const char *const files[] = {
-        "train ", "compare ", "fuse ", "export ", "lab ", "plot "
+        "train ", "compare ", "fuse ", "export ", "lab", "plot "
     };
     bool writes = false;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
