@@ -79,7 +79,7 @@ static void *place(tn_state *s, const field *f)
 static int hash_open(int fd, const char *path, size_t size, int64_t format, uint64_t *hash,
                      tn_error *e)
 {
-    unsigned char part[1 << 16];
+    unsigned char part[1 << 14]; /* a stack may be small */
     tn_bulk_hash h = tn_bulk_hash_start(0);
     uint64_t slow = 0;
     if (size == 0)

@@ -82,13 +82,13 @@ START_TEST(a_sketch_counts_like_the_model)
 END_TEST
 
 /* Batches. The estimate is at most what the tape takes, and at least the share `trained` of it in
-   training, `evaluated` in evaluation. */
+   training, `evaluated` in evaluation. A thread's tile of attention, 64 kB, is not part of it. */
 static const struct step { struct shape shape; double dropout; int64_t rows, width; double trained, evaluated; } steps[] = {
-    { { 6, 128, 100, true, NULL }, 0, 4, 64, 0.75, 0.98 },
-    { { 6, 128, 100, true, "c_attn" }, 0, 4, 64, 0.75, 0.98 },
+    { { 6, 128, 100, true, NULL }, 0, 4, 64, 0.75, 0.96 },
+    { { 6, 128, 100, true, "c_attn" }, 0, 4, 64, 0.75, 0.96 },
     { { 6, 128, 100, true, "all-linear" }, 0, 16, 128, 0.8, 0.99 },
-    { { 12, 64, 100, false, NULL }, 0, 8, 128, 0.88, 0.99 },
-    { { 12, 64, 100, true, "mlp.c_proj" }, 0, 8, 128, 0.88, 0.99 },
+    { { 12, 64, 100, false, NULL }, 0, 8, 128, 0.88, 0.98 },
+    { { 12, 64, 100, true, "mlp.c_proj" }, 0, 8, 128, 0.88, 0.98 },
     { { 1, 64, 100, true, "c_attn" }, 0, 1, 512, 0.5, 0.95 },
     { { 4, 64, 100, true, NULL }, 0.1, 8, 64, 0.75, 0.95 },
     { { 1, 8, 11, true, "mlp.c_proj" }, 0, 1, 1, 0, 0 },
@@ -233,7 +233,7 @@ START_TEST(the_estimate_is_near)
     const double of_pass = pass / (double)tn_tape_memory(eval);
     const double least = s->dora ? 0.9 : 0.95;
     ck_assert_msg(of_step > least && of_step < 1.05, "of a step %g", of_step);
-    ck_assert_msg(of_pass > least - 0.1 && of_pass < 1.05, "of an evaluation %g", of_pass);
+    ck_assert_msg(of_pass > least - 0.12 && of_pass < 1.05, "of an evaluation %g", of_pass);
     free(ids);
     tn_tape_free(train);
     tn_tape_free(eval);

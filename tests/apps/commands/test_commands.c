@@ -218,7 +218,6 @@ static const struct { const char *command, *test; } looks[] = {
     { "LC_ALL=C \"$T\" lab paths --color always", "! grep -q \"$(printf '\\033')\" out" },
     { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s", "grep -q '^step ' out" },
     { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s --quiet", "! grep -q '^step ' out" },
-    { "\"$T\" train --model m --tokenizer chars --data r.jsonl --iters 20 -o s -q --progress lines", "grep -q '^step ' out" },
 };
 /* clang-format on */
 
