@@ -41,13 +41,18 @@ bool config_applies(const options *o, int i)
     return i != OPT_valid_split || data_is_text(o) || (data_is_divided(o) && o->given[i]);
 }
 
+void config_weights(uint64_t frozen, uint64_t trained, tn_text *out)
+{
+    const uint64_t weights[] = { frozen, trained };
+    tn_text_add(out, "# starting weights = %016llx\n",
+                (unsigned long long)tn_hash_bulk(weights, sizeof weights, 0));
+}
+
 void config_facts(run *r, tn_text *out)
 {
     const tn_dataset *train = r->s->data[PART_TRAIN], *valid = r->s->data[PART_VALID];
     const tn_params *p = r->s->model->params;
-    const uint64_t weights[] = { tn_params_digest(p, false), tn_params_digest(p, true) };
-    tn_text_add(out, "# starting weights = %016llx\n",
-                (unsigned long long)tn_hash_bulk(weights, sizeof weights, 0));
+    config_weights(tn_params_digest(p, false), tn_params_digest(p, true), out);
     tn_text_add(out, "# tokenizer = %016llx\n",
                 (unsigned long long)tn_tokenizer_hash(r->s->tokenizer));
     if (valid)

@@ -19,6 +19,8 @@
 #define CONFIG_CHAT "# chat template of the records = "
 #define CONFIG_NO_CHAT "none"
 
+/* The line of the facts that has these hashes of the weights (tn_params_digest). */
+void config_weights(uint64_t frozen, uint64_t trained, tn_text *out);
 /* The facts, with which config.used ends. Sets the steps and the training data of r->state. */
 void config_facts(run *r, tn_text *out);
 /* The options of a command as a config file; full: without those of LoRA. */

@@ -1,5 +1,6 @@
 /* reference.c - what eval measures the rewards of preferences against (reference.h). */
 #include "apps/run/reference.h"
+#include "apps/run/config_used.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>
@@ -75,6 +76,28 @@ static int open_other(setup *s, const options *o, const char *path, tn_text *aga
     return e->code;
 }
 
+/* Are these the weights whose hash config.used has? A model that was trained whole is frozen here.
+   In another base type they cannot be compared. */
+static bool is_beginning(const tn_model *m, const options *o, const beginning *b, tn_error *e)
+{
+    if (strcmp(o->base_dtype ? o->base_dtype : "", b->o.base_dtype ? b->o.base_dtype : "") != 0)
+        return true;
+    const uint64_t frozen = tn_params_digest(m->params, false),
+                   trained = tn_params_digest(m->params, true);
+    tn_text lines = { 0 };
+    size_t n;
+    char *used = tn_text_read(b->used, 1 << 20, &n, e);
+    if (trained)
+        config_weights(frozen, trained, &lines);
+    else
+        config_weights(0, frozen, &lines);
+    const char *line = tn_text_done(&lines, b->used, e);
+    const bool same = !e->code && strstr(used, line);
+    tn_text_free(&lines);
+    free(used);
+    return same;
+}
+
 static void say_unknown(const char *what, const char *why)
 {
     show_note("the reference is not known: %s %s; --reference PATH names it, for rewards", what,
@@ -96,7 +119,11 @@ static int open_beginning(setup *s, const options *o, const beginning *b, tn_tex
     } else if (!adapter && !e->code && tn_model_weights(from, e) == TN_ABSENT && !e->code) {
         say_unknown(from, "has no weights: the training began with random ones");
     } else if (!e->code) {
-        return open_other(s, o, from, against, e);
+        if (open_other(s, o, from, against, e) || is_beginning(s->other, o, b, e) || e->code)
+            return e->code;
+        say_unknown(from, "is not as it was when the training began");
+        tn_text_free(against);
+        return e->code;
     }
     s->reference = e->code ? NULL : tn_reference_base(s->model, e);
     return e->code;
