@@ -27,7 +27,7 @@ static void print_data(const options *o, part which)
     const char *side = data_side(o, which);
     show("data        %s", data_name(o, name));
     if (!strcmp(side, "all"))
-        show(", all of it, also what train learns from (--split valid: only what it keeps)\n");
+        show(", all of it (--split valid: only the part that train keeps apart)\n");
     else
         show(", the %s part\n", side);
 }

@@ -14,21 +14,24 @@ lines lines_begin(void)
     return (lines){ .columns = columns > LEAST ? columns : 0 };
 }
 
-/* Where the line of n bytes breaks, so that less than `most` columns are before it: at two blanks
-   in its second half, else at its last blank, else at the blank behind its first word. */
+/* Where the line of n bytes breaks, at `from` or later, so that less than `most` columns are before
+   it: at a gap of two blanks in the second half of these columns, else at the last blank in them,
+   else at the blank behind the first word. */
 static size_t break_at(const char *s, size_t n, size_t from, size_t most)
 {
-    size_t one = 0, two = 0;
+    size_t blank = 0, gap = 0, gap_column = 0;
     for (size_t i = from, column = from; i < n; i++) {
-        if (s[i] == ' ' && (column < most || !one))
-            one = i;
-        if (s[i] == ' ' && i + 1 < n && s[i + 1] == ' ' && column < most)
-            two = i;
+        if (s[i] == ' ' && (column < most || !blank))
+            blank = i;
+        if (s[i] == ' ' && i + 1 < n && s[i + 1] == ' ' && column < most) {
+            gap = i;
+            gap_column = column;
+        }
         column += ((unsigned char)s[i] & 0xc0) != 0x80; /* the first byte of a character */
-        if (column >= most && one)
+        if (column >= most && blank)
             break;
     }
-    return 2 * two > most ? two : one ? one : n;
+    return 2 * gap_column > most ? gap : blank ? blank : n;
 }
 
 static size_t width_of(const char *s, size_t n)

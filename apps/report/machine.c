@@ -54,8 +54,7 @@ double memory_peak(void)
     return (double)usage.ru_maxrss * 1024;
 }
 
-/* The first bytes of a file, as a text; empty if there is no such file. A FILE would need memory.
- */
+/* The first bytes of a file, as a text; empty if there is no such file. fopen would allocate. */
 static void read_start(const char *path, char *text, size_t room)
 {
     const int file = open(path, O_RDONLY | O_CLOEXEC);

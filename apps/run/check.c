@@ -11,7 +11,7 @@ static bool has(const command *c, int i)
     return strchr(options_table[i].commands, c->letter) != NULL;
 }
 
-/* Are the data records of tasks alone? */
+/* Do all the data come from tasks? */
 static bool is_tasks(const options *o)
 {
     bool tasks = o->task || o->data[0];
@@ -44,7 +44,7 @@ static int check_data(const options *o, const command *c, tn_error *e)
 }
 
 /* Without validation data nothing can be the best. */
-static int check_split(const options *o, tn_error *e)
+static int check_best(const options *o, tn_error *e)
 {
     const char *flag = o->patience > 0 ? "patience" : o->load_best ? "load-best" : NULL;
     if (flag && o->given[OPT_valid_split] && o->valid_split <= 0 && !e->code)
@@ -60,7 +60,8 @@ static int check_stops(const options *o, tn_error *e)
     return e->code;
 }
 
-/* Options that have no meaning without what they are about: data, or the name of a task. */
+/* Options that say how data are read, or which records of a task, without data or a task. The
+   commands that need neither are known by their options: inspect and task. */
 static int check_subject(const options *o, const command *c, tn_error *e)
 {
     static const int about[] = {
@@ -90,7 +91,7 @@ int check_values(const options *o, const command *c, tn_error *e)
     if (has(c, OPT_fine_tune_type))
         setup_check_adapters(o, e);
     check_data(o, c, e);
-    check_split(o, e);
+    check_best(o, e);
     check_subject(o, c, e);
     return check_stops(o, e);
 }

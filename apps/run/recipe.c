@@ -54,7 +54,7 @@ int recipe_check_rate(const options *o, double lr, tn_error *e)
     return e->code;
 }
 
-/* Tries the optimizer on one small weight. */
+/* Makes the optimizer for one weight and frees it, so that its own checks run. */
 int recipe_check(const options *o, const recipe *how, tn_error *e)
 {
     const tn_schedule constant = { 0 };

@@ -241,7 +241,7 @@ int setup_train(setup *s, const options *o, tn_error *e)
     for (int i = 0; s->full && i < OPTIONS; i++) {
         char name[64];
         if (option_of_lora(i) && o->given[i])
-            return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
+            return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora or dora",
                            option_dashed(options_table[i].name, name));
     }
     if (!s->full)

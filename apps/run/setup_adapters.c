@@ -76,7 +76,7 @@ int setup_check_adapters(const options *o, tn_error *e)
     const bool full = o->fine_tune_type && !strcmp(o->fine_tune_type, "full");
     for (int i = 0; full && i < OPTIONS && !e->code; i++)
         if (option_of_lora(i) && o->given[i])
-            tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora",
+            tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora or dora",
                     option_dashed(options_table[i].name, name));
     if (o->num_layers == 0)
         tn_fail(e, APP_USAGE, "--num-layers 0: no layer; expected 1 or more, or -1 for all");
@@ -197,7 +197,7 @@ int setup_adapters(const setup *s, const options *o, tn_error *e)
                                   .rank_pattern = ranks.all,
                                   .alpha_pattern = alphas.all };
     if (!e->code && o->num_layers > s->model->layers)
-        tn_fail(e, TN_EARG, "--num-layers %lld: the model has %lld; expected at most these",
+        tn_fail(e, APP_USAGE, "--num-layers %lld: the model has %lld; expected at most these",
                 (long long)o->num_layers, (long long)s->model->layers);
     if (!e->code && o->adapter_path)
         continue_adapters(s, o, &how, e);

@@ -1,9 +1,9 @@
-/* attention_tiles.c - attention forward and backward, in tiles of 64 queries by 256 keys.
+/* attention_tiles.c - attention forward and backward, in tiles of QUERIES by KEYS.
 
        S = scale q k^T   P = softmax(S) over the keys that a query sees   o = P v
 
    A query sees the keys of one span (tn_attention_spans). Spans only move forward, so the keys that
-   a tile of queries sees are one range.
+   a tile of queries sees lie in one range, from the first query's begin to the last one's end.
 
    With a soft cap the scores become S' = cap tanh(S / cap), and dS = dS' (1 - (S' / cap)^2).
 
@@ -26,9 +26,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Of a tile. A tile of keys ends at a multiple of KEYS, so the order of sums does not depend on which
-   queries are computed together. (Zen 5, T 256: 0.85 of the time with 64 keys. 128 queries: another
-   0.97, for twice the memory.) */
+/* Rows and columns of a tile. A tile of keys ends at a multiple of KEYS, so the order of sums does not depend on which
+   queries are computed together. (Zen 5, T 256: forward and backward take 0.85 of their
+   time with 64 keys. 128 queries: another 0.97, for twice the memory.) */
 enum { QUERIES = 64, KEYS = 256 };
 
 /* Rows in memory: row r begins at x + r ld. */

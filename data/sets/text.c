@@ -1,4 +1,4 @@
-/* text.c - a data set of one sequence: a text file, or a file that has token ids already. */
+/* text.c - texts as token ids, and the data set of one text file or of one file of ids. */
 #include "data/sets/dataset.h"
 #include "data/sets/sections.h"
 #include "data/tokenizers/tokenizer.h"
@@ -37,7 +37,7 @@ int tn_dataset_encode(tn_maker m, tn_span text, bool continues, tn_error *e)
 typedef struct sequence {
     tn_maker m;
     tn_sections file;
-    size_t begin; /* where it begins in the file */
+    size_t begin; /* byte of the first character or id, behind a mark or a header */
     size_t width; /* bytes of an id; 0: it is a text */
 } sequence;
 
@@ -47,7 +47,7 @@ static size_t cut(const void *arg, const char *s, size_t n)
     return q->width ? n - n % q->width : tn_walk_cut(q->m.k, s, n);
 }
 
-/* Appends the text of a section. Before its beginning comes the tokenizer's first token. */
+/* Appends the text of a section. Before the first section comes the tokenizer's first token. */
 static int encode(const sequence *q, tn_maker m, const tn_section *b, tn_error *e)
 {
     if (b->from == q->begin)
@@ -172,13 +172,27 @@ tn_dataset *tn_dataset_text(const char *path, const tn_tokenizer *k, double from
 
 /* ---- token files ---- */
 
-/* The headers of llm.c: 256 numbers of four bytes, a mark, a version, and the number of tokens.
-   (github.com/karpathy/llm.c, dev/data/data_common.py) */
+/* The headers of llm.c: 256 numbers of four bytes, of which the first three are a mark, a version
+   and the number of tokens. (github.com/karpathy/llm.c, dev/data/data_common.py) */
 enum { HEADER = 1024 };
 static const struct {
     uint32_t mark, version;
     size_t width;
 } headers[] = { { 20240520, 1, 2 }, { 20240801, 7, 4 } };
+
+/* Is every second id 0? Then the file has ids of four bytes, of fewer than 65536 tokens. */
+static bool is_wide(const tn_input *in, tn_error *e)
+{
+    enum { LEAST = 8, MOST = 256 };
+    char s[4 * MOST] = { 0 };
+    const size_t pairs = in->size / 4 < MOST ? in->size / 4 : MOST;
+    bool wide = pairs >= LEAST && !tn_input_read(in, s, 4 * pairs, 0, e), some = false;
+    for (size_t i = 0; i < pairs; i++) {
+        wide = wide && number(s + 4 * i + 2, 2) == 0;
+        some = some || number(s + 4 * i, 2) != 0;
+    }
+    return wide && some;
+}
 
 static int read_header(sequence *q, tn_error *e)
 {
@@ -203,6 +217,11 @@ static int read_header(sequence *q, tn_error *e)
                            "a header of %d",
                            path, size, tokens, q->width, HEADER);
     }
+    if (!q->begin && is_wide(&q->file.in, e))
+        return tn_fail(e, TN_EFORMAT,
+                       "%s: every second id is 0, as in a file of four bytes each; expected two "
+                       "bytes, or four behind llm.c's header",
+                       path);
     if ((size - q->begin) % q->width)
         return tn_fail(e, TN_EFORMAT, "%s: %zu bytes; expected ids of %zu bytes each", path, size,
                        q->width);

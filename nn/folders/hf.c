@@ -28,6 +28,8 @@ static int refuse_file(const char *path, tn_error *e)
         return tn_fail(e, TN_EIO,
                        "%s: weights alone; expected the folder that has them and their config.json",
                        path);
+    if (ends_with(path, ".json"))
+        return tn_fail(e, TN_EIO, "%s: one file of a model; expected the folder that has it", path);
     for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
         if (ends_with(path, pickles[i]))
             return tn_fail(e, TN_EIO,

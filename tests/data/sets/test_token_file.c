@@ -32,6 +32,7 @@ static const struct file {
     { &(header){ 20240520, 1, 7 }, two, 13, "a.bin: 1037 bytes; expected 7 tokens of 2 bytes" },
     { &(header){ 20240520, 1, 6 }, two, 13, "a.bin: 1037 bytes; expected ids of 2 bytes each" },
     { NULL, two, 13, "a.bin: 13 bytes; expected ids of 2 bytes each" },
+    { NULL, (const unsigned char[]){ NUMBER(9), NUMBER(8), NUMBER(0), NUMBER(6), NUMBER(5), NUMBER(4), NUMBER(3), NUMBER(2) }, 32, "a.bin: every second id is 0, as in a file of four bytes each; expected two" },
     { NULL, two, 4, "a.bin: a text of 2 tokens; expected at least 4" },
     { NULL, two, 0, "a.bin: 0 bytes" },
     { NULL, (const unsigned char[]){ 1, 0, 0, 1, 1, 1, 3, 0 }, 8, "a.bin: token 2 is 257; expected an id below 257, the size of the vocabulary" },
