@@ -299,8 +299,8 @@ typedef tn_tensor *tn_block(tn_tape *t, void *arg, tn_tensor *x);
    Blocks may be nested. The block gets its own tape. On it the block may use only x and the
    caller's tensors: other results of t are refused. The block must give the same result both times.
    So until backward has run, or the tape is reset, arg and what it points to must live, and the
-   weights must not change. In evaluation this is a plain call. An error in the block sticks to
-   t. */
+   weights must not change. In evaluation the block runs once, on the same tape of its own, whose
+   memory is there from training. An error in the block sticks to t. */
 tn_tensor *tn_recompute(tn_tape *t, tn_block *block, void *arg, tn_tensor *x);
 
 /* ---- random numbers: Philox 4x32-10, a pure function of (seed, stream, draw, index) ---- */

@@ -6,6 +6,8 @@
        backward    the block runs again. The gradient of its result is copied in, and the nodes
                    are walked. The tensor that stands for x has the gradient memory of x
 
+   Without training the inner tape runs the block, too: it has the memory for it from training.
+
    The caller's tensors are used directly. So their gradients are added in the same order as without
    recompute. Dropout finds its numbers again by stream and draw. Chen et al., "Training deep nets
    with sublinear memory cost", arXiv:1604.06174. */
@@ -144,8 +146,6 @@ tn_tensor *tn_recompute(tn_tape *t, tn_block *block, void *arg, tn_tensor *x)
 {
     if (tn_tape_given(t, block && x, __func__))
         return NULL;
-    if (!t->mode.training)
-        return block(t, arg, x);
     const char *fault = tn_made_fault(t, x);
     if (fault)
         return tn_fail(&t->error, TN_ESTATE, "recompute: x %s", fault), NULL;

@@ -104,7 +104,8 @@ void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, tn_er
     show_text(&line, "the data", e);
 }
 
-void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, bool drawn, tn_error *e)
+void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, bool drawn,
+               tn_error *e)
 {
     const tn_data_facts f = tn_dataset_facts(d);
     char records[SHOWN], tokens[SHOWN], counted[SHOWN];

@@ -236,7 +236,7 @@ static void close_fixture(fixture *f)
     tn_context_free(f->c);
 }
 
-START_TEST(evaluation_is_a_plain_call)
+START_TEST(evaluation_is_that_of_a_plain_call)
 {
     fixture f = open_fixture();
     tn_tape_eval(f.t);
@@ -381,7 +381,7 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, gradients_are_those_without, 0, 4 * KINDS);
     tcase_add_test(c, memory_may_run_out_inside);
-    tcase_add_test(c, evaluation_is_a_plain_call);
+    tcase_add_test(c, evaluation_is_that_of_a_plain_call);
     tcase_add_test(c, a_weight_may_be_the_result);
     tcase_add_test(c, a_rewind_forgets_a_block);
     tcase_add_test(c, a_block_keeps_its_result_alone);
