@@ -242,6 +242,8 @@ START_TEST(folders_that_are_none_are_refused)
     ck_assert_ptr_null(tn_model_open(c, "/nowhere/at all", &e));
     must_fail(&e, TN_EIO, "/nowhere/at all: No such file or directory; expected a model folder");
     ck_assert_ptr_null(tn_model_open(c, TINY "/config.json", &e));
+    must_fail(&e, TN_EIO, "config.json: one file of a model; expected the folder that has it");
+    ck_assert_ptr_null(tn_model_open(c, "README.md", &e));
     must_fail(&e, TN_EIO, "not a folder");
     ck_assert_ptr_null(tn_model_open(c, folder, &e));
     must_fail(&e, TN_EIO, "config.json and model.safetensors are missing");
