@@ -16,33 +16,21 @@ tn_message ask_message(const char *role, const char *text, size_t n)
 
 /* ---- which template ---- */
 
-/* Reads the name of the template from folder/config.used. False: there is no such line. */
-static bool read_used(const char *folder, char name[64], tn_error *e)
+/* Reads the name of the template from the config.used of what a run made. False: there is no such
+   line. */
+static bool read_trained(const char *path, char name[64], tn_error *e)
 {
     size_t size;
-    const bool there =
-        tn_path_is(folder, NULL, e) == TN_FOLDER && tn_path_is(folder, "config.used", e) == TN_FILE;
-    char *path = there && !e->code ? tn_path_join(folder, "config.used") : NULL;
-    char *text = path ? tn_text_read(path, CONFIG_MOST, &size, e) : NULL;
+    char *used = config_path(path, e);
+    char *text = used ? tn_text_read(used, CONFIG_MOST, &size, e) : NULL;
     const char *line = text ? strstr(text, CONFIG_CHAT) : NULL;
     if (line) {
         line += strlen(CONFIG_CHAT);
         snprintf(name, 64, "%.*s", (int)strcspn(line, "\r\n"), line);
     }
     free(text);
-    free(path);
+    free(used);
     return line != NULL;
-}
-
-/* The same for what a run made: its folder, or checkpoint-N in it. */
-static bool read_trained(const char *path, char name[64], tn_error *e)
-{
-    if (read_used(path, name, e) || e->code)
-        return !e->code;
-    char *parent = tn_path_join(path, "..");
-    const bool found = parent && strstr(path, "checkpoint-") && read_used(parent, name, e);
-    free(parent);
-    return found;
 }
 
 /* Decides without --chat-template. *why: where the template comes from, or why the model's own is

@@ -10,8 +10,8 @@
 
 #include "apps/folder/output.h"
 
-/* Replaces --adapter-path, --reference, and a first argument, that is a file with the name `best`. options_free
-   frees the new path. Refuses a file with another content, and one whose checkpoint is gone. */
+/* Replaces --adapter-path, --reference, and a first argument, that is a file with the name `best`.
+   options_free frees the new path. Refuses a file with another content, and one whose checkpoint is gone. */
 int best_follow(options *o, tn_error *e);
 /* The step that OUT/best names now; -1: none. */
 int64_t best_named(const output *out);

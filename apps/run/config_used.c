@@ -41,6 +41,16 @@ bool config_applies(const options *o, int i)
     return i != OPT_valid_split || data_is_text(o) || (data_is_divided(o) && o->given[i]);
 }
 
+char *config_path(const char *path, tn_error *e)
+{
+    static const char name[] = "config.used", above[] = "../config.used";
+    for (int i = 0; i < 2 && !e->code; i++)
+        if (tn_path_is(path, NULL, e) == TN_FOLDER && (i == 0 || strstr(path, "checkpoint-")) &&
+            tn_path_is(path, i ? above : name, e) == TN_FILE)
+            return tn_path_join(path, i ? above : name);
+    return NULL;
+}
+
 void config_weights(uint64_t frozen, uint64_t trained, tn_text *out)
 {
     const uint64_t weights[] = { frozen, trained };

@@ -19,6 +19,9 @@
 #define CONFIG_CHAT "# chat template of the records = "
 #define CONFIG_NO_CHAT "none"
 
+/* The path of the config.used of a run's folder, or of the folder that checkpoint-N is in, in new
+   memory. NULL: there is none. */
+char *config_path(const char *path, tn_error *e);
 /* The line of the facts that has these hashes of the weights (tn_params_digest). */
 void config_weights(uint64_t frozen, uint64_t trained, tn_text *out);
 /* The facts, with which config.used ends. Sets the steps and the training data of r->state. */

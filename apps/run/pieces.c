@@ -39,8 +39,23 @@ const tn_task *pieces_task(const char *text, bool name_alone, int64_t *count, tn
 static const char *const stems[PARTS][4] = { { "train" },
                                              { "valid", "validation", "val" },
                                              { "test" } };
-static const char *const endings[] = { ".jsonl", ".json", ".txt", ".bin" };
+static const struct {
+    const char *text;
+    data_kind kind;
+} endings[] = { { ".jsonl", DATA_RECORDS },
+                { ".json", DATA_RECORDS },
+                { ".txt", DATA_TEXT },
+                { ".bin", DATA_TOKENS } };
 enum { ENDINGS = sizeof endings / sizeof *endings, FILE_NAME = 24 };
+
+data_kind data_kind_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    for (int i = 0; dot && dot > name && i < ENDINGS; i++)
+        if (!strcmp(dot, endings[i].text))
+            return endings[i].kind;
+    return DATA_OTHER;
+}
 
 /* Writes the name of the part's file in a folder to `name`: "" if there is none. Two are refused. */
 static int name_in_folder(const char *folder, part which, char name[FILE_NAME], tn_error *e)
@@ -49,7 +64,7 @@ static int name_in_folder(const char *folder, part which, char name[FILE_NAME], 
     *name = 0;
     for (int i = 0; stems[which][i]; i++)
         for (int k = 0; k < ENDINGS && !e->code; k++) {
-            snprintf(found, sizeof found, "%s%s", stems[which][i], endings[k]);
+            snprintf(found, sizeof found, "%s%s", stems[which][i], endings[k].text);
             if (tn_path_is(folder, found, e) == TN_ABSENT || e->code)
                 continue;
             if (*name)

@@ -14,22 +14,11 @@ typedef struct beginning {
     options o;  /* of that run, if there is one */
 } beginning;
 
-/* The config.used of a run's folder, or of the folder that checkpoint-N is in. NULL: there is none. */
-static char *find_used(const char *path, tn_error *e)
-{
-    static const char name[] = "config.used", above[] = "../config.used";
-    for (int i = 0; i < 2 && !e->code; i++)
-        if (tn_path_is(path, NULL, e) == TN_FOLDER && (i == 0 || strstr(path, "checkpoint-")) &&
-            tn_path_is(path, i ? above : name, e) == TN_FILE)
-            return tn_path_join(path, i ? above : name);
-    return NULL;
-}
-
 /* A config.used of another command, or one that this version cannot read, says nothing. */
 static beginning read_beginning(const char *path, tn_error *e)
 {
     tn_error unread = { 0 };
-    beginning b = { .used = find_used(path, e) };
+    beginning b = { .used = config_path(path, e) };
     char *words[] = { (char *)(uintptr_t) "tenon", (char *)(uintptr_t) "train",
                       (char *)(uintptr_t) "--config", b.used };
     if (b.used && options_parse(&b.o, command_find("train"), 4, words, &unread)) {
@@ -104,7 +93,8 @@ static void say_unknown(const char *what, const char *why)
               why);
 }
 
-/* What the training began with: another adapter, another model, or the model without the adapter. */
+/* What the training began with: another adapter, another model, or the model without the
+   adapter. */
 static int open_beginning(setup *s, const options *o, const beginning *b, tn_text *against,
                           tn_error *e)
 {

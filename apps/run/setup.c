@@ -238,13 +238,9 @@ int setup_train(setup *s, const options *o, tn_error *e)
     s->full = trains_all(o, s->random);
     s->model->dropout = o->dropout;
     s->model->recompute = o->grad_checkpoint;
-    for (int i = 0; s->full && i < OPTIONS; i++) {
-        char name[64];
-        if (option_of_lora(i) && o->given[i])
-            return tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora or dora",
-                           option_dashed(options_table[i].name, name));
-    }
-    if (!s->full)
+    if (s->full)
+        setup_refuse_adapters(o, e);
+    else
         setup_adapters(s, o, e);
     return preference_open(s, o, e);
 }

@@ -55,6 +55,8 @@ int64_t setup_length(const setup *s, const options *o);
 bool option_of_lora(int i); /* is row i of the options about LoRA only? */
 /* Does it say how new adapters are made? Those of --adapter-path are made already. */
 bool option_of_new_adapters(int i);
+/* Refuses all options of adapters: every weight is trained. */
+int setup_refuse_adapters(const options *o, tn_error *e);
 /* Refuses options of adapters that are wrong for every model. */
 int setup_check_adapters(const options *o, tn_error *e);
 /* The part of setup_train for LoRA: puts new adapters on the model, or checks that the options do

@@ -69,15 +69,21 @@ static void free_patterns(patterns *p)
         free((char *)(uintptr_t)p->all[i].layers);
 }
 
-int setup_check_adapters(const options *o, tn_error *e)
+int setup_refuse_adapters(const options *o, tn_error *e)
 {
-    patterns ranks = { 0 }, alphas = { 0 };
     char name[64];
-    const bool full = o->fine_tune_type && !strcmp(o->fine_tune_type, "full");
-    for (int i = 0; full && i < OPTIONS && !e->code; i++)
+    for (int i = 0; i < OPTIONS && !e->code; i++)
         if (option_of_lora(i) && o->given[i])
             tn_fail(e, APP_USAGE, "--%s: only for --fine-tune-type lora or dora",
                     option_dashed(options_table[i].name, name));
+    return e->code;
+}
+
+int setup_check_adapters(const options *o, tn_error *e)
+{
+    patterns ranks = { 0 }, alphas = { 0 };
+    if (o->fine_tune_type && !strcmp(o->fine_tune_type, "full"))
+        setup_refuse_adapters(o, e);
     if (o->num_layers == 0)
         tn_fail(e, APP_USAGE, "--num-layers 0: no layer; expected 1 or more, or -1 for all");
     if (tn_pattern_is_one(o->target_modules))

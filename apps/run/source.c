@@ -70,22 +70,6 @@ const char *data_file_name(const options *o, int i)
     return path == o->data[i] ? path : o->standard_name;
 }
 
-data_kind data_kind_of(const char *name)
-{
-    static const struct {
-        const char *ending;
-        data_kind kind;
-    } kinds[] = { { ".jsonl", DATA_RECORDS },
-                  { ".json", DATA_RECORDS },
-                  { ".txt", DATA_TEXT },
-                  { ".bin", DATA_TOKENS } };
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot > name && i < sizeof kinds / sizeof *kinds; i++)
-        if (!strcmp(dot, kinds[i].ending))
-            return kinds[i].kind;
-    return DATA_OTHER;
-}
-
 /* The kind of a file; of a folder or a task DATA_OTHER. */
 static data_kind kind_of_file(const options *o, int i)
 {

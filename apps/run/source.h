@@ -36,8 +36,8 @@ typedef struct data_how {
 } data_how;
 /* The data set of a part. Several --data are one data set: texts
    are then cut into windows, which are rows as records are.
-   A .txt, a .bin or a file of records is divided by --valid-split: `train` learns from the first part, and
-   evaluates on the other. `eval` reads all of it as its test part, unless --valid-split is given.
+   A .txt, a .bin or a file of records is divided by --valid-split: `train` learns from the first
+   part, and evaluates on the other. `eval` reads all of it as its test part, unless --valid-split is given.
    `compare` tests on one half of a text's end. NULL without an error: there is no such part. */
 tn_dataset *data_part(const data_how *h, part which, tn_error *e);
 /* The training and the validation part at once, so that files are read less often. */

@@ -16,10 +16,10 @@ enum { RECORDS, TEXT };
 /* Is standard input among the data? (It is there once: see check.h.) */
 static bool is_asked(const options *o, const tn_error *e)
 {
-    int n = 0;
-    for (int i = 0; o->data[i]; i++)
-        n += !strcmp(o->data[i], "-");
-    return n > 0 && !e->code;
+    int i = 0;
+    while (o->data[i] && strcmp(o->data[i], "-"))
+        i++;
+    return o->data[i] && !e->code;
 }
 
 static int no_memory(tn_error *e)

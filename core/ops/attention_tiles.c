@@ -26,9 +26,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Rows and columns of a tile. A tile of keys ends at a multiple of KEYS, so the order of sums does not depend on which
-   queries are computed together. (Zen 5, T 256: forward and backward take 0.85 of their
-   time with 64 keys. 128 queries: another 0.97, for twice the memory.) */
+/* Rows and columns of a tile. A tile of keys ends at a multiple of KEYS, so the order of sums does
+   not depend on which queries are computed together. (Zen 5, T 256: forward and backward take 0.85
+   of their time with 64 keys. 128 queries: another 0.97, for twice the memory.) */
 enum { QUERIES = 64, KEYS = 256 };
 
 /* Rows in memory: row r begins at x + r ld. */
