@@ -1,187 +1,14 @@
-/* loss.c - cross-entropy, by itself and together with the output layer.
+/* linear_xent.c - cross-entropy together with the output layer. loss.h has the formulas.
 
-       loss = 1/M sum over rows with label >= 0 of  (log sum exp z) - z[label]
-       dz   = dloss / M (softmax(z) - onehot(label));  0 in the other rows
-
-   M is the number of those rows, or `tokens` (attr.i[0]) if that is positive. With m = max z the
-   loss of a row is (m - z[label]) + log(sum exp(z - m)). Losses are added in the order of rows, in
-   double.
-
-   linear_xent computes z = X W^T, or cap tanh(X W^T / cap), for one chunk of rows after the other,
-   and only for rows with a label >= 0. So that it computes the logits only once, forward also computes the gradients, for
-   dloss = 1:
+   It computes z = X W^T, or cap tanh(X W^T / cap), for one chunk of rows after the other, and only
+   for rows with a label >= 0. So that it computes the logits only once, forward also computes the
+   gradients, for dloss = 1:
        dX = dz W   dW = dz^T X */
-#include "core/ops/ops.h"
+#include "core/ops/loss.h"
 #include "core/tape.h"
 
 #include <math.h>
 #include <string.h>
-
-typedef struct job {
-    const tn_kernels *kernels;
-    int64_t rows, cols;
-    const tn_real *z;
-    const int32_t *labels;
-    tn_real *max, *sum; /* (N) max z, and the sum of exp(z - max) */
-    tn_real *loss;      /* (N) */
-    tn_real *memory;    /* (threads,V) */
-    tn_real weight, beta;
-    tn_real *dz;
-    tn_context *context;
-    tn_real cap; /* of the logits; 0: none */
-    bool failed; /* memory is out */
-} job;
-
-static job job_of(tn_tape *t, const int32_t *labels, int64_t rows, int64_t cols)
-{
-    return (job){ .kernels = tn_kernels_on(t), .rows = rows, .cols = cols, .labels = labels };
-}
-
-static void run(tn_tape *t, job *j, tn_range_body *body)
-{
-    tn_over_rows(t, j->rows, j->cols, body, j);
-}
-
-/* Refuses labels if there are not as many as rows, or if one is not less than `classes`. */
-static int check_labels(tn_tape *t, const tn_node *n, const tn_tensor *labels, int64_t rows,
-                        int64_t classes)
-{
-    if (tn_tensor_count(labels) != rows)
-        return tn_refuse_shapes(t, n);
-    for (int64_t i = 0; i < rows; i++)
-        if (labels->i[i] >= classes)
-            return tn_refuse(t, n->op, TN_EARG,
-                             "label %d at position %lld; expected less than %lld", labels->i[i],
-                             (long long)i, (long long)classes);
-    return 0;
-}
-
-static int64_t rows_that_count(const tn_tensor *labels)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < tn_tensor_count(labels); i++)
-        count += labels->i[i] >= 0;
-    return count;
-}
-
-/* 1 / M, or 0 if no row counts */
-static double weight_of(const tn_node *n, int64_t rows)
-{
-    int64_t tokens = n->attr.i[0] > 0 ? n->attr.i[0] : rows;
-    return tokens > 0 ? 1 / (double)tokens : 0;
-}
-
-/* The loss of a row from its maximum, its sum of exponentials and its label's logit. */
-static tn_real row_loss(const tn_kernels *k, tn_real max, tn_real sum, tn_real label)
-{
-    return sum == 0 ? (tn_real)INFINITY : (max - label) + k->log(sum);
-}
-
-/* ---- cross_entropy: z, labels ---- */
-
-static int cross_entropy_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
-{
-    const tn_tensor *z = n->in[0];
-    tn_shape_of(out, 1, 1, 1, 1, 1);
-    return check_labels(t, n, n->in[1], tn_rows(z), tn_cols(z));
-}
-
-static void loss_rows(void *arg, int64_t from, int64_t to, int thread)
-{
-    const job *j = arg;
-    tn_real *e = j->memory + thread * j->cols; // (V)
-    for (int64_t r = from; r < to; r++) {
-        const tn_real *z = j->z + r * j->cols; // (V)
-        j->loss[r] = 0;
-        if (j->labels[r] < 0)
-            continue;
-        tn_real max = j->kernels->max(j->cols, z);
-        j->max[r] = max == -(tn_real)INFINITY ? 0 : max;
-        j->sum[r] = j->kernels->exp_sum(j->cols, z, j->max[r], e);
-        j->loss[r] = row_loss(j->kernels, j->max[r], j->sum[r], z[j->labels[r]]);
-    }
-}
-
-/* max, sum (2,N): kept for backward. */
-static void cross_entropy_forward(tn_tape *t, tn_node *n)
-{
-    const tn_tensor *z = n->in[0], *labels = n->in[1];
-    job j = job_of(t, labels->i, tn_rows(z), tn_cols(z));
-    size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
-    j.z = z->x;
-    j.max = tn_keep(t, (size_t)(2 * j.rows) * sizeof *j.max);
-    j.loss = tn_temporary(t, (size_t)j.rows * sizeof *j.loss);
-    j.memory = tn_temporary(t, threads * (size_t)j.cols * sizeof *j.memory);
-    if (!j.max || !j.loss || !j.memory)
-        return;
-    j.sum = j.max + j.rows;
-    n->saved = j.max;
-    run(t, &j, loss_rows);
-    double loss = 0;
-    for (int64_t r = 0; r < j.rows; r++)
-        loss += (double)j.loss[r];
-    n->out->x[0] = (tn_real)(loss * weight_of(n, rows_that_count(labels)));
-}
-
-static void dz_rows(void *arg, int64_t from, int64_t to, int thread)
-{
-    const job *j = arg;
-    tn_real *e = j->memory + thread * j->cols; // (V)
-    for (int64_t r = from; r < to; r++) {
-        bool counts = j->labels[r] >= 0;
-        tn_real *dz = j->dz + r * j->cols; // (V)
-        if (!counts && j->beta == 0)
-            memset(dz, 0, (size_t)j->cols * sizeof *dz);
-        if (!counts)
-            continue;
-        j->kernels->exp_sum(j->cols, j->z + r * j->cols, j->max[r], e);
-        tn_real factor = j->weight / j->sum[r];
-        for (int64_t c = 0; c < j->cols; c++)
-            tn_accumulate(&dz[c], j->beta, factor * e[c]);
-        dz[j->labels[r]] -= j->weight;
-    }
-}
-
-/* loss = 1/M sum (log sum exp z) - z[label] */
-static void cross_entropy_backward(tn_tape *t, const tn_node *n)
-{
-    const tn_tensor *z = n->in[0], *labels = n->in[1];
-    job j = job_of(t, labels->i, tn_rows(z), tn_cols(z));
-    size_t threads = (size_t)tn_context_threads(tn_tape_context(t));
-    j.z = z->x;
-    j.max = n->saved;
-    j.sum = j.max + j.rows;
-    j.weight = n->out->g[0] * (tn_real)weight_of(n, rows_that_count(labels));
-    j.memory = tn_temporary(t, threads * (size_t)j.cols * sizeof *j.memory);
-    j.dz = j.memory ? tn_grad(t, n, 0, &j.beta) : NULL; // (N,V)
-    if (j.dz)
-        run(t, &j, dz_rows);
-}
-
-/* clang-format off */
-const tn_op tn_op_cross_entropy = { .name = "cross_entropy", .inputs = 2, .ids = 2,
-    .shape = cross_entropy_shape, .forward = cross_entropy_forward, .backward = cross_entropy_backward,
-    .samples = (const tn_sample[]){
-        { .in = { { 1, 1 }, { 1 } }, .ids = 1 },
-        { .in = { { 3, 5 }, { 3 } }, .ids = 5 },
-        { .in = { { 2, 3, 7 }, { 2, 3 } }, .ids = 7, .negative_ids = true },
-        { .in = { { 4, 3 }, { 4 } }, .attr = { .i = { 9 } }, .ids = 3 },
-        { .in = { { 30, 2 }, { 30 } }, .ids = 2, .negative_ids = true },
-        { .in = { { 256, 10007 }, { 256 } }, .ids = 10007, .negative_ids = true, .bench = true },
-        { .in = { { 0 } } } },
-    .refusals = (const tn_refusal[]){
-        { { .in = { { 2, 3 }, { 3 } }, .ids = 3 }, "cross_entropy: shapes do not fit: (2,3) (3)" },
-        { { .in = { { 1, 1 }, { 1 } }, .ids = 2 }, "cross_entropy: label 1 at position 0; expected less than 1" },
-        { .text = "" } } };
-/* clang-format on */
-
-tn_tensor *tn_cross_entropy(tn_tape *t, tn_tensor *z, tn_tensor *labels, int64_t tokens)
-{
-    return tn_apply(t, &tn_op_cross_entropy, (tn_tensor *[]){ z, labels },
-                    (tn_attr){ .i = { tokens } });
-}
-
-/* ---- linear_xent: x, w, labels; attr.r[0] is the cap of the logits ---- */
 
 /* A chunk has at most about this many logits: 42 MB in float. Each chunk reads and packs W twice.
    (SmolLM2, 1024 rows, Zen 5: 208 rows take 0.93 of the time of 128, and 256 rows 0.92.) */
@@ -203,7 +30,7 @@ static int linear_xent_shape(tn_tape *t, const tn_node *n, tn_tensor *out)
         return tn_refuse(t, n->op, TN_EARG,
                          "cap is %g; expected 0 (none) or a finite number above 0", cap);
     tn_shape_of(out, 1, 1, 1, 1, 1);
-    return check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
+    return tn_check_labels(t, n, n->in[2], tn_rows(x), w->dim[0]);
 }
 
 /* dW is a sum over rows, which chunks cut into parts: with dW the number is a multiple of TN_KC,
@@ -222,7 +49,7 @@ static kept *new_kept(tn_tape *t, const tn_node *n)
     kept *k = tn_keep(t, sizeof *k);
     if (!k)
         return NULL;
-    k->count = rows_that_count(labels);
+    k->count = tn_rows_that_count(labels);
     k->index = tn_keep(t, (size_t)k->count * sizeof *k->index);
     k->dx = dx ? tn_keep(t, (size_t)(k->count * tn_cols(x)) * sizeof(tn_real)) : NULL;
     k->dw = dw ? tn_keep(t, (size_t)tn_tensor_count(w) * sizeof(tn_real)) : NULL;
@@ -234,6 +61,17 @@ static kept *new_kept(tn_tape *t, const tn_node *n)
             k->index[next++] = i;
     return k;
 }
+
+typedef struct job {
+    const tn_kernels *kernels;
+    tn_context *context;
+    int64_t cols;
+    const int32_t *labels;
+    tn_real *loss;       /* (N) */
+    tn_real *z, *dz;     /* (rows,V), in the same memory; dz is NULL if no gradient is wanted */
+    tn_real weight, cap; /* of the logits; 0: none */
+    bool failed;         /* memory is out */
+} job;
 
 /* z (V) becomes y or, with dy, the gradient by the numbers from before, `plain` (V). */
 static void cap_row(const job *j, const tn_real *plain, const tn_real *dy, tn_real *z)
@@ -255,13 +93,13 @@ static void chunk_loss(void *arg, int64_t from, int64_t to, int thread)
         return;
     }
     for (int64_t r = from; r < to; r++) {
-        tn_real *z = j->memory + r * j->cols; // (V)
+        tn_real *z = j->z + r * j->cols; // (V)
         if (plain)
             cap_row(j, memcpy(plain, z, bytes), NULL, z);
         tn_real max = j->kernels->max(j->cols, z), label = z[j->labels[r]];
         max = max == -(tn_real)INFINITY ? 0 : max;
         tn_real sum = j->kernels->exp_sum(j->cols, z, max, z);
-        j->loss[r] = row_loss(j->kernels, max, sum, label);
+        j->loss[r] = tn_row_loss(j->kernels, max, sum, label);
         if (!j->dz)
             continue;
         j->kernels->scale(j->cols, j->weight / sum, z);
@@ -275,7 +113,7 @@ typedef struct chunk {
     int64_t from, rows, width; /* rows [from, from+rows) of those that count; C */
     tn_real *x;                /* (rows,C), gathered */
     int32_t *labels;           /* (rows) */
-    job j;                     /* j.memory: z (rows,V) */
+    job j;
 } chunk;
 
 /* One chunk: z = X W^T, the losses of its rows, dX = dz W and dW += dz^T X. */
@@ -289,9 +127,8 @@ static void run_chunk(tn_tape *t, const tn_node *n, const kept *k, chunk *c)
         c->labels[i] = labels->i[row];
     }
     tn_matrix left = tn_matrix_of(c->x, c->rows, width), w = tn_matrix_weight(n->in[1]);
-    tn_multiply(t, n, tn_product_of(left, tn_transposed(w), 0, c->j.memory, vocab));
-    c->j.rows = c->rows;
-    run(t, &c->j, chunk_loss);
+    tn_multiply(t, n, tn_product_of(left, tn_transposed(w), 0, c->j.z, vocab));
+    tn_over_rows(t, c->rows, vocab, chunk_loss, &c->j);
     if (c->j.failed)
         tn_no_memory(t, n);
     c->j.loss += c->rows;
@@ -311,19 +148,19 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
         return;
     n->saved = k;
     int64_t rows = tn_min(tn_linear_xent_rows(vocab, k->dw != NULL), tn_rows(x));
-    chunk c = { .width = width, .j = job_of(t, NULL, 0, vocab) };
+    chunk c = { .width = width, .j = { .kernels = tn_kernels_on(t), .cols = vocab } };
     c.x = tn_temporary(t, (size_t)(rows * width) * sizeof *c.x);
     c.labels = tn_temporary(t, (size_t)rows * sizeof *c.labels);
-    c.j.memory = tn_temporary(t, (size_t)(rows * vocab) * sizeof *c.j.memory);
+    c.j.z = tn_temporary(t, (size_t)(rows * vocab) * sizeof *c.j.z);
     tn_real *loss = tn_temporary(t, (size_t)k->count * sizeof *loss);
-    if (!c.x || !c.labels || !c.j.memory || !loss)
+    if (!c.x || !c.labels || !c.j.z || !loss)
         return;
     c.j.context = tn_tape_context(t);
     c.j.cap = (tn_real)n->attr.r[0];
     c.j.labels = c.labels;
     c.j.loss = loss;
-    c.j.dz = k->dx || k->dw ? c.j.memory : NULL;
-    c.j.weight = (tn_real)weight_of(n, k->count);
+    c.j.dz = k->dx || k->dw ? c.j.z : NULL;
+    c.j.weight = (tn_real)tn_loss_weight(n, k->count);
     if (k->dw && k->count == 0)
         memset(k->dw, 0, (size_t)(vocab * width) * sizeof *k->dw);
     for (; c.from < k->count; c.from += rows) {
@@ -333,7 +170,7 @@ static void linear_xent_forward(tn_tape *t, tn_node *n)
     double sum = 0;
     for (int64_t i = 0; i < k->count; i++)
         sum += (double)loss[i];
-    n->out->x[0] = (tn_real)(sum * weight_of(n, k->count));
+    n->out->x[0] = (tn_real)(sum * tn_loss_weight(n, k->count));
 }
 
 typedef struct scaling {
