@@ -1,6 +1,7 @@
 /* curves.c - a chart in the terminal: a grid of characters, filled in any order, then printed. */
 #define _GNU_SOURCE /* strcasestr */
 #include "apps/chart/axis.h"
+#include "apps/report/columns.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,9 +37,9 @@ curves_style curves_style_of(int fd)
         locale = getenv(name[i]);
     if (!locale || (!strcasestr(locale, "utf-8") && !strcasestr(locale, "utf8")))
         return CURVES_ASCII;
-    const char *plain = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    const bool dumb = !terminal || !strcmp(terminal, "dumb");
-    return isatty(fd) && !dumb && !(plain && *plain) ? CURVES_COLOUR : CURVES_BRAILLE;
+    const char *plain = getenv("NO_COLOR");
+    return isatty(fd) && !columns_are_plain() && !(plain && *plain) ? CURVES_COLOUR
+                                                                    : CURVES_BRAILLE;
 }
 
 curves_style curves_style_asked(int fd, const char *color)
@@ -54,9 +55,7 @@ curves_style curves_style_asked(int fd, const char *color)
 static int put(picture *p, int row, int col, int end, int colour, const char *s)
 {
     while (*s && col < end) {
-        size_t n = 1;
-        while (n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
-            n++;
+        const size_t n = columns_bytes(s, strnlen(s, sizeof p->at[0][0].utf8 - 1), 1);
         bool plain = n == 1 && *s >= ' ' && *s <= '~';
         bool shown = plain || (n > 1 && p->style != CURVES_ASCII);
         cell *c = &p->at[row][col++];
@@ -183,13 +182,14 @@ static void put_legend(picture *p, const chart *c, int count)
 {
     int row = BOTTOM + 2, col = LABEL + 1;
     for (int j = 0; j < count; j++) {
-        int need = 4 + (int)strlen(c->curves[j].name);
+        const char *name = c->curves[j].name;
+        const int need = 4 + (int)columns_of(name, strlen(name));
         if (col > LABEL + 1 && col + need > p->width) {
             row++;
             col = LABEL + 1;
         }
         col = put(p, row, col, p->width, colour_of(j), (char[]){ (char)('a' + j), ' ', 0 });
-        col = put(p, row, col, p->width, 0, c->curves[j].name) + 2;
+        col = put(p, row, col, p->width, 0, name) + 2;
     }
 }
 

@@ -1,5 +1,6 @@
 /* svg.c - writes a chart as one SVG document, for light and dark pages. */
 #include "apps/chart/axis.h"
+#include "apps/report/columns.h"
 
 #include <string.h>
 
@@ -65,9 +66,7 @@ static double place_y(const panel *p, double y)
 
 void curves_escape(tn_text *out, const char *s, int most)
 {
-    for (; *s; s++) {
-        if (((unsigned char)*s & 0xc0) != 0x80 && most-- == 0)
-            return;
+    for (const char *end = s + columns_bytes(s, strlen(s), (size_t)most); s < end; s++) {
         switch (*s) {
         case '&': tn_text_add(out, "&amp;"); break;
         case '<': tn_text_add(out, "&lt;"); break;

@@ -1,6 +1,7 @@
 /* compare.c - tenon compare: runs a study, each run from the same weights on the same batches. */
 #include "apps/compare/compare.h"
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/progress.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
@@ -200,14 +201,15 @@ static int open_seed(setup *s, const options *o, int64_t seed, tn_error *e)
 static void pairs_line(const study *y, const setup *s)
 {
     const char *begin = "           there are no LoRA pairs: every weight goes to adamw under ";
+    lines l = lines_begin();
     bool any = false;
     for (int k = 0; k < y->optimizers && s->full; k++)
         if (tn_optim_find(y->names[k])->pairs) {
-            show("%s%s", any ? ", " : begin, y->names[k]);
+            lines_add(&l, "%s%s", any ? ", " : begin, y->names[k]);
             any = true;
         }
     if (any)
-        show("\n");
+        lines_add(&l, "\n");
 }
 
 /* The validation loss of the weights that every run of a seed begins with; NaN: not finite. In a
@@ -312,7 +314,8 @@ int command_compare(const options *given, tn_error *e)
         run_study(&y, e);
         status = y.complete ? 0 : 130;
         if (!e->code)
-            show("\nwritten: %s/runs.jsonl, curves.jsonl, table.csv and config.used\n", y.out.work);
+            lines_show("\nwritten: %s/runs.jsonl, curves.jsonl, table.csv and config.used\n",
+                       y.out.work);
         if (!e->code && !y.complete)
             print_resume(o, e);
     }

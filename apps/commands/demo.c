@@ -4,6 +4,7 @@
    function at the start. LoRA-RITE trains them as if nothing had changed; Adam does not. */
 #include "apps/chart/curves.h"
 #include "apps/folder/output.h"
+#include "apps/report/columns.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 
@@ -228,8 +229,10 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
                          .log_y = true,
                          .twins = true } };
     tn_text text = { 0 }, svg = { 0 };
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        charts[i].columns = (int)columns_to_fit();
         curves_text(&charts[i], curves_style_asked(STDOUT_FILENO, to->o->color), &text);
+    }
     curves_svg(charts, 2, &svg);
     tn_text_add(&text, "\n");
     show("\n");

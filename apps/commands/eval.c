@@ -3,6 +3,7 @@
    preferences the pairs whose chosen answer is preferred. */
 #include "apps/ask/choices.h"
 #include "apps/ask/score.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/report/show_data.h"
 #include "apps/run/preference.h"
@@ -21,39 +22,41 @@ typedef struct found {
 } found;
 
 /* Which part of the data was read. */
-static void print_data(const options *o, part which)
+static void print_data(lines *l, const options *o, part which)
 {
     char name[DATA_NAME];
     const char *side = data_side(o, which);
-    show("data        %s", data_name(o, name));
+    lines_add(l, "data        %s", data_name(o, name));
     if (!strcmp(side, "all"))
-        show(", all of it (--split valid: only the part that train keeps apart)\n");
+        lines_add(l, ", all of it (--split valid: only the part that train keeps apart)\n");
     else
-        show(", the %s part\n", side);
+        lines_add(l, ", the %s part\n", side);
 }
 
-static void print_tokens(const setup *s, const options *o, part which, const found *r, tn_error *e)
+static void print_tokens(lines *l, const setup *s, const options *o, part which, const found *r,
+                         tn_error *e)
 {
     const tn_eval *v = &r->v;
-    print_data(o, which);
-    show("tokens      %lld in %lld %s%s", (long long)v->tokens, (long long)v->rows,
-         r->f.pairs ? "pair" : "row", show_s(v->rows));
+    print_data(l, o, which);
+    lines_add(l, "tokens      %lld in %lld %s%s", (long long)v->tokens, (long long)v->rows,
+              r->f.pairs ? "pair" : "row", show_s(v->rows));
     if (v->rows < r->f.records && o->chunks > 0)
-        show(" of %lld\n", (long long)r->f.records);
+        lines_add(l, " of %lld\n", (long long)r->f.records);
     else
-        show_data_cuts(s->data[which], o, setup_length(s, o), e);
+        show_data_cuts(l, s->data[which], o, setup_length(s, o), e);
 }
 
 static void print_loss(const setup *s, const options *o, part which, const found *r, tn_error *e)
 {
+    lines all = lines_begin(), *l = &all;
     const tn_eval *v = &r->v;
     const double perplexity = tn_exp_of(v->loss);
-    print_tokens(s, o, which, r, e);
+    print_tokens(l, s, o, which, r, e);
     if (!isnan(v->error)) {
-        show("loss        %.6f +- %.6f\n", v->loss, v->error);
-        show("perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
+        lines_add(l, "loss        %.6f +- %.6f\n", v->loss, v->error);
+        lines_add(l, "perplexity  %.5g +- %.2g\n", perplexity, perplexity * v->error);
     } else {
-        show("loss        %.6f\nperplexity  %.5g\n", v->loss, perplexity);
+        lines_add(l, "loss        %.6f\nperplexity  %.5g\n", v->loss, perplexity);
     }
 }
 
@@ -65,23 +68,26 @@ static bool has_forced(const options *o, const found *r)
 
 static void print_answers(const setup *s, const options *o, const found *r)
 {
+    lines all = lines_begin(), *l = &all;
     const answer_score *a = &r->answers;
-    show("exact       %lld of %lld (%.1f %%)", (long long)a->exact, (long long)a->records,
-         100.0 * (double)a->exact / (double)a->records);
+    lines_add(l, "exact       %lld of %lld (%.1f %%)", (long long)a->exact, (long long)a->records,
+              100.0 * (double)a->exact / (double)a->records);
     if (has_forced(o, r))
-        show(", teacher-forced %lld", (long long)r->v.exact);
-    show("\n");
+        lines_add(l, ", teacher-forced %lld", (long long)r->v.exact);
+    lines_add(l, "\n");
     if (s->task)
-        show("parts       %.4f of the facts of an answer are right, on average\n", a->parts);
+        lines_add(l, "parts       %.4f of the facts of an answer are right, on average\n",
+                  a->parts);
 }
 
 static void print_choices(const choice_score *c)
 {
     const double n = (double)c->questions;
-    show("choices     %lld of %lld right by the sum of log-probabilities (%.1f %%), %lld by their "
-         "mean (%.1f %%)\n",
-         (long long)c->by_sum, (long long)c->questions, 100.0 * (double)c->by_sum / n,
-         (long long)c->by_mean, 100.0 * (double)c->by_mean / n);
+    lines_show(
+        "choices     %lld of %lld right by the sum of log-probabilities (%.1f %%), %lld by their "
+        "mean (%.1f %%)\n",
+        (long long)c->by_sum, (long long)c->questions, 100.0 * (double)c->by_sum / n,
+        (long long)c->by_mean, 100.0 * (double)c->by_mean / n);
 }
 
 static void print_json(const setup *s, const options *o, part which, const found *r, tn_error *e)
@@ -119,18 +125,22 @@ static void print_pairs(const setup *s, const options *o, part which, const foun
     const tn_dpo *p = &s->pairs;
     const double n = (double)p->pairs;
     const rewards mean = rewards_of(p);
+    lines all = lines_begin(), *l = &all;
     char loss[SHOWN];
-    print_tokens(s, o, which, r, e);
+    print_tokens(l, s, o, which, r, e);
     if (r->against.n) {
-        show("loss        %s  (DPO, beta %g, against %s)\n", show_loss(r->v.loss, r->v.error, loss),
-             preference_beta(o), r->against.s);
-        show("margin      %.4f: rewards %.4f of the chosen answers, %.4f of the rejected\n",
-             mean.margin, mean.chosen, mean.rejected);
-        show("accuracy    %lld of %lld pairs (%.1f %%): the chosen answer has the larger reward\n",
-             (long long)p->right, (long long)p->pairs, 100.0 * (double)p->right / n);
+        lines_add(l, "loss        %s  (DPO, beta %g, against %s)\n",
+                  show_loss(r->v.loss, r->v.error, loss), preference_beta(o), r->against.s);
+        lines_add(l, "margin      %.4f: rewards %.4f of the chosen answers, %.4f of the rejected\n",
+                  mean.margin, mean.chosen, mean.rejected);
+        lines_add(
+            l,
+            "accuracy    %lld of %lld pairs (%.1f %%): the chosen answer has the larger reward\n",
+            (long long)p->right, (long long)p->pairs, 100.0 * (double)p->right / n);
     }
-    show("likelier    %lld of %lld chosen answers (%.1f %%), by the sum of log-probabilities\n",
-         (long long)p->likelier, (long long)p->pairs, 100.0 * (double)p->likelier / n);
+    lines_add(
+        l, "likelier    %lld of %lld chosen answers (%.1f %%), by the sum of log-probabilities\n",
+        (long long)p->likelier, (long long)p->pairs, 100.0 * (double)p->likelier / n);
 }
 
 static void print_pairs_json(const setup *s, const options *o, part which, const found *r,

@@ -3,6 +3,7 @@
 #include "apps/folder/swap.h"
 #include "apps/run/need.h"
 #include "apps/run/run.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/run/spool.h"
 #include "data/gguf.h"
@@ -16,15 +17,22 @@
 
 /* ---- safetensors ---- */
 
-static void print_entry(const tn_entry *entry, const char *type)
+/* The longer of a width and of a tensor's name. */
+static int wider(int width, const tn_entry *entry)
+{
+    const int n = (int)strlen(entry->name);
+    return n > width ? n : width;
+}
+
+static void print_entry(const tn_entry *entry, int width, const char *type)
 {
     char shape[160] = "", bytes[SHOWN];
     size_t n = 0;
     for (int i = 0; i < entry->ndim; i++)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? "," : "",
                               (long long)entry->dim[i]);
-    show("  %-56s %-5s (%s)  %s\n", entry->name, type, shape,
-         show_bytes((double)entry->size, bytes));
+    lines_show("  %-*s  %-5s (%s)  %s\n", width, entry->name, type, shape,
+               show_bytes((double)entry->size, bytes));
 }
 
 static int print_safetensors(const char *path, tn_error *e)
@@ -32,17 +40,21 @@ static int print_safetensors(const char *path, tn_error *e)
     char bytes[SHOWN], count[SHOWN];
     int64_t numbers = 0;
     double size = 0;
+    int width = 0;
     tn_safetensors *s = tn_safetensors_open(path, e);
     if (!s)
         return e->code;
     for (int64_t i = 0; i < tn_safetensors_count(s); i++) {
         numbers += tn_entry_count(tn_safetensors_at(s, i));
+        width = wider(width, tn_safetensors_at(s, i));
         size += (double)tn_safetensors_at(s, i)->size;
     }
-    show("%s: %lld tensor%s, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
-         show_s(tn_safetensors_count(s)), show_count(numbers, count), show_bytes(size, bytes));
+    lines_show("%s: %lld tensor%s, %s numbers, %s\n", path, (long long)tn_safetensors_count(s),
+               show_s(tn_safetensors_count(s)), show_count(numbers, count),
+               show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_safetensors_count(s); i++)
-        print_entry(tn_safetensors_at(s, i), tn_file_type_name(tn_safetensors_at(s, i)->type));
+        print_entry(tn_safetensors_at(s, i), width,
+                    tn_file_type_name(tn_safetensors_at(s, i)->type));
     tn_safetensors_close(s);
     return 0;
 }
@@ -88,13 +100,13 @@ static int print_tokenizer(const char *path, tn_error *e)
         return e->code;
     tn_tokenizer *k = tn_tokenizer_open(path, &inner);
     if (k)
-        show("tokenizer  %s, %lld token%s, end token %d%s\n", tn_tokenizer_kind(k),
-             (long long)tn_tokenizer_size(k), show_s(tn_tokenizer_size(k)), tn_tokenizer_end(k),
-             show_first(k, first));
+        lines_show("tokenizer  %s, %lld token%s, end token %d%s\n", tn_tokenizer_kind(k),
+                   (long long)tn_tokenizer_size(k), show_s(tn_tokenizer_size(k)),
+                   tn_tokenizer_end(k), show_first(k, first));
     else if (inner.code == TN_ENOMEM)
         *e = inner;
     else
-        show("tokenizer  not supported: %s\n", inner.text);
+        lines_show("tokenizer  not supported: %s\n", inner.text);
     tn_tokenizer_free(k);
     return e->code;
 }
@@ -104,20 +116,22 @@ static int print_gguf(const char *path, tn_error *e)
     char bytes[SHOWN], count[SHOWN];
     int64_t numbers = 0;
     double size = 0;
+    int width = 0;
     tn_gguf *g = tn_gguf_open(path, e);
     if (!g)
         return e->code;
     for (int64_t i = 0; i < tn_gguf_count(g); i++) {
         numbers += tn_entry_count(tn_gguf_at(g, i));
+        width = wider(width, tn_gguf_at(g, i));
         size += (double)tn_gguf_at(g, i)->size;
     }
-    show("%s: GGUF, %lld key%s, %lld tensor%s, %s numbers, %s\n", path, (long long)tn_gguf_keys(g),
-         show_s(tn_gguf_keys(g)), (long long)tn_gguf_count(g), show_s(tn_gguf_count(g)),
-         show_count(numbers, count), show_bytes(size, bytes));
+    lines_show("%s: GGUF, %lld key%s, %lld tensor%s, %s numbers, %s\n", path,
+               (long long)tn_gguf_keys(g), show_s(tn_gguf_keys(g)), (long long)tn_gguf_count(g),
+               show_s(tn_gguf_count(g)), show_count(numbers, count), show_bytes(size, bytes));
     for (int64_t i = 0; i < tn_gguf_keys(g); i++)
         print_key(g, tn_gguf_key(g, i));
     for (int64_t i = 0; i < tn_gguf_count(g); i++)
-        print_entry(tn_gguf_at(g, i), tn_gguf_type(g, tn_gguf_at(g, i)));
+        print_entry(tn_gguf_at(g, i), width, tn_gguf_type(g, tn_gguf_at(g, i)));
     tn_gguf_close(g);
     return print_tokenizer(path, e);
 }
@@ -165,7 +179,7 @@ enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
 /* What can be opened. */
 static void print_supported(const tn_model *m)
 {
-    show(
+    lines_show(
         "supported  yes: %s, %lld block%s of width %lld, %lld head%s (%lld of keys), %lld token%s, "
         "%lld position%s\n",
         m->family->type, (long long)m->layers, show_s(m->layers), (long long)m->width,
@@ -185,7 +199,7 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
     if (m && lora)
         print_supported(m);
     if (m && lora && need_types(m->params, parts))
-        show("weights    frozen: %s\n", parts);
+        lines_show("weights    frozen: %s\n", parts);
     if (m && lora && !tn_lora_add(m, &adapters, e))
         snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
     tn_optim *adamw = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
@@ -193,10 +207,10 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
         const int64_t width = m->positions < 2048 ? m->positions : 2048;
         const need n = need_of_training(m, tn_optim_state_bytes(adamw), ROWS, width);
         if (lora)
-            show("to train, %d rows of %lld token%s, adamw:\n", ROWS, (long long)width,
-                 show_s(width));
-        show("  %-20s %s%s\n", name, need_show(&n, parts),
-             need_fits(&n) ? "" : ", more than is available");
+            lines_show("to train, %d rows of %lld token%s, adamw:\n", ROWS, (long long)width,
+                       show_s(width));
+        lines_show("  %-20s %s%s\n", name, need_show(&n, parts),
+                   need_fits(&n) ? "" : ", more than is available");
     }
     tn_optim_free(adamw);
     tn_model_free(m);
@@ -213,12 +227,12 @@ static int print_needs(const options *o, tn_error *e)
     if (!c)
         tn_fail(&inner, TN_ENOMEM, "%s: out of memory", o->model);
     else if (!print_need(c, o, true, &inner) && !print_need(c, o, false, &inner))
-        show("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
+        lines_show("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
     tn_context_free(c);
     if (inner.code == TN_ENOMEM)
         *e = inner;
     else if (inner.code)
-        show("supported  no: %s\n", inner.text);
+        lines_show("supported  no: %s\n", inner.text);
     return e->code;
 }
 
@@ -232,7 +246,8 @@ static void print_random(const char *folder)
 {
     tn_error e = { 0 };
     if (tn_model_weights(folder, &e) == TN_ABSENT)
-        show("weights    random: no weight file, so train and compare start from random ones\n");
+        lines_show(
+            "weights    random: no weight file, so train and compare start from random ones\n");
 }
 
 static int unfinished(const struct dirent *d)
@@ -247,8 +262,9 @@ static void print_unfinished(const char *folder)
     struct dirent **names;
     const int n = scandir(folder, &names, unfinished, alphasort);
     for (int i = 0; i < n; i++) {
-        show("%s/%s: left by a save that did not end; if none is running, it can be removed\n",
-             folder, names[i]->d_name);
+        lines_show(
+            "%s/%s: left by a save that did not end; if none is running, it can be removed\n",
+            folder, names[i]->d_name);
         free(names[i]);
     }
     if (n >= 0)

@@ -108,9 +108,9 @@ static int64_t bar_width(int64_t least, int64_t most)
 static void print_histogram(const tn_dataset *d, int64_t records, const lengths *l)
 {
     enum { BEFORE = 32, USUAL = 80, WIDEST = 100 };
-    const size_t now = columns_now(), width = now ? now : USUAL;
+    const size_t now = columns_to_fit(), width = now ? now : USUAL - 1;
     const int64_t room = width > WIDEST   ? WIDEST - BEFORE
-                         : width > BEFORE ? (int64_t)width - 1 - BEFORE
+                         : width > BEFORE ? (int64_t)width - BEFORE
                                           : 1;
     const int64_t step = bar_width(l->least, l->most), first = l->least / step;
     int64_t count[BARS] = { 0 }, largest = 0;
@@ -154,9 +154,9 @@ static void print_kept(const tn_dataset *valid, const options *o)
     const tn_data_facts f = tn_dataset_facts(valid);
     char count[SHOWN];
     if (f.records && data_is_divided(o))
-        show("valid: %s more %s%s, which train evaluates on (--split valid shows them, "
-             "--valid-split 0 keeps none)\n",
-             show_count(f.records, count), f.text ? "window" : "record", show_s(f.records));
+        lines_show("valid: %s more %s%s, which train evaluates on (--split valid shows them, "
+                   "--valid-split 0 keeps none)\n",
+                   show_count(f.records, count), f.text ? "window" : "record", show_s(f.records));
 }
 
 static void print_records(const tn_dataset *d, const tn_dataset *valid, const options *o,

@@ -1,6 +1,8 @@
 /* lab.c - tenon lab: experiments for a lecture, drawn in the terminal and as SVG in seconds. */
 #include "apps/lab/lab.h"
 #include "apps/folder/output.h"
+#include "apps/report/columns.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>
@@ -121,8 +123,11 @@ static int try_all(const lab *l, tn_error *e)
 int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e)
 {
     tn_text text = { 0 }, svg = { 0 };
-    for (int i = 0; i < n; i++)
-        curves_text(&c[i], curves_style_asked(STDOUT_FILENO, l->o->color), &text);
+    for (int i = 0; i < n; i++) {
+        chart one = c[i];
+        one.columns = (int)columns_to_fit();
+        curves_text(&one, curves_style_asked(STDOUT_FILENO, l->o->color), &text);
+    }
     if (layout == LAB_GRID)
         curves_svg_grid(c, n, &svg);
     else
@@ -151,7 +156,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
     if (!e->code && !l->context)
         tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     if (!e->code && !try_all(l, e)) {
-        show("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
+        lines_show("%s: %s (seed %lld)\n\n", x->name, x->help, (long long)o->seed);
         x->run(l, e);
     }
     tn_context_free(l->context);
@@ -162,7 +167,7 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
 int command_lab(const options *o, tn_error *e)
 {
     for (int i = 0; i < EXPERIMENTS && !o->arguments; i++)
-        show("%-13s %s\n", experiments[i].name, experiments[i].help);
+        lines_show("%-13s %s\n", experiments[i].name, experiments[i].help);
     const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
     if (!x && !e->code && o->svg)
         tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);

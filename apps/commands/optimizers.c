@@ -1,6 +1,7 @@
 /* optimizers.c - tenon optimizers: a table of all, or every fact about one, from its definition. */
 #include "apps/bench/bench.h"
 #include "apps/options/choice.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>
@@ -32,16 +33,20 @@ static void print_table(void)
         [TN_INVARIANT_ROTATION] = "rotations", [TN_INVARIANT_BOTH] = "both",
         [TN_INVARIANT_FULL] = "every T",       [TN_INVARIANT_UNSIGNED] = "unsigned"
     };
-    show("%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
+    lines l = lines_begin();
+    l.indent = 36; /* where the fourth column begins */
+    lines_add(&l, "%-16s %-7s %-10s %s\n", "name", "lr", "invariance", "what it is");
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         const char *star = d->claims_when ? "*" : "";
-        show("%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
-             (int)(10 - strlen(brief[d->claims])), star, d->title);
+        lines_add(&l, "%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
+                  (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
-    show("\ntenon optimizers NAME prints all facts about one. Invariance: which T in A -> A T, "
-         "B -> B T^-T\nleave its steps on the product unchanged; none: signed permutations alone; "
-         "both: scale and\nrotations; *: under the settings that tenon optimizers NAME prints.\n");
+    show("\ntenon optimizers NAME prints all facts about one.\n"
+         "Invariance: which T in A -> A T, B -> B T^-T leave its\n"
+         "steps on the product unchanged; none: signed permutations\n"
+         "alone; both: scale and rotations; *: under the settings\n"
+         "that tenon optimizers NAME prints.\n");
 }
 
 /* ---- in Markdown ---- */
@@ -123,42 +128,44 @@ static int print_markdown(const options *o, tn_error *e)
 
 static void print_setting(const tn_hyper *h)
 {
-    show("  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
+    lines l = lines_begin();
+    l.indent = 18; /* where the second column begins */
+    lines_add(&l, "  %-15s %-8g %-22s  %s\n", h->name, h->value, tn_range_text(h->range), h->help);
 }
 
 static void print_one(const tn_optim_def *d)
 {
-    show("%s - %s\n\n", d->name, d->title);
-    show("paper       %s\n", d->paper ? d->paper : "-");
-    show("update      %s\n", d->update);
-    show("cost        %s\n", d->cost);
-    show("units       %s\n", d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
-                             : d->matrices ? "single matrices; vectors go to adamw"
-                                           : "single weights");
-    show("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
-         d->claims_when ? d->claims_when : "", start_of(d));
-    show("clipping    %s\n", d->clip == TN_CLIP_REFUSED
-                                 ? "--max-grad-norm is refused: it breaks the invariance"
-                                 : "--max-grad-norm, 1 unless it is set");
-    show("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
-         d->decay ? d->decay : "");
-    show("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
+    lines_show("%s - %s\n\n", d->name, d->title);
+    lines_show("paper       %s\n", d->paper ? d->paper : "-");
+    lines_show("update      %s\n", d->update);
+    lines_show("cost        %s\n", d->cost);
+    lines_show("units       %s\n", d->pairs      ? "LoRA pairs; what is no pair goes to adamw"
+                                   : d->matrices ? "single matrices; vectors go to adamw"
+                                                 : "single weights");
+    lines_show("invariance  %s%s%s%s\n", claim_names[d->claims], d->claims_when ? ", if " : "",
+               d->claims_when ? d->claims_when : "", start_of(d));
+    lines_show("clipping    %s\n", d->clip == TN_CLIP_REFUSED
+                                       ? "--max-grad-norm is refused: it breaks the invariance"
+                                       : "--max-grad-norm, 1 unless it is set");
+    lines_show("decay       %s%s\n", d->decay ? "--weight-decay sets " : "none",
+               d->decay ? d->decay : "");
+    lines_show("\nsettings: default, range, meaning (--opt NAME=VALUE; lr: --learning-rate)\n");
     for (int i = 0; i < TN_MAX_HYPER && d->hyper[i].name; i++)
         print_setting(&d->hyper[i]);
-    show("  shared with others:\n");
+    lines_show("  shared with others:\n");
     for (int i = 0; tn_optim_common(d, i); i++)
         print_setting(tn_optim_common(d, i));
     if (d->presets[0].name)
-        show("\npresets (--opt preset=NAME)\n");
+        lines_show("\npresets (--opt preset=NAME)\n");
     for (int i = 0; i < TN_MAX_PRESETS && d->presets[i].name; i++)
-        show("  preset=%-13s %s\n", d->presets[i].name, d->presets[i].settings);
+        lines_show("  preset=%-13s %s\n", d->presets[i].name, d->presets[i].settings);
     if (d->departs)
-        show("\ndeparts from the authors' code\n  %s\n", d->departs);
-    show("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
+        lines_show("\ndeparts from the authors' code\n  %s\n", d->departs);
+    lines_show("\nstate%s\n", d->needs ? " (as far as the settings need it)" : "");
     for (int i = 0; i < TN_MAX_SLOTS && d->slots[i].kind != TN_SLOT_NONE; i++)
-        show("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
+        lines_show("  %-14s %s\n", d->slots[i].name, kind_names[d->slots[i].kind]);
     if (d->slots[0].kind == TN_SLOT_NONE)
-        show("  none\n");
+        lines_show("  none\n");
 }
 
 int command_optimizers(const options *o, tn_error *e)

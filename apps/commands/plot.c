@@ -84,7 +84,7 @@ static void show_runs(const history *h, int n)
 static int draw(const options *o, const history *h, int n, tn_error *e)
 {
     const history_look look = { .log_y = o->log_y,
-                                .columns = (int)columns_now(),
+                                .columns = (int)columns_to_fit(),
                                 .smooth = o->smooth };
     tn_text text = { 0 };
     if (!o->svg && !o->html) {

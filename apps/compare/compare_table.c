@@ -1,5 +1,6 @@
 /* compare_table.c - a study as a table, in the terminal and as table.csv. */
 #include "apps/compare/compare.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 #include <math.h>
@@ -10,6 +11,16 @@
 typedef struct widths {
     int name, rate, seed;
 } widths; /* of columns, in characters */
+
+enum { VALID = 20, TEST = 10, EXACT = 8, TIME = 10, STATE = 6 }; /* widths of the others */
+
+/* A row of the table: what does not fit goes on below the rate. */
+static lines table(widths w)
+{
+    lines l = lines_begin();
+    l.indent = (size_t)w.name + 1;
+    return l;
+}
 
 /* Columns as wide as the longest name, rate and seed, but at least as wide as most studies need. */
 static widths columns(const study *y)
@@ -31,50 +42,59 @@ static widths columns(const study *y)
 void study_line(const study *y, const cell *c)
 {
     const widths w = columns(y);
+    lines all = lines_begin(), *l = &all;
     char lr[SHOWN], loss[SHOWN];
-    show("%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate, show_real(c->lr, lr),
-         w.seed, (long long)c->seed);
+    lines_add(l, "%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
+              show_real(c->lr, lr), w.seed, (long long)c->seed);
     if (c->diverged)
-        show("diverged: not finite after %lld steps", (long long)c->diverged - 1);
+        lines_add(l, "diverged: not finite after %lld steps", (long long)c->diverged - 1);
     else
-        show("valid %s", show_loss(c->valid.loss, c->valid.error, loss));
+        lines_add(l, "valid %s", show_loss(c->valid.loss, c->valid.error, loss));
     if (!isnan(c->test.loss))
-        show("  test %.4f", c->test.loss);
+        lines_add(l, "  test %.4f", c->test.loss);
     if (c->test.exact >= 0)
-        show("  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
+        lines_add(l, "  exact %.1f %%", 100.0 * (double)c->test.exact / (double)c->test.rows);
     if (!isnan(c->seconds))
-        show("  %.3g ms/step, %.3g of it the update", 1000 * c->seconds, 1000 * c->update);
-    show("  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
-         (unsigned long long)c->batches >> 32);
+        lines_add(l, "  %.3g ms/step, %.3g of it the update", 1000 * c->seconds, 1000 * c->update);
+    lines_add(l, "  start %08llx batches %08llx\n", (unsigned long long)c->start >> 32,
+              (unsigned long long)c->batches >> 32);
 }
 
-/* Prints a number, or a dash of the same width if it is not known. */
-static void print_number(double x, double scale, const char *format)
+/* The cells of a row, with a blank behind each. */
+static void add_cell(lines *l, int width, const char *text)
+{
+    lines_cell(l, (size_t)width + 1, "%s", text);
+}
+
+/* A number, or a dash if it is not known. */
+static void add_number(lines *l, int width, const char *format, double x)
 {
     char text[SHOWN];
-    const int width = snprintf(text, sizeof text, format, scale * (isnan(x) ? 0 : x));
-    show("%-*s", width, isnan(x) ? "-" : text);
+    snprintf(text, sizeof text, format, x);
+    add_cell(l, width, isnan(x) ? "-" : text);
 }
 
 /* Prints the rates of an optimizer with their losses, and marks the chosen one. */
 static void print_rates(const study *y, int k)
 {
+    lines all = lines_begin(), *l = &all;
     double rates[MOST_RATES];
     char lr[SHOWN];
     const int n = study_rates(y, k, rates);
     const double best = study_chosen(y, k);
-    show("%-*s", columns(y).name, y->names[k]);
+    lines_add(l, "%-*s", columns(y).name, y->names[k]);
     for (int i = 0; i < n; i++) {
         const summary s = study_summary(y, k, rates[i]);
         show_real(rates[i], lr);
         if (s.diverged)
-            show("  %s: %lld of %lld diverged", lr, (long long)s.diverged, (long long)s.runs);
+            lines_add(l, "  %s: %lld of %lld diverged", lr, (long long)s.diverged,
+                      (long long)s.runs);
         else if (s.runs < y->o->seeds)
-            show("  %s: %lld of %lld runs", lr, (long long)s.runs, (long long)y->o->seeds);
+            lines_add(l, "  %s: %lld of %lld runs", lr, (long long)s.runs, (long long)y->o->seeds);
         else
-            show("  %s%s: %.4f", rates[i] == best ? "*" : "", lr, s.valid);
+            lines_add(l, "  %s%s: %.4f", rates[i] == best ? "*" : "", lr, s.valid);
     }
-    show("\n");
+    lines_add(l, "\n");
 }
 
 /* The remark after an optimizer's row, about its best rate. */
@@ -92,19 +112,25 @@ static const char *remark(const study *y, int k)
 static void print_row(const study *y, int k, widths w)
 {
     char state[SHOWN], valid[SHOWN], best[SHOWN];
+    lines all = table(w), *l = &all;
     const double lr = study_choice(y, k);
     const summary s = study_summary(y, k, lr);
-    show("%-*s ", w.name, y->names[k]);
+    add_cell(l, w.name, y->names[k]);
     if (!isfinite(s.valid)) {
-        show("%s\n",
-             study_settled(y, k) ? "every rate diverged in some run" : "no rate has its mean yet");
+        lines_add(l, "%s\n",
+                  study_settled(y, k) ? "every rate diverged in some run"
+                                      : "no rate has its mean yet");
         return;
     }
-    show("%-*s %-20s ", w.rate, show_real(lr, best), show_loss(s.valid, s.spread, valid));
-    print_number(s.test, 1, "%-10.4f ");
-    print_number(s.exact, 100, "%5.1f %%  ");
-    show("%-10.3g %-10.3g %s%s\n", 1000 * s.seconds, 1000 * s.update,
-         show_bytes((double)s.state, state), remark(y, k));
+    add_cell(l, w.rate, show_real(lr, best));
+    add_cell(l, VALID, show_loss(s.valid, s.spread, valid));
+    add_number(l, TEST, "%.4f", s.test);
+    add_number(l, EXACT, "%5.1f %%", 100 * s.exact);
+    add_number(l, TIME, "%.3g", 1000 * s.seconds);
+    add_number(l, TIME, "%.3g", 1000 * s.update);
+    show_bytes((double)s.state, state);
+    lines_cell(l, STATE, "%s", state);
+    lines_add(l, "%s\n", remark(y, k));
 }
 
 /* Prints which best rates are at an edge of their grid, and why the grid did not grow. */
@@ -117,9 +143,10 @@ static void print_edges(const study *y)
     for (int k = 0; k < y->optimizers; k++) {
         const place p = study_place(y, k);
         if (study_chosen(y, k) > 0 && p.edge != INSIDE && p.edge != NOWHERE)
-            show("edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
-                 "(%s)\n",
-                 y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
+            lines_show(
+                "edge: the best rate of %s, %s, is %s that was tried; a better one may lie beyond "
+                "(%s)\n",
+                y->names[k], show_real(study_chosen(y, k), best), where[p.edge], p.why);
     }
 }
 
@@ -127,6 +154,7 @@ static void print_edges(const study *y)
 static void print_no_better(const study *y)
 {
     const double untrained = study_untrained(y);
+    lines all = lines_begin(), *l = &all;
     const char *names[MOST_OPTIMIZERS];
     int n = 0, settled = 0;
     for (int k = 0; k < y->optimizers; k++) {
@@ -138,36 +166,46 @@ static void print_no_better(const study *y)
     if (isnan(untrained) || !n)
         return;
     if (n == settled && y->complete)
-        show("nothing in this study beats the untrained model\n");
+        lines_add(l, "nothing in this study beats the untrained model\n");
     for (int i = 0; i < n && !(n == settled && y->complete); i++)
-        show("%s%s", i ? ", " : "no better than the untrained model: ", names[i]);
+        lines_add(l, "%s%s", i ? ", " : "no better than the untrained model: ", names[i]);
     if (!(n == settled && y->complete))
-        show("\n");
+        lines_add(l, "\n");
 }
 
 void study_table(const study *y)
 {
     const widths w = columns(y);
     const long long done = study_done(y), seeds = y->o->seeds;
+    lines all = table(w), *l = &all;
     show("\n");
     if (!y->complete)
-        show("INCOMPLETE: %lld runs are done, %lld of the grids so far are not. A rate has a "
-             "mean when its %lld seed%s done,\nan optimizer a choice when its grid is.\n",
-             done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
-    show("%-*s %-*s %-20s %-10s %-8s %-10s %-10s %s\n", w.name, "optimizer", w.rate, "rate",
-         "valid loss", "test loss", "exact", "ms/step", "update", "state");
-    show("%-*s %-*s ", w.name, "untrained", w.rate, "-");
-    print_number(study_untrained(y), 1, "%.4f");
-    show("\n");
+        lines_show(
+            "INCOMPLETE: %lld runs are done, %lld of the grids so far are not.\nA rate has a "
+            "mean when its %lld seed%s done, an optimizer a choice when its grid is.\n",
+            done, (long long)y->count - done, seeds, seeds > 1 ? "s are" : " is");
+    add_cell(l, w.name, "optimizer");
+    add_cell(l, w.rate, "rate");
+    add_cell(l, VALID, "valid loss");
+    add_cell(l, TEST, "test loss");
+    add_cell(l, EXACT, "exact");
+    add_cell(l, TIME, "ms/step");
+    add_cell(l, TIME, "update");
+    lines_cell(l, STATE, "state");
+    lines_add(l, "\n");
+    add_cell(l, w.name, "untrained");
+    add_cell(l, w.rate, "-");
+    add_number(l, VALID, "%.4f", study_untrained(y));
+    lines_add(l, "\n");
     for (int k = 0; k < y->optimizers; k++)
         print_row(y, k, w);
-    show("+-: %s\n", seeds > 1
-                         ? "standard deviation over the seeds (of a run: standard error over the "
+    lines_show("+-: %s\n",
+               seeds > 1 ? "standard deviation over the seeds (of a run: standard error over the "
                            "rows)"
                          : "standard error over the rows");
     print_edges(y);
     print_no_better(y);
-    show("\nvalidation loss of every rate (* chosen)\n");
+    lines_show("\nvalidation loss of every rate (* chosen)\n");
     for (int k = 0; k < y->optimizers; k++)
         print_rates(y, k);
 }

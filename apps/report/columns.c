@@ -1,4 +1,4 @@
-/* columns.c - how wide the place is that standard output goes to (columns.h). */
+/* columns.c - the width of standard output and of texts (columns.h). */
 #include "apps/report/columns.h"
 
 #include <errno.h>
@@ -21,4 +21,29 @@ bool columns_are_plain(void)
 {
     const char *terminal = getenv("TERM");
     return !terminal || !strcmp(terminal, "dumb");
+}
+
+size_t columns_to_fit(void)
+{
+    const size_t columns = columns_are_plain() ? 0 : columns_now();
+    return columns ? columns - 1 : 0;
+}
+
+size_t columns_bytes(const char *s, size_t n, size_t most)
+{
+    size_t i = 0;
+    for (size_t columns = 0; i < n; i++) {
+        columns += ((unsigned char)s[i] & 0xc0) != 0x80; /* the first byte of a character */
+        if (columns > most)
+            break;
+    }
+    return i;
+}
+
+size_t columns_of(const char *s, size_t n)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < n; columns++)
+        i += columns_bytes(s + i, n - i, 1);
+    return columns;
 }

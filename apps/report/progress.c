@@ -277,15 +277,11 @@ int progress_event(progress *p, const run *r, const run_event *event, tn_error *
     return show_step(p, r, event, e);
 }
 
-/* The text as one line, cut to so many bytes: the characters that would break it are spaces. */
+/* The text as one line, cut to so many columns: the characters that would break it are spaces. */
 static void add_cut(tn_span text, size_t most, tn_text *out)
 {
-    size_t n = text.n;
-    if (n > most) {
-        n = most > 3 ? most - 3 : 0;
-        while (n > 0 && (text.s[n] & 0xc0) == 0x80) /* a character is not cut */
-            n--;
-    }
+    const bool fits = columns_of(text.s, text.n) <= most;
+    const size_t n = fits ? text.n : columns_bytes(text.s, text.n, most > 3 ? most - 3 : 0);
     for (size_t i = 0; i < n; i++)
         tn_text_bytes(out, text.s[i] == '\n' || text.s[i] == '\r' ? " " : text.s + i, 1);
     tn_text_add(out, "%s", n < text.n ? "..." : "");
@@ -297,7 +293,8 @@ static void print_sample(int64_t step, tn_span prompt, tn_span answer, tn_error 
     enum { BESIDE = 30, LEAST = 60, USUAL = 100 }; /* columns */
     const size_t columns = columns_now() ? columns_now() : USUAL;
     const size_t room = (columns > LEAST ? columns : LEAST) - BESIDE;
-    const size_t left = prompt.n < room / 3 ? room - prompt.n : room - room / 3;
+    const size_t first = columns_of(prompt.s, prompt.n);
+    const size_t left = first < room / 3 ? room - first : room - room / 3;
     tn_text line = { 0 };
     add_cut(prompt, room / 3, &line);
     tn_text_add(&line, " -> ");

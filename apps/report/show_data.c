@@ -96,12 +96,20 @@ static void add_cuts(const tn_dataset *d, const options *o, int64_t length, bool
         tn_text_add(out, ", the last %lld left out", (long long)f.left);
 }
 
-void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, tn_error *e)
+/* Adds the rest of a line and frees it. */
+static void add_rest(lines *l, tn_text *rest, tn_error *e)
 {
-    tn_text line = { 0 };
-    add_cuts(d, o, length, false, &line);
-    tn_text_add(&line, "\n");
-    show_text(&line, "the data", e);
+    const char *text = tn_text_done(rest, "the data", e);
+    if (text)
+        lines_add(l, "%s\n", text);
+    tn_text_free(rest);
+}
+
+void show_data_cuts(lines *l, const tn_dataset *d, const options *o, int64_t length, tn_error *e)
+{
+    tn_text rest = { 0 };
+    add_cuts(d, o, length, false, &rest);
+    add_rest(l, &rest, e);
 }
 
 void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, bool drawn,
@@ -116,8 +124,5 @@ void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, 
     tn_text_add(&line, ", %s token%s, %s in the loss", show_count(f.tokens, tokens),
                 show_s(f.tokens), show_count(f.loss_tokens, counted));
     add_cuts(d, o, length, drawn, &line);
-    const char *text = tn_text_done(&line, "the data", e);
-    if (text)
-        lines_add(l, "%s\n", text);
-    tn_text_free(&line);
+    add_rest(l, &line, e);
 }

@@ -15,6 +15,6 @@
 void show_data(lines *l, const tn_dataset *d, const options *o, int64_t length, bool drawn,
                tn_error *e);
 /* Only what is cut, skipped and left over, with a comma before each; nothing if all fits. */
-void show_data_cuts(const tn_dataset *d, const options *o, int64_t length, tn_error *e);
+void show_data_cuts(lines *l, const tn_dataset *d, const options *o, int64_t length, tn_error *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* find_rate.c - the range test of the learning rate, and what it recommends. */
 #include "apps/run/find_rate.h"
 #include "apps/run/defaults.h"
+#include "apps/report/columns.h"
 #include "apps/report/lines.h"
 #include "apps/report/show.h"
 
@@ -56,6 +57,7 @@ static void draw(const double *rate, const double *loss, int64_t n, const char *
                       .curves = &k,
                       .count = 1,
                       .log_x = true,
+                      .columns = (int)columns_to_fit(),
                       .smooth = keep };
     curves_text(&c, curves_style_asked(STDOUT_FILENO, color), &out);
     show_text(&out, "the chart", e);

@@ -124,7 +124,7 @@ static const use uses[] = {
     { "inspect m.gguf", "m.gguf: GGUF, 11 keys, 28 tensors, 28,544 numbers, 114 kB\n" },
     { "inspect m.gguf", "  gpt2.attention.layer_norm_epsilon            1e-05\n" },
     { "inspect m.gguf",
-      "  blk.0.attn_qkv.weight                                    F32   (96,32)" },
+      "  blk.0.attn_qkv.weight     F32   (96,32)" },
     { "inspect m.gguf", "  LoRA r=8 on c_attn " },
     { "inspect types.gguf", "  strings                                      array of 3\n" },
     { "inspect types.gguf",

@@ -41,31 +41,47 @@ static void on_terminal(const place *p, int columns, const char *type, const cha
     ck_assert_int_eq(status, 0);
 }
 
+#define STUDY                                                                                      \
+    "compare --model b --data r.jsonl --valid-split 0.3 --optimizers adamw,sgd --lr-grid 0.01 "    \
+    "--iters 2 -o c"
+
 static const struct row {
     int columns;
-    const char *type, *options, *has; /* has: a line, or a part of it */
+    const char *type, *command, *has; /* has: a line, or a part of it */
     bool fits;
 } rows[] = {
-    { 60, "xterm", "-o o", "\n           (34.270 %), dropout 0", true },
-    { 80, "xterm", "-o o", "(34.270 %), dropout\n           0 in the model", true },
-    { 120, "xterm", "-o o", "on all-linear, 4,096 trainable (34.270 %), dropout 0 in the model (a",
+    { 60, "xterm", RUN "-o o", "\n           (34.270 %), dropout 0", true },
+    { 80, "xterm", RUN "-o o", "(34.270 %), dropout\n           0 in the model", true },
+    { 120, "xterm", RUN "-o o",
+      "on all-linear, 4,096 trainable (34.270 %), dropout 0 in the model (a", true },
+    { 60, "xterm", RUN "--dry-run", "activations     ", true },
+    { 80, "xterm", RUN "--fast-dev-run", "trial ", true },
+    { 60, "dumb", RUN "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
+    { 0, "xterm", RUN "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
+    { 60, "xterm", RUN "--find-lr", "\nrate         ", true },
+    { 60, "dumb", RUN "--find-lr", "\nrate         ", false },
+    { 60, "xterm", "eval --model b --data r.jsonl", "the\n            part that train keeps apart)",
       true },
-    { 60, "xterm", "--dry-run", "activations     ", true },
-    { 80, "xterm", "--fast-dev-run", "trial ", true },
-    { 60, "dumb", "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
-    { 0, "xterm", "-o o", "dropout 0 in the model (a config's own is ignored)\n", false },
+    { 60, "dumb", "eval --model b --data r.jsonl", "part that train keeps apart)\n", false },
+    { 60, "xterm", STUDY, "test loss\n             exact    ms/step    update     state\n", true },
+    { 80, "xterm", STUDY, "exact    ms/step\n             update     state\n", true },
+    { 120, "xterm", STUDY, "exact    ms/step    update     state\n", true },
+    { 60, "dumb", STUDY, "exact    ms/step    update     state\n", false },
+    { 60, "xterm", "inspect --model b", "(2 of\n           keys), 15 tokens, 64 positions\n", true },
+    { 80, "xterm", "optimizers", "tangent\n                                    space\n", true },
+    { 60, "xterm", "optimizers", "every T\n  LoRA-TSD", true },
+    { 60, "xterm", "optimizers lora-rite", "U^T\n            U / rows", true },
+    { 60, "dumb", "optimizers", "in the tangent space\n", false },
 };
 
 START_TEST(lines_fit_the_terminal)
 {
     const struct row *r = &rows[_i];
     place p = place_make();
-    char command[512];
     size_t longest = 0, n = 0;
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer chars --data r.jsonl --iters 1 -o b"),
                      0);
-    snprintf(command, sizeof command, RUN "%s", r->options);
-    on_terminal(&p, r->columns, r->type, command);
+    on_terminal(&p, r->columns, r->type, r->command);
     char *text = place_read("shown");
     char *to = text;
     for (const char *s = text; *s; s++) { /* "\r", "erase to the end" */
