@@ -174,8 +174,6 @@ static int print_file(const char *folder, const char *name, tn_error *e)
 
 /* ---- what training would take ---- */
 
-enum { ROWS = 4, RANK = 8 }; /* the defaults of train */
-
 /* What can be opened. */
 static void print_supported(const tn_model *m)
 {
@@ -187,11 +185,13 @@ static void print_supported(const tn_model *m)
         show_s(m->vocab), (long long)m->positions, show_s(m->positions));
 }
 
-/* One line: LoRA, or all weights. */
+/* One line: LoRA, or all weights. The options of train have its defaults here. */
 static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
 {
     char parts[NEED_SHOWN], name[80] = "all weights";
-    const tn_lora_options adapters = { .rank = RANK, .alpha = 2 * RANK };
+    const tn_lora_options adapters = { .rank = o->lora_rank,
+                                       .alpha = o->lora_alpha,
+                                       .targets = o->target_modules };
     const tn_open_options how = { .sketch = true,
                                   .frozen = lora,
                                   .base_dtype = lora ? o->base_dtype : NULL };
@@ -201,15 +201,16 @@ static int print_need(tn_context *c, const options *o, bool lora, tn_error *e)
     if (m && lora && need_types(m->params, parts))
         lines_show("weights    frozen: %s\n", parts);
     if (m && lora && !tn_lora_add(m, &adapters, e))
-        snprintf(name, sizeof name, "LoRA r=%d on %s", RANK, m->family->lora_targets);
+        snprintf(name, sizeof name, "LoRA r=%lld on %s", (long long)o->lora_rank,
+                 o->target_modules);
     tn_optim *adamw = e->code ? NULL : tn_optim_new(m->params, tn_optim_find("adamw"), NULL, e);
     if (adamw) {
-        const int64_t width = m->positions < 2048 ? m->positions : 2048;
-        const need n = need_of_training(m, tn_optim_state_bytes(adamw), ROWS, width);
+        const int64_t width = setup_length(&(setup){ .model = m }, o), rows = o->batch_size;
+        const need n = need_of_training(m, tn_optim_state_bytes(adamw), rows, width);
         if (lora)
-            lines_show("to train, %d rows of %lld token%s, adamw:\n", ROWS, (long long)width,
-                       show_s(width));
-        lines_show("  %-20s %s%s\n", name, need_show(&n, parts),
+            lines_show("to train, %lld rows of %lld token%s, adamw:\n", (long long)rows,
+                       (long long)width, show_s(width));
+        lines_show("  %-22s  %s%s\n", name, need_show(&n, parts),
                    need_fits(&n) ? "" : ", more than is available");
     }
     tn_optim_free(adamw);
@@ -227,7 +228,7 @@ static int print_needs(const options *o, tn_error *e)
     if (!c)
         tn_fail(&inner, TN_ENOMEM, "%s: out of memory", o->model);
     else if (!print_need(c, o, true, &inner) && !print_need(c, o, false, &inner))
-        lines_show("  %-20s %s\n", "available", show_bytes((double)tn_memory_room(), room));
+        lines_show("  %-22s  %s\n", "available", show_bytes((double)tn_memory_room(), room));
     tn_context_free(c);
     if (inner.code == TN_ENOMEM)
         *e = inner;

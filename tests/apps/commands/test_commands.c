@@ -125,7 +125,7 @@ static const use uses[] = {
     { "inspect m.gguf", "  gpt2.attention.layer_norm_epsilon            1e-05\n" },
     { "inspect m.gguf",
       "  blk.0.attn_qkv.weight     F32   (96,32)" },
-    { "inspect m.gguf", "  LoRA r=8 on c_attn " },
+    { "inspect m.gguf", "  LoRA r=8 on all-linear " },
     { "inspect types.gguf", "  strings                                      array of 3\n" },
     { "inspect types.gguf",
       "  u64                                          9223372036854775808\n" },

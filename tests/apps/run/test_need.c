@@ -106,10 +106,11 @@ START_TEST(inspect_says_what_training_takes)
     place_has(&p, "out", "to train, 4 rows of 64 tokens, adamw:\n");
     place_has(
         &p, "out",
-        "  LoRA r=8 on c_attn   weights 40.8 kB + gradients 4.1 kB + optimizer 8.2 kB + activations");
+        "  LoRA r=8 on all-linear  weights 53.1 kB + gradients 16.4 kB + optimizer 32.8 kB + activ");
+    /* 2 layers x 8 (64 + 32 + 80 + 80) numbers, as a run has them */
     place_has(
         &p, "out",
-        "  all weights          weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
+        "  all weights             weights 36.7 kB + gradients 36.7 kB + optimizer 73.3 kB + activations");
     place_has(&p, "out", "  available  ");
     place_has(&p, "out", "supported  yes: gpt2, ");
     ck_assert_int_eq(shell(&p,
