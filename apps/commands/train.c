@@ -50,23 +50,36 @@ int train_sample(train_job *j, const run_event *event)
 static int refuse_divergence(train_job *j)
 {
     const run *r = &j->r;
-    const double norm = r->o->max_grad_norm;
     const bool rows = watch_rows_fires(&r->state);
     tn_fail(j->e, TN_ENONFINITE,
             "step %lld: the loss %shas risen to %.4g, from %.4g %s: "
-            "the run diverges; try --learning-rate %.3g, a tenth, or --max-grad-norm %g, or "
-            "--warmup-steps %lld; --no-stop-on-divergence goes on",
+            "the run diverges (--no-stop-on-divergence goes on)",
             (long long)r->state.step, rows ? "of the first rows " : "",
             rows ? r->rows_loss : watch_mean(&r->state),
             rows ? watch_rows_first(&r->state) : r->state.low,
-            rows ? "before step 1" : "at its lowest (averages of ten steps)", r->lr / 10,
-            norm == 0         ? 1
-            : norm == NOT_SET ? 0.1
-                              : norm / 10,
-            (long long)(r->schedule.warmup > 0 ? 10 * r->schedule.warmup : 10));
-    if (j->named > 0)
-        tn_error_add(j->e, "; the best checkpoint is after step %lld", (long long)j->named);
+            rows ? "before step 1" : "at its lowest (averages of ten steps)");
     return j->e->code;
+}
+
+/* What is tried when a loss rises far or stops being finite, if the run has changed the weights;
+   and the checkpoints that there are. */
+static void add_advice(const train_job *j)
+{
+    const run *r = &j->r;
+    const double norm = r->o->max_grad_norm;
+    if (j->e->code == TN_ENONFINITE && r->state.step > 0)
+        tn_error_add(j->e,
+                     "; try --learning-rate %.3g, a tenth, or --max-grad-norm %g, or "
+                     "--warmup-steps %lld",
+                     r->lr / 10,
+                     norm == 0         ? 1
+                     : norm == NOT_SET ? 0.1
+                                       : norm / 10,
+                     (long long)(r->schedule.warmup > 0 ? 10 * r->schedule.warmup : 10));
+    if (j->e->code == TN_ENONFINITE && j->named > 0)
+        tn_error_add(j->e, "; the best checkpoint is after step %lld", (long long)j->named);
+    if (j->saved >= 0)
+        tn_error_add(j->e, "; the newest checkpoint is after step %lld", (long long)j->saved);
 }
 
 /* After each step and evaluation: reports, saves when it is time, stops when a signal asks. */
@@ -195,8 +208,7 @@ static int train(train_job *j)
     train_save_checkpoint(j);
     if (e->code) {
         keep_picture(j);
-        if (j->saved >= 0)
-            tn_error_add(e, "; the newest checkpoint is after step %lld", (long long)j->saved);
+        add_advice(j);
         return 1;
     }
     train_save_picture(j);

@@ -36,6 +36,7 @@ START_TEST(what_is_not_finite_stops_the_run)
                      1);
     place_has(&p, "err", "tenon: step ");
     place_has(&p, "err", "transformer.");
+    place_has(&p, "err", "; try --learning-rate 1e+29, a tenth, or --max-grad-norm 0.1, or ");
     place_has(&p, "err", "newest checkpoint is after step 1");
     ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && test ! -e o/model.safetensors"), 0);
     place_end(&p);
@@ -104,7 +105,8 @@ START_TEST(the_op_is_named)
                      1);
     for (int i = 0; i < 3; i++)
         place_has(&p, "err", o->says[i]);
-    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1"), 0);
+    /* no step was taken: its rate is not to blame */
+    ck_assert_int_eq(shell(&p, "test $(wc -l <err) = 1 && ! grep -q 'try --' err"), 0);
     place_end(&p);
 }
 END_TEST

@@ -180,7 +180,7 @@ START_TEST(a_run_that_diverges_is_stopped)
                            r->high),
                      1);
     place_has(&p, "err", r->why);
-    place_has(&p, "err", ": the run diverges; try --learning-rate ");
+    place_has(&p, "err", ": the run diverges (--no-stop-on-divergence goes on); try --learning-rate ");
     place_has(&p, "err", "the newest checkpoint is after step ");
     ck_assert_int_eq(shell(&p, "grep -q '<svg' o/loss.svg"), 0);
     ck_assert_int_eq(shell(&p, "test ! -e o/model.safetensors -a $(wc -l <err) = 1"), 0);
