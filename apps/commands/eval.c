@@ -197,18 +197,6 @@ static int evaluate(setup *s, const options *o, part which, tn_error *e)
     return e->code;
 }
 
-/* If a folder has no test.jsonl and no split is given, the error explains how
-   to use valid.jsonl. */
-static void hint_split(const options *o, tn_error *e)
-{
-    tn_error inner = { 0 };
-    if (o->data[0] && !o->split && e->code == TN_EIO &&
-        tn_path_is(o->data[0], NULL, &inner) == TN_FOLDER &&
-        tn_path_is(o->data[0], "test.jsonl", &inner) == TN_ABSENT &&
-        tn_path_is(o->data[0], "valid.jsonl", &inner) == TN_FILE)
-        tn_error_add(e, "; --split valid reads valid.jsonl");
-}
-
 static int evaluate_data(const options *o, tn_error *e)
 {
     setup s = { 0 };
@@ -225,7 +213,6 @@ static int evaluate_data(const options *o, tn_error *e)
                        (long long)o->stride, (long long)o->max_seq_length);
     setup_trained(&s, o, e);
     setup_data(&s, &asked, which, e);
-    hint_split(o, e);
     if (!e->code && !s.data[which])
         tn_fail(e, APP_USAGE, "--data %s: has no %s part", data_name(o, name), asked.split);
     if (!e->code)

@@ -1,10 +1,14 @@
 /* pieces.c - takes apart what --data names (pieces.h). */
 #include "apps/run/pieces.h"
+#include "data/formats/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #define KINDS_TEXT "a .txt, a .jsonl, a .bin of token ids, a folder or task:NAME"
 
@@ -33,12 +37,8 @@ const tn_task *pieces_task(const char *text, bool name_alone, int64_t *count, tn
     return task;
 }
 
-/* ---- folders ---- */
+/* ---- names of files ---- */
 
-/* The names of a part's file, without the ending. */
-static const char *const stems[PARTS][4] = { { "train" },
-                                             { "valid", "validation", "val" },
-                                             { "test" } };
 static const struct {
     const char *text;
     data_kind kind;
@@ -46,32 +46,109 @@ static const struct {
                 { ".json", DATA_RECORDS },
                 { ".txt", DATA_TEXT },
                 { ".bin", DATA_TOKENS } };
-enum { ENDINGS = sizeof endings / sizeof *endings, FILE_NAME = 24 };
+enum { ENDINGS = sizeof endings / sizeof *endings };
 
 data_kind data_kind_of(const char *name)
 {
     const char *dot = strrchr(name, '.');
     for (int i = 0; dot && dot > name && i < ENDINGS; i++)
-        if (!strcmp(dot, endings[i].text))
+        if (!strcasecmp(dot, endings[i].text))
             return endings[i].kind;
     return DATA_OTHER;
 }
 
-/* Writes the name of the part's file in a folder to `name`: "" if there is none. Two are refused. */
-static int name_in_folder(const char *folder, part which, char name[FILE_NAME], tn_error *e)
+/* The names of a part's file, without the ending. */
+static const char *const stems[PARTS][4] = { { "train" },
+                                             { "valid", "validation", "val" },
+                                             { "test" } };
+
+/* The bytes of a name before the number of a shard: of "fineweb_train_000001.bin" those of
+   "fineweb_train". Without a number those before the ending. */
+static size_t before_number(const char *name)
 {
-    char found[FILE_NAME];
-    *name = 0;
+    const size_t all = (size_t)(strrchr(name, '.') - name);
+    size_t n = all;
+    while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    return n > 1 && n < all && name[n - 1] == '_' ? n - 1 : all;
+}
+
+/* Does a file of a folder have data of this part? Those of token ids may be numbered, and have other
+   words before the part's. */
+static bool is_of_part(const char *name, part which)
+{
+    const data_kind kind = data_kind_of(name);
+    if (kind == DATA_OTHER || *name == '.')
+        return false;
+    const bool ids = kind == DATA_TOKENS;
+    size_t n = ids ? before_number(name) : (size_t)(strrchr(name, '.') - name), from = ids ? n : 0;
+    while (from > 0 && name[from - 1] != '_')
+        from--;
     for (int i = 0; stems[which][i]; i++)
-        for (int k = 0; k < ENDINGS && !e->code; k++) {
-            snprintf(found, sizeof found, "%s%s", stems[which][i], endings[k].text);
-            if (tn_path_is(folder, found, e) == TN_ABSENT || e->code)
-                continue;
-            if (*name)
-                return tn_fail(e, APP_USAGE, "%s: %s and %s; expected one of them", folder, name,
-                               found);
-            memcpy(name, found, sizeof found);
+        if (n - from == strlen(stems[which][i]) &&
+            !strncasecmp(name + from, stems[which][i], n - from))
+            return true;
+    return false;
+}
+
+/* ---- folders ---- */
+
+/* The shorter number is the smaller one. */
+static int by_number(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    const size_t n = strlen(*x), m = strlen(*y);
+    return n != m ? (n > m) - (n < m) : strcmp(*x, *y);
+}
+
+/* Moves the part's files to the front of the names and returns how many there are. More than one
+   must be the shards of one sequence: equal but for their numbers. */
+static int find_in_folder(const char *folder, part which, char **names, tn_error *e)
+{
+    int n = 0;
+    for (int i = 0; names[i]; i++)
+        if (is_of_part(names[i], which)) {
+            char *found = names[i];
+            names[i] = names[n];
+            names[n++] = found;
         }
+    qsort(names, (size_t)n, sizeof *names, by_number);
+    for (int i = 1; i < n && !e->code; i++) {
+        const size_t at = before_number(names[0]);
+        if (data_kind_of(names[0]) != DATA_TOKENS || names[0][at] != '_' ||
+            before_number(names[i]) != at || names[i][at] != '_' || strncmp(names[0], names[i], at))
+            tn_fail(e, APP_USAGE, "%s: %s and %s; expected one of them", folder, names[0],
+                    names[i]);
+    }
+    return n;
+}
+
+/* The part's file is missing: says what is taken for it, and which data lie in the folder. */
+static int refuse_folder(const char *folder, part which, char *const *names, tn_error *e)
+{
+    enum { SHOWN_NAMES = 5 };
+    int shown = 0, all = 0;
+    const char *valid = NULL;
+    tn_fail(e, TN_EIO, "%s: no file of the %s part; expected", folder, part_names[which]);
+    for (int k = 0; k < ENDINGS; k++)
+        tn_error_add(e, "%s %s%s",
+                     !k                ? ""
+                     : k + 1 < ENDINGS ? ","
+                                       : " or",
+                     stems[which][0], endings[k].text);
+    for (int i = 0; names[i]; i++)
+        all += *names[i] != '.' && data_kind_of(names[i]) != DATA_OTHER;
+    tn_error_add(e, "; %s", all ? "found" : "found no .jsonl, .json, .txt or .bin");
+    for (int i = 0; names[i] && shown < SHOWN_NAMES; i++) {
+        if (*names[i] == '.' || data_kind_of(names[i]) == DATA_OTHER)
+            continue;
+        tn_error_add(e, "%s %.60s", shown++ ? "," : "", names[i]);
+        valid = !valid && is_of_part(names[i], PART_VALID) ? names[i] : valid;
+    }
+    if (all > shown)
+        tn_error_add(e, " and %d more", all - shown);
+    if (valid && which == PART_TEST)
+        tn_error_add(e, " (--split valid reads %.60s)", valid);
     return e->code;
 }
 
@@ -82,28 +159,50 @@ static int no_memory(const char *path, tn_error *e)
     return tn_fail(e, TN_ENOMEM, "%s: out of memory", path);
 }
 
-/* Adds a file. A file of a folder belongs to one part as a whole. */
+/* Adds a piece. NULL: memory is out. */
+static piece *add_piece(pieces *p, tn_error *e)
+{
+    if (p->n == p->room) {
+        const int room = p->room ? 2 * p->room : 8;
+        piece *more = realloc(p->piece, (size_t)room * sizeof *more);
+        if (!more) {
+            no_memory("--data", e);
+            return NULL;
+        }
+        p->piece = more;
+        p->room = room;
+    }
+    return &p->piece[p->n++];
+}
+
+/* Adds a file; takes the path. A file of a folder belongs to one part as a whole. */
 static piece *add_file(pieces *p, char *path, data_kind kind, tn_error *e)
 {
-    if (!path) {
+    if (!path)
         no_memory("--data", e);
-        return NULL;
-    }
-    piece *new = &p->piece[p->n++];
-    *new = (piece){ .kind = kind, .path = path, .to = 1 };
+    piece *new = path ? add_piece(p, e) : NULL;
+    if (new)
+        *new = (piece){ .kind = kind, .path = path, .to = 1 };
+    else
+        free(path);
     return new;
 }
 
-/* The file of a folder. A folder may lack all parts but the one that is needed. */
+/* The file of a folder, or its shards. A folder may lack all parts but the one that is needed. */
 static int add_folder(const options *o, const char *folder, part which, pieces *p, tn_error *e)
 {
-    char name[FILE_NAME];
-    const bool needed = which == PART_TRAIN || o->split;
-    if (name_in_folder(folder, which, name, e) || (!*name && !needed))
-        return e->code;
-    if (!*name) /* opening it reports that it is not there */
-        snprintf(name, sizeof name, "%s.jsonl", part_names[which]);
-    add_file(p, tn_path_join(folder, name), data_kind_of(name), e);
+    const int at = tn_at_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        tn_fail(e, TN_EIO, "%s: cannot list this folder: %s", folder, strerror(errno));
+    char **names = at < 0 ? NULL : tn_folder_names(at, folder, e);
+    const int n = names ? find_in_folder(folder, which, names, e) : 0;
+    for (int i = 0; i < n && !e->code; i++)
+        add_file(p, tn_path_join(folder, names[i]), data_kind_of(names[i]), e);
+    if (!e->code && !n && (which == PART_TRAIN || o->split))
+        refuse_folder(folder, which, names, e);
+    tn_folder_names_free(names);
+    if (at >= 0)
+        close(at);
     return e->code;
 }
 
@@ -158,8 +257,9 @@ static int add_task(const char *text, bool name_alone, pieces *p, tn_error *e)
 {
     piece new = { .kind = DATA_TASK };
     new.task = pieces_task(text, name_alone, &new.count, e);
-    if (!e->code)
-        p->piece[p->n++] = new;
+    piece *at = e->code ? NULL : add_piece(p, e);
+    if (at)
+        *at = new;
     return e->code;
 }
 
@@ -180,5 +280,6 @@ void pieces_free(pieces *p)
 {
     for (int i = 0; i < p->n; i++)
         free(p->piece[i].path);
+    free(p->piece);
     *p = (pieces){ 0 };
 }

@@ -19,8 +19,8 @@ typedef struct piece {
 } piece;
 
 typedef struct pieces {
-    piece piece[MAX_LIST];
-    int n;
+    piece *piece;
+    int n, room;
 } pieces;
 
 /* What --data or --task has for this part. Every file that a part must have exists. */

@@ -33,6 +33,7 @@ static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
 {
     const char *folder = o->model;
     const char *own = tn_tokenizer_file(folder, e);
+    char name[DATA_NAME];
     if (o->tokenizer && own)
         tn_fail(e, APP_USAGE, "--tokenizer %s: %s has its own %s", o->tokenizer, folder, own);
     s->lends_tokenizer = !own;
@@ -40,6 +41,11 @@ static tn_tokenizer *open_tokenizer(setup *s, const options *o, tn_error *e)
         return data_tokenizer(o, e);
     if (o->adapter_path && !own && tn_tokenizer_file(o->adapter_path, e))
         folder = o->adapter_path;
+    else if (!own && data_is_ids(o))
+        tn_fail(e, TN_EIO,
+                "%s: no tokenizer.json; expected the one that the token ids of %s were made with%s",
+                folder, data_name(o, name),
+                makes_tokenizers(o) ? ", or --tokenizer bytes if each is a byte" : "");
     else if (!own)
         tn_fail(e, TN_EIO, "%s: no %s; expected one%s", folder,
                 tn_path_is(folder, NULL, e) == TN_FILE ? "tokenizer.ggml.tokens" : "tokenizer.json",

@@ -85,6 +85,20 @@ bool data_is_text(const options *o)
     return is == DATA_TEXT || is == DATA_TOKENS;
 }
 
+bool data_is_ids(const options *o)
+{
+    bool any = false;
+    for (int which = 0; which < PARTS; which++) {
+        pieces p;
+        tn_error e = { 0 }; /* as above */
+        pieces_find(o, (part)which, &p, &e);
+        for (int i = 0; i < p.n; i++)
+            any = any || p.piece[i].kind == DATA_TOKENS;
+        pieces_free(&p);
+    }
+    return any;
+}
+
 bool data_is_divided(const options *o)
 {
     for (int i = 0; o->data[i]; i++)
@@ -244,8 +258,14 @@ static tn_dataset *join_sets(const options *o, part which, const pieces *p, cons
                              const tn_data_options *d, tn_dataset *records, tn_error *e)
 {
     int64_t n = records != NULL;
-    tn_dataset *sets[MAX_LIST + 1] = { records };
+    tn_dataset **sets = calloc((size_t)p->n + 1, sizeof *sets);
     tn_data_options with = *d;
+    if (!sets) {
+        tn_dataset_free(records);
+        tn_fail(e, TN_ENOMEM, "the data: out of memory");
+        return NULL;
+    }
+    sets[0] = records;
     with.short_text = which != PART_TRAIN || o->split || p->n > 1;
     for (int i = 0; i < p->n && !e->code; i++) {
         const piece *at = &p->piece[i];
@@ -256,11 +276,11 @@ static tn_dataset *join_sets(const options *o, part which, const pieces *p, cons
                                       task_count(o, which, at->count), k, &with, e);
         n += at->kind != DATA_RECORDS && sets[n] != NULL;
     }
-    if (n == 1 && !e->code)
-        return sets[0];
-    tn_dataset *all = e->code ? NULL : tn_dataset_join(sets, n, e);
-    for (int64_t i = 0; i < n; i++)
+    const bool alone = n == 1 && !e->code;
+    tn_dataset *all = alone ? sets[0] : e->code ? NULL : tn_dataset_join(sets, n, e);
+    for (int64_t i = 0; i < n && !alone; i++)
         tn_dataset_free(sets[i]);
+    free(sets);
     return all;
 }
 

@@ -54,6 +54,7 @@ const tn_chat_template *data_chat(const options *o, tn_error *e);
    records. */
 tn_records *data_records(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* is it one file of a text, or of its token ids? */
+bool data_is_ids(const options *o);  /* are there token ids, in a file or a folder? */
 /* Is there a file, not in a folder, that --valid-split divides? */
 bool data_is_divided(const options *o);
 /* Which of the records or texts a part has: "all", or "train" or "valid" by --valid-split or by the

@@ -354,6 +354,54 @@ START_TEST(token_ids_are_trained_on_as_their_text)
 }
 END_TEST
 
+/* A folder is read as its files are: shards in the order of their numbers, endings in capitals. */
+static const struct {
+    const char *make, *folder, *files; /* files: of the training part */
+} folders[] = {
+    { "split -b 70 -d -a 2 --additional-suffix=.bin t.bin d/tiny_train_; cp t.bin d/tiny_val_07.bin",
+      "--data d",
+      "--data d/tiny_train_00.bin --data d/tiny_train_01.bin --data d/tiny_train_02.bin "
+      "--data d/tiny_train_03.bin --data d/tiny_train_04.bin" },
+    { "head -c 140 t.bin >d/train_9.BIN; tail -c 140 t.bin >d/train_10.BIN", "--data d",
+      "--data d/train_9.BIN --data d/train_10.BIN" },
+    { "cp r.jsonl d/Train.JSONL; cp r.jsonl d/r.jsonl", "--data d", "--data d/r.jsonl" },
+    { "cp t.txt d/TRAIN.TXT", "--data d", "--data d/TRAIN.TXT" },
+    { "cp t.txt d/T.TXT; cp r.jsonl d/R.JSON", "--data d/T.TXT --data d/R.JSON",
+      "--data t.txt --data r.jsonl" },
+};
+
+START_TEST(a_folder_is_its_files)
+{
+    place p = place_make();
+    const char *how = "train --model m --tokenizer bytes --iters 3 --val-batches 0 "
+                      "--max-seq-length 16 --valid-split 0";
+    ck_assert_int_eq(shell(&p, "head -c 170 t.txt | iconv -f ASCII -t UTF-16LE >t.bin; mkdir d; %s",
+                           folders[_i].make),
+                     0);
+    ck_assert_int_eq(tenon(&p, "%s %s -o b", how, folders[_i].files), 0);
+    if (!strcmp(folders[_i].folder, "--data d"))
+        how = "train --model m --tokenizer bytes --iters 3 --val-batches 0 --max-seq-length 16";
+    ck_assert_int_eq(tenon(&p, "%s %s -o a", how, folders[_i].folder), 0);
+    ck_assert_int_eq(shell(&p, "cmp a/model.safetensors b/model.safetensors"), 0);
+    place_end(&p);
+}
+END_TEST
+
+/* The shards of a folder may be more than the files that --data can name. */
+START_TEST(a_folder_may_have_many_shards)
+{
+    place p = place_make();
+    ck_assert_int_eq(shell(&p, "mkdir d; for i in $(seq -w 0 39); do head -c 40 t.txt | "
+                               "iconv -f ASCII -t UTF-16LE >d/train_$i.bin; done"),
+                     0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --iters 3 --data d -o a "
+                               "--max-seq-length 16"),
+                     0);
+    place_has(&p, "out", "data       d  80 records, 1,600 tokens");
+    place_end(&p);
+}
+END_TEST
+
 /* Of a model without a template; other chats are refused as before. */
 START_TEST(alpaca_records_bring_their_template)
 {
@@ -382,6 +430,8 @@ END_TEST
 void tests_of_program(TCase *c)
 {
     tcase_add_test(c, alpaca_records_bring_their_template);
+    tcase_add_loop_test(c, a_folder_is_its_files, 0, sizeof folders / sizeof *folders);
+    tcase_add_test(c, a_folder_may_have_many_shards);
     tcase_add_test(c, token_ids_are_trained_on_as_their_text);
     tcase_add_loop_test(c, nothing_stays_of_standard_input, 0, 3);
     tcase_add_test(c, standard_input_is_data);
