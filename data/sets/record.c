@@ -15,6 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool tn_record_is_text(const tn_json *v)
+{
+    return v && (v->kind == TN_STRING || v->kind == TN_NUMBER);
+}
+
 void tn_record_memory_free(tn_record_memory *m)
 {
     free(m->messages);
@@ -26,7 +31,7 @@ void tn_record_memory_free(tn_record_memory *m)
 
 static size_t text_bytes(const tn_json *v)
 {
-    size_t n = v->kind == TN_STRING || v->kind == TN_NUMBER ? v->length + 2 : 0;
+    size_t n = tn_record_is_text(v) ? v->length + 2 : 0;
     for (const tn_json *c = v->child; c; c = c->next)
         n += text_bytes(c);
     return n;
@@ -99,7 +104,7 @@ int tn_record_refuse(const char *key, const tn_json *v, const char *expected, tn
 int tn_record_text(const tn_json *object, const char *key, tn_span *out, tn_error *e)
 {
     const tn_json *v = tn_json_find(object, key);
-    if (!v || (v->kind != TN_STRING && v->kind != TN_NUMBER))
+    if (!tn_record_is_text(v))
         return tn_record_refuse(key, v, "a text", e);
     *out = (tn_span){ v->text, v->length };
     return TN_OK;
@@ -209,7 +214,7 @@ static int read_history(const tn_json *list, tn_record_memory *m, tn_error *e)
         return tn_record_refuse("history", list, "a list of pairs", e);
     for (const tn_json *v = list->child; v && !e->code; v = v->next) {
         const tn_json *a = tn_json_at(v, 0), *b = tn_json_at(v, 1);
-        if (v->count != 2 || a->kind != TN_STRING || b->kind != TN_STRING)
+        if (v->count != 2 || !tn_record_is_text(a) || !tn_record_is_text(b))
             return tn_fail(e, TN_EFORMAT, "\"history\" has %s; expected pairs of texts",
                            kind_of(v));
         tn_record_add(m, "user", (tn_span){ a->text, a->length }, e);

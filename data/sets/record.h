@@ -26,6 +26,7 @@ void tn_record_memory_free(tn_record_memory *m);
 
 /* Sets the error "KEY is a KIND; expected WHAT"; v NULL: it is missing. */
 int tn_record_refuse(const char *key, const tn_json *v, const char *expected, tn_error *e);
+bool tn_record_is_text(const tn_json *v); /* a string, or a number; NULL: no */
 int tn_record_text(const tn_json *object, const char *key, tn_span *out, tn_error *e);
 /* Appends a message; its role is a constant. */
 void tn_record_add(tn_record_memory *m, const char *role, tn_span text, tn_error *e);

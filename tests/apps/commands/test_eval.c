@@ -60,6 +60,17 @@ START_TEST(choices)
         ck_assert(number("questions") == 1.0);
         ck_assert(number("right_by_sum") == (i != 1 ? 1.0 : 0.0));
     }
+    /* a number is its text */
+    ck_assert_int_eq(
+        shell(&p,
+              "printf '%%s\\n' '{\"prompt\":2,\"choices\":[5,4,\"3\"],\"answer\":4}' "
+              ">n.jsonl; sed 's/[0-9]/\"&\"/g; s/\"\"/\"/g' n.jsonl >s.jsonl; cat n.jsonl s.jsonl"),
+        0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(tenon(&p, "eval --model o --data %s.jsonl --json", i ? "s" : "n"), 0);
+        ck_assert_int_eq(shell(&p, "sed 's/s.jsonl/n.jsonl/' out >out%d", i), 0);
+    }
+    ck_assert_int_eq(shell(&p, "cmp out0 out1 && grep -q '\"questions\":1' out1"), 0);
     ck_assert_int_eq(shell(&p, "cat right.jsonl wrong.jsonl long.jsonl right.jsonl > all.jsonl"),
                      0);
     ck_assert_int_eq(tenon(&p, "eval --model o --data all.jsonl --batch-size 3"), 0);
