@@ -27,6 +27,7 @@ typedef struct piece {
 } piece;
 
 struct tn_piece_cache {
+    atomic_bool used; /* false: no place has an entry, and nothing has touched their memory */
     _Atomic(entry *) place[PLACES];
 };
 
@@ -40,7 +41,8 @@ tn_piece_cache *tn_piece_cache_new(const char *path, tn_error *e)
 
 void tn_piece_cache_free(tn_piece_cache *c)
 {
-    for (int i = 0; c != NULL && i < PLACES; i++)
+    const int places = c != NULL && atomic_load(&c->used) ? PLACES : 0;
+    for (int i = 0; i < places; i++)
         free(atomic_load_explicit(&c->place[i], memory_order_relaxed));
     free(c);
 }
@@ -129,6 +131,7 @@ void tn_piece_cache_put(tn_piece_cache *c, const char *s, size_t n, const int32_
         return;
     const piece p = piece_of(s, n);
     entry *x = NULL;
+    atomic_store_explicit(&c->used, true, memory_order_relaxed);
     for (uint32_t i = 0; i < TRIES; i++) {
         _Atomic(entry *) *place = &c->place[(p.hash + i) % PLACES];
         entry *has = atomic_load_explicit(place, memory_order_acquire);
