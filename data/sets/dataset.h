@@ -119,6 +119,10 @@ int tn_dataset_widen(tn_dataset *d, tn_error *e); /* gives every id four bytes *
 /* merge.c: adds the rows of a small data set, which is then good for nothing but to be freed; ends
    this; returns memory of files that were read to the system. */
 int tn_dataset_merge(tn_dataset *d, tn_dataset *part, tn_error *e);
+/* Refuses a data set that is in files when their disk has no room for what a file still adds, if that
+   is as the file was so far: before the file it had `before` tokens, and `rest` is that of the
+   section. */
+int tn_dataset_expect(const tn_dataset *d, int64_t before, double rest, tn_error *e);
 int tn_dataset_settle(tn_dataset *d, tn_error *e);
 void tn_dataset_rest(const tn_dataset *d);
 /* join.c: adds the facts of a part, and what it left out. */

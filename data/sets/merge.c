@@ -49,6 +49,15 @@ int tn_dataset_merge(tn_dataset *d, tn_dataset *part, tn_error *e)
     return e->code ? e->code : tn_dataset_add_facts(d, part, e);
 }
 
+int tn_dataset_expect(const tn_dataset *d, int64_t before, double rest, tn_error *e)
+{
+    const double sure = 0.9; /* the rest of a file may have fewer ids for each byte */
+    double bytes = 0;
+    for (int i = 0; i < TN_STORES; i++)
+        bytes += d->store[i].file ? (double)d->store[i].n : 0;
+    return tn_store_expect(sure * rest * bytes * (double)(d->n - before) / (double)(d->n + 1), e);
+}
+
 int tn_dataset_settle(tn_dataset *d, tn_error *e)
 {
     for (int i = 0; i < TN_STORES; i++)

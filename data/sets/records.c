@@ -92,6 +92,7 @@ typedef struct source {
     const char *path;
     bool list, goes[2];
     tn_side sides[2];
+    int64_t before[2]; /* tokens of the sets before this file */
 } source;
 
 /* The number of the record's set; 2: it goes nowhere. */
@@ -141,11 +142,10 @@ static void take_section(void *arg, tn_section *b, tn_error *e)
     for (int i = 0; i < 2; i++)
         if (b->made[i])
             check_kinds(s->p->m[i].d, b->made[i], s->path, e);
-    if (b->e.code)
-        tn_fail(e, b->e.code, "%s", b->e.text);
     for (int i = 0; i < 2; i++) {
-        if (b->made[i] && !e->code)
-            tn_dataset_merge(s->p->m[i].d, b->made[i], e);
+        tn_dataset *d = s->p->m[i].d;
+        if (b->made[i] && !e->code && !tn_dataset_merge(d, b->made[i], e))
+            tn_dataset_expect(d, s->before[i], b->rest, e);
         tn_dataset_free(b->made[i]);
     }
 }
@@ -156,6 +156,8 @@ static int read_source(source *s, tn_error *e)
     b.work = make_section;
     b.take = take_section;
     b.arg = s;
+    for (int i = 0; i < 2; i++)
+        s->before[i] = s->p->m[i].d ? s->p->m[i].d->n : 0;
     tn_sections_run(&b, s->p->m[0].o, e);
     tn_input_close(&b.in);
     return e->code;

@@ -122,6 +122,7 @@ bool tn_sections_read(tn_sections *f, tn_section *b, tn_error *e)
     b->line = f->line;
     b->last = size == left;
     f->at += size;
+    b->rest = (double)(f->to - f->at) / (double)(f->at - f->from);
     f->line += count_lines(b->room, size);
     return true;
 }
@@ -151,6 +152,8 @@ static int work_on(tn_sections *f, tn_section *b, int64_t n, tn_context *c, tn_e
                 f->in.path);
     for (int64_t i = 0; i < n; i++) {
         f->take(f->arg, &b[i], e);
+        if (b[i].e.code)
+            tn_fail(e, b[i].e.code, "%s", b[i].e.text);
         b[i].made[0] = b[i].made[1] = NULL;
         b[i].e = (tn_error){ 0 };
     }

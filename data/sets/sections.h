@@ -31,7 +31,8 @@ typedef struct tn_section {
     int64_t line;  /* lines of the file before it */
     bool last;     /* the file ends with it */
     void *made[2]; /* what `work` made, for `take`; NULL at first */
-    tn_error e;    /* of `work`; `take` makes it that of all */
+    tn_error e;    /* of `work`, which stopped there: it comes after what `take` refuses */
+    double rest;   /* bytes that are read after it, for each byte up to its end */
     char *room;    /* its memory */
     size_t bytes;
 } tn_section;
@@ -44,8 +45,8 @@ typedef struct tn_sections {
     size_t (*cut)(const void *arg, const char *s, size_t n);
     const char *kind; /* what is longer than `longest`, for messages: "a line" */
     void (*work)(const void *arg, tn_section *b); /* on any thread */
-    /* On the thread of the caller, in the order of the file; also after an error, to free what was
-       made. */
+    /* On the thread of the caller, in the order of the file, so that errors come in this order, too;
+       also after an error, to free what was made. */
     void (*take)(void *arg, tn_section *b, tn_error *e);
     void *arg;
     size_t at; /* where the next section begins */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int no_memory(tn_error *e)
@@ -114,6 +115,24 @@ void tn_store_pass(const tn_store *s, size_t from, size_t to)
 {
     if (s->file && s->bytes && from < to)
         tn_file_pass(s->bytes, from, to);
+}
+
+int tn_store_expect(double bytes, tn_error *e)
+{
+    struct statvfs fs;
+    const char *folder = tn_file_temporary();
+    int failed = e->code || !(bytes > 0);
+    while (!failed && statvfs(folder, &fs))
+        failed = errno != EINTR;
+    if (failed) /* not known: writing shows it */
+        return e->code;
+    const double room = (double)fs.f_bavail * (double)fs.f_frsize;
+    if (bytes > room)
+        tn_fail(e, TN_EIO,
+                "%s: %.3g GB are free on this disk; expected about %.3g GB for the token ids of a "
+                "large data set there, or in the folder that TMPDIR names",
+                folder, room / 1e9, bytes / 1e9);
+    return e->code;
 }
 
 void tn_store_free(tn_store *s)

@@ -28,6 +28,8 @@ int tn_store_widen(tn_store *s, tn_error *e);
 int tn_store_done(tn_store *s, tn_error *e); /* nothing is added after this */
 /* Gives memory of bytes from..to that were read back to the system, if they are in a file. */
 void tn_store_pass(const tn_store *s, size_t from, size_t to);
+/* Refuses that so many bytes are expected for the folder of such files, if its disk has less room. */
+int tn_store_expect(double bytes, tn_error *e);
 void tn_store_free(tn_store *s);
 
 #endif

@@ -113,10 +113,8 @@ static void make_section(const void *arg, tn_section *b)
 static void take_section(void *arg, tn_section *b, tn_error *e)
 {
     const sequence *q = arg;
-    if (b->e.code)
-        tn_fail(e, b->e.code, "%s", b->e.text);
-    if (!e->code)
-        tn_dataset_merge(q->m.d, b->made[0], e);
+    if (!e->code && b->made[0] && !tn_dataset_merge(q->m.d, b->made[0], e))
+        tn_dataset_expect(q->m.d, 0, b->rest, e);
     tn_dataset_free(b->made[0]);
 }
 

@@ -117,6 +117,12 @@ START_TEST(a_text_in_a_file_is_that_in_memory)
     tn_tokenizer_free(k);
     ck_assert_int_eq(unlink(path), 0); /* neither is needed any more */
     ck_assert(file->store[TN_STORE_IDS].file && !memory->store[TN_STORE_IDS].file);
+    /* no disk has room for 10^10 times as much */
+    ck_assert(!tn_dataset_expect(memory, 0, 1e10, &e) && !tn_dataset_expect(file, 0, 0, &e) &&
+              !tn_dataset_expect(file, file->n, 1e10, &e));
+    tn_dataset_expect(file, 0, 1e10, &e);
+    must_fail(&e, TN_EIO,
+              " for the token ids of a large data set there, or in the folder that TMPDIR");
     ck_assert_uint_eq(tn_dataset_hash(file, 0), tn_dataset_hash(memory, 0));
     ck_assert_uint_eq(batches_of(file, 100), batches_of(memory, 100));
     tn_dataset_free(file);
