@@ -31,25 +31,17 @@ static beginning read_beginning(const char *path, tn_error *e)
 
 static void forget(beginning *b)
 {
-    if (b->used)
+    if (!b->used)
         options_free(&b->o);
     free(b->used);
 }
 
 /* ---- opening it ---- */
 
-static bool is_adapter(const char *path, tn_error *e)
-{
-    return tn_path_is(path, NULL, e) == TN_FOLDER &&
-           (tn_adapter_is_checkpoint(path, e) ||
-            (tn_path_is(path, "config.json", e) == TN_ABSENT &&
-             tn_path_is(path, "adapter_config.json", e) != TN_ABSENT));
-}
-
 /* Opens a model, or an adapter of the model of the setup, as the reference. */
 static int open_other(setup *s, const options *o, const char *path, tn_text *against, tn_error *e)
 {
-    const bool adapter = is_adapter(path, e);
+    const bool adapter = tn_adapter_is_checkpoint(path, e) || setup_is_adapter(path, e);
     const tn_open_options how = { .frozen = true, .base_dtype = o->base_dtype };
     if (!e->code)
         s->other = tn_model_open_as(s->context, adapter ? o->model : path, &how, e);
@@ -102,6 +94,10 @@ static int open_beginning(setup *s, const options *o, const beginning *b, tn_tex
     const char *from = !b->used ? NULL : adapter ? b->o.adapter_path : b->o.model;
     if (adapter && !from) {
         tn_text_add(against, "the model without the adapter");
+        if (!b->used)
+            show_note("%s has no config.used of tenon train: the reference is the model without "
+                      "the adapter; --reference PATH names another",
+                      o->adapter_path);
     } else if (!from) {
         say_unknown(o->model, "has no config.used of tenon train");
     } else if (tn_path_is(from, NULL, e) == TN_ABSENT && !e->code) {

@@ -8,12 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool setup_is_adapter(const char *path, tn_error *e)
+{
+    return tn_path_is(path, NULL, e) == TN_FOLDER &&
+           tn_path_is(path, "config.json", e) == TN_ABSENT &&
+           tn_path_is(path, "adapter_config.json", e) != TN_ABSENT;
+}
+
 /* Refuses the folder of an adapter where a model is expected. */
 static int check_folder(const char *folder, tn_error *e)
 {
-    if (tn_path_is(folder, NULL, e) == TN_FOLDER &&
-        tn_path_is(folder, "config.json", e) == TN_ABSENT &&
-        tn_path_is(folder, "adapter_config.json", e) != TN_ABSENT)
+    if (setup_is_adapter(folder, e))
         tn_fail(e, TN_EFORMAT,
                 "%s: a LoRA adapter; expected a model folder (give the adapter as "
                 "--adapter-path and its base as --model)",

@@ -50,6 +50,8 @@ int setup_both(setup *s, const options *o, tn_error *e);
 /* Adds LoRA to the model, or leaves all weights trained. */
 int setup_train(setup *s, const options *o, tn_error *e);
 void setup_close(setup *s);
+/* Is it the folder of an adapter, and of no model? */
+bool setup_is_adapter(const char *path, tn_error *e);
 /* The largest number of tokens in a row: of the options, else of the model. */
 int64_t setup_length(const setup *s, const options *o);
 bool option_of_lora(int i); /* is row i of the options about LoRA only? */

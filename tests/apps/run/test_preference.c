@@ -111,6 +111,12 @@ START_TEST(the_reference_is_what_the_training_began_with)
                                 last("a/log.jsonl", "\"valid\"", "rewards/margins"), 1e-6);
         ck_assert_double_eq_tol(last("out", "pairs", "loss"),
                                 last("a/log.jsonl", "\"valid\"", "loss"), 1e-6);
+        const bool assumed = !*references[_i].train && !strncmp(references[_i].move, "rm ", 3);
+        ck_assert_int_eq(shell(&p,
+                               "test $(grep -c 'a has no config.used of tenon train: the "
+                               "reference is the model without the adapter' err) = %d",
+                               assumed),
+                         0);
     } else {
         place_has(&p, "err", "tenon: note: the reference is not known: ");
         ck_assert_int_eq(shell(&p, "! grep reward out"), 0);
