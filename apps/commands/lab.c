@@ -172,7 +172,7 @@ int command_lab(const options *o, tn_error *e)
     if (!x && !e->code && o->svg)
         tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);
     if (x && o->svg)
-        output_check_file("--svg", o->svg, false, e);
+        output_check_file("--svg", o->svg, ".svg", false, e);
     if (x && !e->code)
         run_experiment(x, o, e);
     return 0;

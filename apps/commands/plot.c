@@ -110,9 +110,9 @@ int command_plot(const options *o, tn_error *e)
                        "plot: a run is missing; expected the folder of one, or its "
                        "log.jsonl");
     if (o->svg)
-        output_check_file("--svg", o->svg, false, e);
+        output_check_file("--svg", o->svg, ".svg", false, e);
     if (o->html)
-        output_check_file("--html", o->html, false, e);
+        output_check_file("--html", o->html, ".html", false, e);
     for (int i = 0; i < o->arguments; i++)
         history_read(&h[i], o->argument[i], e);
     if (!e->code)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -355,9 +356,15 @@ int output_file_room(const char *path, double bytes, tn_error *e)
     return e->code;
 }
 
-int output_check_file(const char *flag, const char *path, bool makes, tn_error *e)
+int output_check_file(const char *flag, const char *path, const char *ending, bool makes,
+                      tn_error *e)
 {
     struct stat st;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = *name ? strrchr(name + 1, '.') : NULL;
+    if (ending && dot && strcasecmp(dot, ending) != 0)
+        return tn_fail(e, APP_USAGE, "%s %s: expected a name that ends in %s, or has no ending",
+                       flag, path, ending);
     char *around = folder_of(path);
     if (!around)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", path);

@@ -74,8 +74,10 @@ void output_close(output *out);
 int output_here(const output *out, tn_error *e);
 
 /* Checks the path of a single file that is written at the end (--svg). Refuses it if something
-   exists there, or if its folder does not exist. makes: output_file_room will make the folder. */
-int output_check_file(const char *flag, const char *path, bool makes, tn_error *e);
+   exists there, if its folder does not exist, or if its name has another ending than this; NULL: any.
+   makes: output_file_room will make the folder. */
+int output_check_file(const char *flag, const char *path, const char *ending, bool makes,
+                      tn_error *e);
 /* Makes the folder of the file. Refuses (TN_EIO) if less than `bytes` are free there. */
 int output_file_room(const char *path, double bytes, tn_error *e);
 

@@ -87,7 +87,7 @@ int save_check_gguf(const options *o, tn_error *e)
     if (!save_is_gguf(o->save_path))
         return tn_fail(e, APP_USAGE, "--save-path %s: expected a name that ends in .gguf",
                        o->save_path);
-    if (output_check_file("--save-path", o->save_path, true, e) == APP_USAGE && o->overwrite)
+    if (output_check_file("--save-path", o->save_path, NULL, true, e) == APP_USAGE && o->overwrite)
         tn_error_add(e, "; --overwrite replaces only folders");
     return e->code;
 }

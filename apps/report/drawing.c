@@ -9,7 +9,7 @@ static const char *name_of(void *params, const tn_tensor *w)
 
 int drawing_open(drawing *d, const char *path, const tn_params *p, tn_error *e)
 {
-    if (e->code || output_check_file("--dump-graph", path, false, e))
+    if (e->code || output_check_file("--dump-graph", path, ".svg", false, e))
         return e->code;
     d->path = path;
     d->graph = tn_graph_new(name_of, (void *)(uintptr_t)p); /* it is only read */

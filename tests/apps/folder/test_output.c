@@ -81,7 +81,7 @@ static const row rows[] = {
     { DONE, TRAIN "--overwrite --dump-graph o/profile.svg", 2, "in o; expected another folder", "o" },
     { "mkdir o", TRAIN "--dump-graph o/model.safetensors", 2, "in o; expected another folder", "o" },
     { DONE, TRAIN "--overwrite --dump-graph o/checkpoint-2/g.svg", 2, "expected another folder", "o" },
-    { "", TRAIN "--dump-graph m/model.safetensors", 2, "in m; expected another folder", "m" },
+    { "", TRAIN "--dump-graph m/model.svg", 2, "in m; expected another folder", "m" },
     { DONE "echo mine >o/checkpoint-2/notes.txt", TRAIN "--resume", 0, "", "o/checkpoint-2" },
     { DONE "echo mine >o/checkpoint-2/tokenizer.json", TRAIN "--overwrite", 1,
       "o/checkpoint-2/tokenizer.json: in the way", "o" },

@@ -58,6 +58,8 @@ START_TEST(a_file_is_not_replaced)
     ck_assert_int_eq(tenon(&p, TRAIN "--iters 2 -o o --save-every 1 --dump-graph g.svg"), 2);
     place_has(&p, "err", "--dump-graph g.svg: something is there; expected a name that is free");
     ck_assert_int_eq(shell(&p, "test ! -e o && grep -qx mine g.svg"), 0);
+    ck_assert_int_eq(tenon(&p, TRAIN "--iters 2 -o o --dump-graph o.png"), 2);
+    place_has(&p, "err", "--dump-graph o.png: expected a name that ends in .svg, or has no ending");
     ck_assert_int_eq(tenon(&p, TRAIN "--iters 2 -o o --dump-graph no/g.svg"), 1);
     ck_assert_int_eq(shell(&p, "test ! -e o"), 0);
     /* a job that is started again with the same command goes on */

@@ -104,8 +104,13 @@ static const look looks[] = {
     { "LC_ALL=C", "", 2, "err", "a run is missing" },
     { "LC_ALL=C", "m", 1, "err", "m/log.jsonl: cannot open" },
     { "LC_ALL=C", "t.txt", 1, "err", "t.txt:1" },
-    { "LC_ALL=C", "o --svg t.txt", 2, "err", "--svg t.txt: something is there" },
-    { "LC_ALL=C", "o --html t.txt", 2, "err", "--html t.txt: something is there" },
+    { "LC_ALL=C", "o --svg o", 2, "err", "--svg o: something is there" },
+    { "LC_ALL=C", "o --html r", 2, "err", "--html r: something is there" },
+    { "LC_ALL=C", "o --svg ./x.png", 2, "err",
+      "--svg ./x.png: expected a name that ends in .svg, or" },
+    { "LC_ALL=C", "o --html x.htm", 2, "err", "--html x.htm: expected a name that ends in .html" },
+    { "LC_ALL=C", "o --html a.b/x", 1, "err", "a.b/x: cannot write" },
+    { "LC_ALL=C", "o --svg x.SVG", 0, "x.SVG", "<svg xmlns=" },
 };
 
 START_TEST(plots_runs)
