@@ -183,7 +183,7 @@ static void add_member(const tn_json *theirs, const char *key, const char *ours,
     tn_text_add(out, ",\n");
 }
 
-/* The base, which stays if it is named by the Hub. Then its revision does, too. */
+/* The base, which stays if it is named by the Hub, and its revision, which stays in any case. */
 static void add_base(const tn_model *m, const tn_json *theirs, tn_text *out)
 {
     static const char key[] = "base_model_name_or_path";
@@ -192,7 +192,7 @@ static void add_base(const tn_model *m, const tn_json *theirs, tn_text *out)
     if (m->source)
         tn_text_quote(&source, m->source, strlen(m->source));
     add_member(named, key, source.s ? source.s : "null", out);
-    add_member(named, "revision", "null", out);
+    add_member(theirs, "revision", "null", out);
     out->failed = out->failed || source.failed;
     tn_text_free(&source);
 }
