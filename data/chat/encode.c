@@ -100,14 +100,15 @@ static bool is_learnt(const tn_chat_text *c, size_t at)
     return false;
 }
 
-/* The id of a token that the template wrote. */
+/* The id of a token that the template wrote. *lacks: the tokenizer does not have it. */
 static int encode_token(const tn_tokenizer *k, const tn_chat_text *c, tn_chat_place r,
-                        tn_chat_ids *out, tn_error *e)
+                        tn_chat_ids *out, bool *lacks, tn_error *e)
 {
     char name[128];
     snprintf(name, sizeof name, "%.*s", (int)(r.to - r.from), c->text.s + r.from);
     const int32_t id = tn_tokenizer_find(k, name);
-    if (id < 0)
+    *lacks = id < 0;
+    if (*lacks)
         return tn_fail(e, TN_EFORMAT,
                        "the tokenizer has no token %s; expected another chat template", name);
     return add(out, id, is_learnt(c, r.from), e);
@@ -128,7 +129,7 @@ static const char *name_of(const tn_tokenizer *k, int32_t id, const char *const 
 }
 
 static int encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
-                  bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e)
+                  bool ask, tn_chat_ids *out, int64_t *skipped, bool *lacks, tn_error *e)
 {
     static const char *const begins[] = { "<s>", "<bos>" }, *const ends[] = { "</s>", "<eos>" };
     tn_text bos = { 0 }, eos = { 0 };
@@ -142,7 +143,7 @@ static int encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_mes
     for (size_t i = 0; i < c.tokens.n && !e->code; at = c.tokens.at[i++].to)
         if (c.tokens.at[i].from == at ||
             !encode_part(k, &c, at, c.tokens.at[i].from, skipped, out, e))
-            encode_token(k, &c, c.tokens.at[i], out, e);
+            encode_token(k, &c, c.tokens.at[i], out, lacks, e);
     if (!e->code && at < c.text.n)
         encode_part(k, &c, at, c.text.n, skipped, out, e);
     tn_chat_text_free(&c);
@@ -159,8 +160,9 @@ static void add_possible(const tn_tokenizer *k, tn_error *e)
     const char *name, *before = ":";
     for (int64_t i = 0; (name = tn_chat_template_name(i)) != NULL; i++) {
         tn_error no = { 0 };
+        bool lacks = false;
         tn_chat_ids ids = { 0 };
-        if (!encode(tn_chat_template_find(name), k, m, 2, false, &ids, NULL, &no)) {
+        if (!encode(tn_chat_template_find(name), k, m, 2, false, &ids, NULL, &lacks, &no)) {
             tn_error_add(e, "%s %s", before, name);
             before = "";
         }
@@ -171,13 +173,11 @@ static void add_possible(const tn_tokenizer *k, tn_error *e)
 int tn_chat_encode(const tn_chat_template *t, const tn_tokenizer *k, const tn_message *m, int64_t n,
                    bool ask, tn_chat_ids *out, int64_t *skipped, tn_error *e)
 {
-    static const char another[] = "expected another chat template";
+    bool lacks = false;
     const int missing = tn_given(e, t && k && m && out, __func__);
     if (missing)
         return missing;
-    if (encode(t, k, m, n, ask, out, skipped, e) == TN_EFORMAT &&
-        strlen(e->text) >= strlen(another) &&
-        !strcmp(e->text + strlen(e->text) - strlen(another), another))
+    if (encode(t, k, m, n, ask, out, skipped, &lacks, e) && lacks)
         add_possible(k, e);
     return e->code;
 }
