@@ -11,6 +11,7 @@
 #define TN_APP_BENCH_H
 
 #include "apps/options/options.h"
+#include "apps/report/machine.h"
 #include "core/op.h"
 #include "optim/optim.h"
 

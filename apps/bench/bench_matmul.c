@@ -1,5 +1,6 @@
 /* bench_matmul.c - tenon bench matmul: times the products of training, as a share of the peak. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 #include "core/gemm.h"
 

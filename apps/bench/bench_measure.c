@@ -1,6 +1,6 @@
 /* bench_measure.c - what the benchmarks share: medians, the peak of the processor, contexts. */
 #include "apps/bench/bench.h"
-#include "apps/report/show.h"
+#include "apps/report/machine.h"
 
 #include <stdlib.h>
 #include <string.h>

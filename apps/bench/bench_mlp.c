@@ -2,6 +2,7 @@
    784-64-64-10 with relu and cross-entropy, plain SGD, random images. The products are so small
    that the work around them matters. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <time.h>

@@ -1,5 +1,6 @@
 /* bench_ops.c - tenon bench ops: times the large sample of every op, forward and backward. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <string.h>

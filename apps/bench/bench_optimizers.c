@@ -1,5 +1,6 @@
 /* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs beside Adam's. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
 /* bench_peak.c - tenon bench peak: the rate of multiply-adds in registers, and of memory. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* bench_step.c - tenon bench step: times whole training steps of a GPT-2.
    Weights and tokens are random; it is AdamW, with loss on every token. */
 #include "apps/bench/bench.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 #include "apps/run/need.h"
 #include "optim/optim.h"

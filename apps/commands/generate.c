@@ -3,6 +3,7 @@
 #include "apps/ask/prompts.h"
 #include "apps/run/input.h"
 #include "apps/run/run.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include "apps/run/config_used.h"
 #include "apps/run/resume.h"
 #include "apps/report/lines.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 #include "apps/run/watch.h"

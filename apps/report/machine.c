@@ -1,8 +1,10 @@
-/* machine.c - what the system says of the machine and of this process. */
-#include "apps/report/show.h"
+/* machine.c - what the system says of the machine and of this process (machine.h). */
+#include "apps/report/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -39,6 +41,11 @@ double memory_now(void)
                : (double)info.resident_size;
 }
 
+double machine_large_page(void)
+{
+    return 0;
+}
+
 void machine_cpu(char *out, size_t room)
 {
     if (sysctlbyname("machdep.cpu.brand_string", out, &room, NULL, 0))
@@ -72,6 +79,18 @@ double memory_now(void)
     read_start("/proc/self/statm", text, sizeof text);
     const char *resident = strchr(text, ' ');
     return resident ? strtod(resident, NULL) * (double)sysconf(_SC_PAGESIZE) : 0;
+}
+
+double machine_large_page(void)
+{
+    static const char folder[] = "/sys/kernel/mm/transparent_hugepage/";
+    char path[80], text[64];
+    snprintf(path, sizeof path, "%senabled", folder);
+    read_start(path, text, sizeof text);
+    const bool any = *text && !strstr(text, "[never]");
+    snprintf(path, sizeof path, "%shpage_pmd_size", folder);
+    read_start(path, text, sizeof text);
+    return any ? strtod(text, NULL) : 0;
 }
 
 void machine_cpu(char *out, size_t room)

@@ -1,6 +1,6 @@
 /* profile.c - sums up the times of the ops of training steps, and writes them as a table. */
 #include "apps/report/profile.h"
-#include "apps/report/show.h"
+#include "apps/report/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #ifndef TN_APP_PROFILE_H
 #define TN_APP_PROFILE_H
 
+#include "apps/report/machine.h"
 #include "apps/run/tracer.h"
 
 typedef struct profile_row { /* an op, with the sums of all steps that count */
@@ -21,7 +22,7 @@ typedef struct profile { /* starts as { 0 } */
     profile_row *rows;
     int64_t count, room, steps; /* steps: those that count */
     double seconds, update;     /* of the steps; of the optimizer in them */
-    double begun;
+    double begun; /* now_seconds() of machine.h */
     bool warm, failed; /* failed: memory was out, and rows are missing */
 } profile;
 

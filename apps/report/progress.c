@@ -3,6 +3,7 @@
 #include "apps/report/columns.h"
 #include "apps/report/lines.h"
 #include "apps/run/config_used.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 #include "apps/report/reading.h"
 #include "apps/report/columns.h"
 #include "apps/report/progress.h"
+#include "apps/report/machine.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>

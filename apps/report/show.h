@@ -1,4 +1,4 @@
-/* show.h - what people read: standard output, numbers (1,240   3.6 MB   6m12s), name of the CPU.
+/* show.h - what people read: standard output and numbers (1,240   3.6 MB   6m12s).
 
        char text[SHOWN];
        show("%s tokens\n", show_count(facts.tokens, text));
@@ -30,11 +30,6 @@ char *show_real(double x, char *out); /* the shortest text that reads as this nu
 /* ", first token 1" if the tokenizer puts a token before each text, ", last token 2" if after it. */
 char *show_first(const tn_tokenizer *k, char *out);
 const char *show_s(int64_t n); /* the end of a word for n things: "", or "s" if n is not 1 */
-/* machine.c: */
-double now_seconds(void);                 /* of a clock that never goes back */
-double memory_peak(void);                 /* bytes of this process at its largest */
-double memory_now(void);                  /* bytes of this process; 0: not known */
-void machine_cpu(char *out, size_t room); /* name of the CPU, or "unknown" */
 /* Adds `,"key":` and a text, or a number, which becomes null if it is not finite. */
 void json_text(tn_text *out, const char *key, const char *value);
 void json_real(tn_text *out, const char *key, double value, int digits);

@@ -4,6 +4,7 @@
 #include "apps/report/show.h"
 #include "nn/family.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static double weight_bytes(const tn_params *p, bool trained)
@@ -98,7 +99,23 @@ char *need_show(const need *n, char *out)
     return out;
 }
 
-double need_print(const need *n, const tn_model *m, double others)
+double need_all(const need *n)
+{
+    return total(n) + n->update + n->backward + n->scratch + n->evaluation;
+}
+
+static double rest_of_page(double bytes, double page)
+{
+    return page > 0 ? ceil(bytes / page) * page - bytes : 0;
+}
+
+double need_rounding(const need *n, const tn_model *m, double page)
+{
+    const int tapes = m->recompute ? 2 : 1;
+    return tapes * (rest_of_page(n->activations, page) + rest_of_page(n->scratch, page));
+}
+
+void need_print(const need *n, const tn_model *m, double others)
 {
     char note[NEED_SHOWN], batch[80], bytes[SHOWN], room[SHOWN];
     need_types(m->params, note);
@@ -118,18 +135,14 @@ double need_print(const need *n, const tn_model *m, double others)
         { "backward", n->backward, "gradients of activations" },
         { "logits", n->scratch, "and other scratch: a part of the rows at a time" },
         { "evaluation", n->evaluation, "more than a step takes" },
-        { "program", others, "with tokenizer and data" },
+        { "program", others, "with tokenizer, data and the ends of large pages" },
     };
-    double all = 0;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        all += rows[i].bytes;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].bytes > 0)
             lines_show("%-10s %-12s %9s%s%s\n", i ? "" : "memory", rows[i].name,
                        show_bytes(rows[i].bytes, bytes), *rows[i].note ? "  " : "", rows[i].note);
-    }
-    lines_show("%-10s %-12s %9s  of %s that are available\n", "", "all", show_bytes(all, bytes),
-               show_bytes((double)tn_memory_room(), room));
-    return all;
+    lines_show("%-10s %-12s %9s  of %s that are available\n", "", "all",
+               show_bytes(need_all(n) + others, bytes), show_bytes((double)tn_memory_room(), room));
 }
 
 bool need_fits(const need *n)

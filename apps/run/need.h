@@ -38,8 +38,12 @@ bool need_types(const tn_params *p, char *out);
 bool need_fits(const need *n); /* is so much memory available to this process? */
 /* Refuses (TN_ENOMEM) what does not fit. `what` begins the message: "training", "an evaluation". */
 int need_check(const need *n, const char *what, tn_error *e);
-/* Prints a table of the parts, with `others`, the bytes of program and data. Returns their sum. */
-double need_print(const need *n, const tn_model *m, double others);
+/* Prints a table of the parts, with `others`, the bytes of program and data, and their sum. */
+void need_print(const need *n, const tn_model *m, double others);
+double need_all(const need *n); /* the sum of all parts */
+/* What the tape takes more than its parts, because its two ranges end with a page of this size.
+   Blocks that are computed again have a tape of their own. */
+double need_rounding(const need *n, const tn_model *m, double page);
 /* Tokens of the longest of the first `rows` rows, at most `length`. */
 int64_t need_width(const tn_dataset *d, int64_t length, int64_t rows);
 

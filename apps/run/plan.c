@@ -2,7 +2,7 @@
 #include "apps/run/defaults.h"
 #include "apps/run/find_rate.h"
 #include "apps/run/run.h"
-#include "apps/report/show.h"
+#include "apps/report/machine.h"
 
 #include <math.h>
 

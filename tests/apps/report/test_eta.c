@@ -1,6 +1,6 @@
 /* test_eta.c - the time that is left, from made-up times of steps, evaluations and checkpoints. */
 #include "apps/report/progress.h"
-#include "apps/report/show.h"
+#include "apps/report/machine.h"
 #include "tests/support/tests.h"
 
 #include <stdlib.h>

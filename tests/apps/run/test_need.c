@@ -182,11 +182,41 @@ START_TEST(inspect_says_what_is_not_supported)
 }
 END_TEST
 
+/* What a dry run computes is within a tenth of what the system says: of a small model, most of which
+   is pages and code, and of steps whose batches are smaller than the largest of the run. */
+static const char *const measured[] = {
+    "--batch-size 1 --data r.jsonl",
+    "--batch-size 64 --max-seq-length 64 --data t.txt",
+    "--batch-size 8 --grad-checkpoint --data t.txt",
+    "--batch-size 8 --packing --data r.jsonl",
+    "--batch-size 64 --iters 9 --data long.jsonl",
+};
+
+START_TEST(a_dry_run_is_near_what_it_measures)
+{
+    place p = place_make();
+    /* one record is much longer than the 460 others */
+    ck_assert_int_eq(
+        shell(&p, "for i in 0 1 2 3 4 5 6 7 8 9; do cat r.jsonl r.jsonl; done >long.jsonl; "
+                  "sed -i 's/\"n_positions\": 64/\"n_positions\": 512/' m/config.json; "
+                  "printf '{\"prompt\": \"1\", \"completion\": \"%%0400d\"}\\n' 1 >>long.jsonl"),
+        0);
+    ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --dry-run %s", measured[_i]), 0);
+    ck_assert_int_eq(shell(&p,
+                           "sed -n 's/^measured .* steps, \\([0-9]*\\) %% of .*/\\1/p' out >n; "
+                           "test $(cat n) -ge 90 && test $(cat n) -le 110 || { cat out; false; }"),
+                     0);
+    place_end(&p);
+}
+END_TEST
+
 void tests(TCase *c)
 {
     tcase_add_loop_test(c, what_cannot_fit_is_refused, 0, limited ? sizeof rows / sizeof *rows : 0);
     tcase_add_test(c, a_dry_run_shows_every_part);
     tcase_add_test(c, all_batches_of_a_step_count);
+    tcase_add_loop_test(c, a_dry_run_is_near_what_it_measures, 0,
+                        limited ? sizeof measured / sizeof *measured : 0);
     tcase_add_test(c, inspect_says_what_training_takes);
     tcase_add_loop_test(c, a_base_type_counts_without_weights, 0, sizeof types / sizeof *types);
     tcase_add_test(c, inspect_says_what_is_not_supported);
