@@ -21,6 +21,18 @@ CXXFLAGS_ALL := -std=c++17 -I. $(WARN) -Wold-style-cast -Wsign-conversion -Wover
 # The objects serve libtenon.so too, which exports what the public headers declare: TN_BEGIN in core/core.h.
 PIC     := -fPIC -fvisibility=hidden $(if $(MACOS),,-fno-semantic-interposition)
 LDLIBS_ALL := -lm -pthread $(LDFLAGS)
+# WITH_MPI=1: several processes train one model (apps/run/team.h). It is never switched on by itself.
+WITH_MPI ?=
+MPICC   ?= mpicc
+ifeq ($(filter-out 0,$(WITH_MPI)),)
+LINK    := $(CC)
+TEAM   := none
+else ifeq ($(shell command -v $(MPICC)),)
+$(error WITH_MPI=$(WITH_MPI): there is no $(MPICC); expected the packages libopenmpi-dev and openmpi-bin (apt-get install), or MPICC=PATH)
+else
+LINK    := OMPI_CC="$(CC)" MPICH_CC="$(CC)" $(MPICC)
+TEAM   := mpi
+endif
 
 # The program is built for the baseline of its architecture; only these files may assume more (and two
 # functions of optim/algebra/tall.c, which say so).
@@ -31,7 +43,7 @@ ISA_x86_peak_avx512 := $(ISA_x86_avx512)
 OTHER   := $(if $(filter x86_64,$(ARCH)),core/kernels/arm_%.c,core/kernels/x86_%.c)
 
 LIB_SRC := $(filter-out $(OTHER),$(foreach d,core data nn optim,$(wildcard $d/*.c $d/*/*.c)))
-APP_SRC := $(filter-out apps/examples/%,$(wildcard apps/*.c apps/*/*.c))
+APP_SRC := $(filter-out apps/examples/% apps/run/team_%,$(wildcard apps/*.c apps/*/*.c)) apps/run/team_$(TEAM).c
 EXAMPLE_SRC := $(wildcard apps/examples/*.c $(if $(CXX),apps/examples/*.cpp))
 EXAMPLES := $(patsubst apps/examples/%,$(BUILD)/examples/%,$(basename $(EXAMPLE_SRC)))
 TEST_SRC := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
@@ -57,7 +69,7 @@ all: $(BUILD)/tenon $(LIB) $(SHARED) $(EXAMPLES) ## the program build/tenon, the
 	@$(if $(CXX),,echo "left out: the C++ example, because there is no C++ compiler")
 
 $(BUILD)/tenon: $(call obj,,$(APP_SRC)) $(LIB)
-	@$(CC) -o $@ $^ $(LDLIBS_ALL)
+	@$(LINK) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/examples/%: $(BUILD)/obj/apps/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) -o $@ $^ $(LDLIBS_ALL)
@@ -79,7 +91,7 @@ $(BUILD)/apps.a: $(call obj,,$(filter-out apps/tenon.c,$(APP_SRC)))
 $(BUILD)/apps64.a: $(call obj,64,$(filter-out apps/tenon.c,$(APP_SRC)))
 	@rm -f $@
 	@$(AR) rcs $@ $^
-LINK_TEST = @mkdir -p $(@D); $(CC) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
+LINK_TEST = @mkdir -p $(@D); $(LINK) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS_ALL)
 $(BUILD)/tests/apps/%: $(BUILD)/obj/tests/apps/%.o $(call obj,,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps.a $(LIB)
 	$(LINK_TEST)
 $(BUILD)/tests64/apps/%: $(BUILD)/obj64/tests/apps/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(BUILD)/apps64.a $(LIB64)
@@ -96,17 +108,18 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call obj,,tests/support/main.c $(HELP
 $(BUILD)/tests64/%: $(BUILD)/obj64/tests/%.o $(call obj,64,tests/support/main.c $(HELP_SRC)) $(LIB64)
 	$(LINK_TEST)
 
+CC_OF    = $(if $(filter %/team_mpi.c,$<),$(LINK),$(CC))
 GNU      = $(if $(filter tests/%,$<),-D_GNU_SOURCE)
 # Objects that were made with other flags are made again.
-FLAGS := $(CC) $(CFLAGS_ALL) $(PIC) $(ISA_x86_avx2) $(ISA_x86_avx512)
+FLAGS := $(CC) $(TEAM) $(CFLAGS_ALL) $(PIC) $(ISA_x86_avx2) $(ISA_x86_avx512)
 $(BUILD)/flags: always
 	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(GNU) $(PIC) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC_OF) $(CFLAGS_ALL) $(GNU) $(PIC) $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 $(BUILD)/obj64/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC $<"
-	@$(CC) $(CFLAGS_ALL) $(GNU) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
+	@$(CC_OF) $(CFLAGS_ALL) $(GNU) $(PIC) -DTN_DOUBLE $(ISA_$(notdir $*)) -MMD -MP -c -o $@ $<
 
 # No two headers define the same name: all of them compile together.
 HEADERS := $(filter-out core/kernels/activation.h core/kernels/elementwise.h core/kernels/functions.h core/kernels/generic.h core/kernels/panel.h core/kernels/widen.h core/kernels/random.h core/kernels/x86_random.h core/kernels/x86_tile.h,$(wildcard $(foreach d,core data nn optim apps,$d/*.h $d/*/*.h)))
@@ -231,12 +244,19 @@ uninstall: ## remove what install put under PREFIX and DESTDIR
 	@test -f $(TO)/$(LIST) || { echo "nothing is installed: there is no $(TO)/$(LIST)"; exit 1; }
 	@$(remove)
 
+info: ## what this build is made with
+	@echo 'compiler   $(CC) ($(shell $(CC) -dumpfullversion -dumpversion)) for $(TARGET)'
+	@echo 'flags      $(CFLAGS_ALL)'
+	@echo 'libraries  $(LDLIBS_ALL)'
+	@echo 'C++        $(or $(CXX),no: there is no C++ compiler)'
+	@echo 'MPI        $(if $(filter mpi,$(TEAM)),yes: $(shell $(MPICC) -show),no; make WITH_MPI=1 trains one model on several processes)'
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-.PHONY: all test map format bench demo figures base asan tsan fuzz run-fuzz root install uninstall clean always help
+.PHONY: all info test map format bench demo figures base asan tsan fuzz run-fuzz root install uninstall clean always help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD)/obj $(BUILD)/obj64 -name '*.d' 2>/dev/null)

@@ -4,6 +4,7 @@
 #include "apps/options/manual.h"
 #include "apps/run/best.h"
 #include "apps/run/check.h"
+#include "apps/run/team.h"
 #include "apps/run/run.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
@@ -65,8 +66,10 @@ static void print_version(tn_error *e)
     if (check_isa(e))
         return;
     tn_context *c = tn_context_new(&(tn_options){ 0 });
-    show("tenon %s, compiler %s, kernels %s, threads %d\n", TN_VERSION, __VERSION__,
-         c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0);
+    char mpi[64];
+    team_built(mpi, sizeof mpi);
+    show("tenon %s, compiler %s, kernels %s, threads %d, %s\n", TN_VERSION, __VERSION__,
+         c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0, mpi);
     tn_context_free(c);
 }
 
@@ -106,13 +109,14 @@ static void print_completion(const char *shell, tn_error *e)
     unknown_name("shell", shell, shells, 3, "tenon --help", e);
 }
 
-static int carry_out(const command *c, int argc, char **argv, tn_error *e)
+static int carry_out(const command *c, int argc, char **argv, team *all, tn_error *e)
 {
     options o;
     int status = 0;
     if (check_isa(e))
         return status;
     const int code = options_parse(&o, c, argc, argv, e);
+    o.team = all;
     if (code == APP_HELP || code == APP_HELP_ALL) {
         tn_text help = { 0 };
         options_help(c, code == APP_HELP_ALL, &help);
@@ -156,34 +160,44 @@ static bool writes_files(const command *c)
     return writes;
 }
 
+/* What the first word asks for. Returns the exit status, unless e is set. */
+static int carry_out_word(const char *word, int argc, char **argv, team *all, tn_error *e)
+{
+    const command *c = command_find(word);
+    if (c)
+        return carry_out(c, argc, argv, all, e);
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
+        print_help(e);
+    else if (!strcmp(word, "--version"))
+        print_version(e);
+    else if (!strcmp(word, "--man"))
+        print_manual(argc > 2 ? argv[2] : NULL, e);
+    else if (!strcmp(word, "--completion"))
+        print_completion(argc > 2 ? argv[2] : "bash", e);
+    else if (!*word)
+        tn_fail(e, APP_USAGE, "a command is missing; see tenon --help");
+    else
+        unknown_command(word, e);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     tn_error e = { 0 };
-    int status = 0;
     if (open_standard(&e))
         return 1;
     const char *word = argc > 1 ? argv[1] : "";
-    const command *c = command_find(word);
-    signals_begin(writes_files(c));
-    if (c)
-        status = carry_out(c, argc, argv, &e);
-    else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
-        print_help(&e);
-    else if (!strcmp(word, "--version"))
-        print_version(&e);
-    else if (!strcmp(word, "--man"))
-        print_manual(argc > 2 ? argv[2] : NULL, &e);
-    else if (!strcmp(word, "--completion"))
-        print_completion(argc > 2 ? argv[2] : "bash", &e);
-    else if (!*word)
-        tn_fail(&e, APP_USAGE, "a command is missing; see tenon --help");
-    else
-        unknown_command(word, &e);
+    signals_begin(writes_files(command_find(word)));
+    team *all = team_begin(&e);
+    const bool leads = team_number(all) == 0;
+    int status = e.code ? 0 : carry_out_word(word, argc, argv, all, &e);
     check_output(&e);
-    if (!e.code)
-        return status;
-    char line[sizeof e.text + 16];
-    snprintf(line, sizeof line, "tenon: %s\n", e.text);
-    write_whole(stderr, line, strlen(line));
-    return e.code == APP_USAGE ? 2 : 1;
+    if (team_agree(all, &e)) {
+        char line[sizeof e.text + 16];
+        snprintf(line, sizeof line, "tenon: %s\n", e.text);
+        write_whole(stderr, line, strlen(line));
+        status = e.code == APP_USAGE ? 2 : 1;
+    }
+    team_end(all);
+    return leads ? status : 0;
 }

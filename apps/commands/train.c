@@ -8,6 +8,7 @@
 #include "apps/report/machine.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
+#include "apps/run/spread.h"
 #include "apps/run/watch.h"
 
 #include <stdlib.h>
@@ -105,13 +106,20 @@ static int on_event(void *arg, run *r, const run_event *event)
     return j->e->code || signals_stop();
 }
 
+/* Notes what the run depends on, which is the same in all processes. */
+static int begin_all(train_job *j)
+{
+    config_facts(&j->r, &j->facts);
+    j->r.state.options_hash = config_hash(&j->r, &j->facts, j->e);
+    return spread_same(&j->r, j->e);
+}
+
 /* Makes the folder, or continues the run in it. If nothing is replaced, the log is
    visible at once. */
 static int begin(train_job *j, FILE **log)
 {
     tn_error *e = j->e;
-    config_facts(&j->r, &j->facts);
-    j->r.state.options_hash = config_hash(&j->r, &j->facts, e);
+    begin_all(j);
     output_begin(&j->out, j->r.state.options_hash, train_disk_bytes(j), e);
     j->r.state.run = j->out.run;
     j->r.state.before = j->out.before;
@@ -229,6 +237,15 @@ static int train(train_job *j)
     return 0;
 }
 
+/* Another process than 0 takes the steps, and neither evaluates nor writes. */
+static int take_steps(train_job *j)
+{
+    begin_all(j);
+    signals_catch();
+    run_go(&j->r, NULL, NULL, j->e);
+    return 0;
+}
+
 /* The same options, with --auto-resume replaced by --resume if there is a checkpoint, and the
    limits of --fast-dev-run. */
 static options with_resume(const options *o, tn_error *e)
@@ -263,6 +280,8 @@ int train_open(train_job *j)
     tn_error *e = j->e;
     run_open(&j->r, &j->s, o,
              &(recipe){ .optimizer = o->optimizer, .lr = o->learning_rate, .set = o->opt }, e);
+    if (team_number(o->team))
+        return e->code;
     if (o->dump_graph && !o->resume && !j->s.sketch) /* --auto-resume draws when it begins */
         drawing_open(&j->d, o->dump_graph, j->s.model ? j->s.model->params : NULL, e);
     j->r.graph = j->d.graph;
@@ -275,8 +294,9 @@ int command_train(const options *given, tn_error *e)
     const options *o = &asked;
     train_job j = { .o = o, .e = e, .out = { .at = -1, .work_at = -1 }, .saved = -1, .named = -1 };
     int status = 1;
+    const bool leads = team_number(o->team) == 0;
     const bool tries = o->dry_run || o->find_lr || o->fast_dev_run;
-    if (!tries && !e->code)
+    if (!tries && leads && !e->code)
         output_open(&j.out, &output_train, o->output_dir, o, o->resume, e);
     if (!e->code && o->resume && !tries)
         spool_resume(&j.in, &asked, j.out.work, e);
@@ -294,7 +314,8 @@ int command_train(const options *given, tn_error *e)
         status = o->find_lr        ? find_rate(&j.r, e) != 0
                  : o->fast_dev_run ? train_trial(&j)
                  : o->dry_run      ? train_probe(&j)
-                                   : train(&j);
+                 : leads           ? train(&j)
+                                   : take_steps(&j);
     tn_text_free(&j.facts);
     tn_text_free(&j.plans);
     drawing_close(&j.d);

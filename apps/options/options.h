@@ -64,6 +64,7 @@ typedef struct options {
     int argc; /* the command line, for the resume command */
     char **argv;
     char *file;                 /* text of the config file */
+    struct team *team;        /* of main, which frees them (team.h); NULL: one process */
     const char *standard_input; /* what opens the file of --data - (spool.h); NULL: none */
     const char *standard_name;  /* its name, with an ending */
     char *followed[3];          /* paths that best_follow made */

@@ -5,6 +5,7 @@
 #include "apps/run/config_used.h"
 #include "apps/report/machine.h"
 #include "apps/report/show.h"
+#include "apps/run/team.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,7 +20,9 @@ progress_mode progress_mode_of(const options *o)
     if (!strcmp(o->progress, "auto") && o->quiet)
         return PROGRESS_NONE;
     if (!strcmp(o->progress, "auto"))
-        return isatty(STDOUT_FILENO) && !columns_are_plain() ? PROGRESS_BAR : PROGRESS_LINES;
+        return isatty(STDOUT_FILENO) && !columns_are_plain() && team_size(o->team) == 1
+                   ? PROGRESS_BAR /* mpirun shows a terminal to its processes, whatever it has */
+                   : PROGRESS_LINES;
     return !strcmp(o->progress, "bar")     ? PROGRESS_BAR
            : !strcmp(o->progress, "lines") ? PROGRESS_LINES
            : !strcmp(o->progress, "json")  ? PROGRESS_JSON

@@ -4,6 +4,7 @@
 #include "apps/run/defaults.h"
 #include "apps/run/preference.h"
 #include "apps/report/show.h"
+#include "apps/run/team.h"
 #include "apps/report/show_data.h"
 #include "nn/family.h"
 
@@ -181,9 +182,11 @@ static void plan_line(lines *l, const run *r)
         lines_add(l, ", evaluation every %lld", (long long)o->steps_per_eval);
     if (valid && !trial && valid_rows(o) > 0 && valid_rows(o) < tn_dataset_facts(valid).records)
         lines_add(l, " on the first %lld rows", (long long)valid_rows(o));
-    lines_add(l, ", seed %lld, %d thread%s, %s\n", (long long)o->seed,
-              tn_context_threads(r->s->context), show_s(tn_context_threads(r->s->context)),
-              tn_context_isa(r->s->context));
+    lines_add(l, ", seed %lld, ", (long long)o->seed);
+    if (team_size(o->team) > 1)
+        lines_add(l, "%d processes of ", team_size(o->team));
+    lines_add(l, "%d thread%s, %s\n", tn_context_threads(r->s->context),
+              show_s(tn_context_threads(r->s->context)), tn_context_isa(r->s->context));
 }
 
 void progress_block(const run *r, tn_error *e)

@@ -2,7 +2,7 @@
 #include "apps/run/check.h"
 #include "apps/report/report.h"
 #include "apps/run/pieces.h"
-#include "apps/run/run.h"
+#include "apps/run/spread.h"
 
 #include <string.h>
 
@@ -80,7 +80,7 @@ static int check_subject(const options *o, const command *c, tn_error *e)
 
 int check_values(const options *o, const command *c, tn_error *e)
 {
-    if (e->code)
+    if (spread_check(o, c, e))
         return e->code;
     if (has(c, OPT_optimizer))
         recipe_check(o, &(recipe){ o->optimizer, o->learning_rate, o->opt }, e);

@@ -52,7 +52,7 @@ need need_of_merging(const tn_model *m, int64_t width)
 
 static double total(const need *n)
 {
-    return n->weights + n->gradients + n->state + n->activations;
+    return n->weights + n->gradients + n->sum + n->state + n->activations;
 }
 
 bool need_types(const tn_params *p, char *out)
@@ -85,7 +85,7 @@ char *need_show(const need *n, char *out)
         double bytes;
     } parts[] = {
         { "weights", n->weights },
-        { "gradients", n->gradients },
+        { "gradients", n->gradients + n->sum },
         { "optimizer", n->state },
         { "activations", n->activations },
     };
@@ -130,6 +130,7 @@ void need_print(const need *n, const tn_model *m, double others)
         { "adapters", n->adapters, "" },
         { "reference", n->reference, "of DPO: a copy of what is trained" },
         { "gradients", n->gradients, "" },
+        { "sum", n->sum, "of the gradients of a step's batches" },
         { "optimizer", n->state + n->update, "state, and scratch of its step" },
         { "activations", n->activations, batch },
         { "backward", n->backward, "gradients of activations" },

@@ -15,6 +15,7 @@ typedef struct need { /* bytes */
     double weights, gradients, state, activations;
     double reference;         /* part of the weights: a copy of what DPO compares with */
     double adapters;          /* part of the weights: what is trained beside frozen ones */
+    double sum;               /* of the gradients of a step's batches, if it has several */
     double update;            /* the optimizer's scratch */
     double backward, scratch; /* the rest of the tape: see tn_model_backward */
     double evaluation;        /* what an evaluation takes more than a step */

@@ -5,6 +5,7 @@
 #include "apps/run/find_rate.h"
 #include "apps/run/preference.h"
 #include "apps/report/show.h"
+#include "apps/run/spread.h"
 #include "apps/run/watch.h"
 
 #include <math.h>
@@ -44,6 +45,7 @@ need run_need(const run *r)
 {
     const int64_t rows = r->packing.on ? 1 : preference_rows(r->s, r->o->batch_size);
     need n = need_of_training(r->s->model, tn_optim_state_bytes(r->optim), rows, r->largest / rows);
+    n.sum = r->o->grad_accumulation_steps > 1 ? n.gradients : 0;
     n.reference = preference_bytes(r->s, r->o);
     n.weights += n.reference;
     n.update = (double)tn_optim_scratch_bytes(r->optim);
@@ -93,6 +95,7 @@ void run_close(run *r)
     tn_loader_free(r->loader);
     tn_optim_free(r->optim);
     profile_free(&r->profile);
+    free(r->sum);
     *r = (run){ 0 };
 }
 
@@ -128,13 +131,15 @@ static const tn_batch *next_batch(run *r, int64_t number)
     return tn_loader_next(r->loader);
 }
 
-/* Counts what the loss of a step is the mean over: labels that count, or pairs. */
-static int64_t count_tokens(run *r)
+/* Counts what the loss of a step is the mean over: labels that count, or pairs. out->tokens: all
+   that is computed. */
+static int64_t count_tokens(run *r, run_event *out)
 {
     int64_t tokens = 0;
     for (int64_t i = 0; i < r->o->grad_accumulation_steps; i++) {
         const tn_batch *b = next_batch(r, r->state.batches + i);
         tokens += b->pairs ? b->pairs : b->tokens;
+        out->tokens += b->rows * b->width;
     }
     return tokens;
 }
@@ -164,7 +169,7 @@ static void blame(run *r, int64_t tokens, tn_error *e)
 {
     tracer *w = &r->s->tracer;
     bool fails = false;
-    if (tn_params_not_finite(r->s->model->params))
+    if (team_number(r->o->team) || tn_params_not_finite(r->s->model->params))
         return;
     tn_params_clear(r->s->model->params);
     tracer_seek(w, true);
@@ -191,17 +196,80 @@ static double add_batch(run *r, int64_t number, int64_t tokens, run_event *out, 
         refuse_loss(r, tn_tape_error(t), e);
     else if (code)
         tn_fail(e, code, "step %lld: %s", (long long)r->state.step + 1, tn_tape_error(t));
-    out->tokens += b->rows * b->width;
     tn_tape_reset(t);
     return value;
+}
+
+/* What the event of one batch adds to that of its step. */
+enum { FIGURES = 8 };
+
+static void figures_of(const run_event *one, double out[FIGURES])
+{
+    const tn_dpo *d = &one->pairs;
+    const double figures[FIGURES] = { one->loss,           d->loss,         d->square,
+                                      d->chosen,           d->rejected,     (double)d->right,
+                                      (double)d->likelier, (double)d->pairs };
+    memcpy(out, figures, sizeof figures);
+}
+
+static void set_figures(run_event *out, const double f[FIGURES])
+{
+    out->loss = f[0];
+    out->pairs = (tn_dpo){ .loss = f[1],
+                           .square = f[2],
+                           .chosen = f[3],
+                           .rejected = f[4],
+                           .right = (int64_t)f[5],
+                           .likelier = (int64_t)f[6],
+                           .pairs = (int64_t)f[7] };
+}
+
+/* The gradients of the last backward as one array; zeros in the sum before the first batch. */
+static tn_real *take_gradients(run *r, bool first, int64_t *count, tn_error *e)
+{
+    tn_real *g = e->code ? NULL : tn_params_gradients(r->s->model->params, count, e);
+    const size_t n = g ? (size_t)*count : 0;
+    if (g && !r->sum && !(r->sum = malloc(n * sizeof *g)))
+        tn_fail(e, TN_ENOMEM, "the sum of the gradients: out of memory");
+    if (first && !e->code)
+        memset(r->sum, 0, n * sizeof *g);
+    return g;
+}
+
+/* Each batch has its own gradients. They are added in the order of the batches, whichever process
+   computed them: so the bits of the sum do not depend on the number of processes. */
+static void add_batches(run *r, int64_t tokens, run_event *out, tn_error *e)
+{
+    team *all = r->o->team;
+    tn_params *p = r->s->model->params;
+    double sum[FIGURES] = { 0 }, mine[FIGURES];
+    int64_t count = 0;
+    tn_real *g = NULL;
+    for (int64_t i = 0; i < r->o->grad_accumulation_steps && !e->code; i += team_size(all)) {
+        run_event one = { 0 };
+        tn_params_clear(p);
+        one.loss = add_batch(r, r->state.batches + i + team_number(all), tokens, &one, e);
+        g = take_gradients(r, i == 0, &count, e);
+        figures_of(&one, mine);
+        team_add(all, r->sum, g, count, e);
+        team_add_few(all, sum, mine, FIGURES, e);
+    }
+    if (team_gather(all, r->sum, count, e))
+        return;
+    memcpy(g, r->sum, (size_t)count * sizeof *g);
+    for (int64_t i = 0; i < tn_params_count(p); i++)
+        tn_params_at(p, i)->w->has_grad = tn_params_at(p, i)->w->wants_grad;
+    set_figures(out, sum);
 }
 
 static int take_step(run *r, run_event *out, tn_error *e)
 {
     *out = (run_event){ .step = r->state.step + 1 };
-    const int64_t tokens = count_tokens(r);
-    for (int64_t i = 0; i < r->o->grad_accumulation_steps && !e->code; i++)
-        out->loss += add_batch(r, r->state.batches + i, tokens, out, e);
+    const int64_t tokens = count_tokens(r, out);
+    if (r->o->grad_accumulation_steps > 1)
+        add_batches(r, tokens, out, e);
+    else
+        out->loss = add_batch(r, r->state.batches, tokens, out, e);
     const double begun = now_seconds();
     if (!e->code && tn_optim_step(r->optim))
         tn_fail(e, tn_optim_error(r->optim)->code, "%s", /* which names the step */
@@ -327,22 +395,24 @@ int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void 
 {
     run_event step, valid;
     int stop = 0;
-    if (r->s->data[PART_VALID] && r->state.step == 0 && !evaluate(r, &valid, e))
+    const bool leads = team_number(r->o->team) == 0, valid_data = leads && r->s->data[PART_VALID];
+    spread_begin(r, e);
+    if (valid_data && !e->code && r->state.step == 0 && !evaluate(r, &valid, e))
         stop = each(arg, r, &valid);
-    else if (!e->code && r->state.step > 0)
+    else if (valid_data && !e->code && r->state.step > 0)
         try_evaluation(r, e);
-    while (!stop && !e->code && (r->end = run_ends(r)) == RUN_GOES_ON) {
+    while (spread_goes_on(r, &stop, e)) {
         const double begun = now_seconds();
         if (run_step(r, &step, e))
             break;
         step.seconds = now_seconds() - begun;
         r->seconds += step.seconds;
         const bool due =
-            r->s->data[PART_VALID] && (r->state.step % r->o->steps_per_eval == 0 || run_is_done(r));
+            valid_data && (r->state.step % r->o->steps_per_eval == 0 || run_is_done(r));
         /* Evaluated before each() sees the step: a checkpoint then has the best loss. */
         if (due && evaluate(r, &valid, e))
             break;
-        stop = each(arg, r, &step);
+        stop = leads ? each(arg, r, &step) : 0;
         if (due && !e->code)
             stop |= each(arg, r, &valid);
     }

@@ -34,6 +34,7 @@ typedef struct run {
     tn_run_state state;
     tn_graph *graph;  /* gets the ops of the next batch, once; the caller frees it */
     profile profile;  /* of the steps, with --profile */
+    tn_real *sum;     /* of the gradients of several batches; NULL: not needed yet */
     double until;     /* now_seconds() at which --max-time is over; 0: never */
     run_end end;      /* set by run_go */
     double rows_loss; /* the newest loss of run_watch_rows */
@@ -59,8 +60,8 @@ int run_check_schedule(const options *o, int64_t steps, tn_error *e);
 int run_open(run *r, setup *s, const options *o, const recipe *how, tn_error *e);
 void run_close(run *r);
 need run_need(const run *r); /* the memory that a step needs: see need.h */
-/* One step: the gradients of its batches, then the optimizer. If the loss or a gradient is not
-   finite, it refuses before a weight changes. */
+/* One step: the gradients of its batches, in all processes, then the optimizer. If the loss or a
+   gradient is not finite, it refuses before a weight changes. */
 int run_step(run *r, run_event *out, tn_error *e);
 /* The loss on the first `rows` rows of a part (0: on all), with the same bits for every
    --batch-size. If the data have no such part, *out does not change. */
@@ -77,7 +78,7 @@ int64_t valid_rows(const options *o); /* rows of an evaluation; 0: all */
 int64_t run_batch_index(const run *r, int64_t number);
 /* Steps until run_ends, with evaluations before the first step, every --steps-per-eval steps and
    at the end. each(arg, r, event) is called after each step and evaluation; a result other than 0
-   ends the run and is returned. */
+   ends the run and is returned. Of several processes only process 0 evaluates and calls each(). */
 int run_go(run *r, int (*each)(void *arg, run *r, const run_event *event), void *arg, tn_error *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* setup.c - opens what a command works on: model, tokenizer, adapter. */
 #include "apps/run/setup.h"
 #include "apps/run/preference.h"
+#include "apps/run/team.h"
 #include "apps/report/show.h"
 #include "nn/model.h"
 
@@ -124,7 +125,8 @@ static int open_context(setup *s, const options *o, uint64_t seed, tn_error *e)
     if (e->code || check_folder(o->model, e))
         return e->code;
     s->seed = seed;
-    s->context = tn_context_new(&(tn_options){ .threads = (int)o->threads, .seed = seed });
+    const int threads = o->threads > 0 ? (int)o->threads : team_threads(o->team);
+    s->context = tn_context_new(&(tn_options){ .threads = threads, .seed = seed });
     if (!s->context)
         tn_fail(e, TN_ENOMEM, "the threads: out of memory");
     return e->code;
