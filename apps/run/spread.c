@@ -28,7 +28,7 @@ int spread_check(const options *o, const command *c, tn_error *e)
     return e->code;
 }
 
-typedef struct work { /* what must be the same in all team */
+typedef struct work { /* what must be the same in all processes */
     char program[64];
     uint64_t options, data;
 } work;
