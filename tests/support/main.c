@@ -1,6 +1,7 @@
 /* main.c - runs the tests of the test file that is linked with it (tests.h). */
 #include "tests/support/tests.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 int main(void)
@@ -8,6 +9,7 @@ int main(void)
     Suite *suite = suite_create("tenon");
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 300);
+    signal(SIGHUP, SIG_DFL); /* nohup lets it be ignored, but tests send it */
     if (!tests && !tests_of_program)
         return EXIT_FAILURE; /* neither is defined, perhaps because a name is misspelt */
     if (tests)
