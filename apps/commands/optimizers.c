@@ -39,7 +39,7 @@ static void print_table(void)
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         const char *star = d->claims_when ? "*" : "";
-        lines_add(&l, "%-16s %-7g %s%-*s %.63s\n", d->name, d->hyper[0].value, brief[d->claims],
+        lines_add(&l, "%-16s %-7g %s%-*s %s\n", d->name, d->hyper[0].value, brief[d->claims],
                   (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
     show("\ntenon optimizers NAME prints all facts about one.\n"
