@@ -11,7 +11,6 @@
 #define TN_APP_BENCH_H
 
 #include "apps/options/options.h"
-#include "apps/report/machine.h"
 #include "core/op.h"
 #include "optim/optim.h"
 

@@ -9,7 +9,6 @@
 #ifndef TN_APP_PROFILE_H
 #define TN_APP_PROFILE_H
 
-#include "apps/report/machine.h"
 #include "apps/run/tracer.h"
 
 typedef struct profile_row { /* an op, with the sums of all steps that count */

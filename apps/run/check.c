@@ -23,15 +23,12 @@ static bool is_tasks(const options *o)
 static int check_data(const options *o, const command *c, tn_error *e)
 {
     int64_t count;
-    int piped = 0;
     if (o->task)
         pieces_task(o->task, true, &count, e);
-    for (int i = 0; o->data[i] && !e->code; i++) {
-        piped += !strcmp(o->data[i], "-");
+    for (int i = 0; o->data[i] && !e->code; i++)
         if (!strncmp(o->data[i], "task:", 5))
             pieces_task(o->data[i], false, &count, e);
-    }
-    if (piped > 1 && !e->code)
+    if (data_standard(o) > 1 && !e->code)
         tn_fail(e, APP_USAGE, "--data -: given twice; standard input can be read once");
     if (is_tasks(o) && o->given[OPT_valid_split] && !e->code)
         data_refuse_split(o, e);

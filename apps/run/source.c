@@ -85,6 +85,14 @@ bool data_is_text(const options *o)
     return is == DATA_TEXT || is == DATA_TOKENS;
 }
 
+int data_standard(const options *o)
+{
+    int n = 0;
+    for (int i = 0; o->data[i]; i++)
+        n += !strcmp(o->data[i], "-");
+    return n;
+}
+
 bool data_is_ids(const options *o)
 {
     bool any = false;

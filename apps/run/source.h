@@ -54,6 +54,7 @@ const tn_chat_template *data_chat(const options *o, tn_error *e);
    records. */
 tn_records *data_records(const options *o, part which, tn_error *e);
 bool data_is_text(const options *o); /* is it one file of a text, or of its token ids? */
+int data_standard(const options *o); /* how often standard input is among the data */
 bool data_is_ids(const options *o);  /* are there token ids, in a file or a folder? */
 /* Is there a file, not in a folder, that --valid-split divides? */
 bool data_is_divided(const options *o);

@@ -1,5 +1,6 @@
 /* spool.c - --data -: standard input, written to a file (spool.h). */
 #include "apps/run/spool.h"
+#include "apps/run/source.h"
 #include "data/formats/file.h"
 
 #include <errno.h>
@@ -16,10 +17,7 @@ enum { RECORDS, TEXT };
 /* Is standard input among the data? (It is there once: see check.h.) */
 static bool is_asked(const options *o, const tn_error *e)
 {
-    int i = 0;
-    while (o->data[i] && strcmp(o->data[i], "-"))
-        i++;
-    return o->data[i] && !e->code;
+    return data_standard(o) > 0 && !e->code;
 }
 
 static int no_memory(tn_error *e)

@@ -1,6 +1,8 @@
 /* spread.c - what the processes of a run agree on: that they do the same work, and when it ends. */
 #include "apps/run/spread.h"
 #include "apps/run/signals.h"
+#include "apps/run/source.h"
+#include "optim/run/optimizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +22,9 @@ int spread_check(const options *o, const command *c, tn_error *e)
                        "expected %d, or a multiple of it (--batch-size is the rows of one of these "
                        "batches)",
                        (long long)o->grad_accumulation_steps, n, n);
-    for (int i = 0; o->data[i]; i++)
-        if (!strcmp(o->data[i], "-"))
-            return tn_fail(e, APP_USAGE,
-                           "--data -: %d processes cannot read one standard input; expected a file",
-                           n);
+    if (data_standard(o))
+        return tn_fail(e, APP_USAGE,
+                       "--data -: %d processes cannot read one standard input; expected a file", n);
     return e->code;
 }
 
@@ -74,7 +74,7 @@ int spread_begin(run *r, tn_error *e)
             team_tell(all, w->x, tn_tensor_bytes(w), e);
     }
     for (int64_t i = 0; tn_optim_state(r->optim, i, &b); i++)
-        team_tell(all, b.data, (size_t)b.n * (b.real ? sizeof(tn_real) : sizeof(double)), e);
+        team_tell(all, b.data, tn_state_block_bytes(&b), e);
     tn_optim_set_steps(r->optim, r->state.step);
     return e->code;
 }
