@@ -125,7 +125,7 @@ static void step(tn_unit *u)
 
 const tn_optim_def tn_optim_projected_gd = {
     .name = "projected-gd", .also = "lora-pro",
-    .title = "projected gradient descent: LoRA-Pro's projection without its moments",
+    .title = "projected gradient descent: LoRA-Pro without its moments",
     .paper = "arXiv:2407.18242",
     .update = "s (dA B^T + A dB^T) = -lr P_T(G), G's projection on the tangent space of products",
     .cost = "O((m + n) r^2 + r^3)",
