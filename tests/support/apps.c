@@ -97,7 +97,10 @@ void place_end(place *p)
 static int run(const place *p, const char *command)
 {
     char line[4096];
-    const int n = snprintf(line, sizeof line, "T='%s'; %s", p->program, command);
+    const int n = snprintf(line, sizeof line,
+                           "T='%s'; L=${T%%/*}; await() { pid=$!; until \"$@\" 2>/dev/null || "
+                           "! kill -0 $pid 2>/dev/null; do sleep 0.01; done; }; %s",
+                           p->program, command);
     ck_assert_int_lt(n, (int)sizeof line);
     const int status = system(line);
     ck_assert_int_ne(status, -1);

@@ -28,8 +28,15 @@ void place_chat(const place *p);
 /* Runs the program. A shell reads the arguments. Returns the exit status, 128 + the signal after
    one. */
 int tenon(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Runs a shell command; $T is the program. Returns its exit status. */
+/* Runs a shell command. Returns its exit status. $T is the program, $L the folder of what tests
+   preload. After "$T" in the background, `await COMMAND` waits until the command succeeds or the
+   program has ended; $pid is the program. */
 int shell(const place *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "$T" in a format of shell(), so that no result depends on the speed of the machine
+   (tests/preload). SENDS: it sends itself signals ("USR1 USR2") when it writes, for the n-th time
+   ("1"), a text. TICKS: its clock goes on when it is read, and only then. */
+#define SENDS "LD_PRELOAD=\"$L/signals.so\" SIGNALS='%s' SIGNALS_TIMES=%s SIGNALS_AT='%s' \"$T\" "
+#define TICKS "LD_PRELOAD=\"$L/clock.so\" \"$T\" "
 /* Fails unless the file contains the text. */
 void place_has(const place *p, const char *file, const char *text);
 /* Fails unless both folders hold the same files with the same bytes. log.jsonl, log.csv and

@@ -263,14 +263,15 @@ START_TEST(folders_made_for_nothing_go)
 }
 END_TEST
 
-/* Somebody replaces the folder of a run by another. The run must not remove that one, even if it is
-   empty. */
+/* Somebody replaces the folder of a run by another while the run is stopped. The run must not
+   remove that one, even if it is empty. */
 START_TEST(an_empty_folder_of_somebody_stays)
 {
     place p = place_make();
-    ck_assert_int_eq(shell(&p, "\"$T\" " NOWHERE
-                               "-o o 2>err & until test -s o/log.jsonl; do sleep 0.01; done; "
-                               "mv o moved; mkdir o; wait $!"),
+    ck_assert_int_eq(shell(&p,
+                           SENDS NOWHERE "-o o 2>err & await grep -q '^State:.T' /proc/$!/status; "
+                                         "mv o moved; mkdir o; kill -CONT $pid; wait $pid",
+                           "STOP", "1", "\"step\":1,"),
                      1);
     place_has(&p, "err", "o: moved away while this run went on");
     ck_assert_int_eq(shell(&p, "test -d o && test -z \"$(ls -A o)\" && test -s moved/log.jsonl"),

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define LONG_RUN                                                                                   \
-    "train --model m --tokenizer bytes --data t.txt --iters 400 --save-every 100000 "              \
+    "train --model m --tokenizer bytes --data t.txt --iters 40 --save-every 100000 "               \
     "--steps-per-report 1 -o o --max-seq-length 64"
 
 /* Between two steps SIGUSR1 saves a checkpoint and SIGUSR2 prints the progress. The result of the
@@ -20,16 +20,12 @@ START_TEST(two_signals_ask_for_something)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, LONG_RUN " --progress none"), 0);
     ck_assert_int_eq(shell(&p, "mv o whole"), 0);
-    ck_assert_int_eq(
-        shell(
-            &p,
-            "\"$T\" " LONG_RUN " --progress none >out 2>err & pid=$!; "
-            "until grep -q '\"step\":3,' o/log.jsonl 2>/dev/null || ! kill -0 $pid; do sleep 0.01; done; "
-            "kill -USR1 $pid; kill -USR2 $pid; wait $pid"),
-        0);
-    place_has(&p, "err", "step ");
-    place_has(&p, "err", "  checkpoint ");
-    ck_assert_int_eq(shell(&p, "test $(ls -d o/checkpoint-* | wc -l) -ge 2"), 0);
+    ck_assert_int_eq(shell(&p, SENDS LONG_RUN " --progress none >out 2>err", "USR1 USR2", "1",
+                           "\"step\":3,"),
+                     0);
+    ck_assert_int_eq(shell(&p, "grep -q '^step 3/40 .*  checkpoint 3$' err && "
+                               "test $(wc -l <err) = 1 && test -e o/checkpoint-3"),
+                     0);
     ck_assert_int_eq(shell(&p, "cmp o/model.safetensors whole/model.safetensors"), 0);
     place_end(&p);
 }
@@ -47,17 +43,13 @@ START_TEST(a_study_answers_both)
     ck_assert_int_eq(tenon(&p, STUDY), 0);
     ck_assert_int_eq(shell(&p, "mv o whole"), 0);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(shell(&p,
-                               "rm -rf o; \"$T\" " STUDY " >out 2>err & pid=$!; "
-                               "until grep -q '^{' o/runs.jsonl 2>/dev/null || ! kill -0 $pid; do "
-                               "sleep 0.01; done; kill -%s $pid; wait $pid",
-                               asked[i]),
+        ck_assert_int_eq(shell(&p, "rm -rf o; " SENDS STUDY " >out 2>err", asked[i], "1",
+                               "\"untrained_loss\":"),
                          0);
-        ck_assert_int_eq(
-            shell(&p, "grep -qE '^tenon: note: (sgd|adam) lr 0.0?01 seed 0: step [0-9]+/60  loss "
-                      "[0-9.]+; [1-9] of [4-9] runs are done and in o$' err && "
-                      "test $(wc -l <err) = 1"),
-            0);
+        ck_assert_int_eq(shell(&p, "grep -qE '^tenon: note: sgd lr 0.01 seed 0: step 1/60  loss "
+                                   "[0-9.]+; 1 of 4 runs are done and in o$' err && "
+                                   "test $(wc -l <err) = 1"),
+                         0);
         ck_assert_int_eq(shell(&p, "cmp o/curves.jsonl whole/curves.jsonl"), 0);
     }
     place_end(&p);
@@ -80,36 +72,31 @@ static const struct { const char *command; int status; } long_ones[] = {
 };
 /* clang-format on */
 
-/* Neither signal ends a command that works. They are sent as soon as the command has handlers for
-   them. */
+/* Neither signal ends a command that works: they come before its first write. */
 START_TEST(they_end_none_that_works)
 {
     const bool demo = long_ones[_i].status != 0;
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
-    const int status =
-        shell(&p,
-              "cd %s; \"$T\" %s >%s/out 2>%s/err & pid=$!; n=0; "
-              "until grep -q '^SigBlk:.*a00$' /proc/$pid/status || [ $n = 1000 ]; do n=$((n + 1)); "
-              "done 2>/dev/null; for i in $(seq 20); do kill -USR1 $pid; kill -USR2 $pid; "
-              "sleep 0.02; done 2>/dev/null; %s; wait $pid",
-              demo ? p.before : ".", long_ones[_i].command, p.folder, p.folder,
-              demo ? "kill -INT $pid" : ":");
+    const int status = shell(&p, "cd %s; " SENDS "%s >%s/out 2>%s/err", demo ? p.before : ".",
+                             demo ? "USR1 USR2 INT" : "USR1 USR2", "1", "", long_ones[_i].command,
+                             p.folder, p.folder);
     ck_assert_int_eq(status, long_ones[_i].status);
     place_end(&p);
 }
 END_TEST
 
-/* Neither signal ends a command that waits for its input. */
+/* Neither signal ends a command that waits for its input: it has written which template it uses. */
 START_TEST(they_end_no_command)
 {
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
-    ck_assert_int_eq(
-        shell(&p, "mkfifo q; \"$T\" generate --model b --max-tokens 2 --prompt - <q >out 2>err & "
-                  "pid=$!; exec 3>q; sleep 0.5; kill -USR1 $pid; kill -USR2 $pid; "
-                  "echo 1 >&3; exec 3>&-; wait $pid"),
-        0);
+    ck_assert_int_eq(shell(&p,
+                           "mkfifo q; \"$T\" chat --model b --chat-template alpaca <q >out 2>err & "
+                           "exec 3>q; await grep -q alpaca err; kill -USR1 $pid; "
+                           "kill -USR2 $pid; echo /help >&3; exec 3>&-; wait $pid"),
+                     0);
+    place_has(&p, "out", "/reset");
     place_end(&p);
 }
 END_TEST
