@@ -52,8 +52,8 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
         }
         step(m, t, x, class, sgd, e);
     }
+    cpu = cpu_seconds() - cpu; /* first: it is at most the threads times the seconds */
     double seconds = now_seconds() - begin;
-    cpu = cpu_seconds() - cpu;
     if (!e->code)
         show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, "
              "%.0f per CPU second\n",

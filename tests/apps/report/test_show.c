@@ -178,14 +178,15 @@ static const char *const outputs[] = {
 };
 enum { OUTPUTS = sizeof outputs / sizeof *outputs };
 
-/* The disk is full: one line and status 1. The reader of a pipe has ended: nothing is said; what
-   writes files goes on, and the rest ends by the signal. */
+/* The disk is full: one line and status 1. The reader of a pipe has closed it, and says so before
+   the program begins: nothing is said; what writes files goes on, and the rest ends by the
+   signal. */
 START_TEST(what_cannot_be_shown_is_an_error)
 {
     static const struct {
-        const char *to, *why;
-    } ways[] = { { ">/dev/full", "tenon: standard output: No space left on device\n" },
-                 { "| sleep 0", "" } };
+        const char *first, *to, *why;
+    } ways[] = { { "", ">/dev/full", "tenon: standard output: No space left on device\n" },
+                 { "read x <$P/q;", "| { exec <&-; echo closed >$P/q; }", "" } };
     static const char *const files[] = {
         "train ", "compare ", "fuse ", "export ", "lab", "plot "
     };
@@ -195,7 +196,7 @@ START_TEST(what_cannot_be_shown_is_an_error)
     const bool demo = !strcmp(outputs[_i], "demo");
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
-    ck_assert_int_eq(shell(&p, "echo /help >help"), 0);
+    ck_assert_int_eq(shell(&p, "echo /help >help; mkfifo q"), 0);
     if (!strncmp(outputs[_i], "fuse", 4))
         ck_assert_int_eq(tenon(&p,
                                "train --model b --data t.txt --iters 1 --fine-tune-type lora -o a"),
@@ -204,8 +205,8 @@ START_TEST(what_cannot_be_shown_is_an_error)
         const char *expected = k == 0 ? "1\n" : writes ? "0\n" : "141\n";
         ck_assert_int_eq(
             shell(&p,
-                  "rm -rf o c; cd %s; { sleep 0.1; \"$T\" %s 2>%s/err; echo $? >%s/status; } %s",
-                  demo ? p.before : ".", outputs[_i], p.folder, p.folder, ways[k].to),
+                  "P='%s'; rm -rf o c; cd %s; { %s \"$T\" %s 2>$P/err; echo $? >$P/status; } %s",
+                  p.folder, demo ? p.before : ".", ways[k].first, outputs[_i], ways[k].to),
             0);
         char *err = place_read("err"), *status = place_read("status");
         ck_assert_msg(!strcmp(err, ways[k].why), "%s %s: \"%s\"", outputs[_i], ways[k].to, err);

@@ -308,8 +308,9 @@ START_TEST(standard_input_is_data)
 }
 END_TEST
 
-/* Whatever ends the program while it reads: nothing of standard input stays. The pipe stays open,
-   so that it waits for more after it has begun the temporary file. */
+/* Whatever ends the program while it reads: nothing of standard input stays. More is written than
+   the pipe holds, so the program has begun the temporary file. The pipe stays open, so it waits
+   for more. */
 START_TEST(nothing_stays_of_standard_input)
 {
     static const char *const ends[] = { "TERM", "HUP", "KILL" };
@@ -317,11 +318,11 @@ START_TEST(nothing_stays_of_standard_input)
     ck_assert_int_eq(tenon(&p, "train --model m --tokenizer bytes --data t.txt --iters 1 -o b"), 0);
     ck_assert_int_eq(
         shell(&p,
-              "mkdir tmp; mkfifo in; for i in $(seq 100); do cat t.txt; done >long.txt; "
-              "exec 3<>in; export TMPDIR=$PWD/tmp; "
-              "\"$T\" eval --model b --data - <in 3>&- >out 2>err & t=$!; cat long.txt >&3; "
-              "until ls -l /proc/$t/fd | grep -q \"$PWD/tmp/\"; do sleep 0.02; done; "
-              "kill -%s $t; ! wait $t && test -z \"$(ls tmp)\"",
+              "mkdir tmp; mkfifo in; yes \"$(cat t.txt)\" | head -c 4000000 >long.txt; "
+              "export TMPDIR=$PWD/tmp; "
+              "\"$T\" eval --model b --data - <in >out 2>err & exec 3>in; cat long.txt >&3; "
+              "ls -l /proc/$!/fd | grep -q \"$PWD/tmp/\" || exit 9; "
+              "kill -%s $!; ! wait $! && test -z \"$(ls tmp)\"",
               ends[_i]),
         0);
     place_end(&p);
