@@ -434,7 +434,6 @@ END_TEST
 
 void tests_of_program(TCase *c)
 {
-    tcase_set_timeout(c, 60); /* a hang is a failure */
     tcase_add_loop_test(c, is_refused_with_one_line, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(c, good_input_is_accepted, 0, sizeof sound / sizeof *sound);
     tcase_add_loop_test(c, a_damaged_checkpoint_is_refused, 0, 8);

@@ -273,7 +273,6 @@ void tests_of_program(TCase *c)
 {
     if (TESTS_SANITIZED) /* people do not install such a build; programs would need its flags */
         return;
-    tcase_set_timeout(c, 900);
     tcase_add_unchecked_fixture(c, install, clear);
     tcase_add_loop_test(c, headers_compile_strictly, 0, sizeof strict / sizeof *strict);
     tcase_add_test(c, macros_have_the_prefix);

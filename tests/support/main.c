@@ -8,8 +8,8 @@ int main(void)
 {
     Suite *suite = suite_create("tenon");
     TCase *cases = tcase_create("all");
-    tcase_set_timeout(cases, 300);
-    signal(SIGHUP, SIG_DFL); /* nohup lets it be ignored, but tests send it */
+    tcase_set_timeout(cases, 900); /* a hang is a failure, a slow machine is not */
+    signal(SIGHUP, SIG_DFL);       /* nohup lets it be ignored, but tests send it */
     if (!tests && !tests_of_program)
         return EXIT_FAILURE; /* neither is defined, perhaps because a name is misspelt */
     if (tests)

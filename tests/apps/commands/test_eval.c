@@ -132,7 +132,6 @@ END_TEST
 
 void tests_of_program(TCase *c)
 {
-    tcase_set_timeout(c, 60);
     tcase_add_test(c, choices);
     tcase_add_test(c, windows);
     tcase_add_test(c, misuse);

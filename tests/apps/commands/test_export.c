@@ -86,7 +86,6 @@ END_TEST
 
 void tests_of_program(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, writes, 0, sizeof uses / sizeof *uses);
     tcase_add_loop_test(c, refuses, 0, sizeof refused / sizeof *refused);
 }

@@ -198,7 +198,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, computes_what_the_adapter_does, 0, MODELS * TYPES);
     tcase_add_test(c, unties_a_head);
     tcase_add_loop_test(c, says_what_changes, 0, 4);

@@ -50,6 +50,5 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, prints, 0, sizeof uses / sizeof *uses);
 }

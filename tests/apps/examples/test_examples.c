@@ -81,7 +81,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 900);
     tcase_add_loop_test(c, runs_and_ends_well, 0, sizeof examples / sizeof *examples);
     tcase_add_loop_test(c, ends_without_a_context, 0, sizeof refusing / sizeof *refusing);
 }

@@ -112,7 +112,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, passes, 0, sizeof lengths / sizeof *lengths);
     tcase_add_test(c, rates);
     tcase_add_test(c, scales);

@@ -242,7 +242,6 @@ END_TEST
 
 void tests_of_program(TCase *c)
 {
-    tcase_set_timeout(c, 60);
     tcase_add_test(c, preferences_are_learnt);
     tcase_add_loop_test(c, the_reference_is_what_the_training_began_with, 0,
                         sizeof references / sizeof *references);

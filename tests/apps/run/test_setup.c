@@ -143,7 +143,6 @@ END_TEST
 
 void tests_of_program(TCase *c)
 {
-    tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, a_checkpoint_is_an_adapter, 0, sizeof loras / sizeof *loras);
     tcase_add_loop_test(c, what_does_not_fit_is_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, a_checkpoint_has_the_tokenizer_of_its_run);

@@ -204,7 +204,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, two_halves_are_a_whole, 0, sizeof loras / sizeof *loras);
     tcase_add_test(c, a_continued_run_resumes);
     tcase_add_test(c, unknown_keys_stay_in_checkpoints);

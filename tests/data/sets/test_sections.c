@@ -260,7 +260,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, sections_are_one_file, 0, 2);
     tcase_add_loop_test(c, sections_are_one_text, 0, sizeof tokenizers / sizeof *tokenizers);
     tcase_add_loop_test(c, the_first_error_counts, 0, 6);

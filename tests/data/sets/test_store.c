@@ -135,7 +135,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_test(c, a_store_has_what_was_added);
     tcase_add_loop_test(c, numbers_become_wider, 0, 2);
     tcase_add_test(c, no_folder_for_the_file);

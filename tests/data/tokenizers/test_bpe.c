@@ -311,7 +311,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 240);
     tcase_add_loop_test(c, ids_and_texts_are_the_reference_s, 0, KINDS);
     tcase_add_test(c, a_sentencepiece_model_is_its_tokenizer_json);
     tcase_add_test(c, the_older_files_of_gpt2);

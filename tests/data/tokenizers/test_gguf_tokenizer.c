@@ -343,7 +343,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, a_gguf_file_has_the_tokenizer_of_its_json, 0, MADE);
     tcase_add_test(c, the_gguf_file_of_a_folder);
     tcase_add_test(c, smollm2);

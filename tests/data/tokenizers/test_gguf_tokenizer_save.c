@@ -242,7 +242,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, gives_the_same_ids, 0, KINDS);
     tcase_add_loop_test(c, without_merges, 0, sizeof symbols / sizeof *symbols);
     tcase_add_loop_test(c, refuses, 0, sizeof refused / sizeof *refused);

@@ -257,7 +257,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, tensors_and_keys_are_those_of_llama_cpp, 0, NAMES);
     tcase_add_loop_test(c, opens_with_the_logits, 0, WIDE * TYPES);
     tcase_add_loop_test(c, what_the_architecture_decides, 0, sizeof changes / sizeof *changes);

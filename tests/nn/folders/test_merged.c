@@ -97,6 +97,5 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 300);
     tcase_add_test(c, smollm2);
 }

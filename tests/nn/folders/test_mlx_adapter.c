@@ -221,7 +221,6 @@ END_TEST
 
 void tests(TCase *c)
 {
-    tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, computes_the_golden_logits, 0, NAMES);
     tcase_add_loop_test(c, is_written_bit_for_bit, 0, NAMES);
     tcase_add_loop_test(c, does_the_same_when_read_again, 0, sizeof others / sizeof *others);
