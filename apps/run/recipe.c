@@ -4,22 +4,29 @@
 
 #include <string.h>
 
-/* The library names the fields of its options. Users of a command know the flags instead. */
-static void name_flags(tn_error *e)
+/* The library refuses these, too, but by the names of its fields. */
+static int check_flags(const tn_optim_def *def, const options *o, const recipe *how, double lr,
+                       tn_error *e)
 {
-    static const char *const names[][2] = { { ": max_grad_norm is", ": --max-grad-norm is" },
-                                            { " beside lr of", " beside --learning-rate" },
-                                            { " beside weight_decay of",
-                                              " beside --weight-decay" } };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const tn_error of = *e;
-        const char *at = strstr(of.text, names[i][0]);
-        if (!at)
-            continue;
-        e->code = TN_OK;
-        tn_fail(e, of.code, "%.*s%s%s", (int)(at - of.text), of.text, names[i][1],
-                at + strlen(names[i][0]));
-    }
+    const struct {
+        const char *setting, *option;
+        double value;
+        bool is_set;
+    } flags[] = { { "lr", "--learning-rate", lr, lr > 0 },
+                  { def->decay, "--weight-decay", o->weight_decay,
+                    def->decay && o->weight_decay >= 0 } };
+    if (def->clip == TN_CLIP_REFUSED && o->max_grad_norm > 0)
+        tn_fail(e, APP_USAGE,
+                "%s: --max-grad-norm is %g: clipping raw gradients breaks the invariance; "
+                "expected 0",
+                def->name, o->max_grad_norm);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        for (const char *const *s = how->set; s && *s && flags[i].is_set && !e->code; s++)
+            if (strcspn(*s, "=") == strlen(flags[i].setting) &&
+                !strncmp(*s, flags[i].setting, strlen(flags[i].setting)))
+                tn_fail(e, APP_USAGE, "%s: \"%s\" beside %s %g; use only one", def->name, *s,
+                        flags[i].option, flags[i].value);
+    return e->code;
 }
 
 bool recipe_has_preset(const recipe *how)
@@ -40,10 +47,9 @@ tn_optim *recipe_optim(tn_params *p, const options *o, const recipe *how, double
                                     .decay_all = !strcmp(o->weight_decay_on, "all"),
                                     .max_grad_norm = o->max_grad_norm,
                                     .schedule = *schedule };
-    tn_optim *out = def ? tn_optim_new(p, def, &made, e) : NULL;
+    tn_optim *out = def && !check_flags(def, o, how, lr, e) ? tn_optim_new(p, def, &made, e) : NULL;
     if (e->code == TN_EARG)
         e->code = APP_USAGE;
-    name_flags(e);
     return out;
 }
 

@@ -185,11 +185,6 @@ tn_records *data_records(const options *o, part which, tn_error *e)
     return r;
 }
 
-static bool lacks_template(const tn_data_options *with, const tn_error *e)
-{
-    return e->code == TN_EFORMAT && !with->chat && strstr(e->text, "expected a chat template");
-}
-
 /* Are all chats of both data sets Alpaca's records? */
 static bool is_alpaca(tn_dataset *const set[2])
 {
@@ -236,15 +231,12 @@ static int make_records(const options *o, const pieces p[2], int n, const tn_tok
     with.chat = data_chat(o, e);
     const tn_records_options both[2] = { f[0].o, f[1].o };
     tn_dataset_both(both, k, &with, out, e);
-    if (!lacks_template(&with, e))
-        return e->code;
-    if (o->model && !o->chat_template)
+    if (e->code == TN_ETEMPLATE && o->model && !o->chat_template)
         try_alpaca(o, both, k, &with, out, e);
-    with.chat = NULL;
-    if (!lacks_template(&with, e))
-        return e->code;
-    tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
-    add_names(e);
+    if (e->code == TN_ETEMPLATE) {
+        tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
+        add_names(e);
+    }
     return e->code;
 }
 

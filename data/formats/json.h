@@ -6,13 +6,20 @@
 
 enum { TN_JSON_DEPTH = 64 };
 
+/* Adds a text about a value of the document, with other names for its members. */
+typedef void tn_json_renamer(const tn_json *root, const char *text, tn_text *out);
+
 typedef struct tn_document {
     tn_json root;                 /* first, so that its address is the document's */
     struct tn_json_chunk *chunks; /* all other values */
     const char *path;
-    int64_t line;  /* the text's line in its file, if it is one line; else 0 */
-    char memory[]; /* the path, then the strings */
+    int64_t line;            /* the text's line in its file, if it is one line; else 0 */
+    tn_json_renamer *rename; /* NULL: the file has these members */
+    char memory[];           /* the path, then the strings */
 } tn_document;
+
+/* The document was made from the keys of a file, which tn_json_refuse is to name. */
+void tn_json_rename(const tn_json *root, tn_json_renamer *rename);
 
 bool tn_json_is_null(const tn_json *v); /* or absent */
 

@@ -141,6 +141,36 @@ static void add_found(tn_text *t, const tn_json *v)
         tn_text_add(t, "...");
 }
 
+void tn_json_rename(const tn_json *root, tn_json_renamer *rename)
+{
+    if (root)
+        ((tn_document *)root)->rename = rename;
+}
+
+static void add_named(tn_text *t, const tn_document *d, const char *text)
+{
+    if (d->rename)
+        d->rename(&d->root, text, t);
+    else
+        tn_text_add(t, "%s", text);
+}
+
+/* Adds which value is wrong, and what it is. */
+static void add_wrong(tn_text *t, const tn_document *d, const tn_json *v)
+{
+    tn_text where = { 0 };
+    add_pointer(&where, v);
+    if (where.n)
+        add_named(t, d, where.s);
+    if (!where.n && d->rename)
+        tn_text_add(t, "these keys do not fit together");
+    else
+        tn_text_add(t, where.n ? " is " : where.failed ? "a value is " : "the top value is ");
+    if (where.n || !d->rename)
+        add_found(t, v);
+    tn_text_free(&where);
+}
+
 int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
 {
     const int missing = tn_given(e, v && expected, __func__);
@@ -153,16 +183,13 @@ int tn_json_refuse(const tn_json *v, const char *expected, tn_error *e)
     char line[32] = "";
     if (d->line)
         snprintf(line, sizeof line, ":%lld", (long long)d->line);
-    tn_text where = { 0 }, found = { 0 };
-    add_pointer(&where, v);
-    add_found(&found, v);
-    tn_fail(e, where.failed || found.failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s is %s, expected %s",
-            d->path, line,
-            where.failed ? "a value"
-            : where.n    ? where.s
-                         : "the top value",
-            found.failed ? "another" : found.s, expected);
-    tn_text_free(&where);
-    tn_text_free(&found);
+    tn_text wrong = { 0 }, right = { 0 };
+    add_wrong(&wrong, d, v);
+    add_named(&right, d, expected);
+    const bool failed = wrong.failed || right.failed;
+    tn_fail(e, failed ? TN_ENOMEM : TN_EFORMAT, "%s%s: %s, expected %s", d->path, line,
+            failed ? "a value is another" : wrong.s, failed ? expected : right.s);
+    tn_text_free(&wrong);
+    tn_text_free(&right);
     return e->code;
 }

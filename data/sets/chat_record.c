@@ -61,7 +61,7 @@ int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn
                            tn_dropped *dropped, tn_error *e)
 {
     if (!m.o->chat)
-        return tn_fail(e, TN_EFORMAT, "a chat; expected a chat template for it, or a text");
+        return tn_fail(e, TN_ETEMPLATE, "a chat; expected a chat template for it, or a text");
     turns t = { .all = messages, .count = n, .first = n && tn_role_is(&messages[0], "system") };
     t.from = t.first;
     t.left = malloc((size_t)(n ? n : 1) * sizeof *t.left);

@@ -1,6 +1,7 @@
 /* gguf_config.c - makes the config.json of a model from the keys and shapes of its GGUF file.
    Source: convert_hf_to_gguf.py of ggml-org/llama.cpp, which makes the keys from config.json. What
    a file does not say because the architecture decides it is left to the defaults of the family. */
+#include "data/formats/json.h"
 #include "nn/folders/gguf_model.h"
 
 #include <math.h>
@@ -272,6 +273,7 @@ const tn_json *tn_gguf_config(const tn_gguf *g, tn_error *e)
     const char *text = tn_text_done(&m.out, tn_gguf_path(g), e);
     const tn_json *config =
         text && !e->code ? tn_json_parse(text, m.out.n, tn_gguf_path(g), 0, e) : NULL;
+    tn_json_rename(config, tn_gguf_name_keys);
     tn_text_free(&m.out);
     return config;
 }

@@ -94,33 +94,22 @@ static const char *key_of(unsigned set, const char *member, size_t n)
     return NULL;
 }
 
-void tn_gguf_name_keys(const tn_json *config, tn_error *e)
+void tn_gguf_name_keys(const tn_json *config, const char *text, tn_text *out)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_",
-                      top[] = "the top value is an object";
-    const char *type = "", *s = strstr(e->text, ": "); /* behind the path of the file */
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+    const char *type = "";
     tn_error none = { 0 };
-    tn_text out = { 0 };
     tn_json_get_string(config, "model_type", &type, &none);
     const char *architecture = tn_gguf_architecture(type);
-    if (!s || !architecture)
-        return;
-    tn_text_bytes(&out, e->text, (size_t)(s - e->text));
-    for (size_t n; *s; s += n) {
-        const size_t slash = *s == '/', word = strspn(s + slash, letters);
-        const char *key = word ? key_of(set_of(architecture), s + slash, word) : NULL;
+    for (size_t n; *text; text += n) {
+        const size_t slash = *text == '/', word = strspn(text + slash, letters);
+        const char *key =
+            word && architecture ? key_of(set_of(architecture), text + slash, word) : NULL;
         n = slash + word ? slash + word : 1;
         if (key && strncmp(key, "tokenizer.", 10) != 0)
-            tn_text_add(&out, "%s.", architecture);
-        if (!strncmp(s, top, strlen(top))) {
-            key = "these keys do not fit together";
-            n = strlen(top);
-        }
-        tn_text_bytes(&out, key ? key : s, key ? strlen(key) : n);
+            tn_text_add(out, "%s.", architecture);
+        tn_text_bytes(out, key ? key : text, key ? strlen(key) : n);
     }
-    if (!out.failed)
-        snprintf(e->text, sizeof e->text, "%s", out.s);
-    tn_text_free(&out);
 }
 
 /* What the architecture decides: the text of a member, where it is there and not null. */

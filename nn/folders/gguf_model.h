@@ -19,11 +19,11 @@ const char *tn_gguf_model_type(const char *architecture);
 /* The architecture for a model_type. NULL: none. */
 const char *tn_gguf_architecture(const char *type);
 
-/* Puts the keys of a GGUF file into an error about the config that was made of them, in place of
+/* Adds a text about the config that was made of a GGUF file, with the keys of the file in place of
    the config's members: "llama.attention.head_count" for "/num_attention_heads". */
-void tn_gguf_name_keys(const tn_json *config, tn_error *e);
+void tn_gguf_name_keys(const tn_json *config, const char *text, tn_text *out);
 
-/* What config.json would say, to be freed with tn_json_free. */
+/* What config.json would say, to be freed with tn_json_free. Errors about it name keys. */
 const tn_json *tn_gguf_config(const tn_gguf *g, tn_error *e);
 
 /* The tensors of a file as weights, with the names, rows and signs of a Hugging Face folder.

@@ -179,8 +179,6 @@ tn_model *tn_model_open_as(tn_context *c, const char *folder, const tn_open_opti
         m = open_model(c, inner ? inner : folder, config, r, o->sketch, e);
     if (m && is == TN_FOLDER)
         read_generation_config(m, folder, e);
-    if (e->code && config && (inner || is == TN_FILE))
-        tn_gguf_name_keys(config, e);
     tn_source_drop(r.source);
     tn_json_free(config);
     free(inner);

@@ -142,6 +142,8 @@ static const row rows[] = {
       "r.jsonl:24: \"prompt\" is a boolean; expected a text", false },
     { "echo '{\"txt\":\"a\"}' >>r.jsonl", TRAIN_O "r.jsonl", 1,
       "r.jsonl:24: no member that is known; expected", false },
+    { "echo '{}' >'expected a chat template.jsonl'", TRAIN_O "'expected a chat template.jsonl'", 1,
+      "\"instruction\", \"prompt\" or \"text\"\n", false },
     { ": >e.jsonl", TRAIN_O "e.jsonl", 1, "e.jsonl: 0 bytes; expected at least 1", false },
     { "", TRAIN_O "r.jsonl --max-seq-length 4", 1,
       "r.jsonl: all records were skipped (23); expected one with a text or an answer to learn in a row of at most "
