@@ -6,6 +6,7 @@
 #include "apps/run/check.h"
 #include "apps/run/team.h"
 #include "apps/run/run.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 
@@ -38,13 +39,14 @@ static void print_help(tn_error *e)
         help_wrap(&out, 14, 14, c->help);
         tn_text_add(&out, "\n");
     }
-    tn_text_add(
-        &out,
-        "\ntenon COMMAND --help lists what a command needs and its usual options, --help-all\n"
-        "all of them. tenon --version prints how it was built. tenon --man [COMMAND]\n"
-        "prints a page for man -l -, tenon --completion [bash|zsh|fish] a script for the\n"
-        "shell (bash, if none is named). The environment variable TN_TRACE=1 prints each\n"
-        "op of a step to standard error.\n");
+    tn_text_add(&out, "\n");
+    help_wrap(&out, 0, 0,
+              "tenon COMMAND --help lists what a command needs and its usual options, --help-all "
+              "all of them. tenon --version prints how it was built. tenon --man [COMMAND] "
+              "prints a page for man -l -, tenon --completion [bash|zsh|fish] a script for the "
+              "shell (bash, if none is named). The environment variable TN_TRACE=1 prints each "
+              "op of a step to standard error.");
+    tn_text_add(&out, "\n");
     show_text(&out, "the help", e);
 }
 
@@ -68,8 +70,8 @@ static void print_version(tn_error *e)
     tn_context *c = tn_context_new(&(tn_options){ 0 });
     char mpi[64];
     team_built(mpi, sizeof mpi);
-    show("tenon %s, compiler %s, kernels %s, threads %d, %s\n", TN_VERSION, __VERSION__,
-         c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0, mpi);
+    lines_show("tenon %s, compiler %s, kernels %s, threads %d, %s\n", TN_VERSION, __VERSION__,
+               c ? tn_context_isa(c) : "none", c ? tn_context_threads(c) : 0, mpi);
     tn_context_free(c);
 }
 
@@ -129,6 +131,14 @@ static int carry_out(const command *c, int argc, char **argv, team *all, tn_erro
     return status;
 }
 
+/* "tenon help train" is "tenon train --help". */
+static int help_with(char *program, char *word, team *all, tn_error *e)
+{
+    char help[] = "--help", *words[] = { program, word, help };
+    const command *c = command_find(word);
+    return c ? carry_out(c, 3, words, all, e) : unknown_command(word, e);
+}
+
 /* If descriptors 0 to 2 were closed, the next files would get them, and messages would go into a
    file. Output is not buffered, so that show() can go on after a signal. */
 static int open_standard(tn_error *e)
@@ -166,6 +176,8 @@ static int carry_out_word(const char *word, int argc, char **argv, team *all, tn
     const command *c = command_find(word);
     if (c)
         return carry_out(c, argc, argv, all, e);
+    if (!strcmp(word, "help") && argc > 2)
+        return help_with(argv[0], argv[2], all, e);
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
         print_help(e);
     else if (!strcmp(word, "--version"))

@@ -1,7 +1,7 @@
 /* bench_matmul.c - tenon bench matmul: times the products of training, as a share of the peak. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 #include "core/gemm.h"
 
 #include <math.h>
@@ -58,31 +58,38 @@ static void table(tn_context *c, bool all, const operands *x)
     double mean[LAYOUTS] = { 0 }, mean_rate[LAYOUTS] = { 0 };
     double least[LAYOUTS] = { 9, 9, 9, 9 };
     int cases = 0;
-    show("\n%s, %d thread%s: GFLOP/s and share of the peak, measured before each line\n",
-         tn_context_isa(c), tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
-    show("   M     N     K      peak");
+    lines line = lines_begin(), *t = &line;
+    t->indent = 25;
+    lines_add(t, "\n%s, %d thread%s: GFLOP/s and share of the peak, measured before each line\n",
+              tn_context_isa(c), tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
+    lines_cell(t, t->indent, "   M     N     K      peak");
     for (int l = 0; l < LAYOUTS; l++)
-        show("  %10s  ", layout_names[l]);
+        lines_cell(t, 14, "  %10s", layout_names[l]);
     for (int i = 0; i < (all ? ROWS : 1); i++)
         for (int s = 0; s < SHAPES; s++, cases++) {
             double peak = bench_flops(c);
-            show("\n%4d %5d %5d %9.1f", (int)rows[i], (int)shapes[s].n, (int)shapes[s].k, peak);
+            lines_add(t, "\n");
+            lines_cell(t, t->indent, "%4d %5d %5d %9.1f", (int)rows[i], (int)shapes[s].n,
+                       (int)shapes[s].k, peak);
             for (layout l = 0; l < LAYOUTS; l++) {
                 tn_product p = product(l, rows[i], shapes[s].n, shapes[s].k, x);
                 double rate = rate_of(c, &p), share = rate / peak;
-                show("  %7.1f %3.0f %%", rate, 100 * share);
+                lines_cell(t, 14, "  %7.1f %3.0f %%", rate, 100 * share);
                 mean[l] += log(share);
                 mean_rate[l] += log(rate);
                 least[l] = share < least[l] ? share : least[l];
             }
         }
-    show("\n%-25s", "geometric mean");
+    lines_add(t, "\n");
+    lines_cell(t, t->indent, "geometric mean");
     for (int l = 0; l < LAYOUTS; l++)
-        show("  %7.1f %3.0f %%", exp(mean_rate[l] / cases), 100 * exp(mean[l] / cases));
-    show("\n%-25s", "smallest share");
+        lines_cell(t, 14, "  %7.1f %3.0f %%", exp(mean_rate[l] / cases),
+                   100 * exp(mean[l] / cases));
+    lines_add(t, "\n");
+    lines_cell(t, t->indent, "smallest share");
     for (int l = 0; l < LAYOUTS; l++)
-        show("  %7s %3.0f %%", "", 100 * least[l]);
-    show("\n");
+        lines_cell(t, 14, "  %7s %3.0f %%", "", 100 * least[l]);
+    lines_add(t, "\n");
 }
 
 int bench_matmul(const options *o, tn_error *e)

@@ -2,8 +2,8 @@
    784-64-64-10 with relu and cross-entropy, plain SGD, random images. The products are so small
    that the work around them matters. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 
 #include <time.h>
 
@@ -55,10 +55,10 @@ static void measure(const options *o, tn_context *c, const mlp *m, tn_tape *t, t
     cpu = cpu_seconds() - cpu; /* first: it is at most the threads times the seconds */
     double seconds = now_seconds() - begin;
     if (!e->code)
-        show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, "
-             "%.0f per CPU second\n",
-             tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
-             tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
+        lines_show("tenon %s MLP %d-%d-%d-%d B %lld sgd %dT: %.4g us per step | %.0f steps/s, "
+                   "%.0f per CPU second\n",
+                   tn_context_isa(c), IMAGE, HIDDEN, HIDDEN, CLASSES, (long long)o->batch_size,
+                   tn_context_threads(c), 1e6 * seconds / steps, steps / seconds, steps / cpu);
 }
 
 int bench_mlp(const options *o, tn_error *e)

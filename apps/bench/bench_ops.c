@@ -1,7 +1,7 @@
 /* bench_ops.c - tenon bench ops: times the large sample of every op, forward and backward. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 
 #include <string.h>
 
@@ -116,13 +116,14 @@ static timing time_op(tn_tape *t, const tn_op *op, const tn_sample *s, tn_tensor
     return out;
 }
 
-static void print_part(double seconds, double amount)
+enum { NAMES = 14 }; /* columns */
+
+static void print_part(lines *l, double seconds, double amount)
 {
-    show(" %9.1f", 1e6 * seconds);
     if (amount > 0)
-        show(" %8.1f", 1e-9 * amount / seconds);
+        lines_cell(l, 19, " %9.1f %8.1f", 1e6 * seconds, 1e-9 * amount / seconds);
     else
-        show(" %8s", "-");
+        lines_cell(l, 19, " %9.1f %8s", 1e6 * seconds, "-");
 }
 
 static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t, tn_error *e)
@@ -132,12 +133,18 @@ static void print_row(const tn_op *op, tn_tensor *const in[], const timing *t, t
     for (int i = 0; i < op->inputs; i++)
         if (in[i] && (i == 0 || in[i] != in[0]))
             tn_text_add(&shapes, "%s%s", i ? " " : "", tn_tensor_shape(in[i], shape));
-    show("%-14s", op->name);
-    print_part(t->forward, t->work.forward);
-    print_part(t->backward, t->work.backward);
-    show("  %-8s ", t->work.flops ? "GFLOP/s" : "GB/s");
-    tn_text_add(&shapes, "\n");
-    show_text(&shapes, op->name, e);
+    const char *operands = tn_text_done(&shapes, op->name, e);
+    if (operands) {
+        lines l = lines_begin();
+        l.indent = NAMES;
+        lines_cell(&l, NAMES, "%s", op->name);
+        print_part(&l, t->forward, t->work.forward);
+        print_part(&l, t->backward, t->work.backward);
+        lines_cell(&l, 11, "  %-8s ", t->work.flops ? "GFLOP/s" : "GB/s");
+        lines_cell(&l, shapes.n, "%s", operands);
+        lines_add(&l, "\n");
+    }
+    tn_text_free(&shapes);
 }
 
 static void bench_sample(tn_tape *t, const tn_op *op, const tn_sample *s, tn_error *e)
@@ -176,9 +183,10 @@ static void bench_overhead(tn_tape *t, tn_error *e)
         ns[k] = 1e9 * (now_seconds() - start) / CHAIN;
     }
     if (!e->code)
-        show("\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a "
-             "chain)\n",
-             bench_median(ns, RUNS), CHAIN);
+        lines_show(
+            "\noverhead of the tape: %.0f ns per op, forward and backward (scale of (1), %d in a "
+            "chain)\n",
+            bench_median(ns, RUNS), CHAIN);
     tn_tensor_free(x);
 }
 
@@ -189,9 +197,9 @@ int bench_ops(const options *o, tn_error *e)
     if (!t)
         tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     else
-        show("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
-             tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);
-    show("%-14s %9s %8s %9s %8s\n", "op", "fwd us", "rate", "bwd us", "rate");
+        lines_show("%s, %d thread%s; medians of up to %d runs\n", tn_context_isa(c),
+                   tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "", RUNS);
+    lines_show("%-14s %9s %8s %9s %8s\n", "op", "fwd us", "rate", "bwd us", "rate");
     for (int i = 0; tn_ops[i] && !e->code; i++)
         for (const tn_sample *s = tn_ops[i]->samples; s && s->in[0][0] && !e->code; s++)
             if (s->bench)

@@ -1,7 +1,7 @@
 /* bench_optimizers.c - tenon bench optimizers: a step of each on LoRA pairs beside Adam's. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -90,16 +90,26 @@ int bench_optimizers(const options *o, tn_error *e)
     if (!c)
         return tn_fail(e, TN_ENOMEM, "%lld threads: out of memory", (long long)o->threads);
     bench_cost adam = bench_cost_of(c, tn_optim_find("adam"), o, e);
-    show("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs, (long long)o->width,
-         (long long)o->lora_rank, tn_context_threads(c), tn_context_threads(c) > 1 ? "s" : "");
-    show("%-14s %9s %9s %9s %14s %9s\n", "optimizer", "ms/step", "us/pair", "x adam",
-         "bytes/number", "x adam");
+    lines_show("%lld pairs of (%lld, r %lld), %d thread%s\n", (long long)o->pairs,
+               (long long)o->width, (long long)o->lora_rank, tn_context_threads(c),
+               tn_context_threads(c) > 1 ? "s" : "");
+    lines all = lines_begin(), *l = &all;
+    static const char *const heads[] = { "ms/step", "us/pair", "x adam", "bytes/number", "x adam" };
+    static const int width[] = { 10, 10, 10, 15, 10 };
+    l->indent = 14;
+    lines_cell(l, l->indent, "optimizer");
+    for (int i = 0; i < 5; i++)
+        lines_cell(l, (size_t)width[i], "%*s", width[i], heads[i]);
+    lines_add(l, "\n");
     for (int i = 0; tn_optims[i] && !e->code; i++) {
         const tn_optim_def *d = tn_optims[i];
         bench_cost k = bench_cost_of(c, d, o, e);
-        show("%-14s %9.3f %9.2f %9.2f %14.2f %9.2f\n", d->name, 1e3 * k.seconds,
-             1e6 * k.seconds / (double)o->pairs, k.seconds / adam.seconds, k.bytes,
-             k.bytes / adam.bytes);
+        const double row[] = { 1e3 * k.seconds, 1e6 * k.seconds / (double)o->pairs,
+                               k.seconds / adam.seconds, k.bytes, k.bytes / adam.bytes };
+        lines_cell(l, l->indent, "%s", d->name);
+        for (int n = 0; n < 5; n++)
+            lines_cell(l, (size_t)width[n], "%*.*f", width[n], n ? 2 : 3, row[n]);
+        lines_add(l, "\n");
     }
     tn_context_free(c);
     return e->code != 0;

@@ -1,7 +1,7 @@
 /* bench_peak.c - tenon bench peak: the rate of multiply-adds in registers, and of memory. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 
 #include <stdlib.h>
 
@@ -74,9 +74,9 @@ static int memory_table(int threads, tn_error *e)
         rate[1][t] = memory_rate(c, &m, ARRAYS, triad);
         tn_context_free(c);
     }
-    show("%-10s %12.1f %12.1f   GB/s, %d MiB read\n", "read", rate[0][0], rate[0][1], CHUNKS);
-    show("%-10s %12.1f %12.1f   GB/s, a = b + 3 c over three arrays of that size\n", "triad",
-         rate[1][0], rate[1][1]);
+    lines_show("%-10s %12.1f %12.1f   GB/s, %d MiB read\n", "read", rate[0][0], rate[0][1], CHUNKS);
+    lines_show("%-10s %12.1f %12.1f   GB/s, a = b + 3 c over three arrays of that size\n", "triad",
+               rate[1][0], rate[1][1]);
     for (int a = 0; a < ARRAYS; a++)
         free(m.at[a]);
     return e->code;
@@ -85,7 +85,7 @@ static int memory_table(int threads, tn_error *e)
 int bench_peak(const options *o, tn_error *e)
 {
     int threads = bench_threads(o);
-    show("%-10s %12s %4d threads\n", "", "1 thread", threads);
+    lines_show("%-10s %12s %4d threads\n", "", "1 thread", threads);
     for (int i = 0; bench_isas[i] && !e->code; i++) {
         double rate[2] = { 0 };
         for (int t = 0; t < 2; t++) {
@@ -95,8 +95,8 @@ int bench_peak(const options *o, tn_error *e)
             tn_context_free(c);
         }
         if (rate[0] > 0)
-            show("%-10s %12.1f %12.1f   GFLOP/s, multiply-adds in registers\n", bench_isas[i],
-                 rate[0], rate[1]);
+            lines_show("%-10s %12.1f %12.1f   GFLOP/s, multiply-adds in registers\n", bench_isas[i],
+                       rate[0], rate[1]);
     }
     return e->code || memory_table(threads, e);
 }

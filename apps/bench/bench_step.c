@@ -1,8 +1,8 @@
 /* bench_step.c - tenon bench step: times whole training steps of a GPT-2.
    Weights and tokens are random; it is AdamW, with loss on every token. */
 #include "apps/bench/bench.h"
+#include "apps/report/lines.h"
 #include "apps/report/machine.h"
-#include "apps/report/show.h"
 #include "apps/run/need.h"
 #include "optim/optim.h"
 
@@ -28,6 +28,9 @@ static int64_t width_of(const options *o)
 
 static tn_model *new_model(const options *o, tn_context *c, tn_error *e)
 {
+    if (o->width % o->heads)
+        tn_fail(e, APP_USAGE, "--width %lld: expected a multiple of the %lld heads (--heads)",
+                (long long)o->width, (long long)o->heads);
     tn_text config = { 0 };
     tn_text_add(&config, "{\"model_type\": \"gpt2\", \"n_layer\": %lld, \"n_head\": %lld, ",
                 (long long)o->layers, (long long)o->heads);
@@ -140,14 +143,15 @@ static int measure(trial *t, const options *o, tn_error *e)
     if (e->code)
         return e->code;
     double median = bench_median(whole, n), tokens = (double)t->batch.tokens;
-    show("tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.4g med %.4g max %.4g |",
-         tn_context_isa(t->context), (long long)o->layers, (long long)o->width,
-         (long long)t->batch.rows, (long long)t->batch.width, o->mode,
-         tn_context_threads(t->context), 1e3 * whole[0], 1e3 * median, 1e3 * whole[n - 1]);
+    lines line = lines_begin(), *l = &line;
+    lines_add(l, "tenon %s %lldx%lld B %lld T %lld %s %dT: step ms min %.4g med %.4g max %.4g |",
+              tn_context_isa(t->context), (long long)o->layers, (long long)o->width,
+              (long long)t->batch.rows, (long long)t->batch.width, o->mode,
+              tn_context_threads(t->context), 1e3 * whole[0], 1e3 * median, 1e3 * whole[n - 1]);
     for (int i = 0; i < 3; i++)
-        show(" %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
-    show(" | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
-         tokens / whole[0], memory_peak() / (1 << 20), loss);
+        lines_add(l, " %s %.4g", part_names[i], 1e3 * bench_median(part[i], n));
+    lines_add(l, " | tok/s med %.1f best %.1f | peak RSS %.0f MiB | loss %.4f\n", tokens / median,
+              tokens / whole[0], memory_peak() / (1 << 20), loss);
     return 0;
 }
 

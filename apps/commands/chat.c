@@ -1,4 +1,5 @@
 /* chat.c - tenon chat: reads questions and commands, one in each line. */
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/ask/talk.h"
 
@@ -37,9 +38,9 @@ static order find_order(const char *line, const char **rest)
 static void print_help(void)
 {
     for (order i = RESET; i < ORDERS; i++)
-        show("  %-9s %-9s %s%s%s\n", orders[i].name, orders[i].argument, orders[i].help,
-             *orders[i].brief ? "; also " : "", orders[i].brief);
-    show("Every other line is a question. Ctrl-C stops an answer.\n");
+        lines_show("  %-9s %-9s %s%s%s\n", orders[i].name, orders[i].argument, orders[i].help,
+                   *orders[i].brief ? "; also " : "", orders[i].brief);
+    lines_show("Every other line is a question. Ctrl-C stops an answer.\n");
 }
 
 static void switch_adapter(talk *t, const char *rest)

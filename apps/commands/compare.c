@@ -249,8 +249,8 @@ static int begin_study(study *y, setup *s, tn_error *e)
     progress_setup(s, y->o, e);
     pairs_line(y, s);
     if (y->resume)
-        show("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
-             (long long)y->count);
+        lines_show("resumed    %lld of %lld runs are done\n", (long long)study_done(y),
+                   (long long)y->count);
     return e->code;
 }
 

@@ -5,6 +5,7 @@
 #include "apps/chart/curves.h"
 #include "apps/folder/output.h"
 #include "apps/report/columns.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/run/signals.h"
 
@@ -183,16 +184,41 @@ static int run_leg(leg *l, const options *o, tn_error *e)
     return e->code || stopped();
 }
 
-static void print_row(const leg *l)
+/* Columns of the table of the runs. */
+enum { NAME = 12, LOSS = 11, EXACT = 8, RATE = 8, SECONDS = 9, STATE = 10, HASH = 18 };
+
+static lines heads(void)
+{
+    lines l = lines_begin();
+    l.indent = NAME;
+    lines_cell(&l, NAME, "optimizer");
+    lines_cell(&l, LOSS, " %10s", "valid loss");
+    lines_cell(&l, LOSS, " %10s", "test loss");
+    lines_cell(&l, EXACT, " %7s", "exact");
+    lines_cell(&l, RATE, " %7s", "rate");
+    lines_cell(&l, SECONDS, " %8s", "s/step");
+    lines_cell(&l, STATE, " %9s", "state");
+    lines_cell(&l, HASH, "  start");
+    lines_cell(&l, HASH, " batches");
+    lines_add(&l, "\n");
+    return l;
+}
+
+static void print_row(lines *t, const leg *l)
 {
     char state[SHOWN];
-    show("%-12s %10.4f %10.4f %5.1f %%", l->optimizer ? l->optimizer : "(base)", l->last.loss,
-         l->test.loss, 100.0 * (double)l->test.exact / (double)l->test.rows);
-    if (l->optimizer)
-        show(" %7g %8.3f %9s  %016llx %016llx", l->lr, l->seconds,
-             show_bytes((double)l->state, state), (unsigned long long)l->start,
-             (unsigned long long)l->batches);
-    show("\n");
+    lines_cell(t, NAME, "%s", l->optimizer ? l->optimizer : "(base)");
+    lines_cell(t, LOSS, " %10.4f", l->last.loss);
+    lines_cell(t, LOSS, " %10.4f", l->test.loss);
+    lines_cell(t, EXACT, " %5.1f %%", 100.0 * (double)l->test.exact / (double)l->test.rows);
+    if (l->optimizer) {
+        lines_cell(t, RATE, " %7g", l->lr);
+        lines_cell(t, SECONDS, " %8.3f", l->seconds);
+        lines_cell(t, STATE, " %9s", show_bytes((double)l->state, state));
+        lines_cell(t, HASH, "  %016llx", (unsigned long long)l->start);
+        lines_cell(t, HASH, " %016llx", (unsigned long long)l->batches);
+    }
+    lines_add(t, "\n");
 }
 
 /* The largest difference between the training losses of the two runs. */
@@ -243,7 +269,7 @@ static int draw(leg *const legs[], const leg *adam, const leg *rite, output *to,
     else
         tn_text_save(&svg, to->work, "report.svg", e);
     if (!output_place(to, e))
-        show("curves: " FOLDER "/report.svg\n");
+        lines_show("curves: " FOLDER "/report.svg\n");
     return e->code;
 }
 
@@ -252,25 +278,25 @@ static void print_answers(const leg *base, const leg *best, const options *o)
     for (uint64_t i = 0; i < SHOWN_PROMPTS; i++) {
         tn_record r;
         tn_task_record(tn_task_find("restaurant"), (uint64_t)o->seed, "test", i, &r);
-        show("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
-             r.completion, base->answer[i], best->optimizer, best->answer[i]);
+        lines_show("\n  prompt       %s\n  wanted      %s\n  base        %s\n  %-12s%s\n", r.prompt,
+                   r.completion, base->answer[i], best->optimizer, best->answer[i]);
     }
 }
 
 /* Makes all runs in order. legs has CONTENDERS + 3 elements: base, contenders, the two rescaled. */
 static int run_all(leg *legs, const options *o, output *to, tn_error *e)
 {
-    show("rates: chosen by `tenon compare` on validation data, " GRID "\n"
-         "       (data/bundled/README.md has the command)\n"
-         "start, batches: hashes of the first weights and of what they learn from; the same in "
-         "every row\n\n");
-    show("%-12s %10s %10s %7s %7s %8s %9s  %-16s %-16s\n", "optimizer", "valid loss", "test loss",
-         "exact", "rate", "s/step", "state", "start", "batches");
+    lines_show(
+        "rates: chosen by `tenon compare` on validation data, " GRID "\n"
+        "       (data/bundled/README.md has the command)\n"
+        "start, batches: hashes of the first weights and of what they learn from; the same in "
+        "every row\n\n");
+    lines t = heads();
     leg *best = &legs[1];
     for (leg *l = legs; l <= legs + CONTENDERS; l++) {
         if (run_leg(l, o, e))
             return e->code;
-        print_row(l);
+        print_row(&t, l);
         if (l->optimizer && l->last.loss < best->last.loss)
             best = l; /* by validation loss: test records must not choose */
     }
@@ -283,9 +309,9 @@ static int run_all(leg *legs, const options *o, output *to, tn_error *e)
     draw((leg *const[]){ &legs[1], &legs[2], &legs[3], &legs[4], &legs[5] }, adam, rite, to, e);
     double apart_adam = largest_difference(&legs[2], adam);
     double apart_rite = largest_difference(&legs[5], rite);
-    show("the same start written as 10 A, B/10: largest difference of the training loss\n"
-         "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n",
-         apart_adam, apart_rite, apart_adam / apart_rite);
+    lines_show("the same start written as 10 A, B/10: largest difference of the training loss\n"
+               "  adam %.3g, lora-rite %.3g (%.0f times smaller)\n",
+               apart_adam, apart_rite, apart_adam / apart_rite);
     return e->code;
 }
 

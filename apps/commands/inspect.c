@@ -70,24 +70,25 @@ static void print_key(const tn_gguf *g, const tn_gguf_value *v)
     uint64_t natural;
     double x;
     bool yes = false;
-    show("  %-44s ", v->key);
+    lines l = lines_begin();
+    lines_add(&l, "  %-44s ", v->key);
     if (v->array)
-        show("array of %lld\n", (long long)v->count);
+        lines_add(&l, "array of %lld\n", (long long)v->count);
     else if (tn_gguf_int(v, 0, &whole))
-        show("%lld\n", (long long)whole);
+        lines_add(&l, "%lld\n", (long long)whole);
     else if (tn_gguf_float(v, 0, &x))
-        show("%g\n", x);
+        lines_add(&l, "%g\n", x);
     else if (v->kind == TN_GGUF_U64) { /* above 2^63-1 */
         memcpy(&natural, v->bytes, sizeof natural);
-        show("%llu\n", (unsigned long long)natural);
+        lines_add(&l, "%llu\n", (unsigned long long)natural);
     } else if (v->kind == TN_GGUF_STRING) {
         tn_gguf_get_string(g, v->key, &text, &not_text);
-        show("%.80s\n", text ? text : "a string that is not UTF-8");
+        lines_add(&l, "%.80s\n", text ? text : "a string that is not UTF-8");
     } else if (v->kind == TN_GGUF_BOOL) {
         tn_gguf_get_bool(g, v->key, &yes, &not_text);
-        show("%s\n", yes ? "true" : "false");
+        lines_add(&l, "%s\n", yes ? "true" : "false");
     } else {
-        show("a number that is not finite\n");
+        lines_add(&l, "a number that is not finite\n");
     }
 }
 
@@ -142,13 +143,14 @@ static int print_gguf(const char *path, tn_error *e)
 static int print_json(const char *path, tn_error *e)
 {
     const tn_json *root = tn_json_read(path, e);
-    show("%s%s\n", root ? path : "", root ? ":" : "");
+    lines_show("%s%s\n", root ? path : "", root ? ":" : "");
     for (const tn_json *v = root ? root->child : NULL; v; v = v->next) {
         if (v->kind == TN_ARRAY || v->kind == TN_OBJECT)
-            show("  %-30s %s of %lld\n", v->key ? v->key : "",
-                 v->kind == TN_ARRAY ? "array" : "object", (long long)v->count);
+            lines_show("  %-30s %s of %lld\n", v->key ? v->key : "",
+                       v->kind == TN_ARRAY ? "array" : "object", (long long)v->count);
         else
-            show("  %-30s %.80s\n", v->key ? v->key : "", v->kind == TN_NULL ? "null" : v->text);
+            lines_show("  %-30s %.80s\n", v->key ? v->key : "",
+                       v->kind == TN_NULL ? "null" : v->text);
     }
     tn_json_free(root);
     return e->code;
@@ -167,7 +169,7 @@ static int print_file(const char *folder, const char *name, tn_error *e)
     else if (strcmp(name, "tokenizer.json") && n > 5 && !strcmp(name + n - 5, ".json"))
         print_json(path, e);
     else
-        show("%s\n", path);
+        lines_show("%s\n", path);
     free(path);
     return e->code;
 }

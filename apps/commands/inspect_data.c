@@ -2,6 +2,7 @@
 #include "apps/commands/inspect.h"
 #include "apps/run/setup.h"
 #include "apps/report/columns.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "apps/report/show_data.h"
 
@@ -32,9 +33,9 @@ static void print_tokens(const tn_tokenizer *k, const tn_dataset *d, int64_t rec
         show("... %lld more", (long long)(n - SHOWN_TOKENS));
 }
 
-/* Prints the ids [begin, end) of a record in parts, which carry loss or do not. */
-static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t record, int64_t begin,
-                        int64_t end, tn_error *e)
+/* Ends the line, and prints the ids [begin, end) of a record in parts, with loss or without. */
+static void print_parts(lines *l, const tn_dataset *d, const tn_tokenizer *k, int64_t record,
+                        int64_t begin, int64_t end, tn_error *e)
 {
     const int64_t length = end - begin;
     bool *learnt = calloc((size_t)length + 1, sizeof *learnt);
@@ -48,7 +49,7 @@ static void print_parts(const tn_dataset *d, const tn_tokenizer *k, int64_t reco
         learnt[0] = learnt[1];
     for (int64_t i = 0; i < length; i++)
         without += !learnt[i];
-    show(", %lld without loss\n", (long long)without);
+    lines_add(l, ", %lld without loss\n", (long long)without);
     for (int64_t from = 0, to; from < length && !e->code; from = to) {
         for (to = from; to < length && learnt[to] == learnt[from];)
             to++;
@@ -118,8 +119,8 @@ static void print_histogram(const tn_dataset *d, int64_t records, const lengths 
         const int64_t n = ++count[length_of(d, i) / step - first];
         largest = n > largest ? n : largest;
     }
-    show("\nlengths: %lld to %lld tokens, %.1f on average\n", (long long)l->least,
-         (long long)l->most, l->mean);
+    lines_show("\nlengths: %lld to %lld tokens, %.1f on average\n", (long long)l->least,
+               (long long)l->most, l->mean);
     for (int64_t b = 0; b <= l->most / step - first; b++) {
         char bar[WIDEST] = "";
         const int64_t from = (first + b) * step, n = (count[b] * room + largest - 1) / largest;
@@ -138,14 +139,15 @@ static void print_record(const tn_dataset *d, const tn_tokenizer *k, int64_t i, 
     const int64_t length = tn_dataset_record(d, i, &prompt), second = tn_dataset_second(d, i);
     const int64_t first = second ? second : length;
     const char *cut = tn_dataset_cut(d, i) ? ", cut" : "";
-    show("\nrecord %lld%s%s: %lld token%s%s", (long long)i, why, second ? ", chosen" : "",
-         (long long)first, show_s(first), cut);
-    print_parts(d, k, i, 0, first, e);
+    lines all = lines_begin(), *l = &all;
+    lines_add(l, "\nrecord %lld%s%s: %lld token%s%s", (long long)i, why, second ? ", chosen" : "",
+              (long long)first, show_s(first), cut);
+    print_parts(l, d, k, i, 0, first, e);
     if (!second)
         return;
-    show("record %lld, rejected: %lld token%s%s", (long long)i, (long long)(length - second),
-         show_s(length - second), cut);
-    print_parts(d, k, i, second, length, e);
+    lines_add(l, "record %lld, rejected: %lld token%s%s", (long long)i,
+              (long long)(length - second), show_s(length - second), cut);
+    print_parts(l, d, k, i, second, length, e);
 }
 
 /* What train keeps apart of a file that is in no folder. */

@@ -138,7 +138,7 @@ int lab_show(const lab *l, const chart *c, int n, lab_layout layout, tn_error *e
         show_text(&text, "the curves", e);
     }
     if (drawn && !e->code && l->o->svg && !tn_file_create(l->o->svg, drawn, svg.n, e))
-        show("\nwritten: %s\n", l->o->svg);
+        lines_show("\nwritten: %s\n", l->o->svg);
     tn_text_free(&text);
     tn_text_free(&svg);
     return e->code;
@@ -166,8 +166,10 @@ static int run_experiment(const experiment *x, const options *o, tn_error *e)
 
 int command_lab(const options *o, tn_error *e)
 {
+    lines l = lines_begin();
+    l.indent = 14;
     for (int i = 0; i < EXPERIMENTS && !o->arguments; i++)
-        lines_show("%-13s %s\n", experiments[i].name, experiments[i].help);
+        lines_add(&l, "%-13s %s\n", experiments[i].name, experiments[i].help);
     const experiment *x = o->arguments ? find_experiment(o->argument[0], e) : NULL;
     if (!x && !e->code && o->svg)
         tn_fail(e, APP_USAGE, "--svg %s: expected the name of an experiment, too", o->svg);

@@ -42,11 +42,10 @@ static void print_table(void)
         lines_add(&l, "%-16s %-7g %s%-*s %s\n", d->name, d->hyper[0].value, brief[d->claims],
                   (int)(10 - strlen(brief[d->claims])), star, d->title);
     }
-    show("\ntenon optimizers NAME prints all facts about one.\n"
-         "Invariance: which T in A -> A T, B -> B T^-T leave its\n"
-         "steps on the product unchanged; none: signed permutations\n"
-         "alone; both: scale and rotations; *: under the settings\n"
-         "that tenon optimizers NAME prints.\n");
+    lines_show("\ntenon optimizers NAME prints all facts about one.\n"
+               "Invariance: which T in A -> A T, B -> B T^-T leave its steps on the product "
+               "unchanged;\nnone: signed permutations alone; both: scale and rotations;\n"
+               "*: under the settings that tenon optimizers NAME prints.\n");
 }
 
 /* ---- in Markdown ---- */

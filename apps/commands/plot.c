@@ -1,5 +1,6 @@
 /* plot.c - tenon plot: the losses of training runs, in the terminal, as SVG, or as one page of HTML. */
 #include "apps/report/columns.h"
+#include "apps/report/lines.h"
 #include "apps/report/history.h"
 #include "apps/folder/output.h"
 #include "apps/report/show.h"
@@ -60,7 +61,7 @@ static int write_file(tn_text *t, const char *path, tn_error *e)
     if (text)
         tn_file_create(path, text, t->n, e);
     if (text && !e->code)
-        show("wrote %s\n", path);
+        lines_show("wrote %s\n", path);
     tn_text_free(t);
     return e->code;
 }
@@ -68,16 +69,17 @@ static int write_file(tn_text *t, const char *path, tn_error *e)
 /* The lines under the charts: what the pictures do not show exactly. */
 static void show_runs(const history *h, int n)
 {
+    lines l = lines_begin();
     for (int i = 0; i < n; i++) {
         double step = 0, loss = 0;
         if (h[i].train.n)
-            show("%s  step %.0f  loss %.4f", h[i].name, h[i].train.step[h[i].train.n - 1],
-                 h[i].train.loss[h[i].train.n - 1]);
+            lines_add(&l, "%s  step %.0f  loss %.4f", h[i].name, h[i].train.step[h[i].train.n - 1],
+                      h[i].train.loss[h[i].train.n - 1]);
         else
-            show("%s", h[i].name);
+            lines_add(&l, "%s", h[i].name);
         if (history_best(&h[i], &step, &loss))
-            show("  best validation %.4f at step %.0f", loss, step);
-        show("\n");
+            lines_add(&l, "  best validation %.4f at step %.0f", loss, step);
+        lines_add(&l, "\n");
     }
 }
 

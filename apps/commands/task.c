@@ -1,5 +1,6 @@
 /* task.c - tenon task: records of a built-in task as JSONL, or the list of tasks. */
 #include "apps/run/run.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 
 #include <stdio.h>
@@ -26,8 +27,10 @@ int command_task(const options *o, tn_error *e)
     const int64_t count = o->count > 0 ? o->count : SHOWN_RECORDS;
     tn_record r;
     if (!o->arguments) {
+        lines l = lines_begin();
+        l.indent = 13;
         for (int i = 0; tn_tasks[i]; i++)
-            show("%-12s %s\n", tn_tasks[i]->name, tn_tasks[i]->title);
+            lines_add(&l, "%-12s %s\n", tn_tasks[i]->name, tn_tasks[i]->title);
         return 0;
     }
     options asked = *o;

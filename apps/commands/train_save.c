@@ -2,6 +2,7 @@
 #include "apps/commands/train.h"
 #include "apps/run/best.h"
 #include "apps/run/config_used.h"
+#include "apps/report/lines.h"
 #include "apps/report/history.h"
 #include "apps/report/show.h"
 #include "optim/run/folders.h"
@@ -90,7 +91,7 @@ void train_show_profile(train_job *j)
     if (has_profile(j, &table))
         show_text(&table, "the profile", j->e);
     else if (j->o->profile)
-        show("profile    none: no step was left to take\n");
+        lines_show("profile    none: no step was left to take\n");
 }
 
 static void save_profile(train_job *j)

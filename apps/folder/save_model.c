@@ -3,6 +3,7 @@
 #include "apps/folder/carry.h"
 #include "apps/run/need.h"
 #include "apps/run/probe.h"
+#include "apps/report/lines.h"
 #include "apps/report/show.h"
 #include "nn/family.h"
 
@@ -112,10 +113,10 @@ static void show_type(const job *j)
     const char *smaller = j->gguf ? "bf16, f16, q8_0 or q4_0" : "bf16 or f16";
     show_bytes(bytes, shown);
     if (j->other_type)
-        show("type       F32, %s, as %s cannot be written %s; --dtype %s is smaller\n", shown,
-             j->base, j->gguf ? "to a GGUF file" : "to a folder", smaller);
+        lines_show("type       F32, %s, as %s cannot be written %s; --dtype %s is smaller\n", shown,
+                   j->base, j->gguf ? "to a GGUF file" : "to a folder", smaller);
     else if (j->type == TN_FILE_F32 && !j->o->dtype && bytes > MUCH)
-        show("type       F32, %s; --dtype %s is smaller\n", shown, smaller);
+        lines_show("type       F32, %s; --dtype %s is smaller\n", shown, smaller);
 }
 
 /* Opens what is read, and remembers what it computes. */
@@ -127,10 +128,10 @@ static int read_model(job *j)
     const tn_model *m = j->s.model;
     const need n = need_of_merging(m, m->positions < 16 ? m->positions : 16);
     choose_type(j);
-    show("model      %s: %s, %s\n", o->model, m->family->type, j->base);
+    lines_show("model      %s: %s, %s\n", o->model, m->family->type, j->base);
     show_type(j);
     if (o->adapter_path)
-        show("adapter    %s\n", o->adapter_path);
+        lines_show("adapter    %s\n", o->adapter_path);
     if (!need_check(&n, "merging", j->e))
         probe_take(&j->before, m, j->e);
     return j->e->code;
@@ -148,8 +149,9 @@ static int check(job *j, const char *path, const char *adapter)
     const double most =
         j->s.model && !j->e->code ? probe_difference(&j->before, j->s.model, j->e) : 0;
     if (!j->e->code)
-        show("probe      largest difference of a logit %.2g, of logits up to %.3g (%lld token%s)\n",
-             most, j->before.largest, (long long)j->before.tokens, show_s(j->before.tokens));
+        lines_show(
+            "probe      largest difference of a logit %.2g, of logits up to %.3g (%lld token%s)\n",
+            most, j->before.largest, (long long)j->before.tokens, show_s(j->before.tokens));
     return j->e->code;
 }
 
@@ -222,7 +224,7 @@ static int write_file(job *j)
     if (written && e->code)
         unlink(path);
     if (written && !e->code && j->s.model->positions < positions)
-        show(
+        lines_show(
             "window     the file has no sliding window: llama.cpp takes the model up to %lld of its "
             "%lld positions, where it is the same\n",
             (long long)j->s.model->positions, (long long)positions);
@@ -275,7 +277,7 @@ int save_adapter(const options *o, const output_kind *kind, bool gguf, tn_error 
     if (!check_options(&j) && !gguf)
         output_open(&j.out, kind, o->save_path, &asked, false, e);
     if (!read_model(&j) && !write_adapter(&j))
-        show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
+        lines_show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
     probe_end(&j.before);
     setup_close(&j.s);
     output_close(&j.out);
@@ -295,7 +297,7 @@ int save_model(const options *o, const output_kind *kind, bool gguf, tn_error *e
         j.untied = tied && !j.s.model->tied;
     }
     if (!e->code && !(gguf ? write_file(&j) : write_folder(&j)))
-        show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
+        lines_show("saved      %s: %s\n", o->save_path, tn_file_type_name(j.type));
     probe_end(&j.before);
     setup_close(&j.s);
     output_close(&j.out);

@@ -83,8 +83,8 @@ int lab_run(const lab *l, const lab_choice *how, double lr, const lab_task *t,
 /* --learning-rate, or a rate that works well on this task (see LAB_RATES). */
 double lab_rate(const lab *l, const lab_choice *how, const lab_task *t, tn_error *e);
 #define LAB_RATES                                                                                  \
-    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the lowest, to a thousandth of\n"  \
-    "the first one; --learning-rate sets one.\n\n"
+    "Rate: the smallest of 1e-4, 3e-4, ... 1 whose last loss is the lowest, to a thousandth of "   \
+    "the first one.\n--learning-rate sets one.\n\n"
 typedef struct lab_goal {
     int64_t out, in;
     const double *y; /* (out,in) */

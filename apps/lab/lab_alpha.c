@@ -1,7 +1,7 @@
 /* lab_alpha.c - tenon lab alpha: final loss against the learning rate, for three alphas.
    The layer is W0 + s A B^T with s = alpha / r. Which rates still work with another s? */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 
@@ -44,18 +44,22 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 
 static void print_table(const lab_choice *how, const scan *s)
 {
-    show("\n%s\n%9s", how->label, "rate");
+    lines l = lines_begin();
+    l.indent = 9;
+    lines_add(&l, "\n%s\n", how->label);
+    lines_cell(&l, l.indent, "%9s", "rate");
     for (int k = 0; k < RATES; k++)
-        show(" %7.3g", s->rate[k]);
+        lines_cell(&l, 8, " %7.3g", s->rate[k]);
     for (int i = 0; i < SCALES; i++) {
-        show("\n  s %5g", scales[i]);
+        lines_add(&l, "\n");
+        lines_cell(&l, l.indent, "  s %5g", scales[i]);
         for (int k = 0; k < RATES; k++)
             if (isnan(s->loss[i][k]) || s->loss[i][k] > 10 * s->start)
-                show(" %7s", "-");
+                lines_cell(&l, 8, " %7s", "-");
             else
-                show(" %7.3g", s->loss[i][k]);
+                lines_cell(&l, 8, " %7.3g", s->loss[i][k]);
     }
-    show("\n");
+    lines_add(&l, "\n");
 }
 
 int lab_alpha(const lab *l, tn_error *e)
@@ -64,9 +68,9 @@ int lab_alpha(const lab *l, tn_error *e)
     chart charts[LAB_MOST];
     curve curves[LAB_MOST][SCALES];
     static const char *const names[SCALES] = { "s = 1/4", "s = 1", "s = 4" };
-    show("loss 1/2 ||s A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, s = alpha / r.\n"
-         "A dash: more than ten times the start's.\n",
-         STEPS, OUT, R);
+    lines_show("loss 1/2 ||s A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, s = alpha / r.\n"
+               "A dash: more than ten times the start's.\n",
+               STEPS, OUT, R);
     for (int i = 0; i < l->count && !run_scales(l, &l->chosen[i], &s[i], e); i++) {
         print_table(&l->chosen[i], &s[i]);
         for (int k = 0; k < SCALES; k++)

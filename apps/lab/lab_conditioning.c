@@ -8,7 +8,7 @@
    <A_i, X*> A_i. Each factor has the square roots of the singular values. The rate is 0.5 for
    ScaledGD, 0.5 / sigma_1(X*) for gradient descent. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -186,20 +186,22 @@ static int run_kappas(const lab *l, sensing *s, descent *all, double *rate, tn_e
 
 static void print_table(const lab *l, const descent *all, const double *rate)
 {
-    show("%-*s %6s", l->width, "optimizer", "rate");
+    lines t = lines_begin();
+    t.indent = (size_t)l->width + 7;
+    lines_cell(&t, t.indent, "%-*s %6s", l->width, "optimizer", "rate");
     for (int k = 0; k < KAPPAS; k++)
-        show("  kappa %-6g", kappas[k]);
-    show("\n");
+        lines_cell(&t, 14, "  kappa %g", kappas[k]);
+    lines_add(&t, "\n");
     for (int i = 0; i < l->count; i++) {
-        show("%-*s %6g", l->width, l->chosen[i].label, rate[i]);
+        lines_cell(&t, t.indent, "%-*s %6g", l->width, l->chosen[i].label, rate[i]);
         for (int k = 0; k < KAPPAS; k++) {
             char text[32];
             snprintf(text, sizeof text, "%d", all[i].reached[k]);
             if (all[i].reached[k] < 0)
                 snprintf(text, sizeof text, "at %.1e", all[i].error[k][STEPS]);
-            show("  %-12s", isnan(all[i].error[k][STEPS]) ? "diverges" : text);
+            lines_cell(&t, 14, "  %s", isnan(all[i].error[k][STEPS]) ? "diverges" : text);
         }
-        show("\n");
+        lines_add(&t, "\n");
     }
 }
 
@@ -230,10 +232,11 @@ int lab_conditioning(const lab *l, tn_error *e)
     descent *all = calloc((size_t)l->count, sizeof *all);
     if (!s || !all)
         tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show(
+    lines_show(
         "X* (%d,%d) of rank %d, singular values from 1 to 1/kappa, is sought from %d products "
-        "with\nrandom matrices, from the spectral start. Rates: 0.5 for scaled-gd, 0.5 / sigma_1 "
-        "for\nsgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d steps.\n" LAB_RATES
+        "with random matrices.\nThe start is the spectral one.\nRates: 0.5 for scaled-gd, "
+        "0.5 / sigma_1 for sgd, as in arXiv:2005.08898; for others as they do at kappa 1 in %d "
+        "steps.\n" LAB_RATES
         "steps to a relative error of %g (at: the error after %d steps, above that)\n",
         N, N, R, M, STEPS / 5, close_enough, STEPS);
     if (!e->code && !run_kappas(l, s, all, rate, e)) {

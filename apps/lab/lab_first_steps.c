@@ -11,7 +11,7 @@
    (The second moment has averaged one gradient, and the first moment one of two, both with bias
    correction.) If the step of B uses the new A, which is twice the old one, it is half as long. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -88,18 +88,22 @@ static int run_shape(const lab *l, const lab_choice *how, struct shape at, doubl
     return e->code;
 }
 
+enum { FIRST = 10, CELL = 8 }; /* columns of the table of motions */
+
 static void print_motion(double rate, const motion *m)
 {
     char text[24];
+    lines l = lines_begin();
+    l.indent = FIRST;
     snprintf(text, sizeof text, "%g", rate);
     for (int f = 0; f < FACTORS; f++) {
-        show("  %-6s %s", f ? "" : text, f ? "B" : "A");
+        lines_cell(&l, FIRST, "  %-6s %s", f ? "" : text, f ? "B" : "A");
         for (int k = 0; k < STEPS; k++)
             if (isnan(m->by[f][k]))
-                show("       -");
+                lines_cell(&l, CELL, "       -");
             else
-                show(" %7.2g", m->by[f][k]);
-        show("\n");
+                lines_cell(&l, CELL, " %7.2g", m->by[f][k]);
+        lines_add(&l, "\n");
     }
 }
 
@@ -108,24 +112,27 @@ static void print_motion(double rate, const motion *m)
 static void print_formula(const lab *l, const lab_choice *chosen, const double *rates, tn_error *e)
 {
     lab_choice form = *chosen, *how = &form;
+    lines all = lines_begin(), *t = &all;
+    t->indent = 34;
     lab_set(how, "gauss_seidel=0");
     lab_set(how, "prior=0");
-    show("\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
-         "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
-         "%-24s %9s",
-         how->label, "rows of A, of B", "formula");
+    lines_add(t,
+              "\nB in step 2 of %s gauss_seidel=0 prior=0,\n"
+              "by the formula sqrt(rows B / rows A) sqrt(1 + beta2) / (1 + beta1)\n"
+              "%-24s %9s",
+              how->label, "rows of A, of B", "formula");
     for (int k = 0; k < RATES; k++)
-        show("  rate %-6g", rates[k]);
-    show("\n");
+        lines_cell(t, 13, "  rate %g", rates[k]);
+    lines_add(t, "\n");
     for (int i = 0; i < SHAPES && !e->code; i++) {
         motion m = { 0 };
-        show("%4d, %-18d", shapes[i].out, shapes[i].in);
+        lines_add(t, "%4d, %-18d", shapes[i].out, shapes[i].in);
         for (int k = 0; k < RATES && !run_shape(l, how, shapes[i], rates[k], &m, e); k++) {
             if (!k)
-                show(" %9.4f", m.expected);
-            show("  %-11.4f", m.by[B][1]);
+                lines_add(t, " %9.4f", m.expected);
+            lines_cell(t, 13, "  %.4f", m.by[B][1]);
         }
-        show("\n");
+        lines_add(t, "\n");
     }
 }
 
@@ -136,18 +143,21 @@ int lab_first_steps(const lab *l, tn_error *e)
     motion *motions = calloc((size_t)l->count * RATES, sizeof *motions);
     const double most = l->o->learning_rate == NOT_SET ? 0.1 : l->o->learning_rate;
     const double rates[RATES] = { most, most / 10, most / 100 };
+    lines all = lines_begin(), *t = &all;
     if (!motions)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show("A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
-         "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
-         "||change|| / ||factor before|| in step\n%-10s",
-         shapes[0].out, R, shapes[0].in, R, most, "  rate");
+    t->indent = FIRST;
+    lines_add(t,
+              "A (%d,%d) starts at 0, B (%d,%d) does not; the gradient of A B^T stays the same.\n"
+              "Rates: %g, a tenth, a hundredth; --learning-rate sets the first.\n\n"
+              "||change|| / ||factor before|| in step\n%-10s",
+              shapes[0].out, R, shapes[0].in, R, most, "  rate");
     for (int k = 1; k <= STEPS; k++)
-        show(" %7d", k);
-    show("\n");
+        lines_cell(t, CELL, " %7d", k);
+    lines_add(t, "\n");
     for (int i = 0; i < l->count && !e->code; i++) {
         const lab_choice *how = &l->chosen[i];
-        show("%s\n", how->label);
+        lines_add(t, "%s\n", how->label);
         for (int k = 0; k < RATES && !e->code; k++) {
             motion *m = &motions[i * RATES + k];
             if (run_shape(l, how, shapes[0], rates[k], m, e))

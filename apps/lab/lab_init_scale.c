@@ -2,7 +2,7 @@
    At the start A = lora_B = 0, so every size of B = lora_A gives the same function. But the final
    loss depends on that size, unless the optimizer is invariant to scale. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 
@@ -44,18 +44,20 @@ static int run_scales(const lab *l, const lab_choice *how, scan *s, tn_error *e)
 
 static void print_table(const lab *l, const scan *s)
 {
-    show("%9s", "scale");
+    lines t = lines_begin();
+    t.indent = 9;
+    lines_cell(&t, t.indent, "%9s", "scale");
     for (int i = 0; i < l->count; i++)
-        show(" %11.11s", l->chosen[i].def->name);
-    show("\n");
+        lines_cell(&t, 12, " %11.11s", l->chosen[i].def->name);
+    lines_add(&t, "\n");
     for (int k = 0; k < SCALES; k++) {
-        show("%9.3g", s[0].scale[k]);
+        lines_cell(&t, t.indent, "%9.3g", s[0].scale[k]);
         for (int i = 0; i < l->count; i++)
             if (isnan(s[i].loss[k]))
-                show(" %11s", "diverges");
+                lines_cell(&t, 12, " %11s", "diverges");
             else
-                show(" %11.5g", s[i].loss[k]);
-        show("\n");
+                lines_cell(&t, 12, " %11.5g", s[i].loss[k]);
+        lines_add(&t, "\n");
     }
 }
 
@@ -64,19 +66,19 @@ int lab_init_scale(const lab *l, tn_error *e)
     scan s[LAB_MOST] = { 0 };
     curve curves[LAB_MOST];
     double most = 0;
-    show(
-        "loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times\n"
-        "the same numbers. Rates are chosen at scale 1.\n" LAB_RATES,
+    lines_show(
+        "loss 1/2 ||A B^T - Y||^2 after %d steps; A (%d,%d) starts at 0, B (%d,%d) at scale times "
+        "the same numbers.\nRates are chosen at scale 1.\n" LAB_RATES,
         STEPS, OUT, R, IN, R);
     for (int i = 0; i < l->count && !e->code; i++) {
         run_scales(l, &l->chosen[i], &s[i], e);
-        show("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
+        lines_show("%-*s rate %g\n", l->width, l->chosen[i].label, s[i].rate);
         curves[i] = (curve){ l->chosen[i].def->name, s[i].scale, s[i].loss, SCALES };
         most = fmax(most, s[i].loss[ONE]);
     }
     if (e->code)
         return e->code;
-    show("\nloss, %g at the start\n", s[0].start);
+    lines_show("\nloss, %g at the start\n", s[0].start);
     print_table(l, s);
     const chart c = { .title = "loss after 20 steps",
                       .x = "scale of lora_A's start",

@@ -3,7 +3,7 @@
    by rounding. Large rates amplify this difference. Differences that are smaller than this mean
    nothing. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -99,6 +99,8 @@ static int run_writings(const lab *l, const lab_choice *how, trial *t, tn_error 
     return e->code;
 }
 
+enum { CLAIM = 21 }; /* columns of a claim */
+
 static const char *claim(const tn_optim_def *d)
 {
     return d->claims == TN_INVARIANT_FULL       ? "all alike"
@@ -108,15 +110,16 @@ static const char *claim(const tn_optim_def *d)
                                                 : "-";
 }
 
-static void print_row(int width, const lab_choice *c, const trial *t)
+static void print_row(lines *l, int width, const lab_choice *c, const trial *t)
 {
-    show("%-*s %6g %9.4g", width, c->label, t->rate, t->loss[PLAIN][STEPS]);
+    lines_cell(l, l->indent, "%-*s %6g %9.4g", width, c->label, t->rate, t->loss[PLAIN][STEPS]);
     for (int w = PLAIN + 1; w < WRITINGS; w++)
         if (isnan(t->loss[w][STEPS]))
-            show(" %11s", "diverges");
+            lines_cell(l, 12, " %11s", "diverges");
         else
-            show(" %11.1e", t->apart[w]);
-    show("  %s\n", c->claims ? claim(c->def) : "-");
+            lines_cell(l, 12, " %11.1e", t->apart[w]);
+    lines_cell(l, CLAIM, "  %s", c->claims ? claim(c->def) : "-");
+    lines_add(l, "\n");
 }
 
 int lab_invariance(const lab *l, tn_error *e)
@@ -124,20 +127,24 @@ int lab_invariance(const lab *l, tn_error *e)
     chart charts[LAB_MOST];
     curve curves[LAB_MOST][DRAWN];
     trial *t = calloc((size_t)l->count, sizeof *t);
+    lines all = lines_begin();
     if (!t)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show("loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
-         "largest difference of the product to that of A, B as they are; rounding: when they are\n"
-         "off by 1e-7 of their size, which large rates amplify\n",
-         OUT, R, IN, R, STEPS);
-    show("%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
+    lines_show(
+        "loss 1/2 ||A B^T - Y||^2, A (%d,%d), B (%d,%d), Y of full rank; %d steps.\n" LAB_RATES
+        "largest difference of the product to that of A, B as they are;\nrounding: when they are "
+        "off by 1e-7 of their size, which large rates amplify\n",
+        OUT, R, IN, R, STEPS);
+    all.indent = (size_t)l->width + 17;
+    lines_cell(&all, all.indent, "%-*s %6s %9s", l->width, "optimizer", "rate", "last loss");
     for (int w = PLAIN + 1; w < WRITINGS; w++)
-        show(" %11s", writings[w].name);
-    show("  claims\n");
+        lines_cell(&all, 12, " %11s", writings[w].name);
+    lines_cell(&all, CLAIM, "  claims");
+    lines_add(&all, "\n");
     for (int i = 0; i < l->count && !e->code; i++) {
         if (run_writings(l, &l->chosen[i], &t[i], e))
             break;
-        print_row(l->width, &l->chosen[i], &t[i]);
+        print_row(&all, l->width, &l->chosen[i], &t[i]);
         for (int w = 0; w < DRAWN; w++)
             curves[i][w] = (curve){ writings[w].name, t[i].x, t[i].loss[w], STEPS + 1 };
         charts[i] = (chart){ .title = l->chosen[i].label,

@@ -2,7 +2,7 @@
    The first is a factorisation, w = a b: a LoRA pair with r = out = in = 1. The second is
    Rosenbrock's valley. It is not a pair, so optimizers of pairs cannot run on it. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -120,11 +120,15 @@ static int run_path(const lab *l, const lab_choice *how, const place *at, path *
     p->loss = (double)NAN;
     lab_run(l, how, rate, &t, note, p, e);
     const bool ends = !isnan(p->x[at->steps]);
-    show("  %-*s rate %-6g ", l->width, how->label, rate);
+    lines row = lines_begin();
+    row.indent = (size_t)l->width + 15;
+    lines_cell(&row, row.indent, "  %-*s rate %-6g ", l->width, how->label, rate);
     if (ends)
-        show("loss %-9.3g at (%.3g, %.3g)\n", p->loss, p->x[at->steps], p->y[at->steps]);
+        lines_cell(&row, 40, "loss %-9.3g at (%.3g, %.3g)", p->loss, p->x[at->steps],
+                   p->y[at->steps]);
     else
-        show("diverges\n");
+        lines_add(&row, "diverges");
+    lines_add(&row, "\n");
     return e->code;
 }
 
@@ -137,11 +141,11 @@ typedef struct sheet { /* a picture */
 /* Runs the optimizers that can run at this place. */
 static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error *e)
 {
-    int n = 0, lines = 0;
-    show("%s from (%g, %g), %d steps\n", at->title, at->start[0], at->start[1], at->steps);
+    int n = 0, drawn = 0;
+    lines_show("%s from (%g, %g), %d steps\n", at->title, at->start[0], at->start[1], at->steps);
     for (int i = 0; i < l->count && !e->code; i++) {
         if (l->chosen[i].def->pairs && !at->pair) {
-            show("  %-*s not there: no LoRA pair\n", l->width, l->chosen[i].label);
+            lines_show("  %-*s not there: no LoRA pair\n", l->width, l->chosen[i].label);
             continue;
         }
         path *p = &s->paths[n];
@@ -149,10 +153,10 @@ static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error
         s->curves[n++] = (curve){ l->chosen[i].def->name, p->x, p->y, at->steps + 1 };
     }
     for (int k = 0; k < at->level_count; k++) {
-        const int end = lines + at->contours(at, at->levels[k], &s->contours[lines]);
-        for (; lines < end; lines++)
-            s->lines[lines] = (curve){ .x = s->contours[lines].x,
-                                       .y = s->contours[lines].y,
+        const int end = drawn + at->contours(at, at->levels[k], &s->contours[drawn]);
+        for (; drawn < end; drawn++)
+            s->lines[drawn] = (curve){ .x = s->contours[drawn].x,
+                                       .y = s->contours[drawn].y,
                                        .n = CONTOUR_POINTS };
     }
     *c = (chart){ .title = at->title,
@@ -164,7 +168,7 @@ static int run_place(const lab *l, const place *at, sheet *s, chart *c, tn_error
                   .x_range = { at->x_range[0], at->x_range[1] },
                   .y_range = { at->y_range[0], at->y_range[1] },
                   .contours = s->lines,
-                  .contour_count = lines };
+                  .contour_count = drawn };
     return e->code;
 }
 
@@ -174,7 +178,7 @@ int lab_paths(const lab *l, tn_error *e)
     sheet *s = calloc(COUNT, sizeof *s);
     if (!s)
         return tn_fail(e, TN_ENOMEM, "lab: out of memory");
-    show(LAB_RATES);
+    lines_show(LAB_RATES);
     for (int i = 0; i < COUNT && !e->code; i++)
         run_place(l, &places[i], &s[i], &charts[i], e);
     if (!e->code)

@@ -2,7 +2,7 @@
    Beyond r = 4 gradients have fewer directions than r. LoRA-RITE and LoRA-Muon as published then
    diverge. */
 #include "apps/lab/lab.h"
-#include "apps/report/show.h"
+#include "apps/report/lines.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -75,21 +75,24 @@ static int forms(const lab *l, scan *out)
 
 static void print_table(const scan *s, int n)
 {
-    show("%6s", "r");
+    lines l = lines_begin();
+    l.indent = 6;
+    lines_cell(&l, l.indent, "%6s", "r");
     for (int i = 0; i < n; i++) {
         char name[16];
         snprintf(name, sizeof name, "%.10s%s", s[i].how.def->name, s[i].published ? "*" : "");
-        show(" %11s", name);
+        lines_cell(&l, 12, " %11s", name);
     }
     for (int k = 0; k < MOST; k++) {
-        show("\n%6d", k + 1);
+        lines_add(&l, "\n");
+        lines_cell(&l, l.indent, "%6d", k + 1);
         for (int i = 0; i < n; i++)
             if (isnan(s[i].loss[k]))
-                show(" %11s", "diverges");
+                lines_cell(&l, 12, " %11s", "diverges");
             else
-                show(" %11.5g", s[i].loss[k]);
+                lines_cell(&l, 12, " %11.5g", s[i].loss[k]);
     }
-    show("\n");
+    lines_add(&l, "\n");
 }
 
 int lab_rank(const lab *l, tn_error *e)
@@ -97,16 +100,16 @@ int lab_rank(const lab *l, tn_error *e)
     scan s[FORMS] = { 0 };
     curve curves[FORMS];
     const int n = forms(l, s);
-    show("loss 1/2 ||A B^T - Y||^2 after %d steps; Y (%d,%d) has rank %d, A starts at 0.\n"
-         "Rates are chosen at r = %d.\n" LAB_RATES,
-         STEPS, OUT, IN, RANK, RANK);
+    lines_show("loss 1/2 ||A B^T - Y||^2 after %d steps; Y (%d,%d) has rank %d, A starts at 0.\n"
+               "Rates are chosen at r = %d.\n" LAB_RATES,
+               STEPS, OUT, IN, RANK, RANK);
     for (int i = 0; i < n && !run_ranks(l, &s[i], e); i++) {
-        show("%-20s rate %g\n", s[i].how.label, s[i].rate);
+        lines_show("%-20s rate %g\n", s[i].how.label, s[i].rate);
         curves[i] = (curve){ s[i].how.label, s[i].r, s[i].loss, MOST };
     }
     if (e->code)
         return e->code;
-    show("\n*: as published\n");
+    lines_show("\n*: as published\n");
     print_table(s, n);
     const chart c = { .title = "loss after 60 steps",
                       .x = "r; the matrix to learn has rank 4",

@@ -64,7 +64,7 @@ typedef struct options {
     int argc; /* the command line, for the resume command */
     char **argv;
     char *file;                 /* text of the config file */
-    struct team *team;        /* of main, which frees them (team.h); NULL: one process */
+    struct team *team;          /* of main, which frees them (team.h); NULL: one process */
     const char *standard_input; /* what opens the file of --data - (spool.h); NULL: none */
     const char *standard_name;  /* its name, with an ending */
     char *followed[3];          /* paths that best_follow made */
@@ -93,8 +93,9 @@ void options_free(options *o);
 /* Writes a command's help in lines of at most 79 columns: what is needed first, in less than 60
    lines. all: every option, and for `train` the settings of the optimizers. */
 void options_help(const command *c, bool all, tn_text *out);
-/* Adds words to a line that has `column` columns. Words beyond column 79 go to new lines, indented.
-   Returns the column after the last word. */
+/* Adds words to a line that has `column` columns. Words beyond column 79, or beyond
+   those of a narrower terminal, go to new lines, indented. Returns the column after the last
+   word. */
 int help_wrap(tn_text *out, int column, int indent, const char *words);
 /* The value of row i as text; empty if it is not set. */
 void options_value(const options *o, int i, tn_text *out);

@@ -1,5 +1,6 @@
 /* options_help.c - prints --help and values, and suggests the nearest name for an unknown one. */
 #include "apps/options/options_set.h"
+#include "apps/report/columns.h"
 #include "apps/report/show.h"
 #include "optim/optim.h"
 
@@ -8,23 +9,34 @@
 enum {
     HELP_COLUMN = 28,
     LEFT = 18, /* of a name and its value */
-    COLUMNS = 79,
+    MOST = 79, /* columns; fewer on a narrower terminal */
     INDENT = 18
 };
 
 int help_wrap(tn_text *out, int column, int indent, const char *words)
 {
+    const int fit = (int)columns_to_fit(), columns = fit > 2 * indent && fit < MOST ? fit : MOST;
+    const int room = columns - indent - 1;
     for (const char *s = words; *s;) {
-        const int n = (int)strcspn(s, " ");
-        if (column + 1 + n > COLUMNS && column > indent) {
+        int n = (int)strcspn(s, " ");
+        for (int k = room; n > room && k > 0; k--) /* a|b|c that is too long */
+            if (s[k - 1] == '|')
+                n = k;
+        if (column + 1 + n > columns && column > indent) {
             tn_text_add(out, "\n%*s", indent, "");
             column = indent;
         }
-        tn_text_add(out, " %.*s", n, s);
-        column += 1 + n;
+        tn_text_add(out, "%s%.*s", column ? " " : "", n, s);
+        column += (column > 0) + n;
         s += n + (s[n] == ' ');
     }
     return column;
+}
+
+static void add_line(const char *words, tn_text *out)
+{
+    help_wrap(out, 0, 0, words);
+    tn_text_add(out, "\n");
 }
 
 bool option_is_choice(const option *row)
@@ -82,7 +94,8 @@ static void option_help(const option *row, char letter, tn_text *out)
 
 static void add_settings(tn_text *out)
 {
-    tn_text_add(out, "\nsettings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)\n");
+    tn_text_add(out, "\n");
+    add_line("settings of the optimizers, NAME=DEFAULT (--opt; lr: --learning-rate)", out);
     for (int i = 0; tn_optims[i]; i++) {
         const tn_optim_def *d = tn_optims[i];
         char text[400];
@@ -189,11 +202,12 @@ void options_help(const command *c, bool all, tn_text *out)
         if (strchr(options_table[i].commands, c->letter) && option_is_needed(&options_table[i], c))
             option_help(&options_table[i], c->letter, out);
     const int left = add_options(c, all, out);
-    tn_text_add(out, "Defaults are in [brackets]. --name=value works, too; 8k is 8000.\n");
+    add_line("Defaults are in [brackets]. --name=value works, too; 8k is 8000.", out);
+    snprintf(text, sizeof text, "tenon %s --help-all lists %d more options.", c->name, left);
     if (left)
-        tn_text_add(out, "tenon %s --help-all lists %d more options.\n", c->name, left);
+        add_line(text, out);
     if (strchr(options_table[OPT_opt].commands, c->letter))
-        tn_text_add(out, "`tenon optimizers NAME` lists what --opt sets, with defaults.\n");
+        add_line("`tenon optimizers NAME` lists what --opt sets, with defaults.", out);
     if (all && strchr(options_table[OPT_optimizer].commands, c->letter))
         add_settings(out);
 }

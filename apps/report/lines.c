@@ -30,18 +30,20 @@ static size_t break_at(const char *s, size_t n, size_t from, size_t most)
     return 2 * columns_of(s, gap) > most ? gap : blank ? blank : n;
 }
 
-/* How far the lines below the first are indented: to the text behind a name of 10 or 11 letters'
-   width, else by two columns. */
+/* How far the lines below the first are indented: to the text behind a name and blanks that take 11
+   or 12 columns, else by two columns. A name is one word. */
 static size_t indent_of(const lines *l)
 {
-    const char *s = l->s;
+    size_t name = 0;
     if (l->indent)
         return 2 * l->indent < l->columns ? l->indent : 2;
-    for (size_t name = NAME; name <= NAME + 1; name++)
-        if (l->n > name && s[name - 1] == ' ' && s[name] != ' ' &&
-            (name == NAME || s[NAME - 1] == ' '))
-            return name;
-    return 2;
+    while (name < l->n && l->s[name] != ' ')
+        name++;
+    if (name > NAME - 1)
+        return 2;
+    while (name < l->n && l->s[name] == ' ')
+        name++;
+    return name < l->n && (name == NAME || name == NAME + 1) ? name : 2;
 }
 
 /* Writes the line so far, without its end. */

@@ -39,6 +39,8 @@ START_TEST(help_lists_every_option)
     place p = place_make();
     ck_assert_int_eq(tenon(&p, "%s --help", commands[_i].name), 0);
     ck_assert_int_eq(shell(&p, "test ! -s err && mv out short && test $(wc -l <short) -lt 60"), 0);
+    ck_assert_int_eq(tenon(&p, "help %s", commands[_i].name), 0);
+    ck_assert_int_eq(shell(&p, "cmp out short"), 0);
     ck_assert_int_eq(tenon(&p, "%s --help-all", commands[_i].name), 0);
     ck_assert_int_eq(shell(&p, "cat short out | awk 'length >= 80 { exit 1 }'"), 0);
     ck_assert_int_ne(shell(&p, "grep -q '[{}]' short out"), 0);
