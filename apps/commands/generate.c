@@ -115,10 +115,10 @@ static void note_positions(const batch *b)
     const int64_t positions = b->j->s->model->positions;
     for (int64_t r = 0; r < b->rows; r++)
         if (!strcmp(reason(b, r), "positions"))
-            show_note("--prompt %lld: ended after %lld tokens of --max-tokens %lld, at the end of "
+            show_note("--prompt %lld: ended after %lld token%s of --max-tokens %lld, at the end of "
                       "the model's %lld positions",
                       (long long)((b->first + r) / b->j->o->num_samples) + 1, (long long)b->made[r],
-                      (long long)b->j->o->max_tokens, (long long)positions);
+                      show_s(b->made[r]), (long long)b->j->o->max_tokens, (long long)positions);
 }
 
 static void print_rows(batch *b)

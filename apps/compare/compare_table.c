@@ -47,7 +47,8 @@ void study_line(const study *y, const cell *c)
     lines_add(l, "%-*s lr %-*s seed %-*lld ", w.name, y->names[c->optimizer], w.rate,
               show_real(c->lr, lr), w.seed, (long long)c->seed);
     if (c->diverged)
-        lines_add(l, "diverged: not finite after %lld steps", (long long)c->diverged - 1);
+        lines_add(l, "diverged: not finite after %lld step%s", (long long)c->diverged - 1,
+                  show_s(c->diverged - 1));
     else
         lines_add(l, "valid %s", show_loss(c->valid.loss, c->valid.error, loss));
     if (!isnan(c->test.loss))

@@ -336,6 +336,8 @@ void progress_close(progress *p)
 void print_resume(const options *o, tn_error *e)
 {
     tn_text line = { 0 };
+    if (team_size(o->team) > 1) /* no bit depends on the number, but the time does */
+        tn_text_add(&line, "mpirun -np %d ", team_size(o->team));
     for (int i = 0; i < o->argc; i++) {
         if (!strcmp(o->argv[i], "--overwrite") || !strcmp(o->argv[i], "--resume") ||
             !strcmp(o->argv[i], "--auto-resume"))

@@ -181,7 +181,7 @@ static void plan_line(lines *l, const run *r)
     else if (valid)
         lines_add(l, ", evaluation every %lld", (long long)o->steps_per_eval);
     if (valid && !trial && valid_rows(o) > 0 && valid_rows(o) < tn_dataset_facts(valid).records)
-        lines_add(l, " on the first %lld rows", (long long)valid_rows(o));
+        lines_add(l, " on the first %lld row%s", (long long)valid_rows(o), show_s(valid_rows(o)));
     lines_add(l, ", seed %lld, ", (long long)o->seed);
     if (team_size(o->team) > 1)
         lines_add(l, "%d processes of ", team_size(o->team));

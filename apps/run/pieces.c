@@ -127,8 +127,12 @@ static int find_in_folder(const char *folder, part which, char **names, tn_error
 static int refuse_folder(const char *folder, part which, char *const *names, tn_error *e)
 {
     enum { SHOWN_NAMES = 5 };
-    int shown = 0, all = 0;
+    int shown = 0, all = 0, ids = 0;
     const char *valid = NULL;
+    for (int i = 0; names[i]; i++) {
+        all += *names[i] != '.' && data_kind_of(names[i]) != DATA_OTHER;
+        ids += *names[i] != '.' && data_kind_of(names[i]) == DATA_TOKENS;
+    }
     tn_fail(e, TN_EIO, "%s: no file of the %s part; expected", folder, part_names[which]);
     for (int k = 0; k < ENDINGS; k++)
         tn_error_add(e, "%s %s%s",
@@ -136,8 +140,9 @@ static int refuse_folder(const char *folder, part which, char *const *names, tn_
                      : k + 1 < ENDINGS ? ","
                                        : " or",
                      stems[which][0], endings[k].text);
-    for (int i = 0; names[i]; i++)
-        all += *names[i] != '.' && data_kind_of(names[i]) != DATA_OTHER;
+    if (ids)
+        tn_error_add(e, ", also NAME_%s.bin, or shards %s_NUMBER.bin or NAME_%s_NUMBER.bin",
+                     stems[which][0], stems[which][0], stems[which][0]);
     tn_error_add(e, "; %s", all ? "found" : "found no .jsonl, .json, .txt or .bin");
     for (int i = 0; names[i] && shown < SHOWN_NAMES; i++) {
         if (*names[i] == '.' || data_kind_of(names[i]) == DATA_OTHER)

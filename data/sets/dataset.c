@@ -254,8 +254,9 @@ int tn_dataset_windows(tn_dataset *d, const tn_data_options *o, const char *plac
     if (o->short_text && d->n >= 2 && d->n < d->window + more)
         d->window = d->n - more;
     if (d->n < d->window + more)
-        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld tokens; expected at least %lld%s", place,
-                       (long long)d->n, o->short_text ? 2 : (long long)(d->window + more),
+        return tn_fail(e, TN_EFORMAT, "%s: a text of %lld token%s; expected at least %lld%s", place,
+                       (long long)d->n, d->n == 1 ? "" : "s",
+                       o->short_text ? 2 : (long long)(d->window + more),
                        o->short_text || !more ? "" : ", one more than a window");
     d->stride = o->stride < d->window ? o->stride : d->window * (o->stride > 0);
     d->facts.text = true;

@@ -286,6 +286,16 @@ static int refuse_no_folder(const char *folder, tn_error *e)
     return e->code;
 }
 
+static int refuse_no_config(const char *folder, const char *path, tn_error *e)
+{
+    if (!e->code && tn_path_is(path, NULL, e) == TN_ABSENT)
+        tn_fail(e, TN_EIO, "%s: no adapter_config.json%s; expected the folder of an adapter",
+                folder,
+                tn_path_is(folder, "config.json", e) == TN_FILE ? ", but a model's config.json"
+                                                                : "");
+    return e->code;
+}
+
 bool tn_adapter_is_checkpoint(const char *folder, tn_error *e)
 {
     return tn_path_is(folder, NULL, e) == TN_FOLDER &&
@@ -314,7 +324,7 @@ int tn_adapter_open(tn_model *m, const char *folder, tn_error *e)
     char *path = tn_path_newest(folder, "adapter_model.safetensors");
     if (!config_path || !path)
         tn_fail(e, TN_ENOMEM, "%s: out of memory", folder);
-    else if (!e->code)
+    else if (!refuse_no_config(folder, config_path, e))
         open_files(m, folder, config_path, path, e);
     free(config_path);
     free(path);

@@ -122,7 +122,7 @@ static const struct {
     { WEIGHTS ADAPTER, "--model b --adapter-path a --save-path o --dtype f64", 2, "f64" },
     { ADAPTER "cp $G/llama/config.json b; ", "--model b --adapter-path a --save-path o", 1,
       "b: no model.safetensors; expected trained weights" },
-    { WEIGHTS, "--model b --adapter-path a --save-path o", 1, "a/adapter_config.json" },
+    { WEIGHTS, "--model b --adapter-path a --save-path o", 1, "a: no adapter_config.json; expected the folder of an adapter" },
     { WEIGHTS "rmdir a; ", "--model b --adapter-path a --save-path o", 1,
       "a: No such file or directory; expected an adapter" },
     { WEIGHTS ADAPTER "sed -i 's/\"r\": 4/\"r\": 3/' a/adapter_config.json; ",

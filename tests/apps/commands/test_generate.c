@@ -39,9 +39,9 @@ START_TEST(a_text_ends_with_the_positions_and_says_so)
     free(out);
     char note[160];
     snprintf(note, sizeof note,
-             "tenon: note: --prompt 1: ended after %d tokens of --max-tokens %d, at the end of "
+             "tenon: note: --prompt 1: ended after %d token%s of --max-tokens %d, at the end of "
              "the model's 64 positions\n",
-             lengths[_i].made, lengths[_i].max_tokens);
+             lengths[_i].made, lengths[_i].made == 1 ? "" : "s", lengths[_i].max_tokens);
     char *err = place_read("err");
     ck_assert_str_eq(err, lengths[_i].told ? note : "");
     free(err);

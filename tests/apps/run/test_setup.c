@@ -66,7 +66,7 @@ static const struct { const char *before, *path, *text; } refused[] = {
     { "true", "none", "tenon: none: No such file or directory; expected an adapter folder" },
     { "true", "o/checkpoint-3", "tenon: o/checkpoint-3: No such file or directory; expected an adapter folder" },
     { "true", "r.jsonl", "tenon: r.jsonl: Not a directory; expected an adapter folder" },
-    { "true", "m", "m/adapter_config.json: cannot open: No such file" },
+    { "true", "m", "m: no adapter_config.json, but a model's config.json; expected" },
     { "true", "b/checkpoint-3", "b/checkpoint-3/model.safetensors: 28 tensors, 0 of them factors of this model's "
                                 "layers; expected the checkpoint of a LoRA run on this model" },
     { "ln -s nowhere l", "l", "tenon: l: a link to nowhere" },
@@ -76,7 +76,7 @@ static const struct { const char *before, *path, *text; } refused[] = {
     { "printf '\\001' | dd of=o/checkpoint-2/model.safetensors bs=1 conv=notrunc seek=$(($(wc -c <"
       "o/checkpoint-2/model.safetensors) - 4)) 2>x", "o/checkpoint-2", "model.safetensors: its checksum is" },
     { "rm o/checkpoint-2/model.safetensors", "o/checkpoint-2", "o/checkpoint-2/model.safetensors: cannot open: No such file" },
-    { "rm o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "o/checkpoint-2/adapter_config.json: cannot open: No such file" },
+    { "rm o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "o/checkpoint-2: no adapter_config.json; expected the folder of an adapter" },
     { "sed -i 's/step/stop/' o/checkpoint-2/trainer_state.json", "o/checkpoint-2", "its checksum does not fit" },
 };
 /* clang-format on */

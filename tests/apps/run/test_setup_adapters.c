@@ -162,7 +162,7 @@ static const struct { const char *options; int status; const char *text; } refus
     { "-o a --overwrite --adapter-path l", 2, "--output-dir a: the folder of --adapter-path; expected another" },
     { "-o a --overwrite --adapter-path copy", 2, "could be replaced, and --adapter-path copy reads it" },
     { "-o c --adapter-path none", 1, "none: No such file or directory; expected an adapter folder" },
-    { "-o c --adapter-path b", 1, "b/adapter_config.json: cannot open: No such file" },
+    { "-o c --adapter-path b", 1, "b: no adapter_config.json, but a model's config.json; expected the folder of an adapter\n" },
     { "-o c --adapter-path a --adapter-path a", 2, "--adapter-path: given twice; expected one" },
     { "-o a --adapter-path a --dry-run", 0, NULL },
     { "-o c --adapter-path a --lora-rank 8 --lora-alpha 16 --target-modules c_attn", 0, NULL },

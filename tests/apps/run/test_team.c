@@ -243,6 +243,7 @@ START_TEST(a_signal_saves)
                            _i ? "head" : "tail"),
                      130);
     place_has(&p, "out", "stopped and saved after step ");
+    place_has(&p, "out", "\nto continue: mpirun -np 2 ");
     ck_assert_int_eq(shell(&p, "test $(grep -c ^stopped out) = 1"), 0);
     ck_assert_int_eq(
         shell(&p, "n=$(sed -n 's/^stopped and saved after step //p' out); n=$((n + 3)); " LONG

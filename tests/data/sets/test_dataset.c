@@ -102,7 +102,7 @@ START_TEST(short_texts)
         ck_assert_msg((t.d != NULL) == (n >= 2), "%s", t.e.text);
         if (n == 1)
             ck_assert_ptr_nonnull(
-                strstr(t.e.text, "a.txt: a text of 1 tokens; expected at least 2"));
+                strstr(t.e.text, "a.txt: a text of 1 token; expected at least 2"));
         if (n >= 2) {
             const tn_data_facts f = tn_dataset_facts(t.d);
             const int64_t window = n - 1 < 9 ? n - 1 : 9;

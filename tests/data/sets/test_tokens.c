@@ -256,7 +256,7 @@ START_TEST(what_holds_nothing_is_refused)
         tn_dataset_records(1, (const int32_t *[]){ ids }, (int64_t[]){ 1 }, NULL, &o, &e));
     must_fail(&e, TN_EFORMAT, "all records were skipped (1)");
     ck_assert_ptr_null(tn_dataset_tokens(ids, 1, &o, &e));
-    must_fail(&e, TN_EFORMAT, "a text of 1 tokens; expected at least 10");
+    must_fail(&e, TN_EFORMAT, "a text of 1 token; expected at least 10");
     ck_assert_ptr_null(tn_dataset_tokens(ids, 2, &o, &e));
     must_fail(&e, TN_EARG, "id 1 is -70000; expected 0 or more");
     ck_assert_ptr_null(tn_dataset_tokens(ids, -1, &o, &e));
