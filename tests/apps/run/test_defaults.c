@@ -1,5 +1,6 @@
 /* test_defaults.c - the rate and the length of a run for which none is given. */
 #include "apps/run/defaults.h"
+#include "nn/model.h"
 #include "tests/support/apps.h"
 #include "tests/support/tests.h"
 
@@ -62,6 +63,36 @@ START_TEST(rates)
 }
 END_TEST
 
+/* A narrow model of Llama's kind takes half of the rate with LoRA (ScaledAdam 0.7 of it), and all
+   weights take the same. From 512 wide on the family does not count. */
+START_TEST(narrow)
+{
+    static const struct {
+        const char *name;
+        double share;
+    } table[] = { { "adamw", 0.5 },     { "adam", 0.5 }, { "scaled-adam", 0.7 },
+                  { "lora-rite", 0.5 }, { "muon", 0.5 }, { "sgd", 0.5 } };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const tn_optim_def *def = tn_optim_find(table[i].name);
+        tn_model gpt = { .family = &tn_family_gpt, .width = 64 },
+                 llama = { .family = &tn_family_llama, .width = 64 };
+        setup a = { .model = &gpt }, b = { .model = &llama };
+        char text[SHOWN], expected[SHOWN];
+        ck_assert_double_eq_tol(default_rate(def, &b), table[i].share * default_rate(def, &a),
+                                1e-12);
+        snprintf(expected, sizeof expected, "%s, LoRA, llama, width 64", table[i].name);
+        ck_assert_str_eq(default_rate_reason(def, &b, text), expected);
+        a.full = b.full = true;
+        ck_assert_double_eq(default_rate(def, &b), default_rate(def, &a));
+        a.full = b.full = false;
+        gpt.width = llama.width = 512;
+        ck_assert_double_eq(default_rate(def, &b), default_rate(def, &a));
+        ck_assert_str_eq(default_rate_reason(def, &b, text),
+                         default_rate_reason(def, &a, expected));
+    }
+}
+END_TEST
+
 /* At half the scale LoRA-RITE takes the double rate; AdamW takes the same. */
 START_TEST(scales)
 {
@@ -114,6 +145,7 @@ void tests(TCase *c)
 {
     tcase_add_loop_test(c, passes, 0, sizeof lengths / sizeof *lengths);
     tcase_add_test(c, rates);
+    tcase_add_test(c, narrow);
     tcase_add_test(c, scales);
     tcase_add_test(c, runs);
 }
