@@ -31,7 +31,7 @@ static beginning read_beginning(const char *path, tn_error *e)
 
 static void forget(beginning *b)
 {
-    if (!b->used)
+    if (b->used)
         options_free(&b->o);
     free(b->used);
 }
