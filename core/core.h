@@ -136,11 +136,15 @@ void tn_escape(tn_sink *put, void *arg, const char *s, size_t n);
 
 typedef struct tn_context tn_context;
 
+/* The instruction sets that this build has kernels for: "scalar", which is plain C for every CPU, to the
+   best one; NULL ends them. */
+extern const char *const tn_isas[];
+
 /* { 0 }: all CPUs, seed 0, the best instruction set. */
 typedef struct tn_options {
     int threads;     /* 0: one per CPU of this process. Results do not depend on it */
     uint64_t seed;   /* key of every random number */
-    const char *isa; /* "scalar", "avx2", "avx512"; NULL: $TN_ISA, or the best that the CPU has */
+    const char *isa; /* one of tn_isas; NULL: $TN_ISA, or the best that the CPU has */
 } tn_options;
 
 /* Options NULL is { 0 }. Returns NULL if memory or threads cannot be allocated, or if the

@@ -23,7 +23,6 @@ double bench_median(double *v, int64_t n); /* sorts v */
 double bench_flops(tn_context *c);
 /* NULL: this CPU does not have the instruction set, or memory is out and e is set. */
 tn_context *bench_context(const char *isa, int threads, tn_error *e);
-extern const char *const bench_isas[]; /* every name of an instruction set, ended by NULL */
 /* The number of threads that --threads gives; --threads 0 means one per CPU. */
 int bench_threads(const options *o);
 

@@ -100,9 +100,9 @@ int bench_matmul(const options *o, tn_error *e)
     if (!x.a || !x.b || !x.c)
         tn_fail(e, TN_ENOMEM, "no memory for the operands");
     int threads = bench_threads(o);
-    for (int i = 0; bench_isas[i] && !e->code; i++)
+    for (int i = 0; tn_isas[i] && !e->code; i++)
         for (int t = 0; t < (threads > 1 ? 2 : 1) && !e->code; t++) {
-            tn_context *c = bench_context(bench_isas[i], t ? threads : 1, e);
+            tn_context *c = bench_context(tn_isas[i], t ? threads : 1, e);
             if (!c)
                 continue;
             tn_fill_normal(x.a->x, tn_tensor_count(x.a), 1, 1, 1);

@@ -86,16 +86,16 @@ int bench_peak(const options *o, tn_error *e)
 {
     int threads = bench_threads(o);
     lines_show("%-10s %12s %4d threads\n", "", "1 thread", threads);
-    for (int i = 0; bench_isas[i] && !e->code; i++) {
+    for (int i = 0; tn_isas[i] && !e->code; i++) {
         double rate[2] = { 0 };
         for (int t = 0; t < 2; t++) {
-            tn_context *c = bench_context(bench_isas[i], t ? threads : 1, e);
+            tn_context *c = bench_context(tn_isas[i], t ? threads : 1, e);
             if (c)
                 rate[t] = bench_flops(c);
             tn_context_free(c);
         }
         if (rate[0] > 0)
-            lines_show("%-10s %12.1f %12.1f   GFLOP/s, multiply-adds in registers\n", bench_isas[i],
+            lines_show("%-10s %12.1f %12.1f   GFLOP/s, multiply-adds in registers\n", tn_isas[i],
                        rate[0], rate[1]);
     }
     return e->code || memory_table(threads, e);

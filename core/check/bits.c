@@ -4,6 +4,7 @@
 #include "core/check/check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,14 +36,15 @@ static void compare_tapes(tn_checker *k, tn_tape *const tapes[], const char *con
 
 static void same_on_every_isa(tn_checker *k)
 {
-    static const char *const isa[] = { "scalar", "avx2", "avx512" };
-    static const char *const names[] = { "", "scalar and avx2", "scalar and avx512" };
-    const char *name[4] = { 0 };
-    tn_tape *tapes[4] = { 0 };
+    enum { MOST = 4 };
+    char text[MOST][40];
+    const char *name[MOST + 1] = { 0 };
+    tn_tape *tapes[MOST + 1] = { 0 };
     int count = 0;
-    for (int i = 0; i < 3 && !tn_in_double; i++) {
-        name[count] = names[i];
-        tapes[count] = tn_check_tape(isa[i], 2);
+    for (int i = 0; tn_isas[i] && count < MOST && !tn_in_double; i++) {
+        name[count] = text[count];
+        snprintf(text[count], sizeof text[count], "scalar and %s", tn_isas[i]);
+        tapes[count] = tn_check_tape(tn_isas[i], 2);
         count += tapes[count] != NULL;
     }
     if (count)

@@ -116,9 +116,8 @@ static inline int64_t tn_argmax_of(const tn_kernels *k, int64_t n, const tn_real
     return i;
 }
 
-extern const tn_kernels tn_kernels_scalar;
-#if defined __x86_64__ && !defined TN_DOUBLE
-extern const tn_kernels tn_kernels_avx2, tn_kernels_avx512;
-#endif
+#define ISA(name) extern const tn_kernels tn_kernels_##name;
+#include "core/kernels/isas.def"
+#undef ISA
 
 #endif

@@ -28,14 +28,11 @@ double tn_peak_scalar(int64_t rounds)
 
 double tn_peak(const tn_context *c, int64_t rounds)
 {
-    if (!c)
-        return 0;
-#if defined __x86_64__ && !defined TN_DOUBLE
-    if (!strcmp(tn_context_isa(c), "avx512"))
-        return tn_peak_avx512(rounds);
-    if (!strcmp(tn_context_isa(c), "avx2"))
-        return tn_peak_avx2(rounds);
-#endif
-    (void)c;
-    return tn_peak_scalar(rounds);
+    const char *isa = c ? tn_context_isa(c) : "";
+#define ISA(name)                                                                                  \
+    if (!strcmp(isa, #name))                                                                       \
+        return tn_peak_##name(rounds);
+#include "core/kernels/isas.def"
+#undef ISA
+    return 0;
 }

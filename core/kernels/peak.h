@@ -6,10 +6,8 @@
 
 /* Runs `rounds` rounds of independent chains. Returns the number of operations, two for each
    multiply-add. */
-double tn_peak_scalar(int64_t rounds);
-#if defined __x86_64__ && !defined TN_DOUBLE
-double tn_peak_avx2(int64_t rounds);
-double tn_peak_avx512(int64_t rounds);
-#endif
+#define ISA(name) double tn_peak_##name(int64_t rounds);
+#include "core/kernels/isas.def"
+#undef ISA
 
 #endif

@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct choice {
-    const tn_kernels *kernels;
-    bool (*runs)(void); /* the CPU has the instructions, and the system saves the registers */
-} choice;
-
-static bool always(void)
+static bool has_scalar(void)
 {
     return true;
 }
@@ -30,13 +25,20 @@ static bool has_avx512(void)
 
 #endif
 
-/* Best first. */
-static const choice choices[] = {
-#if defined __x86_64__ && !defined TN_DOUBLE
-    { .kernels = &tn_kernels_avx512, .runs = has_avx512 },
-    { .kernels = &tn_kernels_avx2, .runs = has_avx2 },
-#endif
-    { .kernels = &tn_kernels_scalar, .runs = always },
+const char *const tn_isas[] = {
+#define ISA(name) #name,
+#include "core/kernels/isas.def"
+#undef ISA
+    NULL
+};
+
+static const struct {
+    const tn_kernels *kernels;
+    bool (*has)(void); /* the CPU has the instructions, and the system saves the registers */
+} choices[] = {
+#define ISA(name) { &tn_kernels_##name, has_##name },
+#include "core/kernels/isas.def"
+#undef ISA
 };
 
 const tn_kernels *tn_kernels_select(const char *isa)
@@ -45,8 +47,8 @@ const tn_kernels *tn_kernels_select(const char *isa)
 #ifdef TN_DOUBLE
     name = isa; /* the double build has one version: $TN_ISA is for the float build */
 #endif
-    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
-        if ((!name || !strcmp(name, choices[i].kernels->isa)) && choices[i].runs())
+    for (size_t i = sizeof choices / sizeof *choices; i-- > 0;)
+        if ((!name || !strcmp(name, tn_isas[i])) && choices[i].has())
             return choices[i].kernels;
     return NULL;
 }

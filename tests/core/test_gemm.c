@@ -4,22 +4,21 @@
 #include "core/context.h"
 #include "core/gemm.h"
 #include "core/op.h"
-#include "tests/support/tests.h"
+#include "tests/support/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHAPES = 1000, MAX_CONTEXTS = 12, GUARD = 16 };
+enum { SHAPES = 1000, MAX_CONTEXTS = 4 * ISAS, GUARD = 16 };
 
-static const char *const isas[] = { "scalar", "avx2", "avx512" };
 static const int thread_counts[] = { 1, 2, 3, 5 };
 
 /* Makes contexts for every ISA of this CPU and several numbers of threads. Returns how many. */
 static int open_contexts(tn_context *out[MAX_CONTEXTS])
 {
     int n = 0;
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+    for (size_t i = 0; i < ISAS; i++)
         for (size_t t = 0; t < 4 && tn_kernels_select(isas[i]); t++) {
             out[n] = tn_context_new(&(tn_options){ .threads = thread_counts[t], .isa = isas[i] });
             ck_assert_ptr_nonnull(out[n++]);

@@ -7,7 +7,11 @@
 
 #include <math.h>
 
-static const char *const isas[] = { "scalar", "avx2", "avx512" };
+static const char *const isas[] = {
+#define ISA(name) #name,
+#include "core/kernels/isas.def"
+#undef ISA
+};
 enum { ISAS = sizeof isas / sizeof *isas };
 
 /* The result, and the gradient, of a formula with one operand. */
