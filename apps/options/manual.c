@@ -147,7 +147,7 @@ void manual_page(const command *c, tn_text *out)
         out,
         ".PP\n.B tenon\n\\fICOMMAND\\fR \\fB\\-\\-help\\fR\nlists what a command "
         "needs and its usual options, \\fB\\-\\-help\\-all\\fR all of them.\n.B tenon \\-\\-version\nprints how the program was built.\n"
-        ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2 or avx512: the instruction set "
+        ".SH ENVIRONMENT\n.TP\n.B TN_ISA\nscalar, avx2, avx512 or neon: the instruction set "
         "that the kernels use. Results in f32 do not depend on it.\n"
         ".TP\n.B TN_TRACE\n1: each op becomes a line on standard error, with its time, "
         "shapes and weight, and whether its result has an infinity or a NaN.\n");

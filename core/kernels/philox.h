@@ -1,9 +1,9 @@
-/* x86_random.h - Philox 4x32-10 (core/random.c) for many counters at a time.
+/* philox.h - Philox 4x32-10 (core/random.c) for many counters at a time.
    A vector has LANES_64 lanes of 64 bits. Each lane has a number in its low half; the content of
-   the high half does not matter. The x86 files define the vector `words` and its functions, then
-   include this file. Internal header. */
-#ifndef TN_X86_RANDOM_H
-#define TN_X86_RANDOM_H
+   the high half does not matter. A file of an instruction set defines the vector `words` and its
+   functions, then includes this file. Internal header. */
+#ifndef TN_PHILOX_H
+#define TN_PHILOX_H
 
 #include "core/kernels/kernels.h"
 

@@ -23,6 +23,13 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
+#elif defined __aarch64__ && !defined TN_DOUBLE
+
+static bool has_neon(void)
+{
+    return true; /* as every CPU of this architecture */
+}
+
 #endif
 
 const char *const tn_isas[] = {

@@ -55,7 +55,7 @@ static inline vector multiply_add(vector a, vector b, vector c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
-/* For x86_random.h: lanes of 64 bits. */
+/* For philox.h: lanes of 64 bits. */
 enum { LANES_64 = 4 };
 typedef __m256i words;
 
@@ -113,8 +113,9 @@ static inline words odd_beside(words a, words b)
 }
 
 #include "core/kernels/generic.h"
-#include "core/kernels/x86_random.h"
-#include "core/kernels/x86_tile.h"
+#include "core/kernels/philox.h"
+#include "core/kernels/x86_turn.h"
+#include "core/kernels/tile.h"
 
 const tn_kernels tn_kernels_avx2 = {
     .isa = "avx2",

@@ -54,7 +54,7 @@ static inline vector multiply_add(vector a, vector b, vector c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
-/* For x86_random.h: lanes of 64 bits. */
+/* For philox.h: lanes of 64 bits. */
 enum { LANES_64 = 8 };
 typedef __m512i words;
 
@@ -112,8 +112,9 @@ static inline words odd_beside(words a, words b)
 }
 
 #include "core/kernels/generic.h"
-#include "core/kernels/x86_random.h"
-#include "core/kernels/x86_tile.h"
+#include "core/kernels/philox.h"
+#include "core/kernels/x86_turn.h"
+#include "core/kernels/tile.h"
 
 /* ---- the strip that computes most of a model: 8 rows of 3 vectors, A row-major.
 
