@@ -429,8 +429,9 @@ typedef struct tn_data_options {
     bool no_mask;       /* the prompt carries loss, too */
     bool skip_unknown;  /* characters outside the vocabulary are left out and counted */
     bool short_text;    /* a text shorter than a window is one short window, not an error */
-    const tn_chat_template *chat; /* of records that are chats; NULL: they are refused
+    const tn_chat_template *chat;   /* of records that are chats; NULL: they are refused
                                      (TN_ETEMPLATE) */
+    const tn_chat_template *alpaca; /* if chat is NULL: of Alpaca's records, which are chats, too */
     /* A text that is evaluated: windows of max_length tokens begin every `stride` tokens, 1 to
        max_length. A token that an earlier window has carries no loss again. 0: a window has one
        token more, which the next window begins with. */

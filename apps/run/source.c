@@ -185,37 +185,12 @@ tn_records *data_records(const options *o, part which, tn_error *e)
     return r;
 }
 
-/* Are all chats of both data sets Alpaca's records? */
-static bool is_alpaca(tn_dataset *const set[2])
+/* The template that is part of the format of Alpaca's records, for a model that has none at all. */
+static const tn_chat_template *alpaca_of(const char *model, tn_error *e)
 {
-    int64_t chats = 0;
-    for (int i = 0; i < 2; i++) {
-        const tn_data_facts f = tn_dataset_facts(set[i]);
-        chats += f.chats - f.formats[TN_FORMAT_ALPACA];
-    }
-    return chats == 0;
-}
-
-/* Of a model without a template, Alpaca's records get their own: it is part of that format. Other
-   chats among them have none, as before: the error stays. */
-static void try_alpaca(const options *o, const tn_records_options f[2], const tn_tokenizer *k,
-                       tn_data_options *with, tn_dataset *out[2], tn_error *e)
-{
-    tn_error inner = { 0 };
-    char *own = tn_chat_template_read(o->model, &inner);
-    const bool none = !own && !inner.code;
+    char *own = tn_chat_template_read(model, e);
     free(own);
-    with->chat = none ? tn_chat_template_find("alpaca") : NULL;
-    if (!with->chat)
-        return;
-    if (tn_dataset_both(f, k, with, out, &inner) || is_alpaca(out)) {
-        *e = inner;
-        return;
-    }
-    for (int i = 0; i < 2; i++) {
-        tn_dataset_free(out[i]);
-        out[i] = NULL;
-    }
+    return own || e->code ? NULL : tn_chat_template_find("alpaca");
 }
 
 /* Makes the records of n parts, one or two. */
@@ -229,12 +204,13 @@ static int make_records(const options *o, const pieces p[2], int n, const tn_tok
     if ((!f[0].o.count && !f[1].o.count) || e->code)
         return e->code;
     with.chat = data_chat(o, e);
+    if (!with.chat && o->model && !e->code)
+        with.alpaca = alpaca_of(o->model, e);
     const tn_records_options both[2] = { f[0].o, f[1].o };
     tn_dataset_both(both, k, &with, out, e);
-    if (e->code == TN_ETEMPLATE && o->model && !o->chat_template)
-        try_alpaca(o, both, k, &with, out, e);
     if (e->code == TN_ETEMPLATE) {
-        tn_error_add(e, " (--chat-template NAME; the model's own is not known):");
+        tn_error_add(e, " (--chat-template NAME; the model %s):",
+                     with.alpaca || !o->model ? "has none" : "has one that is not known");
         add_names(e);
     }
     return e->code;

@@ -11,6 +11,7 @@ typedef struct turns {
     const tn_message *all; /* (count) */
     int64_t count, first, from;
     tn_message *left; /* (count) room for those that are left */
+    const tn_chat_template *chat;
 } turns;
 
 /* Leaves out the oldest turn, up to the next message of the user. False: there is no other turn. */
@@ -32,7 +33,7 @@ static int encode(tn_maker m, const turns *t, tn_chat_ids *ids, tn_error *e)
     memcpy(t->left, t->all, (size_t)first * sizeof *t->left);
     memcpy(t->left + first, t->all + t->from, (size_t)n * sizeof *t->left);
     ids->n = 0;
-    tn_chat_encode(m.o->chat, m.k, t->left, first + n, false, ids,
+    tn_chat_encode(t->chat, m.k, t->left, first + n, false, ids,
                    m.o->skip_unknown ? &unknown : NULL, e);
     if (t->from == first) /* characters of turns that are left out count, too */
         m.d->facts.unknown += unknown;
@@ -57,12 +58,14 @@ static int encode_turns(tn_maker m, turns *t, tn_chat_ids *ids, tn_error *e)
     return e->code;
 }
 
-int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn_chat_ids *out,
-                           tn_dropped *dropped, tn_error *e)
+int tn_dataset_encode_chat(tn_maker m, const tn_chat_template *chat, const tn_message *messages,
+                           int64_t n, tn_chat_ids *out, tn_dropped *dropped, tn_error *e)
 {
-    if (!m.o->chat)
+    if (!chat)
         return tn_fail(e, TN_ETEMPLATE, "a chat; expected a chat template for it, or a text");
-    turns t = { .all = messages, .count = n, .first = n && tn_role_is(&messages[0], "system") };
+    turns t = {
+        .all = messages, .count = n, .first = n && tn_role_is(&messages[0], "system"), .chat = chat
+    };
     t.from = t.first;
     t.left = malloc((size_t)(n ? n : 1) * sizeof *t.left);
     if (!t.left)
@@ -74,7 +77,8 @@ int tn_dataset_encode_chat(tn_maker m, const tn_message *messages, int64_t n, tn
     return e->code;
 }
 
-static int keep(tn_maker m, const tn_chat_ids *ids, tn_dropped gone, tn_error *e)
+static int keep(tn_maker m, const tn_chat_template *chat, const tn_chat_ids *ids, tn_dropped gone,
+                tn_error *e)
 {
     const int64_t first = m.d->n;
     if (tn_dataset_append(m.d, ids->ids, ids->n, e) ||
@@ -84,16 +88,18 @@ static int keep(tn_maker m, const tn_chat_ids *ids, tn_dropped gone, tn_error *e
     r.cut = r.cut || gone.turns;
     r.answer_cut = r.answer_cut || gone.answer;
     m.d->facts.chats += r.loss > 0;
-    m.d->facts.chat = m.d->facts.chats ? m.o->chat : NULL;
+    m.d->facts.chat = m.d->facts.chats ? chat : NULL;
     return tn_dataset_add_row(m.d, first, &r, e);
 }
 
 int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e)
 {
+    const tn_chat_template *chat =
+        m.o->chat || r->format != TN_FORMAT_ALPACA ? m.o->chat : m.o->alpaca;
     tn_chat_ids ids = { 0 };
     tn_dropped gone = { 0 };
-    if (!tn_dataset_encode_chat(m, r->messages, r->count, &ids, &gone, e))
-        keep(m, &ids, gone, e);
+    if (!tn_dataset_encode_chat(m, chat, r->messages, r->count, &ids, &gone, e))
+        keep(m, chat, &ids, gone, e);
     tn_chat_ids_free(&ids);
     return e->code;
 }

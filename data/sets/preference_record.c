@@ -34,7 +34,7 @@ static int add_chat(tn_maker m, const tn_message *messages, int64_t n, tn_row *r
     const int64_t first = m.d->n;
     tn_chat_ids ids = { 0 };
     tn_dropped gone = { 0 };
-    if (!tn_dataset_encode_chat(m, messages, n, &ids, &gone, e) &&
+    if (!tn_dataset_encode_chat(m, m.o->chat, messages, n, &ids, &gone, e) &&
         !tn_dataset_append(m.d, ids.ids, ids.n, e)) {
         if (ids.n)
             ids.learnt[0] = false; /* nothing predicts the first id of a row */
