@@ -2,6 +2,7 @@
 #include "apps/report/progress.h"
 #include "apps/report/lines.h"
 #include "apps/run/defaults.h"
+#include "apps/run/ending.h"
 #include "apps/run/preference.h"
 #include "apps/report/show.h"
 #include "apps/run/team.h"
@@ -96,9 +97,25 @@ static void data_line(lines *l, const setup *s, const options *o, part which, co
             f.pairs ? "prompts" : "texts");
 }
 
-/* What counts in the loss of records. */
-static void learnt_line(lines *l, const options *o, tn_data_facts f)
+/* What a model cannot learn of how an answer ends, and what helps. */
+static void ending_line(lines *l, const setup *s, tn_data_facts f, tn_error *e)
 {
+    int64_t other;
+    const ending how = f.text || f.chats == f.records ? ENDING_LEARNT : ending_of(s, &other, e);
+    if (how == ENDING_NONE)
+        lines_add(l, "           the tokenizer has no end token: the model does not learn where an "
+                     "answer ends (generate --stop TEXT ends it)\n");
+    if (how == ENDING_LIKE_OTHERS)
+        lines_add(l,
+                  "           the end token %d has the row of token %lld in the frozen head: the "
+                  "model cannot learn where an answer ends (--fine-tune-type full can)\n",
+                  tn_tokenizer_end(s->tokenizer), (long long)other);
+}
+
+/* What counts in the loss of records. */
+static void learnt_lines(lines *l, const setup *s, const options *o, tn_error *e)
+{
+    const tn_data_facts f = tn_dataset_facts(s->data[PART_TRAIN]);
     const char *masked = o->mask_prompt ? "are masked out of" : "count in";
     tn_error unread = { 0 };
     char chats[SHOWN];
@@ -111,6 +128,7 @@ static void learnt_line(lines *l, const options *o, tn_data_facts f)
                   masked);
     if (!f.text && f.chats < f.records)
         lines_add(l, "           prompts %s the loss\n", masked);
+    ending_line(l, s, f, e);
 }
 
 /* Preferences ask for another loss than other records. */
@@ -128,7 +146,7 @@ void progress_setup(const setup *s, const options *o, tn_error *e)
     trained_line(l, s, o);
     data_line(l, s, o, PART_TRAIN, "data", e);
     if (s->data[PART_TRAIN])
-        learnt_line(l, o, tn_dataset_facts(s->data[PART_TRAIN]));
+        learnt_lines(l, s, o, e);
     loss_line(l, s, o);
     data_line(l, s, o, PART_VALID, "valid", e);
     data_line(l, s, o, PART_TEST, "test", e);
