@@ -184,10 +184,12 @@ base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (a 
 	cmp $(BASE)/base/model.safetensors data/bundled/base/model.safetensors && echo "the same as data/bundled/base"
 
 SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
-# Needs the packages gcc-aarch64-linux-gnu and qemu-user. With check:arm64 any test runs in the same way:
+# With the package check:arm64 any test of the library runs in the same way:
 # make test CC=... BUILD=build/arm EMULATOR="qemu-aarch64 -L /usr/aarch64-linux-gnu" ONLY=core/kernels
 arm: $(BUILD)/tenon ## the program for aarch64, cross-compiled: in an emulator it gives the bits of this machine
-	$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar CXX= LDFLAGS=-static BUILD=$(BUILD)/arm $(BUILD)/arm/tenon
+	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null || { \
+	    echo "make arm needs the packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user (apt-get install)"; exit 1; }
+	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar CXX= LDFLAGS=-static BUILD=$(BUILD)/arm $(BUILD)/arm/tenon
 	@sh tests/support/same.sh $(BUILD)/tenon "qemu-aarch64 $(BUILD)/arm/tenon"
 
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
