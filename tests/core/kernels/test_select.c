@@ -2,6 +2,7 @@
 #include "tests/support/kernels.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 START_TEST(selection)
 {
@@ -19,7 +20,23 @@ START_TEST(selection)
 }
 END_TEST
 
+/* The best that the CPU has is chosen, which stands last. */
+START_TEST(list)
+{
+    const tn_kernels *best = NULL;
+    unsetenv("TN_ISA");
+    ck_assert_str_eq(tn_isas[0], "scalar");
+    for (int i = 0; tn_isas[i]; i++) {
+        const tn_kernels *k = tn_kernels_select(tn_isas[i]);
+        ck_assert(!k || !strcmp(k->isa, tn_isas[i]));
+        best = k ? k : best;
+    }
+    ck_assert_ptr_eq(tn_kernels_select(NULL), best);
+}
+END_TEST
+
 void tests(TCase *c)
 {
+    tcase_add_test(c, list);
     tcase_add_test(c, selection);
 }
