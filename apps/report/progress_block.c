@@ -103,13 +103,15 @@ static void ending_line(lines *l, const setup *s, tn_data_facts f, tn_error *e)
     int64_t other;
     const ending how = f.text || f.chats == f.records ? ENDING_LEARNT : ending_of(s, &other, e);
     if (how == ENDING_NONE)
-        lines_add(l, "           the tokenizer has no end token: the model does not learn where an "
-                     "answer ends (generate --stop TEXT ends it)\n");
+        lines_add(
+            l, "           the tokenizer has no end token: the model does not learn where an "
+               "answer ends (end each completion with a text, and give it to generate --stop)\n");
     if (how == ENDING_LIKE_OTHERS)
-        lines_add(l,
-                  "           the end token %d has the row of token %lld in the frozen head: the "
-                  "model cannot learn where an answer ends (--fine-tune-type full can)\n",
-                  tn_tokenizer_end(s->tokenizer), (long long)other);
+        lines_add(
+            l,
+            "           the end token %d has the weights of token %lld in the frozen head: the "
+            "model cannot learn where an answer ends (with --target-modules all-linear,lm_head it can)\n",
+            tn_tokenizer_end(s->tokenizer), (long long)other);
 }
 
 /* What counts in the loss of records. */

@@ -1,7 +1,8 @@
 /* tile.h - the tile of a product and the packing of its panels, for a vector of WIDTH floats.
    A file of an instruction set defines its vector, the functions of it, how many rows of 1, 2 and 3
    vectors its registers hold (ROWS_1 to ROWS_3), and turn_square, which turns SIDE x SIDE floats.
-   Then it includes this file. Internal header. */
+   Then it includes this file. ROWS_n are at most 8, and SIDE divides 8 and 3 WIDTH. load_some reads n
+   lanes, 0 to WIDTH, and no number beyond; the others are zero. Internal header. */
 #ifndef TN_TILE_H
 #define TN_TILE_H
 
@@ -12,7 +13,7 @@
 enum { TILE_COLS = 3 * WIDTH, TILE_ROWS = 8 };
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Without it gcc 12 for aarch64 keeps the sums in memory as well: 15 stores beside 24 fmla. */
+/* Without UNROLLED gcc 12 for aarch64 keeps the sums in memory as well: 15 stores beside 24 fmla. */
 #ifdef __aarch64__
 #define UNROLLED _Pragma("GCC unroll 8")
 #else

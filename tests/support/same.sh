@@ -21,8 +21,8 @@ done <<END
 --optimizer sgd --base-dtype q4_0 --lora-dropout 0.1
 --optimizer adamw --fine-tune-type full
 END
-for p in "$1" "$2"; do
-    $p generate --model data/bundled/base --seed 3 --max-tokens 40 --prompt "name[Bar] =>" 2>"$folder/err" >"$folder/answer.${#p}"
-done
-cmp "$folder/answer.${#1}" "$folder/answer.${#2}"
+ask="generate --model data/bundled/base --seed 3 --max-tokens 40"
+$1 $ask --prompt "name[Bar] =>" 2>"$folder/err" >"$folder/here"
+$2 $ask --prompt "name[Bar] =>" 2>"$folder/err" >"$folder/there"
+cmp "$folder/here" "$folder/there"
 echo "the same text: generate"
