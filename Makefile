@@ -183,7 +183,6 @@ base: $(BUILD)/tenon $(BUILD)/examples/base_text ## remake the bundled model (a 
 	    --iters 3260 --batch-size 16 --lr-scheduler wsd --warmup-steps 20 --lr-decay-steps 1864 --lr-min 6e-5
 	cmp $(BASE)/base/model.safetensors data/bundled/base/model.safetensors && echo "the same as data/bundled/base"
 
-SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
 # With the package check:arm64 any test of the library runs in the same way:
 # make test CC=... BUILD=build/arm EMULATOR="qemu-aarch64 -L /usr/aarch64-linux-gnu" ONLY=core/kernels
 arm: $(BUILD)/tenon ## the program for aarch64, cross-compiled: in an emulator it gives the bits of this machine
@@ -192,6 +191,7 @@ arm: $(BUILD)/tenon ## the program for aarch64, cross-compiled: in an emulator i
 	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar CXX= LDFLAGS=-static BUILD=$(BUILD)/arm $(BUILD)/arm/tenon
 	@sh tests/support/same.sh $(BUILD)/tenon "qemu-aarch64 $(BUILD)/arm/tenon"
 
+SANITIZE := -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -DTN_DEBUG
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer (clang)
 	$(MAKE) test CC=clang BUILD=$(BUILD)/asan OPT="$(SANITIZE) -fsanitize=address,undefined" LDFLAGS="-fsanitize=address,undefined"
 tsan: ## the tests under ThreadSanitizer (clang)

@@ -55,13 +55,13 @@ static int check_isa(tn_error *e)
 {
     const char *isa = getenv("TN_ISA");
     tn_context *c = isa ? tn_context_new(&(tn_options){ .threads = 1 }) : NULL;
-    char others[64] = "";
-    for (int i = 1; tn_isas[i]; i++)
-        snprintf(others + strlen(others), sizeof others - strlen(others), "%s %s",
-                 i == 1 ? ", or" : " or", tn_isas[i]);
-    if (isa && !c)
-        tn_fail(e, APP_USAGE, "TN_ISA is \"%.40s\"; expected scalar%s%s", isa, others,
-                *others ? " on a CPU that has it" : "");
+    if (isa && !c) {
+        tn_fail(e, APP_USAGE, "TN_ISA is \"%.40s\"; expected scalar", isa);
+        for (int i = 1; tn_isas[i]; i++)
+            tn_error_add(e, "%s %s", i == 1 ? ", or" : " or", tn_isas[i]);
+        if (tn_isas[1])
+            tn_error_add(e, " on a CPU that has it");
+    }
     tn_context_free(c);
     return e->code;
 }

@@ -136,8 +136,8 @@ void tn_escape(tn_sink *put, void *arg, const char *s, size_t n);
 
 typedef struct tn_context tn_context;
 
-/* The instruction sets that this build has kernels for: "scalar", which is plain C for every CPU, to the
-   best one; NULL ends them. */
+/* The instruction sets that this build has kernels for: "scalar", which is plain C for every CPU,
+   to the best one; NULL ends them. */
 extern const char *const tn_isas[];
 
 /* { 0 }: all CPUs, seed 0, the best instruction set. */

@@ -142,15 +142,24 @@ const tn_chat_template *data_template(const options *o, tn_error *e)
     return t;
 }
 
-const tn_chat_template *data_chat(const options *o, tn_error *e)
+/* The template of chats; *none becomes true if none is named and the model has none at all. */
+static const tn_chat_template *find_chat(const options *o, bool *none, tn_error *e)
 {
     const tn_chat_template *t = data_template(o, e);
+    *none = false;
     if (o->chat_template || !o->model || e->code)
         return t;
     char *own = tn_chat_template_read(o->model, e);
+    *none = !own && !e->code;
     t = tn_chat_template_of(own);
     free(own);
     return t;
+}
+
+const tn_chat_template *data_chat(const options *o, tn_error *e)
+{
+    bool none;
+    return find_chat(o, &none, e);
 }
 
 /* The files of records among the pieces, and which side of each is read. */
@@ -185,14 +194,6 @@ tn_records *data_records(const options *o, part which, tn_error *e)
     return r;
 }
 
-/* The template that is part of the format of Alpaca's records, for a model that has none at all. */
-static const tn_chat_template *alpaca_of(const char *model, tn_error *e)
-{
-    char *own = tn_chat_template_read(model, e);
-    free(own);
-    return own || e->code ? NULL : tn_chat_template_find("alpaca");
-}
-
 /* Makes the records of n parts, one or two. */
 static int make_records(const options *o, const pieces p[2], int n, const tn_tokenizer *k,
                         const tn_data_options *d, tn_dataset *out[2], tn_error *e)
@@ -203,14 +204,15 @@ static int make_records(const options *o, const pieces p[2], int n, const tn_tok
         list_files(o, i < n ? &p[i] : &(pieces){ 0 }, &f[i]);
     if ((!f[0].o.count && !f[1].o.count) || e->code)
         return e->code;
-    with.chat = data_chat(o, e);
-    if (!with.chat && o->model && !e->code)
-        with.alpaca = alpaca_of(o->model, e);
+    bool none;
+    with.chat = find_chat(o, &none, e);
+    if (none) /* Alpaca's template is part of the format of its records */
+        with.alpaca = tn_chat_template_find("alpaca");
     const tn_records_options both[2] = { f[0].o, f[1].o };
     tn_dataset_both(both, k, &with, out, e);
     if (e->code == TN_ETEMPLATE) {
         tn_error_add(e, " (--chat-template NAME; the model %s):",
-                     with.alpaca || !o->model ? "has none" : "has one that is not known");
+                     none || !o->model ? "has none" : "has one that is not known");
         add_names(e);
     }
     return e->code;

@@ -160,14 +160,17 @@ static void add_wrong(tn_text *t, const tn_document *d, const tn_json *v)
 {
     tn_text where = { 0 };
     add_pointer(&where, v);
-    if (where.n)
-        add_named(t, d, where.s);
-    if (!where.n && d->rename)
+    const bool made = !where.n && d->rename; /* of keys: the file has no such object */
+    if (made)
         tn_text_add(t, "these keys do not fit together");
+    else if (where.n)
+        add_named(t, d, where.s);
     else
-        tn_text_add(t, where.n ? " is " : where.failed ? "a value is " : "the top value is ");
-    if (where.n || !d->rename)
+        tn_text_add(t, where.failed ? "a value" : "the top value");
+    if (!made) {
+        tn_text_add(t, " is ");
         add_found(t, v);
+    }
     tn_text_free(&where);
 }
 

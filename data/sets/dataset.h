@@ -150,8 +150,9 @@ int tn_dataset_encode_pair(tn_maker m, tn_span prompt, tn_span text, int64_t *ma
 int tn_dataset_add_pair(tn_maker m, tn_span prompt, tn_span completion, tn_error *e);
 /* Adds a chat as a record, or leaves it out. */
 int tn_dataset_add_chat(tn_maker m, const tn_jsonl_record *r, tn_error *e);
-/* Encodes a chat of n messages in a template (NULL: TN_ETEMPLATE). If it is too long and is cut in front, its oldest turns are left
-   out; *dropped then says whether there were any, and answers to learn among them. */
+/* Encodes a chat of n messages in a template (NULL: TN_ETEMPLATE). If it is too long and is cut in
+   front, its oldest turns are left out; *dropped then says whether there were any, and answers to
+   learn among them. */
 typedef struct tn_dropped {
     bool turns, answer;
 } tn_dropped;

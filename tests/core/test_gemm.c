@@ -19,8 +19,8 @@ static int open_contexts(tn_context *out[MAX_CONTEXTS])
 {
     int n = 0;
     for (size_t i = 0; i < ISAS; i++)
-        for (size_t t = 0; t < 4 && tn_kernels_select(isas[i]); t++) {
-            out[n] = tn_context_new(&(tn_options){ .threads = thread_counts[t], .isa = isas[i] });
+        for (size_t t = 0; t < 4 && tn_kernels_select(tn_isas[i]); t++) {
+            out[n] = tn_context_new(&(tn_options){ .threads = thread_counts[t], .isa = tn_isas[i] });
             ck_assert_ptr_nonnull(out[n++]);
         }
     return n;

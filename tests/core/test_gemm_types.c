@@ -97,9 +97,9 @@ START_TEST(same_bits_as_widened_before)
     const tn_dtype type = (tn_dtype)_i;
     tn_context *contexts[ISAS * THREADS] = { NULL }, *best = NULL;
     for (int i = 0; i < ISAS * THREADS; i++)
-        if (tn_kernels_select(isas[i / THREADS]))
+        if (tn_kernels_select(tn_isas[i / THREADS]))
             best = contexts[i] = tn_context_new(
-                &(tn_options){ .threads = thread_counts[i % THREADS], .isa = isas[i / THREADS] });
+                &(tn_options){ .threads = thread_counts[i % THREADS], .isa = tn_isas[i / THREADS] });
     for (uint64_t r = 0; r < SHAPES; r++) {
         tn_product p = random_product(type, r), before = p;
         unsigned char *bytes;

@@ -85,9 +85,9 @@ START_TEST(values_are_those_of_ggml)
         check_golden(type, "a run", g.x + from, x, TN_RUN);
     }
     for (int i = 0; i < ISAS; i++)
-        if (tn_kernels_select(isas[i])) {
-            tn_kernels_select(isas[i])->widen(type, g.bytes + 1, 0, ROW, x);
-            check_golden(type, isas[i], g.x, x, ROW);
+        if (tn_kernels_select(tn_isas[i])) {
+            tn_kernels_select(tn_isas[i])->widen(type, g.bytes + 1, 0, ROW, x);
+            check_golden(type, tn_isas[i], g.x, x, ROW);
         }
 }
 END_TEST
@@ -108,9 +108,9 @@ START_TEST(every_isa_widens_alike)
     for (int i = 0; i < ROWS * ROW; i++)
         want[i] = (float)x[i];
     for (int i = 0; i < ISAS; i++)
-        if (tn_kernels_select(isas[i])) {
-            tn_kernels_select(isas[i])->widen(type, bytes, ROW / 2, ROWS * ROW - ROW / 2, x);
-            check_same(type, isas[i], want + ROW / 2, x, ROWS * ROW - ROW / 2);
+        if (tn_kernels_select(tn_isas[i])) {
+            tn_kernels_select(tn_isas[i])->widen(type, bytes, ROW / 2, ROWS * ROW - ROW / 2, x);
+            check_same(type, tn_isas[i], want + ROW / 2, x, ROWS * ROW - ROW / 2);
         }
     free(bytes), free(x), free(want);
 }

@@ -45,16 +45,16 @@ START_TEST(same_tokens_on_every_isa_and_thread_count)
     static const int threads[] = { 1, 2, 5 };
     result first = { 0 };
     for (int i = 0; i < ISAS; i++)
-        for (int k = 0; k < 3 && tn_kernels_select(isas[i]); k++) {
+        for (int k = 0; k < 3 && tn_kernels_select(tn_isas[i]); k++) {
             tn_context *c;
             tn_error e = { 0 };
             result r = { 0 };
-            tn_model *m = open_model(&(tn_options){ .threads = threads[k], .isa = isas[i] }, &c);
+            tn_model *m = open_model(&(tn_options){ .threads = threads[k], .isa = tn_isas[i] }, &c);
             generate(m, &settings[_i], &r, &e);
             must(&e);
             if (!i && !k)
                 first = r;
-            ck_assert_msg(!memcmp(&r, &first, sizeof r), "%s, %d threads", isas[i], threads[k]);
+            ck_assert_msg(!memcmp(&r, &first, sizeof r), "%s, %d threads", tn_isas[i], threads[k]);
             tn_model_free(m);
             tn_context_free(c);
         }

@@ -7,12 +7,13 @@
 
 #include <math.h>
 
-static const char *const isas[] = {
-#define ISA(name) #name,
+/* How many tn_isas there are. */
+enum {
+    ISAS = 0
+#define ISA(name) +1
 #include "core/kernels/isas.def"
 #undef ISA
 };
-enum { ISAS = sizeof isas / sizeof *isas };
 
 /* The result, and the gradient, of a formula with one operand. */
 static inline void result_of(const tn_formulas *f, int64_t n, const tn_real *x, tn_real *y)

@@ -11,7 +11,7 @@ START_TEST(activations_are_accurate)
     for (int i = 0; i < STEPS; i++)
         x[i] = (tn_real)(i - STEPS / 2) / 1000;
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         if (!k)
             continue;
         result_of(&k->formulas->gelu_erf, STEPS, x, y);
@@ -56,7 +56,7 @@ START_TEST(edges_make_sense)
 {
     static const char *const names[] = { "gelu", "gelu_erf", "silu" };
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         for (size_t e = 0; k && e < sizeof edges / sizeof *edges; e++) {
             tn_real x[20], y[20], one[20];
             for (int i = 0; i < 20; i++) { /* 16 in a vector, 4 after it */

@@ -86,12 +86,12 @@ START_TEST(functions_are_accurate)
         for (int i = 0; i < ROW; i++)
             ck_assert_msg(is_right(scalar[i], f->exactly(x[i])), "%s(%.9g) is %.9g, not %.9Lg",
                           f->name, (double)x[i], (double)scalar[i], f->exactly(x[i]));
-        for (int isa = 1; isa < ISAS && tn_kernels_select(isas[isa]); isa++) {
-            result_of(formulas_of(tn_kernels_select(isas[isa]), f), ROW, x, y);
+        for (int isa = 1; isa < ISAS && tn_kernels_select(tn_isas[isa]); isa++) {
+            result_of(formulas_of(tn_kernels_select(tn_isas[isa]), f), ROW, x, y);
             for (int i = 0; i < ROW; i++)
                 ck_assert_msg(isnan(y[i]) ? isnan(scalar[i])
                                           : !memcmp(&y[i], &scalar[i], sizeof *y),
-                              "%s(%a): %s gives %a, scalar %a", f->name, (double)x[i], isas[isa],
+                              "%s(%a): %s gives %a, scalar %a", f->name, (double)x[i], tn_isas[isa],
                               (double)y[i], (double)scalar[i]);
         }
     }
@@ -107,7 +107,7 @@ START_TEST(functions_at_the_edges)
 {
     const function *f = &functions[_i];
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         for (int e = 0; k && e < EDGES; e++) {
             if (sizeof(tn_real) == sizeof(double) && is_far(edges[e]))
                 continue;         /* the ends of the range of float are no ends in double */

@@ -7,7 +7,7 @@ START_TEST(max_is_the_largest)
 {
     tn_real x[100];
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         for (int n = 0; k && n <= 100; n++)
             for (int at = 0; at < n; at++) {
                 for (int i = 0; i < n; i++)
@@ -22,7 +22,7 @@ END_TEST
 START_TEST(log_is_accurate)
 {
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         if (!k)
             continue;
         for (int i = 0; i < 100000; i++) {
@@ -45,7 +45,7 @@ START_TEST(exp_is_accurate)
 {
     enum { ROW = 1000, ROWS = 100 };
     for (int row = 0; row < ISAS * ROWS; row++) {
-        const tn_kernels *k = tn_kernels_select(isas[row / ROWS]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[row / ROWS]);
         tn_real x[ROW], y[ROW], one;
         for (int i = 0; k && i < ROW; i++)
             x[i] = (tn_real)(-87.3 +
@@ -69,7 +69,7 @@ START_TEST(exp_ends_where_floats_do)
 {
 #ifndef TN_DOUBLE
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         for (uint32_t bits = 0x7f800001; k && bits < 0x7f802000; bits++) {
             float x[9] = { 88.7228317f, 88.7228394f }, y[9];
             memcpy(&x[8], &bits, sizeof bits);

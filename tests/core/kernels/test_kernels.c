@@ -179,17 +179,17 @@ START_TEST(right_and_the_same_everywhere)
     const kernel_case *c = &cases[_i];
     trial *before = calloc(3, sizeof *before), *t = before + 1, *scalar = before + 2;
     for (int s = 0; s < LENGTHS; s++)
-        for (int isa = 0; isa < ISAS && tn_kernels_select(isas[isa]); isa++) {
+        for (int isa = 0; isa < ISAS && tn_kernels_select(tn_isas[isa]); isa++) {
             fill(before, lengths[s], c->size);
             *t = *before;
-            c->call(tn_kernels_select(isas[isa]), t);
+            c->call(tn_kernels_select(tn_isas[isa]), t);
             for (int64_t i = 0; isa == 0 && i < t->n; i++)
                 check_near(c, before, i, Y[i]);
             check_result(c, before, t->result);
             if (isa == 0)
                 *scalar = *t;
             ck_assert_msg(!memcmp(t, scalar, sizeof *t), "%s: %s and scalar differ at n %ld",
-                          c->name, isas[isa], (long)lengths[s]);
+                          c->name, tn_isas[isa], (long)lengths[s]);
         }
     free(before);
 }

@@ -10,7 +10,7 @@ START_TEST(the_same_numbers)
     const uint64_t seed = 0x299f31d0a4093822, stream = tn_stream("numbers");
     const uint64_t starts[] = { 0, 5, 0xfffffffe }; /* q goes on at 0 after 0xffffffff */
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         for (int row = 0; k && row < 3 * LENGTHS; row++) {
             const int64_t n = lengths[row / 3];
             const uint64_t q = starts[row % 3];
@@ -42,7 +42,7 @@ START_TEST(uniform_and_normal)
         numbers[2 * i + 1] = ends[i % ENDS];
     }
     for (int isa = 0; isa < ISAS; isa++) {
-        const tn_kernels *k = tn_kernels_select(isas[isa]);
+        const tn_kernels *k = tn_kernels_select(tn_isas[isa]);
         if (!k)
             continue;
         k->normal(N, numbers, 0.02, x);
@@ -51,7 +51,7 @@ START_TEST(uniform_and_normal)
             double u = (numbers[2 * i] + 0.5) * 0x1p-32, v = (numbers[2 * i + 1] + 0.5) * 0x1p-32;
             double z = sqrt(-2 * tn_log_of(u)) * tn_cos_of(6.283185307179586 * v);
             ck_assert_msg(x[i] == (tn_real)(0.02 * z), "%s: normal %ld is %.17g, expected %.17g",
-                          isas[isa], (long)i, (double)x[i], 0.02 * z);
+                          tn_isas[isa], (long)i, (double)x[i], 0.02 * z);
             ck_assert_double_eq(y[2 * i], (tn_real)(0.7 * (2 * u - 1)));
             ck_assert_double_eq(y[2 * i + 1], (tn_real)(0.7 * (2 * v - 1)));
         }
